@@ -1,0 +1,162 @@
+//! A detected face, and which of the detected faces of an image are wanted.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in image pixels: x to the right, y down, origin at the centre of the top left pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Pixels from the left.
+    pub x: f32,
+    /// Pixels from the top.
+    pub y: f32,
+}
+
+/// Right eye, left eye, nose tip, right mouth corner, left mouth corner (the subject's right is on the image's left).
+pub type Landmarks = [Point; 5];
+
+/// An axis-aligned box in image pixels. It may reach over the image's edge.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoundingBox {
+    /// Left edge, pixels.
+    pub x: f32,
+    /// Top edge, pixels.
+    pub y: f32,
+    /// Width, pixels.
+    pub width: f32,
+    /// Height, pixels.
+    pub height: f32,
+}
+
+impl BoundingBox {
+    /// Width times height, square pixels.
+    pub fn area(&self) -> f32 {
+        self.width * self.height
+    }
+
+    /// Intersection over union with `other`, 0 to 1.
+    pub fn iou(&self, other: &Self) -> f32 {
+        let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
+        let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
+        let intersection = width.max(0.0) * height.max(0.0);
+        let union = self.area() + other.area() - intersection;
+        if union > 0.0 { intersection / union } else { 0.0 }
+    }
+}
+
+/// One detection in an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Face {
+    /// Where it is, in pixels of the upright image (EXIF orientation applied).
+    pub bbox: BoundingBox,
+    /// Five landmarks; none when the image came as an aligned chip.
+    pub landmarks: Option<Landmarks>,
+    /// The detector's confidence, 0 to 1; none when the image came as an aligned chip.
+    pub detector_score: Option<f32>,
+}
+
+/// How many of an image's faces are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Faces {
+    /// Every face that passes the limits.
+    #[default]
+    All,
+    /// Only the one that is largest and most central.
+    Largest,
+}
+
+impl FromStr for Faces {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "largest" => Ok(Self::Largest),
+            other => Err(format!("'{other}' is neither 'all' nor 'largest'")),
+        }
+    }
+}
+
+/// Which detections become results. It decides which faces are scored, never how one is scored: it is no part of the profile, and
+/// an image scored under another selection is scored again.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// All faces, or one.
+    pub faces: Faces,
+    /// Smallest face, the shorter side of its box, pixels.
+    pub min_size_px: u32,
+    /// Lowest detector confidence, 0 to 1.
+    pub min_score: f32,
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faces = match self.faces {
+            Faces::All => "all",
+            Faces::Largest => "largest",
+        };
+        write!(f, "{faces} faces of at least {} px and score {:.2}", self.min_size_px, self.min_score)
+    }
+}
+
+impl Selection {
+    /// Keeps the wanted ones of `detections` found in an image of `width` x `height` pixels, the primary face first.
+    ///
+    /// The primary face is the one with the largest area after a penalty for the distance of its centre from the image's centre: a
+    /// bystander at the edge does not win over the sitter in the middle by a few pixels.
+    pub fn apply(&self, mut detections: Vec<Face>, width: u32, height: u32) -> Vec<Face> {
+        detections.retain(|face| {
+            face.bbox.width.min(face.bbox.height) >= self.min_size_px as f32
+                && face.detector_score.is_none_or(|score| score >= self.min_score)
+        });
+        let (centre_x, centre_y) = (width as f32 / 2.0, height as f32 / 2.0);
+        let half_diagonal = centre_x.hypot(centre_y).max(1.0);
+        let prominence = |face: &Face| {
+            let x = face.bbox.x + face.bbox.width / 2.0;
+            let y = face.bbox.y + face.bbox.height / 2.0;
+            let offset = (x - centre_x).hypot(y - centre_y) / half_diagonal;
+            face.bbox.area() * (1.0 - 0.5 * offset.min(1.0))
+        };
+        detections.sort_by(|a, b| prominence(b).total_cmp(&prominence(a)));
+        if self.faces == Faces::Largest {
+            detections.truncate(1);
+        }
+        detections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn face(x: f32, y: f32, size: f32, score: f32) -> Face {
+        Face { bbox: BoundingBox { x, y, width: size, height: size }, landmarks: None, detector_score: Some(score) }
+    }
+
+    #[test]
+    fn the_central_face_is_primary_over_a_slightly_larger_one_at_the_edge() {
+        let selection = Selection { faces: Faces::Largest, min_size_px: 20, min_score: 0.6 };
+        let kept = selection.apply(vec![face(0.0, 0.0, 52.0, 0.9), face(125.0, 125.0, 50.0, 0.8)], 300, 300);
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].bbox.x, 125.0);
+    }
+
+    #[test]
+    fn small_and_doubtful_detections_are_dropped() {
+        let selection = Selection { faces: Faces::All, min_size_px: 20, min_score: 0.6 };
+        let kept = selection.apply(vec![face(0.0, 0.0, 19.0, 0.9), face(0.0, 0.0, 50.0, 0.5), face(9.0, 9.0, 30.0, 0.7)], 100, 100);
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].bbox.width, 30.0);
+    }
+
+    #[test]
+    fn iou_of_disjoint_and_equal_boxes() {
+        let a = BoundingBox { x: 0.0, y: 0.0, width: 10.0, height: 10.0 };
+        let b = BoundingBox { x: 20.0, y: 0.0, width: 10.0, height: 10.0 };
+        assert_eq!(a.iou(&b), 0.0);
+        assert_eq!(a.iou(&a), 1.0);
+    }
+}

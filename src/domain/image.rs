@@ -1,0 +1,194 @@
+//! One stored picture: where it is, what bytes it had, which gallery it belongs to.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A name that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidName(String);
+
+impl InvalidName {
+    pub(super) fn new(reason: &str) -> Self {
+        Self(reason.to_owned())
+    }
+}
+
+/// Where an image's bytes are: an absolute URL.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageUri(Url);
+
+impl ImageUri {
+    /// The `file:` URI of an absolute path. Bytes that are not UTF-8 survive, percent-encoded.
+    pub fn from_path(path: &Path) -> Result<Self, InvalidName> {
+        Url::from_file_path(path)
+            .map(Self)
+            .map_err(|()| InvalidName(format!("{} is not an absolute path", path.display())))
+    }
+
+    /// The scheme, lower case, without the colon.
+    pub fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+
+    /// The local path of a `file:` URI; none for other schemes and for a URI that names another host.
+    pub fn to_path(&self) -> Option<PathBuf> {
+        (self.0.scheme() == "file").then(|| self.0.to_file_path().ok()).flatten()
+    }
+
+    /// The whole URI, as it is stored. It may hold a signed query: never log it, log the [`fmt::Display`] form.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for ImageUri {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Url::parse(text).map(Self).map_err(|error| InvalidName(format!("not an absolute image URI: {error}")))
+    }
+}
+
+impl TryFrom<String> for ImageUri {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<ImageUri> for String {
+    fn from(uri: ImageUri) -> Self {
+        uri.0.into()
+    }
+}
+
+/// The form for people and logs: a path for local files; without password and query for everything else.
+impl fmt::Display for ImageUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = self.to_path() {
+            return write!(f, "{}", path.display());
+        }
+        if self.0.scheme() == "data" {
+            return f.write_str("data:…");
+        }
+        let host = self.0.host_str().unwrap_or_default();
+        let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
+        write!(f, "{}://{host}{port}{}", self.0.scheme(), self.0.path())
+    }
+}
+
+impl fmt::Debug for ImageUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ImageUri({self})")
+    }
+}
+
+/// The source's own mark of a version, without reading the bytes: size and modification time of a file, the `ETag` of an object.
+/// Two equal stamps mean that the image need not be fetched again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceStamp(pub String);
+
+/// BLAKE3 of an image's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl ContentHash {
+    /// Hashes the bytes of an image.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
+    }
+}
+
+/// The name of a gallery: 1 to 100 letters, digits, `.`, `_` and `-`, so that it is safe in a routing key, a file name and a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GalleryName(String);
+
+impl GalleryName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GalleryName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if text.is_empty() || text.len() > 100 || !text.chars().all(allowed) {
+            return Err(InvalidName("a gallery's name is 1 to 100 letters, digits, '.', '_' and '-'".into()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for GalleryName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<GalleryName> for String {
+    fn from(name: GalleryName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for GalleryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_survives_the_way_through_a_uri() {
+        let path = Path::new("/a b/ü%20#?.jpg");
+        let uri = ImageUri::from_path(path).unwrap();
+        assert_eq!(uri.to_path().unwrap(), path);
+        assert_eq!(uri.as_str().parse::<ImageUri>().unwrap(), uri);
+    }
+
+    #[test]
+    fn passwords_queries_and_inline_bytes_are_not_shown() {
+        let signed: ImageUri = "https://user:secret@host:8443/a.jpg?signature=abc".parse().unwrap();
+        assert_eq!(signed.to_string(), "https://host:8443/a.jpg");
+        assert!(!format!("{signed:?}").contains("abc"));
+        let inline: ImageUri = "data:image/png;base64,AAAA".parse().unwrap();
+        assert_eq!(inline.to_string(), "data:…");
+    }
+
+    #[test]
+    fn gallery_names_that_could_escape_are_refused() {
+        for bad in ["", "a/b", "a b", "é", &"x".repeat(101)] {
+            assert!(bad.parse::<GalleryName>().is_err(), "{bad}");
+        }
+        assert!("staff-2026.v1_a".parse::<GalleryName>().is_ok());
+    }
+}

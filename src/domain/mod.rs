@@ -1,0 +1,18 @@
+//! The words of the program as plain types: no I/O, no model, no database. Every other room may know this one; it knows none.
+//!
+//! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is finite and has unit norm,
+//! an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from there on.
+
+mod face;
+mod image;
+mod job;
+mod outcome;
+mod profile;
+mod template;
+
+pub use face::{BoundingBox, Face, Faces, Landmarks, Point, Selection};
+pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp};
+pub use job::{Disposition, Job, JobId, Lane};
+pub use outcome::{FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
+pub use profile::{AlignmentProfile, DetectorProfile, Mapping, Profile, ProfileId, RecogniserProfile, SerFiq};
+pub use template::{Template, TemplateError};

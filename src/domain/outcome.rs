@@ -1,0 +1,233 @@
+//! How a job ended, and everything that is recorded about it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContentHash, Face, GalleryName, ImageUri, Job, JobId, ProfileId, Selection, SourceStamp, Template};
+
+/// What the network said of one face.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognition {
+    /// The template, unit norm.
+    pub template: Template,
+    /// The embedding's norm before it was scaled to one.
+    pub norm: f32,
+    /// SER-FIQ's mean pairwise distance `d` between embeddings under dropout; 0 is best.
+    pub distance: f64,
+    /// `2 / (1 + e^d)`, in (0, 1]; 1 is best.
+    pub score: f64,
+    /// 0 to 100, through the profile's mapping; 100 is best.
+    pub quality: u8,
+}
+
+/// A face and, if the network gave a usable answer, its template and quality.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaceResult {
+    /// The detection.
+    pub face: Face,
+    /// None if the network's answer for this face had no direction (NaN, infinite or zero).
+    pub recognition: Option<Recognition>,
+}
+
+/// How a job ended. Exactly one per job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// At least one face was scored; the primary face comes first.
+    Scored(Vec<FaceResult>),
+    /// The image was read, and no face in it passed the limits.
+    NoFace,
+    /// The bytes are not a whole image of a format we read, or are not there.
+    Unreadable(String),
+    /// A limit or the allow-list forbids it.
+    Refused(String),
+    /// The retries are spent.
+    Failed(String),
+}
+
+/// The name of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// See [`Outcome::Scored`].
+    Scored,
+    /// See [`Outcome::NoFace`].
+    NoFace,
+    /// See [`Outcome::Unreadable`].
+    Unreadable,
+    /// See [`Outcome::Refused`].
+    Refused,
+    /// See [`Outcome::Failed`].
+    Failed,
+}
+
+impl OutcomeKind {
+    /// Every outcome, the wanted one first.
+    pub const ALL: [Self; 5] = [Self::Scored, Self::NoFace, Self::Unreadable, Self::Refused, Self::Failed];
+
+    /// The name in messages, tables and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::NoFace => "no_face",
+            Self::Unreadable => "unreadable",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the same bytes under the same profile and selection would end the same way again. What is not final (a limit that
+    /// an operator may raise, a fault that may pass) is tried again by the next scan and may then be replaced.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Scored | Self::NoFace | Self::Unreadable)
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for OutcomeKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| format!("'{text}' is no outcome"))
+    }
+}
+
+impl Outcome {
+    /// The outcome's name.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Scored(_) => OutcomeKind::Scored,
+            Self::NoFace => OutcomeKind::NoFace,
+            Self::Unreadable(_) => OutcomeKind::Unreadable,
+            Self::Refused(_) => OutcomeKind::Refused,
+            Self::Failed(_) => OutcomeKind::Failed,
+        }
+    }
+
+    /// Why, for the outcomes that need a reason.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Scored(_) | Self::NoFace => None,
+            Self::Unreadable(reason) | Self::Refused(reason) | Self::Failed(reason) => Some(reason),
+        }
+    }
+
+    /// The faces, the primary one first; empty unless scored.
+    pub fn faces(&self) -> &[FaceResult] {
+        match self {
+            Self::Scored(faces) => faces,
+            _ => &[],
+        }
+    }
+}
+
+/// What is known of an image once its bytes were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageContent {
+    /// BLAKE3 of the bytes.
+    pub hash: ContentHash,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Width and height of the upright image, pixels; none if it could not be decoded.
+    pub size: Option<(u32, u32)>,
+}
+
+/// Where the time of one job went, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// Fetching the bytes.
+    pub fetch_ms: f32,
+    /// Decoding, detecting and aligning, waiting for a thread included.
+    pub vision_ms: f32,
+    /// The forward pass, waiting for the batch included.
+    pub recognise_ms: f32,
+}
+
+/// A finished job: everything the store keeps about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRecord {
+    /// The job.
+    pub job: JobId,
+    /// Its gallery.
+    pub gallery: GalleryName,
+    /// The image.
+    pub image: ImageUri,
+    /// The listed version of the image.
+    pub stamp: Option<SourceStamp>,
+    /// What was read; none if no bytes came.
+    pub content: Option<ImageContent>,
+    /// All that the scores depend on.
+    pub profile: ProfileId,
+    /// Which faces were wanted.
+    pub selection: Selection,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The execution provider that ran the recogniser (`cpu`, `cuda:0`, …).
+    pub provider: String,
+    /// Where the time went.
+    pub timings: Timings,
+    /// Deliveries it took.
+    pub attempt: u32,
+}
+
+/// The news that a job has ended, for whoever waits for it. Carries no biometric data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeEvent {
+    /// The job.
+    pub job: JobId,
+    /// Its gallery.
+    pub gallery: GalleryName,
+    /// The image.
+    pub image: ImageUri,
+    /// The profile of the result.
+    pub profile: ProfileId,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// Number of faces recorded.
+    pub faces: u32,
+    /// Quality of the primary face, 0 to 100.
+    pub quality: Option<u8>,
+}
+
+impl From<&JobRecord> for OutcomeEvent {
+    fn from(record: &JobRecord) -> Self {
+        let faces = record.outcome.faces();
+        Self {
+            job: record.job,
+            gallery: record.gallery.clone(),
+            image: record.image.clone(),
+            profile: record.profile.clone(),
+            outcome: record.outcome.kind(),
+            reason: record.outcome.reason().map(str::to_owned),
+            faces: u32::try_from(faces.len()).unwrap_or(u32::MAX),
+            quality: faces.first().and_then(|face| face.recognition.as_ref()).map(|recognition| recognition.quality),
+        }
+    }
+}
+
+impl JobRecord {
+    /// The record of `job` that ended with `outcome` before any bytes or results were there.
+    pub fn without_content(job: &Job, selection: Selection, provider: &str, outcome: Outcome) -> Self {
+        Self {
+            job: job.id,
+            gallery: job.gallery.clone(),
+            image: job.image.clone(),
+            stamp: job.stamp.clone(),
+            content: None,
+            profile: job.profile.clone(),
+            selection,
+            outcome,
+            provider: provider.to_owned(),
+            timings: Timings::default(),
+            attempt: job.attempt,
+        }
+    }
+}

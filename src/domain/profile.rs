@@ -1,0 +1,159 @@
+//! All that a score depends on, and its identity.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::InvalidName;
+
+/// The detector's part in a profile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectorProfile {
+    /// Name from its manifest.
+    pub name: String,
+    /// SHA-256 of the published file, hex.
+    pub sha256: String,
+    /// Longest side of the image the detector sees, pixels: it moves the landmarks, and with them the chip.
+    pub max_side: u32,
+}
+
+/// How faces become chips.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum AlignmentProfile {
+    /// Least-squares similarity transform of five landmarks to the `ArcFace` template, 112x112, bilinear.
+    Similarity {
+        /// The detector that finds the landmarks.
+        detector: DetectorProfile,
+    },
+    /// The images are chips already.
+    None,
+}
+
+/// The recogniser's part in a profile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecogniserProfile {
+    /// Name from its manifest.
+    pub name: String,
+    /// SHA-256 of the published file, hex.
+    pub sha256: String,
+}
+
+/// How SER-FIQ's distance is estimated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum SerFiq {
+    /// The limit of infinitely many passes, in closed form.
+    ClosedForm {
+        /// Dropout ratio before the last layer.
+        dropout: f64,
+    },
+    /// `passes` random dropout masks over the last layer.
+    Sampled {
+        /// Dropout ratio before the last layer.
+        dropout: f64,
+        /// Number of masks, T.
+        passes: u32,
+        /// Seed of the masks.
+        seed: u64,
+    },
+}
+
+/// From score to quality: `100 / (1 + exp(-alpha * (score - r)))`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// Steepness.
+    pub alpha: f64,
+    /// The score that maps to 50.
+    pub r: f64,
+}
+
+/// All that a score depends on. Results of two profiles are never compared or searched together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// From image to chip.
+    pub alignment: AlignmentProfile,
+    /// From chip to embedding.
+    pub recogniser: RecogniserProfile,
+    /// From features to distance.
+    pub ser_fiq: SerFiq,
+    /// From score to quality.
+    pub mapping: Mapping,
+}
+
+impl Profile {
+    /// The profile's id: the first 64 bits of the BLAKE3 hash of its JSON form, whose field order is fixed by the type.
+    pub fn id(&self) -> ProfileId {
+        // Plain structs of strings and finite numbers always serialise; an empty string would still be a constant, not a crash.
+        let canonical = serde_json::to_string(self).unwrap_or_default();
+        ProfileId(blake3::hash(canonical.as_bytes()).to_hex()[..16].to_owned())
+    }
+}
+
+/// The hash of a profile: 16 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProfileId(String);
+
+impl ProfileId {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProfileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ProfileId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for ProfileId {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        if text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidName::new("a profile id is 16 lower-case hex digits"))
+        }
+    }
+}
+
+impl From<ProfileId> for String {
+    fn from(id: ProfileId) -> Self {
+        id.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_profile_changes_its_id() {
+        let profile = Profile {
+            alignment: AlignmentProfile::None,
+            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into() },
+            ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
+            mapping: Mapping { alpha: 130.0, r: 0.88 },
+        };
+        let mut other = profile.clone();
+        other.mapping.r = 0.89;
+        let mut sampled = profile.clone();
+        sampled.ser_fiq = SerFiq::Sampled { dropout: 0.4, passes: 100, seed: 0 };
+        assert_ne!(profile.id(), other.id());
+        assert_ne!(profile.id(), sampled.id());
+        assert_eq!(profile.id(), profile.clone().id());
+        assert_eq!(profile.id().as_str().parse::<ProfileId>().unwrap(), profile.id());
+    }
+}

@@ -1,0 +1,97 @@
+//! The embedding kept for matching.
+
+use std::fmt;
+
+/// A vector that cannot be a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A component is NaN or infinite.
+    #[error("the embedding has a component that is not finite")]
+    NotFinite,
+    /// It has no direction.
+    #[error("the embedding is zero")]
+    Zero,
+    /// Stored bytes that are no whole number of floats.
+    #[error("{0} stored bytes are no whole number of 32-bit floats")]
+    Bytes(usize),
+}
+
+/// A unit vector of D finite components. Never shown by `Debug`: it is biometric data.
+#[derive(Clone, PartialEq)]
+pub struct Template(Box<[f32]>);
+
+impl Template {
+    /// Scales an embedding to unit norm. Returns the template and the embedding's norm.
+    ///
+    /// # Errors
+    /// If a component is NaN or infinite, or the norm is zero.
+    pub fn from_embedding(embedding: &[f32]) -> Result<(Self, f32), TemplateError> {
+        if !embedding.iter().all(|value| value.is_finite()) {
+            return Err(TemplateError::NotFinite);
+        }
+        let norm = embedding.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
+        if norm <= f64::from(f32::MIN_POSITIVE) {
+            return Err(TemplateError::Zero);
+        }
+        let unit = embedding.iter().map(|&value| (f64::from(value) / norm) as f32).collect();
+        Ok((Self(unit), norm as f32))
+    }
+
+    /// The components.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.0
+    }
+
+    /// Cosine similarity, -1 to 1. Both must come from one profile.
+    pub fn similarity(&self, other: &Self) -> f64 {
+        self.0.iter().zip(&other.0).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    }
+
+    /// Little-endian 32-bit floats.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// If the length is wrong or the vector is no template.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TemplateError> {
+        let (floats, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(TemplateError::Bytes(bytes.len()));
+        }
+        let values: Vec<f32> = floats.iter().map(|&float| f32::from_le_bytes(float)).collect();
+        Self::from_embedding(&values).map(|(template, _)| template)
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Template({} components)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_without_direction_are_no_templates() {
+        assert_eq!(Template::from_embedding(&[0.0, 0.0]), Err(TemplateError::Zero));
+        assert_eq!(Template::from_embedding(&[]), Err(TemplateError::Zero));
+        assert_eq!(Template::from_embedding(&[1.0, f32::NAN]), Err(TemplateError::NotFinite));
+        assert_eq!(Template::from_embedding(&[f32::INFINITY]), Err(TemplateError::NotFinite));
+    }
+
+    #[test]
+    fn a_template_has_unit_norm_and_survives_storage() {
+        let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
+        assert_eq!(norm, 5.0);
+        assert!((template.similarity(&template) - 1.0).abs() < 1e-6);
+        let again = Template::from_bytes(&template.to_bytes()).unwrap();
+        assert!((template.similarity(&again) - 1.0).abs() < 1e-6);
+        assert!(Template::from_bytes(&[1, 2, 3]).is_err());
+        assert_eq!(format!("{template:?}"), "Template(2 components)");
+    }
+}

@@ -1,0 +1,159 @@
+//! Where jobs wait: publishing, lanes, deliveries and their settlement, dead letters, and the news of outcomes.
+//!
+//! The promise is at-least-once delivery: a delivered job comes again until it is settled. A [`Delivery`] that is dropped, by a
+//! panic or a lost worker, is a retry. Knows the domain only; no type of a broker appears in a signature.
+
+pub mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use crate::domain::{Disposition, Job, JobId, Lane, OutcomeEvent};
+
+/// What can go wrong with a queue.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Passing: the connection is gone or the broker busy. Try again.
+    #[error("the queue cannot be reached: {0}")]
+    Unavailable(String),
+    /// The queue was closed on purpose; nothing more will come.
+    #[error("the queue is closed")]
+    Closed,
+}
+
+/// A queue of jobs.
+#[async_trait]
+pub trait JobQueue: Send + Sync {
+    /// Hands over `jobs`, in order within a lane; returns when all of them are safe. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// If not all could be made safe; then none, some or all of them are in the queue, and handing them over again is harmless.
+    async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError>;
+
+    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError>;
+
+    /// Tells the world how jobs ended; returns when the news is safe.
+    ///
+    /// # Errors
+    /// If the news could not be handed over.
+    async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError>;
+
+    /// The news from now on. A slow reader slows the announcers; a dropped stream is forgotten.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
+
+    /// How many jobs are where.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn status(&self) -> Result<QueueStatus, QueueError>;
+
+    /// The oldest dead letters, at most `limit`.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// Removes a dead letter and, with `retry`, publishes its job anew with the attempts reset. False if it is not there.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn resolve_dead(&self, job: JobId, retry: bool) -> Result<bool, QueueError>;
+
+    /// Lets no more jobs in or out: pending publishes fail, consumers end. Deliveries already handed out can still be settled.
+    async fn close(&self);
+}
+
+/// One consumer of a queue.
+#[async_trait]
+pub trait Consumer: Send {
+    /// The next delivery; waits while there is none or the prefetch is used up. `None` once the queue is closed.
+    async fn next(&mut self) -> Option<Delivery>;
+}
+
+/// The queue's end of a delivery.
+pub trait Settle: Send + Sync {
+    /// Settles the delivery of `job`. `Ok(false)`: the queue had already taken it back and will deliver it again.
+    fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>>;
+
+    /// The delivery was dropped without a disposition. Must not block.
+    fn abandon(&self, job: Job);
+}
+
+/// A job in the hands of a worker. Dropping it unsettled is a retry.
+pub struct Delivery {
+    job: Job,
+    /// Taken when the delivery is settled.
+    settle: Option<Arc<dyn Settle>>,
+}
+
+impl Delivery {
+    /// A delivery of `job` that reports to `settle`.
+    pub fn new(job: Job, settle: Arc<dyn Settle>) -> Self {
+        Self { job, settle: Some(settle) }
+    }
+
+    /// The job.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Ends the delivery. `Ok(false)`: the queue had taken it back already; it is delivered again.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached; the job is then delivered again.
+    pub async fn settle(mut self, disposition: Disposition) -> Result<bool, QueueError> {
+        match self.settle.take() {
+            Some(settle) => settle.settle(self.job.clone(), disposition).await,
+            None => Ok(false),
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(settle) = self.settle.take() {
+            settle.abandon(self.job.clone());
+        }
+    }
+}
+
+/// A job that was buried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    /// The job as it was last delivered.
+    pub job: Job,
+    /// Why it was buried.
+    pub reason: String,
+}
+
+/// Numbers of jobs by where they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueueStatus {
+    /// Waiting, by lane.
+    pub ready: Vec<(Lane, u64)>,
+    /// Waiting for the time of their next attempt.
+    pub delayed: u64,
+    /// In the hands of workers.
+    pub unsettled: u64,
+    /// Buried.
+    pub dead: u64,
+}
+
+/// The wait before the attempt after `attempt`: doubled each time from `base`, at most `most`, less a share (up to half) that
+/// differs from job to job, so that jobs that failed together do not come back together.
+pub fn backoff(attempt: u32, job: JobId, base: Duration, most: Duration) -> Duration {
+    let doubled = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(most);
+    let jitter = f64::from(u16::from_le_bytes([job.0.as_bytes()[14], job.0.as_bytes()[15]])) / f64::from(u16::MAX);
+    doubled.mul_f64(1.0 - 0.5 * jitter)
+}

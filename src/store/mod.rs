@@ -1,0 +1,200 @@
+//! What is known of every image, kept: results, templates, profiles. SQL lives in the backends below this file and nowhere else.
+//!
+//! The key of a result is (gallery, image, profile), an image being its URI and content hash. Writing twice is writing once. Knows
+//! the domain only; no type of a database appears in a signature.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    ContentHash, Face, GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
+    Template, Timings,
+};
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Passing: busy, or the connection is gone. Try again.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
+    /// Not passing: a wrong URL, a file that is no database, a schema from a newer version, a full disk.
+    #[error("the store cannot be used: {0}")]
+    Unusable(String),
+    /// A row that this version cannot read.
+    #[error("the store holds something this version cannot read: {0}")]
+    Corrupt(String),
+}
+
+/// What became of one record handed to [`Store::record`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was written.
+    New,
+    /// The same result was there already; nothing changed.
+    Repeated,
+}
+
+/// Where results and templates are kept.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Makes `profile` known, so that results can refer to it. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn register_profile(&self, profile: &Profile) -> Result<(), StoreError>;
+
+    /// Writes `records` in one transaction: all or none.
+    ///
+    /// A record whose key holds a final outcome (see [`OutcomeKind::is_final`]) of the same selection is a repeat and changes
+    /// nothing; any other replaces what its key holds. A record of new bytes at a known URI supersedes the older bytes' results in
+    /// the gallery: they stay, and appear in no summary, page or list.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used; then nothing of `records` is written.
+    async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Which of `images` (URI and listed version) already hold a final outcome for this gallery, profile and selection. An image
+    /// without a stamp is never settled: nobody can tell whether it changed.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn settled(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        selection: &Selection,
+        images: &[(ImageUri, Option<SourceStamp>)],
+    ) -> Result<Vec<bool>, StoreError>;
+
+    /// The galleries with results and, for each, its profiles, the one recorded to last first.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError>;
+
+    /// A registered profile.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Profile>, StoreError>;
+
+    /// Counts over one gallery and profile.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn summary(&self, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, StoreError>;
+
+    /// The `limit` faces of lowest or highest score, worst or best first.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn extremes(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        end: Extreme,
+        limit: u32,
+    ) -> Result<Vec<StoredFace>, StoreError>;
+
+    /// Images in the order they were first recorded, from after `cursor`, at most `limit`; with their faces, and with templates
+    /// if asked.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+
+    /// Waits for running work and closes files and connections.
+    async fn close(&self);
+}
+
+/// Which images [`Store::page`] returns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageQuery {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile.
+    pub profile: ProfileId,
+    /// Only these outcomes; empty for all.
+    pub outcomes: Vec<OutcomeKind>,
+    /// The [`StoredImage::cursor`] of the last image of the page before; 0 for the first page.
+    pub after: i64,
+    /// At most so many images.
+    pub limit: u32,
+    /// Whether to read the templates too.
+    pub templates: bool,
+}
+
+/// The low or the high end of the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extreme {
+    /// Lowest score first.
+    Worst,
+    /// Highest score first.
+    Best,
+}
+
+/// Counts over one gallery and profile.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Summary {
+    /// Images by outcome; outcomes that did not occur are absent. Adds up to the number of images.
+    pub outcomes: Vec<(OutcomeKind, u64)>,
+    /// Faces recorded, scored or not.
+    pub faces: u64,
+    /// Faces by quality: `histogram[q]` faces have quality q. Always 101 long.
+    pub histogram: Vec<u64>,
+    /// Images by the provider that ran.
+    pub providers: Vec<(String, u64)>,
+    /// Reasons with the number of images, the most frequent first; at most 20.
+    pub reasons: Vec<(OutcomeKind, String, u64)>,
+}
+
+/// One recorded face with the image it is in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredFace {
+    /// Its image.
+    pub image: ImageUri,
+    /// Content hash of the image that was scored.
+    pub hash: Option<ContentHash>,
+    /// 0 for the primary face.
+    pub index: u32,
+    /// The detection.
+    pub face: Face,
+    /// Mean pairwise distance d; none if not scored, like the next four.
+    pub distance: Option<f64>,
+    /// 2 / (1 + e^d).
+    pub score: Option<f64>,
+    /// 0 to 100.
+    pub quality: Option<u8>,
+    /// Norm of the embedding.
+    pub norm: Option<f32>,
+    /// The template, if it was asked for.
+    pub template: Option<Template>,
+}
+
+/// One recorded image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredImage {
+    /// Its place in the order of pages.
+    pub cursor: i64,
+    /// Where it is.
+    pub image: ImageUri,
+    /// Content hash, if bytes came.
+    pub hash: Option<ContentHash>,
+    /// Number of bytes, if they came.
+    pub bytes: Option<u64>,
+    /// Width and height, pixels, if it could be decoded.
+    pub size: Option<(u32, u32)>,
+    /// How its job ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// The provider that ran.
+    pub provider: String,
+    /// Where the time went.
+    pub timings: Timings,
+    /// When it was recorded, RFC 3339, UTC.
+    pub recorded_at: String,
+    /// Its faces, the primary one first.
+    pub faces: Vec<StoredFace>,
+}
