@@ -3,6 +3,7 @@
 //! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is finite and has unit norm,
 //! an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from there on.
 
+mod chip;
 mod face;
 mod image;
 mod job;
@@ -10,6 +11,7 @@ mod outcome;
 mod profile;
 mod template;
 
+pub use chip::{CHIP_SIDE, Chip};
 pub use face::{BoundingBox, Face, Faces, Landmarks, Point, Selection};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp};
 pub use job::{Disposition, Job, JobId, Lane};

@@ -8,8 +8,8 @@ pub mod sqlite;
 use async_trait::async_trait;
 
 use crate::domain::{
-    ContentHash, Face, GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
-    Template, Timings,
+    ContentHash, Face, GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp, Template,
+    Timings,
 };
 
 /// What can go wrong with a store.

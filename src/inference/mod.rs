@@ -1,0 +1,10 @@
+//! The networks: their description, their preparation, and running them. The only room that knows ONNX Runtime.
+
+pub mod batcher;
+pub mod detector;
+pub mod manifest;
+pub mod model;
+pub mod onnx;
+pub mod prepare;
+pub mod recogniser;
+pub mod runtime;

@@ -1,0 +1,361 @@
+//! Models on disk: `DIR/<name>.toml` describes, `DIR/fetched/` holds what was published, `DIR/prepared/` what runs.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::manifest::{Manifest, ManifestError, Role};
+use super::onnx::{ModelProto, StringStringEntryProto};
+use super::prepare::{self, Outputs, PREPARATION, PrepareError, Target};
+use super::recogniser::{self, RecogniserModel};
+use super::runtime::{Runtime, RuntimeError};
+use crate::domain::{Chip, Template};
+use crate::quality::closed_form::ClosedForm;
+
+/// Why a model cannot be prepared or used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No manifest of that name.
+    #[error("there is no model '{name}': {dir} has {}", if known.is_empty() { "no manifests".to_owned() } else { known.join(", ") })]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// Where manifests are.
+        dir: PathBuf,
+        /// Those that are there.
+        known: Vec<String>,
+    },
+    /// Its manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The published file is not there.
+    #[error(
+        "the weights of '{name}' are not at {path}: run `make setup`, or put the file named in its manifest there ({source})"
+    )]
+    NotFetched {
+        /// The model.
+        name: String,
+        /// Where the file should be.
+        path: PathBuf,
+        /// Why it could not be read.
+        source: std::io::Error,
+    },
+    /// The published file is another one.
+    #[error("{path} is not the file that the manifest of '{name}' names: sha256 {found}, expected {expected}")]
+    Digest {
+        /// The model.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The manifest's.
+        expected: String,
+    },
+    /// The prepared file is missing or of another manifest or version.
+    #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare {name}`")]
+    NotPrepared {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A detector where a recogniser is needed, or the other way round.
+    #[error("model '{name}' is not a {wanted}")]
+    Role {
+        /// The model.
+        name: String,
+        /// What was needed.
+        wanted: &'static str,
+    },
+    /// Its graph.
+    #[error("model '{name}' cannot be prepared: {source}")]
+    Prepare {
+        /// The model.
+        name: String,
+        /// Why.
+        source: PrepareError,
+    },
+    /// The prepared graph does not compute what it should.
+    #[error("model '{name}' failed its test: {reason}")]
+    SelfTest {
+        /// The model.
+        name: String,
+        /// What was found and expected.
+        reason: String,
+    },
+    /// Writing the prepared file.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// ONNX Runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// What preparing wrote into the model's metadata.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// [`PREPARATION`] at the time.
+    pub preparation: u32,
+    /// Digest of the published file.
+    pub sha256: String,
+    /// What it says of a recogniser; none for a detector.
+    pub recogniser: Option<PreparedHead>,
+}
+
+/// What preparing found of a recogniser's head, and its self-test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreparedHead {
+    /// Dropout ratio.
+    pub dropout: f64,
+    /// Whether the graph itself told it; if not, the network may never have been trained with dropout.
+    pub dropout_in_graph: bool,
+    /// Length of the embedding, D.
+    pub embedding: usize,
+    /// Number of features, F.
+    pub features: usize,
+    /// Effective rank of the head, nu.
+    pub effective_rank: f64,
+    /// Embedding of [`Chip::synthetic`] on the machine that prepared the model, CPU.
+    pub expected_embedding: Vec<f32>,
+    /// Its distance.
+    pub expected_distance: f64,
+}
+
+/// What [`Models::prepare`] did.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The file that runs.
+    pub path: PathBuf,
+    /// False if it was there already.
+    pub written: bool,
+    /// What it says of itself.
+    pub preparation: Preparation,
+}
+
+/// A folder of models.
+#[derive(Debug, Clone)]
+pub struct Models {
+    dir: PathBuf,
+}
+
+const METADATA_KEY: &str = "facefleet";
+
+impl Models {
+    /// The models in `dir`.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// The names of all manifests, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let manifests = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        let mut names: Vec<_> = manifests.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+        names.sort();
+        names
+    }
+
+    /// The manifest of model `name`.
+    ///
+    /// # Errors
+    /// If there is none, or it is not valid.
+    pub fn manifest(&self, name: &str) -> Result<Manifest, ModelError> {
+        let known = self.names();
+        if !known.iter().any(|other| other == name) {
+            return Err(ModelError::Unknown { name: name.to_owned(), dir: self.dir.clone(), known });
+        }
+        Ok(Manifest::read(&self.dir.join(format!("{name}.toml")))?)
+    }
+
+    /// Where the published file of `manifest` is.
+    pub fn published_path(&self, manifest: &Manifest) -> PathBuf {
+        self.dir.join("fetched").join(&manifest.file)
+    }
+
+    fn prepared_path(&self, name: &str) -> PathBuf {
+        self.dir.join("prepared").join(format!("{name}.onnx"))
+    }
+
+    /// Reads the published file and checks its digest.
+    ///
+    /// # Errors
+    /// If it is not there or another one.
+    pub fn published(&self, manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
+        let path = self.published_path(manifest);
+        let name = manifest.name.clone();
+        let bytes =
+            fs::read(&path).map_err(|source| ModelError::NotFetched { name: name.clone(), path: path.clone(), source })?;
+        let found = hex(&Sha256::digest(&bytes));
+        if found == manifest.sha256 {
+            return Ok(bytes);
+        }
+        Err(ModelError::Digest { name, path, found, expected: manifest.sha256.clone() })
+    }
+
+    /// Prepares model `name` and proves the result: the prepared network must agree with the published one on the embedding (where
+    /// ONNX Runtime runs that at all), and its distance with the closed form computed in f64. Does nothing if it is done already.
+    ///
+    /// # Errors
+    /// If the model is not there, cannot be prepared, or fails the proof.
+    pub fn prepare(&self, name: &str, runtime: &Runtime, again: bool) -> Result<Prepared, ModelError> {
+        let manifest = self.manifest(name)?;
+        let path = self.prepared_path(name);
+        if !again && let Ok((_, preparation)) = self.read_prepared(&manifest) {
+            return Ok(Prepared { path, written: false, preparation });
+        }
+        let published = self.published(&manifest)?;
+        let unfit = |source| ModelError::Prepare { name: name.to_owned(), source };
+        let (mut model, recogniser) = match &manifest.role {
+            Role::Detector => (prepare::prepare_detector(&published).map_err(unfit)?, None),
+            Role::Recogniser(_) => {
+                let prepared =
+                    prepare::prepare_recogniser(&published, &manifest, Target::Cpu, Outputs::Quality).map_err(unfit)?;
+                let mut head = PreparedHead {
+                    dropout: prepared.head.dropout(),
+                    dropout_in_graph: prepared.dropout_in_graph,
+                    embedding: prepared.head.bias().len(),
+                    features: prepared.head.weights().ncols(),
+                    effective_rank: prepared.effective_rank,
+                    expected_embedding: Vec::new(),
+                    expected_distance: 0.0,
+                };
+                (head.expected_embedding, head.expected_distance) = prove(&manifest, &published, &prepared, runtime)?;
+                (prepared.model, Some(head))
+            }
+        };
+        let preparation = Preparation { preparation: PREPARATION, sha256: manifest.sha256.clone(), recogniser };
+        let value = serde_json::to_string(&preparation).map_err(|error| self_test(name, error.to_string()))?;
+        model.metadata_props.push(StringStringEntryProto { key: METADATA_KEY.into(), value });
+        let bytes = prepare::encode(&model);
+        if preparation.recogniser.is_none() {
+            // That it opens is all there is to prove before it sees an image.
+            runtime.open(name, &bytes, 1)?;
+        }
+        write_atomically(&path, &bytes).map_err(|source| ModelError::Write { path: path.clone(), source })?;
+        Ok(Prepared { path, written: true, preparation })
+    }
+
+    /// The prepared model of `manifest`: its bytes and what they say of themselves.
+    ///
+    /// # Errors
+    /// If it is missing, or was prepared from another file or by another version.
+    pub fn read_prepared(&self, manifest: &Manifest) -> Result<(Vec<u8>, Preparation), ModelError> {
+        let not_prepared = |why: String| ModelError::NotPrepared { name: manifest.name.clone(), why };
+        let path = self.prepared_path(&manifest.name);
+        let bytes = fs::read(&path).map_err(|error| not_prepared(format!("{}: {error}", path.display())))?;
+        let model = ModelProto::read(&bytes).map_err(|error| not_prepared(error.to_string()))?;
+        let text = model.metadata(METADATA_KEY).ok_or_else(|| not_prepared("the file was not written by facefleet".into()))?;
+        let preparation: Preparation = serde_json::from_str(text).map_err(|error| not_prepared(error.to_string()))?;
+        if preparation.preparation != PREPARATION {
+            return Err(not_prepared("it was prepared by another version".into()));
+        }
+        if preparation.sha256 != manifest.sha256 {
+            return Err(not_prepared("it was prepared from another file".into()));
+        }
+        let told = preparation.recogniser.as_ref().filter(|head| !head.dropout_in_graph).map(|head| head.dropout);
+        if told.is_some() && told != manifest.recogniser().and_then(|recogniser| recogniser.dropout) {
+            return Err(not_prepared("the manifest's dropout has changed".into()));
+        }
+        Ok((bytes, preparation))
+    }
+}
+
+/// Runs the synthetic chip and compares. Returns its embedding and distance.
+fn prove(
+    manifest: &Manifest,
+    published: &[u8],
+    prepared: &prepare::PreparedRecogniser,
+    runtime: &Runtime,
+) -> Result<(Vec<f32>, f64), ModelError> {
+    let name = &manifest.name;
+    let wrong = |reason: String| self_test(name, reason);
+    let chip = Chip::synthetic();
+    let input = recogniser::chip_values(std::slice::from_ref(&chip), &manifest.input);
+    let shape = [1, 3, manifest.input.height as usize, manifest.input.width as usize];
+
+    let mut network = runtime.open(name, &prepare::encode(&prepared.model), 1)?;
+    let outputs = [prepare::names::EMBEDDING, prepare::names::DISTANCE, prepare::names::FEATURES];
+    let results = network.run(&[(&shape, &input)], &outputs)?;
+    let [embedding, distance, features] = results.as_slice() else {
+        return Err(wrong("outputs are missing".into()));
+    };
+    let distance = f64::from(distance.values.first().copied().unwrap_or(f32::NAN));
+    let expected = ClosedForm::new(&prepared.head).distance(features.values.as_slice().into());
+    if (distance - expected).abs() > 1e-4 * expected.max(1e-3) || !distance.is_finite() {
+        return Err(wrong(format!("the graph's distance is {distance}, the closed form's {expected}")));
+    }
+    let (template, _) = Template::from_embedding(&embedding.values).map_err(|error| wrong(error.to_string()))?;
+
+    // Some published files do not run as they are (that is why they are prepared); those that do must agree.
+    let original = runtime.open(name, published, 1).and_then(|mut original| {
+        let output = original.outputs().first().cloned().unwrap_or_default();
+        original.run(&[(&shape, &input)], &[&output])
+    });
+    match original {
+        Ok(results) => {
+            let reference = results.first().map_or(&[][..], |output| &output.values);
+            let (reference, _) = Template::from_embedding(reference).map_err(|error| wrong(error.to_string()))?;
+            let cosine = template.similarity(&reference);
+            if cosine < 0.9999 {
+                return Err(wrong(format!("its embedding has cosine {cosine:.6} to that of the published network")));
+            }
+        }
+        Err(error) => tracing::debug!(model = name, %error, "the published file does not run as it is; not compared with it"),
+    }
+    Ok((embedding.values.clone(), distance))
+}
+
+fn self_test(name: &str, reason: String) -> ModelError {
+    ModelError::SelfTest { name: name.to_owned(), reason }
+}
+
+impl RecogniserModel {
+    /// Checks a session against what was recorded when the model was prepared.
+    pub(super) fn check(&self, embedding: &[f32], distance: f64) -> Result<(), ModelError> {
+        let expected = self.head();
+        let wrong = |reason| Err(self_test(self.name(), reason));
+        let templates = Template::from_embedding(embedding).and_then(|(found, _)| {
+            Template::from_embedding(&expected.expected_embedding).map(|(recorded, _)| found.similarity(&recorded))
+        });
+        // Half precision and other matrix libraries differ in the fourth digit; a wrong network differs in the first.
+        match templates {
+            Ok(cosine) if cosine > 0.999 => {}
+            Ok(cosine) => return wrong(format!("the self-test's embedding has cosine {cosine:.6} to the recorded one")),
+            Err(error) => return wrong(format!("the self-test's embedding is unusable: {error}")),
+        }
+        if (distance / expected.expected_distance - 1.0).abs() < 0.01 {
+            return Ok(());
+        }
+        wrong(format!("the self-test's distance is {distance}, recorded was {}", expected.expected_distance))
+    }
+}
+
+/// Writes beside the target and renames, so that a reader sees the old file or the whole new one.
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let result = fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    });
+    if result.is_err() {
+        // The error of the write is the one to report.
+        fs::remove_file(&part).ok();
+    }
+    result
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

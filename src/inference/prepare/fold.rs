@@ -1,0 +1,147 @@
+//! What can be computed once is computed now: block-quantised weights become floats, reshapes of constants become their shape.
+
+use std::collections::HashMap;
+
+use super::graph::Graph;
+use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
+
+/// Folds `DequantizeLinear` and `Reshape` of constants until none is left. Nodes need not be in order.
+pub fn fold_constants(graph: &mut Graph) -> Result<(), OnnxError> {
+    loop {
+        let mut folded = Vec::new();
+        let mut kept = Vec::with_capacity(graph.nodes.len());
+        for node in std::mem::take(&mut graph.nodes) {
+            match fold(&node, &graph.constants)? {
+                Some(tensor) => folded.push(tensor),
+                None => kept.push(node),
+            }
+        }
+        graph.nodes = kept;
+        if folded.is_empty() {
+            return Ok(());
+        }
+        folded.into_iter().for_each(|tensor| graph.add_constant(tensor));
+    }
+}
+
+fn fold(node: &NodeProto, constants: &HashMap<String, TensorProto>) -> Result<Option<TensorProto>, OnnxError> {
+    let constant = |i: usize| node.input.get(i).and_then(|name| constants.get(name));
+    let Some(output) = node.output.first() else { return Ok(None) };
+    let tensor = match (node.op_type.as_str(), constant(0), constant(1)) {
+        ("DequantizeLinear", Some(values), Some(scale)) => dequantize(node, values, scale, constant(2))?,
+        ("Reshape", Some(values), Some(shape)) => reshape(node, values, shape)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(TensorProto { name: output.clone(), ..tensor }))
+}
+
+/// `(values - zero_point) * scale`, with one scale for the tensor, one per index of `axis`, or one per `block_size` of them
+/// (ONNX operator `DequantizeLinear`, versions 10, 13, 19 and 21).
+fn dequantize(
+    node: &NodeProto,
+    values: &TensorProto,
+    scale: &TensorProto,
+    zero_point: Option<&TensorProto>,
+) -> Result<TensorProto, OnnxError> {
+    let shape = values.shape()?;
+    let data = values.to_f32()?;
+    let scales = scale.to_f32()?;
+    let zeros = zero_point.map(TensorProto::to_f32).transpose()?;
+    let rank = shape.len() as i64;
+    let axis = node.int("axis", 1);
+    let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX);
+    let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
+
+    // The tensor as [outer, length along the axis, inner]; `blocks` scales along the axis for each (outer, inner), or one row for all.
+    let (outer, length, inner) = match shape.get(axis) {
+        Some(&length) => (shape[..axis].iter().product::<usize>(), length, shape[axis + 1..].iter().product::<usize>()),
+        None => (1, 1, data.len()),
+    };
+    let blocks = if block > 0 { length.div_ceil(block) } else { length };
+    let scale_index: Box<dyn Fn(usize, usize, usize) -> usize> = if scales.len() == 1 {
+        Box::new(|_, _, _| 0)
+    } else if block > 0 && scales.len() == outer * blocks * inner {
+        Box::new(move |o, a, i| (o * blocks + a / block) * inner + i)
+    } else if block == 0 && scales.len() == length {
+        Box::new(|_, a, _| a)
+    } else {
+        return Err(scale.error(format!("has {} scales, which fit no quantisation of a tensor {shape:?}", scales.len())));
+    };
+    if zeros.as_ref().is_some_and(|zeros| zeros.len() != scales.len()) {
+        return Err(scale.error("has not as many scales as zero points"));
+    }
+    let mut floats = Vec::with_capacity(data.len());
+    for o in 0..outer {
+        for a in 0..length {
+            for i in 0..inner {
+                let s = scale_index(o, a, i);
+                let zero = zeros.as_ref().map_or(0.0, |zeros| zeros[s]);
+                floats.push((data[(o * length + a) * inner + i] - zero) * scales[s]);
+            }
+        }
+    }
+    Ok(TensorProto::floats(&values.name, &shape, &floats))
+}
+
+fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Result<TensorProto, OnnxError> {
+    let old = values.shape()?;
+    let elements: usize = old.iter().product();
+    let allow_zero = node.int("allowzero", 0) != 0;
+    let mut dims = shape.to_i64()?;
+    for (i, dim) in dims.iter_mut().enumerate() {
+        if *dim == 0 && !allow_zero {
+            *dim = old.get(i).map_or(0, |&dim| dim as i64);
+        }
+    }
+    let fixed: i64 = dims.iter().filter(|&&dim| dim != -1).product();
+    if let Some(free) = dims.iter_mut().find(|dim| **dim == -1) {
+        *free = (elements as i64).checked_div(fixed).unwrap_or(0);
+    }
+    let reshaped = TensorProto { dims, ..values.clone() };
+    if reshaped.shape()?.iter().product::<usize>() == elements {
+        return Ok(reshaped);
+    }
+    Err(values.error(format!("has {elements} elements and cannot take the shape {:?}", reshaped.dims)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::onnx::data_type;
+
+    fn int8(dims: &[i64], values: &[i8]) -> TensorProto {
+        let raw_data = values.iter().map(|value| value.cast_unsigned()).collect();
+        TensorProto { name: "w".into(), dims: dims.to_vec(), data_type: data_type::INT8, raw_data, ..TensorProto::default() }
+    }
+
+    #[test]
+    fn blocks_take_their_own_scale_and_zero_point() {
+        let node = NodeProto::new("DequantizeLinear", &["w", "s", "z"], "y").with_int("axis", 1).with_int("block_size", 2);
+        let values = int8(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+        let scale = TensorProto::floats("s", &[2, 2], &[1.0, 10.0, 100.0, 1000.0]);
+        let zeros = TensorProto { name: "z".into(), ..int8(&[2, 2], &[0, 1, 0, 0]) };
+        let folded = dequantize(&node, &values, &scale, Some(&zeros)).unwrap();
+        assert_eq!(folded.to_f32().unwrap(), [1.0, 2.0, 20.0, 400.0, 500.0, 6000.0]);
+    }
+
+    #[test]
+    fn one_scale_per_channel_and_one_for_all() {
+        let node = NodeProto::new("DequantizeLinear", &["w", "s"], "y").with_int("axis", 0);
+        let values = int8(&[2, 2], &[1, 2, 3, 4]);
+        let per_channel = TensorProto::floats("s", &[2], &[1.0, 10.0]);
+        assert_eq!(dequantize(&node, &values, &per_channel, None).unwrap().to_f32().unwrap(), [1.0, 2.0, 30.0, 40.0]);
+        let one = TensorProto::floats("s", &[], &[2.0]);
+        assert_eq!(dequantize(&node, &values, &one, None).unwrap().to_f32().unwrap(), [2.0, 4.0, 6.0, 8.0]);
+        let wrong = TensorProto::floats("s", &[3], &[1.0; 3]);
+        assert!(dequantize(&node, &values, &wrong, None).is_err());
+    }
+
+    #[test]
+    fn a_reshape_of_a_constant_fills_its_free_dimension() {
+        let values = TensorProto::floats("w", &[2, 6], &[0.0; 12]);
+        let node = NodeProto::new("Reshape", &["w", "shape"], "y");
+        let reshaped = reshape(&node, &values, &TensorProto::ints("shape", &[0, -1, 3])).unwrap();
+        assert_eq!(reshaped.dims, [2, 2, 3]);
+        assert!(reshape(&node, &values, &TensorProto::ints("shape", &[5])).is_err());
+    }
+}

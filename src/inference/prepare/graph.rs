@@ -1,0 +1,164 @@
+//! A graph under edit: nodes, constants and who makes what, kept consistent.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::inference::onnx::{GraphProto, ModelProto, NodeProto, OnnxError, OperatorSetIdProto, TensorProto, ValueInfoProto};
+
+/// A graph whose constants are all initializers and can be looked up by name.
+pub struct Graph {
+    pub nodes: Vec<NodeProto>,
+    pub constants: HashMap<String, TensorProto>,
+    /// The one input that is not a constant.
+    pub input: ValueInfoProto,
+    pub outputs: Vec<ValueInfoProto>,
+    /// Version of the standard operator set.
+    pub opset: i64,
+    opsets: Vec<OperatorSetIdProto>,
+    ir_version: i64,
+    name: String,
+}
+
+impl Graph {
+    /// Takes the graph out of a model. `Constant` nodes become initializers; inputs that only shadow an initializer go (they
+    /// keep ONNX Runtime from fusing batch normalisation).
+    pub fn new(mut model: ModelProto) -> Result<Self, OnnxError> {
+        let opset = model.opset();
+        let graph = model.graph.take().unwrap_or_default();
+        let mut constants: HashMap<_, _> = graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        let mut nodes = Vec::with_capacity(graph.node.len());
+        for node in graph.node {
+            let value = node.attribute("value").and_then(|attribute| attribute.t.as_ref());
+            match (node.op_type.as_str(), value, node.output.first()) {
+                ("Constant", Some(value), Some(output)) => {
+                    let tensor = TensorProto { name: output.clone(), ..value.clone() };
+                    constants.insert(output.clone(), tensor);
+                }
+                _ => nodes.push(node),
+            }
+        }
+        let mut inputs: Vec<_> = graph.input.into_iter().filter(|input| !constants.contains_key(&input.name)).collect();
+        let (Some(input), true) = (inputs.pop(), inputs.is_empty()) else {
+            return Err(OnnxError::Unsupported("several inputs".into(), "the image as its only input"));
+        };
+        Ok(Self {
+            nodes,
+            constants,
+            input,
+            outputs: graph.output,
+            opset,
+            opsets: model.opset_import,
+            ir_version: model.ir_version,
+            name: graph.name,
+        })
+    }
+
+    /// The node that makes tensor `name`.
+    pub fn producer(&self, name: &str) -> Option<&NodeProto> {
+        self.nodes.iter().find(|node| node.output.iter().any(|output| output == name))
+    }
+
+    /// Adds a constant.
+    pub fn add_constant(&mut self, tensor: TensorProto) {
+        self.constants.insert(tensor.name.clone(), tensor);
+    }
+
+    /// Gives tensor `old` the name `new`, everywhere; a tensor that already has that name makes room.
+    pub fn rename(&mut self, old: &str, new: &str) {
+        if old == new {
+            return;
+        }
+        if self.uses(new) {
+            self.replace_name(new, &format!("{new}.published"));
+        }
+        self.replace_name(old, new);
+    }
+
+    fn uses(&self, name: &str) -> bool {
+        self.input.name == name
+            || self.constants.contains_key(name)
+            || self.nodes.iter().any(|node| node.output.iter().any(|output| output == name))
+    }
+
+    fn replace_name(&mut self, old: &str, new: &str) {
+        let names = self.nodes.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+        let names = names.chain(self.outputs.iter_mut().map(|output| &mut output.name));
+        for name in names.chain([&mut self.input.name]).filter(|name| *name == old) {
+            new.clone_into(name);
+        }
+        if let Some(mut tensor) = self.constants.remove(old) {
+            new.clone_into(&mut tensor.name);
+            self.add_constant(tensor);
+        }
+    }
+
+    /// Puts the graph back into a model file: only what the outputs need, in topological order, without stale shapes.
+    pub fn into_model(mut self, producer: &str) -> Result<ModelProto, OnnxError> {
+        self.prune();
+        let nodes = self.sorted()?;
+        let used: HashSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
+        let mut initializer: Vec<_> = self.constants.into_values().filter(|tensor| used.contains(&tensor.name)).collect();
+        // A hash map's order is random; the same input must give the same file.
+        initializer.sort_by(|a, b| a.name.cmp(&b.name));
+        let graph = GraphProto {
+            name: if self.name.is_empty() { "graph".into() } else { self.name },
+            node: nodes,
+            initializer,
+            input: vec![self.input],
+            output: self.outputs,
+            ..GraphProto::default()
+        };
+        Ok(ModelProto {
+            // From version 4 on, an initializer need not be an input as well.
+            ir_version: self.ir_version.max(4),
+            producer_name: producer.to_owned(),
+            opset_import: self.opsets,
+            graph: Some(graph),
+            ..ModelProto::default()
+        })
+    }
+
+    /// Drops nodes whose results nobody reads.
+    fn prune(&mut self) {
+        let mut wanted: Vec<String> = self.outputs.iter().map(|output| output.name.clone()).collect();
+        let makers: HashMap<&String, usize> =
+            self.nodes.iter().enumerate().flat_map(|(i, node)| node.output.iter().map(move |output| (output, i))).collect();
+        let mut keep = vec![false; self.nodes.len()];
+        while let Some(name) = wanted.pop() {
+            if let Some(&i) = makers.get(&name)
+                && !keep[i]
+            {
+                keep[i] = true;
+                wanted.extend(self.nodes[i].input.iter().cloned());
+            }
+        }
+        let mut keep = keep.into_iter();
+        self.nodes.retain(|_| keep.next().unwrap_or(false));
+    }
+
+    /// Producers before consumers. Takes the nodes.
+    fn sorted(&mut self) -> Result<Vec<NodeProto>, OnnxError> {
+        let mut known: HashSet<String> = self.constants.keys().cloned().collect();
+        known.insert(self.input.name.clone());
+        known.insert(String::new());
+        let mut waiting = std::mem::take(&mut self.nodes);
+        let mut sorted = Vec::with_capacity(waiting.len());
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            let mut later = Vec::new();
+            for node in waiting {
+                if node.input.iter().all(|input| known.contains(input)) {
+                    known.extend(node.output.iter().cloned());
+                    sorted.push(node);
+                } else {
+                    later.push(node);
+                }
+            }
+            if later.len() == before {
+                let name = later[0].input.iter().find(|input| !known.contains(*input)).cloned().unwrap_or_default();
+                return Err(OnnxError::Tensor { name, reason: "is read but never made".into() });
+            }
+            waiting = later;
+        }
+        Ok(sorted)
+    }
+}

@@ -1,0 +1,206 @@
+//! From a published ONNX file to the one that runs: constants folded, batch free, and, for a recogniser, SER-FIQ's closed form
+//! appended. Bytes in, bytes out: no files, no runtime.
+
+mod closed_form;
+mod fold;
+mod graph;
+mod head;
+mod rewrite;
+
+use ndarray::{Array1, Array2};
+
+use super::manifest::{Manifest, Role};
+use super::onnx::{Dimension, ModelProto, OnnxError, ValueInfoProto};
+use crate::quality::{Head, HeadError};
+use graph::Graph;
+use prost::Message;
+
+pub use closed_form::names;
+
+/// Goes up whenever preparing the same published file would give another result.
+pub const PREPARATION: u32 = 1;
+
+/// Why a model could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The file, or a tensor in it.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// The end of the graph is not that of a recogniser.
+    #[error("no recogniser's head at the end of the graph: looked for {looked_for}; found {found}")]
+    NoHead {
+        /// The pattern.
+        looked_for: &'static str,
+        /// The operators at the end of this graph.
+        found: String,
+    },
+    /// Neither graph nor manifest tell the dropout ratio.
+    #[error(
+        "the graph has no Dropout node and the manifest no `dropout`: SER-FIQ needs the ratio the network was trained with; \
+         set `dropout` in the manifest (InsightFace's networks use 0.4)"
+    )]
+    NoDropout,
+    /// The graph and the manifest contradict each other.
+    #[error("the manifest says {what} = {manifest}, the model has {model}")]
+    Mismatch {
+        /// Which value.
+        what: &'static str,
+        /// In the manifest.
+        manifest: String,
+        /// In the model.
+        model: String,
+    },
+    /// The head's numbers.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+}
+
+/// What kind of device the graph is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// `PRelu` is written out: ONNX Runtime's CPU kernel for it takes almost half of `SFace`'s time.
+    Cpu,
+    /// `PRelu` stays: GPU providers fuse it.
+    Gpu,
+}
+
+/// What the prepared recogniser's graph computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// `embedding`, `distance` and `features`.
+    Quality,
+    /// `embedding` alone: the yardstick for what the closed form costs.
+    EmbeddingOnly,
+    /// `embedding` of the features times a second input, `mask` [N, F]: the published SER-FIQ algorithm, which runs the whole
+    /// network once per mask. For benchmarks and tests.
+    Masked,
+}
+
+/// A prepared recogniser.
+#[derive(Debug)]
+pub struct PreparedRecogniser {
+    /// The graph, without metadata.
+    pub model: ModelProto,
+    /// The last layer, for the sampled estimator and for checking.
+    pub head: Head,
+    /// Whether the graph itself says that it was trained with dropout.
+    pub dropout_in_graph: bool,
+    /// `nu`.
+    pub effective_rank: f64,
+}
+
+/// Prepares a recogniser.
+///
+/// # Errors
+/// If the file is no ONNX model that these structs cover, has no recognisable head, or contradicts its manifest.
+pub fn prepare_recogniser(
+    published: &[u8],
+    manifest: &Manifest,
+    target: Target,
+    outputs: Outputs,
+) -> Result<PreparedRecogniser, PrepareError> {
+    let Role::Recogniser(recogniser) = &manifest.role else {
+        return Err(mismatch("role", "detector", "recogniser"));
+    };
+    let mut graph = open(published)?;
+    let found = head::find_head(&graph)?;
+    if found.bias.len() != recogniser.embedding {
+        return Err(mismatch("embedding", recogniser.embedding, found.bias.len()));
+    }
+    let dropout = found.dropout.or(recogniser.dropout).ok_or(PrepareError::NoDropout)?;
+    let head = Head::new(found.weights, found.bias, dropout)?;
+
+    let (width, height) = (manifest.input.width, manifest.input.height);
+    check_input(&graph, width, height)?;
+    let input = graph.input.name.clone();
+    graph.rename(&input, names::CHIP);
+    let size = |side: u32| Dimension::Value(i64::from(side));
+    graph.input =
+        ValueInfoProto::float(names::CHIP, &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)]);
+    if target == Target::Cpu {
+        rewrite::write_out_prelu(&mut graph)?;
+    }
+    let mut features = found.features;
+    if features == input {
+        features = names::CHIP.to_owned();
+    }
+    let effective_rank = match outputs {
+        Outputs::Quality => closed_form::append(&mut graph, &features, &head)?,
+        Outputs::EmbeddingOnly => closed_form::append_embedding(&mut graph, &features, &head),
+        Outputs::Masked => rewrite::append_masked(&mut graph, &features, &head),
+    };
+    let mut model = graph.into_model(PRODUCER)?;
+    if outputs == Outputs::Masked {
+        rewrite::add_mask_input(&mut model, head.weights().ncols());
+    }
+    Ok(PreparedRecogniser { model, head, dropout_in_graph: found.dropout.is_some(), effective_rank })
+}
+
+/// Prepares a detector: height, width and batch become free.
+///
+/// # Errors
+/// If the file is no ONNX model that these structs cover.
+pub fn prepare_detector(published: &[u8]) -> Result<ModelProto, PrepareError> {
+    let mut graph = open(published)?;
+    let free = |name: &str| Dimension::Param(name.into());
+    let input = graph.input.name.clone();
+    graph.input = ValueInfoProto::float(&input, &[free("N"), Dimension::Value(3), free("H"), free("W")]);
+    for output in &mut graph.outputs {
+        let anchors = free(&format!("anchors_{}", output.name));
+        let depth = output.dims().last().copied().flatten().unwrap_or(1);
+        *output = ValueInfoProto::float(&output.name, &[free("N"), anchors, Dimension::Value(depth)]);
+    }
+    Ok(graph.into_model(PRODUCER)?)
+}
+
+/// The head that preparing wrote into a model: constants [`names::WEIGHTS`] and [`names::BIAS`].
+///
+/// # Errors
+/// If they are not there or do not fit each other.
+pub fn read_head(model: &ModelProto, dropout: f64) -> Result<Head, PrepareError> {
+    let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
+    let find = |name: &str| {
+        let missing = OnnxError::Tensor { name: name.to_owned(), reason: "is not in the prepared model".into() };
+        initializers.clone().find(|tensor| tensor.name == name).ok_or(missing)
+    };
+    let (weights, bias) = (find(names::WEIGHTS)?, find(names::BIAS)?);
+    let shape = weights.shape()?;
+    let [rows, columns] = shape[..] else {
+        return Err(weights.error(format!("has shape {shape:?}")).into());
+    };
+    let matrix = Array2::from_shape_vec((rows, columns), weights.to_f32()?).map_err(|error| weights.error(error.to_string()))?;
+    Ok(Head::new(matrix, Array1::from(bias.to_f32()?), dropout)?)
+}
+
+/// The bytes of a model file.
+pub fn encode(model: &ModelProto) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+const PRODUCER: &str = "facefleet model prepare";
+
+fn open(published: &[u8]) -> Result<Graph, PrepareError> {
+    let model = ModelProto::read(published)?;
+    let opset = model.opset();
+    if opset < 8 {
+        return Err(OnnxError::Unsupported(format!("operator set {opset}"), "operator set 8 or later").into());
+    }
+    let mut graph = Graph::new(model)?;
+    fold::fold_constants(&mut graph)?;
+    rewrite::free_batch(&mut graph)?;
+    Ok(graph)
+}
+
+fn check_input(graph: &Graph, width: u32, height: u32) -> Result<(), PrepareError> {
+    let wanted = [None, Some(3), Some(i64::from(height)), Some(i64::from(width))];
+    let dims = graph.input.dims();
+    let fits = dims.len() == 4 && dims.iter().zip(&wanted).all(|(have, want)| want.is_none() || have.is_none() || have == want);
+    if fits || dims.is_empty() {
+        return Ok(());
+    }
+    Err(mismatch("input [N, channels, height, width]", format!("{wanted:?}"), format!("{dims:?}")))
+}
+
+fn mismatch(what: &'static str, manifest: impl ToString, model: impl ToString) -> PrepareError {
+    PrepareError::Mismatch { what, manifest: manifest.to_string(), model: model.to_string() }
+}

@@ -1,0 +1,179 @@
+//! From chips to templates, distance, score and quality, in one forward pass.
+
+use std::sync::Arc;
+
+use ndarray::ArrayView2;
+
+use super::manifest::{Channels, Input, Manifest};
+use super::model::{ModelError, Models, PreparedHead};
+use super::onnx::ModelProto;
+use super::prepare::{self, names};
+use super::runtime::{Network, Output, Runtime, RuntimeError};
+use crate::domain::{CHIP_SIDE, Chip, Mapping, RecogniserProfile, Recognition, SerFiq, Template};
+use crate::quality::{self, sampled::Sampled};
+
+/// How distances are to be estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Estimator {
+    /// The graph's own output.
+    ClosedForm,
+    /// T masks over the features, on the CPU.
+    Sampled {
+        /// T.
+        passes: u32,
+        /// Seed of the masks.
+        seed: u64,
+    },
+}
+
+/// A recogniser, read and checked, of which sessions can be opened.
+#[derive(Debug, Clone)]
+pub struct RecogniserModel {
+    runtime: Runtime,
+    manifest: Manifest,
+    mapping: Mapping,
+    bytes: Arc<[u8]>,
+    head: PreparedHead,
+    estimator: Estimator,
+    sampled: Option<Arc<Sampled>>,
+}
+
+impl RecogniserModel {
+    /// Reads the prepared recogniser `name`.
+    ///
+    /// # Errors
+    /// If there is no such model, or it is not prepared.
+    pub fn load(models: &Models, name: &str, runtime: &Runtime, estimator: Estimator) -> Result<Self, ModelError> {
+        let manifest = models.manifest(name)?;
+        let not_one = || ModelError::Role { name: name.to_owned(), wanted: "recogniser" };
+        let mapping = manifest.recogniser().ok_or_else(not_one)?.mapping();
+        let (bytes, preparation) = models.read_prepared(&manifest)?;
+        let head = preparation.recogniser.ok_or_else(not_one)?;
+        let sampled = match estimator {
+            Estimator::ClosedForm => None,
+            Estimator::Sampled { passes, seed } => {
+                let unfit = |source| ModelError::Prepare { name: name.to_owned(), source };
+                let model = ModelProto::read(&bytes).map_err(|error| unfit(error.into()))?;
+                let layer = prepare::read_head(&model, head.dropout).map_err(unfit)?;
+                Some(Arc::new(Sampled::new(layer, passes, seed)))
+            }
+        };
+        if !head.dropout_in_graph {
+            tracing::warn!(
+                model = name,
+                dropout = head.dropout,
+                "the graph has no dropout; the ratio is the manifest's, and SER-FIQ is weaker if the network was trained without"
+            );
+        }
+        Ok(Self { runtime: runtime.clone(), manifest, mapping, bytes: bytes.into(), head, estimator, sampled })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// What preparing found.
+    pub fn head(&self) -> &PreparedHead {
+        &self.head
+    }
+
+    /// This part of the profile.
+    pub fn profile(&self) -> (RecogniserProfile, SerFiq, Mapping) {
+        let dropout = self.head.dropout;
+        let ser_fiq = match self.estimator {
+            Estimator::ClosedForm => SerFiq::ClosedForm { dropout },
+            Estimator::Sampled { passes, seed } => SerFiq::Sampled { dropout, passes, seed },
+        };
+        let recogniser = RecogniserProfile { name: self.manifest.name.clone(), sha256: self.manifest.sha256.clone() };
+        (recogniser, ser_fiq, self.mapping)
+    }
+
+    /// Opens a session of `threads` threads and runs the self-test on it.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses the model, or the self-test fails.
+    pub fn open(&self, threads: usize) -> Result<Recogniser, ModelError> {
+        let network = self.runtime.open(self.name(), &self.bytes, threads)?;
+        let mut recogniser = Recogniser {
+            network,
+            input: self.manifest.input.clone(),
+            mapping: self.mapping,
+            embedding: self.head.embedding,
+            sampled: self.sampled.clone(),
+        };
+        let outputs = recogniser.forward(&[Chip::synthetic()], &[names::EMBEDDING, names::DISTANCE])?;
+        let distance = outputs[1].values.first().copied().unwrap_or(f32::NAN);
+        self.check(&outputs[0].values, f64::from(distance))?;
+        Ok(recogniser)
+    }
+}
+
+/// An open recogniser, for one thread at a time.
+#[derive(Debug)]
+pub struct Recogniser {
+    network: Network,
+    input: Input,
+    mapping: Mapping,
+    embedding: usize,
+    sampled: Option<Arc<Sampled>>,
+}
+
+impl Recogniser {
+    /// Recognises a batch: one answer a chip, in order; `None` where the network gave no usable embedding. What a chip gets does not
+    /// depend on its batch, up to rounding.
+    ///
+    /// # Errors
+    /// If the forward pass fails; then for the whole batch.
+    pub fn recognise(&mut self, chips: &[Chip]) -> Result<Vec<Option<Recognition>>, RuntimeError> {
+        let second = if self.sampled.is_some() { names::FEATURES } else { names::DISTANCE };
+        let outputs = self.forward(chips, &[names::EMBEDDING, second])?;
+        let distances: Vec<f64> = match &self.sampled {
+            None => outputs[1].values.iter().map(|&distance| f64::from(distance)).collect(),
+            Some(sampled) => {
+                let shape = (chips.len(), outputs[1].values.len() / chips.len().max(1));
+                let features = ArrayView2::from_shape(shape, &outputs[1].values);
+                sampled.distances(features.map_err(|error| RuntimeError::Run(error.to_string()))?)
+            }
+        };
+        let embeddings = outputs[0].values.chunks_exact(self.embedding);
+        Ok(embeddings.zip(distances).map(|(embedding, distance)| self.interpret(embedding, distance)).collect())
+    }
+
+    fn forward(&mut self, chips: &[Chip], wanted: &[&str]) -> Result<Vec<Output>, RuntimeError> {
+        let values = chip_values(chips, &self.input);
+        let outputs = self.network.run(&[(&[chips.len(), 3, CHIP_SIDE, CHIP_SIDE], &values)], wanted)?;
+        let rows = chips.len() as i64;
+        for (output, name) in outputs.iter().zip(wanted) {
+            if output.shape.first() != Some(&rows) || (*name == names::EMBEDDING && output.shape[1..] != [self.embedding as i64])
+            {
+                let expected = format!("{rows} rows of the model's width");
+                return Err(RuntimeError::Shape { output: (*name).to_owned(), shape: output.shape.clone(), expected });
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn interpret(&self, embedding: &[f32], distance: f64) -> Option<Recognition> {
+        let (template, norm) = Template::from_embedding(embedding).ok()?;
+        let score = quality::score(distance);
+        let quality = quality::quality(score, self.mapping);
+        distance.is_finite().then_some(Recognition { template, norm, distance, score, quality })
+    }
+}
+
+/// The network's input for `chips`, [N, 3, 112, 112]: planes in the manifest's channel order, `(pixel - mean) * scale`.
+pub(super) fn chip_values(chips: &[Chip], input: &Input) -> Vec<f32> {
+    let order = match input.channels {
+        Channels::Rgb => [0, 1, 2],
+        Channels::Bgr => [2, 1, 0],
+    };
+    let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
+    for chip in chips {
+        for channel in order {
+            let plane = chip.pixels().chunks_exact(3).map(|pixel| (f32::from(pixel[channel]) - input.mean) * input.scale);
+            values.extend(plane);
+        }
+    }
+    values
+}

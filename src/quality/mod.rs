@@ -1,0 +1,48 @@
+//! SER-FIQ: how far a face's embeddings scatter under dropout, as a distance, a score and a quality.
+//!
+//! The method is that of Terhörst, Kolf, Damer, Kirchbuchner and Kuijper, "SER-FIQ: Unsupervised Estimation of Face Image Quality
+//! Based on Stochastic Embedding Robustness", CVPR 2020 (arXiv 2003.09373). Numbers in, numbers out: knows neither images nor
+//! models.
+//!
+//! With `x` the F features before the last layer, `A`, `c` that layer (a batch normalisation after it folded in), and `m` a dropout
+//! mask, `m_i = Bernoulli(1 - p) / (1 - p)`, an embedding is `e = A (m * x) + c`. The distance `d` is the mean Euclidean distance
+//! between two such embeddings, each scaled to unit norm. [`sampled`] draws T masks, as the paper does; [`closed_form`] is the
+//! limit of infinitely many.
+
+pub mod closed_form;
+mod head;
+pub mod sampled;
+
+pub use head::{Head, HeadError};
+
+use crate::domain::Mapping;
+
+/// SER-FIQ's score of a mean pairwise distance: `2 / (1 + e^d)`, 1 for d = 0, towards 0 as d grows (the paper's equation 3, with its
+/// sigmoid written out).
+pub fn score(distance: f64) -> f64 {
+    2.0 / (1.0 + distance.exp())
+}
+
+/// The quality of a score, 0 to 100 (ISO/IEC 29794-1): `100 / (1 + exp(-alpha * (score - r)))`, rounded.
+pub fn quality(score: f64, mapping: Mapping) -> u8 {
+    let normalised = 1.0 / (1.0 + (-mapping.alpha * (score - mapping.r)).exp());
+    (100.0 * normalised).round().clamp(0.0, 100.0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn score_and_quality_at_points_worked_by_hand() {
+        assert_eq!(score(0.0), 1.0);
+        // e^ln3 = 3, so 2 / (1 + 3).
+        assert!((score(3.0_f64.ln()) - 0.5).abs() < 1e-15);
+        let mapping = Mapping { alpha: 130.0, r: 0.88 };
+        assert_eq!(quality(0.88, mapping), 50);
+        assert_eq!(quality(1.0, mapping), 100);
+        assert_eq!(quality(0.5, mapping), 0);
+        // ln(3)/130 above r: 1 / (1 + 1/3) = 0.75.
+        assert_eq!(quality(0.88 + 3.0_f64.ln() / 130.0, mapping), 75);
+    }
+}
