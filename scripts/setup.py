@@ -186,7 +186,6 @@ def set_up():
             f"no ONNX Runtime is pinned for {platform.system()} {platform.machine()}: put the shared library of ONNX Runtime 1.17 "
             "or newer anywhere, set FACEFLEET__RUNTIME__LIBRARY to its path and run this again. All the rest is in place."
         )
-    # "everything is in place" is what a second run says, so it must not claim to have fetched anything.
     news = f"fetched {fetched} of {len(packages)} packages" if fetched else f"{len(packages)} packages, nothing to fetch"
     say(f"everything is in place ({news})")
 
@@ -345,7 +344,7 @@ def explain(what, output) -> str:
 
 def disk_full_message():
     return (
-        f"the disk is full: about 150 MB are needed below {ROOT}, and pip works in {tempfile.gettempdir()} (TMPDIR). "
+        f"the disk is full: setup needs about 100 MB below {ROOT}, the bench tools another 350, and pip works in {tempfile.gettempdir()} (TMPDIR). "
         "Make room and run this again; what has arrived is kept."
     )
 

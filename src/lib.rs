@@ -5,3 +5,4 @@ pub mod inference;
 pub mod quality;
 pub mod queue;
 pub mod store;
+pub mod vision;

@@ -1,0 +1,7 @@
+//! Pixels: bytes become a picture within limits, pictures become chips. Knows neither networks nor files.
+
+pub mod align;
+mod jpeg;
+pub mod picture;
+
+pub use picture::{DecodeError, Picture, PixelLimits};

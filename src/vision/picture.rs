@@ -1,0 +1,292 @@
+//! A decoded image, upright for whoever looks at it, though its pixels stay as they were stored: turning twelve megapixels
+//! costs more than finding the faces in them.
+
+use std::io::Cursor;
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+
+use super::align::Affine;
+use super::jpeg;
+use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Face, Landmarks, Point};
+
+/// Why bytes did not become a picture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// They are no whole image of a format we read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The image is larger than allowed.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// How large an image may be once decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PixelLimits {
+    /// Width times height. Checked from the header, before memory is asked for.
+    pub max_pixels: u64,
+}
+
+/// A decoded image.
+#[derive(Debug)]
+pub struct Picture {
+    stored: RgbImage,
+    orientation: Orientation,
+}
+
+impl Picture {
+    /// Decodes `bytes`: JPEG, PNG, WebP, BMP, TIFF or the first frame of a GIF.
+    ///
+    /// # Errors
+    /// If they are not a whole image of these formats, or it is too large.
+    pub fn decode(bytes: &[u8], limits: PixelLimits) -> Result<Self, DecodeError> {
+        let unreadable = |reason: String| DecodeError::Unreadable(reason);
+        if bytes.is_empty() {
+            return Err(unreadable("the file is empty".into()));
+        }
+        let format = image::guess_format(bytes).map_err(|_| unreadable(unknown_format(bytes)))?;
+        if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+            return Err(unreadable("the JPEG is truncated: its end is missing".into()));
+        }
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        let mut allocation = Limits::no_limits();
+        // The widest decoded pixel (16-bit RGBA) and as much again for the decoder's own work.
+        allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
+        reader.limits(allocation);
+        let mut decoder = reader.into_decoder().map_err(|error| unreadable(error.to_string()))?;
+        let (width, height) = decoder.dimensions();
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > limits.max_pixels {
+            let reason = format!("{width}x{height} is {pixels} pixels, more than the {} allowed", limits.max_pixels);
+            return Err(DecodeError::TooLarge(reason));
+        }
+        if pixels == 0 {
+            return Err(unreadable("the image has no pixels".into()));
+        }
+        // A broken EXIF block is no reason to lose the image.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let decoded = DynamicImage::from_decoder(decoder).map_err(|error| match error {
+            image::ImageError::Limits(_) => DecodeError::TooLarge(error.to_string()),
+            _ => unreadable(error.to_string()),
+        })?;
+        Ok(Self { stored: into_rgb(decoded), orientation })
+    }
+
+    /// A picture of upright pixels.
+    pub fn from_rgb(stored: RgbImage) -> Self {
+        Self { stored, orientation: Orientation::NoTransforms }
+    }
+
+    /// Width and height, upright, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        let (width, height) = self.stored.dimensions();
+        if self.turned() { (height, width) } else { (width, height) }
+    }
+
+    fn turned(&self) -> bool {
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        matches!(self.orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+    }
+
+    /// An upright copy whose longer side is at most `max_side`; never enlarged. With it the way back: [`Scale::restore`].
+    pub fn upright(&self, max_side: u32) -> (RgbImage, Scale) {
+        let (width, height) = self.stored.dimensions();
+        let longest = width.max(height);
+        let mut copy = if longest > max_side.max(1) {
+            let scaled = |side: u32| {
+                let exact = f64::from(side) * f64::from(max_side.max(1)) / f64::from(longest);
+                (exact.round() as u32).max(1)
+            };
+            // Only a zero-sized image can fail to resize, and there is none.
+            resize(&self.stored, scaled(width), scaled(height)).unwrap_or_else(|| self.stored.clone())
+        } else {
+            self.stored.clone()
+        };
+        if self.orientation != Orientation::NoTransforms {
+            let mut turned = DynamicImage::ImageRgb8(copy);
+            turned.apply_orientation(self.orientation);
+            copy = turned.into_rgb8();
+        }
+        let (upright_width, upright_height) = self.size();
+        let scale = Scale {
+            x: f64::from(upright_width) / f64::from(copy.width()),
+            y: f64::from(upright_height) / f64::from(copy.height()),
+        };
+        (copy, scale)
+    }
+
+    /// The chip of the face with these `landmarks` (upright pixels); none if they are all in one place.
+    pub fn chip(&self, landmarks: &Landmarks) -> Option<Chip> {
+        let to_upright = Affine::from_chip(landmarks)?;
+        let to_stored = self.upright_to_stored().after(&to_upright);
+        Chip::new(to_stored.sample(&self.stored, CHIP_SIDE, CHIP_SIDE))
+    }
+
+    /// The whole picture as a chip: as it is if it has the size of one, scaled otherwise.
+    pub fn whole_as_chip(&self) -> Option<Chip> {
+        let (upright, _) = self.upright(u32::MAX);
+        let side = CHIP_SIDE as u32;
+        let chip = if upright.dimensions() == (side, side) { upright } else { resize(&upright, side, side)? };
+        Chip::new(chip.into_raw())
+    }
+
+    /// From upright to stored pixel coordinates.
+    fn upright_to_stored(&self) -> Affine {
+        let (right, bottom) = (f64::from(self.stored.width()) - 1.0, f64::from(self.stored.height()) - 1.0);
+        // Upright (x, y) shows stored (xx x + xy y + x0, yx x + yy y + y0).
+        let [xx, xy, x0, yx, yy, y0] = match self.orientation {
+            Orientation::NoTransforms => [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            Orientation::FlipHorizontal => [-1.0, 0.0, right, 0.0, 1.0, 0.0],
+            Orientation::FlipVertical => [1.0, 0.0, 0.0, 0.0, -1.0, bottom],
+            Orientation::Rotate180 => [-1.0, 0.0, right, 0.0, -1.0, bottom],
+            Orientation::Rotate90 => [0.0, 1.0, 0.0, -1.0, 0.0, bottom],
+            Orientation::Rotate270 => [0.0, -1.0, right, 1.0, 0.0, 0.0],
+            Orientation::Rotate90FlipH => [0.0, 1.0, 0.0, 1.0, 0.0, 0.0],
+            Orientation::Rotate270FlipH => [0.0, -1.0, right, -1.0, 0.0, bottom],
+        };
+        Affine { xx, xy, x0, yx, yy, y0 }
+    }
+}
+
+/// From a scaled copy back to the picture it was made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    x: f64,
+    y: f64,
+}
+
+impl Scale {
+    /// A face found in the copy, in the picture's pixels.
+    pub fn restore(&self, face: Face) -> Face {
+        // Pixel centres are at whole numbers: the copy's first pixel covers the picture's first few.
+        let along = |value: f32, scale: f64| ((f64::from(value) + 0.5) * scale - 0.5) as f32;
+        let BoundingBox { x, y, width, height } = face.bbox;
+        let bbox = BoundingBox {
+            x: along(x, self.x),
+            y: along(y, self.y),
+            width: (f64::from(width) * self.x) as f32,
+            height: (f64::from(height) * self.y) as f32,
+        };
+        let landmarks =
+            face.landmarks.map(|points| points.map(|Point { x, y }| Point { x: along(x, self.x), y: along(y, self.y) }));
+        Face { bbox, landmarks, ..face }
+    }
+}
+
+/// Area-weighted resize: a detector must not see the aliasing of skipped pixels.
+fn resize(image: &RgbImage, width: u32, height: u32) -> Option<RgbImage> {
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw()).ok()?;
+    let mut target = vec![0; width as usize * height as usize * 3];
+    let mut view = TypedImage::<U8x3>::from_buffer(width, height, &mut target).ok()?;
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize_typed(&source, &mut view, &options).ok()?;
+    RgbImage::from_raw(width, height, target)
+}
+
+/// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through floats.
+fn into_rgb(image: DynamicImage) -> RgbImage {
+    match image {
+        DynamicImage::ImageLuma8(grey) => {
+            let (width, height) = grey.dimensions();
+            let pixels = grey.into_raw().into_iter().flat_map(|value| [value; 3]).collect();
+            RgbImage::from_raw(width, height, pixels).unwrap_or_default()
+        }
+        other => other.into_rgb8(),
+    }
+}
+
+fn unknown_format(bytes: &[u8]) -> String {
+    let known = "JPEG, PNG, WebP, BMP, TIFF and GIF are read";
+    // ISO base media files name their brand after `ftyp`.
+    match bytes.get(4..12) {
+        Some([b'f', b't', b'y', b'p', brand @ ..]) => {
+            format!("an image or video of brand '{}' is not read; {known}", String::from_utf8_lossy(brand).escape_debug())
+        }
+        _ => format!("not an image: the content is of no known format; {known}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PixelLimits = PixelLimits { max_pixels: 1_000_000 };
+
+    fn encode(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn gradient(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 3) as u8, (y * 5) as u8, ((x + y) * 2) as u8]))
+    }
+
+    #[test]
+    fn what_is_no_whole_image_is_unreadable() {
+        let jpeg = encode(&gradient(80, 60), ImageFormat::Jpeg);
+        let png = encode(&gradient(80, 60), ImageFormat::Png);
+        for bytes in [&b""[..], b"just a text", &jpeg[..jpeg.len() / 2], &png[..png.len() / 2], b"\0\0\0\x18ftypheic"] {
+            assert!(matches!(Picture::decode(bytes, LIMITS), Err(DecodeError::Unreadable(_))), "{} bytes", bytes.len());
+        }
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Gif] {
+            assert_eq!(Picture::decode(&encode(&gradient(80, 60), format), LIMITS).unwrap().size(), (80, 60));
+        }
+    }
+
+    #[test]
+    fn a_large_image_is_refused_from_its_header() {
+        // A PNG header that promises 100,000 x 100,000 pixels.
+        let mut bytes = encode(&gradient(8, 8), ImageFormat::Png);
+        bytes[16..20].copy_from_slice(&100_000_u32.to_be_bytes());
+        bytes[20..24].copy_from_slice(&100_000_u32.to_be_bytes());
+        let crc = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&crc.to_be_bytes());
+        let error = Picture::decode(&bytes, LIMITS).unwrap_err();
+        assert!(matches!(error, DecodeError::TooLarge(_)), "{error:?}");
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+        !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
+    }
+
+    #[test]
+    fn a_turned_picture_gives_the_chip_of_the_upright_one() {
+        let upright = gradient(90, 70);
+        let landmarks = [(30.0, 20.0), (60.0, 22.0), (46.0, 40.0), (34.0, 55.0), (58.0, 54.0)].map(|(x, y)| Point { x, y });
+        let expected = Picture::from_rgb(upright.clone()).chip(&landmarks).unwrap();
+        for exif in 1..=8 {
+            let orientation = Orientation::from_exif(exif).unwrap();
+            // Turning the upright picture by the inverse gives what a camera would have stored.
+            let inverse = match orientation {
+                Orientation::Rotate90 => Orientation::Rotate270,
+                Orientation::Rotate270 => Orientation::Rotate90,
+                same => same,
+            };
+            let mut stored = DynamicImage::ImageRgb8(upright.clone());
+            stored.apply_orientation(inverse);
+            let picture = Picture { stored: stored.into_rgb8(), orientation };
+            assert_eq!(picture.size(), (90, 70));
+            assert_eq!(picture.upright(1000).0, upright, "orientation {exif}");
+            let chip = picture.chip(&landmarks).unwrap();
+            let worst = chip.pixels().iter().zip(expected.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(1), "orientation {exif}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn a_face_found_in_a_smaller_copy_is_restored() {
+        let picture = Picture::from_rgb(gradient(1000, 500));
+        let (copy, scale) = picture.upright(250);
+        assert_eq!(copy.dimensions(), (250, 125));
+        let bbox = BoundingBox { x: 0.0, y: 10.0, width: 20.0, height: 30.0 };
+        let face = scale.restore(Face { bbox, landmarks: None, detector_score: None });
+        assert_eq!(face.bbox, BoundingBox { x: 1.5, y: 41.5, width: 80.0, height: 120.0 });
+        assert_eq!(picture.upright(2000).0.dimensions(), (1000, 500));
+    }
+}
