@@ -231,10 +231,10 @@ mod tests {
             for task in tasks {
                 results.push(task.await.unwrap());
             }
-            assert_eq!(results[0], Ok(2));
-            assert_eq!(results[1], Ok(4));
+            assert_eq!(results[0], Ok(vec![2]));
+            assert_eq!(results[1], Ok(vec![4]));
             assert!(results[2].is_err(), "{bad}");
-            assert_eq!(results[3], Ok(6));
+            assert_eq!(results[3], Ok(vec![6]));
         }
     }
 }

@@ -92,7 +92,7 @@ mod tests {
         let sampled = Sampled::new(head.clone(), 50, 7);
         let batch = sampled.distances(features.view());
         for (n, distance) in batch.iter().enumerate() {
-            let single = sampled.distances(features.slice(ndarray::s![n..=n, ..]));
+            let single = sampled.distances(features.select(Axis(0), &[n]).view());
             assert!((single[0] - distance).abs() < 1e-6);
         }
         assert_eq!(batch, Sampled::new(head.clone(), 50, 7).distances(features.view()));

@@ -11,8 +11,6 @@ pub struct Graph {
     /// The one input that is not a constant.
     pub input: ValueInfoProto,
     pub outputs: Vec<ValueInfoProto>,
-    /// Version of the standard operator set.
-    pub opset: i64,
     opsets: Vec<OperatorSetIdProto>,
     ir_version: i64,
     name: String,
@@ -22,7 +20,6 @@ impl Graph {
     /// Takes the graph out of a model. `Constant` nodes become initializers; inputs that only shadow an initializer go (they
     /// keep ONNX Runtime from fusing batch normalisation).
     pub fn new(mut model: ModelProto) -> Result<Self, OnnxError> {
-        let opset = model.opset();
         let graph = model.graph.take().unwrap_or_default();
         let mut constants: HashMap<_, _> = graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let mut nodes = Vec::with_capacity(graph.node.len());
@@ -45,7 +42,6 @@ impl Graph {
             constants,
             input,
             outputs: graph.output,
-            opset,
             opsets: model.opset_import,
             ir_version: model.ir_version,
             name: graph.name,
