@@ -1,0 +1,114 @@
+//! `file:` URIs, below the roots that the operator named.
+
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use super::{FetchError, ImageSource};
+use crate::domain::ImageUri;
+
+/// Reads local files below some roots.
+#[derive(Debug, Clone)]
+pub struct FileSource {
+    /// Canonical: links resolved.
+    roots: Vec<PathBuf>,
+    max_bytes: u64,
+}
+
+impl FileSource {
+    /// Files below `roots` (each a folder or a single file) of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// If a root does not exist.
+    pub fn new(roots: &[PathBuf], max_bytes: u64) -> std::io::Result<Self> {
+        let canonical = |root: &PathBuf| {
+            root.canonicalize().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", root.display())))
+        };
+        Ok(Self { roots: roots.iter().map(canonical).collect::<Result<_, _>>()?, max_bytes })
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, FetchError> {
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => FetchError::Unreadable("the file is not there".into()),
+            ErrorKind::PermissionDenied => FetchError::Unreadable("permission to read the file is denied".into()),
+            _ => FetchError::Transient(format!("reading failed: {error}")),
+        };
+        // Resolved before the check, so that neither `..` nor a link leads out of a root.
+        let resolved = path.canonicalize().map_err(failed)?;
+        if !self.roots.iter().any(|root| resolved.starts_with(root)) {
+            return Err(FetchError::Refused("the file is outside the folders this worker may read".into()));
+        }
+        let file = std::fs::File::open(&resolved).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(FetchError::Unreadable("not a regular file".into()));
+        }
+        let too_large = |bytes: u64| FetchError::Refused(format!("{bytes} bytes are more than the {} allowed", self.max_bytes));
+        if metadata.len() > self.max_bytes {
+            return Err(too_large(metadata.len()));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+        // The file may grow while it is read.
+        file.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(too_large(bytes.len() as u64));
+        }
+        Ok(bytes)
+    }
+}
+
+#[async_trait]
+impl ImageSource for FileSource {
+    async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+        let path = match image.to_path() {
+            Some(path) => path,
+            None => return Err(FetchError::Refused(format!("'{}:' is not a source this worker fetches from", image.scheme()))),
+        };
+        let source = self.clone();
+        let read = tokio::task::spawn_blocking(move || source.read(&path)).await;
+        read.map_err(|error| FetchError::Transient(format!("reading was interrupted: {error}")))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fetch(source: &FileSource, path: &Path) -> Result<Vec<u8>, FetchError> {
+        source.fetch(&ImageUri::from_path(path).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn only_files_below_a_root_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, outside) = (folder.path().join("in"), folder.path().join("out.jpg"));
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(inside.join("a.jpg"), b"abc").unwrap();
+        std::fs::write(&outside, b"secret").unwrap();
+        std::os::unix::fs::symlink(&outside, inside.join("link.jpg")).unwrap();
+        let source = FileSource::new(std::slice::from_ref(&inside), 10).unwrap();
+
+        assert_eq!(fetch(&source, &inside.join("a.jpg")).await.unwrap(), b"abc");
+        for path in [outside.clone(), inside.join("link.jpg"), inside.join("../out.jpg")] {
+            assert!(matches!(fetch(&source, &path).await, Err(FetchError::Refused(_))), "{}", path.display());
+        }
+        let escaped: ImageUri = format!("file://{}/%2e%2e/out.jpg", inside.display()).parse().unwrap();
+        assert!(matches!(source.fetch(&escaped).await, Err(FetchError::Refused(_))));
+        assert!(matches!(fetch(&source, &inside.join("none.jpg")).await, Err(FetchError::Unreadable(_))));
+        assert!(matches!(fetch(&source, &inside).await, Err(FetchError::Unreadable(_))));
+        let web: ImageUri = "https://example.org/a.jpg".parse().unwrap();
+        assert!(matches!(source.fetch(&web).await, Err(FetchError::Refused(_))));
+    }
+
+    #[tokio::test]
+    async fn a_file_over_the_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, [0; 11]).unwrap();
+        let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
+        assert!(matches!(fetch(&source, &path).await, Err(FetchError::Refused(_))));
+        std::fs::write(&path, [0; 10]).unwrap();
+        assert_eq!(fetch(&source, &path).await.unwrap().len(), 10);
+    }
+}
