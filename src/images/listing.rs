@@ -76,7 +76,9 @@ impl Iterator for Listing {
 fn listed(entry: &DirEntry) -> Listed {
     let path = entry.path();
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    let is_image = entry.file_type().is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()));
+    // A file that was named itself is meant, whatever its ending.
+    let wanted = entry.depth() == 0 || ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()));
+    let is_image = entry.file_type().is_file() && wanted;
     if !is_image {
         return Listed::Other;
     }

@@ -22,6 +22,11 @@ impl BatchError {
     fn new(reason: &str) -> Self {
         Self(reason.into())
     }
+
+    /// The promise of one answer an item was broken.
+    pub fn no_answer() -> Self {
+        Self::new("the model gave no answer")
+    }
 }
 
 /// What a thread owns and runs.

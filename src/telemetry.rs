@@ -1,0 +1,21 @@
+//! Logs: to standard error, in text or JSON, with identifiers as fields. Never an embedding, image bytes or a signed URL.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::settings::{Log, LogFormat};
+
+/// Starts logging as `settings` say; a second call does nothing.
+///
+/// # Errors
+/// If the filter cannot be parsed.
+pub fn start(settings: &Log) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(&settings.level)?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Only tests start it twice in a process, and the first one's settings do.
+    match settings.format {
+        LogFormat::Text => subscriber.try_init().ok(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init().ok(),
+    };
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Many jobs in hand at once, bounded: what the consumer's prefetch lets in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::process::Processor;
+use super::settle::{Finished, Settler};
+use crate::domain::Lane;
+use crate::queue::{JobQueue, QueueError};
+use crate::store::{Store, StoreError};
+
+/// Why a worker ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The queue gave up.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part of the worker panicked.
+    #[error("the worker broke: {0}")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+/// A worker's bounds.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// Lanes to take jobs from.
+    pub lanes: Vec<Lane>,
+    /// Unsettled jobs at once, at most.
+    pub in_flight: usize,
+    /// Results in one transaction, at most.
+    pub record_batch: usize,
+    /// Wait before the second attempt.
+    pub backoff: Duration,
+    /// Longest wait between attempts.
+    pub backoff_most: Duration,
+    /// Time for the jobs in hand once the worker is told to stop.
+    pub drain: Duration,
+}
+
+/// A worker: a queue, a processor and a store.
+pub struct Worker {
+    /// Where jobs come from.
+    pub queue: Arc<dyn JobQueue>,
+    /// Where results go.
+    pub store: Arc<dyn Store>,
+    /// What turns one into the other.
+    pub processor: Arc<Processor>,
+    /// Bounds.
+    pub settings: WorkerSettings,
+}
+
+impl Worker {
+    /// Works until `stop` is cancelled or the queue is closed; then finishes what is in hand, within the drain time. Jobs that are
+    /// not settled by then are delivered again.
+    ///
+    /// # Errors
+    /// If the queue or the store cannot be used.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
+        let Self { queue, store, processor, settings } = self;
+        store.register_profile(processor.profile()).await?;
+        let mut consumer = queue.consume(&settings.lanes, settings.in_flight).await?;
+        let (finished, to_settle) = mpsc::channel(settings.in_flight.max(1));
+        let settler = Settler {
+            queue,
+            store,
+            backoff: settings.backoff,
+            backoff_most: settings.backoff_most,
+            batch: settings.record_batch,
+        };
+        let mut settling = tokio::spawn(settler.run(to_settle));
+        let mut jobs = JoinSet::new();
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                // The settler only ends early when the store is lost.
+                () = finished.closed() => break,
+                Some(ended) = jobs.join_next() => {
+                    log_panic(&ended);
+                    continue;
+                }
+                delivery = consumer.next() => delivery,
+            };
+            let Some(delivery) = delivery else { break };
+            let (processor, finished) = (processor.clone(), finished.clone());
+            jobs.spawn(async move {
+                let processed = processor.process(delivery.job()).await;
+                // Refused only when the settler is gone; the dropped delivery is then a retry.
+                finished.send(Finished { delivery, processed }).await.ok();
+            });
+        }
+        drop(finished);
+        let drained = tokio::time::timeout(settings.drain, async {
+            while let Some(ended) = jobs.join_next().await {
+                log_panic(&ended);
+            }
+            (&mut settling).await
+        });
+        match drained.await {
+            Ok(settled) => settled??,
+            Err(_) => {
+                tracing::warn!("not everything in hand was finished and settled in time; what was not will be delivered again");
+                jobs.shutdown().await;
+                settling.abort();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn log_panic(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a job panicked; it will be delivered again");
+    }
+}

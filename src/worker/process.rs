@@ -1,0 +1,200 @@
+//! One job becomes one record, or a reason to try again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use super::vision_stage::{Look, Seen, VisionStage};
+use crate::domain::{Chip, FaceResult, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Selection, Timings};
+use crate::images::{FetchError, ImageSource};
+use crate::inference::batcher::{BatchError, Batcher};
+use crate::inference::recogniser::Recogniser;
+use crate::vision::DecodeError;
+
+/// What came of processing a job.
+#[derive(Debug)]
+pub enum Processed {
+    /// It ended.
+    Ended(Box<JobRecord>),
+    /// Something passing went wrong.
+    Transient(String),
+}
+
+/// What an image's bytes gave.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Hash, length and size.
+    pub content: ImageContent,
+    /// Scored, no face, unreadable or refused.
+    pub outcome: Outcome,
+    /// The aligned faces, in the order of the outcome's; `None` where landmarks fall together.
+    pub chips: Vec<Option<Chip>>,
+    /// Time in the two stages.
+    pub timings: Timings,
+}
+
+/// Everything that one job needs, shared by all jobs in hand.
+pub struct Processor {
+    images: Arc<dyn ImageSource>,
+    vision: Batcher<VisionStage>,
+    recogniser: Batcher<Recogniser>,
+    profile: Profile,
+    profile_id: ProfileId,
+    selection: Selection,
+    provider: String,
+    attempts: u32,
+    /// Images whose bytes may be in memory at once.
+    held: Semaphore,
+}
+
+/// What a [`Processor`] is made of.
+pub struct Parts {
+    /// Where bytes come from.
+    pub images: Arc<dyn ImageSource>,
+    /// Decoding, detecting, aligning.
+    pub vision: Batcher<VisionStage>,
+    /// Recognising.
+    pub recogniser: Batcher<Recogniser>,
+    /// What the two stages amount to.
+    pub profile: Profile,
+    /// Least size and confidence of faces; which of them, a job says itself.
+    pub selection: Selection,
+    /// The execution provider that runs the recogniser.
+    pub provider: String,
+    /// Deliveries of a job before it is given up.
+    pub attempts: u32,
+    /// Images whose bytes may be in memory at once.
+    pub held_images: usize,
+}
+
+impl Processor {
+    /// A processor of `parts`.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { images, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
+        let profile_id = profile.id();
+        let held = Semaphore::new(held_images.max(1));
+        Self { images, vision, recogniser, profile, profile_id, selection, provider, attempts, held }
+    }
+
+    /// All that this processor's scores depend on.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Its id.
+    pub fn profile_id(&self) -> &ProfileId {
+        &self.profile_id
+    }
+
+    /// Which faces of a job's image become results.
+    pub fn selection(&self, job: &Job) -> Selection {
+        Selection { faces: job.faces, ..self.selection }
+    }
+
+    /// Processes a job. A job on its last attempt ends as failed instead of asking for another.
+    pub async fn process(&self, job: &Job) -> Processed {
+        if job.profile != self.profile_id {
+            return Processed::Transient(format!("the job wants profile {}, this worker has {}", job.profile, self.profile_id));
+        }
+        let ended = |outcome| {
+            let record = JobRecord::without_content(job, self.selection(job), &self.provider, outcome);
+            Processed::Ended(Box::new(record))
+        };
+        // It was delivered more often than allowed without ever being settled: it may be what kills its workers.
+        if job.attempt > self.attempts {
+            return ended(Outcome::Failed(format!("given up after {} deliveries that never ended", job.attempt - 1)));
+        }
+        let transient = |reason: String| {
+            if job.attempt < self.attempts {
+                Processed::Transient(reason)
+            } else {
+                ended(Outcome::Failed(format!("{reason} (attempt {} of {})", job.attempt, self.attempts)))
+            }
+        };
+
+        let Ok(place) = self.held.acquire().await else {
+            return Processed::Transient("the worker is stopping".into());
+        };
+        let started = Instant::now();
+        let bytes = match self.images.fetch(&job.image).await {
+            Ok(bytes) => bytes,
+            Err(FetchError::Unreadable(reason)) => return ended(Outcome::Unreadable(reason)),
+            Err(FetchError::Refused(reason)) => return ended(Outcome::Refused(reason)),
+            Err(FetchError::Transient(reason)) => return transient(reason),
+        };
+        let fetch_ms = milliseconds(started);
+        let length = bytes.len() as u64;
+        let seen = self.look(bytes, self.selection(job)).await;
+        drop(place);
+        match self.finish(seen, length).await {
+            Err(error) => transient(error.to_string()),
+            Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
+                job: job.id,
+                gallery: job.gallery.clone(),
+                image: job.image.clone(),
+                stamp: job.stamp.clone(),
+                content: Some(content),
+                profile: self.profile_id.clone(),
+                selection: self.selection(job),
+                outcome,
+                provider: self.provider.clone(),
+                timings: Timings { fetch_ms, ..timings },
+                attempt: job.attempt,
+            })),
+        }
+    }
+
+    /// Analyses bytes without a job: nothing is stored.
+    ///
+    /// # Errors
+    /// If the stages fail; a bad image is an outcome, not an error.
+    pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
+        let length = bytes.len() as u64;
+        let seen = self.look(bytes, self.selection).await;
+        self.finish(seen, length).await
+    }
+
+    async fn look(&self, bytes: Vec<u8>, selection: Selection) -> Result<(Seen, f32), BatchError> {
+        let started = Instant::now();
+        let mut seen = self.vision.run(vec![Look { bytes, selection }]).await?;
+        // One answer an item is the batcher's promise.
+        let seen = seen.pop().ok_or_else(BatchError::no_answer)?;
+        Ok((seen, milliseconds(started)))
+    }
+
+    async fn finish(&self, seen: Result<(Seen, f32), BatchError>, bytes: u64) -> Result<Analysis, BatchError> {
+        let (Seen { hash, picture }, vision_ms) = seen?;
+        let mut timings = Timings { vision_ms, ..Timings::default() };
+        let mut content = ImageContent { hash, bytes, size: None };
+        let ended = |content, outcome, timings| Ok(Analysis { content, outcome, chips: Vec::new(), timings });
+        let picture = match picture {
+            Ok(picture) => picture,
+            Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
+            Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
+        };
+        content.size = Some(picture.size);
+        if picture.faces.is_empty() {
+            return ended(content, Outcome::NoFace, timings);
+        }
+        let started = Instant::now();
+        let (faces, chips): (Vec<_>, Vec<_>) = picture.faces.into_iter().unzip();
+        let mut recognitions = self.recogniser.run(chips.iter().flatten().cloned().collect()).await?.into_iter();
+        timings.recognise_ms = milliseconds(started);
+        let results: Vec<FaceResult> = faces
+            .into_iter()
+            .zip(&chips)
+            .map(|(face, chip)| FaceResult { face, recognition: chip.as_ref().and_then(|_| recognitions.next().flatten()) })
+            .collect();
+        let outcome = if results.iter().any(|result| result.recognition.is_some()) {
+            Outcome::Scored(results)
+        } else {
+            Outcome::Failed("the network gave no usable embedding for any face of the image".into())
+        };
+        Ok(Analysis { content, outcome, chips, timings })
+    }
+}
+
+fn milliseconds(since: Instant) -> f32 {
+    since.elapsed().as_secs_f32() * 1000.0
+}

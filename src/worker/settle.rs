@@ -1,0 +1,105 @@
+//! Ending jobs: commit the outcomes, announce them, acknowledge the deliveries; in that order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::process::Processed;
+use crate::domain::{Disposition, Job, JobRecord, Outcome, OutcomeEvent};
+use crate::queue::{Delivery, JobQueue, QueueError, backoff};
+use crate::store::{Store, StoreError};
+
+/// A processed job that waits to be settled.
+pub(super) struct Finished {
+    pub delivery: Delivery,
+    pub processed: Processed,
+}
+
+/// Settles what the pipeline finished.
+pub(super) struct Settler {
+    pub queue: Arc<dyn JobQueue>,
+    pub store: Arc<dyn Store>,
+    pub backoff: Duration,
+    pub backoff_most: Duration,
+    /// Results in one transaction, at most.
+    pub batch: usize,
+}
+
+impl Settler {
+    /// Takes what is finished, in batches that form from backlog, until the sender is gone.
+    ///
+    /// # Errors
+    /// If the store cannot be used at all. Jobs that are not settled then are delivered again.
+    pub async fn run(self, mut finished: mpsc::Receiver<Finished>) -> Result<(), StoreError> {
+        let mut batch = Vec::with_capacity(self.batch);
+        while finished.recv_many(&mut batch, self.batch).await > 0 {
+            let mut records = Vec::with_capacity(batch.len());
+            let mut deliveries = Vec::with_capacity(batch.len());
+            for Finished { delivery, processed } in batch.drain(..) {
+                match processed {
+                    Processed::Ended(record) => {
+                        records.push(*record);
+                        deliveries.push(delivery);
+                    }
+                    Processed::Transient(reason) => {
+                        tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again");
+                        self.retry(delivery).await;
+                    }
+                }
+            }
+            if !records.is_empty() {
+                self.end(&records, deliveries).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// While store or queue are away, the batch waits here, unsettled: that stops the consumer at its prefetch, and no job spends
+    /// its attempts on a fault that is not its own.
+    async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        let mut wait = self.backoff;
+        while let Err(error) = self.store.record(records).await {
+            let StoreError::Unavailable(reason) = error else { return Err(error) };
+            tracing::warn!(jobs = records.len(), reason, "the store did not take a batch; trying again");
+            self.pause(&mut wait).await;
+        }
+        let events: Vec<OutcomeEvent> = records.iter().map(OutcomeEvent::from).collect();
+        wait = self.backoff;
+        while let Err(error) = self.queue.announce(&events).await {
+            if matches!(error, QueueError::Closed) {
+                break;
+            }
+            tracing::warn!(jobs = records.len(), %error, "recorded outcomes could not be announced; trying again");
+            self.pause(&mut wait).await;
+        }
+        for (record, delivery) in records.iter().zip(deliveries) {
+            let disposition = match &record.outcome {
+                Outcome::Failed(reason) => Disposition::Bury(reason.clone()),
+                _ => Disposition::Done,
+            };
+            report(record.job, delivery.settle(disposition).await);
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, wait: &mut Duration) {
+        tokio::time::sleep(*wait).await;
+        *wait = wait.saturating_mul(2).min(self.backoff_most);
+    }
+
+    async fn retry(&self, delivery: Delivery) {
+        let Job { id, attempt, .. } = *delivery.job();
+        let after = backoff(attempt, id, self.backoff, self.backoff_most);
+        report(id, delivery.settle(Disposition::Retry(after)).await);
+    }
+}
+
+/// A settlement that was lost is not an error: the job comes again and finds its row.
+fn report(job: crate::domain::JobId, settled: Result<bool, QueueError>) {
+    match settled {
+        Ok(true) => {}
+        Ok(false) => tracing::info!(%job, "the queue had taken the job back; it will be delivered again"),
+        Err(error) => tracing::warn!(%job, %error, "the job could not be settled; it will be delivered again"),
+    }
+}
