@@ -1,1 +1,25 @@
-fn main() {}
+//! The `facefleet` program: parse, settings, telemetry, dispatch.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use facefleet::app::App;
+use facefleet::cli::Cli;
+use facefleet::settings::Settings;
+use facefleet::telemetry;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => facefleet::cli::fail(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let mut settings = Settings::load(cli.config.as_deref())?;
+    cli.override_settings(&mut settings);
+    telemetry::start(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(cli.run(App::new(settings)))
+}

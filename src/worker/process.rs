@@ -24,14 +24,21 @@ pub enum Processed {
 /// What an image's bytes gave.
 #[derive(Debug)]
 pub struct Analysis {
-    /// Hash, length and size.
-    pub content: ImageContent,
+    /// Hash, length and size; none if no bytes came.
+    pub content: Option<ImageContent>,
     /// Scored, no face, unreadable or refused.
     pub outcome: Outcome,
     /// The aligned faces, in the order of the outcome's; `None` where landmarks fall together.
     pub chips: Vec<Option<Chip>>,
     /// Time in the two stages.
     pub timings: Timings,
+}
+
+impl Analysis {
+    /// That of an image that ended with `outcome` before its bytes were looked at.
+    pub fn ended(outcome: Outcome) -> Self {
+        Self { content: None, outcome, chips: Vec::new(), timings: Timings::default() }
+    }
 }
 
 /// Everything that one job needs, shared by all jobs in hand.
@@ -134,7 +141,7 @@ impl Processor {
                 gallery: job.gallery.clone(),
                 image: job.image.clone(),
                 stamp: job.stamp.clone(),
-                content: Some(content),
+                content,
                 profile: self.profile_id.clone(),
                 selection: self.selection(job),
                 outcome,
@@ -167,7 +174,7 @@ impl Processor {
         let (Seen { hash, picture }, vision_ms) = seen?;
         let mut timings = Timings { vision_ms, ..Timings::default() };
         let mut content = ImageContent { hash, bytes, size: None };
-        let ended = |content, outcome, timings| Ok(Analysis { content, outcome, chips: Vec::new(), timings });
+        let ended = |content, outcome, timings| Ok(Analysis { timings, content: Some(content), ..Analysis::ended(outcome) });
         let picture = match picture {
             Ok(picture) => picture,
             Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
@@ -191,7 +198,7 @@ impl Processor {
         } else {
             Outcome::Failed("the network gave no usable embedding for any face of the image".into())
         };
-        Ok(Analysis { content, outcome, chips, timings })
+        Ok(Analysis { content: Some(content), outcome, chips, timings })
     }
 }
 

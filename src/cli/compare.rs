@@ -1,0 +1,64 @@
+//! `facefleet match`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::json;
+
+use super::score::analyse;
+use crate::app::App;
+use crate::domain::{Faces, Outcome, Recognition};
+use crate::worker::Processor;
+
+/// Similarity is the cosine of the two templates, -1 to 1. Where to put a threshold depends on the network and on the false match
+/// rate you accept.
+#[derive(Debug, Args)]
+pub(super) struct Compare {
+    /// First image.
+    a: PathBuf,
+    /// Second image.
+    b: PathBuf,
+    /// The images are chips already: 112x112, aligned.
+    #[arg(long)]
+    aligned: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Compare {
+    pub(super) async fn run(self, app: App) -> Result<ExitCode> {
+        let mut settings = app.settings().clone();
+        settings.detector.faces = Faces::Largest;
+        let app = App::new(settings);
+        let processor = app.processor(&[], self.aligned)?;
+        let a = primary_face(&app, &processor, &self.a).await?;
+        let b = primary_face(&app, &processor, &self.b).await?;
+        let similarity = a.template.similarity(&b.template);
+        if self.json {
+            let side = |path: &Path, face: &Recognition| json!({ "image": path, "quality": face.quality, "score": face.score });
+            let sides = [side(&self.a, &a), side(&self.b, &b)];
+            println!("{}", json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() }));
+        } else {
+            println!("similarity {similarity:.4}");
+            for (path, face) in [(&self.a, &a), (&self.b, &b)] {
+                println!("quality {:>3}  score {:.4}  {}", face.quality, face.score, path.display());
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn primary_face(app: &App, processor: &Processor, path: &Path) -> Result<Recognition> {
+    let analysis = analyse(app, processor, path).await?;
+    match analysis.outcome {
+        Outcome::Scored(faces) => match faces.into_iter().next().and_then(|face| face.recognition) {
+            Some(recognition) => Ok(recognition),
+            None => bail!("{}: its primary face could not be recognised", path.display()),
+        },
+        Outcome::NoFace => bail!("{}: no face found", path.display()),
+        other => bail!("{}: {}: {}", path.display(), other.kind(), other.reason().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: one file a command. Parses and prints; decides nothing.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
+
+mod compare;
+mod interrupt;
+mod model;
+mod report;
+mod scan;
+mod score;
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::app::App;
+use crate::domain::GalleryName;
+use crate::settings::Settings;
+
+/// Face image quality (SER-FIQ) and templates for large galleries.
+///
+/// Images become faces, faces become templates and quality scores in one forward pass of one network, and every image ends in exactly
+/// one recorded outcome: scored, no_face, unreadable, refused or failed.
+///
+/// Exit status: 0 all went well (bad images included: they are outcomes), 1 the command could not be done, 2 wrong usage, 3 done, but
+/// some images failed, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
+pub struct Cli {
+    /// Settings file, instead of facefleet.toml in the current folder.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where results are kept: sqlite:FILE [default: sqlite:facefleet.db].
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
+    /// Log more, to standard error: -v info, -vv debug.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Score every image below some folders into a gallery. Run again, it does only what is new.
+    Scan(scan::Scan),
+    /// Score images and print a line a face. Nothing is stored.
+    Score(score::Score),
+    /// Compare two images' primary faces: similarity, and the quality of both.
+    Match(compare::Compare),
+    /// Write a gallery's report: one self-contained HTML file.
+    Report(report::ReportCommand),
+    /// Write a gallery's results as CSV or JSON lines.
+    Export(report::Export),
+    /// Prepare models, or show them.
+    #[command(subcommand)]
+    Model(model::Model),
+}
+
+/// Something failed though the command ran.
+const SOME_FAILED: u8 = 3;
+/// As shells report an end by SIGINT.
+const INTERRUPTED: u8 = 130;
+
+impl Cli {
+    /// Options that stand above settings.
+    pub fn override_settings(&self, settings: &mut Settings) {
+        if let Some(store) = &self.store {
+            settings.store.url.clone_from(store);
+        }
+        match self.verbose {
+            0 => {}
+            1 => "warn,facefleet=info".clone_into(&mut settings.log.level),
+            _ => "info,facefleet=debug".clone_into(&mut settings.log.level),
+        }
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If it could not be done.
+    pub async fn run(self, app: App) -> Result<ExitCode> {
+        match self.command {
+            Command::Scan(scan) => scan.run(app).await,
+            Command::Score(score) => score.run(app).await,
+            Command::Match(compare) => compare.run(app).await,
+            Command::Report(report) => report.run(&app).await,
+            Command::Export(export) => export.run(&app).await,
+            Command::Model(model) => model.run(&app),
+        }
+    }
+}
+
+/// Prints an error and its causes; the exit status for it.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    // `facefleet score … | head` is no failure.
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    // Causes often repeat the text of what they caused.
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    // If standard error is gone, nobody reads this.
+    writeln!(std::io::stderr(), "facefleet: {text}").ok();
+    ExitCode::FAILURE
+}
+
+/// The gallery to work on.
+#[derive(Debug, clap::Args)]
+struct GalleryOption {
+    /// The gallery's name.
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    gallery: GalleryName,
+}

@@ -1,0 +1,153 @@
+//! `facefleet score`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use futures::StreamExt;
+use image::{ImageFormat, RgbImage};
+use serde_json::{Map, Value, json};
+
+use super::SOME_FAILED;
+use crate::app::App;
+use crate::domain::{CHIP_SIDE, Chip, FaceResult, Faces, ImageUri, Outcome};
+use crate::images::{FetchError, ImageSource};
+use crate::worker::Processor;
+use crate::worker::process::Analysis;
+
+/// Quality is 0 to 100, 100 is best; score is SER-FIQ's 2/(1+e^d) of the distance d.
+#[derive(Debug, Args)]
+pub(super) struct Score {
+    /// Image files.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Which faces: all, or largest.
+    #[arg(long)]
+    faces: Option<Faces>,
+    /// The images are chips already: 112x112, aligned.
+    #[arg(long)]
+    aligned: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// With --json, print the templates too. They are biometric data.
+    #[arg(long, requires = "json")]
+    templates: bool,
+    /// Write each face's chip to this folder, as PNG.
+    #[arg(long, value_name = "DIR")]
+    chips: Option<PathBuf>,
+}
+
+impl Score {
+    pub(super) async fn run(self, app: App) -> Result<ExitCode> {
+        let mut settings = app.settings().clone();
+        settings.detector.faces = self.faces.unwrap_or(settings.detector.faces);
+        let app = App::new(settings);
+        let processor = app.processor(&[], self.aligned)?;
+        if let Some(folder) = &self.chips {
+            std::fs::create_dir_all(folder).with_context(|| format!("Failed to create {}", folder.display()))?;
+        }
+        let ahead = 2 * app.settings().threads() + 2;
+        let work = self.images.iter().map(|path| analyse(&app, &processor, path));
+        let mut results = futures::stream::iter(work).buffered(ahead);
+        let mut status = ExitCode::SUCCESS;
+        let mut out = std::io::stdout().lock();
+        for (number, path) in self.images.iter().enumerate() {
+            let Some(analysis) = results.next().await else { break };
+            let analysis = analysis?;
+            if !matches!(analysis.outcome, Outcome::Scored(_) | Outcome::NoFace) {
+                status = ExitCode::from(SOME_FAILED);
+            }
+            self.print(&mut out, number, path, &analysis)?;
+        }
+        Ok(status)
+    }
+
+    fn print(&self, out: &mut impl Write, number: usize, path: &Path, analysis: &Analysis) -> Result<()> {
+        let outcome = &analysis.outcome;
+        if outcome.faces().is_empty() {
+            let reason = outcome.reason();
+            return Ok(if self.json {
+                writeln!(out, "{}", json!({ "image": path, "outcome": outcome.kind(), "reason": reason }))?;
+            } else {
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                writeln!(out, "{}  {}{reason}", path.display(), outcome.kind())?;
+            });
+        }
+        for (index, (face, chip)) in outcome.faces().iter().zip(&analysis.chips).enumerate() {
+            let saved = match (&self.chips, chip) {
+                (Some(folder), Some(chip)) => Some(save_chip(folder, number, path, index, chip)?),
+                _ => None,
+            };
+            if self.json {
+                writeln!(out, "{}", self.face_json(path, index, face, saved.as_deref()))?;
+            } else {
+                writeln!(out, "{}", face_line(path, index, face))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn face_json(&self, path: &Path, index: usize, result: &FaceResult, chip: Option<&Path>) -> Value {
+        let bbox = &result.face.bbox;
+        let landmarks = result.face.landmarks.map(|points| points.map(|point| [point.x, point.y]));
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Value| object.insert(key.into(), value);
+        put("image", json!(path));
+        put("outcome", json!("scored"));
+        put("face", json!(index));
+        put("box", json!([bbox.x, bbox.y, bbox.width, bbox.height]));
+        put("landmarks", json!(landmarks));
+        put("detector_score", json!(result.face.detector_score));
+        let recognition = result.recognition.as_ref();
+        put("distance", json!(recognition.map(|r| r.distance)));
+        put("score", json!(recognition.map(|r| r.score)));
+        put("quality", json!(recognition.map(|r| r.quality)));
+        put("norm", json!(recognition.map(|r| r.norm)));
+        if self.templates {
+            put("template", json!(recognition.map(|r| r.template.as_slice())));
+        }
+        if let Some(chip) = chip {
+            put("chip", json!(chip));
+        }
+        Value::Object(object)
+    }
+}
+
+fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
+    let bbox = &result.face.bbox;
+    let place = format!("box {:.0},{:.0} {:.0}x{:.0}", bbox.x, bbox.y, bbox.width, bbox.height);
+    let detector = result.face.detector_score.map(|score| format!("  detector {score:.2}")).unwrap_or_default();
+    let scored = match &result.recognition {
+        Some(r) => format!("quality {:>3}  score {:.4}  distance {:.4}", r.quality, r.score, r.distance),
+        None => "not scored".into(),
+    };
+    format!("{}  face {index}  {scored}  {place}{detector}", path.display())
+}
+
+fn save_chip(folder: &Path, number: usize, path: &Path, index: usize, chip: &Chip) -> Result<PathBuf> {
+    // Numbered: two images may have the same name.
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let target = folder.join(format!("{number:06}-{name}-{index}.png"));
+    let side = CHIP_SIDE as u32;
+    let image = RgbImage::from_raw(side, side, chip.pixels().to_vec()).context("a chip has the size of a chip")?;
+    image.save_with_format(&target, ImageFormat::Png).with_context(|| format!("Failed to write {}", target.display()))?;
+    Ok(target)
+}
+
+/// Analyses one file that the user named: it is its own root.
+pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Result<Analysis> {
+    let fetched = match path.canonicalize() {
+        Err(error) => Err(FetchError::Unreadable(error.to_string())),
+        Ok(path) => app.images(std::slice::from_ref(&path))?.fetch(&ImageUri::from_path(&path)?).await,
+    };
+    let outcome = match fetched {
+        Ok(bytes) => return Ok(processor.analyse(bytes).await?),
+        Err(FetchError::Unreadable(reason)) => Outcome::Unreadable(reason),
+        Err(FetchError::Refused(reason)) => Outcome::Refused(reason),
+        Err(FetchError::Transient(reason)) => Outcome::Failed(reason),
+    };
+    Ok(Analysis::ended(outcome))
+}
