@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn small_and_doubtful_detections_are_dropped() {
         let selection = Selection { faces: Faces::All, min_size_px: 20, min_score: 0.6 };
-        let kept = selection.apply(vec![face(0.0, 0.0, 19.0, 0.9), face(0.0, 0.0, 50.0, 0.5), face(9.0, 9.0, 30.0, 0.7)], 100, 100);
+        let kept =
+            selection.apply(vec![face(0.0, 0.0, 19.0, 0.9), face(0.0, 0.0, 50.0, 0.5), face(9.0, 9.0, 30.0, 0.7)], 100, 100);
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].bbox.width, 30.0);
     }

@@ -26,9 +26,7 @@ pub struct ImageUri(Url);
 impl ImageUri {
     /// The `file:` URI of an absolute path. Bytes that are not UTF-8 survive, percent-encoded.
     pub fn from_path(path: &Path) -> Result<Self, InvalidName> {
-        Url::from_file_path(path)
-            .map(Self)
-            .map_err(|()| InvalidName(format!("{} is not an absolute path", path.display())))
+        Url::from_file_path(path).map(Self).map_err(|()| InvalidName(format!("{} is not an absolute path", path.display())))
     }
 
     /// The scheme, lower case, without the colon.
