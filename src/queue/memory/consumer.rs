@@ -60,9 +60,8 @@ impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         let hold = Arc::clone(&self.hold);
         loop {
-            let mut change = pin!(hold.shared.change.notified());
-            // From here on no change is missed, whatever happens between the look at the state and the wait.
-            change.as_mut().enable();
+            // Made before the look at the state: it hears of every change from here on, waited for or not.
+            let change = pin!(hold.shared.change.notified());
             let next_due = {
                 let mut state = hold.shared.state();
                 if state.closed {
@@ -184,5 +183,56 @@ mod tests {
         consumer.next().await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(3600));
         assert!(start.elapsed() < Duration::from_millis(3_600_010));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_publishers_and_consumers_on_many_threads_miss_no_wake_up() {
+        const EACH: usize = 2000;
+        let queue = std::sync::Arc::new(MemoryQueue::new(2));
+        let publishers = (0..4).map(|publisher| {
+            let queue = std::sync::Arc::clone(&queue);
+            tokio::spawn(async move {
+                for _ in 0..EACH / 5 {
+                    queue.publish(vec![job(Lane::ALL[publisher % 3]); 5]).await.unwrap();
+                }
+            })
+        });
+        let publishers: Vec<_> = publishers.collect();
+        let consumers = (0..4).map(|_| {
+            let queue = std::sync::Arc::clone(&queue);
+            tokio::spawn(async move {
+                let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
+                let mut done = 0;
+                while let Some(delivery) = consumer.next().await {
+                    // Every third job is dropped once.
+                    if delivery.job().attempt == 1 && delivery.job().id.0.as_bytes()[15] % 3 == 0 {
+                        continue;
+                    }
+                    delivery.settle(Disposition::Done).await.unwrap();
+                    done += 1;
+                }
+                done
+            })
+        });
+        let consumers: Vec<_> = consumers.collect();
+        let done = tokio::time::timeout(Duration::from_secs(60), async {
+            for publisher in publishers {
+                publisher.await.unwrap();
+            }
+            loop {
+                let change = queue.shared.change.notified();
+                if queue.shared.state().status() == State::default().status() {
+                    break;
+                }
+                change.await;
+            }
+            queue.close().await;
+            let mut done = 0;
+            for consumer in consumers {
+                done += consumer.await.unwrap();
+            }
+            done
+        });
+        assert_eq!(done.await.expect("somebody was never woken"), 4 * EACH);
     }
 }
