@@ -1,1 +1,136 @@
+//! The queue inside one process, for embedded use and for tests: bounded, and gone with the process. What it held is found again by
+//! the next scan, because the store knows what is settled.
+//!
+//! **Lanes.** Each consumer takes from its lanes by weight: while all have jobs, of 21 deliveries 16 are enrolments, 4 scans and 1
+//! a re-score, in that order. So an enrolment waits for at most 5 others, and no lane starves.
+//!
+//! **Room.** Publishers wait while as many jobs are ready, over all lanes, as the queue has capacity. Retries, abandoned deliveries
+//! and revived dead letters come back without waiting: who settles must never wait for who publishes.
+//!
+//! **Time.** Nothing ticks. Delayed jobs become ready when somebody looks, and a consumer with nothing to do sleeps until the first
+//! of them is due, on tokio's clock, which tests can pause.
 
+mod consumer;
+mod news;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use tokio::sync::Notify;
+
+use self::consumer::MemoryConsumer;
+use self::state::State;
+use super::{Consumer, DeadLetter, JobQueue, QueueError, QueueStatus};
+use crate::domain::{Job, JobId, Lane, OutcomeEvent};
+
+/// The queue inside one process.
+pub struct MemoryQueue {
+    shared: Arc<Shared>,
+}
+
+/// What the queue, its consumers and their deliveries share.
+struct Shared {
+    capacity: usize,
+    state: Mutex<State>,
+    /// One publisher is told when a place became free, or the queue was closed; one that leaves places free tells the next.
+    room: Notify,
+    /// All consumers are told when jobs came, a delivery ended or the queue was closed: they differ in lanes and prefetch, and are
+    /// few.
+    change: Notify,
+}
+
+impl Shared {
+    /// The state. Nothing panics half-way through a change of it, so a poisoned lock is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryQueue {
+    /// An empty queue that lets publishers wait once `capacity` jobs (at least one) are ready.
+    pub fn new(capacity: usize) -> Self {
+        let shared = Shared { capacity: capacity.max(1), state: Mutex::default(), room: Notify::new(), change: Notify::new() };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+#[async_trait]
+impl JobQueue for MemoryQueue {
+    async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
+        let mut jobs = jobs.into_iter().peekable();
+        loop {
+            let (done, full) = {
+                let mut state = self.shared.state();
+                if state.closed {
+                    self.shared.room.notify_one();
+                    return Err(QueueError::Closed);
+                }
+                state.promote_due();
+                while state.ready() < self.shared.capacity
+                    && let Some(job) = jobs.next()
+                {
+                    state.push(job);
+                }
+                (jobs.peek().is_none(), state.ready() >= self.shared.capacity)
+            };
+            self.shared.change.notify_waiters();
+            if done {
+                if !full {
+                    self.shared.room.notify_one();
+                }
+                return Ok(());
+            }
+            // If a place became free since the lock was released, a permit was left, and this returns at once.
+            self.shared.room.notified().await;
+        }
+    }
+
+    async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
+        if self.shared.state().closed {
+            return Err(QueueError::Closed);
+        }
+        Ok(Box::new(MemoryConsumer::new(Arc::clone(&self.shared), lanes, prefetch.max(1))))
+    }
+
+    async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError> {
+        news::announce(&self.shared, events).await
+    }
+
+    async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
+        news::subscribe(&self.shared)
+    }
+
+    async fn status(&self) -> Result<QueueStatus, QueueError> {
+        let mut state = self.shared.state();
+        state.promote_due();
+        Ok(state.status())
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        Ok(self.shared.state().dead.iter().take(limit).cloned().collect())
+    }
+
+    async fn resolve_dead(&self, job: JobId, retry: bool) -> Result<bool, QueueError> {
+        {
+            let mut state = self.shared.state();
+            if retry && state.closed {
+                return Err(QueueError::Closed);
+            }
+            let Some(letter) = state.take_dead(job) else { return Ok(false) };
+            if retry {
+                state.push(Job { attempt: 1, ..letter.job });
+            }
+        }
+        self.shared.change.notify_waiters();
+        Ok(true)
+    }
+
+    async fn close(&self) {
+        self.shared.state().close();
+        self.shared.change.notify_waiters();
+        // The publisher that hears it tells the next.
+        self.shared.room.notify_one();
+    }
+}

@@ -34,22 +34,24 @@ pub trait JobQueue: Send + Sync {
     /// If not all could be made safe; then none, some or all of them are in the queue, and handing them over again is harmless.
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError>;
 
-    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries.
+    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least one).
     ///
     /// # Errors
-    /// If the queue cannot be reached.
+    /// If the queue cannot be reached or is closed.
     async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError>;
 
-    /// Tells the world how jobs ended; returns when the news is safe.
+    /// Tells the world how jobs ended; returns when the news is safe. Works until the last delivery of a closed queue is settled, so
+    /// announce before settling.
     ///
     /// # Errors
-    /// If the news could not be handed over.
+    /// If the news could not be handed over; then some of it may have been, and announcing again is harmless.
     async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError>;
 
-    /// The news from now on. A slow reader slows the announcers; a dropped stream is forgotten.
+    /// The news from now on. A slow reader slows the announcers; a dropped stream is forgotten. The stream ends once the queue is
+    /// closed, no delivery is out, and what was announced has been read.
     ///
     /// # Errors
-    /// If the queue cannot be reached.
+    /// If the queue cannot be reached, or is closed with no delivery out.
     async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
 
     /// How many jobs are where.
@@ -67,7 +69,7 @@ pub trait JobQueue: Send + Sync {
     /// Removes a dead letter and, with `retry`, publishes its job anew with the attempts reset. False if it is not there.
     ///
     /// # Errors
-    /// If the queue cannot be reached.
+    /// If the queue cannot be reached, or is closed and the job should be retried; the dead letter then stays.
     async fn resolve_dead(&self, job: JobId, retry: bool) -> Result<bool, QueueError>;
 
     /// Lets no more jobs in or out: pending publishes fail, consumers end. Deliveries already handed out can still be settled.
@@ -84,6 +86,8 @@ pub trait Consumer: Send {
 /// The queue's end of a delivery.
 pub trait Settle: Send + Sync {
     /// Settles the delivery of `job`. `Ok(false)`: the queue had already taken it back and will deliver it again.
+    ///
+    /// A future that is dropped half-way must leave the delivery settled or abandoned, never neither: nobody else will end it.
     fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>>;
 
     /// The delivery was dropped without a disposition. Must not block.

@@ -8,8 +8,8 @@ pub mod sqlite;
 use async_trait::async_trait;
 
 use crate::domain::{
-    ContentHash, Face, GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp, Template,
-    Timings,
+    ContentHash, Face, Faces, GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
+    Template, Timings,
 };
 
 /// What can go wrong with a store.
@@ -21,6 +21,10 @@ pub enum StoreError {
     /// Not passing: a wrong URL, a file that is no database, a schema from a newer version, a full disk.
     #[error("the store cannot be used: {0}")]
     Unusable(String),
+    /// Not the store's fault: a record that cannot be kept, such as one of a profile that was never registered. The same record
+    /// will never be kept; its neighbours in the batch may be, without it.
+    #[error("the record cannot be stored: {0}")]
+    Invalid(String),
     /// A row that this version cannot read.
     #[error("the store holds something this version cannot read: {0}")]
     Corrupt(String),
@@ -35,6 +39,16 @@ pub enum Recorded {
     Repeated,
 }
 
+/// The canonical text of `selection` that backends store: equal selections have equal texts.
+fn selection_key(selection: &Selection) -> String {
+    let faces = match selection.faces {
+        Faces::All => "all",
+        Faces::Largest => "largest",
+    };
+    // Adding zero turns -0 into 0. `Display` writes the shortest text that reads back as the same float.
+    format!("{faces}/{}/{}", selection.min_size_px, selection.min_score + 0.0)
+}
+
 /// Where results and templates are kept.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -47,11 +61,17 @@ pub trait Store: Send + Sync {
     /// Writes `records` in one transaction: all or none.
     ///
     /// A record whose key holds a final outcome (see [`OutcomeKind::is_final`]) of the same selection is a repeat and changes
-    /// nothing; any other replaces what its key holds. A record of new bytes at a known URI supersedes the older bytes' results in
-    /// the gallery: they stay, and appear in no summary, page or list.
+    /// nothing but the remembered listed version; any other replaces what its key holds. A record of new bytes at a known URI
+    /// supersedes the older bytes' results in the gallery: they stay, and appear in no summary, page or list. Bytes that come back
+    /// bring their result back with them.
+    ///
+    /// So at most one result of a gallery, URI and profile is current: the one recorded last. That holds for a record without bytes
+    /// too: it supersedes what its own profile knew of the URI (and no other profile's), and bytes that come later supersede it.
+    /// Only where the very same listed version, or the very same job, has a final outcome already is it a repeat: a redelivered job
+    /// that could not fetch what it once did takes nothing away.
     ///
     /// # Errors
-    /// If the store cannot be reached or used; then nothing of `records` is written.
+    /// If the store cannot be reached or used, or one record cannot be kept; then nothing of `records` is written.
     async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError>;
 
     /// Which of `images` (URI and listed version) already hold a final outcome for this gallery, profile and selection. An image
@@ -67,7 +87,7 @@ pub trait Store: Send + Sync {
         images: &[(ImageUri, Option<SourceStamp>)],
     ) -> Result<Vec<bool>, StoreError>;
 
-    /// The galleries with results and, for each, its profiles, the one recorded to last first.
+    /// The galleries with results, by name, and for each its profiles, the one recorded to last first.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -85,7 +105,7 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn summary(&self, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, StoreError>;
 
-    /// The `limit` faces of lowest or highest score, worst or best first.
+    /// The `limit` scored faces of lowest or highest score, worst or best first; without templates.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

@@ -1,1 +1,133 @@
-//! x
+//! The store in one `SQLite` file, for one host: any number of processes on it may read and write at a time.
+//!
+//! Owns the file, its connections and its schema. One connection writes, so that the tasks of a process queue up in order instead
+//! of racing for the file's lock; others read beside it (WAL). Knows nothing of how results come about.
+
+mod connect;
+mod fault;
+mod insert;
+mod read;
+mod rows;
+mod write;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+
+use self::fault::Fault;
+use super::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+use crate::domain::{GalleryName, ImageUri, JobRecord, Profile, ProfileId, Selection, SourceStamp};
+
+/// How long a writer waits for another process's transaction. Ours take milliseconds; a backup or a `VACUUM` takes longer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Results and templates in one `SQLite` file.
+pub struct SqliteStore {
+    /// A pool of one.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// The file, as errors name it.
+    place: String,
+}
+
+impl SqliteStore {
+    /// Opens the store at `url`: `sqlite:<path>`, where a missing file is created for its owner's eyes only, or `sqlite::memory:`,
+    /// which is gone when it is closed. Brings an older schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] with what to do about it, if the file cannot be opened, is no database of ours, or comes from a
+    /// newer version; [`StoreError::Unavailable`] if another process holds it for too long.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, BUSY_TIMEOUT).await
+    }
+
+    /// Like [`Self::open`], with another limit on the wait for the transactions of other processes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(url: &str, busy_timeout: Duration) -> Result<Self, StoreError> {
+        connect::open(url, busy_timeout).await
+    }
+
+    /// Names this store's file in what went wrong.
+    fn located<T>(&self, result: Result<T, Fault>) -> Result<T, StoreError> {
+        result.map_err(|fault| fault.at(&self.place))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn register_profile(&self, profile: &Profile) -> Result<(), StoreError> {
+        self.located(write::register_profile(&self.writer, profile).await)
+    }
+
+    async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError> {
+        self.located(write::record(&self.writer, records).await)
+    }
+
+    async fn settled(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        selection: &Selection,
+        images: &[(ImageUri, Option<SourceStamp>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        self.located(read::settled(&self.readers, gallery, profile, selection, images).await)
+    }
+
+    async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError> {
+        self.located(read::galleries(&self.readers).await)
+    }
+
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Profile>, StoreError> {
+        self.located(read::profile(&self.readers, id).await)
+    }
+
+    async fn summary(&self, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, StoreError> {
+        self.located(read::summary(&self.readers, gallery, profile).await)
+    }
+
+    async fn extremes(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        end: Extreme,
+        limit: u32,
+    ) -> Result<Vec<StoredFace>, StoreError> {
+        self.located(read::extremes(&self.readers, gallery, profile, end, limit).await)
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        self.located(read::page(&self.readers, query).await)
+    }
+
+    async fn close(&self) {
+        // Readers first: the last connection to close, a writer, folds the write-ahead log into the file and removes it.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AlignmentProfile, Mapping, RecogniserProfile, SerFiq};
+
+    #[tokio::test]
+    async fn a_full_disk_is_called_so() {
+        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        // What SQLite reports at its page limit is what it reports on a full disk.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
+        let profile = Profile {
+            alignment: AlignmentProfile::None,
+            recogniser: RecogniserProfile { name: "x".repeat(1_000_000), sha256: "00".into() },
+            ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
+            mapping: Mapping { alpha: 130.0, r: 0.88 },
+        };
+        let error = store.register_profile(&profile).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unusable(_)), "{error:?}");
+        assert!(error.to_string().contains("is full: free some space"), "{error}");
+        assert_eq!(store.profile(&profile.id()).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Which job is where. Plain data behind the queue's lock: waits for nothing and wakes nobody.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::domain::{Job, JobId, Lane, OutcomeEvent};
+use crate::queue::{DeadLetter, QueueStatus};
+
+/// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the system, and memory goes first:
+/// the oldest letters are then written to the log, with their reasons, and forgotten.
+pub(super) const MOST_DEAD: usize = 10_000;
+
+/// A time that nobody waits for, where a longer one could overflow the clock.
+const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Which job is where.
+#[derive(Default)]
+pub(super) struct State {
+    /// Nothing comes in or out any more; what is out may be settled.
+    pub(super) closed: bool,
+    /// By lane, as in [`Lane::ALL`].
+    ready: [VecDeque<Job>; 3],
+    /// By the time of the next attempt, then in order of settlement.
+    delayed: BTreeMap<(Instant, u64), Job>,
+    /// Number of jobs that were ever delayed.
+    sequence: u64,
+    unsettled: u64,
+    /// The oldest first.
+    pub(super) dead: VecDeque<DeadLetter>,
+    /// Whoever reads the news. None once they ended.
+    pub(super) subscribers: Vec<mpsc::Sender<OutcomeEvent>>,
+}
+
+fn place(lane: Lane) -> usize {
+    match lane {
+        Lane::Enrol => 0,
+        Lane::Scan => 1,
+        Lane::Rescore => 2,
+    }
+}
+
+impl State {
+    /// Number of jobs ready, over all lanes.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.iter().map(VecDeque::len).sum()
+    }
+
+    /// Makes `job` ready, behind its lane's others.
+    pub(super) fn push(&mut self, job: Job) {
+        self.ready[place(job.lane)].push_back(job);
+    }
+
+    /// Takes the first ready job of `lane` out for delivery.
+    pub(super) fn deliver(&mut self, lane: Lane) -> Option<Job> {
+        let job = self.ready[place(lane)].pop_front()?;
+        self.unsettled += 1;
+        Some(job)
+    }
+
+    /// A delivery ended, one way or another.
+    pub(super) fn end_delivery(&mut self) {
+        self.unsettled -= 1;
+        self.end_news_if_over();
+    }
+
+    /// Makes `job` ready after `wait`.
+    pub(super) fn delay(&mut self, job: Job, wait: Duration) {
+        self.sequence += 1;
+        self.delayed.insert((Instant::now() + wait.min(FAR_AWAY), self.sequence), job);
+    }
+
+    /// Makes the delayed jobs ready whose time has come.
+    pub(super) fn promote_due(&mut self) {
+        let now = Instant::now();
+        while let Some(first) = self.delayed.first_entry()
+            && first.key().0 <= now
+        {
+            let job = first.remove();
+            self.push(job);
+        }
+    }
+
+    /// When the next delayed job becomes ready.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.delayed.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Keeps `job` among the dead letters.
+    pub(super) fn bury(&mut self, job: Job, reason: String) {
+        if self.dead.len() >= MOST_DEAD
+            && let Some(oldest) = self.dead.pop_front()
+        {
+            tracing::warn!(
+                job = %oldest.job.id, image = %oldest.job.image, reason = %oldest.reason,
+                "Too many dead letters, forgetting the oldest"
+            );
+        }
+        self.dead.push_back(DeadLetter { job, reason });
+    }
+
+    /// Removes the oldest dead letter of `job`.
+    pub(super) fn take_dead(&mut self, job: JobId) -> Option<DeadLetter> {
+        let place = self.dead.iter().position(|letter| letter.job.id == job)?;
+        self.dead.remove(place)
+    }
+
+    /// Closes the queue.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.end_news_if_over();
+    }
+
+    /// Whether nothing can be announced any more: every job that could still end has ended.
+    pub(super) fn news_over(&self) -> bool {
+        self.closed && self.unsettled == 0
+    }
+
+    fn end_news_if_over(&mut self) {
+        if self.news_over() {
+            self.subscribers.clear();
+        }
+    }
+
+    pub(super) fn status(&self) -> QueueStatus {
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        QueueStatus {
+            ready: Lane::ALL.into_iter().map(|lane| (lane, count(self.ready[place(lane)].len()))).collect(),
+            delayed: count(self.delayed.len()),
+            unsettled: self.unsettled,
+            dead: count(self.dead.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Faces;
+
+    #[test]
+    fn beyond_the_bound_the_oldest_dead_letter_goes() {
+        let job = Job {
+            id: JobId::new(),
+            lane: Lane::Scan,
+            gallery: "g".parse().unwrap(),
+            image: "file:///a.jpg".parse().unwrap(),
+            stamp: None,
+            faces: Faces::All,
+            profile: "0123456789abcdef".parse().unwrap(),
+            attempt: 1,
+        };
+        let mut state = State::default();
+        for number in 0..=MOST_DEAD {
+            state.bury(job.clone(), number.to_string());
+        }
+        assert_eq!(state.dead.len(), MOST_DEAD);
+        assert_eq!(state.dead.front().unwrap().reason, "1");
+        assert_eq!(state.dead.back().unwrap().reason, MOST_DEAD.to_string());
+    }
+}

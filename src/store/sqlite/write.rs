@@ -1,0 +1,348 @@
+//! Recording a batch: what is known of its images is looked up, each record's fate is decided in plain code, and the rows are
+//! written, all under the one write lock of the file. What the decisions mean is said at [`super::Store::record`].
+
+use std::collections::HashMap;
+
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use super::fault::Fault;
+use super::insert::{self, Placed, PlacedFace, hash_key};
+use super::rows::parsed;
+use super::{Recorded, StoreError};
+use crate::domain::{GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId};
+use crate::store::selection_key;
+
+pub(super) async fn register_profile(pool: &SqlitePool, profile: &Profile) -> Result<(), Fault> {
+    let definition = serde_json::to_string(profile).map_err(|error| StoreError::Invalid(format!("the profile: {error}")))?;
+    sqlx::query("INSERT INTO profiles (id, definition, created_at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+        .bind(profile.id().as_str())
+        .bind(definition)
+        .bind(now_ms())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn record(pool: &SqlitePool, records: &[JobRecord]) -> Result<Vec<Recorded>, Fault> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut fates = vec![Recorded::Repeated; records.len()];
+    let selections: Vec<String> = records.iter().map(|record| selection_key(&record.selection)).collect();
+    // A transaction that starts by reading could not wait for the lock later: another's write in between would make it fail.
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut scopes = HashMap::new();
+    for round in rounds(records) {
+        let mut items = Vec::with_capacity(round.len());
+        for index in round {
+            let record = &records[index];
+            let key = (&record.gallery, &record.profile);
+            let scope = match scopes.get(&key) {
+                Some(scope) => *scope,
+                None => *scopes.entry(key).or_insert(find_scope(&mut transaction, &record.gallery, &record.profile).await?),
+            };
+            items.push(Item { index, record, selection: &selections[index], scope });
+        }
+        for index in record_round(&mut transaction, &items).await? {
+            fates[index] = Recorded::New;
+        }
+    }
+    for (key, scope) in scopes {
+        let written =
+            |(record, fate): (&JobRecord, &Recorded)| (&record.gallery, &record.profile) == key && *fate == Recorded::New;
+        if records.iter().zip(&fates).any(written) {
+            touch(&mut transaction, scope).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(fates)
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Splits a batch so that no round holds two records of one gallery and URI: within a round, what one record does cannot change
+/// what another finds. Nearly every batch is one round.
+fn rounds(records: &[JobRecord]) -> Vec<Vec<usize>> {
+    let mut seen: HashMap<(&GalleryName, &ImageUri), usize> = HashMap::with_capacity(records.len());
+    let mut rounds: Vec<Vec<usize>> = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let round = seen.entry((&record.gallery, &record.image)).or_default();
+        if *round == rounds.len() {
+            rounds.push(Vec::new());
+        }
+        rounds[*round].push(index);
+        *round += 1;
+    }
+    rounds
+}
+
+/// The ids of a gallery, and of the gallery together with a profile.
+#[derive(Clone, Copy)]
+struct Scope {
+    gallery: i64,
+    gallery_profile: i64,
+}
+
+async fn find_scope(connection: &mut SqliteConnection, gallery: &GalleryName, profile: &ProfileId) -> Result<Scope, Fault> {
+    let found = sqlx::query(
+        "SELECT g.id, gp.id FROM galleries g JOIN gallery_profiles gp ON gp.gallery_id = g.id WHERE g.name = ?1 AND gp.profile_id = ?2",
+    )
+    .bind(gallery.as_str())
+    .bind(profile.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(row) = found {
+        return Ok(Scope { gallery: row.try_get(0)?, gallery_profile: row.try_get(1)? });
+    }
+    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM profiles WHERE id = ?1)")
+        .bind(profile.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    if !known {
+        return Err(StoreError::Invalid(format!("its profile {profile} was never registered")).into());
+    }
+    let gallery: i64 = sqlx::query_scalar(
+        "INSERT INTO galleries (name, created_at_ms) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+    )
+    .bind(gallery.as_str())
+    .bind(now_ms())
+    .fetch_one(&mut *connection)
+    .await?;
+    let gallery_profile: i64 =
+        sqlx::query_scalar("INSERT INTO gallery_profiles (gallery_id, profile_id, touched) VALUES (?1, ?2, 0) RETURNING id")
+            .bind(gallery)
+            .bind(profile.as_str())
+            .fetch_one(connection)
+            .await?;
+    Ok(Scope { gallery, gallery_profile })
+}
+
+/// Makes a gallery and profile the one recorded to last.
+async fn touch(connection: &mut SqliteConnection, scope: Scope) -> Result<(), Fault> {
+    sqlx::query("UPDATE gallery_profiles SET touched = (SELECT max(touched) + 1 FROM gallery_profiles) WHERE id = ?1")
+        .bind(scope.gallery_profile)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// A record of a round.
+struct Item<'a> {
+    /// Its place in the batch.
+    index: usize,
+    record: &'a JobRecord,
+    selection: &'a str,
+    scope: Scope,
+}
+
+/// A version of an item's image that the store knows, and one of its results.
+struct Known {
+    image: i64,
+    hash: Vec<u8>,
+    result: Option<KnownResult>,
+}
+
+struct KnownResult {
+    id: i64,
+    gallery_profile: i64,
+    superseded: bool,
+    outcome: OutcomeKind,
+    selection: String,
+    stamp: Option<String>,
+    job: Vec<u8>,
+}
+
+/// What is to be done with one record.
+#[derive(Debug, PartialEq)]
+enum Fate {
+    /// Nothing, except for remembering the listed version if it is a new one.
+    Repeat { restamp: Option<i64> },
+    /// The bytes of an old result came back.
+    Revive { result: i64, restamp: Option<i64> },
+    /// Write it, to the rows that are there already.
+    Write { image: Option<i64>, result: Option<i64> },
+}
+
+fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
+    let record = item.record;
+    let hash = hash_key(record.content.as_ref());
+    let stamp = record.stamp.as_ref().map(|stamp| stamp.0.as_str());
+    let settles = |result: &KnownResult| result.outcome.is_final() && result.selection == item.selection;
+    let of_this_profile =
+        |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
+
+    let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
+    if let Some(own) = own.filter(|own| settles(own)) {
+        let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
+        return if own.superseded { Fate::Revive { result: own.id, restamp } } else { Fate::Repeat { restamp } };
+    }
+    let same_try = |result: &KnownResult| {
+        (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job.0.as_bytes().as_slice()
+    };
+    let mut current = known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref());
+    if hash.is_empty() && current.any(|result| !result.superseded && settles(result) && same_try(result)) {
+        return Fate::Repeat { restamp: None };
+    }
+    let image = known.iter().find(|known| known.hash == hash).map(|known| known.image);
+    Fate::Write { image, result: own.map(|own| own.id) }
+}
+
+/// The current results that `item`, once written or revived, makes a thing of the past.
+fn outdated<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
+    let hash = hash_key(item.record.content.as_ref());
+    known.iter().filter(move |known| known.hash != hash).filter_map(move |known| {
+        let result = known.result.as_ref().filter(|result| !result.superseded)?;
+        let other_bytes = !hash.is_empty() && !known.hash.is_empty();
+        (other_bytes || result.gallery_profile == item.scope.gallery_profile).then_some(result.id)
+    })
+}
+
+/// Records a round; returns the places in the batch of what was written.
+async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> Result<Vec<usize>, Fault> {
+    let known = look_up(connection, items).await?;
+    let mut ids = next_ids(connection).await?;
+    let (mut written, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    let (mut supersede, mut revive, mut clear, mut restamps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (item, known) in items.iter().zip(&known) {
+        let fate = decide(item, known);
+        if let Fate::Repeat { restamp: Some(result) } | Fate::Revive { restamp: Some(result), .. } = fate {
+            restamps.push((result, item.record));
+        }
+        match fate {
+            Fate::Repeat { .. } => continue,
+            Fate::Revive { result, .. } => revive.push(result),
+            Fate::Write { image, result } => {
+                clear.extend(result);
+                rows.push(Placed {
+                    record: item.record,
+                    selection: item.selection,
+                    gallery: item.scope.gallery,
+                    gallery_profile: item.scope.gallery_profile,
+                    image: image.unwrap_or_else(|| ids.image()),
+                    result: result.unwrap_or_else(|| ids.result()),
+                });
+            }
+        }
+        supersede.extend(outdated(item, known));
+        written.push(item.index);
+    }
+    set_superseded(connection, &supersede, true).await?;
+    set_superseded(connection, &revive, false).await?;
+    if !clear.is_empty() {
+        let deleted = sqlx::query("DELETE FROM faces WHERE result_id IN (SELECT value FROM json_each(?1))");
+        deleted.bind(id_list(&clear)).execute(&mut *connection).await?;
+    }
+    for (result, record) in restamps {
+        let update = sqlx::query("UPDATE results SET stamp = ?2 WHERE id = ?1").bind(result);
+        update.bind(record.stamp.as_ref().map(|stamp| stamp.0.as_str())).execute(&mut *connection).await?;
+    }
+    insert::images(connection, &rows).await?;
+    insert::results(connection, &rows, now_ms()).await?;
+    insert::faces(connection, &placed_faces(&rows, &mut ids)).await?;
+    Ok(written)
+}
+
+fn placed_faces<'a>(rows: &[Placed<'a>], ids: &mut NextIds) -> Vec<PlacedFace<'a>> {
+    let mut faces = Vec::with_capacity(rows.len());
+    for row in rows {
+        for (index, face) in (0_i64..).zip(row.record.outcome.faces()) {
+            faces.push(PlacedFace { face, id: ids.face(), result: row.result, index, gallery_profile: row.gallery_profile });
+        }
+    }
+    faces
+}
+
+/// Everything known of the items' galleries and URIs, by item.
+async fn look_up(connection: &mut SqliteConnection, items: &[Item<'_>]) -> Result<Vec<Vec<Known>>, Fault> {
+    let keys: serde_json::Value =
+        items.iter().map(|item| serde_json::json!([item.scope.gallery, item.record.image.as_str()])).collect();
+    // CROSS JOIN fixes the order: from the few keys into the big tables.
+    let rows = sqlx::query(
+        "SELECT k.key, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, r.outcome, r.selection, r.stamp, r.job_id \
+         FROM json_each(?1) k \
+         CROSS JOIN images i ON i.gallery_id = k.value ->> 0 AND i.uri = k.value ->> 1 \
+         LEFT JOIN results r ON r.image_id = i.id",
+    )
+    .bind(keys.to_string())
+    .fetch_all(connection)
+    .await?;
+    let mut known: Vec<Vec<Known>> = items.iter().map(|_| Vec::new()).collect();
+    for row in rows {
+        let result = match row.try_get::<Option<i64>, _>(3)? {
+            None => None,
+            Some(id) => Some(KnownResult {
+                id,
+                gallery_profile: row.try_get(4)?,
+                superseded: row.try_get(5)?,
+                outcome: parsed(&row, 6)?,
+                selection: row.try_get(7)?,
+                stamp: row.try_get(8)?,
+                job: row.try_get(9)?,
+            }),
+        };
+        let item = usize::try_from(row.try_get::<i64, _>(0)?).ok().and_then(|item| known.get_mut(item));
+        let item = item.ok_or_else(|| StoreError::Corrupt("a look-up answered what was not asked".to_owned()))?;
+        item.push(Known { image: row.try_get(1)?, hash: row.try_get(2)?, result });
+    }
+    Ok(known)
+}
+
+/// The ids that new rows get. Nobody else writes meanwhile, so they can be given out before the rows are there.
+struct NextIds {
+    image: i64,
+    result: i64,
+    face: i64,
+}
+
+impl NextIds {
+    fn image(&mut self) -> i64 {
+        self.image += 1;
+        self.image
+    }
+
+    fn result(&mut self) -> i64 {
+        self.result += 1;
+        self.result
+    }
+
+    fn face(&mut self) -> i64 {
+        self.face += 1;
+        self.face
+    }
+}
+
+async fn next_ids(connection: &mut SqliteConnection) -> Result<NextIds, Fault> {
+    let row = sqlx::query(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0), \
+                coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'results'), 0), \
+                coalesce((SELECT max(id) FROM faces), 0)",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(NextIds { image: row.try_get(0)?, result: row.try_get(1)?, face: row.try_get(2)? })
+}
+
+async fn set_superseded(connection: &mut SqliteConnection, results: &[i64], superseded: bool) -> Result<(), Fault> {
+    if results.is_empty() {
+        return Ok(());
+    }
+    let ids = id_list(results);
+    sqlx::query("UPDATE results SET superseded = ?2 WHERE id IN (SELECT value FROM json_each(?1))")
+        .bind(&ids)
+        .bind(superseded)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE faces SET superseded = ?2 WHERE result_id IN (SELECT value FROM json_each(?1))")
+        .bind(&ids)
+        .bind(superseded)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// A JSON array for `json_each`.
+pub(super) fn id_list(ids: &[i64]) -> String {
+    ids.iter().copied().collect::<serde_json::Value>().to_string()
+}

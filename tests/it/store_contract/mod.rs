@@ -1,0 +1,154 @@
+//! What every store promises. A backend joins with a [`Home`] and one line at the end.
+
+mod reading;
+mod recording;
+
+use std::sync::Arc;
+
+use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
+use facefleet::store::sqlite::SqliteStore;
+use facefleet::store::{PageQuery, Store, StoredImage};
+use tempfile::TempDir;
+
+use crate::support::{gallery, profile, selection, stamp, uri};
+
+/// A place of a test's own that a store can be opened at, more than once. What it holds goes with it.
+pub trait Home {
+    /// A new, empty place.
+    fn new() -> Self;
+
+    /// Another handle on the store that is there.
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+/// A store where the profiles `a` and `b` are registered.
+async fn opened(home: &impl Home) -> Arc<dyn Store> {
+    let store = home.open().await;
+    store.register_profile(&profile("a")).await.unwrap();
+    store.register_profile(&profile("b")).await.unwrap();
+    store
+}
+
+fn a() -> ProfileId {
+    profile("a").id()
+}
+
+fn b() -> ProfileId {
+    profile("b").id()
+}
+
+fn under_b(record: JobRecord) -> JobRecord {
+    JobRecord { profile: b(), ..record }
+}
+
+fn whole_page(profile: ProfileId) -> PageQuery {
+    PageQuery { gallery: gallery(), profile, outcomes: Vec::new(), after: 0, limit: 10_000, templates: true }
+}
+
+async fn images(store: &Arc<dyn Store>, profile: ProfileId) -> Vec<StoredImage> {
+    store.page(&whole_page(profile)).await.unwrap()
+}
+
+async fn outcomes(store: &Arc<dyn Store>, profile: ProfileId) -> Vec<(OutcomeKind, u64)> {
+    store.summary(&gallery(), &profile).await.unwrap().outcomes
+}
+
+async fn settled(store: &Arc<dyn Store>, profile: ProfileId, name: &str, version: &str) -> bool {
+    let images = [(uri(name), Some(stamp(version)))];
+    store.settled(&gallery(), &profile, &selection(), &images).await.unwrap()[0]
+}
+
+fn assert_holds(stored: &StoredImage, record: &JobRecord) {
+    assert_eq!(stored.image, record.image);
+    assert_eq!(stored.hash, record.content.map(|content| content.hash));
+    assert_eq!(stored.bytes, record.content.map(|content| content.bytes));
+    assert_eq!(stored.size, record.content.and_then(|content| content.size));
+    assert_eq!(stored.outcome, record.outcome.kind());
+    assert_eq!(stored.reason.as_deref(), record.outcome.reason());
+    assert_eq!(stored.provider, record.provider);
+    assert_eq!(stored.timings, record.timings);
+    let time: jiff::Timestamp = stored.recorded_at.parse().unwrap();
+    assert!(jiff::Timestamp::now().duration_since(time).abs().as_secs() < 3600);
+    assert!(stored.recorded_at.ends_with('Z'));
+    assert_eq!(stored.faces.len(), record.outcome.faces().len());
+    for ((index, stored), recorded) in (0..).zip(&stored.faces).zip(record.outcome.faces()) {
+        let recognition = recorded.recognition.as_ref();
+        assert_eq!((&stored.image, stored.index), (&record.image, index));
+        assert_eq!(stored.hash, record.content.map(|content| content.hash));
+        assert_eq!(stored.face, recorded.face);
+        assert_eq!(stored.distance, recognition.map(|recognition| recognition.distance));
+        assert_eq!(stored.score, recognition.map(|recognition| recognition.score));
+        assert_eq!(stored.quality, recognition.map(|recognition| recognition.quality));
+        assert_eq!(stored.norm, recognition.map(|recognition| recognition.norm));
+        assert_eq!(stored.template.is_some(), recognition.is_some());
+        if let Some((stored, recorded)) = stored.template.as_ref().zip(recognition) {
+            assert!(stored.similarity(&recorded.template) > 0.9999);
+        }
+    }
+}
+
+/// Every contract test, against stores in a kind of home.
+macro_rules! store_contract {
+    ($backend:ident, $home:ty) => {
+        store_contract! { @tests $backend, $home;
+            recording {
+                a_batch_of_nothing_and_a_batch_of_many_are_both_fine
+                writing_twice_is_writing_once
+                one_batch_may_hold_an_image_more_than_once
+                a_batch_with_one_record_that_cannot_be_kept_writes_nothing
+                a_result_that_is_not_final_is_replaced_in_its_place
+                a_final_result_is_replaced_under_another_selection_only
+                new_bytes_supersede_the_old_results_of_every_profile_in_the_gallery
+                bytes_that_come_back_bring_their_result_back
+                bytes_supersede_a_fetch_that_failed
+                a_failed_fetch_of_a_new_version_hides_its_own_profiles_result_only
+                a_redelivered_job_that_could_not_fetch_takes_nothing_away
+                a_repeat_remembers_the_new_listed_version
+                two_tasks_that_record_the_same_leave_one_set_of_rows
+                two_handles_that_record_the_same_leave_one_set_of_rows
+                two_handles_see_what_the_other_wrote
+            }
+            reading {
+                everything_of_a_record_comes_back
+                settled_is_the_same_version_with_a_final_outcome
+                profiles_are_registered_once_and_come_back_as_they_were
+                two_profiles_live_side_by_side
+                galleries_come_by_name_and_their_profiles_by_the_last_record
+                the_summary_adds_up
+                a_summary_of_nothing_is_empty
+                a_summary_names_the_twenty_most_frequent_reasons
+                extremes_come_in_order_and_without_unscored_faces
+                pages_cover_every_image_exactly_once
+                templates_come_back_as_they_were
+                a_reopened_store_holds_everything
+            }
+        }
+    };
+    (@tests $backend:ident, $home:ty; $($file:ident { $($test:ident)* })*) => {
+        mod $backend {
+            use super::*;
+
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    $file::$test(<$home>::new()).await;
+                }
+            )*)*
+        }
+    };
+}
+
+/// A file in a folder of its own.
+pub struct SqliteHome(TempDir);
+
+impl Home for SqliteHome {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&format!("sqlite:{}", self.0.path().join("faces.db").display())).await.unwrap())
+    }
+}
+
+store_contract!(sqlite, SqliteHome);

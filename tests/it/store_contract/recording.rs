@@ -1,0 +1,231 @@
+//! What writing does to what is there: repeats, replacements, new bytes, batches, and two who write at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use facefleet::domain::{Faces, JobRecord, Outcome, OutcomeKind, Selection};
+use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError, Summary};
+use tokio::sync::Barrier;
+
+use super::{Home, a, assert_holds, b, images, opened, outcomes, settled, under_b, whole_page};
+use crate::support::{content, gallery, profile, record, scored, selection, stamp, unfetched};
+
+pub async fn a_batch_of_nothing_and_a_batch_of_many_are_both_fine(home: impl Home) {
+    let store = opened(&home).await;
+    assert_eq!(store.record(&[]).await.unwrap(), []);
+    let records: Vec<_> = (0..1000).map(|number| scored(&format!("{number}"), &[(number % 101) as u8; 2])).collect();
+    assert_eq!(store.record(&records).await.unwrap(), [Recorded::New; 1000]);
+    let images = images(&store, a()).await;
+    assert_eq!(images.len(), 1000);
+    images.iter().zip(&records).for_each(|(image, record)| assert_holds(image, record));
+}
+
+pub async fn writing_twice_is_writing_once(home: impl Home) {
+    let store = opened(&home).await;
+    let records = [scored("one", &[10, 20]), record("two", Outcome::NoFace), record("bad", Outcome::Unreadable("cut".into()))];
+    assert_eq!(store.record(&records).await.unwrap(), [Recorded::New; 3]);
+    let before = (images(&store, a()).await, store.summary(&gallery(), &a()).await.unwrap());
+    assert_eq!(store.record(&records).await.unwrap(), [Recorded::Repeated; 3]);
+    // Another job, other numbers, the same key: the first result stands.
+    let again = scored("one", &[99]);
+    assert_eq!(store.record(&[again]).await.unwrap(), [Recorded::Repeated]);
+    assert_eq!((images(&store, a()).await, store.summary(&gallery(), &a()).await.unwrap()), before);
+}
+
+pub async fn one_batch_may_hold_an_image_more_than_once(home: impl Home) {
+    let store = opened(&home).await;
+    let newer = JobRecord { content: content(b"newer"), ..scored("one", &[30]) };
+    let batch = [
+        unfetched("one", Outcome::Failed("reset".into())),
+        scored("one", &[10]),
+        scored("two", &[20]),
+        scored("one", &[10]),
+        newer.clone(),
+        under_b(newer.clone()),
+    ];
+    let expected = [Recorded::New, Recorded::New, Recorded::New, Recorded::Repeated, Recorded::New, Recorded::New];
+    assert_eq!(store.record(&batch).await.unwrap(), expected);
+    let images_of_a = images(&store, a()).await;
+    assert_eq!(images_of_a.len(), 2);
+    assert_holds(&images_of_a[0], &batch[2]);
+    assert_holds(&images_of_a[1], &newer);
+    assert_eq!(images(&store, b()).await.len(), 1);
+}
+
+pub async fn a_batch_with_one_record_that_cannot_be_kept_writes_nothing(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[unfetched("one", Outcome::Failed("reset".into()))]).await.unwrap();
+    let before = images(&store, a()).await;
+    let stranger = JobRecord { profile: profile("never registered").id(), ..scored("three", &[30]) };
+    let batch = [scored("one", &[10]), scored("two", &[20]), stranger.clone()];
+    let error = store.record(&batch).await.unwrap_err();
+    assert!(matches!(error, StoreError::Invalid(_)), "{error:?}");
+    assert!(error.to_string().contains(stranger.profile.as_str()), "{error}");
+    assert_eq!(images(&store, a()).await, before);
+    assert_eq!(store.record(&batch[..2]).await.unwrap(), [Recorded::New; 2]);
+}
+
+pub async fn a_result_that_is_not_final_is_replaced_in_its_place(home: impl Home) {
+    let store = opened(&home).await;
+    let refused = record("one", Outcome::Refused("too large".into()));
+    store.record(&[refused, scored("two", &[20])]).await.unwrap();
+    let first = images(&store, a()).await[0].cursor;
+    let failed = record("one", Outcome::Failed("out of memory".into()));
+    assert_eq!(store.record(std::slice::from_ref(&failed)).await.unwrap(), [Recorded::New]);
+    assert_holds(&images(&store, a()).await[0], &failed);
+    let at_last = scored("one", &[10]);
+    assert_eq!(store.record(std::slice::from_ref(&at_last)).await.unwrap(), [Recorded::New]);
+    let images = images(&store, a()).await;
+    assert_eq!((images.len(), images[0].cursor), (2, first));
+    assert_holds(&images[0], &at_last);
+}
+
+pub async fn a_final_result_is_replaced_under_another_selection_only(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10, 20])]).await.unwrap();
+    let failed = record("one", Outcome::Failed("reset".into()));
+    assert_eq!(store.record(&[failed]).await.unwrap(), [Recorded::Repeated]);
+    let selections = [
+        Selection { faces: Faces::Largest, ..selection() },
+        Selection { min_size_px: 41, ..selection() },
+        Selection { min_score: 0.600_000_1, ..selection() },
+    ];
+    for selection in selections {
+        let other = JobRecord { selection, ..scored("one", &[10]) };
+        assert_eq!(store.record(std::slice::from_ref(&other)).await.unwrap(), [Recorded::New], "{selection:?}");
+        assert_eq!(store.record(std::slice::from_ref(&other)).await.unwrap(), [Recorded::Repeated], "{selection:?}");
+        let images = images(&store, a()).await;
+        assert_eq!(images.len(), 1);
+        assert_holds(&images[0], &other);
+    }
+    assert_eq!(store.summary(&gallery(), &a()).await.unwrap().faces, 1);
+}
+
+pub async fn new_bytes_supersede_the_old_results_of_every_profile_in_the_gallery(home: impl Home) {
+    let store = opened(&home).await;
+    let elsewhere = JobRecord { gallery: "visitors".parse().unwrap(), ..scored("one", &[10]) };
+    store.record(&[scored("one", &[10]), under_b(scored("one", &[11])), elsewhere.clone()]).await.unwrap();
+    let newer = JobRecord { content: content(b"newer"), stamp: Some(stamp("v2")), ..scored("one", &[50]) };
+    assert_eq!(store.record(std::slice::from_ref(&newer)).await.unwrap(), [Recorded::New]);
+
+    let images_of_a = images(&store, a()).await;
+    assert_eq!(images_of_a.len(), 1);
+    assert_holds(&images_of_a[0], &newer);
+    assert_eq!(images(&store, b()).await, []);
+    let summary = store.summary(&gallery(), &a()).await.unwrap();
+    assert_eq!((summary.outcomes, summary.faces, summary.histogram[10]), (vec![(OutcomeKind::Scored, 1)], 1, 0));
+    assert_eq!(store.summary(&gallery(), &b()).await.unwrap(), Summary { histogram: vec![0; 101], ..Summary::default() });
+    let worst = store.extremes(&gallery(), &a(), Extreme::Worst, 10).await.unwrap();
+    assert_eq!(worst.iter().map(|face| face.quality).collect::<Vec<_>>(), [Some(50)]);
+    assert!(!settled(&store, a(), "one", "v1").await && settled(&store, a(), "one", "v2").await);
+
+    let query = PageQuery { gallery: elsewhere.gallery.clone(), ..whole_page(a()) };
+    assert_holds(&store.page(&query).await.unwrap()[0], &elsewhere);
+}
+
+pub async fn bytes_that_come_back_bring_their_result_back(home: impl Home) {
+    let store = opened(&home).await;
+    let old = scored("one", &[10]);
+    let newer = JobRecord { content: content(b"newer"), stamp: Some(stamp("v2")), ..scored("one", &[50]) };
+    store.record(std::slice::from_ref(&old)).await.unwrap();
+    store.record(&[newer]).await.unwrap();
+    let restored = JobRecord { stamp: Some(stamp("v3")), ..old.clone() };
+    assert_eq!(store.record(std::slice::from_ref(&restored)).await.unwrap(), [Recorded::New]);
+    assert_eq!(store.record(&[restored]).await.unwrap(), [Recorded::Repeated]);
+    let images = images(&store, a()).await;
+    assert_eq!(images.len(), 1);
+    assert_holds(&images[0], &old);
+    assert_eq!(store.summary(&gallery(), &a()).await.unwrap().histogram[10], 1);
+    assert_eq!(store.summary(&gallery(), &a()).await.unwrap().histogram[50], 0);
+    assert!(settled(&store, a(), "one", "v3").await);
+    assert!(!settled(&store, a(), "one", "v2").await);
+}
+
+pub async fn bytes_supersede_a_fetch_that_failed(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[unfetched("one", Outcome::Failed("timed out".into()))]).await.unwrap();
+    assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Failed, 1)]);
+    store.record(&[scored("one", &[10])]).await.unwrap();
+    assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Scored, 1)]);
+}
+
+pub async fn a_failed_fetch_of_a_new_version_hides_its_own_profiles_result_only(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10]), under_b(scored("one", &[10]))]).await.unwrap();
+    let failed = JobRecord { stamp: Some(stamp("v2")), ..unfetched("one", Outcome::Failed("timed out".into())) };
+    assert_eq!(store.record(&[failed]).await.unwrap(), [Recorded::New]);
+    assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Failed, 1)]);
+    assert_eq!(outcomes(&store, b()).await, [(OutcomeKind::Scored, 1)]);
+}
+
+pub async fn a_redelivered_job_that_could_not_fetch_takes_nothing_away(home: impl Home) {
+    let store = opened(&home).await;
+    let first = scored("one", &[10]);
+    let unlisted = JobRecord { stamp: None, ..scored("two", &[20]) };
+    store.record(&[first.clone(), unlisted.clone()]).await.unwrap();
+    let again = [
+        unfetched("one", Outcome::Failed("timed out".into())),
+        JobRecord { job: unlisted.job, stamp: None, ..unfetched("two", Outcome::Unreadable("gone".into())) },
+    ];
+    assert_eq!(store.record(&again).await.unwrap(), [Recorded::Repeated; 2]);
+    assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Scored, 2)]);
+}
+
+pub async fn a_repeat_remembers_the_new_listed_version(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10])]).await.unwrap();
+    let touched = JobRecord { stamp: Some(stamp("v2")), ..scored("one", &[10]) };
+    assert_eq!(store.record(&[touched]).await.unwrap(), [Recorded::Repeated]);
+    assert!(settled(&store, a(), "one", "v2").await);
+    let unlisted = JobRecord { stamp: None, ..scored("one", &[10]) };
+    assert_eq!(store.record(&[unlisted]).await.unwrap(), [Recorded::Repeated]);
+    assert!(settled(&store, a(), "one", "v2").await);
+}
+
+/// Two tasks record the same batches at once, the second in the opposite order.
+async fn record_from_two_tasks(stores: [Arc<dyn Store>; 2]) {
+    let records: Vec<_> = (0..200).map(|number| scored(&format!("{number}"), &[(number % 101) as u8])).collect();
+    let reader = Arc::clone(&stores[0]);
+    let start = Arc::new(Barrier::new(2));
+    let tasks = stores.into_iter().enumerate().map(|(task, store)| {
+        let (mut records, start) = (records.clone(), Arc::clone(&start));
+        if task == 1 {
+            records.reverse();
+        }
+        tokio::spawn(async move {
+            start.wait().await;
+            let mut written = 0;
+            for batch in records.chunks(10) {
+                let fates = store.record(batch).await.unwrap();
+                written += fates.iter().filter(|&&fate| fate == Recorded::New).count();
+            }
+            written
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let mut written = 0;
+    for task in tasks {
+        written += task.await.unwrap();
+    }
+    assert_eq!(written, records.len(), "each record was written by one of the two");
+    let images = images(&reader, a()).await;
+    let distinct: BTreeSet<_> = images.iter().map(|image| image.image.clone()).collect();
+    assert_eq!((images.len(), distinct.len()), (records.len(), records.len()));
+    assert_eq!(reader.summary(&gallery(), &a()).await.unwrap().faces, records.len() as u64);
+}
+
+pub async fn two_tasks_that_record_the_same_leave_one_set_of_rows(home: impl Home) {
+    let store = opened(&home).await;
+    record_from_two_tasks([Arc::clone(&store), store]).await;
+}
+
+pub async fn two_handles_that_record_the_same_leave_one_set_of_rows(home: impl Home) {
+    record_from_two_tasks([opened(&home).await, opened(&home).await]).await;
+}
+
+pub async fn two_handles_see_what_the_other_wrote(home: impl Home) {
+    let (one, other) = (opened(&home).await, opened(&home).await);
+    one.record(&[scored("one", &[10])]).await.unwrap();
+    assert!(settled(&other, a(), "one", "v1").await);
+    assert_eq!(other.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::Repeated]);
+}

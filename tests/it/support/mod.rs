@@ -1,0 +1,107 @@
+//! Builders of jobs and records. Every field of what they build is public: a test changes what it is about, and nothing else.
+
+use facefleet::domain::{
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent, ImageUri, Job, JobId,
+    JobRecord, Lane, Mapping, Outcome, Point, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template,
+    Timings,
+};
+
+/// A profile whose recogniser has this name.
+pub fn profile(name: &str) -> Profile {
+    Profile {
+        alignment: AlignmentProfile::None,
+        recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32) },
+        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
+        // Not short in decimal: the way through storage must not lose its last bit.
+        mapping: Mapping { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
+    }
+}
+
+pub fn gallery() -> GalleryName {
+    "staff".parse().unwrap()
+}
+
+pub fn uri(name: &str) -> ImageUri {
+    format!("file:///photos/{name}.jpg").parse().unwrap()
+}
+
+pub fn stamp(text: &str) -> SourceStamp {
+    SourceStamp(text.to_owned())
+}
+
+pub fn selection() -> Selection {
+    Selection { faces: Faces::All, min_size_px: 40, min_score: 0.6 }
+}
+
+pub fn job(lane: Lane, name: &str) -> Job {
+    Job {
+        id: JobId::new(),
+        lane,
+        gallery: gallery(),
+        image: uri(name),
+        stamp: Some(stamp("v1")),
+        faces: Faces::All,
+        profile: profile("a").id(),
+        attempt: 1,
+    }
+}
+
+/// What is known of an image with these bytes.
+pub fn content(bytes: &[u8]) -> Option<ImageContent> {
+    Some(ImageContent { hash: ContentHash::of(bytes), bytes: bytes.len() as u64, size: Some((640, 480)) })
+}
+
+/// A template that depends on `seed`, with components of every size.
+pub fn template(seed: u64, dimension: usize) -> (Template, f32) {
+    let mut state = seed;
+    let embedding: Vec<f32> = (0..dimension)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / 1e5 - 80.0
+        })
+        .collect();
+    Template::from_embedding(&embedding).unwrap()
+}
+
+/// A scored face of this quality.
+pub fn face(quality: u8) -> FaceResult {
+    let offset = f32::from(quality);
+    let landmarks = std::array::from_fn(|i| Point { x: offset + 0.1 * i as f32, y: 7.7 * i as f32 });
+    let (template, norm) = template(u64::from(quality), 128);
+    let score = 0.8 + f64::from(quality) / 1000.0 + 1.0 / 3e9;
+    FaceResult {
+        face: Face {
+            bbox: BoundingBox { x: offset, y: -1.3, width: 100.1, height: 120.2 },
+            landmarks: Some(landmarks),
+            detector_score: Some(0.93),
+        },
+        recognition: Some(Recognition { template, norm, distance: (2.0 / score - 1.0).ln(), score, quality }),
+    }
+}
+
+/// The record of a job on the image `name`, whose bytes are its name, that ended with `outcome` under `profile("a")`.
+pub fn record(name: &str, outcome: Outcome) -> JobRecord {
+    JobRecord {
+        job: JobId::new(),
+        gallery: gallery(),
+        image: uri(name),
+        stamp: Some(stamp("v1")),
+        content: content(name.as_bytes()),
+        profile: profile("a").id(),
+        selection: selection(),
+        outcome,
+        provider: "cpu".to_owned(),
+        timings: Timings { fetch_ms: 0.1, vision_ms: 2.2, recognise_ms: 30.3 },
+        attempt: 1,
+    }
+}
+
+/// The record of an image with scored faces of these qualities.
+pub fn scored(name: &str, qualities: &[u8]) -> JobRecord {
+    record(name, Outcome::Scored(qualities.iter().map(|&quality| face(quality)).collect()))
+}
+
+/// The record of a job that got no bytes.
+pub fn unfetched(name: &str, outcome: Outcome) -> JobRecord {
+    JobRecord { content: None, ..record(name, outcome) }
+}
