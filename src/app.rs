@@ -89,8 +89,7 @@ impl App {
         let recogniser = RecogniserModel::load(&models, &settings.models.recogniser, &runtime, estimator)?;
         let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
         let max_side = settings.detector.max_side;
-        let detector =
-            if aligned { None } else { Some(DetectorModel::load(&models, &settings.models.detector, &runtime)?) };
+        let detector = if aligned { None } else { Some(DetectorModel::load(&models, &settings.models.detector, &runtime)?) };
 
         let alignment = match &detector {
             None => AlignmentProfile::None,
@@ -110,8 +109,7 @@ impl App {
                 None => Finder::Aligned,
             })
         };
-        let stages =
-            (0..threads).map(|_| Ok(VisionStage::new(finder()?, limits))).collect::<Result<Vec<VisionStage>>>()?;
+        let stages = (0..threads).map(|_| Ok(VisionStage::new(finder()?, limits))).collect::<Result<Vec<VisionStage>>>()?;
         let recognisers = (0..threads).map(|_| recogniser.open(1)).collect::<Result<Vec<_>, _>>()?;
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
         Ok(Processor::new(Parts {

@@ -1,5 +1,7 @@
 //! facefleet: jobs come off a queue, images become faces, faces become templates and SER-FIQ quality in one forward pass of one
 //! network, and each job ends in exactly one recorded outcome.
+pub mod app;
+pub mod cli;
 pub mod domain;
 pub mod gallery;
 pub mod images;
