@@ -1,5 +1,7 @@
 //! Logs: to standard error, in text or JSON, with identifiers as fields. Never an embedding, image bytes or a signed URL.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -11,7 +13,8 @@ use crate::settings::{Log, LogFormat};
 /// If the filter cannot be parsed.
 pub fn start(settings: &Log) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(&settings.level)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // Only tests start it twice in a process, and the first one's settings do.
     match settings.format {
         LogFormat::Text => subscriber.try_init().ok(),

@@ -73,7 +73,7 @@ impl Runtime {
         let builder = ort::environment::init_from(&absolute).map_err(|error| library(with_sources(&error)))?;
         let environment =
             builder.with_name("facefleet").with_telemetry(false).build().map_err(|error| library(error.to_string()))?;
-        environment.set_log_level(ort::logging::LogLevel::Warning);
+        environment.set_log_level(ort::logging::LogLevel::Error);
         *loaded = Some(environment.clone());
         Ok(Self { environment })
     }

@@ -33,7 +33,10 @@ impl Graph {
                 _ => nodes.push(node),
             }
         }
-        let mut inputs: Vec<_> = graph.input.into_iter().filter(|input| !constants.contains_key(&input.name)).collect();
+        // Quantisers leave the inputs of the weights they replaced behind.
+        let read: HashSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
+        let real = |name: &String| read.contains(name) && !constants.contains_key(name);
+        let mut inputs: Vec<_> = graph.input.into_iter().filter(|input| real(&input.name)).collect();
         let (Some(input), true) = (inputs.pop(), inputs.is_empty()) else {
             return Err(OnnxError::Unsupported("several inputs".into(), "the image as its only input"));
         };
