@@ -8,6 +8,7 @@ pub mod images;
 pub mod inference;
 pub mod quality;
 pub mod queue;
+pub mod report;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

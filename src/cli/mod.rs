@@ -4,7 +4,7 @@
 mod compare;
 mod interrupt;
 mod model;
-//mod report;
+mod report;
 mod scan;
 mod score;
 
@@ -51,9 +51,9 @@ enum Command {
     /// Compare two images' primary faces: similarity, and the quality of both.
     Match(compare::Compare),
     /// Write a gallery's report: one self-contained HTML file.
-    //Report(report::ReportCommand),
+    Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
-    //Export(report::Export),
+    Export(report::Export),
     /// Prepare models, or show them.
     #[command(subcommand)]
     Model(model::Model),
@@ -86,8 +86,8 @@ impl Cli {
             Command::Scan(scan) => scan.run(app).await,
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
-            //Command::Report(report) => report.run(&app).await,
-            //Command::Export(export) => export.run(&app).await,
+            Command::Report(report) => report.run(&app).await,
+            Command::Export(export) => export.run(&app).await,
             Command::Model(model) => model.run(&app),
         }
     }

@@ -1,0 +1,161 @@
+//! What SER-FIQ costs: the same network, the same chips, the same machine, one thread, in turn.
+//!
+//! - `embedding`: the prepared network without quality;
+//! - `closed form`: with embedding and distance from one pass, as facefleet runs it;
+//! - `published`: the published algorithm, 100 passes of the whole network, each with its own dropout mask, then the mean pairwise
+//!   distance. (It takes the batch of four that is fastest here too: 25 passes of 4.)
+//!
+//! `cargo bench --bench serfiq [-- FOLDER]`; FOLDER defaults to the sample photos. Prints medians and ratios of rounds run in turn, and
+//! exits with an error if the closed form costs more than 1.05 of the embedding or less than 80 times less than the published way.
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use facefleet::app::App;
+use facefleet::domain::{CHIP_SIDE, Chip};
+use facefleet::images::{Listed, Listing};
+use facefleet::inference::prepare::{Outputs, Target, encode, names, prepare_recogniser};
+use facefleet::inference::runtime::Network;
+use facefleet::quality::sampled::mean_pairwise_distance;
+use facefleet::settings::Settings;
+use ndarray::ArrayView2;
+
+const BATCH: usize = 4;
+const PASSES: usize = 100;
+const ROUNDS: usize = 15;
+const CHIPS: usize = 32;
+
+fn main() -> Result<()> {
+    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let folder = PathBuf::from(folder.unwrap_or_else(|| ".facefleet/samples".into()));
+    let app = App::new(Settings::load(None)?);
+    let chips = chips(&app, folder)?;
+    let inputs: Vec<Vec<f32>> = chips.chunks_exact(BATCH).map(input).collect();
+
+    let models = app.models();
+    let manifest = models.manifest(&app.settings().models.recogniser)?;
+    let published = models.published(&manifest)?;
+    let runtime = app.runtime()?;
+    let open = |outputs| -> Result<Network> {
+        let prepared = prepare_recogniser(&published, &manifest, Target::Cpu, outputs)?;
+        Ok(runtime.open("bench", &encode(&prepared.model), 1)?)
+    };
+    let (mut plain, mut quality, mut masked) = (open(Outputs::EmbeddingOnly)?, open(Outputs::Quality)?, open(Outputs::Masked)?);
+    let features = {
+        let output = quality.run(&[(&shape(), &inputs[0])], &[names::FEATURES])?;
+        output[0].values.len() / BATCH
+    };
+    let mut masks = Masks { state: 1, features };
+
+    // Once unmeasured, so that every arena has grown.
+    time_batches(&mut plain, &inputs, &[names::EMBEDDING])?;
+    time_batches(&mut quality, &inputs, &[names::EMBEDDING, names::DISTANCE])?;
+    published_distance(&mut masked, &inputs[0], &mut masks)?;
+
+    let (mut embedding, mut closed, mut cost, mut gain) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut sampled = Vec::new();
+    for round in 0..ROUNDS {
+        // Which goes first alternates: neither always meets a warm or a throttled core.
+        let (a, b);
+        if round % 2 == 0 {
+            a = time_batches(&mut plain, &inputs, &[names::EMBEDDING])?;
+            b = time_batches(&mut quality, &inputs, &[names::EMBEDDING, names::DISTANCE])?;
+        } else {
+            b = time_batches(&mut quality, &inputs, &[names::EMBEDDING, names::DISTANCE])?;
+            a = time_batches(&mut plain, &inputs, &[names::EMBEDDING])?;
+        }
+        embedding.push(a);
+        closed.push(b);
+        cost.push(b / a);
+        if round % 5 == 0 {
+            let started = Instant::now();
+            published_distance(&mut masked, &inputs[round % inputs.len()], &mut masks)?;
+            let c = started.elapsed().as_secs_f64() * 1000.0;
+            sampled.push(c);
+            gain.push(c / b);
+        }
+    }
+    println!("{} chips of {}, batch {BATCH}, 1 thread, medians of {ROUNDS} rounds", inputs.len() * BATCH, manifest.name);
+    println!("  embedding alone            {:8.2} ms a face", median(&mut embedding));
+    println!("  embedding and closed form  {:8.2} ms a face", median(&mut closed));
+    println!("  published, {PASSES} passes      {:8.2} ms a face", median(&mut sampled));
+    let (cost, gain) = (median(&mut cost), median(&mut gain));
+    println!("  closed form / embedding alone: {cost:.3} (at most 1.05)");
+    println!("  published / closed form: {gain:.0} (at least 80)");
+    ensure!(cost <= 1.05, "the closed form costs {cost:.3} times the embedding");
+    ensure!(gain >= 80.0, "the published algorithm takes only {gain:.0} times as long");
+    Ok(())
+}
+
+/// Real faces: how long a pass takes depends on what it sees.
+fn chips(app: &App, folder: PathBuf) -> Result<Vec<Chip>> {
+    let processor = app.processor(&[], false)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut chips = Vec::new();
+    for listed in Listing::new(&[folder]).context("run `make setup` first")? {
+        let Listed::Image(uri, _) = listed else { continue };
+        let Some(path) = uri.to_path() else { continue };
+        chips.extend(runtime.block_on(processor.analyse(std::fs::read(path)?))?.chips.into_iter().flatten());
+        if chips.len() >= CHIPS {
+            break;
+        }
+    }
+    ensure!(!chips.is_empty(), "no face in this folder");
+    Ok(chips.into_iter().cycle().take(CHIPS).collect())
+}
+
+fn shape() -> [usize; 4] {
+    [BATCH, 3, CHIP_SIDE, CHIP_SIDE]
+}
+
+fn input(chips: &[Chip]) -> Vec<f32> {
+    let plane =
+        |chip: &Chip, channel: usize| chip.pixels().iter().skip(channel).step_by(3).map(|&v| f32::from(v)).collect::<Vec<_>>();
+    chips.iter().flat_map(|chip| [0, 1, 2].map(|channel| plane(chip, channel))).flatten().collect()
+}
+
+/// Milliseconds a face.
+fn time_batches(network: &mut Network, inputs: &[Vec<f32>], wanted: &[&str]) -> Result<f64> {
+    let started = Instant::now();
+    for input in inputs {
+        network.run(&[(&shape(), input)], wanted)?;
+    }
+    Ok(started.elapsed().as_secs_f64() * 1000.0 / (inputs.len() * BATCH) as f64)
+}
+
+/// The first face of `input`, 100 times through the whole network, each time with another mask.
+fn published_distance(network: &mut Network, input: &[f32], masks: &mut Masks) -> Result<f64> {
+    let face = &input[..3 * CHIP_SIDE * CHIP_SIDE];
+    let repeated = face.repeat(BATCH);
+    let mut embeddings = Vec::new();
+    for _ in 0..PASSES / BATCH {
+        let mask = masks.draw();
+        let output = network.run(&[(&shape(), &repeated), (&[BATCH, masks.features], &mask)], &[names::EMBEDDING])?;
+        embeddings.extend_from_slice(&output[0].values);
+    }
+    let dimension = embeddings.len() / PASSES;
+    Ok(mean_pairwise_distance(ArrayView2::from_shape((PASSES, dimension), &embeddings)?))
+}
+
+/// Dropout masks of ratio 0.4 from a linear congruential generator: drawing must not be what the published way spends its time on.
+struct Masks {
+    state: u64,
+    features: usize,
+}
+
+impl Masks {
+    fn draw(&mut self) -> Vec<f32> {
+        let mut next = || {
+            self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if (self.state >> 33) as f64 / f64::from(1_u32 << 31) < 0.4 { 0.0 } else { 1.0 / 0.6 }
+        };
+        (0..BATCH * self.features).map(|_| next()).collect()
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
