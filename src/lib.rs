@@ -4,5 +4,6 @@ pub mod domain;
 pub mod inference;
 pub mod quality;
 pub mod queue;
+pub mod report;
 pub mod store;
 pub mod vision;

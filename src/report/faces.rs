@@ -1,0 +1,191 @@
+//! The worst and the best faces of a gallery, as tiles.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt, stream};
+
+use super::Thumbnails;
+use super::histogram::band;
+use crate::domain::{GalleryName, ImageUri, ProfileId};
+use crate::store::{Extreme, Store, StoreError, StoredFace, Summary};
+
+/// Thumbnails made at the same time: whole images are decoded for them.
+const THUMBNAILS_AT_ONCE: usize = 4;
+
+/// Some faces under one heading.
+pub(super) struct Section {
+    pub id: &'static str,
+    pub title: &'static str,
+    pub note: String,
+    pub tiles: Vec<Tile>,
+}
+
+/// One face.
+pub(super) struct Tile {
+    /// A `data:` URI.
+    pub picture: Option<String>,
+    pub quality: u8,
+    pub band: &'static str,
+    pub score: String,
+    pub name: String,
+    pub path: String,
+    /// Its index among the faces of its image, unless it is the primary one.
+    pub index: Option<u32>,
+}
+
+/// Up to `each` worst and `each` best faces. No face is in both: of a small gallery, the lower half is the worst.
+pub(super) async fn collect(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+    thumbnails: &dyn Thumbnails,
+    summary: &Summary,
+    each: u32,
+) -> Result<Vec<Section>, StoreError> {
+    let scored: u64 = summary.histogram.iter().sum();
+    if each == 0 || scored == 0 {
+        return Ok(Vec::new());
+    }
+    let worst_wanted = u32::try_from(scored.div_ceil(2)).map_or(each, |half| half.min(each));
+    let mut worst = store.extremes(gallery, profile, Extreme::Worst, worst_wanted).await?;
+    // Twice as many as are shown: faces of equal score may come in any order, so that those shown as worst may be among them.
+    let mut best = store.extremes(gallery, profile, Extreme::Best, each.saturating_mul(2)).await?;
+    let shown: HashSet<_> = worst.iter().map(identity).collect();
+    best.retain(|face| !shown.contains(&identity(face)));
+    best.truncate(each as usize);
+    drop(shown);
+
+    let (worst_count, best_count) = (worst.len(), best.len());
+    let mut sections = Vec::new();
+    if best.is_empty() {
+        sections.push(section("faces", "Scored faces", "Lowest quality first.".to_owned(), &mut worst, thumbnails).await);
+    } else {
+        let note = format!("The {} of lowest score, the worst first.", plural(worst_count));
+        sections.push(section("worst", "Lowest quality", note, &mut worst, thumbnails).await);
+        let note = format!("The {} of highest score, the best first.", plural(best_count));
+        sections.push(section("best", "Highest quality", note, &mut best, thumbnails).await);
+    }
+    sections.retain(|section| !section.tiles.is_empty());
+    Ok(sections)
+}
+
+/// What makes a face the same face.
+fn identity(face: &StoredFace) -> (&str, u32) {
+    (face.image.as_str(), face.index)
+}
+
+fn plural(faces: usize) -> String {
+    if faces == 1 { "face".to_owned() } else { format!("{faces} faces") }
+}
+
+async fn section(
+    id: &'static str,
+    title: &'static str,
+    note: String,
+    faces: &mut Vec<StoredFace>,
+    thumbnails: &dyn Thumbnails,
+) -> Section {
+    let pictures: Vec<Option<Vec<u8>>> =
+        stream::iter(faces.iter()).map(|face| thumbnails.thumbnail(face)).buffered(THUMBNAILS_AT_ONCE).collect().await;
+    let tiles = std::iter::zip(faces.drain(..), pictures).filter_map(|(face, picture)| Tile::new(&face, picture)).collect();
+    Section { id, title, note, tiles }
+}
+
+impl Tile {
+    /// None if the face was not scored.
+    fn new(face: &StoredFace, picture: Option<Vec<u8>>) -> Option<Self> {
+        let quality = face.quality?;
+        Some(Self {
+            picture: picture.as_deref().and_then(data_uri),
+            quality,
+            band: band(quality),
+            score: format!("{:.4}", face.score?),
+            name: file_name(&face.image),
+            path: face.image.to_string(),
+            index: (face.index > 0).then_some(face.index),
+        })
+    }
+}
+
+/// The last part of the path, or all there is.
+fn file_name(image: &ImageUri) -> String {
+    let shown = image.to_string();
+    let name = match image.to_path() {
+        Some(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        None => shown.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned),
+    };
+    name.unwrap_or(shown)
+}
+
+/// A picture in the page itself. Only what begins like a PNG or a JPEG gets in.
+fn data_uri(bytes: &[u8]) -> Option<String> {
+    let kind = match bytes {
+        [0x89, b'P', b'N', b'G', ..] => "png",
+        [0xff, 0xd8, 0xff, ..] => "jpeg",
+        _ => return None,
+    };
+    Some(format!("data:image/{kind};base64,{}", STANDARD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::report::NoThumbnails;
+    use crate::report::fixture::{self, Fixture};
+
+    async fn sections(qualities: &[u8], each: u32) -> Vec<Section> {
+        let store = Fixture::of_qualities(qualities);
+        let summary = store.summary(&fixture::gallery(), &fixture::profile().id()).await.unwrap();
+        collect(&store, &fixture::gallery(), &fixture::profile().id(), &NoThumbnails, &summary, each).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_face_is_among_the_worst_and_the_best() {
+        for count in 1..=9u8 {
+            // Equal scores too: the store may return them in one order at both ends.
+            for qualities in [(0..count).map(|i| 10 * i).collect::<Vec<_>>(), vec![50; count.into()]] {
+                let sections = sections(&qualities, 3).await;
+                let names: Vec<_> = sections.iter().flat_map(|section| &section.tiles).map(|tile| &tile.path).collect();
+                assert_eq!(names.len(), usize::from(count).min(6));
+                assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{qualities:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_gallery_is_split_in_the_middle() {
+        let sections = sections(&[50, 10, 40, 20, 30], 24).await;
+        let shown: Vec<Vec<u8>> =
+            sections.iter().map(|section| section.tiles.iter().map(|tile| tile.quality).collect()).collect();
+        assert_eq!(shown, [vec![10, 20, 30], vec![50, 40]]);
+    }
+
+    #[tokio::test]
+    async fn without_faces_or_wishes_there_is_no_section() {
+        assert!(sections(&[], 24).await.is_empty());
+        assert!(sections(&[50], 0).await.is_empty());
+        assert_eq!(sections(&[50], 24).await.len(), 1);
+    }
+
+    #[test]
+    fn only_pictures_get_into_the_page() {
+        assert_eq!(data_uri(&[0xff, 0xd8, 0xff, 0xe0]).unwrap(), "data:image/jpeg;base64,/9j/4A==");
+        assert!(data_uri(b"\x89PNG\r\n\x1a\n").unwrap().starts_with("data:image/png;base64,"));
+        assert!(data_uri(b"<svg onload='x'>").is_none());
+        assert!(data_uri(b"").is_none());
+    }
+
+    #[test]
+    fn file_names_are_short_and_tell_no_secret() {
+        let name = |uri: &str| file_name(&uri.parse().unwrap());
+        assert_eq!(file_name(&ImageUri::from_path(Path::new("/a/b c.jpg")).unwrap()), "b c.jpg");
+        assert_eq!(name("https://user:secret@host/a/b.jpg?signature=abc"), "b.jpg");
+        assert_eq!(name("https://host/"), "https://host/");
+        assert_eq!(name("file:///a/%FF%3Cb%3E.jpg"), "\u{fffd}<b>.jpg");
+        assert_eq!(name("data:image/png;base64,AAAA"), "data:…");
+    }
+}

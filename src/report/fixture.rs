@@ -1,0 +1,179 @@
+//! A store of a few images in memory, for the tests of this room.
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    AlignmentProfile, BoundingBox, ContentHash, DetectorProfile, Face, GalleryName, ImageUri, JobRecord, Mapping, OutcomeKind,
+    Point, Profile, ProfileId, RecogniserProfile, Selection, SerFiq, SourceStamp, Template, Timings,
+};
+use crate::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+
+pub(super) fn gallery() -> GalleryName {
+    "staff".parse().unwrap()
+}
+
+pub(super) fn profile() -> Profile {
+    Profile {
+        alignment: AlignmentProfile::Similarity {
+            detector: DetectorProfile {
+                name: "yunet-2023mar".into(),
+                sha256: "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10".into(),
+                max_side: 640,
+            },
+        },
+        recogniser: RecogniserProfile {
+            name: "sface-2021dec".into(),
+            sha256: "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee".into(),
+        },
+        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
+        mapping: Mapping { alpha: 130.0, r: 0.88 },
+    }
+}
+
+/// A scored face of `image`.
+pub(super) fn face(image: &ImageUri, index: u32, quality: u8) -> StoredFace {
+    let score = 0.85 + f64::from(quality) / 1250.0;
+    let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
+    StoredFace {
+        image: image.clone(),
+        hash: Some(ContentHash::of(image.as_str().as_bytes())),
+        index,
+        face: Face {
+            bbox: BoundingBox { x: -1.5, y: 20.0, width: 80.0, height: 96.25 },
+            landmarks: Some([1.0, 2.0, 3.0, 4.0, 5.0].map(|i| Point { x: 10.0 * i, y: 10.5 * i })),
+            detector_score: Some(0.9),
+        },
+        distance: Some((2.0 / score - 1.0).ln()),
+        score: Some(score),
+        quality: Some(quality),
+        norm: Some(norm),
+        template: Some(template),
+    }
+}
+
+/// Images in the order of their pages.
+#[derive(Default)]
+pub(super) struct Fixture {
+    pub images: Vec<StoredImage>,
+}
+
+impl Fixture {
+    /// One image with one face for each quality.
+    pub(super) fn of_qualities(qualities: &[u8]) -> Self {
+        let mut store = Self::default();
+        for (i, &quality) in qualities.iter().enumerate() {
+            store.add(&format!("/photos/{i}.jpg"), OutcomeKind::Scored, None).add_face(quality);
+        }
+        store
+    }
+
+    pub(super) fn add(&mut self, path: &str, outcome: OutcomeKind, reason: Option<&str>) -> &mut StoredImage {
+        self.add_uri(&ImageUri::from_path(path.as_ref()).unwrap(), outcome, reason)
+    }
+
+    pub(super) fn add_uri(&mut self, uri: &ImageUri, outcome: OutcomeKind, reason: Option<&str>) -> &mut StoredImage {
+        self.images.push(StoredImage {
+            cursor: self.images.len() as i64 + 1,
+            image: uri.clone(),
+            hash: Some(ContentHash::of(uri.as_str().as_bytes())),
+            bytes: Some(12_345),
+            size: Some((250, 260)),
+            outcome,
+            reason: reason.map(str::to_owned),
+            provider: "cpu".into(),
+            timings: Timings::default(),
+            recorded_at: "2026-01-02T03:04:05Z".into(),
+            faces: Vec::new(),
+        });
+        self.images.last_mut().unwrap()
+    }
+
+    fn faces(&self) -> impl Iterator<Item = &StoredFace> {
+        self.images.iter().flat_map(|image| &image.faces)
+    }
+}
+
+impl StoredImage {
+    pub(super) fn add_face(&mut self, quality: u8) -> &mut Self {
+        let index = self.faces.len() as u32;
+        self.faces.push(face(&self.image, index, quality));
+        self
+    }
+}
+
+#[async_trait]
+impl Store for Fixture {
+    async fn register_profile(&self, _: &Profile) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn record(&self, _: &[JobRecord]) -> Result<Vec<Recorded>, StoreError> {
+        Err(StoreError::Unusable("read only".into()))
+    }
+
+    async fn settled(
+        &self,
+        _: &GalleryName,
+        _: &ProfileId,
+        _: &Selection,
+        images: &[(ImageUri, Option<SourceStamp>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        Ok(vec![false; images.len()])
+    }
+
+    async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError> {
+        Ok(vec![(gallery(), vec![profile().id()])])
+    }
+
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Profile>, StoreError> {
+        Ok(Some(profile()).filter(|profile| profile.id() == *id))
+    }
+
+    async fn summary(&self, _: &GalleryName, _: &ProfileId) -> Result<Summary, StoreError> {
+        let mut summary = Summary { histogram: vec![0; 101], faces: self.faces().count() as u64, ..Summary::default() };
+        for quality in self.faces().filter_map(|face| face.quality) {
+            summary.histogram[usize::from(quality)] += 1;
+        }
+        for kind in OutcomeKind::ALL {
+            let count = self.images.iter().filter(|image| image.outcome == kind).count() as u64;
+            summary.outcomes.extend((count > 0).then_some((kind, count)));
+        }
+        for image in &self.images {
+            let Some(reason) = &image.reason else { continue };
+            match summary.reasons.iter_mut().find(|(kind, other, _)| *kind == image.outcome && other == reason) {
+                Some((.., count)) => *count += 1,
+                None => summary.reasons.push((image.outcome, reason.clone(), 1)),
+            }
+        }
+        summary.reasons.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        summary.reasons.truncate(20);
+        if !self.images.is_empty() {
+            summary.providers = vec![("cpu".into(), self.images.len() as u64)];
+        }
+        Ok(summary)
+    }
+
+    async fn extremes(&self, _: &GalleryName, _: &ProfileId, end: Extreme, limit: u32) -> Result<Vec<StoredFace>, StoreError> {
+        let mut faces: Vec<StoredFace> = self.faces().filter(|face| face.score.is_some()).cloned().collect();
+        // Stable: faces of equal score come in one order at both ends.
+        faces.sort_by(|a, b| match end {
+            Extreme::Worst => a.score.partial_cmp(&b.score).unwrap(),
+            Extreme::Best => b.score.partial_cmp(&a.score).unwrap(),
+        });
+        faces.truncate(limit as usize);
+        Ok(faces)
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        let wanted = |image: &&StoredImage| {
+            image.cursor > query.after && (query.outcomes.is_empty() || query.outcomes.contains(&image.outcome))
+        };
+        let mut images: Vec<StoredImage> = self.images.iter().filter(wanted).take(query.limit as usize).cloned().collect();
+        if !query.templates {
+            images.iter_mut().flat_map(|image| &mut image.faces).for_each(|face| face.template = None);
+        }
+        Ok(images)
+    }
+
+    async fn close(&self) {}
+}

@@ -1,0 +1,146 @@
+//! A gallery's results for people: one self-contained HTML page; and for spreadsheets and programs: [`export`].
+//!
+//! Knows the domain and the [`Store`], its only source of data. It must not know where pixels come from: whoever renders a page
+//! with faces hands in [`Thumbnails`].
+
+mod export;
+mod faces;
+mod figures;
+#[cfg(test)]
+mod fixture;
+mod histogram;
+mod problems;
+mod provenance;
+
+use askama::Template;
+use async_trait::async_trait;
+
+pub use export::{ExportError, ExportFormat, export};
+
+use crate::domain::{GalleryName, OutcomeKind, ProfileId};
+use crate::store::{Store, StoreError, StoredFace, Summary};
+use faces::Section;
+use figures::{Headline, OutcomeRow};
+use histogram::Histogram;
+use problems::Problems;
+use provenance::ProfileRow;
+
+/// Where the pictures of single faces come from.
+#[async_trait]
+pub trait Thumbnails: Send + Sync {
+    /// A PNG or JPEG of `face`; none if its image is gone or is no longer the one that was scored.
+    async fn thumbnail(&self, face: &StoredFace) -> Option<Vec<u8>>;
+}
+
+/// No picture of anybody: a neutral shape stands for every face, and the page holds no biometric image.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoThumbnails;
+
+#[async_trait]
+impl Thumbnails for NoThumbnails {
+    async fn thumbnail(&self, _face: &StoredFace) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// How much a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// Faces among the worst, and as many among the best.
+    pub faces_each: u32,
+    /// Images without a result that are listed by name.
+    pub failures: u32,
+}
+
+impl Default for ReportOptions {
+    fn default() -> Self {
+        Self { faces_each: 24, failures: 100 }
+    }
+}
+
+/// All that one page shows, ready to be rendered.
+#[derive(Template)]
+#[template(path = "report/page.html")]
+pub struct Report {
+    gallery: String,
+    profile_id: String,
+    date: String,
+    datetime: String,
+    version: &'static str,
+    headline: Headline,
+    outcomes: Vec<OutcomeRow>,
+    histogram: Option<Histogram>,
+    sections: Vec<Section>,
+    problems: Problems,
+    profile: Vec<ProfileRow>,
+    settings: Vec<(String, String)>,
+    providers: Vec<(String, String)>,
+    /// Whether the page holds the picture of at least one face, and is biometric data for it.
+    shows_faces: bool,
+}
+
+impl Report {
+    /// The page: one HTML file that asks the network for nothing and runs no script.
+    ///
+    /// # Errors
+    /// If a value cannot be formatted.
+    pub fn html(&self) -> Result<String, askama::Error> {
+        self.render()
+    }
+}
+
+/// Reads all that the page of `gallery` under `profile` shows.
+///
+/// `settings` are name and value of whatever else the reader should know of the run; they are shown as they are, so they must
+/// hold no secret.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn collect(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+    thumbnails: &dyn Thumbnails,
+    settings: &[(String, String)],
+    options: ReportOptions,
+) -> Result<Report, StoreError> {
+    let summary = store.summary(gallery, profile).await?;
+    let definition = store.profile(profile).await?;
+    let sections = faces::collect(store, gallery, profile, thumbnails, &summary, options.faces_each).await?;
+    let problems = problems::collect(store, gallery, profile, &summary, options.failures).await?;
+    let now = jiff::Timestamp::now();
+    Ok(Report {
+        gallery: gallery.to_string(),
+        profile_id: profile.to_string(),
+        date: now.strftime("%-d %B %Y, %H:%M UTC").to_string(),
+        datetime: now.strftime("%Y-%m-%dT%H:%MZ").to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        headline: Headline::new(&summary),
+        outcomes: figures::outcome_rows(&summary.outcomes),
+        histogram: Histogram::new(&summary.histogram),
+        shows_faces: sections.iter().flat_map(|section| &section.tiles).any(|tile| tile.picture.is_some()),
+        sections,
+        problems,
+        profile: definition.as_ref().map(provenance::profile_rows).unwrap_or_default(),
+        settings: settings.to_vec(),
+        providers: provider_rows(&summary),
+    })
+}
+
+fn provider_rows(summary: &Summary) -> Vec<(String, String)> {
+    summary.providers.iter().map(|(provider, images)| (provider.clone(), figures::grouped(*images))).collect()
+}
+
+/// The outcome's name for people.
+fn outcome_label(outcome: OutcomeKind) -> &'static str {
+    match outcome {
+        OutcomeKind::Scored => "scored",
+        OutcomeKind::NoFace => "no face",
+        OutcomeKind::Unreadable => "unreadable",
+        OutcomeKind::Refused => "refused",
+        OutcomeKind::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests;

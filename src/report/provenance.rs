@@ -1,0 +1,68 @@
+//! What the scores of a page depend on, in words.
+
+use crate::domain::{AlignmentProfile, Profile, SerFiq};
+
+/// Digits of a file's digest that are shown: enough to tell models apart.
+const SHORT_DIGEST: usize = 12;
+
+/// One line of the profile.
+pub(super) struct ProfileRow {
+    pub name: &'static str,
+    pub value: String,
+    /// A digest to set in monospace after the value: the whole one, and its beginning.
+    pub digest: Option<(String, String)>,
+}
+
+/// The profile, line by line.
+pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
+    let plain = |name, value: String| ProfileRow { name, value, digest: None };
+    let model = |name, value: String, sha256: &str| {
+        let short = sha256.chars().take(SHORT_DIGEST).collect();
+        ProfileRow { name, value, digest: Some((sha256.to_owned(), short)) }
+    };
+    let mut rows = match &profile.alignment {
+        AlignmentProfile::Similarity { detector } => vec![
+            model("Detector", detector.name.clone(), &detector.sha256),
+            plain("Detector sees", format!("images of at most {} px on the longest side", detector.max_side)),
+            plain("Alignment", "similarity transform of five landmarks to 112×112".to_owned()),
+        ],
+        AlignmentProfile::None => vec![plain("Alignment", "none: the images are aligned 112×112 chips".to_owned())],
+    };
+    rows.push(model("Recogniser", profile.recogniser.name.clone(), &profile.recogniser.sha256));
+    let (method, dropout) = match profile.ser_fiq {
+        SerFiq::ClosedForm { dropout } => ("closed form".to_owned(), dropout),
+        SerFiq::Sampled { dropout, passes, seed } => (format!("sampled, {passes} passes, seed {seed}"), dropout),
+    };
+    rows.push(plain("SER-FIQ", method));
+    rows.push(plain("Dropout", dropout.to_string()));
+    rows.push(plain("Mapping to quality", format!("α = {}, r = {}", profile.mapping.alpha, profile.mapping.r)));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_profile_is_told_whole() {
+        let rows = profile_rows(&fixture::profile());
+        let shown: Vec<_> = rows.iter().map(|row| format!("{}: {}", row.name, row.value)).collect();
+        assert_eq!(shown[0], "Detector: yunet-2023mar");
+        assert_eq!(shown[3], "Recogniser: sface-2021dec");
+        assert_eq!(shown[4..], ["SER-FIQ: closed form", "Dropout: 0.4", "Mapping to quality: α = 130, r = 0.88"]);
+        assert_eq!(rows[3].digest.as_ref().unwrap().1, "fb143eea0783");
+    }
+
+    #[test]
+    fn chips_have_no_detector_and_samples_have_a_seed() {
+        let profile = Profile {
+            alignment: AlignmentProfile::None,
+            ser_fiq: SerFiq::Sampled { dropout: 0.5, passes: 100, seed: 7 },
+            ..fixture::profile()
+        };
+        let rows = profile_rows(&profile);
+        assert!(rows.iter().all(|row| row.name != "Detector"));
+        assert!(rows.iter().any(|row| row.value == "sampled, 100 passes, seed 7"));
+    }
+}
