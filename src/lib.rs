@@ -9,7 +9,6 @@ pub mod inference;
 pub mod quality;
 pub mod queue;
 pub mod report;
-pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod vision;
