@@ -1,6 +1,7 @@
 //! The integration tests: contracts that every backend keeps, and what only one backend promises.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod preparation;
 mod queue_contract;
 mod sqlite_store;
 mod store_contract;
