@@ -1,6 +1,10 @@
 //! The integration tests: contracts that every backend keeps, and what only one backend promises.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accuracy;
+mod commands;
+mod pipeline;
+mod preparation;
 mod queue_contract;
 mod sqlite_store;
 mod store_contract;

@@ -1,10 +1,18 @@
 //! Builders of jobs and records. Every field of what they build is public: a test changes what it is about, and nothing else.
+//! And the application with its models and sample photos, as `make setup` leaves them.
 
+pub mod graphs;
+
+use std::path::{Path, PathBuf};
+
+use facefleet::app::App;
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent, ImageUri, Job, JobId,
     JobRecord, Lane, Mapping, Outcome, Point, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template,
     Timings,
 };
+use facefleet::inference::runtime::Runtime;
+use facefleet::settings::Settings;
 
 /// A profile whose recogniser has this name.
 pub fn profile(name: &str) -> Profile {
@@ -104,4 +112,28 @@ pub fn scored(name: &str, qualities: &[u8]) -> JobRecord {
 /// The record of a job that got no bytes.
 pub fn unfetched(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord { content: None, ..record(name, outcome) }
+}
+
+/// The application that this checkout sets up.
+pub fn app() -> App {
+    let mut settings = Settings::load(None).unwrap();
+    settings.home = env!("CARGO_MANIFEST_DIR").into();
+    App::new(settings)
+}
+
+/// ONNX Runtime.
+pub fn runtime() -> Runtime {
+    app().runtime().expect("the tests need ONNX Runtime: run `make setup`")
+}
+
+/// The bytes of a sample photo.
+pub fn sample(name: &str) -> Vec<u8> {
+    let path = sample_path(name);
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; the tests need the sample photos: run `make setup`", path.display()))
+}
+
+/// Where a sample photo is.
+pub fn sample_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/samples").join(name)
 }

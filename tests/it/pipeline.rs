@@ -1,0 +1,298 @@
+//! The worker over a queue, a store and the real recogniser, with a source of images that misbehaves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use facefleet::domain::{Chip, Faces, ImageUri, Job, Lane, OutcomeEvent, OutcomeKind, Profile, Selection};
+use facefleet::images::{FetchError, ImageSource};
+use facefleet::inference::batcher::Batcher;
+use facefleet::inference::recogniser::{Estimator, RecogniserModel};
+use facefleet::queue::JobQueue;
+use facefleet::queue::memory::MemoryQueue;
+use facefleet::store::sqlite::SqliteStore;
+use facefleet::store::{PageQuery, Store, Summary};
+use facefleet::vision::PixelLimits;
+use facefleet::worker::process::Parts;
+use facefleet::worker::vision_stage::{Finder, VisionStage};
+use facefleet::worker::{Processor, Worker, WorkerError, WorkerSettings};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use image::{ImageFormat, RgbImage};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{app, gallery, job, runtime};
+
+const ATTEMPTS: u32 = 4;
+/// Nothing that is going to happen takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives the self-test's chip, after `failures` passing failures.
+struct Flaky {
+    failures: u32,
+    calls: AtomicU32,
+}
+
+impl Flaky {
+    fn new(failures: u32) -> Arc<Self> {
+        Arc::new(Self { failures, calls: AtomicU32::new(0) })
+    }
+
+    fn calls(&self) -> u32 {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl ImageSource for Flaky {
+    async fn fetch(&self, _image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        if call < self.failures { Err(FetchError::Transient("the disk hiccuped".into())) } else { Ok(chip_file()) }
+    }
+}
+
+/// Holds every fetch at a gate and tells how many are there.
+struct Gated {
+    gate: Semaphore,
+    inside: watch::Sender<usize>,
+    most: AtomicU32,
+}
+
+impl Gated {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { gate: Semaphore::new(0), inside: watch::Sender::new(0), most: AtomicU32::new(0) })
+    }
+
+    async fn wait_for(&self, count: usize) {
+        let mut inside = self.inside.subscribe();
+        timeout(PATIENCE, inside.wait_for(|&now| now == count)).await.expect("the fetches should come").unwrap();
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst) as usize
+    }
+}
+
+#[async_trait]
+impl ImageSource for Gated {
+    async fn fetch(&self, _image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+        self.inside.send_modify(|count| {
+            *count += 1;
+            self.most.fetch_max(*count as u32, Ordering::SeqCst);
+        });
+        self.gate.acquire().await.unwrap().forget();
+        self.inside.send_modify(|count| *count -= 1);
+        Ok(chip_file())
+    }
+}
+
+fn chip_file() -> Vec<u8> {
+    let image = RgbImage::from_raw(112, 112, Chip::synthetic().pixels().to_vec()).unwrap();
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A worker at work.
+struct Bench {
+    queue: Arc<MemoryQueue>,
+    store: Arc<SqliteStore>,
+    profile: Profile,
+    news: BoxStream<'static, OutcomeEvent>,
+    stop: CancellationToken,
+    worker: JoinHandle<Result<(), WorkerError>>,
+    folder: TempDir,
+}
+
+/// What is there once the worker has ended.
+struct Finished {
+    summary: Summary,
+    store: Arc<SqliteStore>,
+    queue: Arc<MemoryQueue>,
+    _folder: TempDir,
+}
+
+impl Bench {
+    async fn start(images: Arc<dyn ImageSource>, in_flight: usize, held_images: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&format!("sqlite:{}", folder.path().join("faces.db").display())).await.unwrap();
+        let (queue, store) = (Arc::new(MemoryQueue::new(100)), Arc::new(store));
+        let app = app();
+        let name = &app.settings().models.recogniser;
+        let model = RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
+        let (recogniser, ser_fiq, mapping) = model.profile();
+        let profile = Profile { recogniser, ser_fiq, mapping, ..crate::support::profile("") };
+        let stage = VisionStage::new(Finder::Aligned, PixelLimits { max_pixels: 1 << 20 });
+        let processor = Processor::new(Parts {
+            images,
+            vision: Batcher::start("vision", vec![stage], 1).unwrap(),
+            recogniser: Batcher::start("recognise", vec![model.open(1).unwrap()], 4).unwrap(),
+            profile: profile.clone(),
+            selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
+            provider: "cpu".into(),
+            attempts: ATTEMPTS,
+            held_images,
+        });
+        let settings = WorkerSettings {
+            lanes: Lane::ALL.to_vec(),
+            in_flight,
+            record_batch: 8,
+            backoff: Duration::from_millis(1),
+            backoff_most: Duration::from_millis(4),
+            drain: PATIENCE,
+        };
+        let news = queue.news().await.unwrap();
+        let stop = CancellationToken::new();
+        let worker = Worker { queue: queue.clone(), store: store.clone(), processor: Arc::new(processor), settings };
+        let worker = tokio::spawn(worker.run(stop.clone()));
+        Self { queue, store, profile, news, stop, worker, folder }
+    }
+
+    async fn publish(&self, count: usize) -> Vec<Job> {
+        let profile = self.profile.id();
+        let make = |number: usize| Job { profile: profile.clone(), ..job(Lane::Scan, &format!("photo-{number}")) };
+        let jobs: Vec<Job> = (0..count).map(make).collect();
+        self.queue.publish(jobs.clone()).await.unwrap();
+        jobs
+    }
+
+    async fn outcomes(&mut self, count: usize) -> Vec<OutcomeEvent> {
+        timeout(PATIENCE, self.news.by_ref().take(count).collect()).await.expect("the outcomes should come")
+    }
+
+    /// Stops the worker, checks that every job was settled and that no more than the outcomes that were read came.
+    async fn finish(self) -> Finished {
+        self.stop.cancel();
+        timeout(PATIENCE, self.worker).await.expect("the worker should end").unwrap().unwrap();
+        self.queue.close().await;
+        let rest: Vec<_> = timeout(PATIENCE, self.news.collect()).await.expect("the news should end");
+        assert_eq!(rest, []);
+        let status = self.queue.status().await.unwrap();
+        assert_eq!((status.unsettled, status.delayed, status.ready.iter().map(|(_, count)| count).sum::<u64>()), (0, 0, 0));
+        let summary = self.store.summary(&gallery(), &self.profile.id()).await.unwrap();
+        Finished { summary, store: self.store, queue: self.queue, _folder: self.folder }
+    }
+}
+
+fn count(summary: &Summary, kind: OutcomeKind) -> u64 {
+    summary.outcomes.iter().filter(|(other, _)| *other == kind).map(|(_, count)| count).sum()
+}
+
+#[tokio::test]
+async fn an_image_that_fails_for_a_while_is_tried_again_and_scored() {
+    let source = Flaky::new(ATTEMPTS - 1);
+    let mut bench = Bench::start(source.clone(), 4, 4).await;
+    let jobs = bench.publish(1).await;
+    let events = bench.outcomes(1).await;
+    assert_eq!((events[0].job, events[0].outcome, events[0].faces), (jobs[0].id, OutcomeKind::Scored, 1));
+    assert_eq!(source.calls(), ATTEMPTS);
+
+    let profile = bench.profile.id();
+    let Finished { summary, store, queue, _folder } = bench.finish().await;
+    assert_eq!((summary.faces, count(&summary, OutcomeKind::Scored)), (1, 1));
+    assert_eq!(summary.outcomes.iter().map(|(_, count)| count).sum::<u64>(), 1);
+    let query = PageQuery { gallery: gallery(), profile, outcomes: Vec::new(), after: 0, limit: 10, templates: true };
+    let page = store.page(&query).await.unwrap();
+    assert!(page[0].faces[0].template.is_some());
+    assert_eq!(queue.status().await.unwrap().dead, 0);
+}
+
+#[tokio::test]
+async fn an_image_that_always_fails_ends_failed_once_and_is_a_dead_letter() {
+    let source = Flaky::new(u32::MAX);
+    let mut bench = Bench::start(source.clone(), 4, 4).await;
+    let jobs = bench.publish(1).await;
+    let events = bench.outcomes(1).await;
+    assert_eq!((events[0].job, events[0].outcome), (jobs[0].id, OutcomeKind::Failed));
+    let reason = events[0].reason.clone().unwrap();
+    assert_eq!(reason, format!("the disk hiccuped (attempt {ATTEMPTS} of {ATTEMPTS})"));
+    assert_eq!(source.calls(), ATTEMPTS);
+
+    let Finished { summary, queue, .. } = bench.finish().await;
+    assert_eq!(count(&summary, OutcomeKind::Failed), 1);
+    assert_eq!(summary.outcomes.iter().map(|(_, count)| count).sum::<u64>(), 1);
+    assert_eq!(summary.reasons, [(OutcomeKind::Failed, reason.clone(), 1)]);
+    let dead = queue.dead_letters(10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].job.id, dead[0].job.attempt, &dead[0].reason), (jobs[0].id, ATTEMPTS, &reason));
+}
+
+#[tokio::test]
+async fn a_few_failures_do_not_touch_the_other_images() {
+    let source = Flaky::new(3);
+    let mut bench = Bench::start(source.clone(), 8, 8).await;
+    let jobs = bench.publish(40).await;
+    let mut ended: Vec<_> = bench.outcomes(40).await.into_iter().map(|event| (event.job, event.outcome)).collect();
+    ended.sort_by_key(|(job, _)| *job);
+    assert_eq!(ended, jobs.iter().map(|job| (job.id, OutcomeKind::Scored)).collect::<Vec<_>>());
+    assert_eq!(source.calls(), 43);
+    let Finished { summary, .. } = bench.finish().await;
+    assert_eq!((summary.faces, count(&summary, OutcomeKind::Scored)), (40, 40));
+}
+
+/// All that can happen without the gate has happened.
+async fn settle_down() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn no_more_jobs_are_in_hand_than_allowed() {
+    const IN_FLIGHT: usize = 7;
+    let source = Gated::new();
+    let mut bench = Bench::start(source.clone(), IN_FLIGHT, 1000).await;
+    bench.publish(30).await;
+    source.wait_for(IN_FLIGHT).await;
+    settle_down().await;
+    let status = bench.queue.status().await.unwrap();
+    assert_eq!(status.unsettled, IN_FLIGHT as u64);
+    assert_eq!(status.ready.iter().map(|(_, count)| count).sum::<u64>(), 30 - IN_FLIGHT as u64);
+    assert_eq!(source.most(), IN_FLIGHT);
+    // One goes through, one comes after it.
+    source.gate.add_permits(1);
+    bench.outcomes(1).await;
+    source.wait_for(IN_FLIGHT).await;
+    source.gate.add_permits(29);
+    bench.outcomes(29).await;
+    assert_eq!(source.most(), IN_FLIGHT);
+    let Finished { summary, .. } = bench.finish().await;
+    assert_eq!(count(&summary, OutcomeKind::Scored), 30);
+}
+
+#[tokio::test]
+async fn no_more_images_are_in_memory_than_allowed() {
+    const HELD: usize = 3;
+    let source = Gated::new();
+    let mut bench = Bench::start(source.clone(), 20, HELD).await;
+    bench.publish(25).await;
+    source.wait_for(HELD).await;
+    settle_down().await;
+    assert_eq!(source.most(), HELD);
+    source.gate.add_permits(25);
+    bench.outcomes(25).await;
+    assert_eq!(source.most(), HELD);
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand() {
+    const IN_FLIGHT: usize = 5;
+    let source = Gated::new();
+    let bench = Bench::start(source.clone(), IN_FLIGHT, 1000).await;
+    bench.publish(12).await;
+    source.wait_for(IN_FLIGHT).await;
+    bench.stop.cancel();
+    settle_down().await;
+    source.gate.add_permits(12);
+    timeout(PATIENCE, bench.worker).await.expect("the worker should end").unwrap().unwrap();
+    let status = bench.queue.status().await.unwrap();
+    assert_eq!((status.unsettled, status.ready.iter().map(|(_, count)| count).sum::<u64>()), (0, 12 - IN_FLIGHT as u64));
+    let summary = bench.store.summary(&gallery(), &bench.profile.id()).await.unwrap();
+    assert_eq!(count(&summary, OutcomeKind::Scored), IN_FLIGHT as u64);
+}
