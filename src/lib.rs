@@ -1,5 +1,13 @@
 //! facefleet: jobs come off a queue, images become faces, faces become templates and SER-FIQ quality in one forward pass of one
 //! network, and each job ends in exactly one recorded outcome.
+//!
+//! The way of the data: a [`domain::Job`] is fetched by [`images`], decoded and aligned by [`vision`] with the detector of
+//! [`inference`], recognised in batches, and recorded by [`worker`] in the [`store`]; the [`queue`] then hears of its end. [`gallery`]
+//! fills the queue, [`report`] reads the store, [`app`] puts the parts together, [`cli`] talks to people.
+//!
+//! Who may know whom: `domain <- {vision, quality, images, inference, store, queue} <- {worker, gallery, report} <- cli <- app, main`.
+//! ONNX Runtime is known to [`inference`] only, SQL to [`store`] only.
+
 pub mod app;
 pub mod cli;
 pub mod domain;
@@ -9,6 +17,7 @@ pub mod inference;
 pub mod quality;
 pub mod queue;
 pub mod report;
+pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod vision;
