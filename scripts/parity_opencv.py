@@ -138,7 +138,7 @@ def score_with_facefleet(paths, chips):
     if not paths:
         return faces
     # No photo may be scaled down: OpenCV detects at full size here.
-    environment = dict(os.environ, FACEFLEET__DETECTOR__MAX_SIDE="8192")
+    environment = dict(os.environ, FACEFLEET__DETECTOR__MAX_SIDE="8192", FACEFLEET__DETECTOR__MIN_FACE_PX="1")
     command = [str(FACEFLEET), "score", "--json", "--templates", "--chips", chips, "--faces", "all", *map(str, paths)]
     finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     if finished.returncode:

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 /// Face image quality (SER-FIQ) and templates for large galleries.
 ///
 /// Images become faces, faces become templates and quality scores in one forward pass of one network, and every image ends in exactly
-/// one recorded outcome: scored, no_face, unreadable, refused or failed.
+/// one recorded outcome: scored, no face, unreadable, refused or failed.
 ///
 /// Exit status: 0 all went well (bad images included: they are outcomes), 1 the command could not be done, 2 wrong usage, 3 done, but
 /// some images failed, 130 interrupted.

@@ -69,12 +69,13 @@ impl Score {
         let outcome = &analysis.outcome;
         if outcome.faces().is_empty() {
             let reason = outcome.reason();
-            return Ok(if self.json {
+            if self.json {
                 writeln!(out, "{}", json!({ "image": path, "outcome": outcome.kind(), "reason": reason }))?;
             } else {
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 writeln!(out, "{}  {}{reason}", path.display(), outcome.kind())?;
-            });
+            }
+            return Ok(());
         }
         for (index, (face, chip)) in outcome.faces().iter().zip(&analysis.chips).enumerate() {
             let saved = match (&self.chips, chip) {

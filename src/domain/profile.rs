@@ -22,7 +22,7 @@ pub struct DetectorProfile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum AlignmentProfile {
-    /// Least-squares similarity transform of five landmarks to the `ArcFace` template, 112x112, bilinear.
+    /// Least-squares similarity transform of five landmarks to the ArcFace template, 112x112, bilinear.
     Similarity {
         /// The detector that finds the landmarks.
         detector: DetectorProfile,

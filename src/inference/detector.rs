@@ -1,4 +1,4 @@
-//! `YuNet`: faces and five landmarks in an image of any size.
+//! YuNet: faces and five landmarks in an image of any size.
 //!
 //! Per stride S of 8, 16 and 32 the network gives, for each cell (x, y) of the S-pixel grid, row by row: `cls` and `obj` confidences,
 //! `bbox` (centre offset in cells, log size in cells) and `kps` (five landmark offsets in cells). Decoding after Wu, Peng and Yu,
@@ -127,8 +127,7 @@ fn decode(
     let offsets = bbox.values.as_chunks::<4>().0.iter().zip(kps.values.as_chunks::<10>().0);
     for (cell, ((&cls, &obj), (offset, points))) in cls.values.iter().zip(&obj.values).zip(offsets).enumerate() {
         let score = (cls.clamp(0.0, 1.0) * obj.clamp(0.0, 1.0)).sqrt();
-        // Not `<`: a NaN is no face either.
-        if !(score >= min_score) {
+        if score.is_nan() || score < min_score {
             continue;
         }
         let (x, y) = ((cell % columns) as f32, (cell / columns) as f32);

@@ -9,6 +9,8 @@
 //! between two such embeddings, each scaled to unit norm. [`sampled`] draws T masks, as the paper does; [`closed_form`] is the
 //! limit of infinitely many.
 
+#![allow(clippy::needless_pass_by_value, reason = "an array view is a reference already")]
+
 pub mod closed_form;
 mod head;
 pub mod sampled;

@@ -91,6 +91,7 @@ pub async fn export(
     Ok(images)
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one, for the length of an export")]
 enum Encoder<'a> {
     Csv(csv::Writer<&'a mut (dyn Write + Send)>),
     Jsonl(BufWriter<&'a mut (dyn Write + Send)>),

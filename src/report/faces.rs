@@ -89,16 +89,17 @@ async fn section(
 ) -> Section {
     let pictures: Vec<Option<Vec<u8>>> =
         stream::iter(faces.iter()).map(|face| thumbnails.thumbnail(face)).buffered(THUMBNAILS_AT_ONCE).collect().await;
-    let tiles = std::iter::zip(faces.drain(..), pictures).filter_map(|(face, picture)| Tile::new(&face, picture)).collect();
+    let tiles =
+        std::iter::zip(faces.drain(..), pictures).filter_map(|(face, picture)| Tile::new(&face, picture.as_deref())).collect();
     Section { id, title, note, tiles }
 }
 
 impl Tile {
     /// None if the face was not scored.
-    fn new(face: &StoredFace, picture: Option<Vec<u8>>) -> Option<Self> {
+    fn new(face: &StoredFace, picture: Option<&[u8]>) -> Option<Self> {
         let quality = face.quality?;
         Some(Self {
-            picture: picture.as_deref().and_then(data_uri),
+            picture: picture.and_then(data_uri),
             quality,
             band: band(quality),
             score: format!("{:.4}", face.score?),

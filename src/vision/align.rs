@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use crate::domain::{Landmarks, Point};
 
-/// Where a chip's landmarks are, pixels: the `ArcFace` template for 112x112.
+/// Where a chip's landmarks are, pixels: the ArcFace template for 112x112.
 const TEMPLATE: [(f64, f64); 5] =
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)];
 
@@ -72,7 +72,7 @@ impl Affine {
 
     /// Samples `image` at the transformed place of each pixel of a `width` x `height` grid: bilinear, black outside. RGB.
     ///
-    /// In fixed point: places to 1/32 pixel, as OpenCV's `warpAffine` does, so that chips agree with those of its users.
+    /// In fixed point: places to 1/32 pixel, as `OpenCV`'s `warpAffine` does, so that chips agree with those of its users.
     pub fn sample(&self, image: &RgbImage, width: usize, height: usize) -> Vec<u8> {
         const BITS: u32 = 5;
         const ONE: i64 = 1 << BITS;

@@ -161,7 +161,7 @@ pub struct Scale {
 
 impl Scale {
     /// A face found in the copy, in the picture's pixels.
-    pub fn restore(&self, face: Face) -> Face {
+    pub fn restore(&self, face: &Face) -> Face {
         // Pixel centres are at whole numbers: the copy's first pixel covers the picture's first few.
         let along = |value: f32, scale: f64| ((f64::from(value) + 0.5) * scale - 0.5) as f32;
         let BoundingBox { x, y, width, height } = face.bbox;
@@ -173,7 +173,7 @@ impl Scale {
         };
         let landmarks =
             face.landmarks.map(|points| points.map(|Point { x, y }| Point { x: along(x, self.x), y: along(y, self.y) }));
-        Face { bbox, landmarks, ..face }
+        Face { bbox, landmarks, detector_score: face.detector_score }
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
         let (copy, scale) = picture.upright(250);
         assert_eq!(copy.dimensions(), (250, 125));
         let bbox = BoundingBox { x: 0.0, y: 10.0, width: 20.0, height: 30.0 };
-        let face = scale.restore(Face { bbox, landmarks: None, detector_score: None });
+        let face = scale.restore(&Face { bbox, landmarks: None, detector_score: None });
         assert_eq!(face.bbox, BoundingBox { x: 1.5, y: 41.5, width: 80.0, height: 120.0 });
         assert_eq!(picture.upright(2000).0.dimensions(), (1000, 500));
     }

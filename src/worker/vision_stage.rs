@@ -75,7 +75,7 @@ impl VisionStage {
             Finder::Detect { detector, max_side } => {
                 let (upright, scale) = picture.upright(*max_side);
                 let found = detector.detect(&upright, look.selection.min_score).map_err(|error| error.to_string())?;
-                let found = found.into_iter().map(|face| scale.restore(face)).collect();
+                let found = found.iter().map(|face| scale.restore(face)).collect();
                 let wanted = look.selection.apply(found, size.0, size.1);
                 let with_chip = |face: Face| {
                     let chip = face.landmarks.as_ref().and_then(|landmarks| picture.chip(landmarks));

@@ -1,5 +1,5 @@
 //! The integration tests: contracts that every backend keeps, and what only one backend promises.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod accuracy;
 mod commands;

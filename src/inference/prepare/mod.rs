@@ -58,7 +58,7 @@ pub enum PrepareError {
 /// What kind of device the graph is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// `PRelu` is written out: ONNX Runtime's CPU kernel for it takes almost half of `SFace`'s time.
+    /// `PRelu` is written out: ONNX Runtime's CPU kernel for it takes almost half of SFace's time.
     Cpu,
     /// `PRelu` stays: GPU providers fuse it.
     Gpu,
@@ -105,7 +105,7 @@ pub fn prepare_recogniser(
     let mut graph = open(published)?;
     let found = head::find_head(&graph)?;
     if found.bias.len() != recogniser.embedding {
-        return Err(mismatch("embedding", recogniser.embedding, found.bias.len()));
+        return Err(mismatch("embedding", recogniser.embedding.to_string(), found.bias.len().to_string()));
     }
     let dropout = found.dropout.or(recogniser.dropout).ok_or(PrepareError::NoDropout)?;
     let head = Head::new(found.weights, found.bias, dropout)?;
@@ -201,6 +201,6 @@ fn check_input(graph: &Graph, width: u32, height: u32) -> Result<(), PrepareErro
     Err(mismatch("input [N, channels, height, width]", format!("{wanted:?}"), format!("{dims:?}")))
 }
 
-fn mismatch(what: &'static str, manifest: impl ToString, model: impl ToString) -> PrepareError {
-    PrepareError::Mismatch { what, manifest: manifest.to_string(), model: model.to_string() }
+fn mismatch(what: &'static str, manifest: impl Into<String>, model: impl Into<String>) -> PrepareError {
+    PrepareError::Mismatch { what, manifest: manifest.into(), model: model.into() }
 }
