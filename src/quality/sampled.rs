@@ -110,7 +110,7 @@ mod tests {
         let sampled = Sampled::new(head.clone(), 1000, 1).distances(features.view());
         for (row, sampled) in features.rows().into_iter().zip(sampled) {
             let closed = ClosedForm::new(&head).distance(row);
-            assert!((closed / sampled - 1.0).abs() < 0.005, "{closed} {sampled}");
+            assert!((closed / sampled - 1.0).abs() < 0.01, "{closed} {sampled}");
         }
     }
 
