@@ -92,7 +92,7 @@ pub async fn export(
 }
 
 enum Encoder<'a> {
-    Csv(csv::Writer<&'a mut (dyn Write + Send)>),
+    Csv(Box<csv::Writer<&'a mut (dyn Write + Send)>>),
     Jsonl(BufWriter<&'a mut (dyn Write + Send)>),
 }
 
@@ -104,7 +104,7 @@ impl<'a> Encoder<'a> {
                 let columns = [IMAGE_COLUMNS, FACE_COLUMNS, RECORD_COLUMNS, "template"];
                 let columns = &columns[..if templates { 4 } else { 3 }];
                 writer.write_record(columns.iter().flat_map(|group| group.split(',')))?;
-                Ok(Self::Csv(writer))
+                Ok(Self::Csv(Box::new(writer)))
             }
             ExportFormat::Jsonl => Ok(Self::Jsonl(BufWriter::new(out))),
         }
