@@ -1,14 +1,4 @@
-//! Everything the store holds of a gallery under one profile, as a table or as lines of JSON.
-//!
-//! **CSV**: one row a face, with its image's columns repeated; an image without a face has one row with empty face columns.
-//! `face` counts from 0, the primary face. `x,y,w,h` is the box, `width,height` the image, all in pixels. With templates, the last
-//! column is the base64 of the template's little-endian 32-bit floats. A text cell that a spreadsheet would take for a formula
-//! begins with an apostrophe.
-//!
-//! **JSONL**: one object an image, with its faces in an array; a template is an array of numbers.
-//!
-//! In both, `image` is a local path; the `file:` URI if the path is not UTF-8; for other schemes the URI without password and
-//! query, since an export is passed on and a signed URL must not be.
+//! Everything the store holds of a gallery under one profile, as a table or as lines of JSON, page by page.
 
 use std::io::{self, BufWriter, Write};
 use std::str::FromStr;
@@ -29,11 +19,17 @@ const FACE_COLUMNS: &str = "face,x,y,w,h,right_eye_x,right_eye_y,left_eye_x,left
 const RECORD_COLUMNS: &str = "profile,provider,recorded_at";
 
 /// How an export is written.
+///
+/// In both formats, `image` is a local path; the `file:` URI if the path is not UTF-8; for other schemes the URI without password
+/// and query, since an export is passed on and a signed URL must not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// A table, one row a face.
+    /// A table: one row a face, with its image's columns repeated; an image without a face has one row with empty face columns.
+    ///
+    /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image, pixels. `template`, if asked for,
+    /// is the base64 of little-endian 32-bit floats. A text that a spreadsheet would run as a formula begins with an apostrophe.
     Csv,
-    /// One JSON object a line, one line an image.
+    /// One JSON object a line, one line an image, with its faces in an array. `template`, if asked for, is an array of numbers.
     Jsonl,
 }
 
@@ -93,7 +89,7 @@ pub async fn export(
 
 #[allow(clippy::large_enum_variant, reason = "there is one, for the length of an export")]
 enum Encoder<'a> {
-    Csv(csv::Writer<&'a mut (dyn Write + Send)>),
+    Csv(Box<csv::Writer<&'a mut (dyn Write + Send)>>),
     Jsonl(BufWriter<&'a mut (dyn Write + Send)>),
 }
 
@@ -105,7 +101,7 @@ impl<'a> Encoder<'a> {
                 let columns = [IMAGE_COLUMNS, FACE_COLUMNS, RECORD_COLUMNS, "template"];
                 let columns = &columns[..if templates { 4 } else { 3 }];
                 writer.write_record(columns.iter().flat_map(|group| group.split(',')))?;
-                Ok(Self::Csv(writer))
+                Ok(Self::Csv(Box::new(writer)))
             }
             ExportFormat::Jsonl => Ok(Self::Jsonl(BufWriter::new(out))),
         }

@@ -49,23 +49,21 @@ pub(super) async fn collect(
         return Ok(Vec::new());
     }
     let worst_wanted = u32::try_from(scored.div_ceil(2)).map_or(each, |half| half.min(each));
-    let mut worst = store.extremes(gallery, profile, Extreme::Worst, worst_wanted).await?;
+    let worst = store.extremes(gallery, profile, Extreme::Worst, worst_wanted).await?;
     // Twice as many as are shown: faces of equal score may come in any order, so that those shown as worst may be among them.
     let mut best = store.extremes(gallery, profile, Extreme::Best, each.saturating_mul(2)).await?;
     let shown: HashSet<_> = worst.iter().map(identity).collect();
     best.retain(|face| !shown.contains(&identity(face)));
     best.truncate(each as usize);
-    drop(shown);
 
-    let (worst_count, best_count) = (worst.len(), best.len());
     let mut sections = Vec::new();
     if best.is_empty() {
-        sections.push(section("faces", "Scored faces", "Lowest quality first.".to_owned(), &mut worst, thumbnails).await);
+        sections.push(section("faces", "Scored faces", "Lowest quality first.".to_owned(), &worst, thumbnails).await);
     } else {
-        let note = format!("The {} of lowest score, the worst first.", plural(worst_count));
-        sections.push(section("worst", "Lowest quality", note, &mut worst, thumbnails).await);
-        let note = format!("The {} of highest score, the best first.", plural(best_count));
-        sections.push(section("best", "Highest quality", note, &mut best, thumbnails).await);
+        let note = format!("The {} of lowest score, the worst first.", counted(&worst));
+        sections.push(section("worst", "Lowest quality", note, &worst, thumbnails).await);
+        let note = format!("The {} of highest score, the best first.", counted(&best));
+        sections.push(section("best", "Highest quality", note, &best, thumbnails).await);
     }
     sections.retain(|section| !section.tiles.is_empty());
     Ok(sections)
@@ -76,21 +74,21 @@ fn identity(face: &StoredFace) -> (&str, u32) {
     (face.image.as_str(), face.index)
 }
 
-fn plural(faces: usize) -> String {
-    if faces == 1 { "face".to_owned() } else { format!("{faces} faces") }
+fn counted(faces: &[StoredFace]) -> String {
+    if faces.len() == 1 { "face".to_owned() } else { format!("{} faces", faces.len()) }
 }
 
 async fn section(
     id: &'static str,
     title: &'static str,
     note: String,
-    faces: &mut Vec<StoredFace>,
+    faces: &[StoredFace],
     thumbnails: &dyn Thumbnails,
 ) -> Section {
-    let pictures: Vec<Option<Vec<u8>>> =
-        stream::iter(faces.iter()).map(|face| thumbnails.thumbnail(face)).buffered(THUMBNAILS_AT_ONCE).collect().await;
-    let tiles =
-        std::iter::zip(faces.drain(..), pictures).filter_map(|(face, picture)| Tile::new(&face, picture.as_deref())).collect();
+    // Boxed first: the compiler cannot see that a stream which makes them one by one may move between threads.
+    let pictures: Vec<_> = faces.iter().map(|face| thumbnails.thumbnail(face)).collect();
+    let pictures: Vec<Option<Vec<u8>>> = stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
+    let tiles = std::iter::zip(faces, pictures).filter_map(|(face, picture)| Tile::new(face, picture.as_deref())).collect();
     Section { id, title, note, tiles }
 }
 
@@ -107,6 +105,11 @@ impl Tile {
             path: face.image.to_string(),
             index: (face.index > 0).then_some(face.index),
         })
+    }
+
+    /// The name, cut where a line may end.
+    pub(super) fn name_parts(&self) -> impl Iterator<Item = &str> {
+        self.name.split_inclusive(['_', '-'])
     }
 }
 

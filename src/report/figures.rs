@@ -51,7 +51,7 @@ impl QualityFigures {
         let total: u64 = histogram.iter().sum();
         let below = |quality: usize| {
             let count = histogram.iter().take(quality).sum();
-            ShareOf { percent: percent(count, total), count: grouped(count) }
+            ShareOf { percent: percent(count, total), count: faces(count) }
         };
         let percentiles =
             PERCENTILES.into_iter().map(|(name, p)| Some((name, percentile(histogram, p)?))).collect::<Option<_>>()?;
@@ -104,6 +104,11 @@ pub(super) fn percentile(histogram: &[u64], p: u64) -> Option<u8> {
         below >= rank
     })?;
     u8::try_from(quality).ok()
+}
+
+/// `1 face`, `1,234 faces`.
+pub(super) fn faces(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "face" } else { "faces" })
 }
 
 /// `1234567` as `1,234,567`.
@@ -207,8 +212,8 @@ mod tests {
     #[test]
     fn shares_below_exclude_the_limit_itself() {
         let figures = QualityFigures::new(&histogram(&[(24, 1), (25, 1), (49, 1), (50, 1)])).unwrap();
-        assert_eq!(figures.below_25.count, "1");
-        assert_eq!(figures.below_50.count, "3");
+        assert_eq!(figures.below_25.count, "1 face");
+        assert_eq!(figures.below_50.count, "3 faces");
         assert_eq!(figures.below_50.percent, "75.0%");
     }
 }

@@ -1,13 +1,13 @@
 //! The geometry of the histogram: bars, ticks and the median's mark, in units of the drawing.
 
-use super::figures::{grouped, percent, percentile};
+use super::figures::{faces, grouped, percent, percentile};
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 280.0;
+const HEIGHT: f64 = 310.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 36.0;
-const BOTTOM: f64 = 54.0;
+const BOTTOM: f64 = 46.0;
 const BIN: usize = 5;
 const BINS: usize = 20;
 /// One face among a million is still a bar.
@@ -73,7 +73,7 @@ impl Histogram {
                     width: round(plot_width() / BINS as f64 - 3.0),
                     height: round(base - top),
                     band: band(from as u8),
-                    title: format!("quality {from} to {to}: {} faces, {}", grouped(count), percent(count, total)),
+                    title: format!("quality {from} to {to}: {}, {}", faces(count), percent(count, total)),
                 }
             })
             .collect();
@@ -94,7 +94,7 @@ impl Histogram {
             median_anchor: if to_the_left { "end" } else { "start" },
             median_label_x: round(median_x + if to_the_left { -6.0 } else { 6.0 }),
             top: TOP,
-            description: format!("Histogram of quality over {} faces, median {median}", grouped(total)),
+            description: format!("Histogram of quality over {}, median {median}", faces(total)),
         })
     }
 }

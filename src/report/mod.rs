@@ -1,4 +1,4 @@
-//! A gallery's results for people: one self-contained HTML page; and for spreadsheets and programs: [`export`].
+//! A gallery's results for people: one self-contained HTML page; and for spreadsheets and programs: [`export()`].
 //!
 //! Knows the domain and the [`Store`], its only source of data. It must not know where pixels come from: whoever renders a page
 //! with faces hands in [`Thumbnails`].

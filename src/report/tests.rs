@@ -34,6 +34,14 @@ fn hostile() -> Fixture {
     store
 }
 
+#[test]
+fn a_server_may_move_the_work_between_threads() {
+    fn movable<T: Send>(_: T) {}
+    let (store, gallery, profile) = (Fixture::default(), fixture::gallery(), fixture::profile().id());
+    movable(collect(&store, &gallery, &profile, &Jpegs, &[], ReportOptions::default()));
+    movable(export(&store, &gallery, &profile, ExportFormat::Csv, true, &mut Vec::new()));
+}
+
 #[tokio::test]
 async fn hostile_names_and_reasons_are_only_text() {
     let html = page(&hostile(), &Jpegs).await;
