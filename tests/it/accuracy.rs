@@ -1,4 +1,5 @@
 //! The real networks on real photos: the closed form against the published estimate, batches against singles, turned photos, people.
+#![allow(clippy::print_stdout, reason = "the measured numbers are for whoever runs the tests with --nocapture")]
 
 use std::io::Cursor;
 
