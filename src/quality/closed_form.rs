@@ -39,7 +39,7 @@ impl<'a> ClosedForm<'a> {
         Self { head, energies: head.column_energies(), factor: jensen_factor(head.effective_rank()) }
     }
 
-    /// The mean pairwise distance for `features` [F], in f64.
+    /// The mean pairwise distance for `features` `[F]`, in f64.
     pub fn distance(&self, features: ArrayView1<'_, f32>) -> f64 {
         let q = self.head.mask_variance();
         let mean: Array1<f64> = (self.head.weights().dot(&features) + self.head.bias()).mapv(f64::from);

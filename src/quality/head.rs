@@ -26,14 +26,14 @@ pub enum HeadError {
 pub struct Head {
     /// `A`, [D, F].
     weights: Array2<f32>,
-    /// `c`, [D].
+    /// `c`, `[D]`.
     bias: Array1<f32>,
     /// `p`, the share of features that a mask drops.
     dropout: f64,
 }
 
 impl Head {
-    /// A head of `weights` [D, F] and `bias` [D] with the dropout ratio `dropout`.
+    /// A head of `weights` [D, F] and `bias` `[D]` with the dropout ratio `dropout`.
     ///
     /// # Errors
     /// If the shapes do not fit each other, a value is not finite, or the ratio is not strictly between 0 and 1.
@@ -55,7 +55,7 @@ impl Head {
         &self.weights
     }
 
-    /// `c`, [D].
+    /// `c`, `[D]`.
     pub fn bias(&self) -> &Array1<f32> {
         &self.bias
     }

@@ -105,7 +105,8 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut uniform = || random.next_u32() as f32 / u32::MAX as f32 - 0.5;
         let weights = Array2::from_shape_simple_fn((64, 4096), &mut uniform);
-        let head = Head::new(weights, Array1::from_shape_simple_fn(64, &mut uniform), 0.4).unwrap();
+        // … and the embedding is larger than its scatter.
+        let head = Head::new(weights, Array1::from_shape_simple_fn(64, || 100.0 * uniform()), 0.4).unwrap();
         let features = Array2::from_shape_simple_fn((2, 4096), &mut uniform);
         let sampled = Sampled::new(head.clone(), 1000, 1).distances(features.view());
         for (row, sampled) in features.rows().into_iter().zip(sampled) {

@@ -16,13 +16,13 @@ pub mod names {
     pub const CHIP: &str = "chip";
     /// Output, [N, D].
     pub const EMBEDDING: &str = "embedding";
-    /// Output, [N].
+    /// Output, `[N]`.
     pub const DISTANCE: &str = "distance";
     /// Output, [N, F]; only fetched by the sampled estimator.
     pub const FEATURES: &str = "features";
     /// Constant `A`, [D, F].
     pub const WEIGHTS: &str = "facefleet.A";
-    /// Constant `c`, [D].
+    /// Constant `c`, `[D]`.
     pub const BIAS: &str = "facefleet.c";
 }
 

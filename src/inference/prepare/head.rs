@@ -13,7 +13,7 @@ pub struct FoundHead {
     pub features: String,
     /// `A`, [D, F], a batch normalisation after the layer folded in.
     pub weights: Array2<f32>,
-    /// `c`, [D], likewise.
+    /// `c`, `[D]`, likewise.
     pub bias: Array1<f32>,
     /// The ratio of the dropout node in front of the layer, if the graph has one.
     pub dropout: Option<f64>,

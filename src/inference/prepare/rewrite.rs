@@ -23,7 +23,8 @@ pub fn free_batch(graph: &mut Graph) -> Result<(), OnnxError> {
     Ok(())
 }
 
-/// `PRelu(x, s)` becomes `Relu(x) * (1 - s) + x * s`. Not `Max(x, s * x)`: there are slopes over 1.
+/// `PRelu(x, s)` becomes `Relu(x * (1 - s)) + x * s`, which ONNX Runtime fuses into two passes over the data, or, where a slope is
+/// over 1, `Relu(x) * (1 - s) + x * s`.
 pub fn write_out_prelu(graph: &mut Graph) -> Result<(), OnnxError> {
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for node in std::mem::take(&mut graph.nodes) {
@@ -36,9 +37,21 @@ pub fn write_out_prelu(graph: &mut Graph) -> Result<(), OnnxError> {
         let complement: Vec<f32> = slope.to_f32()?.iter().map(|s| 1.0 - s).collect();
         graph.add_constant(TensorProto::floats(&part("complement"), &slope.shape()?, &complement));
         let x = node.input[0].as_str();
+        // Scaling by a positive number and cutting at zero may change places.
+        let [first, second] = if complement.iter().all(|&c| c >= 0.0) {
+            [
+                NodeProto::new("Mul", &[x, &part("complement")], &part("complemented")),
+                NodeProto::new("Relu", &[&part("complemented")], &part("positive")),
+            ]
+        } else {
+            [
+                NodeProto::new("Relu", &[x], &part("relu")),
+                NodeProto::new("Mul", &[&part("relu"), &part("complement")], &part("positive")),
+            ]
+        };
         nodes.extend([
-            NodeProto::new("Relu", &[x], &part("relu")),
-            NodeProto::new("Mul", &[&part("relu"), &part("complement")], &part("positive")),
+            first,
+            second,
             NodeProto::new("Mul", &[x, &slope.name], &part("scaled")),
             NodeProto::new("Add", &[&part("positive"), &part("scaled")], output),
         ]);
