@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::say;
 use super::score::analyse;
 use crate::app::App;
 use crate::domain::{Faces, Outcome, Recognition};
@@ -40,11 +41,11 @@ impl Compare {
         if self.json {
             let side = |path: &Path, face: &Recognition| json!({ "image": path, "quality": face.quality, "score": face.score });
             let sides = [side(&self.a, &a), side(&self.b, &b)];
-            println!("{}", json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() }));
+            say(format!("{}", json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() })))?;
         } else {
-            println!("similarity {similarity:.4}");
+            say(format!("similarity {similarity:.4}"))?;
             for (path, face) in [(&self.a, &a), (&self.b, &b)] {
-                println!("quality {:>3}  score {:.4}  {}", face.quality, face.score, path.display());
+                say(format!("quality {:>3}  score {:.4}  {}", face.quality, face.score, path.display()))?;
             }
         }
         Ok(ExitCode::SUCCESS)

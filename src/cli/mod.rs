@@ -93,6 +93,11 @@ impl Cli {
     }
 }
 
+/// Prints a line. Unlike `println!`, a reader that went away is an error, and [`fail`] knows it is none of ours.
+fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}
+
 /// Prints an error and its causes; the exit status for it.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     // `facefleet score … | head` is no failure.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::say;
 use crate::app::App;
 use crate::inference::model::{Models, Prepared};
 
@@ -33,7 +34,7 @@ impl Model {
                 }
                 let runtime = app.runtime()?;
                 for name in names {
-                    print_prepared(&name, &models.prepare(&name, &runtime, again)?);
+                    print_prepared(&name, &models.prepare(&name, &runtime, again)?)?;
                 }
             }
             Self::List => {
@@ -46,18 +47,22 @@ impl Model {
     }
 }
 
-fn print_prepared(name: &str, prepared: &Prepared) {
+fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     let state = if prepared.written { "prepared" } else { "up to date" };
-    println!("{name}: {state}, {}", prepared.path.display());
-    let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return };
+    say(format!("{name}: {state}, {}", prepared.path.display()))?;
+    let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return Ok(()) };
     let told = if head.dropout_in_graph {
         "from the graph"
     } else {
         "from the manifest; the graph has none, and SER-FIQ is weaker if the network was trained without"
     };
-    println!("  head: {} features -> {} dimensions, effective rank {:.1}", head.features, head.embedding, head.effective_rank);
-    println!("  dropout {} ({told})", head.dropout);
-    println!("  self-test: distance {:.6}", head.expected_distance);
+    say(format!(
+        "  head: {} features -> {} dimensions, effective rank {:.1}",
+        head.features, head.embedding, head.effective_rank
+    ))?;
+    say(format!("  dropout {} ({told})", head.dropout))?;
+    say(format!("  self-test: distance {:.6}", head.expected_distance))?;
+    Ok(())
 }
 
 fn print_model(models: &Models, name: &str) -> Result<()> {
@@ -68,6 +73,6 @@ fn print_model(models: &Models, name: &str) -> Result<()> {
         Err(error) if models.published_path(&manifest).exists() => error.to_string(),
         Err(_) => format!("not fetched: {} is missing; run `make setup`", models.published_path(&manifest).display()),
     };
-    println!("{name}: {role}, {}\n  {}\n  sha256 {}\n  {state}", manifest.licence, manifest.source, manifest.sha256);
+    say(format!("{name}: {role}, {}\n  {}\n  sha256 {}\n  {state}", manifest.licence, manifest.source, manifest.sha256))?;
     Ok(())
 }

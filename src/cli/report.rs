@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use clap::Args;
 use image::{ImageFormat, RgbImage};
 
-use super::GalleryOption;
+use super::{GalleryOption, say};
 use crate::app::App;
 use crate::domain::{CHIP_SIDE, ContentHash, GalleryName, ProfileId};
 use crate::images::{FileSource, ImageSource};
@@ -53,7 +53,7 @@ impl ReportCommand {
         let html = report.html().context("Failed to render the report")?;
         store.close().await;
         write_private(&self.out, html.as_bytes()).with_context(|| format!("Failed to write {}", self.out.display()))?;
-        println!("report: {}", self.out.canonicalize().unwrap_or(self.out).display());
+        say(format!("report: {}", self.out.canonicalize().unwrap_or(self.out).display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{GalleryOption, INTERRUPTED, SOME_FAILED, interrupt};
+use super::{GalleryOption, INTERRUPTED, SOME_FAILED, interrupt, say};
 use crate::app::App;
 use crate::domain::{Faces, OutcomeEvent, OutcomeKind};
 use crate::gallery::scan::{self, Progress, Tally};
@@ -85,9 +85,9 @@ impl Scan {
         let interrupted = stop.is_cancelled();
         let summary = Summary { tally: &tally, gallery: self.gallery.gallery.as_str(), profile: processor.profile_id().as_str() };
         if self.json {
-            println!("{}", summary.json(started.elapsed(), interrupted));
+            say(summary.json(started.elapsed(), interrupted))?;
         } else {
-            print!("{}", summary.text(started.elapsed(), interrupted));
+            say(summary.text(started.elapsed(), interrupted))?;
         }
         Ok(match () {
             () if interrupted => ExitCode::from(INTERRUPTED),
@@ -139,7 +139,8 @@ impl View {
 
     fn show(&mut self, tally: &Tally, progress: &Progress<'_>) {
         match progress {
-            Progress::Ended(event) if self.json => println!("{}", image_json(event)),
+            // A reader that went away does not stop the scan; its end will tell.
+            Progress::Ended(event) if self.json => drop(say(image_json(event))),
             Progress::Ended(event) if event.reason.is_some() => {
                 let reason = event.reason.as_deref().unwrap_or_default();
                 self.problem(&format!("{}: {}: {reason}", event.image, event.outcome));
@@ -199,7 +200,7 @@ impl Summary<'_> {
         }
         let outcomes = OutcomeKind::ALL.map(|kind| format!("{} {kind}", tally.count(kind)));
         let left = if tally.left() > 0 { format!(" + {} left", tally.left()) } else { String::new() };
-        text + &format!("{} listed = {} + {} skipped{left}\n", tally.listed, outcomes.join(" + "), tally.skipped)
+        text + &format!("{} listed = {} + {} skipped{left}", tally.listed, outcomes.join(" + "), tally.skipped)
     }
 
     fn json(&self, elapsed: Duration, interrupted: bool) -> serde_json::Value {
