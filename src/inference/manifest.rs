@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::domain::Mapping;
+use crate::domain::{Chip, Mapping};
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,24 @@ pub struct Input {
     /// Multiplied after that.
     #[serde(default = "one")]
     pub scale: f32,
+}
+
+impl Input {
+    /// What the network sees of `chips`, `[N, 3, 112, 112]`: planes in the order of the channels.
+    pub fn values(&self, chips: &[Chip]) -> Vec<f32> {
+        let order = match self.channels {
+            Channels::Rgb => [0, 1, 2],
+            Channels::Bgr => [2, 1, 0],
+        };
+        let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
+        for chip in chips {
+            for channel in order {
+                let plane = chip.pixels().chunks_exact(3).map(|pixel| (f32::from(pixel[channel]) - self.mean) * self.scale);
+                values.extend(plane);
+            }
+        }
+        values
+    }
 }
 
 fn one() -> f32 {

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Manifest, ManifestError, Role};
 use super::onnx::{ModelProto, StringStringEntryProto};
 use super::prepare::{self, Outputs, PREPARATION, PrepareError, Target};
-use super::recogniser::{self, RecogniserModel};
 use super::runtime::{Runtime, RuntimeError};
 use crate::domain::{Chip, Template};
 use crate::quality::closed_form::ClosedForm;
@@ -279,7 +278,7 @@ fn prove(
     let name = &manifest.name;
     let wrong = |reason: String| self_test(name, reason);
     let chip = Chip::synthetic();
-    let input = recogniser::chip_values(std::slice::from_ref(&chip), &manifest.input);
+    let input = manifest.input.values(std::slice::from_ref(&chip));
     let shape = [1, 3, manifest.input.height as usize, manifest.input.width as usize];
 
     let mut network = runtime.open(name, &prepare::encode(&prepared.model), 1)?;
@@ -314,29 +313,8 @@ fn prove(
     Ok((embedding.values.clone(), distance))
 }
 
-fn self_test(name: &str, reason: String) -> ModelError {
+pub(super) fn self_test(name: &str, reason: String) -> ModelError {
     ModelError::SelfTest { name: name.to_owned(), reason }
-}
-
-impl RecogniserModel {
-    /// Checks a session against what was recorded when the model was prepared.
-    pub(super) fn check(&self, embedding: &[f32], distance: f64) -> Result<(), ModelError> {
-        let expected = self.head();
-        let wrong = |reason| Err(self_test(self.name(), reason));
-        let templates = Template::from_embedding(embedding).and_then(|(found, _)| {
-            Template::from_embedding(&expected.expected_embedding).map(|(recorded, _)| found.similarity(&recorded))
-        });
-        // Half precision and other matrix libraries differ in the fourth digit; a wrong network differs in the first.
-        match templates {
-            Ok(cosine) if cosine > 0.999 => {}
-            Ok(cosine) => return wrong(format!("the self-test's embedding has cosine {cosine:.6} to the recorded one")),
-            Err(error) => return wrong(format!("the self-test's embedding is unusable: {error}")),
-        }
-        if (distance / expected.expected_distance - 1.0).abs() < 0.01 {
-            return Ok(());
-        }
-        wrong(format!("the self-test's distance is {distance}, recorded was {}", expected.expected_distance))
-    }
 }
 
 /// Writes beside the target and renames, so that a reader sees the old file or the whole new one.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ndarray::ArrayView2;
 
-use super::manifest::{Channels, Input, Manifest};
-use super::model::{ModelError, Models, PreparedHead};
+use super::manifest::{Input, Manifest};
+use super::model::{ModelError, Models, PreparedHead, self_test};
 use super::onnx::ModelProto;
 use super::prepare::{self, names};
 use super::runtime::{Network, Output, Runtime, RuntimeError};
@@ -107,6 +107,25 @@ impl RecogniserModel {
         self.check(&outputs[0].values, f64::from(distance))?;
         Ok(recogniser)
     }
+
+    /// Checks a session against what was recorded when the model was prepared.
+    fn check(&self, embedding: &[f32], distance: f64) -> Result<(), ModelError> {
+        let expected = self.head();
+        let wrong = |reason| Err(self_test(self.name(), reason));
+        let templates = Template::from_embedding(embedding).and_then(|(found, _)| {
+            Template::from_embedding(&expected.expected_embedding).map(|(recorded, _)| found.similarity(&recorded))
+        });
+        // Half precision and other matrix libraries differ in the fourth digit; a wrong network differs in the first.
+        match templates {
+            Ok(cosine) if cosine > 0.999 => {}
+            Ok(cosine) => return wrong(format!("the self-test's embedding has cosine {cosine:.6} to the recorded one")),
+            Err(error) => return wrong(format!("the self-test's embedding is unusable: {error}")),
+        }
+        if (distance / expected.expected_distance - 1.0).abs() < 0.01 {
+            return Ok(());
+        }
+        wrong(format!("the self-test's distance is {distance}, recorded was {}", expected.expected_distance))
+    }
 }
 
 /// An open recogniser, for one thread at a time.
@@ -141,7 +160,7 @@ impl Recogniser {
     }
 
     fn forward(&mut self, chips: &[Chip], wanted: &[&str]) -> Result<Vec<Output>, RuntimeError> {
-        let values = chip_values(chips, &self.input);
+        let values = self.input.values(chips);
         let outputs = self.network.run(&[(&[chips.len(), 3, CHIP_SIDE, CHIP_SIDE], &values)], wanted)?;
         let rows = chips.len() as i64;
         for (output, name) in outputs.iter().zip(wanted) {
@@ -160,20 +179,4 @@ impl Recogniser {
         let quality = quality::quality(score, self.mapping);
         distance.is_finite().then_some(Recognition { template, norm, distance, score, quality })
     }
-}
-
-/// The network's input for `chips`, [N, 3, 112, 112]: planes in the manifest's channel order, `(pixel - mean) * scale`.
-pub(super) fn chip_values(chips: &[Chip], input: &Input) -> Vec<f32> {
-    let order = match input.channels {
-        Channels::Rgb => [0, 1, 2],
-        Channels::Bgr => [2, 1, 0],
-    };
-    let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
-    for chip in chips {
-        for channel in order {
-            let plane = chip.pixels().chunks_exact(3).map(|pixel| (f32::from(pixel[channel]) - input.mean) * input.scale);
-            values.extend(plane);
-        }
-    }
-    values
 }
