@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::domain::{AlignmentProfile, DetectorProfile, Lane, Profile};
+use crate::domain::{AlignmentProfile, DetectorProfile, Faces, Lane, Profile};
 use crate::images::{FileSource, ImageSource};
 use crate::inference::batcher::Batcher;
 use crate::inference::detector::DetectorModel;
@@ -32,6 +32,12 @@ impl App {
     /// An application with these settings.
     pub fn new(settings: Settings) -> Self {
         Self { settings }
+    }
+
+    /// The same with another choice of faces, if one is given.
+    pub fn with_faces(mut self, faces: Option<Faces>) -> Self {
+        self.settings.detector.faces = faces.unwrap_or(self.settings.detector.faces);
+        self
     }
 
     /// The settings.

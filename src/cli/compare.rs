@@ -31,9 +31,7 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
-        let mut settings = app.settings().clone();
-        settings.detector.faces = Faces::Largest;
-        let app = App::new(settings);
+        let app = app.with_faces(Some(Faces::Largest));
         let processor = app.processor(&[], self.aligned)?;
         let a = primary_face(&app, &processor, &self.a).await?;
         let b = primary_face(&app, &processor, &self.b).await?;

@@ -1,21 +1,21 @@
 //! `facefleet report` and `facefleet export`
 
-use std::io::{BufWriter, Cursor, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use clap::Args;
-use image::{ImageFormat, RgbImage};
+use image::ImageFormat;
 
 use super::{GalleryOption, say};
 use crate::app::App;
-use crate::domain::{CHIP_SIDE, ContentHash, GalleryName, ProfileId};
+use crate::domain::{ContentHash, GalleryName, ProfileId};
 use crate::images::{FileSource, ImageSource};
 use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails};
 use crate::store::{Store, StoredFace};
-use crate::vision::{Picture, PixelLimits};
+use crate::vision::{Picture, PixelLimits, encode_chip};
 
 /// Histogram of quality, worst and best faces, outcomes, failures with their reasons, profile and settings.
 #[derive(Debug, Args)]
@@ -137,11 +137,7 @@ impl Thumbnails for Chips {
             Some(landmarks) => picture.chip(landmarks)?,
             None => picture.whole_as_chip()?,
         };
-        let side = CHIP_SIDE as u32;
-        let image = RgbImage::from_raw(side, side, chip.pixels().to_vec())?;
-        let mut jpeg = Cursor::new(Vec::new());
-        image.write_to(&mut jpeg, ImageFormat::Jpeg).ok()?;
-        Some(jpeg.into_inner())
+        encode_chip(&chip, ImageFormat::Jpeg).ok()
     }
 }
 

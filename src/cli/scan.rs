@@ -39,9 +39,7 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
-        let mut settings = app.settings().clone();
-        settings.detector.faces = self.faces.unwrap_or(settings.detector.faces);
-        let app = App::new(settings);
+        let app = app.with_faces(self.faces);
         // A folder that is not there is told before the models are loaded.
         Listing::new(&self.roots)?;
         let (store, queue) = (app.store().await?, app.queue()?);

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use futures::StreamExt;
-use image::{ImageFormat, RgbImage};
+use image::ImageFormat;
 use serde_json::{Map, Value, json};
 
 use super::SOME_FAILED;
 use crate::app::App;
-use crate::domain::{CHIP_SIDE, Chip, FaceResult, Faces, ImageUri, Outcome};
+use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
 use crate::images::{FetchError, ImageSource};
+use crate::vision::encode_chip;
 use crate::worker::Processor;
 use crate::worker::process::Analysis;
 
@@ -42,9 +43,7 @@ pub(super) struct Score {
 
 impl Score {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
-        let mut settings = app.settings().clone();
-        settings.detector.faces = self.faces.unwrap_or(settings.detector.faces);
-        let app = App::new(settings);
+        let app = app.with_faces(self.faces);
         let processor = app.processor(&[], self.aligned)?;
         if let Some(folder) = &self.chips {
             std::fs::create_dir_all(folder).with_context(|| format!("Failed to create {}", folder.display()))?;
@@ -132,9 +131,8 @@ fn save_chip(folder: &Path, number: usize, path: &Path, index: usize, chip: &Chi
     // Numbered: two images may have the same name.
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let target = folder.join(format!("{number:06}-{name}-{index}.png"));
-    let side = CHIP_SIDE as u32;
-    let image = RgbImage::from_raw(side, side, chip.pixels().to_vec()).context("a chip has the size of a chip")?;
-    image.save_with_format(&target, ImageFormat::Png).with_context(|| format!("Failed to write {}", target.display()))?;
+    std::fs::write(&target, encode_chip(chip, ImageFormat::Png)?)
+        .with_context(|| format!("Failed to write {}", target.display()))?;
     Ok(target)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use super::manifest::{Channels, Input, Manifest, Role};
+use super::manifest::{Input, Manifest, Role};
 use super::model::{ModelError, Models};
 use super::runtime::{Network, Output, Runtime, RuntimeError};
 use crate::domain::{BoundingBox, Face, Point};
@@ -90,13 +90,9 @@ impl Detector {
     fn network_input(&self, image: &RgbImage) -> (usize, usize, Vec<f32>) {
         let (image_width, image_height) = (image.width() as usize, image.height() as usize);
         let (width, height) = (image_width.next_multiple_of(MULTIPLE), image_height.next_multiple_of(MULTIPLE));
-        let order = match self.input.channels {
-            Channels::Rgb => [0, 1, 2],
-            Channels::Bgr => [2, 1, 0],
-        };
         let (mean, scale) = (self.input.mean, self.input.scale);
         let mut values = vec![0.0; 3 * width * height];
-        for (plane, channel) in values.chunks_exact_mut(width * height).zip(order) {
+        for (plane, channel) in values.chunks_exact_mut(width * height).zip(self.input.channels.order()) {
             for (row, pixels) in plane.chunks_exact_mut(width).zip(image.as_raw().chunks_exact(image_width * 3)) {
                 for (value, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
                     *value = (f32::from(pixel[channel]) - mean) * scale;

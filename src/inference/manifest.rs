@@ -67,13 +67,9 @@ pub struct Input {
 impl Input {
     /// What the network sees of `chips`, `[N, 3, 112, 112]`: planes in the order of the channels.
     pub fn values(&self, chips: &[Chip]) -> Vec<f32> {
-        let order = match self.channels {
-            Channels::Rgb => [0, 1, 2],
-            Channels::Bgr => [2, 1, 0],
-        };
         let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
         for chip in chips {
-            for channel in order {
+            for channel in self.channels.order() {
                 let plane = chip.pixels().chunks_exact(3).map(|pixel| (f32::from(pixel[channel]) - self.mean) * self.scale);
                 values.extend(plane);
             }
@@ -94,6 +90,16 @@ pub enum Channels {
     Rgb,
     /// Blue first.
     Bgr,
+}
+
+impl Channels {
+    /// For each plane of the network's input, the channel of an RGB pixel that fills it.
+    pub fn order(self) -> [usize; 3] {
+        match self {
+            Self::Rgb => [0, 1, 2],
+            Self::Bgr => [2, 1, 0],
+        }
+    }
 }
 
 /// What a model is for.

@@ -152,6 +152,17 @@ impl Picture {
     }
 }
 
+/// `chip` as an image file of `format`.
+///
+/// # Errors
+/// If the format cannot hold it.
+pub fn encode_chip(chip: &Chip, format: ImageFormat) -> Result<Vec<u8>, image::ImageError> {
+    let mut bytes = Cursor::new(Vec::new());
+    let side = CHIP_SIDE as u32;
+    image::write_buffer_with_format(&mut bytes, chip.pixels(), side, side, image::ExtendedColorType::Rgb8, format)?;
+    Ok(bytes.into_inner())
+}
+
 /// From a scaled copy back to the picture it was made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {

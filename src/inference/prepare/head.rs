@@ -187,16 +187,10 @@ fn fold_batch_norm(
 
 /// From opset 12 on the ratio is the second input; before, an attribute. The default is 0.5.
 fn dropout_ratio(graph: &Graph, node: &NodeProto) -> Result<f64, OnnxError> {
-    match node.input.get(1).filter(|name| !name.is_empty()) {
-        Some(name) => {
-            let values = vector(graph, name)?;
-            // f32 0.4 is 0.4000000059…: the shortest decimal that names it is what the author wrote.
-            let ratio = values.first().copied().unwrap_or(0.5);
-            Ok(ratio.to_string().parse().unwrap_or(f64::from(ratio)))
-        }
-        None => {
-            let ratio = node.float("ratio", 0.5);
-            Ok(ratio.to_string().parse().unwrap_or(f64::from(ratio)))
-        }
-    }
+    let ratio = match node.input.get(1).filter(|name| !name.is_empty()) {
+        Some(name) => vector(graph, name)?.first().copied().unwrap_or(0.5),
+        None => node.float("ratio", 0.5),
+    };
+    // f32 0.4 is 0.4000000059…: the shortest decimal that names it is what the author wrote.
+    Ok(ratio.to_string().parse().unwrap_or(f64::from(ratio)))
 }
