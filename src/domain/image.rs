@@ -94,8 +94,9 @@ impl fmt::Debug for ImageUri {
 #[serde(transparent)]
 pub struct SourceStamp(pub String);
 
-/// BLAKE3 of an image's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// BLAKE3 of an image's bytes; as text, 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ContentHash(pub [u8; 32]);
 
 impl ContentHash {
@@ -114,6 +115,74 @@ impl fmt::Display for ContentHash {
 impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ContentHash({self})")
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let hash =
+            blake3::Hash::from_hex(text).map_err(|_| InvalidName("a content hash is the 64 hex digits of a BLAKE3".into()))?;
+        Ok(Self(*hash.as_bytes()))
+    }
+}
+
+impl TryFrom<String> for ContentHash {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<ContentHash> for String {
+    fn from(hash: ContentHash) -> Self {
+        hash.to_string()
+    }
+}
+
+/// Whose face an image shows, as the operator names people: 1 to 200 characters, none of them a control character. It may be a
+/// person's name: it is stored and never logged.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SubjectName(String);
+
+impl SubjectName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SubjectName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+            return Err(InvalidName("a subject is 1 to 200 characters, none of them a control character".into()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for SubjectName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<SubjectName> for String {
+    fn from(name: SubjectName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Debug for SubjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubjectName")
     }
 }
 

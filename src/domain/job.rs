@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Faces, GalleryName, ImageUri, ProfileId, SourceStamp};
+use super::{CampaignId, ContentHash, Faces, GalleryName, ImageUri, ProfileId, SourceStamp, SubjectName, TraceParent};
 
 /// A job's id: a `UUIDv7`, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,10 +89,18 @@ pub struct Job {
     pub image: ImageUri,
     /// The version of the image that was listed, if the source tells one.
     pub stamp: Option<SourceStamp>,
+    /// The hash its bytes must have; other bytes are refused.
+    pub expected_hash: Option<ContentHash>,
+    /// Whose face it is, if that is known.
+    pub subject: Option<SubjectName>,
     /// Which faces are wanted.
     pub faces: Faces,
-    /// The profile the result must have; a worker with another one leaves the job to its like.
-    pub profile: ProfileId,
+    /// The profile the result must have; a worker with another one leaves the job to its like. None: the worker's own.
+    pub profile: Option<ProfileId>,
+    /// The campaign it counts in.
+    pub campaign: Option<CampaignId>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceParent>,
     /// 1 for the first delivery; one more after each retry.
     pub attempt: u32,
 }
@@ -104,6 +112,9 @@ pub enum Disposition {
     Done,
     /// Something passing went wrong: deliver it again after this time, with the attempt counted up.
     Retry(Duration),
+    /// Nothing went wrong, and it is not its time (its campaign is paused, its profile is another worker's): deliver it again after
+    /// this time, as if this delivery had not been.
+    Defer(Duration),
     /// It can never succeed: keep it among the dead letters with this reason.
     Bury(String),
 }

@@ -3,6 +3,7 @@
 //! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is finite and has unit norm,
 //! an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from there on.
 
+mod campaign;
 mod chip;
 mod face;
 mod image;
@@ -10,11 +11,14 @@ mod job;
 mod outcome;
 mod profile;
 mod template;
+mod trace;
 
+pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
 pub use face::{BoundingBox, Face, Faces, Landmarks, Point, Selection};
-pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp};
+pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
 pub use outcome::{FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
 pub use profile::{AlignmentProfile, DetectorProfile, Mapping, Profile, ProfileId, RecogniserProfile, SerFiq};
 pub use template::{Template, TemplateError};
+pub use trace::TraceParent;

@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContentHash, Face, GalleryName, ImageUri, Job, JobId, ProfileId, Selection, SourceStamp, Template};
+use super::{
+    CampaignId, ContentHash, Face, GalleryName, ImageUri, Job, JobId, Lane, ProfileId, Selection, SourceStamp, SubjectName,
+    Template, TraceParent,
+};
 
 /// What the network said of one face.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,10 +157,18 @@ pub struct Timings {
 pub struct JobRecord {
     /// The job.
     pub job: JobId,
+    /// Its lane.
+    pub lane: Lane,
     /// Its gallery.
     pub gallery: GalleryName,
     /// The image.
     pub image: ImageUri,
+    /// Whose face it is, if the job said so.
+    pub subject: Option<SubjectName>,
+    /// The campaign it counts in.
+    pub campaign: Option<CampaignId>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceParent>,
     /// The listed version of the image.
     pub stamp: Option<SourceStamp>,
     /// What was read; none if no bytes came.
@@ -181,10 +192,16 @@ pub struct JobRecord {
 pub struct OutcomeEvent {
     /// The job.
     pub job: JobId,
+    /// Its lane.
+    pub lane: Lane,
     /// Its gallery.
     pub gallery: GalleryName,
     /// The image.
     pub image: ImageUri,
+    /// The campaign it counts in.
+    pub campaign: Option<CampaignId>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceParent>,
     /// The profile of the result.
     pub profile: ProfileId,
     /// How it ended.
@@ -202,8 +219,11 @@ impl From<&JobRecord> for OutcomeEvent {
         let faces = record.outcome.faces();
         Self {
             job: record.job,
+            lane: record.lane,
             gallery: record.gallery.clone(),
             image: record.image.clone(),
+            campaign: record.campaign,
+            trace: record.trace.clone(),
             profile: record.profile.clone(),
             outcome: record.outcome.kind(),
             reason: record.outcome.reason().map(str::to_owned),
@@ -214,15 +234,19 @@ impl From<&JobRecord> for OutcomeEvent {
 }
 
 impl JobRecord {
-    /// The record of `job` that ended with `outcome` before any bytes or results were there.
-    pub fn without_content(job: &Job, selection: Selection, provider: &str, outcome: Outcome) -> Self {
+    /// The record of `job` under `profile` that ended with `outcome` before any bytes or results were there.
+    pub fn without_content(job: &Job, profile: &ProfileId, selection: Selection, provider: &str, outcome: Outcome) -> Self {
         Self {
             job: job.id,
+            lane: job.lane,
             gallery: job.gallery.clone(),
             image: job.image.clone(),
+            subject: job.subject.clone(),
+            campaign: job.campaign,
+            trace: job.trace.clone(),
             stamp: job.stamp.clone(),
             content: None,
-            profile: job.profile.clone(),
+            profile: profile.clone(),
             selection,
             outcome,
             provider: provider.to_owned(),

@@ -214,8 +214,12 @@ impl Filler {
                 gallery: gallery.clone(),
                 image,
                 stamp,
+                expected_hash: None,
+                subject: None,
                 faces: selection.faces,
-                profile: profile.clone(),
+                profile: Some(profile.clone()),
+                campaign: None,
+                trace: None,
                 attempt: 1,
             })
             .collect();

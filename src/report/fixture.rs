@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use crate::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, DetectorProfile, Face, GalleryName, ImageUri, JobRecord, Mapping, OutcomeKind,
-    Point, Profile, ProfileId, RecogniserProfile, Selection, SerFiq, SourceStamp, Template, Timings,
+    AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash, DetectorProfile, Face, GalleryName,
+    ImageUri, JobId, JobRecord, ListedChunk, Mapping, OutcomeKind, Point, Profile, ProfileId, RecogniserProfile, Selection,
+    SerFiq, SourceStamp, Template, Timings,
 };
 use crate::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 
@@ -75,6 +76,7 @@ impl Fixture {
         self.images.push(StoredImage {
             cursor: self.images.len() as i64 + 1,
             image: uri.clone(),
+            subject: None,
             hash: Some(ContentHash::of(uri.as_str().as_bytes())),
             bytes: Some(12_345),
             size: Some((250, 260)),
@@ -101,6 +103,10 @@ impl StoredImage {
     }
 }
 
+fn read_only<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unusable("read only".into()))
+}
+
 #[async_trait]
 impl Store for Fixture {
     async fn register_profile(&self, _: &Profile) -> Result<(), StoreError> {
@@ -108,7 +114,7 @@ impl Store for Fixture {
     }
 
     async fn record(&self, _: &[JobRecord]) -> Result<Vec<Recorded>, StoreError> {
-        Err(StoreError::Unusable("read only".into()))
+        read_only()
     }
 
     async fn settled(
@@ -173,6 +179,38 @@ impl Store for Fixture {
             images.iter_mut().flat_map(|image| &mut image.faces).for_each(|face| face.template = None);
         }
         Ok(images)
+    }
+
+    async fn begin_campaign(&self, _: &Campaign) -> Result<(), StoreError> {
+        read_only()
+    }
+
+    async fn note_listed(&self, _: CampaignId, _: &ListedChunk) -> Result<(), StoreError> {
+        read_only()
+    }
+
+    async fn end_listing(&self, _: CampaignId) -> Result<(), StoreError> {
+        read_only()
+    }
+
+    async fn uncounted_jobs(&self, _: CampaignId, _: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+        read_only()
+    }
+
+    async fn set_campaign_state(&self, _: CampaignId, _: CampaignState) -> Result<bool, StoreError> {
+        read_only()
+    }
+
+    async fn campaign(&self, _: CampaignId) -> Result<Option<Campaign>, StoreError> {
+        read_only()
+    }
+
+    async fn campaigns(&self, _: u32) -> Result<Vec<Campaign>, StoreError> {
+        read_only()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn close(&self) {}

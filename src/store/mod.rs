@@ -8,8 +8,8 @@ pub mod sqlite;
 use async_trait::async_trait;
 
 use crate::domain::{
-    ContentHash, Face, Faces, GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
-    Template, Timings,
+    Campaign, CampaignId, CampaignState, ContentHash, Face, Faces, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
+    OutcomeKind, Profile, ProfileId, Selection, SourceStamp, SubjectName, Template, Timings,
 };
 
 /// What can go wrong with a store.
@@ -70,6 +70,8 @@ pub trait Store: Send + Sync {
     /// Only where the very same listed version, or the very same job, has a final outcome already is it a repeat: a redelivered job
     /// that could not fetch what it once did takes nothing away.
     ///
+    /// A record that belongs to a campaign counts there, a repeat too, unless its job has counted before.
+    ///
     /// # Errors
     /// If the store cannot be reached or used, or one record cannot be kept; then nothing of `records` is written.
     async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError>;
@@ -123,6 +125,56 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the store cannot be reached or used.
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+
+    /// Begins a campaign: its id, lane, gallery, profile, source and state are kept; it has listed nothing. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used, or the profile was never registered.
+    async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError>;
+
+    /// Notes a chunk of a campaign's listing, in one transaction, before its jobs are published: counts what was listed and skipped,
+    /// and remembers the chunk's place. A listing that resumes goes through this chunk once more, without noting it again, and
+    /// publishes those of its jobs that [`Self::uncounted_jobs`] names.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used, or there is no such campaign.
+    async fn note_listed(&self, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), StoreError>;
+
+    /// Notes that everything of a campaign was listed.
+    ///
+    /// # Errors
+    /// As [`Self::note_listed`].
+    async fn end_listing(&self, campaign: CampaignId) -> Result<(), StoreError>;
+
+    /// Those of `jobs` that have neither been skipped nor ended in `campaign`, in the order given.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn uncounted_jobs(&self, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError>;
+
+    /// Tells workers what an operator wants of a campaign. False if there is no such campaign.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn set_campaign_state(&self, campaign: CampaignId, state: CampaignState) -> Result<bool, StoreError>;
+
+    /// A campaign as it stands.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn campaign(&self, id: CampaignId) -> Result<Option<Campaign>, StoreError>;
+
+    /// The `limit` campaigns that began last, the latest first.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn campaigns(&self, limit: u32) -> Result<Vec<Campaign>, StoreError>;
+
+    /// Whether the store answers, within its own limits of time.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn ping(&self) -> Result<(), StoreError>;
 
     /// Waits for running work and closes files and connections.
     async fn close(&self);
@@ -199,6 +251,8 @@ pub struct StoredImage {
     pub cursor: i64,
     /// Where it is.
     pub image: ImageUri,
+    /// Whose face it is, if a job said so.
+    pub subject: Option<SubjectName>,
     /// Content hash, if bytes came.
     pub hash: Option<ContentHash>,
     /// Number of bytes, if they came.

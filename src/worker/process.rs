@@ -1,12 +1,14 @@
 //! One job becomes one record, or a reason to try again.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::vision_stage::{Look, Seen, VisionStage};
-use crate::domain::{Chip, FaceResult, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Selection, Timings};
+use crate::domain::{
+    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Selection, Timings,
+};
 use crate::images::{FetchError, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher};
 use crate::inference::recogniser::Recogniser;
@@ -19,7 +21,12 @@ pub enum Processed {
     Ended(Box<JobRecord>),
     /// Something passing went wrong.
     Transient(String),
+    /// It is not this worker's to do, or not now: put it back for this time.
+    Deferred(Duration),
 }
+
+/// How long a job that wants another worker's profile is put back for.
+const ANOTHERS: Duration = Duration::from_secs(30);
 
 /// What an image's bytes gave.
 #[derive(Debug)]
@@ -101,11 +108,11 @@ impl Processor {
 
     /// Processes a job. A job on its last attempt ends as failed instead of asking for another.
     pub async fn process(&self, job: &Job) -> Processed {
-        if job.profile != self.profile_id {
-            return Processed::Transient(format!("the job wants profile {}, this worker has {}", job.profile, self.profile_id));
+        if job.profile.as_ref().is_some_and(|wanted| *wanted != self.profile_id) {
+            return Processed::Deferred(ANOTHERS);
         }
         let ended = |outcome| {
-            let record = JobRecord::without_content(job, self.selection(job), &self.provider, outcome);
+            let record = JobRecord::without_content(job, &self.profile_id, self.selection(job), &self.provider, outcome);
             Processed::Ended(Box::new(record))
         };
         // It was delivered more often than allowed without ever being settled: it may be what kills its workers.
@@ -131,23 +138,22 @@ impl Processor {
             Err(FetchError::Transient(reason)) => return transient(reason),
         };
         let fetch_ms = milliseconds(started);
+        if let Some(expected) = job.expected_hash
+            && ContentHash::of(&bytes) != expected
+        {
+            return ended(Outcome::Refused(
+                "the bytes are not those that the job expects: they have another content hash".into(),
+            ));
+        }
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection(job)).await;
         drop(place);
         match self.finish(seen, length).await {
             Err(error) => transient(error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
-                job: job.id,
-                gallery: job.gallery.clone(),
-                image: job.image.clone(),
-                stamp: job.stamp.clone(),
                 content,
-                profile: self.profile_id.clone(),
-                selection: self.selection(job),
-                outcome,
-                provider: self.provider.clone(),
                 timings: Timings { fetch_ms, ..timings },
-                attempt: job.attempt,
+                ..JobRecord::without_content(job, &self.profile_id, self.selection(job), &self.provider, outcome)
             })),
         }
     }

@@ -46,6 +46,7 @@ impl Settler {
                         tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again");
                         self.retry(delivery).await;
                     }
+                    Processed::Deferred(wait) => report(delivery.job().id, delivery.settle(Disposition::Defer(wait)).await),
                 }
             }
             if !records.is_empty() {

@@ -155,7 +155,7 @@ impl Bench {
 
     async fn publish(&self, count: usize) -> Vec<Job> {
         let profile = self.profile.id();
-        let make = |number: usize| Job { profile: profile.clone(), ..job(Lane::Scan, &format!("photo-{number}")) };
+        let make = |number: usize| Job { profile: Some(profile.clone()), ..job(Lane::Scan, &format!("photo-{number}")) };
         let jobs: Vec<Job> = (0..count).map(make).collect();
         self.queue.publish(jobs.clone()).await.unwrap();
         jobs

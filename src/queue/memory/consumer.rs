@@ -121,6 +121,7 @@ impl Settle for Hold {
         self.end(|state| match disposition {
             Disposition::Done => {}
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
+            Disposition::Defer(wait) => state.delay(job, wait),
             Disposition::Bury(reason) => state.bury(job, reason),
         });
         ready(Ok(true)).boxed()
@@ -150,8 +151,12 @@ mod tests {
             gallery: "g".parse().unwrap(),
             image: "file:///a.jpg".parse().unwrap(),
             stamp: None,
+            expected_hash: None,
+            subject: None,
             faces: Faces::All,
-            profile: "0123456789abcdef".parse().unwrap(),
+            profile: None,
+            campaign: None,
+            trace: None,
             attempt: 1,
         }
     }

@@ -148,8 +148,12 @@ mod tests {
             gallery: "g".parse().unwrap(),
             image: "file:///a.jpg".parse().unwrap(),
             stamp: None,
+            expected_hash: None,
+            subject: None,
             faces: Faces::All,
-            profile: "0123456789abcdef".parse().unwrap(),
+            profile: None,
+            campaign: None,
+            trace: None,
             attempt: 1,
         };
         let mut state = State::default();

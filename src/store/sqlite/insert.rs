@@ -52,7 +52,8 @@ async fn run(mut insert: QueryBuilder<Sqlite>, connection: &mut SqliteConnection
 /// Inserts new images; of known ones, learns what was not known.
 pub(super) async fn images(connection: &mut SqliteConnection, rows: &[Placed<'_>]) -> Result<(), Fault> {
     for piece in pieces(rows) {
-        let mut insert = QueryBuilder::new("INSERT INTO images (id, gallery_id, uri, content_hash, bytes, width, height) ");
+        let mut insert =
+            QueryBuilder::new("INSERT INTO images (id, gallery_id, uri, content_hash, bytes, width, height, subject) ");
         insert.push_values(piece, |mut row, placed| {
             let content = placed.record.content.as_ref();
             let size = content.and_then(|content| content.size);
@@ -62,11 +63,13 @@ pub(super) async fn images(connection: &mut SqliteConnection, rows: &[Placed<'_>
                 .push_bind(hash_key(content).to_vec())
                 .push_bind(content.map(|content| i64::try_from(content.bytes).unwrap_or(i64::MAX)))
                 .push_bind(size.map(|(width, _)| width))
-                .push_bind(size.map(|(_, height)| height));
+                .push_bind(size.map(|(_, height)| height))
+                .push_bind(placed.record.subject.as_ref().map(|subject| subject.as_str().to_owned()));
         });
         insert.push(
             " ON CONFLICT (id) DO UPDATE SET bytes = coalesce(excluded.bytes, bytes), \
-             width = coalesce(excluded.width, width), height = coalesce(excluded.height, height)",
+             width = coalesce(excluded.width, width), height = coalesce(excluded.height, height), \
+             subject = coalesce(excluded.subject, subject)",
         );
         run(insert, connection).await?;
     }

@@ -3,6 +3,7 @@
 //! Owns the file, its connections and its schema. One connection writes, so that the tasks of a process queue up in order instead
 //! of racing for the file's lock; others read beside it (WAL). Knows nothing of how results come about.
 
+mod campaigns;
 mod connect;
 mod fault;
 mod insert;
@@ -17,7 +18,10 @@ use sqlx::SqlitePool;
 
 use self::fault::Fault;
 use super::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
-use crate::domain::{GalleryName, ImageUri, JobRecord, Profile, ProfileId, Selection, SourceStamp};
+use crate::domain::{
+    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Profile, ProfileId, Selection,
+    SourceStamp,
+};
 
 /// How long a writer waits for another process's transaction. Ours take milliseconds; a backup or a `VACUUM` takes longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,6 +104,38 @@ impl Store for SqliteStore {
 
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
         self.located(read::page(&self.readers, query).await)
+    }
+
+    async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError> {
+        self.located(campaigns::begin(&self.writer, campaign).await)
+    }
+
+    async fn note_listed(&self, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), StoreError> {
+        self.located(campaigns::note_listed(&self.writer, campaign, chunk).await)
+    }
+
+    async fn end_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
+        self.located(campaigns::end_listing(&self.writer, campaign).await)
+    }
+
+    async fn uncounted_jobs(&self, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+        self.located(campaigns::uncounted(&self.readers, campaign, jobs).await)
+    }
+
+    async fn set_campaign_state(&self, campaign: CampaignId, state: CampaignState) -> Result<bool, StoreError> {
+        self.located(campaigns::set_state(&self.writer, campaign, state).await)
+    }
+
+    async fn campaign(&self, id: CampaignId) -> Result<Option<Campaign>, StoreError> {
+        self.located(campaigns::one(&self.readers, id).await)
+    }
+
+    async fn campaigns(&self, limit: u32) -> Result<Vec<Campaign>, StoreError> {
+        self.located(campaigns::latest(&self.readers, limit).await)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.located(read::ping(&self.readers).await)
     }
 
     async fn close(&self) {

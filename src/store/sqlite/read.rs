@@ -31,6 +31,11 @@ async fn find_scope(connection: &mut SqliteConnection, gallery: &GalleryName, pr
     Ok(id)
 }
 
+pub(super) async fn ping(pool: &SqlitePool) -> Result<(), Fault> {
+    sqlx::query("SELECT 1").execute(pool).await?;
+    Ok(())
+}
+
 pub(super) async fn settled(
     pool: &SqlitePool,
     gallery: &GalleryName,
@@ -187,7 +192,7 @@ pub(super) async fn page(pool: &SqlitePool, query: &PageQuery) -> Result<Vec<Sto
     let ids = id_list(&page_ids(&mut snapshot, scope, query).await?);
     let rows = sqlx::query(
         "SELECT r.id, i.uri, i.content_hash, i.bytes, i.width, i.height, r.outcome, r.reason, r.provider, r.fetch_ms, r.vision_ms, \
-         r.recognise_ms, r.recorded_at_ms \
+         r.recognise_ms, r.recorded_at_ms, i.subject \
          FROM json_each(?1) k CROSS JOIN results r ON r.id = k.value CROSS JOIN images i ON i.id = r.image_id ORDER BY k.key",
     )
     .bind(&ids)

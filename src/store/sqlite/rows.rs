@@ -48,12 +48,14 @@ fn hash(row: &SqliteRow, column: usize) -> Result<Option<ContentHash>, Fault> {
     }
 }
 
-/// An image from the columns: result id, URI, hash, bytes, width, height, outcome, reason, provider, three timings, time recorded.
+/// An image from the columns: result id, URI, hash, bytes, width, height, outcome, reason, provider, three timings, time recorded,
+/// subject.
 pub(super) fn image(row: &SqliteRow) -> Result<StoredImage, Fault> {
     let recorded_at = jiff::Timestamp::from_millisecond(row.try_get(12)?).map_err(corrupt)?;
     Ok(StoredImage {
         cursor: row.try_get(0)?,
         image: parsed(row, 1)?,
+        subject: row.try_get::<Option<&str>, _>(13)?.map(str::parse).transpose().map_err(corrupt)?,
         hash: hash(row, 2)?,
         bytes: counted_option(row, 3)?,
         size: counted_option(row, 4)?.zip(counted_option(row, 5)?),

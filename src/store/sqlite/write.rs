@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
+use super::campaigns;
 use super::fault::Fault;
 use super::insert::{self, Placed, PlacedFace, hash_key};
 use super::rows::parsed;
@@ -54,11 +55,12 @@ pub(super) async fn record(pool: &SqlitePool, records: &[JobRecord]) -> Result<V
             touch(&mut transaction, scope).await?;
         }
     }
+    campaigns::count_ends(&mut transaction, records).await?;
     transaction.commit().await?;
     Ok(fates)
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 

@@ -1,5 +1,6 @@
 //! What every store promises. A backend joins with a [`Home`] and one line at the end.
 
+mod campaigns;
 mod reading;
 mod recording;
 
@@ -121,6 +122,15 @@ macro_rules! store_contract {
                 pages_cover_every_image_exactly_once
                 templates_come_back_as_they_were
                 a_reopened_store_holds_everything
+            }
+            campaigns {
+                a_campaign_adds_up
+                a_job_counts_once_however_often_it_ends
+                two_handles_count_the_same_jobs_once
+                a_chunk_that_is_gone_through_again_gives_the_jobs_that_are_left
+                operators_pause_resume_and_cancel
+                campaigns_come_latest_first
+                a_campaign_that_is_not_there_is_said_so
             }
         }
     };

@@ -48,8 +48,12 @@ pub fn job(lane: Lane, name: &str) -> Job {
         gallery: gallery(),
         image: uri(name),
         stamp: Some(stamp("v1")),
+        expected_hash: None,
+        subject: None,
         faces: Faces::All,
-        profile: profile("a").id(),
+        profile: Some(profile("a").id()),
+        campaign: None,
+        trace: None,
         attempt: 1,
     }
 }
@@ -91,8 +95,12 @@ pub fn face(quality: u8) -> FaceResult {
 pub fn record(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord {
         job: JobId::new(),
+        lane: Lane::Scan,
         gallery: gallery(),
         image: uri(name),
+        subject: None,
+        campaign: None,
+        trace: None,
         stamp: Some(stamp("v1")),
         content: content(name.as_bytes()),
         profile: profile("a").id(),

@@ -1,0 +1,217 @@
+//! Campaigns: what was listed, and each job's end counted once. The counting of ends happens inside the transaction that records
+//! them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::fault::Fault;
+use super::rows::{counted, parsed};
+use super::write::now_ms;
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
+
+fn unknown(campaign: CampaignId) -> Fault {
+    StoreError::Invalid(format!("there is no campaign {campaign}")).into()
+}
+
+/// Hex digits, for `unhex`: JSON has no blobs.
+fn job_list(jobs: impl Iterator<Item = JobId>) -> String {
+    jobs.map(|job| job.0.simple().to_string()).collect::<serde_json::Value>().to_string()
+}
+
+pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), Fault> {
+    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM profiles WHERE id = ?1)")
+        .bind(campaign.profile.as_str())
+        .fetch_one(pool)
+        .await?;
+    if !known {
+        return Err(StoreError::Invalid(format!("its profile {} was never registered", campaign.profile)).into());
+    }
+    sqlx::query(
+        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, started_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(campaign.id.0.as_bytes().as_slice())
+    .bind(campaign.lane.as_str())
+    .bind(campaign.gallery.as_str())
+    .bind(campaign.profile.as_str())
+    .bind(&campaign.source)
+    .bind(campaign.state.as_str())
+    .bind(now_ms())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn note_listed(pool: &SqlitePool, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), Fault> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let skipped = count_jobs(&mut transaction, campaign, chunk.skipped.iter().copied()).await?.len();
+    let noted = sqlx::query(
+        "UPDATE campaigns SET listed = listed + ?2, skipped = skipped + ?3, chunk_from = ?4, chunk_to = ?5 WHERE id = ?1",
+    )
+    .bind(campaign.0.as_bytes().as_slice())
+    .bind(i64::try_from(chunk.listed).unwrap_or(i64::MAX))
+    .bind(i64::try_from(skipped).unwrap_or(i64::MAX))
+    .bind(&chunk.from)
+    .bind(&chunk.to)
+    .execute(&mut *transaction)
+    .await?;
+    if noted.rows_affected() == 0 {
+        return Err(unknown(campaign));
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn end_listing(pool: &SqlitePool, campaign: CampaignId) -> Result<(), Fault> {
+    let ended = sqlx::query("UPDATE campaigns SET listing_done = 1 WHERE id = ?1")
+        .bind(campaign.0.as_bytes().as_slice())
+        .execute(pool)
+        .await?;
+    if ended.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
+}
+
+pub(super) async fn uncounted(pool: &SqlitePool, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, Fault> {
+    let rows = sqlx::query_scalar::<_, i64>(
+        "SELECT k.key FROM json_each(?2) k WHERE NOT EXISTS \
+         (SELECT 1 FROM campaign_jobs WHERE campaign_id = ?1 AND job_id = unhex(k.value)) ORDER BY k.key",
+    )
+    .bind(campaign.0.as_bytes().as_slice())
+    .bind(job_list(jobs.iter().copied()))
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().filter_map(|place| jobs.get(usize::try_from(place).ok()?).copied()).collect())
+}
+
+pub(super) async fn set_state(pool: &SqlitePool, campaign: CampaignId, state: CampaignState) -> Result<bool, Fault> {
+    let set = sqlx::query("UPDATE campaigns SET state = ?2 WHERE id = ?1")
+        .bind(campaign.0.as_bytes().as_slice())
+        .bind(state.as_str())
+        .execute(pool)
+        .await?;
+    Ok(set.rows_affected() > 0)
+}
+
+/// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
+pub(super) async fn count_ends(connection: &mut SqliteConnection, records: &[JobRecord]) -> Result<(), Fault> {
+    let mut campaigns: BTreeMap<CampaignId, Vec<&JobRecord>> = BTreeMap::new();
+    for record in records {
+        if let Some(campaign) = record.campaign {
+            campaigns.entry(campaign).or_default().push(record);
+        }
+    }
+    for (campaign, records) in campaigns {
+        let new = count_jobs(connection, campaign, records.iter().map(|record| record.job)).await?;
+        let by_job: HashMap<JobId, &JobRecord> = records.iter().map(|record| (record.job, *record)).collect();
+        let (mut outcomes, mut faces) = (BTreeMap::new(), 0);
+        for record in new.iter().filter_map(|job| by_job.get(job)) {
+            *outcomes.entry(record.outcome.kind()).or_insert(0_i64) += 1;
+            faces += i64::try_from(record.outcome.faces().len()).unwrap_or(i64::MAX);
+        }
+        for (outcome, jobs) in outcomes {
+            sqlx::query(
+                "INSERT INTO campaign_outcomes (campaign_id, outcome, jobs) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+            )
+            .bind(campaign.0.as_bytes().as_slice())
+            .bind(outcome.as_str())
+            .bind(jobs)
+            .execute(&mut *connection)
+            .await?;
+        }
+        sqlx::query("UPDATE campaigns SET faces = faces + ?2 WHERE id = ?1")
+            .bind(campaign.0.as_bytes().as_slice())
+            .bind(faces)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Marks `jobs` as counted; returns those that were not before. Of a campaign that is not known (it was deleted) nothing counts.
+async fn count_jobs(
+    connection: &mut SqliteConnection,
+    campaign: CampaignId,
+    jobs: impl Iterator<Item = JobId>,
+) -> Result<Vec<JobId>, Fault> {
+    let new: Vec<Vec<u8>> = sqlx::query_scalar(
+        "INSERT INTO campaign_jobs (campaign_id, job_id) \
+         SELECT c.id, unhex(k.value) FROM campaigns c CROSS JOIN json_each(?2) k WHERE c.id = ?1 \
+         ON CONFLICT DO NOTHING RETURNING job_id",
+    )
+    .bind(campaign.0.as_bytes().as_slice())
+    .bind(job_list(jobs))
+    .fetch_all(connection)
+    .await?;
+    new.iter().map(|job| uuid(job).map(JobId)).collect()
+}
+
+fn uuid(bytes: &[u8]) -> Result<Uuid, Fault> {
+    Uuid::from_slice(bytes).map_err(|error| StoreError::Corrupt(error.to_string()).into())
+}
+
+pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Campaign>, Fault> {
+    let mut snapshot = pool.begin().await?;
+    let row = sqlx::query(
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms \
+         FROM campaigns WHERE id = ?1",
+    )
+    .bind(id.0.as_bytes().as_slice())
+    .fetch_optional(&mut *snapshot)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(with_outcomes(&mut snapshot, campaign(&row)?).await?))
+}
+
+pub(super) async fn latest(pool: &SqlitePool, limit: u32) -> Result<Vec<Campaign>, Fault> {
+    let mut snapshot = pool.begin().await?;
+    let rows = sqlx::query(
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms \
+         FROM campaigns ORDER BY id DESC LIMIT ?1",
+    )
+    .bind(limit)
+    .fetch_all(&mut *snapshot)
+    .await?;
+    let mut campaigns = Vec::with_capacity(rows.len());
+    for row in &rows {
+        campaigns.push(with_outcomes(&mut snapshot, campaign(row)?).await?);
+    }
+    Ok(campaigns)
+}
+
+fn campaign(row: &SqliteRow) -> Result<Campaign, Fault> {
+    let corrupt = |reason: String| Fault::from(StoreError::Corrupt(reason));
+    let started_at = jiff::Timestamp::from_millisecond(row.try_get(12)?).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Campaign {
+        id: CampaignId(uuid(row.try_get(0)?)?),
+        lane: parsed(row, 1)?,
+        gallery: parsed(row, 2)?,
+        profile: parsed(row, 3)?,
+        source: row.try_get(4)?,
+        state: parsed(row, 5)?,
+        progress: CampaignProgress {
+            listed: counted(row, 6)?,
+            skipped: counted(row, 7)?,
+            listing_done: row.try_get(8)?,
+            chunk_from: row.try_get(9)?,
+            chunk_to: row.try_get(10)?,
+            outcomes: BTreeMap::new(),
+            faces: counted(row, 11)?,
+        },
+        started_at: started_at.to_string(),
+    })
+}
+
+async fn with_outcomes(connection: &mut SqliteConnection, mut campaign: Campaign) -> Result<Campaign, Fault> {
+    let rows = sqlx::query("SELECT outcome, jobs FROM campaign_outcomes WHERE campaign_id = ?1")
+        .bind(campaign.id.0.as_bytes().as_slice())
+        .fetch_all(connection)
+        .await?;
+    for row in &rows {
+        campaign.progress.outcomes.insert(parsed::<OutcomeKind>(row, 0)?, counted(row, 1)?);
+    }
+    Ok(campaign)
+}

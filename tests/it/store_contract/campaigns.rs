@@ -1,0 +1,137 @@
+//! Campaigns: what was listed and every end, counted once.
+
+use std::sync::Arc;
+
+use facefleet::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind,
+};
+use facefleet::store::{Store, StoreError};
+
+use super::{Home, a, opened};
+use crate::support::{gallery, scored, unfetched, uri};
+
+async fn begun(store: &Arc<dyn Store>) -> Campaign {
+    let campaign = Campaign {
+        id: CampaignId::new(),
+        lane: Lane::Scan,
+        gallery: gallery(),
+        profile: a(),
+        source: "s3://photos/staff".into(),
+        state: CampaignState::Running,
+        progress: CampaignProgress::default(),
+        started_at: String::new(),
+    };
+    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign).await.unwrap();
+    campaign
+}
+
+fn of(campaign: &Campaign, record: JobRecord) -> JobRecord {
+    JobRecord { job: campaign.id.job(&record.image), campaign: Some(campaign.id), ..record }
+}
+
+async fn progress(store: &Arc<dyn Store>, campaign: &Campaign) -> CampaignProgress {
+    store.campaign(campaign.id).await.unwrap().unwrap().progress
+}
+
+pub async fn a_campaign_adds_up(home: impl Home) {
+    let store = opened(&home).await;
+    let campaign = begun(&store).await;
+    let stored = store.campaign(campaign.id).await.unwrap().unwrap();
+    stored.started_at.parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(stored, Campaign { started_at: stored.started_at.clone(), ..campaign.clone() });
+
+    let skipped = vec![campaign.id.job(&uri("0"))];
+    let chunk = ListedChunk { listed: 4, skipped, from: None, to: Some("photos/3.jpg".into()) };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
+    let chunk = ListedChunk { listed: 1, skipped: vec![], from: Some("photos/3.jpg".into()), to: Some("photos/4.jpg".into()) };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
+    let failed = of(&campaign, unfetched("3", Outcome::Failed("gone".into())));
+    store.record(&[of(&campaign, scored("1", &[50, 60])), of(&campaign, scored("2", &[70])), failed]).await.unwrap();
+    assert_eq!(progress(&store, &campaign).await.left(), 1);
+    assert!(!progress(&store, &campaign).await.is_complete());
+    store.record(&[of(&campaign, scored("4", &[70])), scored("another's", &[1])]).await.unwrap();
+    store.end_listing(campaign.id).await.unwrap();
+    let expected = CampaignProgress {
+        listed: 5,
+        skipped: 1,
+        listing_done: true,
+        chunk_from: Some("photos/3.jpg".into()),
+        chunk_to: Some("photos/4.jpg".into()),
+        outcomes: [(OutcomeKind::Scored, 3), (OutcomeKind::Failed, 1)].into(),
+        faces: 4,
+    };
+    assert!(expected.is_complete());
+    assert_eq!(progress(&store, &campaign).await, expected);
+}
+
+pub async fn a_job_counts_once_however_often_it_ends(home: impl Home) {
+    let store = opened(&home).await;
+    let (campaign, other) = (begun(&store).await, begun(&store).await);
+    let failed = of(&campaign, unfetched("1", Outcome::Failed("gone".into())));
+    let scored = of(&campaign, scored("1", &[50]));
+    store.record(&[failed.clone(), failed.clone()]).await.unwrap();
+    store.record(&[failed]).await.unwrap();
+    store.record(std::slice::from_ref(&scored)).await.unwrap();
+    assert_eq!(progress(&store, &campaign).await.outcomes, [(OutcomeKind::Failed, 1)].into());
+    // A result that was there already ends this campaign's job all the same.
+    store.record(&[of(&other, scored)]).await.unwrap();
+    assert_eq!(progress(&store, &other).await.outcomes, [(OutcomeKind::Scored, 1)].into());
+}
+
+pub async fn two_handles_count_the_same_jobs_once(home: impl Home) {
+    let (store, other) = (opened(&home).await, home.open().await);
+    let campaign = begun(&store).await;
+    let records: Vec<_> = (0..100).map(|number| of(&campaign, scored(&number.to_string(), &[50]))).collect();
+    let reversed: Vec<_> = records.iter().rev().cloned().collect();
+    let batches = records.chunks(10).zip(reversed.chunks(10));
+    for (ours, theirs) in batches {
+        let (a, b) = tokio::join!(store.record(ours), other.record(theirs));
+        a.unwrap();
+        b.unwrap();
+    }
+    assert_eq!(progress(&store, &campaign).await.outcomes, [(OutcomeKind::Scored, 100)].into());
+    assert_eq!(progress(&store, &campaign).await.faces, 100);
+}
+
+pub async fn a_chunk_that_is_gone_through_again_gives_the_jobs_that_are_left(home: impl Home) {
+    let store = opened(&home).await;
+    let campaign = begun(&store).await;
+    let jobs: Vec<JobId> = ["skipped", "ended", "left", "left too"].map(|name| campaign.id.job(&uri(name))).into();
+    let chunk = ListedChunk { listed: 4, skipped: vec![jobs[0]], from: None, to: None };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.record(&[of(&campaign, scored("ended", &[50]))]).await.unwrap();
+    assert_eq!(store.uncounted_jobs(campaign.id, &jobs).await.unwrap(), jobs[2..]);
+    assert_eq!(store.uncounted_jobs(campaign.id, &[]).await.unwrap(), []);
+}
+
+pub async fn operators_pause_resume_and_cancel(home: impl Home) {
+    let store = opened(&home).await;
+    let campaign = begun(&store).await;
+    for state in [CampaignState::Paused, CampaignState::Running, CampaignState::Cancelled] {
+        assert!(store.set_campaign_state(campaign.id, state).await.unwrap());
+        assert_eq!(store.campaign(campaign.id).await.unwrap().unwrap().state, state);
+    }
+    assert!(!store.set_campaign_state(CampaignId::new(), CampaignState::Paused).await.unwrap());
+}
+
+pub async fn campaigns_come_latest_first(home: impl Home) {
+    let store = opened(&home).await;
+    let (first, second) = (begun(&store).await, begun(&store).await);
+    let ids = |campaigns: Vec<Campaign>| campaigns.into_iter().map(|campaign| campaign.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.campaigns(10).await.unwrap()), [second.id, first.id]);
+    assert_eq!(ids(store.campaigns(1).await.unwrap()), [second.id]);
+}
+
+pub async fn a_campaign_that_is_not_there_is_said_so(home: impl Home) {
+    let store = opened(&home).await;
+    let nowhere = CampaignId::new();
+    assert_eq!(store.campaign(nowhere).await.unwrap(), None);
+    for answer in [store.note_listed(nowhere, &ListedChunk::default()).await, store.end_listing(nowhere).await] {
+        assert!(matches!(answer, Err(StoreError::Invalid(_))), "{answer:?}");
+    }
+    // The result is kept all the same: only the counting has nowhere to go.
+    let record = JobRecord { campaign: Some(nowhere), ..scored("1", &[50]) };
+    store.record(&[record]).await.unwrap();
+    store.ping().await.unwrap();
+}
