@@ -28,6 +28,14 @@ pub struct App {
     settings: Settings,
 }
 
+/// The models, read and not yet opened, and the profile they amount to.
+struct Network {
+    /// None if the images are chips.
+    detector: Option<DetectorModel>,
+    recogniser: RecogniserModel,
+    profile: Profile,
+}
+
 impl App {
     /// An application with these settings.
     pub fn new(settings: Settings) -> Self {
@@ -81,32 +89,51 @@ impl App {
         }
     }
 
-    /// Models opened and their threads started: what turns images below `roots` into results. With `aligned`, images are chips.
+    /// Whether the queue is inside this process: then whoever lists images works on them too.
+    pub fn is_embedded(&self) -> bool {
+        self.settings.queue.url == "memory:"
+    }
+
+    /// All that scores of this application's settings depend on. Reads the models, opens none.
     ///
     /// # Errors
-    /// If a root or a model is missing, or a self-test fails.
-    pub fn processor(&self, roots: &[PathBuf], aligned: bool) -> Result<Processor> {
+    /// If a model is missing or not prepared.
+    pub fn profile(&self, aligned: bool) -> Result<Profile> {
+        Ok(self.network(aligned)?.profile)
+    }
+
+    fn network(&self, aligned: bool) -> Result<Network> {
         let settings = &self.settings;
-        let (threads, models, runtime) = (settings.threads(), self.models(), self.runtime()?);
+        let (models, runtime) = (self.models(), self.runtime()?);
         let estimator = match settings.quality.method {
             Method::ClosedForm => Estimator::ClosedForm,
             Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
         };
         let recogniser = RecogniserModel::load(&models, &settings.models.recogniser, &runtime, estimator)?;
-        let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
-        let max_side = settings.detector.max_side;
         let detector = if aligned { None } else { Some(DetectorModel::load(&models, &settings.models.detector, &runtime)?) };
-
         let alignment = match &detector {
             None => AlignmentProfile::None,
             Some(detector) => {
                 let (name, sha256) = detector.identity();
+                let max_side = settings.detector.max_side;
                 let detector = DetectorProfile { name: name.to_owned(), sha256: sha256.to_owned(), max_side };
                 AlignmentProfile::Similarity { detector }
             }
         };
         let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
         let profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
+        Ok(Network { detector, recogniser, profile })
+    }
+
+    /// Models opened and their threads started: what turns images below `roots` into results. With `aligned`, images are chips.
+    ///
+    /// # Errors
+    /// If a root or a model is missing, or a self-test fails.
+    pub fn processor(&self, roots: &[PathBuf], aligned: bool) -> Result<Processor> {
+        let Network { detector, recogniser, profile } = self.network(aligned)?;
+        let settings = &self.settings;
+        let (threads, max_side) = (settings.threads(), settings.detector.max_side);
+        let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
 
         // A session of one thread for each core was the fastest layout, for both networks.
         let finder = || -> Result<Finder> {

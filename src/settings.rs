@@ -48,6 +48,7 @@ pub struct Settings {
     pub quality: Quality,
     pub limits: Limits,
     pub worker: Worker,
+    pub server: Server,
     pub log: Log,
 }
 
@@ -78,6 +79,7 @@ section!(Worker {
     drain_seconds: u64,
     record_batch: usize,
 });
+section!(Server { listen: String });
 section!(Log { level: String, format: LogFormat });
 
 /// How SER-FIQ's distance is estimated.

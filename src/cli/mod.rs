@@ -1,12 +1,15 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
 
+mod campaign;
 mod compare;
 mod interrupt;
 mod model;
+mod progress;
 mod report;
 mod scan;
 mod score;
+mod worker;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -46,6 +49,11 @@ pub struct Cli {
 enum Command {
     /// Score every image below some folders into a gallery. Run again, it does only what is new.
     Scan(scan::Scan),
+    /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
+    Worker(worker::Worker),
+    /// Show campaigns, pause, resume and cancel them.
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
     /// Score images and print a line a face. Nothing is stored.
     Score(score::Score),
     /// Compare two images' primary faces: similarity, and the quality of both.
@@ -84,6 +92,8 @@ impl Cli {
     pub async fn run(self, app: App) -> Result<ExitCode> {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
+            Command::Worker(worker) => worker.run(app).await,
+            Command::Campaign(campaign) => campaign.run(&app).await,
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,

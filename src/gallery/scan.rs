@@ -1,14 +1,21 @@
-//! A scan: list the images, leave out what is settled, publish the rest, and follow every one to its end.
+//! A scan is a campaign: list the images, leave out what is settled, publish the rest, and follow every one to its end.
+//!
+//! The campaign's row in the store is the truth of where everything is: it counts each job once, whoever works on it and however often
+//! it is delivered. The queue's news only say when to look.
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{GalleryName, ImageUri, Job, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, Selection, SourceStamp};
+use crate::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk, OutcomeEvent, Selection, SourceStamp,
+};
 use crate::images::{Listed, Listing, ListingError};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
@@ -25,6 +32,9 @@ pub enum ScanError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The campaign is gone from the store.
+    #[error("campaign {0} is not in the store any more")]
+    Gone(CampaignId),
     /// A part of the scan panicked.
     #[error("the scan broke: {0}")]
     Broken(#[from] tokio::task::JoinError),
@@ -35,46 +45,21 @@ pub enum ScanError {
 pub struct Scan {
     /// Folders and files.
     pub roots: Vec<PathBuf>,
-    /// The gallery the results belong to.
-    pub gallery: GalleryName,
-    /// The profile the results will have.
-    pub profile: ProfileId,
+    /// The campaign: begun in the store. One that has listed something already goes on from there.
+    pub campaign: Campaign,
     /// Which faces are wanted.
     pub selection: Selection,
 }
 
-/// Where every listed image is. At the end of a scan that ran through, `listed` is `skipped` plus all outcomes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where every listed image is.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
-    /// Images found.
-    pub listed: u64,
-    /// Settled by an earlier scan.
-    pub skipped: u64,
-    /// Ended in this scan, by outcome.
-    pub outcomes: BTreeMap<OutcomeKind, u64>,
-    /// Faces recorded in this scan.
-    pub faces: u64,
+    /// The campaign's counts.
+    pub progress: CampaignProgress,
     /// Files that are no images, by their names.
     pub others: u64,
     /// Folders and files that could not be listed.
     pub unlisted: u64,
-}
-
-impl Tally {
-    /// Images that ended in this scan.
-    pub fn ended(&self) -> u64 {
-        self.outcomes.values().sum()
-    }
-
-    /// Images that are neither skipped nor ended.
-    pub fn left(&self) -> u64 {
-        self.listed.saturating_sub(self.skipped + self.ended())
-    }
-
-    /// Images that ended with this outcome.
-    pub fn count(&self, outcome: OutcomeKind) -> u64 {
-        self.outcomes.get(&outcome).copied().unwrap_or(0)
-    }
 }
 
 /// What happens during a scan, for whoever shows it.
@@ -82,23 +67,36 @@ impl Tally {
 pub enum Progress<'a> {
     /// An image ended.
     Ended(&'a OutcomeEvent),
-    /// More images were listed.
-    Listed,
+    /// The counts were looked up.
+    Counted,
     /// Something could not be listed.
     Unlisted(&'a ListingError),
 }
 
+/// Until when a scan is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// Until everything is published.
+    Published,
+    /// Until every image is skipped or ended, or the campaign is cancelled.
+    Ended,
+    /// As [`Self::Ended`], by a worker of this process: when the queue's news end, nothing more will.
+    EndedHere,
+}
+
 /// Images handled together: one look into the store, one publish.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
+/// How often the counts are looked up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 enum Filled {
-    Chunk { listed: usize, jobs: Vec<JobId> },
+    Chunk,
     Other,
     Unlisted(ListingError),
 }
 
-/// Runs a scan to its end: returns once every listed image is skipped or ended. When `stop` is cancelled, listing ends; the scan
-/// then returns as soon as the queue's news do.
+/// Runs a scan to its end. When `stop` is cancelled, listing ends; the scan then returns at once, or, with [`Follow::EndedHere`], as
+/// soon as the queue's news do.
 ///
 /// # Errors
 /// If a root cannot be listed, or store or queue fail.
@@ -106,51 +104,68 @@ pub async fn run(
     scan: Scan,
     queue: Arc<dyn JobQueue>,
     store: Arc<dyn Store>,
+    follow: Follow,
     stop: CancellationToken,
     mut progress: impl FnMut(&Tally, Progress<'_>),
 ) -> Result<Tally, ScanError> {
     let listing = Listing::new(&scan.roots)?;
+    let id = scan.campaign.id;
     // Subscribed before the first job is published: no end is missed.
-    let mut news = queue.news().await?;
+    let mut news: BoxStream<'static, OutcomeEvent> = match follow {
+        Follow::Published => stream::pending().boxed(),
+        Follow::Ended | Follow::EndedHere => queue.news().await?,
+    };
     let (filled, mut filling) = mpsc::channel(16);
-    let filler = tokio::spawn(Filler { scan, queue, store, stop, filled }.run(listing));
+    let filler = tokio::spawn(Filler { scan, queue, store: store.clone(), stop: stop.clone(), filled }.run(listing));
 
     let mut tally = Tally::default();
-    let mut open: HashSet<JobId> = HashSet::new();
-    let mut listing_done = false;
-    while !(listing_done && open.is_empty()) {
-        tokio::select! {
-            // Jobs are known here before their ends can arrive: they are sent before they are published.
-            biased;
-            step = filling.recv(), if !listing_done => match step {
-                None => listing_done = true,
-                Some(Filled::Other) => tally.others += 1,
+    let mut listing = true;
+    let mut heard = 0;
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let over = tokio::select! {
+            step = filling.recv(), if listing => match step {
+                None => { listing = false; follow == Follow::Published || (stop.is_cancelled() && follow == Follow::Ended) }
+                Some(Filled::Chunk) => false,
+                Some(Filled::Other) => { tally.others += 1; false }
                 Some(Filled::Unlisted(error)) => {
                     tally.unlisted += 1;
                     progress(&tally, Progress::Unlisted(&error));
-                }
-                Some(Filled::Chunk { listed, jobs }) => {
-                    tally.listed += listed as u64;
-                    tally.skipped += (listed - jobs.len()) as u64;
-                    open.extend(jobs);
-                    progress(&tally, Progress::Listed);
+                    false
                 }
             },
             event = news.next() => match event {
-                // The queue was closed: nothing more will end.
-                None => break,
-                // A repeated event, or another scan's, is none of ours.
-                Some(event) if open.remove(&event.job) => {
-                    *tally.outcomes.entry(event.outcome).or_default() += 1;
-                    tally.faces += u64::from(event.faces);
+                None if follow == Follow::EndedHere => true,
+                // The broker may be gone for good; the store tells the rest.
+                None => { news = stream::pending().boxed(); false }
+                Some(event) if event.campaign == Some(id) => {
+                    heard += 1;
                     progress(&tally, Progress::Ended(&event));
+                    // Enough was heard for it to be the end: look now.
+                    if !listing && heard >= tally.progress.left() { look.reset_immediately(); }
+                    false
                 }
-                Some(_) => {}
+                Some(_) => false,
             },
+            _ = look.tick() => {
+                let campaign = store.campaign(id).await?.ok_or(ScanError::Gone(id))?;
+                tally.progress = campaign.progress;
+                heard = 0;
+                progress(&tally, Progress::Counted);
+                !listing && (tally.progress.is_complete() || campaign.state == CampaignState::Cancelled)
+            }
+            () = stop.cancelled(), if follow == Follow::Ended && !listing => true,
+        };
+        if over {
+            break;
         }
     }
     drop(filling);
-    match filler.await? {
+    let filled = filler.await?;
+    tally.progress = store.campaign(id).await?.ok_or(ScanError::Gone(id))?.progress;
+    progress(&tally, Progress::Counted);
+    match filled {
         // Closed on purpose, while stopping.
         Err(ScanError::Queue(QueueError::Closed)) | Ok(()) => Ok(tally),
         Err(error) => Err(error),
@@ -195,39 +210,50 @@ impl Filler {
             }
             if !images.is_empty() {
                 self.publish(images).await?;
+                if self.filled.send(Filled::Chunk).await.is_err() {
+                    return Ok(());
+                }
             }
         }
         drop(entries);
         walker.await?;
+        if !self.stop.is_cancelled() {
+            self.store.end_listing(self.scan.campaign.id).await?;
+        }
         Ok(())
     }
 
+    /// The chunk is noted before its jobs are published: whatever dies in between, a listing that resumes finds the chunk's place and
+    /// publishes what is missing.
     async fn publish(&self, images: Vec<(ImageUri, Option<SourceStamp>)>) -> Result<(), ScanError> {
-        let Scan { gallery, profile, selection, .. } = &self.scan;
-        let settled = self.store.settled(gallery, profile, selection, &images).await?;
-        let listed = images.len();
-        let open = images.into_iter().zip(settled).filter(|(_, settled)| !settled);
-        let jobs: Vec<Job> = open
-            .map(|((image, stamp), _)| Job {
-                id: JobId::new(),
-                lane: Lane::Scan,
-                gallery: gallery.clone(),
-                image,
-                stamp,
-                expected_hash: None,
-                subject: None,
-                faces: selection.faces,
-                profile: Some(profile.clone()),
-                campaign: None,
-                trace: None,
-                attempt: 1,
-            })
-            .collect();
-        let ids = jobs.iter().map(|job| job.id).collect();
-        // Told first, so that no end comes before its beginning. The receiver goes when the queue was closed.
-        if self.filled.send(Filled::Chunk { listed, jobs: ids }).await.is_ok() && !jobs.is_empty() {
+        let Campaign { id, gallery, profile, .. } = &self.scan.campaign;
+        let settled = self.store.settled(gallery, profile, &self.scan.selection, &images).await?;
+        let (mut jobs, mut skipped, listed) = (Vec::with_capacity(images.len()), Vec::new(), images.len() as u64);
+        for ((image, stamp), settled) in images.into_iter().zip(settled) {
+            if settled { skipped.push(id.job(&image)) } else { jobs.push(self.job(image, stamp)) }
+        }
+        self.store.note_listed(*id, &ListedChunk { listed, skipped, from: None, to: None }).await?;
+        if !jobs.is_empty() {
             self.queue.publish(jobs).await?;
         }
         Ok(())
+    }
+
+    fn job(&self, image: ImageUri, stamp: Option<SourceStamp>) -> Job {
+        let Campaign { id, gallery, profile, .. } = &self.scan.campaign;
+        Job {
+            id: id.job(&image),
+            lane: Lane::Scan,
+            gallery: gallery.clone(),
+            image,
+            stamp,
+            expected_hash: None,
+            subject: None,
+            faces: self.scan.selection.faces,
+            profile: Some(profile.clone()),
+            campaign: Some(*id),
+            trace: None,
+            attempt: 1,
+        }
     }
 }

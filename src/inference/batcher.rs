@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::recogniser::Recogniser;
 use crate::domain::{Chip, Recognition};
+use crate::telemetry::metrics;
 
 /// Why an item got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +84,8 @@ impl<M: BatchModel> Batcher<M> {
         let (requests, queue) = unbounded();
         for (index, model) in models.into_iter().enumerate() {
             let queue = queue.clone();
-            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &queue, batch))?;
+            let stage = name.to_owned();
+            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &queue, batch, &stage))?;
         }
         Ok(Self { requests, places })
     }
@@ -109,7 +111,7 @@ impl<M: BatchModel> Batcher<M> {
     }
 }
 
-fn serve<M: BatchModel>(mut model: M, queue: &Receiver<Request<M>>, batch: usize) {
+fn serve<M: BatchModel>(mut model: M, queue: &Receiver<Request<M>>, batch: usize, stage: &str) {
     while let Ok(first) = queue.recv() {
         let mut requests = vec![first];
         while requests.len() < batch
@@ -119,6 +121,7 @@ fn serve<M: BatchModel>(mut model: M, queue: &Receiver<Request<M>>, batch: usize
         }
         // Nobody waits for these any more.
         requests.retain(|request| !request.answer.is_closed());
+        metrics::batch(stage, requests.len());
         answer(&mut model, requests);
     }
 }

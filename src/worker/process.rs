@@ -23,6 +23,8 @@ pub enum Processed {
     Transient(String),
     /// It is not this worker's to do, or not now: put it back for this time.
     Deferred(Duration),
+    /// Nobody wants it any more: its campaign was cancelled.
+    Dropped,
 }
 
 /// How long a job that wants another worker's profile is put back for.
@@ -94,6 +96,11 @@ impl Processor {
     /// All that this processor's scores depend on.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The execution provider that runs the recogniser.
+    pub fn provider(&self) -> &str {
+        &self.provider
     }
 
     /// Its id.

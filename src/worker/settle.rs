@@ -1,7 +1,7 @@
 //! Ending jobs: commit the outcomes, announce them, acknowledge the deliveries; in that order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -9,6 +9,7 @@ use super::process::Processed;
 use crate::domain::{Disposition, Job, JobRecord, Outcome, OutcomeEvent};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
 
 /// A processed job that waits to be settled.
 pub(super) struct Finished {
@@ -44,9 +45,17 @@ impl Settler {
                     }
                     Processed::Transient(reason) => {
                         tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again");
+                        metrics::put_back("retry");
                         self.retry(delivery).await;
                     }
-                    Processed::Deferred(wait) => report(delivery.job().id, delivery.settle(Disposition::Defer(wait)).await),
+                    Processed::Deferred(wait) => {
+                        metrics::put_back("defer");
+                        report(delivery.job().id, delivery.settle(Disposition::Defer(wait)).await);
+                    }
+                    Processed::Dropped => {
+                        metrics::put_back("drop");
+                        report(delivery.job().id, delivery.settle(Disposition::Done).await);
+                    }
                 }
             }
             if !records.is_empty() {
@@ -59,21 +68,29 @@ impl Settler {
     /// While store or queue are away, the batch waits here, unsettled: that stops the consumer at its prefetch, and no job spends
     /// its attempts on a fault that is not its own.
     async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        let started = Instant::now();
         let mut wait = self.backoff;
         while let Err(error) = self.store.record(records).await {
             let StoreError::Unavailable(reason) = error else { return Err(error) };
+            metrics::backend_wait("store");
             tracing::warn!(jobs = records.len(), reason, "the store did not take a batch; trying again");
             self.pause(&mut wait).await;
         }
+        metrics::batch("record", records.len());
+        metrics::batch_took("record", started.elapsed());
+        metrics::ended(records);
+        let started = Instant::now();
         let events: Vec<OutcomeEvent> = records.iter().map(OutcomeEvent::from).collect();
         wait = self.backoff;
         while let Err(error) = self.queue.announce(&events).await {
             if matches!(error, QueueError::Closed) {
                 break;
             }
+            metrics::backend_wait("queue");
             tracing::warn!(jobs = records.len(), %error, "recorded outcomes could not be announced; trying again");
             self.pause(&mut wait).await;
         }
+        metrics::batch_took("announce", started.elapsed());
         for (record, delivery) in records.iter().zip(deliveries) {
             let disposition = match &record.outcome {
                 Outcome::Failed(reason) => Disposition::Bury(reason.clone()),
@@ -100,7 +117,13 @@ impl Settler {
 fn report(job: crate::domain::JobId, settled: Result<bool, QueueError>) {
     match settled {
         Ok(true) => {}
-        Ok(false) => tracing::info!(%job, "the queue had taken the job back; it will be delivered again"),
-        Err(error) => tracing::warn!(%job, %error, "the job could not be settled; it will be delivered again"),
+        Ok(false) => {
+            metrics::ack_lost();
+            tracing::info!(%job, "the queue had taken the job back; it will be delivered again");
+        }
+        Err(error) => {
+            metrics::ack_lost();
+            tracing::warn!(%job, %error, "the job could not be settled; it will be delivered again");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Logs: to standard error, in text or JSON, with identifiers as fields. Never an embedding, image bytes or a signed URL.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -18,7 +20,7 @@ pub fn start(settings: &Log) -> Result<(), ParseError> {
     // Only tests start it twice in a process, and the first one's settings do.
     match settings.format {
         LogFormat::Text => subscriber.try_init().ok(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init().ok(),
+        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init().ok(),
     };
     Ok(())
 }
