@@ -71,11 +71,18 @@ impl App {
     /// # Errors
     /// If its URL is of no known kind, or it cannot be opened.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
-        let url = &self.settings.store.url;
+        let url = self.settings.store.url.expose();
         match url.split(':').next() {
             Some("sqlite") => Ok(Arc::new(SqliteStore::open(url).await?)),
             _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE"),
         }
+    }
+
+    /// The folder of a store that is a file.
+    pub fn store_folder(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(self.settings.store.url.expose().strip_prefix("sqlite:")?);
+        let folder = std::path::absolute(path).ok()?.parent()?.to_owned();
+        folder.is_dir().then_some(folder)
     }
 
     /// The queue that the settings name.
@@ -83,7 +90,7 @@ impl App {
     /// # Errors
     /// If its URL is of no known kind.
     pub fn queue(&self) -> Result<Arc<dyn JobQueue>> {
-        match self.settings.queue.url.as_str() {
+        match self.settings.queue.url.expose() {
             "memory:" => Ok(Arc::new(MemoryQueue::new(self.settings.queue.capacity))),
             _ => bail!("queue.url: no queue is known for this kind of URL; use memory:"),
         }
@@ -91,7 +98,7 @@ impl App {
 
     /// Whether the queue is inside this process: then whoever lists images works on them too.
     pub fn is_embedded(&self) -> bool {
-        self.settings.queue.url == "memory:"
+        self.settings.queue.url.scheme() == "memory"
     }
 
     /// All that scores of this application's settings depend on. Reads the models, opens none.

@@ -1,9 +1,12 @@
 //! Settings: `config/default.toml`, then a config file, then the environment. Read once, checked at start, passed down.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use url::Url;
 
 use crate::domain::{Faces, Selection};
 
@@ -62,8 +65,8 @@ macro_rules! section {
     };
 }
 
-section!(Queue { url: String, capacity: usize });
-section!(Store { url: String });
+section!(Queue { url: Endpoint, capacity: usize });
+section!(Store { url: Endpoint });
 section!(Runtime { library: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String });
 section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });
@@ -81,6 +84,60 @@ section!(Worker {
 });
 section!(Server { listen: String });
 section!(Log { level: String, format: LogFormat });
+
+/// Where a backend is: a URL that may hold a password, which no form but [`Self::expose`] shows.
+#[derive(Clone, Deserialize)]
+#[serde(from = "String")]
+pub struct Endpoint(SecretString);
+
+impl Endpoint {
+    /// All of it, for whoever connects.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The scheme, without the colon.
+    pub fn scheme(&self) -> &str {
+        self.expose().split(':').next().unwrap_or_default()
+    }
+}
+
+impl From<String> for Endpoint {
+    fn from(url: String) -> Self {
+        Self(url.into())
+    }
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+/// For people and logs: without the password, and without a query, which may hold one too.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(self.expose()) {
+            Ok(mut url) if url.has_host() => {
+                url.set_query(None);
+                if url.password().is_some() {
+                    // Fails only for URLs that cannot have one.
+                    url.set_password(Some("***")).ok();
+                }
+                f.write_str(url.as_str())
+            }
+            // A path, or `memory:`.
+            Ok(_) => f.write_str(self.expose()),
+            Err(_) => write!(f, "{}:…", self.scheme()),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
 
 /// How SER-FIQ's distance is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -190,7 +247,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         let settings = Settings::from_sources(None, environment(&[])).unwrap();
-        assert_eq!(settings.queue.url, "memory:");
+        assert_eq!(settings.queue.url.expose(), "memory:");
         assert_eq!(settings.detector.faces, Faces::All);
     }
 
@@ -211,5 +268,20 @@ mod tests {
         assert!(error.to_string().contains("FACEFLEET__WORKER__BATCH"), "{error}");
         let error = Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in [
+            "amqp://me:secret@host:5671/vhost",
+            "postgres://me:secret@host/db?password=secret",
+            "postgres://me:se@cret@[bad/secret",
+        ] {
+            let endpoint = Endpoint::from(url.to_owned());
+            assert!(!format!("{endpoint} {endpoint:?}").contains("secret"), "{endpoint}");
+            assert_eq!(endpoint.expose(), url);
+        }
+        assert_eq!(Endpoint::from("sqlite:a b.db".to_owned()).to_string(), "sqlite:a b.db");
+        assert_eq!(Endpoint::from("postgres://me:p@host/db".to_owned()).to_string(), "postgres://me:***@host/db");
     }
 }

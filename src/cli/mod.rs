@@ -3,6 +3,7 @@
 
 mod campaign;
 mod compare;
+mod doctor;
 mod interrupt;
 mod model;
 mod progress;
@@ -62,6 +63,8 @@ enum Command {
     Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
     Export(report::Export),
+    /// Check runtime, models, store, queue and disk: a line each.
+    Doctor(doctor::Doctor),
     /// Prepare models, or show them.
     #[command(subcommand)]
     Model(model::Model),
@@ -76,7 +79,7 @@ impl Cli {
     /// Options that stand above settings.
     pub fn override_settings(&self, settings: &mut Settings) {
         if let Some(store) = &self.store {
-            settings.store.url.clone_from(store);
+            settings.store.url = store.clone().into();
         }
         match self.verbose {
             0 => {}
@@ -98,6 +101,7 @@ impl Cli {
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Export(export) => export.run(&app).await,
+            Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),
         }
     }

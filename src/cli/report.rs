@@ -43,7 +43,7 @@ impl ReportCommand {
         let thumbnails: Box<dyn Thumbnails> = if self.no_faces { Box::new(NoThumbnails) } else { Box::new(Chips::new(app)?) };
         let settings = app.settings();
         let shown = [
-            ("store".to_owned(), without_password(&settings.store.url)),
+            ("store".to_owned(), settings.store.url.to_string()),
             ("faces wanted".to_owned(), settings.selection().to_string()),
             ("largest image".to_owned(), format!("{} pixels, {} bytes", settings.limits.max_pixels, settings.limits.max_bytes)),
         ];
@@ -149,15 +149,4 @@ fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     private_file(path)?.write_all(bytes)
-}
-
-fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for URLs that cannot have one.
-            parsed.set_password(Some("…")).ok();
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
-    }
 }
