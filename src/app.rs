@@ -21,7 +21,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::vision::PixelLimits;
 use crate::worker::process::Parts;
 use crate::worker::vision_stage::{Finder, VisionStage};
-use crate::worker::{Processor, Worker, WorkerSettings};
+use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
 /// The settings, and how to make the parts from them.
 pub struct App {
@@ -173,7 +173,7 @@ impl App {
     }
 
     /// A worker on `queue` and `store`.
-    pub fn worker(&self, queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, processor: Arc<Processor>) -> Worker {
+    pub fn worker(&self, queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, processor: Arc<dyn Process>) -> Worker {
         let worker = &self.settings.worker;
         let in_flight = if worker.in_flight == 0 { 24 * self.settings.threads() } else { worker.in_flight };
         let settings = WorkerSettings {

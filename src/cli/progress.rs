@@ -111,7 +111,7 @@ impl Summary<'_> {
             say(self.text())?;
         }
         let counts = &self.tally.progress;
-        let all_well = counts.outcomes.get(&OutcomeKind::Failed).is_none() && self.tally.unlisted == 0;
+        let all_well = !counts.outcomes.contains_key(&OutcomeKind::Failed) && self.tally.unlisted == 0;
         Ok(match self.end {
             End::Interrupted | End::LeftToWorkers => ExitCode::from(INTERRUPTED),
             End::Complete if all_well && counts.left() == 0 => ExitCode::SUCCESS,

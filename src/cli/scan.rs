@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
 use crate::images::{Listed, Listing};
+use crate::worker::Process;
 
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
 ///

@@ -15,7 +15,7 @@ use crate::domain::Lane;
 use crate::telemetry::metrics::{self, Recorder};
 use crate::web::{self, Surroundings};
 
-/// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within worker.drain_seconds, and exits with 0. What
+/// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within `worker.drain_seconds`, and exits with 0. What
 /// is not finished by then is delivered again. Any number of workers, on any number of hosts, share a queue and a store.
 #[derive(Debug, Args)]
 pub(super) struct Worker {

@@ -10,4 +10,4 @@ mod settle;
 pub mod vision_stage;
 
 pub use pipeline::{Worker, WorkerError, WorkerSettings};
-pub use process::{Processed, Processor};
+pub use process::{Process, Processed, Processor};

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::gate::Gate;
-use super::process::{Processed, Processor};
+use super::process::{Process, Processed};
 use super::settle::{Finished, Settler};
 use crate::domain::{CampaignId, CampaignState, Job, Lane};
 use crate::queue::{JobQueue, QueueError};
@@ -54,7 +54,7 @@ pub struct Worker {
     /// Where results go.
     pub store: Arc<dyn Store>,
     /// What turns one into the other.
-    pub processor: Arc<Processor>,
+    pub processor: Arc<dyn Process>,
     /// Bounds.
     pub settings: WorkerSettings,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::process::Processed;
@@ -37,6 +38,7 @@ impl Settler {
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let mut records = Vec::with_capacity(batch.len());
             let mut deliveries = Vec::with_capacity(batch.len());
+            let mut put_back = Vec::new();
             for Finished { delivery, processed } in batch.drain(..) {
                 match processed {
                     Processed::Ended(record) => {
@@ -46,18 +48,20 @@ impl Settler {
                     Processed::Transient(reason) => {
                         tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again");
                         metrics::put_back("retry");
-                        self.retry(delivery).await;
+                        let retry = self.retry(&delivery);
+                        put_back.push((delivery, retry));
                     }
                     Processed::Deferred(wait) => {
                         metrics::put_back("defer");
-                        report(delivery.job().id, delivery.settle(Disposition::Defer(wait)).await);
+                        put_back.push((delivery, Disposition::Defer(wait)));
                     }
                     Processed::Dropped => {
                         metrics::put_back("drop");
-                        report(delivery.job().id, delivery.settle(Disposition::Done).await);
+                        put_back.push((delivery, Disposition::Done));
                     }
                 }
             }
+            join_all(put_back.into_iter().map(|(delivery, disposition)| settle(delivery, disposition))).await;
             if !records.is_empty() {
                 self.end(&records, deliveries).await?;
             }
@@ -91,13 +95,15 @@ impl Settler {
             self.pause(&mut wait).await;
         }
         metrics::batch_took("announce", started.elapsed());
-        for (record, delivery) in records.iter().zip(deliveries) {
+        // At once: those that wait for the broker's word wait together.
+        let settling = records.iter().zip(deliveries).map(|(record, delivery)| async move {
             let disposition = match &record.outcome {
                 Outcome::Failed(reason) => Disposition::Bury(reason.clone()),
                 _ => Disposition::Done,
             };
-            report(record.job, delivery.settle(disposition).await);
-        }
+            settle(delivery, disposition).await;
+        });
+        join_all(settling).await;
         Ok(())
     }
 
@@ -106,16 +112,16 @@ impl Settler {
         *wait = wait.saturating_mul(2).min(self.backoff_most);
     }
 
-    async fn retry(&self, delivery: Delivery) {
+    fn retry(&self, delivery: &Delivery) -> Disposition {
         let Job { id, attempt, .. } = *delivery.job();
-        let after = backoff(attempt, id, self.backoff, self.backoff_most);
-        report(id, delivery.settle(Disposition::Retry(after)).await);
+        Disposition::Retry(backoff(attempt, id, self.backoff, self.backoff_most))
     }
 }
 
 /// A settlement that was lost is not an error: the job comes again and finds its row.
-fn report(job: crate::domain::JobId, settled: Result<bool, QueueError>) {
-    match settled {
+async fn settle(delivery: Delivery, disposition: Disposition) {
+    let job = delivery.job().id;
+    match delivery.settle(disposition).await {
         Ok(true) => {}
         Ok(false) => {
             metrics::ack_lost();
