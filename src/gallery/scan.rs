@@ -116,7 +116,8 @@ pub async fn run(
         Follow::Ended | Follow::EndedHere => queue.news().await?,
     };
     let (filled, mut filling) = mpsc::channel(16);
-    let filler = tokio::spawn(Filler { scan, queue, store: store.clone(), stop: stop.clone(), filled }.run(listing));
+    let filler =
+        tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: stop.clone(), filled }.run(listing));
 
     let mut tally = Tally::default();
     let mut listing = true;
@@ -153,7 +154,12 @@ pub async fn run(
                 tally.progress = campaign.progress;
                 heard = 0;
                 progress(&tally, Progress::Counted);
-                !listing && (tally.progress.is_complete() || campaign.state == CampaignState::Cancelled)
+                let ended = !listing && (tally.progress.is_complete() || campaign.state == CampaignState::Cancelled);
+                if ended && follow == Follow::EndedHere {
+                    // What was announced last is still on its way; once the queue is closed, the news end with it.
+                    queue.close().await;
+                }
+                ended && follow != Follow::EndedHere
             }
             () = stop.cancelled(), if follow == Follow::Ended && !listing => true,
         };
