@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::domain::{AlignmentProfile, DetectorProfile, Faces, Lane, Profile};
 use crate::images::{FileSource, ImageSource};
 use crate::inference::batcher::Batcher;
-use crate::inference::detector::DetectorModel;
+use crate::inference::detection::DetectorModel;
 use crate::inference::model::Models;
 use crate::inference::recogniser::{Estimator, RecogniserModel};
 use crate::inference::runtime::Runtime;

@@ -34,7 +34,9 @@ impl Model {
                 }
                 let runtime = app.runtime()?;
                 for name in names {
-                    print_prepared(&name, &models.prepare(&name, &runtime, again)?)?;
+                    for prepared in models.prepare(&name, &runtime, again)? {
+                        print_prepared(&name, &prepared)?;
+                    }
                 }
             }
             Self::List => {
@@ -68,10 +70,11 @@ fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
 fn print_model(models: &Models, name: &str) -> Result<()> {
     let manifest = models.manifest(name)?;
     let role = if manifest.recogniser().is_some() { "recogniser" } else { "detector" };
-    let state = match models.read_prepared(&manifest) {
-        Ok(_) => "prepared".to_owned(),
-        Err(error) if models.published_path(&manifest).exists() => error.to_string(),
-        Err(_) => format!("not fetched: {} is missing; run `make setup`", models.published_path(&manifest).display()),
+    let unprepared = manifest.networks().iter().find_map(|network| Some((network, models.read_prepared(network).err()?)));
+    let state = match unprepared {
+        None => "prepared".to_owned(),
+        Some((network, error)) if models.published_path(network).exists() => error.to_string(),
+        Some((network, _)) => format!("not fetched: {} is missing; run `make setup`", models.published_path(network).display()),
     };
     say(format!("{name}: {role}, {}\n  {}\n  sha256 {}\n  {state}", manifest.licence, manifest.source, manifest.sha256))?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::domain::{Chip, Mapping};
 
@@ -32,9 +33,9 @@ pub enum ManifestError {
 pub struct Manifest {
     /// The name: the manifest's file name without `.toml`.
     pub name: String,
-    /// The published ONNX file; a relative path is below `models/fetched/`.
+    /// The published ONNX file; a relative path is below `models/fetched/`. Of a cascade, its first network's.
     pub file: PathBuf,
-    /// SHA-256 of that file, lower-case hex.
+    /// SHA-256 of that file, lower-case hex. Of a cascade, that of its networks' digests one after the other, as text.
     pub sha256: String,
     /// Licence of the weights.
     pub licence: String,
@@ -105,10 +106,25 @@ impl Channels {
 /// What a model is for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Role {
-    /// Finds faces and their landmarks.
+    /// Finds faces and their landmarks: YuNet.
     Detector,
+    /// Finds them with three networks, one after the other: MTCNN.
+    Cascade(Box<[Manifest; 3]>),
+    /// One of those three.
+    Stage(Stage),
     /// Turns chips into embeddings.
     Recogniser(RecogniserManifest),
+}
+
+/// The place of a network in a cascade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// P-Net: looks everywhere and proposes boxes.
+    Proposal,
+    /// R-Net: looks at each of them, and refuses most.
+    Refinement,
+    /// O-Net: looks again, larger, and finds the landmarks.
+    Output,
 }
 
 /// What is special to recognisers.
@@ -137,12 +153,51 @@ impl RecogniserManifest {
 #[serde(deny_unknown_fields)]
 struct File {
     role: RoleName,
-    file: PathBuf,
-    sha256: String,
+    #[serde(default)]
+    kind: Kind,
+    file: Option<PathBuf>,
+    sha256: Option<String>,
     licence: String,
     source: String,
     input: Input,
     recogniser: Option<toml::Value>,
+    cascade: Option<CascadeFiles>,
+}
+
+/// Which of the known architectures a detector is.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// One file.
+    #[default]
+    Single,
+    /// Three.
+    Mtcnn,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CascadeFiles {
+    p: PublishedFile,
+    r: PublishedFile,
+    o: PublishedFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishedFile {
+    file: PathBuf,
+    sha256: String,
+}
+
+impl PublishedFile {
+    fn checked(self) -> Result<Self, String> {
+        let sha256 = self.sha256.to_ascii_lowercase();
+        if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err("`sha256` must be 64 hex digits".into());
+        }
+        Ok(Self { file: self.file, sha256 })
+    }
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -169,10 +224,6 @@ impl Manifest {
     /// What is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-        let sha256 = file.sha256.to_ascii_lowercase();
-        if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err("`sha256` must be 64 hex digits".into());
-        }
         let role = match (file.role, file.recogniser) {
             (RoleName::Detector, None) => Role::Detector,
             (RoleName::Detector, Some(_)) => return Err("a detector has no [recogniser] table".into()),
@@ -195,22 +246,51 @@ impl Manifest {
         if !(mean.is_finite() && scale.is_finite() && scale != 0.0) {
             return Err("`mean` and `scale` must be finite and `scale` not zero".into());
         }
-        Ok(Self {
-            name: name.to_owned(),
-            file: file.file,
-            sha256,
-            licence: file.licence,
-            source: file.source,
-            input: file.input,
+        let of = |name: String, published: PublishedFile, role: Role| Self {
+            name,
+            file: published.file,
+            sha256: published.sha256,
+            licence: file.licence.clone(),
+            source: file.source.clone(),
+            input: file.input.clone(),
             role,
-        })
+        };
+        match (file.kind, file.file, file.sha256, file.cascade) {
+            (Kind::Single, Some(path), Some(sha256), None) => {
+                Ok(of(name.to_owned(), PublishedFile { file: path, sha256 }.checked()?, role))
+            }
+            (Kind::Single, ..) => Err("it needs `file` and `sha256`, and no [cascade] table".into()),
+            (Kind::Mtcnn, None, None, Some(CascadeFiles { p, r, o })) if role == Role::Detector => {
+                let network = |letter: &str, published: PublishedFile, stage| -> Result<Self, String> {
+                    Ok(of(format!("{name}.{letter}"), published.checked()?, Role::Stage(stage)))
+                };
+                let networks =
+                    [network("p", p, Stage::Proposal)?, network("r", r, Stage::Refinement)?, network("o", o, Stage::Output)?];
+                let digests: String = networks.iter().map(|network| network.sha256.as_str()).collect();
+                let sha256 = Sha256::digest(digests).iter().map(|byte| format!("{byte:02x}")).collect();
+                let first = PublishedFile { file: networks[0].file.clone(), sha256 };
+                Ok(of(name.to_owned(), first, Role::Cascade(Box::new(networks))))
+            }
+            (Kind::Mtcnn, ..) => Err(
+                "`kind = \"mtcnn\"` is a detector's, with a [cascade] table of p, r and o and no `file` or `sha256` beside it"
+                    .into(),
+            ),
+        }
+    }
+
+    /// The networks, each of one file: those of a cascade, otherwise this one.
+    pub fn networks(&self) -> &[Self] {
+        match &self.role {
+            Role::Cascade(networks) => networks.as_slice(),
+            _ => std::slice::from_ref(self),
+        }
     }
 
     /// What is special to recognisers, if this is one.
     pub fn recogniser(&self) -> Option<&RecogniserManifest> {
         match &self.role {
             Role::Recogniser(recogniser) => Some(recogniser),
-            Role::Detector => None,
+            Role::Detector | Role::Cascade(_) | Role::Stage(_) => None,
         }
     }
 }
@@ -221,6 +301,7 @@ mod tests {
 
     const SFACE: &str = include_str!("../../models/sface-2021dec.toml");
     const YUNET: &str = include_str!("../../models/yunet-2023mar.toml");
+    const MTCNN: &str = include_str!("../../models/mtcnn.toml");
 
     #[test]
     fn the_manifests_of_the_default_models_are_valid() {
@@ -237,5 +318,27 @@ mod tests {
         assert!(error.contains("license"), "{error}");
         let error = Manifest::parse("x", &SFACE.replace("width = 112", "width = 96")).unwrap_err();
         assert!(error.contains("112"), "{error}");
+    }
+    #[test]
+    fn a_cascade_is_three_networks_with_one_identity() {
+        let mtcnn = Manifest::parse("mtcnn", MTCNN).unwrap();
+        let names: Vec<&str> = mtcnn.networks().iter().map(|network| network.name.as_str()).collect();
+        assert_eq!(names, ["mtcnn.p", "mtcnn.r", "mtcnn.o"]);
+        let mut other = MTCNN.to_owned();
+        let digest = &mtcnn.networks()[2].sha256;
+        other = other.replace(digest.as_str(), &"0".repeat(64));
+        assert_ne!(Manifest::parse("mtcnn", &other).unwrap().sha256, mtcnn.sha256, "the last network is part of the identity");
+        let yunet = Manifest::parse("yunet", YUNET).unwrap();
+        assert_eq!(yunet.networks(), [yunet.clone()]);
+    }
+
+    #[test]
+    fn a_cascade_without_its_files_is_refused() {
+        let missing = MTCNN.replace("[cascade]", "[cascades]");
+        assert!(Manifest::parse("x", &missing).unwrap_err().contains("cascades"));
+        let error = Manifest::parse("x", &MTCNN.replace("kind = \"mtcnn\"", "")).unwrap_err();
+        assert!(error.contains("[cascade]"), "{error}");
+        let error = Manifest::parse("x", &YUNET.replace("role", "kind = \"mtcnn\"\nrole")).unwrap_err();
+        assert!(error.contains("[cascade]"), "{error}");
     }
 }

@@ -1,9 +1,11 @@
 //! The networks: their description, their preparation, and running them. The only room that knows ONNX Runtime.
 
 pub mod batcher;
+pub mod detection;
 pub mod detector;
 pub mod manifest;
 pub mod model;
+pub mod mtcnn;
 pub mod onnx;
 pub mod prepare;
 pub mod recogniser;

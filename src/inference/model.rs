@@ -200,24 +200,30 @@ impl Models {
         Err(ModelError::Digest { name, path, found, expected: manifest.sha256.clone() })
     }
 
-    /// Prepares model `name` and proves the result: the prepared network must agree with the published one on the embedding (where
+    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: the prepared network must agree with the published one on the embedding (where
     /// ONNX Runtime runs that at all), and its distance with the closed form computed in f64. Does nothing if it is done already.
     ///
     /// # Errors
     /// If the model is not there, cannot be prepared, or fails the proof.
-    pub fn prepare(&self, name: &str, runtime: &Runtime, again: bool) -> Result<Prepared, ModelError> {
+    pub fn prepare(&self, name: &str, runtime: &Runtime, again: bool) -> Result<Vec<Prepared>, ModelError> {
         let manifest = self.manifest(name)?;
+        manifest.networks().iter().map(|network| self.prepare_network(network, runtime, again)).collect()
+    }
+
+    fn prepare_network(&self, manifest: &Manifest, runtime: &Runtime, again: bool) -> Result<Prepared, ModelError> {
+        let name = manifest.name.as_str();
         let path = self.prepared_path(name);
-        if !again && let Ok((_, preparation)) = self.read_prepared(&manifest) {
+        if !again && let Ok((_, preparation)) = self.read_prepared(manifest) {
             return Ok(Prepared { path, written: false, preparation });
         }
-        let published = self.published(&manifest)?;
+        let published = self.published(manifest)?;
         let unfit = |source| ModelError::Prepare { name: name.to_owned(), source };
         let (mut model, recogniser) = match &manifest.role {
             Role::Detector => (prepare::prepare_detector(&published).map_err(unfit)?, None),
+            Role::Stage(stage) => (prepare::prepare_stage(&published, *stage).map_err(unfit)?, None),
+            Role::Cascade(_) => return Err(ModelError::Role { name: name.to_owned(), wanted: "single network" }),
             Role::Recogniser(_) => {
-                let prepared =
-                    prepare::prepare_recogniser(&published, &manifest, Target::Cpu, Outputs::Quality).map_err(unfit)?;
+                let prepared = prepare::prepare_recogniser(&published, manifest, Target::Cpu, Outputs::Quality).map_err(unfit)?;
                 let mut head = PreparedHead {
                     dropout: prepared.head.dropout(),
                     dropout_in_graph: prepared.dropout_in_graph,
@@ -227,7 +233,7 @@ impl Models {
                     expected_embedding: Vec::new(),
                     expected_distance: 0.0,
                 };
-                (head.expected_embedding, head.expected_distance) = prove(&manifest, &published, &prepared, runtime)?;
+                (head.expected_embedding, head.expected_distance) = prove(manifest, &published, &prepared, runtime)?;
                 (prepared.model, Some(head))
             }
         };

@@ -2,7 +2,7 @@
 
 use crate::domain::{BoundingBox, Chip, ContentHash, Face, Selection};
 use crate::inference::batcher::BatchModel;
-use crate::inference::detector::Detector;
+use crate::inference::detection::Detector;
 use crate::vision::{DecodeError, Picture, PixelLimits};
 
 /// An image's bytes and which of its faces are wanted.

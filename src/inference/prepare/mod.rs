@@ -6,6 +6,7 @@ mod fold;
 mod graph;
 mod head;
 mod rewrite;
+mod stage;
 
 use ndarray::{Array1, Array2};
 
@@ -16,6 +17,7 @@ use graph::Graph;
 use prost::Message;
 
 pub use closed_form::names;
+pub use stage::{outputs as stage_outputs, prepare_stage};
 
 /// Goes up whenever preparing the same published file would give another result.
 pub const PREPARATION: u32 = 1;
