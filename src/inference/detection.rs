@@ -46,7 +46,7 @@ impl DetectorModel {
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
         Ok(match self {
             Self::Yunet(model) => Detector::Yunet(model.open(threads)?),
-            Self::Mtcnn(model) => Detector::Mtcnn(model.open(threads)?),
+            Self::Mtcnn(model) => Detector::Mtcnn(Box::new(model.open(threads)?)),
         })
     }
 }
@@ -57,7 +57,7 @@ pub enum Detector {
     /// See [`detector`].
     Yunet(detector::Detector),
     /// See [`mtcnn`].
-    Mtcnn(mtcnn::Cascade),
+    Mtcnn(Box<mtcnn::Cascade>),
 }
 
 impl Detector {

@@ -329,7 +329,7 @@ mod tests {
         other = other.replace(digest.as_str(), &"0".repeat(64));
         assert_ne!(Manifest::parse("mtcnn", &other).unwrap().sha256, mtcnn.sha256, "the last network is part of the identity");
         let yunet = Manifest::parse("yunet", YUNET).unwrap();
-        assert_eq!(yunet.networks(), [yunet.clone()]);
+        assert_eq!(yunet.networks(), std::slice::from_ref(&yunet));
     }
 
     #[test]

