@@ -25,15 +25,20 @@ pub fn score(distance: f64) -> f64 {
     2.0 / (1.0 + distance.exp())
 }
 
-/// The quality of a score, 0 to 100 (ISO/IEC 29794-1): `100 / (1 + exp(-alpha * (score - r)))`, rounded.
+/// A score spread over 0 to 1, as the authors' code does it: `1 / (1 + exp(-alpha * (score - r)))`.
+pub fn normalised(score: f64, mapping: Mapping) -> f64 {
+    1.0 / (1.0 + (-mapping.alpha * (score - mapping.r)).exp())
+}
+
+/// The quality of a score, 0 to 100 (ISO/IEC 29794-1): [`normalised`] in hundredths, rounded.
 pub fn quality(score: f64, mapping: Mapping) -> u8 {
-    let normalised = 1.0 / (1.0 + (-mapping.alpha * (score - mapping.r)).exp());
-    (100.0 * normalised).round().clamp(0.0, 100.0) as u8
+    (100.0 * normalised(score, mapping)).round().clamp(0.0, 100.0) as u8
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{Array2, array};
 
     #[test]
     fn score_and_quality_at_points_worked_by_hand() {
@@ -46,5 +51,31 @@ mod tests {
         assert_eq!(quality(0.5, mapping), 0);
         // ln(3)/130 above r: 1 / (1 + 1/3) = 0.75.
         assert_eq!(quality(0.88 + 3.0_f64.ln() / 130.0, mapping), 75);
+    }
+
+    /// The whole of the authors' formula: distance, score and normalised score of `embeddings`.
+    fn formula(embeddings: &Array2<f32>) -> [f64; 3] {
+        let distance = sampled::mean_pairwise_distance(embeddings.view());
+        let score = score(distance);
+        [distance, score, normalised(score, Mapping { alpha: 130.0, r: 0.88 })]
+    }
+
+    fn assert_close(found: [f64; 3], expected: [f64; 3]) {
+        assert!(found.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-6), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn the_authors_formula_on_scattered_embeddings_worked_by_hand() {
+        // Unit norm: (.6, .8, 0), (.8, .6, 0), (0, 0, 1), (-.6, -.8, 0). The six distances are .2 r, r, 2, r, 1.4 r, r with
+        // r = sqrt(2): d = (2 + 4.6 r) / 6 = 1.4175637, e^d = 4.1270534, 2 / 5.1270534 = 0.3900876.
+        let embeddings = array![[3.0, 4.0, 0.0], [8.0, 6.0, 0.0], [0.0, 0.0, 2.0], [-0.3, -0.4, 0.0]];
+        assert_close(formula(&embeddings), [1.417_563_7, 0.390_087_6, 0.0]);
+    }
+
+    #[test]
+    fn the_authors_formula_on_embeddings_that_agree_worked_by_hand() {
+        // All of norm sqrt(101); two pairs are 2 / sqrt(101) apart, four sqrt(2) / sqrt(101): d = (4 + 4 sqrt(2)) / (6 sqrt(101)).
+        let embeddings = array![[10.0, 1.0, 0.0], [10.0, -1.0, 0.0], [10.0, 0.0, 1.0], [10.0, 0.0, -1.0]];
+        assert_close(formula(&embeddings), [0.160_148_8, 0.920_096_3, 0.994_581_6]);
     }
 }

@@ -10,8 +10,25 @@ use image::RgbImage;
 use super::boxes::Region;
 use crate::inference::manifest::Input;
 
+/// What a resampled pixel may be. Half a grey level moves P-Net's confidences enough to choose another box among neighbours, so the
+/// choice is the published cascade's at each stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// A whole number, as in a picture file.
+    Bits8,
+    /// As it comes out.
+    Exact,
+}
+
 /// Appends `region` of `image` to `values`, `columns` x `rows` pixels, as the networks want to see it: column by column.
-pub fn append_resampled(image: &RgbImage, region: Region, [columns, rows]: [usize; 2], input: &Input, values: &mut Vec<f32>) {
+pub fn append_resampled(
+    image: &RgbImage,
+    region: Region,
+    [columns, rows]: [usize; 2],
+    depth: Depth,
+    input: &Input,
+    values: &mut Vec<f32>,
+) {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let across = Cover::new(region.left, region.width, columns, width);
     let down = Cover::new(region.top, region.height, rows, height);
@@ -38,6 +55,9 @@ pub fn append_resampled(image: &RgbImage, region: Region, [columns, rows]: [usiz
                 for (value, sum) in pixel.iter_mut().zip(sums) {
                     *value += weight * sum;
                 }
+            }
+            if depth == Depth::Bits8 {
+                pixel = pixel.map(f32::round);
             }
             let seen = order.map(|channel| (pixel[channel] - input.mean) * input.scale);
             target[(column * rows + row) * 3..][..3].copy_from_slice(&seen);
@@ -100,7 +120,7 @@ mod tests {
     fn resampled(image: &RgbImage, region: [f64; 4], size: [usize; 2], input: &Input) -> Vec<f32> {
         let [left, top, width, height] = region;
         let mut values = Vec::new();
-        append_resampled(image, Region { left, top, width, height }, size, input, &mut values);
+        append_resampled(image, Region { left, top, width, height }, size, Depth::Exact, input, &mut values);
         values
     }
 

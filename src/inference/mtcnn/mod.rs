@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use self::area::append_resampled;
+use self::area::{Depth, append_resampled};
 use self::boxes::{Candidate, Overlap, Region, suppress};
 use super::manifest::{Input, Manifest};
 use super::model::{ModelError, Models};
@@ -117,7 +117,7 @@ impl Cascade {
         for scale in scales(image.width(), image.height()) {
             let [columns, rows] = [whole.width, whole.height].map(|side| (side * scale).ceil() as usize);
             values.clear();
-            append_resampled(image, whole, [columns, rows], &self.input, &mut values);
+            append_resampled(image, whole, [columns, rows], Depth::Bits8, &self.input, &mut values);
             let outputs = self.proposal.run(&[(&[1, columns, rows, 3], &values)], &[OFFSETS, CONFIDENCE])?;
             let [offsets, confidence] = outputs.as_slice() else { return Err(missing()) };
             let proposals = decode(offsets, confidence, scale)?;
@@ -212,7 +212,7 @@ fn look(
     for batch in visible.chunks(BATCH) {
         values.clear();
         for (_, region) in batch {
-            append_resampled(image, *region, [side, side], input, &mut values);
+            append_resampled(image, *region, [side, side], Depth::Exact, input, &mut values);
         }
         let outputs = network.run(&[(&[batch.len(), side, side, 3], &values)], wanted)?;
         let [offsets, confidence, more @ ..] = outputs.as_slice() else { return Err(missing()) };
