@@ -35,8 +35,9 @@ bench: setup bench-tools ## Measure speed against the published algorithm and ag
 	cargo bench --bench serfiq
 	$(PYTHON) benches/scan_vs_opencv.py
 
-parity: setup bench-tools ## Compare boxes, chips and templates with OpenCV's
+parity: setup bench-tools ## Compare boxes, chips and templates with OpenCV's, and MTCNN with its package's
 	$(PYTHON) scripts/parity_opencv.py
+	$(PYTHON) scripts/parity_mtcnn.py
 
 clean: ## Remove all that was fetched, built and prepared
 	rm -rf target .facefleet models/fetched models/prepared
