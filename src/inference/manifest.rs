@@ -164,7 +164,7 @@ struct File {
     cascade: Option<CascadeFiles>,
 }
 
-/// Which of the known architectures a detector is.
+/// What the files are to each other.
 #[derive(Deserialize, Clone, Copy, Default, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
