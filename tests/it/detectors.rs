@@ -13,8 +13,7 @@ use crate::support::{app, runtime, sample};
 
 const YUNET: &str = "yunet-2023mar";
 const MTCNN: &str = "mtcnn";
-/// Confidences of the two are not comparable: MTCNN is seldom less sure than this of a real face, and at YuNet's 0.6 it sees some in
-/// badges and brooches.
+/// Confidences of the two are not comparable: at YuNet's 0.6, MTCNN also sees faces in these photos that are none.
 const SURE: [(&str, f32); 2] = [(YUNET, 0.6), (MTCNN, 0.95)];
 const PHOTOS: [&str; 8] = [
     "32bit.png",
