@@ -44,7 +44,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Score every image below some folders into a gallery. Run again, it does only what is new.
+    /// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
     Scan(scan::Scan),
     /// Score images and print a line a face. Nothing is stored.
     Score(score::Score),

@@ -1,13 +1,14 @@
 //! `facefleet scan`
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +17,14 @@ use super::{GalleryOption, INTERRUPTED, SOME_FAILED, interrupt, say};
 use crate::app::App;
 use crate::domain::{Faces, OutcomeEvent, OutcomeKind};
 use crate::gallery::scan::{self, Progress, Tally};
-use crate::images::{Listed, Listing};
+use crate::images::{Listed, Listing, Root};
 
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Folders, searched at any depth, and image files.
-    #[arg(required = true, value_name = "FOLDER")]
-    roots: Vec<PathBuf>,
+    /// Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:.
+    #[arg(required = true, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
+    roots: Vec<Root>,
     #[command(flatten)]
     gallery: GalleryOption,
     /// Which faces of an image: all, or largest.
@@ -41,7 +42,7 @@ impl Scan {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(self.faces);
         // A folder that is not there is told before the models are loaded.
-        Listing::new(&self.roots)?;
+        let listing = app.listing(&self.roots)?;
         let (store, queue) = (app.store().await?, app.queue()?);
         let processor = Arc::new(app.processor(&self.roots, self.aligned)?);
 
@@ -50,10 +51,10 @@ impl Scan {
         let stop = interrupt::stop_on_signal(move || {
             bar.suspend(|| eprintln!("stopping: images in hand are finished first; once more to stop at once"));
         })?;
-        let counting = count_ahead(self.roots.clone(), view.bar.clone(), stop.clone());
+        let counting = count_ahead(listing.clone(), view.bar.clone(), stop.clone());
 
         let request = scan::Scan {
-            roots: self.roots,
+            listing,
             gallery: self.gallery.gallery.clone(),
             profile: processor.profile_id().clone(),
             selection: app.settings().selection(),
@@ -96,18 +97,19 @@ impl Scan {
 }
 
 /// Counts the images for the bar's end, beside the scan, which lists no further than the queue has room.
-fn count_ahead(roots: Vec<PathBuf>, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
-    tokio::task::spawn_blocking(move || {
-        if bar.is_hidden() {
+/// Buckets are not counted: listing them twice costs money.
+fn count_ahead(listing: Listing, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        if bar.is_hidden() || !listing.is_local() {
             return;
         }
-        let Ok(listing) = Listing::new(&roots) else { return };
+        let Ok(mut entries) = listing.entries(None) else { return };
         let mut images = 0;
-        for listed in listing {
+        while let Some(entry) = entries.next().await {
             if stop.is_cancelled() || bar.is_finished() {
                 return;
             }
-            images += u64::from(matches!(listed, Listed::Image(..)));
+            images += u64::from(matches!(entry, Ok(Listed::Image { .. })));
         }
         bar.set_length(images);
     })

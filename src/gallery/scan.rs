@@ -1,10 +1,10 @@
 //! A scan: list the images, leave out what is settled, publish the rest, and follow every one to its end.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -31,10 +31,10 @@ pub enum ScanError {
 }
 
 /// What to scan.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Scan {
-    /// Folders and files.
-    pub roots: Vec<PathBuf>,
+    /// Its images.
+    pub listing: Listing,
     /// The gallery the results belong to.
     pub gallery: GalleryName,
     /// The profile the results will have.
@@ -109,11 +109,11 @@ pub async fn run(
     stop: CancellationToken,
     mut progress: impl FnMut(&Tally, Progress<'_>),
 ) -> Result<Tally, ScanError> {
-    let listing = Listing::new(&scan.roots)?;
+    let entries = scan.listing.entries(None)?;
     // Subscribed before the first job is published: no end is missed.
     let mut news = queue.news().await?;
     let (filled, mut filling) = mpsc::channel(16);
-    let filler = tokio::spawn(Filler { scan, queue, store, stop, filled }.run(listing));
+    let filler = tokio::spawn(Filler { scan, queue, store, stop, filled }.run(entries));
 
     let mut tally = Tally::default();
     let mut open: HashSet<JobId> = HashSet::new();
@@ -166,28 +166,24 @@ struct Filler {
 }
 
 impl Filler {
-    async fn run(self, listing: Listing) -> Result<(), ScanError> {
-        // Walking a folder blocks; it does so on a thread of its own, and no further ahead than a chunk.
-        let (sender, mut entries) = mpsc::channel(CHUNK);
-        let stop = self.stop.clone();
-        let walker = tokio::task::spawn_blocking(move || {
-            for entry in listing {
-                if stop.is_cancelled() || sender.blocking_send(entry).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut batch = Vec::with_capacity(CHUNK);
-        while entries.recv_many(&mut batch, CHUNK).await > 0 && !self.stop.is_cancelled() {
-            let mut images = Vec::with_capacity(batch.len());
-            for entry in batch.drain(..) {
+    async fn run(self, entries: BoxStream<'static, Result<Listed, ListingError>>) -> Result<(), ScanError> {
+        // As many as are there, so that the first images are worked on while the others are listed.
+        let mut chunks = entries.ready_chunks(CHUNK);
+        while let Some(chunk) = self.stop.run_until_cancelled(chunks.next()).await.flatten() {
+            let mut images = Vec::with_capacity(chunk.len());
+            let mut broken = None;
+            for entry in chunk {
                 let step = match entry {
-                    Listed::Image(uri, stamp) => {
+                    Ok(Listed::Image { uri, stamp, .. }) => {
                         images.push((uri, Some(stamp)));
                         continue;
                     }
-                    Listed::Other => Filled::Other,
-                    Listed::Error(error) => Filled::Unlisted(error),
+                    Ok(Listed::Other) => Filled::Other,
+                    Ok(Listed::Unlisted(error)) => Filled::Unlisted(error),
+                    Err(error) => {
+                        broken = Some(error);
+                        continue;
+                    }
                 };
                 if self.filled.send(step).await.is_err() {
                     return Ok(());
@@ -196,9 +192,10 @@ impl Filler {
             if !images.is_empty() {
                 self.publish(images).await?;
             }
+            if let Some(error) = broken {
+                return Err(error.into());
+            }
         }
-        drop(entries);
-        walker.await?;
         Ok(())
     }
 
