@@ -6,7 +6,6 @@
 //! its first attempt, `never*` on each.
 #![allow(clippy::print_stdout, reason = "it tells its parent that it is at work")]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -16,7 +15,7 @@ use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome, Profile,
     ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
 };
-use facefleet::images::{FetchError, ImageSource};
+use facefleet::images::{FetchError, ImageSource, Root};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
 use facefleet::worker::{Process, Processed};
@@ -96,7 +95,7 @@ fn face(hash: ContentHash, job: &Job) -> FaceResult {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let roots = std::env::args_os().skip(1).map(Root::try_from).collect::<Result<Vec<_>, _>>()?;
     let settings = Settings::load(None)?;
     telemetry::start(&settings.log)?;
     let attempts = settings.worker.attempts;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::domain::{AlignmentProfile, DetectorProfile, Faces, Lane, Profile};
-use crate::images::{FileSource, ImageSource};
+use crate::images::{FetchLimits, FileSource, ImageSource, Listing, Objects, Root, Sources};
 use crate::inference::batcher::Batcher;
 use crate::inference::detector::DetectorModel;
 use crate::inference::model::Models;
@@ -136,7 +136,7 @@ impl App {
     ///
     /// # Errors
     /// If a root or a model is missing, or a self-test fails.
-    pub fn processor(&self, roots: &[PathBuf], aligned: bool) -> Result<Processor> {
+    pub fn processor(&self, roots: &[Root], aligned: bool) -> Result<Processor> {
         let Network { detector, recogniser, profile } = self.network(aligned)?;
         let settings = &self.settings;
         let (threads, max_side) = (settings.threads(), settings.detector.max_side);
@@ -164,12 +164,57 @@ impl App {
         }))
     }
 
-    /// Local files below `roots`.
+    /// Images below `roots` and wherever the settings allow.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or a setting cannot be used.
+    pub fn images(&self, roots: &[Root]) -> Result<Sources> {
+        let images = &self.settings.images;
+        let allowed =
+            images.allow.iter().map(|root| root.parse()).collect::<Result<Vec<Root>, _>>().context("setting images.allow")?;
+        let allowed = roots.iter().cloned().chain(allowed).collect();
+        let (authorities, limits) = (self.authorities()?, self.fetch_limits());
+        Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
+    }
+
+    /// What lies below `roots`.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or one cannot be listed.
+    pub fn listing(&self, roots: &[Root]) -> Result<Listing> {
+        Ok(Listing::new(roots, self.objects()?)?)
+    }
+
+    /// Local files below `roots` alone.
     ///
     /// # Errors
     /// If a root does not exist.
-    pub fn images(&self, roots: &[PathBuf]) -> Result<FileSource> {
+    pub fn files(&self, roots: &[PathBuf]) -> Result<FileSource> {
         FileSource::new(roots, self.settings.limits.max_bytes).context("Failed to open the images' folder")
+    }
+
+    /// The object stores of this process's environment.
+    fn objects(&self) -> Result<Arc<Objects>> {
+        // What is not UTF-8 is no setting of a cloud.
+        let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let authorities = self.authorities()?;
+        Ok(Arc::new(Objects::new(variables, authorities.as_deref(), self.fetch_limits()).context("setting images.ca_file")?))
+    }
+
+    fn authorities(&self) -> Result<Option<Vec<u8>>> {
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("setting images.ca_file: {}", path.display()));
+        self.settings.images.ca_file.as_ref().map(read).transpose()
+    }
+
+    fn fetch_limits(&self) -> FetchLimits {
+        let images = &self.settings.images;
+        FetchLimits {
+            max_bytes: self.settings.limits.max_bytes,
+            whole: Duration::from_millis(images.timeout_ms),
+            connect: Duration::from_millis(images.connect_timeout_ms),
+            idle: Duration::from_millis(images.idle_timeout_ms),
+            redirects: images.redirects,
+        }
     }
 
     /// A worker on `queue` and `store`.

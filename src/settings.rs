@@ -14,6 +14,8 @@ use crate::domain::{Faces, Selection};
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 /// Read from the current folder if no file is named.
 const CONFIG_FILE: &str = "facefleet.toml";
+/// Settings that are lists; in the environment, their items stand between commas.
+const LISTS: [&str; 2] = ["images.allow", "images.allow_private_hosts"];
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,7 @@ pub struct Settings {
     pub detector: Detector,
     pub quality: Quality,
     pub limits: Limits,
+    pub images: Images,
     pub worker: Worker,
     pub server: Server,
     pub log: Log,
@@ -72,6 +75,15 @@ section!(Models { dir: PathBuf, detector: String, recogniser: String });
 section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });
 section!(Quality { method: Method, passes: u32, seed: u64 });
 section!(Limits { max_bytes: u64, max_pixels: u64 });
+section!(Images {
+    allow: Vec<String>,
+    allow_private_hosts: Vec<String>,
+    ca_file: Option<PathBuf>,
+    timeout_ms: u64,
+    connect_timeout_ms: u64,
+    idle_timeout_ms: u64,
+    redirects: u32,
+});
 section!(Worker {
     threads: usize,
     batch: usize,
@@ -173,7 +185,8 @@ impl Settings {
             Some(path) => File::from(path).required(true),
             None => File::new(CONFIG_FILE, FileFormat::Toml).required(false),
         };
-        let environment = environment.prefix_separator("__").separator("__").try_parsing(true);
+        let environment = environment.prefix_separator("__").separator("__").try_parsing(true).list_separator(",");
+        let environment = LISTS.iter().fold(environment, |environment, key| environment.with_list_parse_key(key));
         let sources = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(file.format(FileFormat::Toml))
@@ -184,7 +197,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 9] = [
+        let bounds: [(&'static str, String, bool, &'static str); 13] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
             (
                 "detector.max_side",
@@ -206,6 +219,20 @@ impl Settings {
             ),
             ("limits.max_bytes", self.limits.max_bytes.to_string(), self.limits.max_bytes > 0, "must be at least 1"),
             ("limits.max_pixels", self.limits.max_pixels.to_string(), self.limits.max_pixels > 0, "must be at least 1"),
+            ("images.timeout_ms", self.images.timeout_ms.to_string(), self.images.timeout_ms > 0, "must be at least 1"),
+            (
+                "images.connect_timeout_ms",
+                self.images.connect_timeout_ms.to_string(),
+                self.images.connect_timeout_ms > 0,
+                "must be at least 1",
+            ),
+            (
+                "images.idle_timeout_ms",
+                self.images.idle_timeout_ms.to_string(),
+                self.images.idle_timeout_ms > 0,
+                "must be at least 1",
+            ),
+            ("images.redirects", self.images.redirects.to_string(), self.images.redirects <= 20, "must be at most 20"),
             ("worker.batch", self.worker.batch.to_string(), (1..=1024).contains(&self.worker.batch), "must be 1 to 1024"),
             ("worker.attempts", self.worker.attempts.to_string(), self.worker.attempts > 0, "must be at least 1"),
             ("worker.record_batch", self.worker.record_batch.to_string(), self.worker.record_batch > 0, "must be at least 1"),
@@ -258,6 +285,15 @@ mod tests {
         std::fs::write(&path, "[worker]\nbatch = 8\nthreads = 3\n").unwrap();
         let settings = Settings::from_sources(Some(&path), environment(&[("FACEFLEET__WORKER__BATCH", "16")])).unwrap();
         assert_eq!((settings.worker.batch, settings.worker.threads), (16, 3));
+    }
+
+    #[test]
+    fn lists_in_the_environment_stand_between_commas() {
+        let settings = Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "s3://a/b,data:")])).unwrap();
+        assert_eq!(settings.images.allow, ["s3://a/b", "data:"]);
+        assert_eq!(Settings::from_sources(None, environment(&[])).unwrap().images.allow, [""; 0]);
+        let one = Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "/photos")])).unwrap();
+        assert_eq!(one.images.allow, ["/photos"]);
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl ImageUri {
         (self.0.scheme() == "file").then(|| self.0.to_file_path().ok()).flatten()
     }
 
+    /// The URI in its parts.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
     /// The whole URI, as it is stored. It may hold a signed query: never log it, log the [`fmt::Display`] form.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
