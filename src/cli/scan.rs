@@ -22,8 +22,12 @@ use crate::images::{Listed, Listing, Root};
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:.
-    #[arg(required = true, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
+    #[arg(
+        required = true,
+        value_name = "FOLDER|URL",
+        value_parser = OsStringValueParser::new().try_map(Root::try_from),
+        help = "Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:"
+    )]
     roots: Vec<Root>,
     #[command(flatten)]
     gallery: GalleryOption,
