@@ -25,8 +25,12 @@ use crate::worker::Process;
 /// queue for `facefleet worker` processes; --wait follows them.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Folders, searched at any depth, image files, and what lies in buckets: `s3://bucket/prefix`, `gs:`, `az:`.
-    #[arg(required = true, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
+    #[arg(
+        required = true,
+        value_name = "FOLDER|URL",
+        value_parser = OsStringValueParser::new().try_map(Root::try_from),
+        help = "Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:"
+    )]
     roots: Vec<Root>,
     #[command(flatten)]
     gallery: GalleryOption,

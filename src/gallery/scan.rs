@@ -115,18 +115,30 @@ pub async fn run(
         Follow::Ended | Follow::EndedHere => queue.news().await?,
     };
     let (filled, mut filling) = mpsc::channel(16);
-    let filler =
+    let mut filler =
         tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: stop.clone(), filled }.run(entries));
 
     let mut tally = Tally::default();
     let mut listing = true;
+    let mut broken = None;
     let mut heard = 0;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let over = tokio::select! {
             step = filling.recv(), if listing => match step {
-                None => { listing = false; follow == Follow::Published || (stop.is_cancelled() && follow == Follow::Ended) }
+                None => {
+                    listing = false;
+                    broken = match (&mut filler).await? {
+                        // Closed on purpose, while stopping.
+                        Err(ScanError::Queue(QueueError::Closed)) | Ok(()) => None,
+                        // What was listed before is followed all the same.
+                        Err(error @ ScanError::Listing(_)) => Some(error),
+                        Err(error) => return Err(error),
+                    };
+                    look.reset_immediately();
+                    follow == Follow::Published || (stop.is_cancelled() && follow == Follow::Ended)
+                }
                 Some(Filled::Chunk) => false,
                 Some(Filled::Other) => { tally.others += 1; false }
                 Some(Filled::Unlisted(error)) => {
@@ -153,7 +165,8 @@ pub async fn run(
                 tally.progress = campaign.progress;
                 heard = 0;
                 progress(&tally, Progress::Counted);
-                let ended = !listing && (tally.progress.is_complete() || campaign.state == CampaignState::Cancelled);
+                let nothing_left = tally.progress.is_complete() || (broken.is_some() && tally.progress.left() == 0);
+                let ended = !listing && (nothing_left || campaign.state == CampaignState::Cancelled);
                 if ended && follow == Follow::EndedHere {
                     // What was announced last is still on its way; once the queue is closed, the news end with it.
                     queue.close().await;
@@ -166,15 +179,11 @@ pub async fn run(
             break;
         }
     }
-    drop(filling);
-    let filled = filler.await?;
+    // Still there only if the news ended first: then nobody takes what it publishes.
+    filler.abort();
     tally.progress = store.campaign(id).await?.ok_or(ScanError::Gone(id))?.progress;
     progress(&tally, Progress::Counted);
-    match filled {
-        // Closed on purpose, while stopping.
-        Err(ScanError::Queue(QueueError::Closed)) | Ok(()) => Ok(tally),
-        Err(error) => Err(error),
-    }
+    broken.map_or(Ok(tally), Err)
 }
 
 struct Filler {

@@ -102,6 +102,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
+        assert!(matches!(fetch(&source, &path).await, Err(FetchError::Unreadable(_))));
+    }
+
+    #[tokio::test]
     async fn a_file_over_the_limit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");

@@ -163,31 +163,43 @@ impl Objects {
 
 /// What a store's error means. Its own text may hold a signed URL, or a whole page of XML: neither gets out.
 fn failed(error: &Error) -> FetchError {
-    match error {
-        Error::NotFound { .. } => FetchError::Unreadable("the bucket has no such object".into()),
-        Error::PermissionDenied { .. } => FetchError::Unreadable(format!(
-            "the object store denies access{}: check which credentials this machine has and what they may read",
-            code(error)
+    if let Error::InvalidPath { source } = error {
+        let rule = "keys with empty, '.' or '..' segments cannot be read";
+        return FetchError::Unreadable(format!("{source}: {rule}; in a listing, name prefixes beside them"));
+    }
+    let text = innermost(error);
+    let code = code(&text);
+    match status(error, &text) {
+        Some(404) if code == " (NoSuchBucket)" => FetchError::Unreadable("there is no such bucket".into()),
+        Some(404) => FetchError::Unreadable("the bucket has no such object".into()),
+        Some(status @ (401 | 403)) => FetchError::Unreadable(format!(
+            "the object store denies access with HTTP {status}{code}: check which credentials this machine has, and what they may read"
         )),
-        Error::Unauthenticated { .. } => FetchError::Unreadable(format!(
-            "the object store does not know these credentials{}: check the environment of this machine",
-            code(error)
-        )),
-        Error::InvalidPath { .. } => FetchError::Unreadable("a key with empty, '.' or '..' segments cannot be read".into()),
-        error => FetchError::Transient(format!("the object store failed: {}{}", summary(error), code(error))),
+        Some(status) => FetchError::Transient(format!("the object store answered HTTP {status}{code}")),
+        None if text.contains("scheme is not allowed") => FetchError::Transient(
+            "an http: endpoint needs AWS_ALLOW_HTTP, GOOGLE_ALLOW_HTTP or AZURE_ALLOW_HTTP to be true".into(),
+        ),
+        None => {
+            // What follows may be a body.
+            let text = text.split(['<', '{', '\n']).next().unwrap_or_default();
+            let text: String = text.trim_end_matches([' ', ':']).chars().take(200).collect();
+            FetchError::Transient(format!("the object store failed: {text}"))
+        }
     }
 }
 
-/// The beginning of the innermost cause, up to where a body begins.
-fn summary(error: &Error) -> String {
-    let text = innermost(error);
-    let text = text.split(['<', '{', '\n']).next().unwrap_or_default();
-    text.trim_end_matches([' ', ':']).chars().take(200).collect()
+/// The HTTP status that an error is about. Where the type does not tell, as in listings, only the text does.
+fn status(error: &Error, text: &str) -> Option<u16> {
+    match error {
+        Error::NotFound { .. } => Some(404),
+        Error::Unauthenticated { .. } => Some(401),
+        Error::PermissionDenied { .. } => Some(403),
+        _ => text.split_once("status code: ")?.1.get(..3)?.parse().ok(),
+    }
 }
 
 /// The error code that S3 and Azure give in XML, as ` (SlowDown)`.
-fn code(error: &Error) -> String {
-    let text = innermost(error);
+fn code(text: &str) -> String {
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
     let plain = |code: &&str| code.len() <= 60 && code.chars().all(|c| c.is_ascii_alphanumeric());
     code.filter(plain).map(|code| format!(" ({code})")).unwrap_or_default()

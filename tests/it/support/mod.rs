@@ -2,6 +2,9 @@
 //! And the application with its models and sample photos, as `make setup` leaves them.
 
 pub mod graphs;
+pub mod http;
+pub mod s3;
+pub mod sources;
 
 use std::path::{Path, PathBuf};
 
