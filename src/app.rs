@@ -17,6 +17,7 @@ use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
 use crate::settings::{Method, Settings};
 use crate::store::Store;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::vision::PixelLimits;
 use crate::worker::process::Parts;
@@ -72,9 +73,10 @@ impl App {
     /// If its URL is of no known kind, or it cannot be opened.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
         let url = self.settings.store.url.expose();
-        match url.split(':').next() {
-            Some("sqlite") => Ok(Arc::new(SqliteStore::open(url).await?)),
-            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE"),
+        match self.settings.store.url.scheme() {
+            "sqlite" => Ok(Arc::new(SqliteStore::open(url).await?)),
+            "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url, self.settings.store_connections()).await?)),
+            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://HOST/DATABASE"),
         }
     }
 

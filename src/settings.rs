@@ -69,7 +69,7 @@ macro_rules! section {
 }
 
 section!(Queue { url: Endpoint, capacity: usize });
-section!(Store { url: Endpoint });
+section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String });
 section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });
@@ -253,6 +253,15 @@ impl Settings {
         match self.worker.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
+        }
+    }
+
+    /// Connections to a store that is a server: as set, or enough for a batch on its way, for what else a worker asks, and for those who
+    /// look at it.
+    pub fn store_connections(&self) -> u32 {
+        match self.store.connections {
+            0 => 4,
+            connections => connections,
         }
     }
 

@@ -7,10 +7,12 @@ mod recording;
 use std::sync::Arc;
 
 use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
+use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageQuery, Store, StoredImage};
 use tempfile::TempDir;
 
+use crate::support::stack::Database;
 use crate::support::{gallery, profile, selection, stamp, uri};
 
 /// A place of a test's own that a store can be opened at, more than once. What it holds goes with it.
@@ -162,3 +164,15 @@ impl Home for SqliteHome {
 }
 
 store_contract!(sqlite, SqliteHome);
+
+impl Home for Database {
+    fn new() -> Self {
+        Self::new()
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(PostgresStore::open(self.url().as_str(), 4).await.unwrap())
+    }
+}
+
+store_contract!(postgres, Database);
