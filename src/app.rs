@@ -17,6 +17,7 @@ use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
 use crate::settings::{Method, Settings};
 use crate::store::Store;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::vision::PixelLimits;
 use crate::worker::process::Parts;
@@ -74,7 +75,21 @@ impl App {
         let url = self.settings.store.url.expose();
         match url.split(':').next() {
             Some("sqlite") => Ok(Arc::new(SqliteStore::open(url).await?)),
-            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE"),
+            Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, self.settings.store.connections).await?)),
+            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://…"),
+        }
+    }
+
+    /// Brings the store's schema up to date; returns how many profiles' templates got an index.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub async fn migrate(&self) -> Result<u32> {
+        let url = self.settings.store.url.expose();
+        match self.settings.store.url.scheme() {
+            "postgres" | "postgresql" => Ok(PostgresStore::migrate(url).await?),
+            // Opening does it.
+            _ => self.store().await.map(|_| 0),
         }
     }
 

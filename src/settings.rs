@@ -69,7 +69,7 @@ macro_rules! section {
 }
 
 section!(Queue { url: Endpoint, capacity: usize });
-section!(Store { url: Endpoint });
+section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String });
 section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });

@@ -5,6 +5,7 @@ mod campaign;
 mod compare;
 mod doctor;
 mod interrupt;
+mod migrate;
 mod model;
 mod progress;
 mod report;
@@ -63,6 +64,8 @@ enum Command {
     Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
     Export(report::Export),
+    /// Bring the store's schema up to date, and index what has no index yet.
+    Migrate(migrate::Migrate),
     /// Check runtime, models, store, queue and disk: a line each.
     Doctor(doctor::Doctor),
     /// Prepare models, or show them.
@@ -101,6 +104,7 @@ impl Cli {
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Export(export) => export.run(&app).await,
+            Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),
         }

@@ -5,6 +5,7 @@ pub mod graphs;
 pub mod http;
 pub mod s3;
 pub mod sources;
+pub mod stack;
 
 use std::path::{Path, PathBuf};
 
