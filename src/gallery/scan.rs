@@ -221,6 +221,7 @@ impl Filler {
                 campaign: None,
                 trace: None,
                 attempt: 1,
+                retry_of: None,
             })
             .collect();
         let ids = jobs.iter().map(|job| job.id).collect();
