@@ -15,6 +15,7 @@ use crate::inference::recogniser::{Estimator, RecogniserModel};
 use crate::inference::runtime::Runtime;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
+use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use crate::settings::{Method, Settings};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
@@ -103,11 +104,21 @@ impl App {
     /// The queue that the settings name.
     ///
     /// # Errors
-    /// If its URL is of no known kind.
-    pub fn queue(&self) -> Result<Arc<dyn JobQueue>> {
-        match self.settings.queue.url.expose() {
-            "memory:" => Ok(Arc::new(MemoryQueue::new(self.settings.queue.capacity))),
-            _ => bail!("queue.url: no queue is known for this kind of URL; use memory:"),
+    /// If its URL is of no known kind, or the broker cannot be reached or used.
+    pub async fn queue(&self) -> Result<Arc<dyn JobQueue>> {
+        let queue = &self.settings.queue;
+        match queue.url.scheme() {
+            "memory" => Ok(Arc::new(MemoryQueue::new(queue.capacity))),
+            "amqp" | "amqps" => {
+                let settings = RabbitSettings {
+                    url: queue.url.secret(),
+                    prefix: queue.prefix.clone(),
+                    delivery_limit: queue.delivery_limit,
+                    ca_file: queue.ca_file.as_ref().map(|path| self.settings.below_home(path)),
+                };
+                Ok(Arc::new(RabbitQueue::connect(&settings).await?))
+            }
+            _ => bail!("queue.url: no queue is known for this kind of URL; use memory: or amqp://user:password@host/vhost"),
         }
     }
 

@@ -68,7 +68,7 @@ macro_rules! section {
     };
 }
 
-section!(Queue { url: Endpoint, capacity: usize });
+section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit: u32, ca_file: Option<PathBuf> });
 section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String });
@@ -106,6 +106,11 @@ impl Endpoint {
     /// All of it, for whoever connects.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// The same, still wrapped.
+    pub fn secret(&self) -> SecretString {
+        self.0.clone()
     }
 
     /// The scheme, without the colon.
