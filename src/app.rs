@@ -196,8 +196,13 @@ impl App {
     /// If a local root does not exist, or a setting cannot be used.
     pub fn images(&self, roots: &[Root]) -> Result<Sources> {
         let images = &self.settings.images;
-        let allowed =
-            images.allow.iter().map(|root| root.parse()).collect::<Result<Vec<Root>, _>>().context("setting images.allow")?;
+        let allowed = images
+            .allow
+            .iter()
+            .filter(|root| !root.is_empty())
+            .map(|root| root.parse())
+            .collect::<Result<Vec<Root>, _>>()
+            .context("setting images.allow")?;
         let allowed = roots.iter().cloned().chain(allowed).collect();
         let (authorities, limits) = (self.authorities()?, self.fetch_limits());
         Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
@@ -229,7 +234,8 @@ impl App {
 
     fn authorities(&self) -> Result<Option<Vec<u8>>> {
         let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("setting images.ca_file: {}", path.display()));
-        self.settings.images.ca_file.as_ref().map(read).transpose()
+        // Set to nothing is not set, as variables of a container often are.
+        self.settings.images.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty()).map(read).transpose()
     }
 
     fn fetch_limits(&self) -> FetchLimits {
