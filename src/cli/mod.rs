@@ -1,12 +1,17 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
 
+mod campaign;
 mod compare;
+mod doctor;
 mod interrupt;
+mod migrate;
 mod model;
+mod progress;
 mod report;
 mod scan;
 mod score;
+mod worker;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -44,8 +49,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Score every image below some folders into a gallery. Run again, it does only what is new.
+    /// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
     Scan(scan::Scan),
+    /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
+    Worker(worker::Worker),
+    /// Show campaigns, pause, resume and cancel them.
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
     /// Score images and print a line a face. Nothing is stored.
     Score(score::Score),
     /// Compare two images' primary faces: similarity, and the quality of both.
@@ -54,6 +64,10 @@ enum Command {
     Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
     Export(report::Export),
+    /// Bring the store's schema up to date, and index what has no index yet.
+    Migrate(migrate::Migrate),
+    /// Check runtime, models, store, queue and disk: a line each.
+    Doctor(doctor::Doctor),
     /// Prepare models, or show them.
     #[command(subcommand)]
     Model(model::Model),
@@ -68,7 +82,7 @@ impl Cli {
     /// Options that stand above settings.
     pub fn override_settings(&self, settings: &mut Settings) {
         if let Some(store) = &self.store {
-            settings.store.url.clone_from(store);
+            settings.store.url = store.clone().into();
         }
         match self.verbose {
             0 => {}
@@ -84,10 +98,14 @@ impl Cli {
     pub async fn run(self, app: App) -> Result<ExitCode> {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
+            Command::Worker(worker) => worker.run(app).await,
+            Command::Campaign(campaign) => campaign.run(&app).await,
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Export(export) => export.run(&app).await,
+            Command::Migrate(migrate) => migrate.run(&app).await,
+            Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),
         }
     }

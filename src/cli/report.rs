@@ -12,7 +12,7 @@ use image::ImageFormat;
 use super::{GalleryOption, say};
 use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ProfileId};
-use crate::images::{FileSource, ImageSource};
+use crate::images::{ImageSource, Root, Sources};
 use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails};
 use crate::store::{Store, StoredFace};
 use crate::vision::{Picture, PixelLimits, encode_chip};
@@ -43,7 +43,7 @@ impl ReportCommand {
         let thumbnails: Box<dyn Thumbnails> = if self.no_faces { Box::new(NoThumbnails) } else { Box::new(Chips::new(app)?) };
         let settings = app.settings();
         let shown = [
-            ("store".to_owned(), without_password(&settings.store.url)),
+            ("store".to_owned(), settings.store.url.to_string()),
             ("faces wanted".to_owned(), settings.selection().to_string()),
             ("largest image".to_owned(), format!("{} pixels, {} bytes", settings.limits.max_pixels, settings.limits.max_bytes)),
         ];
@@ -113,14 +113,15 @@ async fn choose_profile(store: &dyn Store, gallery: &GalleryName, wanted: Option
 
 /// The faces as the recogniser saw them, cut again from images that are still the ones that were scored.
 struct Chips {
-    source: FileSource,
+    source: Sources,
     limits: PixelLimits,
 }
 
 impl Chips {
     fn new(app: &App) -> Result<Self> {
-        // The store names files that an earlier scan was allowed to read; the content hash proves that they are the same.
-        let source = app.images(&[PathBuf::from("/")])?;
+        // The store names files that an earlier scan was allowed to read; the content hash proves that they are the same. What is
+        // elsewhere needs the settings' leave.
+        let source = app.images(&[Root::Path("/".into())])?;
         Ok(Self { source, limits: PixelLimits { max_pixels: app.settings().limits.max_pixels } })
     }
 }
@@ -149,15 +150,4 @@ fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     private_file(path)?.write_all(bytes)
-}
-
-fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for URLs that cannot have one.
-            parsed.set_password(Some("…")).ok();
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
-    }
 }

@@ -1,29 +1,37 @@
 //! `facefleet scan`
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use futures::StreamExt;
+use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
-use super::{GalleryOption, INTERRUPTED, SOME_FAILED, interrupt, say};
+use super::progress::{End, Summary, View};
+use super::{GalleryOption, interrupt};
 use crate::app::App;
-use crate::domain::{Faces, OutcomeEvent, OutcomeKind};
-use crate::gallery::scan::{self, Progress, Tally};
-use crate::images::{Listed, Listing};
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId};
+use crate::gallery::scan::{self, Follow, Progress, Tally};
+use crate::images::{Listed, Listing, Root};
+use crate::worker::Process;
 
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
+///
+/// With the queue in this process (the default), this process works on the images too. With a queue on a broker, it lists them into the
+/// queue for `facefleet worker` processes; --wait follows them.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Folders, searched at any depth, and image files.
-    #[arg(required = true, value_name = "FOLDER")]
-    roots: Vec<PathBuf>,
+    #[arg(
+        required = true,
+        value_name = "FOLDER|URL",
+        value_parser = OsStringValueParser::new().try_map(Root::try_from),
+        help = "Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:"
+    )]
+    roots: Vec<Root>,
     #[command(flatten)]
     gallery: GalleryOption,
     /// Which faces of an image: all, or largest.
@@ -32,6 +40,12 @@ pub(super) struct Scan {
     /// The images are chips already: 112x112, aligned. No detection.
     #[arg(long)]
     aligned: bool,
+    /// With a fleet: wait until the workers have ended every image, and show how far they are.
+    #[arg(long)]
+    wait: bool,
+    /// With a fleet: go on with a campaign whose listing was interrupted.
+    #[arg(long, value_name = "CAMPAIGN")]
+    resume: Option<CampaignId>,
     /// One JSON object a line: each image as it ends, then the summary.
     #[arg(long)]
     json: bool,
@@ -41,23 +55,28 @@ impl Scan {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(self.faces);
         // A folder that is not there is told before the models are loaded.
-        Listing::new(&self.roots)?;
-        let (store, queue) = (app.store().await?, app.queue()?);
+        let listing = app.listing(&self.roots)?;
+        if app.is_embedded() { self.run_here(app, listing).await } else { self.run_on_fleet(app, listing).await }
+    }
+
+    /// Lists, and works on what is listed, in this process.
+    async fn run_here(self, app: App, listing: Listing) -> Result<ExitCode> {
+        if self.resume.is_some() {
+            bail!("--resume is for fleets: the queue in this process is gone; the same scan, run again, does what is left");
+        }
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.roots, self.aligned)?);
+        store.register_profile(processor.profile()).await?;
+        let campaign = self.campaign(processor.profile_id().clone());
+        store.begin_campaign(&campaign).await?;
 
         let mut view = View::new(self.json);
-        let bar = view.bar.clone();
+        let bar = view.bar();
         let stop = interrupt::stop_on_signal(move || {
             bar.suspend(|| eprintln!("stopping: images in hand are finished first; once more to stop at once"));
         })?;
-        let counting = count_ahead(self.roots.clone(), view.bar.clone(), stop.clone());
-
-        let request = scan::Scan {
-            roots: self.roots,
-            gallery: self.gallery.gallery.clone(),
-            profile: processor.profile_id().clone(),
-            selection: app.settings().selection(),
-        };
+        let counting = count_ahead(listing.clone(), view.bar(), stop.clone());
+        let request = scan::Scan { listing, campaign: campaign.clone(), selection: app.settings().selection() };
         let started = Instant::now();
         // The worker ends by itself when told to stop, or early if the store is lost; then the queue's news end, and so does the scan.
         let until = stop.child_token();
@@ -70,147 +89,104 @@ impl Scan {
                 ended
             }
         });
-        let tally = scan::run(request, queue, store.clone(), stop.clone(), |tally, progress| view.show(tally, &progress)).await;
+        let show = |tally: &Tally, progress: Progress<'_>| view.show(tally, &progress);
+        let tally = scan::run(request, queue, store.clone(), Follow::EndedHere, stop.clone(), show).await;
         until.cancel();
         let worked = worker.await?;
         counting.abort();
-        view.bar.finish_and_clear();
-        store.close().await;
+        view.finish();
         // If the worker failed, the scan's own error is only its shadow.
         worked?;
         let tally = tally?;
-
-        let interrupted = stop.is_cancelled();
-        let summary = Summary { tally: &tally, gallery: self.gallery.gallery.as_str(), profile: processor.profile_id().as_str() };
-        if self.json {
-            say(summary.json(started.elapsed(), interrupted))?;
-        } else {
-            say(summary.text(started.elapsed(), interrupted))?;
+        if !tally.progress.is_complete() {
+            // What this process held is gone with it.
+            store.set_campaign_state(campaign.id, CampaignState::Cancelled).await?;
         }
-        Ok(match () {
-            () if interrupted => ExitCode::from(INTERRUPTED),
-            () if tally.count(OutcomeKind::Failed) > 0 || tally.left() > 0 || tally.unlisted > 0 => ExitCode::from(SOME_FAILED),
-            () => ExitCode::SUCCESS,
-        })
+        store.close().await;
+        let end = if stop.is_cancelled() { End::Interrupted } else { End::Complete };
+        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
+    }
+
+    /// Lists into the fleet's queue, and, if asked, waits for the workers.
+    async fn run_on_fleet(self, app: App, listing: Listing) -> Result<ExitCode> {
+        let (store, queue) = (app.store().await?, app.queue().await?);
+        let profile = app.profile(self.aligned)?;
+        store.register_profile(&profile).await?;
+        let campaign = match self.resume {
+            None => self.campaign(profile.id()),
+            Some(id) => {
+                let found = store.campaign(id).await?.with_context(|| format!("there is no campaign {id}"))?;
+                let same = (&found.gallery, &found.profile, found.source.as_str())
+                    == (&self.gallery.gallery, &profile.id(), self.source().as_str());
+                if !same {
+                    bail!(
+                        "campaign {id} lists {} into gallery {} under profile {}: name the same to resume it",
+                        found.source,
+                        found.gallery,
+                        found.profile
+                    );
+                }
+                found
+            }
+        };
+        store.begin_campaign(&campaign).await?;
+        let mut view = View::new(self.json);
+        let bar = view.bar();
+        let stop = interrupt::stop_on_signal(move || {
+            bar.suspend(|| eprintln!("stopping: what is published goes on; once more to stop at once"));
+        })?;
+        let counting = count_ahead(listing.clone(), view.bar(), stop.clone());
+        let request = scan::Scan { listing, campaign: campaign.clone(), selection: app.settings().selection() };
+        let started = Instant::now();
+        let follow = if self.wait { Follow::Ended } else { Follow::Published };
+        let show = |tally: &Tally, progress: Progress<'_>| view.show(tally, &progress);
+        let tally = scan::run(request, queue.clone(), store.clone(), follow, stop.clone(), show).await;
+        counting.abort();
+        view.finish();
+        let tally = tally?;
+        queue.close().await;
+        store.close().await;
+        let end = match () {
+            () if stop.is_cancelled() => End::LeftToWorkers,
+            () if !self.wait => End::Published,
+            () => End::Complete,
+        };
+        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
+    }
+
+    fn campaign(&self, profile: ProfileId) -> Campaign {
+        Campaign {
+            id: CampaignId::new(),
+            lane: Lane::Scan,
+            gallery: self.gallery.gallery.clone(),
+            profile,
+            source: self.source(),
+            state: CampaignState::Running,
+            progress: CampaignProgress::default(),
+            started_at: String::new(),
+        }
+    }
+
+    fn source(&self) -> String {
+        self.roots.iter().map(|root| root.to_string()).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Counts the images for the bar's end, beside the scan, which lists no further than the queue has room.
-fn count_ahead(roots: Vec<PathBuf>, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
-    tokio::task::spawn_blocking(move || {
-        if bar.is_hidden() {
+/// Buckets are not counted: listing them twice costs money.
+fn count_ahead(listing: Listing, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        if bar.is_hidden() || !listing.is_local() {
             return;
         }
-        let Ok(listing) = Listing::new(&roots) else { return };
+        let Ok(mut entries) = listing.entries(None) else { return };
         let mut images = 0;
-        for listed in listing {
+        while let Some(entry) = entries.next().await {
             if stop.is_cancelled() || bar.is_finished() {
                 return;
             }
-            images += u64::from(matches!(listed, Listed::Image(..)));
+            images += u64::from(matches!(entry, Ok(Listed::Image { .. })));
         }
         bar.set_length(images);
     })
-}
-
-/// What is shown while a scan runs: a bar on a terminal, a line now and then elsewhere, a line an image for machines.
-struct View {
-    json: bool,
-    bar: ProgressBar,
-    last_line: Instant,
-    problems: u32,
-}
-
-/// More problems than this are left to the summary and the report.
-const SHOWN_PROBLEMS: u32 = 20;
-const LINE_EVERY: Duration = Duration::from_secs(10);
-
-impl View {
-    fn new(json: bool) -> Self {
-        let bar = if json || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::no_length() };
-        let style = ProgressStyle::with_template(
-            "{bar:30} {human_pos}/{human_len} images  {per_sec}  {elapsed} elapsed, {eta} left  {msg}",
-        );
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { json, bar, last_line: Instant::now(), problems: 0 }
-    }
-
-    fn show(&mut self, tally: &Tally, progress: &Progress<'_>) {
-        match progress {
-            // A reader that went away does not stop the scan; its end will tell.
-            Progress::Ended(event) if self.json => drop(say(image_json(event))),
-            Progress::Ended(event) if event.reason.is_some() => {
-                let reason = event.reason.as_deref().unwrap_or_default();
-                self.problem(&format!("{}: {}: {reason}", event.image, event.outcome));
-            }
-            Progress::Unlisted(error) => self.problem(&error.to_string()),
-            Progress::Ended(_) | Progress::Listed => {}
-        }
-        self.bar.set_position(tally.skipped + tally.ended());
-        if self.bar.is_hidden() && !self.json && self.last_line.elapsed() >= LINE_EVERY {
-            self.last_line = Instant::now();
-            eprintln!("{} images done, {} skipped, {} faces", tally.ended(), tally.skipped, tally.faces);
-        }
-    }
-
-    fn problem(&mut self, text: &str) {
-        self.problems += 1;
-        match self.problems {
-            0..SHOWN_PROBLEMS => self.bar.suspend(|| eprintln!("{text}")),
-            SHOWN_PROBLEMS => self.bar.suspend(|| eprintln!("{text}\n(further problems are in the report)")),
-            _ => {}
-        }
-    }
-}
-
-fn image_json(event: &OutcomeEvent) -> serde_json::Value {
-    json!({
-        "image": event.image.to_string(), "outcome": event.outcome, "reason": event.reason, "faces": event.faces,
-        "quality": event.quality,
-    })
-}
-
-struct Summary<'a> {
-    tally: &'a Tally,
-    gallery: &'a str,
-    profile: &'a str,
-}
-
-impl Summary<'_> {
-    fn text(&self, elapsed: Duration, interrupted: bool) -> String {
-        let Self { tally, gallery, profile } = self;
-        let seconds = elapsed.as_secs_f64();
-        let rate = tally.ended() as f64 / seconds.max(1e-9);
-        let mut text = format!("gallery {gallery}, profile {profile}\n");
-        if tally.ended() == 0 && tally.listed > 0 && !interrupted {
-            text += "nothing to do: every image is settled already\n";
-        } else {
-            text += &format!("{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n", tally.ended(), tally.faces);
-        }
-        if tally.others > 0 {
-            text += &format!("{} other files left alone\n", tally.others);
-        }
-        if tally.unlisted > 0 {
-            text += &format!("{} files or folders could not be listed\n", tally.unlisted);
-        }
-        if interrupted {
-            text += "interrupted: the same command goes on from here\n";
-        }
-        let outcomes = OutcomeKind::ALL.map(|kind| format!("{} {kind}", tally.count(kind)));
-        let left = if tally.left() > 0 { format!(" + {} left", tally.left()) } else { String::new() };
-        text + &format!("{} listed = {} + {} skipped{left}", tally.listed, outcomes.join(" + "), tally.skipped)
-    }
-
-    fn json(&self, elapsed: Duration, interrupted: bool) -> serde_json::Value {
-        let Self { tally, gallery, profile } = self;
-        let outcomes: serde_json::Map<_, _> =
-            OutcomeKind::ALL.iter().map(|&kind| (kind.to_string(), json!(tally.count(kind)))).collect();
-        json!({
-            "summary": {
-                "gallery": gallery, "profile": profile, "listed": tally.listed, "skipped": tally.skipped, "outcomes": outcomes,
-                "left": tally.left(), "faces": tally.faces, "others": tally.others, "unlisted": tally.unlisted,
-                "seconds": elapsed.as_secs_f64(), "interrupted": interrupted,
-            }
-        })
-    }
 }

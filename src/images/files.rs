@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{FetchError, ImageSource};
+use super::{FetchError, ImageSource, too_large};
 use crate::domain::ImageUri;
 
 /// Reads local files below some roots.
@@ -37,22 +37,22 @@ impl FileSource {
         // Resolved before the check, so that neither `..` nor a link leads out of a root.
         let resolved = path.canonicalize().map_err(failed)?;
         if !self.roots.iter().any(|root| resolved.starts_with(root)) {
-            return Err(FetchError::Refused("the file is outside the folders this worker may read".into()));
+            return Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()));
         }
-        let file = std::fs::File::open(&resolved).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+        let metadata = std::fs::metadata(&resolved).map_err(failed)?;
         if !metadata.is_file() {
             return Err(FetchError::Unreadable("not a regular file".into()));
         }
-        let too_large = |bytes: u64| FetchError::Refused(format!("{bytes} bytes are more than the {} allowed", self.max_bytes));
         if metadata.len() > self.max_bytes {
-            return Err(too_large(metadata.len()));
+            return Err(too_large(metadata.len(), self.max_bytes));
         }
+        let file = std::fs::File::open(&resolved).map_err(failed)?;
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
         // The file may grow while it is read.
         file.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > self.max_bytes {
-            return Err(too_large(bytes.len() as u64));
+            return Err(too_large(bytes.len() as u64, self.max_bytes));
         }
         Ok(bytes)
     }
@@ -99,6 +99,15 @@ mod tests {
         assert!(matches!(fetch(&source, &inside).await, Err(FetchError::Unreadable(_))));
         let web: ImageUri = "https://example.org/a.jpg".parse().unwrap();
         assert!(matches!(source.fetch(&web).await, Err(FetchError::Refused(_))));
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
+        assert!(matches!(fetch(&source, &path).await, Err(FetchError::Unreadable(_))));
     }
 
     #[tokio::test]

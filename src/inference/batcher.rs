@@ -1,17 +1,19 @@
 //! Threads that own a model each and share one bounded queue of items.
 //!
 //! Batches form from backlog: a thread that is free takes what waits, up to the batch size, and never waits for more. Under load
-//! batches are full; a lone item goes at once.
+//! batches are full; a lone item goes at once. Urgent items go first, in batches of their own: somebody waits for them, and a full
+//! batch takes longer than a small one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::recogniser::Recogniser;
 use crate::domain::{Chip, Recognition};
+use crate::telemetry::metrics;
 
 /// Why an item got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,15 +61,43 @@ struct Request<M: BatchModel> {
     place: OwnedSemaphorePermit,
 }
 
+/// How soon an item is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Somebody waits for it.
+    Urgent,
+    /// Nobody does.
+    Bulk,
+}
+
 /// The way to the threads. They end when the last clone is gone.
 pub struct Batcher<M: BatchModel> {
+    urgent: Entrance<M>,
+    bulk: Entrance<M>,
+}
+
+/// A bounded queue's end for those who ask. Each priority has its own, so that the urgent never wait for a place behind bulk.
+struct Entrance<M: BatchModel> {
     requests: Sender<Request<M>>,
     places: Arc<Semaphore>,
 }
 
-impl<M: BatchModel> Clone for Batcher<M> {
+impl<M: BatchModel> Entrance<M> {
+    fn new(places: usize) -> (Self, Receiver<Request<M>>) {
+        let (requests, queue) = unbounded();
+        (Self { requests, places: Arc::new(Semaphore::new(places)) }, queue)
+    }
+}
+
+impl<M: BatchModel> Clone for Entrance<M> {
     fn clone(&self) -> Self {
         Self { requests: self.requests.clone(), places: self.places.clone() }
+    }
+}
+
+impl<M: BatchModel> Clone for Batcher<M> {
+    fn clone(&self) -> Self {
+        Self { urgent: self.urgent.clone(), bulk: self.bulk.clone() }
     }
 }
 
@@ -79,26 +109,32 @@ impl<M: BatchModel> Batcher<M> {
     pub fn start(name: &str, models: Vec<M>, batch: usize) -> std::io::Result<Self> {
         let batch = batch.max(1);
         // Two full batches a thread may wait: no thread runs dry, and memory stays bounded.
-        let places = Arc::new(Semaphore::new(2 * batch * models.len().max(1)));
-        let (requests, queue) = unbounded();
+        let places = 2 * batch * models.len().max(1);
+        let (urgent, urgent_queue) = Entrance::new(places);
+        let (bulk, bulk_queue) = Entrance::new(places);
         for (index, model) in models.into_iter().enumerate() {
-            let queue = queue.clone();
-            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &queue, batch))?;
+            let queue = Queue { urgent: urgent_queue.clone(), bulk: bulk_queue.clone() };
+            let stage = name.to_owned();
+            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &queue, batch, &stage))?;
         }
-        Ok(Self { requests, places })
+        Ok(Self { urgent, bulk })
     }
 
     /// Runs `items`; each joins whatever batch is next. Waits while the queue is full. One answer an item, in order.
     ///
     /// # Errors
     /// If an item failed in a batch of its own too.
-    pub async fn run(&self, items: Vec<M::Input>) -> Result<Vec<M::Output>, BatchError> {
+    pub async fn run(&self, items: Vec<M::Input>, priority: Priority) -> Result<Vec<M::Output>, BatchError> {
+        let Entrance { requests, places } = match priority {
+            Priority::Urgent => &self.urgent,
+            Priority::Bulk => &self.bulk,
+        };
         let gone = || BatchError::new("the threads that run the models have ended");
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
-            let place = self.places.clone().acquire_owned().await.map_err(|_| gone())?;
+            let place = places.clone().acquire_owned().await.map_err(|_| gone())?;
             let (answer, receiver) = oneshot::channel();
-            self.requests.send(Request { item, answer, place }).map_err(|_| gone())?;
+            requests.send(Request { item, answer, place }).map_err(|_| gone())?;
             answers.push(receiver);
         }
         let mut results = Vec::with_capacity(answers.len());
@@ -109,16 +145,34 @@ impl<M: BatchModel> Batcher<M> {
     }
 }
 
-fn serve<M: BatchModel>(mut model: M, queue: &Receiver<Request<M>>, batch: usize) {
-    while let Ok(first) = queue.recv() {
+/// A thread's end of the two queues.
+struct Queue<M: BatchModel> {
+    urgent: Receiver<Request<M>>,
+    bulk: Receiver<Request<M>>,
+}
+
+impl<M: BatchModel> Queue<M> {
+    /// Waits for an item; the rest of its batch is what waits beside it. None once nobody can ask any more.
+    fn next(&self, batch: usize) -> Option<Vec<Request<M>>> {
+        let (first, queue) = match self.urgent.try_recv() {
+            Ok(first) => (first, &self.urgent),
+            // Both have gone at once: they belong to one `Batcher`.
+            Err(_) => select! {
+                recv(self.urgent) -> first => (first.ok()?, &self.urgent),
+                recv(self.bulk) -> first => (first.ok()?, &self.bulk),
+            },
+        };
         let mut requests = vec![first];
-        while requests.len() < batch
-            && let Ok(next) = queue.try_recv()
-        {
-            requests.push(next);
-        }
+        requests.extend(queue.try_iter().take(batch - 1));
+        Some(requests)
+    }
+}
+
+fn serve<M: BatchModel>(mut model: M, queue: &Queue<M>, batch: usize, stage: &str) {
+    while let Some(mut requests) = queue.next(batch) {
         // Nobody waits for these any more.
         requests.retain(|request| !request.answer.is_closed());
+        metrics::batch(stage, requests.len());
         answer(&mut model, requests);
     }
 }
@@ -199,16 +253,16 @@ mod tests {
         let batcher = Batcher::start("double", vec![model], 4).unwrap();
         let first = tokio::spawn({
             let batcher = batcher.clone();
-            async move { batcher.run(vec![1]).await }
+            async move { batcher.run(vec![1], Priority::Bulk).await }
         });
         while !entered.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
         let rest = tokio::spawn({
             let batcher = batcher.clone();
-            async move { batcher.run(vec![2, 3, 4, 5, 6]).await }
+            async move { batcher.run(vec![2, 3, 4, 5, 6], Priority::Bulk).await }
         });
-        while batcher.requests.len() < 5 {
+        while batcher.bulk.requests.len() < 5 {
             tokio::task::yield_now().await;
         }
         open.send(()).unwrap();
@@ -225,10 +279,10 @@ mod tests {
             let batcher = Batcher::start("double", vec![model], 4).unwrap();
             let one = |n| {
                 let batcher = batcher.clone();
-                tokio::spawn(async move { batcher.run(vec![n]).await })
+                tokio::spawn(async move { batcher.run(vec![n], Priority::Bulk).await })
             };
             let tasks = [one(1), one(2), one(bad), one(3)];
-            while batcher.requests.len() < 3 {
+            while batcher.bulk.requests.len() < 3 {
                 tokio::task::yield_now().await;
             }
             open.send(()).unwrap();
@@ -241,5 +295,36 @@ mod tests {
             assert!(results[2].is_err(), "{bad}");
             assert_eq!(results[3], Ok(vec![6]));
         }
+    }
+
+    #[tokio::test]
+    async fn urgent_items_overtake_bulk_and_share_no_batch_with_it() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let (open, gate) = mpsc::channel();
+        let model = Doubler { sizes: sizes.clone(), entered: Arc::default(), gate: Some(gate) };
+        let entered = model.entered.clone();
+        let batcher = Batcher::start("double", vec![model], 4).unwrap();
+        let ask = |items: Vec<u32>, priority| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.run(items, priority).await })
+        };
+        let first = ask(vec![1], Priority::Bulk);
+        while !entered.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        // Both queues are full to their bounds while the thread is held; the urgent ones came last.
+        let bulk = ask((0..8).collect(), Priority::Bulk);
+        while batcher.bulk.requests.len() < 8 {
+            tokio::task::yield_now().await;
+        }
+        let urgent = ask(vec![2, 3], Priority::Urgent);
+        while batcher.urgent.requests.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        open.send(()).unwrap();
+        assert_eq!(urgent.await.unwrap().unwrap(), [4, 6]);
+        assert_eq!(bulk.await.unwrap().unwrap().len(), 8);
+        assert_eq!(first.await.unwrap().unwrap(), [2]);
+        assert_eq!(*sizes.lock().unwrap(), [1, 2, 4, 4]);
     }
 }

@@ -3,6 +3,8 @@
 //! The key of a result is (gallery, image, profile), an image being its URI and content hash. Writing twice is writing once. Knows
 //! the domain only; no type of a database appears in a signature.
 
+mod fate;
+pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;

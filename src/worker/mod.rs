@@ -3,10 +3,11 @@
 //! [`process`] turns one job into its record. [`pipeline`] keeps many of them in hand at once. `settle` ends them: commit the
 //! outcome, announce it, then acknowledge the job. Whatever dies in between, the redelivered job finds its row and does the rest.
 
+mod gate;
 pub mod pipeline;
 pub mod process;
 mod settle;
 pub mod vision_stage;
 
 pub use pipeline::{Worker, WorkerError, WorkerSettings};
-pub use process::{Processed, Processor};
+pub use process::{Process, Processed, Processor};

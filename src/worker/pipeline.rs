@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use super::process::Processor;
+use super::gate::Gate;
+use super::process::{Process, Processed};
 use super::settle::{Finished, Settler};
-use crate::domain::Lane;
+use crate::domain::{CampaignId, CampaignState, Job, Lane};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
 
 /// Why a worker ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +54,7 @@ pub struct Worker {
     /// Where results go.
     pub store: Arc<dyn Store>,
     /// What turns one into the other.
-    pub processor: Arc<Processor>,
+    pub processor: Arc<dyn Process>,
     /// Bounds.
     pub settings: WorkerSettings,
 }
@@ -66,6 +69,7 @@ impl Worker {
         let Self { queue, store, processor, settings } = self;
         store.register_profile(processor.profile()).await?;
         let mut consumer = queue.consume(&settings.lanes, settings.in_flight).await?;
+        let gate = Arc::new(Gate::new(store.clone()));
         let (finished, to_settle) = mpsc::channel(settings.in_flight.max(1));
         let settler = Settler {
             queue,
@@ -84,17 +88,26 @@ impl Worker {
                 () = finished.closed() => break,
                 Some(ended) = jobs.join_next() => {
                     log_panic(&ended);
+                    metrics::in_hand(jobs.len());
                     continue;
                 }
                 delivery = consumer.next() => delivery,
             };
             let Some(delivery) = delivery else { break };
-            let (processor, finished) = (processor.clone(), finished.clone());
-            jobs.spawn(async move {
-                let processed = processor.process(delivery.job()).await;
-                // Refused only when the settler is gone; the dropped delivery is then a retry.
-                finished.send(Finished { delivery, processed }).await.ok();
-            });
+            let (processor, finished, gate) = (processor.clone(), finished.clone(), gate.clone());
+            let Job { id, lane, attempt, campaign, .. } = *delivery.job();
+            let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
+            jobs.spawn(
+                async move {
+                    let processed = match wanted(&gate, campaign).await {
+                        None => processor.process(delivery.job()).await,
+                        Some(otherwise) => otherwise,
+                    };
+                    // Refused only when the settler is gone; the dropped delivery is then a retry.
+                    finished.send(Finished { delivery, processed }).await.ok();
+                }
+                .instrument(span),
+            );
         }
         drop(finished);
         let drained = tokio::time::timeout(settings.drain, async {
@@ -115,10 +128,23 @@ impl Worker {
     }
 }
 
+/// How long the jobs of a paused campaign are put back for, before they ask again.
+const PAUSED: Duration = Duration::from_secs(60);
+
+/// What becomes of a job of `campaign` that is not to be worked on now; none if it is.
+async fn wanted(gate: &Gate, campaign: Option<CampaignId>) -> Option<Processed> {
+    match gate.state(campaign?).await {
+        CampaignState::Running => None,
+        CampaignState::Paused => Some(Processed::Deferred(PAUSED)),
+        CampaignState::Cancelled => Some(Processed::Dropped),
+    }
+}
+
 fn log_panic(ended: &Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
+        metrics::put_back("panic");
         tracing::error!("a job panicked; it will be delivered again");
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::vision_stage::{Look, Seen, VisionStage};
 use crate::domain::{
-    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Selection, Timings,
+    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
 };
 use crate::images::{FetchError, ImageSource};
-use crate::inference::batcher::{BatchError, Batcher};
+use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::Recogniser;
 use crate::vision::DecodeError;
 
@@ -23,6 +24,8 @@ pub enum Processed {
     Transient(String),
     /// It is not this worker's to do, or not now: put it back for this time.
     Deferred(Duration),
+    /// Nobody wants it any more: its campaign was cancelled.
+    Dropped,
 }
 
 /// How long a job that wants another worker's profile is put back for.
@@ -48,6 +51,16 @@ impl Analysis {
     }
 }
 
+/// How a worker turns jobs into records.
+#[async_trait]
+pub trait Process: Send + Sync {
+    /// All that the scores depend on.
+    fn profile(&self) -> &Profile;
+
+    /// Processes a job. A job on its last attempt ends as failed instead of asking for another.
+    async fn process(&self, job: &Job) -> Processed;
+}
+
 /// Everything that one job needs, shared by all jobs in hand.
 pub struct Processor {
     images: Arc<dyn ImageSource>,
@@ -58,8 +71,10 @@ pub struct Processor {
     selection: Selection,
     provider: String,
     attempts: u32,
-    /// Images whose bytes may be in memory at once.
+    /// Images whose bytes may be in memory at once, beside those of enrolments.
     held: Semaphore,
+    /// The same for enrolments.
+    held_urgent: Semaphore,
 }
 
 /// What a [`Processor`] is made of.
@@ -78,7 +93,7 @@ pub struct Parts {
     pub provider: String,
     /// Deliveries of a job before it is given up.
     pub attempts: u32,
-    /// Images whose bytes may be in memory at once.
+    /// Images whose bytes may be in memory at once, and as many of enrolments.
     pub held_images: usize,
 }
 
@@ -87,13 +102,13 @@ impl Processor {
     pub fn new(parts: Parts) -> Self {
         let Parts { images, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
         let profile_id = profile.id();
-        let held = Semaphore::new(held_images.max(1));
-        Self { images, vision, recogniser, profile, profile_id, selection, provider, attempts, held }
+        let (held, held_urgent) = (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
+        Self { images, vision, recogniser, profile, profile_id, selection, provider, attempts, held, held_urgent }
     }
 
-    /// All that this processor's scores depend on.
-    pub fn profile(&self) -> &Profile {
-        &self.profile
+    /// The execution provider that runs the recogniser.
+    pub fn provider(&self) -> &str {
+        &self.provider
     }
 
     /// Its id.
@@ -106,8 +121,68 @@ impl Processor {
         Selection { faces: job.faces, ..self.selection }
     }
 
-    /// Processes a job. A job on its last attempt ends as failed instead of asking for another.
-    pub async fn process(&self, job: &Job) -> Processed {
+    /// Analyses bytes without a job: nothing is stored.
+    ///
+    /// # Errors
+    /// If the stages fail; a bad image is an outcome, not an error.
+    pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
+        let length = bytes.len() as u64;
+        let seen = self.look(bytes, self.selection, Priority::Bulk).await;
+        self.finish(seen, length, Priority::Bulk).await
+    }
+
+    async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {
+        let started = Instant::now();
+        let mut seen = self.vision.run(vec![Look { bytes, selection }], priority).await?;
+        // One answer an item is the batcher's promise.
+        let seen = seen.pop().ok_or_else(BatchError::no_answer)?;
+        Ok((seen, milliseconds(started)))
+    }
+
+    async fn finish(
+        &self,
+        seen: Result<(Seen, f32), BatchError>,
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<Analysis, BatchError> {
+        let (Seen { hash, picture }, vision_ms) = seen?;
+        let mut timings = Timings { vision_ms, ..Timings::default() };
+        let mut content = ImageContent { hash, bytes, size: None };
+        let ended = |content, outcome, timings| Ok(Analysis { timings, content: Some(content), ..Analysis::ended(outcome) });
+        let picture = match picture {
+            Ok(picture) => picture,
+            Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
+            Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
+        };
+        content.size = Some(picture.size);
+        if picture.faces.is_empty() {
+            return ended(content, Outcome::NoFace, timings);
+        }
+        let started = Instant::now();
+        let (faces, chips): (Vec<_>, Vec<_>) = picture.faces.into_iter().unzip();
+        let mut recognitions = self.recogniser.run(chips.iter().flatten().cloned().collect(), priority).await?.into_iter();
+        timings.recognise_ms = milliseconds(started);
+        let results: Vec<FaceResult> = faces
+            .into_iter()
+            .zip(&chips)
+            .map(|(face, chip)| FaceResult { face, recognition: chip.as_ref().and_then(|_| recognitions.next().flatten()) })
+            .collect();
+        let outcome = if results.iter().any(|result| result.recognition.is_some()) {
+            Outcome::Scored(results)
+        } else {
+            Outcome::Failed("the network gave no usable embedding for any face of the image".into())
+        };
+        Ok(Analysis { content: Some(content), outcome, chips, timings })
+    }
+}
+
+#[async_trait]
+impl Process for Processor {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn process(&self, job: &Job) -> Processed {
         if job.profile.as_ref().is_some_and(|wanted| *wanted != self.profile_id) {
             return Processed::Deferred(ANOTHERS);
         }
@@ -127,7 +202,12 @@ impl Processor {
             }
         };
 
-        let Ok(place) = self.held.acquire().await else {
+        // Somebody waits for an enrolment: it takes no turn behind a scan's images.
+        let (priority, held) = match job.lane {
+            Lane::Enrol => (Priority::Urgent, &self.held_urgent),
+            Lane::Scan | Lane::Rescore => (Priority::Bulk, &self.held),
+        };
+        let Ok(place) = held.acquire().await else {
             return Processed::Transient("the worker is stopping".into());
         };
         let started = Instant::now();
@@ -146,9 +226,9 @@ impl Processor {
             ));
         }
         let length = bytes.len() as u64;
-        let seen = self.look(bytes, self.selection(job)).await;
+        let seen = self.look(bytes, self.selection(job), priority).await;
         drop(place);
-        match self.finish(seen, length).await {
+        match self.finish(seen, length, priority).await {
             Err(error) => transient(error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
                 content,
@@ -156,55 +236,6 @@ impl Processor {
                 ..JobRecord::without_content(job, &self.profile_id, self.selection(job), &self.provider, outcome)
             })),
         }
-    }
-
-    /// Analyses bytes without a job: nothing is stored.
-    ///
-    /// # Errors
-    /// If the stages fail; a bad image is an outcome, not an error.
-    pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
-        let length = bytes.len() as u64;
-        let seen = self.look(bytes, self.selection).await;
-        self.finish(seen, length).await
-    }
-
-    async fn look(&self, bytes: Vec<u8>, selection: Selection) -> Result<(Seen, f32), BatchError> {
-        let started = Instant::now();
-        let mut seen = self.vision.run(vec![Look { bytes, selection }]).await?;
-        // One answer an item is the batcher's promise.
-        let seen = seen.pop().ok_or_else(BatchError::no_answer)?;
-        Ok((seen, milliseconds(started)))
-    }
-
-    async fn finish(&self, seen: Result<(Seen, f32), BatchError>, bytes: u64) -> Result<Analysis, BatchError> {
-        let (Seen { hash, picture }, vision_ms) = seen?;
-        let mut timings = Timings { vision_ms, ..Timings::default() };
-        let mut content = ImageContent { hash, bytes, size: None };
-        let ended = |content, outcome, timings| Ok(Analysis { timings, content: Some(content), ..Analysis::ended(outcome) });
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
-            Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
-        };
-        content.size = Some(picture.size);
-        if picture.faces.is_empty() {
-            return ended(content, Outcome::NoFace, timings);
-        }
-        let started = Instant::now();
-        let (faces, chips): (Vec<_>, Vec<_>) = picture.faces.into_iter().unzip();
-        let mut recognitions = self.recogniser.run(chips.iter().flatten().cloned().collect()).await?.into_iter();
-        timings.recognise_ms = milliseconds(started);
-        let results: Vec<FaceResult> = faces
-            .into_iter()
-            .zip(&chips)
-            .map(|(face, chip)| FaceResult { face, recognition: chip.as_ref().and_then(|_| recognitions.next().flatten()) })
-            .collect();
-        let outcome = if results.iter().any(|result| result.recognition.is_some()) {
-            Outcome::Scored(results)
-        } else {
-            Outcome::Failed("the network gave no usable embedding for any face of the image".into())
-        };
-        Ok(Analysis { content: Some(content), outcome, chips, timings })
     }
 }
 

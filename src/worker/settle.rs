@@ -1,14 +1,16 @@
 //! Ending jobs: commit the outcomes, announce them, acknowledge the deliveries; in that order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::process::Processed;
 use crate::domain::{Disposition, Job, JobRecord, Outcome, OutcomeEvent};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
 
 /// A processed job that waits to be settled.
 pub(super) struct Finished {
@@ -36,6 +38,7 @@ impl Settler {
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let mut records = Vec::with_capacity(batch.len());
             let mut deliveries = Vec::with_capacity(batch.len());
+            let mut put_back = Vec::new();
             for Finished { delivery, processed } in batch.drain(..) {
                 match processed {
                     Processed::Ended(record) => {
@@ -44,11 +47,21 @@ impl Settler {
                     }
                     Processed::Transient(reason) => {
                         tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again");
-                        self.retry(delivery).await;
+                        metrics::put_back("retry");
+                        let retry = self.retry(&delivery);
+                        put_back.push((delivery, retry));
                     }
-                    Processed::Deferred(wait) => report(delivery.job().id, delivery.settle(Disposition::Defer(wait)).await),
+                    Processed::Deferred(wait) => {
+                        metrics::put_back("defer");
+                        put_back.push((delivery, Disposition::Defer(wait)));
+                    }
+                    Processed::Dropped => {
+                        metrics::put_back("drop");
+                        put_back.push((delivery, Disposition::Done));
+                    }
                 }
             }
+            join_all(put_back.into_iter().map(|(delivery, disposition)| settle(delivery, disposition))).await;
             if !records.is_empty() {
                 self.end(&records, deliveries).await?;
             }
@@ -59,28 +72,38 @@ impl Settler {
     /// While store or queue are away, the batch waits here, unsettled: that stops the consumer at its prefetch, and no job spends
     /// its attempts on a fault that is not its own.
     async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        let started = Instant::now();
         let mut wait = self.backoff;
         while let Err(error) = self.store.record(records).await {
             let StoreError::Unavailable(reason) = error else { return Err(error) };
+            metrics::backend_wait("store");
             tracing::warn!(jobs = records.len(), reason, "the store did not take a batch; trying again");
             self.pause(&mut wait).await;
         }
+        metrics::batch("record", records.len());
+        metrics::batch_took("record", started.elapsed());
+        metrics::ended(records);
+        let started = Instant::now();
         let events: Vec<OutcomeEvent> = records.iter().map(OutcomeEvent::from).collect();
         wait = self.backoff;
         while let Err(error) = self.queue.announce(&events).await {
             if matches!(error, QueueError::Closed) {
                 break;
             }
+            metrics::backend_wait("queue");
             tracing::warn!(jobs = records.len(), %error, "recorded outcomes could not be announced; trying again");
             self.pause(&mut wait).await;
         }
-        for (record, delivery) in records.iter().zip(deliveries) {
+        metrics::batch_took("announce", started.elapsed());
+        // At once: those that wait for the broker's word wait together.
+        let settling = records.iter().zip(deliveries).map(|(record, delivery)| async move {
             let disposition = match &record.outcome {
                 Outcome::Failed(reason) => Disposition::Bury(reason.clone()),
                 _ => Disposition::Done,
             };
-            report(record.job, delivery.settle(disposition).await);
-        }
+            settle(delivery, disposition).await;
+        });
+        join_all(settling).await;
         Ok(())
     }
 
@@ -89,18 +112,24 @@ impl Settler {
         *wait = wait.saturating_mul(2).min(self.backoff_most);
     }
 
-    async fn retry(&self, delivery: Delivery) {
+    fn retry(&self, delivery: &Delivery) -> Disposition {
         let Job { id, attempt, .. } = *delivery.job();
-        let after = backoff(attempt, id, self.backoff, self.backoff_most);
-        report(id, delivery.settle(Disposition::Retry(after)).await);
+        Disposition::Retry(backoff(attempt, id, self.backoff, self.backoff_most))
     }
 }
 
 /// A settlement that was lost is not an error: the job comes again and finds its row.
-fn report(job: crate::domain::JobId, settled: Result<bool, QueueError>) {
-    match settled {
+async fn settle(delivery: Delivery, disposition: Disposition) {
+    let job = delivery.job().id;
+    match delivery.settle(disposition).await {
         Ok(true) => {}
-        Ok(false) => tracing::info!(%job, "the queue had taken the job back; it will be delivered again"),
-        Err(error) => tracing::warn!(%job, %error, "the job could not be settled; it will be delivered again"),
+        Ok(false) => {
+            metrics::ack_lost();
+            tracing::info!(%job, "the queue had taken the job back; it will be delivered again");
+        }
+        Err(error) => {
+            metrics::ack_lost();
+            tracing::warn!(%job, %error, "the job could not be settled; it will be delivered again");
+        }
     }
 }

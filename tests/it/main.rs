@@ -3,9 +3,11 @@
 
 mod accuracy;
 mod commands;
+mod object_stores;
 mod pipeline;
 mod preparation;
 mod queue_contract;
 mod sqlite_store;
 mod store_contract;
 mod support;
+mod web_source;

@@ -3,7 +3,8 @@
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::fault::Fault;
-use crate::domain::{FaceResult, ImageContent, JobRecord, Landmarks};
+use crate::domain::{FaceResult, JobRecord, Landmarks};
+use crate::store::fate::hash_key;
 
 /// Rows in one statement: at up to 14 values a row, well below the 32766 that `SQLite` allows. Each statement costs a round trip to
 /// the connection's thread, which is why there are few of them.
@@ -27,11 +28,6 @@ pub(super) struct PlacedFace<'a> {
     pub(super) result: i64,
     pub(super) index: i64,
     pub(super) gallery_profile: i64,
-}
-
-/// The hash as it is stored: empty if no bytes came.
-pub(super) fn hash_key(content: Option<&ImageContent>) -> &[u8] {
-    content.map_or(&[], |content| content.hash.0.as_slice())
 }
 
 /// Cuts `rows` into pieces of 256, 128, … 1: whatever the size of a batch, the same few statements serve it, and stay prepared.

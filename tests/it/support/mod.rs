@@ -3,6 +3,10 @@
 
 pub mod broker;
 pub mod graphs;
+pub mod http;
+pub mod s3;
+pub mod sources;
+pub mod stack;
 
 use std::path::{Path, PathBuf};
 

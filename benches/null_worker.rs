@@ -1,0 +1,118 @@
+//! A worker with a null model, for benchmarks of the plumbing and tests of faults: the real pipeline, queue and store, and a processor that
+//! fetches the image and recognises nothing. Each image gets one face with a template made of its content hash.
+//!
+//! Settings come from the environment, as for `facefleet worker`; arguments are the folders it may read. Some file names make it
+//! misbehave, as no real image can be made to: `panic*` panics, `abort*` ends the process on the spot, `hiccup*` fails in passing on
+//! its first attempt, `never*` on each.
+#![allow(clippy::print_stdout, reason = "it tells its parent that it is at work")]
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use facefleet::app::App;
+use facefleet::domain::{
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome, Profile,
+    ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
+};
+use facefleet::images::{FetchError, ImageSource, Root};
+use facefleet::settings::Settings;
+use facefleet::telemetry;
+use facefleet::worker::{Process, Processed};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+struct Null {
+    images: Arc<dyn ImageSource>,
+    profile: Profile,
+    id: ProfileId,
+    attempts: u32,
+}
+
+/// The profile of the null model's results.
+fn profile() -> Profile {
+    Profile {
+        alignment: AlignmentProfile::None,
+        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32) },
+        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
+        mapping: Mapping { alpha: 130.0, r: 0.88 },
+    }
+}
+
+#[async_trait]
+impl Process for Null {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn process(&self, job: &Job) -> Processed {
+        let selection = Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 };
+        let ended = |outcome| JobRecord::without_content(job, &self.id, selection, "null", outcome);
+        if job.attempt > self.attempts {
+            return Processed::Ended(Box::new(ended(Outcome::Failed("given up after deliveries that never ended".into()))));
+        }
+        let name = job.image.as_str().rsplit('/').next().unwrap_or_default();
+        if name.starts_with("abort") {
+            std::process::abort();
+        }
+        assert!(!name.starts_with("panic"), "a file name asked for it");
+        if name.starts_with("never") || (name.starts_with("hiccup") && job.attempt == 1) {
+            return if job.attempt < self.attempts {
+                Processed::Transient("a file name asked for it".into())
+            } else {
+                Processed::Ended(Box::new(ended(Outcome::Failed("a file name asked for it".into()))))
+            };
+        }
+        let bytes = match self.images.fetch(&job.image).await {
+            Ok(bytes) => bytes,
+            Err(FetchError::Unreadable(reason)) => return Processed::Ended(Box::new(ended(Outcome::Unreadable(reason)))),
+            Err(FetchError::Refused(reason)) => return Processed::Ended(Box::new(ended(Outcome::Refused(reason)))),
+            Err(FetchError::Transient(reason)) => return Processed::Transient(reason),
+        };
+        let hash = ContentHash::of(&bytes);
+        let content = Some(ImageContent { hash, bytes: bytes.len() as u64, size: Some((112, 112)) });
+        Processed::Ended(Box::new(JobRecord { content, ..ended(Outcome::Scored(vec![face(hash, job)])) }))
+    }
+}
+
+/// A face whose template depends on the bytes and the place.
+fn face(hash: ContentHash, job: &Job) -> FaceResult {
+    let mut seed = blake3::Hasher::new();
+    seed.update(&hash.0).update(job.image.as_str().as_bytes());
+    let mut bytes = [0; 128];
+    seed.finalize_xof().fill(&mut bytes);
+    let embedding: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) - 127.5).collect();
+    let recognition = Template::from_embedding(&embedding).ok().map(|(template, norm)| Recognition {
+        template,
+        norm,
+        distance: 0.45,
+        score: facefleet::quality::score(0.45),
+        quality: bytes[0] % 101,
+    });
+    let bbox = BoundingBox { x: 0.0, y: 0.0, width: 112.0, height: 112.0 };
+    FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let roots = std::env::args_os().skip(1).map(Root::try_from).collect::<Result<Vec<_>, _>>()?;
+    let settings = Settings::load(None)?;
+    telemetry::start(&settings.log)?;
+    let attempts = settings.worker.attempts;
+    let app = App::new(settings);
+    let (store, queue) = (app.store().await?, app.queue().await?);
+    let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
+    let null = Arc::new(Null { images, profile: profile(), id: profile().id(), attempts });
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let told = stop.clone();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        told.cancel();
+    });
+    println!("at work");
+    app.worker(queue.clone(), store.clone(), null).run(stop).await?;
+    queue.close().await;
+    store.close().await;
+    Ok(())
+}

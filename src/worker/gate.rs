@@ -1,0 +1,52 @@
+//! Whether a campaign's jobs are to be worked on: what an operator wants of it, looked up in the store now and then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::domain::{CampaignId, CampaignState};
+use crate::store::Store;
+
+/// A change of a campaign's state reaches every worker within this time.
+const FRESH: Duration = Duration::from_secs(2);
+/// Campaigns remembered at once; there are few.
+const MOST: usize = 1024;
+
+/// The states of campaigns, remembered for a moment.
+pub(super) struct Gate {
+    store: Arc<dyn Store>,
+    seen: Mutex<HashMap<CampaignId, (CampaignState, Instant)>>,
+}
+
+impl Gate {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, seen: Mutex::default() }
+    }
+
+    /// What is wanted of `campaign`. While the store cannot say, its jobs are worked on: their results wait for the store anyway. So
+    /// are those of a campaign that is gone: each job ends in an outcome.
+    pub(super) async fn state(&self, campaign: CampaignId) -> CampaignState {
+        // One look-up at a time: the others wait for it and find the answer.
+        let mut seen = self.seen.lock().await;
+        if let Some((state, at)) = seen.get(&campaign)
+            && at.elapsed() < FRESH
+        {
+            return *state;
+        }
+        let state = match self.store.campaign(campaign).await {
+            Ok(found) => found.map_or(CampaignState::Running, |found| found.state),
+            Err(error) => {
+                tracing::warn!(%campaign, %error, "the state of a campaign cannot be looked up; its jobs go on");
+                CampaignState::Running
+            }
+        };
+        if seen.len() >= MOST {
+            seen.retain(|_, (_, at)| at.elapsed() < FRESH);
+        }
+        seen.insert(campaign, (state, Instant::now()));
+        state
+    }
+}
