@@ -202,8 +202,14 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 13] = [
+        let bounds: [(&'static str, String, bool, &'static str); 14] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
+            (
+                "queue.delivery_limit",
+                self.queue.delivery_limit.to_string(),
+                self.queue.delivery_limit >= 5,
+                "must be at least 5: a job that kills its worker is set apart after 2",
+            ),
             (
                 "detector.max_side",
                 self.detector.max_side.to_string(),

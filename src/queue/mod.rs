@@ -70,7 +70,7 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached.
     async fn status(&self) -> Result<QueueStatus, QueueError>;
 
-    /// The oldest dead letters, at most `limit`.
+    /// Dead letters, at most `limit`, the oldest of them first.
     ///
     /// # Errors
     /// If the queue cannot be reached.

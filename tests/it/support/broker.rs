@@ -1,12 +1,12 @@
 //! The stack's broker, with queues of its own for each test.
 
-use std::path::Path;
-
 use facefleet::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use lapin::options::QueueDeleteOptions;
 use lapin::{Channel, Connection, ConnectionProperties};
 use url::Url;
 use uuid::Uuid;
+
+use super::stack::address;
 
 /// A part of the broker that no other test uses.
 pub struct TestBroker {
@@ -16,7 +16,7 @@ pub struct TestBroker {
 
 impl TestBroker {
     pub fn new() -> Self {
-        Self { url: url(), prefix: format!("test-{}", Uuid::now_v7()) }
+        Self { url: address("FACEFLEET__QUEUE__URL").parse().unwrap(), prefix: format!("test-{}", Uuid::now_v7()) }
     }
 
     pub fn settings(&self) -> RabbitSettings {
@@ -66,15 +66,4 @@ impl TestBroker {
             channel.exchange_delete(format!("{}.{exchange}", self.prefix).into(), Default::default()).await.unwrap();
         }
     }
-}
-
-/// Where the broker is: as the environment says, or the local stack.
-fn url() -> Url {
-    const KEY: &str = "FACEFLEET__QUEUE__URL";
-    let url = std::env::var(KEY).ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/stack/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| line.strip_prefix(KEY)?.strip_prefix('=').map(str::to_owned))
-    });
-    url.expect("the tests need a RabbitMQ: run `make stack-up`").parse().unwrap()
 }
