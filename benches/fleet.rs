@@ -363,5 +363,6 @@ fn job(lane: Lane, image: &ImageUri, campaign: Option<&Campaign>, profile: Optio
         campaign: campaign.map(|campaign| campaign.id),
         trace: None,
         attempt: 1,
+        retry_of: None,
     }
 }

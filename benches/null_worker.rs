@@ -100,7 +100,7 @@ async fn main() -> Result<()> {
     telemetry::start(&settings.log)?;
     let attempts = settings.worker.attempts;
     let app = App::new(settings);
-    let (store, queue) = (app.store().await?, app.queue()?);
+    let (store, queue) = (app.store().await?, app.queue().await?);
     let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
     let null = Arc::new(Null { images, profile: profile(), id: profile().id(), attempts });
     let stop = CancellationToken::new();

@@ -15,6 +15,7 @@ use crate::inference::recogniser::{Estimator, RecogniserModel};
 use crate::inference::runtime::Runtime;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
+use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use crate::settings::{Method, Settings};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
@@ -73,10 +74,23 @@ impl App {
     /// If its URL is of no known kind, or it cannot be opened.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
         let url = self.settings.store.url.expose();
+        match url.split(':').next() {
+            Some("sqlite") => Ok(Arc::new(SqliteStore::open(url).await?)),
+            Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, self.settings.store.connections).await?)),
+            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://…"),
+        }
+    }
+
+    /// Brings the store's schema up to date; returns how many profiles' templates got an index.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub async fn migrate(&self) -> Result<u32> {
+        let url = self.settings.store.url.expose();
         match self.settings.store.url.scheme() {
-            "sqlite" => Ok(Arc::new(SqliteStore::open(url).await?)),
-            "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url, self.settings.store_connections()).await?)),
-            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://HOST/DATABASE"),
+            "postgres" | "postgresql" => Ok(PostgresStore::migrate(url).await?),
+            // Opening does it.
+            _ => self.store().await.map(|_| 0),
         }
     }
 
@@ -90,11 +104,21 @@ impl App {
     /// The queue that the settings name.
     ///
     /// # Errors
-    /// If its URL is of no known kind.
-    pub fn queue(&self) -> Result<Arc<dyn JobQueue>> {
-        match self.settings.queue.url.expose() {
-            "memory:" => Ok(Arc::new(MemoryQueue::new(self.settings.queue.capacity))),
-            _ => bail!("queue.url: no queue is known for this kind of URL; use memory:"),
+    /// If its URL is of no known kind, or the broker cannot be reached or used.
+    pub async fn queue(&self) -> Result<Arc<dyn JobQueue>> {
+        let queue = &self.settings.queue;
+        match queue.url.scheme() {
+            "memory" => Ok(Arc::new(MemoryQueue::new(queue.capacity))),
+            "amqp" | "amqps" => {
+                let settings = RabbitSettings {
+                    url: queue.url.secret(),
+                    prefix: queue.prefix.clone(),
+                    delivery_limit: queue.delivery_limit,
+                    ca_file: queue.ca_file.as_ref().map(|path| self.settings.below_home(path)),
+                };
+                Ok(Arc::new(RabbitQueue::connect(&settings).await?))
+            }
+            _ => bail!("queue.url: no queue is known for this kind of URL; use memory: or amqp://user:password@host/vhost"),
         }
     }
 
@@ -172,8 +196,13 @@ impl App {
     /// If a local root does not exist, or a setting cannot be used.
     pub fn images(&self, roots: &[Root]) -> Result<Sources> {
         let images = &self.settings.images;
-        let allowed =
-            images.allow.iter().map(|root| root.parse()).collect::<Result<Vec<Root>, _>>().context("setting images.allow")?;
+        let allowed = images
+            .allow
+            .iter()
+            .filter(|root| !root.is_empty())
+            .map(|root| root.parse())
+            .collect::<Result<Vec<Root>, _>>()
+            .context("setting images.allow")?;
         let allowed = roots.iter().cloned().chain(allowed).collect();
         let (authorities, limits) = (self.authorities()?, self.fetch_limits());
         Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
@@ -205,7 +234,8 @@ impl App {
 
     fn authorities(&self) -> Result<Option<Vec<u8>>> {
         let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("setting images.ca_file: {}", path.display()));
-        self.settings.images.ca_file.as_ref().map(read).transpose()
+        // Set to nothing is not set, as variables of a container often are.
+        self.settings.images.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty()).map(read).transpose()
     }
 
     fn fetch_limits(&self) -> FetchLimits {

@@ -68,7 +68,7 @@ macro_rules! section {
     };
 }
 
-section!(Queue { url: Endpoint, capacity: usize });
+section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit: u32, ca_file: Option<PathBuf> });
 section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String });
@@ -106,6 +106,11 @@ impl Endpoint {
     /// All of it, for whoever connects.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// The same, still wrapped.
+    pub fn secret(&self) -> SecretString {
+        self.0.clone()
     }
 
     /// The scheme, without the colon.
@@ -197,8 +202,14 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 13] = [
+        let bounds: [(&'static str, String, bool, &'static str); 14] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
+            (
+                "queue.delivery_limit",
+                self.queue.delivery_limit.to_string(),
+                self.queue.delivery_limit >= 5,
+                "must be at least 5: a job that kills its worker is set apart after 2",
+            ),
             (
                 "detector.max_side",
                 self.detector.max_side.to_string(),
@@ -253,15 +264,6 @@ impl Settings {
         match self.worker.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
-        }
-    }
-
-    /// Connections to a store that is a server: as set, or enough for a batch on its way, for what else a worker asks, and for those who
-    /// look at it.
-    pub fn store_connections(&self) -> u32 {
-        match self.store.connections {
-            0 => 4,
-            connections => connections,
         }
     }
 

@@ -64,7 +64,7 @@ impl Scan {
         if self.resume.is_some() {
             bail!("--resume is for fleets: the queue in this process is gone; the same scan, run again, does what is left");
         }
-        let (store, queue) = (app.store().await?, app.queue()?);
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.roots, self.aligned)?);
         store.register_profile(processor.profile()).await?;
         let campaign = self.campaign(processor.profile_id().clone());
@@ -109,7 +109,7 @@ impl Scan {
 
     /// Lists into the fleet's queue, and, if asked, waits for the workers.
     async fn run_on_fleet(self, app: App, listing: Listing) -> Result<ExitCode> {
-        let (store, queue) = (app.store().await?, app.queue()?);
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let profile = app.profile(self.aligned)?;
         store.register_profile(&profile).await?;
         let campaign = match self.resume {

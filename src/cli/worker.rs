@@ -42,7 +42,7 @@ impl Worker {
         let recorder = Recorder::install().context("Failed to start the metrics")?;
         // Before the models: an address that is taken is told at once.
         let listener = listen(&app.settings().server.listen).await?;
-        let (store, queue) = (app.store().await?, app.queue()?);
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
         metrics::provider(processor.provider());
 

@@ -295,6 +295,7 @@ impl Filler {
             campaign: Some(*id),
             trace: None,
             attempt: 1,
+            retry_of: None,
         }
     }
 }

@@ -22,12 +22,12 @@ use facefleet::domain::{
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::{PageQuery, Store};
-use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
 use crate::support::profile;
+use crate::support::stack::Database;
 
 /// Nothing that is going to happen takes longer.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -41,7 +41,8 @@ struct Ground {
 
 fn stack(arguments: &[&str]) {
     let folder = root().join(".facefleet/faults");
-    let output = Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(folder).args(arguments).output().unwrap();
+    let output =
+        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(folder).args(arguments).output().unwrap();
     assert!(output.status.success(), "scripts/stack.py {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -83,6 +84,7 @@ struct Fleet {
     store_url: String,
     campaign: Campaign,
     folder: TempDir,
+    _database: Database,
 }
 
 /// The profile of benches/null_worker.rs.
@@ -101,13 +103,8 @@ impl Fleet {
     /// The same, with the jobs still in hand.
     async fn unpublished(names: impl IntoIterator<Item = String>) -> (Self, Vec<Job>) {
         let ground = Ground::take().await;
-        let name = format!("f{}", CampaignId::new().0.simple());
-        let mut admin = PgConnection::connect(&ground.store).await.unwrap();
-        // The name is hex digits.
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-        let mut store_url = url::Url::parse(&ground.store).unwrap();
-        store_url.set_path(&name);
-        let store_url = String::from(store_url);
+        let database = Database::on(&ground.store).await;
+        let (name, store_url) = (format!("faults-{}", CampaignId::new()), database.url.clone());
         let app = app(&ground.queue, &store_url, &name);
         let (queue, store) = (app.queue().await.unwrap(), app.store().await.unwrap());
         store.register_profile(&null_profile()).await.unwrap();
@@ -131,7 +128,7 @@ impl Fleet {
         }
         store.note_listed(campaign.id, &ListedChunk { listed: jobs.len() as u64, ..ListedChunk::default() }).await.unwrap();
         store.end_listing(campaign.id).await.unwrap();
-        (Self { ground, queue, store, prefix: name, store_url, campaign, folder }, jobs)
+        (Self { ground, queue, store, prefix: name, store_url, campaign, folder, _database: database }, jobs)
     }
 
     /// A worker process without a model.
@@ -172,9 +169,15 @@ impl Fleet {
         }
     }
 
-    /// Waits for the end, and holds what is there against the promise. `failed` names begin so.
-    async fn ends_well(&self, failed: &[&str]) {
+    /// Waits for the end, tells the workers to stop, and holds what is there against the promise. `failed` names begin so.
+    async fn ends_well(&self, workers: impl IntoIterator<Item = Worker>, failed: &[&str]) {
         self.until(CampaignProgress::is_complete).await;
+        self.runs_empty().await;
+        for worker in workers {
+            assert_eq!(worker.stop().await, Some(0), "a worker did not end well");
+        }
+        // What a worker had in hand and did not settle would be back by now.
+        self.runs_empty().await;
         let progress = self.progress().await;
         let (mut cursor, mut seen) = (0, HashSet::new());
         let mut scored = 0;
@@ -194,7 +197,8 @@ impl Fleet {
                 assert!(seen.insert(image.image.clone()), "{} has two current results", image.image);
                 let name = image.image.to_string();
                 let name = name.rsplit('/').next().unwrap();
-                let expected = if failed.iter().any(|prefix| name.starts_with(prefix)) { OutcomeKind::Failed } else { OutcomeKind::Scored };
+                let expected =
+                    if failed.iter().any(|prefix| name.starts_with(prefix)) { OutcomeKind::Failed } else { OutcomeKind::Scored };
                 assert_eq!(image.outcome, expected, "{name}: {:?}", image.reason);
                 if image.outcome == OutcomeKind::Scored {
                     scored += 1;
@@ -206,10 +210,9 @@ impl Fleet {
         assert_eq!(seen.len() as u64, progress.listed);
         assert_eq!(progress.outcomes.get(&OutcomeKind::Scored).copied().unwrap_or(0), scored);
         assert_eq!(progress.ended(), progress.listed, "{progress:?}");
-        self.runs_empty().await;
     }
 
-    /// Waits until no job is ready, delayed or in hand: the last acknowledgement follows the last commit.
+    /// Waits until no job is ready or delayed: the last acknowledgement follows the last commit.
     async fn runs_empty(&self) {
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -217,7 +220,6 @@ impl Fleet {
             if let Ok(status) = &status
                 && status.ready.iter().all(|(_, jobs)| *jobs == 0)
                 && status.delayed == 0
-                && status.unsettled == 0
             {
                 return;
             }
@@ -267,8 +269,10 @@ impl Worker {
         self.0.wait().unwrap();
     }
 
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap().success());
+    /// Tells it to stop by SIGTERM, and waits for its exit status.
+    async fn stop(mut self) -> Option<i32> {
+        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap().success());
+        tokio::task::spawn_blocking(move || self.0.wait().unwrap().code()).await.unwrap()
     }
 }
 

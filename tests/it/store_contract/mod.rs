@@ -18,7 +18,7 @@ use crate::support::{gallery, profile, selection, stamp, uri};
 /// A place of a test's own that a store can be opened at, more than once. What it holds goes with it.
 pub trait Home {
     /// A new, empty place.
-    fn new() -> Self;
+    async fn new() -> Self;
 
     /// Another handle on the store that is there.
     async fn open(&self) -> Arc<dyn Store>;
@@ -143,7 +143,7 @@ macro_rules! store_contract {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    $file::$test(<$home>::new()).await;
+                    $file::$test(<$home>::new().await).await;
                 }
             )*)*
         }
@@ -154,7 +154,7 @@ macro_rules! store_contract {
 pub struct SqliteHome(TempDir);
 
 impl Home for SqliteHome {
-    fn new() -> Self {
+    async fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -165,14 +165,17 @@ impl Home for SqliteHome {
 
 store_contract!(sqlite, SqliteHome);
 
-impl Home for Database {
-    fn new() -> Self {
-        Self::new()
+/// A database of its own on the stack's server.
+pub struct PostgresHome(Database);
+
+impl Home for PostgresHome {
+    async fn new() -> Self {
+        Self(Database::new().await)
     }
 
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(PostgresStore::open(self.url().as_str(), 4).await.unwrap())
+        Arc::new(PostgresStore::open(&self.0.url, 4).await.unwrap())
     }
 }
 
-store_contract!(postgres, Database);
+store_contract!(postgres, PostgresHome);

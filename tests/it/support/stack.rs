@@ -1,95 +1,71 @@
-//! The servers that `make stack-up` starts, and a place of a test's own on them.
+//! The local stack that `make stack-up` starts: a real `RabbitMQ` and a real Postgres.
 
 use std::path::Path;
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use facefleet::domain::CampaignId;
+use sqlx::{Connection, PgConnection};
 use url::Url;
-use uuid::Uuid;
 
-/// The address that the stack has for this setting.
-pub fn address(setting: &str) -> Url {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/stack/env");
-    let env = std::fs::read_to_string(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}; the tests need a RabbitMQ and a Postgres: run `make stack-up`", path.display())
-    });
-    let value = env.lines().find_map(|line| line.strip_prefix(setting)?.strip_prefix('='));
-    value.unwrap_or_else(|| panic!("{} has no {setting}: run `make stack-up`", path.display())).parse().unwrap()
+/// The address that the stack gave `key`, as the settings name it.
+///
+/// # Panics
+/// If there is no stack: its tests are never left out in silence.
+pub fn address(key: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/stack/env");
+    let text = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; the tests need the local stack: run `make stack-up`", file.display()));
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).expect("the stack names its address").to_owned()
 }
 
-/// An empty database, gone with its handle; whoever is connected to it then is not any more.
+/// An empty database of a test's own. It is dropped with its handle.
 pub struct Database {
-    server: Url,
+    /// Its address.
+    pub url: String,
     name: String,
+    server: String,
 }
 
 impl Database {
-    pub fn new() -> Self {
-        let server = address("FACEFLEET__STORE__URL");
-        // Only hex digits: a name that needs no quotes.
-        let name = format!("it_{}", Uuid::now_v7().simple());
-        apart(execute(server.clone(), format!("CREATE DATABASE {name}")));
-        Self { server, name }
+    /// A new one on the stack's server.
+    pub async fn new() -> Self {
+        Self::on(&address("FACEFLEET__STORE__URL")).await
     }
 
-    /// A name for a role of this test's own: roles belong to the whole server.
-    pub fn role(&self, name: &str) -> String {
-        format!("{}_{name}", self.name)
+    /// A new one on `server`.
+    pub async fn on(server: &str) -> Self {
+        let name = format!("t{}", CampaignId::new().0.simple());
+        run(server, &format!("CREATE DATABASE {name}")).await;
+        let mut url = Url::parse(server).unwrap();
+        url.set_path(&name);
+        Self { url: url.into(), name, server: server.to_owned() }
     }
 
-    /// Where it is, for the server's administrator.
-    pub fn url(&self) -> Url {
-        let mut url = self.server.clone();
-        url.set_path(&self.name);
-        url
+    /// Runs a statement in it, as its owner.
+    pub async fn run(&self, statement: &str) {
+        run(&self.url, statement).await;
     }
+}
 
-    /// Where it is, for a role.
-    pub fn url_as(&self, role: &str, password: &str) -> Url {
-        let mut url = self.url();
-        url.set_username(role).unwrap();
-        url.set_password(Some(password)).unwrap();
-        url
-    }
-
-    /// Does something as the server's administrator.
-    pub async fn execute(&self, sql: impl Into<String>) {
-        execute(self.url(), sql.into()).await;
-    }
-
-    pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(self.url().as_str()).await.unwrap()
-    }
+/// Statements are the tests' own text.
+async fn run(url: &str, statement: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        let roles = format!(
-            "DO $$ DECLARE role text; BEGIN FOR role IN SELECT rolname FROM pg_roles WHERE rolname LIKE '{}\\_%' LOOP \
-             EXECUTE format('DROP ROLE %I', role); END LOOP; END $$",
-            self.name
-        );
-        let server = self.server.clone();
-        apart(async move {
-            execute(server.clone(), drop).await;
-            execute(server, roles).await;
+        let (server, statement) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        // On a thread of its own: this may run inside a runtime, which must not be blocked on itself.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut connection = PgConnection::connect(&server).await?;
+                sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            })
         });
+        // The server may be away, in a test that takes it away: then the stack's end takes the database along.
+        drop(dropping.join());
     }
-}
-
-async fn execute(url: Url, sql: String) {
-    let mut connection = PgConnection::connect(url.as_str())
-        .await
-        .unwrap_or_else(|error| panic!("the stack's Postgres does not answer ({error}): run `make stack-up`"));
-    // A test's own statement.
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
-/// Runs to the end what neither a constructor nor `Drop` can wait for.
-fn apart(work: impl Future<Output = ()> + Send + 'static) {
-    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
-    // What went wrong was printed; a second panic while a test ends would hide its own.
-    let ended = std::thread::spawn(run).join();
-    assert!(ended.is_ok() || std::thread::panicking(), "the test's database could not be made or dropped");
 }
