@@ -6,6 +6,7 @@ mod commands;
 mod faults;
 mod object_stores;
 mod pipeline;
+mod postgres_store;
 mod preparation;
 mod queue_contract;
 mod sqlite_store;

@@ -31,6 +31,10 @@ fn parse(url: &str) -> Result<(PgConnectOptions, String), StoreError> {
                 .into(),
         )
     };
+    // The parser itself takes any scheme.
+    if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
+        return Err(unusable());
+    }
     let options = PgConnectOptions::from_str(url).map_err(|_| unusable())?;
     let place = format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default());
     let options = options

@@ -175,18 +175,27 @@ pub(super) async fn page(pool: &PgPool, query: &PageQuery) -> Result<Vec<StoredI
     .fetch_all(&mut *snapshot)
     .await?;
     let mut images = rows.iter().map(image).collect::<Result<Vec<_>, _>>()?;
-    let faces = sqlx::query(
-        "SELECT f.face_index, f.x, f.y, f.width, f.height, f.landmarks, f.detector_score, f.distance, f.score, f.quality, f.norm, \
-         t.vector, f.result_id \
-         FROM unnest($1::bigint[]) WITH ORDINALITY k (id, place) JOIN faces f ON f.result_id = k.id \
-         LEFT JOIN templates t ON $2 AND t.profile_id = $3 AND t.result_id = f.result_id AND t.face_index = f.face_index \
-         ORDER BY k.place, f.face_index",
-    )
-    .bind(&ids)
-    .bind(query.templates)
-    .bind(query.profile.as_str())
-    .fetch_all(&mut *snapshot)
-    .await?;
+    // Who may not read templates may read the rest.
+    let faces = if query.templates {
+        sqlx::query(
+            "SELECT f.face_index, f.x, f.y, f.width, f.height, f.landmarks, f.detector_score, f.distance, f.score, f.quality, f.norm, \
+             t.vector, f.result_id \
+             FROM unnest($1::bigint[]) WITH ORDINALITY k (id, place) JOIN faces f ON f.result_id = k.id \
+             LEFT JOIN templates t ON t.profile_id = $2 AND t.result_id = f.result_id AND t.face_index = f.face_index \
+             ORDER BY k.place, f.face_index",
+        )
+        .bind(&ids)
+        .bind(query.profile.as_str())
+    } else {
+        sqlx::query(
+            "SELECT f.face_index, f.x, f.y, f.width, f.height, f.landmarks, f.detector_score, f.distance, f.score, f.quality, f.norm, \
+             NULL::halfvec, f.result_id \
+             FROM unnest($1::bigint[]) WITH ORDINALITY k (id, place) JOIN faces f ON f.result_id = k.id \
+             ORDER BY k.place, f.face_index",
+        )
+        .bind(&ids)
+    };
+    let faces = faces.fetch_all(&mut *snapshot).await?;
     snapshot.commit().await?;
     attach_faces(&mut images, &faces)?;
     Ok(images)

@@ -40,6 +40,19 @@ impl Database {
         Self { url: url.into(), name, server: server.to_owned() }
     }
 
+    /// A name for a role of this test's own: roles belong to the whole server. They are dropped with the database.
+    pub fn role(&self, name: &str) -> String {
+        format!("{}_{name}", self.name)
+    }
+
+    /// Its address, for a role.
+    pub fn url_as(&self, role: &str, password: &str) -> Url {
+        let mut url = Url::parse(&self.url).unwrap();
+        url.set_username(role).unwrap();
+        url.set_password(Some(password)).unwrap();
+        url
+    }
+
     /// Runs a statement in it, as its owner.
     pub async fn run(&self, statement: &str) {
         run(&self.url, statement).await;
@@ -56,12 +69,18 @@ async fn run(url: &str, statement: &str) {
 impl Drop for Database {
     fn drop(&mut self) {
         let (server, statement) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let roles = format!(
+            "DO $$ DECLARE role text; BEGIN FOR role IN SELECT rolname FROM pg_roles WHERE rolname LIKE '{}\\_%' LOOP \
+             EXECUTE format('DROP ROLE %I', role); END LOOP; END $$",
+            self.name
+        );
         // On a thread of its own: this may run inside a runtime, which must not be blocked on itself.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let mut connection = PgConnection::connect(&server).await?;
                 sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+                sqlx::raw_sql(sqlx::AssertSqlSafe(roles)).execute(&mut connection).await?;
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
             })
         });
