@@ -3,10 +3,12 @@
 
 mod accuracy;
 mod commands;
+mod faults;
 mod object_stores;
 mod pipeline;
 mod preparation;
 mod queue_contract;
+mod rabbitmq;
 mod sqlite_store;
 mod store_contract;
 mod support;
