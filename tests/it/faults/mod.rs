@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, OutcomeKind, Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, Mapping, OutcomeKind, Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -87,7 +87,7 @@ struct Fleet {
 
 /// The profile of benches/null_worker.rs.
 fn null_profile() -> Profile {
-    profile("null")
+    Profile { mapping: Mapping { alpha: 130.0, r: 0.88 }, ..profile("null") }
 }
 
 impl Fleet {

@@ -27,7 +27,7 @@ async fn another_queue_of_the_same_name_is_explained() {
     broker.channel().await.queue_declare(name.as_str().into(), durable, FieldTable::default()).await.unwrap();
     let error = refusal(&broker.settings()).await;
     assert!(matches!(error, QueueError::Unusable(_)), "{error:?}");
-    for word in [name.as_str(), "x-queue-type", "queue.prefix"] {
+    for word in [name.as_str(), "inequivalent arg", "queue.prefix"] {
         assert!(error.to_string().contains(word), "{error}");
     }
     broker.remove().await;
