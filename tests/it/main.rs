@@ -8,6 +8,7 @@ mod object_stores;
 mod pipeline;
 mod preparation;
 mod queue_contract;
+mod rabbitmq;
 mod sqlite_store;
 mod store_contract;
 mod support;
