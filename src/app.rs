@@ -104,21 +104,21 @@ impl App {
     /// The queue that the settings name.
     ///
     /// # Errors
-    /// If its URL is of no known kind, or it cannot be reached or used.
+    /// If its URL is of no known kind, or the broker cannot be reached or used.
     pub async fn queue(&self) -> Result<Arc<dyn JobQueue>> {
         let queue = &self.settings.queue;
         match queue.url.scheme() {
             "memory" => Ok(Arc::new(MemoryQueue::new(queue.capacity))),
             "amqp" | "amqps" => {
                 let settings = RabbitSettings {
-                    url: queue.url.expose().into(),
+                    url: queue.url.secret(),
                     prefix: queue.prefix.clone(),
                     delivery_limit: queue.delivery_limit,
-                    ca_file: queue.ca_file.as_ref().map(|file| self.settings.below_home(file)),
+                    ca_file: queue.ca_file.as_ref().map(|path| self.settings.below_home(path)),
                 };
                 Ok(Arc::new(RabbitQueue::connect(&settings).await?))
             }
-            _ => bail!("queue.url: no queue is known for this kind of URL; use memory: or amqp://…"),
+            _ => bail!("queue.url: no queue is known for this kind of URL; use memory: or amqp://user:password@host/vhost"),
         }
     }
 
@@ -196,8 +196,13 @@ impl App {
     /// If a local root does not exist, or a setting cannot be used.
     pub fn images(&self, roots: &[Root]) -> Result<Sources> {
         let images = &self.settings.images;
-        let allowed =
-            images.allow.iter().map(|root| root.parse()).collect::<Result<Vec<Root>, _>>().context("setting images.allow")?;
+        let allowed = images
+            .allow
+            .iter()
+            .filter(|root| !root.is_empty())
+            .map(|root| root.parse())
+            .collect::<Result<Vec<Root>, _>>()
+            .context("setting images.allow")?;
         let allowed = roots.iter().cloned().chain(allowed).collect();
         let (authorities, limits) = (self.authorities()?, self.fetch_limits());
         Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
@@ -229,7 +234,8 @@ impl App {
 
     fn authorities(&self) -> Result<Option<Vec<u8>>> {
         let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("setting images.ca_file: {}", path.display()));
-        self.settings.images.ca_file.as_ref().map(read).transpose()
+        // Set to nothing is not set, as variables of a container often are.
+        self.settings.images.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty()).map(read).transpose()
     }
 
     fn fetch_limits(&self) -> FetchLimits {

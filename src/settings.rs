@@ -108,6 +108,11 @@ impl Endpoint {
         self.0.expose_secret()
     }
 
+    /// The same, still wrapped.
+    pub fn secret(&self) -> SecretString {
+        self.0.clone()
+    }
+
     /// The scheme, without the colon.
     pub fn scheme(&self) -> &str {
         self.expose().split(':').next().unwrap_or_default()

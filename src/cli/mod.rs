@@ -8,6 +8,7 @@ mod interrupt;
 mod migrate;
 mod model;
 mod progress;
+mod queue;
 mod report;
 mod scan;
 mod score;
@@ -53,6 +54,9 @@ enum Command {
     Scan(scan::Scan),
     /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
     Worker(worker::Worker),
+    /// Show the queue, and its dead letters; retry and drop them.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Show campaigns, pause, resume and cancel them.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
@@ -99,6 +103,7 @@ impl Cli {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
             Command::Worker(worker) => worker.run(app).await,
+            Command::Queue(queue) => queue.run(&app).await,
             Command::Campaign(campaign) => campaign.run(&app).await,
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,

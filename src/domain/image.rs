@@ -39,8 +39,13 @@ impl ImageUri {
         (self.0.scheme() == "file").then(|| self.0.to_file_path().ok()).flatten()
     }
 
-    /// The same without user, password, query and fragment, and without the bytes of an inline image (`data:`): for whoever may know
-    /// of the image and not read it.
+    /// The URI in its parts.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The same without user, password, query and fragment, and without the bytes of an inline image (`data:`): for whoever may know of the image
+    /// and not read it.
     pub fn without_secrets(&self) -> Self {
         let mut bare = self.0.clone();
         bare.set_query(None);
@@ -51,11 +56,6 @@ impl ImageUri {
         // Refused by URIs without a host only, which hold neither.
         bare.set_username("").and_then(|()| bare.set_password(None)).ok();
         Self(bare)
-    }
-
-    /// The URI in its parts.
-    pub fn as_url(&self) -> &Url {
-        &self.0
     }
 
     /// The whole URI, as it is stored. It may hold a signed query: never log it, log the [`fmt::Display`] form.

@@ -91,11 +91,8 @@ async fn look(surroundings: Surroundings) {
             for (lane, jobs) in status.ready {
                 metrics::queue_ready(lane, jobs);
             }
-            for (place, jobs) in [("delayed", Some(status.delayed)), ("unsettled", status.unsettled), ("dead", Some(status.dead))]
-            {
-                if let Some(jobs) = jobs {
-                    metrics::queue_place(place, jobs);
-                }
+            for (place, jobs) in [("delayed", status.delayed), ("dead", status.dead)] {
+                metrics::queue_place(place, jobs);
             }
         }
     }

@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use tokio::time::timeout;
 
+use super::proxy::{ACK, PUBLISH, Proxy};
 use super::{Fleet, PATIENCE, app, names};
-use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {
@@ -13,11 +13,11 @@ async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {
     let broker = Proxy::to(fleet.ground.queue_address()).await;
     // All that a worker publishes for a job that goes well is its event, and that comes after the commit.
     broker.cut_before(PUBLISH);
-    let _worker = fleet.worker_through(&broker.through(&fleet.ground.queue), &fleet.store_url);
+    let worker = fleet.worker_through(&broker.through(&fleet.ground.queue), &fleet.store_url);
     timeout(PATIENCE, broker.sprung(1)).await.unwrap();
     let event = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
     assert_eq!(event.campaign, Some(fleet.campaign.id));
-    fleet.ends_well(&[]).await;
+    fleet.ends_well([worker], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,9 +26,9 @@ async fn a_cut_between_event_and_ack_brings_the_job_again_and_changes_nothing() 
     let mut news = fleet.queue.news().await.unwrap();
     let broker = Proxy::to(fleet.ground.queue_address()).await;
     broker.cut_before(ACK);
-    let _worker = fleet.worker_through(&broker.through(&fleet.ground.queue), &fleet.store_url);
+    let worker = fleet.worker_through(&broker.through(&fleet.ground.queue), &fleet.store_url);
     timeout(PATIENCE, broker.sprung(1)).await.unwrap();
-    fleet.ends_well(&[]).await;
+    fleet.ends_well([worker], &[]).await;
     // The same news twice, for whoever drops repeats by their ids.
     let first = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
     let second = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
@@ -56,19 +56,19 @@ async fn a_cut_while_jobs_are_published_loses_none() {
     broker.cut();
     broker.restore();
     timeout(PATIENCE, publishing).await.unwrap().unwrap();
-    let _worker = fleet.worker();
-    fleet.ends_well(&[]).await;
+    let worker = fleet.worker();
+    fleet.ends_well([worker], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cuts_to_the_database_lose_nothing() {
     let fleet = Fleet::new(names(1000)).await;
     let database = Proxy::to(fleet.ground.store_address()).await;
-    let _worker = fleet.worker_through(&fleet.ground.queue, &database.through(&fleet.store_url));
+    let worker = fleet.worker_through(&fleet.ground.queue, &database.through(&fleet.store_url));
     for share in [50, 300, 600] {
         fleet.until(|progress| progress.ended() >= share).await;
         database.cut();
         database.restore();
     }
-    fleet.ends_well(&[]).await;
+    fleet.ends_well([worker], &[]).await;
 }

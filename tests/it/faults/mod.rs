@@ -4,10 +4,12 @@
 //! The stack is one of these tests' own, because they take it away from under whoever uses it, and they run one at a time.
 
 mod cuts;
+mod proxy;
 mod restarts;
 mod workers;
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,12 +23,12 @@ use facefleet::domain::{
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::{PageQuery, Store};
-use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
 use crate::support::profile;
+use crate::support::stack::Database;
 
 /// Nothing that is going to happen takes longer.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -39,10 +41,14 @@ struct Ground {
 }
 
 fn stack(arguments: &[&str]) {
-    let folder = root().join(".facefleet/faults");
     let output =
-        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(folder).args(arguments).output().unwrap();
+        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(ground()).args(arguments).output().unwrap();
     assert!(output.status.success(), "scripts/stack.py {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Where the stack of these tests is: in the build folder, so that no two checkouts share one.
+fn ground() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults")
 }
 
 fn root() -> &'static Path {
@@ -55,7 +61,7 @@ impl Ground {
         let turn = TURN.lock().await;
         // Whatever the test before left stopped is started again.
         stack(&["up"]);
-        let env = std::fs::read_to_string(root().join(".facefleet/faults/env")).unwrap();
+        let env = std::fs::read_to_string(ground().join("env")).unwrap();
         let value = |key: &str| env.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_owned();
         Self { queue: value("FACEFLEET__QUEUE__URL"), store: value("FACEFLEET__STORE__URL"), _turn: turn }
     }
@@ -83,6 +89,7 @@ struct Fleet {
     store_url: String,
     campaign: Campaign,
     folder: TempDir,
+    _database: Database,
 }
 
 /// The profile of benches/null_worker.rs.
@@ -101,13 +108,8 @@ impl Fleet {
     /// The same, with the jobs still in hand.
     async fn unpublished(names: impl IntoIterator<Item = String>) -> (Self, Vec<Job>) {
         let ground = Ground::take().await;
-        let name = format!("f{}", CampaignId::new().0.simple());
-        let mut admin = PgConnection::connect(&ground.store).await.unwrap();
-        // The name is hex digits.
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-        let mut store_url = url::Url::parse(&ground.store).unwrap();
-        store_url.set_path(&name);
-        let store_url = String::from(store_url);
+        let database = Database::on(&ground.store).await;
+        let (name, store_url) = (format!("faults-{}", CampaignId::new()), database.url.clone());
         let app = app(&ground.queue, &store_url, &name);
         let (queue, store) = (app.queue().await.unwrap(), app.store().await.unwrap());
         store.register_profile(&null_profile()).await.unwrap();
@@ -131,7 +133,7 @@ impl Fleet {
         }
         store.note_listed(campaign.id, &ListedChunk { listed: jobs.len() as u64, ..ListedChunk::default() }).await.unwrap();
         store.end_listing(campaign.id).await.unwrap();
-        (Self { ground, queue, store, prefix: name, store_url, campaign, folder }, jobs)
+        (Self { ground, queue, store, prefix: name, store_url, campaign, folder, _database: database }, jobs)
     }
 
     /// A worker process without a model.
@@ -142,7 +144,7 @@ impl Fleet {
     /// The same, by way of other addresses.
     fn worker_through(&self, queue: &str, store: &str) -> Worker {
         let mut command = Command::new(null_worker());
-        command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::null());
+        command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::piped());
         command.envs([
             ("FACEFLEET__QUEUE__URL", queue),
             ("FACEFLEET__QUEUE__PREFIX", &self.prefix),
@@ -150,7 +152,16 @@ impl Fleet {
             ("FACEFLEET__WORKER__BACKOFF_MS", "200"),
             ("FACEFLEET__WORKER__BACKOFF_MOST_MS", "1000"),
         ]);
-        Worker(command.spawn().unwrap())
+        let mut process = command.spawn().unwrap();
+        let mut told = process.stdout.take().unwrap();
+        let (at_work, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // Its first and only words are that it is at work.
+            if told.read(&mut [0; 1]).is_ok_and(|read| read > 0) {
+                at_work.send(()).ok();
+            }
+        });
+        Worker { process, at_work: heard }
     }
 
     async fn progress(&self) -> CampaignProgress {
@@ -172,9 +183,15 @@ impl Fleet {
         }
     }
 
-    /// Waits for the end, and holds what is there against the promise. `failed` names begin so.
-    async fn ends_well(&self, failed: &[&str]) {
+    /// Waits for the end, tells the workers to stop, and holds what is there against the promise. `failed` names begin so.
+    async fn ends_well(&self, workers: impl IntoIterator<Item = Worker>, failed: &[&str]) {
         self.until(CampaignProgress::is_complete).await;
+        self.runs_empty().await;
+        for worker in workers {
+            assert_eq!(worker.stop().await, Some(0), "a worker did not end well");
+        }
+        // What a worker had in hand and did not settle would be back by now.
+        self.runs_empty().await;
         let progress = self.progress().await;
         let (mut cursor, mut seen) = (0, HashSet::new());
         let mut scored = 0;
@@ -207,10 +224,9 @@ impl Fleet {
         assert_eq!(seen.len() as u64, progress.listed);
         assert_eq!(progress.outcomes.get(&OutcomeKind::Scored).copied().unwrap_or(0), scored);
         assert_eq!(progress.ended(), progress.listed, "{progress:?}");
-        self.runs_empty().await;
     }
 
-    /// Waits until no job is ready, delayed or in hand: the last acknowledgement follows the last commit.
+    /// Waits until no job is ready or delayed: the last acknowledgement follows the last commit.
     async fn runs_empty(&self) {
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -218,7 +234,6 @@ impl Fleet {
             if let Ok(status) = &status
                 && status.ready.iter().all(|(_, jobs)| *jobs == 0)
                 && status.delayed == 0
-                && status.unsettled.unwrap_or(0) == 0
             {
                 return;
             }
@@ -260,23 +275,32 @@ fn null_worker() -> PathBuf {
 }
 
 /// A worker process. It ends with its handle, by SIGKILL.
-struct Worker(Child);
+struct Worker {
+    process: Child,
+    at_work: std::sync::mpsc::Receiver<()>,
+}
 
 impl Worker {
     fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap().success());
+    /// Tells it to stop by SIGTERM, once it is at work, and waits for its exit status.
+    async fn stop(mut self) -> Option<i32> {
+        let stopping = move || {
+            self.at_work.recv_timeout(PATIENCE).unwrap();
+            assert!(Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap().success());
+            self.process.wait().unwrap().code()
+        };
+        tokio::task::spawn_blocking(stopping).await.unwrap()
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.process.kill().ok();
+        self.process.wait().ok();
     }
 }
 

@@ -8,13 +8,13 @@ use super::{Fleet, names, stack};
 
 async fn with_server_away(server: &str, how: &str, away: Duration) {
     let fleet = Fleet::new(names(1500)).await;
-    let _workers = [fleet.worker(), fleet.worker()];
+    let workers = [fleet.worker(), fleet.worker()];
     fleet.until(|progress| progress.ended() > 50).await;
     stack(&[how, server]);
     // The length of the fault, not a wait for anything.
     sleep(away).await;
     stack(&["start", server]);
-    fleet.ends_well(&[]).await;
+    fleet.ends_well(workers, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
