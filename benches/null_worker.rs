@@ -95,6 +95,13 @@ fn face(hash: ContentHash, job: &Job) -> FaceResult {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let told = stop.clone();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        told.cancel();
+    });
     let roots = std::env::args_os().skip(1).map(Root::try_from).collect::<Result<Vec<_>, _>>()?;
     let settings = Settings::load(None)?;
     telemetry::start(&settings.log)?;
@@ -103,13 +110,6 @@ async fn main() -> Result<()> {
     let (store, queue) = (app.store().await?, app.queue().await?);
     let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
     let null = Arc::new(Null { images, profile: profile(), id: profile().id(), attempts });
-    let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let told = stop.clone();
-    tokio::spawn(async move {
-        terminate.recv().await;
-        told.cancel();
-    });
     println!("at work");
     app.worker(queue.clone(), store.clone(), null).run(stop).await?;
     queue.close().await;

@@ -2,7 +2,7 @@
 """Fetches what facefleet needs and the repository may not hold: the ONNX Runtime library, model weights, sample photos.
 
     python3 scripts/setup.py            everything that a build, the tests and the demo need
-    python3 scripts/setup.py test       servers that the tests start
+    python3 scripts/setup.py test       servers and clients that the tests start
     python3 scripts/setup.py bench      OpenCV for the parity and benchmark scripts
     python3 scripts/setup.py --list     the packages, their licences and what each is for
 
@@ -146,6 +146,12 @@ TEST_SERVERS = {
         program="5aa85195f836e62f76e9dbb94dada612bd08be892f8f4196ec54ed7fee01a3c0",
     ),
 }
+
+# What people use to send jobs from Python; the tests run the example of docs/queues.md with it, out of the wheel as it is.
+AMQP_CLIENT = Package(
+    "pika", "1.3.2", "BSD-3-Clause", "test only: an AMQP client, for the example in docs/queues.md", 1, "pika-1.3.2-py3-none-any.whl",
+    "0779a7c1fafd805672796085560d290213a465e4f6f76a6fb19e378d8041a14f", members=(),
+)
 
 # Installed for the parity and benchmark scripts alone; versions and sha256 are in the requirements file.
 BENCH_TOOLS = (
@@ -313,7 +319,11 @@ def fetch_test_servers():
     server = TEST_SERVERS.get(platform.machine()) if platform.system() == "Linux" else None
     if server is None:
         raise Stop(f"no S3 server is pinned for {platform.system()} {platform.machine()}: the tests of object stores need Linux.")
-    say(f"the test servers are in place ({'fetched' if provide(server) else 'nothing to fetch'})")
+    fetched = provide(server)
+    if not is_in_place(DOWNLOADS / AMQP_CLIENT.file, AMQP_CLIENT.sha256):
+        download(AMQP_CLIENT, DOWNLOADS / AMQP_CLIENT.file)
+        fetched = True
+    say(f"what the tests need is in place ({'fetched' if fetched else 'nothing to fetch'})")
 
 
 def install_bench_tools():
@@ -386,7 +396,7 @@ def disk_full_message():
 def print_table():
     requirements = BENCH_REQUIREMENTS.read_text()
     rows = [("package", "version", "licence", "what for")]
-    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES, TEST_SERVERS["x86_64"])]
+    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES, TEST_SERVERS["x86_64"], AMQP_CLIENT)]
     for name, licence, why in BENCH_TOOLS:
         versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
         rows.append((name, " or ".join(versions), licence, why))
@@ -397,7 +407,7 @@ def print_table():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", nargs="?", choices=["test", "bench"], help="fetch the tests' servers or the bench tools instead")
+    parser.add_argument("group", nargs="?", choices=["test", "bench"], help="fetch what the tests start or the bench tools instead")
     parser.add_argument("--list", action="store_true", help="print the packages and stop")
     arguments = parser.parse_args()
     try:

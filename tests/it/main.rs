@@ -9,6 +9,7 @@ mod pipeline;
 mod postgres_store;
 mod preparation;
 mod queue_contract;
+mod rabbitmq;
 mod sqlite_store;
 mod store_contract;
 mod support;

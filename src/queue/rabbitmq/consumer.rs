@@ -55,12 +55,17 @@ impl Hands {
         self.update(|shelf| shelf.held -= 1);
     }
 
+    /// Whether nobody holds anything, and nothing waits to be handled alone.
+    pub(super) fn is_idle(&self) -> bool {
+        self.shelf().is_idle()
+    }
+
     /// Waits until nobody holds anything, and nothing waits to be handled alone.
     pub(super) async fn until_idle(&self) {
         loop {
             // Made before the look at the shelf: it hears of every change from here on, waited for or not.
             let change = self.change.notified();
-            if self.shelf().is_idle() {
+            if self.is_idle() {
                 return;
             }
             change.await;

@@ -293,15 +293,21 @@ impl Feeder {
         }
     }
 
-    /// Ends a session, once what is held of it is settled.
+    /// Puts back what was sent ahead, and ends the session once what is held of it is settled.
     async fn put_all_back(&self, mut session: Session) {
         if let Err(error) = self.empty_hands(&mut session).await {
             tracing::debug!(%error, "nothing could be put back: the connection is lost");
         }
         let (hands, channel) = (Arc::clone(&self.hands), session.channel);
-        tokio::spawn(async move {
+        // The broker's answer: it has taken in every acknowledgement. What a process wrote just before its end may be lost with it.
+        let ended = async move {
             hands.until_idle().await;
             channel.close(200, "done".into()).await.ok();
-        });
+        };
+        if self.hands.is_idle() {
+            ended.await;
+        } else {
+            tokio::spawn(ended);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod restarts;
 mod workers;
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, OutcomeKind, Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, Mapping, OutcomeKind, Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -40,10 +41,14 @@ struct Ground {
 }
 
 fn stack(arguments: &[&str]) {
-    let folder = root().join(".facefleet/faults");
     let output =
-        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(folder).args(arguments).output().unwrap();
+        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(ground()).args(arguments).output().unwrap();
     assert!(output.status.success(), "scripts/stack.py {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Where the stack of these tests is: in the build folder, so that no two checkouts share one.
+fn ground() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults")
 }
 
 fn root() -> &'static Path {
@@ -56,7 +61,7 @@ impl Ground {
         let turn = TURN.lock().await;
         // Whatever the test before left stopped is started again.
         stack(&["up"]);
-        let env = std::fs::read_to_string(root().join(".facefleet/faults/env")).unwrap();
+        let env = std::fs::read_to_string(ground().join("env")).unwrap();
         let value = |key: &str| env.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_owned();
         Self { queue: value("FACEFLEET__QUEUE__URL"), store: value("FACEFLEET__STORE__URL"), _turn: turn }
     }
@@ -89,7 +94,7 @@ struct Fleet {
 
 /// The profile of benches/null_worker.rs.
 fn null_profile() -> Profile {
-    profile("null")
+    Profile { mapping: Mapping { alpha: 130.0, r: 0.88 }, ..profile("null") }
 }
 
 impl Fleet {
@@ -139,7 +144,7 @@ impl Fleet {
     /// The same, by way of other addresses.
     fn worker_through(&self, queue: &str, store: &str) -> Worker {
         let mut command = Command::new(null_worker());
-        command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::null());
+        command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::piped());
         command.envs([
             ("FACEFLEET__QUEUE__URL", queue),
             ("FACEFLEET__QUEUE__PREFIX", &self.prefix),
@@ -147,7 +152,16 @@ impl Fleet {
             ("FACEFLEET__WORKER__BACKOFF_MS", "200"),
             ("FACEFLEET__WORKER__BACKOFF_MOST_MS", "1000"),
         ]);
-        Worker(command.spawn().unwrap())
+        let mut process = command.spawn().unwrap();
+        let mut told = process.stdout.take().unwrap();
+        let (at_work, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // Its first and only words are that it is at work.
+            if told.read(&mut [0; 1]).is_ok_and(|read| read > 0) {
+                at_work.send(()).ok();
+            }
+        });
+        Worker { process, at_work: heard }
     }
 
     async fn progress(&self) -> CampaignProgress {
@@ -261,25 +275,32 @@ fn null_worker() -> PathBuf {
 }
 
 /// A worker process. It ends with its handle, by SIGKILL.
-struct Worker(Child);
+struct Worker {
+    process: Child,
+    at_work: std::sync::mpsc::Receiver<()>,
+}
 
 impl Worker {
     fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
-    /// Tells it to stop by SIGTERM, and waits for its exit status.
+    /// Tells it to stop by SIGTERM, once it is at work, and waits for its exit status.
     async fn stop(mut self) -> Option<i32> {
-        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap().success());
-        tokio::task::spawn_blocking(move || self.0.wait().unwrap().code()).await.unwrap()
+        let stopping = move || {
+            self.at_work.recv_timeout(PATIENCE).unwrap();
+            assert!(Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap().success());
+            self.process.wait().unwrap().code()
+        };
+        tokio::task::spawn_blocking(stopping).await.unwrap()
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.process.kill().ok();
+        self.process.wait().ok();
     }
 }
 

@@ -46,7 +46,7 @@ async fn a_job_that_kills_its_worker_is_isolated() {
     // What an orchestrator does: start it again.
     let mut worker = fleet.worker();
     while !fleet.progress().await.is_complete() {
-        if worker.0.try_wait().unwrap().is_some() {
+        if worker.process.try_wait().unwrap().is_some() {
             worker = fleet.worker();
         }
         sleep(Duration::from_millis(50)).await;
