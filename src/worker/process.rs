@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::vision_stage::{Look, Seen, VisionStage};
+use super::vision_stage::{Look, Seen, Vision};
 use crate::domain::{
     Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Selection, Timings,
 };
@@ -51,7 +51,7 @@ impl Analysis {
 /// Everything that one job needs, shared by all jobs in hand.
 pub struct Processor {
     images: Arc<dyn ImageSource>,
-    vision: Batcher<VisionStage>,
+    vision: Vision,
     recogniser: Batcher<Recogniser>,
     profile: Profile,
     profile_id: ProfileId,
@@ -67,7 +67,7 @@ pub struct Parts {
     /// Where bytes come from.
     pub images: Arc<dyn ImageSource>,
     /// Decoding, detecting, aligning.
-    pub vision: Batcher<VisionStage>,
+    pub vision: Vision,
     /// Recognising.
     pub recogniser: Batcher<Recogniser>,
     /// What the two stages amount to.
@@ -170,9 +170,7 @@ impl Processor {
 
     async fn look(&self, bytes: Vec<u8>, selection: Selection) -> Result<(Seen, f32), BatchError> {
         let started = Instant::now();
-        let mut seen = self.vision.run(vec![Look { bytes, selection }]).await?;
-        // One answer an item is the batcher's promise.
-        let seen = seen.pop().ok_or_else(BatchError::no_answer)?;
+        let seen = self.vision.look(Look { bytes, selection }).await?;
         Ok((seen, milliseconds(started)))
     }
 
