@@ -1,9 +1,9 @@
 //! What the detector sees of an image: planes of floats, zeros right and below.
 //!
 //! The image keeps its place in the upper left corner, so what is found needs no shift. How far the zeros reach is part of the profile
-//! all the same: the network's own padding starts where the canvas ends. Measured on the sample photos at 640 pixels: faces inside the
-//! image are found to the last bit where they were; where the image's right or bottom edge cuts through a face, its landmarks
-//! move, by a pixel or by a quarter of the face, the less is left of it.
+//! all the same: the network's own padding starts where the canvas ends. Measured on the sample photos at 640 pixels: the landmarks of
+//! faces inside the image move by 0.0006 of the face's width at most; where the image's edge cuts a quarter of the face off, by up to
+//! 0.09 (tests/it/devices.rs).
 
 use image::RgbImage;
 

@@ -44,8 +44,8 @@ impl DevicePlan {
     /// The preparation that this device runs.
     pub fn variant(&self) -> Variant {
         let target = match self.device {
-            Device::Cpu | Device::OpenVino => Target::Cpu,
-            Device::Cuda(_) | Device::TensorRt(_) => Target::Gpu,
+            Device::Cpu => Target::Cpu,
+            Device::OpenVino | Device::Cuda(_) | Device::TensorRt(_) => Target::Gpu,
         };
         Variant { target, precision: self.precision }
     }
@@ -87,6 +87,15 @@ mod tests {
         let cpu = DevicePlan::new(Device::Cpu, 8, 32);
         assert_eq!((cpu.sessions, cpu.sizes()), (8, Vec::new()));
         assert_eq!(padded_to(&cpu.sizes(), 3), 3);
+    }
+
+    #[test]
+    fn a_gpu_runs_another_preparation_than_a_cpu() {
+        let variant = |device| DevicePlan { precision: Precision::Half, ..DevicePlan::new(device, 2, 4) }.variant();
+        assert_eq!(variant(Device::Cpu), Variant { target: Target::Cpu, precision: Precision::Half });
+        for device in [Device::Cuda(0), Device::TensorRt(1), Device::OpenVino] {
+            assert_eq!(variant(device), Variant { target: Target::Gpu, precision: Precision::Half });
+        }
     }
 
     #[test]

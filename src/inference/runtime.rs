@@ -136,7 +136,7 @@ impl Runtime {
         }
         let unusable = |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
             device,
-            reason: first_line(&error.to_string()),
+            reason: essence(&error.to_string()),
             remedy: provider::remedy(device),
         };
         let refused = |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
@@ -167,9 +167,10 @@ impl Runtime {
     }
 }
 
-/// The loader's messages end in paths of the machine they were built on and stack traces.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+/// What a provider's message says without the places in ONNX Runtime's own source around it.
+fn essence(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.rsplit_once(" : FAIL : ").map_or(line, |(_, reason)| reason).trim_end_matches(['.', ' ']).to_owned()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

@@ -67,7 +67,11 @@ pub fn compute_in_half(graph: &mut Graph, chip: &str, features: &str) -> Result<
             *output = halved(output);
         }
     }
-    let cast = |from: &str, to: &str, kind: i32| NodeProto::new("Cast", &[from], to).with_int("to", i64::from(kind));
+    let cast = |from: &str, to: &str, kind: i32| {
+        let node = NodeProto::new("Cast", &[from], to).with_int("to", i64::from(kind));
+        // Nodes are often called as their output, and the one that made the features still is.
+        NodeProto { name: format!("{to}.facefleet.cast"), ..node }
+    };
     nodes.push(cast(chip, &halved(chip), data_type::FLOAT16));
     nodes.push(cast(&halved(features), features, data_type::FLOAT));
     graph.nodes = nodes;
