@@ -20,7 +20,7 @@ pub(super) enum Model {
         /// Prepare again what is prepared already.
         #[arg(long)]
         again: bool,
-        /// What will run it: cpu, or gpu for CUDA, TensorRT and OpenVINO.
+        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino).
         #[arg(long, default_value = "cpu", value_name = "KIND")]
         target: Kind,
         /// Compute the recogniser's backbone in half precision; how far that is from 32 bits is measured and printed.

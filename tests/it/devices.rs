@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use facefleet::app::App;
-use facefleet::domain::{Chip, Device, Face, Faces, Job, Lane, Precision, Recognition, Selection};
+use facefleet::domain::{Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Recognition, Selection};
 use facefleet::inference::batcher::Batcher;
 use facefleet::inference::canvas::{Canvas, CanvasSize};
 use facefleet::inference::detector::DetectorModel;
@@ -17,6 +17,7 @@ use facefleet::vision::PixelLimits;
 use facefleet::worker::Processed;
 use facefleet::worker::vision_stage::{Finder, Hands, Look, Seen, Vision, VisionStage};
 use image::{RgbImage, imageops};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::accuracy::sample_chips;
 use crate::support::{app, job, runtime, sample, sample_path};
@@ -80,18 +81,20 @@ fn a_device_that_is_not_there_is_an_error_at_start() {
 }
 
 #[tokio::test]
-async fn every_result_says_which_device_ran() {
-    for (choice, provider) in [("cpu", "cpu"), ("auto", "cpu")] {
-        if choice == "auto" && runtime().offers(Device::Cuda(0)) {
-            // Here `auto` may be right to take a GPU.
-            continue;
-        }
-        let path = sample_path("astronaut.png");
-        let processor = on(choice).processor(&[path.parent().unwrap().to_owned()], false).unwrap();
-        let image = facefleet::domain::ImageUri::from_path(&path.canonicalize().unwrap()).unwrap();
-        let job = Job { image, profile: None, ..job(Lane::Scan, "x") };
+async fn results_and_metrics_say_which_device_ran() {
+    // Where the library is built for CUDA, `auto` may be right to take a GPU.
+    let choices = if runtime().offers(Device::Cuda(0)) { &["cpu"][..] } else { &["cpu", "auto"] };
+    for choice in choices {
+        let path = sample_path("astronaut.png").canonicalize().unwrap();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let roots = [path.parent().unwrap().to_owned()];
+        let processor = metrics::with_local_recorder(&recorder, || on(choice).processor(&roots, false)).unwrap();
+        let metrics = recorder.handle().render();
+        assert!(metrics.contains(r#"facefleet_provider{provider="cpu"} 1"#), "{choice}: {metrics}");
+
+        let job = Job { image: ImageUri::from_path(&path).unwrap(), profile: None, ..job(Lane::Scan, "x") };
         let Processed::Ended(record) = processor.process(&job).await else { panic!("{choice}") };
-        assert_eq!((record.provider.as_str(), record.outcome.faces().len()), (provider, 1), "{choice}");
+        assert_eq!((record.provider.as_str(), record.outcome.faces().len()), ("cpu", 1), "{choice}");
     }
 }
 
