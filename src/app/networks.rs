@@ -65,10 +65,6 @@ impl App {
 
     fn networks_on(&self, device: Device, runtime: &Runtime, aligned: bool) -> Result<Networks> {
         let (settings, plan) = (&self.settings, self.plan(device));
-        if let (Device::TensorRt(_), Some(folder)) = (device, &plan.engines) {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("Failed to create {} (runtime.engines)", folder.display()))?;
-        }
         let models = self.models().prepared_as(plan.variant());
         let estimator = match settings.quality.method {
             Method::ClosedForm => Estimator::ClosedForm,
@@ -89,6 +85,10 @@ impl App {
         let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
         let profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
 
+        if let (Device::TensorRt(_), true, Some(folder)) = (device, runtime.offers(device), &plan.engines) {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("Failed to create {} (runtime.engines)", folder.display()))?;
+        }
         let recognisers = (0..plan.sessions).map(|_| recogniser.open_on(&plan)).collect::<Result<Vec<_>, _>>()?;
         let vision = self.vision(detector.as_ref(), &plan)?;
         let threads = settings.threads();
