@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use facefleet::app::App;
 use facefleet::domain::{
     AlignmentProfile, Campaign, CampaignId, CampaignProgress, CampaignState, Faces, GalleryName, ImageUri, Job, JobId, Lane,
-    ListedChunk, Mapping, Profile, RecogniserProfile, SerFiq,
+    ListedChunk, Mapping, Precision, Profile, RecogniserProfile, SerFiq,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -360,7 +360,7 @@ fn rate(scan: &mut Command) -> Result<f64> {
 fn null_profile() -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32) },
+        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         mapping: Mapping { alpha: 130.0, r: 0.88 },
     }
