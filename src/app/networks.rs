@@ -71,6 +71,8 @@ impl App {
     }
 
     fn networks_on(&self, device: Device, runtime: &Runtime, aligned: bool) -> Result<Networks> {
+        // Told before anything about its preparations, which would be beside the point.
+        runtime.require(device)?;
         let (settings, plan) = (&self.settings, self.plan(device));
         let ModelsRead { recogniser, detector, profile } = self.read_models(&plan, runtime, aligned)?;
         if let (Device::TensorRt(_), true, Some(folder)) = (device, runtime.offers(device), &plan.engines) {

@@ -110,6 +110,18 @@ impl Runtime {
         built_for.unwrap_or(false)
     }
 
+    /// Refuses a device that this library cannot have.
+    ///
+    /// # Errors
+    /// If it was built without it.
+    pub fn require(&self, device: Device) -> Result<(), RuntimeError> {
+        if self.offers(device) {
+            return Ok(());
+        }
+        let reason = "this ONNX Runtime was built without it".to_owned();
+        Err(RuntimeError::Device { device, reason, remedy: provider::remedy(device) })
+    }
+
     /// Opens a session of `threads` threads on the CPU.
     ///
     /// # Errors
@@ -130,10 +142,7 @@ impl Runtime {
         shapes: Option<&ShapeRange>,
     ) -> Result<Network, RuntimeError> {
         let device = plan.device;
-        if !self.offers(device) {
-            let reason = "this ONNX Runtime was built without it".to_owned();
-            return Err(RuntimeError::Device { device, reason, remedy: provider::remedy(device) });
-        }
+        self.require(device)?;
         let unusable = |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
             device,
             reason: essence(&error.to_string()),
