@@ -12,8 +12,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome, Profile,
-    ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome,
+    Precision, Profile, ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
 };
 use facefleet::images::{FetchError, ImageSource, Root};
 use facefleet::settings::Settings;
@@ -33,7 +33,7 @@ struct Null {
 fn profile() -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32) },
+        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         mapping: Mapping { alpha: 130.0, r: 0.88 },
     }

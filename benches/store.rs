@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, JobId, JobRecord, Lane, Mapping, Outcome,
-    Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template, Timings,
+    Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template, Timings,
 };
 use facefleet::store::Store;
 use facefleet::store::postgres::PostgresStore;
@@ -22,7 +22,7 @@ const BATCHES: [usize; 3] = [256, 32, 1];
 fn profile() -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32) },
+        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::Float32 },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         mapping: Mapping { alpha: 130.0, r: 0.88 },
     }

@@ -1,41 +1,30 @@
 //! The composition root: the only file that names concrete backends and puts the parts together.
 
+mod networks;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::domain::{AlignmentProfile, DetectorProfile, Faces, Lane, Profile};
+use crate::domain::{Device, Faces, Lane, Profile};
 use crate::images::{FetchLimits, FileSource, ImageSource, Listing, Objects, Root, Sources};
-use crate::inference::batcher::Batcher;
-use crate::inference::detector::DetectorModel;
 use crate::inference::model::Models;
-use crate::inference::recogniser::{Estimator, RecogniserModel};
 use crate::inference::runtime::Runtime;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
 use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
-use crate::settings::{Method, Settings};
+use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::vision::PixelLimits;
 use crate::worker::process::Parts;
-use crate::worker::vision_stage::{Finder, VisionStage};
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
 /// The settings, and how to make the parts from them.
 pub struct App {
     settings: Settings,
-}
-
-/// The models, read and not yet opened, and the profile they amount to.
-struct Network {
-    /// None if the images are chips.
-    detector: Option<DetectorModel>,
-    recogniser: RecogniserModel,
-    profile: Profile,
 }
 
 impl App {
@@ -132,61 +121,25 @@ impl App {
     /// # Errors
     /// If a model is missing or not prepared.
     pub fn profile(&self, aligned: bool) -> Result<Profile> {
-        Ok(self.network(aligned)?.profile)
-    }
-
-    fn network(&self, aligned: bool) -> Result<Network> {
-        let settings = &self.settings;
-        let (models, runtime) = (self.models(), self.runtime()?);
-        let estimator = match settings.quality.method {
-            Method::ClosedForm => Estimator::ClosedForm,
-            Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
-        };
-        let recogniser = RecogniserModel::load(&models, &settings.models.recogniser, &runtime, estimator)?;
-        let detector = if aligned { None } else { Some(DetectorModel::load(&models, &settings.models.detector, &runtime)?) };
-        let alignment = match &detector {
-            None => AlignmentProfile::None,
-            Some(detector) => {
-                let (name, sha256) = detector.identity();
-                let max_side = settings.detector.max_side;
-                let detector = DetectorProfile { name: name.to_owned(), sha256: sha256.to_owned(), max_side };
-                AlignmentProfile::Similarity { detector }
-            }
-        };
-        let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
-        let profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
-        Ok(Network { detector, recogniser, profile })
+        Ok(self.read_models(&self.plan(Device::Cpu), &self.runtime()?, aligned)?.profile)
     }
 
     /// Models opened and their threads started: what turns images below `roots` into results. With `aligned`, images are chips.
     ///
     /// # Errors
-    /// If a root or a model is missing, or a self-test fails.
+    /// If a root or a model is missing, the device of the settings cannot be used, or a self-test fails.
     pub fn processor(&self, roots: &[Root], aligned: bool) -> Result<Processor> {
-        let Network { detector, recogniser, profile } = self.network(aligned)?;
-        let settings = &self.settings;
-        let (threads, max_side) = (settings.threads(), settings.detector.max_side);
-        let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
-
-        // A session of one thread for each core was the fastest layout, for both networks.
-        let finder = || -> Result<Finder> {
-            Ok(match &detector {
-                Some(detector) => Finder::Detect { detector: detector.open(1)?, max_side },
-                None => Finder::Aligned,
-            })
-        };
-        let stages = (0..threads).map(|_| Ok(VisionStage::new(finder()?, limits))).collect::<Result<Vec<VisionStage>>>()?;
-        let recognisers = (0..threads).map(|_| recogniser.open(1)).collect::<Result<Vec<_>, _>>()?;
+        let networks = self.networks(aligned)?;
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
         Ok(Processor::new(Parts {
             images,
-            vision: Batcher::start("vision", stages, 1).context("Failed to start threads")?,
-            recogniser: Batcher::start("recognise", recognisers, settings.worker.batch).context("Failed to start threads")?,
-            profile,
-            selection: settings.selection(),
-            provider: "cpu".into(),
-            attempts: settings.worker.attempts,
-            held_images: 2 * threads + 2,
+            vision: networks.vision,
+            recogniser: networks.recogniser,
+            profile: networks.profile,
+            selection: self.settings.selection(),
+            provider: networks.device.to_string(),
+            attempts: self.settings.worker.attempts,
+            held_images: networks.held_images,
         }))
     }
 

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::domain::{Faces, Selection};
+use crate::domain::{DeviceChoice, Faces, Precision, Selection};
 
 /// Every default, with what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -70,9 +70,9 @@ macro_rules! section {
 
 section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit: u32, ca_file: Option<PathBuf> });
 section!(Store { url: Endpoint, connections: u32 });
-section!(Runtime { library: PathBuf });
-section!(Models { dir: PathBuf, detector: String, recogniser: String });
-section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });
+section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
+section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
+section!(Detector { max_side: u32, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
 section!(Quality { method: Method, passes: u32, seed: u64 });
 section!(Limits { max_bytes: u64, max_pixels: u64 });
 section!(Images {
@@ -313,6 +313,8 @@ mod tests {
         assert!(error.to_string().contains("bacth"), "{error}");
         let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BATCH", "0")])).unwrap_err();
         assert!(error.to_string().contains("FACEFLEET__WORKER__BATCH"), "{error}");
+        let error = Settings::from_sources(None, environment(&[("FACEFLEET__RUNTIME__DEVICE", "gpu")])).unwrap_err();
+        assert!(error.to_string().contains("'gpu'") && error.to_string().contains("cuda:N"), "{error}");
         let error = Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"), "{error}");
     }

@@ -13,7 +13,7 @@ use super::interrupt;
 use crate::app::App;
 use crate::domain::Lane;
 use crate::images::Root;
-use crate::telemetry::metrics::{self, Recorder};
+use crate::telemetry::metrics::Recorder;
 use crate::web::{self, Surroundings};
 
 /// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within `worker.drain_seconds`, and exits with 0. What
@@ -44,7 +44,6 @@ impl Worker {
         let listener = listen(&app.settings().server.listen).await?;
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
-        metrics::provider(processor.provider());
 
         let stop = interrupt::stop_on_signal(|| tracing::info!("stopping: what is in hand is finished first"))?;
         let served = CancellationToken::new();

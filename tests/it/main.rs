@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod commands;
+mod devices;
 mod faults;
 mod object_stores;
 mod pipeline;

@@ -15,7 +15,7 @@ use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageQuery, Store, Summary};
 use facefleet::vision::PixelLimits;
 use facefleet::worker::process::Parts;
-use facefleet::worker::vision_stage::{Finder, VisionStage};
+use facefleet::worker::vision_stage::{Finder, Vision, VisionStage};
 use facefleet::worker::{Processor, Worker, WorkerError, WorkerSettings};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -130,7 +130,7 @@ impl Bench {
         let stage = VisionStage::new(Finder::Aligned, PixelLimits { max_pixels: 1 << 20 });
         let processor = Processor::new(Parts {
             images,
-            vision: Batcher::start("vision", vec![stage], 1).unwrap(),
+            vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
             recogniser: Batcher::start("recognise", vec![model.open(1).unwrap()], 4).unwrap(),
             profile: profile.clone(),
             selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },

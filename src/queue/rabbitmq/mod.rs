@@ -1,8 +1,8 @@
 //! The queue on a `RabbitMQ` broker, 3.10 to 4.x: any number of processes on any number of hosts share it.
 //!
-//! [`topology`] says which queues there are, [`message`] how a job becomes a message, [`connection`] how the broker is reached and
-//! reached again, [`publisher`] how a message becomes safe, [`feeder`], [`shelf`] and [`consumer`] how jobs come out, [`settle`] what
-//! becomes of them, [`dead`] and [`news`] the rest. Publishing and consuming have a connection each: a broker that is short of memory
+//! `topology` says which queues there are, `message` how a job becomes a message, `connection` how the broker is reached and
+//! reached again, `publisher` how a message becomes safe, `feeder`, `shelf` and `consumer` how jobs come out, `settle` what
+//! becomes of them, `dead` and `news` the rest. Publishing and consuming have a connection each: a broker that is short of memory
 //! stops reading from publishers, and acknowledgements must still get through.
 //!
 //! Nothing here logs a message's body or the password of the URL.

@@ -4,7 +4,6 @@
 //! The stack is one of these tests' own, because they take it away from under whoever uses it, and they run one at a time.
 
 mod cuts;
-mod proxy;
 mod restarts;
 mod workers;
 
@@ -92,7 +91,7 @@ struct Fleet {
     _database: Database,
 }
 
-/// The profile of benches/null_worker.rs.
+/// The profile of `benches/null_worker.rs`.
 fn null_profile() -> Profile {
     Profile { mapping: Mapping { alpha: 130.0, r: 0.88 }, ..profile("null") }
 }

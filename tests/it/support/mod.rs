@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use facefleet::app::App;
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent, ImageUri, Job, JobId,
-    JobRecord, Lane, Mapping, Outcome, Point, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template,
-    Timings,
+    JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
+    Template, Timings,
 };
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
@@ -24,7 +24,7 @@ use facefleet::settings::Settings;
 pub fn profile(name: &str) -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32) },
+        recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32), precision: Precision::Float32 },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         // Not short in decimal: the way through storage must not lose its last bit.
         mapping: Mapping { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
