@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use tokio::time::timeout;
 
-use super::proxy::{ACK, PUBLISH, Proxy};
 use super::{Fleet, PATIENCE, app, names};
+use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {

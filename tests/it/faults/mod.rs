@@ -4,7 +4,6 @@
 //! The stack is one of these tests' own, because they take it away from under whoever uses it, and they run one at a time.
 
 mod cuts;
-mod proxy;
 mod restarts;
 mod workers;
 

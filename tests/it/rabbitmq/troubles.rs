@@ -11,10 +11,12 @@ use super::*;
 use crate::support::job;
 use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
+/// A queue whose connections go through a proxy, and notice within seconds if nobody answers.
 async fn proxy(broker: &TestBroker) -> (Proxy, RabbitQueue) {
     let address = format!("127.0.0.1:{}", broker.url.port().unwrap()).parse().unwrap();
     let proxy = Proxy::to(address).await;
-    let settings = RabbitSettings { url: proxy.through(broker.url.as_str()).into(), ..broker.settings() };
+    let settings =
+        RabbitSettings { url: format!("{}?heartbeat=2", proxy.through(broker.url.as_str())).into(), ..broker.settings() };
     let queue = RabbitQueue::connect(&settings).await.unwrap();
     (proxy, queue)
 }
@@ -53,6 +55,23 @@ async fn a_publish_that_is_cut_again_and_again_loses_no_job() {
     timeout(PATIENCE, publishing).await.expect("it should go on by itself").unwrap().unwrap();
     let arrived: HashSet<_> = drain(&broker.queue().await).await.into_iter().collect();
     assert_eq!(arrived, jobs.iter().map(|job| job.id).collect());
+    broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_on_which_nobody_answers_is_given_up() {
+    let broker = TestBroker::new();
+    let (proxy, queue) = proxy(&broker).await;
+    let jobs = jobs(100);
+    let mut consumer = queue.consume(&Lane::ALL, 200).await.unwrap();
+    proxy.stall();
+    timeout(PATIENCE, queue.publish(jobs.clone())).await.expect("it should go on by itself").unwrap();
+    let mut arrived = HashSet::new();
+    while arrived.len() < jobs.len() {
+        let delivery = next(&mut consumer).await;
+        arrived.insert(delivery.job().id);
+        assert!(delivery.settle(Disposition::Done).await.unwrap());
+    }
     broker.remove().await;
 }
 
