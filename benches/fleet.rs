@@ -43,7 +43,7 @@ const LATENCY_GOAL: f64 = 3.0;
 async fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let folder =
-        arguments.iter().position(|argument| argument == "--folder").map(|place| arguments.drain(place..place + 2).last());
+        arguments.iter().position(|argument| argument == "--folder").map(|place| arguments.drain(place..place + 2).next_back());
     let folder = folder.flatten().map_or_else(|| PathBuf::from(".facefleet/samples"), PathBuf::from);
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let bench = Bench::open(&folder).await?;
@@ -356,7 +356,7 @@ fn rate(scan: &mut Command) -> Result<f64> {
     Ok(listed / summary["seconds"].as_f64().context("a scan told no time")?)
 }
 
-/// The profile of benches/null_worker.rs.
+/// The profile of `benches/null_worker.rs`.
 fn null_profile() -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
@@ -383,9 +383,7 @@ fn job(gallery: &GalleryName, lane: Lane, image: &ImageUri, campaign: Option<&Ca
     Job {
         id: JobId::new(),
         lane,
-        gallery: campaign
-            .map_or_else(|| "bench".parse(), |campaign| Ok(campaign.gallery.clone()))
-            .unwrap_or_else(|_| unreachable!()),
+        gallery: gallery.clone(),
         image: image.clone(),
         stamp: None,
         expected_hash: None,

@@ -91,7 +91,7 @@ struct Fleet {
     _database: Database,
 }
 
-/// The profile of benches/null_worker.rs.
+/// The profile of `benches/null_worker.rs`.
 fn null_profile() -> Profile {
     Profile { mapping: Mapping { alpha: 130.0, r: 0.88 }, ..profile("null") }
 }

@@ -85,14 +85,11 @@ async fn what_is_held_when_the_connection_is_cut_comes_again_and_the_worker_is_t
     proxy.cut();
     proxy.restore();
     // The consumer that hears of the cut lets go of the old jobs first.
-    let again = next(&mut consumer);
-    let mut lost = 0;
-    for delivery in held {
-        let disposition = if lost == 1 { Disposition::Retry(Duration::ZERO) } else { Disposition::Done };
+    let first = next(&mut consumer).await;
+    for (number, delivery) in held.into_iter().enumerate() {
+        let disposition = if number == 1 { Disposition::Retry(Duration::ZERO) } else { Disposition::Done };
         assert!(!delivery.settle(disposition).await.unwrap(), "the broker had taken it back");
-        lost += 1;
     }
-    let first = again.await;
     assert_eq!(first.job().attempt, 2);
     let rest = [next(&mut consumer).await, next(&mut consumer).await];
     for delivery in [first].into_iter().chain(rest) {

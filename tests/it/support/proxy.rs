@@ -146,7 +146,7 @@ async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
         tokio::io::copy(&mut from, &mut to).await.ok();
         return;
     }
-    let mut frame = Vec::new();
+    let mut frame = vec![0; 7];
     loop {
         frame.resize(7, 0);
         if from.read_exact(&mut frame).await.is_err() {

@@ -39,11 +39,6 @@ impl Database {
         url.set_path(&name);
         Self { url: url.into(), name, server: server.to_owned() }
     }
-
-    /// Runs a statement in it, as its owner.
-    pub async fn run(&self, statement: &str) {
-        run(&self.url, statement).await;
-    }
 }
 
 /// Statements are the tests' own text.
