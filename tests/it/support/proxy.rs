@@ -121,7 +121,7 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
         tokio::select! {
             () = &mut up => {}
             () = &mut back => {}
-            _ = stalls.wait_for(|now| *now != before) => std::future::pending().await,
+            () = async { drop(stalls.wait_for(|now| *now != before).await) } => std::future::pending().await,
         }
     };
     // Whichever comes first ends the connection on both sides.
