@@ -90,7 +90,7 @@ impl Cli {
         }
         match self.verbose {
             0 => {}
-            1 => "warn,ort=error,facefleet=info".clone_into(&mut settings.log.level),
+            1 => "warn,ort=error,lapin=off,facefleet=info".clone_into(&mut settings.log.level),
             _ => "info,facefleet=debug".clone_into(&mut settings.log.level),
         }
     }

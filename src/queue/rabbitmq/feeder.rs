@@ -88,6 +88,7 @@ impl Feeder {
             tracing::warn!(%error, "no jobs come from the broker; connecting again");
             drop(session);
             self.hands.update(|shelf| {
+                shelf.take_solo();
                 shelf.clear();
                 shelf.mode = Mode::Lanes;
             });

@@ -206,7 +206,7 @@ impl Topology {
         let missing = |name: &str, error: &lapin::Error| match has_code(error, NOT_FOUND) {
             true => QueueError::Unusable(format!(
                 "'{name}' is not on the broker and this user may not declare it: start a worker once as a user with configure permission on ^{}\\.",
-                self.prefix
+                self.prefix.replace('.', "\\.")
             )),
             false => explain(error),
         };

@@ -11,10 +11,12 @@ use super::*;
 use crate::support::job;
 use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
+/// A queue whose connections go through a proxy, and notice within seconds if nobody answers.
 async fn proxy(broker: &TestBroker) -> (Proxy, RabbitQueue) {
     let address = format!("127.0.0.1:{}", broker.url.port().unwrap()).parse().unwrap();
     let proxy = Proxy::to(address).await;
-    let settings = RabbitSettings { url: proxy.through(broker.url.as_str()).into(), ..broker.settings() };
+    let settings =
+        RabbitSettings { url: format!("{}?heartbeat=2", proxy.through(broker.url.as_str())).into(), ..broker.settings() };
     let queue = RabbitQueue::connect(&settings).await.unwrap();
     (proxy, queue)
 }
@@ -47,6 +49,7 @@ async fn a_publish_that_is_cut_again_and_again_loses_no_job() {
         proxy.cut_before(PUBLISH);
         // It may be through before the third.
         if timeout(QUIET * 3, proxy.sprung(cuts)).await.is_err() {
+            assert!(cuts > 1, "nothing was cut");
             break;
         }
     }
@@ -57,24 +60,44 @@ async fn a_publish_that_is_cut_again_and_again_loses_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_held_when_the_connection_is_cut_comes_again() {
+async fn a_connection_on_which_nobody_answers_is_given_up() {
+    let broker = TestBroker::new();
+    let (proxy, queue) = proxy(&broker).await;
+    let jobs = jobs(100);
+    let mut consumer = queue.consume(&Lane::ALL, 200).await.unwrap();
+    proxy.stall();
+    timeout(PATIENCE, queue.publish(jobs.clone())).await.expect("it should go on by itself").unwrap();
+    let mut arrived = HashSet::new();
+    while arrived.len() < jobs.len() {
+        let delivery = next(&mut consumer).await;
+        arrived.insert(delivery.job().id);
+        assert!(delivery.settle(Disposition::Done).await.unwrap());
+    }
+    broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_when_the_connection_is_cut_comes_again_and_the_worker_is_told() {
     let broker = TestBroker::new();
     let (proxy, queue) = proxy(&broker).await;
     queue.publish(jobs(3)).await.unwrap();
-    let mut consumer = queue.consume(&Lane::ALL, 3).await.unwrap();
+    let mut consumer = queue.consume(&Lane::ALL, 6).await.unwrap();
     let held = [next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await];
     proxy.cut();
     proxy.restore();
-    // Told that it is lost or not yet, an acknowledgement over a connection that is cut settles nothing.
-    for delivery in held {
-        delivery.settle(Disposition::Done).await.ok();
+    // What comes next comes of the new connection: the old one is known to be lost.
+    let first = next(&mut consumer).await;
+    for (number, delivery) in held.into_iter().enumerate() {
+        let disposition = if number == 1 { Disposition::Retry(Duration::ZERO) } else { Disposition::Done };
+        assert!(!delivery.settle(disposition).await.unwrap(), "the broker had taken it back");
     }
-    for _ in 0..3 {
-        let again = next(&mut consumer).await;
-        assert_eq!(again.job().attempt, 2);
-        assert!(again.settle(Disposition::Done).await.unwrap());
+    assert_eq!(first.job().attempt, 2);
+    let rest = [next(&mut consumer).await, next(&mut consumer).await];
+    for delivery in [first].into_iter().chain(rest) {
+        assert!(delivery.settle(Disposition::Done).await.unwrap());
     }
     assert!(nothing_comes(&mut consumer).await);
+    assert_eq!(queue.status().await.unwrap().delayed, 0);
     broker.remove().await;
 }
 

@@ -2,6 +2,7 @@
 //! at the very moment when a certain method passes.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +24,8 @@ struct Shared {
     target: SocketAddr,
     /// Whether connections are refused, and how often those that stood were cut.
     down: watch::Sender<(bool, u64)>,
+    /// How often the connections that stood were frozen.
+    stalls: watch::Sender<u64>,
     /// The method before which the connection is cut, once.
     trap: watch::Sender<Option<Method>>,
     /// How often a trap went off.
@@ -44,6 +47,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             target,
             down: watch::Sender::new((false, 0)),
+            stalls: watch::Sender::new(0),
             trap: watch::Sender::new(None),
             sprung: watch::Sender::new(0),
         });
@@ -77,6 +81,11 @@ impl Proxy {
         self.shared.down.send_modify(|(down, _)| *down = false);
     }
 
+    /// Lets nothing more through on the connections that stand, and keeps them open. New ones are let through.
+    pub fn stall(&self) {
+        self.shared.stalls.send_modify(|stalls| *stalls += 1);
+    }
+
     /// Cuts the connection on which a client next sends `method`, before the broker sees it. Others stand.
     pub fn cut_before(&self, method: Method) {
         self.shared.trap.send_replace(Some(method));
@@ -104,10 +113,20 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let mut stalls = shared.stalls.subscribe();
+    let before = *stalls.borrow_and_update();
+    // Pinned here: a connection that stalls is still held by both, and stays open.
+    let (mut up, mut back) = (pin!(up(from_client, to_server, &shared)), pin!(copy(from_server, to_client)));
+    let both = async {
+        tokio::select! {
+            () = &mut up => {}
+            () = &mut back => {}
+            () = async { drop(stalls.wait_for(|now| *now != before).await) } => std::future::pending().await,
+        }
+    };
     // Whichever comes first ends the connection on both sides.
     tokio::select! {
-        () = up(from_client, to_server, &shared) => {}
-        () = copy(from_server, to_client) => {}
+        () = both => {}
         _ = down.wait_for(|(_, now)| *now != cuts) => {}
     }
 }

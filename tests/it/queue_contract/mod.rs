@@ -3,18 +3,21 @@
 //!
 //! That no delivery is settled twice needs no test: settling takes the delivery away.
 
+mod dead_letters;
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use facefleet::domain::{CampaignId, Disposition, Job, Lane, OutcomeEvent};
+use facefleet::domain::{Disposition, Job, Lane};
 use facefleet::queue::memory::MemoryQueue;
-use facefleet::queue::{Consumer, DeadSelection, Delivery, JobQueue, QueueError, QueueStatus, count_by_reason};
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use facefleet::queue::{Consumer, Delivery, JobQueue, QueueError, QueueStatus};
 use tokio::time::{Instant, timeout};
 
+use self::dead_letters::*;
+use self::news::*;
 use crate::support::broker::TestBroker;
-use crate::support::{job, scored};
+use crate::support::job;
 
 /// Jobs that a queue under test holds ready before publishers wait.
 const CAPACITY: usize = 100;
@@ -63,24 +66,8 @@ fn empty() -> QueueStatus {
     QueueStatus { ready: Lane::ALL.map(|lane| (lane, 0)).to_vec(), unsettled: Some(0), ..QueueStatus::default() }
 }
 
-fn of_job(job: &Job) -> DeadSelection {
-    DeadSelection { job: Some(job.id), reason: None }
-}
-
-fn of_reason(reason: &str) -> DeadSelection {
-    DeadSelection { job: None, reason: Some(reason.into()) }
-}
-
 fn ready(queue: &QueueStatus) -> u64 {
     queue.ready.iter().map(|(_, count)| count).sum()
-}
-
-fn events(count: usize) -> Vec<OutcomeEvent> {
-    (0..count).map(|number| OutcomeEvent::from(&scored(&number.to_string(), &[50]))).collect()
-}
-
-async fn read(news: &mut BoxStream<'static, OutcomeEvent>, count: usize) -> Vec<OutcomeEvent> {
-    timeout(PATIENCE, news.take(count).collect()).await.expect("the news should come")
 }
 
 pub async fn jobs_of_a_lane_come_in_order(queue: Arc<dyn JobQueue>) {
@@ -273,77 +260,6 @@ pub async fn a_full_queue_keeps_no_retry_waiting(queue: Arc<dyn JobQueue>) {
     let _back = [next(&mut scans).await, next(&mut scans).await, next(&mut scans).await];
 }
 
-pub async fn a_buried_job_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
-    let jobs = jobs(Lane::Scan, 3);
-    queue.publish(jobs.clone()).await.unwrap();
-    let mut consumer = consumer(&queue, 1).await;
-    for reason in ["first", "second", "third"] {
-        settle(next(&mut consumer).await, Disposition::Bury(reason.into())).await;
-    }
-    assert!(nothing_comes(&mut consumer).await);
-    becomes(&queue, QueueStatus { dead: 3, ..empty() }).await;
-    let letters = queue.dead_letters(10).await.unwrap();
-    for (letter, (job, reason)) in letters.iter().zip(jobs.iter().zip(["first", "second", "third"])) {
-        assert_eq!((letter.job.as_ref(), letter.reason.as_str(), letter.deliveries), (Some(job), reason, 1));
-        assert!(letter.history.is_empty());
-        let died_at: jiff::Timestamp = letter.died_at.as_ref().unwrap().parse().unwrap();
-        assert!(jiff::Timestamp::now().duration_since(died_at).as_secs() < 60);
-    }
-    let two = queue.dead_letters(2).await.unwrap();
-    assert!(two.len() == 2 && two.iter().all(|letter| letters.contains(letter)));
-    assert_eq!(queue.dead_letters(10).await.unwrap(), letters, "looking changes nothing");
-}
-
-pub async fn a_dead_letter_can_be_retried_or_dropped_once(queue: Arc<dyn JobQueue>) {
-    let mut jobs = jobs(Lane::Scan, 2);
-    jobs[0].campaign = Some(CampaignId::new());
-    queue.publish(jobs.clone()).await.unwrap();
-    let mut consumer = consumer(&queue, 1).await;
-    // The first is buried at its second attempt.
-    drop(next(&mut consumer).await);
-    for _ in 0..2 {
-        settle(next(&mut consumer).await, Disposition::Bury("no".into())).await;
-    }
-
-    assert_eq!(queue.resolve_dead(&of_job(&jobs[0]), true).await.unwrap(), 1);
-    let delivery = next(&mut consumer).await;
-    let retried = delivery.job().clone();
-    let expected = Job { id: retried.id, campaign: None, attempt: 1, retry_of: Some(jobs[0].id), ..jobs[0].clone() };
-    assert_eq!(retried, expected, "a new job that knows where it comes from");
-    assert_ne!(retried.id, jobs[0].id);
-    assert_eq!(queue.resolve_dead(&of_job(&jobs[1]), false).await.unwrap(), 1);
-    for job in &jobs {
-        assert_eq!(queue.resolve_dead(&of_job(job), true).await.unwrap(), 0);
-    }
-    assert_eq!(queue.dead_letters(10).await.unwrap(), []);
-
-    settle(delivery, Disposition::Bury("no again".into())).await;
-    let letters = queue.dead_letters(10).await.unwrap();
-    assert_eq!((letters[0].reason.as_str(), &letters[0].history[..]), ("no again", &["no".to_owned()][..]));
-    assert!(nothing_comes(&mut consumer).await);
-}
-
-pub async fn dead_letters_are_counted_and_resolved_by_reason(queue: Arc<dyn JobQueue>) {
-    let jobs = jobs(Lane::Scan, 5);
-    queue.publish(jobs.clone()).await.unwrap();
-    let mut first = consumer(&queue, 5).await;
-    for reason in ["no such bucket: a", "timeout", "no such bucket: b", "timeout", "timeout"] {
-        settle(next(&mut first).await, Disposition::Bury(reason.into())).await;
-    }
-    let counts = count_by_reason(&queue.dead_letters(10).await.unwrap());
-    let count = |reason: &str, count| (reason.to_owned(), count);
-    assert_eq!(counts, [count("timeout", 3), count("no such bucket: a", 1), count("no such bucket: b", 1)]);
-
-    assert_eq!(queue.resolve_dead(&of_reason("no such bucket"), false).await.unwrap(), 2);
-    let one = DeadSelection { reason: Some("timeout".into()), ..of_job(&jobs[1]) };
-    assert_eq!(queue.resolve_dead(&one, true).await.unwrap(), 1);
-    assert_eq!(next(&mut first).await.job().retry_of, Some(jobs[1].id));
-    let left: Vec<_> = queue.dead_letters(10).await.unwrap().into_iter().map(|letter| letter.job.unwrap().id).collect();
-    assert_eq!(left, [jobs[3].id, jobs[4].id]);
-    assert_eq!(queue.resolve_dead(&DeadSelection::default(), false).await.unwrap(), 2);
-    assert_eq!(queue.status().await.unwrap().dead, 0);
-}
-
 pub async fn status_says_how_many_jobs_are_where(queue: Arc<dyn JobQueue>) {
     queue.publish([jobs(Lane::Enrol, 1), jobs(Lane::Scan, 5), jobs(Lane::Rescore, 7)].concat()).await.unwrap();
     let mut scans = queue.consume(&[Lane::Scan], 1).await.unwrap();
@@ -399,63 +315,7 @@ pub async fn what_is_out_when_the_queue_closes_can_still_be_settled(queue: Arc<d
     assert!(timeout(PATIENCE, consumer.next()).await.unwrap().is_none());
 }
 
-pub async fn news_reaches_every_reader_from_when_it_came(queue: Arc<dyn JobQueue>) {
-    let events = events(6);
-    queue.announce(&events[..1]).await.unwrap();
-    let mut early = queue.news().await.unwrap();
-    queue.announce(&events[1..3]).await.unwrap();
-    let mut late = queue.news().await.unwrap();
-    queue.announce(&events[3..]).await.unwrap();
-    assert_eq!(read(&mut early, 5).await, events[1..]);
-    assert_eq!(read(&mut late, 3).await, events[3..]);
-}
-
-pub async fn a_slow_reader_slows_the_announcers(queue: Arc<dyn JobQueue>) {
-    let mut news = queue.news().await.unwrap();
-    let events = events(2000);
-    let mut announcer = {
-        let (queue, events) = (Arc::clone(&queue), events.clone());
-        tokio::spawn(async move { queue.announce(&events).await })
-    };
-    assert!(timeout(PATIENCE, &mut announcer).await.is_err(), "the announcer should wait");
-    assert_eq!(read(&mut news, events.len()).await, events, "and lose nothing");
-    timeout(PATIENCE, announcer).await.expect("all was read").unwrap().unwrap();
-}
-
-pub async fn a_reader_that_leaves_is_forgotten(queue: Arc<dyn JobQueue>) {
-    let slow = queue.news().await.unwrap();
-    drop(queue.news().await.unwrap());
-    let events = events(2000);
-    let mut announcer = {
-        let (queue, events) = (Arc::clone(&queue), events.clone());
-        tokio::spawn(async move { queue.announce(&events).await })
-    };
-    assert!(timeout(PATIENCE, &mut announcer).await.is_err(), "the announcer should wait");
-    drop(slow);
-    timeout(PATIENCE, announcer).await.expect("nobody is left to wait for").unwrap().unwrap();
-    timeout(PATIENCE, queue.announce(&events)).await.unwrap().unwrap();
-}
-
-pub async fn the_news_ends_with_the_last_delivery_of_a_closed_queue(queue: Arc<dyn JobQueue>) {
-    queue.publish(jobs(Lane::Scan, 2)).await.unwrap();
-    let mut consumer = consumer(&queue, 2).await;
-    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
-    let mut news = queue.news().await.unwrap();
-    let events = events(2);
-
-    queue.close().await;
-    queue.announce(&events[..1]).await.unwrap();
-    settle(first, Disposition::Done).await;
-    queue.announce(&events[1..]).await.unwrap();
-    settle(second, Disposition::Done).await;
-
-    assert_eq!(read(&mut news, 2).await, events);
-    assert!(timeout(PATIENCE, news.next()).await.expect("the news should end").is_none());
-    assert!(matches!(queue.announce(&events).await, Err(QueueError::Closed)));
-    assert!(matches!(queue.news().await, Err(QueueError::Closed)));
-}
-
-/// Every test above, run by a function that opens a queue for one.
+/// Every test above and of the modules, run by a function that opens a queue for one.
 macro_rules! queue_contract {
     ($backend:ident, start_paused = $paused:tt, $run:path; $($more:ident)*) => {
         queue_contract! { @tests $backend, $paused, $run;
