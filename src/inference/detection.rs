@@ -1,51 +1,57 @@
 //! One face for all detectors: a manifest says which architecture a name stands for, and callers need not know.
+//!
+//! Only YuNet has a letterbox, and with it a place on a GPU; MTCNN with `detector.letterbox` is an error, and without it runs on the CPU
+//! whatever the device, as YuNet does then.
 
 use image::RgbImage;
 
+use super::canvas::CanvasSize;
 use super::detector;
 use super::manifest::Role;
 use super::model::{ModelError, Models};
 use super::mtcnn;
+use super::plan::DevicePlan;
 use super::runtime::{Runtime, RuntimeError};
 use crate::domain::Face;
 
 /// A detector, read and checked, of which sessions can be opened.
 #[derive(Debug, Clone)]
 pub enum DetectorModel {
-    /// One network, one pass.
-    Yunet(detector::DetectorModel),
+    /// One network, one pass over a canvas of this size.
+    Yunet(detector::DetectorModel, CanvasSize),
     /// A cascade of three.
     Mtcnn(mtcnn::CascadeModel),
 }
 
 impl DetectorModel {
-    /// Reads the prepared detector `name`.
+    /// Reads the prepared detector `name`, which is to look at canvases of `size`.
     ///
     /// # Errors
-    /// If there is no such model, it is no detector, or it is not prepared.
-    pub fn load(models: &Models, name: &str, runtime: &Runtime) -> Result<Self, ModelError> {
+    /// If there is no such model, it is no detector or has no such canvases, or it is not prepared.
+    pub fn load(models: &Models, name: &str, runtime: &Runtime, size: CanvasSize) -> Result<Self, ModelError> {
         let manifest = models.manifest(name)?;
-        Ok(match manifest.role {
-            Role::Cascade(_) => Self::Mtcnn(mtcnn::CascadeModel::load(models, manifest, runtime)?),
-            _ => Self::Yunet(detector::DetectorModel::load(models, name, runtime)?),
-        })
+        match (&manifest.role, size) {
+            (Role::Cascade(_), CanvasSize::Letterbox { .. }) => Err(ModelError::Letterbox { name: name.to_owned() }),
+            (Role::Cascade(_), CanvasSize::Image) => Ok(Self::Mtcnn(mtcnn::CascadeModel::load(models, manifest, runtime)?)),
+            _ => Ok(Self::Yunet(detector::DetectorModel::load(models, name, runtime)?, size)),
+        }
     }
 
     /// Name and digest, for the profile.
     pub fn identity(&self) -> (&str, &str) {
         match self {
-            Self::Yunet(model) => model.identity(),
+            Self::Yunet(model, _) => model.identity(),
             Self::Mtcnn(model) => model.identity(),
         }
     }
 
-    /// Opens sessions of `threads` threads and runs them once.
+    /// Opens sessions of `threads` threads on the CPU and runs them once.
     ///
     /// # Errors
     /// If ONNX Runtime refuses the model.
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
         Ok(match self {
-            Self::Yunet(model) => Detector::Yunet(model.open(threads)?),
+            Self::Yunet(model, size) => Detector::Yunet(model.open_on(&DevicePlan::cpu(threads), *size)?),
             Self::Mtcnn(model) => Detector::Mtcnn(Box::new(model.open(threads)?)),
         })
     }

@@ -2,6 +2,7 @@
 
 use facefleet::app::App;
 use facefleet::domain::{AlignmentProfile, Face, Point};
+use facefleet::inference::canvas::CanvasSize;
 use facefleet::inference::detection::{Detector, DetectorModel};
 use facefleet::inference::manifest::Stage;
 use facefleet::inference::prepare::{self, PrepareError};
@@ -27,7 +28,7 @@ const PHOTOS: [&str; 8] = [
 ];
 
 fn open(name: &str) -> Detector {
-    let model = DetectorModel::load(&app().models(), name, &runtime());
+    let model = DetectorModel::load(&app().models(), name, &runtime(), CanvasSize::Image);
     model.expect("the tests need the prepared models: run `make setup`").open(1).unwrap()
 }
 
