@@ -23,7 +23,7 @@ fn contradicting(worker: usize, number: usize) -> JobRecord {
         2 => unfetched(&name, Outcome::Failed("timed out".into())),
         _ => JobRecord { content: content(b"newest"), ..scored(&name, &[40]) },
     };
-    if worker % 2 == 0 { record } else { JobRecord { profile: profile("b").id(), ..record } }
+    if worker.is_multiple_of(2) { record } else { JobRecord { profile: profile("b").id(), ..record } }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
