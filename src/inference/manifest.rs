@@ -286,6 +286,14 @@ impl Manifest {
         }
     }
 
+    /// The model that it belongs to, as commands know it: of a cascade's network, the cascade.
+    pub fn model(&self) -> &str {
+        match self.role {
+            Role::Stage(_) => self.name.rsplit_once('.').map_or(&self.name, |(model, _)| model),
+            _ => &self.name,
+        }
+    }
+
     /// What is special to recognisers, if this is one.
     pub fn recogniser(&self) -> Option<&RecogniserManifest> {
         match &self.role {
@@ -319,11 +327,13 @@ mod tests {
         let error = Manifest::parse("x", &SFACE.replace("width = 112", "width = 96")).unwrap_err();
         assert!(error.contains("112"), "{error}");
     }
+
     #[test]
     fn a_cascade_is_three_networks_with_one_identity() {
         let mtcnn = Manifest::parse("mtcnn", MTCNN).unwrap();
         let names: Vec<&str> = mtcnn.networks().iter().map(|network| network.name.as_str()).collect();
         assert_eq!(names, ["mtcnn.p", "mtcnn.r", "mtcnn.o"]);
+        assert!(mtcnn.networks().iter().all(|network| network.model() == "mtcnn"));
         let mut other = MTCNN.to_owned();
         let digest = &mtcnn.networks()[2].sha256;
         other = other.replace(digest.as_str(), &"0".repeat(64));

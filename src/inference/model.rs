@@ -313,7 +313,7 @@ impl Models {
     /// If it is missing, or was prepared from another file or by another version.
     pub fn read_prepared(&self, manifest: &Manifest) -> Result<(Vec<u8>, Preparation), ModelError> {
         let variant = self.variant_of(manifest);
-        let not_prepared = |why: String| ModelError::NotPrepared { name: manifest.name.clone(), variant, why };
+        let not_prepared = |why: String| ModelError::NotPrepared { name: manifest.model().to_owned(), variant, why };
         let path = self.prepared_path(&manifest.name, variant);
         let bytes = fs::read(&path).map_err(|error| not_prepared(format!("{}: {error}", path.display())))?;
         let model = ModelProto::read(&bytes).map_err(|error| not_prepared(error.to_string()))?;

@@ -1,16 +1,17 @@
 //! Both detectors on real photos: the same faces, the same order of landmarks, nothing where there is nothing.
 
 use facefleet::app::App;
-use facefleet::domain::{AlignmentProfile, Face, Point};
+use facefleet::domain::{AlignmentProfile, Face, Point, Precision};
 use facefleet::inference::canvas::CanvasSize;
 use facefleet::inference::detection::{Detector, DetectorModel};
 use facefleet::inference::manifest::Stage;
-use facefleet::inference::prepare::{self, PrepareError};
+use facefleet::inference::model::Models;
+use facefleet::inference::prepare::{self, PrepareError, Target, Variant};
 use facefleet::vision::{Picture, PixelLimits};
 use image::{Rgb, RgbImage, imageops};
 
 use crate::support::graphs::numbers;
-use crate::support::{app, runtime, sample};
+use crate::support::{app, runtime, sample, unprepared};
 
 const YUNET: &str = "yunet-2023mar";
 const MTCNN: &str = "mtcnn";
@@ -146,6 +147,35 @@ fn the_profile_names_the_detector() {
     assert_eq!(detector.name, MTCNN);
     assert_eq!(detector.sha256, app().models().manifest(MTCNN).unwrap().sha256);
     assert_eq!(detector.max_side, 640);
+}
+
+#[test]
+fn a_letterbox_is_refused_by_the_detector_that_has_none() {
+    let mut settings = using(MTCNN).settings().clone();
+    settings.detector.letterbox = true;
+    let app = App::new(settings);
+    // Not only where it would detect: a profile that says letterbox would be a lie.
+    for error in [app.profile(false).unwrap_err(), app.processor(&[], false).err().unwrap()] {
+        let error = format!("{error:#}");
+        assert!(error.contains("'mtcnn'") && error.contains("FACEFLEET__DETECTOR__LETTERBOX"), "{error}");
+    }
+    assert!(app.profile(true).is_ok(), "chips need no detector");
+}
+
+#[test]
+fn a_cascade_is_prepared_once_for_all_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = unprepared(MTCNN, folder.path());
+    let written = |models: &Models| -> Vec<bool> {
+        models.prepare(MTCNN, &runtime(), false).unwrap().iter().map(|network| network.written).collect()
+    };
+    let load = |models: &Models| DetectorModel::load(models, MTCNN, &runtime(), CanvasSize::Image);
+    let error = load(&models).unwrap_err().to_string();
+    assert!(error.contains("`facefleet model prepare mtcnn`"), "{error}");
+    assert_eq!(written(&models), [true; 3]);
+    let gpu = models.prepared_as(Variant { target: Target::Gpu, precision: Precision::Half });
+    assert_eq!(written(&gpu), [false; 3]);
+    load(&gpu).unwrap().open(1).unwrap();
 }
 
 #[tokio::test]

@@ -2,8 +2,6 @@
 //! CPU's free ones give. The lanes run on the CPU here; what a GPU does with them, docs/gpu.md says how to find out.
 #![allow(clippy::print_stdout, reason = "the measured numbers are for whoever runs the tests with --nocapture")]
 
-use std::path::Path;
-
 use facefleet::app::App;
 use facefleet::domain::{Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Recognition, Selection};
 use facefleet::images::Root;
@@ -22,7 +20,7 @@ use image::{RgbImage, imageops};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::accuracy::sample_chips;
-use crate::support::{app, job, runtime, sample, sample_path};
+use crate::support::{app, job, runtime, sample, sample_path, unprepared};
 
 const MAX_SIDE: u32 = 640;
 const LETTERBOX: CanvasSize = CanvasSize::Letterbox { max_side: MAX_SIDE };
@@ -105,8 +103,8 @@ async fn results_and_metrics_say_which_device_ran() {
 fn a_gpus_preparation_that_is_missing_is_told_with_the_command_that_makes_it() {
     let folder = tempfile::tempdir().unwrap();
     let variant = Variant { target: Target::Gpu, precision: Precision::Half };
-    let models = models_in(folder.path()).prepared_as(variant);
     let name = &recogniser_name();
+    let models = unprepared(name, folder.path()).prepared_as(variant);
     let error = RecogniserModel::load(&models, name, &runtime(), Estimator::ClosedForm).unwrap_err().to_string();
     assert!(error.contains(&format!("facefleet model prepare {name} --target gpu --half")), "{error}");
 }
@@ -229,22 +227,13 @@ async fn decoding_ahead_of_a_lane_sees_what_one_thread_sees() {
     }
 }
 
-/// The models of this checkout in a folder of their own, with nothing prepared.
-fn models_in(folder: &Path) -> Models {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let name = recogniser_name();
-    std::fs::copy(source.join(format!("{name}.toml")), folder.join(format!("{name}.toml"))).unwrap();
-    std::os::unix::fs::symlink(source.join("fetched"), folder.join("fetched")).unwrap();
-    Models::new(folder)
-}
-
 #[tokio::test]
 async fn other_preparations_of_sface_agree_with_the_cpus_on_real_faces() {
     let chips = sample_chips().await;
     let reference = recognise(&app().models(), &DevicePlan::cpu(1), &chips);
     let folder = tempfile::tempdir().unwrap();
-    let models = models_in(folder.path());
     let name = &recogniser_name();
+    let models = unprepared(name, folder.path());
     let cpu = recogniser(&app().models()).profile();
     for (target, precision, allowed) in [
         (Target::Gpu, Precision::Float32, HalfError { cosine: 0.999_99, distance: 1e-4 }),

@@ -17,6 +17,7 @@ use facefleet::domain::{
     JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
     Template, Timings,
 };
+use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
 
@@ -139,6 +140,14 @@ pub fn app() -> App {
 /// ONNX Runtime.
 pub fn runtime() -> Runtime {
     app().runtime().expect("the tests need ONNX Runtime: run `make setup`")
+}
+
+/// The model `name` of this checkout in a `folder` of its own, fetched and not prepared.
+pub fn unprepared(name: &str, folder: &Path) -> Models {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    std::fs::copy(source.join(format!("{name}.toml")), folder.join(format!("{name}.toml"))).unwrap();
+    std::os::unix::fs::symlink(source.join("fetched"), folder.join("fetched")).unwrap();
+    Models::new(folder)
 }
 
 /// The bytes of a sample photo.
