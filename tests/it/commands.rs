@@ -207,6 +207,26 @@ fn score_prints_json_lines_and_no_template_unless_asked() {
 }
 
 #[test]
+fn score_scores_a_photo_with_either_detector() {
+    let sandbox = Sandbox::new();
+    let photo = sample_path("astronaut.png");
+    let with = |variables: &[(&str, &str)]| {
+        let mut command = sandbox.command(&["score".as_ref(), "--json".as_ref(), photo.as_os_str()]);
+        let run = Run::of(command.envs(variables.iter().copied()).output().unwrap());
+        run.ended(0);
+        let [face] = &run.json()[..] else { panic!("{}", run.out) };
+        assert_eq!((face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)), (Some("scored"), Some(5)), "{face}");
+        assert!(face["quality"].as_u64().unwrap() > 90, "{face}");
+        face.clone()
+    };
+    let yunet = with(&[]);
+    let mtcnn = with(&[("FACEFLEET__MODELS__DETECTOR", "mtcnn"), ("FACEFLEET__DETECTOR__MIN_SCORE", "0.95")]);
+    assert_ne!(yunet["box"], mtcnn["box"], "it was another detector");
+    let [yunet, mtcnn] = [yunet, mtcnn].map(|face| face["score"].as_f64().unwrap());
+    assert!((yunet - mtcnn).abs() < 0.01, "{yunet} {mtcnn}");
+}
+
+#[test]
 fn match_prints_the_similarity_and_both_qualities() {
     let sandbox = Sandbox::new();
     let [a, b, cat] = ["obama.jpg", "obama2.jpg", "chelsea.png"].map(|name| sample_path(name).to_str().unwrap().to_owned());
