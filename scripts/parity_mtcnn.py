@@ -37,8 +37,7 @@ OUTPUTS = {"pnet": ["conv2d_4", "softmax"], "rnet": ["dense_2", "softmax_1"], "o
 # The package's own: smallest face 20 px, and this confidence from each network.
 CONFIDENCES = [0.6, 0.7, 0.7]
 
-# The limits. Most faces are the same to a hundredth of a pixel; where another JPEG decoder or a tie between two boxes makes the first
-# network choose a neighbour, what the last one sees moves by a few pixels. Hence medians.
+# The limits. Most faces are the same to four digits of the IoU, a few are apart by a tenth (docs/parity.md). Hence medians.
 MIN_MEDIAN_IOU = 0.99
 MAX_MEDIAN_LANDMARK = 0.005  # worst of five, in distances between the eyes
 MAX_UNMATCHED_SHARE = 0.02

@@ -10,8 +10,7 @@ use image::RgbImage;
 use super::boxes::Region;
 use crate::inference::manifest::Input;
 
-/// What a resampled pixel may be. Half a grey level moves P-Net's confidences enough to choose another box among neighbours, so the
-/// choice is the published cascade's at each stage.
+/// What a resampled pixel may be: at each stage what it is in the published cascade, so that the weights see the same pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// A whole number, as in a picture file.

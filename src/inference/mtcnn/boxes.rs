@@ -1,7 +1,7 @@
 //! Boxes between the stages: their geometry, and which of them are the same face.
 //!
-//! The published cascade counts pixels from 1 and takes both edges of a box as inside. Its networks were trained on that arithmetic,
-//! so it is kept here, roundings included; [`Candidate::region`] and [`Candidate::face_box`] lead out of it.
+//! The published cascade counts pixels from 1 and takes both edges of a box as inside. That arithmetic is kept here,
+//! roundings included, so that its weights see the pixels that they see there; [`Candidate::region`] and [`Candidate::face_box`] lead out of it.
 
 use crate::domain::BoundingBox;
 

@@ -20,8 +20,9 @@ use super::prepare::stage_outputs::{CONFIDENCE, LANDMARKS, OFFSETS};
 use super::runtime::{Network, Output, Runtime, RuntimeError};
 use crate::domain::{Face, Point};
 
-/// The smallest face, in pixels of the image that the detector sees: as published. It is no setting, because scales that came and
-/// went with one would move the boxes of larger faces too, and with them their scores; what is too small is dropped after detection.
+/// The smallest face, in pixels of the image that the detector sees: the default of the package that the weights come from. It is no
+/// setting, because scales that came and went with one would move the boxes of larger faces too, and with them their scores; what is
+/// too small is dropped after detection.
 const MIN_FACE: f64 = 20.0;
 /// From one scale to the next, about half the area.
 const SCALE_STEP: f64 = 0.709;
