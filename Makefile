@@ -36,8 +36,9 @@ stack-up: python ## Start a private RabbitMQ and Postgres on this machine
 stack-down: python ## Stop them; their data stays
 	@$(PYTHON) scripts/stack.py down
 
-fleet: setup stack-up ## Run two workers on the local stack over the sample photos, and write a report
-	@$(PYTHON) scripts/fleet.py
+fleet: setup ## Run a fleet on this machine over the sample photos: in containers if Docker is there (not with DOCKER=no), else as processes
+	@if [ "$(DOCKER)" != no ] && $(PYTHON) scripts/compose.py --wanted; then $(PYTHON) scripts/compose.py; \
+	else $(PYTHON) scripts/stack.py up && $(PYTHON) scripts/fleet.py; fi
 
 bench-fleet: setup bench-tools stack-up ## Measure the fleet on this machine: publishing, plumbing, inference, enrolment latency
 	@set -a; . .facefleet/stack/env; set +a; cargo build --release --example null_worker && cargo bench --bench fleet
@@ -45,7 +46,7 @@ bench-fleet: setup bench-tools stack-up ## Measure the fleet on this machine: pu
 test-servers: python
 	@$(PYTHON) scripts/setup.py test
 
-bench-tools: python ## Install OpenCV and NumPy for parity and bench, inside the project
+bench-tools: python ## Install OpenCV, NumPy and Celery for parity and bench, inside the project
 	@$(PYTHON) scripts/setup.py bench
 
 bench: setup bench-tools ## Measure speed against the published algorithm and against OpenCV

@@ -227,6 +227,7 @@ AMQP_CLIENT = Package(
 BENCH_TOOLS = (
     ("opencv-python-headless", "Apache-2.0", "bench only: OpenCV 4, what parity and speed are measured against"),
     ("numpy", "BSD-3-Clause", "bench only: the arrays OpenCV works on"),
+    ("celery", "BSD-3-Clause", "bench only: workers that take jobs from RabbitMQ, what the fleet's plumbing stands beside"),
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -417,7 +418,7 @@ def install_bench_tools():
     if stamp_file.is_file() and stamp_file.read_text() == stamp:
         say("the bench tools are in place (nothing to fetch)")
         return
-    say("fetching OpenCV and NumPy for the parity and benchmark scripts (about 80 MB)")
+    say("fetching OpenCV, NumPy and Celery for the parity and benchmark scripts (about 80 MB)")
     TOOLS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="partial-", dir=TOOLS.parent) as folder:
         arriving = Path(folder) / "python"

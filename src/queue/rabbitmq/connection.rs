@@ -24,6 +24,13 @@ use crate::queue::QueueError;
 /// Time for a connection to be made, name look-up, TLS and login included.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// Time for the broker to answer a request. One that is starting or going down may take a request and never answer it, over a
+/// connection that lives on.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Time for all queues to be declared: a cluster agrees on each of them.
+const DECLARE: Duration = Duration::from_secs(60);
+
 /// Seconds between heartbeats, unless the URL says otherwise: a peer that is silent for two of these is gone.
 const HEARTBEAT: u16 = 15;
 
@@ -69,17 +76,16 @@ impl Link {
     pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
         let mut connection = self.connection.lock().await;
         if let Some(connected) = connection.as_ref().filter(|connection| connection.status().connected()) {
-            match timeout(CONNECT, connected.create_channel()).await {
-                Ok(Ok(channel)) => return Ok(channel),
-                Ok(Err(error)) => tracing::debug!(purpose = self.purpose, %error, "the connection to the broker is lost"),
-                Err(_) => tracing::debug!(purpose = self.purpose, "the broker opens no channel in time"),
+            match answer(connected.create_channel()).await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => tracing::debug!(purpose = self.purpose, %error, "the connection to the broker is lost"),
             }
         }
         // Dropped before the next is made: the broker then sees one connection of this purpose.
         *connection = None;
         let connected = self.connect().await?;
-        self.topology.ensure(&connected).await?;
-        let channel = connected.create_channel().await.map_err(|error| explain(&error))?;
+        self.ensure(&connected).await?;
+        let channel = answer(connected.create_channel()).await?;
         *connection = Some(connected);
         Ok(channel)
     }
@@ -90,7 +96,7 @@ impl Link {
     /// As [`Link::channel`].
     pub(super) async fn confirming_channel(&self) -> Result<Channel, QueueError> {
         let channel = self.channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|error| explain(&error))?;
+        answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(channel)
     }
 
@@ -100,10 +106,16 @@ impl Link {
     /// As [`Link::channel`].
     pub(super) async fn repair(&self) -> Result<(), QueueError> {
         match self.connection.lock().await.as_ref() {
-            Some(connection) => self.topology.ensure(connection).await,
+            Some(connection) => self.ensure(connection).await,
             // The next connection will.
             None => Ok(()),
         }
+    }
+
+    async fn ensure(&self, connection: &Connection) -> Result<(), QueueError> {
+        let late =
+            || QueueError::Unavailable(format!("{} does not declare the queues within {} s", self.place(), DECLARE.as_secs()));
+        timeout(DECLARE, self.topology.ensure(connection)).await.map_err(|_| late())?
     }
 
     /// Whether the broker takes nothing from this connection because it is short of memory or disk.
@@ -177,6 +189,17 @@ pub(super) fn explain(error: &lapin::Error) -> QueueError {
             QueueError::Unusable(format!("the broker refuses what this user has no permission for: {}", amqp.get_message()))
         }
         _ => QueueError::Unavailable(error.to_string()),
+    }
+}
+
+/// The broker's answer to `request`.
+///
+/// # Errors
+/// What the broker objects to, or [`QueueError::Unavailable`] if it says nothing.
+pub(super) async fn answer<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+    match timeout(ANSWER, request).await {
+        Ok(answer) => answer.map_err(|error| explain(&error)),
+        Err(_) => Err(QueueError::Unavailable(format!("the broker does not answer within {} s", ANSWER.as_secs()))),
     }
 }
 

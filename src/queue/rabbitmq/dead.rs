@@ -9,7 +9,7 @@ use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use tokio::time::{sleep, timeout};
 
-use super::connection::explain;
+use super::connection::answer;
 use super::message::{self, Outgoing};
 use super::publisher::PATIENCE;
 use super::{Broker, count};
@@ -84,7 +84,7 @@ impl Batch {
         broker.publisher.publish(std::mem::take(&mut self.retries), PATIENCE, Some(&broker.closed)).await?;
         let mut resolved = 0;
         for tag in self.tags.drain(..) {
-            channel.basic_ack(tag, BasicAckOptions::default()).await.map_err(|error| explain(&error))?;
+            answer(channel.basic_ack(tag, BasicAckOptions::default())).await?;
             resolved += 1;
         }
         Ok(resolved)
@@ -92,7 +92,7 @@ impl Batch {
 }
 
 async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, QueueError> {
-    channel.basic_get(queue.into(), BasicGetOptions::default()).await.map_err(|error| explain(&error))
+    answer(channel.basic_get(queue.into(), BasicGetOptions::default())).await
 }
 
 /// Gives back the `kept` letters that were taken out and not resolved. A quorum queue takes them in when it gets
@@ -100,7 +100,7 @@ async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, 
 async fn let_go(channel: &Channel, queue: &str, kept: usize) -> Result<(), QueueError> {
     let rest = count(channel, queue).await?;
     let all = BasicNackOptions { multiple: true, requeue: true };
-    channel.basic_nack(0, all).await.map_err(|error| explain(&error))?;
+    answer(channel.basic_nack(0, all)).await?;
     let back = async {
         // Another process may look too, and then they are not all there.
         while count(channel, queue).await? < rest + u64::try_from(kept).unwrap_or(u64::MAX) {
@@ -109,5 +109,5 @@ async fn let_go(channel: &Channel, queue: &str, kept: usize) -> Result<(), Queue
         Ok::<_, QueueError>(())
     };
     timeout(MOST_TAKEN_IN, back).await.unwrap_or(Ok(()))?;
-    channel.close(200, "done".into()).await.map_err(|error| explain(&error))
+    answer(channel.close(200, "done".into())).await
 }

@@ -22,7 +22,7 @@ use lapin::types::FieldTable;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Backoff, explain, random};
+use super::connection::{Backoff, answer, explain, random};
 use super::consumer::Hands;
 use super::message::{self, Arrived, Outgoing};
 use super::settle::{acknowledge, give_up};
@@ -113,8 +113,7 @@ impl Feeder {
 
     async fn open(&self) -> Result<Session, QueueError> {
         let channel = self.broker.consumers.channel().await?;
-        let qos = channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default());
-        qos.await.map_err(|error| explain(&error))?;
+        answer(channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default())).await?;
         let mut session = Session { channel, incoming: SelectAll::new() };
         self.consume(&mut session).await?;
         Ok(session)
@@ -126,8 +125,7 @@ impl Feeder {
         for &lane in &self.lanes {
             let (queue, options) = (self.broker.topology.lane(lane), BasicConsumeOptions::default());
             let consumer = session.channel.basic_consume(queue.into(), lane.as_str().into(), options, FieldTable::default());
-            let consumer = consumer.await.map_err(|error| explain(&error))?;
-            consumers.push(consumer.map(Some).chain(stream::iter([None])).boxed());
+            consumers.push(answer(consumer).await?.map(Some).chain(stream::iter([None])).boxed());
         }
         session.incoming = select_all(consumers);
         Ok(())
@@ -239,7 +237,7 @@ impl Feeder {
             let queue = self.broker.topology.solo(lane);
             loop {
                 let got = session.channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
-                let Some(got) = got.await.map_err(|error| explain(&error))? else { break };
+                let Some(got) = answer(got).await? else { break };
                 match message::read(&got.properties, &got.data) {
                     Ok(arrived) => self.hands.update(|shelf| shelf.put_solo(Parcel { arrived, acker: got.delivery.acker })),
                     Err(invalid) => self.bury(got.delivery, invalid.to_string()),
@@ -257,8 +255,7 @@ impl Feeder {
     /// Lets the broker send nothing more, and puts back what it sent ahead.
     async fn empty_hands(&self, session: &mut Session) -> Result<(), QueueError> {
         for lane in &self.lanes {
-            let cancelled = session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default());
-            cancelled.await.map_err(|error| explain(&error))?;
+            answer(session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default())).await?;
         }
         while let Some(incoming) = session.incoming.next().await {
             if let Some(incoming) = incoming {

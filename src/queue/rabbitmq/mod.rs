@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connection::RabbitSettings;
-use self::connection::{Link, explain};
+use self::connection::{Link, answer};
 use self::consumer::RabbitConsumer;
 use self::counter::Counter;
 use self::message::Outgoing;
@@ -107,8 +107,7 @@ impl Broker {
 /// The number of messages that are ready in a queue.
 async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let queue = channel.queue_declare(queue.into(), options, FieldTable::default()).await.map_err(|error| explain(&error))?;
-    Ok(queue.message_count().into())
+    Ok(answer(channel.queue_declare(queue.into(), options, FieldTable::default())).await?.message_count().into())
 }
 
 #[async_trait]

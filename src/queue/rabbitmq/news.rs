@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
 
-use super::connection::{Backoff, explain};
+use super::connection::{Backoff, answer};
 use super::{Broker, count};
 use crate::domain::OutcomeEvent;
 use crate::queue::{QueueError, event};
@@ -82,21 +82,16 @@ async fn send(sender: &mpsc::Sender<OutcomeEvent>, body: &[u8]) {
 
 async fn open(broker: &Broker) -> Result<Subscription, QueueError> {
     let channel = broker.consumers.channel().await?;
-    let failed = |error: lapin::Error| explain(&error);
     let mut bound = FieldTable::default();
     bound.insert("x-max-length".into(), AMQPValue::LongInt(MOST_WAITING));
     let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     let name = format!("{}.news.{}", broker.topology.prefix(), uuid::Uuid::now_v7());
-    let queue = channel.queue_declare(name.into(), exclusive, bound).await.map_err(failed)?.name().as_str().to_owned();
+    let queue = answer(channel.queue_declare(name.into(), exclusive, bound)).await?.name().as_str().to_owned();
     let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-    channel
-        .queue_bind(queue.as_str().into(), broker.topology.events().into(), "#".into(), options, none)
-        .await
-        .map_err(failed)?;
+    answer(channel.queue_bind(queue.as_str().into(), broker.topology.events().into(), "#".into(), options, none)).await?;
     // Not acknowledged: what is lost with the connection is lost with the queue too.
     let consume = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
-    let incoming =
-        channel.basic_consume(queue.as_str().into(), TAG.into(), consume, FieldTable::default()).await.map_err(failed)?;
+    let incoming = answer(channel.basic_consume(queue.as_str().into(), TAG.into(), consume, FieldTable::default())).await?;
     Ok(Subscription { channel, queue, incoming })
 }
 
@@ -108,7 +103,7 @@ async fn finish(mut subscription: Subscription, sender: &mpsc::Sender<OutcomeEve
             send(sender, &message.data).await;
         }
     }
-    channel.basic_cancel(TAG.into(), BasicCancelOptions::default()).await.map_err(|error| explain(&error))?;
+    answer(channel.basic_cancel(TAG.into(), BasicCancelOptions::default())).await?;
     while let Some(Ok(message)) = incoming.next().await {
         send(sender, &message.data).await;
     }

@@ -10,6 +10,7 @@ use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use tokio::runtime::Handle;
 
 use super::Broker;
+use super::connection::answer;
 use super::consumer::Hands;
 use super::counter::Counted;
 use super::message::Outgoing;
@@ -123,11 +124,11 @@ fn successor(broker: &Broker, job: &Job, disposition: Disposition, history: &[St
 
 /// False if the broker had taken the message back.
 pub(super) async fn acknowledge(acker: &Acker) -> bool {
-    acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
+    answer(acker.ack(BasicAckOptions::default())).await.unwrap_or(false)
 }
 
 /// Lets the broker deliver the message again, and count that: from 4.3 on it counts a reject, and no nack. An error means that
 /// it does so anyway.
 pub(super) async fn give_up(acker: &Acker) {
-    acker.reject(BasicRejectOptions { requeue: true }).await.ok();
+    answer(acker.reject(BasicRejectOptions { requeue: true })).await.ok();
 }
