@@ -25,7 +25,7 @@ test: rust fetch test-servers ## Check format, lints and documentation, build, r
 	cargo clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
 	cargo build --release
-	$(FACEFLEET) model prepare
+	$(FACEFLEET) model prepare yunet-2023mar sface-2021dec mtcnn
 	@$(PYTHON) scripts/stack.py up
 	@# The stack goes down also after tests that failed.
 	@cargo test --release; code=$$?; $(PYTHON) scripts/stack.py down --wipe; $(PYTHON) scripts/stack.py --dir target/tmp/faults down --wipe; exit $$code
@@ -55,6 +55,7 @@ bench: setup bench-tools ## Measure speed against the published algorithm and ag
 
 parity: setup bench-tools ## Compare boxes, chips and templates with OpenCV's, and MTCNN with its package's
 	$(PYTHON) scripts/parity_opencv.py
+	$(FACEFLEET) model prepare mtcnn
 	$(PYTHON) scripts/parity_mtcnn.py
 
 clean: ## Remove all that was fetched, built and prepared

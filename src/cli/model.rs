@@ -15,7 +15,7 @@ use crate::inference::prepare::{Target, Variant};
 pub(super) enum Model {
     /// Turn published ONNX files into the ones that run: constants folded, batch free, SER-FIQ's closed form in the graph.
     Prepare {
-        /// Names of manifests (models/NAME.toml); all of them if none is named.
+        /// Names of manifests (models/NAME.toml); the detector and the recogniser of the settings if none is named.
         names: Vec<String>,
         /// Prepare again what is prepared already.
         #[arg(long)]
@@ -54,10 +54,8 @@ impl Model {
             Self::Prepare { names, again, target, half } => {
                 let precision = if half { Precision::Half } else { Precision::Float32 };
                 let models = models.prepared_as(Variant { target: target.into(), precision });
-                let names = if names.is_empty() { models.names() } else { names };
-                if names.is_empty() {
-                    anyhow::bail!("there are no manifests in {}", app.settings().models.dir.display());
-                }
+                let chosen = &app.settings().models;
+                let names = if names.is_empty() { vec![chosen.recogniser.clone(), chosen.detector.clone()] } else { names };
                 let runtime = app.runtime()?;
                 for name in names {
                     for prepared in models.prepare(&name, &runtime, again)? {
