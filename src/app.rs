@@ -99,6 +99,13 @@ impl App {
         match queue.url.scheme() {
             "memory" => Ok(Arc::new(MemoryQueue::new(queue.capacity))),
             "amqp" | "amqps" => {
+                let (attempts, limit) = (self.settings.worker.attempts, queue.delivery_limit);
+                if !(3..limit).contains(&attempts) {
+                    bail!(
+                        "worker.attempts is {attempts}, queue.delivery_limit {limit}: with a broker it takes 3 attempts to tell a job that \
+                         kills its worker from those beside it, and what the broker gives up first has no outcome. Let 3 <= attempts < limit"
+                    );
+                }
                 let settings = RabbitSettings {
                     url: queue.url.secret(),
                     prefix: queue.prefix.clone(),

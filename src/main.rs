@@ -1,6 +1,7 @@
 //! The `facefleet` program: parse, settings, telemetry, dispatch.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use facefleet::app::App;
@@ -23,5 +24,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // One provider of cryptography for every connection. It fails only if there is one already.
     rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(cli.run(App::new(settings)))
+    let ended = runtime.block_on(cli.run(App::new(settings)));
+    // A read from a file system that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    ended
 }

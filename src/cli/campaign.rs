@@ -36,7 +36,7 @@ pub(super) enum CampaignCommand {
         /// Its id, or "latest".
         campaign: Which,
     },
-    /// Go on with a paused campaign. Its jobs come back within a minute or so.
+    /// Go on with a paused campaign. Its jobs come back within half a minute or so.
     Resume {
         /// Its id, or "latest".
         campaign: Which,

@@ -144,7 +144,12 @@ impl Summary<'_> {
             End::LeftToWorkers if counts.listing_done => {
                 text += &format!("not waiting any longer: `facefleet campaign show {}` tells how far it is\n", campaign.id);
             }
-            End::LeftToWorkers => text += &format!("interrupted: the same command with --resume {} goes on\n", campaign.id),
+            End::LeftToWorkers if counts.chunk_to.is_some() => {
+                text += &format!("interrupted: the same command with --resume {} goes on\n", campaign.id);
+            }
+            End::LeftToWorkers => {
+                text += "interrupted: what is in the queue goes on; the same command, run again, does the rest\n"
+            }
         }
         text + &accounts(counts)
     }

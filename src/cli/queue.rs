@@ -101,7 +101,8 @@ fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
     }
     let mut reasons: BTreeMap<&str, (u64, &DeadLetter)> = BTreeMap::new();
     for letter in letters {
-        reasons.entry(&letter.reason).and_modify(|(count, _)| *count += 1).or_insert((1, letter));
+        let (count, latest) = reasons.entry(&letter.reason).or_insert((0, letter));
+        (*count, *latest) = (*count + 1, letter);
     }
     for (reason, (count, letter)) in &reasons {
         say(format!("{count:>8}  {reason}"))?;

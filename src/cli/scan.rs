@@ -114,6 +114,11 @@ impl Scan {
         store.register_profile(&profile).await?;
         let campaign = match self.resume {
             None => self.campaign(profile.id()),
+            Some(_) if !listing.has_places() => {
+                bail!(
+                    "--resume is for buckets, whose listing has an order: run the same scan of folders again, and it does what is left"
+                )
+            }
             Some(id) => {
                 let found = store.campaign(id).await?.with_context(|| format!("there is no campaign {id}"))?;
                 let same = (&found.gallery, &found.profile, found.source.as_str())
@@ -125,6 +130,9 @@ impl Scan {
                         found.gallery,
                         found.profile
                     );
+                }
+                if found.state == CampaignState::Cancelled {
+                    bail!("campaign {id} was cancelled: run the scan without --resume, and it does what is left");
                 }
                 found
             }

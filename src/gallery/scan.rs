@@ -115,8 +115,10 @@ pub async fn run(
         Follow::Ended | Follow::EndedHere => queue.news().await?,
     };
     let (filled, mut filling) = mpsc::channel(16);
+    // Listing ends early also for a campaign that is given up meanwhile.
+    let list_until = stop.child_token();
     let mut filler =
-        tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: stop.clone(), filled }.run(entries));
+        tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: list_until.clone(), filled }.run(entries));
 
     let mut tally = Tally::default();
     let mut listing = true;
@@ -165,6 +167,9 @@ pub async fn run(
                 tally.progress = campaign.progress;
                 heard = 0;
                 progress(&tally, Progress::Counted);
+                if campaign.state == CampaignState::Cancelled {
+                    list_until.cancel();
+                }
                 let nothing_left = tally.progress.is_complete() || (broken.is_some() && tally.progress.left() == 0);
                 let ended = !listing && (nothing_left || campaign.state == CampaignState::Cancelled);
                 if ended && follow == Follow::EndedHere {

@@ -87,6 +87,11 @@ impl Listing {
         self.roots.iter().all(|root| matches!(root, Root::Path(_)))
     }
 
+    /// Whether every image has a place, after which the listing can be taken up again.
+    pub fn has_places(&self) -> bool {
+        !self.roots.iter().any(|root| matches!(root, Root::Path(_)))
+    }
+
     /// The entries after `place`, or all. An error is the last item: the listing broke there, and can be taken up after the last
     /// place.
     ///

@@ -19,6 +19,8 @@ pub const VERSION: u32 = 1;
 
 /// The longest job message, bytes. Images do not travel on a broker; a URI, however it is signed, is far shorter.
 pub const MOST_BYTES: usize = 65_536;
+/// Bytes of a stamp, at most: an `ETag` has a hundred.
+const MOST_STAMP: usize = 1024;
 
 /// What workers may add to a message when they publish it again (fields that were left out, attempts).
 const ADDED: usize = 1024;
@@ -182,7 +184,7 @@ pub fn decode(body: &[u8]) -> Result<Job, InvalidJob> {
         },
         gallery: message.gallery.parse().map_err(|_| wrong("gallery"))?,
         image: message.image.parse().map_err(|_| wrong("image"))?,
-        stamp: message.stamp.map(SourceStamp),
+        stamp: message.stamp.map(stamp).transpose()?,
         expected_hash: message.expected_hash.map(|hash| hash.parse().map_err(|_| wrong("expected_hash"))).transpose()?,
         subject: message.subject.map(|subject| subject.parse().map_err(|_| wrong("subject"))).transpose()?,
         faces: match message.faces {
@@ -195,6 +197,14 @@ pub fn decode(body: &[u8]) -> Result<Job, InvalidJob> {
         attempt: message.attempt,
         retry_of: message.retry_of.map(JobId),
     })
+}
+
+/// A stamp goes into a database's text as it is.
+fn stamp(text: String) -> Result<SourceStamp, InvalidJob> {
+    if text.is_empty() || text.len() > MOST_STAMP || text.contains(char::is_control) {
+        return Err(wrong("stamp"));
+    }
+    Ok(SourceStamp(text))
 }
 
 /// The JSON Schema of a job message.
@@ -288,6 +298,14 @@ mod tests {
         let mut message = least();
         message[field] = value;
         message
+    }
+
+    #[test]
+    fn a_stamp_is_short_and_of_one_line() {
+        assert_eq!(read(&with("stamp", json!("\"9b2cf5\""))).unwrap().stamp, Some(SourceStamp("\"9b2cf5\"".into())));
+        for stamp in ["", "a\0b", "a\nb", &"a".repeat(MOST_STAMP + 1)] {
+            assert!(read(&with("stamp", json!(stamp))).is_err(), "{stamp:?}");
+        }
     }
 
     #[test]

@@ -90,6 +90,13 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
     Fate::Write { image, result: own.map(|own| own.id) }
 }
 
+/// The image whose subject `item` tells, if it is there already: a scan knows none, an enrolment of the same bytes does.
+pub(super) fn named<'a>(item: &Item<'a>, known: &[Known]) -> Option<(i64, &'a str)> {
+    let (subject, hash) = (item.record.subject.as_ref()?, hash_key(item.record.content.as_ref()));
+    let image = known.iter().find(|known| !hash.is_empty() && known.hash == hash)?;
+    Some((image.image, subject.as_str()))
+}
+
 /// The current results that `item`, once written or revived, makes a thing of the past.
 pub(super) fn outdated<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
     let hash = hash_key(item.record.content.as_ref());

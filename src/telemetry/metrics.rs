@@ -122,9 +122,22 @@ pub fn backend_wait(backend: &'static str) {
     counter!(WAITS, "backend" => backend).increment(1);
 }
 
-/// Unsettled jobs in this worker's hands.
-pub fn in_hand(jobs: usize) {
-    gauge!(IN_HAND).set(jobs as f64);
+/// A job in this worker's hands, until it is dropped.
+#[must_use]
+pub struct InHand(());
+
+impl InHand {
+    /// One more.
+    pub fn one() -> Self {
+        gauge!(IN_HAND).increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        gauge!(IN_HAND).decrement(1.0);
+    }
 }
 
 /// Jobs of a lane that wait to be taken.

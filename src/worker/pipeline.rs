@@ -14,7 +14,7 @@ use super::settle::{Finished, Settler};
 use crate::domain::{CampaignId, CampaignState, Job, Lane};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, InHand};
 
 /// Why a worker ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,6 @@ impl Worker {
                 () = finished.closed() => break,
                 Some(ended) = jobs.join_next() => {
                     log_panic(&ended);
-                    metrics::in_hand(jobs.len());
                     continue;
                 }
                 delivery = consumer.next() => delivery,
@@ -96,6 +95,7 @@ impl Worker {
             let Some(delivery) = delivery else { break };
             let (processor, finished, gate) = (processor.clone(), finished.clone(), gate.clone());
             let Job { id, lane, attempt, campaign, .. } = *delivery.job();
+            let in_hand = InHand::one();
             let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
             jobs.spawn(
                 async move {
@@ -104,7 +104,7 @@ impl Worker {
                         Some(otherwise) => otherwise,
                     };
                     // Refused only when the settler is gone; the dropped delivery is then a retry.
-                    finished.send(Finished { delivery, processed }).await.ok();
+                    finished.send(Finished { delivery, processed, in_hand }).await.ok();
                 }
                 .instrument(span),
             );
@@ -129,7 +129,7 @@ impl Worker {
 }
 
 /// How long the jobs of a paused campaign are put back for, before they ask again.
-const PAUSED: Duration = Duration::from_secs(60);
+const PAUSED: Duration = Duration::from_secs(30);
 
 /// What becomes of a job of `campaign` that is not to be worked on now; none if it is.
 async fn wanted(gate: &Gate, campaign: Option<CampaignId>) -> Option<Processed> {

@@ -1,6 +1,6 @@
 //! One job becomes one record, or a reason to try again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -30,6 +30,9 @@ pub enum Processed {
 
 /// How long a job that wants another worker's profile is put back for.
 const ANOTHERS: Duration = Duration::from_secs(30);
+
+/// How often that is told: there may be millions of them.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// What an image's bytes gave.
 #[derive(Debug)]
@@ -75,6 +78,8 @@ pub struct Processor {
     held: Semaphore,
     /// The same for enrolments.
     held_urgent: Semaphore,
+    /// When it was last told that a job wants another profile.
+    told_of_another: Mutex<Option<Instant>>,
 }
 
 /// What a [`Processor`] is made of.
@@ -103,7 +108,27 @@ impl Processor {
         let Parts { images, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
         let profile_id = profile.id();
         let (held, held_urgent) = (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
-        Self { images, vision, recogniser, profile, profile_id, selection, provider, attempts, held, held_urgent }
+        Self {
+            images,
+            vision,
+            recogniser,
+            profile,
+            profile_id,
+            selection,
+            provider,
+            attempts,
+            held,
+            held_urgent,
+            told_of_another: Mutex::default(),
+        }
+    }
+
+    fn tell_of_another(&self, wanted: &ProfileId) {
+        let mut told = self.told_of_another.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            *told = Some(Instant::now());
+            tracing::warn!(%wanted, own = %self.profile_id, "jobs want another profile than this worker has; they wait for a worker with its settings and models");
+        }
     }
 
     /// The execution provider that runs the recogniser.
@@ -181,7 +206,8 @@ impl Process for Processor {
     }
 
     async fn process(&self, job: &Job) -> Processed {
-        if job.profile.as_ref().is_some_and(|wanted| *wanted != self.profile_id) {
+        if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.profile_id) {
+            self.tell_of_another(wanted);
             return Processed::Deferred(ANOTHERS);
         }
         let ended = |outcome| {

@@ -10,12 +10,13 @@ use super::process::Processed;
 use crate::domain::{Disposition, Job, JobRecord, Outcome, OutcomeEvent};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, InHand};
 
 /// A processed job that waits to be settled.
 pub(super) struct Finished {
     pub delivery: Delivery,
     pub processed: Processed,
+    pub in_hand: InHand,
 }
 
 /// Settles what the pipeline finished.
@@ -38,8 +39,9 @@ impl Settler {
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let mut records = Vec::with_capacity(batch.len());
             let mut deliveries = Vec::with_capacity(batch.len());
-            let mut put_back = Vec::new();
-            for Finished { delivery, processed } in batch.drain(..) {
+            let (mut put_back, mut in_hand) = (Vec::new(), Vec::with_capacity(batch.len()));
+            for Finished { delivery, processed, in_hand: one } in batch.drain(..) {
+                in_hand.push(one);
                 match processed {
                     Processed::Ended(record) => {
                         records.push(*record);
@@ -65,20 +67,40 @@ impl Settler {
             if !records.is_empty() {
                 self.end(&records, deliveries).await?;
             }
+            drop(in_hand);
         }
         Ok(())
     }
 
     /// While store or queue are away, the batch waits here, unsettled: that stops the consumer at its prefetch, and no job spends
     /// its attempts on a fault that is not its own.
+    ///
+    /// A record that the store refuses for what it says is buried, and only that one: its worker and its batch-mates go on.
     async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         let started = Instant::now();
         let mut wait = self.backoff;
         while let Err(error) = self.store.record(records).await {
-            let StoreError::Unavailable(reason) = error else { return Err(error) };
-            metrics::backend_wait("store");
-            tracing::warn!(jobs = records.len(), reason, "the store did not take a batch; trying again");
-            self.pause(&mut wait).await;
+            match error {
+                StoreError::Unavailable(reason) => {
+                    metrics::backend_wait("store");
+                    tracing::warn!(jobs = records.len(), reason, "the store did not take a batch; trying again");
+                    self.pause(&mut wait).await;
+                }
+                StoreError::Invalid(_) if records.len() > 1 => {
+                    for (record, delivery) in records.iter().zip(deliveries) {
+                        Box::pin(self.end(std::slice::from_ref(record), vec![delivery])).await?;
+                    }
+                    return Ok(());
+                }
+                StoreError::Invalid(reason) => {
+                    for delivery in deliveries {
+                        tracing::error!(job = %delivery.job().id, reason, "the store refuses the job's outcome; the job is buried");
+                        settle(delivery, Disposition::Bury(format!("its outcome cannot be stored: {reason}"))).await;
+                    }
+                    return Ok(());
+                }
+                lost => return Err(lost),
+            }
         }
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());

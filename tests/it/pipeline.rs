@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use facefleet::domain::{Chip, Faces, ImageUri, Job, Lane, OutcomeEvent, OutcomeKind, Profile, Selection};
+use facefleet::domain::{Chip, Faces, ImageUri, Job, JobRecord, Lane, Outcome, OutcomeEvent, OutcomeKind, Profile, Selection};
 use facefleet::images::{FetchError, ImageSource};
 use facefleet::inference::batcher::Batcher;
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
@@ -16,7 +16,7 @@ use facefleet::store::{PageQuery, Store, Summary};
 use facefleet::vision::PixelLimits;
 use facefleet::worker::process::Parts;
 use facefleet::worker::vision_stage::{Finder, Vision, VisionStage};
-use facefleet::worker::{Processor, Worker, WorkerError, WorkerSettings};
+use facefleet::worker::{Process, Processed, Processor, Worker, WorkerError, WorkerSettings};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use image::{ImageFormat, RgbImage};
@@ -119,9 +119,6 @@ struct Finished {
 
 impl Bench {
     async fn start(images: Arc<dyn ImageSource>, in_flight: usize, held_images: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&format!("sqlite:{}", folder.path().join("faces.db").display())).await.unwrap();
-        let (queue, store) = (Arc::new(MemoryQueue::new(100)), Arc::new(store));
         let app = app();
         let name = &app.settings().models.recogniser;
         let model = RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
@@ -132,12 +129,19 @@ impl Bench {
             images,
             vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
             recogniser: Batcher::start("recognise", vec![model.open(1).unwrap()], 4).unwrap(),
-            profile: profile.clone(),
+            profile,
             selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
             provider: "cpu".into(),
             attempts: ATTEMPTS,
             held_images,
         });
+        Self::with(Arc::new(processor), in_flight).await
+    }
+
+    async fn with(processor: Arc<dyn Process>, in_flight: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&format!("sqlite:{}", folder.path().join("faces.db").display())).await.unwrap();
+        let (queue, store, profile) = (Arc::new(MemoryQueue::new(100)), Arc::new(store), processor.profile().clone());
         let settings = WorkerSettings {
             lanes: Lane::ALL.to_vec(),
             in_flight,
@@ -148,7 +152,7 @@ impl Bench {
         };
         let news = queue.news().await.unwrap();
         let stop = CancellationToken::new();
-        let worker = Worker { queue: queue.clone(), store: store.clone(), processor: Arc::new(processor), settings };
+        let worker = Worker { queue: queue.clone(), store: store.clone(), processor, settings };
         let worker = tokio::spawn(worker.run(stop.clone()));
         Self { queue, store, profile, news, stop, worker, folder }
     }
@@ -223,6 +227,35 @@ async fn an_image_that_always_fails_ends_failed_once_and_is_a_dead_letter() {
         (dead[0].job.as_ref().map(|job| job.id), dead[0].deliveries, &dead[0].reason),
         (Some(jobs[0].id), ATTEMPTS, &reason)
     );
+}
+
+/// Makes of every job the record of an image without a face; of one, a record that no store can keep.
+struct Strange(Profile);
+
+#[async_trait]
+impl Process for Strange {
+    fn profile(&self) -> &Profile {
+        &self.0
+    }
+
+    async fn process(&self, job: &Job) -> Processed {
+        let strange = job.image.as_str().contains("photo-3");
+        let profile = if strange { crate::support::profile("never registered").id() } else { self.0.id() };
+        let selection = Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 };
+        Processed::Ended(Box::new(JobRecord::without_content(job, &profile, selection, "cpu", Outcome::NoFace)))
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_the_store_refuses_is_buried_and_its_batch_is_kept() {
+    let mut bench = Bench::with(Arc::new(Strange(crate::support::profile("strange"))), 8).await;
+    let jobs = bench.publish(8).await;
+    assert_eq!(bench.outcomes(7).await.len(), 7);
+    let Finished { summary, queue, .. } = bench.finish().await;
+    assert_eq!(count(&summary, OutcomeKind::NoFace), 7);
+    let dead = queue.dead_letters(10).await.unwrap();
+    assert_eq!(dead.iter().map(|letter| letter.job.as_ref().map(|job| job.id)).collect::<Vec<_>>(), [Some(jobs[3].id)]);
+    assert!(dead[0].reason.starts_with("its outcome cannot be stored: "), "{}", dead[0].reason);
 }
 
 #[tokio::test]

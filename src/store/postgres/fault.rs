@@ -84,10 +84,10 @@ fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
     let (code, message) = (told.code().unwrap_or_default().into_owned(), told.message());
     match code.get(..2).unwrap_or_default() {
         // Connection exceptions, transactions ended (a time limit, or a server that became a standby), rollbacks, locks not had in time,
-        // operator intervention; insufficient resources, a full disk aside.
+        // operator intervention; insufficient resources.
         "08" | "25" | "40" | "55" | "57" => StoreError::Unavailable(format!("{place}: {message}")),
         "53" if code == "53100" => {
-            StoreError::Unusable(format!("{place}: the server's disk is full: free some space ({message})"))
+            StoreError::Unavailable(format!("{place}: the server's disk is full: free some space ({message})"))
         }
         "53" => StoreError::Unavailable(format!("{place}: {message}")),
         "28" => StoreError::Unusable(format!("{place}: the server refuses this user or password ({message})")),

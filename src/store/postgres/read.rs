@@ -53,12 +53,13 @@ pub(super) async fn settled(
     let keys: Vec<Uuid> = images.iter().map(|(uri, _)| uri_key(uri)).collect();
     let stamps: Vec<Option<&str>> = images.iter().map(|(_, stamp)| stamp.as_ref().map(|stamp| stamp.0.as_str())).collect();
     let finals: Vec<&str> = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final()).map(OutcomeKind::as_str).collect();
+    // An image whose bytes never came (no permission, a mount that was away) is worth another try, whatever its stamp.
     // No stamp equals no other, not even none.
     let places: Vec<i64> = sqlx::query_scalar(
         "SELECT k.place FROM unnest($3::uuid[], $4::text[]) WITH ORDINALITY k (uri_key, stamp, place) \
          JOIN images i ON i.gallery_id = $1 AND i.uri_key = k.uri_key \
          JOIN results r ON r.image_id = i.id AND r.gallery_profile_id = $2 \
-         WHERE NOT r.superseded AND r.selection = $5 AND r.stamp = k.stamp AND r.outcome = ANY ($6::text[])",
+         WHERE i.content_hash <> ''::bytea AND NOT r.superseded AND r.selection = $5 AND r.stamp = k.stamp AND r.outcome = ANY ($6::text[])",
     )
     .bind(scope.gallery)
     .bind(scope.gallery_profile)

@@ -17,7 +17,7 @@ use super::rows::parsed;
 use super::{Recorded, StoreError};
 use crate::domain::{JobRecord, Profile};
 use crate::store::encoding::{definition, selection_key};
-use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, outdated, rounds};
+use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, named, outdated, rounds};
 
 /// How often a batch is tried that another transaction was faster than. The order of locks should leave no such case; an administrator's
 /// transaction may still make one.
@@ -213,12 +213,16 @@ async fn record_round(
     keys: &[Uuid],
 ) -> Result<Vec<usize>, Fault> {
     let (mut written, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    let (mut supersede, mut revive, mut clear, mut restamps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut restamps, mut subjects) = (Vec::new(), Vec::new());
     let fates: Vec<Fate> = items.iter().zip(known).map(|(item, known)| decide(item, known)).collect();
     let mut ids = draw_ids(connection, &fates).await?;
     for ((item, known), fate) in items.iter().zip(known).zip(fates) {
         if let Fate::Repeat { restamp: Some(result) } | Fate::Revive { restamp: Some(result), .. } = fate {
             restamps.push((result, item.record.stamp.as_ref().map(|stamp| stamp.0.as_str())));
+        }
+        if !matches!(fate, Fate::Write { .. }) {
+            subjects.extend(named(item, known));
         }
         match fate {
             Fate::Repeat { .. } => continue,
@@ -242,6 +246,7 @@ async fn record_round(
     set_superseded(connection, &revive, false).await?;
     clear_faces(connection, &clear).await?;
     restamp(connection, &restamps).await?;
+    name(connection, &subjects).await?;
     if !rows.is_empty() {
         insert::images(connection, &rows).await?;
         insert::results(connection, &rows).await?;
@@ -312,6 +317,22 @@ async fn restamp(connection: &mut PgConnection, stamps: &[(i64, Option<&str>)]) 
         .bind(stamps.iter().map(|(_, stamp)| *stamp).collect::<Vec<_>>())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Remembers whose images these are.
+async fn name(connection: &mut PgConnection, subjects: &[(i64, &str)]) -> Result<(), Fault> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE images i SET subject = k.subject FROM unnest($1::bigint[], $2::text[]) k (id, subject) \
+         WHERE i.id = k.id AND i.subject IS DISTINCT FROM k.subject",
+    )
+    .bind(subjects.iter().map(|(image, _)| *image).collect::<Vec<_>>())
+    .bind(subjects.iter().map(|(_, subject)| *subject).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -49,6 +49,7 @@ pub(super) async fn settled(
     let Some(scope) = find_scope(&mut connection, gallery, profile).await? else {
         return Ok(vec![false; images.len()]);
     };
+    // An image whose bytes never came (no permission, a mount that was away) is worth another try, whatever its stamp.
     // One row with all the places: a scan that resumes asks for thousands, and each row costs a hand-over between threads. No
     // stamp equals no other, not even none.
     let places: String = sqlx::query_scalar(
@@ -57,7 +58,7 @@ pub(super) async fn settled(
          CROSS JOIN json_each(?1) k \
          CROSS JOIN images i ON i.gallery_id = gp.gallery_id AND i.uri = k.value ->> 0 \
          CROSS JOIN results r ON r.image_id = i.id AND r.gallery_profile_id = gp.id \
-         WHERE gp.id = ?2 AND r.superseded = 0 AND r.selection = ?3 AND r.stamp = k.value ->> 1 \
+         WHERE gp.id = ?2 AND length(i.content_hash) > 0 AND r.superseded = 0 AND r.selection = ?3 AND r.stamp = k.value ->> 1 \
          AND r.outcome IN (SELECT value FROM json_each(?4))",
     )
     .bind(listed.to_string())

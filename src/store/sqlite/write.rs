@@ -12,7 +12,7 @@ use super::rows::parsed;
 use super::{Recorded, StoreError};
 use crate::domain::{GalleryName, JobRecord, Profile, ProfileId};
 use crate::store::encoding::{definition, selection_key};
-use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, outdated, rounds};
+use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, named, outdated, rounds};
 
 pub(super) async fn register_profile(pool: &SqlitePool, profile: &Profile) -> Result<(), Fault> {
     sqlx::query("INSERT INTO profiles (id, definition, created_at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
@@ -112,11 +112,15 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> 
     let known = look_up(connection, items).await?;
     let mut ids = next_ids(connection).await?;
     let (mut written, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    let (mut supersede, mut revive, mut clear, mut restamps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut restamps, mut subjects) = (Vec::new(), Vec::new());
     for (item, known) in items.iter().zip(&known) {
         let fate = decide(item, known);
         if let Fate::Repeat { restamp: Some(result) } | Fate::Revive { restamp: Some(result), .. } = fate {
             restamps.push((result, item.record));
+        }
+        if !matches!(fate, Fate::Write { .. }) {
+            subjects.extend(named(item, known));
         }
         match fate {
             Fate::Repeat { .. } => continue,
@@ -145,6 +149,10 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> 
     for (result, record) in restamps {
         let update = sqlx::query("UPDATE results SET stamp = ?2 WHERE id = ?1").bind(result);
         update.bind(record.stamp.as_ref().map(|stamp| stamp.0.as_str())).execute(&mut *connection).await?;
+    }
+    for (image, subject) in subjects {
+        let update = sqlx::query("UPDATE images SET subject = ?2 WHERE id = ?1").bind(image);
+        update.bind(subject).execute(&mut *connection).await?;
     }
     insert::images(connection, &rows).await?;
     insert::results(connection, &rows, now_ms()).await?;

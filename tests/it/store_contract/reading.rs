@@ -40,6 +40,8 @@ pub async fn settled_is_the_same_version_with_a_final_outcome(home: impl Home) {
         record("refused", Outcome::Refused("large".into())),
         record("failed", Outcome::Failed("reset".into())),
         JobRecord { stamp: None, ..scored("unlisted", &[10]) },
+        // Its bytes never came: there is nothing in it that would end the same way again.
+        unfetched("away", Outcome::Unreadable("permission denied".into())),
     ];
     store.record(&records).await.unwrap();
     let v1 = |name: &str| (uri(name), Some(stamp("v1")));
@@ -55,8 +57,9 @@ pub async fn settled_is_the_same_version_with_a_final_outcome(home: impl Home) {
         (uri("unlisted"), None),
         v1("unreadable"),
         v1("refused"),
+        v1("away"),
     ];
-    let expected = [false, true, false, false, false, true, true, false, false, true, false];
+    let expected = [false, true, false, false, false, true, true, false, false, true, false, false];
     assert_eq!(store.settled(&gallery(), &a(), &selection(), &images).await.unwrap(), expected);
     assert!(store.settled(&gallery(), &a(), &selection(), &[]).await.unwrap().is_empty());
 

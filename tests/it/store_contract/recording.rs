@@ -214,6 +214,23 @@ async fn record_from_two_tasks(stores: [Arc<dyn Store>; 2]) {
     assert_eq!(reader.summary(&gallery(), &a()).await.unwrap().faces, records.len() as u64);
 }
 
+pub async fn an_enrolment_of_bytes_that_were_scanned_tells_their_subject(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10]), scored("two", &[20])]).await.unwrap();
+    let subjects = async |names: [Option<&str>; 2]| {
+        let stored: Vec<_> = images(&store, a()).await.into_iter().map(|image| image.subject).collect();
+        assert_eq!(stored, names.map(|name| name.map(|name| name.parse().unwrap())));
+    };
+    let enrolled = |subject: &str| JobRecord { subject: Some(subject.parse().unwrap()), ..scored("one", &[10]) };
+    for subject in ["ann", "anne"] {
+        assert_eq!(store.record(&[enrolled(subject), scored("two", &[20])]).await.unwrap(), [Recorded::Repeated; 2]);
+        subjects([Some(subject), None]).await;
+    }
+    // A scan that comes later knows no subject, and takes none away.
+    store.record(&[scored("one", &[10])]).await.unwrap();
+    subjects([Some("anne"), None]).await;
+}
+
 pub async fn two_tasks_that_record_the_same_leave_one_set_of_rows(home: impl Home) {
     let store = opened(&home).await;
     record_from_two_tasks([Arc::clone(&store), store]).await;
