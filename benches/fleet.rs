@@ -130,7 +130,9 @@ impl Bench {
         }
         self.note(&campaign, PLUMBING).await?;
         self.queue.publish(jobs).await?;
-        let _worker = self.start(null_worker()?, &[&folder.path().canonicalize()?.to_string_lossy()], "at work")?;
+        // Without inference, what a worker has in hand costs nothing, and batches form from it.
+        let in_hand = [("FACEFLEET__WORKER__IN_FLIGHT", "1024")];
+        let _worker = self.start(null_worker()?, &[&folder.path().canonicalize()?.to_string_lossy()], &in_hand, "at work")?;
         // From the first sign of life: starting is not working.
         let mut begun: Option<(Instant, u64)> = None;
         let rate = loop {
@@ -289,9 +291,13 @@ impl Bench {
         Ok(running)
     }
 
-    fn start(&self, program: PathBuf, arguments: &[&str], at_work: &str) -> Result<Running> {
+    fn start(&self, program: PathBuf, arguments: &[&str], settings: &[(&str, &str)], at_work: &str) -> Result<Running> {
         let mut command = Command::new(program);
-        command.args(arguments).env("FACEFLEET__QUEUE__PREFIX", &self.prefix).stdout(Stdio::piped());
+        command
+            .args(arguments)
+            .envs(settings.iter().copied())
+            .env("FACEFLEET__QUEUE__PREFIX", &self.prefix)
+            .stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let told = child.stdout.take().context("no standard output")?;
         let running = Running(child);

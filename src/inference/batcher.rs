@@ -2,7 +2,7 @@
 //!
 //! Batches form from backlog: a thread that is free takes what waits, up to the batch size, and never waits for more. Under load
 //! batches are full; a lone item goes at once. Urgent items go first, in batches of their own: somebody waits for them, and a full
-//! batch takes longer than a small one.
+//! batch takes longer than a small one. While both wait, every fifth batch of a thread is bulk, so that neither starves.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -113,9 +113,9 @@ impl<M: BatchModel> Batcher<M> {
         let (urgent, urgent_queue) = Entrance::new(places);
         let (bulk, bulk_queue) = Entrance::new(places);
         for (index, model) in models.into_iter().enumerate() {
-            let queue = Queue { urgent: urgent_queue.clone(), bulk: bulk_queue.clone() };
+            let mut queue = Queue { urgent: urgent_queue.clone(), bulk: bulk_queue.clone(), in_a_row: 0 };
             let stage = name.to_owned();
-            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &queue, batch, &stage))?;
+            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &mut queue, batch, &stage))?;
         }
         Ok(Self { urgent, bulk })
     }
@@ -145,30 +145,40 @@ impl<M: BatchModel> Batcher<M> {
     }
 }
 
+/// Urgent batches in a row while bulk waits: the weights of the lanes, 16 to 4.
+const MOST_URGENT: u32 = 4;
+
 /// A thread's end of the two queues.
 struct Queue<M: BatchModel> {
     urgent: Receiver<Request<M>>,
     bulk: Receiver<Request<M>>,
+    /// Urgent batches since the last bulk one.
+    in_a_row: u32,
 }
 
 impl<M: BatchModel> Queue<M> {
     /// Waits for an item; the rest of its batch is what waits beside it. None once nobody can ask any more.
-    fn next(&self, batch: usize) -> Option<Vec<Request<M>>> {
-        let (first, queue) = match self.urgent.try_recv() {
-            Ok(first) => (first, &self.urgent),
+    fn next(&mut self, batch: usize) -> Option<Vec<Request<M>>> {
+        let queues = [&self.urgent, &self.bulk];
+        let first_asked = usize::from(self.in_a_row >= MOST_URGENT);
+        let waiting = [first_asked, 1 - first_asked].into_iter().find_map(|asked| Some((queues[asked].try_recv().ok()?, asked)));
+        let (first, taken) = match waiting {
+            Some(waiting) => waiting,
             // Both have gone at once: they belong to one `Batcher`.
-            Err(_) => select! {
-                recv(self.urgent) -> first => (first.ok()?, &self.urgent),
-                recv(self.bulk) -> first => (first.ok()?, &self.bulk),
+            None => select! {
+                recv(self.urgent) -> first => (first.ok()?, 0),
+                recv(self.bulk) -> first => (first.ok()?, 1),
             },
         };
+        let queue = queues[taken];
+        self.in_a_row = if taken == 0 { self.in_a_row.saturating_add(1) } else { 0 };
         let mut requests = vec![first];
         requests.extend(queue.try_iter().take(batch - 1));
         Some(requests)
     }
 }
 
-fn serve<M: BatchModel>(mut model: M, queue: &Queue<M>, batch: usize, stage: &str) {
+fn serve<M: BatchModel>(mut model: M, queue: &mut Queue<M>, batch: usize, stage: &str) {
     while let Some(mut requests) = queue.next(batch) {
         // Nobody waits for these any more.
         requests.retain(|request| !request.answer.is_closed());
@@ -295,6 +305,36 @@ mod tests {
             assert!(results[2].is_err(), "{bad}");
             assert_eq!(results[3], Ok(vec![6]));
         }
+    }
+
+    #[tokio::test]
+    async fn urgent_items_without_end_do_not_starve_bulk() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let (open, gate) = mpsc::channel();
+        let model = Doubler { sizes: sizes.clone(), entered: Arc::default(), gate: Some(gate) };
+        let entered = model.entered.clone();
+        let batcher = Batcher::start("double", vec![model], 2).unwrap();
+        let ask = |items: Vec<u32>, priority| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.run(items, priority).await })
+        };
+        let first = ask(vec![1], Priority::Urgent);
+        while !entered.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        let bulk = ask(vec![5], Priority::Bulk);
+        // More than there are places: the queue of the urgent is full until the last is in.
+        let urgent = ask((20..36).collect(), Priority::Urgent);
+        while batcher.urgent.requests.len() < 4 || batcher.bulk.requests.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        open.send(()).unwrap();
+        assert_eq!(bulk.await.unwrap().unwrap(), [10]);
+        assert_eq!(urgent.await.unwrap().unwrap().len(), 16);
+        assert_eq!(first.await.unwrap().unwrap(), [2]);
+        // The lone one of bulk was not the last.
+        let sizes = sizes.lock().unwrap().clone();
+        assert!(sizes.iter().rposition(|&size| size == 1).unwrap() < sizes.len() - 1, "{sizes:?}");
     }
 
     #[tokio::test]

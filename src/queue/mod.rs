@@ -42,7 +42,8 @@ pub trait JobQueue: Send + Sync {
     /// If not all could be made safe; then none, some or all of them are in the queue, and handing them over again is harmless.
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError>;
 
-    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least one).
+    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least one), and as many enrolments beside
+    /// them: an enrolment, which somebody waits for, never waits for a place that a scan's jobs have.
     ///
     /// # Errors
     /// If the queue cannot be reached or is closed.
@@ -210,6 +211,20 @@ fn weight(lane: Lane) -> u32 {
         Lane::Enrol => 16,
         Lane::Scan => 4,
         Lane::Rescore => 1,
+    }
+}
+
+/// The unsettled deliveries of a consumer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Held {
+    enrolments: usize,
+    others: usize,
+}
+
+impl Held {
+    /// Those that share their places with deliveries of `lane`.
+    fn beside(&mut self, lane: Lane) -> &mut usize {
+        if lane == Lane::Enrol { &mut self.enrolments } else { &mut self.others }
     }
 }
 

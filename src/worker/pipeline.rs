@@ -35,7 +35,7 @@ pub enum WorkerError {
 pub struct WorkerSettings {
     /// Lanes to take jobs from.
     pub lanes: Vec<Lane>,
-    /// Unsettled jobs at once, at most.
+    /// Unsettled jobs at once, at most, and as many enrolments beside them.
     pub in_flight: usize,
     /// Results in one transaction, at most.
     pub record_batch: usize,
@@ -70,7 +70,6 @@ impl Worker {
         store.register_profile(processor.profile()).await?;
         let mut consumer = queue.consume(&settings.lanes, settings.in_flight).await?;
         let gate = Arc::new(Gate::new(store.clone()));
-        let (finished, to_settle) = mpsc::channel(settings.in_flight.max(1));
         let settler = Settler {
             queue,
             store,
@@ -78,7 +77,13 @@ impl Worker {
             backoff_most: settings.backoff_most,
             batch: settings.record_batch,
         };
-        let mut settling = tokio::spawn(settler.run(to_settle));
+        // Enrolments are settled beside the others: they do not wait for a batch of those to end.
+        let mut settling = JoinSet::new();
+        let [urgent, finished] = [(); 2].map(|()| {
+            let (finished, to_settle) = mpsc::channel(settings.in_flight.max(1));
+            settling.spawn(settler.clone().run(to_settle));
+            finished
+        });
         let mut jobs = JoinSet::new();
         loop {
             let delivery = tokio::select! {
@@ -86,6 +91,7 @@ impl Worker {
                 () = stop.cancelled() => break,
                 // The settler only ends early when the store is lost.
                 () = finished.closed() => break,
+                () = urgent.closed() => break,
                 Some(ended) = jobs.join_next() => {
                     log_panic(&ended);
                     continue;
@@ -93,7 +99,8 @@ impl Worker {
                 delivery = consumer.next() => delivery,
             };
             let Some(delivery) = delivery else { break };
-            let (processor, finished, gate) = (processor.clone(), finished.clone(), gate.clone());
+            let (processor, gate) = (processor.clone(), gate.clone());
+            let finished = if delivery.job().lane == Lane::Enrol { urgent.clone() } else { finished.clone() };
             let Job { id, lane, attempt, campaign, .. } = *delivery.job();
             let in_hand = InHand::one();
             let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
@@ -109,19 +116,22 @@ impl Worker {
                 .instrument(span),
             );
         }
-        drop(finished);
+        drop((urgent, finished));
         let drained = tokio::time::timeout(settings.drain, async {
             while let Some(ended) = jobs.join_next().await {
                 log_panic(&ended);
             }
-            (&mut settling).await
+            while let Some(settled) = settling.join_next().await {
+                settled??;
+            }
+            Ok::<(), WorkerError>(())
         });
         match drained.await {
-            Ok(settled) => settled??,
+            Ok(settled) => settled?,
             Err(_) => {
                 tracing::warn!("not everything in hand was finished and settled in time; what was not will be delivered again");
                 jobs.shutdown().await;
-                settling.abort();
+                settling.shutdown().await;
             }
         }
         Ok(())

@@ -20,6 +20,7 @@ pub(super) struct Finished {
 }
 
 /// Settles what the pipeline finished.
+#[derive(Clone)]
 pub(super) struct Settler {
     pub queue: Arc<dyn JobQueue>,
     pub store: Arc<dyn Store>,

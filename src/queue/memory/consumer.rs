@@ -2,8 +2,7 @@
 
 use std::future::ready;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -13,7 +12,7 @@ use tokio::time::sleep_until;
 use super::Shared;
 use super::state::State;
 use crate::domain::{Disposition, Job, Lane};
-use crate::queue::{Consumer, Delivery, QueueError, Settle, weight};
+use crate::queue::{Consumer, Delivery, Held, QueueError, Settle, weight};
 
 /// One consumer.
 pub(super) struct MemoryConsumer {
@@ -27,7 +26,7 @@ pub(super) struct MemoryConsumer {
 impl MemoryConsumer {
     pub(super) fn new(shared: Arc<Shared>, lanes: &[Lane], prefetch: usize) -> Self {
         let lanes = Lane::ALL.into_iter().filter(|lane| lanes.contains(lane)).map(|lane| (lane, weight(lane))).collect();
-        Self { hold: Arc::new(Hold { shared, held: AtomicUsize::new(0) }), prefetch, lanes }
+        Self { hold: Arc::new(Hold { shared, held: Mutex::default() }), prefetch, lanes }
     }
 
     fn take(&mut self, state: &mut State) -> Option<Job> {
@@ -38,8 +37,14 @@ impl MemoryConsumer {
     }
 
     fn take_in_turn(&mut self, state: &mut State) -> Option<Job> {
+        let mut held = self.hold.held();
         self.lanes.iter_mut().filter(|(_, left)| *left > 0).find_map(|(lane, left)| {
+            let beside = held.beside(*lane);
+            if *beside >= self.prefetch {
+                return None;
+            }
             let job = state.deliver(*lane)?;
+            *beside += 1;
             *left -= 1;
             Some(job)
         })
@@ -59,17 +64,13 @@ impl Consumer for MemoryConsumer {
                     return None;
                 }
                 state.promote_due();
-                if hold.held.load(Ordering::Relaxed) >= self.prefetch {
-                    None
-                } else if let Some(job) = self.take(&mut state) {
-                    hold.held.fetch_add(1, Ordering::Relaxed);
+                if let Some(job) = self.take(&mut state) {
                     if state.ready() < hold.shared.capacity {
                         hold.shared.room.notify_one();
                     }
                     return Some(Delivery::new(job, hold.clone()));
-                } else {
-                    state.next_due()
                 }
+                state.next_due()
             };
             match next_due {
                 None => change.await,
@@ -85,17 +86,21 @@ impl Consumer for MemoryConsumer {
 /// The queue's end of one consumer's deliveries.
 struct Hold {
     shared: Arc<Shared>,
-    /// Unsettled deliveries. Changed only under the queue's lock, which orders it.
-    held: AtomicUsize,
+    /// Changed only under the queue's lock, which orders it.
+    held: Mutex<Held>,
 }
 
 impl Hold {
-    /// Ends a delivery; `rest` says where its job goes.
-    fn end(&self, rest: impl FnOnce(&mut State)) {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a delivery of `lane`; `rest` says where its job goes.
+    fn end(&self, lane: Lane, rest: impl FnOnce(&mut State)) {
         {
             let mut state = self.shared.state();
             rest(&mut state);
-            self.held.fetch_sub(1, Ordering::Relaxed);
+            *self.held().beside(lane) -= 1;
             state.end_delivery();
         }
         self.shared.change.notify_waiters();
@@ -109,7 +114,7 @@ fn next_attempt(job: Job) -> Job {
 impl Settle for Hold {
     // Done before the future is polled: dropping it changes nothing.
     fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>> {
-        self.end(|state| match disposition {
+        self.end(job.lane, |state| match disposition {
             Disposition::Done => state.forget(job.id),
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
             Disposition::Defer(wait) => state.delay(job, wait),
@@ -120,7 +125,7 @@ impl Settle for Hold {
 
     // Behind the others of its lane, at once: a job that panics its worker must not keep them waiting.
     fn abandon(&self, job: Job) {
-        self.end(|state| state.push(next_attempt(job)));
+        self.end(job.lane, |state| state.push(next_attempt(job)));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Taking jobs from the broker: lane weights, prefetch, and jobs that are handled alone. [`super::feeder`] keeps it supplied.
 //!
-//! **Prefetch.** The broker sends each lane's consumer at most `prefetch` jobs ahead of their settlement; over all lanes, at most
-//! `prefetch` are handed to the worker at once. So an enrolment that comes while a scan fills the worker is already here, and the
-//! next to go. (One limit over several quorum queues the broker does not offer.)
+//! **Prefetch.** The broker sends each lane's consumer at most `prefetch` jobs ahead of their settlement; of those, the worker is
+//! handed at most `prefetch` enrolments and as many of the other lanes at once. So an enrolment that comes while a scan fills the
+//! worker is already here, and goes at once. (One limit over several quorum queues the broker does not offer.)
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,9 +50,9 @@ impl Hands {
         value
     }
 
-    /// A worker holds one less.
-    pub(super) fn release(&self) {
-        self.update(|shelf| shelf.held -= 1);
+    /// A worker holds one less of `lane`.
+    pub(super) fn release(&self, lane: Lane) {
+        self.update(|shelf| shelf.release(lane));
     }
 
     /// Whether nobody holds anything, and nothing waits to be handled alone.

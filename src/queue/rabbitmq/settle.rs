@@ -16,7 +16,7 @@ use super::counter::Counted;
 use super::message::Outgoing;
 use super::shelf::Parcel;
 use super::topology::Topology;
-use crate::domain::{Disposition, Job};
+use crate::domain::{Disposition, Job, Lane};
 use crate::queue::{Delivery, QueueError, Settle};
 
 /// How long a settlement tries to put something in the place of its message; then the job comes again instead.
@@ -50,18 +50,19 @@ pub(super) fn deliver(broker: &Arc<Broker>, hands: &Arc<Hands>, parcel: Parcel) 
 /// Ends the delivery in the books, however its settlement ends.
 struct Ended {
     hands: Arc<Hands>,
+    lane: Lane,
     _out: Arc<Counted>,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.hands.release();
+        self.hands.release(self.lane);
     }
 }
 
 impl Settlement {
-    fn ended(&self) -> Ended {
-        Ended { hands: Arc::clone(&self.hands), _out: Arc::clone(&self.out) }
+    fn ended(&self, lane: Lane) -> Ended {
+        Ended { hands: Arc::clone(&self.hands), lane, _out: Arc::clone(&self.out) }
     }
 }
 
@@ -69,7 +70,7 @@ impl Settle for Settlement {
     // A task of its own: whoever waits for it may go away, and it is finished all the same.
     fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>> {
         let (broker, acker, history) = (Arc::clone(&self.broker), self.acker.clone(), self.history.clone());
-        let ended = self.ended();
+        let ended = self.ended(job.lane);
         let settling = self.runtime.spawn(async move {
             let settled = replace(&broker, &acker, &job, disposition, &history).await;
             drop(ended);
@@ -78,8 +79,8 @@ impl Settle for Settlement {
         settling.map(|settled| settled.unwrap_or_else(|_| Err(QueueError::Unavailable("the process is ending".into())))).boxed()
     }
 
-    fn abandon(&self, _job: Job) {
-        let (acker, ended) = (self.acker.clone(), self.ended());
+    fn abandon(&self, job: Job) {
+        let (acker, ended) = (self.acker.clone(), self.ended(job.lane));
         self.runtime.spawn(async move {
             give_up(&acker).await;
             drop(ended);

@@ -6,7 +6,7 @@ use lapin::Acker;
 
 use super::message::Arrived;
 use crate::domain::Lane;
-use crate::queue::weight;
+use crate::queue::{Held, weight};
 
 /// A job that the broker sent, and what answers for it.
 pub(super) struct Parcel {
@@ -29,7 +29,7 @@ pub(super) enum Mode {
 pub(super) struct Shelf {
     pub(super) mode: Mode,
     /// Deliveries in the hands of a worker.
-    pub(super) held: usize,
+    held: Held,
     /// The lanes, the most urgent first, each with the deliveries left to it in this turn and its jobs. As in the queue in memory,
     /// a turn ends when no lane with deliveries left has jobs.
     lanes: Vec<(Lane, u32, VecDeque<Parcel>)>,
@@ -40,7 +40,7 @@ pub(super) struct Shelf {
 impl Shelf {
     pub(super) fn new(lanes: &[Lane]) -> Self {
         let lanes = lanes.iter().map(|&lane| (lane, weight(lane), VecDeque::new())).collect();
-        Self { mode: Mode::Lanes, held: 0, lanes, solo: None }
+        Self { mode: Mode::Lanes, held: Held::default(), lanes, solo: None }
     }
 
     /// Keeps a job that the broker sent ahead.
@@ -56,22 +56,31 @@ impl Shelf {
         self.solo = Some(parcel);
     }
 
-    /// Takes the next job to hand out, if there is one and a worker holds fewer than `prefetch`.
+    /// Takes the next job to hand out, if there is one and a worker holds fewer than `prefetch` of its kind.
     pub(super) fn take(&mut self, prefetch: usize) -> Option<Parcel> {
         let parcel = match self.mode {
-            Mode::Lanes if self.held < prefetch => self.take_in_turn().or_else(|| {
+            Mode::Lanes => self.take_in_turn(prefetch).or_else(|| {
                 self.lanes.iter_mut().for_each(|(lane, left, _)| *left = weight(*lane));
-                self.take_in_turn()
+                self.take_in_turn(prefetch)
             }),
-            Mode::Solo if self.held == 0 => self.solo.take(),
+            Mode::Solo if self.held == Held::default() => self.solo.take(),
             _ => None,
         }?;
-        self.held += 1;
+        *self.held.beside(parcel.arrived.job.lane) += 1;
         Some(parcel)
     }
 
-    fn take_in_turn(&mut self) -> Option<Parcel> {
-        self.lanes.iter_mut().filter(|(_, left, _)| *left > 0).find_map(|(_, left, parcels)| {
+    /// A delivery of `lane` is settled.
+    pub(super) fn release(&mut self, lane: Lane) {
+        *self.held.beside(lane) -= 1;
+    }
+
+    fn take_in_turn(&mut self, prefetch: usize) -> Option<Parcel> {
+        let held = &mut self.held;
+        self.lanes.iter_mut().filter(|(_, left, _)| *left > 0).find_map(|(lane, left, parcels)| {
+            if *held.beside(*lane) >= prefetch {
+                return None;
+            }
             let parcel = parcels.pop_front()?;
             *left -= 1;
             Some(parcel)
@@ -80,7 +89,7 @@ impl Shelf {
 
     /// Whether nobody holds anything, and nothing is waiting to be handled alone.
     pub(super) fn is_idle(&self) -> bool {
-        self.held == 0 && self.solo.is_none()
+        self.held == Held::default() && self.solo.is_none()
     }
 
     /// Takes the one to be handled alone, if it was not handed out.

@@ -196,6 +196,24 @@ pub async fn a_consumer_holds_no_more_than_its_prefetch(queue: Arc<dyn JobQueue>
     settle(other, Disposition::Done).await;
 }
 
+pub async fn enrolments_have_places_of_their_own(queue: Arc<dyn JobQueue>) {
+    queue.publish(jobs(Lane::Scan, 4)).await.unwrap();
+    let mut consumer = consumer(&queue, 2).await;
+    let scans = [next(&mut consumer).await, next(&mut consumer).await];
+    assert!(nothing_comes(&mut consumer).await);
+    queue.publish(jobs(Lane::Enrol, 4)).await.unwrap();
+    let enrolments = [next(&mut consumer).await, next(&mut consumer).await];
+    assert_eq!(enrolments.each_ref().map(|delivery| delivery.job().lane), [Lane::Enrol; 2]);
+    assert!(nothing_comes(&mut consumer).await);
+    for (freed, lane) in enrolments.into_iter().zip([Lane::Enrol; 2]).chain(scans.into_iter().zip([Lane::Scan; 2])) {
+        settle(freed, Disposition::Done).await;
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.job().lane, lane);
+        settle(delivery, Disposition::Done).await;
+    }
+    assert!(nothing_comes(&mut consumer).await);
+}
+
 pub async fn a_job_that_is_done_is_forgotten(queue: Arc<dyn JobQueue>) {
     queue.publish(jobs(Lane::Scan, 1)).await.unwrap();
     let mut consumer = consumer(&queue, 10).await;
@@ -327,6 +345,7 @@ macro_rules! queue_contract {
             a_waiting_consumer_hears_of_a_new_job
             a_wait_for_a_job_can_be_given_up_without_losing_one
             a_consumer_holds_no_more_than_its_prefetch
+            enrolments_have_places_of_their_own
             a_job_that_is_done_is_forgotten
             a_dropped_delivery_comes_again_with_the_attempt_counted
             a_delivery_in_a_task_that_panics_comes_again
