@@ -2,10 +2,12 @@
 //!
 //! Batches form from backlog: a thread that is free takes what waits, up to the batch size, and never waits for more. Under load
 //! batches are full; a lone item goes at once. Urgent items go first, in batches of their own: somebody waits for them, and a full
-//! batch takes longer than a small one. While both wait, every fifth batch of a thread is bulk, so that neither starves.
+//! batch takes longer than a small one. While both wait, every fifth batch of a thread is bulk, so that neither starves. While an
+//! urgent item is announced ([`Batcher::expect_urgent`]), bulk goes in quarter batches: no thread is then far from being free.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
@@ -74,6 +76,17 @@ pub enum Priority {
 pub struct Batcher<M: BatchModel> {
     urgent: Entrance<M>,
     bulk: Entrance<M>,
+    expected: Arc<AtomicUsize>,
+}
+
+/// An urgent item that is on its way, until this is dropped.
+#[must_use]
+pub struct Expected(Arc<AtomicUsize>);
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A bounded queue's end for those who ask. Each priority has its own, so that the urgent never wait for a place behind bulk.
@@ -97,7 +110,7 @@ impl<M: BatchModel> Clone for Entrance<M> {
 
 impl<M: BatchModel> Clone for Batcher<M> {
     fn clone(&self) -> Self {
-        Self { urgent: self.urgent.clone(), bulk: self.bulk.clone() }
+        Self { urgent: self.urgent.clone(), bulk: self.bulk.clone(), expected: self.expected.clone() }
     }
 }
 
@@ -112,12 +125,20 @@ impl<M: BatchModel> Batcher<M> {
         let places = 2 * batch * models.len().max(1);
         let (urgent, urgent_queue) = Entrance::new(places);
         let (bulk, bulk_queue) = Entrance::new(places);
+        let expected = Arc::new(AtomicUsize::new(0));
         for (index, model) in models.into_iter().enumerate() {
-            let mut queue = Queue { urgent: urgent_queue.clone(), bulk: bulk_queue.clone(), in_a_row: 0 };
+            let mut queue =
+                Queue { urgent: urgent_queue.clone(), bulk: bulk_queue.clone(), expected: expected.clone(), in_a_row: 0 };
             let stage = name.to_owned();
             thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &mut queue, batch, &stage))?;
         }
-        Ok(Self { urgent, bulk })
+        Ok(Self { urgent, bulk, expected })
+    }
+
+    /// Announces an urgent item that will come from an earlier stage.
+    pub fn expect_urgent(&self) -> Expected {
+        self.expected.fetch_add(1, Ordering::Relaxed);
+        Expected(self.expected.clone())
     }
 
     /// Runs `items`; each joins whatever batch is next. Waits while the queue is full. One answer an item, in order.
@@ -152,6 +173,8 @@ const MOST_URGENT: u32 = 4;
 struct Queue<M: BatchModel> {
     urgent: Receiver<Request<M>>,
     bulk: Receiver<Request<M>>,
+    /// Urgent items on their way.
+    expected: Arc<AtomicUsize>,
     /// Urgent batches since the last bulk one.
     in_a_row: u32,
 }
@@ -172,6 +195,8 @@ impl<M: BatchModel> Queue<M> {
         };
         let queue = queues[taken];
         self.in_a_row = if taken == 0 { self.in_a_row.saturating_add(1) } else { 0 };
+        let hurry = taken == 1 && self.expected.load(Ordering::Relaxed) > 0;
+        let batch = if hurry { batch.div_ceil(4) } else { batch };
         let mut requests = vec![first];
         requests.extend(queue.try_iter().take(batch - 1));
         Some(requests)
@@ -304,6 +329,36 @@ mod tests {
             assert_eq!(results[1], Ok(vec![4]));
             assert!(results[2].is_err(), "{bad}");
             assert_eq!(results[3], Ok(vec![6]));
+        }
+    }
+
+    #[tokio::test]
+    async fn bulk_goes_in_small_batches_while_an_urgent_item_is_expected() {
+        for (announced, expected) in [(true, [1, 1, 1, 1, 1]), (false, [1, 4, 0, 0, 0])] {
+            let sizes = Arc::new(Mutex::new(Vec::new()));
+            let (open, gate) = mpsc::channel();
+            let model = Doubler { sizes: sizes.clone(), entered: Arc::default(), gate: Some(gate) };
+            let entered = model.entered.clone();
+            let batcher = Batcher::start("double", vec![model], 4).unwrap();
+            let ask = |items: Vec<u32>| {
+                let batcher = batcher.clone();
+                tokio::spawn(async move { batcher.run(items, Priority::Bulk).await })
+            };
+            let first = ask(vec![1]);
+            while !entered.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            let rest = ask(vec![2, 3, 4, 5]);
+            while batcher.bulk.requests.len() < 4 {
+                tokio::task::yield_now().await;
+            }
+            let urgent = announced.then(|| batcher.expect_urgent());
+            open.send(()).unwrap();
+            rest.await.unwrap().unwrap();
+            first.await.unwrap().unwrap();
+            drop(urgent);
+            let expected: Vec<usize> = expected.into_iter().filter(|&size| size > 0).collect();
+            assert_eq!(*sizes.lock().unwrap(), expected);
         }
     }
 

@@ -231,6 +231,7 @@ impl Process for Processor {
             Lane::Enrol => (Priority::Urgent, &self.held_urgent),
             Lane::Scan | Lane::Rescore => (Priority::Bulk, &self.held),
         };
+        let _expected = (priority == Priority::Urgent).then(|| self.recogniser.expect_urgent());
         let Ok(place) = held.acquire().await else {
             return Processed::Transient("the worker is stopping".into());
         };
