@@ -3,14 +3,15 @@
 //! Batches form from backlog: a thread that is free takes what waits, up to the batch size, and never waits for more. Under load
 //! batches are full; a lone item goes at once. Urgent items go first, in batches of their own: somebody waits for them, and a full
 //! batch takes longer than a small one. While both wait, every fifth batch of a thread is bulk, so that neither starves. While an
-//! urgent item is announced ([`Batcher::expect_urgent`]), bulk goes in quarter batches: no thread is then far from being free.
+//! urgent item is announced ([`Batcher::expect_urgent`]), bulk goes in quarter batches and through half of the threads: one is then free.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::recogniser::Recogniser;
@@ -123,12 +124,18 @@ impl<M: BatchModel> Batcher<M> {
         let batch = batch.max(1);
         // Two full batches a thread may wait: no thread runs dry, and memory stays bounded.
         let places = 2 * batch * models.len().max(1);
+        let first_spare = models.len().div_ceil(2);
         let (urgent, urgent_queue) = Entrance::new(places);
         let (bulk, bulk_queue) = Entrance::new(places);
         let expected = Arc::new(AtomicUsize::new(0));
         for (index, model) in models.into_iter().enumerate() {
-            let mut queue =
-                Queue { urgent: urgent_queue.clone(), bulk: bulk_queue.clone(), expected: expected.clone(), in_a_row: 0 };
+            let mut queue = Queue {
+                urgent: urgent_queue.clone(),
+                bulk: bulk_queue.clone(),
+                expected: expected.clone(),
+                spare: index >= first_spare,
+                in_a_row: 0,
+            };
             let stage = name.to_owned();
             thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &mut queue, batch, &stage))?;
         }
@@ -169,12 +176,17 @@ impl<M: BatchModel> Batcher<M> {
 /// Urgent batches in a row while bulk waits: the weights of the lanes, 16 to 4.
 const MOST_URGENT: u32 = 4;
 
+/// How often a spare thread looks whether it is still wanted as such.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// A thread's end of the two queues.
 struct Queue<M: BatchModel> {
     urgent: Receiver<Request<M>>,
     bulk: Receiver<Request<M>>,
     /// Urgent items on their way.
     expected: Arc<AtomicUsize>,
+    /// Whether this thread takes no bulk while there are.
+    spare: bool,
     /// Urgent batches since the last bulk one.
     in_a_row: u32,
 }
@@ -182,6 +194,13 @@ struct Queue<M: BatchModel> {
 impl<M: BatchModel> Queue<M> {
     /// Waits for an item; the rest of its batch is what waits beside it. None once nobody can ask any more.
     fn next(&mut self, batch: usize) -> Option<Vec<Request<M>>> {
+        while self.spare && self.expected.load(Ordering::Relaxed) > 0 {
+            match self.urgent.recv_timeout(LOOK_AGAIN) {
+                Ok(first) => return Some(self.batch(first, 0, batch)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
         let queues = [&self.urgent, &self.bulk];
         let first_asked = usize::from(self.in_a_row >= MOST_URGENT);
         let waiting = [first_asked, 1 - first_asked].into_iter().find_map(|asked| Some((queues[asked].try_recv().ok()?, asked)));
@@ -193,13 +212,18 @@ impl<M: BatchModel> Queue<M> {
                 recv(self.bulk) -> first => (first.ok()?, 1),
             },
         };
-        let queue = queues[taken];
+        Some(self.batch(first, taken, batch))
+    }
+
+    /// `first`, of the urgent (0) or of bulk (1), and what waits beside it.
+    fn batch(&mut self, first: Request<M>, taken: usize, batch: usize) -> Vec<Request<M>> {
         self.in_a_row = if taken == 0 { self.in_a_row.saturating_add(1) } else { 0 };
         let hurry = taken == 1 && self.expected.load(Ordering::Relaxed) > 0;
         let batch = if hurry { batch.div_ceil(4) } else { batch };
+        let queue = if taken == 0 { &self.urgent } else { &self.bulk };
         let mut requests = vec![first];
         requests.extend(queue.try_iter().take(batch - 1));
-        Some(requests)
+        requests
     }
 }
 

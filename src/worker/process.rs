@@ -151,6 +151,7 @@ impl Processor {
     /// # Errors
     /// If the stages fail; a bad image is an outcome, not an error.
     pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
+        let _expected = (priority == Priority::Urgent).then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection, Priority::Bulk).await;
         self.finish(seen, length, Priority::Bulk).await
@@ -231,7 +232,6 @@ impl Process for Processor {
             Lane::Enrol => (Priority::Urgent, &self.held_urgent),
             Lane::Scan | Lane::Rescore => (Priority::Bulk, &self.held),
         };
-        let _expected = (priority == Priority::Urgent).then(|| self.recogniser.expect_urgent());
         let Ok(place) = held.acquire().await else {
             return Processed::Transient("the worker is stopping".into());
         };

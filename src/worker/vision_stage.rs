@@ -4,7 +4,7 @@
 //! takes images in batches, and threads align what it found.
 
 use crate::domain::{BoundingBox, Chip, ContentHash, Face, Selection};
-use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority};
+use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
 use crate::inference::detector::{self, DetectorModel};
@@ -65,6 +65,14 @@ pub enum Vision {
 }
 
 impl Vision {
+    /// Announces an urgent image.
+    pub fn expect_urgent(&self) -> Expected {
+        match self {
+            Self::Whole(stage) => stage.expect_urgent(),
+            Self::Ahead { hands, .. } => hands.expect_urgent(),
+        }
+    }
+
     /// Sees `look` through.
     ///
     /// # Errors
