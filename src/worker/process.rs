@@ -151,7 +151,6 @@ impl Processor {
     /// # Errors
     /// If the stages fail; a bad image is an outcome, not an error.
     pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
-        let _expected = (priority == Priority::Urgent).then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection, Priority::Bulk).await;
         self.finish(seen, length, Priority::Bulk).await
@@ -250,6 +249,7 @@ impl Process for Processor {
                 "the bytes are not those that the job expects: they have another content hash".into(),
             ));
         }
+        let _expected = (priority == Priority::Urgent).then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection(job), priority).await;
         drop(place);
