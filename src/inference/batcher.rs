@@ -7,9 +7,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -77,18 +77,42 @@ pub enum Priority {
 pub struct Batcher<M: BatchModel> {
     urgent: Entrance<M>,
     bulk: Entrance<M>,
-    expected: Arc<AtomicUsize>,
+    urgency: Arc<Urgency>,
 }
 
 /// An urgent item that is on its way, until this is dropped.
 #[must_use]
-pub struct Expected(Arc<AtomicUsize>);
+pub struct Expected(Arc<Urgency>);
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.last_ms.store(self.0.now_ms(), Ordering::Relaxed);
+        self.0.expected.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// Whether urgent items are on their way.
+struct Urgency {
+    expected: AtomicUsize,
+    /// When the last one was through, milliseconds after the beginning.
+    last_ms: AtomicU64,
+    beginning: Instant,
+}
+
+impl Urgency {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.beginning.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Urgent items rarely come alone: what is true while one is here goes on for a moment.
+    fn is_on(&self) -> bool {
+        let last = self.last_ms.load(Ordering::Relaxed);
+        self.expected.load(Ordering::Relaxed) > 0 || (last > 0 && self.now_ms().saturating_sub(last) < MOMENT_MS)
+    }
+}
+
+/// How long threads stay ready for the next urgent item.
+const MOMENT_MS: u64 = 250;
 
 /// A bounded queue's end for those who ask. Each priority has its own, so that the urgent never wait for a place behind bulk.
 struct Entrance<M: BatchModel> {
@@ -111,7 +135,7 @@ impl<M: BatchModel> Clone for Entrance<M> {
 
 impl<M: BatchModel> Clone for Batcher<M> {
     fn clone(&self) -> Self {
-        Self { urgent: self.urgent.clone(), bulk: self.bulk.clone(), expected: self.expected.clone() }
+        Self { urgent: self.urgent.clone(), bulk: self.bulk.clone(), urgency: self.urgency.clone() }
     }
 }
 
@@ -127,25 +151,26 @@ impl<M: BatchModel> Batcher<M> {
         let first_spare = models.len().div_ceil(2);
         let (urgent, urgent_queue) = Entrance::new(places);
         let (bulk, bulk_queue) = Entrance::new(places);
-        let expected = Arc::new(AtomicUsize::new(0));
+        let beginning = Instant::now();
+        let urgency = Arc::new(Urgency { expected: AtomicUsize::new(0), last_ms: AtomicU64::new(0), beginning });
         for (index, model) in models.into_iter().enumerate() {
             let mut queue = Queue {
                 urgent: urgent_queue.clone(),
                 bulk: bulk_queue.clone(),
-                expected: expected.clone(),
+                urgency: urgency.clone(),
                 spare: index >= first_spare,
                 in_a_row: 0,
             };
             let stage = name.to_owned();
             thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &mut queue, batch, &stage))?;
         }
-        Ok(Self { urgent, bulk, expected })
+        Ok(Self { urgent, bulk, urgency })
     }
 
     /// Announces an urgent item that will come from an earlier stage.
     pub fn expect_urgent(&self) -> Expected {
-        self.expected.fetch_add(1, Ordering::Relaxed);
-        Expected(self.expected.clone())
+        self.urgency.expected.fetch_add(1, Ordering::Relaxed);
+        Expected(self.urgency.clone())
     }
 
     /// Runs `items`; each joins whatever batch is next. Waits while the queue is full. One answer an item, in order.
@@ -184,7 +209,7 @@ struct Queue<M: BatchModel> {
     urgent: Receiver<Request<M>>,
     bulk: Receiver<Request<M>>,
     /// Urgent items on their way.
-    expected: Arc<AtomicUsize>,
+    urgency: Arc<Urgency>,
     /// Whether this thread takes no bulk while there are.
     spare: bool,
     /// Urgent batches since the last bulk one.
@@ -194,7 +219,7 @@ struct Queue<M: BatchModel> {
 impl<M: BatchModel> Queue<M> {
     /// Waits for an item; the rest of its batch is what waits beside it. None once nobody can ask any more.
     fn next(&mut self, batch: usize) -> Option<Vec<Request<M>>> {
-        while self.spare && self.expected.load(Ordering::Relaxed) > 0 {
+        while self.spare && self.urgency.is_on() {
             match self.urgent.recv_timeout(LOOK_AGAIN) {
                 Ok(first) => return Some(self.batch(first, 0, batch)),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -218,7 +243,7 @@ impl<M: BatchModel> Queue<M> {
     /// `first`, of the urgent (0) or of bulk (1), and what waits beside it.
     fn batch(&mut self, first: Request<M>, taken: usize, batch: usize) -> Vec<Request<M>> {
         self.in_a_row = if taken == 0 { self.in_a_row.saturating_add(1) } else { 0 };
-        let hurry = taken == 1 && self.expected.load(Ordering::Relaxed) > 0;
+        let hurry = taken == 1 && self.urgency.is_on();
         let batch = if hurry { batch.div_ceil(4) } else { batch };
         let queue = if taken == 0 { &self.urgent } else { &self.bulk };
         let mut requests = vec![first];
