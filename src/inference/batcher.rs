@@ -411,34 +411,20 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn urgent_items_without_end_do_not_starve_bulk() {
-        let sizes = Arc::new(Mutex::new(Vec::new()));
-        let (open, gate) = mpsc::channel();
-        let model = Doubler { sizes: sizes.clone(), entered: Arc::default(), gate: Some(gate) };
-        let entered = model.entered.clone();
-        let batcher = Batcher::start("double", vec![model], 2).unwrap();
-        let ask = |items: Vec<u32>, priority| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.run(items, priority).await })
+    #[test]
+    fn urgent_items_without_end_do_not_starve_bulk() {
+        let places = Arc::new(Semaphore::new(100));
+        let ((urgent, urgent_queue), (bulk, bulk_queue)) = (unbounded(), unbounded());
+        let ask = |requests: &Sender<Request<Doubler>>, item| {
+            let place = places.clone().try_acquire_owned().unwrap();
+            requests.send(Request { item, answer: oneshot::channel().0, place }).unwrap();
         };
-        let first = ask(vec![1], Priority::Urgent);
-        while !entered.load(Ordering::SeqCst) {
-            tokio::task::yield_now().await;
-        }
-        let bulk = ask(vec![5], Priority::Bulk);
-        // More than there are places: the queue of the urgent is full until the last is in.
-        let urgent = ask((20..36).collect(), Priority::Urgent);
-        while batcher.urgent.requests.len() < 4 || batcher.bulk.requests.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        open.send(()).unwrap();
-        assert_eq!(bulk.await.unwrap().unwrap(), [10]);
-        assert_eq!(urgent.await.unwrap().unwrap().len(), 16);
-        assert_eq!(first.await.unwrap().unwrap(), [2]);
-        // The lone one of bulk was not the last.
-        let sizes = sizes.lock().unwrap().clone();
-        assert!(sizes.iter().rposition(|&size| size == 1).unwrap() < sizes.len() - 1, "{sizes:?}");
+        (1..=10).for_each(|item| ask(&urgent, item));
+        (101..=103).for_each(|item| ask(&bulk, item));
+        let urgency = Arc::new(Urgency { expected: AtomicUsize::new(0), last_ms: AtomicU64::new(0), beginning: Instant::now() });
+        let mut queue = Queue { urgent: urgent_queue, bulk: bulk_queue, urgency, spare: false, in_a_row: 0 };
+        let order: Vec<u32> = (0..13).map(|_| queue.next(1).unwrap()[0].item).collect();
+        assert_eq!(order, [1, 2, 3, 4, 101, 5, 6, 7, 8, 102, 9, 10, 103]);
     }
 
     #[tokio::test]
