@@ -13,6 +13,7 @@ use crate::inference::detector::DetectorModel;
 use crate::inference::model::Models;
 use crate::inference::recogniser::{Estimator, RecogniserModel};
 use crate::inference::runtime::Runtime;
+use crate::quality::calibration::Calibration;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
 use crate::settings::{Method, Settings};
@@ -46,6 +47,15 @@ impl App {
     pub fn with_faces(mut self, faces: Option<Faces>) -> Self {
         self.settings.detector.faces = faces.unwrap_or(self.settings.detector.faces);
         self
+    }
+
+    /// The same with SER-FIQ sampled by this number of passes.
+    pub fn sampling(&self, passes: u32) -> Self {
+        let mut settings = self.settings.clone();
+        (settings.quality.method, settings.quality.passes) = (Method::Sampled, passes);
+        // The calibration is that of the estimator in the settings.
+        settings.quality.calibration = PathBuf::new();
+        Self { settings }
     }
 
     /// The settings.
@@ -116,7 +126,7 @@ impl App {
             Method::ClosedForm => Estimator::ClosedForm,
             Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
         };
-        let recogniser = RecogniserModel::load(&models, &settings.models.recogniser, &runtime, estimator)?;
+        let mut recogniser = RecogniserModel::load(&models, &settings.models.recogniser, &runtime, estimator)?;
         let detector = if aligned { None } else { Some(DetectorModel::load(&models, &settings.models.detector, &runtime)?) };
         let alignment = match &detector {
             None => AlignmentProfile::None,
@@ -128,7 +138,13 @@ impl App {
             }
         };
         let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
-        let profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
+        let mut profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
+        if !settings.quality.calibration.as_os_str().is_empty() {
+            let path = settings.below_home(&settings.quality.calibration);
+            let mapping = Calibration::read(&path)?.mapping_for(&profile).with_context(|| path.display().to_string())?;
+            recogniser = recogniser.with_mapping(mapping.clone());
+            profile.mapping = mapping;
+        }
         Ok(Network { detector, recogniser, profile })
     }
 

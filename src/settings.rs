@@ -70,7 +70,7 @@ section!(Store { url: Endpoint });
 section!(Runtime { library: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String });
 section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });
-section!(Quality { method: Method, passes: u32, seed: u64 });
+section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
 section!(Limits { max_bytes: u64, max_pixels: u64 });
 section!(Worker {
     threads: usize,

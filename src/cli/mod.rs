@@ -1,10 +1,14 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
 
+mod bias;
+mod calibrate;
 mod campaign;
 mod compare;
 mod doctor;
+mod evaluate;
 mod interrupt;
+mod labelled;
 mod model;
 mod progress;
 mod report;
@@ -63,6 +67,12 @@ enum Command {
     Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
     Export(report::Export),
+    /// Measure how well quality tells which images will fail to match, on labelled photos.
+    Evaluate(evaluate::Evaluate),
+    /// Find what a score means in your photos: a mapping to quality, and thresholds.
+    Calibrate(calibrate::Calibrate),
+    /// Measure whether quality treats groups of people alike.
+    Bias(bias::Bias),
     /// Check runtime, models, store, queue and disk: a line each.
     Doctor(doctor::Doctor),
     /// Prepare models, or show them.
@@ -101,6 +111,9 @@ impl Cli {
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Export(export) => export.run(&app).await,
+            Command::Evaluate(evaluate) => evaluate.run(&app).await,
+            Command::Calibrate(calibrate) => calibrate.run(&app).await,
+            Command::Bias(bias) => bias.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),
         }

@@ -68,6 +68,12 @@ impl RecogniserModel {
         Ok(Self { runtime: runtime.clone(), manifest, mapping, bytes: bytes.into(), head, estimator, sampled })
     }
 
+    /// The same with a mapping other than the manifest's.
+    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
+        self.mapping = mapping;
+        self
+    }
+
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -86,7 +92,7 @@ impl RecogniserModel {
             Estimator::Sampled { passes, seed } => SerFiq::Sampled { dropout, passes, seed },
         };
         let recogniser = RecogniserProfile { name: self.manifest.name.clone(), sha256: self.manifest.sha256.clone() };
-        (recogniser, ser_fiq, self.mapping)
+        (recogniser, ser_fiq, self.mapping.clone())
     }
 
     /// Opens a session of `threads` threads and runs the self-test on it.
@@ -98,7 +104,7 @@ impl RecogniserModel {
         let mut recogniser = Recogniser {
             network,
             input: self.manifest.input.clone(),
-            mapping: self.mapping,
+            mapping: self.mapping.clone(),
             embedding: self.head.embedding,
             sampled: self.sampled.clone(),
         };
@@ -176,7 +182,7 @@ impl Recogniser {
     fn interpret(&self, embedding: &[f32], distance: f64) -> Option<Recognition> {
         let (template, norm) = Template::from_embedding(embedding).ok()?;
         let score = quality::score(distance);
-        let quality = quality::quality(score, self.mapping);
+        let quality = quality::quality(score, &self.mapping);
         distance.is_finite().then_some(Recognition { template, norm, distance, score, quality })
     }
 }

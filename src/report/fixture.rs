@@ -27,7 +27,7 @@ pub(super) fn profile() -> Profile {
             sha256: "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee".into(),
         },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        mapping: Mapping { alpha: 130.0, r: 0.88 },
+        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
     }
 }
 
