@@ -57,7 +57,9 @@ impl Calibrate {
             let (scores, data) = gallery_scores(store.as_ref(), &gallery, &id).await?;
             say(format!("{} scored images of gallery {gallery}", scores.len()))?;
             if !(self.fnmr.is_empty() && self.discard.is_empty()) {
-                bail!("--fnmr and --discard need labels; with percentiles, the quality that discards a share is the share itself");
+                bail!(
+                    "--fnmr and --discard need labels; with percentiles, the quality that discards a share is the share itself"
+                );
             }
             (profile, calibrate::percentiles(&scores, &data)?)
         } else {
@@ -88,7 +90,8 @@ impl Calibrate {
             say(format!("alpha {}, r {}", shown(chance.alpha, 1), shown(chance.r, 4)))?;
             chance.mapping(&samples.fingerprint)
         };
-        let wanted = self.fnmr.iter().map(|&rate| Wanted::Fnmr(rate)).chain(self.discard.iter().map(|&share| Wanted::Discard(share)));
+        let wanted =
+            self.fnmr.iter().map(|&rate| Wanted::Fnmr(rate)).chain(self.discard.iter().map(|&share| Wanted::Discard(share)));
         let mut rows = vec![["wanted", "quality", "score", "discarded", "FNMR left"].map(str::to_owned).to_vec()];
         for wanted in wanted {
             let name = match wanted {

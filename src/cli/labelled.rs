@@ -48,7 +48,6 @@ pub(super) struct Labelled {
 /// What was found.
 pub(super) struct Found {
     pub(super) collected: Collected,
-    pub(super) gallery: GalleryName,
     photos: Vec<Photo>,
     root: PathBuf,
 }
@@ -70,8 +69,7 @@ impl Labelled {
             let gallery = self.gallery_named()?;
             let profile = choose_profile(store, &gallery, None).await?;
             let collected = collect::read(store, &gallery, &profile, &Known::Gallery, &[]).await?;
-            let photos = Vec::new();
-            return Ok(Found { collected, gallery, photos, root: PathBuf::from("/") });
+            return Ok(Found { collected, photos: Vec::new(), root: PathBuf::from("/") });
         }
         let path = Path::new(&self.data);
         let text = std::fs::read_to_string(path).with_context(|| format!("Failed to read {}", path.display()))?;
@@ -85,7 +83,7 @@ impl Labelled {
         self.score(app, store, &processor, &photos).await?;
         let places: Vec<ImageUri> = photos.iter().map(|photo| photo.image.clone()).collect();
         let collected = collect::read(store, &self.gallery, &processor.profile().id(), &known, &places).await?;
-        Ok(Found { collected, gallery: self.gallery.clone(), photos, root })
+        Ok(Found { collected, photos, root })
     }
 
     /// The scores of the same photos as another application gives them, as far as their files are known.

@@ -72,7 +72,7 @@ impl Subject<'_> {
         let qualities: Vec<u8> = (0..self.subjects.len()).map(|photo| quality(value(photo), self.mapping)).collect();
         let left: Vec<bool> = qualities.iter().map(|&quality| quality >= live.quality).collect();
         let people = self.subjects.iter().max().map_or(0, |&last| last as usize + 1);
-        let members: Vec<Members> = std::iter::once(Members { group: None, of: &column.of })
+        let members: Vec<Members<'_>> = std::iter::once(Members { group: None, of: &column.of })
             .chain((0..column.groups.len() as u32).map(|group| Members { group: Some(group), of: &column.of }))
             .collect();
         let rates = |weights: &Weights, threshold: f32| -> Vec<Rates> {

@@ -90,6 +90,9 @@ mod tests {
         assert_eq!(means.len(), 1000);
         let estimate = Estimate::new(0.5, means);
         let expected = 1.96 * 0.025;
-        assert!((estimate.low - (0.5 - expected)).abs() < 0.006 && (estimate.high - (0.5 + expected)).abs() < 0.006, "{estimate:?}");
+        assert!(
+            (estimate.low - (0.5 - expected)).abs() < 0.006 && (estimate.high - (0.5 + expected)).abs() < 0.006,
+            "{estimate:?}"
+        );
     }
 }

@@ -21,7 +21,9 @@ pub enum FitError {
     #[error("{0} scored images are too few for percentiles: at least {LEAST_SCORES}")]
     Scores(usize),
     /// Too few pairs of two people.
-    #[error("{impostors} pairs of two people cannot show a false match rate of {fmr:e}: choose a higher one, or label more photos")]
+    #[error(
+        "{impostors} pairs of two people cannot show a false match rate of {fmr:e}: choose a higher one, or label more photos"
+    )]
     Impostors {
         /// Pairs of two people.
         impostors: u64,
@@ -301,7 +303,8 @@ mod tests {
     #[test]
     fn thresholds_reach_what_was_wanted() {
         // Two photos a person; the pair of person i fails for the first twenty, whose photos have the lowest scores.
-        let pairs: Vec<(u32, u32, bool)> = (0..200).map(|i| (2 * i, 2 * i + 1, true)).chain([(0, 3, false), (2, 5, false)]).collect();
+        let pairs: Vec<(u32, u32, bool)> =
+            (0..200).map(|i| (2 * i, 2 * i + 1, true)).chain([(0, 3, false), (2, 5, false)]).collect();
         let templates = ndarray::Array2::from_shape_fn((400, 2), |(photo, j)| {
             let turned = photo < 40 && photo % 2 == 1;
             f32::from(u8::from(turned == (j == 1)))

@@ -8,8 +8,8 @@ use ndarray::Array2;
 use super::labels::{Label, Labels, PairList};
 use super::samples::{CLOSED_FORM, GroupColumn, PrimaryFace, Samples, own_measures};
 use crate::domain::{
-    Faces, GalleryName, ImageUri, InvalidName, Job, JobId, Lane, OutcomeKind, Profile, ProfileId, Recognition, Selection, SerFiq, SourceStamp,
-    SubjectName,
+    Faces, GalleryName, ImageUri, InvalidName, Job, JobId, Lane, OutcomeKind, Profile, ProfileId, Recognition, Selection, SerFiq,
+    SourceStamp, SubjectName,
 };
 use crate::store::{PageQuery, Store, StoreError, StoredFace, StoredImage};
 use crate::worker::Process;
@@ -178,7 +178,9 @@ pub async fn read(
         Known::Gallery => {
             let mut files: Vec<_> = images
                 .values()
-                .filter_map(|image| Some((image.image.to_string(), image.subject.as_ref()?.as_str().to_owned(), image.image.clone())))
+                .filter_map(|image| {
+                    Some((image.image.to_string(), image.subject.as_ref()?.as_str().to_owned(), image.image.clone()))
+                })
                 .collect();
             files.sort_unstable();
             files
@@ -205,7 +207,8 @@ pub async fn read(
     let mut left_out: Vec<_> = left_out.into_iter().collect();
     left_out.sort_unstable();
     if rows.faces.is_empty() {
-        let hint = if *known == Known::Gallery { "the gallery has no image with a subject" } else { "see the outcomes of a scan" };
+        let hint =
+            if *known == Known::Gallery { "the gallery has no image with a subject" } else { "see the outcomes of a scan" };
         return Err(CollectError::Nothing(hint.into()));
     }
     let pairs = match known {

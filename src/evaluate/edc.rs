@@ -150,7 +150,10 @@ mod tests {
     /// Ten photos of five people: pairs (0,1), (2,3), …; the first pair is the only one that does not match.
     fn pairs() -> (Vec<Pair>, Weights) {
         let pair = |i: u32| Pair { a: 2 * i, b: 2 * i + 1, similarity: if i == 0 { 0.1 } else { 0.9 } };
-        (std::iter::successors(Some(0), |i| Some(i + 1)).take(5).map(pair).collect(), Weights::once(&[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]))
+        (
+            std::iter::successors(Some(0), |i| Some(i + 1)).take(5).map(pair).collect(),
+            Weights::once(&[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        )
     }
 
     fn curve(values: [f64; 10]) -> Edc {

@@ -79,10 +79,7 @@ pub fn distributions(groups: &[GroupResult]) -> Chart {
     Chart {
         x: Axis::around("score 2/(1 + exp d)", (low, high), 1.0),
         y: Axis::around("density", (0.0, top), 1.0),
-        series: curves
-            .into_iter()
-            .map(|(name, points)| Series { name: name.to_owned(), shape: Shape::Line(points) })
-            .collect(),
+        series: curves.into_iter().map(|(name, points)| Series { name: name.to_owned(), shape: Shape::Line(points) }).collect(),
     }
 }
 

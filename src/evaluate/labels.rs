@@ -112,7 +112,10 @@ impl PairList {
                 continue;
             }
             let [a, b, same] = line.split_whitespace().collect::<Vec<_>>()[..] else {
-                return Err(LabelError::Line { line: number, reason: "a pair is two files and 0 or 1, with spaces between".into() });
+                return Err(LabelError::Line {
+                    line: number,
+                    reason: "a pair is two files and 0 or 1, with spaces between".into(),
+                });
             };
             let same = match same {
                 "1" => true,

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 
-use ndarray::{ArrayView2, Axis, s};
+use ndarray::{ArrayView2, Axis, Slice};
 
 /// Photos whose templates are multiplied at once: the products of two blocks stay in a core's cache.
 const BLOCK: usize = 512;
@@ -22,7 +22,9 @@ pub enum PairError {
     #[error("{0} photos are too many to compare all with all: at most {MOST_PHOTOS}; label fewer, or list the pairs")]
     Photos(usize),
     /// Too many pairs of one person.
-    #[error("{0} pairs of one person are too many: at most {MOST_GENUINE}; label fewer photos of the same people, or list the pairs")]
+    #[error(
+        "{0} pairs of one person are too many: at most {MOST_GENUINE}; label fewer photos of the same people, or list the pairs"
+    )]
     Genuine(u64),
     /// Nothing to compare.
     #[error("there is no pair of {0} among the photos that were scored")]
@@ -229,7 +231,7 @@ impl Found {
     fn compare(&mut self, templates: ArrayView2<'_, f32>, subjects: &[u32], block: usize, other: usize) {
         let rows = |block: usize| {
             let from = block * BLOCK;
-            (from, templates.slice(s![from..(from + BLOCK).min(templates.nrows()), ..]))
+            (from, templates.slice_axis(Axis(0), Slice::from(from..(from + BLOCK).min(templates.nrows()))))
         };
         let ((from_a, a), (from_b, b)) = (rows(block), rows(other));
         let products = a.dot(&b.t());

@@ -15,7 +15,17 @@ use super::evaluation::{LIMITS, OperatingPoint};
 pub fn measures(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record([
-        "fmr", "threshold", "fnmr", "measure", "up_to", "pauc", "pauc_low", "pauc_high", "above_first", "above_low", "above_high",
+        "fmr",
+        "threshold",
+        "fnmr",
+        "measure",
+        "up_to",
+        "pauc",
+        "pauc_low",
+        "pauc_high",
+        "above_first",
+        "above_low",
+        "above_high",
     ])?;
     for point in points {
         for measure in &point.measures {

@@ -78,9 +78,7 @@ impl Calibration {
                 *alpha > 0.0 && alpha.is_finite() && r.is_finite()
             }
             Mapping::Percentile { scores, .. } => {
-                (2..=MOST_KNOTS).contains(&scores.len())
-                    && scores.iter().all(|score| score.is_finite())
-                    && scores.is_sorted()
+                (2..=MOST_KNOTS).contains(&scores.len()) && scores.iter().all(|score| score.is_finite()) && scores.is_sorted()
             }
         };
         if valid { Ok(calibration) } else { Err("`alpha` must be positive, `r` a number and `scores` ascending numbers".into()) }

@@ -3,7 +3,7 @@
 //! The reference that the closed form is held against, and for parity with published numbers. Deterministic: mask `t` depends on the
 //! seed and `t` alone, so all faces share the masks, and a face's distance does not depend on its batch.
 
-use ndarray::{Array1, Array2, ArrayView2, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -62,9 +62,11 @@ impl Sampled {
             let passes = first..self.passes.min(first + together as u32);
             for pass in passes.clone() {
                 let row = (pass - first) as usize * faces;
-                masked.slice_mut(s![row..row + faces, ..]).assign(&(&features * &self.mask(pass, features.ncols())));
+                masked
+                    .slice_axis_mut(Axis(0), Slice::from(row..row + faces))
+                    .assign(&(&features * &self.mask(pass, features.ncols())));
             }
-            let rows = masked.slice(s![..passes.len() * faces, ..]);
+            let rows = masked.slice_axis(Axis(0), Slice::from(..passes.len() * faces));
             let outputs = rows.dot(&self.head.weights().t()) + self.head.bias();
             for (row, output) in outputs.rows().into_iter().enumerate() {
                 embeddings[row % faces].row_mut(first as usize + row / faces).assign(&output);
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
     use crate::quality::closed_form::ClosedForm;
     use crate::quality::score;
-    use ndarray::{Axis, array};
+    use ndarray::array;
 
     #[test]
     fn pairwise_distance_worked_by_hand() {

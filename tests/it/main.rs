@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod commands;
+mod evidence;
 mod pipeline;
 mod preparation;
 mod queue_contract;
