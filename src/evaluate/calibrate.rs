@@ -315,8 +315,9 @@ mod tests {
         let labelled = Labelled { comparisons: &comparisons, subjects: &subjects, scores: &scores };
         let bootstrap = Bootstrap { replicates: 50, seed: 1, threads: 2 };
         let threshold = labelled.threshold(Wanted::Fnmr(0.0), 0.5, bootstrap).unwrap().unwrap();
-        assert!((threshold.discard.value - 0.1).abs() < 0.002, "{threshold:?}");
-        assert!((threshold.score.value - 0.804).abs() < 2e-4, "{threshold:?}");
+        // The last failing pair goes with the 39th of 400 photos: in thousandths, 98.
+        assert_eq!(threshold.discard.value, 0.098);
+        assert!((threshold.score.value - 0.8039).abs() < 1e-9, "{threshold:?}");
         let threshold = labelled.threshold(Wanted::Discard(0.05), 0.5, bootstrap).unwrap().unwrap();
         assert_eq!(threshold.score.value, 0.8 + 20.0 * 1e-4);
         assert!((threshold.fnmr.value - 10.0 / 190.0).abs() < 1e-9, "{threshold:?}");
