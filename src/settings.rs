@@ -8,12 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::domain::{Faces, Selection};
+use crate::domain::{DeviceChoice, Faces, Precision, Selection};
 
 /// Every default, with what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 /// Read from the current folder if no file is named.
 const CONFIG_FILE: &str = "facefleet.toml";
+/// Settings that are lists; in the environment, their items stand between commas.
+const LISTS: [&str; 2] = ["images.allow", "images.allow_private_hosts"];
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,7 @@ pub struct Settings {
     pub detector: Detector,
     pub quality: Quality,
     pub limits: Limits,
+    pub images: Images,
     pub worker: Worker,
     pub server: Server,
     pub log: Log,
@@ -65,13 +68,22 @@ macro_rules! section {
     };
 }
 
-section!(Queue { url: Endpoint, capacity: usize });
-section!(Store { url: Endpoint });
-section!(Runtime { library: PathBuf });
-section!(Models { dir: PathBuf, detector: String, recogniser: String });
-section!(Detector { max_side: u32, faces: Faces, min_face_px: u32, min_score: f32 });
+section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit: u32, ca_file: Option<PathBuf> });
+section!(Store { url: Endpoint, connections: u32 });
+section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
+section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
+section!(Detector { max_side: u32, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
 section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
 section!(Limits { max_bytes: u64, max_pixels: u64 });
+section!(Images {
+    allow: Vec<String>,
+    allow_private_hosts: Vec<String>,
+    ca_file: Option<PathBuf>,
+    timeout_ms: u64,
+    connect_timeout_ms: u64,
+    idle_timeout_ms: u64,
+    redirects: u32,
+});
 section!(Worker {
     threads: usize,
     batch: usize,
@@ -94,6 +106,11 @@ impl Endpoint {
     /// All of it, for whoever connects.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// The same, still wrapped.
+    pub fn secret(&self) -> SecretString {
+        self.0.clone()
     }
 
     /// The scheme, without the colon.
@@ -173,7 +190,8 @@ impl Settings {
             Some(path) => File::from(path).required(true),
             None => File::new(CONFIG_FILE, FileFormat::Toml).required(false),
         };
-        let environment = environment.prefix_separator("__").separator("__").try_parsing(true);
+        let environment = environment.prefix_separator("__").separator("__").try_parsing(true).list_separator(",");
+        let environment = LISTS.iter().fold(environment, |environment, key| environment.with_list_parse_key(key));
         let sources = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(file.format(FileFormat::Toml))
@@ -184,8 +202,14 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 9] = [
+        let bounds: [(&'static str, String, bool, &'static str); 14] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
+            (
+                "queue.delivery_limit",
+                self.queue.delivery_limit.to_string(),
+                self.queue.delivery_limit >= 5,
+                "must be at least 5: a job that kills its worker is set apart after 2",
+            ),
             (
                 "detector.max_side",
                 self.detector.max_side.to_string(),
@@ -206,6 +230,20 @@ impl Settings {
             ),
             ("limits.max_bytes", self.limits.max_bytes.to_string(), self.limits.max_bytes > 0, "must be at least 1"),
             ("limits.max_pixels", self.limits.max_pixels.to_string(), self.limits.max_pixels > 0, "must be at least 1"),
+            ("images.timeout_ms", self.images.timeout_ms.to_string(), self.images.timeout_ms > 0, "must be at least 1"),
+            (
+                "images.connect_timeout_ms",
+                self.images.connect_timeout_ms.to_string(),
+                self.images.connect_timeout_ms > 0,
+                "must be at least 1",
+            ),
+            (
+                "images.idle_timeout_ms",
+                self.images.idle_timeout_ms.to_string(),
+                self.images.idle_timeout_ms > 0,
+                "must be at least 1",
+            ),
+            ("images.redirects", self.images.redirects.to_string(), self.images.redirects <= 20, "must be at most 20"),
             ("worker.batch", self.worker.batch.to_string(), (1..=1024).contains(&self.worker.batch), "must be 1 to 1024"),
             ("worker.attempts", self.worker.attempts.to_string(), self.worker.attempts > 0, "must be at least 1"),
             ("worker.record_batch", self.worker.record_batch.to_string(), self.worker.record_batch > 0, "must be at least 1"),
@@ -261,11 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn lists_in_the_environment_stand_between_commas() {
+        let settings = Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "s3://a/b,data:")])).unwrap();
+        assert_eq!(settings.images.allow, ["s3://a/b", "data:"]);
+        assert_eq!(Settings::from_sources(None, environment(&[])).unwrap().images.allow, [""; 0]);
+        let one = Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "/photos")])).unwrap();
+        assert_eq!(one.images.allow, ["/photos"]);
+    }
+
+    #[test]
     fn typos_and_values_out_of_bounds_are_named() {
         let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BACTH", "1")])).unwrap_err();
         assert!(error.to_string().contains("bacth"), "{error}");
         let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BATCH", "0")])).unwrap_err();
         assert!(error.to_string().contains("FACEFLEET__WORKER__BATCH"), "{error}");
+        let error = Settings::from_sources(None, environment(&[("FACEFLEET__RUNTIME__DEVICE", "gpu")])).unwrap_err();
+        assert!(error.to_string().contains("'gpu'") && error.to_string().contains("cuda:N"), "{error}");
         let error = Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"), "{error}");
     }

@@ -83,7 +83,7 @@ async fn store(app: &App) -> Result<String> {
 }
 
 async fn queue(app: &App) -> Result<String> {
-    let queue = app.queue()?;
+    let queue = app.queue().await?;
     let status = queue.status().await?;
     queue.close().await;
     let ready: u64 = status.ready.iter().map(|(_, jobs)| jobs).sum();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::choose_profile;
@@ -17,7 +18,7 @@ use crate::evaluate::evaluation::Bootstrap;
 use crate::evaluate::labels::{Labels, PairList};
 use crate::evaluate::pairs::Comparisons;
 use crate::evaluate::plot::Chart;
-use crate::images::{Listed, Listing};
+use crate::images::{Listed, Root};
 use crate::store::Store;
 use crate::worker::Process;
 
@@ -78,8 +79,8 @@ impl Labelled {
             Some(folder) => folder.clone(),
             None => path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
         };
-        let photos = find_photos(&known, &root)?;
-        let processor = app.processor(std::slice::from_ref(&root), self.aligned)?;
+        let photos = find_photos(app, &known, &root).await?;
+        let processor = app.processor(&[Root::Path(root.clone())], self.aligned)?;
         self.score(app, store, &processor, &photos).await?;
         let places: Vec<ImageUri> = photos.iter().map(|photo| photo.image.clone()).collect();
         let collected = collect::read(store, &self.gallery, &processor.profile().id(), &known, &places).await?;
@@ -91,7 +92,7 @@ impl Labelled {
         if found.photos.is_empty() {
             bail!("the photos of a gallery are scored by `facefleet scan`; use a file of labels to score them by another method");
         }
-        let processor = app.processor(std::slice::from_ref(&found.root), self.aligned)?;
+        let processor = app.processor(&[Root::Path(found.root.clone())], self.aligned)?;
         self.score(app, store, &processor, &found.photos).await?;
         Ok(collect::read_scores(store, &self.gallery, &processor.profile().id(), &found.collected.samples.images).await?)
     }
@@ -128,21 +129,27 @@ fn read_labels(text: &str) -> Result<Known> {
     Ok(if header.contains(',') { Known::Labels(Labels::read(text.as_bytes())?) } else { Known::Pairs(PairList::read(text)?) })
 }
 
-fn find_photos(known: &Known, root: &Path) -> Result<Vec<Photo>> {
+async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>> {
     let files: Vec<(&str, Option<&str>)> = match known {
         Known::Labels(labels) => labels.photos.iter().map(|label| (label.file.as_str(), Some(label.subject.as_str()))).collect(),
         Known::Pairs(list) => list.files.iter().map(|file| (file.as_str(), None)).collect(),
         Known::Gallery => Vec::new(),
     };
-    let photo = |(file, subject): (&str, Option<&str>)| -> Result<Photo> {
+    let mut photos = Vec::with_capacity(files.len());
+    for (file, subject) in files {
         let path = root.join(file);
-        match Listing::new(std::slice::from_ref(&path))?.next() {
-            Some(Listed::Image(image, stamp)) => Ok(Photo { image, stamp: Some(stamp), subject: subject.map(str::to_owned) }),
-            Some(Listed::Error(error)) => Err(error.into()),
-            Some(Listed::Other) | None => bail!("{} is no file", path.display()),
+        if !path.is_file() {
+            bail!("there is no file {file} in {}; --images names the folder that the photos are in", root.display());
         }
-    };
-    files.into_iter().map(photo).collect()
+        match app.listing(&[Root::Path(path)])?.entries(None)?.next().await {
+            Some(Ok(Listed::Image { uri, stamp, .. })) => {
+                photos.push(Photo { image: uri, stamp: Some(stamp), subject: subject.map(str::to_owned) });
+            }
+            Some(Ok(Listed::Unlisted(error)) | Err(error)) => return Err(error.into()),
+            Some(Ok(Listed::Other)) | None => bail!("{file} is no file in {}", root.display()),
+        }
+    }
+    Ok(photos)
 }
 
 /// What is evaluated, in a line or two.

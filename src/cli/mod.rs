@@ -9,8 +9,10 @@ mod doctor;
 mod evaluate;
 mod interrupt;
 mod labelled;
+mod migrate;
 mod model;
 mod progress;
+mod queue;
 mod report;
 mod scan;
 mod score;
@@ -52,10 +54,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Score every image below some folders into a gallery. Run again, it does only what is new.
+    /// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
     Scan(scan::Scan),
     /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
     Worker(worker::Worker),
+    /// Show the queue, and its dead letters; retry and drop them.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Show campaigns, pause, resume and cancel them.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
@@ -73,6 +78,8 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     /// Measure whether quality treats groups of people alike.
     Bias(bias::Bias),
+    /// Bring the store's schema up to date, and index what has no index yet.
+    Migrate(migrate::Migrate),
     /// Check runtime, models, store, queue and disk: a line each.
     Doctor(doctor::Doctor),
     /// Prepare models, or show them.
@@ -93,7 +100,7 @@ impl Cli {
         }
         match self.verbose {
             0 => {}
-            1 => "warn,ort=error,facefleet=info".clone_into(&mut settings.log.level),
+            1 => "warn,ort=error,lapin=off,facefleet=info".clone_into(&mut settings.log.level),
             _ => "info,facefleet=debug".clone_into(&mut settings.log.level),
         }
     }
@@ -106,6 +113,7 @@ impl Cli {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
             Command::Worker(worker) => worker.run(app).await,
+            Command::Queue(queue) => queue.run(&app).await,
             Command::Campaign(campaign) => campaign.run(&app).await,
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
@@ -114,6 +122,7 @@ impl Cli {
             Command::Evaluate(evaluate) => evaluate.run(&app).await,
             Command::Calibrate(calibrate) => calibrate.run(&app).await,
             Command::Bias(bias) => bias.run(&app).await,
+            Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),
         }

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::say;
 use crate::app::App;
+use crate::domain::Precision;
 use crate::inference::model::{Models, Prepared};
+use crate::inference::prepare::{Target, Variant};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Model {
@@ -18,16 +20,40 @@ pub(super) enum Model {
         /// Prepare again what is prepared already.
         #[arg(long)]
         again: bool,
+        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino).
+        #[arg(long, default_value = "cpu", value_name = "KIND")]
+        target: Kind,
+        /// Compute the recogniser's backbone in half precision; how far that is from 32 bits is measured and printed.
+        #[arg(long)]
+        half: bool,
     },
     /// Show the models, where they come from and whether they are prepared.
     List,
+}
+
+/// As people name a [`Target`].
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Kind {
+    Cpu,
+    Gpu,
+}
+
+impl From<Kind> for Target {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Cpu => Self::Cpu,
+            Kind::Gpu => Self::Gpu,
+        }
+    }
 }
 
 impl Model {
     pub(super) fn run(self, app: &App) -> Result<ExitCode> {
         let models = app.models();
         match self {
-            Self::Prepare { names, again } => {
+            Self::Prepare { names, again, target, half } => {
+                let precision = if half { Precision::Half } else { Precision::Float32 };
+                let models = models.prepared_as(Variant { target: target.into(), precision });
                 let names = if names.is_empty() { models.names() } else { names };
                 if names.is_empty() {
                     anyhow::bail!("there are no manifests in {}", app.settings().models.dir.display());
@@ -62,6 +88,9 @@ fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     ))?;
     say(format!("  dropout {} ({told})", head.dropout))?;
     say(format!("  self-test: distance {:.6}", head.expected_distance))?;
+    if let Some(half) = head.half {
+        say(format!("  half precision: cosine {:.6} to 32 bits, distance {:+.3} %", half.cosine, 100.0 * half.distance))?;
+    }
     Ok(())
 }
 

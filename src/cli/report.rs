@@ -12,7 +12,7 @@ use image::ImageFormat;
 use super::{GalleryOption, say};
 use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ProfileId};
-use crate::images::{FileSource, ImageSource};
+use crate::images::{ImageSource, Root, Sources};
 use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails};
 use crate::store::{Store, StoredFace};
 use crate::vision::{Picture, PixelLimits, encode_chip};
@@ -113,14 +113,15 @@ pub(super) async fn choose_profile(store: &dyn Store, gallery: &GalleryName, wan
 
 /// The faces as the recogniser saw them, cut again from images that are still the ones that were scored.
 struct Chips {
-    source: FileSource,
+    source: Sources,
     limits: PixelLimits,
 }
 
 impl Chips {
     fn new(app: &App) -> Result<Self> {
-        // The store names files that an earlier scan was allowed to read; the content hash proves that they are the same.
-        let source = app.images(&[PathBuf::from("/")])?;
+        // The store names files that an earlier scan was allowed to read; the content hash proves that they are the same. What is
+        // elsewhere needs the settings' leave.
+        let source = app.images(&[Root::Path("/".into())])?;
         Ok(Self { source, limits: PixelLimits { max_pixels: app.settings().limits.max_pixels } })
     }
 }

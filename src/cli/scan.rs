@@ -1,12 +1,13 @@
 //! `facefleet scan`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use futures::StreamExt;
 use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use super::{GalleryOption, interrupt};
 use crate::app::App;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
-use crate::images::{Listed, Listing};
+use crate::images::{Listed, Listing, Root};
 use crate::worker::Process;
 
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
@@ -24,9 +25,13 @@ use crate::worker::Process;
 /// queue for `facefleet worker` processes; --wait follows them.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Folders, searched at any depth, and image files.
-    #[arg(required = true, value_name = "FOLDER")]
-    roots: Vec<PathBuf>,
+    #[arg(
+        required = true,
+        value_name = "FOLDER|URL",
+        value_parser = OsStringValueParser::new().try_map(Root::try_from),
+        help = "Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:"
+    )]
+    roots: Vec<Root>,
     #[command(flatten)]
     gallery: GalleryOption,
     /// Which faces of an image: all, or largest.
@@ -50,16 +55,16 @@ impl Scan {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(self.faces);
         // A folder that is not there is told before the models are loaded.
-        Listing::new(&self.roots)?;
-        if app.is_embedded() { self.run_here(app).await } else { self.run_on_fleet(app).await }
+        let listing = app.listing(&self.roots)?;
+        if app.is_embedded() { self.run_here(app, listing).await } else { self.run_on_fleet(app, listing).await }
     }
 
     /// Lists, and works on what is listed, in this process.
-    async fn run_here(self, app: App) -> Result<ExitCode> {
+    async fn run_here(self, app: App, listing: Listing) -> Result<ExitCode> {
         if self.resume.is_some() {
             bail!("--resume is for fleets: the queue in this process is gone; the same scan, run again, does what is left");
         }
-        let (store, queue) = (app.store().await?, app.queue()?);
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.roots, self.aligned)?);
         store.register_profile(processor.profile()).await?;
         let campaign = self.campaign(processor.profile_id().clone());
@@ -70,8 +75,8 @@ impl Scan {
         let stop = interrupt::stop_on_signal(move || {
             bar.suspend(|| eprintln!("stopping: images in hand are finished first; once more to stop at once"));
         })?;
-        let counting = count_ahead(self.roots.clone(), view.bar(), stop.clone());
-        let request = scan::Scan { roots: self.roots, campaign: campaign.clone(), selection: app.settings().selection() };
+        let counting = count_ahead(listing.clone(), view.bar(), stop.clone());
+        let request = scan::Scan { listing, campaign: campaign.clone(), selection: app.settings().selection() };
         let started = Instant::now();
         // The worker ends by itself when told to stop, or early if the store is lost; then the queue's news end, and so does the scan.
         let until = stop.child_token();
@@ -103,8 +108,8 @@ impl Scan {
     }
 
     /// Lists into the fleet's queue, and, if asked, waits for the workers.
-    async fn run_on_fleet(self, app: App) -> Result<ExitCode> {
-        let (store, queue) = (app.store().await?, app.queue()?);
+    async fn run_on_fleet(self, app: App, listing: Listing) -> Result<ExitCode> {
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let profile = app.profile(self.aligned)?;
         store.register_profile(&profile).await?;
         let campaign = match self.resume {
@@ -130,8 +135,8 @@ impl Scan {
         let stop = interrupt::stop_on_signal(move || {
             bar.suspend(|| eprintln!("stopping: what is published goes on; once more to stop at once"));
         })?;
-        let counting = count_ahead(self.roots.clone(), view.bar(), stop.clone());
-        let request = scan::Scan { roots: self.roots, campaign: campaign.clone(), selection: app.settings().selection() };
+        let counting = count_ahead(listing.clone(), view.bar(), stop.clone());
+        let request = scan::Scan { listing, campaign: campaign.clone(), selection: app.settings().selection() };
         let started = Instant::now();
         let follow = if self.wait { Follow::Ended } else { Follow::Published };
         let show = |tally: &Tally, progress: Progress<'_>| view.show(tally, &progress);
@@ -163,23 +168,24 @@ impl Scan {
     }
 
     fn source(&self) -> String {
-        self.roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ")
+        self.roots.iter().map(|root| root.to_string()).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Counts the images for the bar's end, beside the scan, which lists no further than the queue has room.
-fn count_ahead(roots: Vec<PathBuf>, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
-    tokio::task::spawn_blocking(move || {
-        if bar.is_hidden() {
+/// Buckets are not counted: listing them twice costs money.
+fn count_ahead(listing: Listing, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        if bar.is_hidden() || !listing.is_local() {
             return;
         }
-        let Ok(listing) = Listing::new(&roots) else { return };
+        let Ok(mut entries) = listing.entries(None) else { return };
         let mut images = 0;
-        for listed in listing {
+        while let Some(entry) = entries.next().await {
             if stop.is_cancelled() || bar.is_finished() {
                 return;
             }
-            images += u64::from(matches!(listed, Listed::Image(..)));
+            images += u64::from(matches!(entry, Ok(Listed::Image { .. })));
         }
         bar.set_length(images);
     })

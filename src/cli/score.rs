@@ -140,7 +140,7 @@ fn save_chip(folder: &Path, number: usize, path: &Path, index: usize, chip: &Chi
 pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Result<Analysis> {
     let fetched = match path.canonicalize() {
         Err(error) => Err(FetchError::Unreadable(error.to_string())),
-        Ok(path) => app.images(std::slice::from_ref(&path))?.fetch(&ImageUri::from_path(&path)?).await,
+        Ok(path) => app.files(std::slice::from_ref(&path))?.fetch(&ImageUri::from_path(&path)?).await,
     };
     let outcome = match fetched {
         Ok(bytes) => return Ok(processor.analyse(bytes).await?),

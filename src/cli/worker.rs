@@ -1,18 +1,19 @@
 //! `facefleet worker`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt;
 use crate::app::App;
 use crate::domain::Lane;
-use crate::telemetry::metrics::{self, Recorder};
+use crate::images::Root;
+use crate::telemetry::metrics::Recorder;
 use crate::web::{self, Surroundings};
 
 /// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within `worker.drain_seconds`, and exits with 0. What
@@ -22,9 +23,9 @@ pub(super) struct Worker {
     /// Lanes to take jobs from: enrol, scan, rescore [default: all].
     #[arg(long, value_delimiter = ',', value_name = "LANE")]
     lanes: Vec<Lane>,
-    /// Folders that images may be read from, beside what images.allow names.
-    #[arg(long, value_name = "FOLDER")]
-    root: Vec<PathBuf>,
+    /// Folders, buckets and web servers that images may come from, beside what `images.allow` names.
+    #[arg(long, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
+    root: Vec<Root>,
     /// The images are chips already: 112x112, aligned. No detection.
     #[arg(long)]
     aligned: bool,
@@ -41,9 +42,8 @@ impl Worker {
         let recorder = Recorder::install().context("Failed to start the metrics")?;
         // Before the models: an address that is taken is told at once.
         let listener = listen(&app.settings().server.listen).await?;
-        let (store, queue) = (app.store().await?, app.queue()?);
+        let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
-        metrics::provider(processor.provider());
 
         let stop = interrupt::stop_on_signal(|| tracing::info!("stopping: what is in hand is finished first"))?;
         let served = CancellationToken::new();

@@ -39,6 +39,25 @@ impl ImageUri {
         (self.0.scheme() == "file").then(|| self.0.to_file_path().ok()).flatten()
     }
 
+    /// The URI in its parts.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The same without user, password, query and fragment, and without the bytes of an inline image (`data:`): for whoever may know of the image
+    /// and not read it.
+    pub fn without_secrets(&self) -> Self {
+        let mut bare = self.0.clone();
+        bare.set_query(None);
+        bare.set_fragment(None);
+        if bare.cannot_be_a_base() {
+            bare.set_path(",");
+        }
+        // Refused by URIs without a host only, which hold neither.
+        bare.set_username("").and_then(|()| bare.set_password(None)).ok();
+        Self(bare)
+    }
+
     /// The whole URI, as it is stored. It may hold a signed query: never log it, log the [`fmt::Display`] form.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -249,6 +268,10 @@ mod tests {
         assert!(!format!("{signed:?}").contains("abc"));
         let inline: ImageUri = "data:image/png;base64,AAAA".parse().unwrap();
         assert_eq!(inline.to_string(), "data:…");
+        assert_eq!(signed.without_secrets().as_str(), "https://host:8443/a.jpg");
+        assert_eq!(inline.without_secrets().as_str(), "data:,");
+        let file: ImageUri = "file:///photos/a%20b.jpg".parse().unwrap();
+        assert_eq!(file.without_secrets(), file);
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub struct Job {
     pub trace: Option<TraceParent>,
     /// 1 for the first delivery; one more after each retry.
     pub attempt: u32,
+    /// The buried job that this one is another try of.
+    pub retry_of: Option<JobId>,
 }
 
 /// What becomes of a delivered job.

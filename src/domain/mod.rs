@@ -5,6 +5,7 @@
 
 mod campaign;
 mod chip;
+mod device;
 mod face;
 mod image;
 mod job;
@@ -15,10 +16,11 @@ mod trace;
 
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
+pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, Landmarks, Point, Selection};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
 pub use outcome::{FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
-pub use profile::{AlignmentProfile, DetectorProfile, Mapping, Profile, ProfileId, RecogniserProfile, SerFiq};
+pub use profile::{AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile, SerFiq};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

@@ -16,6 +16,15 @@ pub struct DetectorProfile {
     pub sha256: String,
     /// Longest side of the image the detector sees, pixels: it moves the landmarks, and with them the chip.
     pub max_side: u32,
+    /// Whether it sees every image on a square canvas: it moves the landmarks of faces that the image's right or bottom edge cuts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub letterbox: bool,
+}
+
+/// A field that came later is left out where it says nothing new, so that the ids of older profiles stay.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How faces become chips.
@@ -31,6 +40,23 @@ pub enum AlignmentProfile {
     None,
 }
 
+/// The numbers a network computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats, as published.
+    #[default]
+    Float32,
+    /// 16-bit floats up to the features; the last layer and SER-FIQ stay in 32 bits.
+    Half,
+}
+
+impl Precision {
+    fn is_float32(&self) -> bool {
+        *self == Self::Float32
+    }
+}
+
 /// The recogniser's part in a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecogniserProfile {
@@ -38,6 +64,9 @@ pub struct RecogniserProfile {
     pub name: String,
     /// SHA-256 of the published file, hex.
     pub sha256: String,
+    /// Half precision gives other templates and distances, close to but not those of 32 bits.
+    #[serde(default, skip_serializing_if = "Precision::is_float32")]
+    pub precision: Precision,
 }
 
 /// How SER-FIQ's distance is estimated.
@@ -176,7 +205,7 @@ mod tests {
     fn every_part_of_a_profile_changes_its_id() {
         let profile = Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into() },
+            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into(), precision: Precision::Float32 },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
@@ -186,6 +215,9 @@ mod tests {
         sampled.ser_fiq = SerFiq::Sampled { dropout: 0.4, passes: 100, seed: 0 };
         assert_ne!(profile.id(), other.id());
         assert_ne!(profile.id(), sampled.id());
+        let mut half = profile.clone();
+        half.recogniser.precision = Precision::Half;
+        assert_ne!(profile.id(), half.id());
         assert_eq!(profile.id(), profile.clone().id());
         assert_eq!(profile.id().as_str().parse::<ProfileId>().unwrap(), profile.id());
         assert_eq!(profile.scores_id(), other.scores_id());
@@ -205,5 +237,16 @@ mod tests {
             let text = serde_json::to_string(&mapping).unwrap();
             assert_eq!(serde_json::from_str::<Mapping>(&text).unwrap(), mapping, "{text}");
         }
+    }
+
+    #[test]
+    fn fields_that_came_later_leave_the_ids_of_older_profiles_as_they_were() {
+        let older = r#"{"alignment":{"method":"similarity","detector":{"name":"d","sha256":"00","max_side":640}},"recogniser":{"name":"a","sha256":"00"},"ser_fiq":{"method":"closed_form","dropout":0.4},"mapping":{"alpha":130.0,"r":0.88}}"#;
+        let mut profile: Profile = serde_json::from_str(older).unwrap();
+        assert_eq!(serde_json::to_string(&profile).unwrap(), older);
+        let id = profile.id();
+        let AlignmentProfile::Similarity { detector } = &mut profile.alignment else { panic!("{profile:?}") };
+        detector.letterbox = true;
+        assert_ne!(profile.id(), id);
     }
 }

@@ -123,6 +123,7 @@ fn job(photo: &Photo, gallery: &GalleryName, faces: Faces) -> Result<Job, Collec
         profile: None,
         campaign: None,
         trace: None,
+        retry_of: None,
         attempt: 1,
     })
 }

@@ -3,7 +3,7 @@
 //! The campaign's row in the store is the truth of where everything is: it counts each job once, whoever works on it and however often
 //! it is delivered. The queue's news only say when to look.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk, OutcomeEvent, Selection, SourceStamp,
 };
-use crate::images::{Listed, Listing, ListingError};
+use crate::images::{Listed, Listing, ListingError, is_past};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 
@@ -41,10 +41,9 @@ pub enum ScanError {
 }
 
 /// What to scan.
-#[derive(Debug, Clone)]
 pub struct Scan {
-    /// Folders and files.
-    pub roots: Vec<PathBuf>,
+    /// Its images.
+    pub listing: Listing,
     /// The campaign: begun in the store. One that has listed something already goes on from there.
     pub campaign: Campaign,
     /// Which faces are wanted.
@@ -108,26 +107,38 @@ pub async fn run(
     stop: CancellationToken,
     mut progress: impl FnMut(&Tally, Progress<'_>),
 ) -> Result<Tally, ScanError> {
-    let listing = Listing::new(&scan.roots)?;
     let id = scan.campaign.id;
+    let entries = scan.listing.entries(scan.campaign.progress.chunk_from.as_deref())?;
     // Subscribed before the first job is published: no end is missed.
     let mut news: BoxStream<'static, OutcomeEvent> = match follow {
         Follow::Published => stream::pending().boxed(),
         Follow::Ended | Follow::EndedHere => queue.news().await?,
     };
     let (filled, mut filling) = mpsc::channel(16);
-    let filler =
-        tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: stop.clone(), filled }.run(listing));
+    let mut filler =
+        tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: stop.clone(), filled }.run(entries));
 
     let mut tally = Tally::default();
     let mut listing = true;
+    let mut broken = None;
     let mut heard = 0;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let over = tokio::select! {
             step = filling.recv(), if listing => match step {
-                None => { listing = false; follow == Follow::Published || (stop.is_cancelled() && follow == Follow::Ended) }
+                None => {
+                    listing = false;
+                    broken = match (&mut filler).await? {
+                        // Closed on purpose, while stopping.
+                        Err(ScanError::Queue(QueueError::Closed)) | Ok(()) => None,
+                        // What was listed before is followed all the same.
+                        Err(error @ ScanError::Listing(_)) => Some(error),
+                        Err(error) => return Err(error),
+                    };
+                    look.reset_immediately();
+                    follow == Follow::Published || (stop.is_cancelled() && follow == Follow::Ended)
+                }
                 Some(Filled::Chunk) => false,
                 Some(Filled::Other) => { tally.others += 1; false }
                 Some(Filled::Unlisted(error)) => {
@@ -154,7 +165,8 @@ pub async fn run(
                 tally.progress = campaign.progress;
                 heard = 0;
                 progress(&tally, Progress::Counted);
-                let ended = !listing && (tally.progress.is_complete() || campaign.state == CampaignState::Cancelled);
+                let nothing_left = tally.progress.is_complete() || (broken.is_some() && tally.progress.left() == 0);
+                let ended = !listing && (nothing_left || campaign.state == CampaignState::Cancelled);
                 if ended && follow == Follow::EndedHere {
                     // What was announced last is still on its way; once the queue is closed, the news end with it.
                     queue.close().await;
@@ -167,15 +179,11 @@ pub async fn run(
             break;
         }
     }
-    drop(filling);
-    let filled = filler.await?;
+    // Still there only if the news ended first: then nobody takes what it publishes.
+    filler.abort();
     tally.progress = store.campaign(id).await?.ok_or(ScanError::Gone(id))?.progress;
     progress(&tally, Progress::Counted);
-    match filled {
-        // Closed on purpose, while stopping.
-        Err(ScanError::Queue(QueueError::Closed)) | Ok(()) => Ok(tally),
-        Err(error) => Err(error),
-    }
+    broken.map_or(Ok(tally), Err)
 }
 
 struct Filler {
@@ -186,59 +194,86 @@ struct Filler {
     filled: mpsc::Sender<Filled>,
 }
 
+/// An image of a listing and its place there.
+struct Found {
+    image: ImageUri,
+    stamp: SourceStamp,
+    place: Option<String>,
+}
+
 impl Filler {
-    async fn run(self, listing: Listing) -> Result<(), ScanError> {
-        // Walking a folder blocks; it does so on a thread of its own, and no further ahead than a chunk.
-        let (sender, mut entries) = mpsc::channel(CHUNK);
-        let stop = self.stop.clone();
-        let walker = tokio::task::spawn_blocking(move || {
-            for entry in listing {
-                if stop.is_cancelled() || sender.blocking_send(entry).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut batch = Vec::with_capacity(CHUNK);
-        while entries.recv_many(&mut batch, CHUNK).await > 0 && !self.stop.is_cancelled() {
-            let mut images = Vec::with_capacity(batch.len());
-            for entry in batch.drain(..) {
+    async fn run(self, entries: BoxStream<'static, Result<Listed, ListingError>>) -> Result<(), ScanError> {
+        let CampaignProgress { chunk_from: mut from, chunk_to, .. } = self.scan.campaign.progress.clone();
+        // As many as are there, so that the first images are worked on while the others are listed.
+        let mut chunks = entries.ready_chunks(CHUNK);
+        while let Some(chunk) = self.stop.run_until_cancelled(chunks.next()).await.flatten() {
+            // What was noted before a listing was interrupted, and what is new.
+            let (mut noted, mut new) = (Vec::new(), Vec::with_capacity(chunk.len()));
+            let mut broken = None;
+            for entry in chunk {
                 let step = match entry {
-                    Listed::Image(uri, stamp) => {
-                        images.push((uri, Some(stamp)));
+                    Ok(Listed::Image { uri: image, stamp, place }) => {
+                        let again = chunk_to.as_deref().zip(place.as_deref()).is_some_and(|(end, place)| !is_past(place, end));
+                        if again { &mut noted } else { &mut new }.push(Found { image, stamp, place });
                         continue;
                     }
-                    Listed::Other => Filled::Other,
-                    Listed::Error(error) => Filled::Unlisted(error),
+                    Ok(Listed::Other) => Filled::Other,
+                    Ok(Listed::Unlisted(error)) => Filled::Unlisted(error),
+                    Err(error) => {
+                        broken = Some(error);
+                        continue;
+                    }
                 };
                 if self.filled.send(step).await.is_err() {
                     return Ok(());
                 }
             }
-            if !images.is_empty() {
-                self.publish(images).await?;
-                if self.filled.send(Filled::Chunk).await.is_err() {
-                    return Ok(());
-                }
+            if !noted.is_empty() {
+                self.publish_again(noted).await?;
+            }
+            if !new.is_empty() {
+                let to = new.last().and_then(|found| found.place.clone());
+                self.publish(new, from, to.clone()).await?;
+                from = to;
+            }
+            if self.filled.send(Filled::Chunk).await.is_err() {
+                return Ok(());
+            }
+            if let Some(error) = broken {
+                return Err(error.into());
             }
         }
-        drop(entries);
-        walker.await?;
         if !self.stop.is_cancelled() {
             self.store.end_listing(self.scan.campaign.id).await?;
         }
         Ok(())
     }
 
-    /// The chunk is noted before its jobs are published: whatever dies in between, a listing that resumes finds the chunk's place and
-    /// publishes what is missing.
-    async fn publish(&self, images: Vec<(ImageUri, Option<SourceStamp>)>) -> Result<(), ScanError> {
+    /// The chunk is noted before its jobs are published: whatever dies in between, a listing that resumes goes through the chunk noted
+    /// last once more, and publishes what is missing.
+    async fn publish(&self, found: Vec<Found>, from: Option<String>, to: Option<String>) -> Result<(), ScanError> {
         let Campaign { id, gallery, profile, .. } = &self.scan.campaign;
+        let images: Vec<_> = found.into_iter().map(|found| (found.image, Some(found.stamp))).collect();
         let settled = self.store.settled(gallery, profile, &self.scan.selection, &images).await?;
         let (mut jobs, mut skipped, listed) = (Vec::with_capacity(images.len()), Vec::new(), images.len() as u64);
         for ((image, stamp), settled) in images.into_iter().zip(settled) {
             if settled { skipped.push(id.job(&image)) } else { jobs.push(self.job(image, stamp)) }
         }
-        self.store.note_listed(*id, &ListedChunk { listed, skipped, from: None, to: None }).await?;
+        self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
+        if !jobs.is_empty() {
+            self.queue.publish(jobs).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what has neither been skipped nor ended of a chunk that was noted before: some of it may be in the queue already,
+    /// under the same ids.
+    async fn publish_again(&self, found: Vec<Found>) -> Result<(), ScanError> {
+        let id = self.scan.campaign.id;
+        let jobs: Vec<Job> = found.into_iter().map(|found| self.job(found.image, Some(found.stamp))).collect();
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        let left: HashSet<_> = self.store.uncounted_jobs(id, &ids).await?.into_iter().collect();
+        let jobs: Vec<Job> = jobs.into_iter().filter(|job| left.contains(&job.id)).collect();
         if !jobs.is_empty() {
             self.queue.publish(jobs).await?;
         }
@@ -260,6 +295,7 @@ impl Filler {
             campaign: Some(*id),
             trace: None,
             attempt: 1,
+            retry_of: None,
         }
     }
 }

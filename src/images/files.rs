@@ -1,11 +1,13 @@
 //! `file:` URIs, below the roots that the operator named.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{FetchError, ImageSource};
+use super::{FetchError, ImageSource, too_large};
 use crate::domain::ImageUri;
 
 /// Reads local files below some roots.
@@ -28,6 +30,13 @@ impl FileSource {
         Ok(Self { roots: roots.iter().map(canonical).collect::<Result<_, _>>()?, max_bytes })
     }
 
+    fn check(&self, resolved: &Path) -> Result<(), FetchError> {
+        if self.roots.iter().any(|root| resolved.starts_with(root)) {
+            return Ok(());
+        }
+        Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()))
+    }
+
     fn read(&self, path: &Path) -> Result<Vec<u8>, FetchError> {
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => FetchError::Unreadable("the file is not there".into()),
@@ -36,26 +45,31 @@ impl FileSource {
         };
         // Resolved before the check, so that neither `..` nor a link leads out of a root.
         let resolved = path.canonicalize().map_err(failed)?;
-        if !self.roots.iter().any(|root| resolved.starts_with(root)) {
-            return Err(FetchError::Refused("the file is outside the folders this worker may read".into()));
-        }
-        let file = std::fs::File::open(&resolved).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        self.check(&resolved)?;
+        // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+        let metadata = std::fs::metadata(&resolved).map_err(failed)?;
         if !metadata.is_file() {
             return Err(FetchError::Unreadable("not a regular file".into()));
         }
-        let too_large = |bytes: u64| FetchError::Refused(format!("{bytes} bytes are more than the {} allowed", self.max_bytes));
         if metadata.len() > self.max_bytes {
-            return Err(too_large(metadata.len()));
+            return Err(too_large(metadata.len(), self.max_bytes));
         }
+        let file = File::open(&resolved).map_err(failed)?;
+        // A folder on the way may have become a link since: what was opened is what counts.
+        self.check(&opened_path(&file).unwrap_or(resolved))?;
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
         // The file may grow while it is read.
         file.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > self.max_bytes {
-            return Err(too_large(bytes.len() as u64));
+            return Err(too_large(bytes.len() as u64, self.max_bytes));
         }
         Ok(bytes)
     }
+}
+
+/// Where an open file really is, if the system tells (Linux does).
+fn opened_path(file: &File) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
 #[async_trait]
@@ -99,6 +113,41 @@ mod tests {
         assert!(matches!(fetch(&source, &inside).await, Err(FetchError::Unreadable(_))));
         let web: ImageUri = "https://example.org/a.jpg".parse().unwrap();
         assert!(matches!(source.fetch(&web).await, Err(FetchError::Refused(_))));
+    }
+
+    #[test]
+    fn a_folder_that_turns_into_a_link_while_it_is_read_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        for (name, bytes) in [("root/place", b"inside".as_slice()), ("outside", b"secret")] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("a.jpg"), bytes).unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path().join("outside"), root.join("link")).unwrap();
+        let source = FileSource::new(std::slice::from_ref(&root), 10).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for (from, to) in [("place", "aside"), ("link", "place"), ("place", "link"), ("aside", "place")] {
+                        std::fs::rename(root.join(from), root.join(to)).unwrap();
+                    }
+                }
+            });
+            let read = (0..5_000).filter_map(|_| source.read(&root.join("place/a.jpg")).ok());
+            let leaked = read.filter(|bytes| bytes != b"inside").count();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(leaked, 0);
+        });
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
+        assert!(matches!(fetch(&source, &path).await, Err(FetchError::Unreadable(_))));
     }
 
     #[tokio::test]

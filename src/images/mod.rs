@@ -1,18 +1,32 @@
-//! Where bytes come from: fetching an image by URI and listing the images of a folder. Knows the domain only.
+//! Where bytes come from: fetching an image by URI and listing the images below a root. Knows the domain only.
 //!
-//! What is not under a root that the operator named is not fetched, and no more bytes are read than allowed.
+//! What is not below a root that the operator named is not fetched, no more bytes are read than allowed, and no fetch takes longer
+//! than allowed. Whoever writes jobs is not trusted: a URI may be made to read other files, to reach this network's own servers, or
+//! to keep a worker busy for ever. The operator, the environment and the object stores named there are trusted.
 
+mod address;
+mod aws_profile;
+mod data;
 mod files;
 mod listing;
+mod objects;
+mod root;
+mod sources;
+mod web;
 
 pub use files::FileSource;
-pub use listing::{Listed, Listing, ListingError};
+pub use listing::{Listed, Listing, ListingError, is_past};
+pub use objects::Objects;
+pub use root::{Bucket, InvalidRoot, Root, WebRoot};
+pub use sources::{Sources, SourcesError};
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::ImageUri;
 
-/// Why an image's bytes did not come.
+/// Why an image's bytes did not come. No text holds a query of a URL, which may be a signature.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// It is not there, or may not be read: it will not come by trying again.
@@ -34,4 +48,62 @@ pub trait ImageSource: Send + Sync {
     /// # Errors
     /// See [`FetchError`].
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError>;
+}
+
+/// How much, and for how long, one fetch may take.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchLimits {
+    /// Bytes of an image.
+    pub max_bytes: u64,
+    /// The whole fetch, redirects and repeated requests included.
+    pub whole: Duration,
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// Without a single byte.
+    pub idle: Duration,
+    /// Redirects followed.
+    pub redirects: u32,
+}
+
+fn too_large(bytes: u64, max_bytes: u64) -> FetchError {
+    FetchError::Refused(format!("{bytes} bytes are more than the {max_bytes} allowed (setting limits.max_bytes)"))
+}
+
+/// Collects the chunks of a body that claims to have `claimed` bytes. Claims are not trusted: no more is allocated for one than this.
+struct Body {
+    bytes: Vec<u8>,
+    max_bytes: u64,
+}
+
+impl Body {
+    const BELIEVED: u64 = 1 << 20;
+
+    fn new(claimed: Option<u64>, max_bytes: u64) -> Result<Self, FetchError> {
+        let claimed = claimed.unwrap_or(0);
+        if claimed > max_bytes {
+            return Err(too_large(claimed, max_bytes));
+        }
+        Ok(Self { bytes: Vec::with_capacity(usize::try_from(claimed.min(Self::BELIEVED)).unwrap_or(0)), max_bytes })
+    }
+
+    fn push(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
+        let bytes = self.bytes.len() as u64 + chunk.len() as u64;
+        if bytes > self.max_bytes {
+            return Err(FetchError::Refused(format!(
+                "it has more than the {} bytes allowed (setting limits.max_bytes)",
+                self.max_bytes
+            )));
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
+/// The text of the innermost cause: the outer ones repeat it and may add URLs.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }

@@ -4,20 +4,26 @@
 //! `bbox` (centre offset in cells, log size in cells) and `kps` (five landmark offsets in cells). Decoding after Wu, Peng and Yu,
 //! "YuNet: A Tiny Millisecond-level Face Detector", 2023.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use image::RgbImage;
 
+use super::canvas::{Canvas, CanvasSize};
 use super::manifest::{Input, Manifest, Role};
 use super::model::{ModelError, Models};
-use super::runtime::{Network, Output, Runtime, RuntimeError};
+use super::onnx::ModelProto;
+use super::plan::{DevicePlan, padded_to};
+use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
 use crate::domain::{BoundingBox, Face, Point};
 
 const STRIDES: [usize; 3] = [8, 16, 32];
-/// The network halves the image five times.
-const MULTIPLE: usize = 32;
+/// Values a cell of `cls`, `obj`, `bbox` and `kps`.
+const DEPTHS: [usize; 4] = [1, 1, 4, 10];
 /// Detections that overlap a better one by more than this (intersection over union) are the same face.
 const SAME_FACE_IOU: f32 = 0.3;
+/// Pixels of all canvases of a batch, at most: 16 of 640x640. What a batch takes on the device grows with them.
+const BATCH_PIXELS: usize = 16 * 640 * 640;
 /// Candidates kept before overlaps are removed, so that a hostile image cannot make that quadratic step long.
 const MAX_CANDIDATES: usize = 5000;
 
@@ -27,6 +33,7 @@ pub struct DetectorModel {
     runtime: Runtime,
     manifest: Manifest,
     bytes: Arc<[u8]>,
+    input_name: String,
 }
 
 impl DetectorModel {
@@ -40,7 +47,10 @@ impl DetectorModel {
             return Err(ModelError::Role { name: name.to_owned(), wanted: "detector" });
         }
         let (bytes, _) = models.read_prepared(&manifest)?;
-        Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into() })
+        let model =
+            ModelProto::read(&bytes).map_err(|error| ModelError::Prepare { name: name.to_owned(), source: error.into() })?;
+        let input_name = model.graph.iter().flat_map(|graph| &graph.input).map(|input| input.name.clone()).next();
+        Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name: input_name.unwrap_or_default() })
     }
 
     /// Name and digest, for the profile.
@@ -48,15 +58,47 @@ impl DetectorModel {
         (&self.manifest.name, &self.manifest.sha256)
     }
 
-    /// Opens a session of `threads` threads and runs it once.
+    /// What the detector sees of `image` on a canvas of `size`. Needs no session, so that it is done ahead of one.
+    pub fn canvas(&self, image: &RgbImage, size: CanvasSize) -> Canvas {
+        Canvas::new(image, &self.manifest.input, size)
+    }
+
+    /// Opens a session of `threads` threads on the CPU and runs it once.
     ///
     /// # Errors
     /// If ONNX Runtime refuses the model.
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
-        let network = self.runtime.open(&self.manifest.name, &self.bytes, threads)?;
-        let mut detector = Detector { network, input: self.manifest.input.clone() };
+        self.open_on(&DevicePlan::cpu(threads), CanvasSize::Image)
+    }
+
+    /// Opens a session as `plan` says, for canvases of `size`, and runs it once, or, where shapes are fixed, in each of them: before
+    /// the first job, the device has reserved all it needs and found its kernels.
+    ///
+    /// # Errors
+    /// If the device cannot be used, or ONNX Runtime refuses the model.
+    pub fn open_on(&self, plan: &DevicePlan, size: CanvasSize) -> Result<Detector, ModelError> {
+        let squares = size.squares();
+        let batches: Vec<(usize, Vec<usize>)> =
+            squares.iter().map(|&side| (side, plan.sizes_up_to(BATCH_PIXELS / (side * side)))).collect();
+        let shapes = plan.padded.then(|| self.shape_range(&batches)).flatten();
+        let network = self.runtime.open_on(&self.manifest.name, &self.bytes, plan, shapes.as_ref())?;
+        let mut detector = Detector { network, size, batches, input: self.manifest.input.clone(), batch: plan.batch };
         detector.detect(&RgbImage::new(64, 64), 0.9)?;
+        for (side, sizes) in detector.batches.clone() {
+            let blank = Canvas { width: side, height: side, values: vec![0.0; 3 * side * side] };
+            for items in sizes {
+                let looks: Vec<_> = (0..items).map(|_| (&blank, 0.9)).collect();
+                detector.detect_batch(&looks)?;
+            }
+        }
         Ok(detector)
+    }
+
+    fn shape_range(&self, batches: &[(usize, Vec<usize>)]) -> Option<ShapeRange> {
+        let (least, most) = (batches.first()?.0, batches.last()?.0);
+        let items = batches.iter().flat_map(|(_, sizes)| sizes).copied().max()?;
+        let input = self.input_name.clone();
+        Some(ShapeRange { input, least: [1, 3, least, least], most: [items, 3, most, most] })
     }
 }
 
@@ -65,6 +107,11 @@ impl DetectorModel {
 pub struct Detector {
     network: Network,
     input: Input,
+    size: CanvasSize,
+    /// For each side of a square canvas, the sizes of batches that the device sees.
+    batches: Vec<(usize, Vec<usize>)>,
+    /// Canvases of a forward pass, at most.
+    batch: usize,
 }
 
 impl Detector {
@@ -73,55 +120,92 @@ impl Detector {
     /// # Errors
     /// If the forward pass fails.
     pub fn detect(&mut self, image: &RgbImage, min_score: f32) -> Result<Vec<Face>, RuntimeError> {
-        let (width, height, values) = self.network_input(image);
-        let names: Vec<String> =
-            ["cls", "obj", "bbox", "kps"].iter().flat_map(|kind| STRIDES.map(|stride| format!("{kind}_{stride}"))).collect();
-        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let outputs = self.network.run(&[(&[1, 3, height, width], &values)], &wanted)?;
-        let mut candidates = Vec::new();
-        for (level, stride) in STRIDES.into_iter().enumerate() {
-            let tensors = [0, 1, 2, 3].map(|kind| &outputs[kind * STRIDES.len() + level]);
-            decode(tensors, stride, width, height, min_score, &mut candidates)?;
-        }
-        Ok(suppress_overlaps(candidates))
+        let canvas = Canvas::new(image, &self.input, self.size);
+        Ok(self.detect_batch(&[(&canvas, min_score)])?.pop().unwrap_or_default())
     }
 
-    /// Planes in the manifest's order, padded with zeros right and below to multiples of 32.
-    fn network_input(&self, image: &RgbImage) -> (usize, usize, Vec<f32>) {
-        let (image_width, image_height) = (image.width() as usize, image.height() as usize);
-        let (width, height) = (image_width.next_multiple_of(MULTIPLE), image_height.next_multiple_of(MULTIPLE));
-        let (mean, scale) = (self.input.mean, self.input.scale);
-        let mut values = vec![0.0; 3 * width * height];
-        for (plane, channel) in values.chunks_exact_mut(width * height).zip(self.input.channels.order()) {
-            for (row, pixels) in plane.chunks_exact_mut(width).zip(image.as_raw().chunks_exact(image_width * 3)) {
-                for (value, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
-                    *value = (f32::from(pixel[channel]) - mean) * scale;
+    /// The faces on each of `looks`, canvases with the confidence wanted of their faces. Canvases of one size go through together.
+    ///
+    /// # Errors
+    /// If a forward pass fails; then for all of them.
+    pub fn detect_batch(&mut self, looks: &[(&Canvas, f32)]) -> Result<Vec<Vec<Face>>, RuntimeError> {
+        let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+        for (index, (canvas, _)) in looks.iter().enumerate() {
+            groups.entry((canvas.width, canvas.height)).or_default().push(index);
+        }
+        let mut found = vec![Vec::new(); looks.len()];
+        for ((width, height), members) in groups {
+            let sizes = self.sizes(width, height);
+            let most = sizes.last().copied().unwrap_or(self.batch);
+            for members in members.chunks(most) {
+                let faces = self.forward(looks, members, padded_to(&sizes, members.len()))?;
+                for (&member, faces) in members.iter().zip(faces) {
+                    found[member] = faces;
                 }
             }
         }
-        (width, height, values)
+        Ok(found)
+    }
+
+    fn sizes(&self, width: usize, height: usize) -> Vec<usize> {
+        let square = self.batches.iter().find(|(side, _)| (*side, *side) == (width, height));
+        square.map(|(_, sizes)| sizes.clone()).unwrap_or_default()
+    }
+
+    /// One pass over `members` of `looks`, which are of one size, filled up to `rows`.
+    fn forward(&mut self, looks: &[(&Canvas, f32)], members: &[usize], rows: usize) -> Result<Vec<Vec<Face>>, RuntimeError> {
+        let Some(&first) = members.first() else { return Ok(Vec::new()) };
+        let (width, height) = (looks[first].0.width, looks[first].0.height);
+        let joined: Vec<f32>;
+        let values = if rows == 1 {
+            &looks[first].0.values
+        } else {
+            let mut values = Vec::with_capacity(rows * 3 * width * height);
+            members.iter().for_each(|&member| values.extend_from_slice(&looks[member].0.values));
+            values.resize(rows * 3 * width * height, 0.0);
+            joined = values;
+            &joined
+        };
+        let names: Vec<String> =
+            ["cls", "obj", "bbox", "kps"].iter().flat_map(|kind| STRIDES.map(|stride| format!("{kind}_{stride}"))).collect();
+        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        let outputs = self.network.run(&[(&[rows, 3, height, width], values)], &wanted)?;
+        let faces = |(row, &member): (usize, &usize)| {
+            let mut candidates = Vec::new();
+            for (level, stride) in STRIDES.into_iter().enumerate() {
+                let tensors = [0, 1, 2, 3].map(|kind| &outputs[kind * STRIDES.len() + level]);
+                decode(tensors, (row, rows), stride, (width, height), looks[member].1, &mut candidates)?;
+            }
+            Ok(suppress_overlaps(candidates))
+        };
+        members.iter().enumerate().map(faces).collect()
     }
 }
 
+/// What row `row` of `rows` says at one stride.
 fn decode(
-    [cls, obj, bbox, kps]: [&Output; 4],
+    outputs: [&Output; 4],
+    (row, rows): (usize, usize),
     stride: usize,
-    width: usize,
-    height: usize,
+    (width, height): (usize, usize),
     min_score: f32,
     candidates: &mut Vec<Face>,
 ) -> Result<(), RuntimeError> {
     let columns = width / stride;
     let cells = columns * (height / stride);
-    for (output, depth) in [(cls, 1), (obj, 1), (bbox, 4), (kps, 10)] {
-        if output.values.len() != cells * depth {
-            let expected = format!("{cells} cells of {depth} values at stride {stride}");
+    for (output, depth) in outputs.into_iter().zip(DEPTHS) {
+        if output.values.len() != rows * cells * depth {
+            let expected = format!("{rows} rows of {cells} cells of {depth} values at stride {stride}");
             return Err(RuntimeError::Shape { output: "detector".into(), shape: output.shape.clone(), expected });
         }
     }
+    let [cls, obj, bbox, kps] = [0, 1, 2, 3].map(|kind| {
+        let length = cells * DEPTHS[kind];
+        &outputs[kind].values[row * length..][..length]
+    });
     let size = stride as f32;
-    let offsets = bbox.values.as_chunks::<4>().0.iter().zip(kps.values.as_chunks::<10>().0);
-    for (cell, ((&cls, &obj), (offset, points))) in cls.values.iter().zip(&obj.values).zip(offsets).enumerate() {
+    let offsets = bbox.as_chunks::<4>().0.iter().zip(kps.as_chunks::<10>().0);
+    for (cell, ((&cls, &obj), (offset, points))) in cls.iter().zip(obj).zip(offsets).enumerate() {
         let score = (cls.clamp(0.0, 1.0) * obj.clamp(0.0, 1.0)).sqrt();
         if score.is_nan() || score < min_score {
             continue;

@@ -1,10 +1,12 @@
 //! The networks: their description, their preparation, and running them. The only room that knows ONNX Runtime.
 
 pub mod batcher;
+pub mod canvas;
 pub mod detector;
 pub mod manifest;
 pub mod model;
 pub mod onnx;
+pub mod plan;
 pub mod prepare;
 pub mod recogniser;
 pub mod runtime;

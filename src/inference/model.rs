@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{Manifest, ManifestError, Role};
 use super::onnx::{ModelProto, StringStringEntryProto};
-use super::prepare::{self, Outputs, PREPARATION, PrepareError, Target};
+use super::prepare::{self, Outputs, PREPARATION, PrepareError, Target, Variant};
 use super::runtime::{Runtime, RuntimeError};
-use crate::domain::{Chip, Template};
+use crate::domain::{Chip, Precision, Template};
 use crate::quality::closed_form::ClosedForm;
 
 /// Why a model cannot be prepared or used.
@@ -55,10 +55,12 @@ pub enum ModelError {
         expected: String,
     },
     /// The prepared file is missing or of another manifest or version.
-    #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare {name}`")]
+    #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare {name}{}`", options(*variant))]
     NotPrepared {
         /// The model.
         name: String,
+        /// The preparation that was needed.
+        variant: Variant,
         /// What is wrong.
         why: String,
     },
@@ -106,6 +108,9 @@ pub struct Preparation {
     pub preparation: u32,
     /// Digest of the published file.
     pub sha256: String,
+    /// What it is prepared for.
+    #[serde(default)]
+    pub variant: Variant,
     /// What it says of a recogniser; none for a detector.
     pub recogniser: Option<PreparedHead>,
 }
@@ -127,6 +132,24 @@ pub struct PreparedHead {
     pub expected_embedding: Vec<f32>,
     /// Its distance.
     pub expected_distance: f64,
+    /// What half precision costs, if that is what it computes in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half: Option<HalfError>,
+}
+
+/// How far half precision is from 32 bits, for [`Chip::synthetic`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HalfError {
+    /// Cosine between the two embeddings.
+    pub cosine: f64,
+    /// Relative error of the distance.
+    pub distance: f64,
+}
+
+impl HalfError {
+    /// What a preparation in half precision may lose at most. `SFace` keeps a cosine of 0.99999 and a distance within 0.05 % on the sample
+    /// photos; what overflows somewhere is far outside.
+    pub const ALLOWED: Self = Self { cosine: 0.999, distance: 0.01 };
 }
 
 /// What [`Models::prepare`] did.
@@ -144,14 +167,25 @@ pub struct Prepared {
 #[derive(Debug, Clone)]
 pub struct Models {
     dir: PathBuf,
+    variant: Variant,
 }
 
 const METADATA_KEY: &str = "facefleet";
 
 impl Models {
-    /// The models in `dir`.
+    /// The models in `dir`, prepared for the CPU.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), variant: Variant::default() }
+    }
+
+    /// The same models in another preparation.
+    pub fn prepared_as(&self, variant: Variant) -> Self {
+        Self { variant, ..self.clone() }
+    }
+
+    /// The preparation that is read and written.
+    pub fn variant(&self) -> Variant {
+        self.variant
     }
 
     /// The names of all manifests, sorted.
@@ -180,8 +214,15 @@ impl Models {
         self.dir.join("fetched").join(&manifest.file)
     }
 
-    fn prepared_path(&self, name: &str) -> PathBuf {
-        self.dir.join("prepared").join(format!("{name}.onnx"))
+    fn prepared_path(&self, name: &str, variant: Variant) -> PathBuf {
+        let target = if variant.target == Target::Gpu { ".gpu" } else { "" };
+        let precision = if variant.precision == Precision::Half { ".half" } else { "" };
+        self.dir.join("prepared").join(format!("{name}{target}{precision}.onnx"))
+    }
+
+    /// The preparation of this model: a detector has one for all devices.
+    fn variant_of(&self, manifest: &Manifest) -> Variant {
+        if manifest.role == Role::Detector { Variant::default() } else { self.variant }
     }
 
     /// Reads the published file and checks its digest.
@@ -207,7 +248,8 @@ impl Models {
     /// If the model is not there, cannot be prepared, or fails the proof.
     pub fn prepare(&self, name: &str, runtime: &Runtime, again: bool) -> Result<Prepared, ModelError> {
         let manifest = self.manifest(name)?;
-        let path = self.prepared_path(name);
+        let variant = self.variant_of(&manifest);
+        let path = self.prepared_path(name, variant);
         if !again && let Ok((_, preparation)) = self.read_prepared(&manifest) {
             return Ok(Prepared { path, written: false, preparation });
         }
@@ -216,8 +258,8 @@ impl Models {
         let (mut model, recogniser) = match &manifest.role {
             Role::Detector => (prepare::prepare_detector(&published).map_err(unfit)?, None),
             Role::Recogniser(_) => {
-                let prepared =
-                    prepare::prepare_recogniser(&published, &manifest, Target::Cpu, Outputs::Quality).map_err(unfit)?;
+                let prepare = |variant| prepare::prepare_recogniser(&published, &manifest, variant, Outputs::Quality);
+                let prepared = prepare(variant).map_err(unfit)?;
                 let mut head = PreparedHead {
                     dropout: prepared.head.dropout(),
                     dropout_in_graph: prepared.dropout_in_graph,
@@ -226,12 +268,17 @@ impl Models {
                     effective_rank: prepared.effective_rank,
                     expected_embedding: Vec::new(),
                     expected_distance: 0.0,
+                    half: None,
                 };
                 (head.expected_embedding, head.expected_distance) = prove(&manifest, &published, &prepared, runtime)?;
+                if variant.precision == Precision::Half {
+                    let full = prepare(variant.target.into()).map_err(unfit)?;
+                    head.half = Some(half_error(&manifest, &full, &head, runtime)?);
+                }
                 (prepared.model, Some(head))
             }
         };
-        let preparation = Preparation { preparation: PREPARATION, sha256: manifest.sha256.clone(), recogniser };
+        let preparation = Preparation { preparation: PREPARATION, sha256: manifest.sha256.clone(), variant, recogniser };
         let value = serde_json::to_string(&preparation).map_err(|error| self_test(name, error.to_string()))?;
         model.metadata_props.push(StringStringEntryProto { key: METADATA_KEY.into(), value });
         let bytes = prepare::encode(&model);
@@ -248,14 +295,18 @@ impl Models {
     /// # Errors
     /// If it is missing, or was prepared from another file or by another version.
     pub fn read_prepared(&self, manifest: &Manifest) -> Result<(Vec<u8>, Preparation), ModelError> {
-        let not_prepared = |why: String| ModelError::NotPrepared { name: manifest.name.clone(), why };
-        let path = self.prepared_path(&manifest.name);
+        let variant = self.variant_of(manifest);
+        let not_prepared = |why: String| ModelError::NotPrepared { name: manifest.name.clone(), variant, why };
+        let path = self.prepared_path(&manifest.name, variant);
         let bytes = fs::read(&path).map_err(|error| not_prepared(format!("{}: {error}", path.display())))?;
         let model = ModelProto::read(&bytes).map_err(|error| not_prepared(error.to_string()))?;
         let text = model.metadata(METADATA_KEY).ok_or_else(|| not_prepared("the file was not written by facefleet".into()))?;
         let preparation: Preparation = serde_json::from_str(text).map_err(|error| not_prepared(error.to_string()))?;
         if preparation.preparation != PREPARATION {
             return Err(not_prepared("it was prepared by another version".into()));
+        }
+        if preparation.variant != variant {
+            return Err(not_prepared(format!("{} is another preparation of it", path.display())));
         }
         if preparation.sha256 != manifest.sha256 {
             return Err(not_prepared("it was prepared from another file".into()));
@@ -304,13 +355,51 @@ fn prove(
             let reference = results.first().map_or(&[][..], |output| &output.values);
             let (reference, _) = Template::from_embedding(reference).map_err(|error| wrong(error.to_string()))?;
             let cosine = template.similarity(&reference);
-            if cosine < 0.9999 {
+            // In half precision it is held against the prepared graph of 32 bits, with a tolerance of its own.
+            let least = if prepared.precision == Precision::Half { HalfError::ALLOWED.cosine } else { 0.9999 };
+            if cosine < least {
                 return Err(wrong(format!("its embedding has cosine {cosine:.6} to that of the published network")));
             }
         }
         Err(error) => tracing::debug!(model = name, %error, "the published file does not run as it is; not compared with it"),
     }
     Ok((embedding.values.clone(), distance))
+}
+
+/// Holds what half precision gave for the synthetic chip against `full`, the same graph in 32 bits.
+fn half_error(
+    manifest: &Manifest,
+    full: &prepare::PreparedRecogniser,
+    half: &PreparedHead,
+    runtime: &Runtime,
+) -> Result<HalfError, ModelError> {
+    let name = &manifest.name;
+    let input = manifest.input.values(&[Chip::synthetic()]);
+    let shape = [1, 3, manifest.input.height as usize, manifest.input.width as usize];
+    let mut network = runtime.open(name, &prepare::encode(&full.model), 1)?;
+    let results = network.run(&[(&shape, &input)], &[prepare::names::EMBEDDING, prepare::names::DISTANCE])?;
+    let template = |embedding: &[f32]| {
+        Template::from_embedding(embedding).map(|(template, _)| template).map_err(|error| self_test(name, error.to_string()))
+    };
+    let cosine = template(&half.expected_embedding)?.similarity(&template(&results[0].values)?);
+    let distance = f64::from(results[1].values.first().copied().unwrap_or(f32::NAN));
+    let error = HalfError { cosine, distance: half.expected_distance / distance - 1.0 };
+    if error.cosine >= HalfError::ALLOWED.cosine && error.distance.abs() <= HalfError::ALLOWED.distance {
+        return Ok(error);
+    }
+    let reason = format!(
+        "half precision is too far from 32 bits: cosine {:.6}, distance {:+.3} %; prepare it without --half",
+        error.cosine,
+        100.0 * error.distance
+    );
+    Err(self_test(name, reason))
+}
+
+/// What `facefleet model prepare` must be told for `variant`.
+fn options(variant: Variant) -> String {
+    let target = if variant.target == Target::Gpu { " --target gpu" } else { "" };
+    let precision = if variant.precision == Precision::Half { " --half" } else { "" };
+    format!("{target}{precision}")
 }
 
 pub(super) fn self_test(name: &str, reason: String) -> ModelError {

@@ -3,6 +3,7 @@
 //! Only what is named here survives a read and a write. What carries meaning and is not covered (functions, sparse and external
 //! tensors, subgraphs) is therefore declared just far enough to be seen, and [`ModelProto::read`] refuses it.
 
+use half::f16;
 use prost::Message;
 
 /// `TensorProto.DataType` values that are read or written.
@@ -17,6 +18,8 @@ pub mod data_type {
     pub const INT32: i32 = 6;
     /// Signed 64-bit integer.
     pub const INT64: i32 = 7;
+    /// 16-bit float.
+    pub const FLOAT16: i32 = 10;
     /// 64-bit float.
     pub const DOUBLE: i32 = 11;
 }
@@ -366,6 +369,15 @@ impl TensorProto {
             data_type: data_type::FLOAT,
             raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             ..Self::default()
+        }
+    }
+
+    /// A half-precision tensor.
+    pub fn halves(name: &str, dims: &[usize], values: &[f16]) -> Self {
+        Self {
+            data_type: data_type::FLOAT16,
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..Self::floats(name, dims, &[])
         }
     }
 

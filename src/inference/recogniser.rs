@@ -7,9 +7,10 @@ use ndarray::ArrayView2;
 use super::manifest::{Input, Manifest};
 use super::model::{ModelError, Models, PreparedHead, self_test};
 use super::onnx::ModelProto;
+use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
-use super::runtime::{Network, Output, Runtime, RuntimeError};
-use crate::domain::{CHIP_SIDE, Chip, Mapping, RecogniserProfile, Recognition, SerFiq, Template};
+use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
+use crate::domain::{CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, Recognition, SerFiq, Template};
 use crate::quality::{self, sampled::Sampled};
 
 /// How distances are to be estimated.
@@ -36,6 +37,7 @@ pub struct RecogniserModel {
     head: PreparedHead,
     estimator: Estimator,
     sampled: Option<Arc<Sampled>>,
+    precision: Precision,
 }
 
 impl RecogniserModel {
@@ -65,7 +67,8 @@ impl RecogniserModel {
                 "the graph has no dropout; the ratio is the manifest's, and SER-FIQ is weaker if the network was trained without"
             );
         }
-        Ok(Self { runtime: runtime.clone(), manifest, mapping, bytes: bytes.into(), head, estimator, sampled })
+        let precision = models.variant().precision;
+        Ok(Self { runtime: runtime.clone(), manifest, mapping, bytes: bytes.into(), head, estimator, sampled, precision })
     }
 
     /// The same with a mapping other than the manifest's.
@@ -91,26 +94,51 @@ impl RecogniserModel {
             Estimator::ClosedForm => SerFiq::ClosedForm { dropout },
             Estimator::Sampled { passes, seed } => SerFiq::Sampled { dropout, passes, seed },
         };
-        let recogniser = RecogniserProfile { name: self.manifest.name.clone(), sha256: self.manifest.sha256.clone() };
+        let recogniser = RecogniserProfile {
+            name: self.manifest.name.clone(),
+            sha256: self.manifest.sha256.clone(),
+            precision: self.precision,
+        };
         (recogniser, ser_fiq, self.mapping.clone())
     }
 
-    /// Opens a session of `threads` threads and runs the self-test on it.
+    /// Opens a session of `threads` threads on the CPU and runs the self-test on it.
     ///
     /// # Errors
     /// If ONNX Runtime refuses the model, or the self-test fails.
     pub fn open(&self, threads: usize) -> Result<Recogniser, ModelError> {
-        let network = self.runtime.open(self.name(), &self.bytes, threads)?;
+        self.open_on(&DevicePlan::cpu(threads))
+    }
+
+    /// Opens a session as `plan` says and runs the self-test on it, in every size of batch that the device is going to see: that a device
+    /// opens a session is no proof that it computes.
+    ///
+    /// # Errors
+    /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
+    pub fn open_on(&self, plan: &DevicePlan) -> Result<Recogniser, ModelError> {
+        let sizes = plan.sizes();
+        let shapes = sizes.last().map(|&most| ShapeRange {
+            input: names::CHIP.into(),
+            least: [1, 3, CHIP_SIDE, CHIP_SIDE],
+            most: [most, 3, CHIP_SIDE, CHIP_SIDE],
+        });
+        let network = self.runtime.open_on(self.name(), &self.bytes, plan, shapes.as_ref())?;
         let mut recogniser = Recogniser {
             network,
             input: self.manifest.input.clone(),
             mapping: self.mapping.clone(),
             embedding: self.head.embedding,
             sampled: self.sampled.clone(),
+            sizes: sizes.clone(),
         };
-        let outputs = recogniser.forward(&[Chip::synthetic()], &[names::EMBEDDING, names::DISTANCE])?;
-        let distance = outputs[1].values.first().copied().unwrap_or(f32::NAN);
-        self.check(&outputs[0].values, f64::from(distance))?;
+        let lone = if sizes.is_empty() { vec![1] } else { sizes };
+        for items in lone {
+            let chips = vec![Chip::synthetic(); items];
+            let outputs = recogniser.forward(&chips, &[names::EMBEDDING, names::DISTANCE])?;
+            for (embedding, &distance) in outputs[0].values.chunks_exact(self.head.embedding).zip(&outputs[1].values) {
+                self.check(embedding, f64::from(distance))?;
+            }
+        }
         Ok(recogniser)
     }
 
@@ -142,6 +170,8 @@ pub struct Recogniser {
     mapping: Mapping,
     embedding: usize,
     sampled: Option<Arc<Sampled>>,
+    /// Sizes of batches that the device sees; none if any will do.
+    sizes: Vec<usize>,
 }
 
 impl Recogniser {
@@ -165,11 +195,18 @@ impl Recogniser {
         Ok(embeddings.zip(distances).map(|(embedding, distance)| self.interpret(embedding, distance)).collect())
     }
 
+    /// The outputs `wanted` for `chips`. What is not wanted, the features above all, stays on the device.
     fn forward(&mut self, chips: &[Chip], wanted: &[&str]) -> Result<Vec<Output>, RuntimeError> {
-        let values = self.input.values(chips);
-        let outputs = self.network.run(&[(&[chips.len(), 3, CHIP_SIDE, CHIP_SIDE], &values)], wanted)?;
+        let mut values = self.input.values(chips);
+        let padded = padded_to(&self.sizes, chips.len());
+        values.resize(padded * Chip::BYTES, 0.0);
+        let mut outputs = self.network.run(&[(&[padded, 3, CHIP_SIDE, CHIP_SIDE], &values)], wanted)?;
         let rows = chips.len() as i64;
-        for (output, name) in outputs.iter().zip(wanted) {
+        for (output, name) in outputs.iter_mut().zip(wanted) {
+            if let Some(found) = output.shape.first_mut().filter(|found| **found == padded as i64) {
+                *found = rows;
+                output.values.truncate(output.values.len() / padded.max(1) * chips.len());
+            }
             if output.shape.first() != Some(&rows) || (*name == names::EMBEDDING && output.shape[1..] != [self.embedding as i64])
             {
                 let expected = format!("{rows} rows of the model's width");

@@ -1,13 +1,19 @@
 //! ONNX Runtime: finding the library, opening sessions, running them.
 
+mod provider;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
-use ort::ep;
+use ort::ep::{self, ExecutionProvider};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{OutputSelector, RunOptions, Session};
 use ort::value::TensorRef;
+
+use super::plan::DevicePlan;
+use crate::domain::Device;
+pub use provider::ShapeRange;
 
 /// Why a network cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +29,26 @@ pub enum RuntimeError {
         reason: String,
     },
     /// The library refused a model.
-    #[error("ONNX Runtime refuses {model}: {reason}")]
+    #[error("ONNX Runtime refuses {model} on {device}: {reason}")]
     Model {
         /// Which one.
         model: String,
+        /// Where.
+        device: Device,
         /// What it said.
         reason: String,
+    },
+    /// The device is not there, or cannot run anything.
+    #[error(
+        "{device} cannot be used: {reason}. {remedy}, or set runtime.device to another device (environment variable FACEFLEET__RUNTIME__DEVICE)"
+    )]
+    Device {
+        /// Which one.
+        device: Device,
+        /// What ONNX Runtime said.
+        reason: String,
+        /// What it needs.
+        remedy: &'static str,
     },
     /// A forward pass failed.
     #[error("the forward pass failed: {0}")]
@@ -78,19 +98,64 @@ impl Runtime {
         Ok(Self { environment })
     }
 
+    /// Whether this library was built for `device`. That says nothing of this machine: only a session that was opened and gave the
+    /// right answer does.
+    pub fn offers(&self, device: Device) -> bool {
+        let built_for = match device {
+            Device::Cpu => return true,
+            Device::OpenVino => ep::OpenVINO::is_available(),
+            Device::Cuda(_) => ep::CUDA::is_available(),
+            Device::TensorRt(_) => ep::TensorRT::is_available(),
+        };
+        built_for.unwrap_or(false)
+    }
+
+    /// Refuses a device that this library cannot have.
+    ///
+    /// # Errors
+    /// If it was built without it.
+    pub fn require(&self, device: Device) -> Result<(), RuntimeError> {
+        if self.offers(device) {
+            return Ok(());
+        }
+        let reason = "this ONNX Runtime was built without it".to_owned();
+        Err(RuntimeError::Device { device, reason, remedy: provider::remedy(device) })
+    }
+
     /// Opens a session of `threads` threads on the CPU.
     ///
     /// # Errors
     /// If the library refuses the model.
     pub fn open(&self, name: &str, model: &[u8], threads: usize) -> Result<Network, RuntimeError> {
-        let refused = |reason: String| RuntimeError::Model { model: name.to_owned(), reason };
-        let build = || -> Result<Session, String> {
-            let text = |error: ort::Error<ort::session::builder::SessionBuilder>| error.to_string();
+        self.open_on(name, model, &DevicePlan::cpu(threads), None)
+    }
+
+    /// Opens a session as `plan` says. `shapes` are those of the input that it is going to see, if they are few.
+    ///
+    /// # Errors
+    /// If the device cannot be used, or the library refuses the model.
+    pub fn open_on(
+        &self,
+        name: &str,
+        model: &[u8],
+        plan: &DevicePlan,
+        shapes: Option<&ShapeRange>,
+    ) -> Result<Network, RuntimeError> {
+        let device = plan.device;
+        self.require(device)?;
+        let unusable = |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
+            device,
+            reason: essence(&error.to_string()),
+            remedy: provider::remedy(device),
+        };
+        let refused = |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
+        let build = || -> Result<Session, RuntimeError> {
+            let text = |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
             Session::builder(&self.environment)
-                .map_err(|error| error.to_string())?
+                .map_err(|error| refused(error.to_string()))?
                 .with_optimization_level(GraphOptimizationLevel::Level3)
                 .map_err(text)?
-                .with_intra_threads(threads)
+                .with_intra_threads(plan.threads)
                 .map_err(text)?
                 .with_inter_threads(1)
                 .map_err(text)?
@@ -100,16 +165,21 @@ impl Runtime {
                 // A thread that spins while it waits takes the core from the other sessions.
                 .with_intra_op_spinning(false)
                 .map_err(text)?
-                // Without asking, the arena is off, and every tensor is a fresh allocation (1.3 to 1.5 times slower).
-                .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build().error_on_failure()])
-                .map_err(text)?
+                .with_execution_providers(provider::of(plan, shapes))
+                .map_err(unusable)?
                 .commit_from_memory(model)
-                .map_err(|error| error.to_string())
+                .map_err(|error| refused(error.to_string()))
         };
-        let session = build().map_err(refused)?;
+        let session = build()?;
         let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
         Ok(Network { session, outputs })
     }
+}
+
+/// What a provider's message says without the places in ONNX Runtime's own source around it.
+fn essence(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.rsplit_once(" : FAIL : ").map_or(line, |(_, reason)| reason).trim_end_matches(['.', ' ']).to_owned()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

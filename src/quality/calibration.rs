@@ -113,12 +113,12 @@ impl Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AlignmentProfile, RecogniserProfile, SerFiq};
+    use crate::domain::{AlignmentProfile, Precision, RecogniserProfile, SerFiq};
 
     fn profile(dropout: f64) -> Profile {
         Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into() },
+            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into(), precision: Precision::Float32 },
             ser_fiq: SerFiq::ClosedForm { dropout },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         }

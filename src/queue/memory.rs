@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 
 use self::consumer::MemoryConsumer;
 use self::state::State;
-use super::{Consumer, DeadLetter, JobQueue, QueueError, QueueStatus};
-use crate::domain::{Job, JobId, Lane, OutcomeEvent};
+use super::{Consumer, DeadLetter, DeadSelection, JobQueue, QueueError, QueueStatus};
+use crate::domain::{Job, Lane, OutcomeEvent};
 
 /// The queue inside one process.
 pub struct MemoryQueue {
@@ -112,19 +112,16 @@ impl JobQueue for MemoryQueue {
         Ok(self.shared.state().dead.iter().take(limit).cloned().collect())
     }
 
-    async fn resolve_dead(&self, job: JobId, retry: bool) -> Result<bool, QueueError> {
-        {
+    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError> {
+        let resolved = {
             let mut state = self.shared.state();
             if retry && state.closed {
                 return Err(QueueError::Closed);
             }
-            let Some(letter) = state.take_dead(job) else { return Ok(false) };
-            if retry {
-                state.push(Job { attempt: 1, ..letter.job });
-            }
-        }
+            state.resolve_dead(selection, retry)
+        };
         self.shared.change.notify_waiters();
-        Ok(true)
+        Ok(resolved)
     }
 
     async fn close(&self) {

@@ -3,8 +3,13 @@
 //! The promise is at-least-once delivery: a delivered job comes again until it is settled. A [`Delivery`] that is dropped, by a
 //! panic or a lost worker, is a retry. Knows the domain only; no type of a broker appears in a signature.
 
+pub mod event;
 pub mod memory;
+pub mod rabbitmq;
+pub mod wire;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +25,9 @@ pub enum QueueError {
     /// Passing: the connection is gone or the broker busy. Try again.
     #[error("the queue cannot be reached: {0}")]
     Unavailable(String),
+    /// Not passing: its settings, its user's rights or its queues must be put right. Says which, and what to do; holds no password.
+    #[error("the queue cannot be used: {0}")]
+    Unusable(String),
     /// The queue was closed on purpose; nothing more will come.
     #[error("the queue is closed")]
     Closed,
@@ -47,8 +55,10 @@ pub trait JobQueue: Send + Sync {
     /// If the news could not be handed over; then some of it may have been, and announcing again is harmless.
     async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError>;
 
-    /// The news from now on. A slow reader slows the announcers; a dropped stream is forgotten. The stream ends once the queue is
-    /// closed, no delivery is out, and what was announced has been read.
+    /// The news from now on; an event's image may come without the secrets of its URI. A slow reader slows the announcers of its
+    /// process or has its news kept by the broker, of which the oldest then go first; a dropped stream is forgotten. Across a broken
+    /// connection news can be missed: the store is what counts. The stream ends once the queue is closed, no delivery is out, and what
+    /// this process announced has been read.
     ///
     /// # Errors
     /// If the queue cannot be reached, or is closed with no delivery out.
@@ -60,17 +70,20 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached.
     async fn status(&self) -> Result<QueueStatus, QueueError>;
 
-    /// The oldest dead letters, at most `limit`.
+    /// Dead letters, at most `limit`, the oldest of them first.
     ///
     /// # Errors
     /// If the queue cannot be reached.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// Removes a dead letter and, with `retry`, publishes its job anew with the attempts reset. False if it is not there.
+    /// Removes the dead letters of `selection` and, with `retry`, publishes a new job for each that names the buried one, counts in no
+    /// campaign and keeps its reasons. A letter whose message could not be read cannot be retried: it stays then. Returns how many
+    /// are gone.
     ///
     /// # Errors
-    /// If the queue cannot be reached, or is closed and the job should be retried; the dead letter then stays.
-    async fn resolve_dead(&self, job: JobId, retry: bool) -> Result<bool, QueueError>;
+    /// If the queue cannot be reached, or is closed and jobs should be retried; what is not resolved stays, and the same call goes on
+    /// from there. A letter may then be retried twice, and none is lost.
+    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError>;
 
     /// Lets no more jobs in or out: pending publishes fail, consumers end. Deliveries already handed out can still be settled.
     async fn close(&self);
@@ -135,10 +148,47 @@ impl Drop for Delivery {
 /// A job that was buried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
-    /// The job as it was last delivered.
-    pub job: Job,
+    /// The job as it was last delivered; none where the message could not be read as one.
+    pub job: Option<Job>,
     /// Why it was buried.
     pub reason: String,
+    /// When, RFC 3339, UTC; none if the queue does not know.
+    pub died_at: Option<String>,
+    /// How often it was delivered.
+    pub deliveries: u32,
+    /// Why it was buried before, if it is a retry; the oldest reason first.
+    pub history: Vec<String>,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeadSelection {
+    /// Those of this job; none: of any.
+    pub job: Option<JobId>,
+    /// Those whose reason contains this; none: of any reason.
+    pub reason: Option<String>,
+}
+
+impl DeadSelection {
+    /// Whether `letter` is one of them.
+    pub fn matches(&self, letter: &DeadLetter) -> bool {
+        self.job.is_none_or(|job| letter.job.as_ref().is_some_and(|buried| buried.id == job))
+            && self.reason.as_ref().is_none_or(|part| letter.reason.contains(part.as_str()))
+    }
+}
+
+/// Counts `letters` by reason, the most frequent first.
+pub fn count_by_reason(letters: &[DeadLetter]) -> Vec<(String, u64)> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    letters.iter().for_each(|letter| *counts.entry(&letter.reason).or_default() += 1);
+    let mut counts: Vec<(String, u64)> = counts.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts
+}
+
+/// The job of another try at the buried `job`.
+fn revived(job: &Job) -> Job {
+    Job { id: JobId::new(), campaign: None, attempt: 1, retry_of: Some(job.id), ..job.clone() }
 }
 
 /// Numbers of jobs by where they are.
@@ -148,10 +198,19 @@ pub struct QueueStatus {
     pub ready: Vec<(Lane, u64)>,
     /// Waiting for the time of their next attempt.
     pub delayed: u64,
-    /// In the hands of workers.
-    pub unsettled: u64,
+    /// In the hands of workers; none where the queue cannot tell.
+    pub unsettled: Option<u64>,
     /// Buried.
     pub dead: u64,
+}
+
+/// How many deliveries of a lane go before those of the next, while both have jobs.
+fn weight(lane: Lane) -> u32 {
+    match lane {
+        Lane::Enrol => 16,
+        Lane::Scan => 4,
+        Lane::Rescore => 1,
+    }
 }
 
 /// The wait before the attempt after `attempt`: doubled each time from `base`, at most `most`, less a share (up to half) that

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::domain::{
     AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash, DetectorProfile, Face, GalleryName,
-    ImageUri, JobId, JobRecord, ListedChunk, Mapping, OutcomeKind, Point, Profile, ProfileId, RecogniserProfile, Selection,
-    SerFiq, SourceStamp, Template, Timings,
+    ImageUri, JobId, JobRecord, ListedChunk, Mapping, OutcomeKind, Point, Precision, Profile, ProfileId, RecogniserProfile,
+    Selection, SerFiq, SourceStamp, Template, Timings,
 };
 use crate::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 
@@ -20,11 +20,13 @@ pub(super) fn profile() -> Profile {
                 name: "yunet-2023mar".into(),
                 sha256: "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10".into(),
                 max_side: 640,
+                letterbox: false,
             },
         },
         recogniser: RecogniserProfile {
             name: "sface-2021dec".into(),
             sha256: "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee".into(),
+            precision: Precision::Float32,
         },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },

@@ -3,13 +3,17 @@
 //! The key of a result is (gallery, image, profile), an image being its URI and content hash. Writing twice is writing once. Knows
 //! the domain only; no type of a database appears in a signature.
 
+mod encoding;
+mod fate;
+pub mod postgres;
 pub mod sqlite;
+mod tally;
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, ContentHash, Face, Faces, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
-    OutcomeKind, Profile, ProfileId, Selection, SourceStamp, SubjectName, Template, Timings,
+    Campaign, CampaignId, CampaignState, ContentHash, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, OutcomeKind,
+    Profile, ProfileId, Selection, SourceStamp, SubjectName, Template, Timings,
 };
 
 /// What can go wrong with a store.
@@ -37,16 +41,6 @@ pub enum Recorded {
     New,
     /// The same result was there already; nothing changed.
     Repeated,
-}
-
-/// The canonical text of `selection` that backends store: equal selections have equal texts.
-fn selection_key(selection: &Selection) -> String {
-    let faces = match selection.faces {
-        Faces::All => "all",
-        Faces::Largest => "largest",
-    };
-    // Adding zero turns -0 into 0. `Display` writes the shortest text that reads back as the same float.
-    format!("{faces}/{}/{}", selection.min_size_px, selection.min_score + 0.0)
 }
 
 /// Where results and templates are kept.

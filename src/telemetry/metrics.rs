@@ -72,7 +72,7 @@ fn describe() {
     describe_counter!(ACKS_LOST, "Settlements that the queue did not take: the job comes again and finds its row.");
     describe_counter!(WAITS, "Times that a batch had to wait for a backend that was away (store or queue).");
     describe_gauge!(IN_HAND, "Unsettled jobs in this worker's hands.");
-    describe_gauge!(QUEUE, "Jobs in the queue, by lane and place (ready), and delayed, unsettled and dead over all lanes.");
+    describe_gauge!(QUEUE, "Jobs in the queue: ready by lane; delayed and dead over all lanes.");
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
 

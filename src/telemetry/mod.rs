@@ -14,7 +14,8 @@ use crate::settings::{Log, LogFormat};
 /// # Errors
 /// If the filter cannot be parsed.
 pub fn start(settings: &Log) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&settings.level)?;
+    // lapin logs whole messages that come back to it: names of people and signed URLs.
+    let filter = EnvFilter::builder().parse(&settings.level)?.add_directive("lapin::returned_messages=off".parse()?);
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // Only tests start it twice in a process, and the first one's settings do.

@@ -4,4 +4,4 @@ pub mod align;
 mod jpeg;
 pub mod picture;
 
-pub use picture::{DecodeError, Picture, PixelLimits, encode_chip};
+pub use picture::{DecodeError, Picture, PixelLimits, Scale, encode_chip};

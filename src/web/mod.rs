@@ -91,7 +91,7 @@ async fn look(surroundings: Surroundings) {
             for (lane, jobs) in status.ready {
                 metrics::queue_ready(lane, jobs);
             }
-            for (place, jobs) in [("delayed", status.delayed), ("unsettled", status.unsettled), ("dead", status.dead)] {
+            for (place, jobs) in [("delayed", status.delayed), ("dead", status.dead)] {
                 metrics::queue_place(place, jobs);
             }
         }

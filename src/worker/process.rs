@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::vision_stage::{Look, Seen, VisionStage};
+use super::vision_stage::{Look, Seen, Vision};
 use crate::domain::{
     Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
 };
@@ -64,7 +64,7 @@ pub trait Process: Send + Sync {
 /// Everything that one job needs, shared by all jobs in hand.
 pub struct Processor {
     images: Arc<dyn ImageSource>,
-    vision: Batcher<VisionStage>,
+    vision: Vision,
     recogniser: Batcher<Recogniser>,
     profile: Profile,
     profile_id: ProfileId,
@@ -82,7 +82,7 @@ pub struct Parts {
     /// Where bytes come from.
     pub images: Arc<dyn ImageSource>,
     /// Decoding, detecting, aligning.
-    pub vision: Batcher<VisionStage>,
+    pub vision: Vision,
     /// Recognising.
     pub recogniser: Batcher<Recogniser>,
     /// What the two stages amount to.
@@ -133,9 +133,7 @@ impl Processor {
 
     async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {
         let started = Instant::now();
-        let mut seen = self.vision.run(vec![Look { bytes, selection }], priority).await?;
-        // One answer an item is the batcher's promise.
-        let seen = seen.pop().ok_or_else(BatchError::no_answer)?;
+        let seen = self.vision.look(Look { bytes, selection }, priority).await?;
         Ok((seen, milliseconds(started)))
     }
 

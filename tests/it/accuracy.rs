@@ -40,7 +40,7 @@ async fn primary(processor: &Processor, bytes: Vec<u8>) -> (Recognition, Chip) {
     (face.recognition.unwrap(), chip)
 }
 
-async fn sample_chips() -> Vec<Chip> {
+pub async fn sample_chips() -> Vec<Chip> {
     let processor = processor();
     let mut chips = Vec::new();
     for photo in PHOTOS {

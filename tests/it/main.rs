@@ -3,10 +3,16 @@
 
 mod accuracy;
 mod commands;
+mod devices;
 mod evidence;
+mod faults;
+mod object_stores;
 mod pipeline;
+mod postgres_store;
 mod preparation;
 mod queue_contract;
+mod rabbitmq;
 mod sqlite_store;
 mod store_contract;
 mod support;
+mod web_source;

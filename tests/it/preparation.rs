@@ -1,8 +1,11 @@
 //! Any ArcFace-style network can be dropped in: the tails that training frameworks export are found, and the prepared graph computes
 //! what the published one does, and the closed form beside it.
 
-use facefleet::inference::onnx::{ModelProto, OnnxError};
-use facefleet::inference::prepare::{self, Outputs, PrepareError, PreparedRecogniser, Target, names, prepare_recogniser};
+use facefleet::domain::Precision;
+use facefleet::inference::onnx::{ModelProto, OnnxError, TensorProto, data_type};
+use facefleet::inference::prepare::{
+    self, Outputs, PrepareError, PreparedRecogniser, Target, Variant, names, prepare_recogniser,
+};
 use facefleet::inference::runtime::Network;
 use facefleet::quality::closed_form::ClosedForm;
 
@@ -185,4 +188,53 @@ fn the_head_can_be_read_back_from_the_prepared_file() {
     let prepared = prepare(&published, None).unwrap();
     let read = prepare::read_head(&ModelProto::read(&prepare::encode(&prepared.model)).unwrap(), 0.4).unwrap();
     assert_eq!((read.weights(), read.bias()), (prepared.head.weights(), prepared.head.bias()));
+}
+
+fn prepare_half(published: &[u8]) -> Result<PreparedRecogniser, PrepareError> {
+    let half = Variant { target: Target::Gpu, precision: Precision::Half };
+    prepare_recogniser(published, &manifest(EMBEDDING, Some(0.4)), half, Outputs::Quality)
+}
+
+#[test]
+fn in_half_precision_the_backbone_alone_has_16_bits_and_the_answer_is_close() {
+    // A normalisation that goes into the convolution, one that follows none, and a tail of each kind.
+    let body = |opset| Builder::new(opset).batch_norm("bn", CHANNELS).prelu().batch_norm("bn2", CHANNELS);
+    for published in [
+        body(13).dropout_input(0.4).flatten().gemm().build(),
+        body(8).dropout_attribute(0.4).reshape().gemm().batch_norm("out", EMBEDDING).build(),
+        Builder::quantised(21).0.flatten().matmul_add().build(),
+    ] {
+        let (full, half) = (prepare(&published, Some(0.4)).unwrap(), prepare_half(&published).unwrap());
+        let graph = half.model.graph.as_ref().unwrap();
+        let kinds = |name: &str| graph.initializer.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.data_type);
+        assert_eq!((kinds(names::WEIGHTS), kinds(names::BIAS)), (Some(data_type::FLOAT), Some(data_type::FLOAT)));
+        let convolution = graph.node.iter().find(|node| node.op_type == "Conv").unwrap();
+        assert_eq!(kinds(&convolution.input[1]), Some(data_type::FLOAT16));
+        let norms = graph.node.iter().filter(|node| node.op_type == "BatchNormalization").count();
+        assert!(norms <= 1, "the first is in the convolution's weights");
+
+        let (mut full, mut half) = (open(&prepare::encode(&full.model)), open(&prepare::encode(&half.model)));
+        let chips = numbers(78, 2 * CHIP_VALUES);
+        let input: (&[usize], &[f32]) = (&[2, 3, 112, 112], &chips);
+        let (expected, found) = (full.run(&[input], &OUTPUTS).unwrap(), half.run(&[input], &OUTPUTS).unwrap());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.shape, expected.shape);
+            let norm = expected.values.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let error = found.values.iter().zip(&expected.values).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            // Half precision keeps eleven bits; that the error is not zero shows that it was at work.
+            assert!(error > 1e-6 * norm && error < 2e-3 * norm, "off by {error} of {norm}");
+        }
+    }
+}
+
+#[test]
+fn what_half_precision_cannot_hold_is_refused() {
+    let published = Builder::new(13).step("Softplus", "soft", Vec::new()).flatten().gemm().build();
+    let error = prepare_half(&published).unwrap_err();
+    assert!(error.to_string().contains("Softplus in half precision"), "{error}");
+
+    let large = TensorProto::floats("large", &[1], &[70_000.0]);
+    let published = Builder::new(13).step("Mul", "scaled", vec![large]).flatten().gemm().build();
+    let error = prepare_half(&published).unwrap_err();
+    assert!(error.to_string().contains("'large'") && error.to_string().contains("65504"), "{error}");
 }

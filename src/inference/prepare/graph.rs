@@ -90,6 +90,12 @@ impl Graph {
         }
     }
 
+    /// Drops all that the tensor `output` does not need.
+    pub fn keep_only(&mut self, output: &str) {
+        self.outputs = vec![ValueInfoProto::float(output, &[])];
+        self.prune();
+    }
+
     /// Puts the graph back into a model file: only what the outputs need, in topological order, without stale shapes.
     pub fn into_model(mut self, producer: &str) -> Result<ModelProto, OnnxError> {
         self.prune();

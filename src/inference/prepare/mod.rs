@@ -4,13 +4,16 @@
 mod closed_form;
 mod fold;
 mod graph;
+mod half;
 mod head;
 mod rewrite;
 
 use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, Role};
 use super::onnx::{Dimension, ModelProto, OnnxError, ValueInfoProto};
+use crate::domain::Precision;
 use crate::quality::{Head, HeadError};
 use graph::Graph;
 use prost::Message;
@@ -56,12 +59,29 @@ pub enum PrepareError {
 }
 
 /// What kind of device the graph is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// `PRelu` is written out: ONNX Runtime's CPU kernel for it takes almost half of SFace's time.
+    #[default]
     Cpu,
-    /// `PRelu` stays: GPU providers fuse it.
+    /// `PRelu` stays: GPUs fuse it, and `OpenVINO` does too (written out, it takes 1.15 times as long there).
     Gpu,
+}
+
+/// Which preparation of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Variant {
+    /// What its graph is written for.
+    pub target: Target,
+    /// What a recogniser computes in; detectors are small and stay in 32 bits.
+    pub precision: Precision,
+}
+
+impl From<Target> for Variant {
+    fn from(target: Target) -> Self {
+        Self { target, precision: Precision::Float32 }
+    }
 }
 
 /// What the prepared recogniser's graph computes.
@@ -87,6 +107,8 @@ pub struct PreparedRecogniser {
     pub dropout_in_graph: bool,
     /// `nu`.
     pub effective_rank: f64,
+    /// What the backbone computes in.
+    pub precision: Precision,
 }
 
 /// Prepares a recogniser.
@@ -96,9 +118,10 @@ pub struct PreparedRecogniser {
 pub fn prepare_recogniser(
     published: &[u8],
     manifest: &Manifest,
-    target: Target,
+    variant: impl Into<Variant>,
     outputs: Outputs,
 ) -> Result<PreparedRecogniser, PrepareError> {
+    let Variant { target, precision } = variant.into();
     let Role::Recogniser(recogniser) = &manifest.role else {
         return Err(mismatch("role", "detector", "recogniser"));
     };
@@ -124,6 +147,9 @@ pub fn prepare_recogniser(
     if features == input {
         features = names::CHIP.to_owned();
     }
+    if precision == Precision::Half {
+        half::compute_in_half(&mut graph, names::CHIP, &features)?;
+    }
     let effective_rank = match outputs {
         Outputs::Quality => closed_form::append(&mut graph, &features, &head)?,
         Outputs::EmbeddingOnly => closed_form::append_embedding(&mut graph, &features, &head),
@@ -133,7 +159,7 @@ pub fn prepare_recogniser(
     if outputs == Outputs::Masked {
         rewrite::add_mask_input(&mut model, head.weights().ncols());
     }
-    Ok(PreparedRecogniser { model, head, dropout_in_graph: found.dropout.is_some(), effective_rank })
+    Ok(PreparedRecogniser { model, head, dropout_in_graph: found.dropout.is_some(), effective_rank, precision })
 }
 
 /// Prepares a detector: height, width and batch become free.

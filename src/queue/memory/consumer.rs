@@ -13,16 +13,7 @@ use tokio::time::sleep_until;
 use super::Shared;
 use super::state::State;
 use crate::domain::{Disposition, Job, Lane};
-use crate::queue::{Consumer, Delivery, QueueError, Settle};
-
-/// How many deliveries of a lane go before those of the next, while both have jobs.
-fn weight(lane: Lane) -> u32 {
-    match lane {
-        Lane::Enrol => 16,
-        Lane::Scan => 4,
-        Lane::Rescore => 1,
-    }
-}
+use crate::queue::{Consumer, Delivery, QueueError, Settle, weight};
 
 /// One consumer.
 pub(super) struct MemoryConsumer {
@@ -119,7 +110,7 @@ impl Settle for Hold {
     // Done before the future is polled: dropping it changes nothing.
     fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>> {
         self.end(|state| match disposition {
-            Disposition::Done => {}
+            Disposition::Done => state.forget(job.id),
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
             Disposition::Defer(wait) => state.delay(job, wait),
             Disposition::Bury(reason) => state.bury(job, reason),
@@ -158,6 +149,7 @@ mod tests {
             campaign: None,
             trace: None,
             attempt: 1,
+            retry_of: None,
         }
     }
 

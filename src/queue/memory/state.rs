@@ -1,13 +1,14 @@
 //! Which job is where. Plain data behind the queue's lock: waits for nothing and wakes nobody.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::{Job, JobId, Lane, OutcomeEvent};
-use crate::queue::{DeadLetter, QueueStatus};
+use crate::queue::{DeadLetter, DeadSelection, QueueStatus, revived};
 
 /// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the system, and memory goes first:
 /// the oldest letters are then written to the log, with their reasons, and forgotten.
@@ -30,8 +31,14 @@ pub(super) struct State {
     unsettled: u64,
     /// The oldest first.
     pub(super) dead: VecDeque<DeadLetter>,
+    /// Why jobs that are retried were buried before.
+    history: HashMap<JobId, Vec<String>>,
     /// Whoever reads the news. None once they ended.
     pub(super) subscribers: Vec<mpsc::Sender<OutcomeEvent>>,
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn place(lane: Lane) -> usize {
@@ -93,18 +100,32 @@ impl State {
         if self.dead.len() >= MOST_DEAD
             && let Some(oldest) = self.dead.pop_front()
         {
-            tracing::warn!(
-                job = %oldest.job.id, image = %oldest.job.image, reason = %oldest.reason,
-                "Too many dead letters, forgetting the oldest"
-            );
+            let job = oldest.job.map(|job| job.id.to_string());
+            tracing::warn!(job, reason = oldest.reason, "Too many dead letters, forgetting the oldest");
         }
-        self.dead.push_back(DeadLetter { job, reason });
+        let (died_at, deliveries) = (Some(Timestamp::now().to_string()), job.attempt);
+        let history = self.history.remove(&job.id).unwrap_or_default();
+        self.dead.push_back(DeadLetter { job: Some(job), reason, died_at, deliveries, history });
     }
 
-    /// Removes the oldest dead letter of `job`.
-    pub(super) fn take_dead(&mut self, job: JobId) -> Option<DeadLetter> {
-        let place = self.dead.iter().position(|letter| letter.job.id == job)?;
-        self.dead.remove(place)
+    /// Forgets a job that is done.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.history.remove(&job);
+    }
+
+    /// Removes the dead letters of `selection` and, with `retry`, makes a new job of each ready.
+    pub(super) fn resolve_dead(&mut self, selection: &DeadSelection, retry: bool) -> u64 {
+        let before = self.dead.len();
+        for letter in std::mem::take(&mut self.dead) {
+            if !selection.matches(&letter) {
+                self.dead.push_back(letter);
+            } else if retry && let Some(job) = &letter.job {
+                let job = revived(job);
+                self.history.insert(job.id, [letter.history, vec![letter.reason]].concat());
+                self.push(job);
+            }
+        }
+        count(before - self.dead.len())
     }
 
     /// Closes the queue.
@@ -125,11 +146,10 @@ impl State {
     }
 
     pub(super) fn status(&self) -> QueueStatus {
-        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         QueueStatus {
             ready: Lane::ALL.into_iter().map(|lane| (lane, count(self.ready[place(lane)].len()))).collect(),
             delayed: count(self.delayed.len()),
-            unsettled: self.unsettled,
+            unsettled: Some(self.unsettled),
             dead: count(self.dead.len()),
         }
     }
@@ -155,6 +175,7 @@ mod tests {
             campaign: None,
             trace: None,
             attempt: 1,
+            retry_of: None,
         };
         let mut state = State::default();
         for number in 0..=MOST_DEAD {

@@ -1,7 +1,7 @@
 //! Campaigns: what was listed, and each job's end counted once. The counting of ends happens inside the transaction that records
 //! them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::rows::{counted, parsed};
 use super::write::now_ms;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
+use crate::store::tally;
 
 fn unknown(campaign: CampaignId) -> Fault {
     StoreError::Invalid(format!("there is no campaign {campaign}")).into()
@@ -97,34 +98,29 @@ pub(super) async fn set_state(pool: &SqlitePool, campaign: CampaignId, state: Ca
 
 /// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
 pub(super) async fn count_ends(connection: &mut SqliteConnection, records: &[JobRecord]) -> Result<(), Fault> {
-    let mut campaigns: BTreeMap<CampaignId, Vec<&JobRecord>> = BTreeMap::new();
+    let mut campaigns: BTreeMap<CampaignId, Vec<JobId>> = BTreeMap::new();
     for record in records {
         if let Some(campaign) = record.campaign {
-            campaigns.entry(campaign).or_default().push(record);
+            campaigns.entry(campaign).or_default().push(record.job);
         }
     }
-    for (campaign, records) in campaigns {
-        let new = count_jobs(connection, campaign, records.iter().map(|record| record.job)).await?;
-        let by_job: HashMap<JobId, &JobRecord> = records.iter().map(|record| (record.job, *record)).collect();
-        let (mut outcomes, mut faces) = (BTreeMap::new(), 0);
-        for record in new.iter().filter_map(|job| by_job.get(job)) {
-            *outcomes.entry(record.outcome.kind()).or_insert(0_i64) += 1;
-            faces += i64::try_from(record.outcome.faces().len()).unwrap_or(i64::MAX);
-        }
-        for (outcome, jobs) in outcomes {
-            sqlx::query(
-                "INSERT INTO campaign_outcomes (campaign_id, outcome, jobs) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
-            )
-            .bind(campaign.0.as_bytes().as_slice())
-            .bind(outcome.as_str())
-            .bind(jobs)
-            .execute(&mut *connection)
-            .await?;
-        }
+    let mut new = Vec::with_capacity(records.len());
+    for (campaign, jobs) in campaigns {
+        new.extend(count_jobs(connection, campaign, jobs.into_iter()).await?.into_iter().map(|job| (campaign, job)));
+    }
+    for ((campaign, outcome), ends) in tally::ends(records, &new) {
+        sqlx::query(
+            "INSERT INTO campaign_outcomes (campaign_id, outcome, jobs) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+        )
+        .bind(campaign.0.as_bytes().as_slice())
+        .bind(outcome.as_str())
+        .bind(ends.jobs)
+        .execute(&mut *connection)
+        .await?;
         sqlx::query("UPDATE campaigns SET faces = faces + ?2 WHERE id = ?1")
             .bind(campaign.0.as_bytes().as_slice())
-            .bind(faces)
+            .bind(ends.faces)
             .execute(&mut *connection)
             .await?;
     }

@@ -144,8 +144,11 @@ async fn prepare(connection: &mut SqliteConnection, busy_timeout: Duration) -> R
 }
 
 async fn refuse_foreign(connection: &mut SqliteConnection) -> Result<(), Fault> {
-    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
+    // One snapshot: another process may be putting the schema in between.
+    let mut snapshot = connection.begin().await?;
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *snapshot).await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *snapshot).await?;
+    snapshot.rollback().await?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
     }

@@ -3,7 +3,8 @@
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::fault::Fault;
-use crate::domain::{FaceResult, ImageContent, JobRecord, Landmarks};
+use crate::domain::{FaceResult, JobRecord};
+use crate::store::encoding::{hash_key, landmark_bytes};
 
 /// Rows in one statement: at up to 14 values a row, well below the 32766 that `SQLite` allows. Each statement costs a round trip to
 /// the connection's thread, which is why there are few of them.
@@ -27,11 +28,6 @@ pub(super) struct PlacedFace<'a> {
     pub(super) result: i64,
     pub(super) index: i64,
     pub(super) gallery_profile: i64,
-}
-
-/// The hash as it is stored: empty if no bytes came.
-pub(super) fn hash_key(content: Option<&ImageContent>) -> &[u8] {
-    content.map_or(&[], |content| content.hash.0.as_slice())
 }
 
 /// Cuts `rows` into pieces of 256, 128, … 1: whatever the size of a batch, the same few statements serve it, and stay prepared.
@@ -151,11 +147,6 @@ pub(super) async fn faces(connection: &mut SqliteConnection, rows: &[PlacedFace<
         run(insert, connection).await?;
     }
     Ok(())
-}
-
-/// Ten little-endian 32-bit floats: x and y of each point.
-fn landmark_bytes(landmarks: &Landmarks) -> Vec<u8> {
-    landmarks.iter().flat_map(|point| [point.x, point.y]).flat_map(f32::to_le_bytes).collect()
 }
 
 #[cfg(test)]

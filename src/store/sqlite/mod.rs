@@ -148,7 +148,7 @@ impl Store for SqliteStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AlignmentProfile, Mapping, RecogniserProfile, SerFiq};
+    use crate::domain::{AlignmentProfile, Mapping, Precision, RecogniserProfile, SerFiq};
 
     #[tokio::test]
     async fn a_full_disk_is_called_so() {
@@ -157,7 +157,7 @@ mod tests {
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
         let profile = Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "x".repeat(1_000_000), sha256: "00".into() },
+            recogniser: RecogniserProfile { name: "x".repeat(1_000_000), sha256: "00".into(), precision: Precision::Float32 },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };

@@ -1,7 +1,6 @@
 //! Questions to the store. Several queries that make one answer share one transaction, and with it one state of the file.
 
-use std::collections::HashMap;
-
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::fault::Fault;
@@ -9,10 +8,7 @@ use super::rows::{attach_faces, counted, face_with_image, image, parsed};
 use super::write::id_list;
 use super::{Extreme, PageQuery, StoreError, StoredFace, StoredImage, Summary};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Selection, SourceStamp};
-use crate::store::selection_key;
-
-/// Reasons in a summary.
-const MOST_REASONS: i64 = 20;
+use crate::store::{encoding, tally};
 
 /// These two read every row of a gallery, so they must find all they need in an index.
 const COUNT_IMAGES: &str =
@@ -66,7 +62,7 @@ pub(super) async fn settled(
     )
     .bind(listed.to_string())
     .bind(scope)
-    .bind(selection_key(selection))
+    .bind(encoding::selection_key(selection))
     .bind(finals.to_string())
     .fetch_one(&mut *connection)
     .await?;
@@ -86,71 +82,40 @@ pub(super) async fn galleries(pool: &SqlitePool) -> Result<Vec<(GalleryName, Vec
     )
     .fetch_all(pool)
     .await?;
-    let mut galleries: Vec<(GalleryName, Vec<ProfileId>)> = Vec::new();
-    for row in rows {
-        let (name, profile): (GalleryName, ProfileId) = (parsed(&row, 0)?, parsed(&row, 1)?);
-        match galleries.last_mut().filter(|(last, _)| *last == name) {
-            Some((_, profiles)) => profiles.push(profile),
-            None => galleries.push((name, vec![profile])),
-        }
-    }
-    Ok(galleries)
+    let rows = rows.iter().map(|row| Ok((parsed(row, 0)?, parsed(row, 1)?))).collect::<Result<Vec<_>, Fault>>()?;
+    Ok(tally::galleries(rows))
 }
 
 pub(super) async fn profile(pool: &SqlitePool, id: &ProfileId) -> Result<Option<Profile>, Fault> {
     let definition: Option<String> =
         sqlx::query_scalar("SELECT definition FROM profiles WHERE id = ?1").bind(id.as_str()).fetch_optional(pool).await?;
-    let unreadable = |reason: String| StoreError::Corrupt(format!("profile {id}: {reason}"));
-    let Some(definition) = definition else { return Ok(None) };
-    let profile: Profile = serde_json::from_str(&definition).map_err(|error| unreadable(error.to_string()))?;
-    if profile.id() != *id {
-        return Err(unreadable("its definition has another id".to_owned()).into());
-    }
-    Ok(Some(profile))
+    Ok(definition.map(|definition| encoding::profile(id, &definition)).transpose()?)
 }
 
 pub(super) async fn summary(pool: &SqlitePool, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, Fault> {
-    let mut summary = Summary { histogram: vec![0; 101], ..Summary::default() };
     let mut snapshot = pool.begin().await?;
     let Some(scope) = find_scope(&mut snapshot, gallery, profile).await? else {
-        return Ok(summary);
+        return Ok(tally::summary(Vec::new(), Vec::new(), Vec::new()));
     };
-    let rows = sqlx::query(COUNT_IMAGES).bind(scope).fetch_all(&mut *snapshot).await?;
-    let (mut outcomes, mut providers) = (HashMap::new(), HashMap::new());
-    for row in rows {
-        let (outcome, images): (OutcomeKind, u64) = (parsed(&row, 0)?, counted(&row, 2)?);
-        *outcomes.entry(outcome).or_insert(0) += images;
-        *providers.entry(row.try_get::<String, _>(1)?).or_insert(0) += images;
-    }
-    summary.outcomes = OutcomeKind::ALL.into_iter().filter_map(|kind| Some((kind, *outcomes.get(&kind)?))).collect();
-    summary.providers = providers.into_iter().collect();
-    summary.providers.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
-
-    let rows = sqlx::query(COUNT_FACES).bind(scope).fetch_all(&mut *snapshot).await?;
-    for row in rows {
-        let faces: u64 = counted(&row, 1)?;
-        summary.faces += faces;
-        let quality: Option<u8> = row.try_get(0)?;
-        if let Some(place) = quality.and_then(|quality| summary.histogram.get_mut(usize::from(quality))) {
-            *place = faces;
-        }
-    }
-
+    let images = sqlx::query(COUNT_IMAGES).bind(scope).fetch_all(&mut *snapshot).await?;
+    let faces = sqlx::query(COUNT_FACES).bind(scope).fetch_all(&mut *snapshot).await?;
     // Only these outcomes have reasons; the index leads past the many that have none.
-    let rows = sqlx::query(
+    let reasons = sqlx::query(
         "SELECT outcome, reason, count(*) AS images FROM results \
          WHERE gallery_profile_id = ?1 AND superseded = 0 AND outcome IN (SELECT value FROM json_each(?2)) AND reason IS NOT NULL \
          GROUP BY outcome, reason ORDER BY images DESC, outcome, reason LIMIT ?3",
     )
     .bind(scope)
-    .bind(serde_json::json!([OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed]).to_string())
-    .bind(MOST_REASONS)
+    .bind(serde_json::json!(tally::WITH_REASON).to_string())
+    .bind(tally::MOST_REASONS)
     .fetch_all(&mut *snapshot)
     .await?;
-    for row in rows {
-        summary.reasons.push((parsed(&row, 0)?, row.try_get(1)?, counted(&row, 2)?));
-    }
-    Ok(summary)
+    let with_text = |row: &SqliteRow| Ok((parsed(row, 0)?, row.try_get(1)?, counted(row, 2)?));
+    Ok(tally::summary(
+        images.iter().map(with_text).collect::<Result<_, Fault>>()?,
+        faces.iter().map(|row| Ok((row.try_get(0)?, counted(row, 1)?))).collect::<Result<_, Fault>>()?,
+        reasons.iter().map(with_text).collect::<Result<_, Fault>>()?,
+    ))
 }
 
 pub(super) async fn extremes(

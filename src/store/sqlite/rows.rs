@@ -9,7 +9,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::fault::Fault;
 use super::{StoreError, StoredFace, StoredImage};
-use crate::domain::{BoundingBox, ContentHash, Face, ImageUri, Landmarks, Point, Template, Timings};
+use crate::domain::{BoundingBox, ContentHash, Face, ImageUri, Template, Timings};
+use crate::store::encoding::landmarks;
 
 fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -100,13 +101,4 @@ pub(super) fn attach_faces(images: &mut [StoredImage], faces: &[SqliteRow]) -> R
         image.faces.push(face(row, image.image.clone(), image.hash)?);
     }
     Ok(())
-}
-
-fn landmarks(bytes: &[u8]) -> Result<Landmarks, Fault> {
-    let (floats, rest) = bytes.as_chunks::<4>();
-    if floats.len() != 10 || !rest.is_empty() {
-        return Err(corrupt(format!("landmarks of {} bytes", bytes.len())));
-    }
-    let value = |at: usize| f32::from_le_bytes(floats[at]);
-    Ok(std::array::from_fn(|point| Point { x: value(2 * point), y: value(2 * point + 1) }))
 }

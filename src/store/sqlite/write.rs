@@ -1,5 +1,5 @@
-//! Recording a batch: what is known of its images is looked up, each record's fate is decided in plain code, and the rows are
-//! written, all under the one write lock of the file. What the decisions mean is said at [`super::Store::record`].
+//! Recording a batch: what is known of its images is looked up, each record's fate is decided (see [`crate::store::fate`]), and the
+//! rows are written, all under the one write lock of the file. What the decisions mean is said at [`super::Store::record`].
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::campaigns;
 use super::fault::Fault;
-use super::insert::{self, Placed, PlacedFace, hash_key};
+use super::insert::{self, Placed, PlacedFace};
 use super::rows::parsed;
 use super::{Recorded, StoreError};
-use crate::domain::{GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId};
-use crate::store::selection_key;
+use crate::domain::{GalleryName, JobRecord, Profile, ProfileId};
+use crate::store::encoding::{definition, selection_key};
+use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, outdated, rounds};
 
 pub(super) async fn register_profile(pool: &SqlitePool, profile: &Profile) -> Result<(), Fault> {
-    let definition = serde_json::to_string(profile).map_err(|error| StoreError::Invalid(format!("the profile: {error}")))?;
     sqlx::query("INSERT INTO profiles (id, definition, created_at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
         .bind(profile.id().as_str())
-        .bind(definition)
+        .bind(definition(profile)?)
         .bind(now_ms())
         .execute(pool)
         .await?;
@@ -64,29 +64,6 @@ pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Splits a batch so that no round holds two records of one gallery and URI: within a round, what one record does cannot change
-/// what another finds. Nearly every batch is one round.
-fn rounds(records: &[JobRecord]) -> Vec<Vec<usize>> {
-    let mut seen: HashMap<(&GalleryName, &ImageUri), usize> = HashMap::with_capacity(records.len());
-    let mut rounds: Vec<Vec<usize>> = Vec::new();
-    for (index, record) in records.iter().enumerate() {
-        let round = seen.entry((&record.gallery, &record.image)).or_default();
-        if *round == rounds.len() {
-            rounds.push(Vec::new());
-        }
-        rounds[*round].push(index);
-        *round += 1;
-    }
-    rounds
-}
-
-/// The ids of a gallery, and of the gallery together with a profile.
-#[derive(Clone, Copy)]
-struct Scope {
-    gallery: i64,
-    gallery_profile: i64,
-}
-
 async fn find_scope(connection: &mut SqliteConnection, gallery: &GalleryName, profile: &ProfileId) -> Result<Scope, Fault> {
     let found = sqlx::query(
         "SELECT g.id, gp.id FROM galleries g JOIN gallery_profiles gp ON gp.gallery_id = g.id WHERE g.name = ?1 AND gp.profile_id = ?2",
@@ -128,77 +105,6 @@ async fn touch(connection: &mut SqliteConnection, scope: Scope) -> Result<(), Fa
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// A record of a round.
-struct Item<'a> {
-    /// Its place in the batch.
-    index: usize,
-    record: &'a JobRecord,
-    selection: &'a str,
-    scope: Scope,
-}
-
-/// A version of an item's image that the store knows, and one of its results.
-struct Known {
-    image: i64,
-    hash: Vec<u8>,
-    result: Option<KnownResult>,
-}
-
-struct KnownResult {
-    id: i64,
-    gallery_profile: i64,
-    superseded: bool,
-    outcome: OutcomeKind,
-    selection: String,
-    stamp: Option<String>,
-    job: Vec<u8>,
-}
-
-/// What is to be done with one record.
-#[derive(Debug, PartialEq)]
-enum Fate {
-    /// Nothing, except for remembering the listed version if it is a new one.
-    Repeat { restamp: Option<i64> },
-    /// The bytes of an old result came back.
-    Revive { result: i64, restamp: Option<i64> },
-    /// Write it, to the rows that are there already.
-    Write { image: Option<i64>, result: Option<i64> },
-}
-
-fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
-    let record = item.record;
-    let hash = hash_key(record.content.as_ref());
-    let stamp = record.stamp.as_ref().map(|stamp| stamp.0.as_str());
-    let settles = |result: &KnownResult| result.outcome.is_final() && result.selection == item.selection;
-    let of_this_profile =
-        |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
-
-    let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
-    if let Some(own) = own.filter(|own| settles(own)) {
-        let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
-        return if own.superseded { Fate::Revive { result: own.id, restamp } } else { Fate::Repeat { restamp } };
-    }
-    let same_try = |result: &KnownResult| {
-        (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job.0.as_bytes().as_slice()
-    };
-    let mut current = known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref());
-    if hash.is_empty() && current.any(|result| !result.superseded && settles(result) && same_try(result)) {
-        return Fate::Repeat { restamp: None };
-    }
-    let image = known.iter().find(|known| known.hash == hash).map(|known| known.image);
-    Fate::Write { image, result: own.map(|own| own.id) }
-}
-
-/// The current results that `item`, once written or revived, makes a thing of the past.
-fn outdated<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
-    let hash = hash_key(item.record.content.as_ref());
-    known.iter().filter(move |known| known.hash != hash).filter_map(move |known| {
-        let result = known.result.as_ref().filter(|result| !result.superseded)?;
-        let other_bytes = !hash.is_empty() && !known.hash.is_empty();
-        (other_bytes || result.gallery_profile == item.scope.gallery_profile).then_some(result.id)
-    })
 }
 
 /// Records a round; returns the places in the batch of what was written.

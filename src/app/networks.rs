@@ -1,0 +1,155 @@
+//! Opening the networks on the device that the settings choose, and starting the threads that run them.
+
+use anyhow::{Context, Result};
+
+use super::App;
+use crate::domain::{AlignmentProfile, DetectorProfile, Device, DeviceChoice, Profile};
+use crate::inference::batcher::Batcher;
+use crate::inference::canvas::CanvasSize;
+use crate::inference::detector::DetectorModel;
+use crate::inference::plan::DevicePlan;
+use crate::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
+use crate::inference::runtime::Runtime;
+use crate::quality::calibration::Calibration;
+use crate::settings::Method;
+use crate::telemetry::metrics;
+use crate::vision::PixelLimits;
+use crate::worker::vision_stage::{Finder, Hands, Vision, VisionStage};
+
+/// The device that `auto` tries first.
+const FIRST_GPU: Device = Device::Cuda(0);
+
+/// Networks that passed their self-tests, and their threads.
+pub(super) struct Networks {
+    pub vision: Vision,
+    pub recogniser: Batcher<Recogniser>,
+    pub profile: Profile,
+    /// What runs the recogniser.
+    pub device: Device,
+    /// Images whose bytes or pixels may be in memory at once.
+    pub held_images: usize,
+}
+
+/// Models that were read and are not open yet.
+pub(super) struct ModelsRead {
+    recogniser: RecogniserModel,
+    /// None if the images are chips.
+    detector: Option<DetectorModel>,
+    pub profile: Profile,
+}
+
+impl App {
+    /// The networks, on the device of the settings.
+    ///
+    /// # Errors
+    /// If that device cannot be used, a model is missing, or a self-test fails. With `auto`, only if the CPU fails too.
+    pub(super) fn networks(&self, aligned: bool) -> Result<Networks> {
+        let runtime = self.runtime()?;
+        let networks = match self.settings.runtime.device {
+            DeviceChoice::Only(device) => self.networks_on(device, &runtime, aligned)?,
+            DeviceChoice::Auto if runtime.offers(FIRST_GPU) => {
+                self.networks_on(FIRST_GPU, &runtime, aligned).or_else(|error| {
+                    tracing::warn!(error = format!("{error:#}"), "no GPU can be used; the networks run on the CPU");
+                    self.networks_on(Device::Cpu, &runtime, aligned)
+                })?
+            }
+            DeviceChoice::Auto => self.networks_on(Device::Cpu, &runtime, aligned)?,
+        };
+        let provider = networks.device.to_string();
+        tracing::info!(%provider, profile = %networks.profile.id(), "the networks passed their self-tests");
+        metrics::provider(&provider);
+        Ok(networks)
+    }
+
+    /// How `device` is fed.
+    pub fn plan(&self, device: Device) -> DevicePlan {
+        let settings = &self.settings;
+        DevicePlan {
+            precision: settings.models.precision,
+            engines: Some(settings.below_home(&settings.runtime.engines)),
+            ..DevicePlan::new(device, settings.threads(), settings.worker.batch)
+        }
+    }
+
+    fn networks_on(&self, device: Device, runtime: &Runtime, aligned: bool) -> Result<Networks> {
+        // Told before anything about its preparations, which would be beside the point.
+        runtime.require(device)?;
+        let (settings, plan) = (&self.settings, self.plan(device));
+        let ModelsRead { recogniser, detector, profile } = self.read_models(&plan, runtime, aligned)?;
+        if let (Device::TensorRt(_), true, Some(folder)) = (device, runtime.offers(device), &plan.engines) {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("Failed to create {} (runtime.engines)", folder.display()))?;
+        }
+        let recognisers = (0..plan.sessions).map(|_| recogniser.open_on(&plan)).collect::<Result<Vec<_>, _>>()?;
+        let vision = self.vision(detector.as_ref(), &plan)?;
+        let threads = settings.threads();
+        let ahead = if matches!(vision, Vision::Ahead { .. }) { 2 * plan.batch } else { 0 };
+        Ok(Networks {
+            vision,
+            recogniser: Batcher::start("recognise", recognisers, plan.batch).context("Failed to start threads")?,
+            profile,
+            device,
+            held_images: 2 * threads + 2 + ahead,
+        })
+    }
+
+    /// The models that `plan` runs, and the profile they amount to.
+    pub(super) fn read_models(&self, plan: &DevicePlan, runtime: &Runtime, aligned: bool) -> Result<ModelsRead> {
+        let settings = &self.settings;
+        let models = self.models().prepared_as(plan.variant());
+        let estimator = match settings.quality.method {
+            Method::ClosedForm => Estimator::ClosedForm,
+            Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
+        };
+        let mut recogniser = RecogniserModel::load(&models, &settings.models.recogniser, runtime, estimator)?;
+        let detector = (!aligned).then(|| DetectorModel::load(&models, &settings.models.detector, runtime)).transpose()?;
+
+        let alignment = match &detector {
+            None => AlignmentProfile::None,
+            Some(detector) => {
+                let (name, sha256) = detector.identity();
+                let (max_side, letterbox) = (settings.detector.max_side, settings.detector.letterbox);
+                let detector = DetectorProfile { name: name.to_owned(), sha256: sha256.to_owned(), max_side, letterbox };
+                AlignmentProfile::Similarity { detector }
+            }
+        };
+        let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
+        let mut profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
+        // Set to nothing is not set.
+        if !settings.quality.calibration.as_os_str().is_empty() {
+            let path = settings.below_home(&settings.quality.calibration);
+            let mapping = Calibration::read(&path)?.mapping_for(&profile).with_context(|| path.display().to_string())?;
+            recogniser = recogniser.with_mapping(mapping.clone());
+            profile.mapping = mapping;
+        }
+        Ok(ModelsRead { recogniser, detector, profile })
+    }
+
+    fn vision(&self, detector: Option<&DetectorModel>, plan: &DevicePlan) -> Result<Vision> {
+        let (settings, threads) = (&self.settings, self.settings.threads());
+        let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
+        let max_side = settings.detector.max_side;
+        let size = if settings.detector.letterbox { CanvasSize::Letterbox { max_side } } else { CanvasSize::Image };
+        match detector {
+            // Images of all sizes would be a new shape each: without a letterbox the detector stays on the CPU.
+            Some(model) if plan.padded && settings.detector.letterbox => {
+                let hands = vec![Hands { model: model.clone(), size, max_side, limits }; threads];
+                Ok(Vision::Ahead {
+                    hands: Batcher::start("vision", hands, 1).context("Failed to start threads")?,
+                    detector: Batcher::start("detect", vec![model.open_on(plan, size)?], plan.batch)
+                        .context("Failed to start threads")?,
+                })
+            }
+            _ => {
+                let finder = || -> Result<Finder> {
+                    Ok(match detector {
+                        Some(model) => Finder::Detect { detector: model.open_on(&DevicePlan::cpu(1), size)?, max_side },
+                        None => Finder::Aligned,
+                    })
+                };
+                let stages = (0..threads).map(|_| Ok(VisionStage::new(finder()?, limits))).collect::<Result<Vec<_>>>()?;
+                Ok(Vision::Whole(Batcher::start("vision", stages, 1).context("Failed to start threads")?))
+            }
+        }
+    }
+}

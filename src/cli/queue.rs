@@ -1,0 +1,124 @@
+//! `facefleet queue …`
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::say;
+use crate::app::App;
+use crate::domain::JobId;
+use crate::queue::{DeadLetter, DeadSelection, JobQueue};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueueCommand {
+    /// How many jobs are where.
+    Status {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The dead letters: counted by reason, with one of each.
+    Dead {
+        /// Every one of them, a JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Look at so many, the oldest first.
+        #[arg(long, default_value_t = 10_000, value_name = "N")]
+        limit: usize,
+    },
+    /// Publish dead letters' jobs anew: each is a new job, which remembers the old one.
+    Retry(Selection),
+    /// Forget dead letters. Their outcomes stay in the store.
+    Drop(Selection),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Selection {
+    /// Those whose reason contains this text.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// That of one job.
+    #[arg(long, value_name = "ID")]
+    job: Option<Uuid>,
+    /// All of them.
+    #[arg(long)]
+    all: bool,
+}
+
+impl QueueCommand {
+    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        if app.is_embedded() {
+            bail!("queue.url is memory:, and a queue in a process is gone with it; this command is for a queue on a broker");
+        }
+        let queue = app.queue().await?;
+        match self {
+            Self::Status { json } => status(queue.as_ref(), json).await?,
+            Self::Dead { json, limit } => dead(&queue.dead_letters(limit).await?, json)?,
+            Self::Retry(selection) => resolve(queue.as_ref(), selection, true).await?,
+            Self::Drop(selection) => resolve(queue.as_ref(), selection, false).await?,
+        }
+        queue.close().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn status(queue: &dyn JobQueue, as_json: bool) -> Result<()> {
+    let status = queue.status().await?;
+    if as_json {
+        let ready: BTreeMap<_, _> = status.ready.iter().map(|(lane, jobs)| (lane.as_str(), jobs)).collect();
+        say(json!({ "ready": ready, "delayed": status.delayed, "unsettled": status.unsettled, "dead": status.dead }))?;
+        return Ok(());
+    }
+    for (lane, jobs) in &status.ready {
+        say(format!("{:<10} {jobs:>10} ready", lane.as_str()))?;
+    }
+    // A broker does not tell everybody how many are in hand.
+    for (place, jobs) in [("delayed", Some(status.delayed)), ("in hand", status.unsettled), ("dead", Some(status.dead))] {
+        if let Some(jobs) = jobs {
+            say(format!("{:<10} {jobs:>10} {place}", ""))?;
+        }
+    }
+    Ok(())
+}
+
+fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
+    if as_json {
+        for letter in letters {
+            let job = letter.job.as_ref();
+            say(json!({
+                "reason": letter.reason, "job": job.map(|job| job.id), "lane": job.map(|job| job.lane),
+                "gallery": job.map(|job| &job.gallery), "image": job.map(|job| job.image.to_string()),
+                "attempt": job.map(|job| job.attempt),
+            }))?;
+        }
+        return Ok(());
+    }
+    let mut reasons: BTreeMap<&str, (u64, &DeadLetter)> = BTreeMap::new();
+    for letter in letters {
+        reasons.entry(&letter.reason).and_modify(|(count, _)| *count += 1).or_insert((1, letter));
+    }
+    for (reason, (count, letter)) in &reasons {
+        say(format!("{count:>8}  {reason}"))?;
+        match &letter.job {
+            Some(job) => say(format!("          such as job {}, {}, gallery {}", job.id, job.image, job.gallery))?,
+            None => say("          the message could not be read as a job")?,
+        }
+    }
+    if letters.is_empty() {
+        say("no dead letters")?;
+    }
+    Ok(())
+}
+
+async fn resolve(queue: &dyn JobQueue, selection: Selection, retry: bool) -> Result<()> {
+    let which = DeadSelection { job: selection.job.map(JobId), reason: selection.reason };
+    let resolved = queue.resolve_dead(&which, retry).await?;
+    say(format!("{resolved} {}", if retry { "published anew" } else { "dropped" }))?;
+    Ok(())
+}

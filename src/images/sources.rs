@@ -1,0 +1,94 @@
+//! Every source in one: the scheme chooses, the allow-list decides.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use url::Url;
+
+use super::web::Web;
+use super::{FetchError, FetchLimits, FileSource, ImageSource, Objects, Root, data, root};
+use crate::domain::ImageUri;
+
+/// Why sources could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SourcesError {
+    /// A folder that is allowed and not there.
+    #[error("cannot read from {0}")]
+    Folder(#[source] std::io::Error),
+    /// No client for web servers.
+    #[error("cannot set up HTTPS")]
+    Web(#[source] reqwest::Error),
+}
+
+/// Images from wherever the operator allowed.
+pub struct Sources {
+    allowed: Vec<Root>,
+    files: FileSource,
+    objects: Arc<Objects>,
+    /// None where no host is allowed.
+    web: Option<Web>,
+    limits: FetchLimits,
+}
+
+impl Sources {
+    /// Sources of the images below `allowed`. Hosts on this network are reached only if they are among `private_hosts`; a server's
+    /// certificate may be of `authorities` (PEM) too.
+    ///
+    /// # Errors
+    /// If an allowed folder does not exist, or the authorities are no PEM.
+    pub fn new(
+        allowed: Vec<Root>,
+        private_hosts: &[String],
+        authorities: Option<&[u8]>,
+        objects: Arc<Objects>,
+        limits: FetchLimits,
+    ) -> Result<Self, SourcesError> {
+        let folders: Vec<PathBuf> = allowed.iter().filter_map(Root::path).map(Path::to_owned).collect();
+        let files = FileSource::new(&folders, limits.max_bytes).map_err(SourcesError::Folder)?;
+        let web = match allowed.iter().any(|root| matches!(root, Root::Web(_))) {
+            true => Some(Web::new(private_hosts, authorities, limits).map_err(SourcesError::Web)?),
+            false => None,
+        };
+        Ok(Self { allowed, files, objects, web, limits })
+    }
+
+    fn covers(&self, url: &Url) -> bool {
+        self.allowed.iter().any(|root| root.covers(url))
+    }
+
+    async fn fetch_unlimited(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+        let url = image.as_url();
+        let outside = || FetchError::Refused("the URI is outside the places that may be read (setting images.allow)".into());
+        match image.scheme() {
+            "file" => self.files.fetch(image).await,
+            "s3" | "gs" | "az" => match root::object(url) {
+                Some((bucket, key)) if self.covers(url) => self.objects.fetch(&bucket, &key).await,
+                Some(_) => Err(outside()),
+                None => Err(FetchError::Refused("the URI names no object: it is not scheme://bucket/key, or has a query".into())),
+            },
+            "https" | "http" => match &self.web {
+                Some(web) => web.fetch(url, |url| self.covers(url)).await,
+                None => Err(outside()),
+            },
+            "data" if self.covers(url) => data::decode(image.as_str(), self.limits.max_bytes),
+            "data" => Err(outside()),
+            scheme => Err(FetchError::Refused(format!(
+                "'{scheme}:' is no source of images: they come from file:, s3:, gs:, az:, https:, http: and data:"
+            ))),
+        }
+    }
+}
+
+#[async_trait]
+impl ImageSource for Sources {
+    async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+        match tokio::time::timeout(self.limits.whole, self.fetch_unlimited(image)).await {
+            Ok(fetched) => fetched,
+            Err(_) => {
+                let seconds = self.limits.whole.as_secs_f64();
+                Err(FetchError::Transient(format!("the image did not come within {seconds} s (setting images.timeout_ms)")))
+            }
+        }
+    }
+}

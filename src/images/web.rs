@@ -1,0 +1,164 @@
+//! `https:` and `http:` URIs: fetched from servers that may be hostile, through a network that has servers of its own.
+//!
+//! The address that was checked is the address that is connected to: names are resolved by [`PublicNames`], inside the client, so
+//! that a name cannot be public when it is checked and private when it is used. Redirects are followed here, one by one, each held
+//! against the allow-list and the address check like the first URL. No proxy, no cookies, no referrer, no decompression.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::LOCATION;
+use reqwest::{Certificate, Client, Response, StatusCode, redirect};
+use url::{Host, Url};
+
+use super::address::is_public;
+use super::{Body, FetchError, FetchLimits, innermost};
+
+/// Fetches from web servers.
+pub(super) struct Web {
+    client: Client,
+    limits: FetchLimits,
+    private_hosts: Arc<HashSet<String>>,
+}
+
+impl Web {
+    /// A client that trusts the system's certificate authorities and those of `authorities` (PEM), and reaches private addresses
+    /// only of `private_hosts`.
+    pub(super) fn new(private_hosts: &[String], authorities: Option<&[u8]>, limits: FetchLimits) -> Result<Self, reqwest::Error> {
+        let private_hosts = Arc::new(private_hosts.iter().map(|host| bare(host)).collect::<HashSet<_>>());
+        let certificates = authorities.map(Certificate::from_pem_bundle).transpose()?.unwrap_or_default();
+        let client = Client::builder()
+            .user_agent(concat!("facefleet/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            // One request is one request: the worker's own retries count.
+            .retry(reqwest::retry::never())
+            .connect_timeout(limits.connect)
+            .read_timeout(limits.idle)
+            .dns_resolver(PublicNames { private_hosts: private_hosts.clone() })
+            .tls_certs_merge(certificates)
+            .build()?;
+        Ok(Self { client, limits, private_hosts })
+    }
+
+    /// The bytes at `url`; `allowed` decides about it and about every redirect.
+    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool) -> Result<Vec<u8>, FetchError> {
+        let mut url = url.clone();
+        for redirects in 0.. {
+            let after = if redirects == 0 { "" } else { " after a redirect" };
+            self.check(&url, after, &allowed)?;
+            let response = self.client.get(url.clone()).send().await.map_err(failed)?;
+            let target = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
+            let Some(target) = target else { return self.body(response).await };
+            if redirects == self.limits.redirects {
+                break;
+            }
+            let target = target.to_str().ok().and_then(|target| url.join(target).ok());
+            url = target.ok_or_else(|| FetchError::Unreadable("the server redirects to something that is no URL".into()))?;
+        }
+        Err(FetchError::Refused(format!("more than {} redirects (setting images.redirects)", self.limits.redirects)))
+    }
+
+    fn check(&self, url: &Url, after: &str, allowed: impl Fn(&Url) -> bool) -> Result<(), FetchError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::Refused(format!("the URI{after} holds credentials, which are not used")));
+        }
+        if !allowed(url) {
+            return Err(FetchError::Refused(format!(
+                "the URI{after} is outside the places that may be read (setting images.allow)"
+            )));
+        }
+        // The client connects to literal addresses without asking the resolver.
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) => return Ok(()),
+            None => return Err(FetchError::Refused(format!("the URI{after} names no host"))),
+        };
+        if is_public(address) || self.private_hosts.contains(&address.to_string()) {
+            return Ok(());
+        }
+        Err(FetchError::Refused(format!("the URI{after} leads to an {NotPublic}")))
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, FetchError> {
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                return Err(FetchError::Unreadable("the server has no such image".into()));
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                let reason =
+                    format!("the server denies access (HTTP {}); if the URI was signed, it may have expired", status.as_u16());
+                return Err(FetchError::Unreadable(reason));
+            }
+            status => {
+                let reason = format!("the server answered HTTP {}", status.as_u16());
+                let passing =
+                    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
+                let passing = passing || status.is_server_error();
+                return Err(if passing { FetchError::Transient(reason) } else { FetchError::Unreadable(reason) });
+            }
+        }
+        let mut body = Body::new(response.content_length(), self.limits.max_bytes)?;
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            body.push(&chunk)?;
+        }
+        Ok(body.bytes)
+    }
+}
+
+/// Resolves names to public addresses only, but for some hosts.
+struct PublicNames {
+    private_hosts: Arc<HashSet<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("address that is not public (setting images.allow_private_hosts)")]
+struct NotPublic;
+
+impl Resolve for PublicNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private_hosts = self.private_hosts.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if private_hosts.contains(name.as_str()) {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
+            let public: Vec<SocketAddr> = found.iter().copied().filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() && !found.is_empty() { Err(NotPublic.into()) } else { Ok(Box::new(public.into_iter()) as Addrs) }
+        })
+    }
+}
+
+/// A host as URLs and the resolver write it.
+fn bare(host: &str) -> String {
+    let host = host.trim().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    host.parse::<IpAddr>().map_or(host, |address| address.to_string())
+}
+
+/// What a failed request means. The client's own texts hold the URL; the innermost cause does not.
+fn failed(error: reqwest::Error) -> FetchError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if inner.is::<NotPublic>() {
+            return FetchError::Refused(format!("the host's name leads to an {NotPublic}"));
+        }
+        cause = inner.source();
+    }
+    let error = error.without_url();
+    FetchError::Transient(match () {
+        () if error.is_timeout() && error.is_connect() => "the server did not accept a connection in time".into(),
+        () if error.is_timeout() => "the server went silent".into(),
+        () if error.is_connect() => format!("no connection to the server: {}", innermost(&error)),
+        () => format!("the connection broke: {}", innermost(&error)),
+    })
+}

@@ -1,0 +1,108 @@
+//! How a device is fed. A CPU takes whatever comes, on a session a core. A GPU is one lane: one session of each network, and only a few
+//! shapes, because every new shape costs it memory and a search for the fastest kernels.
+
+use std::path::PathBuf;
+
+use super::prepare::{Target, Variant};
+use crate::domain::{Device, Precision};
+
+/// A device and how its sessions are laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevicePlan {
+    /// The device.
+    pub device: Device,
+    /// Sessions of each network.
+    pub sessions: usize,
+    /// CPU threads of each session.
+    pub threads: usize,
+    /// Items of a forward pass, at most.
+    pub batch: usize,
+    /// Whether batches are filled up to a few fixed sizes.
+    pub padded: bool,
+    /// What the recogniser computes in.
+    pub precision: Precision,
+    /// Where `TensorRT` keeps the engines that it takes minutes to build.
+    pub engines: Option<PathBuf>,
+}
+
+impl DevicePlan {
+    /// The plan for `device` on a machine of `cores`, with batches of up to `batch`.
+    pub fn new(device: Device, cores: usize, batch: usize) -> Self {
+        let (sessions, padded) = match device {
+            // A session of one thread for each core was the fastest layout, for both networks.
+            Device::Cpu | Device::OpenVino => (cores, false),
+            Device::Cuda(_) | Device::TensorRt(_) => (1, true),
+        };
+        Self { device, sessions, threads: 1, batch: batch.max(1), padded, precision: Precision::Float32, engines: None }
+    }
+
+    /// One session of `threads` threads on the CPU.
+    pub fn cpu(threads: usize) -> Self {
+        Self { threads, ..Self::new(Device::Cpu, 1, 1) }
+    }
+
+    /// The preparation that this device runs.
+    pub fn variant(&self) -> Variant {
+        let target = match self.device {
+            Device::Cpu => Target::Cpu,
+            Device::OpenVino | Device::Cuda(_) | Device::TensorRt(_) => Target::Gpu,
+        };
+        Variant { target, precision: self.precision }
+    }
+
+    /// The sizes of batches that this device sees: 1, 4, 8, 16 and so on up to the largest. None if any size will do.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.sizes_up_to(self.batch)
+    }
+
+    /// The same for items so large that only `most` of them fit a batch.
+    pub fn sizes_up_to(&self, most: usize) -> Vec<usize> {
+        let most = most.clamp(1, self.batch);
+        let between = std::iter::successors(Some(4), |size: &usize| size.checked_mul(2)).take_while(|&size| size < most);
+        let mut sizes: Vec<usize> = std::iter::once(1).chain(between).chain([most]).collect();
+        sizes.dedup();
+        if self.padded { sizes } else { Vec::new() }
+    }
+}
+
+/// The first of `sizes` that holds `items`; as many as there are where no size is fixed.
+pub fn padded_to(sizes: &[usize], items: usize) -> usize {
+    sizes.iter().copied().find(|&size| size >= items).unwrap_or(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_sees_a_few_sizes_and_a_cpu_any() {
+        let gpu = |batch| DevicePlan::new(Device::Cuda(0), 8, batch).sizes();
+        assert_eq!(gpu(32), [1, 4, 8, 16, 32]);
+        assert_eq!(gpu(12), [1, 4, 8, 12]);
+        assert_eq!(gpu(4), [1, 4]);
+        assert_eq!(gpu(2), [1, 2]);
+        assert_eq!(gpu(0), [1]);
+        assert_eq!([1, 3, 4, 5, 12].map(|items| padded_to(&gpu(12), items)), [1, 4, 4, 8, 12]);
+
+        let cpu = DevicePlan::new(Device::Cpu, 8, 32);
+        assert_eq!((cpu.sessions, cpu.sizes()), (8, Vec::new()));
+        assert_eq!(padded_to(&cpu.sizes(), 3), 3);
+    }
+
+    #[test]
+    fn a_gpu_runs_another_preparation_than_a_cpu() {
+        let variant = |device| DevicePlan { precision: Precision::Half, ..DevicePlan::new(device, 2, 4) }.variant();
+        assert_eq!(variant(Device::Cpu), Variant { target: Target::Cpu, precision: Precision::Half });
+        for device in [Device::Cuda(0), Device::TensorRt(1), Device::OpenVino] {
+            assert_eq!(variant(device), Variant { target: Target::Gpu, precision: Precision::Half });
+        }
+    }
+
+    #[test]
+    fn fewer_of_the_large_items_make_a_batch() {
+        let gpu = DevicePlan::new(Device::Cuda(0), 8, 32);
+        assert_eq!(gpu.sizes_up_to(16), [1, 4, 8, 16]);
+        assert_eq!(gpu.sizes_up_to(0), [1]);
+        assert_eq!(gpu.sizes_up_to(1000), gpu.sizes());
+    }
+}

@@ -1,0 +1,111 @@
+//! The execution providers of ONNX Runtime that make up a device, and what each of them needs of the machine.
+//!
+//! All are asked to fail: left to itself, ONNX Runtime replaces a provider that does not start by the CPU in silence.
+
+use ort::ep::{self, ExecutionProviderDispatch};
+
+use crate::domain::{Device, Precision};
+use crate::inference::plan::DevicePlan;
+
+/// The smallest and the largest shape of a network's input that a session is going to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShapeRange {
+    /// Name of the input.
+    pub input: String,
+    /// The smallest.
+    pub least: [usize; 4],
+    /// The largest.
+    pub most: [usize; 4],
+}
+
+impl ShapeRange {
+    /// `input:1x3x112x112`, as `TensorRT` wants it.
+    fn text(&self, shape: &[usize; 4]) -> String {
+        let [n, channels, height, width] = shape;
+        format!("{}:{n}x{channels}x{height}x{width}", self.input)
+    }
+}
+
+/// The providers for `plan`, the preferred one first.
+pub fn of(plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Vec<ExecutionProviderDispatch> {
+    // Without asking, the arena is off, and every tensor is a fresh allocation (1.3 to 1.5 times slower).
+    let cpu = ep::CPU::default().with_arena_allocator(true).build();
+    let device = match plan.device {
+        Device::Cpu => vec![],
+        Device::OpenVino => vec![open_vino(plan)],
+        Device::Cuda(index) => vec![cuda(index)],
+        // CUDA takes the nodes that TensorRT leaves.
+        Device::TensorRt(index) => vec![tensor_rt(index, plan, shapes), cuda(index)],
+    };
+    device.into_iter().chain([cpu]).map(ExecutionProviderDispatch::error_on_failure).collect()
+}
+
+fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
+    // Where the CPU can, OpenVINO computes in bfloat16 unless told not to; the profile says 32 bits.
+    ep::OpenVINO::default().with_device_type("CPU").with_precision("FP32").with_num_threads(plan.threads).build()
+}
+
+fn cuda(index: u16) -> ExecutionProviderDispatch {
+    ep::CUDA::default()
+        .with_device_id(i32::from(index))
+        // The shapes are few: what the largest needs is what the arena needs, and no power of two more.
+        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+        // TF32 has the ten-bit mantissa of half precision; the profile says 32 bits.
+        .with_tf32(false)
+        .build()
+}
+
+fn tensor_rt(index: u16, plan: &DevicePlan, shapes: Option<&ShapeRange>) -> ExecutionProviderDispatch {
+    let mut provider = ep::TensorRT::default().with_device_id(i32::from(index)).with_fp16(plan.precision == Precision::Half);
+    if let Some(folder) = &plan.engines {
+        let folder = folder.display();
+        provider = provider
+            .with_engine_cache(true)
+            .with_engine_cache_path(&folder)
+            .with_timing_cache(true)
+            .with_timing_cache_path(&folder);
+    }
+    if let Some(range) = shapes {
+        // One engine for all shapes, tuned for the largest; otherwise each new shape would build another.
+        let (least, most) = (range.text(&range.least), range.text(&range.most));
+        provider = provider.with_profile_min_shapes(least).with_profile_opt_shapes(&most).with_profile_max_shapes(&most);
+    }
+    provider.build()
+}
+
+/// What a person must do for a device to work.
+pub fn remedy(device: Device) -> &'static str {
+    match device {
+        Device::Cpu => "Run `make setup` again",
+        Device::OpenVino => {
+            "OpenVINO needs its own build of ONNX Runtime: run `python3 scripts/setup.py --runtime openvino` and set runtime.library as it says"
+        }
+        Device::Cuda(_) => {
+            "CUDA needs an NVIDIA GPU of that number with its driver, CUDA 12 and cuDNN 9 on the library path, and the CUDA build of \
+             ONNX Runtime: run `python3 scripts/setup.py --runtime cuda` and set runtime.library as it says (docs/gpu.md)"
+        }
+        Device::TensorRt(_) => "TensorRT needs all that CUDA needs and TensorRT 10 on the library path (docs/gpu.md)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_is_asked_for_by_its_own_provider_with_the_cpu_behind_it() {
+        let names =
+            |device| of(&DevicePlan::new(device, 1, 4), None).iter().map(ExecutionProviderDispatch::name).collect::<Vec<_>>();
+        let [cpu, cuda, tensor_rt] = ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"];
+        assert_eq!(names(Device::Cpu), [cpu]);
+        assert_eq!(names(Device::OpenVino), ["OpenVINOExecutionProvider", cpu]);
+        assert_eq!(names(Device::Cuda(1)), [cuda, cpu]);
+        assert_eq!(names(Device::TensorRt(0)), [tensor_rt, cuda, cpu]);
+    }
+
+    #[test]
+    fn shapes_are_written_as_tensorrt_reads_them() {
+        let range = ShapeRange { input: "chip".into(), least: [1, 3, 112, 112], most: [32, 3, 112, 112] };
+        assert_eq!(range.text(&range.most), "chip:32x3x112x112");
+    }
+}

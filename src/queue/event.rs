@@ -1,0 +1,204 @@
+//! The event contract: the end of a job as a CloudEvent 1.0, JSON in structured mode; `docs/event.schema.json` is made from the
+//! types here. Carries no template, no subject and no signed URL. Knows no broker.
+//!
+//! An event's id comes from its job and outcome alone: the repeat after a redelivery has the id of the first, and a consumer that
+//! remembers ids drops it.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::{Builder, Uuid};
+
+use crate::domain::{CampaignId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent};
+
+/// What [`encode`] writes.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// Before the outcome, in an event's type.
+const TYPE: &str = "facefleet.image.";
+
+/// A CloudEvent: a job has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "facefleet event", extend("$id" = "urn:facefleet:event:1"))]
+struct CloudEvent {
+    /// The version of CloudEvents.
+    #[schemars(regex(pattern = r"^1\.0$"))]
+    specversion: String,
+    /// The same for every repeat of this event.
+    id: Uuid,
+    /// The fleet: `urn:facefleet:` and the prefix of its queues.
+    #[schemars(extend("format" = "uri"))]
+    source: String,
+    /// `facefleet.image.` and the outcome.
+    #[serde(rename = "type")]
+    #[schemars(regex(pattern = r"^facefleet\.image\.[a-z_]+$"))]
+    kind: String,
+    /// The image, as people read it: without password and query.
+    subject: String,
+    /// When it was announced, RFC 3339, UTC.
+    #[schemars(extend("format" = "date-time"))]
+    time: String,
+    /// The type of `data`.
+    datacontenttype: String,
+    /// W3C Trace Context of the job's work, if the job had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    /// What happened.
+    data: Ended,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Ended {
+    /// The job.
+    job: Uuid,
+    /// Its lane.
+    lane: String,
+    /// Its gallery.
+    gallery: String,
+    /// The image's URI, without password, query and inline bytes.
+    image: String,
+    /// The campaign it counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    campaign: Option<Uuid>,
+    /// The profile of the result.
+    profile: String,
+    /// How it ended: `scored`, `no_face`, `unreadable`, `refused`, `failed`, …
+    outcome: String,
+    /// Why, unless it is scored or without a face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Number of faces recorded.
+    faces: u32,
+    /// Quality of the primary face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    quality: Option<u8>,
+}
+
+/// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so a gallery with dots in its name is still
+/// bound to exactly: `GALLERY.*.*`.
+pub fn topic(event: &OutcomeEvent) -> String {
+    format!("{}.{}.{}", event.gallery.as_str(), event.lane, event.outcome)
+}
+
+/// The id of `event`.
+pub fn id(event: &OutcomeEvent) -> Uuid {
+    let (id, _) = hash(event.job, event.outcome);
+    id
+}
+
+/// An id and a span that depend on nothing but a job and its outcome.
+fn hash(job: JobId, outcome: OutcomeKind) -> (Uuid, [u8; 8]) {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(job.0.as_bytes()).update(outcome.as_str().as_bytes());
+    let (mut id, mut span) = ([0; 16], [0; 8]);
+    let mut output = hasher.finalize_xof();
+    output.fill(&mut id);
+    output.fill(&mut span);
+    (Builder::from_custom_bytes(id).into_uuid(), span)
+}
+
+/// `event` of the fleet whose queues have this `prefix`, as a message's body.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json::Error> {
+    let (id, span) = hash(event.job, event.outcome);
+    serde_json::to_vec(&CloudEvent {
+        specversion: "1.0".into(),
+        id,
+        source: format!("urn:facefleet:{prefix}"),
+        kind: format!("{TYPE}{}", event.outcome),
+        subject: event.image.to_string(),
+        time: Timestamp::now().to_string(),
+        datacontenttype: "application/json".into(),
+        traceparent: event.trace.as_ref().map(|trace| trace.with_span(span).as_str().to_owned()),
+        data: Ended {
+            job: event.job.0,
+            lane: event.lane.as_str().into(),
+            gallery: event.gallery.as_str().into(),
+            image: event.image.without_secrets().as_str().into(),
+            campaign: event.campaign.map(|campaign| campaign.0),
+            profile: event.profile.as_str().into(),
+            outcome: event.outcome.as_str().into(),
+            reason: event.reason.clone(),
+            faces: event.faces,
+            quality: event.quality,
+        },
+    })
+}
+
+/// The event that a message's body says; none if it says something else, such as an outcome that a newer worker knows.
+pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
+    let CloudEvent { data, traceparent, .. } = serde_json::from_slice(body).ok()?;
+    Some(OutcomeEvent {
+        job: JobId(data.job),
+        lane: data.lane.parse::<Lane>().ok()?,
+        gallery: data.gallery.parse().ok()?,
+        image: data.image.parse::<ImageUri>().ok()?,
+        campaign: data.campaign.map(CampaignId),
+        trace: traceparent.and_then(|trace| trace.parse::<TraceParent>().ok()),
+        profile: data.profile.parse::<ProfileId>().ok()?,
+        outcome: data.outcome.parse::<OutcomeKind>().ok()?,
+        reason: data.reason,
+        faces: data.faces,
+        quality: data.quality,
+    })
+}
+
+/// The JSON Schema of an event.
+pub fn schema() -> Value {
+    schemars::schema_for!(CloudEvent).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> OutcomeEvent {
+        OutcomeEvent {
+            job: JobId::new(),
+            lane: Lane::Scan,
+            gallery: "staff.v1".parse().unwrap(),
+            image: "https://user:secret@photos.example/a.jpg?signature=abc#x".parse().unwrap(),
+            campaign: Some(CampaignId::new()),
+            trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
+            profile: "ab".repeat(8).parse().unwrap(),
+            outcome: OutcomeKind::Refused,
+            reason: Some("too large".into()),
+            faces: 0,
+            quality: None,
+        }
+    }
+
+    #[test]
+    fn a_repeat_has_the_id_of_the_first_and_another_outcome_another() {
+        let first = event();
+        assert_eq!(id(&first), id(&OutcomeEvent { reason: None, ..first.clone() }));
+        assert_ne!(id(&first), id(&OutcomeEvent { outcome: OutcomeKind::Failed, ..first.clone() }));
+        assert_ne!(id(&first), id(&event()));
+    }
+
+    #[test]
+    fn an_event_carries_no_secret_and_stays_in_the_trace_of_its_job() {
+        let event = event();
+        let body = encode(&event, "facefleet").unwrap();
+        let text = String::from_utf8(body.clone()).unwrap();
+        assert!(!text.contains("secret") && !text.contains("abc"), "{text}");
+        let read = decode(&body).unwrap();
+        let (trace, parent) = (read.trace.clone().unwrap(), event.trace.clone().unwrap());
+        assert_eq!(trace.trace_id(), parent.trace_id());
+        assert_ne!(trace, parent, "the work is a span of its own");
+        let image = "https://photos.example/a.jpg".parse().unwrap();
+        assert_eq!(read, OutcomeEvent { image, trace: read.trace.clone(), ..event });
+        assert_eq!(topic(&read), "staff.v1.scan.refused");
+    }
+
+    #[test]
+    fn what_is_no_event_is_none() {
+        assert_eq!(decode(b"{}"), None);
+        assert_eq!(decode(b"\xff"), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! The task behind a consumer: receives what the broker sends, buries what is no job, sets apart what may kill, and starts again on
+//! a new connection when the last one is lost.
+//!
+//! **Jobs that kill.** When a worker dies, the broker takes back all it had and counts a delivery for each, the killer's batch-mates
+//! too. A job that came back [`SUSPECT`] times is therefore moved to its lane's solo queue, and from there it is handled alone: the
+//! feeder gives back what was sent ahead, waits until the worker has settled what it holds, takes one job, and lets nothing else
+//! out until that is settled. If the worker dies of it, nobody else is counted. The attempts of the killer go on being counted, and
+//! the worker gives it up, unprocessed, once they are spent; the broker's own delivery limit is only the last resort. Its innocent
+//! mates end as if nothing had been. To tell them apart takes at least `SUSPECT + 1` attempts.
+//!
+//! **Lost connections.** The jobs of a lost connection come again, from the broker. What a worker still holds of it settles as
+//! `Ok(false)`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, SelectAll, StreamExt, select_all};
+use lapin::Channel;
+use lapin::message::Delivery as Incoming;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Backoff, explain, random};
+use super::consumer::Hands;
+use super::message::{self, Arrived, Outgoing};
+use super::settle::{acknowledge, give_up};
+use super::shelf::{Mode, Parcel};
+use super::topology::Topology;
+use super::{Broker, count, publisher};
+use crate::domain::Lane;
+use crate::queue::QueueError;
+
+/// Deliveries that never ended after which a job is handled alone.
+const SUSPECT: u32 = 2;
+
+/// Longest time between looks into the solo queues. The shortest is half of it: a fleet need not stop as one.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Feeds one consumer.
+pub(super) struct Feeder {
+    broker: Arc<Broker>,
+    lanes: Vec<Lane>,
+    hands: Arc<Hands>,
+    stop: CancellationToken,
+}
+
+/// What is used until the connection is lost.
+struct Session {
+    channel: Channel,
+    /// What the broker sends, by any of the lanes' consumers; `None` is the end of one.
+    incoming: SelectAll<BoxStream<'static, Option<lapin::Result<Incoming>>>>,
+}
+
+impl Feeder {
+    /// Starts feeding.
+    ///
+    /// # Errors
+    /// If the broker cannot be reached.
+    pub(super) async fn start(
+        broker: Arc<Broker>,
+        lanes: Vec<Lane>,
+        hands: Arc<Hands>,
+        stop: CancellationToken,
+    ) -> Result<(), QueueError> {
+        let feeder = Self { broker, lanes, hands, stop };
+        let session = feeder.open().await?;
+        let feeding = feeder.broker.feeders.one();
+        tokio::spawn(async move {
+            let session = feeder.run(session).await;
+            feeder.hands.update(|shelf| shelf.mode = Mode::Closed);
+            if let Some(session) = session {
+                feeder.put_all_back(session).await;
+            }
+            drop(feeding);
+        });
+        Ok(())
+    }
+
+    /// Feeds until it is told to stop. The session, if there is one then, is still needed to settle what is held.
+    async fn run(&self, mut session: Session) -> Option<Session> {
+        loop {
+            let error = match self.feed(&mut session).await {
+                Ok(()) => return Some(session),
+                Err(error) => error,
+            };
+            tracing::warn!(%error, "no jobs come from the broker; connecting again");
+            drop(session);
+            self.hands.update(|shelf| {
+                shelf.take_solo();
+                shelf.clear();
+                shelf.mode = Mode::Lanes;
+            });
+            session = self.reopen().await?;
+            tracing::info!("jobs come from the broker again");
+        }
+    }
+
+    async fn reopen(&self) -> Option<Session> {
+        let mut backoff = Backoff::new();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = backoff.wait() => {}
+            }
+            match self.open().await {
+                Ok(session) => return Some(session),
+                Err(error) => tracing::warn!(%error, "the broker cannot be used; trying again"),
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Session, QueueError> {
+        let channel = self.broker.consumers.channel().await?;
+        let qos = channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default());
+        qos.await.map_err(|error| explain(&error))?;
+        let mut session = Session { channel, incoming: SelectAll::new() };
+        self.consume(&mut session).await?;
+        Ok(session)
+    }
+
+    /// The most urgent lane first: its jobs are then the first to be here.
+    async fn consume(&self, session: &mut Session) -> Result<(), QueueError> {
+        let mut consumers = Vec::with_capacity(self.lanes.len());
+        for &lane in &self.lanes {
+            let (queue, options) = (self.broker.topology.lane(lane), BasicConsumeOptions::default());
+            let consumer = session.channel.basic_consume(queue.into(), lane.as_str().into(), options, FieldTable::default());
+            let consumer = consumer.await.map_err(|error| explain(&error))?;
+            consumers.push(consumer.map(Some).chain(stream::iter([None])).boxed());
+        }
+        session.incoming = select_all(consumers);
+        Ok(())
+    }
+
+    /// # Errors
+    /// If the connection is lost.
+    async fn feed(&self, session: &mut Session) -> Result<(), QueueError> {
+        let mut next_look = Instant::now() + LOOK.mul_f64(1.0 - 0.5 * random());
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                () = sleep_until(next_look) => {
+                    if self.somebody_waits_alone(&session.channel).await? {
+                        self.handle_alone(session).await?;
+                    }
+                    next_look = Instant::now() + LOOK.mul_f64(1.0 - 0.5 * random());
+                }
+                incoming = session.incoming.next() => {
+                    // A queue that was deleted, or whose leader moved, ends its consumer.
+                    let ended = || QueueError::Unavailable("the broker ended a consumer".into());
+                    let incoming = incoming.flatten().ok_or_else(ended)?.map_err(|error| explain(&error))?;
+                    if self.accept(incoming).await? {
+                        next_look = Instant::now();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a job on the shelf; true if it was set apart instead.
+    async fn accept(&self, incoming: Incoming) -> Result<bool, QueueError> {
+        let home =
+            self.lanes.iter().copied().find(|&lane| incoming.routing_key.as_str().split('.').next() == Some(lane.as_str()));
+        let arrived = match message::read(&incoming.properties, &incoming.data) {
+            Ok(Arrived { job, .. }) if home != Some(job.lane) => {
+                self.bury(
+                    incoming,
+                    format!("invalid job message: its lane is '{}', and it came through the queue of another", job.lane),
+                );
+                return Ok(false);
+            }
+            Ok(arrived) => arrived,
+            Err(invalid) => {
+                self.bury(incoming, invalid.to_string());
+                return Ok(false);
+            }
+        };
+        let parcel = Parcel { arrived, acker: incoming.acker };
+        if parcel.arrived.returned < SUSPECT {
+            self.hands.update(|shelf| shelf.put(parcel));
+            return Ok(false);
+        }
+        let Parcel { arrived: Arrived { job, history, .. }, acker } = parcel;
+        tracing::warn!(job = %job.id, attempt = job.attempt, "came back without an end too often; it will be handled alone");
+        let apart = Outgoing::later(&self.broker.topology, Topology::solo_key(job.lane), &job, &history)?;
+        match self.broker.publisher.publish(vec![apart], publisher::PATIENCE, Some(&self.stop)).await {
+            Ok(()) => acknowledge(&acker).await,
+            Err(_) => {
+                give_up(&acker).await;
+                false
+            }
+        };
+        Ok(true)
+    }
+
+    /// Buries a message that is no job, as it is. In a task of its own: the dead letters may be full, and the jobs should come.
+    fn bury(&self, incoming: Incoming, reason: String) {
+        let broker = Arc::clone(&self.broker);
+        tokio::spawn(async move {
+            let Incoming { properties, data, acker, .. } = incoming;
+            tracing::warn!(reason, "a message is no job and is buried");
+            let letter = Outgoing::dead(&broker.topology, &message::id(&properties), data, &reason, 1, &[]);
+            match broker.publisher.publish(vec![letter], publisher::PATIENCE, None).await {
+                Ok(()) => acknowledge(&acker).await,
+                Err(error) => {
+                    tracing::warn!(%error, "a message that is no job could not be buried; it will come again");
+                    give_up(&acker).await;
+                    false
+                }
+            }
+        });
+    }
+
+    async fn somebody_waits_alone(&self, channel: &Channel) -> Result<bool, QueueError> {
+        for &lane in &self.lanes {
+            if count(channel, &self.broker.topology.solo(lane)).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Handles what is in the solo queues, one by one and with nothing beside it; then goes on as before.
+    async fn handle_alone(&self, session: &mut Session) -> Result<(), QueueError> {
+        self.hands.update(|shelf| shelf.mode = Mode::Solo);
+        self.empty_hands(session).await?;
+        let until_idle = async || {
+            tokio::select! {
+                () = self.stop.cancelled() => false,
+                () = self.hands.until_idle() => true,
+            }
+        };
+        if !until_idle().await {
+            return Ok(());
+        }
+        for &lane in &self.lanes {
+            let queue = self.broker.topology.solo(lane);
+            loop {
+                let got = session.channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
+                let Some(got) = got.await.map_err(|error| explain(&error))? else { break };
+                match message::read(&got.properties, &got.data) {
+                    Ok(arrived) => self.hands.update(|shelf| shelf.put_solo(Parcel { arrived, acker: got.delivery.acker })),
+                    Err(invalid) => self.bury(got.delivery, invalid.to_string()),
+                }
+                if !until_idle().await {
+                    return Ok(());
+                }
+            }
+        }
+        self.consume(session).await?;
+        self.hands.update(|shelf| shelf.mode = Mode::Lanes);
+        Ok(())
+    }
+
+    /// Lets the broker send nothing more, and puts back what it sent ahead.
+    async fn empty_hands(&self, session: &mut Session) -> Result<(), QueueError> {
+        for lane in &self.lanes {
+            let cancelled = session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default());
+            cancelled.await.map_err(|error| explain(&error))?;
+        }
+        while let Some(incoming) = session.incoming.next().await {
+            if let Some(incoming) = incoming {
+                self.accept(incoming.map_err(|error| explain(&error))?).await?;
+            }
+        }
+        self.put_back().await;
+        Ok(())
+    }
+
+    /// Publishes what was sent ahead anew: a job that no worker had in hand was not delivered. If that fails, the broker takes it
+    /// back and counts it.
+    async fn put_back(&self) {
+        let (solo, parcels) = self.hands.update(|shelf| (shelf.take_solo(), shelf.clear()));
+        if let Some(solo) = solo {
+            give_up(&solo.acker).await;
+        }
+        let topology = &self.broker.topology;
+        let messages = parcels.iter().map(|parcel| Outgoing::back(topology, &parcel.arrived)).collect::<Result<Vec<_>, _>>();
+        let published = match messages {
+            Ok(messages) => self.broker.publisher.publish(messages, Duration::from_secs(5), None).await,
+            Err(error) => Err(error),
+        };
+        match published {
+            Ok(()) => {
+                for parcel in parcels {
+                    acknowledge(&parcel.acker).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(jobs = parcels.len(), %error, "jobs could not be put back; the broker will deliver them again")
+            }
+        }
+    }
+
+    /// Puts back what was sent ahead, and ends the session once what is held of it is settled.
+    async fn put_all_back(&self, mut session: Session) {
+        if let Err(error) = self.empty_hands(&mut session).await {
+            tracing::debug!(%error, "nothing could be put back: the connection is lost");
+        }
+        let (hands, channel) = (Arc::clone(&self.hands), session.channel);
+        // The broker's answer: it has taken in every acknowledgement. What a process wrote just before its end may be lost with it.
+        let ended = async move {
+            hands.until_idle().await;
+            channel.close(200, "done".into()).await.ok();
+        };
+        if self.hands.is_idle() {
+            ended.await;
+        } else {
+            tokio::spawn(ended);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! How values are written in columns, the same in every backend. Knows the domain and no database.
+
+use super::StoreError;
+use crate::domain::{Faces, ImageContent, Landmarks, Point, Profile, ProfileId, Selection};
+
+/// The canonical text of `selection`: equal selections have equal texts.
+pub(super) fn selection_key(selection: &Selection) -> String {
+    let faces = match selection.faces {
+        Faces::All => "all",
+        Faces::Largest => "largest",
+    };
+    // Adding zero turns -0 into 0. `Display` writes the shortest text that reads back as the same float.
+    format!("{faces}/{}/{}", selection.min_size_px, selection.min_score + 0.0)
+}
+
+/// The content hash: empty if no bytes came.
+pub(super) fn hash_key(content: Option<&ImageContent>) -> &[u8] {
+    content.map_or(&[], |content| content.hash.0.as_slice())
+}
+
+/// Ten little-endian 32-bit floats: x and y of each point.
+pub(super) fn landmark_bytes(landmarks: &Landmarks) -> Vec<u8> {
+    landmarks.iter().flat_map(|point| [point.x, point.y]).flat_map(f32::to_le_bytes).collect()
+}
+
+/// Reads what [`landmark_bytes`] wrote.
+pub(super) fn landmarks(bytes: &[u8]) -> Result<Landmarks, StoreError> {
+    let (floats, rest) = bytes.as_chunks::<4>();
+    if floats.len() != 10 || !rest.is_empty() {
+        return Err(StoreError::Corrupt(format!("landmarks of {} bytes", bytes.len())));
+    }
+    let value = |at: usize| f32::from_le_bytes(floats[at]);
+    Ok(std::array::from_fn(|point| Point { x: value(2 * point), y: value(2 * point + 1) }))
+}
+
+/// The JSON text of a profile.
+pub(super) fn definition(profile: &Profile) -> Result<String, StoreError> {
+    serde_json::to_string(profile).map_err(|error| StoreError::Invalid(format!("the profile: {error}")))
+}
+
+/// Reads what [`definition`] wrote: the profile with this id and no other.
+pub(super) fn profile(id: &ProfileId, definition: &str) -> Result<Profile, StoreError> {
+    let unreadable = |reason: String| StoreError::Corrupt(format!("profile {id}: {reason}"));
+    let profile: Profile = serde_json::from_str(definition).map_err(|error| unreadable(error.to_string()))?;
+    if profile.id() != *id {
+        return Err(unreadable("its definition has another id".to_owned()));
+    }
+    Ok(profile)
+}

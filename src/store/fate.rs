@@ -1,0 +1,101 @@
+//! What becomes of a record, given what the store knows of its image: plain code, the same for every backend. What the decisions mean
+//! is said at [`super::Store::record`].
+
+use std::collections::HashMap;
+
+use super::encoding::hash_key;
+use crate::domain::{GalleryName, ImageUri, JobRecord, OutcomeKind};
+
+/// Splits a batch so that no round holds two records of one gallery and URI: within a round, what one record does cannot change
+/// what another finds. Nearly every batch is one round.
+pub(super) fn rounds(records: &[JobRecord]) -> Vec<Vec<usize>> {
+    let mut seen: HashMap<(&GalleryName, &ImageUri), usize> = HashMap::with_capacity(records.len());
+    let mut rounds: Vec<Vec<usize>> = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let round = seen.entry((&record.gallery, &record.image)).or_default();
+        if *round == rounds.len() {
+            rounds.push(Vec::new());
+        }
+        rounds[*round].push(index);
+        *round += 1;
+    }
+    rounds
+}
+
+/// The ids of a gallery, and of the gallery together with a profile.
+#[derive(Clone, Copy)]
+pub(super) struct Scope {
+    pub(super) gallery: i64,
+    pub(super) gallery_profile: i64,
+}
+
+/// A record of a round.
+pub(super) struct Item<'a> {
+    /// Its place in the batch.
+    pub(super) index: usize,
+    pub(super) record: &'a JobRecord,
+    pub(super) selection: &'a str,
+    pub(super) scope: Scope,
+}
+
+/// A version of an item's image that the store knows, and one of its results.
+pub(super) struct Known {
+    pub(super) image: i64,
+    pub(super) hash: Vec<u8>,
+    pub(super) result: Option<KnownResult>,
+}
+
+pub(super) struct KnownResult {
+    pub(super) id: i64,
+    pub(super) gallery_profile: i64,
+    pub(super) superseded: bool,
+    pub(super) outcome: OutcomeKind,
+    pub(super) selection: String,
+    pub(super) stamp: Option<String>,
+    pub(super) job: Vec<u8>,
+}
+
+/// What is to be done with one record.
+#[derive(Debug, PartialEq)]
+pub(super) enum Fate {
+    /// Nothing, except for remembering the listed version if it is a new one.
+    Repeat { restamp: Option<i64> },
+    /// The bytes of an old result came back.
+    Revive { result: i64, restamp: Option<i64> },
+    /// Write it, to the rows that are there already.
+    Write { image: Option<i64>, result: Option<i64> },
+}
+
+pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
+    let record = item.record;
+    let hash = hash_key(record.content.as_ref());
+    let stamp = record.stamp.as_ref().map(|stamp| stamp.0.as_str());
+    let settles = |result: &KnownResult| result.outcome.is_final() && result.selection == item.selection;
+    let of_this_profile =
+        |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
+
+    let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
+    if let Some(own) = own.filter(|own| settles(own)) {
+        let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
+        return if own.superseded { Fate::Revive { result: own.id, restamp } } else { Fate::Repeat { restamp } };
+    }
+    let same_try = |result: &KnownResult| {
+        (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job.0.as_bytes().as_slice()
+    };
+    let mut current = known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref());
+    if hash.is_empty() && current.any(|result| !result.superseded && settles(result) && same_try(result)) {
+        return Fate::Repeat { restamp: None };
+    }
+    let image = known.iter().find(|known| known.hash == hash).map(|known| known.image);
+    Fate::Write { image, result: own.map(|own| own.id) }
+}
+
+/// The current results that `item`, once written or revived, makes a thing of the past.
+pub(super) fn outdated<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
+    let hash = hash_key(item.record.content.as_ref());
+    known.iter().filter(move |known| known.hash != hash).filter_map(move |known| {
+        let result = known.result.as_ref().filter(|result| !result.superseded)?;
+        let other_bytes = !hash.is_empty() && !known.hash.is_empty();
+        (other_bytes || result.gallery_profile == item.scope.gallery_profile).then_some(result.id)
+    })
+}

@@ -1,0 +1,192 @@
+//! Campaigns: what was listed, and each job's end counted once. The counting of ends happens inside the transaction that records
+//! them.
+//!
+//! Locks are taken in one order everywhere, of jobs, then of counts, then of campaigns, and in each of them by id.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgPool, Row};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::fault::Fault;
+use super::read::snapshot;
+use super::rows::{counted, parsed, time};
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
+use crate::store::tally;
+
+fn unknown(campaign: CampaignId) -> Fault {
+    StoreError::Invalid(format!("there is no campaign {campaign}")).into()
+}
+
+pub(super) async fn begin(pool: &PgPool, campaign: &Campaign) -> Result<(), Fault> {
+    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM profiles WHERE id = $1)")
+        .bind(campaign.profile.as_str())
+        .fetch_one(pool)
+        .await?;
+    if !known {
+        return Err(StoreError::Invalid(format!("its profile {} was never registered", campaign.profile)).into());
+    }
+    sqlx::query(
+        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    )
+    .bind(campaign.id.0)
+    .bind(campaign.lane.as_str())
+    .bind(campaign.gallery.as_str())
+    .bind(campaign.profile.as_str())
+    .bind(&campaign.source)
+    .bind(campaign.state.as_str())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn note_listed(pool: &PgPool, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), Fault> {
+    let mut transaction = pool.begin().await?;
+    let skipped: Vec<_> = chunk.skipped.iter().map(|job| (campaign, *job)).collect();
+    let skipped = count_jobs(&mut transaction, &skipped).await?.len();
+    let noted = sqlx::query(
+        "UPDATE campaigns SET listed = listed + $2, skipped = skipped + $3, chunk_from = $4, chunk_to = $5 WHERE id = $1",
+    )
+    .bind(campaign.0)
+    .bind(i64::try_from(chunk.listed).unwrap_or(i64::MAX))
+    .bind(i64::try_from(skipped).unwrap_or(i64::MAX))
+    .bind(&chunk.from)
+    .bind(&chunk.to)
+    .execute(&mut *transaction)
+    .await?;
+    if noted.rows_affected() == 0 {
+        return Err(unknown(campaign));
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn end_listing(pool: &PgPool, campaign: CampaignId) -> Result<(), Fault> {
+    let ended = sqlx::query("UPDATE campaigns SET listing_done = true WHERE id = $1").bind(campaign.0).execute(pool).await?;
+    if ended.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
+}
+
+pub(super) async fn uncounted(pool: &PgPool, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, Fault> {
+    let left: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT k.job_id FROM unnest($2::uuid[]) WITH ORDINALITY k (job_id, place) WHERE NOT EXISTS \
+         (SELECT FROM campaign_jobs c WHERE c.campaign_id = $1 AND c.job_id = k.job_id) ORDER BY k.place",
+    )
+    .bind(campaign.0)
+    .bind(jobs.iter().map(|job| job.0).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    Ok(left.into_iter().map(JobId).collect())
+}
+
+pub(super) async fn set_state(pool: &PgPool, campaign: CampaignId, state: CampaignState) -> Result<bool, Fault> {
+    let set =
+        sqlx::query("UPDATE campaigns SET state = $2 WHERE id = $1").bind(campaign.0).bind(state.as_str()).execute(pool).await?;
+    Ok(set.rows_affected() > 0)
+}
+
+/// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
+pub(super) async fn count_ends(connection: &mut PgConnection, records: &[JobRecord]) -> Result<(), Fault> {
+    let jobs: Vec<_> = records.iter().filter_map(|record| record.campaign.map(|campaign| (campaign, record.job))).collect();
+    let new = count_jobs(connection, &jobs).await?;
+    let ends = tally::ends(records, &new);
+    if ends.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO campaign_outcomes AS o (campaign_id, outcome, jobs, faces) \
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) ORDER BY 1, 2 \
+         ON CONFLICT (campaign_id, outcome) DO UPDATE SET jobs = o.jobs + excluded.jobs, faces = o.faces + excluded.faces",
+    )
+    .bind(ends.keys().map(|(campaign, _)| campaign.0).collect::<Vec<_>>())
+    .bind(ends.keys().map(|(_, outcome)| outcome.as_str()).collect::<Vec<_>>())
+    .bind(ends.values().map(|ends| ends.jobs).collect::<Vec<_>>())
+    .bind(ends.values().map(|ends| ends.faces).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Marks `jobs` as counted; returns those that were not before. Of a campaign that is not known (it was deleted) nothing counts.
+async fn count_jobs(connection: &mut PgConnection, jobs: &[(CampaignId, JobId)]) -> Result<Vec<(CampaignId, JobId)>, Fault> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let new = sqlx::query(
+        "INSERT INTO campaign_jobs (campaign_id, job_id) \
+         SELECT k.campaign_id, k.job_id FROM unnest($1::uuid[], $2::uuid[]) k (campaign_id, job_id) \
+         JOIN campaigns c ON c.id = k.campaign_id ORDER BY 1, 2 \
+         ON CONFLICT DO NOTHING RETURNING campaign_id, job_id",
+    )
+    .bind(jobs.iter().map(|(campaign, _)| campaign.0).collect::<Vec<_>>())
+    .bind(jobs.iter().map(|(_, job)| job.0).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    new.iter().map(|row| Ok((CampaignId(row.try_get(0)?), JobId(row.try_get(1)?)))).collect()
+}
+
+pub(super) async fn one(pool: &PgPool, id: CampaignId) -> Result<Option<Campaign>, Fault> {
+    let mut snapshot = snapshot(pool).await?;
+    let row = sqlx::query(
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
+         floor(extract(epoch FROM started_at) * 1000)::bigint FROM campaigns WHERE id = $1",
+    )
+    .bind(id.0)
+    .fetch_optional(&mut *snapshot)
+    .await?;
+    let campaigns = with_outcomes(&mut snapshot, row.iter().map(campaign).collect::<Result<_, _>>()?).await?;
+    snapshot.commit().await?;
+    Ok(campaigns.into_iter().next())
+}
+
+pub(super) async fn latest(pool: &PgPool, limit: u32) -> Result<Vec<Campaign>, Fault> {
+    let mut snapshot = snapshot(pool).await?;
+    let rows = sqlx::query(
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
+         floor(extract(epoch FROM started_at) * 1000)::bigint FROM campaigns ORDER BY id DESC LIMIT $1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(&mut *snapshot)
+    .await?;
+    let campaigns = with_outcomes(&mut snapshot, rows.iter().map(campaign).collect::<Result<_, _>>()?).await?;
+    snapshot.commit().await?;
+    Ok(campaigns)
+}
+
+fn campaign(row: &PgRow) -> Result<Campaign, Fault> {
+    Ok(Campaign {
+        id: CampaignId(row.try_get(0)?),
+        lane: parsed(row, 1)?,
+        gallery: parsed(row, 2)?,
+        profile: parsed(row, 3)?,
+        source: row.try_get(4)?,
+        state: parsed(row, 5)?,
+        progress: CampaignProgress {
+            listed: counted(row, 6)?,
+            skipped: counted(row, 7)?,
+            listing_done: row.try_get(8)?,
+            chunk_from: row.try_get(9)?,
+            chunk_to: row.try_get(10)?,
+            outcomes: BTreeMap::new(),
+            faces: 0,
+        },
+        started_at: time(row, 11)?,
+    })
+}
+
+async fn with_outcomes(connection: &mut PgConnection, mut campaigns: Vec<Campaign>) -> Result<Vec<Campaign>, Fault> {
+    let rows =
+        sqlx::query("SELECT outcome, jobs, faces, campaign_id FROM campaign_outcomes WHERE campaign_id = ANY ($1::uuid[])")
+            .bind(campaigns.iter().map(|campaign| campaign.id.0).collect::<Vec<_>>())
+            .fetch_all(connection)
+            .await?;
+    for row in &rows {
+        let id = CampaignId(row.try_get(3)?);
+        if let Some(campaign) = campaigns.iter_mut().find(|campaign| campaign.id == id) {
+            campaign.progress.outcomes.insert(parsed::<OutcomeKind>(row, 0)?, counted(row, 1)?);
+            campaign.progress.faces += counted::<u64>(row, 2)?;
+        }
+    }
+    Ok(campaigns)
+}

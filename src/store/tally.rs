@@ -1,0 +1,70 @@
+//! Adding up what the backends counted or wrote: plain code, the same for all of them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Summary;
+use crate::domain::{CampaignId, GalleryName, JobId, JobRecord, OutcomeKind, ProfileId};
+
+/// Reasons in a summary.
+pub(super) const MOST_REASONS: i64 = 20;
+
+/// The outcomes that have reasons.
+pub(super) const WITH_REASON: [OutcomeKind; 3] = [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
+
+/// A summary from images by outcome and provider, faces by quality, and the most frequent reasons.
+pub(super) fn summary(
+    images: Vec<(OutcomeKind, String, u64)>,
+    faces: Vec<(Option<u8>, u64)>,
+    reasons: Vec<(OutcomeKind, String, u64)>,
+) -> Summary {
+    let mut summary = Summary { histogram: vec![0; 101], reasons, ..Summary::default() };
+    let (mut outcomes, mut providers) = (HashMap::new(), HashMap::new());
+    for (outcome, provider, images) in images {
+        *outcomes.entry(outcome).or_insert(0) += images;
+        *providers.entry(provider).or_insert(0) += images;
+    }
+    summary.outcomes = OutcomeKind::ALL.into_iter().filter_map(|kind| Some((kind, *outcomes.get(&kind)?))).collect();
+    summary.providers = providers.into_iter().collect();
+    summary.providers.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+    for (quality, faces) in faces {
+        summary.faces += faces;
+        if let Some(place) = quality.and_then(|quality| summary.histogram.get_mut(usize::from(quality))) {
+            *place = faces;
+        }
+    }
+    summary
+}
+
+/// Puts the profiles of a gallery together; `rows` are in order.
+pub(super) fn galleries(rows: Vec<(GalleryName, ProfileId)>) -> Vec<(GalleryName, Vec<ProfileId>)> {
+    let mut galleries: Vec<(GalleryName, Vec<ProfileId>)> = Vec::new();
+    for (name, profile) in rows {
+        match galleries.last_mut().filter(|(last, _)| *last == name) {
+            Some((_, profiles)) => profiles.push(profile),
+            None => galleries.push((name, vec![profile])),
+        }
+    }
+    galleries
+}
+
+/// How many jobs ended with an outcome, and with how many faces.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) jobs: i64,
+    pub(super) faces: i64,
+}
+
+/// What the `new` jobs of `records` add to their campaigns.
+pub(super) fn ends(records: &[JobRecord], new: &[(CampaignId, JobId)]) -> BTreeMap<(CampaignId, OutcomeKind), Ends> {
+    let by_job: HashMap<_, _> =
+        records.iter().filter_map(|record| record.campaign.map(|campaign| ((campaign, record.job), record))).collect();
+    let mut ends: BTreeMap<_, Ends> = BTreeMap::new();
+    for job in new {
+        if let Some(record) = by_job.get(job) {
+            let ends = ends.entry((job.0, record.outcome.kind())).or_default();
+            ends.jobs += 1;
+            ends.faces += i64::try_from(record.outcome.faces().len()).unwrap_or(i64::MAX);
+        }
+    }
+    ends
+}

@@ -1,0 +1,308 @@
+//! Faults on the real stack: workers killed, servers restarted, connections cut at the worst moments. After each, every job has exactly
+//! one outcome, every scored image exactly one set of rows, the queues are empty and the counts add up.
+//!
+//! The stack is one of these tests' own, because they take it away from under whoever uses it, and they run one at a time.
+
+mod cuts;
+mod restarts;
+mod workers;
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use facefleet::app::App;
+use facefleet::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, Mapping, OutcomeKind, Profile,
+};
+use facefleet::queue::JobQueue;
+use facefleet::settings::Settings;
+use facefleet::store::{PageQuery, Store};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
+
+use crate::support::profile;
+use crate::support::stack::Database;
+
+/// Nothing that is going to happen takes longer.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The stack of these tests, for one of them at a time.
+struct Ground {
+    queue: String,
+    store: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+fn stack(arguments: &[&str]) {
+    let output =
+        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(ground()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "scripts/stack.py {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Where the stack of these tests is: in the build folder, so that no two checkouts share one.
+fn ground() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Ground {
+    async fn take() -> Self {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        let turn = TURN.lock().await;
+        // Whatever the test before left stopped is started again.
+        stack(&["up"]);
+        let env = std::fs::read_to_string(ground().join("env")).unwrap();
+        let value = |key: &str| env.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_owned();
+        Self { queue: value("FACEFLEET__QUEUE__URL"), store: value("FACEFLEET__STORE__URL"), _turn: turn }
+    }
+
+    fn queue_address(&self) -> SocketAddr {
+        address(&self.queue)
+    }
+
+    fn store_address(&self) -> SocketAddr {
+        address(&self.store)
+    }
+}
+
+fn address(url: &str) -> SocketAddr {
+    let url = url::Url::parse(url).unwrap();
+    format!("{}:{}", url.host_str().unwrap(), url.port().unwrap()).parse().unwrap()
+}
+
+/// A campaign over small files, on queues and in a database of its own.
+struct Fleet {
+    ground: Ground,
+    queue: Arc<dyn JobQueue>,
+    store: Arc<dyn Store>,
+    prefix: String,
+    store_url: String,
+    campaign: Campaign,
+    folder: TempDir,
+    _database: Database,
+}
+
+/// The profile of `benches/null_worker.rs`.
+fn null_profile() -> Profile {
+    Profile { mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 }, ..profile("null") }
+}
+
+impl Fleet {
+    /// A campaign whose images have these names.
+    async fn new(names: impl IntoIterator<Item = String>) -> Self {
+        let (fleet, jobs) = Self::unpublished(names).await;
+        fleet.queue.publish(jobs).await.unwrap();
+        fleet
+    }
+
+    /// The same, with the jobs still in hand.
+    async fn unpublished(names: impl IntoIterator<Item = String>) -> (Self, Vec<Job>) {
+        let ground = Ground::take().await;
+        let database = Database::on(&ground.store).await;
+        let (name, store_url) = (format!("faults-{}", CampaignId::new()), database.url.clone());
+        let app = app(&ground.queue, &store_url, &name);
+        let (queue, store) = (app.queue().await.unwrap(), app.store().await.unwrap());
+        store.register_profile(&null_profile()).await.unwrap();
+        let campaign = Campaign {
+            id: CampaignId::new(),
+            lane: Lane::Scan,
+            gallery: "faults".parse().unwrap(),
+            profile: null_profile().id(),
+            source: "a test".into(),
+            state: CampaignState::Running,
+            progress: CampaignProgress::default(),
+            started_at: String::new(),
+        };
+        store.begin_campaign(&campaign).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut jobs = Vec::new();
+        for name in names {
+            let path = folder.path().canonicalize().unwrap().join(&name);
+            std::fs::write(&path, name).unwrap();
+            jobs.push(job(&campaign, ImageUri::from_path(&path).unwrap()));
+        }
+        store.note_listed(campaign.id, &ListedChunk { listed: jobs.len() as u64, ..ListedChunk::default() }).await.unwrap();
+        store.end_listing(campaign.id).await.unwrap();
+        (Self { ground, queue, store, prefix: name, store_url, campaign, folder, _database: database }, jobs)
+    }
+
+    /// A worker process without a model.
+    fn worker(&self) -> Worker {
+        self.worker_through(&self.ground.queue, &self.store_url)
+    }
+
+    /// The same, by way of other addresses.
+    fn worker_through(&self, queue: &str, store: &str) -> Worker {
+        let mut command = Command::new(null_worker());
+        command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::piped());
+        command.envs([
+            ("FACEFLEET__QUEUE__URL", queue),
+            ("FACEFLEET__QUEUE__PREFIX", &self.prefix),
+            ("FACEFLEET__STORE__URL", store),
+            ("FACEFLEET__WORKER__BACKOFF_MS", "200"),
+            ("FACEFLEET__WORKER__BACKOFF_MOST_MS", "1000"),
+        ]);
+        let mut process = command.spawn().unwrap();
+        let mut told = process.stdout.take().unwrap();
+        let (at_work, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // Its first and only words are that it is at work.
+            if told.read(&mut [0; 1]).is_ok_and(|read| read > 0) {
+                at_work.send(()).ok();
+            }
+        });
+        Worker { process, at_work: heard }
+    }
+
+    async fn progress(&self) -> CampaignProgress {
+        self.store.campaign(self.campaign.id).await.unwrap().unwrap().progress
+    }
+
+    /// Waits until `enough` is said of the progress.
+    async fn until(&self, enough: impl Fn(&CampaignProgress) -> bool) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            // The database may be away: that is what is tested.
+            if let Ok(Some(campaign)) = self.store.campaign(self.campaign.id).await
+                && enough(&campaign.progress)
+            {
+                return;
+            }
+            assert!(Instant::now() < give_up, "the campaign came to a halt: {:?}", self.store.campaign(self.campaign.id).await);
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits for the end, tells the workers to stop, and holds what is there against the promise. `failed` names begin so.
+    async fn ends_well(&self, workers: impl IntoIterator<Item = Worker>, failed: &[&str]) {
+        self.until(CampaignProgress::is_complete).await;
+        self.runs_empty().await;
+        for worker in workers {
+            assert_eq!(worker.stop().await, Some(0), "a worker did not end well");
+        }
+        // What a worker had in hand and did not settle would be back by now.
+        self.runs_empty().await;
+        let progress = self.progress().await;
+        let (mut cursor, mut seen) = (0, HashSet::new());
+        let mut scored = 0;
+        loop {
+            let query = PageQuery {
+                gallery: self.campaign.gallery.clone(),
+                profile: self.campaign.profile.clone(),
+                outcomes: Vec::new(),
+                after: cursor,
+                limit: 1000,
+                templates: true,
+            };
+            let page = self.store.page(&query).await.unwrap();
+            let Some(last) = page.last() else { break };
+            cursor = last.cursor;
+            for image in page {
+                assert!(seen.insert(image.image.clone()), "{} has two current results", image.image);
+                let name = image.image.to_string();
+                let name = name.rsplit('/').next().unwrap();
+                let expected =
+                    if failed.iter().any(|prefix| name.starts_with(prefix)) { OutcomeKind::Failed } else { OutcomeKind::Scored };
+                assert_eq!(image.outcome, expected, "{name}: {:?}", image.reason);
+                if image.outcome == OutcomeKind::Scored {
+                    scored += 1;
+                    assert_eq!(image.faces.len(), 1, "{name}");
+                    assert!(image.faces[0].template.is_some(), "{name}");
+                }
+            }
+        }
+        assert_eq!(seen.len() as u64, progress.listed);
+        assert_eq!(progress.outcomes.get(&OutcomeKind::Scored).copied().unwrap_or(0), scored);
+        assert_eq!(progress.ended(), progress.listed, "{progress:?}");
+    }
+
+    /// Waits until no job is ready or delayed: the last acknowledgement follows the last commit.
+    async fn runs_empty(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let status = self.queue.status().await;
+            if let Ok(status) = &status
+                && status.ready.iter().all(|(_, jobs)| *jobs == 0)
+                && status.delayed == 0
+            {
+                return;
+            }
+            assert!(Instant::now() < give_up, "the queues do not run empty: {status:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn app(queue: &str, store: &str, prefix: &str) -> App {
+    let mut settings = Settings::load(None).unwrap();
+    settings.home = root().into();
+    settings.queue.url = queue.to_owned().into();
+    settings.queue.prefix = prefix.to_owned();
+    settings.store.url = store.to_owned().into();
+    App::new(settings)
+}
+
+fn job(campaign: &Campaign, image: ImageUri) -> Job {
+    Job {
+        id: campaign.id.job(&image),
+        lane: Lane::Scan,
+        gallery: campaign.gallery.clone(),
+        image,
+        faces: Faces::All,
+        profile: Some(campaign.profile.clone()),
+        campaign: Some(campaign.id),
+        stamp: None,
+        ..crate::support::job(Lane::Scan, "")
+    }
+}
+
+fn null_worker() -> PathBuf {
+    // Cargo builds examples beside the tests: target/release/examples, target/release/deps/it-….
+    let here = std::env::current_exe().unwrap();
+    let program = here.parent().unwrap().parent().unwrap().join("examples/null_worker");
+    assert!(program.exists(), "{} is missing: `cargo test` builds it, `cargo test --test it` does not", program.display());
+    program
+}
+
+/// A worker process. It ends with its handle, by SIGKILL.
+struct Worker {
+    process: Child,
+    at_work: std::sync::mpsc::Receiver<()>,
+}
+
+impl Worker {
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Tells it to stop by SIGTERM, once it is at work, and waits for its exit status.
+    async fn stop(mut self) -> Option<i32> {
+        let stopping = move || {
+            self.at_work.recv_timeout(PATIENCE).unwrap();
+            assert!(Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap().success());
+            self.process.wait().unwrap().code()
+        };
+        tokio::task::spawn_blocking(stopping).await.unwrap()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn names(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("{number:05}.jpg"))
+}

@@ -1,0 +1,77 @@
+//! Workers that die, panic, and take jobs at the same time.
+
+use std::time::Duration;
+
+use facefleet::domain::OutcomeKind;
+use tokio::time::sleep;
+
+use super::{Fleet, Worker, names};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_jobs_survive_workers_killed_at_random() {
+    let fleet = Fleet::new(names(2000)).await;
+    let mut workers: Vec<Worker> = (0..3).map(|_| fleet.worker()).collect();
+    // A fixed sequence: which worker, and after how long. The waits are the fault's timing, not a wait for anything.
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let mut kills = 0;
+    while !fleet.progress().await.is_complete() && kills < 40 {
+        sleep(Duration::from_millis(40 + next(200))).await;
+        let victim = next(workers.len() as u64) as usize;
+        workers[victim].kill();
+        workers[victim] = fleet.worker();
+        kills += 1;
+    }
+    assert!(kills > 2, "the jobs were through before anybody was killed");
+    fleet.ends_well(workers, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_panics_is_given_up_and_its_neighbours_are_not() {
+    let fleet = Fleet::new(names(50).chain(["panic.jpg".to_owned(), "hiccup.jpg".to_owned(), "never.jpg".to_owned()])).await;
+    let worker = fleet.worker();
+    fleet.ends_well([worker], &["panic", "never"]).await;
+    let dead = fleet.queue.dead_letters(10).await.unwrap();
+    assert_eq!(dead.len(), 2, "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_its_worker_is_isolated() {
+    let fleet = Fleet::new(names(30).chain(["abort.jpg".to_owned()]).chain((30..60).map(|n| format!("{n:05}.jpg")))).await;
+    // What an orchestrator does: start it again.
+    let mut worker = fleet.worker();
+    while !fleet.progress().await.is_complete() {
+        if worker.process.try_wait().unwrap().is_some() {
+            worker = fleet.worker();
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    fleet.ends_well([worker], &["abort"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_delivered_twice_at_once_to_two_workers_is_recorded_once() {
+    let (fleet, jobs) = Fleet::unpublished(names(200)).await;
+    let twice: Vec<_> = jobs.iter().flat_map(|job| [job.clone(), job.clone()]).collect();
+    fleet.queue.publish(twice).await.unwrap();
+    fleet.ends_well([fleet.worker(), fleet.worker()], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_stop_finishes_what_it_has_and_ends_well() {
+    let fleet = Fleet::new(names(500)).await;
+    let worker = fleet.worker();
+    fleet.until(|progress| progress.ended() > 0).await;
+    assert_eq!(worker.stop().await, Some(0));
+    // Nothing is in anybody's hands: what was taken was settled, the rest is ready.
+    let (queue, progress) = (fleet.queue.status().await.unwrap(), fleet.progress().await);
+    let ready: u64 = queue.ready.iter().map(|(_, jobs)| jobs).sum();
+    assert_eq!(ready + progress.ended(), 500);
+    fleet.ends_well([fleet.worker()], &[]).await;
+    assert_eq!(fleet.progress().await.outcomes, [(OutcomeKind::Scored, 500)].into());
+}

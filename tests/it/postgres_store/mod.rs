@@ -1,0 +1,32 @@
+//! What only the Postgres store promises: many that write at once, roles with few rights, an index that is built apart, and plain words
+//! about servers that will not do.
+
+mod meeting;
+mod refusals;
+mod roles;
+mod templates;
+
+use std::sync::Arc;
+
+use facefleet::store::Store;
+use facefleet::store::postgres::PostgresStore;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::support::profile;
+use crate::support::stack::Database;
+
+/// A store in which the profiles `a` and `b` are registered.
+async fn opened(database: &Database) -> Arc<PostgresStore> {
+    let store = PostgresStore::open(&database.url, 4).await.unwrap();
+    store.register_profile(&profile("a")).await.unwrap();
+    store.register_profile(&profile("b")).await.unwrap();
+    Arc::new(store)
+}
+
+/// A number that the database answers to a question around the store.
+async fn number(database: &Database, question: &str) -> i64 {
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let number = sqlx::query_scalar(AssertSqlSafe(question.to_owned())).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    number
+}

@@ -1,0 +1,153 @@
+//! Roles with few rights, made by the very statements that docs/postgres.md shows.
+
+use facefleet::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Selection};
+use facefleet::store::postgres::PostgresStore;
+use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError};
+use sqlx::{Connection, PgConnection};
+
+use crate::support::stack::Database;
+use crate::support::{content, gallery, profile, scored, selection, stamp, uri};
+
+const GUIDE: &str = include_str!("../../../docs/postgres.md");
+const PASSWORD: &str = "not-a-secret";
+
+/// The guide's blocks of statements, with roles of this test's own.
+fn statements(database: &Database) -> Vec<String> {
+    let blocks = GUIDE.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap().replace('…', PASSWORD));
+    let renamed = |block: String| {
+        ["owner", "worker", "reader"]
+            .iter()
+            .fold(block, |block, role| block.replace(&format!("facefleet_{role}"), &database.role(role)))
+    };
+    blocks.map(renamed).collect()
+}
+
+/// A database as the guide makes it, the schema migrated by its owner.
+async fn guided() -> Database {
+    let database = Database::new().await;
+    let [administrator, owner] = &statements(&database)[..] else { panic!("the guide has two blocks of statements") };
+    database.run(administrator).await;
+    PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap();
+    let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(owner.clone())).execute(&mut connection).await.unwrap();
+    database
+}
+
+fn url_of(database: &Database, role: &str) -> url::Url {
+    database.url_as(&database.role(role), PASSWORD)
+}
+
+fn page(templates: bool) -> PageQuery {
+    PageQuery { gallery: gallery(), profile: profile("a").id(), outcomes: Vec::new(), after: 0, limit: 10, templates }
+}
+
+#[tokio::test]
+async fn a_worker_can_do_its_work_and_nothing_else() {
+    let database = guided().await;
+    let url = url_of(&database, "worker");
+    let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
+    store.register_profile(&profile("a")).await.unwrap();
+    let campaign = Campaign {
+        id: CampaignId::new(),
+        lane: Lane::Scan,
+        gallery: gallery(),
+        profile: profile("a").id(),
+        source: "a test".into(),
+        state: CampaignState::Running,
+        progress: CampaignProgress::default(),
+        started_at: String::new(),
+    };
+    store.begin_campaign(&campaign).await.unwrap();
+    let chunk = ListedChunk { listed: 2, skipped: vec![campaign.id.job(&uri("skipped"))], from: None, to: None };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
+    let first = JobRecord { campaign: Some(campaign.id), ..scored("one", &[10]) };
+    assert_eq!(store.record(std::slice::from_ref(&first)).await.unwrap(), [Recorded::New]);
+    // A repeat with a new version, a replacement, new bytes, bytes that come back.
+    let restamped = JobRecord { stamp: Some(stamp("v2")), ..first.clone() };
+    assert_eq!(store.record(&[restamped]).await.unwrap(), [Recorded::Repeated]);
+    let replaced = JobRecord { selection: Selection { min_size_px: 1, ..selection() }, ..scored("one", &[10, 20]) };
+    assert_eq!(store.record(std::slice::from_ref(&replaced)).await.unwrap(), [Recorded::New]);
+    let newer = JobRecord { content: content(b"newer"), ..replaced.clone() };
+    assert_eq!(store.record(&[newer, replaced]).await.unwrap(), [Recorded::New; 2]);
+    store.end_listing(campaign.id).await.unwrap();
+    assert!(store.campaign(campaign.id).await.unwrap().unwrap().progress.is_complete());
+    assert!(store.set_campaign_state(campaign.id, CampaignState::Cancelled).await.unwrap());
+    assert_eq!(store.page(&page(true)).await.unwrap()[0].faces.len(), 2);
+
+    let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+    for forbidden in [
+        "CREATE TABLE mine (id int)",
+        "DROP TABLE templates",
+        "ALTER TABLE results ADD COLUMN more text",
+        "TRUNCATE faces",
+        "DELETE FROM results",
+        "UPDATE templates SET vector = vector",
+        "UPDATE profiles SET definition = '{}'",
+        "CALL retire_profile('0123456789abcdef')",
+        "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
+    ] {
+        let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{forbidden}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_temporary_table_of_a_worker_does_not_deceive_what_runs_with_its_owners_rights() {
+    let database = guided().await;
+    let mut connection = PgConnection::connect(url_of(&database, "worker").as_str()).await.unwrap();
+    sqlx::raw_sql("CREATE TEMPORARY TABLE profiles (id text PRIMARY KEY, definition text)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    sqlx::raw_sql("SELECT add_profile('0123456789abcdef', '{}')").execute(&mut connection).await.unwrap();
+    let real = "SELECT count(*) FROM facefleet.profiles";
+    assert_eq!(sqlx::query_scalar::<_, i64>(real).fetch_one(&mut connection).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_sees_results_and_never_a_template() {
+    let database = guided().await;
+    let worker = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
+    worker.register_profile(&profile("a")).await.unwrap();
+    worker.record(&[scored("one", &[10])]).await.unwrap();
+    let reader = PostgresStore::open(url_of(&database, "reader").as_str(), 2).await.unwrap();
+    assert_eq!(reader.summary(&gallery(), &profile("a").id()).await.unwrap().faces, 1);
+    assert_eq!(reader.extremes(&gallery(), &profile("a").id(), Extreme::Worst, 3).await.unwrap().len(), 1);
+    assert_eq!(reader.galleries().await.unwrap().len(), 1);
+    assert_eq!(reader.campaigns(10).await.unwrap(), []);
+    assert_eq!(reader.page(&page(false)).await.unwrap().len(), 1);
+    for refused in [reader.page(&page(true)).await.err(), reader.record(&[scored("two", &[20])]).await.err()] {
+        assert!(matches!(refused, Some(StoreError::Unusable(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_comes_before_the_migration_says_who_must_migrate() {
+    let database = Database::new().await;
+    database.run(&statements(&database)[0]).await;
+    database.run(&format!("GRANT USAGE ON SCHEMA facefleet TO {}", database.role("worker"))).await;
+    let error = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.err().expect("there is no schema yet");
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::Unusable(_)) && text.contains("run `facefleet migrate`"), "{text}");
+}
+
+#[tokio::test]
+async fn without_pgvector_the_error_says_what_the_administrator_must_run() {
+    let database = Database::new().await;
+    let administrator = statements(&database)[0].replace("CREATE EXTENSION IF NOT EXISTS vector;", "");
+    database.run(&administrator).await;
+    let error = PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::Unusable(_)) && text.contains("run CREATE EXTENSION vector;"), "{text}");
+
+    database.run("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions").await;
+    let error = PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap_err();
+    assert!(error.to_string().contains("its schema, extensions, must be in the search_path"), "{error}");
+
+    let mut url = url_of(&database, "owner");
+    database.run(&format!("GRANT USAGE ON SCHEMA extensions TO {}", database.role("owner"))).await;
+    url.query_pairs_mut().append_pair("options[search_path]", "facefleet,extensions");
+    let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
+    store.register_profile(&profile("a")).await.unwrap();
+    assert_eq!(store.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::New]);
+}

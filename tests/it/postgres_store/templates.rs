@@ -1,0 +1,90 @@
+//! Templates: what the schema refuses, the index that is built apart, and profiles that are retired.
+
+use facefleet::domain::JobRecord;
+use facefleet::store::postgres::PostgresStore;
+use facefleet::store::{Recorded, Store, StoreError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::{number, opened};
+use crate::support::stack::Database;
+use crate::support::{gallery, profile, scored};
+
+#[tokio::test]
+async fn the_schema_refuses_what_no_template_and_no_result_can_be() {
+    let database = Database::new().await;
+    opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    for vector in ["NULL", "'[0,0]'", "'[NaN,1]'", "'[Infinity,0]'", "'[2,0]'", "'[0.1,0.1]'"] {
+        let insert = format!("INSERT INTO templates SELECT profile_id, result_id, 7, {vector} FROM templates");
+        assert!(sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.is_err(), "{vector}");
+    }
+    for wrong in [
+        "UPDATE faces SET quality = 101",
+        "UPDATE faces SET score = NULL",
+        "UPDATE images SET content_hash = '\\x00'",
+        "UPDATE results SET image_id = 99",
+        "INSERT INTO templates VALUES ('ffffffffffffffff', 1, 0, '[1,0]')",
+    ] {
+        assert!(sqlx::raw_sql(wrong).execute(&mut connection).await.is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_is_built_once_for_each_profile_with_templates_and_finds_them() {
+    let database = Database::new().await;
+    let store = opened(&database).await;
+    let records: Vec<_> = (0..100).map(|quality| scored(&quality.to_string(), &[quality])).collect();
+    store.record(&records).await.unwrap();
+    assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 1);
+    assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 0);
+    // Recording goes on.
+    assert_eq!(store.record(&[scored("more", &[100])]).await.unwrap(), [Recorded::New]);
+
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off").execute(&mut connection).await.unwrap();
+    let a = profile("a").id();
+    let search = format!(
+        "SELECT result_id FROM templates WHERE profile_id = '{a}' ORDER BY vector::halfvec(128) <#> \
+         (SELECT vector::halfvec(128) FROM templates ORDER BY result_id DESC LIMIT 1) LIMIT 1"
+    );
+    let plan: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {search}"))).fetch_all(&mut connection).await.unwrap();
+    assert!(plan.iter().any(|line| line.contains(&format!("templates_{a}_hnsw"))), "{plan:?}");
+    let found: i64 = sqlx::query_scalar(AssertSqlSafe(search)).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(found, number(&database, "SELECT max(result_id) FROM templates").await);
+}
+
+#[tokio::test]
+async fn an_index_that_was_left_half_built_is_built_again() {
+    let database = Database::new().await;
+    opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
+    PostgresStore::migrate(&database.url).await.unwrap();
+    // What a process leaves that dies in the middle.
+    database.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE '%_hnsw'").await;
+    assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 1);
+    let valid = "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid::regclass::text LIKE '%_hnsw'";
+    assert_eq!(number(&database, valid).await, 1);
+}
+
+#[tokio::test]
+async fn a_retired_profile_takes_its_partition_and_results_along_and_nothing_else() {
+    let database = Database::new().await;
+    let store = opened(&database).await;
+    let (a, b) = (profile("a").id(), profile("b").id());
+    let under_b = |record: JobRecord| JobRecord { profile: b.clone(), ..record };
+    store.record(&[scored("one", &[10]), scored("two", &[20]), under_b(scored("one", &[30]))]).await.unwrap();
+    database.run(&format!("CALL retire_profile('{a}')")).await;
+    assert_eq!(store.galleries().await.unwrap(), [(gallery(), vec![b.clone()])]);
+    assert_eq!(store.summary(&gallery(), &a).await.unwrap().faces, 0);
+    assert_eq!(store.summary(&gallery(), &b).await.unwrap().faces, 1);
+    assert_eq!(number(&database, "SELECT count(*) FROM templates").await, 1);
+    assert_eq!(number(&database, "SELECT count(*) FROM images").await, 2);
+    let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'templates'::regclass";
+    assert_eq!(number(&database, partitions).await, 1);
+
+    // A worker that still runs with it is told so; one that starts with it brings it back.
+    let error = store.record(&[scored("one", &[10])]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Invalid(_)), "{error:?}");
+    store.register_profile(&profile("a")).await.unwrap();
+    assert_eq!(store.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::New]);
+}

@@ -1,0 +1,72 @@
+//! The news of outcomes.
+
+use facefleet::domain::OutcomeEvent;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::*;
+use crate::support::scored;
+
+fn events(count: usize) -> Vec<OutcomeEvent> {
+    (0..count).map(|number| OutcomeEvent::from(&scored(&number.to_string(), &[50]))).collect()
+}
+
+async fn read(news: &mut BoxStream<'static, OutcomeEvent>, count: usize) -> Vec<OutcomeEvent> {
+    timeout(PATIENCE, news.take(count).collect()).await.expect("the news should come")
+}
+
+pub async fn news_reaches_every_reader_from_when_it_came(queue: Arc<dyn JobQueue>) {
+    let events = events(6);
+    queue.announce(&events[..1]).await.unwrap();
+    let mut early = queue.news().await.unwrap();
+    queue.announce(&events[1..3]).await.unwrap();
+    let mut late = queue.news().await.unwrap();
+    queue.announce(&events[3..]).await.unwrap();
+    assert_eq!(read(&mut early, 5).await, events[1..]);
+    assert_eq!(read(&mut late, 3).await, events[3..]);
+}
+
+pub async fn a_slow_reader_slows_the_announcers(queue: Arc<dyn JobQueue>) {
+    let mut news = queue.news().await.unwrap();
+    let events = events(2000);
+    let mut announcer = {
+        let (queue, events) = (Arc::clone(&queue), events.clone());
+        tokio::spawn(async move { queue.announce(&events).await })
+    };
+    assert!(timeout(PATIENCE, &mut announcer).await.is_err(), "the announcer should wait");
+    assert_eq!(read(&mut news, events.len()).await, events, "and lose nothing");
+    timeout(PATIENCE, announcer).await.expect("all was read").unwrap().unwrap();
+}
+
+pub async fn a_reader_that_leaves_is_forgotten(queue: Arc<dyn JobQueue>) {
+    let slow = queue.news().await.unwrap();
+    drop(queue.news().await.unwrap());
+    let events = events(2000);
+    let mut announcer = {
+        let (queue, events) = (Arc::clone(&queue), events.clone());
+        tokio::spawn(async move { queue.announce(&events).await })
+    };
+    assert!(timeout(PATIENCE, &mut announcer).await.is_err(), "the announcer should wait");
+    drop(slow);
+    timeout(PATIENCE, announcer).await.expect("nobody is left to wait for").unwrap().unwrap();
+    timeout(PATIENCE, queue.announce(&events)).await.unwrap().unwrap();
+}
+
+pub async fn the_news_ends_with_the_last_delivery_of_a_closed_queue(queue: Arc<dyn JobQueue>) {
+    queue.publish(jobs(Lane::Scan, 2)).await.unwrap();
+    let mut consumer = consumer(&queue, 2).await;
+    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
+    let mut news = queue.news().await.unwrap();
+    let events = events(2);
+
+    queue.close().await;
+    queue.announce(&events[..1]).await.unwrap();
+    settle(first, Disposition::Done).await;
+    queue.announce(&events[1..]).await.unwrap();
+    settle(second, Disposition::Done).await;
+
+    assert_eq!(read(&mut news, 2).await, events);
+    assert!(timeout(PATIENCE, news.next()).await.expect("the news should end").is_none());
+    assert!(matches!(queue.announce(&events).await, Err(QueueError::Closed)));
+    assert!(matches!(queue.news().await, Err(QueueError::Closed)));
+}

@@ -1,0 +1,193 @@
+//! Messages: what others may send, what others get to read, and the documents that say so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use facefleet::domain::{Disposition, JobId, OutcomeEvent};
+use facefleet::queue::{event, wire};
+use futures::StreamExt;
+use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::support::{job, scored};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn least(lane: &str) -> Value {
+    json!({"id": JobId::new(), "lane": lane, "gallery": "staff", "image": "s3://photos/a.jpg"})
+}
+
+/// What is published with `key` on one of the exchanges from now on.
+async fn listen(broker: &TestBroker, exchange: &str, key: &str) -> (lapin::Connection, lapin::Consumer) {
+    let connection = broker.connection().await;
+    let channel = connection.create_channel().await.unwrap();
+    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await.unwrap();
+    let exchange = format!("{}.{exchange}", broker.prefix).into();
+    let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(queue.name().clone(), exchange, key.into(), options, none).await.unwrap();
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let consumer = channel.basic_consume(queue.name().clone(), "".into(), options, FieldTable::default()).await.unwrap();
+    (connection, consumer)
+}
+
+async fn heard(consumer: &mut lapin::Consumer) -> lapin::message::Delivery {
+    timeout(PATIENCE, consumer.next()).await.expect("a message should come").unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn any_client_can_send_a_job_of_four_fields() {
+    let broker = TestBroker::new();
+    let queue = broker.queue().await;
+    let mut headers = FieldTable::default();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent".into(), AMQPValue::LongString(trace.into()));
+    let message = least("enrol");
+    let properties = BasicProperties::default().with_headers(headers);
+    send(&broker, "enrol", properties, message.to_string().as_bytes()).await;
+    let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
+    let job = delivery.job();
+    assert_eq!((json!(job.id), job.lane, job.attempt), (message["id"].clone(), Lane::Enrol, 1));
+    assert_eq!(job.trace.as_ref().unwrap().as_str(), trace);
+    assert!(delivery.settle(Disposition::Done).await.unwrap());
+    broker.remove().await;
+}
+
+#[tokio::test]
+async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
+    let broker = TestBroker::new();
+    let queue = broker.queue().await;
+    let mut newer = least("scan");
+    newer["version"] = json!(2);
+    newer["priority"] = json!("high");
+    let bodies = [newer.to_string(), "no JSON".to_owned(), least("enrol").to_string()];
+    for body in &bodies {
+        send(&broker, "scan", BasicProperties::default(), body.as_bytes()).await;
+    }
+    let good = job(Lane::Scan, "good");
+    queue.publish(vec![good.clone()]).await.unwrap();
+    let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
+    assert_eq!(*next(&mut consumer).await.job(), good, "the others stop nothing");
+
+    let letters = dead(&queue, 3).await;
+    let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+    for reason in ["its version is 2", "no JSON (line 1", "its lane is 'enrol'"] {
+        assert!(reasons.iter().any(|text| text.contains(reason)), "{reasons:?}");
+    }
+    assert_eq!(letters.iter().filter(|letter| letter.job.is_none()).count(), 2);
+
+    // A message that cannot be read cannot be retried, and is not lost by the try.
+    let all = facefleet::queue::DeadSelection { job: None, reason: Some("version".into()) };
+    assert_eq!(queue.resolve_dead(&all, true).await.unwrap(), 0);
+    let channel = broker.channel().await;
+    let mut kept = Vec::new();
+    while kept.len() < 3 {
+        let got = channel.basic_get(format!("{}.dead", broker.prefix).into(), Default::default()).await.unwrap();
+        kept.extend(got.map(|got| String::from_utf8(got.delivery.data).unwrap()));
+    }
+    kept.sort();
+    let mut bodies = bodies.to_vec();
+    bodies.sort();
+    assert_eq!(kept, bodies);
+    broker.remove().await;
+}
+
+#[tokio::test]
+async fn events_go_by_gallery_lane_and_outcome_and_say_what_the_schema_says() {
+    let broker = TestBroker::new();
+    let queue = broker.queue().await;
+    let (_connection, mut staff) = listen(&broker, "events", "staff.*.*").await;
+    let mut event = OutcomeEvent::from(&scored("a", &[77]));
+    event.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
+    let other = OutcomeEvent { gallery: "staff.v1".parse().unwrap(), ..event.clone() };
+    // The second is a repeat, as after a redelivery.
+    queue.announce(&[other, event.clone(), event.clone()]).await.unwrap();
+
+    let schema = jsonschema::validator_for(&event::schema()).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let message = heard(&mut staff).await;
+        assert_eq!(message.routing_key.as_str(), "staff.scan.scored");
+        assert_eq!(message.properties.content_type().as_ref().unwrap().as_str(), "application/cloudevents+json");
+        let value: Value = serde_json::from_slice(&message.data).unwrap();
+        assert!(schema.is_valid(&value), "{:?}", schema.iter_errors(&value).collect::<Vec<_>>());
+        assert_eq!((&value["type"], &value["data"]["quality"]), (&json!("facefleet.image.scored"), &json!(77)));
+        assert!(value["traceparent"].as_str().unwrap().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+        ids.push(value["id"].clone());
+    }
+    assert_eq!(ids[0], ids[1]);
+    broker.remove().await;
+}
+
+#[tokio::test]
+async fn jobs_say_what_the_schema_says() {
+    let broker = TestBroker::new();
+    let queue = broker.queue().await;
+    let (_connection, mut jobs) = listen(&broker, "jobs", "#").await;
+    let full = facefleet::domain::Job {
+        expected_hash: Some(facefleet::domain::ContentHash::of(b"bytes")),
+        subject: Some("Grace Hopper".parse().unwrap()),
+        campaign: Some(facefleet::domain::CampaignId::new()),
+        retry_of: Some(JobId::new()),
+        trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
+        ..job(Lane::Rescore, "a")
+    };
+    queue.publish(vec![full, job(Lane::Enrol, "b")]).await.unwrap();
+    let schema = jsonschema::validator_for(&wire::schema()).unwrap();
+    for lane in ["rescore", "enrol"] {
+        let message = heard(&mut jobs).await;
+        assert_eq!(message.routing_key.as_str(), lane);
+        let value: Value = serde_json::from_slice(&message.data).unwrap();
+        assert!(schema.is_valid(&value), "{:?}", schema.iter_errors(&value).collect::<Vec<_>>());
+    }
+    assert!(schema.is_valid(&least("scan")));
+    for (field, bad) in
+        [("lane", json!("express")), ("gallery", json!("a/b")), ("version", json!(2)), ("expected_hsah", json!("ab"))]
+    {
+        let mut message = least("scan");
+        message[field] = bad;
+        assert!(!schema.is_valid(&message), "{field}");
+        assert!(wire::decode(message.to_string().as_bytes()).is_err(), "{field}");
+    }
+    broker.remove().await;
+}
+
+#[test]
+fn the_schemas_in_the_documentation_are_those_of_the_code() {
+    for (file, schema) in [("job.schema.json", wire::schema()), ("event.schema.json", event::schema())] {
+        let path = root().join("docs").join(file);
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        // How it is brought up to date.
+        if std::env::var_os("FACEFLEET_WRITE_SCHEMAS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == text,
+            "docs/{file} is not what the code says: run the tests once with FACEFLEET_WRITE_SCHEMAS=1 and look at the change"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_python_example_of_the_documentation_sends_a_job() {
+    let document = std::fs::read_to_string(root().join("docs/queues.md")).unwrap();
+    let example = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let client: PathBuf = root().join(".facefleet/downloads/pika-1.3.2-py3-none-any.whl");
+    assert!(client.exists(), "{} is missing: run `python3 scripts/setup.py test`", client.display());
+    let broker = TestBroker::new();
+    let queue = broker.queue().await;
+    let mut command = Command::new("python3");
+    command.args(["-c", example, "s3://photos/ada.jpg"]).env("PYTHONPATH", client);
+    command.env("AMQP_URL", broker.url.as_str()).env("PREFIX", &broker.prefix);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
+    let job = delivery.job();
+    assert_eq!((job.lane, job.gallery.as_str(), job.image.as_str()), (Lane::Enrol, "staff", "s3://photos/ada.jpg"));
+    broker.remove().await;
+}
