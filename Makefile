@@ -64,6 +64,7 @@ evidence: setup ## Measure on labelled photos: make evidence DATA=FOLDER/labels.
 	$(EVIDENCE) evaluate .facefleet/evidence-part.csv --images "$(dir $(DATA))" --sampled 10 --sampled 30 --sampled 100 --sampled 300 --sampled 1000 \
 	  --bootstrap 0 --out .facefleet/evidence/part
 	$(EVIDENCE) bias "$(DATA)" --group gender --out .facefleet/evidence
+	$(PYTHON) scripts/repeat.py "$(dir $(DATA))"
 	$(EVIDENCE) calibrate "$(DATA)" --fnmr 0.002 --fnmr 0.001 --discard 0.05 --out .facefleet/evidence/calibration.toml
 	mkdir -p docs/evidence
 	cp .facefleet/evidence/edc-fmr*.svg .facefleet/evidence/bias-*.svg .facefleet/evidence/part/convergence.svg docs/evidence/

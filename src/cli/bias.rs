@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::labelled::{Labelled, OutFolder, headline, shown, shown_or_dash, table};
+use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash, table};
 use super::say;
 use crate::app::App;
 use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
+use crate::evaluate::samples::GroupColumn;
 use crate::evaluate::{figures, tables};
 
 /// Does quality treat groups of people alike? For each group of a column of the labels: the distribution of quality, the share that each
@@ -25,7 +26,7 @@ pub(super) struct Bias {
     #[arg(long, default_value_t = 50, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=100))]
     threshold: u8,
     /// The false match rate that fixes the similarity threshold on the whole set.
-    #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE", value_parser = share)]
     fmr: f64,
     /// Folder for tables (CSV) and figures (SVG, PNG).
     #[arg(long, short, value_name = "FOLDER")]
@@ -35,19 +36,19 @@ pub(super) struct Bias {
 impl Bias {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         if !self.labelled.is_file() {
-            bail!("groups come from labels: name a table file,subject,group…");
+            bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data());
         }
         let store = app.store().await?;
         let found = self.labelled.collect(app, store.as_ref()).await?;
         store.close().await;
         let samples = &found.collected.samples;
         let column = match &self.group {
-            None => samples.groups.first().context("the labels have no column of groups")?,
+            None => samples.groups.first().context("the labels have no column of groups after file,subject")?,
             Some(name) => samples
                 .groups
                 .iter()
                 .find(|column| column.name == *name)
-                .with_context(|| format!("the labels have no column '{name}'"))?,
+                .with_context(|| format!("the labels have no column '{name}'{}", columns_there(&samples.groups)))?,
         };
         let comparisons = self.labelled.compare(app, &found.collected, self.fmr)?;
         say(headline(&found.collected, &comparisons))?;
@@ -73,6 +74,11 @@ impl Bias {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn columns_there(columns: &[GroupColumn]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    if names.is_empty() { " after file,subject".to_owned() } else { format!(", only {}", names.join(", ")) }
 }
 
 fn quality_table(groups: &[GroupResult]) -> String {

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::labelled::{Found, Labelled, headline, shown, table};
-use super::report::choose_profile;
+use super::labelled::{Found, Labelled, headline, share, shown, table};
 use super::say;
 use crate::app::App;
 use crate::domain::{Mapping, Profile};
@@ -42,17 +41,12 @@ pub(super) struct Calibrate {
     out: PathBuf,
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    let share: f64 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
-    if (0.0..=0.5).contains(&share) { Ok(share) } else { Err("a rate or share is 0 to 0.5".into()) }
-}
-
 impl Calibrate {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.store().await?;
         let (profile, mapping) = if self.percentiles && !self.labelled.is_file() {
             let gallery = self.labelled.gallery_named()?;
-            let id = choose_profile(store.as_ref(), &gallery, None).await?;
+            let id = self.labelled.profile_of(store.as_ref(), &gallery).await?;
             let profile = store.profile(&id).await?.with_context(|| format!("the store does not know profile {id}"))?;
             let (scores, data) = gallery_scores(store.as_ref(), &gallery, &id).await?;
             say(format!("{} scored images of gallery {gallery}", scores.len()))?;

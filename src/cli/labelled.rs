@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::choose_profile;
 use crate::app::App;
-use crate::domain::{GalleryName, ImageUri};
+use crate::domain::{GalleryName, ImageUri, ProfileId, SerFiq};
 use crate::evaluate::bootstrap::Estimate;
 use crate::evaluate::collect::{self, Collected, Known, Photo};
 use crate::evaluate::evaluation::Bootstrap;
@@ -35,6 +35,9 @@ pub(super) struct Labelled {
     /// The gallery that keeps the results of LABELS or PAIRS: the second run only reads them.
     #[arg(long, default_value = "evaluation", value_name = "NAME")]
     gallery: GalleryName,
+    /// Of a GALLERY: the profile to evaluate, if not the one recorded to last with the closed form.
+    #[arg(long, value_name = "ID")]
+    profile: Option<ProfileId>,
     /// The photos are chips already: 112x112, aligned. No detection.
     #[arg(long)]
     aligned: bool,
@@ -59,16 +62,36 @@ impl Labelled {
         Path::new(&self.data).is_file()
     }
 
+    /// What was named.
+    pub(super) fn data(&self) -> &str {
+        &self.data
+    }
+
     /// The gallery that the data names.
     pub(super) fn gallery_named(&self) -> Result<GalleryName> {
         self.data.parse().with_context(|| format!("'{}' is neither a file nor the name of a gallery", self.data))
+    }
+
+    /// The profile of a gallery that is looked at. What was sampled beside the closed form is no more recent a scan.
+    pub(super) async fn profile_of(&self, store: &dyn Store, gallery: &GalleryName) -> Result<ProfileId> {
+        let chosen = choose_profile(store, gallery, self.profile.clone()).await?;
+        if self.profile.is_some() {
+            return Ok(chosen);
+        }
+        let profiles = store.galleries().await?.into_iter().find(|(name, _)| name == gallery).map(|(_, profiles)| profiles);
+        for id in profiles.unwrap_or_default() {
+            if store.profile(&id).await?.is_some_and(|profile| matches!(profile.ser_fiq, SerFiq::ClosedForm { .. })) {
+                return Ok(id);
+            }
+        }
+        Ok(chosen)
     }
 
     /// Scores what the store does not hold, and reads everything back.
     pub(super) async fn collect(&self, app: &App, store: &dyn Store) -> Result<Found> {
         if !self.is_file() {
             let gallery = self.gallery_named()?;
-            let profile = choose_profile(store, &gallery, None).await?;
+            let profile = self.profile_of(store, &gallery).await?;
             let collected = collect::read(store, &gallery, &profile, &Known::Gallery, &[]).await?;
             return Ok(Found { collected, photos: Vec::new(), root: PathBuf::from("/") });
         }
@@ -121,6 +144,12 @@ impl Labelled {
     pub(super) fn bootstrap(&self, app: &App) -> Bootstrap {
         Bootstrap { replicates: self.bootstrap, seed: self.seed, threads: app.settings().threads() }
     }
+}
+
+/// Parses a rate or a share.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+    if (0.0..=0.5).contains(&share) { Ok(share) } else { Err("a rate or share is 0 to 0.5".into()) }
 }
 
 /// A table begins with its header; everything else is a list of pairs.

@@ -27,7 +27,9 @@ pub enum PairError {
     )]
     Genuine(u64),
     /// Nothing to compare.
-    #[error("there is no pair of {0} among the photos that were scored")]
+    #[error(
+        "there is no pair of {0} among the photos that were scored; error rates need pairs of one person and pairs of two people"
+    )]
     None(&'static str),
 }
 
