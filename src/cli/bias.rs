@@ -13,8 +13,10 @@ use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
 use crate::evaluate::samples::GroupColumn;
 use crate::evaluate::{figures, tables};
 
-/// Does quality treat groups of people alike? For each group of a column of the labels: the distribution of quality, the share that each
-/// quality threshold leaves, and how often images are discarded and pairs of one person fail, against everybody's.
+/// Measure whether quality treats groups of people alike.
+///
+/// For each group of a column of the labels: the distribution of quality, the share that each quality threshold leaves, and how often
+/// images are discarded and pairs of one person fail to match, against everybody's. Wants a table of labels with a group column.
 #[derive(Debug, Args)]
 pub(super) struct Bias {
     #[command(flatten)]

@@ -15,8 +15,10 @@ use crate::evaluate::collect::gallery_scores;
 use crate::quality::calibration::Calibration;
 use crate::quality::quality;
 
-/// What does a score mean here, and where do I put the threshold? Writes a mapping from score to quality; name the file in the setting
-/// `quality.calibration`, and scans from then on give qualities of that meaning, under a profile of their own.
+/// Find what a score means in your photos: a mapping to quality, and thresholds.
+///
+/// Writes a mapping from score to quality. Name the file in the setting `quality.calibration`, and scans from then on give qualities of
+/// that meaning, under a profile of their own.
 ///
 /// With labels: quality is the chance in percent that a comparison of two images of one person matches, if this is the worse of the two.
 /// With --percentiles, or a gallery of nobody known: quality is the share of the images, in percent, that are worse.

@@ -16,8 +16,11 @@ use crate::evaluate::samples::{Measure, other_measures, random_measure};
 use crate::evaluate::{figures, tables};
 use crate::store::Store;
 
-/// How well does quality tell which images will fail to match? Error-versus-discard curves (EDC) at fixed false match rates, side by side
-/// for quality and for other measures, with areas (pAUC: 0 is best, 1 no help) and 95 % intervals by bootstrap over subjects.
+/// Measure how well quality tells which images will fail to match, on labelled photos.
+///
+/// Error-versus-discard curves (EDC: the false non-match rate of what is left when the images of lowest quality are discarded) at false
+/// match rates of 1e-2, 1e-3 and 1e-4, side by side for quality and for other measures, with areas under them (pAUC: 0 is best, 1 no help)
+/// and 95 % intervals by bootstrap over subjects.
 ///
 /// Thresholds are fixed on the whole set; a pair goes when either image goes; of an image with several faces the primary one counts; images
 /// without a scored face are left out and counted.

@@ -72,11 +72,8 @@ enum Command {
     Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
     Export(report::Export),
-    /// Measure how well quality tells which images will fail to match, on labelled photos.
     Evaluate(evaluate::Evaluate),
-    /// Find what a score means in your photos: a mapping to quality, and thresholds.
     Calibrate(calibrate::Calibrate),
-    /// Measure whether quality treats groups of people alike.
     Bias(bias::Bias),
     /// Bring the store's schema up to date, and index what has no index yet.
     Migrate(migrate::Migrate),

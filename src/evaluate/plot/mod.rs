@@ -1,7 +1,7 @@
 //! Charts for papers and reports, as SVG and as PNG: light, told apart by dashes as well as by colours (Okabe and Ito's, which colour-blind
 //! people can tell apart), and drawn with a font of their own, so that a machine without fonts draws them too.
 //!
-//! Knows nothing of what the numbers mean.
+//! Knows nothing of what the numbers mean, but that an area around a line is its interval.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -17,6 +17,9 @@ const RIGHT: f64 = 580.0;
 const TOP: f64 = 16.0;
 const BASE: f64 = 362.0;
 const LEGEND_STEP: f64 = 24.0;
+/// What the area around a line is called.
+const BAND: &str = "its 95 % interval";
+const AREA_OPACITY: f64 = 0.15;
 /// Pixels of the PNG for a unit of the drawing: sharp in print at a column's width.
 const PNG_SCALE: f32 = 2.0;
 
@@ -145,6 +148,7 @@ struct Drawing<'a> {
     x_ticks: Vec<Tick<'a>>,
     y_ticks: Vec<Tick<'a>>,
     areas: Vec<Stroke>,
+    area_opacity: f64,
     lines: Vec<Stroke>,
     clouds: Vec<Stroke>,
     legend: Vec<Entry<'a>>,
@@ -168,6 +172,7 @@ struct Entry<'a> {
     colour: &'static str,
     dash: &'static str,
     width: f64,
+    opacity: f64,
     dots: bool,
 }
 
@@ -202,7 +207,19 @@ impl Chart {
                 colour,
                 dash: if is_dots { "0 9" } else { dash },
                 width: if is_dots { 4.0 } else { width },
+                opacity: 1.0,
                 dots: is_dots,
+            });
+        }
+        if let Some(area) = areas.first() {
+            legend.push(Entry {
+                at: TOP + 12.0 + LEGEND_STEP * self.series.len() as f64,
+                name: BAND,
+                colour: area.colour,
+                dash: "none",
+                width: 14.0,
+                opacity: AREA_OPACITY,
+                dots: false,
             });
         }
         // The first line lies above the others.
@@ -221,6 +238,7 @@ impl Chart {
             x_ticks,
             y_ticks,
             areas,
+            area_opacity: AREA_OPACITY,
             lines,
             clouds,
             legend,
