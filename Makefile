@@ -7,7 +7,7 @@ DEMO_STORE := FACEFLEET__STORE__URL=sqlite:.facefleet/demo.db
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bench parity clean fetch build models rust python
+.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bench parity evidence clean fetch build models rust python
 # The targets share one folder of fetched files and one build: in parallel they would only wait for each other.
 .NOTPARALLEL:
 
@@ -57,6 +57,20 @@ parity: setup bench-tools ## Compare boxes, chips and templates with OpenCV's, a
 	$(PYTHON) scripts/parity_opencv.py
 	$(FACEFLEET) model prepare mtcnn
 	$(PYTHON) scripts/parity_mtcnn.py
+
+# docs/evidence.md shows what this writes. A twelfth of the photos is enough to see sampling converge, and T = 1000 is slow.
+EVIDENCE = FACEFLEET__STORE__URL=sqlite:.facefleet/evidence.db $(FACEFLEET)
+evidence: setup ## Measure on labelled photos: make evidence DATA=FOLDER/labels.csv (file,subject,gender)
+	@test -f "$(DATA)" || { echo "make: name a table file,subject,gender next to its photos: make evidence DATA=FOLDER/labels.csv"; exit 1; }
+	awk 'NR == 1 || NR % 12 == 2' "$(DATA)" > .facefleet/evidence-part.csv
+	$(EVIDENCE) evaluate "$(DATA)" --sampled 100 --out .facefleet/evidence
+	$(EVIDENCE) evaluate .facefleet/evidence-part.csv --images "$(dir $(DATA))" --sampled 10 --sampled 30 --sampled 100 --sampled 300 --sampled 1000 \
+	  --bootstrap 0 --out .facefleet/evidence/part
+	$(EVIDENCE) bias "$(DATA)" --group gender --out .facefleet/evidence
+	$(PYTHON) scripts/repeat.py "$(dir $(DATA))"
+	$(EVIDENCE) calibrate "$(DATA)" --fnmr 0.002 --fnmr 0.001 --discard 0.05 --out .facefleet/evidence/calibration.toml
+	mkdir -p docs/evidence
+	cp .facefleet/evidence/edc-fmr*.svg .facefleet/evidence/bias-*.svg .facefleet/evidence/part/convergence.svg docs/evidence/
 
 clean: ## Remove all that was fetched, built and prepared
 	rm -rf target .facefleet models/fetched models/prepared

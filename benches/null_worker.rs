@@ -35,7 +35,7 @@ fn profile() -> Profile {
         alignment: AlignmentProfile::None,
         recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        mapping: Mapping { alpha: 130.0, r: 0.88 },
+        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
     }
 }
 

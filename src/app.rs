@@ -15,7 +15,7 @@ use crate::inference::runtime::Runtime;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
 use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
-use crate::settings::Settings;
+use crate::settings::{Method, Settings};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -37,6 +37,15 @@ impl App {
     pub fn with_faces(mut self, faces: Option<Faces>) -> Self {
         self.settings.detector.faces = faces.unwrap_or(self.settings.detector.faces);
         self
+    }
+
+    /// The same with SER-FIQ sampled by this number of passes.
+    pub fn sampling(&self, passes: u32) -> Self {
+        let mut settings = self.settings.clone();
+        (settings.quality.method, settings.quality.passes) = (Method::Sampled, passes);
+        // The calibration is that of the estimator in the settings.
+        settings.quality.calibration = PathBuf::new();
+        Self { settings }
     }
 
     /// The settings.

@@ -3,16 +3,17 @@
 //!
 //! The way of the data: a [`domain::Job`] is fetched by [`images`], decoded and aligned by [`vision`] with the detector of
 //! [`inference`], recognised in batches, and recorded by [`worker`] in the [`store`]; the [`queue`] then hears of its end. [`gallery`]
-//! fills the queue, [`report`] reads the store, [`web`] tells how a worker is, [`app`] puts the parts together, [`cli`] talks to
-//! people.
+//! fills the queue, [`report`] reads the store, [`evaluate`] measures what its scores are worth, [`web`] tells how a worker is, [`app`]
+//! puts the parts together, [`cli`] talks to people.
 //!
 //! Who may know whom: `domain <- telemetry <- {vision, quality, images, inference, store, queue} <- {worker, gallery, report} <-
-//! {web, cli} <- app, main`. ONNX Runtime is known to [`inference`] only, SQL to [`store`] only, AMQP to [`queue`] only, HTTP and
-//! object stores to [`images`] only.
+//! evaluate <- {web, cli} <- app, main`. ONNX Runtime is known to [`inference`] only, SQL to [`store`] only, AMQP to [`queue`] only,
+//! HTTP and object stores to [`images`] only.
 
 pub mod app;
 pub mod cli;
 pub mod domain;
+pub mod evaluate;
 pub mod gallery;
 pub mod images;
 pub mod inference;

@@ -73,7 +73,7 @@ section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
 section!(Detector { max_side: u32, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
-section!(Quality { method: Method, passes: u32, seed: u64 });
+section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
 section!(Limits { max_bytes: u64, max_pixels: u64 });
 section!(Images {
     allow: Vec<String>,

@@ -10,6 +10,7 @@ use crate::inference::detection::DetectorModel;
 use crate::inference::plan::DevicePlan;
 use crate::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
 use crate::inference::runtime::Runtime;
+use crate::quality::calibration::Calibration;
 use crate::settings::Method;
 use crate::telemetry::metrics;
 use crate::vision::PixelLimits;
@@ -100,7 +101,7 @@ impl App {
             Method::ClosedForm => Estimator::ClosedForm,
             Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
         };
-        let recogniser = RecogniserModel::load(&models, &settings.models.recogniser, runtime, estimator)?;
+        let mut recogniser = RecogniserModel::load(&models, &settings.models.recogniser, runtime, estimator)?;
         let (max_side, letterbox) = (settings.detector.max_side, settings.detector.letterbox);
         let size = if letterbox { CanvasSize::Letterbox { max_side } } else { CanvasSize::Image };
         let load = || DetectorModel::load(&models, &settings.models.detector, runtime, size);
@@ -115,7 +116,14 @@ impl App {
             }
         };
         let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
-        let profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
+        let mut profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
+        // Set to nothing is not set.
+        if !settings.quality.calibration.as_os_str().is_empty() {
+            let path = settings.below_home(&settings.quality.calibration);
+            let mapping = Calibration::read(&path)?.mapping_for(&profile).with_context(|| path.display().to_string())?;
+            recogniser = recogniser.with_mapping(mapping.clone());
+            profile.mapping = mapping;
+        }
         Ok(ModelsRead { recogniser, detector, profile })
     }
 

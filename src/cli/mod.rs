@@ -1,10 +1,14 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
 
+mod bias;
+mod calibrate;
 mod campaign;
 mod compare;
 mod doctor;
+mod evaluate;
 mod interrupt;
+mod labelled;
 mod migrate;
 mod model;
 mod progress;
@@ -68,6 +72,9 @@ enum Command {
     Report(report::ReportCommand),
     /// Write a gallery's results as CSV or JSON lines.
     Export(report::Export),
+    Evaluate(evaluate::Evaluate),
+    Calibrate(calibrate::Calibrate),
+    Bias(bias::Bias),
     /// Bring the store's schema up to date, and index what has no index yet.
     Migrate(migrate::Migrate),
     /// Check runtime, models, store, queue and disk: a line each.
@@ -109,6 +116,9 @@ impl Cli {
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Export(export) => export.run(&app).await,
+            Command::Evaluate(evaluate) => evaluate.run(&app).await,
+            Command::Calibrate(calibrate) => calibrate.run(&app).await,
+            Command::Bias(bias) => bias.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

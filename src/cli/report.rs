@@ -94,7 +94,7 @@ impl Export {
 }
 
 /// The profile asked for, or the gallery's latest; says what there is if there is none.
-async fn choose_profile(store: &dyn Store, gallery: &GalleryName, wanted: Option<ProfileId>) -> Result<ProfileId> {
+pub(super) async fn choose_profile(store: &dyn Store, gallery: &GalleryName, wanted: Option<ProfileId>) -> Result<ProfileId> {
     let galleries = store.galleries().await?;
     let Some((_, profiles)) = galleries.iter().find(|(name, _)| name == gallery) else {
         if galleries.is_empty() {

@@ -89,13 +89,37 @@ pub enum SerFiq {
     },
 }
 
-/// From score to quality: `100 / (1 + exp(-alpha * (score - r)))`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Mapping {
-    /// Steepness.
-    pub alpha: f64,
-    /// The score that maps to 50.
-    pub r: f64,
+/// From score to quality, and with it what a quality means. Its JSON form is part of the profile's id, so a variant's fields never
+/// change; no two variants have the same fields, which tells them apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Mapping {
+    /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the chance in percent that a comparison of two images
+    /// of one person matches, if this is the worse of the two.
+    MatchChance {
+        /// Steepness.
+        alpha: f64,
+        /// The score that maps to 50.
+        r: f64,
+        /// The false match rate at which a comparison counts as a match.
+        fmr: f64,
+        /// Fingerprint of the data it was calibrated on.
+        data: String,
+    },
+    /// Calibrated on a gallery: the share of its images, in percent, that are worse.
+    Percentile {
+        /// The scores that map to 0, to 100 and to evenly spaced qualities in between, ascending.
+        scores: Vec<f64>,
+        /// Fingerprint of the data it was calibrated on.
+        data: String,
+    },
+    /// `100 / (1 + exp(-alpha * (score - r)))`, with constants of the network's publisher. Last: its fields are also another's.
+    Logistic {
+        /// Steepness.
+        alpha: f64,
+        /// The score that maps to 50.
+        r: f64,
+    },
 }
 
 /// All that a score depends on. Results of two profiles are never compared or searched together.
@@ -116,7 +140,12 @@ impl Profile {
     pub fn id(&self) -> ProfileId {
         // Plain structs of strings and finite numbers always serialise; an empty string would still be a constant, not a crash.
         let canonical = serde_json::to_string(self).unwrap_or_default();
-        ProfileId(blake3::hash(canonical.as_bytes()).to_hex()[..16].to_owned())
+        ProfileId::of(&canonical)
+    }
+
+    /// What two profiles share whose scores and templates are the same, though their qualities may not be: the id without the mapping.
+    pub fn scores_id(&self) -> ProfileId {
+        ProfileId::of(&serde_json::to_string(&(&self.alignment, &self.recogniser, &self.ser_fiq)).unwrap_or_default())
     }
 }
 
@@ -126,6 +155,10 @@ impl Profile {
 pub struct ProfileId(String);
 
 impl ProfileId {
+    fn of(canonical: &str) -> Self {
+        Self(blake3::hash(canonical.as_bytes()).to_hex()[..16].to_owned())
+    }
+
     /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -174,10 +207,10 @@ mod tests {
             alignment: AlignmentProfile::None,
             recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into(), precision: Precision::Float32 },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-            mapping: Mapping { alpha: 130.0, r: 0.88 },
+            mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
         let mut other = profile.clone();
-        other.mapping.r = 0.89;
+        other.mapping = Mapping::Logistic { alpha: 130.0, r: 0.89 };
         let mut sampled = profile.clone();
         sampled.ser_fiq = SerFiq::Sampled { dropout: 0.4, passes: 100, seed: 0 };
         assert_ne!(profile.id(), other.id());
@@ -187,6 +220,23 @@ mod tests {
         assert_ne!(profile.id(), half.id());
         assert_eq!(profile.id(), profile.clone().id());
         assert_eq!(profile.id().as_str().parse::<ProfileId>().unwrap(), profile.id());
+        assert_eq!(profile.scores_id(), other.scores_id());
+        assert_ne!(profile.scores_id(), sampled.scores_id());
+    }
+
+    #[test]
+    fn a_mapping_keeps_its_kind_and_the_published_one_its_form() {
+        let data = "0123456789abcdef".to_owned();
+        let published = Mapping::Logistic { alpha: 130.0, r: 0.88 };
+        assert_eq!(serde_json::to_string(&published).unwrap(), r#"{"alpha":130.0,"r":0.88}"#);
+        for mapping in [
+            published,
+            Mapping::MatchChance { alpha: 90.0, r: 0.85, fmr: 1e-3, data: data.clone() },
+            Mapping::Percentile { scores: vec![0.1 + 0.2, 0.9], data },
+        ] {
+            let text = serde_json::to_string(&mapping).unwrap();
+            assert_eq!(serde_json::from_str::<Mapping>(&text).unwrap(), mapping, "{text}");
+        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub struct RecogniserManifest {
 impl RecogniserManifest {
     /// The score-to-quality mapping.
     pub fn mapping(&self) -> Mapping {
-        Mapping { alpha: self.alpha, r: self.r }
+        Mapping::Logistic { alpha: self.alpha, r: self.r }
     }
 }
 

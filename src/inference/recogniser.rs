@@ -71,6 +71,12 @@ impl RecogniserModel {
         Ok(Self { runtime: runtime.clone(), manifest, mapping, bytes: bytes.into(), head, estimator, sampled, precision })
     }
 
+    /// The same with a mapping other than the manifest's.
+    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
+        self.mapping = mapping;
+        self
+    }
+
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -93,7 +99,7 @@ impl RecogniserModel {
             sha256: self.manifest.sha256.clone(),
             precision: self.precision,
         };
-        (recogniser, ser_fiq, self.mapping)
+        (recogniser, ser_fiq, self.mapping.clone())
     }
 
     /// Opens a session of `threads` threads on the CPU and runs the self-test on it.
@@ -120,7 +126,7 @@ impl RecogniserModel {
         let mut recogniser = Recogniser {
             network,
             input: self.manifest.input.clone(),
-            mapping: self.mapping,
+            mapping: self.mapping.clone(),
             embedding: self.head.embedding,
             sampled: self.sampled.clone(),
             sizes: sizes.clone(),
@@ -213,7 +219,7 @@ impl Recogniser {
     fn interpret(&self, embedding: &[f32], distance: f64) -> Option<Recognition> {
         let (template, norm) = Template::from_embedding(embedding).ok()?;
         let score = quality::score(distance);
-        let quality = quality::quality(score, self.mapping);
+        let quality = quality::quality(score, &self.mapping);
         distance.is_finite().then_some(Recognition { template, norm, distance, score, quality })
     }
 }

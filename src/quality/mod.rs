@@ -11,6 +11,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "an array view is a reference already")]
 
+pub mod calibration;
 pub mod closed_form;
 mod head;
 pub mod sampled;
@@ -25,14 +26,28 @@ pub fn score(distance: f64) -> f64 {
     2.0 / (1.0 + distance.exp())
 }
 
-/// A score spread over 0 to 1, as the authors' code does it: `1 / (1 + exp(-alpha * (score - r)))`.
-pub fn normalised(score: f64, mapping: Mapping) -> f64 {
-    1.0 / (1.0 + (-mapping.alpha * (score - mapping.r)).exp())
+/// A score spread over 0 to 1 by its mapping; [`Mapping::Logistic`] as the authors' code does it: `1 / (1 + exp(-alpha * (score - r)))`.
+pub fn normalised(score: f64, mapping: &Mapping) -> f64 {
+    match mapping {
+        Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => 1.0 / (1.0 + (-alpha * (score - r)).exp()),
+        Mapping::Percentile { scores, .. } => place(score, scores),
+    }
 }
 
 /// The quality of a score, 0 to 100 (ISO/IEC 29794-1): [`normalised`] in hundredths, rounded.
-pub fn quality(score: f64, mapping: Mapping) -> u8 {
+pub fn quality(score: f64, mapping: &Mapping) -> u8 {
     (100.0 * normalised(score, mapping)).round().clamp(0.0, 100.0) as u8
+}
+
+/// Where `score` lies among ascending `knots`, 0 to 1, linear in between.
+fn place(score: f64, knots: &[f64]) -> f64 {
+    let above = knots.partition_point(|&knot| knot <= score);
+    if above == 0 || knots.len() < 2 {
+        return 0.0;
+    }
+    let (below, steps) = (above - 1, (knots.len() - 1) as f64);
+    let part = knots.get(above).map_or(0.0, |&next| (score - knots[below]) / (next - knots[below]));
+    (below as f64 + part) / steps
 }
 
 #[cfg(test)]
@@ -45,19 +60,28 @@ mod tests {
         assert_eq!(score(0.0), 1.0);
         // e^ln3 = 3, so 2 / (1 + 3).
         assert!((score(3.0_f64.ln()) - 0.5).abs() < 1e-15);
-        let mapping = Mapping { alpha: 130.0, r: 0.88 };
-        assert_eq!(quality(0.88, mapping), 50);
-        assert_eq!(quality(1.0, mapping), 100);
-        assert_eq!(quality(0.5, mapping), 0);
+        let mapping = Mapping::Logistic { alpha: 130.0, r: 0.88 };
+        assert_eq!(quality(0.88, &mapping), 50);
+        assert_eq!(quality(1.0, &mapping), 100);
+        assert_eq!(quality(0.5, &mapping), 0);
         // ln(3)/130 above r: 1 / (1 + 1/3) = 0.75.
-        assert_eq!(quality(0.88 + 3.0_f64.ln() / 130.0, mapping), 75);
+        assert_eq!(quality(0.88 + 3.0_f64.ln() / 130.0, &mapping), 75);
+    }
+
+    #[test]
+    fn a_percentile_is_the_share_of_worse_images() {
+        let mapping = Mapping::Percentile { scores: vec![0.80, 0.90, 0.92, 0.92, 0.94], data: String::new() };
+        let of = |score| quality(score, &mapping);
+        assert_eq!([of(0.7), of(0.80), of(0.86), of(0.90), of(0.94), of(0.99)], [0, 0, 15, 25, 100, 100]);
+        // Of two knots at one score the upper counts: everything up to it is not better.
+        assert_eq!(of(0.92), 75);
     }
 
     /// The whole of the authors' formula: distance, score and normalised score of `embeddings`.
     fn formula(embeddings: &Array2<f32>) -> [f64; 3] {
         let distance = sampled::mean_pairwise_distance(embeddings.view());
         let score = score(distance);
-        [distance, score, normalised(score, Mapping { alpha: 130.0, r: 0.88 })]
+        [distance, score, normalised(score, &Mapping::Logistic { alpha: 130.0, r: 0.88 })]
     }
 
     fn assert_close(found: [f64; 3], expected: [f64; 3]) {

@@ -29,7 +29,7 @@ pub(super) fn profile() -> Profile {
             precision: Precision::Float32,
         },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        mapping: Mapping { alpha: 130.0, r: 0.88 },
+        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the scores of a page depend on, in words.
 
-use crate::domain::{AlignmentProfile, Profile, SerFiq};
+use crate::domain::{AlignmentProfile, Mapping, Profile, SerFiq};
 
 /// Digits of a file's digest that are shown: enough to tell models apart.
 const SHORT_DIGEST: usize = 12;
@@ -35,8 +35,18 @@ pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
     };
     rows.push(plain("SER-FIQ", method));
     rows.push(plain("Dropout", dropout.to_string()));
-    rows.push(plain("Mapping to quality", format!("α = {}, r = {}", profile.mapping.alpha, profile.mapping.r)));
+    rows.push(plain("Mapping to quality", mapping_row(&profile.mapping)));
     rows
+}
+
+fn mapping_row(mapping: &Mapping) -> String {
+    match mapping {
+        Mapping::Logistic { alpha, r } => format!("α = {alpha}, r = {r}"),
+        Mapping::MatchChance { alpha, r, fmr, data } => {
+            format!("chance of a match at FMR {fmr:e}: α = {alpha:.2}, r = {r:.4}, calibrated on data {data}")
+        }
+        Mapping::Percentile { data, .. } => format!("share of images that are worse, calibrated on gallery {data}"),
+    }
 }
 
 #[cfg(test)]

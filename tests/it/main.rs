@@ -5,6 +5,7 @@ mod accuracy;
 mod commands;
 mod detectors;
 mod devices;
+mod evidence;
 mod faults;
 mod object_stores;
 mod pipeline;

@@ -159,7 +159,7 @@ mod tests {
             alignment: AlignmentProfile::None,
             recogniser: RecogniserProfile { name: "x".repeat(1_000_000), sha256: "00".into(), precision: Precision::Float32 },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-            mapping: Mapping { alpha: 130.0, r: 0.88 },
+            mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
         let error = store.register_profile(&profile).await.unwrap_err();
         assert!(matches!(error, StoreError::Unusable(_)), "{error:?}");

@@ -93,7 +93,7 @@ struct Fleet {
 
 /// The profile of `benches/null_worker.rs`.
 fn null_profile() -> Profile {
-    Profile { mapping: Mapping { alpha: 130.0, r: 0.88 }, ..profile("null") }
+    Profile { mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 }, ..profile("null") }
 }
 
 impl Fleet {

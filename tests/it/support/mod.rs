@@ -28,7 +28,7 @@ pub fn profile(name: &str) -> Profile {
         recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32), precision: Precision::Float32 },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         // Not short in decimal: the way through storage must not lose its last bit.
-        mapping: Mapping { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
+        mapping: Mapping::Logistic { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
     }
 }
 

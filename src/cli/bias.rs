@@ -1,0 +1,111 @@
+//! `facefleet bias`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash, table};
+use super::say;
+use crate::app::App;
+use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
+use crate::evaluate::samples::GroupColumn;
+use crate::evaluate::{figures, tables};
+
+/// Measure whether quality treats groups of people alike.
+///
+/// For each group of a column of the labels: the distribution of quality, the share that each quality threshold leaves, and how often
+/// images are discarded and pairs of one person fail to match, against everybody's. Wants a table of labels with a group column.
+#[derive(Debug, Args)]
+pub(super) struct Bias {
+    #[command(flatten)]
+    labelled: Labelled,
+    /// The column of the labels that names the groups; the first one after the subject if not given.
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// The live threshold: images of lower quality are discarded.
+    #[arg(long, default_value_t = 50, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=100))]
+    threshold: u8,
+    /// The false match rate that fixes the similarity threshold on the whole set.
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE", value_parser = share)]
+    fmr: f64,
+    /// Folder for tables (CSV) and figures (SVG, PNG).
+    #[arg(long, short, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+impl Bias {
+    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        if !self.labelled.is_file() {
+            bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data());
+        }
+        let store = app.store().await?;
+        let found = self.labelled.collect(app, store.as_ref()).await?;
+        store.close().await;
+        let samples = &found.collected.samples;
+        let column = match &self.group {
+            None => samples.groups.first().context("the labels have no column of groups after file,subject")?,
+            Some(name) => samples
+                .groups
+                .iter()
+                .find(|column| column.name == *name)
+                .with_context(|| format!("the labels have no column '{name}'{}", columns_there(&samples.groups)))?,
+        };
+        let comparisons = self.labelled.compare(app, &found.collected, self.fmr)?;
+        say(headline(&found.collected, &comparisons))?;
+        let subject = Subject {
+            comparisons: &comparisons,
+            subjects: &samples.subjects,
+            scores: &samples.measures[0],
+            mapping: &samples.profile.mapping,
+        };
+        let live = LiveThreshold { quality: self.threshold, fmr: self.fmr };
+        let groups = subject
+            .bias(column, live, self.labelled.bootstrap(app))
+            .with_context(|| format!("too few pairs of two people to show a false match rate of {:e}", self.fmr))?;
+        say(format!("by {}, images below quality {} discarded, pairs match at FMR {:e}", column.name, live.quality, live.fmr))?;
+        say(format!("\n{}\n\n{}", quality_table(&groups), error_table(&groups)))?;
+        if let Some(folder) = &self.out {
+            let out = OutFolder::create(folder)?;
+            out.write("bias.csv", |file| tables::groups(&groups, file))?;
+            out.write("bias-left.csv", |file| tables::shares_left(&groups, file))?;
+            out.chart("bias-scores", &figures::distributions(&groups))?;
+            out.chart("bias-left", &figures::shares_left(&groups))?;
+            say(format!("\nwritten to {}", folder.display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn columns_there(columns: &[GroupColumn]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    if names.is_empty() { " after file,subject".to_owned() } else { format!(", only {}", names.join(", ")) }
+}
+
+fn quality_table(groups: &[GroupResult]) -> String {
+    let mut rows = vec![["quality", "images", "people", "5 %", "25 %", "median", "75 %", "95 %"].map(str::to_owned).to_vec()];
+    rows.extend(groups.iter().map(|group| {
+        let mut row = vec![group.name.clone(), group.images.to_string(), group.people.to_string()];
+        row.extend(group.percentiles.map(|quality| quality.to_string()));
+        row
+    }));
+    table(&rows)
+}
+
+fn error_table(groups: &[GroupResult]) -> String {
+    let header = ["", "discarded", "ratio", "FNMR", "ratio", "FNMR of what is left", "FMR within"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(groups.iter().map(|group| {
+        vec![
+            group.name.clone(),
+            shown(group.discarded, 4),
+            shown_or_dash(group.discard_ratio, 2),
+            shown_or_dash(group.fnmr, 4),
+            shown_or_dash(group.fnmr_ratio, 2),
+            shown_or_dash(group.fnmr_left, 4),
+            group.fmr.map_or("-".to_owned(), |fmr| format!("{fmr:.2e}")),
+        ]
+    }));
+    table(&rows)
+}

@@ -1,0 +1,98 @@
+//! Intervals by the bootstrap over subjects.
+//!
+//! Pairs are not independent: all pairs of one person go together, and a person with many photos has most of them. So people are
+//! drawn, with replacement, and every pair counts as often as its people were drawn. That needs no pair to be compared again: a
+//! replicate is a weight for each subject.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// The share of replicates inside an interval.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// A value of the whole set, and the interval that holds 95 % of the replicates' values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Of the whole set.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// `value` with the interval of `replicates`; those that could not be computed are left out. Without any, the interval is the value.
+    pub fn new(value: f64, replicates: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = replicates.into_iter().filter(|value| value.is_finite()).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| {
+            let place = share * (values.len().saturating_sub(1)) as f64;
+            values.get(place.round() as usize).copied().unwrap_or(value)
+        };
+        let tail = (1.0 - CONFIDENCE) / 2.0;
+        Self { value, low: at(tail), high: at(1.0 - tail) }
+    }
+}
+
+/// How often each of `subjects` people is drawn in replicate `number`: the same whenever it is asked.
+pub fn draw(subjects: usize, number: u32, seed: u64) -> Vec<f64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(u64::from(number));
+    let mut times = vec![0.0; subjects];
+    for _ in 0..subjects {
+        // The high half of a product of 64 bits each: as good as uniform.
+        let place = (u128::from(random.next_u64()) * subjects as u128) >> 64;
+        times[place as usize] += 1.0;
+    }
+    times
+}
+
+/// Computes `replicate` for the numbers below `replicates` on `threads` threads; the results are in order.
+pub fn replicates<T: Send>(replicates: u32, threads: usize, replicate: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    let share = replicates.div_ceil(threads.max(1) as u32).max(1);
+    std::thread::scope(|scope| {
+        let part = |from: u32| {
+            let replicate = &replicate;
+            scope.spawn(move || (from..(from + share).min(replicates)).map(replicate).collect::<Vec<T>>())
+        };
+        let threads: Vec<_> = (0..replicates).step_by(share as usize).map(part).collect();
+        let joined = threads.into_iter().flat_map(|thread| match thread.join() {
+            Ok(values) => values,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_is_of_as_many_people_and_repeats() {
+        let drawn = draw(1000, 3, 7);
+        assert_eq!(drawn.iter().sum::<f64>(), 1000.0);
+        // A share of 1/e is never drawn.
+        let absent = drawn.iter().filter(|&&times| times == 0.0).count();
+        assert!((320..420).contains(&absent), "{absent}");
+        assert_eq!(drawn, draw(1000, 3, 7));
+        assert_ne!(drawn, draw(1000, 4, 7));
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_is_that_of_its_standard_error() {
+        // 400 people of values 0 and 1: the mean's standard error is 0.5 / 20.
+        let means = replicates(1000, 2, |number| {
+            let drawn = draw(400, number, 1);
+            drawn.iter().enumerate().map(|(subject, times)| times * (subject % 2) as f64).sum::<f64>() / 400.0
+        });
+        assert_eq!(means.len(), 1000);
+        let estimate = Estimate::new(0.5, means);
+        let expected = 1.96 * 0.025;
+        assert!(
+            (estimate.low - (0.5 - expected)).abs() < 0.006 && (estimate.high - (0.5 + expected)).abs() < 0.006,
+            "{estimate:?}"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! The photos of one evaluation, as numbers.
+
+use ndarray::Array2;
+
+use super::labels::OtherMeasures;
+use crate::domain::{ImageUri, Profile, Recognition};
+
+/// Photos that were scored, each by its primary face.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    /// The names that tables of other tools use for them: files as the labels name them, or images as an export does.
+    pub names: Vec<String>,
+    /// Where they are.
+    pub images: Vec<ImageUri>,
+    /// Whose they are, numbered from 0 without a gap.
+    pub subjects: Vec<u32>,
+    /// A row each.
+    pub templates: Array2<f32>,
+    /// The measures of quality.
+    pub measures: Vec<Measure>,
+    /// The groups that people belong to.
+    pub groups: Vec<GroupColumn>,
+    /// What the scores depend on.
+    pub profile: Profile,
+    /// Fingerprint of photos and labels: 16 hex digits.
+    pub fingerprint: String,
+}
+
+/// One measure of quality; higher is better.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measure {
+    /// Its name in tables and figures.
+    pub name: String,
+    /// For each photo; none where there is no value.
+    pub values: Vec<Option<f64>>,
+}
+
+/// One way to put people into groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupColumn {
+    /// Its name.
+    pub name: String,
+    /// The groups, by name.
+    pub groups: Vec<String>,
+    /// For each photo its place in `groups`; none where unknown.
+    pub of: Vec<Option<u32>>,
+}
+
+impl GroupColumn {
+    /// A column of these values, empty where unknown.
+    pub fn new(name: &str, values: &[&str]) -> Self {
+        let mut groups: Vec<String> = values.iter().filter(|value| !value.is_empty()).map(|value| (*value).to_owned()).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let of = values.iter().map(|value| groups.iter().position(|group| group == value).map(|place| place as u32)).collect();
+        Self { name: name.to_owned(), groups, of }
+    }
+}
+
+/// Name of the measure that is under evaluation.
+pub const CLOSED_FORM: &str = "closed form";
+
+/// What the detector and the network say of one face, beside the quality.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrimaryFace {
+    /// What the network says.
+    pub recognition: Recognition,
+    /// The detector's confidence; none for chips.
+    pub detector_score: Option<f32>,
+    /// Distance between the eyes, pixels; the box's shorter side without landmarks.
+    pub size_px: f32,
+}
+
+/// The measures that every scan gives, of the method called `method`; and a random one, which shows what no help looks like.
+pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
+    let measure = |name: &str, of: &dyn Fn(&PrimaryFace) -> Option<f64>| Measure {
+        name: name.to_owned(),
+        values: faces.iter().map(of).collect(),
+    };
+    let mut measures = vec![
+        measure(method, &|face| Some(face.recognition.score)),
+        measure("embedding norm", &|face| Some(f64::from(face.recognition.norm))),
+        measure("detector score", &|face| face.detector_score.map(f64::from)),
+        measure("face size", &|face| Some(f64::from(face.size_px))),
+    ];
+    // Chips have no detector.
+    measures.retain(|measure| measure.values.iter().any(Option::is_some));
+    measures
+}
+
+/// A measure that knows nothing: the same for the same number of photos and seed.
+pub fn random_measure(photos: usize, seed: u64) -> Measure {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    Measure { name: "random".into(), values: (0..photos).map(|_| Some(f64::from(random.next_u32()))).collect() }
+}
+
+/// The measures of another tool, and how many of the photos it has a row for.
+pub fn other_measures(other: &OtherMeasures, names: &[String]) -> (Vec<Measure>, usize) {
+    let rows: Vec<_> = names.iter().map(|name| other.values.get(name)).collect();
+    let measure = |(column, name): (usize, &String)| Measure {
+        name: name.clone(),
+        values: rows.iter().map(|row| row.and_then(|row| row[column])).collect(),
+    };
+    (other.names.iter().enumerate().map(measure).collect(), rows.iter().flatten().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_those_that_occur() {
+        let column = GroupColumn::new("gender", &["male", "", "female", "male"]);
+        assert_eq!(column.groups, ["female", "male"]);
+        assert_eq!(column.of, [Some(1), None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn another_tools_values_find_their_photos() {
+        let table = "file,unified\nb.jpg,3\nc.jpg,\n";
+        let other = OtherMeasures::read(table.as_bytes(), &["unified".to_owned()]).unwrap();
+        let (measures, found) = other_measures(&other, &["a.jpg", "b.jpg", "c.jpg"].map(str::to_owned));
+        assert_eq!(measures, [Measure { name: "unified".into(), values: vec![None, Some(3.0), None] }]);
+        assert_eq!(found, 2);
+    }
+
+    #[test]
+    fn random_repeats() {
+        assert_eq!(random_measure(100, 1), random_measure(100, 1));
+        assert_ne!(random_measure(100, 1), random_measure(100, 2));
+    }
+}

@@ -1,0 +1,152 @@
+//! Results as CSV: one row a number that somebody may want to plot or compare.
+
+use std::io::{self, Write};
+
+use super::agreement::Agreement;
+use super::bias::GroupResult;
+use super::bootstrap::Estimate;
+use super::edc::STEPS_PER_WHOLE;
+use super::evaluation::{LIMITS, OperatingPoint};
+
+/// The areas of all measures at all false match rates.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn measures(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record([
+        "fmr",
+        "threshold",
+        "fnmr",
+        "measure",
+        "up_to",
+        "pauc",
+        "pauc_low",
+        "pauc_high",
+        "above_first",
+        "above_low",
+        "above_high",
+    ])?;
+    for point in points {
+        for measure in &point.measures {
+            for (limit, (pauc, above)) in LIMITS.iter().zip(measure.paucs.iter().zip(&measure.above_first)) {
+                let mut row = vec![point.fmr.to_string(), point.threshold.value.to_string(), point.fnmr.value.to_string()];
+                row.extend([measure.name.clone(), limit.to_string()]);
+                row.extend(three(*pauc));
+                row.extend(three(*above));
+                csv.write_record(row)?;
+            }
+        }
+    }
+    csv.flush()
+}
+
+/// The points of all curves.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn curves(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["fmr", "measure", "discarded", "fnmr", "fnmr_low", "fnmr_high"])?;
+    for point in points {
+        for measure in &point.measures {
+            for (step, estimate) in measure.band.iter().enumerate() {
+                let discarded = step as f64 / STEPS_PER_WHOLE as f64;
+                let mut row = vec![point.fmr.to_string(), measure.name.clone(), discarded.to_string()];
+                row.extend(three(Some(*estimate)));
+                csv.write_record(row)?;
+            }
+        }
+    }
+    csv.flush()
+}
+
+/// How sampled estimates agree with the closed form.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn agreements(agreements: &[(String, Agreement)], out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["measure", "faces", "mean_deviation", "spread", "spearman"])?;
+    for (name, agreement) in agreements {
+        let numbers = [agreement.mean, agreement.spread, agreement.spearman].map(|number| number.to_string());
+        csv.write_record([name.clone(), agreement.faces.to_string()].into_iter().chain(numbers))?;
+    }
+    csv.flush()
+}
+
+/// The groups' figures.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn groups(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    let mut header: Vec<String> = ["group", "images", "people", "p5", "p25", "median", "p75", "p95"].map(str::to_owned).to_vec();
+    for name in ["discarded", "discard_ratio", "fnmr", "fnmr_ratio", "fnmr_left"] {
+        header.extend([name.to_owned(), format!("{name}_low"), format!("{name}_high")]);
+    }
+    header.push("fmr".into());
+    csv.write_record(header)?;
+    for group in groups {
+        let mut row = vec![group.name.clone(), group.images.to_string(), group.people.to_string()];
+        row.extend(group.percentiles.map(|quality| quality.to_string()));
+        for estimate in [Some(group.discarded), group.discard_ratio, group.fnmr, group.fnmr_ratio, group.fnmr_left] {
+            row.extend(three(estimate));
+        }
+        row.push(group.fmr.map(|fmr| fmr.to_string()).unwrap_or_default());
+        csv.write_record(row)?;
+    }
+    csv.flush()
+}
+
+/// The share of each group that each quality threshold leaves.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn shares_left(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["group", "threshold", "left"])?;
+    for group in groups {
+        for (threshold, left) in group.left.iter().enumerate() {
+            csv.write_record([group.name.clone(), threshold.to_string(), left.to_string()])?;
+        }
+    }
+    csv.flush()
+}
+
+fn three(estimate: Option<Estimate>) -> [String; 3] {
+    let text = |of: fn(Estimate) -> f64| estimate.map(|estimate| of(estimate).to_string()).unwrap_or_default();
+    [text(|estimate| estimate.value), text(|estimate| estimate.low), text(|estimate| estimate.high)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::edc::Edc;
+    use crate::evaluate::evaluation::MeasureResult;
+
+    #[test]
+    fn a_value_that_could_not_be_computed_is_an_empty_cell() {
+        let estimate = Estimate { value: 0.5, low: 0.25, high: 0.75 };
+        let point = OperatingPoint {
+            fmr: 1e-3,
+            threshold: estimate,
+            fnmr: estimate,
+            measures: vec![MeasureResult {
+                name: "closed form".into(),
+                edc: Edc::default(),
+                band: vec![estimate],
+                paucs: vec![Some(estimate), None],
+                above_first: vec![None, None],
+            }],
+        };
+        let mut out = Vec::new();
+        measures(std::slice::from_ref(&point), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let rows: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(rows, ["0.001,0.5,0.5,closed form,0.2,0.5,0.25,0.75,,,", "0.001,0.5,0.5,closed form,0.3,,,,,,"]);
+        let mut out = Vec::new();
+        curves(&[point], &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap().lines().last(), Some("0.001,closed form,0,0.5,0.25,0.75"));
+    }
+}

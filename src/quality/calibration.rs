@@ -1,0 +1,154 @@
+//! A calibration: a mapping of the user's own, as the file that `facefleet calibrate` writes and the setting `quality.calibration` names.
+//!
+//! A mapping belongs to the scores that it was measured on. The file names them, and no other scores are mapped by it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Mapping, Profile, ProfileId};
+
+/// Knots of a percentile mapping, at most.
+const MOST_KNOTS: usize = 10_001;
+
+/// Why a calibration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// The file is not there or cannot be read.
+    #[error("cannot read the calibration {path}: {source}")]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its content.
+    #[error("the calibration {path} is not valid: {reason}")]
+    Invalid {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// It is of other scores.
+    #[error(
+        "it was measured on scores {found}, and the settings give scores {expected}: another detector, network or method; \
+         run `facefleet calibrate` with these settings"
+    )]
+    OtherScores {
+        /// Those it was measured on.
+        found: ProfileId,
+        /// Those of the settings.
+        expected: ProfileId,
+    },
+}
+
+/// A mapping, and which scores it maps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// [`Profile::scores_id`] of the scores it was measured on.
+    scores_id: ProfileId,
+    mapping: Mapping,
+}
+
+impl Calibration {
+    /// A calibration of the scores of `profile`.
+    pub fn new(profile: &Profile, mapping: Mapping) -> Self {
+        Self { scores_id: profile.scores_id(), mapping }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no calibration.
+    pub fn read(path: &Path) -> Result<Self, CalibrationError> {
+        let text = std::fs::read_to_string(path).map_err(|source| CalibrationError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|reason| CalibrationError::Invalid { path: path.to_owned(), reason })
+    }
+
+    /// Parses a file's text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let calibration: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let valid = match &calibration.mapping {
+            Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => {
+                *alpha > 0.0 && alpha.is_finite() && r.is_finite()
+            }
+            Mapping::Percentile { scores, .. } => {
+                (2..=MOST_KNOTS).contains(&scores.len()) && scores.iter().all(|score| score.is_finite()) && scores.is_sorted()
+            }
+        };
+        if valid { Ok(calibration) } else { Err("`alpha` must be positive, `r` a number and `scores` ascending numbers".into()) }
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// If a value cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    /// The mapping.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// The mapping, if `profile` gives the scores that it was measured on.
+    ///
+    /// # Errors
+    /// If it gives others.
+    pub fn mapping_for(&self, profile: &Profile) -> Result<Mapping, CalibrationError> {
+        let expected = profile.scores_id();
+        if self.scores_id == expected {
+            return Ok(self.mapping.clone());
+        }
+        Err(CalibrationError::OtherScores { found: self.scores_id.clone(), expected })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AlignmentProfile, Precision, RecogniserProfile, SerFiq};
+
+    fn profile(dropout: f64) -> Profile {
+        Profile {
+            alignment: AlignmentProfile::None,
+            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into(), precision: Precision::Float32 },
+            ser_fiq: SerFiq::ClosedForm { dropout },
+            mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
+        }
+    }
+
+    #[test]
+    fn a_calibration_survives_its_file_to_the_last_bit() {
+        let data = "0123456789abcdef".to_owned();
+        for mapping in [
+            Mapping::MatchChance { alpha: 100.0 / 3.0, r: 0.1 + 0.2, fmr: 1e-3, data: data.clone() },
+            Mapping::Percentile { scores: vec![0.1 + 0.2, 0.9, 0.9], data },
+        ] {
+            let calibration = Calibration::new(&profile(0.4), mapping.clone());
+            let again = Calibration::parse(&calibration.to_toml().unwrap()).unwrap();
+            assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), mapping);
+        }
+    }
+
+    #[test]
+    fn scores_of_another_network_are_refused() {
+        let calibration = Calibration::new(&profile(0.4), profile(0.4).mapping);
+        let error = calibration.mapping_for(&profile(0.5)).unwrap_err();
+        assert!(error.to_string().contains(profile(0.5).scores_id().as_str()), "{error}");
+    }
+
+    #[test]
+    fn a_mapping_that_does_not_rise_is_refused() {
+        let calibration = Calibration::new(&profile(0.4), Mapping::Percentile { scores: vec![0.9, 0.8], data: String::new() });
+        assert!(Calibration::parse(&calibration.to_toml().unwrap()).unwrap_err().contains("ascending"));
+        let calibration = Calibration::new(&profile(0.4), Mapping::Logistic { alpha: -1.0, r: 0.9 });
+        assert!(Calibration::parse(&calibration.to_toml().unwrap()).is_err());
+    }
+}
