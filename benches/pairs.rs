@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let measures: Vec<Measure> = (0..MEASURES).map(|seed| random_measure(PHOTOS, seed)).collect();
 
     let started = Instant::now();
-    let comparisons = Comparisons::all(templates.view(), &subjects, FMRS[0], threads)?;
+    let comparisons = Comparisons::all(&templates.view(), &subjects, FMRS[0], threads)?;
     let compared = started.elapsed().as_secs_f64();
     let bootstrap = Bootstrap { replicates: REPLICATES, seed: 1, threads };
     let points = evaluate(&comparisons, &subjects, &measures, &FMRS, bootstrap);

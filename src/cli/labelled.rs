@@ -135,8 +135,8 @@ impl Labelled {
     pub(super) fn compare(&self, app: &App, collected: &Collected, highest_fmr: f64) -> Result<Comparisons> {
         let samples = &collected.samples;
         Ok(match &collected.pairs {
-            Some(pairs) => Comparisons::listed(samples.templates.view(), pairs)?,
-            None => Comparisons::all(samples.templates.view(), &samples.subjects, highest_fmr, app.settings().threads())?,
+            Some(pairs) => Comparisons::listed(&samples.templates.view(), pairs)?,
+            None => Comparisons::all(&samples.templates.view(), &samples.subjects, highest_fmr, app.settings().threads())?,
         })
     }
 

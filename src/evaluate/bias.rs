@@ -204,7 +204,7 @@ mod tests {
         let templates =
             array![[1.0_f32, 0.0, 0.0], [0.8, 0.6, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]];
         let subjects = [0, 0, 1, 1, 2, 2];
-        let comparisons = Comparisons::all(templates.view(), &subjects, 1.0, 1).unwrap();
+        let comparisons = Comparisons::all(&templates.view(), &subjects, 1.0, 1).unwrap();
         let scores = Measure { name: "closed form".into(), values: [0.9, 0.2, 0.9, 0.9, 0.1, 0.2].map(Some).to_vec() };
         let mapping = Mapping::Percentile { scores: vec![0.0, 1.0], data: String::new() };
         let subject = Subject { comparisons: &comparisons, subjects: &subjects, scores: &scores, mapping: &mapping };

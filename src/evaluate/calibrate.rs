@@ -310,7 +310,7 @@ mod tests {
             f32::from(u8::from(turned == (j == 1)))
         });
         let subjects: Vec<u32> = (0..400).map(|photo| photo / 2).collect();
-        let comparisons = Comparisons::listed(templates.view(), &pairs).unwrap();
+        let comparisons = Comparisons::listed(&templates.view(), &pairs).unwrap();
         let scores = Measure { name: String::new(), values: (0..400).map(|photo| Some(0.8 + f64::from(photo) * 1e-4)).collect() };
         let labelled = Labelled { comparisons: &comparisons, subjects: &subjects, scores: &scores };
         let bootstrap = Bootstrap { replicates: 50, seed: 1, threads: 2 };

@@ -133,7 +133,7 @@ mod tests {
     fn people() -> (Array2<f32>, Vec<u32>, Vec<Measure>) {
         let (people, photos) = (60_usize, 240_usize);
         let noise = |i: usize, j: usize| ((i * 7919 + j * 104_729 + i * j * 31) % 1013) as f32 / 1013.0 - 0.5;
-        let bad = |photo: usize| photo % 5 == 0;
+        let bad = |photo: usize| photo.is_multiple_of(5);
         let mut templates = Array2::from_shape_fn((photos, 64), |(photo, j)| {
             let strength = if bad(photo) { 3.0 } else { 0.3 };
             noise(photo % people + 5000, j) + strength * noise(photo, j)
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_measure_that_knows_is_told_from_one_that_errs() {
         let (templates, subjects, measures) = people();
-        let comparisons = Comparisons::all(templates.view(), &subjects, 1e-2, 2).unwrap();
+        let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, 2).unwrap();
         let points = evaluate(&comparisons, &subjects, &measures, &FMRS, BOOTSTRAP);
         assert_eq!(points.len(), 3);
         let at = &points[1];
@@ -169,7 +169,7 @@ mod tests {
     fn an_evaluation_repeats_on_any_number_of_threads() {
         let (templates, subjects, measures) = people();
         let run = |threads| {
-            let comparisons = Comparisons::all(templates.view(), &subjects, 1e-2, threads).unwrap();
+            let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, threads).unwrap();
             evaluate(&comparisons, &subjects, &measures, &FMRS, Bootstrap { threads, ..BOOTSTRAP })
         };
         assert_eq!(run(1), run(3));
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_rate_that_the_impostors_cannot_show_is_left_out() {
         let (templates, subjects, measures) = people();
-        let comparisons = Comparisons::all(templates.view(), &subjects, 1e-2, 1).unwrap();
+        let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, 1).unwrap();
         // 28,320 impostor pairs.
         let points = evaluate(&comparisons, &subjects, &measures, &[1e-2, 1e-5], Bootstrap { replicates: 0, ..BOOTSTRAP });
         assert_eq!(points.iter().map(|point| point.fmr).collect::<Vec<_>>(), [1e-2]);

@@ -110,7 +110,7 @@ impl Comparisons {
     ///
     /// # Errors
     /// If there are too many, or none of a kind.
-    pub fn all(templates: ArrayView2<'_, f32>, subjects: &[u32], highest_fmr: f64, threads: usize) -> Result<Self, PairError> {
+    pub fn all(templates: &ArrayView2<'_, f32>, subjects: &[u32], highest_fmr: f64, threads: usize) -> Result<Self, PairError> {
         let photos = templates.nrows();
         if photos > MOST_PHOTOS {
             return Err(PairError::Photos(photos));
@@ -159,7 +159,7 @@ impl Comparisons {
     ///
     /// # Errors
     /// If there are too many, or none of a kind.
-    pub fn listed(templates: ArrayView2<'_, f32>, pairs: &[(u32, u32, bool)]) -> Result<Self, PairError> {
+    pub fn listed(templates: &ArrayView2<'_, f32>, pairs: &[(u32, u32, bool)]) -> Result<Self, PairError> {
         let of_one = pairs.iter().filter(|(_, _, same)| *same).count();
         check(of_one as u64, (pairs.len() - of_one) as u64)?;
         let (mut genuine, mut impostors) = (Vec::with_capacity(of_one), Vec::with_capacity(pairs.len() - of_one));
@@ -230,7 +230,7 @@ struct Found {
 }
 
 impl Found {
-    fn compare(&mut self, templates: ArrayView2<'_, f32>, subjects: &[u32], block: usize, other: usize) {
+    fn compare(&mut self, templates: &ArrayView2<'_, f32>, subjects: &[u32], block: usize, other: usize) {
         let rows = |block: usize| {
             let from = block * BLOCK;
             (from, templates.slice_axis(Axis(0), Slice::from(from..(from + BLOCK).min(templates.nrows()))))
@@ -293,7 +293,7 @@ mod tests {
         // Four photos, three people; similarities with photo 2: 0.8 and 0.6; with photo 3: 0.6 and 0.8; 2 with 3: 0.96.
         let templates = array![[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [0.6, 0.8]];
         let subjects = [0, 0, 1, 2];
-        let all = Comparisons::all(templates.view(), &subjects, 1.0, 2).unwrap();
+        let all = Comparisons::all(&templates.view(), &subjects, 1.0, 2).unwrap();
         assert_eq!(all.genuine(), [Pair { a: 0, b: 1, similarity: 0.0 }]);
         assert_eq!(all.impostor_total(), 5);
         let once = Weights::once(&subjects);
@@ -318,7 +318,7 @@ mod tests {
             row /= norm;
         }
         let subjects: Vec<u32> = (0..photos as u32).map(|photo| photo % people).collect();
-        let all = Comparisons::all(templates.view(), &subjects, 1e-2, 3).unwrap();
+        let all = Comparisons::all(&templates.view(), &subjects, 1e-2, 3).unwrap();
         let (mut genuine, mut impostors) = (0, Vec::new());
         for a in 0..photos {
             for b in a + 1..photos {
@@ -341,9 +341,9 @@ mod tests {
     #[test]
     fn a_list_of_pairs_is_compared_as_it_is() {
         let templates = array![[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]];
-        let listed = Comparisons::listed(templates.view(), &[(0, 1, true), (1, 2, false), (0, 2, false)]).unwrap();
+        let listed = Comparisons::listed(&templates.view(), &[(0, 1, true), (1, 2, false), (0, 2, false)]).unwrap();
         assert_eq!(listed.genuine(), [Pair { a: 0, b: 1, similarity: 0.6 }]);
         assert_eq!(listed.threshold(0.5, &Weights::once(&[0, 0, 2])), Some(0.0));
-        assert!(matches!(Comparisons::listed(templates.view(), &[(0, 1, true)]), Err(PairError::None("two people"))));
+        assert!(matches!(Comparisons::listed(&templates.view(), &[(0, 1, true)]), Err(PairError::None("two people"))));
     }
 }

@@ -106,7 +106,7 @@ mod tests {
         // 3-4-5 triangles, each of another length: as unit vectors (.6 .8), (.8 .6), (1 0), (0 1).
         let embeddings = array![[3.0, 4.0], [8.0, 6.0], [0.5, 0.0], [0.0, 7.0]];
         // The six distances: sqrt(.08), sqrt(.8), sqrt(.4), sqrt(.4), sqrt(.8), sqrt(2).
-        let sum = 0.282_842_712_5 + 2.0 * 0.894_427_191_0 + 2.0 * 0.632_455_532_0 + 1.414_213_562_4;
+        let sum = 0.282_842_712_5 + 2.0 * 0.894_427_191_0 + 2.0 * 0.632_455_532_0 + std::f64::consts::SQRT_2;
         let distance = mean_pairwise_distance(embeddings.view());
         assert!((distance - sum / 6.0).abs() < 1e-9, "{distance}");
         // 2 sigmoid(-d) with d = .791803620: e^d = 2.207374102, so 2 / 3.207374102.

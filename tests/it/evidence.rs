@@ -108,7 +108,7 @@ async fn quality_falls_with_every_degradation_and_discarding_by_it_beats_chance(
     let templates = Array2::from_shape_vec((recognitions.len(), dimension), templates).unwrap();
     let closed = Measure { name: CLOSED_FORM.into(), values: recognitions.iter().map(|face| Some(face.score)).collect() };
     let random = random_measure(recognitions.len(), 1);
-    let comparisons = Comparisons::all(templates.view(), &subjects, 1e-2, 2).unwrap();
+    let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, 2).unwrap();
     let bootstrap = Bootstrap { replicates: 0, seed: 1, threads: 1 };
     let points = evaluate(&comparisons, &subjects, &[closed, random], &[1e-2], bootstrap);
     let at = &points[0];

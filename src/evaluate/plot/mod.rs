@@ -23,7 +23,7 @@ const AREA_OPACITY: f64 = 0.15;
 /// Pixels of the PNG for a unit of the drawing: sharp in print at a column's width.
 const PNG_SCALE: f32 = 2.0;
 
-/// Latin letters, digits and some signs of DejaVu Sans; its licence lies beside it.
+/// Latin letters, digits and some signs of `DejaVu` Sans; its licence lies beside it.
 const FONT: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
 
 /// Colour and dash of the first line, the second and so on.
