@@ -1,5 +1,4 @@
-//! Connections to the broker: made when one is needed, used until their first error, then replaced. What an error means for the
-//! caller is decided here.
+//! Connections to the broker: made when one is needed, used until their first error, then replaced.
 //!
 //! lapin can recover connections by itself. It is not asked to: an acknowledgement must never meet a delivery tag of the
 //! connection before, and a publisher must know exactly what was confirmed. A connection that is lost is lost with its channels,
@@ -10,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
-use lapin::protocol::AMQPErrorKind;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
@@ -18,15 +16,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::answer::{answer, explain};
 use super::topology::Topology;
 use crate::queue::QueueError;
 
 /// Time for a connection to be made, name look-up, TLS and login included.
 const CONNECT: Duration = Duration::from_secs(10);
-
-/// Time for the broker to answer a request. One that is starting or going down may take a request and never answer it, over a
-/// connection that lives on.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// Time for all queues to be declared: a cluster agrees on each of them.
 const DECLARE: Duration = Duration::from_secs(60);
@@ -180,32 +175,6 @@ fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     }
     uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT));
     Ok(uri)
-}
-
-/// What `error` on a connection that was up means. Nearly all pass: the next connection is told if it is not welcome.
-pub(super) fn explain(error: &lapin::Error) -> QueueError {
-    match error.kind() {
-        ErrorKind::ProtocolError(amqp) if amqp.get_id() == 403 => {
-            QueueError::Unusable(format!("the broker refuses what this user has no permission for: {}", amqp.get_message()))
-        }
-        _ => QueueError::Unavailable(error.to_string()),
-    }
-}
-
-/// The broker's answer to `request`.
-///
-/// # Errors
-/// What the broker objects to, or [`QueueError::Unavailable`] if it says nothing.
-pub(super) async fn answer<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
-    match timeout(ANSWER, request).await {
-        Ok(answer) => answer.map_err(|error| explain(&error)),
-        Err(_) => Err(QueueError::Unavailable(format!("the broker does not answer within {} s", ANSWER.as_secs()))),
-    }
-}
-
-/// Whether the broker closed the channel with this reply code.
-pub(super) fn has_code(error: &lapin::Error, code: u16) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(amqp) if matches!(amqp.kind(), AMQPErrorKind::Soft(_)) && amqp.get_id() == code)
 }
 
 /// The wait before trying again: doubled from a quarter of a second up to ten, less a random share of up to half, so that a fleet

@@ -9,7 +9,7 @@ use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use tokio::time::{sleep, timeout};
 
-use super::connection::answer;
+use super::answer::answer;
 use super::message::{self, Outgoing};
 use super::publisher::PATIENCE;
 use super::{Broker, count};

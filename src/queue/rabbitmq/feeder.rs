@@ -22,8 +22,9 @@ use lapin::types::FieldTable;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Backoff, answer, explain, random};
-use super::consumer::Hands;
+use super::answer::{answer, explain};
+use super::connection::{Backoff, random};
+use super::hands::Hands;
 use super::message::{self, Arrived, Outgoing};
 use super::settle::{acknowledge, give_up};
 use super::shelf::{Mode, Parcel};

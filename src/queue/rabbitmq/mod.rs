@@ -7,11 +7,13 @@
 //!
 //! Nothing here logs a message's body or the password of the URL.
 
+mod answer;
 mod connection;
 mod consumer;
 mod counter;
 mod dead;
 mod feeder;
+mod hands;
 mod message;
 mod news;
 mod publisher;
@@ -30,8 +32,9 @@ use lapin::types::FieldTable;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::answer::answer;
+use self::connection::Link;
 pub use self::connection::RabbitSettings;
-use self::connection::{Link, answer};
 use self::consumer::RabbitConsumer;
 use self::counter::Counter;
 use self::message::Outgoing;

@@ -9,7 +9,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
 
-use super::connection::{Backoff, answer};
+use super::answer::answer;
+use super::connection::Backoff;
 use super::{Broker, count};
 use crate::domain::OutcomeEvent;
 use crate::queue::{QueueError, event};

@@ -14,7 +14,8 @@ use lapin::{Channel, Confirmation, PublisherConfirm};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Backoff, Link, explain};
+use super::answer::explain;
+use super::connection::{Backoff, Link};
 use super::message::Outgoing;
 use crate::queue::QueueError;
 

@@ -10,9 +10,9 @@ use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use tokio::runtime::Handle;
 
 use super::Broker;
-use super::connection::answer;
-use super::consumer::Hands;
+use super::answer::answer;
 use super::counter::Counted;
+use super::hands::Hands;
 use super::message::Outgoing;
 use super::shelf::Parcel;
 use super::topology::Topology;

@@ -13,7 +13,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ExchangeKind};
 
-use super::connection::{explain, has_code};
+use super::answer::{explain, has_code};
 use crate::domain::Lane;
 use crate::queue::QueueError;
 

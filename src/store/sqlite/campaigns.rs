@@ -9,8 +9,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::fault::Fault;
-use super::rows::{counted, parsed};
-use super::write::now_ms;
+use super::rows::{counted, now_ms, parsed};
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
 use crate::store::tally;
 

@@ -102,3 +102,8 @@ pub(super) fn attach_faces(images: &mut [StoredImage], faces: &[SqliteRow]) -> R
     }
     Ok(())
 }
+
+/// Now, as rows hold it: milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection, SqlitePool};
 use super::campaigns;
 use super::fault::Fault;
 use super::insert::{self, Placed, PlacedFace};
-use super::rows::parsed;
+use super::rows::{now_ms, parsed};
 use super::{Recorded, StoreError};
 use crate::domain::{GalleryName, JobRecord, Profile, ProfileId};
 use crate::store::encoding::{definition, selection_key};
@@ -58,10 +58,6 @@ pub(super) async fn record(pool: &SqlitePool, records: &[JobRecord]) -> Result<V
     campaigns::count_ends(&mut transaction, records).await?;
     transaction.commit().await?;
     Ok(fates)
-}
-
-pub(super) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 async fn find_scope(connection: &mut SqliteConnection, gallery: &GalleryName, profile: &ProfileId) -> Result<Scope, Fault> {
