@@ -2,6 +2,7 @@
 
 mod messages;
 mod setting_apart;
+mod tls;
 mod topology;
 mod troubles;
 
