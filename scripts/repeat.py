@@ -24,12 +24,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         first, *others = [scan(Path(sys.argv[1]), batch, Path(folder) / f"{number}.db") for number, batch in enumerate(BATCHES)]
     differ = 0
-    for batch, other in zip(BATCHES[1:], others):
+    for number, (batch, other) in enumerate(zip(BATCHES[1:], others), 2):
         if first.keys() != other.keys():
             sys.exit(f"repeat: {len(first.keys() ^ other.keys())} faces were found in one of two scans only")
         for place, name in enumerate(COMPARED):
             count = sum(first[face][place] != other[face][place] for face in first)
-            print(f"batches of {BATCHES[0]} and of {batch}: {name} differs in {count} of {len(first)} faces")
+            print(f"scan 1 (batches of {BATCHES[0]}) and scan {number} (of {batch}): {name} differs in {count} of {len(first)} faces")
             differ += count
     sys.exit(1 if differ else 0)
 

@@ -42,7 +42,7 @@ pub struct Cli {
     /// Settings file, instead of facefleet.toml in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where results are kept: sqlite:FILE, or postgres://… (with a password, set FACEFLEET__STORE__URL instead) [default: sqlite:facefleet.db].
+    /// Where results are kept: sqlite:FILE, or postgres://… (with a password, set `FACEFLEET__STORE__URL` instead) [default: sqlite:facefleet.db].
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// Log more, to standard error: -v info, -vv debug.
