@@ -48,9 +48,6 @@ async fn main() -> Result<()> {
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let bench = Bench::open(&folder).await?;
     let mut missed = Vec::new();
-    if wanted("publish") {
-        goal(&mut missed, "publish", bench.publish().await?, PUBLISH_GOAL);
-    }
     if wanted("plumbing") || wanted("celery") {
         let ours = bench.plumbing().await?;
         goal(&mut missed, "plumbing", ours, PLUMBING_GOAL);
@@ -70,6 +67,10 @@ async fn main() -> Result<()> {
                 missed.push(format!("latency: {ratio:.2}, at most {LATENCY_GOAL} wanted"));
             }
         }
+    }
+    // Last: nobody works on what it leaves in the queues, and the other parts' workers would.
+    if wanted("publish") {
+        goal(&mut missed, "publish", bench.publish().await?, PUBLISH_GOAL);
     }
     bench.queue.close().await;
     bench.store.close().await;
