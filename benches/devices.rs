@@ -5,19 +5,21 @@
 //! that all meet the same weather; medians. A CPU session has one thread: a machine runs one for each core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+mod sample_chips;
+
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use facefleet::app::App;
 use facefleet::domain::{Chip, Device, DeviceChoice, Precision, Recognition};
-use facefleet::images::{Listed, Root};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
 use facefleet::inference::detector::{Detector, DetectorModel};
 use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
 use facefleet::settings::Settings;
-use futures::StreamExt;
 use image::RgbImage;
+
+use self::sample_chips::sample_chips;
 
 const CHIPS: usize = 64;
 const ROUNDS: usize = 7;
@@ -127,25 +129,12 @@ fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64
     Ok(median(&mut times))
 }
 
-/// Real faces: how long a pass takes on a CPU depends on what it sees.
+/// Found on the CPU in 32 bits, whatever is compared.
 fn chips(app: &App) -> Result<Vec<Chip>> {
     let mut settings = app.settings().clone();
     settings.runtime.device = DeviceChoice::Only(Device::Cpu);
     settings.models.precision = Precision::Float32;
-    let processor = App::new(settings).processor(&[], false)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let listing = app.listing(&[Root::Path(".facefleet/samples".into())]).context("run `make setup` first")?;
-    let chips = runtime.block_on(async {
-        let (mut chips, mut entries) = (Vec::new(), listing.entries(None)?);
-        while let Some(entry) = entries.next().await {
-            let Listed::Image { uri, .. } = entry? else { continue };
-            let Some(path) = uri.to_path() else { continue };
-            chips.extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());
-        }
-        anyhow::Ok(chips)
-    })?;
-    ensure!(!chips.is_empty(), "no face in the sample photos");
-    Ok(chips.into_iter().cycle().take(CHIPS).collect())
+    sample_chips(&App::new(settings), ".facefleet/samples".into(), CHIPS)
 }
 
 fn median(values: &mut [f64]) -> f64 {

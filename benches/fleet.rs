@@ -6,6 +6,8 @@
 //! ratios, and ends with an error below a goal.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+mod null_profile;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,14 +17,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, Campaign, CampaignId, CampaignProgress, CampaignState, Faces, GalleryName, ImageUri, Job, JobId, Lane,
-    ListedChunk, Mapping, Precision, Profile, RecogniserProfile, SerFiq,
+    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, GalleryName, ImageUri, Job, JobId, Lane, ListedChunk, Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::Store;
 use futures::StreamExt;
 use tempfile::TempDir;
+
+use self::null_profile::null_profile;
 
 /// Jobs without inference.
 const PLUMBING: usize = 20_000;
@@ -361,16 +364,6 @@ fn rate(scan: &mut Command) -> Result<f64> {
     let listed = summary["listed"].as_f64().context("a scan told no number of images")?;
     ensure!(summary["left"] == 0 && listed > 0.0, "a scan did not end: {summary}");
     Ok(listed / summary["seconds"].as_f64().context("a scan told no time")?)
-}
-
-/// The profile of `benches/null_worker.rs`.
-fn null_profile() -> Profile {
-    Profile {
-        alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
-        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
-    }
 }
 
 /// The worker without a model: `make bench-fleet` builds it beside this.

@@ -6,14 +6,16 @@
 //! its first attempt, `never*` on each.
 #![allow(clippy::print_stdout, reason = "it tells its parent that it is at work")]
 
+mod null_profile;
+
 use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Mapping, Outcome,
-    Precision, Profile, ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template,
+    BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Recognition,
+    Selection, Template,
 };
 use facefleet::images::{FetchError, ImageSource, Root};
 use facefleet::settings::Settings;
@@ -22,21 +24,13 @@ use facefleet::worker::{Process, Processed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::null_profile::null_profile;
+
 struct Null {
     images: Arc<dyn ImageSource>,
     profile: Profile,
     id: ProfileId,
     attempts: u32,
-}
-
-/// The profile of the null model's results.
-fn profile() -> Profile {
-    Profile {
-        alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::default() },
-        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
-    }
 }
 
 #[async_trait]
@@ -109,7 +103,7 @@ async fn main() -> Result<()> {
     let app = App::new(settings);
     let (store, queue) = (app.store().await?, app.queue().await?);
     let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
-    let null = Arc::new(Null { images, profile: profile(), id: profile().id(), attempts });
+    let null = Arc::new(Null { images, profile: null_profile(), id: null_profile().id(), attempts });
     println!("at work");
     app.worker(queue.clone(), store.clone(), null).run(stop).await?;
     queue.close().await;

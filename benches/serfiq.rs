@@ -9,19 +9,21 @@
 //! exits with an error if the closed form costs more than 1.05 of the embedding or less than 80 times less than the published way.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+mod sample_chips;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use facefleet::app::App;
 use facefleet::domain::{CHIP_SIDE, Chip};
-use facefleet::images::{Listed, Root};
 use facefleet::inference::prepare::{Outputs, Target, encode, names, prepare_recogniser};
 use facefleet::inference::runtime::Network;
 use facefleet::quality::sampled::mean_pairwise_distance;
 use facefleet::settings::Settings;
-use futures::StreamExt;
 use ndarray::ArrayView2;
+
+use self::sample_chips::sample_chips;
 
 const BATCH: usize = 4;
 const PASSES: usize = 100;
@@ -32,7 +34,7 @@ fn main() -> Result<()> {
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".facefleet/samples".into()));
     let app = App::new(Settings::load(None)?);
-    let chips = chips(&app, folder)?;
+    let chips = sample_chips(&app, folder, CHIPS)?;
     let inputs: Vec<Vec<f32>> = chips.chunks_exact(BATCH).map(input).collect();
 
     let models = app.models();
@@ -88,27 +90,6 @@ fn main() -> Result<()> {
     ensure!(cost <= 1.05, "the closed form costs {cost:.3} times the embedding");
     ensure!(gain >= 80.0, "the published algorithm takes only {gain:.0} times as long");
     Ok(())
-}
-
-/// Real faces: how long a pass takes depends on what it sees.
-fn chips(app: &App, folder: PathBuf) -> Result<Vec<Chip>> {
-    let processor = app.processor(&[], false)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let listing = app.listing(&[Root::Path(folder)]).context("run `make setup` first")?;
-    let chips = runtime.block_on(async {
-        let (mut chips, mut entries) = (Vec::new(), listing.entries(None)?);
-        while let Some(entry) = entries.next().await {
-            let Listed::Image { uri, .. } = entry? else { continue };
-            let Some(path) = uri.to_path() else { continue };
-            chips.extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());
-            if chips.len() >= CHIPS {
-                break;
-            }
-        }
-        anyhow::Ok(chips)
-    })?;
-    ensure!(!chips.is_empty(), "no face in this folder");
-    Ok(chips.into_iter().cycle().take(CHIPS).collect())
 }
 
 fn shape() -> [usize; 4] {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, JobId, JobRecord, Lane, Mapping, Outcome,
-    Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template, Timings,
+    Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, Template, Timings,
 };
 use facefleet::store::Store;
 use facefleet::store::postgres::PostgresStore;
@@ -46,7 +46,7 @@ fn record(name: &str) -> JobRecord {
         subject: None,
         campaign: None,
         trace: None,
-        stamp: Some(SourceStamp("v1".into())),
+        stamp: "v1".parse().ok(),
         content: Some(ImageContent { hash: ContentHash::of(name.as_bytes()), bytes: 4096, size: Some((112, 112)) }),
         profile: profile().id(),
         selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },

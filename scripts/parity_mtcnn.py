@@ -6,12 +6,8 @@
 The package's cascade runs as it is, on OpenCV's own network runner. Prints how far boxes and landmarks differ, and exits with 1 if
 they differ by more than the limits below. Needs `make setup` and `make bench-tools`.
 """
-import argparse
 import contextlib
 import io
-import json
-import os
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -30,7 +26,7 @@ try:
 except ImportError as error:
     sys.exit(f"parity: {error}: run `make bench-tools` first.")
 
-from parity_opencv import BATCH, FACEFLEET, SUFFIXES, describe, pair_up, read
+from parity_opencv import FACEFLEET, batches, describe, folder_of, pair_up, score_with_facefleet, verdict
 
 WEIGHTS = ROOT / "models/fetched"
 OUTPUTS = {"pnet": ["conv2d_4", "softmax"], "rnet": ["dense_2", "softmax_1"], "onet": ["dense_5", "dense_6", "softmax_2"]}
@@ -57,17 +53,9 @@ class Network:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".facefleet/samples")
-    folder = parser.parse_args().folder.resolve()
-    for needed in (FACEFLEET, *(WEIGHTS / f"mtcnn_{net}.onnx" for net in OUTPUTS), folder):
-        if not needed.exists():
-            sys.exit(f"parity: {needed} is missing: run `make setup` first.")
-
+    folder = folder_of(__doc__, (FACEFLEET, *(WEIGHTS / f"mtcnn_{net}.onnx" for net in OUTPUTS)))
     comparison = Comparison()
-    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    for start in range(0, len(photos), BATCH):
-        images = {path: read(path) for path in photos[start : start + BATCH]}
+    for images in batches(folder):
         comparison.add({path: image for path, image in images.items() if image is not None})
     sys.exit(comparison.report())
 
@@ -79,7 +67,7 @@ class Comparison:
         self.unmatched, self.ious, self.landmark_distances, self.score_differences = [], [], [], []
 
     def add(self, images):
-        ours = score_with_facefleet(list(images))
+        ours = score_with_facefleet(list(images), MODELS__DETECTOR="mtcnn", DETECTOR__MIN_SCORE=str(CONFIDENCES[2]))
         for path, image in images.items():
             self.add_image(path, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), ours[path])
         self.images += len(images)
@@ -119,27 +107,7 @@ class Comparison:
             (iou >= MIN_MEDIAN_IOU, f"the median IoU is {iou:.4f}, under {MIN_MEDIAN_IOU}"),
             (landmark <= MAX_MEDIAN_LANDMARK, f"landmarks are {landmark:.4f} apart, more than {MAX_MEDIAN_LANDMARK}"),
         )
-        failures = [sentence for holds, sentence in limits if not holds]
-        print(f"parity: FAILED: {'; '.join(failures)}" if failures else "parity: ok")
-        return 1 if failures else 0
-
-
-def score_with_facefleet(paths):
-    """Its faces by photo, as one `facefleet score` answers for the whole batch."""
-    faces = {path: [] for path in paths}
-    if not paths:
-        return faces
-    # No photo may be scaled down, and no face be too small: the package looks at everything.
-    settings = {"MODELS__DETECTOR": "mtcnn", "DETECTOR__MAX_SIDE": "8192", "DETECTOR__MIN_FACE_PX": "1", "DETECTOR__MIN_SCORE": str(CONFIDENCES[2])}
-    environment = dict(os.environ, **{f"FACEFLEET__{name}": value for name, value in settings.items()})
-    command = [str(FACEFLEET), "score", "--json", "--faces", "all", *map(str, paths)]
-    finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    if finished.returncode:
-        sys.exit(f"parity: facefleet score ended with exit code {finished.returncode}")
-    for line in map(json.loads, finished.stdout.splitlines()):
-        if "box" in line:  # a photo without a face has a line too, but no box
-            faces[Path(line["image"])].append(line)
-    return faces
+        return verdict(limits)
 
 
 if __name__ == "__main__":

@@ -37,20 +37,30 @@ MIN_COSINE, MIN_COSINE_SHARE = 0.999, 0.95
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".facefleet/samples")
-    folder = parser.parse_args().folder.resolve()
-    for needed in (FACEFLEET, DETECTOR, RECOGNISER, folder):
-        if not needed.exists():
-            sys.exit(f"parity: {needed} is missing: run `make setup` first.")
-
+    folder = folder_of(__doc__, (FACEFLEET, DETECTOR, RECOGNISER))
     comparison = Comparison()
-    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    for start in range(0, len(photos), BATCH):
-        images = {path: read(path) for path in photos[start : start + BATCH]}
+    for images in batches(folder):
         comparison.unreadable += sum(image is None for image in images.values())
         comparison.add({path: image for path, image in images.items() if image is not None})
     sys.exit(comparison.report())
+
+
+def folder_of(doc, needed):
+    """The folder of photos that the command line names."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".facefleet/samples")
+    folder = parser.parse_args().folder.resolve()
+    for path in (*needed, folder):
+        if not path.exists():
+            sys.exit(f"parity: {path} is missing: run `make setup` first; `make parity` fetches what it needs besides.")
+    return folder
+
+
+def batches(folder):
+    """The photos below a folder and their pixels, some at a time."""
+    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    for start in range(0, len(photos), BATCH):
+        yield {path: read(path) for path in photos[start : start + BATCH]}
 
 
 def read(path):
@@ -71,7 +81,7 @@ class Comparison:
 
     def add(self, images):
         with tempfile.TemporaryDirectory() as chips:
-            ours = score_with_facefleet(list(images), chips)
+            ours = score_with_facefleet(list(images), ["--templates", "--chips", chips])
             for path, image in images.items():
                 self.add_image(path, image, ours[path])
         self.images += len(images)
@@ -127,19 +137,25 @@ class Comparison:
              f"chips differ by {np.mean(self.chip_differences):.3f} grey levels on average, more than {MAX_CHIP_DIFFERENCE}"),
             (share >= MIN_COSINE_SHARE, f"{share:.1%} of the templates have a cosine over {MIN_COSINE}, fewer than {MIN_COSINE_SHARE:.0%}"),
         )
-        failures = [sentence for holds, sentence in limits if not holds]
-        print(f"parity: FAILED: {'; '.join(failures)}" if failures else "parity: ok")
-        return 1 if failures else 0
+        return verdict(limits)
 
 
-def score_with_facefleet(paths, chips):
+def verdict(limits) -> int:
+    """Says which limits do not hold; the exit status."""
+    failures = [sentence for holds, sentence in limits if not holds]
+    print(f"parity: FAILED: {'; '.join(failures)}" if failures else "parity: ok")
+    return 1 if failures else 0
+
+
+def score_with_facefleet(paths, arguments=(), **settings):
     """Its faces by photo, as one `facefleet score` answers for the whole batch."""
     faces = {path: [] for path in paths}
     if not paths:
         return faces
-    # No photo may be scaled down: OpenCV detects at full size here.
-    environment = dict(os.environ, FACEFLEET__DETECTOR__MAX_SIDE="8192", FACEFLEET__DETECTOR__MIN_FACE_PX="1")
-    command = [str(FACEFLEET), "score", "--json", "--templates", "--chips", chips, "--faces", "all", *map(str, paths)]
+    # No photo may be scaled down, and no face be too small: what it is compared with looks at everything.
+    settings = {"DETECTOR__MAX_SIDE": "8192", "DETECTOR__MIN_FACE_PX": "1", **settings}
+    environment = dict(os.environ, **{f"FACEFLEET__{name}": value for name, value in settings.items()})
+    command = [str(FACEFLEET), "score", "--json", *arguments, "--faces", "all", *map(str, paths)]
     finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     if finished.returncode:
         sys.exit(f"parity: facefleet score ended with exit code {finished.returncode}")

@@ -109,9 +109,35 @@ impl fmt::Debug for ImageUri {
 
 /// The source's own mark of a version, without reading the bytes: size and modification time of a file, the `ETag` of an object.
 /// Two equal stamps mean that the image need not be fetched again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SourceStamp(pub String);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SourceStamp(String);
+
+impl SourceStamp {
+    /// Longest stamp, bytes: an `ETag` has a hundred.
+    pub const MOST_BYTES: usize = 1024;
+
+    /// The stamp of something of `bytes` that was last changed at `time`, in whatever unit its source has.
+    pub fn of(bytes: u64, time: impl fmt::Display) -> Self {
+        Self(format!("{bytes}-{time}"))
+    }
+
+    /// The stamp, as it is compared and stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SourceStamp {
+    type Err = InvalidName;
+
+    /// Reads a line of text that a database can hold.
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text.is_empty() || text.len() > Self::MOST_BYTES || text.contains(char::is_control) {
+            return Err(InvalidName(format!("a stamp is 1 to {} bytes, none of them a control character", Self::MOST_BYTES)));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
 
 /// BLAKE3 of an image's bytes; as text, 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -77,7 +77,7 @@ impl FromStr for Lane {
 }
 
 /// One image to process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Who it is.
     pub id: JobId,

@@ -178,9 +178,11 @@ fn object(number: usize, bucket: &Bucket, below: &Key, meta: ObjectMeta) -> List
     if !(has_image_ending(Path::new(key.as_ref())) || key == *below) {
         return Listed::Other;
     }
-    let version = meta.e_tag.unwrap_or_else(|| format!("{}-{}", meta.size, meta.last_modified.timestamp_micros()));
+    // A tag that is no stamp would keep the object from ever being a job.
+    let tag = meta.e_tag.and_then(|tag| tag.parse().ok());
+    let stamp = tag.unwrap_or_else(|| SourceStamp::of(meta.size, meta.last_modified.timestamp_micros()));
     match object_url(bucket, &key).and_then(|url| url.as_str().parse().ok()) {
-        Some(uri) => Listed::Image { uri, stamp: SourceStamp(version), place: Some(format!("{number} {key}")) },
+        Some(uri) => Listed::Image { uri, stamp, place: Some(format!("{number} {key}")) },
         None => Listed::Unlisted(ListingError { what: format!("{bucket}/{key}"), reason: "the key makes no URL".into() }),
     }
 }
@@ -236,7 +238,7 @@ fn file(entry: &DirEntry) -> Listed {
         Err(error) => return failed(error.to_string()),
     };
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let stamp = SourceStamp(format!("{}-{}", metadata.len(), modified.as_nanos()));
+    let stamp = SourceStamp::of(metadata.len(), modified.as_nanos());
     match ImageUri::from_path(path) {
         Ok(uri) => Listed::Image { uri, stamp, place: None },
         Err(error) => failed(error.to_string()),
@@ -277,7 +279,7 @@ mod tests {
         while let Some(entry) = entries.next().await {
             match entry.unwrap() {
                 Listed::Image { uri, stamp, place } => {
-                    assert!(stamp.0.starts_with("1-"), "{stamp:?}");
+                    assert!(stamp.as_str().starts_with("1-"), "{stamp:?}");
                     assert_eq!(place, None);
                     images.push(uri.to_path().unwrap().file_name().unwrap().to_str().unwrap().to_owned());
                 }
@@ -300,6 +302,17 @@ mod tests {
         assert_eq!(entries.count().await, 1);
         let roots = ["s3://faces/2024", "s3://faces/2024-old", "s3://faces/2024/may"].map(|root| root.parse().unwrap());
         assert_eq!(listing(&roots).unwrap().roots.len(), 2);
+    }
+
+    #[test]
+    fn a_tag_that_is_no_stamp_gives_way_to_size_and_time() {
+        let Root::Bucket(bucket, below) = "s3://faces".parse().unwrap() else { panic!("a bucket") };
+        for (tag, expected) in [(None, "7-0"), (Some(""), "7-0"), (Some("a\nb"), "7-0"), (Some("\"9b2c\""), "\"9b2c\"")] {
+            let (location, last_modified) = (Key::from("a.jpg"), Default::default());
+            let meta = ObjectMeta { location, last_modified, size: 7, e_tag: tag.map(str::to_owned), version: None };
+            let Listed::Image { stamp, .. } = object(0, &bucket, &below, meta) else { panic!("an image") };
+            assert_eq!(stamp.as_str(), expected, "{tag:?}");
+        }
     }
 
     #[test]

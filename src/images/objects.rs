@@ -4,6 +4,7 @@
 //! a job. A bucket's client is made when the bucket is first asked for, and kept.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{BoxStream, StreamExt};
@@ -104,34 +105,25 @@ impl Objects {
 
     fn s3(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
         let profile = AwsProfile::read(|name| self.variable(name))?;
-        let mut builder = AmazonS3Builder::new().with_client_options(self.client());
-        for (key, value) in profile.settings().chain(self.variables_of("AWS_")) {
-            if let Ok(key) = key.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value);
-            }
-        }
+        let builder = AmazonS3Builder::new().with_client_options(self.client());
+        let settings = profile.settings().chain(self.variables_of("AWS_"));
+        let builder = configured(builder, settings, |builder, key, value| builder.with_config(key, value));
         let store = builder.with_bucket_name(bucket).with_retry(self.retries()).build();
         Ok(Arc::new(store.map_err(|error| innermost(&error))?))
     }
 
     fn google(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
-        let mut builder = GoogleCloudStorageBuilder::new().with_client_options(self.client());
-        for (key, value) in self.variables_of("GOOGLE_") {
-            if let Ok(key) = key.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value);
-            }
-        }
+        let builder = GoogleCloudStorageBuilder::new().with_client_options(self.client());
+        let settings = self.variables_of("GOOGLE_");
+        let builder = configured(builder, settings, |builder, key, value| builder.with_config(key, value));
         let store = builder.with_bucket_name(bucket).with_retry(self.retries()).build();
         Ok(Arc::new(store.map_err(|error| innermost(&error))?))
     }
 
     fn azure(&self, container: &str) -> Result<Arc<dyn ObjectStore>, String> {
-        let mut builder = MicrosoftAzureBuilder::new().with_client_options(self.client());
-        for (key, value) in self.variables_of("AZURE_") {
-            if let Ok(key) = key.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value);
-            }
-        }
+        let builder = MicrosoftAzureBuilder::new().with_client_options(self.client());
+        let settings = self.variables_of("AZURE_");
+        let mut builder = configured(builder, settings, |builder, key, value| builder.with_config(key, value));
         if let Some(endpoint) = self.variable("IDENTITY_ENDPOINT") {
             builder = builder.with_msi_endpoint(endpoint);
         }
@@ -159,6 +151,18 @@ impl Objects {
         let backoff = BackoffConfig { max_backoff: self.limits.whole / 4, ..BackoffConfig::default() };
         RetryConfig { backoff, max_retries: REPEATS, retry_timeout: self.limits.whole }
     }
+}
+
+/// `builder` with those of `settings` whose names are keys of its kind; others have their names for something else.
+fn configured<'a, B, K: FromStr>(
+    builder: B,
+    settings: impl Iterator<Item = (&'a str, &'a str)>,
+    with: impl Fn(B, K, &'a str) -> B,
+) -> B {
+    settings.fold(builder, |builder, (key, value)| match key.to_ascii_lowercase().parse() {
+        Ok(key) => with(builder, key, value),
+        Err(_) => builder,
+    })
 }
 
 /// What a store's error means. Its own text may hold a signed URL, or a whole page of XML: neither gets out.

@@ -221,33 +221,43 @@ impl<M: BatchModel> Queue<M> {
     fn next(&mut self, batch: usize) -> Option<Vec<Request<M>>> {
         while self.spare && self.urgency.is_on() {
             match self.urgent.recv_timeout(LOOK_AGAIN) {
-                Ok(first) => return Some(self.batch(first, 0, batch)),
+                Ok(first) => return Some(self.batch(first, Priority::Urgent, batch)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-        let queues = [&self.urgent, &self.bulk];
-        let first_asked = usize::from(self.in_a_row >= MOST_URGENT);
-        let waiting = [first_asked, 1 - first_asked].into_iter().find_map(|asked| Some((queues[asked].try_recv().ok()?, asked)));
-        let (first, taken) = match waiting {
+        let order = match self.in_a_row {
+            0..MOST_URGENT => [Priority::Urgent, Priority::Bulk],
+            _ => [Priority::Bulk, Priority::Urgent],
+        };
+        let waiting = order.into_iter().find_map(|priority| Some((self.of(priority).try_recv().ok()?, priority)));
+        let (first, priority) = match waiting {
             Some(waiting) => waiting,
             // Both have gone at once: they belong to one `Batcher`.
             None => select! {
-                recv(self.urgent) -> first => (first.ok()?, 0),
-                recv(self.bulk) -> first => (first.ok()?, 1),
+                recv(self.urgent) -> first => (first.ok()?, Priority::Urgent),
+                recv(self.bulk) -> first => (first.ok()?, Priority::Bulk),
             },
         };
-        Some(self.batch(first, taken, batch))
+        Some(self.batch(first, priority, batch))
     }
 
-    /// `first`, of the urgent (0) or of bulk (1), and what waits beside it.
-    fn batch(&mut self, first: Request<M>, taken: usize, batch: usize) -> Vec<Request<M>> {
-        self.in_a_row = if taken == 0 { self.in_a_row.saturating_add(1) } else { 0 };
-        let hurry = taken == 1 && self.urgency.is_on();
-        let batch = if hurry { batch.div_ceil(4) } else { batch };
-        let queue = if taken == 0 { &self.urgent } else { &self.bulk };
+    fn of(&self, priority: Priority) -> &Receiver<Request<M>> {
+        match priority {
+            Priority::Urgent => &self.urgent,
+            Priority::Bulk => &self.bulk,
+        }
+    }
+
+    /// `first` and what waits beside it.
+    fn batch(&mut self, first: Request<M>, priority: Priority, batch: usize) -> Vec<Request<M>> {
+        let most = match priority {
+            Priority::Bulk if self.urgency.is_on() => batch.div_ceil(4),
+            _ => batch,
+        };
+        self.in_a_row = if priority == Priority::Urgent { self.in_a_row.saturating_add(1) } else { 0 };
         let mut requests = vec![first];
-        requests.extend(queue.try_iter().take(batch - 1));
+        requests.extend(self.of(priority).try_iter().take(most - 1));
         requests
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::encoding::hash_key;
-use crate::domain::{GalleryName, ImageUri, JobRecord, OutcomeKind};
+use crate::domain::{GalleryName, ImageUri, JobId, JobRecord, OutcomeKind, SourceStamp};
 
 /// Splits a batch so that no round holds two records of one gallery and URI: within a round, what one record does cannot change
 /// what another finds. Nearly every batch is one round.
@@ -52,7 +52,7 @@ pub(super) struct KnownResult {
     pub(super) outcome: OutcomeKind,
     pub(super) selection: String,
     pub(super) stamp: Option<String>,
-    pub(super) job: Vec<u8>,
+    pub(super) job: JobId,
 }
 
 /// What is to be done with one record.
@@ -69,7 +69,7 @@ pub(super) enum Fate {
 pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
     let record = item.record;
     let hash = hash_key(record.content.as_ref());
-    let stamp = record.stamp.as_ref().map(|stamp| stamp.0.as_str());
+    let stamp = record.stamp.as_ref().map(SourceStamp::as_str);
     let settles = |result: &KnownResult| result.outcome.is_final() && result.selection == item.selection;
     let of_this_profile =
         |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
@@ -79,9 +79,7 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
         let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
         return if own.superseded { Fate::Revive { result: own.id, restamp } } else { Fate::Repeat { restamp } };
     }
-    let same_try = |result: &KnownResult| {
-        (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job.0.as_bytes().as_slice()
-    };
+    let same_try = |result: &KnownResult| (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job;
     let mut current = known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref());
     if hash.is_empty() && current.any(|result| !result.superseded && settles(result) && same_try(result)) {
         return Fate::Repeat { restamp: None };

@@ -3,8 +3,10 @@
 //! The key of a result is (gallery, image, profile), an image being its URI and content hash. Writing twice is writing once. Knows
 //! the domain only; no type of a database appears in a signature.
 
+mod columns;
 mod encoding;
 mod fate;
+mod fault;
 pub mod postgres;
 pub mod sqlite;
 mod tally;

@@ -68,3 +68,14 @@ pub(super) fn ends(records: &[JobRecord], new: &[(CampaignId, JobId)]) -> BTreeM
     }
     ends
 }
+
+/// Of `count` things asked for, which are among `places`.
+pub(super) fn marked(count: usize, places: impl IntoIterator<Item = usize>) -> Vec<bool> {
+    let mut marked = vec![false; count];
+    for place in places {
+        if let Some(mark) = marked.get_mut(place) {
+            *mark = true;
+        }
+    }
+    marked
+}

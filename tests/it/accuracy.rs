@@ -11,19 +11,7 @@ use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::support::graphs::numbers;
-use crate::support::{app, runtime, sample};
-
-/// Photos with a face each.
-const PHOTOS: [&str; 8] = [
-    "32bit.png",
-    "astronaut.png",
-    "biden.jpg",
-    "obama.jpg",
-    "obama2.jpg",
-    "obama3.jpg",
-    "obama_partial_face.jpg",
-    "obama_partial_face2.jpg",
-];
+use crate::support::{PHOTOS, app, runtime, sample};
 
 fn processor() -> Processor {
     app().processor(&[], false).expect("the tests need the prepared models: run `make setup`")

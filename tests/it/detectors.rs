@@ -11,22 +11,12 @@ use facefleet::vision::{Picture, PixelLimits};
 use image::{Rgb, RgbImage, imageops};
 
 use crate::support::graphs::numbers;
-use crate::support::{app, runtime, sample, unprepared};
+use crate::support::{PHOTOS, app, runtime, sample, unprepared};
 
 const YUNET: &str = "yunet-2023mar";
 const MTCNN: &str = "mtcnn";
 /// Confidences of the two are not comparable: at YuNet's 0.6, MTCNN also sees faces in these photos that are none.
 const SURE: [(&str, f32); 2] = [(YUNET, 0.6), (MTCNN, 0.95)];
-const PHOTOS: [&str; 8] = [
-    "32bit.png",
-    "astronaut.png",
-    "biden.jpg",
-    "obama.jpg",
-    "obama2.jpg",
-    "obama3.jpg",
-    "obama_partial_face.jpg",
-    "obama_partial_face2.jpg",
-];
 
 fn open(name: &str) -> Detector {
     let model = DetectorModel::load(&app().models(), name, &runtime(), CanvasSize::Image);

@@ -10,10 +10,10 @@ use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::StoreError;
-use super::fault::Fault;
 use super::read::snapshot;
-use super::rows::{counted, parsed, time};
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk};
+use crate::store::columns::{counted, parsed, time};
+use crate::store::fault::Fault;
 use crate::store::tally;
 
 fn unknown(campaign: CampaignId) -> Fault {
@@ -184,8 +184,8 @@ async fn with_outcomes(connection: &mut PgConnection, mut campaigns: Vec<Campaig
     for row in &rows {
         let id = CampaignId(row.try_get(3)?);
         if let Some(campaign) = campaigns.iter_mut().find(|campaign| campaign.id == id) {
-            campaign.progress.outcomes.insert(parsed::<OutcomeKind>(row, 0)?, counted(row, 1)?);
-            campaign.progress.faces += counted::<u64>(row, 2)?;
+            campaign.progress.outcomes.insert(parsed(row, 0)?, counted(row, 1)?);
+            campaign.progress.faces += counted::<_, u64>(row, 2)?;
         }
     }
     Ok(campaigns)

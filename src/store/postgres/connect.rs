@@ -8,8 +8,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
-use super::fault::Fault;
+use super::fault;
 use super::{PostgresStore, StoreError, index};
+use crate::store::fault::Fault;
 
 /// Where it is noted which migrations have run: not where another program in the same schema would look.
 const MIGRATIONS: &str = "facefleet_migrations";
@@ -52,7 +53,13 @@ fn parse(url: &str) -> Result<(PgConnectOptions, String), StoreError> {
 
 pub(super) async fn open(url: &str, connections: u32) -> Result<PostgresStore, StoreError> {
     let (options, place) = parse(url)?;
-    timeout(ACQUIRE, connect(&options)).await.map_err(|_| away(&place))?.map_err(|fault| fault.at(&place))?.close().await.ok();
+    timeout(ACQUIRE, connect(&options))
+        .await
+        .map_err(|_| away(&place))?
+        .map_err(|fault| fault::at(fault, &place))?
+        .close()
+        .await
+        .ok();
     let pool = PgPoolOptions::new()
         .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE)
@@ -80,7 +87,7 @@ pub(super) async fn migrate(url: &str) -> Result<u32, StoreError> {
         connection.close().await.ok();
         Ok(built)
     };
-    migrate().await.map_err(|fault| fault.at(&place))
+    migrate().await.map_err(|fault| fault::at(fault, &place))
 }
 
 /// A connection to a database whose schema is up to date. A role that may only use the schema needs no right to make anything, as long

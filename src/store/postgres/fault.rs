@@ -5,67 +5,30 @@ use std::error::Error;
 use sqlx::migrate::MigrateError;
 
 use super::StoreError;
-
-/// What went wrong, before the server is named.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The database, or the way to it.
-    Database(sqlx::Error),
-    /// Upgrading the schema failed.
-    Migration(MigrateError),
-    /// Already in the caller's terms.
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<MigrateError> for Fault {
-    fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::Execute(error) => Self::Database(error),
-            MigrateError::ExecuteMigration(error, _) => Self::Database(error),
-            other => Self::Migration(other),
-        }
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+use crate::store::fault::Fault;
 
 fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-impl Fault {
-    /// Whether another transaction was faster: the same one, tried again, sees what the other did. Unique violation, serialization
-    /// failure, deadlock.
-    pub(super) fn is_race(&self) -> bool {
-        match self {
-            Self::Database(error) => matches!(code(error).as_deref(), Some("23505" | "40001" | "40P01")),
-            _ => false,
-        }
-    }
+/// Whether another transaction was faster: the same one, tried again, sees what the other did. Unique violation, serialization
+/// failure, deadlock.
+pub(super) fn is_race(fault: &Fault) -> bool {
+    matches!(fault, Fault::Database(error) if matches!(code(error).as_deref(), Some("23505" | "40001" | "40P01")))
+}
 
-    /// The error for the caller, about the database `place`.
-    pub(super) fn at(self, place: &str) -> StoreError {
-        match self {
-            Self::Store(StoreError::Unusable(reason)) => StoreError::Unusable(format!("{place}: {reason}")),
-            Self::Store(error) => error,
-            Self::Database(error) => database_error(&error, place),
-            Self::Migration(error) => StoreError::Unusable(match error {
-                MigrateError::VersionMissing(version) => {
-                    format!("{place} has schema version {version}, from a newer facefleet: use that one, or another database")
-                }
-                other => format!("{place}: its schema cannot be brought up to date: {other}"),
-            }),
-        }
+/// The error for the caller, about the database `place`.
+pub(super) fn at(fault: Fault, place: &str) -> StoreError {
+    match fault {
+        Fault::Store(StoreError::Unusable(reason)) => StoreError::Unusable(format!("{place}: {reason}")),
+        Fault::Store(error) => error,
+        Fault::Database(error) => database_error(&error, place),
+        Fault::Migration(error) => StoreError::Unusable(match error {
+            MigrateError::VersionMissing(version) => {
+                format!("{place} has schema version {version}, from a newer facefleet: use that one, or another database")
+            }
+            other => format!("{place}: its schema cannot be brought up to date: {other}"),
+        }),
     }
 }
 

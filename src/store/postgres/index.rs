@@ -3,9 +3,8 @@
 //! Not made with the partition: keeping such an index up to date costs several times what recording costs, and building it over what is
 //! there is faster and gives the same index. So it is built when the owner says so, beside whoever records.
 
+use crate::store::fault::Fault;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-
-use super::fault::Fault;
 
 /// Gives each profile's templates their index if they have none; returns how many were built. Another process that is at it is left
 /// alone.

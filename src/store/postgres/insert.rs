@@ -5,10 +5,10 @@ use pgvector::HalfVector;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fault::Fault;
-use crate::domain::{FaceResult, JobRecord, Recognition};
+use crate::domain::{FaceResult, JobRecord, Recognition, SourceStamp};
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fate::Scope;
+use crate::store::fault::Fault;
 
 /// A record and the ids of its rows.
 pub(super) struct Placed<'a> {
@@ -69,7 +69,7 @@ pub(super) async fn results(connection: &mut PgConnection, rows: &[Placed<'_>]) 
     // What Postgres cannot hold in a text must not keep a record out.
     .bind(column(rows, |row| row.record.outcome.reason().map(|reason| reason.replace('\0', "\u{fffd}"))))
     .bind(column(rows, |row| row.selection))
-    .bind(column(rows, |row| row.record.stamp.as_ref().map(|stamp| stamp.0.as_str())))
+    .bind(column(rows, |row| row.record.stamp.as_ref().map(SourceStamp::as_str)))
     .bind(column(rows, |row| row.record.provider.as_str()))
     .bind(column(rows, |row| row.record.timings.fetch_ms))
     .bind(column(rows, |row| row.record.timings.vision_ms))

@@ -19,12 +19,12 @@ use futures::future::BoxFuture;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
-use self::fault::Fault;
 use super::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 use crate::domain::{
     Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Profile, ProfileId, Selection,
     SourceStamp,
 };
+use crate::store::fault::Fault;
 
 /// How long an answer may take before the server counts as away, which it may be without a word: a network that drops packets breaks no
 /// connection. To a ping, to what workers wait for, and to what reads a whole gallery (a little more than a statement may take).
@@ -68,7 +68,7 @@ impl PostgresStore {
         let answer = timeout(most, work);
         Box::pin(async move {
             match answer.await {
-                Ok(answer) => answer.map_err(|fault| fault.at(&self.place)),
+                Ok(answer) => answer.map_err(|fault| fault::at(fault, &self.place)),
                 Err(_) => Err(StoreError::Unavailable(format!("{} did not answer within {} s", self.place, most.as_secs()))),
             }
         })

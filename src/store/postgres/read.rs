@@ -4,11 +4,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::fault::Fault;
-use super::rows::{attach_faces, counted, face_with_image, image, parsed, quality};
+use super::rows::{face, face_with_image, image, quality};
 use super::{Extreme, PageQuery, StoredFace, StoredImage, Summary};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Selection, SourceStamp};
+use crate::store::columns::{attach_faces, counted, parsed};
 use crate::store::fate::Scope;
+use crate::store::fault::Fault;
 use crate::store::{encoding, tally};
 
 /// What a source is found by: 128 bits of the hash of its URI.
@@ -47,11 +48,12 @@ pub(super) async fn settled(
     selection: &Selection,
     images: &[(ImageUri, Option<SourceStamp>)],
 ) -> Result<Vec<bool>, Fault> {
-    let mut settled = vec![false; images.len()];
     let mut connection = pool.acquire().await?;
-    let Some(scope) = find_scope(&mut connection, gallery, profile).await? else { return Ok(settled) };
+    let Some(scope) = find_scope(&mut connection, gallery, profile).await? else {
+        return Ok(vec![false; images.len()]);
+    };
     let keys: Vec<Uuid> = images.iter().map(|(uri, _)| uri_key(uri)).collect();
-    let stamps: Vec<Option<&str>> = images.iter().map(|(_, stamp)| stamp.as_ref().map(|stamp| stamp.0.as_str())).collect();
+    let stamps: Vec<Option<&str>> = images.iter().map(|(_, stamp)| stamp.as_ref().map(SourceStamp::as_str)).collect();
     let finals: Vec<&str> = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final()).map(OutcomeKind::as_str).collect();
     // An image whose bytes never came (no permission, a mount that was away) is worth another try, whatever its stamp.
     // No stamp equals no other, not even none.
@@ -69,12 +71,8 @@ pub(super) async fn settled(
     .bind(finals)
     .fetch_all(&mut *connection)
     .await?;
-    for place in places {
-        if let Some(settled) = usize::try_from(place - 1).ok().and_then(|place| settled.get_mut(place)) {
-            *settled = true;
-        }
-    }
-    Ok(settled)
+    // Postgres counts from 1.
+    Ok(tally::marked(images.len(), places.into_iter().filter_map(|place| usize::try_from(place - 1).ok())))
 }
 
 pub(super) async fn galleries(pool: &PgPool) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, Fault> {
@@ -198,7 +196,7 @@ pub(super) async fn page(pool: &PgPool, query: &PageQuery) -> Result<Vec<StoredI
     };
     let faces = faces.fetch_all(&mut *snapshot).await?;
     snapshot.commit().await?;
-    attach_faces(&mut images, &faces)?;
+    attach_faces(&mut images, &faces, face)?;
     Ok(images)
 }
 

@@ -1,54 +1,18 @@
-//! From rows to domain values. What cannot be one is [`StoreError::Corrupt`], never a guess.
-
-use std::collections::HashMap;
-use std::fmt::Display;
-use std::str::FromStr;
+//! From rows to domain values.
 
 use pgvector::HalfVector;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::fault::Fault;
-use super::{StoreError, StoredFace, StoredImage};
+use super::{StoredFace, StoredImage};
 use crate::domain::{BoundingBox, ContentHash, Face, ImageUri, Template, Timings};
+use crate::store::columns::{corrupt, counted_option, hash, parsed, parsed_option, time};
 use crate::store::encoding::landmarks;
-
-fn corrupt(error: impl Display) -> Fault {
-    StoreError::Corrupt(error.to_string()).into()
-}
-
-/// A column of text that a domain type parses.
-pub(super) fn parsed<T>(row: &PgRow, column: usize) -> Result<T, Fault>
-where
-    T: FromStr<Err: Display>,
-{
-    row.try_get::<&str, _>(column)?.parse().map_err(corrupt)
-}
-
-/// A column that is never negative.
-pub(super) fn counted<T: TryFrom<i64, Error: Display>>(row: &PgRow, column: usize) -> Result<T, Fault> {
-    T::try_from(row.try_get::<i64, _>(column)?).map_err(corrupt)
-}
-
-fn counted_option<T: TryFrom<i64, Error: Display>>(row: &PgRow, column: usize) -> Result<Option<T>, Fault> {
-    row.try_get::<Option<i64>, _>(column)?.map(T::try_from).transpose().map_err(corrupt)
-}
+use crate::store::fault::Fault;
 
 /// A quality, none if the face was not scored.
 pub(super) fn quality(row: &PgRow, column: usize) -> Result<Option<u8>, Fault> {
     row.try_get::<Option<i16>, _>(column)?.map(u8::try_from).transpose().map_err(corrupt)
-}
-
-/// A time in milliseconds since 1970, as RFC 3339.
-pub(super) fn time(row: &PgRow, column: usize) -> Result<String, Fault> {
-    Ok(jiff::Timestamp::from_millisecond(row.try_get(column)?).map_err(corrupt)?.to_string())
-}
-
-fn hash(row: &PgRow, column: usize) -> Result<Option<ContentHash>, Fault> {
-    match row.try_get::<&[u8], _>(column)? {
-        [] => Ok(None),
-        bytes => bytes.try_into().map(|bytes| Some(ContentHash(bytes))).map_err(corrupt),
-    }
 }
 
 fn template(row: &PgRow, column: usize) -> Result<Option<Template>, Fault> {
@@ -63,7 +27,7 @@ pub(super) fn image(row: &PgRow) -> Result<StoredImage, Fault> {
     Ok(StoredImage {
         cursor: row.try_get(0)?,
         image: parsed(row, 1)?,
-        subject: row.try_get::<Option<&str>, _>(13)?.map(str::parse).transpose().map_err(corrupt)?,
+        subject: parsed_option(row, 13)?,
         hash: hash(row, 2)?,
         bytes: counted_option(row, 3)?,
         size: counted_option(row, 4)?.zip(counted_option(row, 5)?),
@@ -77,7 +41,7 @@ pub(super) fn image(row: &PgRow) -> Result<StoredImage, Fault> {
 }
 
 /// A face of `image` from the columns: index, box, landmarks, detector score, distance, score, quality, norm, template.
-fn face(row: &PgRow, image: ImageUri, hash: Option<ContentHash>) -> Result<StoredFace, Fault> {
+pub(super) fn face(row: &PgRow, image: ImageUri, hash: Option<ContentHash>) -> Result<StoredFace, Fault> {
     let bbox = BoundingBox { x: row.try_get(1)?, y: row.try_get(2)?, width: row.try_get(3)?, height: row.try_get(4)? };
     let landmarks = row.try_get::<Option<&[u8]>, _>(5)?.map(landmarks).transpose()?;
     Ok(StoredFace {
@@ -96,15 +60,4 @@ fn face(row: &PgRow, image: ImageUri, hash: Option<ContentHash>) -> Result<Store
 /// The URI and hash in columns 12 and 13 of a row whose first columns are a face's.
 pub(super) fn face_with_image(row: &PgRow) -> Result<StoredFace, Fault> {
     face(row, parsed(row, 12)?, hash(row, 13)?)
-}
-
-/// Hands each face (whose result id is in column 12) to its image.
-pub(super) fn attach_faces(images: &mut [StoredImage], faces: &[PgRow]) -> Result<(), Fault> {
-    let places: HashMap<i64, usize> = images.iter().enumerate().map(|(place, image)| (image.cursor, place)).collect();
-    for row in faces {
-        let place = places.get(&row.try_get(12)?).and_then(|&place| images.get_mut(place));
-        let image = place.ok_or_else(|| corrupt("a face without its image"))?;
-        image.faces.push(face(row, image.image.clone(), image.hash)?);
-    }
-    Ok(())
 }

@@ -10,14 +10,15 @@ use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::campaigns;
-use super::fault::Fault;
+use super::fault;
 use super::insert::{self, Placed};
 use super::read::uri_key;
-use super::rows::parsed;
 use super::{Recorded, StoreError};
-use crate::domain::{JobRecord, Profile};
+use crate::domain::{JobRecord, Profile, SourceStamp};
+use crate::store::columns::known;
 use crate::store::encoding::{definition, selection_key};
-use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, named, outdated, rounds};
+use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
+use crate::store::fault::Fault;
 
 /// How often a batch is tried that another transaction was faster than. The order of locks should leave no such case; an administrator's
 /// transaction may still make one.
@@ -34,7 +35,7 @@ pub(super) async fn record(pool: &PgPool, records: &[JobRecord]) -> Result<Vec<R
     }
     for _ in 1..TRIES {
         match try_record(pool, records).await {
-            Err(fault) if fault.is_race() => (),
+            Err(fault) if fault::is_race(&fault) => (),
             ended => return ended,
         }
     }
@@ -185,24 +186,12 @@ async fn look_up(connection: &mut PgConnection, items: &[Item<'_>], keys: &[Uuid
     .bind(items.iter().map(|item| keys[item.index]).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
-    let mut known: Vec<Vec<Known>> = items.iter().map(|_| Vec::new()).collect();
+    let mut found: Vec<Vec<Known>> = items.iter().map(|_| Vec::new()).collect();
     for row in rows {
-        let result = match row.try_get::<Option<i64>, _>(3)? {
-            None => None,
-            Some(id) => Some(KnownResult {
-                id,
-                gallery_profile: row.try_get(4)?,
-                superseded: row.try_get(5)?,
-                outcome: parsed(&row, 6)?,
-                selection: row.try_get(7)?,
-                stamp: row.try_get(8)?,
-                job: row.try_get::<Uuid, _>(9)?.into_bytes().to_vec(),
-            }),
-        };
-        let known = place(row.try_get(0)?).and_then(|place| known.get_mut(place)).ok_or_else(unasked)?;
-        known.push(Known { image: row.try_get(1)?, hash: row.try_get(2)?, result });
+        let of_item = place(row.try_get(0)?).and_then(|place| found.get_mut(place)).ok_or_else(unasked)?;
+        of_item.push(known(&row)?);
     }
-    Ok(known)
+    Ok(found)
 }
 
 /// Records a round; returns the places in the batch of what was written.
@@ -219,7 +208,7 @@ async fn record_round(
     let mut ids = draw_ids(connection, &fates).await?;
     for ((item, known), fate) in items.iter().zip(known).zip(fates) {
         if let Fate::Repeat { restamp: Some(result) } | Fate::Revive { restamp: Some(result), .. } = fate {
-            restamps.push((result, item.record.stamp.as_ref().map(|stamp| stamp.0.as_str())));
+            restamps.push((result, item.record.stamp.as_ref().map(SourceStamp::as_str)));
         }
         if !matches!(fate, Fate::Write { .. }) {
             subjects.extend(named(item, known));

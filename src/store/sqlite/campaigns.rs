@@ -8,9 +8,10 @@ use sqlx::{Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::StoreError;
-use super::fault::Fault;
-use super::rows::{counted, now_ms, parsed};
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
+use super::rows::now_ms;
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk};
+use crate::store::columns::{counted, parsed, time};
+use crate::store::fault::Fault;
 use crate::store::tally;
 
 fn unknown(campaign: CampaignId) -> Fault {
@@ -132,7 +133,7 @@ async fn count_jobs(
     campaign: CampaignId,
     jobs: impl Iterator<Item = JobId>,
 ) -> Result<Vec<JobId>, Fault> {
-    let new: Vec<Vec<u8>> = sqlx::query_scalar(
+    let new: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO campaign_jobs (campaign_id, job_id) \
          SELECT c.id, unhex(k.value) FROM campaigns c CROSS JOIN json_each(?2) k WHERE c.id = ?1 \
          ON CONFLICT DO NOTHING RETURNING job_id",
@@ -141,11 +142,7 @@ async fn count_jobs(
     .bind(job_list(jobs))
     .fetch_all(connection)
     .await?;
-    new.iter().map(|job| uuid(job).map(JobId)).collect()
-}
-
-fn uuid(bytes: &[u8]) -> Result<Uuid, Fault> {
-    Uuid::from_slice(bytes).map_err(|error| StoreError::Corrupt(error.to_string()).into())
+    Ok(new.into_iter().map(JobId).collect())
 }
 
 pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Campaign>, Fault> {
@@ -178,10 +175,8 @@ pub(super) async fn latest(pool: &SqlitePool, limit: u32) -> Result<Vec<Campaign
 }
 
 fn campaign(row: &SqliteRow) -> Result<Campaign, Fault> {
-    let corrupt = |reason: String| Fault::from(StoreError::Corrupt(reason));
-    let started_at = jiff::Timestamp::from_millisecond(row.try_get(12)?).map_err(|error| corrupt(error.to_string()))?;
     Ok(Campaign {
-        id: CampaignId(uuid(row.try_get(0)?)?),
+        id: CampaignId(row.try_get(0)?),
         lane: parsed(row, 1)?,
         gallery: parsed(row, 2)?,
         profile: parsed(row, 3)?,
@@ -196,7 +191,7 @@ fn campaign(row: &SqliteRow) -> Result<Campaign, Fault> {
             outcomes: BTreeMap::new(),
             faces: counted(row, 11)?,
         },
-        started_at: started_at.to_string(),
+        started_at: time(row, 12)?,
     })
 }
 
@@ -206,7 +201,7 @@ async fn with_outcomes(connection: &mut SqliteConnection, mut campaign: Campaign
         .fetch_all(connection)
         .await?;
     for row in &rows {
-        campaign.progress.outcomes.insert(parsed::<OutcomeKind>(row, 0)?, counted(row, 1)?);
+        campaign.progress.outcomes.insert(parsed(row, 0)?, counted(row, 1)?);
     }
     Ok(campaign)
 }

@@ -10,8 +10,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::fault::Fault;
+use super::fault;
 use super::{SqliteStore, StoreError};
+use crate::store::fault::Fault;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -59,15 +60,15 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
         Place::Memory => Ok(()),
         Place::File(_) => prepare_file(&options, busy_timeout).await,
     };
-    prepared.map_err(|fault| fault.at(&name))?;
+    prepared.map_err(|fault| fault::at(fault, &name))?;
 
     // Neither pool may close an idle connection: the store in memory would be gone, and a file's caches cold.
     let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).acquire_timeout(busy_timeout.saturating_mul(2));
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
-    let writer = writer.map_err(|error| Fault::from(error).at(&name))?;
+    let writer = writer.map_err(|error| fault::at(error.into(), &name))?;
     let readers = match &place {
         Place::Memory => {
-            MIGRATIONS.run(&writer).await.map_err(|error| Fault::from(error).at(&name))?;
+            MIGRATIONS.run(&writer).await.map_err(|error| fault::at(error.into(), &name))?;
             writer.clone()
         }
         Place::File(_) => pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
@@ -163,7 +164,7 @@ async fn enter_wal(connection: &mut SqliteConnection, busy_timeout: Duration) ->
         match sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await.map_err(Fault::from)
         {
             Ok(_) => return Ok(()),
-            Err(fault) if fault.is_busy() && Instant::now() < give_up => sleep(Duration::from_millis(10)).await,
+            Err(fault) if fault::is_busy(&fault) && Instant::now() < give_up => sleep(Duration::from_millis(10)).await,
             Err(fault) => return Err(fault),
         }
     }

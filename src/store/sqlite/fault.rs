@@ -3,38 +3,7 @@
 use sqlx::migrate::MigrateError;
 
 use super::StoreError;
-
-/// What went wrong, before the file is named.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The database said so.
-    Database(sqlx::Error),
-    /// Opening or upgrading the schema failed.
-    Migration(MigrateError),
-    /// Already in the caller's terms.
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<MigrateError> for Fault {
-    fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::Execute(error) => Self::Database(error),
-            other => Self::Migration(other),
-        }
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+use crate::store::fault::Fault;
 
 /// The primary result codes that mean something to a caller (<https://www.sqlite.org/rescode.html>).
 mod code {
@@ -56,25 +25,17 @@ fn primary_code(error: &sqlx::Error) -> Option<i32> {
     Some(extended & 0xff)
 }
 
-impl Fault {
-    /// Whether waiting for another connection's lock was in vain.
-    pub(super) fn is_busy(&self) -> bool {
-        match self {
-            Self::Database(error) => matches!(primary_code(error), Some(code::BUSY | code::LOCKED)),
-            Self::Migration(MigrateError::ExecuteMigration(error, _)) => {
-                matches!(primary_code(error), Some(code::BUSY | code::LOCKED))
-            }
-            _ => false,
-        }
-    }
+/// Whether waiting for another connection's lock was in vain.
+pub(super) fn is_busy(fault: &Fault) -> bool {
+    matches!(fault, Fault::Database(error) if matches!(primary_code(error), Some(code::BUSY | code::LOCKED)))
+}
 
-    /// The error for the caller, about the file `place`.
-    pub(super) fn at(self, place: &str) -> StoreError {
-        match self {
-            Self::Store(error) => error,
-            Self::Database(error) => database_error(&error, place),
-            Self::Migration(error) => migration_error(error, place),
-        }
+/// The error for the caller, about the file `place`.
+pub(super) fn at(fault: Fault, place: &str) -> StoreError {
+    match fault {
+        Fault::Store(error) => error,
+        Fault::Database(error) => database_error(&error, place),
+        Fault::Migration(error) => migration_error(&error, place),
     }
 }
 
@@ -103,9 +64,8 @@ fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
     }
 }
 
-fn migration_error(error: MigrateError, place: &str) -> StoreError {
+fn migration_error(error: &MigrateError, place: &str) -> StoreError {
     match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => database_error(&error, place),
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => StoreError::Unusable(format!(
             "{place} was written by a newer version of facefleet (schema {version}): upgrade facefleet, or choose another file"
         )),

@@ -2,9 +2,9 @@
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::fault::Fault;
 use crate::domain::{FaceResult, JobRecord};
 use crate::store::encoding::{hash_key, landmark_bytes};
+use crate::store::fault::Fault;
 
 /// Rows in one statement: at up to 14 values a row, well below the 32766 that `SQLite` allows. Each statement costs a round trip to
 /// the connection's thread, which is why there are few of them.
@@ -87,7 +87,7 @@ pub(super) async fn results(connection: &mut SqliteConnection, rows: &[Placed<'_
                 .push_bind(record.outcome.kind().as_str())
                 .push_bind(record.outcome.reason().map(str::to_owned))
                 .push_bind(placed.selection.to_owned())
-                .push_bind(record.stamp.as_ref().map(|stamp| stamp.0.clone()))
+                .push_bind(record.stamp.as_ref().map(|stamp| stamp.as_str().to_owned()))
                 .push_bind(record.provider.clone())
                 .push_bind(f64::from(record.timings.fetch_ms))
                 .push_bind(f64::from(record.timings.vision_ms))

@@ -16,12 +16,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 
-use self::fault::Fault;
 use super::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 use crate::domain::{
     Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Profile, ProfileId, Selection,
     SourceStamp,
 };
+use crate::store::fault::Fault;
 
 /// How long a writer waits for another process's transaction. Ours take milliseconds; a backup or a `VACUUM` takes longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ impl SqliteStore {
 
     /// Names this store's file in what went wrong.
     fn located<T>(&self, result: Result<T, Fault>) -> Result<T, StoreError> {
-        result.map_err(|fault| fault.at(&self.place))
+        result.map_err(|fault| fault::at(fault, &self.place))
     }
 }
 

@@ -3,11 +3,12 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use super::fault::Fault;
-use super::rows::{attach_faces, counted, face_with_image, image, parsed};
+use super::rows::{face, face_with_image, image};
 use super::write::id_list;
 use super::{Extreme, PageQuery, StoreError, StoredFace, StoredImage, Summary};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Selection, SourceStamp};
+use crate::store::columns::{attach_faces, counted, parsed};
+use crate::store::fault::Fault;
 use crate::store::{encoding, tally};
 
 /// These two read every row of a gallery, so they must find all they need in an index.
@@ -39,10 +40,8 @@ pub(super) async fn settled(
     selection: &Selection,
     images: &[(ImageUri, Option<SourceStamp>)],
 ) -> Result<Vec<bool>, Fault> {
-    let listed: serde_json::Value = images
-        .iter()
-        .map(|(uri, stamp)| serde_json::json!([uri.as_str(), stamp.as_ref().map(|stamp| stamp.0.as_str())]))
-        .collect();
+    let listed: serde_json::Value =
+        images.iter().map(|(uri, stamp)| serde_json::json!([uri.as_str(), stamp.as_ref().map(SourceStamp::as_str)])).collect();
     let finals: serde_json::Value =
         OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final()).map(OutcomeKind::as_str).collect();
     let mut connection = pool.acquire().await?;
@@ -68,13 +67,7 @@ pub(super) async fn settled(
     .fetch_one(&mut *connection)
     .await?;
     let places: Vec<usize> = serde_json::from_str(&places).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let mut settled = vec![false; images.len()];
-    places.into_iter().for_each(|place| {
-        if let Some(settled) = settled.get_mut(place) {
-            *settled = true;
-        }
-    });
-    Ok(settled)
+    Ok(tally::marked(images.len(), places))
 }
 
 pub(super) async fn galleries(pool: &SqlitePool) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, Fault> {
@@ -175,7 +168,7 @@ pub(super) async fn page(pool: &SqlitePool, query: &PageQuery) -> Result<Vec<Sto
     .bind(query.templates)
     .fetch_all(&mut *snapshot)
     .await?;
-    attach_faces(&mut images, &faces)?;
+    attach_faces(&mut images, &faces, face)?;
     Ok(images)
 }
 

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::campaigns;
-use super::fault::Fault;
 use super::insert::{self, Placed, PlacedFace};
-use super::rows::{now_ms, parsed};
+use super::rows::now_ms;
 use super::{Recorded, StoreError};
-use crate::domain::{GalleryName, JobRecord, Profile, ProfileId};
+use crate::domain::{GalleryName, JobRecord, Profile, ProfileId, SourceStamp};
+use crate::store::columns::known;
 use crate::store::encoding::{definition, selection_key};
-use crate::store::fate::{Fate, Item, Known, KnownResult, Scope, decide, named, outdated, rounds};
+use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
+use crate::store::fault::Fault;
 
 pub(super) async fn register_profile(pool: &SqlitePool, profile: &Profile) -> Result<(), Fault> {
     sqlx::query("INSERT INTO profiles (id, definition, created_at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
@@ -144,7 +145,7 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> 
     }
     for (result, record) in restamps {
         let update = sqlx::query("UPDATE results SET stamp = ?2 WHERE id = ?1").bind(result);
-        update.bind(record.stamp.as_ref().map(|stamp| stamp.0.as_str())).execute(&mut *connection).await?;
+        update.bind(record.stamp.as_ref().map(SourceStamp::as_str)).execute(&mut *connection).await?;
     }
     for (image, subject) in subjects {
         let update = sqlx::query("UPDATE images SET subject = ?2 WHERE id = ?1").bind(image);
@@ -180,25 +181,13 @@ async fn look_up(connection: &mut SqliteConnection, items: &[Item<'_>]) -> Resul
     .bind(keys.to_string())
     .fetch_all(connection)
     .await?;
-    let mut known: Vec<Vec<Known>> = items.iter().map(|_| Vec::new()).collect();
+    let mut found: Vec<Vec<Known>> = items.iter().map(|_| Vec::new()).collect();
     for row in rows {
-        let result = match row.try_get::<Option<i64>, _>(3)? {
-            None => None,
-            Some(id) => Some(KnownResult {
-                id,
-                gallery_profile: row.try_get(4)?,
-                superseded: row.try_get(5)?,
-                outcome: parsed(&row, 6)?,
-                selection: row.try_get(7)?,
-                stamp: row.try_get(8)?,
-                job: row.try_get(9)?,
-            }),
-        };
-        let item = usize::try_from(row.try_get::<i64, _>(0)?).ok().and_then(|item| known.get_mut(item));
-        let item = item.ok_or_else(|| StoreError::Corrupt("a look-up answered what was not asked".to_owned()))?;
-        item.push(Known { image: row.try_get(1)?, hash: row.try_get(2)?, result });
+        let of_item = usize::try_from(row.try_get::<i64, _>(0)?).ok().and_then(|item| found.get_mut(item));
+        let of_item = of_item.ok_or_else(|| StoreError::Corrupt("a look-up answered what was not asked".to_owned()))?;
+        of_item.push(known(&row)?);
     }
-    Ok(known)
+    Ok(found)
 }
 
 /// The ids that new rows get. Nobody else writes meanwhile, so they can be given out before the rows are there.

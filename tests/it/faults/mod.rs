@@ -4,6 +4,8 @@
 //! The stack is one of these tests' own, because they take it away from under whoever uses it, and they run one at a time.
 
 mod cuts;
+#[path = "../../../benches/null_profile.rs"]
+mod null_profile;
 mod restarts;
 mod workers;
 
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, Mapping, OutcomeKind, Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, OutcomeKind,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -26,7 +28,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
-use crate::support::profile;
+use self::null_profile::null_profile;
 use crate::support::stack::Database;
 
 /// Nothing that is going to happen takes longer.
@@ -89,11 +91,6 @@ struct Fleet {
     campaign: Campaign,
     folder: TempDir,
     _database: Database,
-}
-
-/// The profile of `benches/null_worker.rs`.
-fn null_profile() -> Profile {
-    Profile { mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 }, ..profile("null") }
 }
 
 impl Fleet {

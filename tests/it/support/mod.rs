@@ -21,6 +21,18 @@ use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
 
+/// The sample photos with a face each.
+pub const PHOTOS: [&str; 8] = [
+    "32bit.png",
+    "astronaut.png",
+    "biden.jpg",
+    "obama.jpg",
+    "obama2.jpg",
+    "obama3.jpg",
+    "obama_partial_face.jpg",
+    "obama_partial_face2.jpg",
+];
+
 /// A profile whose recogniser has this name.
 pub fn profile(name: &str) -> Profile {
     Profile {
@@ -41,7 +53,7 @@ pub fn uri(name: &str) -> ImageUri {
 }
 
 pub fn stamp(text: &str) -> SourceStamp {
-    SourceStamp(text.to_owned())
+    text.parse().unwrap()
 }
 
 pub fn selection() -> Selection {
