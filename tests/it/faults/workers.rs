@@ -68,10 +68,11 @@ async fn a_worker_told_to_stop_finishes_what_it_has_and_ends_well() {
     let worker = fleet.worker();
     fleet.until(|progress| progress.ended() > 0).await;
     assert_eq!(worker.stop().await, Some(0));
-    // Nothing is in anybody's hands: what was taken was settled, the rest is ready.
+    // Nothing is in anybody's hands: what was taken was settled, the rest is ready. Some may be there twice: a quorum queue passes on
+    // 32 acknowledgements at once and drops those behind them when the channel ends. They are recorded once, as the end shows.
     let (queue, progress) = (fleet.queue.status().await.unwrap(), fleet.progress().await);
     let ready: u64 = queue.ready.iter().map(|(_, jobs)| jobs).sum();
-    assert_eq!(ready + progress.ended(), 500);
+    assert!(ready + progress.ended() >= 500, "{ready} + {}", progress.ended());
     fleet.ends_well([fleet.worker()], &[]).await;
     assert_eq!(fleet.progress().await.outcomes, [(OutcomeKind::Scored, 500)].into());
 }
