@@ -7,12 +7,12 @@ DEMO_STORE := FACEFLEET__STORE__URL=sqlite:.facefleet/demo.db
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bench parity evidence clean fetch build models rust python
+.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bfloat16 bench parity evidence clean fetch build models rust python
 # The targets share one folder of fetched files and one build: in parallel they would only wait for each other.
 .NOTPARALLEL:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: rust fetch models ## Fetch runtime, models and sample photos, build, prepare the models
 
@@ -49,7 +49,12 @@ test-servers: python
 bench-tools: python ## Install OpenCV, NumPy and Celery for parity and bench, inside the project
 	@$(PYTHON) scripts/setup.py bench
 
+bfloat16: setup ## Fetch OpenVINO and prepare the models for config/bfloat16.toml, the fast scan on processors with AVX512-BF16 or AMX
+	@$(PYTHON) scripts/setup.py --runtime openvino
+	$(FACEFLEET) model prepare --target gpu
+
 bench: setup bench-tools ## Measure speed against the published algorithm and against OpenCV
+	@if grep -qwE 'avx512_bf16|amx_bf16' /proc/cpuinfo; then $(MAKE) bfloat16; fi
 	cargo bench --bench serfiq
 	$(PYTHON) benches/scan_vs_opencv.py
 

@@ -1,7 +1,7 @@
 //! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32 bits.
 //!
-//! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or `tensorrt:N`, each with `+half` for half precision;
-//! the default is `cpu`. All must be in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device once, so
+//! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or `tensorrt:N`, each with `+half` or
+//! `+bfloat16` for fewer bits; the default is `cpu`. All must be in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device once, so
 //! that all meet the same weather; medians. A CPU session has one thread: a machine runs one for each core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
         println!("  {name:<16} batch {batch:>3}  {:8.3}", median(times));
     }
     println!("detector, blank canvas, medians of {ROUNDS} passes, ms an image");
-    for name in names.iter().filter(|name| !name.ends_with("+half")) {
+    for name in names.iter().filter(|name| !name.contains('+')) {
         let plan = plan(&app, name)?;
         let most = if plan.padded { 16 } else { 1 };
         for (side, batch) in [(320, 1), (320, most), (640, 1), (640, most)].into_iter().take(if most == 1 { 3 } else { 4 }) {
@@ -82,8 +82,10 @@ fn main() -> Result<()> {
 }
 
 fn plan(app: &App, name: &str) -> Result<DevicePlan> {
-    let (device, precision) = match name.strip_suffix("+half") {
-        Some(device) => (device, Precision::Half),
+    let (device, precision) = match name.split_once('+') {
+        Some((device, "half")) => (device, Precision::Half),
+        Some((device, "bfloat16")) => (device, Precision::Bfloat16),
+        Some((_, other)) => anyhow::bail!("'{other}' is no precision; use half or bfloat16"),
         None => (name, Precision::Float32),
     };
     let DeviceChoice::Only(device) = device.parse()? else { anyhow::bail!("name a device, not auto") };

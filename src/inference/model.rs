@@ -231,7 +231,7 @@ impl Models {
 
     /// The preparation of this network: those of detectors have one for all devices.
     fn variant_of(&self, manifest: &Manifest) -> Variant {
-        if manifest.recogniser().is_some() { self.variant } else { Variant::default() }
+        if manifest.recogniser().is_some() { self.variant.on_disk() } else { Variant::default() }
     }
 
     /// Reads the published file and checks its digest.

@@ -13,6 +13,13 @@ use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
 use crate::domain::{CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, Recognition, SerFiq, Template};
 use crate::quality::{self, sampled::Sampled};
 
+/// Cosine of two embeddings that were computed in the same precision, at least: other orders of summation give 1 to seven digits,
+/// bfloat16 0.9999.
+const SAME_PRECISION: f64 = 0.999_999;
+
+const NOT_BFLOAT16: &str = "models.precision is \"bfloat16\", and this device computes in 32 bits. It takes runtime.device = \"openvino\" and a \
+     processor with AVX512-BF16 or AMX (docs/gpu.md); or set models.precision = \"float32\"";
+
 /// How distances are to be estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Estimator {
@@ -149,8 +156,10 @@ impl RecogniserModel {
         let templates = Template::from_embedding(embedding).and_then(|(found, _)| {
             Template::from_embedding(&expected.expected_embedding).map(|(recorded, _)| found.similarity(&recorded))
         });
-        // Half precision and other matrix libraries differ in the fourth digit; a wrong network differs in the first.
+        // Fewer bits and other matrix libraries differ in the fourth digit; a wrong network differs in the first.
         match templates {
+            // A device that cannot round its factors computes on in 32 bits and says nothing.
+            Ok(cosine) if self.precision == Precision::Bfloat16 && cosine > SAME_PRECISION => return wrong(NOT_BFLOAT16.into()),
             Ok(cosine) if cosine > 0.999 => {}
             Ok(cosine) => return wrong(format!("the self-test's embedding has cosine {cosine:.6} to the recorded one")),
             Err(error) => return wrong(format!("the self-test's embedding is unusable: {error}")),

@@ -80,6 +80,14 @@ pub struct Variant {
     pub precision: Precision,
 }
 
+impl Variant {
+    /// The variant whose file this one runs: rounding to [`Precision::Bfloat16`] is the device's work, and its graph that of 32 bits.
+    pub fn on_disk(self) -> Self {
+        let precision = if self.precision == Precision::Bfloat16 { Precision::Float32 } else { self.precision };
+        Self { precision, ..self }
+    }
+}
+
 impl From<Target> for Variant {
     fn from(target: Target) -> Self {
         Self { target, precision: Precision::Float32 }

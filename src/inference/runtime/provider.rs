@@ -2,7 +2,7 @@
 //!
 //! All are asked to fail: left to itself, ONNX Runtime replaces a provider that does not start by the CPU in silence.
 
-use ort::ep::{self, ExecutionProviderDispatch};
+use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 
 use crate::domain::{Device, Precision};
 use crate::inference::plan::DevicePlan;
@@ -40,9 +40,17 @@ pub fn of(plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Vec<ExecutionProvid
     device.into_iter().chain([cpu]).map(ExecutionProviderDispatch::error_on_failure).collect()
 }
 
+/// `OpenVINO`'s own properties; ONNX Runtime has no option for the first. Without the second, the sessions of all threads are bound to
+/// one and the same core.
+const BFLOAT16: &str = r#"{"CPU":{"INFERENCE_PRECISION_HINT":"bf16","ENABLE_CPU_PINNING":"NO"}}"#;
+
 fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
-    // Where the CPU can, OpenVINO computes in bfloat16 unless told not to; the profile says 32 bits.
-    ep::OpenVINO::default().with_device_type("CPU").with_precision("FP32").with_num_threads(plan.threads).build()
+    let provider = ep::OpenVINO::default().with_device_type("CPU").with_num_threads(plan.threads);
+    if plan.precision == Precision::Bfloat16 {
+        return provider.with_arbitrary_config("load_config", BFLOAT16).build();
+    }
+    // Where the CPU can, OpenVINO may compute in bfloat16 unless told not to; the profile says 32 bits.
+    provider.with_precision("FP32").build()
 }
 
 fn cuda(index: u16) -> ExecutionProviderDispatch {
