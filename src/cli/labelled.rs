@@ -74,7 +74,8 @@ impl Labelled {
 
     /// The profile of a gallery that is looked at. What was sampled beside the closed form is no more recent a scan.
     pub(super) async fn profile_of(&self, store: &dyn Store, gallery: &GalleryName) -> Result<ProfileId> {
-        let chosen = choose_profile(store, gallery, self.profile.clone()).await?;
+        let chosen = choose_profile(store, gallery, self.profile.clone()).await;
+        let chosen = chosen.with_context(|| format!("'{}' is no file, so it should be a gallery", self.data))?;
         if self.profile.is_some() {
             return Ok(chosen);
         }

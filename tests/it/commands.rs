@@ -1,5 +1,7 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
+mod evaluation;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -373,67 +375,4 @@ fn no_template_is_in_the_log() {
             }
         }
     }
-}
-
-#[test]
-fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
-    let sandbox = Sandbox::new();
-    for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png", "chelsea.png"] {
-        sandbox.write(&format!("photos/{name}"), &sample(name));
-    }
-    let labels =
-        "file,subject,hair\nobama.jpg,b,grey\nobama2.jpg,b,grey\nbiden.jpg,j,white\nastronaut.png,e,brown\nchelsea.png,c,red\n";
-    sandbox.write("photos/labels.csv", labels.as_bytes());
-    let headline = "4 photos of 3 people: 1 pairs of one person, 5 of two; left out: 1 no_face";
-    let evaluate = ["evaluate", "photos/labels.csv", "--out", "evidence"];
-    for _ in 0..2 {
-        let run = sandbox.run(&evaluate);
-        run.ended(0);
-        assert!(run.out.starts_with(headline), "{}", run.out);
-        assert!(run.out.contains("too few pairs of two people"), "five impostors cannot show FMR 1e-2: {}", run.out);
-    }
-    assert!(sandbox.path("evidence/measures.csv").exists());
-    let by_gallery = sandbox.run(&["evaluate", "evaluation"]);
-    by_gallery.ended(0);
-    assert!(by_gallery.out.starts_with("4 photos of 3 people"), "{}", by_gallery.out);
-
-    sandbox.write("photos/pairs.txt", b"obama.jpg obama2.jpg 1\nobama.jpg biden.jpg 0\nbiden.jpg astronaut.png 0\n");
-    let pairs = sandbox.run(&["evaluate", "photos/pairs.txt"]);
-    pairs.ended(0);
-    assert!(pairs.out.starts_with("4 photos of 3 people: 1 pairs of one person, 2 of two"), "{}", pairs.out);
-
-    // No label of a person and no score of a face is worth a guess.
-    let bias = sandbox.run(&["bias", "photos/labels.csv", "--group", "age"]);
-    bias.ended(1);
-    assert!(bias.err.contains("no column 'age'"), "{}", bias.err);
-    let wrong = sandbox.run(&["evaluate", "photos/nothing.csv"]);
-    wrong.ended(1);
-    assert!(wrong.err.contains("neither a file nor the name of a gallery"), "{}", wrong.err);
-}
-
-#[test]
-fn a_calibration_gives_qualities_of_its_own_under_a_profile_of_its_own() {
-    let sandbox = Sandbox::new();
-    sandbox.fill(120);
-    let scanned = sandbox.scan();
-    sandbox.run(&["calibrate", "default", "--percentiles", "--out", "gallery.toml"]).ended(0);
-    let calibrated = |arguments: &[&str]| {
-        let mut command = sandbox.command(arguments);
-        command.env("FACEFLEET__QUALITY__CALIBRATION", sandbox.path("gallery.toml"));
-        Run::of(command.output().unwrap())
-    };
-    let run = calibrated(&["scan", "photos", "--json"]);
-    run.ended(0);
-    let again = run.summary();
-    assert_ne!(again["profile"], scanned["profile"]);
-    assert_eq!((number(&again, "skipped"), outcome(&again, "scored")), (0, 120), "results of the other mapping do not count");
-    // All photos are one: none is worse than another, and none is better than it.
-    assert!(run.json().iter().filter_map(|line| line["quality"].as_u64()).all(|quality| quality == 100), "{}", run.out);
-
-    // Another detection size gives other scores: the calibration says nothing of them.
-    let mut command = sandbox.command(&["scan", "photos"]);
-    command.env("FACEFLEET__QUALITY__CALIBRATION", sandbox.path("gallery.toml")).env("FACEFLEET__DETECTOR__MAX_SIDE", "320");
-    let other = Run::of(command.output().unwrap());
-    other.ended(1);
-    assert!(other.err.contains("gallery.toml") && other.err.contains("calibrate"), "{}", other.err);
 }

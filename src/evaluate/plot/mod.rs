@@ -185,6 +185,7 @@ impl Chart {
         let x = |value: f64| self.x.place(value, LEFT, RIGHT);
         let y = |value: f64| self.y.place(value, BASE, TOP);
         let (mut areas, mut lines, mut clouds, mut legend) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let place = |entry: usize| TOP + 12.0 + LEGEND_STEP * entry as f64;
         for (number, series) in self.series.iter().enumerate() {
             let (colour, dash) = STYLES[number % STYLES.len()];
             // The first line is what the chart is about.
@@ -202,7 +203,7 @@ impl Chart {
             }
             let is_dots = matches!(series.shape, Shape::Dots(_));
             legend.push(Entry {
-                at: TOP + 12.0 + LEGEND_STEP * number as f64,
+                at: place(legend.len()),
                 name: &series.name,
                 colour,
                 dash: if is_dots { "0 9" } else { dash },
@@ -210,17 +211,10 @@ impl Chart {
                 opacity: 1.0,
                 dots: is_dots,
             });
-        }
-        if let Some(area) = areas.first() {
-            legend.push(Entry {
-                at: TOP + 12.0 + LEGEND_STEP * self.series.len() as f64,
-                name: BAND,
-                colour: area.colour,
-                dash: "none",
-                width: 14.0,
-                opacity: AREA_OPACITY,
-                dots: false,
-            });
+            if matches!(series.shape, Shape::Banded(_)) {
+                let at = place(legend.len());
+                legend.push(Entry { at, name: BAND, colour, dash: "none", width: 14.0, opacity: AREA_OPACITY, dots: false });
+            }
         }
         // The first line lies above the others.
         lines.reverse();
