@@ -2,7 +2,7 @@
 """Fetches what facefleet needs and the repository may not hold: the ONNX Runtime library, model weights, sample photos.
 
     python3 scripts/setup.py            everything that a build, the tests and the demo need
-    python3 scripts/setup.py test       servers and clients that the tests start
+    python3 scripts/setup.py test       servers, clients, the second detector and the other runtime that the tests use
     python3 scripts/setup.py --runtime cuda|openvino
                                         the same with another build of ONNX Runtime, which it puts beside the usual one
     python3 scripts/setup.py bench      OpenCV for the parity and benchmark scripts
@@ -406,6 +406,8 @@ def fetch_test_servers():
     if server is None:
         raise Stop(f"no S3 server is pinned for {platform.system()} {platform.machine()}: the tests of object stores need Linux.")
     fetched = provide(server) | provide(MTCNN)
+    if platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc":
+        fetched |= provide(DEVICE_RUNTIMES["openvino"])
     if not is_in_place(DOWNLOADS / AMQP_CLIENT.file, AMQP_CLIENT.sha256):
         download(AMQP_CLIENT, DOWNLOADS / AMQP_CLIENT.file)
         fetched = True

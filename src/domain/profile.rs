@@ -218,9 +218,11 @@ mod tests {
         sampled.ser_fiq = SerFiq::Sampled { dropout: 0.4, passes: 100, seed: 0 };
         assert_ne!(profile.id(), other.id());
         assert_ne!(profile.id(), sampled.id());
-        let mut half = profile.clone();
-        half.recogniser.precision = Precision::Half;
-        assert_ne!(profile.id(), half.id());
+        let ids = [Precision::Float32, Precision::Half, Precision::Bfloat16].map(|precision| {
+            let recogniser = RecogniserProfile { precision, ..profile.recogniser.clone() };
+            Profile { recogniser, ..profile.clone() }.id()
+        });
+        assert!(ids[0] == profile.id() && ids[0] != ids[1] && ids[1] != ids[2] && ids[2] != ids[0], "{ids:?}");
         assert_eq!(profile.id(), profile.clone().id());
         assert_eq!(profile.id().as_str().parse::<ProfileId>().unwrap(), profile.id());
         assert_eq!(profile.scores_id(), other.scores_id());
