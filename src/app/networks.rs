@@ -80,7 +80,7 @@ impl App {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("Failed to create {} (runtime.engines)", folder.display()))?;
         }
-        let recognisers = (0..plan.sessions).map(|_| recogniser.open_on(&plan)).collect::<Result<Vec<_>, _>>()?;
+        let recognisers = side_by_side(plan.sessions, || Ok(recogniser.open_on(&plan)?))?;
         let vision = self.vision(detector.as_ref(), &plan)?;
         let threads = settings.threads();
         let ahead = if matches!(vision, Vision::Ahead { .. }) { 2 * plan.batch } else { 0 };
@@ -142,15 +142,23 @@ impl App {
                 })
             }
             _ => {
-                let finder = || -> Result<Finder> {
-                    Ok(match detector {
+                let stages = side_by_side(threads, || {
+                    let finder = match detector {
                         Some(model) => Finder::Detect { detector: model.open(1)?, max_side },
                         None => Finder::Aligned,
-                    })
-                };
-                let stages = (0..threads).map(|_| Ok(VisionStage::new(finder()?, limits))).collect::<Result<Vec<_>>>()?;
+                    };
+                    Ok(VisionStage::new(finder, limits))
+                })?;
                 Ok(Vision::Whole(Batcher::start("vision", stages, 1).context("Failed to start threads")?))
             }
         }
     }
+}
+
+/// `count` of what `open` opens, each in a thread of its own: a session takes a fifth of a second or more, and there is one for each core.
+fn side_by_side<T: Send>(count: usize, open: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..count).map(|_| scope.spawn(&open)).collect();
+        opening.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
