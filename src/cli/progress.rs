@@ -38,9 +38,9 @@ impl View {
         match progress {
             // A reader that went away does not stop the scan; its end will tell.
             Progress::Ended(event) if self.json => drop(say(image_json(event))),
-            Progress::Ended(event) if event.reason.is_some() => {
-                let reason = event.reason.as_deref().unwrap_or_default();
-                self.problem(&format!("{}: {}: {reason}", event.image, event.outcome));
+            Progress::Ended(event) if event.end.reason.is_some() => {
+                let reason = event.end.reason.as_deref().unwrap_or_default();
+                self.problem(&format!("{}: {}: {reason}", event.image, event.end.outcome));
             }
             Progress::Unlisted(error) => self.problem(&error.to_string()),
             Progress::Ended(_) => return,
@@ -76,8 +76,8 @@ impl View {
 
 fn image_json(event: &OutcomeEvent) -> serde_json::Value {
     json!({
-        "image": event.image.to_string(), "outcome": event.outcome, "reason": event.reason, "faces": event.faces,
-        "quality": event.quality,
+        "image": event.image.to_string(), "outcome": event.end.outcome, "reason": event.end.reason, "faces": event.end.faces,
+        "quality": event.end.quality,
     })
 }
 

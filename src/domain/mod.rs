@@ -20,7 +20,7 @@ pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, Landmarks, Point, Selection};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
-pub use outcome::{FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
+pub use outcome::{End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
 pub use profile::{AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile, SerFiq};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

@@ -187,6 +187,19 @@ pub struct JobRecord {
     pub attempt: u32,
 }
 
+/// An outcome in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// Number of faces recorded.
+    pub faces: u32,
+    /// Quality of the primary face, 0 to 100.
+    pub quality: Option<u8>,
+}
+
 /// The news that a job has ended, for whoever waits for it. Carries no biometric data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeEvent {
@@ -205,18 +218,23 @@ pub struct OutcomeEvent {
     /// The profile of the result.
     pub profile: ProfileId,
     /// How it ended.
-    pub outcome: OutcomeKind,
-    /// Why.
-    pub reason: Option<String>,
-    /// Number of faces recorded.
-    pub faces: u32,
-    /// Quality of the primary face, 0 to 100.
-    pub quality: Option<u8>,
+    pub end: End,
+}
+
+impl From<&Outcome> for End {
+    fn from(outcome: &Outcome) -> Self {
+        let faces = outcome.faces();
+        Self {
+            outcome: outcome.kind(),
+            reason: outcome.reason().map(str::to_owned),
+            faces: u32::try_from(faces.len()).unwrap_or(u32::MAX),
+            quality: faces.first().and_then(|face| face.recognition.as_ref()).map(|recognition| recognition.quality),
+        }
+    }
 }
 
 impl From<&JobRecord> for OutcomeEvent {
     fn from(record: &JobRecord) -> Self {
-        let faces = record.outcome.faces();
         Self {
             job: record.job,
             lane: record.lane,
@@ -225,10 +243,7 @@ impl From<&JobRecord> for OutcomeEvent {
             campaign: record.campaign,
             trace: record.trace.clone(),
             profile: record.profile.clone(),
-            outcome: record.outcome.kind(),
-            reason: record.outcome.reason().map(str::to_owned),
-            faces: u32::try_from(faces.len()).unwrap_or(u32::MAX),
-            quality: faces.first().and_then(|face| face.recognition.as_ref()).map(|recognition| recognition.quality),
+            end: End::from(&record.outcome),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
-use crate::domain::{CampaignId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent};
+use crate::domain::{CampaignId, End, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent};
 
 /// What [`encode`] writes.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -80,12 +80,12 @@ struct Ended {
 /// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so a gallery with dots in its name is still
 /// bound to exactly: `GALLERY.*.*`.
 pub fn topic(event: &OutcomeEvent) -> String {
-    format!("{}.{}.{}", event.gallery.as_str(), event.lane, event.outcome)
+    format!("{}.{}.{}", event.gallery.as_str(), event.lane, event.end.outcome)
 }
 
 /// The id of `event`.
 pub fn id(event: &OutcomeEvent) -> Uuid {
-    let (id, _) = hash(event.job, event.outcome);
+    let (id, _) = hash(event.job, event.end.outcome);
     id
 }
 
@@ -105,12 +105,12 @@ fn hash(job: JobId, outcome: OutcomeKind) -> (Uuid, [u8; 8]) {
 /// # Errors
 /// If it cannot be written as JSON.
 pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json::Error> {
-    let (id, span) = hash(event.job, event.outcome);
+    let (id, span) = hash(event.job, event.end.outcome);
     serde_json::to_vec(&CloudEvent {
         specversion: "1.0".into(),
         id,
         source: format!("urn:facefleet:{prefix}"),
-        kind: format!("{TYPE}{}", event.outcome),
+        kind: format!("{TYPE}{}", event.end.outcome),
         subject: event.image.to_string(),
         time: Timestamp::now().to_string(),
         datacontenttype: "application/json".into(),
@@ -122,10 +122,10 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             image: event.image.without_secrets().as_str().into(),
             campaign: event.campaign.map(|campaign| campaign.0),
             profile: event.profile.as_str().into(),
-            outcome: event.outcome.as_str().into(),
-            reason: event.reason.clone(),
-            faces: event.faces,
-            quality: event.quality,
+            outcome: event.end.outcome.as_str().into(),
+            reason: event.end.reason.clone(),
+            faces: event.end.faces,
+            quality: event.end.quality,
         },
     })
 }
@@ -141,10 +141,12 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
         campaign: data.campaign.map(CampaignId),
         trace: traceparent.and_then(|trace| trace.parse::<TraceParent>().ok()),
         profile: data.profile.parse::<ProfileId>().ok()?,
-        outcome: data.outcome.parse::<OutcomeKind>().ok()?,
-        reason: data.reason,
-        faces: data.faces,
-        quality: data.quality,
+        end: End {
+            outcome: data.outcome.parse::<OutcomeKind>().ok()?,
+            reason: data.reason,
+            faces: data.faces,
+            quality: data.quality,
+        },
     })
 }
 
@@ -166,18 +168,16 @@ mod tests {
             campaign: Some(CampaignId::new()),
             trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
             profile: "ab".repeat(8).parse().unwrap(),
-            outcome: OutcomeKind::Refused,
-            reason: Some("too large".into()),
-            faces: 0,
-            quality: None,
+            end: End { outcome: OutcomeKind::Refused, reason: Some("too large".into()), faces: 0, quality: None },
         }
     }
 
     #[test]
     fn a_repeat_has_the_id_of_the_first_and_another_outcome_another() {
         let first = event();
-        assert_eq!(id(&first), id(&OutcomeEvent { reason: None, ..first.clone() }));
-        assert_ne!(id(&first), id(&OutcomeEvent { outcome: OutcomeKind::Failed, ..first.clone() }));
+        let with = |end| OutcomeEvent { end, ..first.clone() };
+        assert_eq!(id(&first), id(&with(End { reason: None, ..first.end.clone() })));
+        assert_ne!(id(&first), id(&with(End { outcome: OutcomeKind::Failed, ..first.end.clone() })));
         assert_ne!(id(&first), id(&event()));
     }
 

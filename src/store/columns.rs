@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::fate::{Known, KnownResult};
 use super::fault::Fault;
 use super::{StoreError, StoredFace, StoredImage};
-use crate::domain::{ContentHash, ImageUri, JobId};
+use crate::domain::{ContentHash, End, ImageUri, JobId};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -102,6 +102,17 @@ where
         }),
     };
     Ok(Known { image: row.try_get(1)?, hash: row.try_get(2)?, result })
+}
+
+/// How a job ended, from the columns after the first: outcome, reason, number of faces, quality of the primary face.
+pub(super) fn end<'r, R: Row>(row: &'r R) -> Result<End, Fault>
+where
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    Ok(End { outcome: parsed(row, 1)?, reason: row.try_get(2)?, faces: counted(row, 3)?, quality: counted_option(row, 4)? })
 }
 
 /// Hands each face (whose result id is in column 12) to its image; `face` reads its other columns.

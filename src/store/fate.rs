@@ -58,8 +58,9 @@ pub(super) struct KnownResult {
 /// What is to be done with one record.
 #[derive(Debug, PartialEq)]
 pub(super) enum Fate {
-    /// Nothing, except for remembering the listed version if it is a new one.
-    Repeat { restamp: Option<i64> },
+    /// Nothing, except for remembering the listed version if it is a new one. `ended` is the result with which its job ended before, if
+    /// that was another outcome.
+    Repeat { restamp: Option<i64>, ended: Option<i64> },
     /// The bytes of an old result came back.
     Revive { result: i64, restamp: Option<i64> },
     /// Write it, to the rows that are there already.
@@ -77,15 +78,21 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
     let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
     if let Some(own) = own.filter(|own| settles(own)) {
         let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
-        return if own.superseded { Fate::Revive { result: own.id, restamp } } else { Fate::Repeat { restamp } };
+        let repeat = Fate::Repeat { restamp, ended: ended(own, record) };
+        return if own.superseded { Fate::Revive { result: own.id, restamp } } else { repeat };
     }
     let same_try = |result: &KnownResult| (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job;
     let mut current = known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref());
-    if hash.is_empty() && current.any(|result| !result.superseded && settles(result) && same_try(result)) {
-        return Fate::Repeat { restamp: None };
+    let stands = current.find(|result| !result.superseded && settles(result) && same_try(result));
+    if let Some(result) = stands.filter(|_| hash.is_empty()) {
+        return Fate::Repeat { restamp: None, ended: ended(result, record) };
     }
     let image = known.iter().find(|known| known.hash == hash).map(|known| known.image);
     Fate::Write { image, result: own.map(|own| own.id) }
+}
+
+fn ended(result: &KnownResult, record: &JobRecord) -> Option<i64> {
+    (result.job == record.job && result.outcome != record.outcome.kind()).then_some(result.id)
 }
 
 /// The image whose subject `item` tells, if it is there already: a scan knows none, an enrolment of the same bytes does.

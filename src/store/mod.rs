@@ -14,8 +14,8 @@ mod tally;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, ContentHash, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, OutcomeKind,
-    Profile, ProfileId, Selection, SourceStamp, SubjectName, Template, Timings,
+    Campaign, CampaignId, CampaignState, ContentHash, End, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
+    OutcomeKind, Profile, ProfileId, Selection, SourceStamp, SubjectName, Template, Timings,
 };
 
 /// What can go wrong with a store.
@@ -37,12 +37,14 @@ pub enum StoreError {
 }
 
 /// What became of one record handed to [`Store::record`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// It was written.
     New,
     /// The same result was there already; nothing changed.
     Repeated,
+    /// Its job had ended before, and otherwise, with this; nothing changed. That end stands.
+    Ended(End),
 }
 
 /// Where results and templates are kept.
@@ -64,7 +66,7 @@ pub trait Store: Send + Sync {
     /// So at most one result of a gallery, URI and profile is current: the one recorded last. That holds for a record without bytes
     /// too: it supersedes what its own profile knew of the URI (and no other profile's), and bytes that come later supersede it.
     /// Only where the very same listed version, or the very same job, has a final outcome already is it a repeat: a redelivered job
-    /// that could not fetch what it once did takes nothing away.
+    /// that could not fetch what it once did takes nothing away. That a job ends as it first ended is [`Recorded::Ended`].
     ///
     /// A record that belongs to a campaign counts there, a repeat too, unless its job has counted before.
     ///

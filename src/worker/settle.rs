@@ -7,9 +7,9 @@ use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::process::Processed;
-use crate::domain::{Disposition, Job, JobRecord, Outcome, OutcomeEvent};
+use crate::domain::{Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
-use crate::store::{Store, StoreError};
+use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics::{self, InHand};
 
 /// A processed job that waits to be settled.
@@ -80,7 +80,11 @@ impl Settler {
     async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         let started = Instant::now();
         let mut wait = self.backoff;
-        while let Err(error) = self.store.record(records).await {
+        let recorded = loop {
+            let error = match self.store.record(records).await {
+                Ok(recorded) => break recorded,
+                Err(error) => error,
+            };
             match error {
                 StoreError::Unavailable(reason) => {
                     metrics::backend_wait("store");
@@ -102,12 +106,12 @@ impl Settler {
                 }
                 lost => return Err(lost),
             }
-        }
+        };
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
         metrics::ended(records);
         let started = Instant::now();
-        let events: Vec<OutcomeEvent> = records.iter().map(OutcomeEvent::from).collect();
+        let events: Vec<OutcomeEvent> = records.iter().zip(recorded).map(|(record, recorded)| event(record, recorded)).collect();
         wait = self.backoff;
         while let Err(error) = self.queue.announce(&events).await {
             if matches!(error, QueueError::Closed) {
@@ -119,9 +123,9 @@ impl Settler {
         }
         metrics::batch_took("announce", started.elapsed());
         // At once: those that wait for the broker's word wait together.
-        let settling = records.iter().zip(deliveries).map(|(record, delivery)| async move {
-            let disposition = match &record.outcome {
-                Outcome::Failed(reason) => Disposition::Bury(reason.clone()),
+        let settling = events.into_iter().zip(deliveries).map(|(OutcomeEvent { end, .. }, delivery)| async move {
+            let disposition = match end.outcome {
+                OutcomeKind::Failed => Disposition::Bury(end.reason.unwrap_or_default()),
                 _ => Disposition::Done,
             };
             settle(delivery, disposition).await;
@@ -138,6 +142,15 @@ impl Settler {
     fn retry(&self, delivery: &Delivery) -> Disposition {
         let Job { id, attempt, .. } = *delivery.job();
         Disposition::Retry(backoff(attempt, id, self.backoff, self.backoff_most))
+    }
+}
+
+/// A job ends once: what a redelivery made of it, whose image may be gone meanwhile, is not what is announced.
+fn event(record: &JobRecord, recorded: Recorded) -> OutcomeEvent {
+    let event = OutcomeEvent::from(record);
+    match recorded {
+        Recorded::Ended(end) => OutcomeEvent { end, ..event },
+        Recorded::New | Recorded::Repeated => event,
     }
 }
 

@@ -1,11 +1,14 @@
 //! The worker over a queue, a store and the real recogniser, with a source of images that misbehaves.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use facefleet::domain::{Chip, Faces, ImageUri, Job, JobRecord, Lane, Outcome, OutcomeEvent, OutcomeKind, Profile, Selection};
+use facefleet::domain::{
+    Chip, Faces, ImageUri, Job, JobId, JobRecord, Lane, Outcome, OutcomeEvent, OutcomeKind, Profile, Selection,
+};
 use facefleet::images::{FetchError, ImageSource};
 use facefleet::inference::batcher::Batcher;
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
@@ -193,7 +196,7 @@ async fn an_image_that_fails_for_a_while_is_tried_again_and_scored() {
     let mut bench = Bench::start(source.clone(), 4, 4).await;
     let jobs = bench.publish(1).await;
     let events = bench.outcomes(1).await;
-    assert_eq!((events[0].job, events[0].outcome, events[0].faces), (jobs[0].id, OutcomeKind::Scored, 1));
+    assert_eq!((events[0].job, events[0].end.outcome, events[0].end.faces), (jobs[0].id, OutcomeKind::Scored, 1));
     assert_eq!(source.calls(), ATTEMPTS);
 
     let profile = bench.profile.id();
@@ -212,8 +215,8 @@ async fn an_image_that_always_fails_ends_failed_once_and_is_a_dead_letter() {
     let mut bench = Bench::start(source.clone(), 4, 4).await;
     let jobs = bench.publish(1).await;
     let events = bench.outcomes(1).await;
-    assert_eq!((events[0].job, events[0].outcome), (jobs[0].id, OutcomeKind::Failed));
-    let reason = events[0].reason.clone().unwrap();
+    assert_eq!((events[0].job, events[0].end.outcome), (jobs[0].id, OutcomeKind::Failed));
+    let reason = events[0].end.reason.clone().unwrap();
     assert_eq!(reason, format!("the disk hiccuped (attempt {ATTEMPTS} of {ATTEMPTS})"));
     assert_eq!(source.calls(), ATTEMPTS);
 
@@ -258,12 +261,43 @@ async fn a_record_that_the_store_refuses_is_buried_and_its_batch_is_kept() {
     assert!(dead[0].reason.starts_with("its outcome cannot be stored: "), "{}", dead[0].reason);
 }
 
+/// Looks into each image, and fails when it sees a job again: its image is gone.
+struct Fading(Profile, Mutex<HashSet<JobId>>);
+
+#[async_trait]
+impl Process for Fading {
+    fn profile(&self) -> &Profile {
+        &self.0
+    }
+
+    async fn process(&self, job: &Job) -> Processed {
+        let is_first = self.1.lock().unwrap().insert(job.id);
+        let outcome = if is_first { Outcome::NoFace } else { Outcome::Failed("gone".into()) };
+        let selection = Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 };
+        Processed::Ended(Box::new(JobRecord::without_content(job, &self.0.id(), selection, "cpu", outcome)))
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_comes_again_is_announced_as_it_first_ended_and_not_buried() {
+    let mut bench = Bench::with(Arc::new(Fading(crate::support::profile("fading"), Mutex::default())), 8).await;
+    let jobs = bench.publish(3).await;
+    let first = bench.outcomes(3).await;
+    bench.queue.publish(jobs).await.unwrap();
+    for event in first.into_iter().chain(bench.outcomes(3).await) {
+        assert_eq!((event.end.outcome, event.end.reason), (OutcomeKind::NoFace, None));
+    }
+    let Finished { summary, queue, .. } = bench.finish().await;
+    assert_eq!(count(&summary, OutcomeKind::NoFace), 3);
+    assert_eq!(queue.dead_letters(10).await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_few_failures_do_not_touch_the_other_images() {
     let source = Flaky::new(3);
     let mut bench = Bench::start(source.clone(), 8, 8).await;
     let jobs = bench.publish(40).await;
-    let mut ended: Vec<_> = bench.outcomes(40).await.into_iter().map(|event| (event.job, event.outcome)).collect();
+    let mut ended: Vec<_> = bench.outcomes(40).await.into_iter().map(|event| (event.job, event.end.outcome)).collect();
     ended.sort_by_key(|(job, _)| *job);
     assert_eq!(ended, jobs.iter().map(|job| (job.id, OutcomeKind::Scored)).collect::<Vec<_>>());
     assert_eq!(source.calls(), 43);

@@ -14,8 +14,8 @@ use super::fault;
 use super::insert::{self, Placed};
 use super::read::uri_key;
 use super::{Recorded, StoreError};
-use crate::domain::{JobRecord, Profile, SourceStamp};
-use crate::store::columns::known;
+use crate::domain::{End, JobRecord, Profile, SourceStamp};
+use crate::store::columns::{end, known};
 use crate::store::encoding::{definition, selection_key};
 use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
 use crate::store::fault::Fault;
@@ -60,9 +60,7 @@ async fn try_record(pool: &PgPool, records: &[JobRecord]) -> Result<Vec<Recorded
         } else {
             look_up(&mut transaction, &items, &keys).await?
         };
-        for index in record_round(&mut transaction, &items, &known, &keys).await? {
-            fates[index] = Recorded::New;
-        }
+        record_round(&mut transaction, &items, &known, &keys, &mut fates).await?;
     }
     let written = scopes.iter().zip(&fates).filter(|(_, fate)| **fate == Recorded::New);
     touch(&mut transaction, written.map(|(scope, _)| scope.gallery_profile)).await?;
@@ -194,27 +192,31 @@ async fn look_up(connection: &mut PgConnection, items: &[Item<'_>], keys: &[Uuid
     Ok(found)
 }
 
-/// Records a round; returns the places in the batch of what was written.
+/// Records a round, and says at each record's place in the batch what became of it.
 async fn record_round(
     connection: &mut PgConnection,
     items: &[Item<'_>],
     known: &[Vec<Known>],
     keys: &[Uuid],
-) -> Result<Vec<usize>, Fault> {
-    let (mut written, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    recorded: &mut [Recorded],
+) -> Result<(), Fault> {
+    let (mut ended, mut rows) = (Vec::new(), Vec::with_capacity(items.len()));
     let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
     let (mut restamps, mut subjects) = (Vec::new(), Vec::new());
     let fates: Vec<Fate> = items.iter().zip(known).map(|(item, known)| decide(item, known)).collect();
     let mut ids = draw_ids(connection, &fates).await?;
     for ((item, known), fate) in items.iter().zip(known).zip(fates) {
-        if let Fate::Repeat { restamp: Some(result) } | Fate::Revive { restamp: Some(result), .. } = fate {
+        if let Fate::Repeat { restamp: Some(result), .. } | Fate::Revive { restamp: Some(result), .. } = fate {
             restamps.push((result, item.record.stamp.as_ref().map(SourceStamp::as_str)));
         }
         if !matches!(fate, Fate::Write { .. }) {
             subjects.extend(named(item, known));
         }
         match fate {
-            Fate::Repeat { .. } => continue,
+            Fate::Repeat { ended: result, .. } => {
+                ended.extend(result.map(|result| (item.index, result)));
+                continue;
+            }
             Fate::Revive { result, .. } => revive.push(result),
             Fate::Write { image, result } => {
                 clear.extend(result.map(|result| (result, item.record.profile.as_str())));
@@ -229,7 +231,7 @@ async fn record_round(
             }
         }
         supersede.extend(outdated(item, known));
-        written.push(item.index);
+        recorded[item.index] = Recorded::New;
     }
     set_superseded(connection, &supersede, true).await?;
     set_superseded(connection, &revive, false).await?;
@@ -241,7 +243,30 @@ async fn record_round(
         insert::results(connection, &rows).await?;
         insert::faces(connection, &rows).await?;
     }
-    Ok(written)
+    look_up_ends(connection, &ended, recorded).await
+}
+
+/// Of jobs that had `ended` before, by place in the batch and result: how.
+async fn look_up_ends(connection: &mut PgConnection, ended: &[(usize, i64)], recorded: &mut [Recorded]) -> Result<(), Fault> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = ended.iter().map(|(_, result)| *result).collect();
+    let rows = sqlx::query(
+        "SELECT r.id, r.outcome, r.reason, (SELECT count(*) FROM faces f WHERE f.result_id = r.id), \
+                (SELECT f.quality::bigint FROM faces f WHERE f.result_id = r.id AND f.face_index = 0) \
+         FROM results r WHERE r.id = ANY ($1::bigint[])",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    for row in &rows {
+        let (id, end): (i64, End) = (row.try_get(0)?, end(row)?);
+        for (place, _) in ended.iter().filter(|(_, result)| *result == id) {
+            recorded[*place] = Recorded::Ended(end.clone());
+        }
+    }
+    Ok(())
 }
 
 /// The ids that new rows get.

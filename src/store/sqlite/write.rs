@@ -9,8 +9,8 @@ use super::campaigns;
 use super::insert::{self, Placed, PlacedFace};
 use super::rows::now_ms;
 use super::{Recorded, StoreError};
-use crate::domain::{GalleryName, JobRecord, Profile, ProfileId, SourceStamp};
-use crate::store::columns::known;
+use crate::domain::{End, GalleryName, JobRecord, Profile, ProfileId, SourceStamp};
+use crate::store::columns::{end, known};
 use crate::store::encoding::{definition, selection_key};
 use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
 use crate::store::fault::Fault;
@@ -45,9 +45,7 @@ pub(super) async fn record(pool: &SqlitePool, records: &[JobRecord]) -> Result<V
             };
             items.push(Item { index, record, selection: &selections[index], scope });
         }
-        for index in record_round(&mut transaction, &items).await? {
-            fates[index] = Recorded::New;
-        }
+        record_round(&mut transaction, &items, &mut fates).await?;
     }
     for (key, scope) in scopes {
         let written =
@@ -104,23 +102,26 @@ async fn touch(connection: &mut SqliteConnection, scope: Scope) -> Result<(), Fa
     Ok(())
 }
 
-/// Records a round; returns the places in the batch of what was written.
-async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> Result<Vec<usize>, Fault> {
+/// Records a round, and says at each record's place in the batch what became of it.
+async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fates: &mut [Recorded]) -> Result<(), Fault> {
     let known = look_up(connection, items).await?;
     let mut ids = next_ids(connection).await?;
-    let (mut written, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    let (mut ended, mut rows) = (Vec::new(), Vec::with_capacity(items.len()));
     let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
     let (mut restamps, mut subjects) = (Vec::new(), Vec::new());
     for (item, known) in items.iter().zip(&known) {
         let fate = decide(item, known);
-        if let Fate::Repeat { restamp: Some(result) } | Fate::Revive { restamp: Some(result), .. } = fate {
+        if let Fate::Repeat { restamp: Some(result), .. } | Fate::Revive { restamp: Some(result), .. } = fate {
             restamps.push((result, item.record));
         }
         if !matches!(fate, Fate::Write { .. }) {
             subjects.extend(named(item, known));
         }
         match fate {
-            Fate::Repeat { .. } => continue,
+            Fate::Repeat { ended: result, .. } => {
+                ended.extend(result.map(|result| (item.index, result)));
+                continue;
+            }
             Fate::Revive { result, .. } => revive.push(result),
             Fate::Write { image, result } => {
                 clear.extend(result);
@@ -135,7 +136,7 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> 
             }
         }
         supersede.extend(outdated(item, known));
-        written.push(item.index);
+        fates[item.index] = Recorded::New;
     }
     set_superseded(connection, &supersede, true).await?;
     set_superseded(connection, &revive, false).await?;
@@ -154,7 +155,30 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>]) -> 
     insert::images(connection, &rows).await?;
     insert::results(connection, &rows, now_ms()).await?;
     insert::faces(connection, &placed_faces(&rows, &mut ids)).await?;
-    Ok(written)
+    look_up_ends(connection, &ended, fates).await
+}
+
+/// Of jobs that had `ended` before, by place in the batch and result: how.
+async fn look_up_ends(connection: &mut SqliteConnection, ended: &[(usize, i64)], fates: &mut [Recorded]) -> Result<(), Fault> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = ended.iter().map(|(_, result)| *result).collect();
+    let rows = sqlx::query(
+        "SELECT r.id, r.outcome, r.reason, (SELECT count(*) FROM faces f WHERE f.result_id = r.id), \
+                (SELECT f.quality FROM faces f WHERE f.result_id = r.id AND f.face_index = 0) \
+         FROM results r WHERE r.id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(id_list(&ids))
+    .fetch_all(connection)
+    .await?;
+    for row in &rows {
+        let (id, end): (i64, End) = (row.try_get(0)?, end(row)?);
+        for (place, _) in ended.iter().filter(|(_, result)| *result == id) {
+            fates[*place] = Recorded::Ended(end.clone());
+        }
+    }
+    Ok(())
 }
 
 fn placed_faces<'a>(rows: &[Placed<'a>], ids: &mut NextIds) -> Vec<PlacedFace<'a>> {

@@ -32,7 +32,7 @@ async fn a_cut_between_event_and_ack_brings_the_job_again_and_changes_nothing() 
     // The same news twice, for whoever drops repeats by their ids.
     let first = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
     let second = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
-    assert_eq!((first.job, first.outcome), (second.job, second.outcome));
+    assert_eq!((first.job, first.end.outcome), (second.job, second.end.outcome));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,7 +68,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     let replaced = JobRecord { selection: Selection { min_size_px: 1, ..selection() }, ..scored("one", &[10, 20]) };
     assert_eq!(store.record(std::slice::from_ref(&replaced)).await.unwrap(), [Recorded::New]);
     let newer = JobRecord { content: content(b"newer"), ..replaced.clone() };
-    assert_eq!(store.record(&[newer, replaced]).await.unwrap(), [Recorded::New; 2]);
+    assert_eq!(store.record(&[newer, replaced]).await.unwrap(), vec![Recorded::New; 2]);
     store.end_listing(campaign.id).await.unwrap();
     assert!(store.campaign(campaign.id).await.unwrap().unwrap().progress.is_complete());
     assert!(store.set_campaign_state(campaign.id, CampaignState::Cancelled).await.unwrap());

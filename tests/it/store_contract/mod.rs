@@ -106,6 +106,7 @@ macro_rules! store_contract {
                 bytes_supersede_a_fetch_that_failed
                 a_failed_fetch_of_a_new_version_hides_its_own_profiles_result_only
                 a_redelivered_job_that_could_not_fetch_takes_nothing_away
+                a_job_ends_as_it_first_ended
                 a_repeat_remembers_the_new_listed_version
                 an_enrolment_of_bytes_that_were_scanned_tells_their_subject
                 two_tasks_that_record_the_same_leave_one_set_of_rows

@@ -23,7 +23,7 @@ pub async fn everything_of_a_record_comes_back(home: impl Home) {
         unfetched("large", Outcome::Refused("over 64 MiB".into())),
         unfetched("lost", Outcome::Failed("timed out, 3 times, 'quoted' ü".into())),
     ];
-    assert_eq!(store.record(&records).await.unwrap(), [Recorded::New; 5]);
+    assert_eq!(store.record(&records).await.unwrap(), vec![Recorded::New; 5]);
     let images = images(&store, a()).await;
     assert_eq!(images.len(), records.len());
     for (image, record) in images.iter().zip(&records) {

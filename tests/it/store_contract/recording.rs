@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use facefleet::domain::{Faces, JobRecord, Outcome, OutcomeKind, Selection};
+use facefleet::domain::{End, Faces, JobRecord, Outcome, OutcomeKind, Selection};
 use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError, Summary};
 use tokio::sync::Barrier;
 
@@ -14,7 +14,7 @@ pub async fn a_batch_of_nothing_and_a_batch_of_many_are_both_fine(home: impl Hom
     let store = opened(&home).await;
     assert_eq!(store.record(&[]).await.unwrap(), []);
     let records: Vec<_> = (0..1000).map(|number| scored(&format!("{number}"), &[(number % 101) as u8; 2])).collect();
-    assert_eq!(store.record(&records).await.unwrap(), [Recorded::New; 1000]);
+    assert_eq!(store.record(&records).await.unwrap(), vec![Recorded::New; 1000]);
     let images = images(&store, a()).await;
     assert_eq!(images.len(), 1000);
     images.iter().zip(&records).for_each(|(image, record)| assert_holds(image, record));
@@ -23,9 +23,9 @@ pub async fn a_batch_of_nothing_and_a_batch_of_many_are_both_fine(home: impl Hom
 pub async fn writing_twice_is_writing_once(home: impl Home) {
     let store = opened(&home).await;
     let records = [scored("one", &[10, 20]), record("two", Outcome::NoFace), record("bad", Outcome::Unreadable("cut".into()))];
-    assert_eq!(store.record(&records).await.unwrap(), [Recorded::New; 3]);
+    assert_eq!(store.record(&records).await.unwrap(), vec![Recorded::New; 3]);
     let before = (images(&store, a()).await, store.summary(&gallery(), &a()).await.unwrap());
-    assert_eq!(store.record(&records).await.unwrap(), [Recorded::Repeated; 3]);
+    assert_eq!(store.record(&records).await.unwrap(), vec![Recorded::Repeated; 3]);
     // Another job, other numbers, the same key: the first result stands.
     let again = scored("one", &[99]);
     assert_eq!(store.record(&[again]).await.unwrap(), [Recorded::Repeated]);
@@ -62,7 +62,7 @@ pub async fn a_batch_with_one_record_that_cannot_be_kept_writes_nothing(home: im
     assert!(matches!(error, StoreError::Invalid(_)), "{error:?}");
     assert!(error.to_string().contains(stranger.profile.as_str()), "{error}");
     assert_eq!(images(&store, a()).await, before);
-    assert_eq!(store.record(&batch[..2]).await.unwrap(), [Recorded::New; 2]);
+    assert_eq!(store.record(&batch[..2]).await.unwrap(), vec![Recorded::New; 2]);
 }
 
 pub async fn a_result_that_is_not_final_is_replaced_in_its_place(home: impl Home) {
@@ -167,8 +167,31 @@ pub async fn a_redelivered_job_that_could_not_fetch_takes_nothing_away(home: imp
         unfetched("one", Outcome::Failed("timed out".into())),
         JobRecord { job: unlisted.job, stamp: None, ..unfetched("two", Outcome::Unreadable("gone".into())) },
     ];
-    assert_eq!(store.record(&again).await.unwrap(), [Recorded::Repeated; 2]);
+    let end = End { outcome: OutcomeKind::Scored, reason: None, faces: 1, quality: Some(20) };
+    assert_eq!(store.record(&again).await.unwrap(), [Recorded::Repeated, Recorded::Ended(end)], "another job, the same job");
     assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Scored, 2)]);
+}
+
+pub async fn a_job_ends_as_it_first_ended(home: impl Home) {
+    let store = opened(&home).await;
+    let scored = scored("one", &[70, 30]);
+    let cut = JobRecord { outcome: Outcome::Unreadable("it is cut off".into()), ..record("two", Outcome::NoFace) };
+    store.record(&[scored.clone(), cut.clone()]).await.unwrap();
+    // The bytes came again, and this time the recogniser did not work.
+    let failed = |record: &JobRecord| JobRecord { outcome: Outcome::Failed("no memory".into()), ..record.clone() };
+    let ends = [
+        End { outcome: OutcomeKind::Scored, reason: None, faces: 2, quality: Some(70) },
+        End { outcome: OutcomeKind::Unreadable, reason: Some("it is cut off".into()), faces: 0, quality: None },
+    ];
+    let again = [failed(&scored), failed(&cut)];
+    assert_eq!(store.record(&again).await.unwrap(), ends.clone().map(Recorded::Ended));
+    // One and the same batch may hold both deliveries of a job.
+    let fresh = record("three", Outcome::NoFace);
+    let end = End { outcome: OutcomeKind::NoFace, reason: None, faces: 0, quality: None };
+    let both = [fresh.clone(), failed(&fresh)];
+    assert_eq!(store.record(&both).await.unwrap(), [Recorded::New, Recorded::Ended(end)]);
+    // The same end again is a plain repeat.
+    assert_eq!(store.record(&[scored, cut]).await.unwrap(), vec![Recorded::Repeated; 2]);
 }
 
 pub async fn a_repeat_remembers_the_new_listed_version(home: impl Home) {
@@ -197,7 +220,7 @@ async fn record_from_two_tasks(stores: [Arc<dyn Store>; 2]) {
             let mut written = 0;
             for batch in records.chunks(10) {
                 let fates = store.record(batch).await.unwrap();
-                written += fates.iter().filter(|&&fate| fate == Recorded::New).count();
+                written += fates.iter().filter(|fate| **fate == Recorded::New).count();
             }
             written
         })
@@ -223,7 +246,7 @@ pub async fn an_enrolment_of_bytes_that_were_scanned_tells_their_subject(home: i
     };
     let enrolled = |subject: &str| JobRecord { subject: Some(subject.parse().unwrap()), ..scored("one", &[10]) };
     for subject in ["ann", "anne"] {
-        assert_eq!(store.record(&[enrolled(subject), scored("two", &[20])]).await.unwrap(), [Recorded::Repeated; 2]);
+        assert_eq!(store.record(&[enrolled(subject), scored("two", &[20])]).await.unwrap(), vec![Recorded::Repeated; 2]);
         subjects([Some(subject), None]).await;
     }
     // A scan that comes later knows no subject, and takes none away.
