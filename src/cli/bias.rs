@@ -10,7 +10,8 @@ use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash
 use super::say;
 use crate::app::App;
 use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
-use crate::evaluate::samples::GroupColumn;
+use crate::evaluate::collect::Known;
+use crate::evaluate::labels::Labels;
 use crate::evaluate::{figures, tables};
 
 /// Measure whether quality treats groups of people alike.
@@ -40,18 +41,14 @@ impl Bias {
         if !self.labelled.is_file() {
             bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data());
         }
+        // What is wrong with the table or the folder is told before anything is scored.
+        let column = self.column()?;
+        let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
         let found = self.labelled.collect(app, store.as_ref()).await?;
         store.close().await;
         let samples = &found.collected.samples;
-        let column = match &self.group {
-            None => samples.groups.first().context("the labels have no column of groups after file,subject")?,
-            Some(name) => samples
-                .groups
-                .iter()
-                .find(|column| column.name == *name)
-                .with_context(|| format!("the labels have no column '{name}'{}", columns_there(&samples.groups)))?,
-        };
+        let column = &samples.groups[column];
         let comparisons = self.labelled.compare(app, &found.collected, self.fmr)?;
         say(headline(&found.collected, &comparisons))?;
         let subject = Subject {
@@ -66,21 +63,31 @@ impl Bias {
             .with_context(|| format!("too few pairs of two people to show a false match rate of {:e}", self.fmr))?;
         say(format!("by {}, images below quality {} discarded, pairs match at FMR {:e}", column.name, live.quality, live.fmr))?;
         say(format!("\n{}\n\n{}", quality_table(&groups), error_table(&groups)))?;
-        if let Some(folder) = &self.out {
-            let out = OutFolder::create(folder)?;
+        if let (Some(out), Some(folder)) = (out, &self.out) {
             out.write("bias.csv", |file| tables::groups(&groups, file))?;
             out.write("bias-left.csv", |file| tables::shares_left(&groups, file))?;
-            out.chart("bias-scores", &figures::distributions(&groups))?;
+            match figures::distributions(&groups) {
+                Some(chart) => out.chart("bias-scores", &chart)?,
+                None => say("no figure of scores: no group has enough of them")?,
+            }
             out.chart("bias-left", &figures::shares_left(&groups))?;
             say(format!("\nwritten to {}", folder.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
-}
 
-fn columns_there(columns: &[GroupColumn]) -> String {
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    if names.is_empty() { " after file,subject".to_owned() } else { format!(", only {}", names.join(", ")) }
+    /// The place of the column among the labels' groups.
+    fn column(&self) -> Result<usize> {
+        let Known::Labels(Labels { group_columns, .. }) = self.labelled.known()? else {
+            bail!("'{}' is a list of pairs: groups come from a table file,subject,group…", self.labelled.data());
+        };
+        if group_columns.is_empty() {
+            bail!("the labels have no column of groups after file,subject");
+        }
+        let Some(name) = &self.group else { return Ok(0) };
+        let place = group_columns.iter().position(|column| column == name);
+        place.with_context(|| format!("the labels have no column '{name}', only {}", group_columns.join(", ")))
+    }
 }
 
 fn quality_table(groups: &[GroupResult]) -> String {

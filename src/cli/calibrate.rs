@@ -13,7 +13,6 @@ use crate::domain::{Mapping, Profile};
 use crate::evaluate::calibrate::{self, Labelled as Fit, Wanted};
 use crate::evaluate::collect::gallery_scores;
 use crate::quality::calibration::Calibration;
-use crate::quality::quality;
 
 /// Find what a score means in your photos: a mapping to quality, and thresholds.
 ///
@@ -21,7 +20,7 @@ use crate::quality::quality;
 /// that meaning, under a profile of their own.
 ///
 /// With labels: quality is the chance in percent that a comparison of two images of one person matches, if this is the worse of the two.
-/// With --percentiles, or a gallery of nobody known: quality is the share of the images, in percent, that are worse.
+/// With --percentiles, which needs no labels: quality is the share of the images, in percent, that are worse.
 #[derive(Debug, Args)]
 pub(super) struct Calibrate {
     #[command(flatten)]
@@ -29,10 +28,10 @@ pub(super) struct Calibrate {
     /// The false match rate at which pairs match.
     #[arg(long, default_value_t = 1e-3, value_name = "RATE", value_parser = share)]
     fmr: f64,
-    /// Find the threshold that leaves this false non-match rate; may be given several times.
+    /// Find the lowest quality that leaves this false non-match rate when images below it are discarded; may be given several times.
     #[arg(long, value_name = "RATE", value_parser = share)]
     fnmr: Vec<f64>,
-    /// Find the threshold that discards this share of the images; may be given several times.
+    /// Find the quality that discards nearest to this share of the images; may be given several times.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     discard: Vec<f64>,
     /// Quality is the share of the images that are worse, labels or not.
@@ -88,18 +87,18 @@ impl Calibrate {
         };
         let wanted =
             self.fnmr.iter().map(|&rate| Wanted::Fnmr(rate)).chain(self.discard.iter().map(|&share| Wanted::Discard(share)));
-        let mut rows = vec![["wanted", "quality", "score", "discarded", "FNMR left"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["wanted", "quality", "lowest score kept", "discarded", "FNMR left"].map(str::to_owned).to_vec()];
         for wanted in wanted {
             let name = match wanted {
                 Wanted::Fnmr(rate) => format!("FNMR {rate}"),
                 Wanted::Discard(share) => format!("discard {share}"),
             };
-            rows.push(match fit.threshold(wanted, self.fmr, bootstrap)? {
-                None => vec![name, "not reached with half of the images discarded".to_owned()],
+            rows.push(match fit.threshold(wanted, &mapping, self.fmr, bootstrap)? {
+                None => vec![name, "no quality reaches it with half of the images left".to_owned()],
                 Some(found) => vec![
                     name,
-                    quality(found.score.value, &mapping).to_string(),
-                    shown(found.score, 4),
+                    found.quality.to_string(),
+                    format!("{:.4}", found.score),
                     shown(found.discard, 3),
                     shown(found.fnmr, 5),
                 ],

@@ -46,6 +46,7 @@ impl Evaluate {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         // A table that cannot be read is told before the models are loaded.
         let other = self.csv.as_ref().map(|path| self.read_csv(path)).transpose()?;
+        let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
         let mut found = self.labelled.collect(app, store.as_ref()).await?;
         let sampled = self.sample(app, store.as_ref(), &found).await?;
@@ -84,8 +85,7 @@ impl Evaluate {
         if !agreements.is_empty() {
             say(agreement_table(&closed.name, &agreements))?;
         }
-        if let Some(folder) = &self.out {
-            let out = OutFolder::create(folder)?;
+        if let (Some(out), Some(folder)) = (&out, &self.out) {
             out.write("measures.csv", |file| tables::measures(&points, file))?;
             out.write("edc.csv", |file| tables::curves(&points, file))?;
             for point in &points {

@@ -1,5 +1,6 @@
 //! What `evaluate`, `calibrate` and `bias` share: photos with labels, scored and read back.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -88,20 +89,33 @@ impl Labelled {
         Ok(chosen)
     }
 
+    /// What is known beside the store.
+    pub(super) fn known(&self) -> Result<Known> {
+        if !self.is_file() {
+            return Ok(Known::Gallery);
+        }
+        let path = Path::new(&self.data);
+        let text = std::fs::read_to_string(path).with_context(|| format!("Failed to read {}", path.display()))?;
+        read_labels(&text).with_context(|| path.display().to_string())
+    }
+
     /// Scores what the store does not hold, and reads everything back.
     pub(super) async fn collect(&self, app: &App, store: &dyn Store) -> Result<Found> {
-        if !self.is_file() {
+        let known = self.known()?;
+        if known == Known::Gallery {
             let gallery = self.gallery_named()?;
             let profile = self.profile_of(store, &gallery).await?;
             let collected = collect::read(store, &gallery, &profile, &Known::Gallery, &[]).await?;
             return Ok(Found { collected, photos: Vec::new(), root: PathBuf::from("/") });
         }
-        let path = Path::new(&self.data);
-        let text = std::fs::read_to_string(path).with_context(|| format!("Failed to read {}", path.display()))?;
-        let known = read_labels(&text).with_context(|| path.display().to_string())?;
+        known.check().with_context(|| self.data.clone())?;
         let root = match &self.images {
             Some(folder) => folder.clone(),
-            None => path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
+            None => Path::new(&self.data)
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
+                .to_owned(),
         };
         let photos = find_photos(app, &known, &root).await?;
         let processor = app.processor(&[Root::Path(root.clone())], self.aligned)?;
@@ -135,10 +149,20 @@ impl Labelled {
     /// All comparisons, with thresholds up to `highest_fmr`.
     pub(super) fn compare(&self, app: &App, collected: &Collected, highest_fmr: f64) -> Result<Comparisons> {
         let samples = &collected.samples;
-        Ok(match &collected.pairs {
+        let comparisons = match &collected.pairs {
             Some(pairs) => Comparisons::listed(&samples.templates.view(), pairs)?,
             None => Comparisons::all(&samples.templates.view(), &samples.subjects, highest_fmr, app.settings().threads())?,
-        })
+        };
+        let lost = self.bootstrap(app).without_threshold(&comparisons, &samples.subjects, highest_fmr);
+        if lost > 0 {
+            tracing::warn!(
+                replicates = self.bootstrap,
+                lost,
+                fmr = highest_fmr,
+                "replicates without a threshold are left out, and the intervals are too narrow: the most similar pairs of two people are those                  of a few; is somebody in the labels under two names?"
+            );
+        }
+        Ok(comparisons)
     }
 
     /// How intervals are made.
@@ -153,10 +177,19 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     if (0.0..=0.5).contains(&share) { Ok(share) } else { Err("a rate or share is 0 to 0.5".into()) }
 }
 
-/// A table begins with its header; everything else is a list of pairs.
+/// A table begins with its header, whose first columns are named; everything else is a list of pairs.
 fn read_labels(text: &str) -> Result<Known> {
-    let header = text.lines().next().unwrap_or_default();
-    Ok(if header.contains(',') { Known::Labels(Labels::read(text.as_bytes())?) } else { Known::Pairs(PairList::read(text)?) })
+    // Spreadsheets begin with it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let first = header.split([',', ';', '\t']).next().unwrap_or_default().trim().trim_matches('"');
+    if !matches!(first, "file" | "subject") {
+        return Ok(Known::Pairs(PairList::read(text)?));
+    }
+    if !header.contains(',') {
+        bail!("the columns of a table are separated by commas: file,subject, and groups if there are any");
+    }
+    Ok(Known::Labels(Labels::read(text.as_bytes())?))
 }
 
 async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>> {
@@ -165,7 +198,7 @@ async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>
         Known::Pairs(list) => list.files.iter().map(|file| (file.as_str(), None)).collect(),
         Known::Gallery => Vec::new(),
     };
-    let mut photos = Vec::with_capacity(files.len());
+    let (mut photos, mut spellings) = (Vec::with_capacity(files.len()), HashMap::with_capacity(files.len()));
     for (file, subject) in files {
         let path = root.join(file);
         if !path.is_file() {
@@ -173,6 +206,9 @@ async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>
         }
         match app.listing(&[Root::Path(path)])?.entries(None)?.next().await {
             Some(Ok(Listed::Image { uri, stamp, .. })) => {
+                if let Some(other) = spellings.insert(uri.clone(), file) {
+                    bail!("{other} and {file} are the same file");
+                }
                 photos.push(Photo { image: uri, stamp: Some(stamp), subject: subject.map(str::to_owned) });
             }
             Some(Ok(Listed::Unlisted(error)) | Err(error)) => return Err(error.into()),
@@ -194,6 +230,9 @@ pub(super) fn headline(collected: &Collected, comparisons: &Comparisons) -> Stri
     );
     for (outcome, count) in &collected.left_out {
         line += &format!("; left out: {count} {outcome}");
+    }
+    if collected.renamed > 0 {
+        line += &format!("; {} were recorded with another subject, which the gallery keeps", collected.renamed);
     }
     if collected.unknown > 0 {
         line += &format!("; {} without a result or a subject", collected.unknown);
@@ -263,5 +302,19 @@ mod tests {
     fn columns_are_aligned() {
         let rows = [vec!["a".to_owned(), "1.5".to_owned()], vec!["long".to_owned(), "12.25".to_owned()]];
         assert_eq!(table(&rows), "a       1.5\nlong  12.25");
+    }
+
+    #[test]
+    fn a_table_is_told_from_a_list_of_pairs_by_its_header() {
+        for table in ["file,subject\na,A\n", "\u{feff}file,subject\r\na,A\r\n", "\n\"file\",\"subject\"\na,A\n"] {
+            assert!(matches!(read_labels(table), Ok(Known::Labels(_))), "{table:?}");
+        }
+        for pairs in ["# LFW, pairs\na b 1\n", "\u{feff}a b 1\n", "a,1.jpg b 0\n"] {
+            assert!(matches!(read_labels(pairs), Ok(Known::Pairs(_))), "{pairs:?}");
+        }
+        for wrong in ["file;subject\na;A\n", "file\na\n", "file\tsubject\na\tA\n"] {
+            assert!(read_labels(wrong).unwrap_err().to_string().contains("commas"), "{wrong:?}");
+        }
+        assert!(format!("{:#}", read_labels("subject,file\nA,a\n").unwrap_err()).contains("'file'"));
     }
 }

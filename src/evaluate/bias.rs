@@ -12,6 +12,8 @@ use crate::quality::quality;
 
 /// Points of a density.
 const DENSITY_POINTS: usize = 120;
+/// Fewer say nothing of a distribution.
+const LEAST_SCORES: usize = 10;
 
 /// Where decisions are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,10 +83,9 @@ impl Subject<'_> {
         let whole = rates(&once, threshold);
         let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
             let weights = Weights::new(draw(people, number, bootstrap.seed), self.subjects);
-            let threshold = self.comparisons.threshold(live.fmr, &weights).unwrap_or(threshold);
-            rates(&weights, threshold)
+            self.comparisons.threshold(live.fmr, &weights).map(|threshold| rates(&weights, threshold))
         });
-        let estimate = |of: &dyn Fn(&[Rates]) -> f64| Estimate::new(of(&whole), drawn.iter().map(|rates| of(rates)));
+        let estimate = |of: &dyn Fn(&[Rates]) -> f64| Estimate::new(of(&whole), drawn.iter().flatten().map(|rates| of(rates)));
         let some = |of: &dyn Fn(&[Rates]) -> f64| Some(estimate(of)).filter(|estimate| estimate.value.is_finite());
         let result = |(number, members): (usize, &Members<'_>)| {
             let photos: Vec<usize> = (0..self.subjects.len()).filter(|&photo| members.has(photo)).collect();
@@ -170,17 +171,22 @@ struct Rates {
 
 impl GroupResult {
     /// The density of the group's scores: a Gaussian kernel with the bandwidth of Silverman's rule, between the 0.5th percentile and the
-    /// best.
+    /// best. Empty where there are too few scores, or all are the same.
     pub fn density(&self) -> Vec<(f64, f64)> {
         let mut scores = self.scores.clone();
         scores.sort_unstable_by(f64::total_cmp);
         let count = scores.len() as f64;
         let (Some(&low), Some(&high)) = (scores.get(scores.len() / 200), scores.last()) else { return Vec::new() };
+        if scores.len() < LEAST_SCORES || low == high {
+            return Vec::new();
+        }
         let mean = scores.iter().sum::<f64>() / count;
         let deviation = (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt();
         let quartile = |share: f64| scores[((count - 1.0) * share) as usize];
-        let spread = deviation.min((quartile(0.75) - quartile(0.25)) / 1.34);
-        let bandwidth = (0.9 * spread * count.powf(-0.2)).max(f64::MIN_POSITIVE);
+        let quartiles = (quartile(0.75) - quartile(0.25)) / 1.34;
+        // Half of the scores may be one and the same.
+        let spread = if quartiles > 0.0 { deviation.min(quartiles) } else { deviation };
+        let bandwidth = 0.9 * spread * count.powf(-0.2);
         let (from, to) = (low - 2.0 * bandwidth, high + 2.0 * bandwidth);
         let kernel = |at: f64| {
             let sum: f64 = scores.iter().map(|score| (-0.5 * ((at - score) / bandwidth).powi(2)).exp()).sum();

@@ -1,11 +1,11 @@
 //! What scores mean in a gallery of one's own: mappings from score to quality, and thresholds.
 
 use super::bootstrap::{Estimate, draw, replicates};
-use super::edc::Order;
 use super::evaluation::Bootstrap;
 use super::pairs::{Comparisons, Pair, Weights};
 use super::samples::Measure;
 use crate::domain::Mapping;
+use crate::quality::quality;
 
 /// Knots of a percentile mapping less one: a knot a quality.
 const PERCENTS: usize = 100;
@@ -13,6 +13,10 @@ const PERCENTS: usize = 100;
 const MOST_STEPS: usize = 100;
 /// Fewer scores say too little of the ends.
 const LEAST_SCORES: usize = 100;
+/// Qualities: 0 to 100.
+const LEVELS: usize = 101;
+/// A threshold that discards more is no answer.
+const MOST_DISCARDED: f64 = 0.5;
 
 /// Why nothing can be calibrated.
 #[derive(Debug, thiserror::Error)]
@@ -141,34 +145,71 @@ impl Labelled<'_> {
         })
     }
 
-    /// The score below which images are to be discarded, for `wanted`; none if no discard of up to half of the images reaches it.
+    /// The quality below which images are to be discarded, for `wanted`: for a rate the lowest that reaches it, for a share the one that
+    /// discards nearest to it. None if no quality that discards up to half of the images reaches the rate.
     ///
     /// # Errors
     /// If the impostors cannot show the false match rate.
-    pub fn threshold(&self, wanted: Wanted, fmr: f64, bootstrap: Bootstrap) -> Result<Option<Threshold>, FitError> {
+    pub fn threshold(
+        &self,
+        wanted: Wanted,
+        mapping: &Mapping,
+        fmr: f64,
+        bootstrap: Bootstrap,
+    ) -> Result<Option<Threshold>, FitError> {
         let too_few = || FitError::Impostors { impostors: self.comparisons.impostor_total(), fmr };
         let once = Weights::once(self.subjects);
         let similarity = self.comparisons.threshold(fmr, &once).ok_or_else(too_few)?;
-        let order = Order::new(&self.scores.values);
-        let at = |weights: &Weights, similarity: f32| {
-            let edc = order.edc(self.comparisons.genuine(), similarity, weights);
-            let discard = match wanted {
-                Wanted::Discard(share) => share,
-                Wanted::Fnmr(rate) => {
-                    let step = edc.points().iter().position(|&fnmr| fnmr <= rate)?;
-                    step as f64 / super::edc::STEPS_PER_WHOLE as f64
-                }
-            };
-            Some([self.score_at(discard, weights), discard, edc.at(discard)?])
+        let score = |photo: usize| self.scores.values[photo].unwrap_or(f64::NEG_INFINITY);
+        let qualities: Vec<u8> = (0..self.subjects.len()).map(|photo| quality(score(photo), mapping)).collect();
+        let whole = self.effects(&qualities, similarity, &once);
+        let chosen = match wanted {
+            Wanted::Fnmr(rate) => {
+                let reached = |effect: &Effect| effect.fnmr <= rate && effect.discard <= MOST_DISCARDED;
+                whole.iter().position(reached)
+            }
+            Wanted::Discard(share) => {
+                let distance = |place: &usize| (whole[*place].discard - share).abs();
+                (0..whole.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+            }
         };
-        let Some(whole) = at(&once, similarity) else { return Ok(None) };
+        let Some(chosen) = chosen else { return Ok(None) };
         let people = self.people();
         let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
             let weights = Weights::new(draw(people, number, bootstrap.seed), self.subjects);
-            at(&weights, self.comparisons.threshold(fmr, &weights)?)
+            let similarity = self.comparisons.threshold(fmr, &weights)?;
+            Some(self.effects(&qualities, similarity, &weights)[chosen])
         });
-        let estimate = |place: usize| Estimate::new(whole[place], drawn.iter().flatten().map(|values| values[place]));
-        Ok(Some(Threshold { wanted, score: estimate(0), discard: estimate(1), fnmr: estimate(2) }))
+        let estimate = |of: fn(&Effect) -> f64| Estimate::new(of(&whole[chosen]), drawn.iter().flatten().map(of));
+        let kept = (0..self.subjects.len()).filter(|&photo| usize::from(qualities[photo]) >= chosen).map(score);
+        Ok(Some(Threshold {
+            wanted,
+            quality: chosen as u8,
+            score: kept.fold(f64::INFINITY, f64::min),
+            discard: estimate(|effect| effect.discard),
+            fnmr: estimate(|effect| effect.fnmr),
+        }))
+    }
+
+    /// What each quality from 0 to 100 does as a threshold.
+    fn effects(&self, qualities: &[u8], similarity: f32, weights: &Weights) -> Vec<Effect> {
+        let (mut images, mut pairs, mut errors) = ([0.0; LEVELS], [0.0; LEVELS], [0.0; LEVELS]);
+        for (&quality, weight) in qualities.iter().zip(weights.photos()) {
+            images[usize::from(quality)] += weight;
+        }
+        for pair in self.comparisons.genuine() {
+            let lower = usize::from(qualities[pair.a as usize].min(qualities[pair.b as usize]));
+            let weight = weights.genuine(pair);
+            pairs[lower] += weight;
+            errors[lower] += if pair.similarity > similarity { 0.0 } else { weight };
+        }
+        let total: f64 = images.iter().sum();
+        let from = |counts: &[f64; LEVELS], quality: usize| counts[quality..].iter().sum::<f64>();
+        let effect = |quality: usize| Effect {
+            discard: images[..quality].iter().sum::<f64>() / total,
+            fnmr: from(&errors, quality) / from(&pairs, quality),
+        };
+        (0..LEVELS).map(effect).collect()
     }
 
     fn people(&self) -> usize {
@@ -186,20 +227,6 @@ impl Labelled<'_> {
         let score = |photo: u32| self.scores.values[photo as usize].unwrap_or(f64::NEG_INFINITY);
         score(pair.a).min(score(pair.b))
     }
-
-    /// The score that the share `discard` of the images lies below.
-    fn score_at(&self, discard: f64, weights: &Weights) -> f64 {
-        let scores = self.scores.values.iter().zip(weights.photos()).filter_map(|(score, weight)| Some(((*score)?, *weight)));
-        let mut scores: Vec<(f64, f64)> = scores.collect();
-        scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let wanted = discard * scores.iter().map(|(_, weight)| weight).sum::<f64>();
-        let mut below = 0.0;
-        let first_kept = scores.iter().find(|(_, weight)| {
-            below += weight;
-            below > wanted
-        });
-        first_kept.or(scores.last()).map_or(f64::NAN, |(score, _)| *score)
-    }
 }
 
 /// What a quality threshold is to reach.
@@ -216,12 +243,21 @@ pub enum Wanted {
 pub struct Threshold {
     /// What it was to reach.
     pub wanted: Wanted,
-    /// Images of a lower score are discarded.
-    pub score: Estimate,
+    /// Images of a lower quality are discarded.
+    pub quality: u8,
+    /// The lowest score that is kept.
+    pub score: f64,
     /// The share of the images that this discards.
     pub discard: Estimate,
     /// The false non-match rate of what is left.
     pub fnmr: Estimate,
+}
+
+/// What a threshold does; the rate is NaN where no pair is left.
+#[derive(Debug, Clone, Copy)]
+struct Effect {
+    discard: f64,
+    fnmr: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -314,14 +350,20 @@ mod tests {
         let scores = Measure { name: String::new(), values: (0..400).map(|photo| Some(0.8 + f64::from(photo) * 1e-4)).collect() };
         let labelled = Labelled { comparisons: &comparisons, subjects: &subjects, scores: &scores };
         let bootstrap = Bootstrap { replicates: 50, seed: 1, threads: 2 };
-        let threshold = labelled.threshold(Wanted::Fnmr(0.0), 0.5, bootstrap).unwrap().unwrap();
-        // The last failing pair goes with the 39th of 400 photos: in thousandths, 98.
-        assert_eq!(threshold.discard.value, 0.098);
-        assert!((threshold.score.value - 0.8039).abs() < 1e-9, "{threshold:?}");
-        let threshold = labelled.threshold(Wanted::Discard(0.05), 0.5, bootstrap).unwrap().unwrap();
-        assert_eq!(threshold.score.value, 0.8 + 20.0 * 1e-4);
-        assert!((threshold.fnmr.value - 10.0 / 190.0).abs() < 1e-9, "{threshold:?}");
+        // Two photos of quality 0, then four of each.
+        let mapping = Mapping::Percentile { scores: vec![0.79995, 0.83995], data: String::new() };
+        let at = |wanted| labelled.threshold(wanted, &mapping, 0.5, bootstrap).unwrap().unwrap();
+        // The last failing pair, photos 38 and 39, is of quality 10, as are 40 and 41.
+        let threshold = at(Wanted::Fnmr(0.0));
+        assert_eq!((threshold.quality, threshold.discard.value, threshold.fnmr.value), (11, 42.0 / 400.0, 0.0));
+        assert!((threshold.score - 0.8042).abs() < 1e-9, "{threshold:?}");
+        let threshold = at(Wanted::Discard(0.047));
+        assert_eq!((threshold.quality, threshold.discard.value), (5, 18.0 / 400.0), "{threshold:?}");
+        assert!((threshold.fnmr.value - 11.0 / 191.0).abs() < 1e-9, "{threshold:?}");
         assert!(threshold.fnmr.low < threshold.fnmr.value && threshold.fnmr.value < threshold.fnmr.high);
+        // Where all pairs that are left fail, no rate is reached.
+        let nothing = Mapping::Percentile { scores: vec![0.9, 1.0], data: String::new() };
+        assert_eq!(labelled.threshold(Wanted::Fnmr(0.01), &nothing, 0.5, bootstrap).unwrap(), None);
         // The errors are just those of low score: no chance to fit.
         assert!(matches!(labelled.match_chance(0.5, bootstrap), Err(FitError::Separable { pairs: 200, errors: 20, .. })));
     }

@@ -6,6 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use ndarray::Array2;
 
 use super::labels::{Label, Labels, PairList};
+use super::pairs::{self, PairError};
 use super::samples::{CLOSED_FORM, GroupColumn, PrimaryFace, Samples, own_measures};
 use crate::domain::{
     Faces, GalleryName, ImageUri, InvalidName, Job, JobId, Lane, OutcomeKind, Profile, ProfileId, Recognition, Selection, SerFiq,
@@ -46,7 +47,7 @@ pub enum CollectError {
     #[error("the store does not know profile {0}")]
     Profile(ProfileId),
     /// Nothing to evaluate.
-    #[error("no photo was scored: {0}")]
+    #[error("there is nothing to evaluate: {0}")]
     Nothing(String),
 }
 
@@ -139,6 +140,27 @@ pub enum Known {
     Gallery,
 }
 
+impl Known {
+    /// Refuses what no scores could make up for, before anything is scored.
+    ///
+    /// # Errors
+    /// If there are too many photos, or no two of one person, or of two.
+    pub fn check(&self) -> Result<(), PairError> {
+        match self {
+            Self::Gallery => Ok(()),
+            Self::Pairs(list) => {
+                let of_one = list.pairs.iter().filter(|(_, _, same)| *same).count();
+                pairs::check(of_one as u64, (list.pairs.len() - of_one) as u64)
+            }
+            Self::Labels(labels) => {
+                let mut sizes: HashMap<&str, u64> = HashMap::new();
+                labels.photos.iter().for_each(|photo| *sizes.entry(&photo.subject).or_insert(0) += 1);
+                pairs::check_sizes(sizes.into_values()).map(|_| ())
+            }
+        }
+    }
+}
+
 /// The photos of an evaluation, and what became of the others.
 #[derive(Debug)]
 pub struct Collected {
@@ -150,6 +172,8 @@ pub struct Collected {
     pub left_out: Vec<(OutcomeKind, u64)>,
     /// Photos that the store holds no result of, or no subject.
     pub unknown: u64,
+    /// Photos whose subject in the store, from an earlier run, is not that of the labels. The labels count.
+    pub renamed: u64,
 }
 
 /// Reads the results of `profile` in `gallery`. `places` says where the photos of `known` are, in its order; for [`Known::Gallery`] it
@@ -189,13 +213,15 @@ pub async fn read(
     };
 
     let mut rows = Rows::default();
-    let (mut left_out, mut unknown) = (HashMap::new(), 0);
+    let (mut left_out, mut unknown, mut renamed) = (HashMap::new(), 0, 0);
     for (place, (file, subject, uri)) in files.into_iter().enumerate() {
         let Some(image) = images.remove(&uri) else {
             unknown += 1;
             continue;
         };
         let outcome = image.outcome;
+        let is_other = |recorded: &SubjectName| matches!(known, Known::Labels(_)) && recorded.as_str() != subject;
+        renamed += u64::from(image.subject.as_ref().is_some_and(is_other));
         if !rows.add(place, file, subject, image) {
             // A face without a direction is no score either.
             let outcome = if outcome == OutcomeKind::Scored { OutcomeKind::Failed } else { outcome };
@@ -208,8 +234,11 @@ pub async fn read(
     let mut left_out: Vec<_> = left_out.into_iter().collect();
     left_out.sort_unstable();
     if rows.faces.is_empty() {
-        let hint =
-            if *known == Known::Gallery { "the gallery has no image with a subject" } else { "see the outcomes of a scan" };
+        let hint = if *known == Known::Gallery {
+            "the gallery has no scored image of a known subject"
+        } else {
+            "see the outcomes of a scan"
+        };
         return Err(CollectError::Nothing(hint.into()));
     }
     let pairs = match known {
@@ -220,7 +249,7 @@ pub async fn read(
         Known::Labels(labels) => rows.groups(labels),
         _ => Vec::new(),
     };
-    Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, unknown })
+    Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, unknown, renamed })
 }
 
 async fn read_images(

@@ -23,6 +23,20 @@ pub struct Bootstrap {
     pub threads: usize,
 }
 
+impl Bootstrap {
+    /// Replicates that have no threshold at `fmr`, if the whole set has one.
+    pub fn without_threshold(&self, comparisons: &Comparisons, subjects: &[u32], fmr: f64) -> usize {
+        if comparisons.threshold(fmr, &Weights::once(subjects)).is_none() {
+            return 0;
+        }
+        let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
+        let lost = replicates(self.replicates, self.threads, |number| {
+            comparisons.threshold(fmr, &Weights::new(draw(people, number, self.seed), subjects)).is_none()
+        });
+        lost.into_iter().filter(|lost| *lost).count()
+    }
+}
+
 /// The threshold of one false match rate, fixed on the whole set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperatingPoint {

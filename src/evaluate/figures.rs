@@ -69,18 +69,22 @@ pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
     }
 }
 
-/// The distribution of scores in each group.
-pub fn distributions(groups: &[GroupResult]) -> Chart {
-    let curves: Vec<(&str, Vec<(f64, f64)>)> = groups.iter().map(|group| (group.name.as_str(), group.density())).collect();
+/// The distribution of scores in each group that has one; none if no group has.
+pub fn distributions(groups: &[GroupResult]) -> Option<Chart> {
+    let mut curves: Vec<(&str, Vec<(f64, f64)>)> = groups.iter().map(|group| (group.name.as_str(), group.density())).collect();
+    curves.retain(|(_, points)| !points.is_empty());
+    if curves.is_empty() {
+        return None;
+    }
     let points = || curves.iter().flat_map(|(_, points)| points);
     let low = points().map(|(score, _)| *score).fold(f64::INFINITY, f64::min);
     let high = points().map(|(score, _)| *score).fold(f64::NEG_INFINITY, f64::max);
     let top = points().map(|(_, density)| *density).fold(0.0, f64::max);
-    Chart {
+    Some(Chart {
         x: Axis::around("score 2/(1 + exp d)", (low, high), 1.0),
         y: Axis::around("density", (0.0, top), 1.0),
         series: curves.into_iter().map(|(name, points)| Series { name: name.to_owned(), shape: Shape::Line(points) }).collect(),
-    }
+    })
 }
 
 /// The share of each group that is left at each quality threshold.

@@ -96,7 +96,7 @@ impl PairList {
     /// Reads a list. Empty lines and lines that begin with `#` say nothing.
     ///
     /// # Errors
-    /// If a line is no pair, or there is none.
+    /// If a line is no pair, repeats or contradicts others, or there is none.
     pub fn read(text: &str) -> Result<Self, LabelError> {
         let (mut files, mut places) = (Vec::new(), HashMap::new());
         let mut place = |file: &str| {
@@ -105,7 +105,7 @@ impl PairList {
                 (files.len() - 1) as u32
             })
         };
-        let mut pairs = Vec::new();
+        let (mut pairs, mut lines) = (Vec::new(), HashMap::new());
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -125,9 +125,30 @@ impl PairList {
                     return Err(LabelError::Line { line: number, reason });
                 }
             };
-            pairs.push((place(a), place(b), same));
+            let (first, second) = (place(a), place(b));
+            let refused = |reason: String| Err(LabelError::Line { line: number, reason });
+            if first == second {
+                return refused(format!("{a} is compared with itself"));
+            }
+            if let Some(line) = lines.insert((first.min(second), first.max(second)), number) {
+                return refused(format!("the pair of {a} and {b} is in line {line} already"));
+            }
+            pairs.push((first, second, same));
         }
-        if pairs.is_empty() { Err(LabelError::Empty) } else { Ok(Self { files, pairs }) }
+        let list = Self { files, pairs };
+        let subjects = list.subjects();
+        let of_two = list.pairs.iter().find(|(a, b, same)| !same && subjects[*a as usize] == subjects[*b as usize]);
+        match of_two {
+            _ if list.pairs.is_empty() => Err(LabelError::Empty),
+            None => Ok(list),
+            Some((a, b, _)) => Err(LabelError::Line {
+                line: lines[&(*a.min(b), *a.max(b))],
+                reason: format!(
+                    "{} and {} are said to show two people, and other pairs link them as one",
+                    list.files[*a as usize], list.files[*b as usize]
+                ),
+            }),
+        }
     }
 
     /// For each file a number that the files of one person share, as far as the list tells: whoever is linked by pairs of one person.
@@ -160,19 +181,25 @@ pub struct OtherMeasures {
 }
 
 impl OtherMeasures {
-    /// Reads the columns `wanted` of a table; all that hold a number or nothing in every row, if none is wanted by name.
+    /// Reads the columns `wanted` of a table; all that hold numbers, and in no row anything else, if none is wanted by name. Of a table
+    /// with a row a face, which has a column `face`, the rows of the primary face, 0, count.
     ///
     /// # Errors
-    /// If it is no such table, or a wanted column is not there or holds something that is no number.
+    /// If it is no such table, tells a file's numbers twice, or a wanted column is not there or holds something that is no number.
     pub fn read(source: impl Read, wanted: &[String]) -> Result<Self, LabelError> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
         let header = reader.headers()?.clone();
         let find = |name: &str| header.iter().position(|column| column == name).ok_or_else(|| no_column(name, &header));
         let key = find("file").or_else(|_| find("image")).map_err(|_| no_column("file", &header))?;
-        let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>()?;
+        let face = find("face").ok();
+        let mut rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>()?;
+        rows.retain(|row| face.is_none_or(|face| matches!(&row[face], "" | "0")));
         let columns: Vec<usize> = if wanted.is_empty() {
-            let numeric = |column: &usize| rows.iter().all(|row| number(&row[*column]).is_ok());
-            (0..header.len()).filter(|column| *column != key).filter(numeric).collect()
+            let numeric = |column: &usize| {
+                let numbers = || rows.iter().map(|row| number(&row[*column]));
+                numbers().all(|number| number.is_ok()) && numbers().flatten().flatten().next().is_some()
+            };
+            (0..header.len()).filter(|column| *column != key && Some(*column) != face).filter(numeric).collect()
         } else {
             wanted.iter().map(|name| find(name)).collect::<Result<_, _>>()?
         };
@@ -183,7 +210,10 @@ impl OtherMeasures {
         for row in &rows {
             let numbers: Result<Vec<_>, String> = columns.iter().map(|&column| number(&row[column])).collect();
             let line = row.position().map_or(0, csv::Position::line);
-            values.insert(row[key].to_owned(), numbers.map_err(|reason| LabelError::Line { line, reason })?);
+            let refused = |reason| LabelError::Line { line, reason };
+            if values.insert(row[key].to_owned(), numbers.map_err(refused)?).is_some() {
+                return Err(refused(format!("there is a row of {} already", &row[key])));
+            }
         }
         Ok(Self { names: columns.iter().map(|&column| header[column].to_owned()).collect(), values })
     }
@@ -233,6 +263,12 @@ mod tests {
         assert_eq!(list.subjects(), [0, 0, 2, 2, 0]);
         assert!(PairList::read("a b 2").unwrap_err().to_string().contains("line 1"));
         assert!(PairList::read("a b").is_err());
+        for (text, line) in
+            [("a b 1\na a 1", "line 2: a is compared"), ("a b 1\nb a 0", "line 2: the pair"), ("a b 1\nb c 1\nc a 0", "line 3")]
+        {
+            let error = PairList::read(text).unwrap_err().to_string();
+            assert!(error.contains(line), "{error}");
+        }
     }
 
     #[test]
@@ -246,5 +282,15 @@ mod tests {
         assert_eq!(one.values["b.jpg"], [Some(2.5)]);
         assert!(OtherMeasures::read(table.as_bytes(), &["tool".to_owned()]).unwrap_err().to_string().contains("line 2"));
         assert!(OtherMeasures::read(table.as_bytes(), &["mos".to_owned()]).unwrap_err().to_string().contains("unified"));
+        let twice = OtherMeasures::read("file,x\na.jpg,1\na.jpg,2\n".as_bytes(), &[]).unwrap_err().to_string();
+        assert!(twice.contains("line 3") && twice.contains("a.jpg"), "{twice}");
+    }
+
+    #[test]
+    fn of_a_row_a_face_the_primary_face_counts() {
+        let export = "image,outcome,reason,face,score\na.jpg,scored,,0,0.9\na.jpg,scored,,1,0.1\nb.jpg,no_face,,,\n";
+        let measures = OtherMeasures::read(export.as_bytes(), &[]).unwrap();
+        assert_eq!(measures.names, ["score"], "neither the number of the face nor a column of nothing");
+        assert_eq!((&measures.values["a.jpg"][..], &measures.values["b.jpg"][..]), (&[Some(0.9)][..], &[None][..]));
     }
 }

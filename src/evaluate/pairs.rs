@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayView2, Axis, Slice};
 
@@ -11,7 +12,7 @@ const BLOCK: usize = 512;
 /// Pairs of one person that may be kept: 240 MB.
 pub const MOST_GENUINE: u64 = 20_000_000;
 /// Photos that may be compared all with all: 1.25 billion pairs.
-pub const MOST_PHOTOS: usize = 50_000;
+pub const MOST_PHOTOS: u64 = 50_000;
 /// A replicate of the bootstrap may need impostors that are weaker than any threshold of the whole set.
 const SPARE: f64 = 2.0;
 
@@ -20,16 +21,14 @@ const SPARE: f64 = 2.0;
 pub enum PairError {
     /// Too many photos.
     #[error("{0} photos are too many to compare all with all: at most {MOST_PHOTOS}; label fewer, or list the pairs")]
-    Photos(usize),
+    Photos(u64),
     /// Too many pairs of one person.
     #[error(
         "{0} pairs of one person are too many: at most {MOST_GENUINE}; label fewer photos of the same people, or list the pairs"
     )]
     Genuine(u64),
     /// Nothing to compare.
-    #[error(
-        "there is no pair of {0} among the photos that were scored; error rates need pairs of one person and pairs of two people"
-    )]
+    #[error("there is no pair of {0}; error rates need pairs of one person and pairs of two people")]
     None(&'static str),
 }
 
@@ -112,30 +111,29 @@ impl Comparisons {
     /// If there are too many, or none of a kind.
     pub fn all(templates: &ArrayView2<'_, f32>, subjects: &[u32], highest_fmr: f64, threads: usize) -> Result<Self, PairError> {
         let photos = templates.nrows();
-        if photos > MOST_PHOTOS {
-            return Err(PairError::Photos(photos));
-        }
         let mut sizes = vec![0_u64; subjects.iter().max().map_or(0, |&last| last as usize + 1)];
         subjects.iter().for_each(|&subject| sizes[subject as usize] += 1);
-        let of_one = |size: u64| size * size.saturating_sub(1) / 2;
-        let genuine_total: u64 = sizes.iter().map(|&size| of_one(size)).sum();
-        let impostor_total = of_one(photos as u64) - genuine_total;
-        check(genuine_total, impostor_total)?;
+        let (genuine_total, impostor_total) = check_sizes(sizes.iter().copied())?;
 
         let keep = (SPARE * highest_fmr * impostor_total as f64) as usize + 1000;
         let blocks = photos.div_ceil(BLOCK);
         let next = AtomicUsize::new(0);
+        // One for all threads: it may hold a gigabyte.
+        let strongest = Mutex::new(Strongest::new(keep));
         let work = || {
-            let mut found = Found { genuine: Vec::new(), strongest: Strongest::new(keep) };
+            let mut found = Found::default();
             loop {
                 let block = next.fetch_add(1, Atomic::Relaxed);
                 if block >= blocks {
-                    return found;
+                    return found.genuine;
                 }
-                (block..blocks).for_each(|other| found.compare(templates, subjects, block, other));
+                for other in block..blocks {
+                    found.compare(templates, subjects, block, other);
+                    found.hand_over(&strongest);
+                }
             }
         };
-        let found: Vec<Found> = std::thread::scope(|scope| {
+        let found: Vec<Vec<Pair>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
             let mine = work();
             // A thread that panicked takes this one with it: what it found is missing.
@@ -145,11 +143,9 @@ impl Comparisons {
             });
             std::iter::once(mine).chain(others).collect()
         });
-        let (mut genuine, mut strongest) = (Vec::with_capacity(genuine_total as usize), Strongest::new(keep));
-        for part in found {
-            genuine.extend(part.genuine);
-            part.strongest.kept.into_iter().for_each(|pair| strongest.offer(pair));
-        }
+        let mut genuine = Vec::with_capacity(genuine_total as usize);
+        found.into_iter().for_each(|part| genuine.extend(part));
+        let strongest = strongest.into_inner().unwrap_or_else(PoisonError::into_inner);
         genuine.sort_unstable_by_key(|pair| (pair.a, pair.b));
         let sizes = Some(sizes.into_iter().map(|size| size as f64).collect());
         Ok(Self { genuine, impostors: strongest.sorted(), impostor_total, sizes })
@@ -188,7 +184,8 @@ impl Comparisons {
     }
 
     /// The lowest threshold at which no more than the share `fmr` of the impostors match; a pair matches if it is more similar than the
-    /// threshold. None if there are too few impostors for one of them to be that share.
+    /// threshold. None if there are too few impostors for one of them to be that share, or if it is weaker than all that were kept: where
+    /// the most similar pairs are those of a few people, a replicate of the bootstrap that draws them often may need so many.
     pub fn threshold(&self, fmr: f64, weights: &Weights) -> Option<f32> {
         let allowed = fmr * self.impostor_weight(weights);
         if allowed < 1.0 {
@@ -200,7 +197,9 @@ impl Comparisons {
             // A thousandth of a pair: sums of shares are not exact.
             sum > allowed + 1e-3
         });
-        over.or(self.impostors.last()).map(|pair| pair.similarity)
+        // Pairs that were not kept are weaker than the last one, nobody knows by how much.
+        let last = self.impostors.last().filter(|_| self.impostors.len() as u64 == self.impostor_total);
+        over.or(last).map(|pair| pair.similarity)
     }
 
     fn impostor_weight(&self, weights: &Weights) -> f64 {
@@ -215,21 +214,54 @@ impl Comparisons {
     }
 }
 
-fn check(genuine: u64, impostors: u64) -> Result<(), PairError> {
+/// The numbers of pairs of one person and of two, from the number of photos of each person.
+///
+/// # Errors
+/// If there are too many, or none of a kind.
+pub fn check_sizes(sizes: impl Iterator<Item = u64>) -> Result<(u64, u64), PairError> {
+    let of_one = |size: u64| size * size.saturating_sub(1) / 2;
+    let (photos, genuine) = sizes.fold((0, 0), |(photos, genuine), size| (photos + size, genuine + of_one(size)));
+    if photos > MOST_PHOTOS {
+        return Err(PairError::Photos(photos));
+    }
+    let impostors = of_one(photos) - genuine;
+    check(genuine, impostors)?;
+    Ok((genuine, impostors))
+}
+
+/// # Errors
+/// If there are too many pairs, or none of a kind.
+pub fn check(genuine: u64, impostors: u64) -> Result<(), PairError> {
     match (genuine, impostors) {
         (0, _) => Err(PairError::None("one person")),
         (_, 0) => Err(PairError::None("two people")),
-        (MOST_GENUINE.., _) => Err(PairError::Genuine(genuine)),
+        (genuine, _) if genuine > MOST_GENUINE => Err(PairError::Genuine(genuine)),
         _ => Ok(()),
     }
 }
 
+/// What one thread finds.
 struct Found {
     genuine: Vec<Pair>,
-    strongest: Strongest,
+    /// Of two people, since the last time they were handed over.
+    impostors: Vec<Pair>,
+    /// No weaker pair is wanted.
+    least: f32,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { genuine: Vec::new(), impostors: Vec::new(), least: f32::NEG_INFINITY }
+    }
 }
 
 impl Found {
+    fn hand_over(&mut self, strongest: &Mutex<Strongest>) {
+        let mut strongest = strongest.lock().unwrap_or_else(PoisonError::into_inner);
+        self.impostors.drain(..).for_each(|pair| strongest.offer(pair));
+        self.least = strongest.least;
+    }
+
     fn compare(&mut self, templates: &ArrayView2<'_, f32>, subjects: &[u32], block: usize, other: usize) {
         let rows = |block: usize| {
             let from = block * BLOCK;
@@ -246,8 +278,8 @@ impl Found {
                 let pair = Pair { a: first as u32, b: second as u32, similarity };
                 if subjects[first] == subjects[second] {
                     self.genuine.push(pair);
-                } else if similarity >= self.strongest.least {
-                    self.strongest.offer(pair);
+                } else if similarity >= self.least {
+                    self.impostors.push(pair);
                 }
             }
         }
@@ -336,6 +368,25 @@ mod tests {
             let expected = impostors[(fmr * impostors.len() as f64) as usize];
             assert!((all.threshold(fmr, &once).unwrap() - expected).abs() < 1e-5, "{fmr}");
         }
+    }
+
+    #[test]
+    fn a_threshold_weaker_than_all_that_is_kept_is_not_made_up() {
+        // Photos of 200 people, all unlike each other, but for persons 0 and 1, whose 60 photos are the same.
+        let subjects: Vec<u32> = (0..120).map(|photo| photo / 60).chain(2..200).chain([2]).collect();
+        let templates = Array2::from_shape_fn((subjects.len(), 200), |(photo, axis)| {
+            f32::from(u8::from(axis as u32 == subjects[photo].max(1)))
+        });
+        let fmr = 0.1;
+        let all = Comparisons::all(&templates.view(), &subjects, fmr, 2).unwrap();
+        assert!((all.impostors.len() as u64) < all.impostor_total());
+        assert_eq!(all.threshold(fmr, &Weights::once(&subjects)), Some(0.0));
+        // Drawn fifty times each, the two make nearly all pairs, and all of these match.
+        let times = (0..200).map(|person| if person < 2 { 50.0 } else { 1.0 }).collect();
+        assert_eq!(all.threshold(fmr, &Weights::new(times, &subjects)), Some(1.0));
+        // Drawn never, the others' pairs are needed, in greater number than are kept.
+        let times = (0..200).map(|person| if person < 2 { 0.0 } else { 3.0 }).collect();
+        assert_eq!(all.threshold(fmr, &Weights::new(times, &subjects)), None);
     }
 
     #[test]

@@ -19,8 +19,11 @@ pub fn start(settings: &Log) -> Result<(), ParseError> {
     for told_all in ["lapin::returned_messages=off", "lapin::io_loop=off", "lapin::channels=off", "lapin::frames=off"] {
         filter = filter.add_directive(told_all.parse()?);
     }
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // Only tests start it twice in a process, and the first one's settings do.
     match settings.format {
         LogFormat::Text => subscriber.try_init().ok(),

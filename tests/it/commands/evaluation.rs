@@ -75,3 +75,25 @@ fn a_calibration_gives_qualities_of_its_own_under_a_profile_of_its_own() {
     other.ended(1);
     assert!(other.err.contains("gallery.toml") && other.err.contains("calibrate"), "{}", other.err);
 }
+
+#[test]
+fn what_the_labels_alone_show_to_be_wrong_is_told_before_anything_is_scored() {
+    let sandbox = Sandbox::new();
+    for name in ["obama.jpg", "biden.jpg"] {
+        sandbox.write(&format!("photos/{name}"), &sample(name));
+    }
+    sandbox.write("photos/labels.csv", b"file,subject\nobama.jpg,b\nbiden.jpg,j\n");
+    sandbox.write("photos/spellings.csv", b"file,subject\nobama.jpg,b\n./obama.jpg,b\nbiden.jpg,j\n");
+    sandbox.write("taken", b"");
+    for (arguments, told) in [
+        (&["bias", "photos/labels.csv"][..], "no column of groups"),
+        (&["evaluate", "photos/labels.csv"], "there is no pair of one person"),
+        (&["evaluate", "photos/spellings.csv"], "obama.jpg and ./obama.jpg are the same file"),
+        (&["evaluate", "photos/labels.csv", "--out", "taken"], "taken"),
+    ] {
+        let run = sandbox.run(arguments);
+        run.ended(1);
+        assert!(run.err.contains(told), "{arguments:?}: {}", run.err);
+    }
+    assert!(sandbox.run(&["report", "--gallery", "evaluation"]).err.contains("evaluation"), "nothing was scored");
+}
