@@ -159,7 +159,8 @@ impl Labelled {
                 replicates = self.bootstrap,
                 lost,
                 fmr = highest_fmr,
-                "replicates without a threshold are left out, and the intervals are too narrow: the most similar pairs of two people are those                  of a few; is somebody in the labels under two names?"
+                "replicates without a threshold are left out, and the intervals are too narrow: the most similar pairs of two people \
+                 are those of a few; is somebody in the labels under two names?"
             );
         }
         Ok(comparisons)
