@@ -10,8 +10,7 @@ use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash
 use super::say;
 use crate::app::App;
 use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
-use crate::evaluate::collect::Known;
-use crate::evaluate::labels::Labels;
+use crate::evaluate::labels::{Known, Labels};
 use crate::evaluate::{figures, tables};
 
 /// Measure whether quality treats groups of people alike.

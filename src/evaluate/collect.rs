@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt, TryStreamExt};
 use ndarray::Array2;
 
-use super::labels::{Label, Labels, PairList};
-use super::pairs::{self, PairError};
+use super::labels::{Known, Label, Labels, PairList};
 use super::samples::{CLOSED_FORM, GroupColumn, PrimaryFace, Samples, own_measures};
 use crate::domain::{
     Faces, GalleryName, ImageUri, InvalidName, Job, JobId, Lane, OutcomeKind, Profile, ProfileId, Recognition, Selection, SerFiq,
@@ -127,38 +126,6 @@ fn job(photo: &Photo, gallery: &GalleryName, faces: Faces) -> Result<Job, Collec
         retry_of: None,
         attempt: 1,
     })
-}
-
-/// What is known beside the store.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Known {
-    /// Subjects and groups of files.
-    Labels(Labels),
-    /// Pairs of files.
-    Pairs(PairList),
-    /// Only what the store holds.
-    Gallery,
-}
-
-impl Known {
-    /// Refuses what no scores could make up for, before anything is scored.
-    ///
-    /// # Errors
-    /// If there are too many photos, or no two of one person, or of two.
-    pub fn check(&self) -> Result<(), PairError> {
-        match self {
-            Self::Gallery => Ok(()),
-            Self::Pairs(list) => {
-                let of_one = list.pairs.iter().filter(|(_, _, same)| *same).count();
-                pairs::check(of_one as u64, (list.pairs.len() - of_one) as u64)
-            }
-            Self::Labels(labels) => {
-                let mut sizes: HashMap<&str, u64> = HashMap::new();
-                labels.photos.iter().for_each(|photo| *sizes.entry(&photo.subject).or_insert(0) += 1);
-                pairs::check_sizes(sizes.into_values()).map(|_| ())
-            }
-        }
-    }
 }
 
 /// The photos of an evaluation, and what became of the others.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::Read;
 
+use super::pairs::{self, PairError};
+
 /// Why a file of labels cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
@@ -169,6 +171,38 @@ fn root(parents: &mut [u32], mut file: u32) -> u32 {
         file = parents[file as usize];
     }
     file
+}
+
+/// What is known beside the store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known {
+    /// Subjects and groups of files.
+    Labels(Labels),
+    /// Pairs of files.
+    Pairs(PairList),
+    /// Only what the store holds.
+    Gallery,
+}
+
+impl Known {
+    /// Refuses what no scores could make up for, before anything is scored.
+    ///
+    /// # Errors
+    /// If there are too many photos, or no two of one person, or of two.
+    pub fn check(&self) -> Result<(), PairError> {
+        match self {
+            Self::Gallery => Ok(()),
+            Self::Pairs(list) => {
+                let of_one = list.pairs.iter().filter(|(_, _, same)| *same).count();
+                pairs::check(of_one as u64, (list.pairs.len() - of_one) as u64)
+            }
+            Self::Labels(labels) => {
+                let mut sizes: HashMap<&str, u64> = HashMap::new();
+                labels.photos.iter().for_each(|photo| *sizes.entry(&photo.subject).or_insert(0) += 1);
+                pairs::check_sizes(sizes.into_values()).map(|_| ())
+            }
+        }
+    }
 }
 
 /// What another tool says of photos: a table with a column `file` (or `image`) and columns of numbers, higher being better.
