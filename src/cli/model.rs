@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::say;
 use crate::app::App;
-use crate::domain::Precision;
+use crate::domain::{Device, DeviceChoice, Precision};
 use crate::inference::model::{Models, Prepared};
 use crate::inference::prepare::{Target, Variant};
 
@@ -20,10 +20,11 @@ pub(super) enum Model {
         /// Prepare again what is prepared already.
         #[arg(long)]
         again: bool,
-        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino).
-        #[arg(long, default_value = "cpu", value_name = "KIND")]
-        target: Kind,
-        /// Compute the recogniser's backbone in half precision; how far that is from 32 bits is measured and printed.
+        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino); that of `runtime.device` if not given.
+        #[arg(long, value_name = "KIND")]
+        target: Option<Kind>,
+        /// Compute the recogniser's backbone in half precision, as `models.precision` may ask too; how far that is from 32 bits is measured
+        /// and printed.
         #[arg(long)]
         half: bool,
     },
@@ -52,8 +53,14 @@ impl Model {
         let models = app.models();
         match self {
             Self::Prepare { names, again, target, half } => {
-                let precision = if half { Precision::Half } else { Precision::Float32 };
-                let models = models.prepared_as(Variant { target: target.into(), precision });
+                let wanted = match app.settings().runtime.device {
+                    DeviceChoice::Only(device) => app.plan(device).variant(),
+                    // Its first choice may not be there; the CPU always is.
+                    DeviceChoice::Auto => app.plan(Device::Cpu).variant(),
+                };
+                let target = target.map_or(wanted.target, Target::from);
+                let precision = if half { Precision::Half } else { wanted.precision };
+                let models = models.prepared_as(Variant { target, precision });
                 let chosen = &app.settings().models;
                 let names = if names.is_empty() { vec![chosen.recogniser.clone(), chosen.detector.clone()] } else { names };
                 let runtime = app.runtime()?;

@@ -42,7 +42,7 @@ pub enum AlignmentProfile {
 
 /// The numbers a network computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Precision {
     /// 32-bit floats, as published.
     #[default]
@@ -52,6 +52,19 @@ pub enum Precision {
     /// Factors rounded to 16 bits, of which 8 are the exponent as in 32 (brain floating point), their products summed in 32: what
     /// recent processors multiply about twice as fast. In all matrix products, the last layer's too.
     Bfloat16,
+}
+
+impl TryFrom<String> for Precision {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "float32" => Ok(Self::Float32),
+            "half" => Ok(Self::Half),
+            "bfloat16" => Ok(Self::Bfloat16),
+            _ => Err(format!("'{text}' is no precision; use float32, half or bfloat16")),
+        }
+    }
 }
 
 impl Precision {
@@ -220,6 +233,8 @@ mod tests {
         assert_ne!(profile.id(), sampled.id());
         let ids = [Precision::Float32, Precision::Half, Precision::Bfloat16].map(|precision| {
             let recogniser = RecogniserProfile { precision, ..profile.recogniser.clone() };
+            let text = serde_json::to_string(&precision).unwrap();
+            assert_eq!(serde_json::from_str::<Precision>(&text).unwrap(), precision);
             Profile { recogniser, ..profile.clone() }.id()
         });
         assert!(ids[0] == profile.id() && ids[0] != ids[1] && ids[1] != ids[2] && ids[2] != ids[0], "{ids:?}");

@@ -20,7 +20,8 @@ pub use provider::ShapeRange;
 pub enum RuntimeError {
     /// The library is missing or is none.
     #[error(
-        "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup`, or set runtime.library to an ONNX Runtime of 1.17 or later"
+        "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup` (`make bfloat16` for OpenVINO's), or set runtime.library to an \
+         ONNX Runtime of 1.17 or later"
     )]
     Library {
         /// Where it was looked for.

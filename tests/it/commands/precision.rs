@@ -19,6 +19,10 @@ fn bfloat16_on_a_device_that_computes_in_32_bits_is_refused() {
     let run = Run::of(command.env("FACEFLEET__MODELS__PRECISION", "bfloat16").output().unwrap());
     run.ended(1);
     assert!(run.err.contains("computes in 32 bits") && run.err.contains("openvino"), "{}", run.err);
+    let mut command = sandbox.command(&["score".as_ref(), photo.as_os_str()]);
+    let run = Run::of(command.env("FACEFLEET__MODELS__PRECISION", "bf16").output().unwrap());
+    run.ended(1);
+    assert!(run.err.contains("'bf16' is no precision; use float32, half or bfloat16"), "{}", run.err);
 }
 
 /// Where the processor cannot do it, the program must say so: both ends are right, and which one it was is printed.
@@ -33,7 +37,8 @@ fn bfloat16_gives_templates_and_distances_close_to_those_of_32_bits() {
         return;
     }
     let sandbox = Sandbox::new();
-    let prepared = sandbox.run(&["model", "prepare", "--target", "gpu"]);
+    // For the device that the settings name.
+    let prepared = sandbox.run(&["--config", config.to_str().unwrap(), "model", "prepare"]);
     prepared.ended(0);
     let photos: Vec<String> = PHOTOS.iter().map(|name| sample_path(name).to_str().unwrap().to_owned()).collect();
     let score = |options: &[&str]| {
