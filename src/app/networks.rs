@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::App;
-use crate::domain::{AlignmentProfile, DetectorProfile, Device, DeviceChoice, Profile};
+use crate::domain::{AlignmentProfile, DetectorProfile, Device, DeviceChoice, Precision, Profile};
 use crate::inference::batcher::Batcher;
 use crate::inference::canvas::CanvasSize;
 use crate::inference::detection::DetectorModel;
@@ -75,6 +75,9 @@ impl App {
         // Told before anything about its preparations, which would be beside the point.
         runtime.require(device)?;
         let (settings, plan) = (&self.settings, self.plan(device));
+        if plan.precision == Precision::Bfloat16 && !multiplies_bfloat16() {
+            tracing::warn!("this processor does not multiply bfloat16; where it is imitated, it is slower than 32 bits");
+        }
         let ModelsRead { recogniser, detector, profile } = self.read_models(&plan, runtime, aligned)?;
         if let (Device::TensorRt(_), true, Some(folder)) = (device, runtime.offers(device), &plan.engines) {
             std::fs::create_dir_all(folder)
@@ -153,6 +156,14 @@ impl App {
             }
         }
     }
+}
+
+/// Whether the processor has the instructions, as far as that can be told: every x86-64 with AMX has those of AVX-512 too.
+fn multiplies_bfloat16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
 }
 
 /// `count` of what `open` opens, each in a thread of its own: a session takes a fifth of a second or more, and there is one for each core.

@@ -48,7 +48,7 @@ impl Bias {
         store.close().await;
         let samples = &found.collected.samples;
         let column = &samples.groups[column];
-        let comparisons = self.labelled.compare(app, &found.collected, self.fmr)?;
+        let comparisons = self.labelled.compare(app, &found.collected, &[self.fmr])?;
         say(headline(&found.collected, &comparisons))?;
         let subject = Subject {
             comparisons: &comparisons,

@@ -70,7 +70,7 @@ impl Calibrate {
     /// The mapping of labelled photos; says what it and the wanted thresholds are.
     fn fit(&self, app: &App, found: &Found) -> Result<Mapping> {
         let samples = &found.collected.samples;
-        let comparisons = self.labelled.compare(app, &found.collected, self.fmr)?;
+        let comparisons = self.labelled.compare(app, &found.collected, &[self.fmr])?;
         say(headline(&found.collected, &comparisons))?;
         let scores = &samples.measures[0];
         let fit = Fit { comparisons: &comparisons, subjects: &samples.subjects, scores };

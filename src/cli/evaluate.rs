@@ -65,7 +65,7 @@ impl Evaluate {
         samples.measures.push(random_measure(samples.names.len(), self.labelled.seed));
         tracing::debug!(own, measures = samples.measures.len(), "measures");
 
-        let comparisons = self.labelled.compare(app, &found.collected, FMRS[0])?;
+        let comparisons = self.labelled.compare(app, &found.collected, &FMRS)?;
         let samples = &found.collected.samples;
         say(headline(&found.collected, &comparisons))?;
         say(format!("profile {}, data {}", samples.profile.id(), samples.fingerprint))?;

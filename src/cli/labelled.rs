@@ -146,22 +146,28 @@ impl Labelled {
         Ok(scored?)
     }
 
-    /// All comparisons, with thresholds up to `highest_fmr`.
-    pub(super) fn compare(&self, app: &App, collected: &Collected, highest_fmr: f64) -> Result<Comparisons> {
+    /// All comparisons, with thresholds for `fmrs`.
+    pub(super) fn compare(&self, app: &App, collected: &Collected, fmrs: &[f64]) -> Result<Comparisons> {
+        let highest_fmr = fmrs.iter().copied().fold(0.0, f64::max);
         let samples = &collected.samples;
         let comparisons = match &collected.pairs {
             Some(pairs) => Comparisons::listed(&samples.templates.view(), pairs)?,
             None => Comparisons::all(&samples.templates.view(), &samples.subjects, highest_fmr, app.settings().threads())?,
         };
-        let lost = self.bootstrap(app).without_threshold(&comparisons, &samples.subjects, highest_fmr);
-        if lost > 0 {
-            tracing::warn!(
-                replicates = self.bootstrap,
-                lost,
-                fmr = highest_fmr,
-                "replicates without a threshold are left out, and the intervals are too narrow: the most similar pairs of two people \
-                 are those of a few; is somebody in the labels under two names?"
-            );
+        for &fmr in fmrs {
+            let (few, weak) = self.bootstrap(app).without_threshold(&comparisons, &samples.subjects, fmr);
+            let lost = "replicates without a threshold are left out, and the intervals are too narrow";
+            if few > 0 {
+                tracing::warn!(fmr, few, of = self.bootstrap, "{lost}: they have too few pairs of two people to show this rate");
+            }
+            if weak > 0 {
+                tracing::warn!(
+                    fmr,
+                    weak,
+                    of = self.bootstrap,
+                    "{lost}: the most similar pairs of two people are those of a few; is somebody in the labels under two names?"
+                );
+            }
         }
         Ok(comparisons)
     }

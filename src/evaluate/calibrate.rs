@@ -206,7 +206,8 @@ impl Labelled<'_> {
         let total: f64 = images.iter().sum();
         let from = |counts: &[f64; LEVELS], quality: usize| counts[quality..].iter().sum::<f64>();
         let effect = |quality: usize| Effect {
-            discard: images[..quality].iter().sum::<f64>() / total,
+            // A sum of nothing is -0, which would be shown.
+            discard: (0.0 + images[..quality].iter().sum::<f64>()) / total,
             fnmr: from(&errors, quality) / from(&pairs, quality),
         };
         (0..LEVELS).map(effect).collect()

@@ -24,16 +24,19 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// Replicates that have no threshold at `fmr`, if the whole set has one.
-    pub fn without_threshold(&self, comparisons: &Comparisons, subjects: &[u32], fmr: f64) -> usize {
+    /// Replicates that have no threshold at `fmr`, if the whole set has one: for want of pairs of two people, and because the threshold is
+    /// weaker than all pairs that were kept.
+    pub fn without_threshold(&self, comparisons: &Comparisons, subjects: &[u32], fmr: f64) -> (usize, usize) {
         if comparisons.threshold(fmr, &Weights::once(subjects)).is_none() {
-            return 0;
+            return (0, 0);
         }
         let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
         let lost = replicates(self.replicates, self.threads, |number| {
-            comparisons.threshold(fmr, &Weights::new(draw(people, number, self.seed), subjects)).is_none()
+            let weights = Weights::new(draw(people, number, self.seed), subjects);
+            let shown = comparisons.shows(fmr, &weights);
+            (!shown, shown && comparisons.threshold(fmr, &weights).is_none())
         });
-        lost.into_iter().filter(|lost| *lost).count()
+        (lost.iter().filter(|(few, _)| *few).count(), lost.iter().filter(|(_, weak)| *weak).count())
     }
 }
 

@@ -1,9 +1,9 @@
 //! What people know of photos: whose they are, which group the person belongs to, which pairs show one person, and what other tools say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
-use super::pairs::{self, PairError};
+use super::pairs::PairError;
 
 /// Why a file of labels cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -188,19 +188,23 @@ impl Known {
     /// Refuses what no scores could make up for, before anything is scored.
     ///
     /// # Errors
-    /// If there are too many photos, or no two of one person, or of two.
+    /// If no two photos are of one person, or of two.
     pub fn check(&self) -> Result<(), PairError> {
-        match self {
-            Self::Gallery => Ok(()),
+        let (one, two) = match self {
+            Self::Gallery => return Ok(()),
             Self::Pairs(list) => {
-                let of_one = list.pairs.iter().filter(|(_, _, same)| *same).count();
-                pairs::check(of_one as u64, (list.pairs.len() - of_one) as u64)
+                let any = |wanted: bool| list.pairs.iter().any(|(_, _, same)| *same == wanted);
+                (any(true), any(false))
             }
             Self::Labels(labels) => {
-                let mut sizes: HashMap<&str, u64> = HashMap::new();
-                labels.photos.iter().for_each(|photo| *sizes.entry(&photo.subject).or_insert(0) += 1);
-                pairs::check_sizes(sizes.into_values()).map(|_| ())
+                let subjects: HashSet<&str> = labels.photos.iter().map(|photo| photo.subject.as_str()).collect();
+                (subjects.len() < labels.photos.len(), subjects.len() > 1)
             }
+        };
+        match (one, two) {
+            (true, true) => Ok(()),
+            (false, _) => Err(PairError::None("one person")),
+            (true, false) => Err(PairError::None("two people")),
         }
     }
 }
@@ -227,6 +231,8 @@ impl OtherMeasures {
         let key = find("file").or_else(|_| find("image")).map_err(|_| no_column("file", &header))?;
         let face = find("face").ok();
         let mut rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>()?;
+        // Another tool may mean something else by the word.
+        let face = face.filter(|&face| rows.iter().any(|row| &row[face] == "0"));
         rows.retain(|row| face.is_none_or(|face| matches!(&row[face], "" | "0")));
         let columns: Vec<usize> = if wanted.is_empty() {
             let numeric = |column: &usize| {

@@ -185,12 +185,12 @@ impl Comparisons {
 
     /// The lowest threshold at which no more than the share `fmr` of the impostors match; a pair matches if it is more similar than the
     /// threshold. None if there are too few impostors for one of them to be that share, or if it is weaker than all that were kept: where
-    /// the most similar pairs are those of a few people, a replicate of the bootstrap that draws them often may need so many.
+    /// the most similar pairs are those of a few people, a replicate of the bootstrap that draws them seldom may need so many.
     pub fn threshold(&self, fmr: f64, weights: &Weights) -> Option<f32> {
-        let allowed = fmr * self.impostor_weight(weights);
-        if allowed < 1.0 {
+        if !self.shows(fmr, weights) {
             return None;
         }
+        let allowed = fmr * self.impostor_weight(weights);
         let mut sum = 0.0;
         let over = self.impostors.iter().find(|pair| {
             sum += weights.impostor(pair);
@@ -200,6 +200,11 @@ impl Comparisons {
         // Pairs that were not kept are weaker than the last one, nobody knows by how much.
         let last = self.impostors.last().filter(|_| self.impostors.len() as u64 == self.impostor_total);
         over.or(last).map(|pair| pair.similarity)
+    }
+
+    /// Whether there are enough impostors for one of them to be the share `fmr`.
+    pub fn shows(&self, fmr: f64, weights: &Weights) -> bool {
+        fmr * self.impostor_weight(weights) >= 1.0
     }
 
     fn impostor_weight(&self, weights: &Weights) -> f64 {
@@ -218,7 +223,7 @@ impl Comparisons {
 ///
 /// # Errors
 /// If there are too many, or none of a kind.
-pub fn check_sizes(sizes: impl Iterator<Item = u64>) -> Result<(u64, u64), PairError> {
+fn check_sizes(sizes: impl Iterator<Item = u64>) -> Result<(u64, u64), PairError> {
     let of_one = |size: u64| size * size.saturating_sub(1) / 2;
     let (photos, genuine) = sizes.fold((0, 0), |(photos, genuine), size| (photos + size, genuine + of_one(size)));
     if photos > MOST_PHOTOS {
@@ -231,7 +236,7 @@ pub fn check_sizes(sizes: impl Iterator<Item = u64>) -> Result<(u64, u64), PairE
 
 /// # Errors
 /// If there are too many pairs, or none of a kind.
-pub fn check(genuine: u64, impostors: u64) -> Result<(), PairError> {
+fn check(genuine: u64, impostors: u64) -> Result<(), PairError> {
     match (genuine, impostors) {
         (0, _) => Err(PairError::None("one person")),
         (_, 0) => Err(PairError::None("two people")),

@@ -58,8 +58,7 @@ pub(super) struct KnownResult {
 /// What is to be done with one record.
 #[derive(Debug, PartialEq)]
 pub(super) enum Fate {
-    /// Nothing, except for remembering the listed version if it is a new one. `ended` is the result with which its job ended before, if
-    /// that was another outcome.
+    /// Nothing, except for remembering the listed version if it is a new one. `ended` is the result that stands, if that is another outcome.
     Repeat { restamp: Option<i64>, ended: Option<i64> },
     /// The bytes of an old result came back.
     Revive { result: i64, restamp: Option<i64> },
@@ -81,18 +80,23 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
         let repeat = Fate::Repeat { restamp, ended: ended(own, record) };
         return if own.superseded { Fate::Revive { result: own.id, restamp } } else { repeat };
     }
-    let same_try = |result: &KnownResult| (stamp.is_some() && stamp == result.stamp.as_deref()) || result.job == record.job;
-    let mut current = known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref());
-    let stands = current.find(|result| !result.superseded && settles(result) && same_try(result));
-    if let Some(result) = stands.filter(|_| hash.is_empty()) {
-        return Fate::Repeat { restamp: None, ended: ended(result, record) };
+    if hash.is_empty() {
+        let settled = || {
+            known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref().filter(|r| settles(r)))
+        };
+        // The job itself may have ended with bytes that others have replaced since.
+        let own = settled().find(|result| result.job == record.job);
+        let same_version = |result: &&KnownResult| stamp.is_some() && stamp == result.stamp.as_deref() && !result.superseded;
+        if let Some(result) = own.or_else(|| settled().find(same_version)) {
+            return Fate::Repeat { restamp: None, ended: ended(result, record) };
+        }
     }
     let image = known.iter().find(|known| known.hash == hash).map(|known| known.image);
     Fate::Write { image, result: own.map(|own| own.id) }
 }
 
 fn ended(result: &KnownResult, record: &JobRecord) -> Option<i64> {
-    (result.job == record.job && result.outcome != record.outcome.kind()).then_some(result.id)
+    (result.outcome != record.outcome.kind()).then_some(result.id)
 }
 
 /// The image whose subject `item` tells, if it is there already: a scan knows none, an enrolment of the same bytes does.

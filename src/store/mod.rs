@@ -43,8 +43,18 @@ pub enum Recorded {
     New,
     /// The same result was there already; nothing changed.
     Repeated,
-    /// Its job had ended before, and otherwise, with this; nothing changed. That end stands.
+    /// The image had ended already, and otherwise: with this. Nothing changed.
     Ended(End),
+}
+
+impl Recorded {
+    /// How the job of `record` ended.
+    pub fn end(&self, record: &JobRecord) -> End {
+        match self {
+            Self::Ended(end) => end.clone(),
+            Self::New | Self::Repeated => End::from(&record.outcome),
+        }
+    }
 }
 
 /// Where results and templates are kept.
@@ -66,9 +76,9 @@ pub trait Store: Send + Sync {
     /// So at most one result of a gallery, URI and profile is current: the one recorded last. That holds for a record without bytes
     /// too: it supersedes what its own profile knew of the URI (and no other profile's), and bytes that come later supersede it.
     /// Only where the very same listed version, or the very same job, has a final outcome already is it a repeat: a redelivered job
-    /// that could not fetch what it once did takes nothing away. That a job ends as it first ended is [`Recorded::Ended`].
+    /// that could not fetch what it once did takes nothing away; how the image ended is [`Recorded::Ended`].
     ///
-    /// A record that belongs to a campaign counts there, a repeat too, unless its job has counted before.
+    /// A record that belongs to a campaign counts there, a repeat too, unless its job has counted before; with the end that stands.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or one record cannot be kept; then nothing of `records` is written.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Summary;
+use super::{Recorded, Summary};
 use crate::domain::{CampaignId, GalleryName, JobId, JobRecord, OutcomeKind, ProfileId};
 
 /// Reasons in a summary.
@@ -54,16 +54,23 @@ pub(super) struct Ends {
     pub(super) faces: i64,
 }
 
-/// What the `new` jobs of `records` add to their campaigns.
-pub(super) fn ends(records: &[JobRecord], new: &[(CampaignId, JobId)]) -> BTreeMap<(CampaignId, OutcomeKind), Ends> {
-    let by_job: HashMap<_, _> =
-        records.iter().filter_map(|record| record.campaign.map(|campaign| ((campaign, record.job), record))).collect();
+/// What the `new` jobs of `records`, of which `recorded` says what became, add to their campaigns.
+pub(super) fn ends(
+    records: &[JobRecord],
+    recorded: &[Recorded],
+    new: &[(CampaignId, JobId)],
+) -> BTreeMap<(CampaignId, OutcomeKind), Ends> {
+    let by_job: HashMap<_, _> = records
+        .iter()
+        .zip(recorded)
+        .filter_map(|(record, recorded)| record.campaign.map(|campaign| ((campaign, record.job), recorded.end(record))))
+        .collect();
     let mut ends: BTreeMap<_, Ends> = BTreeMap::new();
     for job in new {
-        if let Some(record) = by_job.get(job) {
-            let ends = ends.entry((job.0, record.outcome.kind())).or_default();
+        if let Some(end) = by_job.get(job) {
+            let ends = ends.entry((job.0, end.outcome)).or_default();
             ends.jobs += 1;
-            ends.faces += i64::try_from(record.outcome.faces().len()).unwrap_or(i64::MAX);
+            ends.faces += i64::from(end.faces);
         }
     }
     ends

@@ -7,7 +7,7 @@ use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histog
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::domain::{JobRecord, Lane};
+use crate::domain::{JobRecord, Lane, OutcomeEvent};
 
 const JOBS: &str = "facefleet_jobs_total";
 const FACES: &str = "facefleet_faces_total";
@@ -76,10 +76,12 @@ fn describe() {
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
 
-/// Jobs ended and their outcomes are committed.
-pub fn ended(records: &[JobRecord]) {
+/// Jobs ended as `events` say, and what `records` found is committed.
+pub fn ended(records: &[JobRecord], events: &[OutcomeEvent]) {
+    for event in events {
+        counter!(JOBS, "lane" => event.lane.as_str(), "outcome" => event.end.outcome.as_str()).increment(1);
+    }
     for record in records {
-        counter!(JOBS, "lane" => record.lane.as_str(), "outcome" => record.outcome.kind().as_str()).increment(1);
         let faces = record.outcome.faces();
         counter!(FACES).increment(faces.len() as u64);
         for face in faces.iter().filter_map(|face| face.recognition.as_ref()) {

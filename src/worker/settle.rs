@@ -109,9 +109,14 @@ impl Settler {
         };
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
-        metrics::ended(records);
+        // What a redelivery met, whose image may be gone meanwhile, is not how the job ended.
+        let event = |(record, recorded): (&JobRecord, &Recorded)| OutcomeEvent {
+            end: recorded.end(record),
+            ..OutcomeEvent::from(record)
+        };
+        let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
+        metrics::ended(records, &events);
         let started = Instant::now();
-        let events: Vec<OutcomeEvent> = records.iter().zip(recorded).map(|(record, recorded)| event(record, recorded)).collect();
         wait = self.backoff;
         while let Err(error) = self.queue.announce(&events).await {
             if matches!(error, QueueError::Closed) {
@@ -142,15 +147,6 @@ impl Settler {
     fn retry(&self, delivery: &Delivery) -> Disposition {
         let Job { id, attempt, .. } = *delivery.job();
         Disposition::Retry(backoff(attempt, id, self.backoff, self.backoff_most))
-    }
-}
-
-/// A job ends once: what a redelivery made of it, whose image may be gone meanwhile, is not what is announced.
-fn event(record: &JobRecord, recorded: Recorded) -> OutcomeEvent {
-    let event = OutcomeEvent::from(record);
-    match recorded {
-        Recorded::Ended(end) => OutcomeEvent { end, ..event },
-        Recorded::New | Recorded::Repeated => event,
     }
 }
 

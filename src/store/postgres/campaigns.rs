@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::read::snapshot;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk};
+use crate::store::Recorded;
 use crate::store::columns::{counted, parsed, time};
 use crate::store::fault::Fault;
 use crate::store::tally;
@@ -87,10 +88,10 @@ pub(super) async fn set_state(pool: &PgPool, campaign: CampaignId, state: Campai
 }
 
 /// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
-pub(super) async fn count_ends(connection: &mut PgConnection, records: &[JobRecord]) -> Result<(), Fault> {
+pub(super) async fn count_ends(connection: &mut PgConnection, records: &[JobRecord], recorded: &[Recorded]) -> Result<(), Fault> {
     let jobs: Vec<_> = records.iter().filter_map(|record| record.campaign.map(|campaign| (campaign, record.job))).collect();
     let new = count_jobs(connection, &jobs).await?;
-    let ends = tally::ends(records, &new);
+    let ends = tally::ends(records, recorded, &new);
     if ends.is_empty() {
         return Ok(());
     }

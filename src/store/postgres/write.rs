@@ -64,7 +64,7 @@ async fn try_record(pool: &PgPool, records: &[JobRecord]) -> Result<Vec<Recorded
     }
     let written = scopes.iter().zip(&fates).filter(|(_, fate)| **fate == Recorded::New);
     touch(&mut transaction, written.map(|(scope, _)| scope.gallery_profile)).await?;
-    campaigns::count_ends(&mut transaction, records).await?;
+    campaigns::count_ends(&mut transaction, records, &fates).await?;
     transaction.commit().await?;
     Ok(fates)
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::rows::now_ms;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk};
+use crate::store::Recorded;
 use crate::store::columns::{counted, parsed, time};
 use crate::store::fault::Fault;
 use crate::store::tally;
@@ -97,7 +98,11 @@ pub(super) async fn set_state(pool: &SqlitePool, campaign: CampaignId, state: Ca
 }
 
 /// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
-pub(super) async fn count_ends(connection: &mut SqliteConnection, records: &[JobRecord]) -> Result<(), Fault> {
+pub(super) async fn count_ends(
+    connection: &mut SqliteConnection,
+    records: &[JobRecord],
+    recorded: &[Recorded],
+) -> Result<(), Fault> {
     let mut campaigns: BTreeMap<CampaignId, Vec<JobId>> = BTreeMap::new();
     for record in records {
         if let Some(campaign) = record.campaign {
@@ -108,7 +113,7 @@ pub(super) async fn count_ends(connection: &mut SqliteConnection, records: &[Job
     for (campaign, jobs) in campaigns {
         new.extend(count_jobs(connection, campaign, jobs.into_iter()).await?.into_iter().map(|job| (campaign, job)));
     }
-    for ((campaign, outcome), ends) in tally::ends(records, &new) {
+    for ((campaign, outcome), ends) in tally::ends(records, recorded, &new) {
         sqlx::query(
             "INSERT INTO campaign_outcomes (campaign_id, outcome, jobs) VALUES (?1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",

@@ -54,7 +54,7 @@ pub(super) async fn record(pool: &SqlitePool, records: &[JobRecord]) -> Result<V
             touch(&mut transaction, scope).await?;
         }
     }
-    campaigns::count_ends(&mut transaction, records).await?;
+    campaigns::count_ends(&mut transaction, records, &fates).await?;
     transaction.commit().await?;
     Ok(fates)
 }

@@ -84,7 +84,8 @@ pub async fn a_final_result_is_replaced_under_another_selection_only(home: impl 
     let store = opened(&home).await;
     store.record(&[scored("one", &[10, 20])]).await.unwrap();
     let failed = record("one", Outcome::Failed("reset".into()));
-    assert_eq!(store.record(&[failed]).await.unwrap(), [Recorded::Repeated]);
+    let stands = End { outcome: OutcomeKind::Scored, reason: None, faces: 2, quality: Some(10) };
+    assert_eq!(store.record(&[failed]).await.unwrap(), [Recorded::Ended(stands)]);
     let selections = [
         Selection { faces: Faces::Largest, ..selection() },
         Selection { min_size_px: 41, ..selection() },
@@ -168,7 +169,8 @@ pub async fn a_redelivered_job_that_could_not_fetch_takes_nothing_away(home: imp
         JobRecord { job: unlisted.job, stamp: None, ..unfetched("two", Outcome::Unreadable("gone".into())) },
     ];
     let end = End { outcome: OutcomeKind::Scored, reason: None, faces: 1, quality: Some(20) };
-    assert_eq!(store.record(&again).await.unwrap(), [Recorded::Repeated, Recorded::Ended(end)], "another job, the same job");
+    let ends = [End { quality: Some(10), ..end.clone() }, end].map(Recorded::Ended);
+    assert_eq!(store.record(&again).await.unwrap(), ends, "another job of the same version, the same job");
     assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Scored, 2)]);
 }
 
@@ -190,8 +192,15 @@ pub async fn a_job_ends_as_it_first_ended(home: impl Home) {
     let end = End { outcome: OutcomeKind::NoFace, reason: None, faces: 0, quality: None };
     let both = [fresh.clone(), failed(&fresh)];
     assert_eq!(store.record(&both).await.unwrap(), [Recorded::New, Recorded::Ended(end)]);
+    // Its bytes were replaced, and the job comes once more: it takes nothing from those that are there now.
+    let newer = JobRecord { stamp: Some(stamp("v2")), content: content(b"newer"), ..record("one", Outcome::NoFace) };
+    store.record(std::slice::from_ref(&newer)).await.unwrap();
+    let unfetched = JobRecord { content: None, ..failed(&scored) };
+    assert_eq!(store.record(&[unfetched]).await.unwrap(), [Recorded::Ended(ends[0].clone())]);
+    let current = images(&store, a()).await.into_iter().find(|image| image.image == newer.image).unwrap();
+    assert_eq!(current.outcome, OutcomeKind::NoFace);
     // The same end again is a plain repeat.
-    assert_eq!(store.record(&[scored, cut]).await.unwrap(), vec![Recorded::Repeated; 2]);
+    assert_eq!(store.record(&[newer, cut]).await.unwrap(), vec![Recorded::Repeated; 2]);
 }
 
 pub async fn a_repeat_remembers_the_new_listed_version(home: impl Home) {
