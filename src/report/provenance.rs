@@ -1,6 +1,6 @@
 //! What the scores of a page depend on, in words.
 
-use crate::domain::{AlignmentProfile, Mapping, Profile, SerFiq};
+use crate::domain::{AlignmentProfile, Mapping, Precision, Profile, SerFiq};
 
 /// Digits of a file's digest that are shown: enough to tell models apart.
 const SHORT_DIGEST: usize = 12;
@@ -23,12 +23,20 @@ pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
     let mut rows = match &profile.alignment {
         AlignmentProfile::Similarity { detector } => vec![
             model("Detector", detector.name.clone(), &detector.sha256),
-            plain("Detector sees", format!("images of at most {} px on the longest side", detector.max_side)),
+            plain("Detector sees", {
+                let canvas = if detector.letterbox { ", on a square canvas" } else { "" };
+                format!("images of at most {} px on the longest side{canvas}", detector.max_side)
+            }),
             plain("Alignment", "similarity transform of five landmarks to 112×112".to_owned()),
         ],
         AlignmentProfile::None => vec![plain("Alignment", "none: the images are aligned 112×112 chips".to_owned())],
     };
     rows.push(model("Recogniser", profile.recogniser.name.clone(), &profile.recogniser.sha256));
+    match profile.recogniser.precision {
+        Precision::Float32 => {}
+        Precision::Half => rows.push(plain("Precision", "half, 16 bits up to the features".to_owned())),
+        Precision::Bfloat16 => rows.push(plain("Precision", "bfloat16".to_owned())),
+    }
     let (method, dropout) = match profile.ser_fiq {
         SerFiq::ClosedForm { dropout } => ("closed form".to_owned(), dropout),
         SerFiq::Sampled { dropout, passes, seed } => (format!("sampled, {passes} passes, seed {seed}"), dropout),
@@ -72,7 +80,10 @@ mod tests {
             ..fixture::profile()
         };
         let rows = profile_rows(&profile);
-        assert!(rows.iter().all(|row| row.name != "Detector"));
+        assert!(rows.iter().all(|row| row.name != "Detector" && row.name != "Precision"));
+        let mut coarse = profile;
+        coarse.recogniser.precision = Precision::Bfloat16;
+        assert!(profile_rows(&coarse).iter().any(|row| row.name == "Precision" && row.value == "bfloat16"));
         assert!(rows.iter().any(|row| row.value == "sampled, 100 passes, seed 7"));
     }
 }
