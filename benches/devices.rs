@@ -1,8 +1,8 @@
 //! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32 bits.
 //!
 //! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or `tensorrt:N`, each with `+half` or
-//! `+bfloat16` for fewer bits; the default is `cpu`. All must be in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device once, so
-//! that all meet the same weather; medians. A CPU session has one thread: a machine runs one for each core.
+//! `+bfloat16` for fewer bits; the default is `cpu`. All must be in the ONNX Runtime that `runtime.library` names, and prepared. Every
+//! round takes each device once, so that all meet the same weather; medians. A CPU session has one thread: a machine runs one for each core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -83,9 +83,7 @@ fn main() -> Result<()> {
 
 fn plan(app: &App, name: &str) -> Result<DevicePlan> {
     let (device, precision) = match name.split_once('+') {
-        Some((device, "half")) => (device, Precision::Half),
-        Some((device, "bfloat16")) => (device, Precision::Bfloat16),
-        Some((_, other)) => anyhow::bail!("'{other}' is no precision; use half or bfloat16"),
+        Some((device, precision)) => (device, Precision::try_from(precision.to_owned()).map_err(anyhow::Error::msg)?),
         None => (name, Precision::Float32),
     };
     let DeviceChoice::Only(device) = device.parse()? else { anyhow::bail!("name a device, not auto") };

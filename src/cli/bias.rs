@@ -10,7 +10,7 @@ use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash
 use super::say;
 use crate::app::App;
 use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
-use crate::evaluate::labels::{Known, Labels};
+use crate::evaluate::labels::Known;
 use crate::evaluate::{figures, tables};
 
 /// Measure whether quality treats groups of people alike.
@@ -37,14 +37,12 @@ pub(super) struct Bias {
 
 impl Bias {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        if !self.labelled.is_file() {
-            bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data());
-        }
         // What is wrong with the table or the folder is told before anything is scored.
-        let column = self.column()?;
+        let known = self.labelled.known()?;
+        let column = self.column(&known)?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
-        let found = self.labelled.collect(app, store.as_ref()).await?;
+        let found = self.labelled.collect(app, store.as_ref(), known).await?;
         store.close().await;
         let samples = &found.collected.samples;
         let column = &samples.groups[column];
@@ -62,7 +60,7 @@ impl Bias {
             .with_context(|| format!("too few pairs of two people to show a false match rate of {:e}", self.fmr))?;
         say(format!("by {}, images below quality {} discarded, pairs match at FMR {:e}", column.name, live.quality, live.fmr))?;
         say(format!("\n{}\n\n{}", quality_table(&groups), error_table(&groups)))?;
-        if let (Some(out), Some(folder)) = (out, &self.out) {
+        if let Some(out) = out {
             out.write("bias.csv", |file| tables::groups(&groups, file))?;
             out.write("bias-left.csv", |file| tables::shares_left(&groups, file))?;
             match figures::distributions(&groups) {
@@ -70,15 +68,19 @@ impl Bias {
                 None => say("no figure of scores: no group has enough of them")?,
             }
             out.chart("bias-left", &figures::shares_left(&groups))?;
-            say(format!("\nwritten to {}", folder.display()))?;
+            say(format!("\nwritten to {}", out.path().display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
     /// The place of the column among the labels' groups.
-    fn column(&self) -> Result<usize> {
-        let Known::Labels(Labels { group_columns, .. }) = self.labelled.known()? else {
-            bail!("'{}' is a list of pairs: groups come from a table file,subject,group…", self.labelled.data());
+    fn column(&self, known: &Known) -> Result<usize> {
+        let group_columns = match known {
+            Known::Labels(labels) => &labels.group_columns,
+            Known::Pairs(_) => {
+                bail!("'{}' is a list of pairs: groups come from a table file,subject,group…", self.labelled.data())
+            }
+            Known::Gallery => bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data()),
         };
         if group_columns.is_empty() {
             bail!("the labels have no column of groups after file,subject");

@@ -58,7 +58,7 @@ impl Calibrate {
             }
             (profile, calibrate::percentiles(&scores, &data)?)
         } else {
-            let found = self.labelled.collect(app, store.as_ref()).await?;
+            let found = self.labelled.collect(app, store.as_ref(), self.labelled.known()?).await?;
             let mapping = self.fit(app, &found)?;
             (found.collected.samples.profile, mapping)
         };

@@ -46,9 +46,10 @@ impl Evaluate {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         // A table that cannot be read is told before the models are loaded.
         let other = self.csv.as_ref().map(|path| self.read_csv(path)).transpose()?;
+        let known = self.labelled.known()?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
-        let mut found = self.labelled.collect(app, store.as_ref()).await?;
+        let mut found = self.labelled.collect(app, store.as_ref(), known).await?;
         let sampled = self.sample(app, store.as_ref(), &found).await?;
         store.close().await;
         let samples = &mut found.collected.samples;
@@ -85,7 +86,7 @@ impl Evaluate {
         if !agreements.is_empty() {
             say(agreement_table(&closed.name, &agreements))?;
         }
-        if let (Some(out), Some(folder)) = (&out, &self.out) {
+        if let Some(out) = &out {
             out.write("measures.csv", |file| tables::measures(&points, file))?;
             out.write("edc.csv", |file| tables::curves(&points, file))?;
             for point in &points {
@@ -96,7 +97,7 @@ impl Evaluate {
                 let sampled: Vec<(u32, &Measure)> = sampled.iter().map(|(passes, measure)| (*passes, measure)).collect();
                 out.chart("convergence", &figures::convergence(&sampled, closed))?;
             }
-            say(format!("\nwritten to {}", folder.display()))?;
+            say(format!("\nwritten to {}", out.path().display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }

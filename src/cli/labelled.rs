@@ -99,9 +99,8 @@ impl Labelled {
         read_labels(&text).with_context(|| path.display().to_string())
     }
 
-    /// Scores what the store does not hold, and reads everything back.
-    pub(super) async fn collect(&self, app: &App, store: &dyn Store) -> Result<Found> {
-        let known = self.known()?;
+    /// Scores what the store does not hold of what is `known`, and reads everything back.
+    pub(super) async fn collect(&self, app: &App, store: &dyn Store, known: Known) -> Result<Found> {
         if known == Known::Gallery {
             let gallery = self.gallery_named()?;
             let profile = self.profile_of(store, &gallery).await?;
@@ -280,6 +279,11 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 pub(super) struct OutFolder(PathBuf);
 
 impl OutFolder {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Makes the folder, if it is not there.
     pub(super) fn create(path: &Path) -> Result<Self> {
         std::fs::create_dir_all(path).with_context(|| format!("Failed to create {}", path.display()))?;

@@ -235,6 +235,13 @@ impl From<&Outcome> for End {
 
 impl From<&JobRecord> for OutcomeEvent {
     fn from(record: &JobRecord) -> Self {
+        Self::new(record, End::from(&record.outcome))
+    }
+}
+
+impl OutcomeEvent {
+    /// That the job of `record` ended so.
+    pub fn new(record: &JobRecord, end: End) -> Self {
         Self {
             job: record.job,
             lane: record.lane,
@@ -243,7 +250,7 @@ impl From<&JobRecord> for OutcomeEvent {
             campaign: record.campaign,
             trace: record.trace.clone(),
             profile: record.profile.clone(),
-            end: End::from(&record.outcome),
+            end,
         }
     }
 }

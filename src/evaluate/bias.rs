@@ -3,12 +3,11 @@
 //! A quality threshold that discards one group's images more often than another's is a decision about people. Whether it is also wrong
 //! is told by the errors: a group with more discards and as few errors as others pays for nothing.
 
-use super::bootstrap::{Estimate, draw, replicates};
+use super::bootstrap::Estimate;
 use super::evaluation::Bootstrap;
 use super::pairs::{Comparisons, Weights};
 use super::samples::{GroupColumn, Measure};
 use crate::domain::Mapping;
-use crate::quality::quality;
 
 /// Points of a density.
 const DENSITY_POINTS: usize = 120;
@@ -70,10 +69,8 @@ impl Subject<'_> {
     pub fn bias(&self, column: &GroupColumn, live: LiveThreshold, bootstrap: Bootstrap) -> Option<Vec<GroupResult>> {
         let once = Weights::once(self.subjects);
         let threshold = self.comparisons.threshold(live.fmr, &once)?;
-        let value = |photo: usize| self.scores.values[photo].unwrap_or(f64::NEG_INFINITY);
-        let qualities: Vec<u8> = (0..self.subjects.len()).map(|photo| quality(value(photo), self.mapping)).collect();
+        let qualities = self.scores.qualities(self.mapping);
         let left: Vec<bool> = qualities.iter().map(|&quality| quality >= live.quality).collect();
-        let people = self.subjects.iter().max().map_or(0, |&last| last as usize + 1);
         let members: Vec<Members<'_>> = std::iter::once(Members { group: None, of: &column.of })
             .chain((0..column.groups.len() as u32).map(|group| Members { group: Some(group), of: &column.of }))
             .collect();
@@ -81,9 +78,8 @@ impl Subject<'_> {
             members.iter().map(|members| self.rates(members, &left, weights, threshold)).collect()
         };
         let whole = rates(&once, threshold);
-        let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
-            let weights = Weights::new(draw(people, number, bootstrap.seed), self.subjects);
-            self.comparisons.threshold(live.fmr, &weights).map(|threshold| rates(&weights, threshold))
+        let drawn = bootstrap.replicates(self.subjects, |weights| {
+            self.comparisons.threshold(live.fmr, weights).map(|threshold| rates(weights, threshold))
         });
         let estimate = |of: &dyn Fn(&[Rates]) -> f64| Estimate::new(of(&whole), drawn.iter().flatten().map(|rates| of(rates)));
         let some = |of: &dyn Fn(&[Rates]) -> f64| Some(estimate(of)).filter(|estimate| estimate.value.is_finite());

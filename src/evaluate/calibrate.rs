@@ -1,11 +1,10 @@
 //! What scores mean in a gallery of one's own: mappings from score to quality, and thresholds.
 
-use super::bootstrap::{Estimate, draw, replicates};
+use super::bootstrap::Estimate;
 use super::evaluation::Bootstrap;
 use super::pairs::{Comparisons, Pair, Weights};
 use super::samples::Measure;
 use crate::domain::Mapping;
-use crate::quality::quality;
 
 /// Knots of a percentile mapping less one: a knot a quality.
 const PERCENTS: usize = 100;
@@ -127,11 +126,9 @@ impl Labelled<'_> {
             fit_logistic(&each.filter(|each| each.weight > 0.0 && each.score.is_finite()).collect::<Vec<_>>())
         };
         let (alpha, r) = fit(&once, threshold).filter(|(alpha, _)| *alpha > 0.0).ok_or_else(separable)?;
-        let people = self.people();
-        let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
-            let weights = Weights::new(draw(people, number, bootstrap.seed), self.subjects);
-            let threshold = self.comparisons.threshold(fmr, &weights)?;
-            let (alpha, r) = fit(&weights, threshold)?;
+        let drawn = bootstrap.replicates(self.subjects, |weights| {
+            let threshold = self.comparisons.threshold(fmr, weights)?;
+            let (alpha, r) = fit(weights, threshold)?;
             Some([f64::from(threshold), alpha, r])
         });
         let estimate = |value: f64, place: usize| Estimate::new(value, drawn.iter().flatten().map(|values| values[place]));
@@ -160,8 +157,7 @@ impl Labelled<'_> {
         let too_few = || FitError::Impostors { impostors: self.comparisons.impostor_total(), fmr };
         let once = Weights::once(self.subjects);
         let similarity = self.comparisons.threshold(fmr, &once).ok_or_else(too_few)?;
-        let score = |photo: usize| self.scores.values[photo].unwrap_or(f64::NEG_INFINITY);
-        let qualities: Vec<u8> = (0..self.subjects.len()).map(|photo| quality(score(photo), mapping)).collect();
+        let qualities = self.scores.qualities(mapping);
         let whole = self.effects(&qualities, similarity, &once);
         let chosen = match wanted {
             Wanted::Fnmr(rate) => {
@@ -174,18 +170,16 @@ impl Labelled<'_> {
             }
         };
         let Some(chosen) = chosen else { return Ok(None) };
-        let people = self.people();
-        let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
-            let weights = Weights::new(draw(people, number, bootstrap.seed), self.subjects);
-            let similarity = self.comparisons.threshold(fmr, &weights)?;
-            Some(self.effects(&qualities, similarity, &weights)[chosen])
+        let drawn = bootstrap.replicates(self.subjects, |weights| {
+            let similarity = self.comparisons.threshold(fmr, weights)?;
+            Some(self.effects(&qualities, similarity, weights)[chosen])
         });
         let estimate = |of: fn(&Effect) -> f64| Estimate::new(of(&whole[chosen]), drawn.iter().flatten().map(of));
-        let kept = (0..self.subjects.len()).filter(|&photo| usize::from(qualities[photo]) >= chosen).map(score);
+        let kept = self.scores.values.iter().zip(&qualities).filter(|(_, quality)| usize::from(**quality) >= chosen);
         Ok(Some(Threshold {
             wanted,
             quality: chosen as u8,
-            score: kept.fold(f64::INFINITY, f64::min),
+            score: kept.filter_map(|(score, _)| *score).fold(f64::INFINITY, f64::min),
             discard: estimate(|effect| effect.discard),
             fnmr: estimate(|effect| effect.fnmr),
         }))

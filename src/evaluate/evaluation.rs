@@ -24,17 +24,21 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
+    /// What `replicate` makes of each draw of the people among `subjects`, in order.
+    pub fn replicates<T: Send>(&self, subjects: &[u32], replicate: impl Fn(&Weights) -> T + Sync) -> Vec<T> {
+        let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
+        replicates(self.replicates, self.threads, |number| replicate(&Weights::new(draw(people, number, self.seed), subjects)))
+    }
+
     /// Replicates that have no threshold at `fmr`, if the whole set has one: for want of pairs of two people, and because the threshold is
     /// weaker than all pairs that were kept.
     pub fn without_threshold(&self, comparisons: &Comparisons, subjects: &[u32], fmr: f64) -> (usize, usize) {
         if comparisons.threshold(fmr, &Weights::once(subjects)).is_none() {
             return (0, 0);
         }
-        let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
-        let lost = replicates(self.replicates, self.threads, |number| {
-            let weights = Weights::new(draw(people, number, self.seed), subjects);
-            let shown = comparisons.shows(fmr, &weights);
-            (!shown, shown && comparisons.threshold(fmr, &weights).is_none())
+        let lost = self.replicates(subjects, |weights| {
+            let shown = comparisons.shows(fmr, weights);
+            (!shown, shown && comparisons.threshold(fmr, weights).is_none())
         });
         (lost.iter().filter(|(few, _)| *few).count(), lost.iter().filter(|(_, weak)| *weak).count())
     }
@@ -81,11 +85,7 @@ pub fn evaluate(
     let once = Weights::once(subjects);
     let fmrs: Vec<f64> = fmrs.iter().copied().filter(|&fmr| comparisons.threshold(fmr, &once).is_some()).collect();
     let whole = curves(comparisons, &orders, &fmrs, &once);
-    let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
-    let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
-        let weights = Weights::new(draw(people, number, bootstrap.seed), subjects);
-        curves(comparisons, &orders, &fmrs, &weights)
-    });
+    let drawn = bootstrap.replicates(subjects, |weights| curves(comparisons, &orders, &fmrs, weights));
     let point = |(at, fmr): (usize, &f64)| {
         let of = &whole[at];
         let drawn: Vec<&Curves> = drawn.iter().map(|curves| &curves[at]).collect();

@@ -3,7 +3,8 @@
 use ndarray::Array2;
 
 use super::labels::OtherMeasures;
-use crate::domain::{ImageUri, Profile, Recognition};
+use crate::domain::{ImageUri, Mapping, Profile, Recognition};
+use crate::quality::quality;
 
 /// Photos that were scored, each by its primary face.
 #[derive(Debug, Clone)]
@@ -33,6 +34,13 @@ pub struct Measure {
     pub name: String,
     /// For each photo; none where there is no value.
     pub values: Vec<Option<f64>>,
+}
+
+impl Measure {
+    /// The quality of each photo through `mapping`, of a photo without a value that of the worst.
+    pub fn qualities(&self, mapping: &Mapping) -> Vec<u8> {
+        self.values.iter().map(|value| quality(value.unwrap_or(f64::NEG_INFINITY), mapping)).collect()
+    }
 }
 
 /// One way to put people into groups.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::fate::{Known, KnownResult};
 use super::fault::Fault;
-use super::{StoreError, StoredFace, StoredImage};
+use super::{Recorded, StoreError, StoredFace, StoredImage};
 use crate::domain::{ContentHash, End, ImageUri, JobId};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
@@ -104,15 +104,24 @@ where
     Ok(Known { image: row.try_get(1)?, hash: row.try_get(2)?, result })
 }
 
-/// How a job ended, from the columns after the first: outcome, reason, number of faces, quality of the primary face.
-pub(super) fn end<'r, R: Row>(row: &'r R) -> Result<End, Fault>
+/// Tells each of `ended` (its place in the batch, and a result) how that result ended: from columns of result id, outcome, reason, number
+/// of faces, quality of the primary face.
+pub(super) fn attach_ends<'r, R: Row>(recorded: &mut [Recorded], ended: &[(usize, i64)], rows: &'r [R]) -> Result<(), Fault>
 where
     usize: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
     String: Decode<'r, R::Database> + Type<R::Database>,
 {
-    Ok(End { outcome: parsed(row, 1)?, reason: row.try_get(2)?, faces: counted(row, 3)?, quality: counted_option(row, 4)? })
+    for row in rows {
+        let id: i64 = row.try_get(0)?;
+        let end =
+            End { outcome: parsed(row, 1)?, reason: row.try_get(2)?, faces: counted(row, 3)?, quality: counted_option(row, 4)? };
+        for (place, _) in ended.iter().filter(|(_, result)| *result == id) {
+            recorded[*place] = Recorded::Ended(end.clone());
+        }
+    }
+    Ok(())
 }
 
 /// Hands each face (whose result id is in column 12) to its image; `face` reads its other columns.

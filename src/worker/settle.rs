@@ -110,10 +110,7 @@ impl Settler {
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
         // What a redelivery met, whose image may be gone meanwhile, is not how the job ended.
-        let event = |(record, recorded): (&JobRecord, &Recorded)| OutcomeEvent {
-            end: recorded.end(record),
-            ..OutcomeEvent::from(record)
-        };
+        let event = |(record, recorded): (&JobRecord, &Recorded)| OutcomeEvent::new(record, recorded.end(record));
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);
         let started = Instant::now();

@@ -14,8 +14,8 @@ use super::fault;
 use super::insert::{self, Placed};
 use super::read::uri_key;
 use super::{Recorded, StoreError};
-use crate::domain::{End, JobRecord, Profile, SourceStamp};
-use crate::store::columns::{end, known};
+use crate::domain::{JobRecord, Profile, SourceStamp};
+use crate::store::columns::{attach_ends, known};
 use crate::store::encoding::{definition, selection_key};
 use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
 use crate::store::fault::Fault;
@@ -260,13 +260,7 @@ async fn look_up_ends(connection: &mut PgConnection, ended: &[(usize, i64)], rec
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    for row in &rows {
-        let (id, end): (i64, End) = (row.try_get(0)?, end(row)?);
-        for (place, _) in ended.iter().filter(|(_, result)| *result == id) {
-            recorded[*place] = Recorded::Ended(end.clone());
-        }
-    }
-    Ok(())
+    attach_ends(recorded, ended, &rows)
 }
 
 /// The ids that new rows get.

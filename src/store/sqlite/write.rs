@@ -9,8 +9,8 @@ use super::campaigns;
 use super::insert::{self, Placed, PlacedFace};
 use super::rows::now_ms;
 use super::{Recorded, StoreError};
-use crate::domain::{End, GalleryName, JobRecord, Profile, ProfileId, SourceStamp};
-use crate::store::columns::{end, known};
+use crate::domain::{GalleryName, JobRecord, Profile, ProfileId, SourceStamp};
+use crate::store::columns::{attach_ends, known};
 use crate::store::encoding::{definition, selection_key};
 use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
 use crate::store::fault::Fault;
@@ -172,13 +172,7 @@ async fn look_up_ends(connection: &mut SqliteConnection, ended: &[(usize, i64)],
     .bind(id_list(&ids))
     .fetch_all(connection)
     .await?;
-    for row in &rows {
-        let (id, end): (i64, End) = (row.try_get(0)?, end(row)?);
-        for (place, _) in ended.iter().filter(|(_, result)| *result == id) {
-            fates[*place] = Recorded::Ended(end.clone());
-        }
-    }
-    Ok(())
+    attach_ends(fates, ended, &rows)
 }
 
 fn placed_faces<'a>(rows: &[Placed<'a>], ids: &mut NextIds) -> Vec<PlacedFace<'a>> {
