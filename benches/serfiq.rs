@@ -6,7 +6,7 @@
 //!   distance. (It takes the batch of four that is fastest here too: 25 passes of 4.)
 //!
 //! `cargo bench --bench serfiq [-- FOLDER]`; FOLDER defaults to the sample photos. Prints medians and ratios of rounds run in turn, and
-//! exits with an error if the closed form costs more than 1.05 of the embedding or less than 80 times less than the published way.
+//! exits with an error if the closed form costs more than 1.03 of the embedding or less than 80 times less than the published way.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -85,9 +85,9 @@ fn main() -> Result<()> {
     println!("  embedding and closed form  {:8.2} ms a face", median(&mut closed));
     println!("  published, {PASSES} passes      {:8.2} ms a face", median(&mut sampled));
     let (cost, gain) = (median(&mut cost), median(&mut gain));
-    println!("  closed form / embedding alone: {cost:.3} (at most 1.05)");
+    println!("  closed form / embedding alone: {cost:.3} (at most 1.03)");
     println!("  published / closed form: {gain:.0} (at least 80)");
-    ensure!(cost <= 1.05, "the closed form costs {cost:.3} times the embedding");
+    ensure!(cost <= 1.03, "the closed form costs {cost:.3} times the embedding");
     ensure!(gain >= 80.0, "the published algorithm takes only {gain:.0} times as long");
     Ok(())
 }

@@ -72,7 +72,7 @@ section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit:
 section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
-section!(Detector { max_side: u32, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
+section!(Detector { max_side: u32, fine_pixels: u64, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
 section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
 section!(Limits { max_bytes: u64, max_pixels: u64 });
 section!(Images {
@@ -202,7 +202,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 14] = [
+        let bounds: [(&'static str, String, bool, &'static str); 15] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
             (
                 "queue.delivery_limit",
@@ -215,6 +215,12 @@ impl Settings {
                 self.detector.max_side.to_string(),
                 (32..=16_384).contains(&self.detector.max_side),
                 "must be 32 to 16384",
+            ),
+            (
+                "detector.fine_pixels",
+                self.detector.fine_pixels.to_string(),
+                self.detector.fine_pixels <= 100_000_000,
+                "must be at most 100000000: the detector takes about 100 bytes of memory a pixel",
             ),
             (
                 "detector.min_score",

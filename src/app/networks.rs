@@ -14,6 +14,7 @@ use crate::quality::calibration::Calibration;
 use crate::settings::Method;
 use crate::telemetry::metrics;
 use crate::vision::PixelLimits;
+use crate::worker::pyramid::Pyramid;
 use crate::worker::vision_stage::{Finder, Hands, Vision, VisionStage};
 
 /// The device that `auto` tries first.
@@ -112,9 +113,11 @@ impl App {
 
         let alignment = match &detector {
             None => AlignmentProfile::None,
-            Some(detector) => {
-                let (name, sha256) = detector.identity();
-                let detector = DetectorProfile { name: name.to_owned(), sha256: sha256.to_owned(), max_side, letterbox };
+            Some(model) => {
+                let (name, sha256) = model.identity();
+                let (name, sha256) = (name.to_owned(), sha256.to_owned());
+                let fine_pixels = self.pyramid(model).fine_pixels;
+                let detector = DetectorProfile { name, sha256, max_side, fine_pixels, letterbox };
                 AlignmentProfile::Similarity { detector }
             }
         };
@@ -130,14 +133,25 @@ impl App {
         Ok(ModelsRead { recogniser, detector, profile })
     }
 
+    /// The scales at which `detector` looks. MTCNN has scales of its own.
+    fn pyramid(&self, detector: &DetectorModel) -> Pyramid {
+        let settings = &self.settings.detector;
+        let (fine_pixels, size) = match detector {
+            DetectorModel::Yunet(_, size) => (Some(settings.fine_pixels), *size),
+            DetectorModel::Mtcnn(_) => (None, CanvasSize::Image),
+        };
+        let tile = matches!(size, CanvasSize::Letterbox { .. }).then_some(settings.max_side);
+        Pyramid { max_side: settings.max_side, fine_pixels, tile }
+    }
+
     fn vision(&self, detector: Option<&DetectorModel>, plan: &DevicePlan) -> Result<Vision> {
         let (settings, threads) = (&self.settings, self.settings.threads());
         let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
-        let max_side = settings.detector.max_side;
         match detector {
             // Images of all sizes would be a new shape each: without a letterbox the detector stays on the CPU.
-            Some(DetectorModel::Yunet(model, size @ CanvasSize::Letterbox { .. })) if plan.padded => {
-                let hands = vec![Hands { model: model.clone(), size: *size, max_side, limits }; threads];
+            Some(detector @ DetectorModel::Yunet(model, size @ CanvasSize::Letterbox { .. })) if plan.padded => {
+                let pyramid = self.pyramid(detector);
+                let hands = vec![Hands { model: model.clone(), size: *size, pyramid, limits }; threads];
                 Ok(Vision::Ahead {
                     hands: Batcher::start("vision", hands, 1).context("Failed to start threads")?,
                     detector: Batcher::start("detect", vec![model.open_on(plan, *size)?], plan.batch)
@@ -147,7 +161,7 @@ impl App {
             _ => {
                 let stages = side_by_side(threads, || {
                     let finder = match detector {
-                        Some(model) => Finder::Detect { detector: model.open(1)?, max_side },
+                        Some(model) => Finder::Detect { detector: model.open(1)?, pyramid: self.pyramid(model) },
                         None => Finder::Aligned,
                     };
                     Ok(VisionStage::new(finder, limits))

@@ -36,6 +36,11 @@ impl BoundingBox {
         self.width * self.height
     }
 
+    /// The shorter of width and height, pixels: what limits on the size of faces look at.
+    pub fn shorter_side(&self) -> f32 {
+        self.width.min(self.height)
+    }
+
     /// Intersection over union with `other`, 0 to 1.
     pub fn iou(&self, other: &Self) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
@@ -109,7 +114,7 @@ impl Selection {
     /// bystander at the edge does not win over the sitter in the middle by a few pixels.
     pub fn apply(&self, mut detections: Vec<Face>, width: u32, height: u32) -> Vec<Face> {
         detections.retain(|face| {
-            face.bbox.width.min(face.bbox.height) >= self.min_size_px as f32
+            face.bbox.shorter_side() >= self.min_size_px as f32
                 && face.detector_score.is_none_or(|score| score >= self.min_score)
         });
         let (centre_x, centre_y) = (width as f32 / 2.0, height as f32 / 2.0);

@@ -16,6 +16,10 @@ pub struct DetectorProfile {
     pub sha256: String,
     /// Longest side of the image the detector sees, pixels: it moves the landmarks, and with them the chip.
     pub max_side: u32,
+    /// Pixels of the fine copy, at most, in which it looks for faces that are too small for `max_side`; with it come coarse copies for
+    /// faces that are too large. None: it sees one copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fine_pixels: Option<u64>,
     /// Whether it sees every image on a square canvas: it moves the landmarks of faces that the image's right or bottom edge cuts.
     #[serde(default, skip_serializing_if = "is_false")]
     pub letterbox: bool,

@@ -17,6 +17,9 @@ use super::plan::{DevicePlan, padded_to};
 use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
 use crate::domain::{BoundingBox, Face, Point};
 
+/// The smallest face that can be hoped for, the shorter side of its box in pixels of what the detector sees: of 230 faces of LFW it
+/// found 75 % at this size, 93 % at 24 pixels and none at 10.
+pub const SMALLEST_FACE_PX: f32 = 20.0;
 const STRIDES: [usize; 3] = [8, 16, 32];
 /// Values a cell of `cls`, `obj`, `bbox` and `kps`.
 const DEPTHS: [usize; 4] = [1, 1, 4, 10];

@@ -344,6 +344,14 @@ impl NodeProto {
         self
     }
 
+    /// The same with an attribute of integers.
+    pub fn with_ints(mut self, name: &str, values: &[i64]) -> Self {
+        const INTS: i32 = 7;
+        let ints = values.to_vec();
+        self.attribute.push(AttributeProto { name: name.to_owned(), ints, r#type: INTS, ..AttributeProto::default() });
+        self
+    }
+
     /// An attribute.
     pub fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|attribute| attribute.name == name)

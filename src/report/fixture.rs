@@ -20,6 +20,7 @@ pub(super) fn profile() -> Profile {
                 name: "yunet-2023mar".into(),
                 sha256: "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10".into(),
                 max_side: 640,
+                fine_pixels: Some(1_250_000),
                 letterbox: false,
             },
         },

@@ -25,7 +25,11 @@ pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
             model("Detector", detector.name.clone(), &detector.sha256),
             plain("Detector sees", {
                 let canvas = if detector.letterbox { ", on a square canvas" } else { "" };
-                format!("images of at most {} px on the longest side{canvas}", detector.max_side)
+                let fine = match detector.fine_pixels {
+                    None | Some(0) => String::new(),
+                    Some(pixels) => format!(", and for small faces of at most {pixels} pixels"),
+                };
+                format!("images of at most {} px on the longest side{fine}{canvas}", detector.max_side)
             }),
             plain("Alignment", "similarity transform of five landmarks to 112×112".to_owned()),
         ],

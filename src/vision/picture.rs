@@ -92,31 +92,15 @@ impl Picture {
         matches!(self.orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
     }
 
-    /// An upright copy whose longer side is at most `max_side`; never enlarged. With it the way back: [`Scale::restore`].
-    pub fn upright(&self, max_side: u32) -> (RgbImage, Scale) {
-        let (width, height) = self.stored.dimensions();
-        let longest = width.max(height);
-        let mut copy = if longest > max_side.max(1) {
-            let scaled = |side: u32| {
-                let exact = f64::from(side) * f64::from(max_side.max(1)) / f64::from(longest);
-                (exact.round() as u32).max(1)
-            };
-            // Only a zero-sized image can fail to resize, and there is none.
-            resize(&self.stored, scaled(width), scaled(height)).unwrap_or_else(|| self.stored.clone())
-        } else {
-            self.stored.clone()
-        };
+    /// An upright copy of `width` x `height` pixels.
+    pub fn upright(&self, (width, height): (u32, u32)) -> RgbImage {
+        let mut copy = shrink(&self.stored, if self.turned() { (height, width) } else { (width, height) });
         if self.orientation != Orientation::NoTransforms {
             let mut turned = DynamicImage::ImageRgb8(copy);
             turned.apply_orientation(self.orientation);
             copy = turned.into_rgb8();
         }
-        let (upright_width, upright_height) = self.size();
-        let scale = Scale {
-            x: f64::from(upright_width) / f64::from(copy.width()),
-            y: f64::from(upright_height) / f64::from(copy.height()),
-        };
-        (copy, scale)
+        copy
     }
 
     /// The chip of the face with these `landmarks` (upright pixels); none if they are all in one place.
@@ -128,10 +112,8 @@ impl Picture {
 
     /// The whole picture as a chip: as it is if it has the size of one, scaled otherwise.
     pub fn whole_as_chip(&self) -> Option<Chip> {
-        let (upright, _) = self.upright(u32::MAX);
         let side = CHIP_SIDE as u32;
-        let chip = if upright.dimensions() == (side, side) { upright } else { resize(&upright, side, side)? };
-        Chip::new(chip.into_raw())
+        Chip::new(self.upright((side, side)).into_raw())
     }
 
     /// From upright to stored pixel coordinates.
@@ -171,6 +153,11 @@ pub struct Scale {
 }
 
 impl Scale {
+    /// From a copy of the size `copy` to a picture of the size `picture`, width and height.
+    pub fn new(picture: (u32, u32), copy: (u32, u32)) -> Self {
+        Self { x: f64::from(picture.0) / f64::from(copy.0.max(1)), y: f64::from(picture.1) / f64::from(copy.1.max(1)) }
+    }
+
     /// A face found in the copy, in the picture's pixels.
     pub fn restore(&self, face: &Face) -> Face {
         // Pixel centres are at whole numbers: the copy's first pixel covers the picture's first few.
@@ -186,6 +173,15 @@ impl Scale {
             face.landmarks.map(|points| points.map(|Point { x, y }| Point { x: along(x, self.x), y: along(y, self.y) }));
         Face { bbox, landmarks, detector_score: face.detector_score }
     }
+}
+
+/// `image` resized to `width` x `height` pixels; as it is, if it has that size.
+pub fn shrink(image: &RgbImage, (width, height): (u32, u32)) -> RgbImage {
+    if image.dimensions() == (width, height) {
+        return image.clone();
+    }
+    // Only a zero-sized image can fail to resize, and there is none.
+    resize(image, width.max(1), height.max(1)).unwrap_or_else(|| image.clone())
 }
 
 /// Area-weighted resize: a detector must not see the aliasing of skipped pixels.
@@ -283,7 +279,7 @@ mod tests {
             stored.apply_orientation(inverse);
             let picture = Picture { stored: stored.into_rgb8(), orientation };
             assert_eq!(picture.size(), (90, 70));
-            assert_eq!(picture.upright(1000).0, upright, "orientation {exif}");
+            assert_eq!(picture.upright((90, 70)), upright, "orientation {exif}");
             let chip = picture.chip(&landmarks).unwrap();
             let worst = chip.pixels().iter().zip(expected.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(worst <= Some(1), "orientation {exif}: {worst:?}");
@@ -293,11 +289,11 @@ mod tests {
     #[test]
     fn a_face_found_in_a_smaller_copy_is_restored() {
         let picture = Picture::from_rgb(gradient(1000, 500));
-        let (copy, scale) = picture.upright(250);
-        assert_eq!(copy.dimensions(), (250, 125));
+        assert_eq!(picture.upright((250, 125)).dimensions(), (250, 125));
+        let scale = Scale::new(picture.size(), (250, 125));
         let bbox = BoundingBox { x: 0.0, y: 10.0, width: 20.0, height: 30.0 };
         let face = scale.restore(&Face { bbox, landmarks: None, detector_score: None });
         assert_eq!(face.bbox, BoundingBox { x: 1.5, y: 41.5, width: 80.0, height: 120.0 });
-        assert_eq!(picture.upright(2000).0.dimensions(), (1000, 500));
+        assert_eq!(picture.upright((1000, 500)), gradient(1000, 500));
     }
 }

@@ -6,6 +6,8 @@
 mod gate;
 pub mod pipeline;
 pub mod process;
+pub mod pyramid;
+pub mod search;
 mod settle;
 pub mod vision_stage;
 

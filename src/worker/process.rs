@@ -1,17 +1,19 @@
 //! One job becomes one record, or a reason to try again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::vision_stage::{Look, Seen, Vision};
+use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
     Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
 };
 use crate::images::{FetchError, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
+use crate::inference::detector::SMALLEST_FACE_PX;
 use crate::inference::recogniser::Recogniser;
 use crate::vision::DecodeError;
 
@@ -43,6 +45,8 @@ pub struct Analysis {
     pub outcome: Outcome,
     /// The aligned faces, in the order of the outcome's; `None` where landmarks fall together.
     pub chips: Vec<Option<Chip>>,
+    /// The smallest face that was looked for, the shorter side of its box, pixels; none if the image was not looked at.
+    pub smallest_face_px: Option<f32>,
     /// Time in the two stages.
     pub timings: Timings,
 }
@@ -50,7 +54,7 @@ pub struct Analysis {
 impl Analysis {
     /// That of an image that ended with `outcome` before its bytes were looked at.
     pub fn ended(outcome: Outcome) -> Self {
-        Self { content: None, outcome, chips: Vec::new(), timings: Timings::default() }
+        Self { content: None, outcome, chips: Vec::new(), smallest_face_px: None, timings: Timings::default() }
     }
 }
 
@@ -80,6 +84,8 @@ pub struct Processor {
     held_urgent: Semaphore,
     /// When it was last told that a job wants another profile.
     told_of_another: Mutex<Option<Instant>>,
+    /// Whether it was told that small faces of large images are not looked for.
+    told_of_small_faces: AtomicBool,
 }
 
 /// What a [`Processor`] is made of.
@@ -120,6 +126,7 @@ impl Processor {
             held,
             held_urgent,
             told_of_another: Mutex::default(),
+            told_of_small_faces: AtomicBool::new(false),
         }
     }
 
@@ -129,6 +136,19 @@ impl Processor {
             *told = Some(Instant::now());
             tracing::warn!(%wanted, own = %self.profile_id, "jobs want another profile than this worker has; they wait for a worker with its settings and models");
         }
+    }
+
+    /// Tells, once, of an image in which wanted faces were too small to be looked for.
+    fn tell_of_small_faces(&self, picture: &SeenPicture) {
+        let (smallest, wanted, (width, height)) = (picture.smallest_face_px, self.selection.min_size_px, picture.size);
+        if smallest <= wanted as f32 || self.told_of_small_faces.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let pixels = f64::from(width) * f64::from(height) * f64::from(SMALLEST_FACE_PX / wanted.max(1) as f32).powi(2).min(1.0);
+        tracing::warn!(
+            "faces under {smallest:.0} px were not looked for in an image of {width}x{height} pixels, though detector.min_face_px \
+             is {wanted}, and it will be the same in others of its size; detector.fine_pixels = {pixels:.0} would look for all"
+        );
     }
 
     /// The execution provider that runs the recogniser.
@@ -178,8 +198,11 @@ impl Processor {
             Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
         };
         content.size = Some(picture.size);
+        let smallest_face_px = Some(picture.smallest_face_px);
+        self.tell_of_small_faces(&picture);
         if picture.faces.is_empty() {
-            return ended(content, Outcome::NoFace, timings);
+            let analysis = Analysis { timings, content: Some(content), ..Analysis::ended(Outcome::NoFace) };
+            return Ok(Analysis { smallest_face_px, ..analysis });
         }
         let started = Instant::now();
         let (faces, chips): (Vec<_>, Vec<_>) = picture.faces.into_iter().unzip();
@@ -195,7 +218,7 @@ impl Processor {
         } else {
             Outcome::Failed("the network gave no usable embedding for any face of the image".into())
         };
-        Ok(Analysis { content: Some(content), outcome, chips, timings })
+        Ok(Analysis { content: Some(content), outcome, chips, smallest_face_px, timings })
     }
 }
 

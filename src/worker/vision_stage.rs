@@ -3,12 +3,16 @@
 //! On a CPU each thread does all three, with a detector of its own. With a detector on another device, threads decode ahead of it, it
 //! takes images in batches, and threads align what it found.
 
+use std::sync::Arc;
+
+use super::pyramid::Pyramid;
+use super::search::Search;
 use crate::domain::{BoundingBox, Chip, ContentHash, Face, Selection};
 use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
 use crate::inference::detector::{self, DetectorModel};
-use crate::vision::{DecodeError, Picture, PixelLimits, Scale};
+use crate::vision::{DecodeError, Picture, PixelLimits};
 
 /// An image's bytes and which of its faces are wanted.
 #[derive(Debug)]
@@ -35,18 +39,21 @@ pub struct SeenPicture {
     pub size: (u32, u32),
     /// Each face, and its chip unless its landmarks fall together.
     pub faces: Vec<(Face, Option<Chip>)>,
+    /// The smallest face that was looked for, the shorter side of its box, pixels.
+    pub smallest_face_px: f32,
 }
 
 impl SeenPicture {
-    /// The wanted ones of the faces `found` in the copy of `picture` that `scale` leads back from.
-    fn align(picture: &Picture, found: &[Face], scale: Scale, selection: &Selection) -> Self {
+    /// The wanted ones of the faces that `search` found in `picture`.
+    fn align(picture: &Picture, search: &Search, selection: &Selection) -> Self {
         let size = picture.size();
-        let found = found.iter().map(|face| scale.restore(face)).collect();
+        let found = search.found().to_vec();
         let with_chip = |face: Face| {
             let chip = face.landmarks.as_ref().and_then(|landmarks| picture.chip(landmarks));
             (face, chip)
         };
-        Self { size, faces: selection.apply(found, size.0, size.1).into_iter().map(with_chip).collect() }
+        let faces = selection.apply(found, size.0, size.1).into_iter().map(with_chip).collect();
+        Self { size, faces, smallest_face_px: search.smallest_face(size) }
     }
 }
 
@@ -82,14 +89,15 @@ impl Vision {
             Self::Whole(stage) => one(stage, look, priority).await,
             Self::Ahead { hands, detector } => {
                 let min_score = look.selection.min_score;
-                let (prepared, canvas) = match one(hands, Task::Decode(look), priority).await? {
-                    Handed::Decoded(prepared, canvas) => (prepared, canvas),
-                    Handed::Seen(seen) => return Ok(seen),
-                };
-                let found = one(detector, Sight { canvas, min_score }, priority).await?;
-                match one(hands, Task::Align(prepared, found), priority).await? {
-                    Handed::Seen(seen) => Ok(seen),
-                    Handed::Decoded(..) => Err(BatchError::no_answer()),
+                let mut handed = one(hands, Task::Decode(look), priority).await?;
+                loop {
+                    let (decoded, canvases) = match handed {
+                        Handed::Seen(seen) => return Ok(seen),
+                        Handed::Decoded(decoded, canvases) => (decoded, canvases),
+                    };
+                    let sights = canvases.into_iter().map(|canvas| Sight { canvas, min_score }).collect();
+                    let found = detector.run(sights, priority).await?;
+                    handed = one(hands, Task::Align(decoded, found), priority).await?;
                 }
             }
         }
@@ -108,8 +116,8 @@ pub enum Finder {
     Detect {
         /// The thread's detector.
         detector: Detector,
-        /// Longest side of the image that the detector sees, pixels.
-        max_side: u32,
+        /// At which scales it looks.
+        pyramid: Pyramid,
     },
     /// The images are chips already.
     Aligned,
@@ -139,12 +147,20 @@ impl VisionStage {
                 let size = picture.size();
                 let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
-                SeenPicture { size, faces: vec![(face, picture.whole_as_chip())] }
+                SeenPicture { size, faces: vec![(face, picture.whole_as_chip())], smallest_face_px: 0.0 }
             }
-            Finder::Detect { detector, max_side } => {
-                let (upright, scale) = picture.upright(*max_side);
-                let found = detector.detect(&upright, look.selection.min_score).map_err(|error| error.to_string())?;
-                SeenPicture::align(&picture, &found, scale, &look.selection)
+            Finder::Detect { detector, pyramid } => {
+                let mut search = Search::new(*pyramid, &look.selection);
+                let min_score = look.selection.min_score;
+                loop {
+                    let copies = search.copies(&picture);
+                    if copies.is_empty() {
+                        break;
+                    }
+                    let found: Result<Vec<_>, _> = copies.iter().map(|copy| detector.detect(copy, min_score)).collect();
+                    search.take(found.map_err(|error| error.to_string())?);
+                }
+                SeenPicture::align(&picture, &search, &look.selection)
             }
         };
         Ok(Seen { hash, picture: Ok(seen) })
@@ -167,8 +183,8 @@ pub struct Hands {
     pub model: DetectorModel,
     /// The canvases it sees.
     pub size: CanvasSize,
-    /// Longest side of the image that the detector sees, pixels.
-    pub max_side: u32,
+    /// At which scales the detector looks.
+    pub pyramid: Pyramid,
     /// Largest image.
     pub limits: PixelLimits,
 }
@@ -179,25 +195,38 @@ pub enum Task {
     /// Before the detector.
     Decode(Look),
     /// After it.
-    Align(Box<Decoded>, Vec<Face>),
+    Align(Box<Decoded>, Vec<Vec<Face>>),
 }
 
 /// What hands give back.
 #[derive(Debug)]
 pub enum Handed {
     /// For the detector, and for the hands after it.
-    Decoded(Box<Decoded>, Canvas),
+    Decoded(Box<Decoded>, Vec<Canvas>),
     /// The end.
     Seen(Seen),
 }
 
 /// A picture that waits for its faces.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoded {
     hash: ContentHash,
-    picture: Picture,
-    scale: Scale,
+    picture: Arc<Picture>,
+    search: Search,
     selection: Selection,
+}
+
+impl Hands {
+    /// What the detector is to look at next, or, if that is nothing, the end.
+    fn go_on(&self, mut decoded: Decoded) -> Handed {
+        let copies = decoded.search.copies(&decoded.picture);
+        if copies.is_empty() {
+            let Decoded { hash, picture, search, selection } = decoded;
+            return Handed::Seen(Seen { hash, picture: Ok(SeenPicture::align(&picture, &search, &selection)) });
+        }
+        let canvases = copies.iter().map(|copy| self.model.canvas(copy, self.size)).collect();
+        Handed::Decoded(Box::new(decoded), canvases)
+    }
 }
 
 impl BatchModel for Hands {
@@ -211,15 +240,15 @@ impl BatchModel for Hands {
                 match Picture::decode(&look.bytes, self.limits) {
                     Err(error) => Handed::Seen(Seen { hash, picture: Err(error) }),
                     Ok(picture) => {
-                        let (upright, scale) = picture.upright(self.max_side);
-                        let canvas = self.model.canvas(&upright, self.size);
-                        Handed::Decoded(Box::new(Decoded { hash, picture, scale, selection: look.selection }), canvas)
+                        let search = Search::new(self.pyramid, &look.selection);
+                        self.go_on(Decoded { hash, picture: Arc::new(picture), search, selection: look.selection })
                     }
                 }
             }
             Task::Align(decoded, found) => {
-                let Decoded { hash, picture, scale, selection } = &**decoded;
-                Handed::Seen(Seen { hash: *hash, picture: Ok(SeenPicture::align(picture, found, *scale, selection)) })
+                let mut decoded = Decoded::clone(decoded);
+                decoded.search.take(found.clone());
+                self.go_on(decoded)
             }
         };
         Ok(batch.iter().map(handle).collect())

@@ -4,7 +4,9 @@
 use std::io::Cursor;
 
 use facefleet::domain::{CHIP_SIDE, Chip, FaceResult, Recognition};
+use facefleet::inference::prepare::{self, Outputs, Target, names, prepare_recogniser};
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
+use facefleet::quality::closed_form::ClosedForm;
 use facefleet::worker::Processor;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
@@ -72,6 +74,30 @@ fn recognise(estimator: Estimator, chips: &[Chip]) -> Vec<Recognition> {
     let model = RecogniserModel::load(&app.models(), &app.settings().models.recogniser, &runtime(), estimator).unwrap();
     let recognitions = model.open(1).unwrap().recognise(chips).unwrap();
     recognitions.into_iter().map(Option::unwrap).collect()
+}
+
+/// `par` is a small part of the distance: the product with `A` that it takes may be one of 8-bit integers.
+#[tokio::test]
+async fn the_product_in_bytes_moves_no_distance_by_a_hundred_thousandth() {
+    let chips = faces().await;
+    let app = app();
+    let models = app.models();
+    let manifest = models.manifest(&app.settings().models.recogniser).unwrap();
+    let prepared = prepare_recogniser(&models.published(&manifest).unwrap(), &manifest, Target::Cpu, Outputs::Quality).unwrap();
+    let operators = prepared.model.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.as_str());
+    assert_eq!(operators.filter(|&operator| operator == "MatMulInteger").count(), 1);
+    let closed_form = ClosedForm::new(&prepared.head);
+    let mut network = runtime().open("bytes", &prepare::encode(&prepared.model), 1).unwrap();
+    let mut worst = 0.0_f64;
+    for chip in &chips {
+        let input = manifest.input.values(std::slice::from_ref(chip));
+        let shape = [1, 3, CHIP_SIDE, CHIP_SIDE];
+        let outputs = network.run(&[(&shape, &input)], &[names::DISTANCE, names::FEATURES]).unwrap();
+        let expected = closed_form.distance(outputs[1].values.as_slice().into());
+        worst = worst.max((f64::from(outputs[0].values[0]) / expected - 1.0).abs());
+    }
+    println!("{} faces: the distance is off by {worst:.2e} of itself at most", chips.len());
+    assert!(worst < 1e-5, "{worst}");
 }
 
 #[tokio::test]

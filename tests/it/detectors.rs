@@ -8,6 +8,7 @@ use facefleet::inference::manifest::Stage;
 use facefleet::inference::model::Models;
 use facefleet::inference::prepare::{self, PrepareError, Target, Variant};
 use facefleet::vision::{Picture, PixelLimits};
+use facefleet::worker::pyramid::Pyramid;
 use image::{Rgb, RgbImage, imageops};
 
 use crate::support::graphs::numbers;
@@ -25,7 +26,9 @@ fn open(name: &str) -> Detector {
 
 /// A sample photo as detectors see it.
 fn photo(name: &str) -> RgbImage {
-    Picture::decode(&sample(name), PixelLimits { max_pixels: 100_000_000 }).unwrap().upright(640).0
+    let picture = Picture::decode(&sample(name), PixelLimits { max_pixels: 100_000_000 }).unwrap();
+    let pyramid = Pyramid { max_side: 640, fine_pixels: None, tile: None };
+    picture.upright(pyramid.levels(picture.size(), 24)[0].size)
 }
 
 fn distance(a: Point, b: Point) -> f32 {

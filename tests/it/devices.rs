@@ -14,6 +14,7 @@ use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::prepare::{Target, Variant};
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
 use facefleet::vision::PixelLimits;
+use facefleet::worker::pyramid::Pyramid;
 use facefleet::worker::vision_stage::{Finder, Hands, Look, Seen, Vision, VisionStage};
 use facefleet::worker::{Process, Processed};
 use image::{RgbImage, imageops};
@@ -24,6 +25,7 @@ use crate::support::{app, job, runtime, sample, sample_path, unprepared};
 
 const MAX_SIDE: u32 = 640;
 const LETTERBOX: CanvasSize = CanvasSize::Letterbox { max_side: MAX_SIDE };
+const PYRAMID: Pyramid = Pyramid { max_side: MAX_SIDE, fine_pixels: Some(1_250_000), tile: Some(MAX_SIDE) };
 const LIMITS: PixelLimits = PixelLimits { max_pixels: 1 << 24 };
 const PHOTOS: [&str; 7] =
     ["astronaut.png", "chelsea.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg", "obama_partial_face2.jpg"];
@@ -194,9 +196,9 @@ async fn see(vision: &Vision, bytes: Vec<u8>) -> Seen {
 async fn decoding_ahead_of_a_lane_sees_what_one_thread_sees() {
     let model = detector();
     let detector = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
-    let stage = VisionStage::new(Finder::Detect { detector: Detector::Yunet(detector), max_side: MAX_SIDE }, LIMITS);
+    let stage = VisionStage::new(Finder::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID }, LIMITS);
     let whole = Vision::Whole(Batcher::start("whole", vec![stage], 1).unwrap());
-    let hands = vec![Hands { model: model.clone(), size: LETTERBOX, max_side: MAX_SIDE, limits: LIMITS }; 2];
+    let hands = vec![Hands { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS }; 2];
     let ahead = Vision::Ahead {
         hands: Batcher::start("hands", hands, 1).unwrap(),
         detector: Batcher::start("detect", vec![model.open_on(&lane(4), LETTERBOX).unwrap()], 4).unwrap(),

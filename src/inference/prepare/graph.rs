@@ -51,6 +51,12 @@ impl Graph {
         })
     }
 
+    /// The version of the standard operator set.
+    pub fn opset(&self) -> i64 {
+        let standard = self.opsets.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+        standard.map_or(1, |set| set.version)
+    }
+
     /// The node that makes tensor `name`.
     pub fn producer(&self, name: &str) -> Option<&NodeProto> {
         self.nodes.iter().find(|node| node.output.iter().any(|output| output == name))

@@ -23,7 +23,7 @@ pub use closed_form::names;
 pub use stage::{outputs as stage_outputs, prepare_stage};
 
 /// Goes up whenever preparing the same published file would give another result.
-pub const PREPARATION: u32 = 1;
+pub const PREPARATION: u32 = 2;
 
 /// Why a model could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +161,7 @@ pub fn prepare_recogniser(
         half::compute_in_half(&mut graph, names::CHIP, &features)?;
     }
     let effective_rank = match outputs {
-        Outputs::Quality => closed_form::append(&mut graph, &features, &head)?,
+        Outputs::Quality => closed_form::append(&mut graph, &features, &head, target)?,
         Outputs::EmbeddingOnly => closed_form::append_embedding(&mut graph, &features, &head),
         Outputs::Masked => rewrite::append_masked(&mut graph, &features, &head),
     };
