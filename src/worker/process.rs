@@ -176,6 +176,7 @@ impl Processor {
             Ok(picture) => picture,
             Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
             Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
+            Err(DecodeError::Failed(reason)) => return ended(content, Outcome::Failed(reason), timings),
         };
         content.size = Some(picture.size);
         if picture.faces.is_empty() {

@@ -8,7 +8,7 @@ use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Prior
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
 use crate::inference::detector::{self, DetectorModel};
-use crate::vision::{DecodeError, Picture, PixelLimits, Scale};
+use crate::vision::{DecodeError, Picture, PixelLimits, Scale, guarded};
 
 /// An image's bytes and which of its faces are wanted.
 #[derive(Debug)]
@@ -115,6 +115,24 @@ pub enum Finder {
     Aligned,
 }
 
+impl Finder {
+    fn find(&mut self, picture: &Picture, selection: &Selection) -> Result<SeenPicture, String> {
+        match self {
+            Self::Aligned => {
+                let size = picture.size();
+                let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
+                let face = Face { bbox, landmarks: None, detector_score: None };
+                Ok(SeenPicture { size, faces: vec![(face, picture.whole_as_chip())] })
+            }
+            Self::Detect { detector, max_side } => {
+                let (upright, scale) = picture.upright(*max_side);
+                let found = detector.detect(&upright, selection.min_score).map_err(|error| error.to_string())?;
+                Ok(SeenPicture::align(picture, &found, scale, selection))
+            }
+        }
+    }
+}
+
 /// One thread's share of the whole stage.
 #[derive(Debug)]
 pub struct VisionStage {
@@ -134,21 +152,18 @@ impl VisionStage {
             Ok(picture) => picture,
             Err(error) => return Ok(Seen { hash, picture: Err(error) }),
         };
-        let seen = match &mut self.finder {
-            Finder::Aligned => {
-                let size = picture.size();
-                let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
-                let face = Face { bbox, landmarks: None, detector_score: None };
-                SeenPicture { size, faces: vec![(face, picture.whole_as_chip())] }
-            }
-            Finder::Detect { detector, max_side } => {
-                let (upright, scale) = picture.upright(*max_side);
-                let found = detector.detect(&upright, look.selection.min_score).map_err(|error| error.to_string())?;
-                SeenPicture::align(&picture, &found, scale, &look.selection)
-            }
+        let finder = &mut self.finder;
+        let picture = match guarded(|| finder.find(&picture, &look.selection)) {
+            Ok(found) => Ok(found?),
+            Err(panic) => Err(broken(&panic)),
         };
-        Ok(Seen { hash, picture: Ok(seen) })
+        Ok(Seen { hash, picture })
     }
+}
+
+/// A panic on one image: that image's own end, at once.
+fn broken(panic: &str) -> DecodeError {
+    DecodeError::Failed(format!("looking for faces in the image panicked, which is a fault of the program: {panic}"))
 }
 
 impl BatchModel for VisionStage {
@@ -205,24 +220,31 @@ impl BatchModel for Hands {
     type Output = Handed;
 
     fn run(&mut self, batch: &[Task]) -> Result<Vec<Handed>, String> {
-        let handle = |task: &Task| match task {
+        Ok(batch.iter().map(|task| self.handle(task)).collect())
+    }
+}
+
+impl Hands {
+    fn handle(&self, task: &Task) -> Handed {
+        let hash = match task {
+            Task::Decode(look) => ContentHash::of(&look.bytes),
+            Task::Align(decoded, _) => decoded.hash,
+        };
+        let handled = guarded(|| match task {
             Task::Decode(look) => {
-                let hash = ContentHash::of(&look.bytes);
-                match Picture::decode(&look.bytes, self.limits) {
-                    Err(error) => Handed::Seen(Seen { hash, picture: Err(error) }),
-                    Ok(picture) => {
-                        let (upright, scale) = picture.upright(self.max_side);
-                        let canvas = self.model.canvas(&upright, self.size);
-                        Handed::Decoded(Box::new(Decoded { hash, picture, scale, selection: look.selection }), canvas)
-                    }
-                }
+                let picture = Picture::decode(&look.bytes, self.limits)?;
+                let (upright, scale) = picture.upright(self.max_side);
+                let canvas = self.model.canvas(&upright, self.size);
+                Ok(Handed::Decoded(Box::new(Decoded { hash, picture, scale, selection: look.selection }), canvas))
             }
             Task::Align(decoded, found) => {
-                let Decoded { hash, picture, scale, selection } = &**decoded;
-                Handed::Seen(Seen { hash: *hash, picture: Ok(SeenPicture::align(picture, found, *scale, selection)) })
+                let Decoded { picture, scale, selection, .. } = &**decoded;
+                let seen = SeenPicture::align(picture, found, *scale, selection);
+                Ok(Handed::Seen(Seen { hash, picture: Ok(seen) }))
             }
-        };
-        Ok(batch.iter().map(handle).collect())
+        });
+        let ended = |error| Handed::Seen(Seen { hash, picture: Err(error) });
+        handled.unwrap_or_else(|panic| Err(broken(&panic))).unwrap_or_else(ended)
     }
 }
 
