@@ -85,13 +85,16 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
         ImageKind::Bmp => general(ImageFormat::Bmp, bytes, limits),
         ImageKind::Gif => general(ImageFormat::Gif, bytes, limits),
         ImageKind::Tiff => tiff::decode(bytes, limits),
-        ImageKind::Heic
-        | ImageKind::Avif
-        | ImageKind::JpegXl
-        | ImageKind::Jpeg2000
-        | ImageKind::JpegXr
-        | ImageKind::Pnm
-        | ImageKind::Raw => Err(unreadable(format!("{} images are not read: convert it to JPEG", kind.name()))),
+        #[cfg(feature = "heif")]
+        ImageKind::Heic | ImageKind::Avif => super::heif::decode(kind, bytes, limits),
+        #[cfg(not(feature = "heif"))]
+        ImageKind::Heic | ImageKind::Avif => Err(unreadable(format!(
+            "{} images are not read by this build: build with --features heif, or convert it to JPEG",
+            kind.name()
+        ))),
+        ImageKind::JpegXl | ImageKind::Jpeg2000 | ImageKind::JpegXr | ImageKind::Pnm | ImageKind::Raw => {
+            Err(unreadable(format!("{} images are not read: convert it to JPEG", kind.name())))
+        }
     }
 }
 

@@ -4,6 +4,8 @@ pub mod align;
 mod decode;
 mod directory;
 mod guard;
+#[cfg(feature = "heif")]
+mod heif;
 mod jpeg;
 mod orientation;
 pub mod picture;
