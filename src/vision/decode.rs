@@ -4,7 +4,7 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::guard::guarded;
 use super::{jpeg, orientation, tiff};
@@ -113,16 +113,16 @@ pub(super) fn general(format: ImageFormat, bytes: &[u8], limits: PixelLimits) ->
     // The widest decoded pixel (16-bit RGBA) and as much again for the decoder's own work.
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
     reader.limits(allocation);
-    let decoder = reader.into_decoder().map_err(|error| unreadable(error.to_string()))?;
-    let (width, height) = decoder.dimensions();
-    limits.check(width.into(), height.into())?;
-    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| match error {
-        image::ImageError::Limits(_) => {
+    let failed = |error| match error {
+        ImageError::Limits(_) => {
             DecodeError::TooLarge(format!("{error}: it takes more memory than limits.max_pixels = {} allows", limits.max_pixels))
         }
         _ => unreadable(error.to_string()),
-    })?;
-    Ok(into_rgb(decoded))
+    };
+    let decoder = reader.into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width.into(), height.into())?;
+    Ok(into_rgb(DynamicImage::from_decoder(decoder).map_err(failed)?))
 }
 
 /// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through floats.

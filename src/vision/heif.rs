@@ -84,6 +84,23 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_turned_as_its_box_says() {
+        for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
+            let mut bytes = encoded(format);
+            // In place of the number of bits: a quarter turn against the clock.
+            let at = bytes.windows(8).position(|bytes| bytes == b"\0\0\0\x10pixi").unwrap();
+            bytes[at + 4..at + 16].copy_from_slice(b"irot\x01\0\0\0\0\0\0\0");
+            let picture = Picture::decode(&bytes, LIMITS).unwrap();
+            assert_eq!(picture.size(), (48, 64), "{format:?}");
+            let (pixels, _) = picture.upright(64);
+            let off = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
+            let turned = image::imageops::rotate270(&gradient());
+            let mean = pixels.iter().zip(turned.iter()).map(off).sum::<f64>() / pixels.len() as f64;
+            assert!(mean < 3.0, "{format:?}: {mean}");
+        }
+    }
+
+    #[test]
     fn what_is_cut_or_too_large_is_told() {
         for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
             let bytes = encoded(format);

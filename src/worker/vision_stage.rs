@@ -153,17 +153,19 @@ impl VisionStage {
             Err(error) => return Ok(Seen { hash, picture: Err(error) }),
         };
         let finder = &mut self.finder;
-        let picture = match guarded(|| finder.find(&picture, &look.selection)) {
+        let picture = match alone(|| finder.find(&picture, &look.selection)) {
             Ok(found) => Ok(found?),
-            Err(panic) => Err(broken(&panic)),
+            Err(panicked) => Err(panicked),
         };
         Ok(Seen { hash, picture })
     }
 }
 
-/// A panic on one image: that image's own end, at once.
-fn broken(panic: &str) -> DecodeError {
-    DecodeError::Failed(format!("looking for faces in the image panicked, which is a fault of the program: {panic}"))
+/// Runs `work` on one image. A panic is that image's own end, at once: another attempt would panic too.
+fn alone<T>(work: impl FnOnce() -> T) -> Result<T, DecodeError> {
+    guarded(work).map_err(|panic| {
+        DecodeError::Failed(format!("looking for faces in the image panicked, which is a fault of the program: {panic}"))
+    })
 }
 
 impl BatchModel for VisionStage {
@@ -230,7 +232,7 @@ impl Hands {
             Task::Decode(look) => ContentHash::of(&look.bytes),
             Task::Align(decoded, _) => decoded.hash,
         };
-        let handled = guarded(|| match task {
+        let handled = alone(|| match task {
             Task::Decode(look) => {
                 let picture = Picture::decode(&look.bytes, self.limits)?;
                 let (upright, scale) = picture.upright(self.max_side);
@@ -244,7 +246,7 @@ impl Hands {
             }
         });
         let ended = |error| Handed::Seen(Seen { hash, picture: Err(error) });
-        handled.unwrap_or_else(|panic| Err(broken(&panic))).unwrap_or_else(ended)
+        handled.flatten().unwrap_or_else(ended)
     }
 }
 
@@ -263,5 +265,17 @@ impl BatchModel for detector::Detector {
     fn run(&mut self, batch: &[Sight]) -> Result<Vec<Vec<Face>>, String> {
         let looks: Vec<(&Canvas, f32)> = batch.iter().map(|sight| (&sight.canvas, sight.min_score)).collect();
         self.detect_batch(&looks).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_on_one_image_is_its_failure_and_no_error_of_the_stage() {
+        let Err(DecodeError::Failed(reason)) = alone(|| -> u32 { panic!("no such row") }) else { panic!("it failed") };
+        assert!(reason.contains("no such row"), "{reason}");
+        assert_eq!(alone(|| 7), Ok(7));
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Samples {
 
 impl Samples {
     /// One plane a sample becomes pixels.
-    pub(super) fn interleave(planes: Vec<Self>) -> Self {
+    pub(super) fn interleave(planes: &[Self]) -> Self {
         let pixels = planes.iter().map(|plane| plane.values.len()).min().unwrap_or(0);
         let values = (0..pixels).flat_map(|pixel| planes.iter().map(move |plane| plane.values[pixel])).collect();
         Self { values, of_a_pixel: planes.len() }
@@ -145,7 +145,7 @@ fn packed_bits(stored: &[u8], most: usize, data: &mut Vec<u8>) {
 }
 
 /// The samples in `data`, whose rows have `row_bytes`. Fractions and samples of 32 bits become 16 bits.
-pub(super) fn unpack(data: Vec<u8>, page: &Page, samples: u32, row_bytes: usize) -> Samples {
+pub(super) fn unpack(data: &[u8], page: &Page, samples: u32, row_bytes: usize) -> Samples {
     let in_row = page.chunk_width as usize * samples as usize;
     let mut values = Vec::with_capacity(data.len() / row_bytes.max(1) * in_row);
     for row in data.chunks_exact(row_bytes) {

@@ -210,7 +210,7 @@ impl Page {
         let samples = if self.planar {
             let per_plane = u64::from(self.rows_of_chunks()) * u64::from(self.columns_of_chunks());
             let plane = |sample: u32| self.samples_at(directory, place + u64::from(sample) * per_plane, 1, rows);
-            Samples::interleave((0..self.samples).map(plane).collect::<Result<_, _>>()?)
+            Samples::interleave(&(0..self.samples).map(plane).collect::<Result<Vec<_>, _>>()?)
         } else if let Some(subsampling) = colour.subsampling() {
             let data = self.data_at(directory, place, subsampling.bytes(width, rows))?;
             subsampled(&data, width, rows, subsampling)
@@ -226,7 +226,7 @@ impl Page {
     fn samples_at(&self, directory: &Directory<'_>, place: u64, samples: u32, rows: u32) -> Result<Samples, DecodeError> {
         let row_bytes = (u64::from(self.chunk_width) * u64::from(samples) * u64::from(self.bits)).div_ceil(8);
         let data = self.data_at(directory, place, row_bytes * u64::from(rows))?;
-        Ok(unpack(data, self, samples, row_bytes as usize))
+        Ok(unpack(&data, self, samples, row_bytes as usize))
     }
 
     /// `wanted` bytes of the chunk at `place`, decompressed.

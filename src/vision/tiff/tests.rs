@@ -123,7 +123,7 @@ impl Tiff {
     }
 
     #[track_caller]
-    fn is_not_read(self, named: &str) {
+    fn must_be_named(self, named: &str) {
         match decode(&self.bytes(), LIMITS) {
             Err(DecodeError::Unreadable(reason)) => assert!(reason.contains(named), "{reason}"),
             other => panic!("{other:?}"),
@@ -218,7 +218,7 @@ fn a_palette_is_looked_up_in_sixteen_bits_or_in_eight() {
         let tiff = Tiff::new(3, 1, 4, 1, 3).with(320, SHORT, &map(scale)).strip(&[0x0F, 0x30]);
         assert_eq!(tiff.pixels(), [0, 100, 200, 15, 115, 215, 3, 103, 203], "{scale}");
     }
-    Tiff::new(3, 1, 8, 1, 3).with(320, SHORT, &map(1)).strip(&[0; 3]).is_not_read("palette");
+    Tiff::new(3, 1, 8, 1, 3).with(320, SHORT, &map(1)).strip(&[0; 3]).must_be_named("palette");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn lab_is_read_in_both_encodings_and_white_is_white() {
 fn ink_is_read_without_a_profile() {
     let pixels = Tiff::new(4, 1, 8, 4, 5).strip(&[0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 51, 102, 127]).pixels();
     assert_eq!(pixels, [255, 255, 255, 0, 0, 0, 0, 255, 255, 128, 102, 77]);
-    Tiff::new(1, 1, 8, 4, 5).with(332, SHORT, &[2]).strip(&[0; 4]).is_not_read("inks");
+    Tiff::new(1, 1, 8, 4, 5).with(332, SHORT, &[2]).strip(&[0; 4]).must_be_named("inks");
 }
 
 /// A JPEG of a gradient, and its pixels as the decoder gives them.
@@ -304,21 +304,21 @@ fn jpeg_strips_are_read_with_their_tables_apart_and_the_colours_that_the_tiff_na
     assert_eq!(ycbcr(6).with(347, UNDEFINED, &table_bytes).strips(16, &[&upper, &lower]).pixels(), expected);
     let short = ycbcr(6).with(347, UNDEFINED, &table_bytes).strips(16, &[&upper, &lower[..lower.len() - 20]]);
     assert!(matches!(decode(&short.bytes(), LIMITS), Err(DecodeError::Unreadable(_))));
-    Tiff::new(20, 20, 8, 4, 5).with(259, SHORT, &[7]).strip(&upper).is_not_read("CMYK");
+    Tiff::new(20, 20, 8, 4, 5).with(259, SHORT, &[7]).strip(&upper).must_be_named("CMYK");
 }
 
 #[test]
 fn what_is_not_read_is_named() {
     let grey = || Tiff::new(2, 1, 8, 1, 1).strip(&[0, 0]);
-    grey().with(259, SHORT, &[50000]).is_not_read("Zstandard compression (50000)");
-    grey().with(259, SHORT, &[34925]).is_not_read("LZMA");
-    grey().with(259, SHORT, &[6]).is_not_read("old-style JPEG");
-    grey().with(262, SHORT, &[32845]).is_not_read("LogLuv");
-    grey().with(262, SHORT, &[10]).is_not_read("ITU L*a*b*");
-    grey().with(339, SHORT, &[2]).is_not_read("1 signed samples of 8 bits");
-    grey().with(50706, BYTE, &[1, 4, 0, 0]).is_not_read("DNG");
-    grey().with(262, SHORT, &[32803]).is_not_read("camera raw");
-    Tiff::new(2, 1, 8, 2, 2).strip(&[0; 4]).is_not_read("3 samples");
+    grey().with(259, SHORT, &[50000]).must_be_named("Zstandard compression (50000)");
+    grey().with(259, SHORT, &[34925]).must_be_named("LZMA");
+    grey().with(259, SHORT, &[6]).must_be_named("old-style JPEG");
+    grey().with(262, SHORT, &[32845]).must_be_named("LogLuv");
+    grey().with(262, SHORT, &[10]).must_be_named("ITU L*a*b*");
+    grey().with(339, SHORT, &[2]).must_be_named("1 signed samples of 8 bits");
+    grey().with(50706, BYTE, &[1, 4, 0, 0]).must_be_named("DNG");
+    grey().with(262, SHORT, &[32803]).must_be_named("camera raw");
+    Tiff::new(2, 1, 8, 2, 2).strip(&[0; 4]).must_be_named("3 samples");
     let empty = [&b"II*\0\x08\0\0\0"[..], &[0; 20]].concat();
     assert!(matches!(decode(&empty, LIMITS), Err(DecodeError::Unreadable(reason)) if reason.contains("DNG")));
 }
