@@ -6,7 +6,7 @@ use flate2::read::ZlibDecoder;
 use weezl::BitOrder;
 use weezl::decode::Configuration;
 
-use super::{Page, not_read};
+use super::{FLOATING, HORIZONTAL, Page, not_read};
 use crate::vision::decode::DecodeError;
 
 /// Samples of whole pixels, row by row.
@@ -144,39 +144,48 @@ fn packed_bits(stored: &[u8], most: usize, data: &mut Vec<u8>) {
     data.truncate(most);
 }
 
-/// The samples in `data`, whose rows have `row_bytes`. Fractions and samples of 32 bits become 16 bits.
-pub(super) fn unpack(data: &[u8], page: &Page, samples: u32, row_bytes: usize) -> Samples {
+/// The samples in `data`, whose rows have `row_bytes`. Fractions become 16 bits.
+pub(super) fn unpack(data: &[u8], page: &Page, samples: u32, row_bytes: usize) -> Result<Samples, DecodeError> {
     let in_row = page.chunk_width as usize * samples as usize;
     let mut values = Vec::with_capacity(data.len() / row_bytes.max(1) * in_row);
     for row in data.chunks_exact(row_bytes) {
-        let start = values.len();
-        match (page.bits, page.float) {
-            (8, _) => values.extend(row.iter().map(|&value| u16::from(value))),
-            (16, false) => values.extend(wide(row, page.big_endian, u16::from_be_bytes)),
-            (32, false) => unpack_32(row, page, samples as usize, &mut values),
-            (16, true) => {
-                let half = wide(row, page.big_endian, u16::from_be_bytes).map(|bits| half::f16::from_bits(bits).to_f64());
-                values.extend(half.map(fraction));
-            }
-            (32, true) => values.extend(wide(row, page.big_endian, f32::from_be_bytes).map(|value| fraction(value.into()))),
-            (_, true) => values.extend(wide(row, page.big_endian, f64::from_be_bytes).map(fraction)),
-            (bits, false) => values.extend(narrow(row, bits).take(in_row)),
+        if page.float {
+            fractions(row, page, samples as usize, &mut values)?;
+            continue;
         }
-        if page.predictor == 2 && page.bits != 32 && !page.float {
+        let start = values.len();
+        match page.bits {
+            8 => values.extend(row.iter().map(|&value| u16::from(value))),
+            16 => values.extend(wide(row, page.big_endian, u16::from_be_bytes)),
+            bits => values.extend(narrow(row, bits).take(in_row)),
+        }
+        if page.predictor == HORIZONTAL {
             undo_differences(&mut values[start..], samples as usize, page.bits);
         }
     }
-    Samples { values, of_a_pixel: samples as usize }
+    Ok(Samples { values, of_a_pixel: samples as usize })
 }
 
-fn unpack_32(row: &[u8], page: &Page, samples: usize, values: &mut Vec<u16>) {
-    let mut row: Vec<u32> = wide(row, page.big_endian, u32::from_be_bytes).collect();
-    if page.predictor == 2 {
-        for place in samples..row.len() {
-            row[place] = row[place].wrapping_add(row[place - samples]);
-        }
+/// A row of floating-point samples as 16 bits. What they mean is nowhere said: 0 to 1 is what most programs write, and with a margin for what
+/// arithmetic makes of them no other range is read.
+fn fractions(row: &[u8], page: &Page, samples: usize, values: &mut Vec<u16>) -> Result<(), DecodeError> {
+    let restored: Vec<u8>;
+    let (row, big_endian) = if page.predictor == FLOATING {
+        restored = undo_byte_differences(row, samples, page.bits as usize / 8);
+        (&restored[..], true)
+    } else {
+        (row, page.big_endian)
+    };
+    let numbers: Vec<f64> = match page.bits {
+        16 => wide(row, big_endian, u16::from_be_bytes).map(|bits| half::f16::from_bits(bits).to_f64()).collect(),
+        32 => wide(row, big_endian, f32::from_be_bytes).map(f64::from).collect(),
+        _ => wide(row, big_endian, f64::from_be_bytes).collect(),
+    };
+    if !numbers.iter().all(|number| (-0.1..=1.1).contains(number)) {
+        return Err(not_read("floating-point samples beyond 0 to 1"));
     }
-    values.extend(row.into_iter().map(|value| (value >> 16) as u16));
+    values.extend(numbers.into_iter().map(|number| (number.clamp(0.0, 1.0) * 65535.0).round() as u16));
+    Ok(())
 }
 
 fn wide<T, const BYTES: usize>(row: &[u8], big_endian: bool, read: fn([u8; BYTES]) -> T) -> impl Iterator<Item = T> {
@@ -187,11 +196,6 @@ fn wide<T, const BYTES: usize>(row: &[u8], big_endian: bool, read: fn([u8; BYTES
         }
         read(bytes)
     })
-}
-
-/// 0 to 1 as 16 bits; what is outside is cut off.
-fn fraction(value: f64) -> u16 {
-    (value.clamp(0.0, 1.0) * 65535.0).round() as u16
 }
 
 /// Samples of `bits`, at most 16, without regard to bytes.
@@ -216,4 +220,18 @@ fn undo_differences(row: &mut [u16], samples: usize, bits: u32) {
     for place in samples..row.len() {
         row[place] = row[place].wrapping_add(row[place - samples]) & mask;
     }
+}
+
+/// The bytes of a row's samples by significance, the most significant of all samples first, each as its difference to that of the pixel before
+/// (TIFF Technical Note 3). As samples, big-endian.
+fn undo_byte_differences(row: &[u8], samples: usize, width: usize) -> Vec<u8> {
+    let mut row = row.to_vec();
+    for place in samples..row.len() {
+        row[place] = row[place].wrapping_add(row[place - samples]);
+    }
+    let count = row.len() / width;
+    (0..count)
+        .flat_map(|sample| (0..width).map(move |byte| (sample, byte)))
+        .map(|(sample, byte)| row[byte * count + sample])
+        .collect()
 }

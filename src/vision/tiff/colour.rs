@@ -29,7 +29,7 @@ impl Colour {
     /// # Errors
     /// If it is not read.
     pub(super) fn of(directory: &Directory<'_>, page: &Page) -> Result<Self, DecodeError> {
-        let bits = if page.float || page.bits == 32 { 16 } else { page.bits };
+        let bits = if page.float { 16 } else { page.bits };
         let (space, samples) = match page.photometric {
             0 => (Space::Grey { white_is_zero: true }, 1),
             1 => (Space::Grey { white_is_zero: false }, 1),

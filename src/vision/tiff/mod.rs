@@ -20,9 +20,10 @@ const DNG_VERSION: u16 = 50706;
 
 const JPEG: u64 = 7;
 const OLD_JPEG: u64 = 6;
-/// Compressions that the image crate reads and we do not: CCITT Group 4.
+/// CCITT Group 4, which the image crate reads and we do not.
 const GROUP_4: u64 = 4;
-/// The predictor of floating-point samples, which the image crate undoes.
+/// Predictors, of whole numbers and of floating-point ones.
+const HORIZONTAL: u64 = 2;
 const FLOATING: u64 = 3;
 
 /// Bits and samples of a pixel, at most: as many as memory is reckoned with for the other formats.
@@ -41,7 +42,7 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
         return Err(unreadable(reason));
     }
     let page = Page::read(&directory, limits)?;
-    if page.compression == GROUP_4 || page.predictor == FLOATING {
+    if page.compression == GROUP_4 {
         return general(ImageFormat::Tiff, bytes, limits);
     }
     if page.compression == OLD_JPEG {
@@ -110,7 +111,7 @@ impl Page {
         let format = number(339, 1);
         let is_read = match format {
             // Lab has signed samples whatever stands here; of the type "undefined" one had better think whole numbers.
-            1 | 4 => matches!(bits, 1..=16 | 32),
+            1 | 4 => matches!(bits, 1..=16),
             2 => matches!(number(262, 1), 8 | 9) && matches!(bits, 8 | 16),
             3 => matches!(bits, 16 | 32 | 64),
             _ => false,
@@ -144,7 +145,13 @@ impl Page {
         let compression = number(259, 1);
         // As in libtiff, others than these have none, whatever the tag says.
         let predictor = if matches!(compression, 5 | 8 | 32946) { number(317, 1) } else { 1 };
-        if !matches!(predictor, 1 | 2 | FLOATING) || (predictor == 2 && format == 3) {
+        let is_read = match predictor {
+            1 => true,
+            HORIZONTAL => format != 3,
+            FLOATING => format == 3,
+            _ => false,
+        };
+        if !is_read {
             return Err(not_read(&format!("predictor {predictor} with samples of format {format}")));
         }
         let (offset_tag, length_tag) = if is_tiled { (324, 325) } else { (273, 279) };
@@ -226,7 +233,7 @@ impl Page {
     fn samples_at(&self, directory: &Directory<'_>, place: u64, samples: u32, rows: u32) -> Result<Samples, DecodeError> {
         let row_bytes = (u64::from(self.chunk_width) * u64::from(samples) * u64::from(self.bits)).div_ceil(8);
         let data = self.data_at(directory, place, row_bytes * u64::from(rows))?;
-        Ok(unpack(&data, self, samples, row_bytes as usize))
+        unpack(&data, self, samples, row_bytes as usize)
     }
 
     /// `wanted` bytes of the chunk at `place`, decompressed.
@@ -272,7 +279,7 @@ fn place(image: &mut RgbImage, part: &RgbImage, left: u32, top: u32) {
 
 /// What a TIFF is that is not read.
 fn not_read(what: &str) -> DecodeError {
-    unreadable(format!("a TIFF of {what} is not read: convert it to RGB of 8 bits, or to JPEG"))
+    unreadable(format!("a TIFF of {what} is not read: save it as 8-bit RGB with LZW compression or none, or as JPEG"))
 }
 
 fn inverted(mut image: RgbImage) -> RgbImage {

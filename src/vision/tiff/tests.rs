@@ -131,6 +131,12 @@ impl Tiff {
     }
 }
 
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn ratio(over: u64, under: u64) -> u64 {
     over << 32 | under
 }
@@ -153,9 +159,26 @@ fn grey_of_every_width_and_both_polarities_is_read() {
     }
     // Grey with alpha.
     assert_eq!(Tiff::new(2, 1, 8, 2, 1).with(338, SHORT, &[2]).strip(&[10, 0, 20, 255]).pixels(), [10, 10, 10, 20, 20, 20]);
-    let floats = [-1.0_f32, 0.5, 2.0].map(f32::to_le_bytes);
-    let float = Tiff::new(3, 1, 32, 1, 1).with(339, SHORT, &[3]);
-    assert_eq!(float.strip(floats.as_flattened()).pixels(), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
+}
+
+#[test]
+fn fractions_are_read_from_zero_to_one() {
+    let float = |bits: u64| Tiff::new(3, 1, bits, 1, 1).with(339, SHORT, &[3]);
+    let expected = [0, 0, 0, 128, 128, 128, 255, 255, 255];
+    let numbers = [-0.01_f32, 0.5, 1.0];
+    assert_eq!(float(32).strip(numbers.map(f32::to_le_bytes).as_flattened()).pixels(), expected);
+    assert_eq!(float(64).strip(numbers.map(|number| f64::from(number).to_le_bytes()).as_flattened()).pixels(), expected);
+    assert_eq!(
+        float(16).strip(numbers.map(|number| half::f16::from_f32(number).to_le_bytes()).as_flattened()).pixels(),
+        expected
+    );
+    // 0, 0.5 and 1 are 00000000, 3F000000 and 3F800000: bytes by significance, then differences.
+    let differences = [0, 0x3F, 0, 0_u8.wrapping_sub(0x3F), 0, 0x80, 0x80, 0, 0, 0, 0, 0];
+    assert_eq!(float(32).with(259, SHORT, &[8]).with(317, SHORT, &[3]).strip(&deflated(&differences)).pixels(), expected);
+    for beyond in [255.0_f32, -3.0, f32::NAN] {
+        float(32).strip([0.0, beyond, 1.0].map(f32::to_le_bytes).as_flattened()).must_be_named("beyond 0 to 1");
+    }
+    Tiff::new(3, 1, 32, 1, 1).strip(&[0; 12]).must_be_named("32 bits");
 }
 
 #[test]
@@ -188,11 +211,6 @@ fn rgb_is_read_in_strips_tiles_planes_and_big_tiff() {
 fn compressed_strips_are_read_with_and_without_a_predictor() {
     let plain = [10, 20, 30, 11, 22, 33, 12, 24, 36, 10, 10, 10];
     let differences = [10, 20, 30, 1, 2, 3, 1, 2, 3, 254, 242, 230];
-    let deflated = |data: &[u8]| {
-        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    };
     let lzw = |data: &[u8]| weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(data).unwrap();
     let rgb = |compression: u64| Tiff::new(4, 1, 8, 3, 2).with(259, SHORT, &[compression]);
     for compression in [8, 32946] {
