@@ -19,13 +19,16 @@ RUN python3 scripts/setup.py --runtime cuda
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs askama.toml clippy.toml ./
+# HEIC and AVIF. Linked dynamically: the libheif of either image below, 1.15 or 1.17, is the one that its distribution keeps up to date.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends libheif-dev && rm -rf /var/lib/apt/lists/*
 COPY migrations migrations
 COPY config config
 COPY benches benches
 COPY tests tests
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin facefleet && cp target/release/facefleet /usr/local/bin/facefleet
+    cargo build --release --locked --features heif --bin facefleet && cp target/release/facefleet /usr/local/bin/facefleet
 
 # --- prepared models: each passes its proof before it goes into an image. The CPU's runtime does it for every device.
 FROM build AS prepared
@@ -42,9 +45,9 @@ RUN facefleet model prepare && facefleet model prepare --target gpu && facefleet
 
 # --- the images
 FROM debian:bookworm-slim AS cpu
-# Certificates are wanted as new as they come.
+# Certificates and decoders are wanted as new as they come.
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates libheif1 && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 facefleet && useradd --system --uid 10001 --gid facefleet --no-create-home facefleet \
     && install --directory --owner facefleet --group facefleet /data
 COPY --from=fetched /src/.facefleet/runtime /opt/facefleet/runtime
@@ -66,9 +69,10 @@ CMD ["worker"]
 
 # CUDA 12 and cuDNN 9, as this ONNX Runtime was linked. TensorRT is not in it: see docs/gpu.md.
 FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04 AS cuda
-# Certificates are wanted as new as they come.
+# Certificates and decoders are wanted as new as they come. Ubuntu keeps libheif's decoders apart.
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates libheif1 libheif-plugin-aomdec libheif-plugin-libde265 \
+    && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 facefleet && useradd --system --uid 10001 --gid facefleet --no-create-home facefleet \
     && install --directory --owner facefleet --group facefleet /data
 COPY --from=fetched-cuda /src/.facefleet/runtime-cuda /opt/facefleet/runtime

@@ -14,7 +14,7 @@ use super::report::choose_profile;
 use crate::app::App;
 use crate::domain::{GalleryName, ImageUri, ProfileId, SerFiq};
 use crate::evaluate::bootstrap::Estimate;
-use crate::evaluate::collect::{self, Collected, Photo};
+use crate::evaluate::collect::{self, Collected, Photo, Problem};
 use crate::evaluate::evaluation::Bootstrap;
 use crate::evaluate::labels::{Known, Labels, PairList};
 use crate::evaluate::pairs::Comparisons;
@@ -105,6 +105,7 @@ impl Labelled {
             let gallery = self.gallery_named()?;
             let profile = self.profile_of(store, &gallery).await?;
             let collected = collect::read(store, &gallery, &profile, &Known::Gallery, &[]).await?;
+            name_left_out(&collected);
             return Ok(Found { collected, photos: Vec::new(), root: PathBuf::from("/") });
         }
         known.check().with_context(|| self.data.clone())?;
@@ -121,6 +122,7 @@ impl Labelled {
         self.score(app, store, &processor, &photos).await?;
         let places: Vec<ImageUri> = photos.iter().map(|photo| photo.image.clone()).collect();
         let collected = collect::read(store, &self.gallery, &processor.profile().id(), &known, &places).await?;
+        name_left_out(&collected);
         Ok(Found { collected, photos, root })
     }
 
@@ -222,6 +224,13 @@ async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>
         }
     }
     Ok(photos)
+}
+
+/// Names the photos that could not be scored; [`headline`] counts them.
+fn name_left_out(collected: &Collected) {
+    for Problem { file, outcome, reason } in &collected.problems {
+        tracing::warn!(file, %outcome, reason, "a photo is left out");
+    }
 }
 
 /// What is evaluated, in a line or two.

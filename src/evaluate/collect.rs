@@ -19,6 +19,8 @@ use crate::worker::process::Processed;
 const PAGE: u32 = 500;
 /// Results written in one transaction.
 const CHUNK: usize = 256;
+/// Photos without a score that are named.
+const MOST_PROBLEMS: usize = 20;
 
 /// Why photos could not be collected.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +130,17 @@ fn job(photo: &Photo, gallery: &GalleryName, faces: Faces) -> Result<Job, Collec
     })
 }
 
+/// A photo that could not be scored, and why.
+#[derive(Debug)]
+pub struct Problem {
+    /// Its name in the labels, or its place.
+    pub file: String,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: String,
+}
+
 /// The photos of an evaluation, and what became of the others.
 #[derive(Debug)]
 pub struct Collected {
@@ -137,6 +150,8 @@ pub struct Collected {
     pub pairs: Option<Vec<(u32, u32, bool)>>,
     /// Photos without a score, by outcome: they are not part of the evaluation.
     pub left_out: Vec<(OutcomeKind, u64)>,
+    /// The first of them that ended for a reason.
+    pub problems: Vec<Problem>,
     /// Photos that the store holds no result of, or no subject.
     pub unknown: u64,
     /// Photos whose subject in the store, from an earlier run, is not that of the labels. The labels count.
@@ -180,6 +195,7 @@ pub async fn read(
     };
 
     let mut rows = Rows::default();
+    let mut problems = Vec::new();
     let (mut left_out, mut unknown, mut renamed) = (HashMap::new(), 0, 0);
     for (place, (file, subject, uri)) in files.into_iter().enumerate() {
         let Some(image) = images.remove(&uri) else {
@@ -189,6 +205,11 @@ pub async fn read(
         let outcome = image.outcome;
         let is_other = |recorded: &SubjectName| matches!(known, Known::Labels(_)) && recorded.as_str() != subject;
         renamed += u64::from(image.subject.as_ref().is_some_and(is_other));
+        if let Some(reason) = &image.reason
+            && problems.len() < MOST_PROBLEMS
+        {
+            problems.push(Problem { file: file.clone(), outcome, reason: reason.clone() });
+        }
         if !rows.add(place, file, subject, image) {
             // A face without a direction is no score either.
             let outcome = if outcome == OutcomeKind::Scored { OutcomeKind::Failed } else { outcome };
@@ -216,7 +237,7 @@ pub async fn read(
         Known::Labels(labels) => rows.groups(labels),
         _ => Vec::new(),
     };
-    Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, unknown, renamed })
+    Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, problems, unknown, renamed })
 }
 
 async fn read_images(

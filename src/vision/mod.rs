@@ -1,7 +1,16 @@
 //! Pixels: bytes become a picture within limits, pictures become chips. Knows neither networks nor files.
 
 pub mod align;
+mod decode;
+mod directory;
+mod guard;
+#[cfg(feature = "heif")]
+mod heif;
 mod jpeg;
+mod orientation;
 pub mod picture;
+mod tiff;
 
-pub use picture::{DecodeError, Picture, PixelLimits, Scale, encode_chip};
+pub use decode::{DecodeError, PixelLimits};
+pub use guard::guarded;
+pub use picture::{Picture, Scale, encode_chip};

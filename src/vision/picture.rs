@@ -7,29 +7,11 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageFormat, RgbImage};
 
 use super::align::Affine;
-use super::jpeg;
+use super::decode::{self, DecodeError, PixelLimits};
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Face, Landmarks, Point};
-
-/// Why bytes did not become a picture.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// They are no whole image of a format we read.
-    #[error("{0}")]
-    Unreadable(String),
-    /// The image is larger than allowed.
-    #[error("{0}")]
-    TooLarge(String),
-}
-
-/// How large an image may be once decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PixelLimits {
-    /// Width times height. Checked from the header, before memory is asked for.
-    pub max_pixels: u64,
-}
 
 /// A decoded image.
 #[derive(Debug)]
@@ -39,41 +21,13 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Decodes `bytes`: JPEG, PNG, WebP, BMP, TIFF or the first frame of a GIF.
+    /// Decodes `bytes`, of whatever format is read: the first page of a TIFF, the first frame of a GIF.
     ///
     /// # Errors
-    /// If they are not a whole image of these formats, or it is too large.
+    /// If they are not a whole image of such a format, or it is too large.
     pub fn decode(bytes: &[u8], limits: PixelLimits) -> Result<Self, DecodeError> {
-        let unreadable = |reason: String| DecodeError::Unreadable(reason);
-        if bytes.is_empty() {
-            return Err(unreadable("the file is empty".into()));
-        }
-        let format = image::guess_format(bytes).map_err(|_| unreadable(unknown_format(bytes)))?;
-        if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
-            return Err(unreadable("the JPEG is truncated: its end is missing".into()));
-        }
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        let mut allocation = Limits::no_limits();
-        // The widest decoded pixel (16-bit RGBA) and as much again for the decoder's own work.
-        allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-        reader.limits(allocation);
-        let mut decoder = reader.into_decoder().map_err(|error| unreadable(error.to_string()))?;
-        let (width, height) = decoder.dimensions();
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels > limits.max_pixels {
-            let reason = format!("{width}x{height} is {pixels} pixels, more than the {} allowed", limits.max_pixels);
-            return Err(DecodeError::TooLarge(reason));
-        }
-        if pixels == 0 {
-            return Err(unreadable("the image has no pixels".into()));
-        }
-        // A broken EXIF block is no reason to lose the image.
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let decoded = DynamicImage::from_decoder(decoder).map_err(|error| match error {
-            image::ImageError::Limits(_) => DecodeError::TooLarge(error.to_string()),
-            _ => unreadable(error.to_string()),
-        })?;
-        Ok(Self { stored: into_rgb(decoded), orientation })
+        let (stored, orientation) = decode::decode(bytes, limits)?;
+        Ok(Self { stored, orientation })
     }
 
     /// A picture of upright pixels.
@@ -192,29 +146,6 @@ fn resize(image: &RgbImage, width: u32, height: u32) -> Option<RgbImage> {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize_typed(&source, &mut view, &options).ok()?;
     RgbImage::from_raw(width, height, target)
-}
-
-/// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through floats.
-fn into_rgb(image: DynamicImage) -> RgbImage {
-    match image {
-        DynamicImage::ImageLuma8(grey) => {
-            let (width, height) = grey.dimensions();
-            let pixels = grey.into_raw().into_iter().flat_map(|value| [value; 3]).collect();
-            RgbImage::from_raw(width, height, pixels).unwrap_or_default()
-        }
-        other => other.into_rgb8(),
-    }
-}
-
-fn unknown_format(bytes: &[u8]) -> String {
-    let known = "JPEG, PNG, WebP, BMP, TIFF and GIF are read";
-    // ISO base media files name their brand after `ftyp`.
-    match bytes.get(4..12) {
-        Some([b'f', b't', b'y', b'p', brand @ ..]) => {
-            format!("an image or video of brand '{}' is not read; {known}", String::from_utf8_lossy(brand).escape_debug())
-        }
-        _ => format!("not an image: the content is of no known format; {known}"),
-    }
 }
 
 #[cfg(test)]

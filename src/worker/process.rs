@@ -196,6 +196,7 @@ impl Processor {
             Ok(picture) => picture,
             Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
             Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
+            Err(DecodeError::Failed(reason)) => return ended(content, Outcome::Failed(reason), timings),
         };
         content.size = Some(picture.size);
         let smallest_face_px = Some(picture.smallest_face_px);

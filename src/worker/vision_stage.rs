@@ -12,7 +12,7 @@ use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Prior
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
 use crate::inference::detector::{self, DetectorModel};
-use crate::vision::{DecodeError, Picture, PixelLimits};
+use crate::vision::{DecodeError, Picture, PixelLimits, guarded};
 
 /// An image's bytes and which of its faces are wanted.
 #[derive(Debug)]
@@ -123,6 +123,31 @@ pub enum Finder {
     Aligned,
 }
 
+impl Finder {
+    fn find(&mut self, picture: &Picture, selection: &Selection) -> Result<SeenPicture, String> {
+        match self {
+            Self::Aligned => {
+                let size = picture.size();
+                let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
+                let face = Face { bbox, landmarks: None, detector_score: None };
+                Ok(SeenPicture { size, faces: vec![(face, picture.whole_as_chip())], smallest_face_px: 0.0 })
+            }
+            Self::Detect { detector, pyramid } => {
+                let mut search = Search::new(*pyramid, selection);
+                loop {
+                    let copies = search.copies(picture);
+                    if copies.is_empty() {
+                        return Ok(SeenPicture::align(picture, &search, selection));
+                    }
+                    let found: Result<Vec<_>, _> =
+                        copies.iter().map(|copy| detector.detect(copy, selection.min_score)).collect();
+                    search.take(found.map_err(|error| error.to_string())?);
+                }
+            }
+        }
+    }
+}
+
 /// One thread's share of the whole stage.
 #[derive(Debug)]
 pub struct VisionStage {
@@ -142,29 +167,20 @@ impl VisionStage {
             Ok(picture) => picture,
             Err(error) => return Ok(Seen { hash, picture: Err(error) }),
         };
-        let seen = match &mut self.finder {
-            Finder::Aligned => {
-                let size = picture.size();
-                let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
-                let face = Face { bbox, landmarks: None, detector_score: None };
-                SeenPicture { size, faces: vec![(face, picture.whole_as_chip())], smallest_face_px: 0.0 }
-            }
-            Finder::Detect { detector, pyramid } => {
-                let mut search = Search::new(*pyramid, &look.selection);
-                let min_score = look.selection.min_score;
-                loop {
-                    let copies = search.copies(&picture);
-                    if copies.is_empty() {
-                        break;
-                    }
-                    let found: Result<Vec<_>, _> = copies.iter().map(|copy| detector.detect(copy, min_score)).collect();
-                    search.take(found.map_err(|error| error.to_string())?);
-                }
-                SeenPicture::align(&picture, &search, &look.selection)
-            }
+        let finder = &mut self.finder;
+        let picture = match alone(|| finder.find(&picture, &look.selection)) {
+            Ok(found) => Ok(found?),
+            Err(panicked) => Err(panicked),
         };
-        Ok(Seen { hash, picture: Ok(seen) })
+        Ok(Seen { hash, picture })
     }
+}
+
+/// Runs `work` on one image. A panic is that image's own end, at once: another attempt would panic too.
+fn alone<T>(work: impl FnOnce() -> T) -> Result<T, DecodeError> {
+    guarded(work).map_err(|panic| {
+        DecodeError::Failed(format!("looking for faces in the image panicked, which is a fault of the program: {panic}"))
+    })
 }
 
 impl BatchModel for VisionStage {
@@ -234,24 +250,30 @@ impl BatchModel for Hands {
     type Output = Handed;
 
     fn run(&mut self, batch: &[Task]) -> Result<Vec<Handed>, String> {
-        let handle = |task: &Task| match task {
+        Ok(batch.iter().map(|task| self.handle(task)).collect())
+    }
+}
+
+impl Hands {
+    fn handle(&self, task: &Task) -> Handed {
+        let hash = match task {
+            Task::Decode(look) => ContentHash::of(&look.bytes),
+            Task::Align(decoded, _) => decoded.hash,
+        };
+        let handled = alone(|| match task {
             Task::Decode(look) => {
-                let hash = ContentHash::of(&look.bytes);
-                match Picture::decode(&look.bytes, self.limits) {
-                    Err(error) => Handed::Seen(Seen { hash, picture: Err(error) }),
-                    Ok(picture) => {
-                        let search = Search::new(self.pyramid, &look.selection);
-                        self.go_on(Decoded { hash, picture: Arc::new(picture), search, selection: look.selection })
-                    }
-                }
+                let picture = Picture::decode(&look.bytes, self.limits)?;
+                let search = Search::new(self.pyramid, &look.selection);
+                Ok(self.go_on(Decoded { hash, picture: Arc::new(picture), search, selection: look.selection }))
             }
             Task::Align(decoded, found) => {
                 let mut decoded = Decoded::clone(decoded);
                 decoded.search.take(found.clone());
-                self.go_on(decoded)
+                Ok(self.go_on(decoded))
             }
-        };
-        Ok(batch.iter().map(handle).collect())
+        });
+        let ended = |error| Handed::Seen(Seen { hash, picture: Err(error) });
+        handled.flatten().unwrap_or_else(ended)
     }
 }
 
@@ -270,5 +292,17 @@ impl BatchModel for detector::Detector {
     fn run(&mut self, batch: &[Sight]) -> Result<Vec<Vec<Face>>, String> {
         let looks: Vec<(&Canvas, f32)> = batch.iter().map(|sight| (&sight.canvas, sight.min_score)).collect();
         self.detect_batch(&looks).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_on_one_image_is_its_failure_and_no_error_of_the_stage() {
+        let Err(DecodeError::Failed(reason)) = alone(|| -> u32 { panic!("no such row") }) else { panic!("it failed") };
+        assert!(reason.contains("no such row"), "{reason}");
+        assert_eq!(alone(|| 7), Ok(7));
     }
 }

@@ -1,0 +1,163 @@
+//! TIFF directories, as TIFF files and Exif blocks have them (TIFF 6.0, section 2; BigTIFF). Bounds are checked: a directory of nonsense has no
+//! entries, or entries without values.
+
+/// Entries of one directory, at most: a broken count must not make us read the whole file as entries.
+const MOST_ENTRIES: u64 = 4096;
+
+/// One directory of a TIFF structure.
+#[derive(Debug)]
+pub struct Directory<'a> {
+    bytes: &'a [u8],
+    layout: Layout,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    big_endian: bool,
+    /// BigTIFF: 64-bit counts and offsets.
+    wide: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    tag: u16,
+    kind: u16,
+    count: u64,
+    /// Where the entry's values are.
+    at: u64,
+}
+
+impl Entry {
+    /// Bytes of one value; none for a type that is not known.
+    fn width(&self) -> Option<u64> {
+        width(self.kind)
+    }
+}
+
+/// Bytes of one value of the type `kind`.
+fn width(kind: u16) -> Option<u64> {
+    Some(match kind {
+        1 | 2 | 6 | 7 => 1,
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16..=18 => 8,
+        _ => return None,
+    })
+}
+
+impl Layout {
+    fn number(self, bytes: &[u8]) -> u64 {
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        if self.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
+    }
+
+    /// `length` bytes at `at` as a number.
+    fn read(self, bytes: &[u8], at: u64, length: u64) -> Option<u64> {
+        Some(self.number(part(bytes, at, length)?))
+    }
+}
+
+fn part(bytes: &[u8], at: u64, length: u64) -> Option<&[u8]> {
+    bytes.get(usize::try_from(at).ok()?..usize::try_from(at.checked_add(length)?).ok()?)
+}
+
+impl<'a> Directory<'a> {
+    /// The first directory of a TIFF file or an Exif block. None if there is none.
+    pub fn first(bytes: &'a [u8]) -> Option<Self> {
+        let big_endian = match bytes.get(..2)? {
+            b"II" => false,
+            b"MM" => true,
+            _ => return None,
+        };
+        let magic = Layout { big_endian, wide: false }.read(bytes, 2, 2)?;
+        let layout = Layout { big_endian, wide: magic == 43 };
+        let offset = match magic {
+            42 => layout.read(bytes, 4, 4)?,
+            43 if layout.read(bytes, 4, 2)? == 8 => layout.read(bytes, 8, 8)?,
+            _ => return None,
+        };
+        Self::read(bytes, layout, offset)
+    }
+
+    fn read(bytes: &'a [u8], layout: Layout, offset: u64) -> Option<Self> {
+        let (counter, long) = if layout.wide { (8, 8) } else { (2, 4) };
+        let count = layout.read(bytes, offset, counter)?.min(MOST_ENTRIES);
+        let entry = |number: u64| {
+            let at = offset.checked_add(counter + number * (4 + 2 * long))?;
+            let (tag, kind) = (layout.read(bytes, at, 2)? as u16, layout.read(bytes, at + 2, 2)? as u16);
+            let values = at + 4 + long;
+            let count = layout.read(bytes, at + 4, long)?;
+            let fits = width(kind).and_then(|width| width.checked_mul(count)).is_some_and(|length| length <= long);
+            let at = if fits { values } else { layout.read(bytes, values, long)? };
+            Some(Entry { tag, kind, count, at })
+        };
+        // What is cut off is missing; what stands before it counts.
+        let entries = (0..count).map_while(entry).collect();
+        Some(Self { bytes, layout, entries })
+    }
+
+    /// Whether the file begins with its most significant bytes.
+    pub fn is_big_endian(&self) -> bool {
+        self.layout.big_endian
+    }
+
+    /// The directories that `tag` points to, at most 16.
+    pub fn below(&self, tag: u16) -> Vec<Self> {
+        let offsets = self.numbers(tag).unwrap_or_default();
+        offsets.into_iter().take(16).filter_map(|offset| Self::read(self.bytes, self.layout, offset)).collect()
+    }
+
+    /// Whether there is such an entry.
+    pub fn has(&self, tag: u16) -> bool {
+        self.find(tag).is_some()
+    }
+
+    fn find(&self, tag: u16) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.tag == tag)
+    }
+
+    /// The bytes of an entry's values, as they stand in the file.
+    pub fn raw(&self, tag: u16) -> Option<&'a [u8]> {
+        let entry = self.find(tag)?;
+        part(self.bytes, entry.at, entry.width()?.checked_mul(entry.count)?)
+    }
+
+    /// The values of an entry of whole numbers, of whatever width; none if it is of another type or not in the file.
+    pub fn numbers(&self, tag: u16) -> Option<Vec<u64>> {
+        let entry = self.find(tag)?;
+        // Bytes, whole numbers, directories.
+        if !matches!(entry.kind, 1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18) {
+            return None;
+        }
+        let width = entry.width()? as usize;
+        Some(self.raw(tag)?.chunks_exact(width).map(|value| self.layout.number(value)).collect())
+    }
+
+    /// The first of them.
+    pub fn number(&self, tag: u16) -> Option<u64> {
+        self.numbers(tag)?.first().copied()
+    }
+
+    /// The values of an entry of fractions.
+    pub fn fractions(&self, tag: u16) -> Option<Vec<f64>> {
+        let entry = self.find(tag)?;
+        let parts = |value: &[u8]| (self.layout.number(&value[..4]) as u32, self.layout.number(&value[4..]) as u32);
+        let values = self.raw(tag)?.chunks_exact(8);
+        match entry.kind {
+            5 => Some(values.map(parts).map(|(over, under)| f64::from(over) / f64::from(under)).collect()),
+            10 => Some(values.map(parts).map(|(over, under)| f64::from(over as i32) / f64::from(under as i32)).collect()),
+            _ => None,
+        }
+    }
+
+    /// `length` bytes of the file.
+    pub fn part(&self, at: u64, length: u64) -> Option<&'a [u8]> {
+        part(self.bytes, at, length)
+    }
+
+    /// The file from `at` on; nothing if it ends before.
+    pub fn after(&self, at: u64) -> &'a [u8] {
+        usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default()
+    }
+}
