@@ -18,6 +18,9 @@ RUN python3 scripts/setup.py --runtime cuda
 # --- the program
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
+# To build libjpeg-turbo, its SIMD code too.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends cmake nasm && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock build.rs askama.toml clippy.toml ./
 COPY migrations migrations
 COPY config config
