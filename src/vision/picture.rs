@@ -49,8 +49,12 @@ impl Picture {
             return Err(unreadable("the file is empty".into()));
         }
         let format = image::guess_format(bytes).map_err(|_| unreadable(unknown_format(bytes)))?;
-        if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
-            return Err(unreadable("the JPEG is truncated: its end is missing".into()));
+        if format == ImageFormat::Jpeg {
+            let orientation = jpeg::exif(bytes).and_then(|exif| Orientation::from_exif_chunk(&exif));
+            return Ok(Self {
+                stored: jpeg::decode(bytes, limits)?,
+                orientation: orientation.unwrap_or(Orientation::NoTransforms),
+            });
         }
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut allocation = Limits::no_limits();
