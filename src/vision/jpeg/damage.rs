@@ -29,49 +29,75 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// What of the AC tables tells whether there can be runs of zeros.
+#[derive(Debug, Clone, Copy, Default)]
+struct AcTable {
+    /// The symbol whose code is all zeros.
+    first: u8,
+    /// It has symbols for several blocks that end at once.
+    has_long_ends: bool,
+}
+
 /// What is wrong with a file that was decoded without a warning.
 pub(super) fn unnoticed(bytes: &[u8]) -> Option<String> {
-    let frame = Frame::find(bytes)?;
-    let mut coverage = Coverage::of(&frame);
-    // The first symbol of each AC table: the one whose code is all zeros.
-    let mut first_symbols = [None; 4];
+    zeros(bytes).or_else(|| missing_scans(bytes))
+}
+
+/// Tells of zeros where the coded data cannot have them.
+pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
+    let frame = Frame::find(bytes).filter(Frame::is_huffman_dct)?;
+    let mut tables = [AcTable::default(); 4];
     let (mut zeros, mut all) = (0, 0);
     for segment in segments(bytes) {
         if segment.marker == 0xC4 {
-            read_tables(segment.parameters, &mut first_symbols);
+            read_tables(segment.parameters, &mut tables);
         }
         let Some(scan) = segment.is_scan().then(|| Scan::parse(&segment)).flatten() else { continue };
-        coverage.add(&scan);
         all += scan.data.len();
-        if frame.is_huffman_dct() && !may_be_zeros(&frame, &scan, &first_symbols) {
+        if !may_be_zeros(&frame, &scan, &tables) {
             zeros += zero_bytes(scan.data);
         }
     }
-    if zeros > 0 {
-        let share = zeros as f64 * 100.0 / all as f64;
-        return Some(format!("{zeros} bytes of its image data ({share:.0} %) are zeros, and part of the picture is wrong"));
+    let share = zeros as f64 * 100.0 / all.max(1) as f64;
+    (zeros > 0).then(|| {
+        let share = if share >= 1.0 { format!("{share:.0} %") } else { "less than 1 %".into() };
+        format!("{zeros} bytes of its image data ({share}) are zeros, and so much of the picture is missing or wrong")
+    })
+}
+
+fn missing_scans(bytes: &[u8]) -> Option<String> {
+    let mut coverage = Coverage::of(&Frame::find(bytes)?);
+    for scan in segments(bytes).filter(Segment::is_scan).filter_map(|segment| Scan::parse(&segment)) {
+        coverage.add(&scan);
     }
     coverage.missing()
 }
 
-/// True if a picture may have a long run of zeros there. Zeros are codes of the first symbol with the smallest coefficient, or of the
-/// end of a block. The latter are what an empty area looks like; of the former a whole block would be full.
-fn may_be_zeros(frame: &Frame, scan: &Scan<'_>, first_symbols: &[Option<u8>; 4]) -> bool {
+/// True if a picture may have a long run of zeros there. Zeros are codes of the first symbol. If that is a coefficient, whole blocks
+/// would be full of the smallest one. If it is the end of a block, they are what an empty area looks like; but encoders of progressive
+/// files write one symbol for many blocks that end at once, and not the same symbol again and again.
+fn may_be_zeros(frame: &Frame, scan: &Scan<'_>, tables: &[AcTable; 4]) -> bool {
     let (first, last) = scan.band;
-    if frame.is_progressive() && (first == 0 || scan.bits.0 > 0 || last.saturating_sub(first) < NARROW_BAND) {
+    let mut tables = scan.components.iter().map(|&(_, table)| tables[table]);
+    if !frame.is_progressive() {
+        return !tables.any(|table| table.first & 15 != 0);
+    }
+    // The lower bits of equal blocks may all be zero, and so may the differences of DC.
+    if first == 0 || scan.bits.0 > 0 {
         return true;
     }
-    let has_coefficient = |&(_, table): &(u8, usize)| first_symbols[table].is_some_and(|symbol| symbol & 15 != 0);
-    !scan.components.iter().any(has_coefficient)
+    let is_narrow = last.saturating_sub(first) < NARROW_BAND;
+    !tables.any(|table| if table.first & 15 == 0 { table.has_long_ends } else { !is_narrow })
 }
 
-fn read_tables(mut parameters: &[u8], first_symbols: &mut [Option<u8>; 4]) {
+fn read_tables(mut parameters: &[u8], tables: &mut [AcTable; 4]) {
     while let Some((head, rest)) = parameters.split_at_checked(17) {
         let count: usize = head[1..].iter().map(|&count| usize::from(count)).sum();
         let Some((symbols, rest)) = rest.split_at_checked(count) else { return };
         // The upper half of the byte tells tables of AC coefficients from those of DC.
         if head[0] >> 4 == 1 {
-            first_symbols[usize::from(head[0] & 3)] = symbols.first().copied();
+            let has_long_ends = symbols.iter().any(|&symbol| symbol & 15 == 0 && symbol != 0 && symbol != 0xF0);
+            tables[usize::from(head[0] & 3)] = AcTable { first: symbols.first().copied().unwrap_or(0), has_long_ends };
         }
         parameters = rest;
     }

@@ -129,6 +129,9 @@ fn explain(bytes: &[u8], raw: &Raw, warning: &str) -> DecodeError {
         None if tidy::is_warning(warning) => warning.to_owned(),
         None => return refused(bytes, warning),
     };
+    if let Some(reason) = damage::zeros(bytes) {
+        return damaged(&reason);
+    }
     match tidy::extraneous(warning) {
         Some(count) if missing < 1.0 => {
             let all: usize = segments(bytes).map(|segment| segment.data.len()).sum();
@@ -159,7 +162,10 @@ fn refused(bytes: &[u8], message: &str) -> DecodeError {
 
 fn message(error: turbojpeg::Error) -> String {
     match error {
-        turbojpeg::Error::TurboJpegError(message) => message,
+        // The name of a function is of no use to who reads this.
+        turbojpeg::Error::TurboJpegError(message) => {
+            message.split_once("(): ").map_or(message.clone(), |(_, text)| text.to_owned())
+        }
         other => other.to_string(),
     }
 }

@@ -13,10 +13,10 @@ const FEW: usize = 4;
 pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     let headers = || segments(bytes).take_while(|segment| !segment.is_scan());
     let components = headers().filter(Segment::is_frame).find_map(|segment| segment.parameters.get(5).copied()).unwrap_or(0);
-    if !headers().any(|segment| segment.extraneous > 0 || mended(&segment, components).is_some()) {
+    let Some(scan) = segments(bytes).find(Segment::is_scan) else { return Cow::Borrowed(bytes) };
+    if scan.extraneous == 0 && !headers().any(|segment| segment.extraneous > 0 || mended(&segment, components).is_some()) {
         return Cow::Borrowed(bytes);
     }
-    let Some(scan) = segments(bytes).find(Segment::is_scan) else { return Cow::Borrowed(bytes) };
     let mut tidied = vec![0xFF, 0xD8];
     for segment in headers() {
         let start = tidied.len();
