@@ -440,7 +440,7 @@ def provide_build_tools():
     fetched = provide_cmake()
     ready = platform.machine() != "x86_64" or shutil.which("nasm") or install_nasm()
     if not ready:
-        say("NASM is missing: large JPEGs will decode at a third of the speed. Debian, Ubuntu: sudo apt-get install nasm, then cargo clean --release -p turbojpeg-sys")
+        say("NASM is missing: JPEGs will decode at half the speed. Debian, Ubuntu: sudo apt-get install nasm, then cargo clean --release -p turbojpeg-sys")
     say(f"the build tools are in place ({'fetched' if fetched else 'nothing to fetch'})")
 
 

@@ -3,5 +3,6 @@
 pub mod align;
 mod jpeg;
 pub mod picture;
+mod riff;
 
 pub use picture::{DecodeError, Picture, PixelLimits, Scale, encode_chip};

@@ -10,7 +10,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::align::Affine;
-use super::jpeg;
+use super::{jpeg, riff};
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Face, Landmarks, Point};
 
 /// Why bytes did not become a picture.
@@ -55,6 +55,9 @@ impl Picture {
                 stored: jpeg::decode(bytes, limits)?,
                 orientation: orientation.unwrap_or(Orientation::NoTransforms),
             });
+        }
+        if let Some(reason) = riff::shortfall(bytes) {
+            return Err(unreadable(reason));
         }
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut allocation = Limits::no_limits();

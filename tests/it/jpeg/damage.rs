@@ -193,6 +193,16 @@ fn caught_of(format: ImageFormat, damage: fn(&[u8], std::ops::Range<usize>) -> V
 }
 
 #[test]
+fn a_webp_with_a_part_cut_out_is_unreadable_wherever_that_was() {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    photos()[0].write_to(&mut bytes, ImageFormat::WebP).unwrap();
+    let bytes = bytes.into_inner();
+    for start in (30..bytes.len() - 100).step_by(997) {
+        assert!(reason(&cut(&bytes, start..start + 100)).contains("bytes that its header names are missing"));
+    }
+}
+
+#[test]
 fn of_other_formats_what_can_be_noticed_is() {
     for (format, cut_at_least, zeroed_at_least) in [
         (ImageFormat::Png, 100.0, 100.0),
