@@ -67,9 +67,10 @@ pub(super) fn is_warning(message: &str) -> bool {
 /// Copies that lack what an encoder may have written behind the data of a scan: zeros, and a few bytes before the end of the image.
 pub(super) fn without_extraneous(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
     let mut copies = vec![without_padding(bytes)];
-    let end = segments(bytes).find(Segment::is_end);
-    if let (true, Some(end)) = (count <= FEW, end) {
-        copies.push([&bytes[..end.start - count], &bytes[end.start..]].concat());
+    if count <= FEW
+        && let Some(end) = segments(bytes).find(Segment::is_end)
+    {
+        copies.push([&bytes[..end.start.saturating_sub(count)], &bytes[end.start..]].concat());
     }
     copies
 }

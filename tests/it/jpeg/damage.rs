@@ -1,5 +1,7 @@
 //! Files that lost something on the way: cut out or overwritten with zeros.
 
+use std::sync::LazyLock;
+
 use image::imageops::FilterType;
 use image::{ImageFormat, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
@@ -18,11 +20,11 @@ impl Random {
     }
 }
 
-fn photos() -> Vec<RgbImage> {
+static PHOTOS: LazyLock<Vec<RgbImage>> = LazyLock::new(|| {
     ["biden.jpg", "obama.jpg", "obama2.jpg", "astronaut.png", "chelsea.png"]
         .map(|name| image::load_from_memory(&sample(name)).unwrap().resize_to_fill(250, 250, FilterType::Triangle).into_rgb8())
         .to_vec()
-}
+});
 
 struct Make {
     quality: i32,
@@ -56,7 +58,7 @@ fn with_own_encoder(photo: &RgbImage, scans: Scans, restart: Option<u16>) -> Vec
 /// Every photo in every make.
 fn files() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
-    for (index, photo) in photos().iter().enumerate() {
+    for (index, photo) in PHOTOS.iter().enumerate() {
         for quality in [60, 85, 95] {
             for (progressive, optimised) in [(false, false), (false, true), (true, true)] {
                 for chroma in [Subsamp::Sub2x2, Subsamp::None] {
@@ -155,7 +157,7 @@ fn a_drawing_with_empty_areas_is_no_damage() {
 
 #[test]
 fn the_reason_says_how_much_is_missing() {
-    let photo = &photos()[3];
+    let photo = &PHOTOS[3];
     let bytes = compress(photo, &Make { quality: 85, progressive: false, optimised: false, chroma: Subsamp::Sub2x2 });
     let data = coded_data(&bytes);
     let third = data.start + data.len() / 3;
@@ -173,11 +175,24 @@ fn the_reason_says_how_much_is_missing() {
     assert!(zeros.contains("zeros") || zeros.contains("left over") || zeros.contains("missing"), "{zeros}");
 }
 
+#[test]
+fn a_jpeg_that_lacks_a_scan_is_damaged() {
+    let photo = &PHOTOS[0];
+    let last_scan = |bytes: &[u8]| bytes.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let progressive = compress(photo, &Make { quality: 85, progressive: true, optimised: true, chroma: Subsamp::Sub2x2 });
+    for bytes in
+        [progressive, with_own_encoder(photo, Scans::OneEach, None), with_own_encoder(photo, Scans::LumaThenChroma, None)]
+    {
+        let reason = reason(&[&bytes[..last_scan(&bytes)], &[0xFF, 0xD9]].concat());
+        assert!(reason.contains("scans are missing"), "{reason}");
+    }
+}
+
 /// How often the other formats notice, in per cent.
 fn caught_of(format: ImageFormat, damage: fn(&[u8], std::ops::Range<usize>) -> Vec<u8>) -> f64 {
     let mut random = Random(5);
     let (mut copies, mut caught) = (0, 0);
-    for photo in photos() {
+    for photo in PHOTOS.iter() {
         let mut bytes = std::io::Cursor::new(Vec::new());
         photo.write_to(&mut bytes, format).unwrap();
         let bytes = bytes.into_inner();
@@ -195,7 +210,7 @@ fn caught_of(format: ImageFormat, damage: fn(&[u8], std::ops::Range<usize>) -> V
 #[test]
 fn a_webp_with_a_part_cut_out_is_unreadable_wherever_that_was() {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    photos()[0].write_to(&mut bytes, ImageFormat::WebP).unwrap();
+    PHOTOS[0].write_to(&mut bytes, ImageFormat::WebP).unwrap();
     let bytes = bytes.into_inner();
     for start in (30..bytes.len() - 100).step_by(997) {
         assert!(reason(&cut(&bytes, start..start + 100)).contains("bytes that its header names are missing"));
