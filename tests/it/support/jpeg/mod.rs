@@ -17,8 +17,6 @@ pub enum Colour {
 }
 
 impl Colour {
-    pub const ALL: [Self; 5] = [Self::Grey, Self::YCbCr, Self::Rgb, Self::Cmyk, Self::Ycck];
-
     pub fn components(self) -> usize {
         match self {
             Self::Grey => 1,
