@@ -2,12 +2,14 @@
 PYTHON ?= python3
 # The scripts look for the binary here too, wherever the user's other projects build.
 export CARGO_TARGET_DIR := target
+# CMake, where the machine has none of its own.
+export PATH := $(CURDIR)/.facefleet/tools/cmake/bin:$(PATH)
 FACEFLEET := target/release/facefleet
 DEMO_STORE := FACEFLEET__STORE__URL=sqlite:.facefleet/demo.db
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bfloat16 bench parity evidence clean fetch build models rust python
+.PHONY: help setup demo test test-servers stack-up stack-down fleet bench-fleet bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools
 # The targets share one folder of fetched files and one build: in parallel they would only wait for each other.
 .NOTPARALLEL:
 
@@ -20,7 +22,7 @@ demo: setup ## Scan the sample photos and write a report
 	$(DEMO_STORE) $(FACEFLEET) scan .facefleet/samples --gallery demo
 	$(DEMO_STORE) $(FACEFLEET) report --gallery demo --out .facefleet/demo-report.html
 
-test: rust fetch test-servers ## Check format, lints and documentation, build, run all tests
+test: rust tools fetch test-servers ## Check format, lints and documentation, build, run all tests
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
@@ -83,11 +85,14 @@ clean: ## Remove all that was fetched, built and prepared
 fetch: python
 	@$(PYTHON) scripts/setup.py
 
-build: rust
+build: rust tools
 	cargo build --release
 
 models: build
 	$(FACEFLEET) model prepare
+
+tools: python
+	@$(PYTHON) scripts/setup.py build
 
 python:
 	@command -v $(PYTHON) >/dev/null || { echo "make: Python 3.9 or newer with pip is needed (Debian, Ubuntu: sudo apt-get install python3 python3-pip)."; exit 1; }
@@ -97,4 +102,4 @@ rust:
 	@have=$$(rustc --version | cut -d' ' -f2); \
 	  [ "$$(printf '%s\n' $(RUST_NEEDED) "$$have" | sort -V | head -n1)" = $(RUST_NEEDED) ] || \
 	  { echo "make: Rust $(RUST_NEEDED) or newer is needed, and this is $$have: run \`rustup update\`."; exit 1; }
-	@command -v cc >/dev/null || { echo "make: a C compiler is needed to link and to build SQLite (Debian, Ubuntu: sudo apt-get install build-essential)."; exit 1; }
+	@command -v cc >/dev/null || { echo "make: a C compiler is needed to link and to build SQLite and libjpeg-turbo (Debian, Ubuntu: sudo apt-get install build-essential)."; exit 1; }

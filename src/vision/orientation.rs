@@ -7,6 +7,7 @@ use flate2::read::ZlibDecoder;
 use image::metadata::Orientation;
 
 use super::directory::Directory;
+use super::jpeg;
 use crate::domain::ImageKind;
 
 /// The tag of the orientation (TIFF 6.0, section 8).
@@ -18,7 +19,7 @@ const MOST_EXIF: u64 = 1 << 20;
 /// The orientation that an image of `kind` names.
 pub(super) fn of(kind: ImageKind, bytes: &[u8]) -> Orientation {
     let named = match kind {
-        ImageKind::Jpeg => in_jpeg(bytes),
+        ImageKind::Jpeg => jpeg::exif(bytes).find_map(in_exif),
         ImageKind::Png => in_png(bytes),
         ImageKind::WebP => in_webp(bytes),
         ImageKind::Tiff => in_exif(bytes),
@@ -36,32 +37,6 @@ fn in_exif(mut block: &[u8]) -> Option<Orientation> {
     // Written as BYTE, SHORT or LONG.
     let value = Directory::first(block)?.number(ORIENTATION)?;
     Orientation::from_exif(u8::try_from(value).ok()?)
-}
-
-/// The first Exif block of a JPEG's headers that names one.
-fn in_jpeg(bytes: &[u8]) -> Option<Orientation> {
-    let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
-    loop {
-        // Before the first scan there are segments alone: a marker, perhaps padded, a length that counts itself, the content.
-        let start = rest.iter().position(|&byte| byte != 0xFF)?;
-        let (&code, after) = rest.get(start..)?.split_first()?;
-        if start == 0 || code == 0xDA || code == 0xD9 {
-            return None;
-        }
-        if matches!(code, 0x01 | 0xD0..=0xD8) {
-            rest = after;
-            continue;
-        }
-        let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
-        let segment = after.get(2..length)?;
-        if code == 0xE1
-            && segment.starts_with(b"Exif\0")
-            && let Some(found) = in_exif(segment)
-        {
-            return Some(found);
-        }
-        rest = after.get(length..)?;
-    }
 }
 
 /// That of a PNG's `eXIf` chunk, or else of a text `Raw profile type exif`, which ImageMagick wrote before there were such chunks.

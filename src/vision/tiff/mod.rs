@@ -12,8 +12,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use self::chunks::{Samples, decompress, subsampled, unpack};
 use self::colour::Colour;
-use super::decode::{DecodeError, PixelLimits, decode_jpeg, general, unreadable};
+use super::decode::{DecodeError, PixelLimits, general, unreadable};
 use super::directory::Directory;
+use super::jpeg;
 
 const SUBFILES: u16 = 330;
 const DNG_VERSION: u16 = 50706;
@@ -204,7 +205,7 @@ impl Page {
         let place = u64::from(row) * u64::from(self.columns_of_chunks()) + u64::from(column);
         if self.compression == JPEG {
             let stream = jpeg_stream(directory.raw(347), self.stored(directory, place)?, colour.is_ycbcr());
-            let pixels = decode_jpeg(&stream, limits)?;
+            let pixels = jpeg::decode(&stream, limits)?;
             // A strip may be encoded in full though the image ends in it.
             if pixels.width() < width || pixels.height() < rows {
                 let (has_width, has_height) = pixels.dimensions();
@@ -313,7 +314,7 @@ fn jpeg_stream(tables: Option<&[u8]>, stored: &[u8], is_ycbcr: bool) -> Vec<u8> 
 fn old_jpeg(directory: &Directory<'_>, page: &Page, limits: PixelLimits) -> Result<RgbImage, DecodeError> {
     let whole = directory.number(513).zip(directory.number(514)).and_then(|(at, length)| directory.part(at, length));
     let whole = whole.filter(|jpeg| jpeg.starts_with(&[0xFF, 0xD8, 0xFF]));
-    let image = decode_jpeg(whole.ok_or_else(|| not_read("old-style JPEG compression (6)"))?, limits)?;
+    let image = jpeg::decode(whole.ok_or_else(|| not_read("old-style JPEG compression (6)"))?, limits)?;
     if image.dimensions() != (page.width, page.height) {
         return Err(not_read("old-style JPEG compression (6)"));
     }

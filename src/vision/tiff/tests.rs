@@ -293,7 +293,7 @@ fn jpeg(width: u32, height: u32) -> (Vec<u8>, Vec<u8>) {
     let image = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 9) as u8, (y * 11) as u8, 90]));
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
-    let pixels = decode_jpeg(bytes.get_ref(), LIMITS).unwrap().into_raw();
+    let pixels = jpeg::decode(bytes.get_ref(), LIMITS).unwrap().into_raw();
     (bytes.into_inner(), pixels)
 }
 

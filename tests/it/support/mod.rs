@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod graphs;
 pub mod http;
+pub mod jpeg;
 pub mod proxy;
 pub mod s3;
 pub mod sources;
