@@ -7,6 +7,7 @@ mod campaign;
 mod chip;
 mod device;
 mod face;
+mod format;
 mod image;
 mod job;
 mod outcome;
@@ -18,6 +19,7 @@ pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, Listed
 pub use chip::{CHIP_SIDE, Chip};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, Landmarks, Point, Selection};
+pub use format::{ImageKind, other_content};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
 pub use outcome::{End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
