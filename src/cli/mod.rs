@@ -11,6 +11,7 @@ mod interrupt;
 mod labelled;
 mod migrate;
 mod model;
+mod others;
 mod progress;
 mod queue;
 mod report;

@@ -17,6 +17,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, Error, ObjectMeta,
 use super::aws_profile::AwsProfile;
 use super::root::{Bucket, Cloud};
 use super::{Body, FetchError, FetchLimits, innermost};
+use crate::domain::ImageKind;
 
 /// Requests sent again when a store is busy or a connection breaks, within the time of one fetch. More are the worker's to decide.
 const REPEATS: usize = 2;
@@ -55,6 +56,13 @@ impl Objects {
             body.push(&chunk.map_err(|error| failed(&error))?)?;
         }
         Ok(body.bytes)
+    }
+
+    /// The first bytes of an object: enough to tell whether it is an image.
+    pub(super) async fn start(&self, bucket: &Bucket, object: &ObjectMeta) -> Result<Vec<u8>, FetchError> {
+        let store = self.store(bucket).map_err(FetchError::Transient)?;
+        let bytes = object.size.min(ImageKind::SNIFF_BYTES as u64);
+        Ok(store.get_range(&object.location, 0..bytes).await.map_err(|error| failed(&error))?.to_vec())
     }
 
     /// What lies below a key, in the order of keys, from after another key on. A page of the listing is in memory at a time. If the
