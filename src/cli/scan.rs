@@ -19,6 +19,8 @@ use crate::gallery::scan::{self, Follow, Progress, Tally};
 use crate::images::{Listed, Listing, Root, Rules};
 use crate::worker::Process;
 
+/// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
+///
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
 ///
 /// A file is an image by its ending or, if that is no image's, by its first bytes; an object in a bucket by its ending, and by its first
