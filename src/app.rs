@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::domain::{Device, Faces, Lane, Profile};
-use crate::images::{FetchLimits, FileSource, ImageSource, Listing, Objects, Root, Sources};
+use crate::images::{FetchLimits, FileSource, ImageSource, Listing, Objects, Root, Rules, Sources};
 use crate::inference::model::Models;
 use crate::inference::runtime::Runtime;
 use crate::queue::JobQueue;
@@ -177,12 +177,20 @@ impl App {
         Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
     }
 
-    /// What lies below `roots`.
+    /// What lies below `roots`, all of it.
     ///
     /// # Errors
     /// If a local root does not exist, or one cannot be listed.
     pub fn listing(&self, roots: &[Root]) -> Result<Listing> {
-        Ok(Listing::new(roots, self.objects()?)?)
+        self.listing_by(Rules::none(), roots)
+    }
+
+    /// What lies below `roots` and is not left out by `rules`.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or one cannot be listed.
+    pub fn listing_by(&self, rules: Rules, roots: &[Root]) -> Result<Listing> {
+        Ok(Listing::new(roots, rules, self.objects()?)?)
     }
 
     /// Local files below `roots` alone.

@@ -220,7 +220,7 @@ async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>
                 photos.push(Photo { image: uri, stamp: Some(stamp), subject: subject.map(str::to_owned) });
             }
             Some(Ok(Listed::Unlisted(error)) | Err(error)) => return Err(error.into()),
-            Some(Ok(Listed::Other)) | None => bail!("{file} is no file in {}", root.display()),
+            Some(Ok(Listed::Other(_))) | None => bail!("{file} is no file in {}", root.display()),
         }
     }
     Ok(photos)

@@ -11,6 +11,7 @@ mod interrupt;
 mod labelled;
 mod migrate;
 mod model;
+mod others;
 mod progress;
 mod queue;
 mod report;
@@ -54,7 +55,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
     Scan(scan::Scan),
     /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
     Worker(worker::Worker),

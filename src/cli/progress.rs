@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{INTERRUPTED, SOME_FAILED, say};
+use super::{INTERRUPTED, SOME_FAILED, others, say};
 use crate::domain::{Campaign, CampaignProgress, OutcomeEvent, OutcomeKind};
 use crate::gallery::scan::{Progress, Tally};
 
@@ -42,7 +42,14 @@ impl View {
                 let reason = event.end.reason.as_deref().unwrap_or_default();
                 self.problem(&format!("{}: {}: {reason}", event.image, event.end.outcome));
             }
-            Progress::Unlisted(error) => self.problem(&error.to_string()),
+            Progress::Other(other) if self.json => return drop(say(others::line_json(other))),
+            Progress::Other(other) => return tracing::info!("{}: {}", other.name, others::reason(&other.why)),
+            Progress::Unlisted(error) => {
+                if self.json {
+                    drop(say(others::unlisted_json(error)));
+                }
+                self.problem(&error.to_string());
+            }
             Progress::Ended(_) => return,
             Progress::Counted => {}
         }
@@ -74,9 +81,9 @@ impl View {
     }
 }
 
-fn image_json(event: &OutcomeEvent) -> serde_json::Value {
+fn image_json(event: &OutcomeEvent) -> Value {
     json!({
-        "image": event.image.to_string(), "outcome": event.end.outcome, "reason": event.end.reason, "faces": event.end.faces,
+        "image": event.image.to_string(), "uri": event.image.without_secrets().as_str(), "outcome": event.end.outcome, "reason": event.end.reason, "faces": event.end.faces,
         "quality": event.end.quality,
     })
 }
@@ -126,14 +133,15 @@ impl Summary<'_> {
         let seconds = elapsed.as_secs_f64();
         let rate = counts.ended() as f64 / seconds.max(1e-9);
         let mut text = format!("gallery {}, profile {}, campaign {}\n", campaign.gallery, campaign.profile, campaign.id);
-        if counts.listed > 0 && counts.listed == counts.skipped {
+        if counts.listing_done && counts.listed == 0 {
+            let met = others::brief(&tally.others).unwrap_or_else(|| "there is nothing".to_owned());
+            text += &format!("no image found below {}: {met}\n", campaign.source);
+        } else if counts.listed > 0 && counts.listed == counts.skipped {
             text += "nothing to do: every image is settled already\n";
         } else {
             text += &format!("{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n", counts.ended(), counts.faces);
         }
-        if tally.others > 0 {
-            text += &format!("{} other files left alone\n", tally.others);
-        }
+        text += &others::text(&tally.others);
         if tally.unlisted > 0 {
             text += &format!("{} files or folders could not be listed\n", tally.unlisted);
         }
@@ -154,17 +162,21 @@ impl Summary<'_> {
         text + &accounts(counts)
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self) -> Value {
         let Self { tally, campaign, end, elapsed } = self;
         let counts = &tally.progress;
-        json!({
+        let mut summary = json!({
             "summary": {
                 "gallery": campaign.gallery, "profile": campaign.profile, "campaign": campaign.id, "listed": counts.listed,
                 "skipped": counts.skipped, "outcomes": outcomes_json(counts), "left": counts.left(), "faces": counts.faces,
-                "others": tally.others, "unlisted": tally.unlisted, "seconds": elapsed.as_secs_f64(),
+                "others": tally.others.left_alone(), "unlisted": tally.unlisted, "seconds": elapsed.as_secs_f64(),
                 "interrupted": matches!(end, End::Interrupted | End::LeftToWorkers),
             }
-        })
+        });
+        if let (Value::Object(summary), Value::Object(others)) = (&mut summary["summary"], others::counts_json(&tally.others)) {
+            summary.extend(others);
+        }
+        summary
     }
 }
 

@@ -16,10 +16,19 @@ use super::{GalleryOption, interrupt};
 use crate::app::App;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
-use crate::images::{Listed, Listing, Root};
+use crate::images::{Listed, Listing, Root, Rules};
 use crate::worker::Process;
 
+/// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
+///
 /// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
+///
+/// A file is an image by its ending or, if that is no image's, by its first bytes; an object in a bucket by its ending, and by its first
+/// bytes if it has none. All other files are counted by ending; -v and --json name them. Left out, and counted too, is what file servers and
+/// desktops put beside photos (@eaDir, #recycle, .thumbnails, ._*, Thumbs.db, trash cans, …), what --exclude matches, what --include
+/// does not, and what a file .facefleetignore names for its folder and below, in the syntax of .gitignore. In globs, capitals and small
+/// letters are the same. What is named in the command itself is never left out. Links are followed as long as they lead to something below
+/// the folders named; every file is scanned once.
 ///
 /// With the queue in this process (the default), this process works on the images too. With a queue on a broker, it lists them into the
 /// queue for `facefleet worker` processes; --wait follows them.
@@ -40,13 +49,20 @@ pub(super) struct Scan {
     /// The images are chips already: 112x112, aligned. No detection.
     #[arg(long)]
     aligned: bool,
+    /// Leave out what matches, as in a .gitignore: '*.png' anywhere, /drafts at the top, 2023/trip/ a folder. May be repeated; stands
+    /// above --include.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Only what matches, or lies in a folder that does. May be repeated.
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
     /// With a fleet: wait until the workers have ended every image, and show how far they are.
     #[arg(long)]
     wait: bool,
     /// With a fleet: go on with a campaign whose listing was interrupted.
     #[arg(long, value_name = "CAMPAIGN")]
     resume: Option<CampaignId>,
-    /// One JSON object a line: each image as it ends, then the summary.
+    /// One JSON object a line: each image as it ends, what is left alone or left out, then the summary.
     #[arg(long)]
     json: bool,
 }
@@ -55,7 +71,8 @@ impl Scan {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(self.faces);
         // A folder that is not there is told before the models are loaded.
-        let listing = app.listing(&self.roots)?;
+        let rules = Rules::new(&self.exclude, &self.include)?;
+        let listing = app.listing_by(rules, &self.roots)?;
         if app.is_embedded() { self.run_here(app, listing).await } else { self.run_on_fleet(app, listing).await }
     }
 
@@ -104,6 +121,7 @@ impl Scan {
         }
         store.close().await;
         let end = if stop.is_cancelled() { End::Interrupted } else { End::Complete };
+        self.tell_unused(&tally);
         Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
     }
 
@@ -159,6 +177,7 @@ impl Scan {
             () if !self.wait => End::Published,
             () => End::Complete,
         };
+        self.tell_unused(&tally);
         Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
     }
 
@@ -175,8 +194,24 @@ impl Scan {
         }
     }
 
+    /// A glob that is written for another folder than the one that is scanned leaves nothing out: that is told.
+    fn tell_unused(&self, tally: &Tally) {
+        let unused = |glob: &&String| !tally.others.left_out.contains_key(&format!("--exclude {glob}"));
+        // A scan that is interrupted or resumed has seen a part alone.
+        for glob in self.exclude.iter().filter(unused).filter(|_| tally.progress.listing_done && self.resume.is_none()) {
+            eprintln!("--exclude {glob} matched nothing (globs are relative to the folder or prefix that is scanned)");
+        }
+    }
+
+    /// What is listed: the roots, and the globs that choose what is listed of them.
     fn source(&self) -> String {
-        self.roots.iter().map(|root| root.to_string()).collect::<Vec<_>>().join(", ")
+        let mut source = self.roots.iter().map(|root| root.to_string()).collect::<Vec<_>>().join(", ");
+        for (option, globs) in [("--exclude", &self.exclude), ("--include", &self.include)] {
+            for glob in globs {
+                source += &format!(" {option} {glob}");
+            }
+        }
+        source
     }
 }
 

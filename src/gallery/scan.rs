@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::others::Others;
 use crate::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk, OutcomeEvent, Selection, SourceStamp,
 };
-use crate::images::{Listed, Listing, ListingError, is_past};
+use crate::images::{Listed, Listing, ListingError, Other, is_past};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 
@@ -55,8 +56,8 @@ pub struct Scan {
 pub struct Tally {
     /// The campaign's counts.
     pub progress: CampaignProgress,
-    /// Files that are no images, by their names.
-    pub others: u64,
+    /// What was met and not listed as an image.
+    pub others: Others,
     /// Folders and files that could not be listed.
     pub unlisted: u64,
 }
@@ -68,6 +69,8 @@ pub enum Progress<'a> {
     Ended(&'a OutcomeEvent),
     /// The counts were looked up.
     Counted,
+    /// Something is not listed as an image.
+    Other(&'a Other),
     /// Something could not be listed.
     Unlisted(&'a ListingError),
 }
@@ -90,7 +93,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 enum Filled {
     Chunk,
-    Other,
+    Other(Other),
     Unlisted(ListingError),
 }
 
@@ -142,7 +145,11 @@ pub async fn run(
                     follow == Follow::Published || (stop.is_cancelled() && follow == Follow::Ended)
                 }
                 Some(Filled::Chunk) => false,
-                Some(Filled::Other) => { tally.others += 1; false }
+                Some(Filled::Other(other)) => {
+                    tally.others.count(&other);
+                    progress(&tally, Progress::Other(&other));
+                    false
+                }
                 Some(Filled::Unlisted(error)) => {
                     tally.unlisted += 1;
                     progress(&tally, Progress::Unlisted(&error));
@@ -222,7 +229,7 @@ impl Filler {
                         if again { &mut noted } else { &mut new }.push(Found { image, stamp, place });
                         continue;
                     }
-                    Ok(Listed::Other) => Filled::Other,
+                    Ok(Listed::Other(other)) => Filled::Other(other),
                     Ok(Listed::Unlisted(error)) => Filled::Unlisted(error),
                     Err(error) => {
                         broken = Some(error);

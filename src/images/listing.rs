@@ -1,70 +1,45 @@
-//! The images below some roots, lazily: a gallery of millions is never held in memory.
+//! What lies below some roots, lazily: a gallery of millions is never held in memory.
 //!
 //! Buckets are listed in the order of their keys, so that a listing can be taken up again after a place. A folder has no such order;
 //! a listing of folders begins at its beginning.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use futures::stream::{BoxStream, StreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 use tokio::sync::mpsc;
-use walkdir::{DirEntry, WalkDir};
 
+use super::listed::{Listed, ListingError, Other, Why, ending_of};
 use super::root::{Bucket, object_url};
+use super::rules::Rules;
+use super::walk::{Folders, Gone, has_image_ending, is_image};
 use super::{Objects, Root};
 use crate::domain::{ImageUri, SourceStamp};
-
-/// File name endings of images, lower case. What else lies in a folder is counted and left alone.
-const ENDINGS: [&str; 9] = ["jpg", "jpeg", "jpe", "png", "webp", "bmp", "tif", "tiff", "gif"];
 
 /// How far a folder is walked ahead of whoever reads the listing.
 const AHEAD: usize = 256;
 
-/// Something that could not be listed, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot list {what}: {reason}")]
-pub struct ListingError {
-    /// A path, or a bucket and what lies below a key in it.
-    pub what: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// One entry of a listing.
-#[derive(Debug)]
-pub enum Listed {
-    /// An image.
-    Image {
-        /// Where it is.
-        uri: ImageUri,
-        /// The version that was listed.
-        stamp: SourceStamp,
-        /// Where in the listing it stands: a listing that is taken up after this place goes on with the next entry. None in folders.
-        place: Option<String>,
-    },
-    /// Something whose name is no image's.
-    Other,
-    /// A folder or file that could not be looked at.
-    Unlisted(ListingError),
-}
+/// So many objects are looked into at once whose keys do not tell what they are.
+const LOOKS: usize = 16;
 
 /// What lies below some roots, in the order of the roots. It can be listed any number of times.
 #[derive(Clone)]
 pub struct Listing {
     roots: Vec<Root>,
+    rules: Rules,
     objects: Arc<Objects>,
 }
 
 impl Listing {
-    /// A listing of `roots`: folders, single files, buckets and keys in them. Links in folders are not followed: they may lead out of
-    /// the folder or in circles.
+    /// A listing of `roots`: folders, single files, buckets and keys in them, without what `rules` leave out. Links in folders are
+    /// followed as long as they lead to something below the roots. Everything is listed once, below the innermost root that it is in.
     ///
     /// # Errors
     /// If a local one does not exist, or one is of a kind that cannot be listed.
-    pub fn new(roots: &[Root], objects: Arc<Objects>) -> Result<Self, ListingError> {
+    pub fn new(roots: &[Root], rules: Rules, objects: Arc<Objects>) -> Result<Self, ListingError> {
         let check = |root: &Root| match root {
             Root::Path(path) => path.canonicalize().map(Root::Path).map_err(|error| error.to_string()),
             Root::Bucket(..) => Ok(root.clone()),
@@ -72,14 +47,9 @@ impl Listing {
         };
         let check = |root| check(root).map_err(|reason| ListingError { what: root.to_string(), reason });
         let all = roots.iter().map(check).collect::<Result<Vec<_>, _>>()?;
-        // An image below two roots is one image.
-        let repeated = |number: usize, root: &Root| {
-            all.iter()
-                .enumerate()
-                .any(|(other, above)| other != number && lies_below(root, above) && (root != above || other < number))
-        };
-        let roots = all.iter().enumerate().filter(|(number, root)| !repeated(*number, root)).map(|(_, root)| root.clone());
-        Ok(Self { roots: roots.collect(), objects })
+        let mut seen = HashSet::with_capacity(all.len());
+        let roots = all.into_iter().filter(|root| seen.insert(root.clone())).collect();
+        Ok(Self { roots, rules, objects })
     }
 
     /// Whether all of it is on this machine: listing it twice costs little then.
@@ -108,19 +78,33 @@ impl Listing {
                 (number, Some(key))
             }
         };
-        let (roots, objects) = (self.roots.clone(), self.objects.clone());
-        let entries =
-            futures::stream::iter(roots.into_iter().enumerate().skip(first)).flat_map(move |(number, root)| match root {
-                Root::Path(path) => below_path(path).map(Ok).boxed(),
-                Root::Bucket(bucket, below) => below_key(&objects, number, &bucket, &below, after.take().as_ref()),
-                Root::Web(_) | Root::Inline => futures::stream::empty().boxed(),
-            });
+        let paths = self.roots.iter().filter_map(Root::path).map(Path::to_owned);
+        let folders = Arc::new(Folders::new(paths, self.rules.clone()));
+        let listing = self.clone();
+        let roots = self.roots.clone().into_iter().enumerate().skip(first);
+        let entries = futures::stream::iter(roots).flat_map(move |(number, root)| match root {
+            Root::Path(path) => below_path(folders.clone(), path).map(Ok).boxed(),
+            Root::Bucket(bucket, below) => Arc::new(listing.objects(number, bucket, below)).list(after.take().as_ref()),
+            Root::Web(_) | Root::Inline => futures::stream::empty().boxed(),
+        });
         // An error is the last item, of all roots.
         let until_error = entries.scan(false, |broken, entry| {
             let ended = std::mem::replace(broken, entry.is_err());
             std::future::ready((!ended).then_some(entry))
         });
         Ok(until_error.boxed())
+    }
+
+    /// The objects of the root with this number.
+    fn objects(&self, number: usize, bucket: Bucket, below: Key) -> BucketRoot {
+        let inner = self.roots.iter().filter_map(|root| match root {
+            Root::Bucket(other, key) if *other == bucket && *key != below && key.prefix_match(&below).is_some() => {
+                Some(key.clone())
+            }
+            _ => None,
+        });
+        let inner = inner.collect();
+        BucketRoot { objects: self.objects.clone(), rules: self.rules.clone(), number, bucket, below, inner }
     }
 
     /// A place is the number of its root and its key.
@@ -134,18 +118,6 @@ impl Listing {
     }
 }
 
-/// Whether listing `above` lists all that is below `root` too.
-fn lies_below(root: &Root, above: &Root) -> bool {
-    match (root, above) {
-        // A file without an image's ending is one only where it was named itself.
-        (Root::Path(root), Root::Path(above)) => {
-            root == above || (root.starts_with(above) && (has_image_ending(root) || !root.is_file()))
-        }
-        (Root::Bucket(bucket, root), Root::Bucket(other, above)) => bucket == other && root.prefix_match(above).is_some(),
-        _ => false,
-    }
-}
-
 /// Whether `place` comes after `other` in the listing that both are of.
 pub fn is_past(place: &str, other: &str) -> bool {
     // The number of the root, then the key.
@@ -156,55 +128,92 @@ pub fn is_past(place: &str, other: &str) -> bool {
     parts(place) > parts(other)
 }
 
-fn below_key(
-    objects: &Objects,
+/// A bucket, or what lies below a key in it.
+struct BucketRoot {
+    objects: Arc<Objects>,
+    rules: Rules,
     number: usize,
-    bucket: &Bucket,
-    below: &Key,
-    after: Option<&Key>,
-) -> BoxStream<'static, Result<Listed, ListingError>> {
-    let what = Root::Bucket(bucket.clone(), below.clone()).to_string();
-    let broken = move |reason| ListingError { what: what.clone(), reason };
-    let (bucket, below) = (bucket.clone(), below.clone());
-    match objects.list(&bucket, &below, after) {
-        Ok(found) => found.map(move |meta| Ok(object(number, &bucket, &below, meta.map_err(&broken)?))).boxed(),
-        Err(reason) => futures::stream::iter([Err(broken(reason))]).boxed(),
-    }
+    bucket: Bucket,
+    below: Key,
+    /// Keys of other roots, which list what lies below them.
+    inner: Vec<Key>,
 }
 
-fn object(number: usize, bucket: &Bucket, below: &Key, meta: ObjectMeta) -> Listed {
-    let key = meta.location;
-    // An object that was named itself is meant, whatever its ending.
-    if !(has_image_ending(Path::new(key.as_ref())) || key == *below) {
-        return Listed::Other;
+impl BucketRoot {
+    fn list(self: Arc<Self>, after: Option<&Key>) -> BoxStream<'static, Result<Listed, ListingError>> {
+        let what = Root::Bucket(self.bucket.clone(), self.below.clone()).to_string();
+        let broken = move |reason| ListingError { what: what.clone(), reason };
+        match self.objects.list(&self.bucket, &self.below, after) {
+            Ok(found) => {
+                let entry = move |meta: Result<ObjectMeta, String>| {
+                    let (root, meta) = (self.clone(), meta.map_err(&broken));
+                    async move {
+                        match meta {
+                            Ok(meta) => root.object(meta).await.map(Ok),
+                            Err(error) => Some(Err(error)),
+                        }
+                    }
+                };
+                found.map(entry).buffered(LOOKS).filter_map(std::future::ready).boxed()
+            }
+            Err(reason) => futures::stream::iter([Err(broken(reason))]).boxed(),
+        }
     }
-    // A tag that is no stamp would keep the object from ever being a job.
-    let tag = meta.e_tag.and_then(|tag| tag.parse().ok());
-    let stamp = tag.unwrap_or_else(|| SourceStamp::of(meta.size, meta.last_modified.timestamp_micros()));
-    match object_url(bucket, &key).and_then(|url| url.as_str().parse().ok()) {
-        Some(uri) => Listed::Image { uri, stamp, place: Some(format!("{number} {key}")) },
-        None => Listed::Unlisted(ListingError { what: format!("{bucket}/{key}"), reason: "the key makes no URL".into() }),
+
+    /// The entry of an object; none if it is another root's.
+    async fn object(&self, meta: ObjectMeta) -> Option<Listed> {
+        let key = &meta.location;
+        if self.inner.iter().any(|inner| key.prefix_match(inner).is_some()) {
+            return None;
+        }
+        let name = format!("{}/{key}", self.bucket);
+        let uri: Option<ImageUri> = object_url(&self.bucket, key).and_then(|url| url.as_str().parse().ok());
+        // An object that was named itself is meant, whatever it is.
+        let why = if *key == self.below { Ok(None) } else { self.why_not(&meta).await };
+        Some(match (why, uri) {
+            (Err(reason), _) => Listed::Unlisted(ListingError { what: name, reason }),
+            (Ok(Some(why)), uri) => Listed::Other(Other { name, uri, why }),
+            (Ok(None), None) => Listed::Unlisted(ListingError { what: name, reason: "the key makes no URL".into() }),
+            (Ok(None), Some(uri)) => {
+                // A tag that is no stamp would keep the object from ever being a job.
+                let tag = meta.e_tag.as_ref().and_then(|tag| tag.parse().ok());
+                let stamp = tag.unwrap_or_else(|| SourceStamp::of(meta.size, meta.last_modified.timestamp_micros()));
+                Listed::Image { uri, stamp, place: Some(format!("{} {key}", self.number)) }
+            }
+        })
+    }
+
+    /// Why an object is not listed as an image; an error if that could not be found out. Looking into an object is a request: it is
+    /// done for keys without an ending, and not for those whose ending is no image's.
+    async fn why_not(&self, meta: &ObjectMeta) -> Result<Option<Why>, String> {
+        let key = meta.location.as_ref();
+        let below = Path::new(key.strip_prefix(self.below.as_ref()).unwrap_or(key).trim_start_matches('/'));
+        if let Some(rule) = self.rules.leaving_out_key(below) {
+            return Ok(Some(Why::Rule { rule, folder: false }));
+        }
+        if has_image_ending(below) {
+            return Ok(None);
+        }
+        if below.extension().is_none() && meta.size > 0 {
+            let start = self
+                .objects
+                .start(&self.bucket, meta)
+                .await
+                .map_err(|error| format!("its key does not tell whether it is an image, and it cannot be read: {error}"))?;
+            if is_image(below, &start) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Why::NoImage(ending_of(below))))
     }
 }
 
 /// Walking a folder blocks; it does so on a thread of its own, and ends when nobody reads on.
-fn below_path(path: PathBuf) -> BoxStream<'static, Listed> {
+fn below_path(folders: Arc<Folders>, root: PathBuf) -> BoxStream<'static, Listed> {
     let (sender, entries) = mpsc::channel(AHEAD);
+    // An error says that nobody reads on: that is how a walk may end.
     let walk = move || {
-        for entry in WalkDir::new(path) {
-            let listed = match entry {
-                Ok(entry) if entry.file_type().is_dir() => continue,
-                Ok(entry) => file(&entry),
-                Err(error) => {
-                    let what = error.path().unwrap_or(Path::new("?")).display().to_string();
-                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    Listed::Unlisted(ListingError { what, reason })
-                }
-            };
-            if sender.blocking_send(listed).is_err() {
-                break;
-            }
-        }
+        folders.walk(&root, &mut |listed| sender.blocking_send(listed).map_err(|_| Gone)).ok();
     };
     let walker = tokio::task::spawn_blocking(walk);
     futures::stream::unfold((entries, walker), |(mut entries, walker)| async move {
@@ -224,32 +233,6 @@ fn below_path(path: PathBuf) -> BoxStream<'static, Listed> {
     .boxed()
 }
 
-fn file(entry: &DirEntry) -> Listed {
-    let path = entry.path();
-    // A file that was named itself is meant, whatever its ending.
-    let wanted = entry.depth() == 0 || has_image_ending(path);
-    let is_image = entry.file_type().is_file() && wanted;
-    if !is_image {
-        return Listed::Other;
-    }
-    let failed = |reason: String| Listed::Unlisted(ListingError { what: path.display().to_string(), reason });
-    let metadata = match entry.metadata() {
-        Ok(metadata) => metadata,
-        Err(error) => return failed(error.to_string()),
-    };
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let stamp = SourceStamp::of(metadata.len(), modified.as_nanos());
-    match ImageUri::from_path(path) {
-        Ok(uri) => Listed::Image { uri, stamp, place: None },
-        Err(error) => failed(error.to_string()),
-    }
-}
-
-fn has_image_ending(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -260,11 +243,22 @@ mod tests {
     fn listing(roots: &[Root]) -> Result<Listing, ListingError> {
         let second = Duration::from_secs(1);
         let limits = FetchLimits { max_bytes: 1, whole: second, connect: second, idle: second, redirects: 0 };
-        Listing::new(roots, Arc::new(Objects::new([], None, limits).unwrap()))
+        Listing::new(roots, Rules::new(&[], &[]).unwrap(), Arc::new(Objects::new([], None, limits).unwrap()))
+    }
+
+    fn bucket(root: &str, others: &[&str]) -> BucketRoot {
+        let roots: Vec<Root> = [root].iter().chain(others).map(|root| root.parse().unwrap()).collect();
+        let Root::Bucket(bucket, below) = roots[0].clone() else { panic!("a bucket") };
+        listing(&roots).unwrap().objects(0, bucket, below)
+    }
+
+    fn meta(key: &str, tag: Option<&str>) -> ObjectMeta {
+        let (location, last_modified) = (Key::from(key), Default::default());
+        ObjectMeta { location, last_modified, size: 7, e_tag: tag.map(str::to_owned), version: None }
     }
 
     #[tokio::test]
-    async fn images_are_found_at_any_depth_and_the_rest_is_counted() {
+    async fn images_are_found_at_any_depth_and_the_rest_is_told() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
         for name in ["x.jpg", "a/y.PNG", "a/b/z.jpeg", "a/notes.txt", "a/b/noending"] {
@@ -274,7 +268,7 @@ mod tests {
         let roots = [folder.path().to_owned(), folder.path().join("a/notes.txt")].map(Root::Path);
         let listing = listing(&roots).unwrap();
         assert!(listing.is_local());
-        let (mut images, mut others) = (Vec::new(), 0);
+        let (mut images, mut others) = (Vec::new(), Vec::new());
         let mut entries = listing.entries(None).unwrap();
         while let Some(entry) = entries.next().await {
             match entry.unwrap() {
@@ -283,13 +277,14 @@ mod tests {
                     assert_eq!(place, None);
                     images.push(uri.to_path().unwrap().file_name().unwrap().to_str().unwrap().to_owned());
                 }
-                Listed::Other => others += 1,
+                Listed::Other(other) => others.push(other.why),
                 Listed::Unlisted(error) => panic!("{error}"),
             }
         }
         images.sort();
         assert_eq!(images, ["notes.txt", "x.jpg", "y.PNG", "z.jpeg"]);
-        assert_eq!(others, 3);
+        assert!(others.contains(&Why::NoImage("without ending".into())) && others.contains(&Why::LinkInside), "{others:?}");
+        assert_eq!(others.len(), 2);
     }
 
     #[tokio::test]
@@ -300,17 +295,44 @@ mod tests {
         let roots = ["a", "a/x.jpg", "", ""].map(|name| Root::Path(folder.path().join(name)));
         let entries = listing(&roots).unwrap().entries(None).unwrap();
         assert_eq!(entries.count().await, 1);
-        let roots = ["s3://faces/2024", "s3://faces/2024-old", "s3://faces/2024/may"].map(|root| root.parse().unwrap());
-        assert_eq!(listing(&roots).unwrap().roots.len(), 2);
     }
 
-    #[test]
-    fn a_tag_that_is_no_stamp_gives_way_to_size_and_time() {
-        let Root::Bucket(bucket, below) = "s3://faces".parse().unwrap() else { panic!("a bucket") };
+    #[tokio::test]
+    async fn an_object_below_two_roots_is_the_inner_one_s() {
+        let roots = ["s3://faces/2024/may", "s3://faces/2024-old", "s3://faces/2024"];
+        let outer = bucket(roots[2], &roots[..2]);
+        assert!(outer.object(meta("2024/may/a.jpg", None)).await.is_none());
+        assert!(matches!(outer.object(meta("2024/mayor/a.jpg", None)).await, Some(Listed::Image { .. })));
+        let inner = bucket(roots[0], &roots[1..]);
+        assert!(matches!(inner.object(meta("2024/may/a.jpg", None)).await, Some(Listed::Image { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_object_is_judged_by_its_key_and_what_was_named_is_meant() {
+        let root = bucket("s3://faces/@eaDir/2024", &[]);
+        for (key, expected) in [
+            ("@eaDir/2024/a.HEIC", None),
+            ("@eaDir/2024/a.parquet", Some(Why::NoImage(".parquet".into()))),
+            ("@eaDir/2024/@eaDir/a.jpg", Some(Why::Rule { rule: "@eaDir".into(), folder: false })),
+            ("@eaDir/2024", None),
+        ] {
+            let why = match root.object(meta(key, None)).await.unwrap() {
+                Listed::Other(other) => {
+                    assert_eq!(other.name, format!("s3://faces/{key}"));
+                    Some(other.why)
+                }
+                Listed::Image { .. } => None,
+                Listed::Unlisted(error) => panic!("{error}"),
+            };
+            assert_eq!(why, expected, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tag_that_is_no_stamp_gives_way_to_size_and_time() {
         for (tag, expected) in [(None, "7-0"), (Some(""), "7-0"), (Some("a\nb"), "7-0"), (Some("\"9b2c\""), "\"9b2c\"")] {
-            let (location, last_modified) = (Key::from("a.jpg"), Default::default());
-            let meta = ObjectMeta { location, last_modified, size: 7, e_tag: tag.map(str::to_owned), version: None };
-            let Listed::Image { stamp, .. } = object(0, &bucket, &below, meta) else { panic!("an image") };
+            let listed = bucket("s3://faces", &[]).object(meta("a.jpg", tag)).await;
+            let Some(Listed::Image { stamp, .. }) = listed else { panic!("an image") };
             assert_eq!(stamp.as_str(), expected, "{tag:?}");
         }
     }

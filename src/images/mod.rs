@@ -8,16 +8,21 @@ mod address;
 mod aws_profile;
 mod data;
 mod files;
+mod listed;
 mod listing;
 mod objects;
 mod root;
+mod rules;
 mod sources;
+mod walk;
 mod web;
 
 pub use files::FileSource;
-pub use listing::{Listed, Listing, ListingError, is_past};
+pub use listed::{Listed, ListingError, Other, Why};
+pub use listing::{Listing, is_past};
 pub use objects::Objects;
 pub use root::{Bucket, InvalidRoot, Root, WebRoot};
+pub use rules::{InvalidGlob, Rules};
 pub use sources::{Sources, SourcesError};
 
 use std::time::Duration;

@@ -17,6 +17,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, Error, ObjectMeta,
 use super::aws_profile::AwsProfile;
 use super::root::{Bucket, Cloud};
 use super::{Body, FetchError, FetchLimits, innermost};
+use crate::domain::ImageKind;
 
 /// Requests sent again when a store is busy or a connection breaks, within the time of one fetch. More are the worker's to decide.
 const REPEATS: usize = 2;
@@ -55,6 +56,24 @@ impl Objects {
             body.push(&chunk.map_err(|error| failed(&error))?)?;
         }
         Ok(body.bytes)
+    }
+
+    /// The first bytes of an object: enough to tell whether it is an image.
+    pub(super) async fn start(&self, bucket: &Bucket, object: &ObjectMeta) -> Result<Vec<u8>, FetchError> {
+        let store = self.store(bucket).map_err(FetchError::Transient)?;
+        let wanted = object.size.min(ImageKind::SNIFF_BYTES as u64);
+        if let Ok(bytes) = store.get_range(&object.location, 0..wanted).await {
+            return Ok(bytes.to_vec());
+        }
+        // Some servers give the whole object where a part is asked for. No more of it is read than needed.
+        let mut chunks = store.get(&object.location).await.map_err(|error| failed(&error))?.into_stream();
+        let mut start = Vec::new();
+        while (start.len() as u64) < wanted
+            && let Some(chunk) = chunks.next().await
+        {
+            start.extend_from_slice(&chunk.map_err(|error| failed(&error))?);
+        }
+        Ok(start)
     }
 
     /// What lies below a key, in the order of keys, from after another key on. A page of the listing is in memory at a time. If the

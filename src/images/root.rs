@@ -18,7 +18,7 @@ use url::{Host, Url};
 pub struct InvalidRoot(String);
 
 /// A place that images come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Root {
     /// A local folder, or a single file.
     Path(PathBuf),
@@ -65,7 +65,7 @@ impl Cloud {
 }
 
 /// A web server, or what lies below a path on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebRoot {
     /// The URL, normalised, without query and fragment.
     url: Url,

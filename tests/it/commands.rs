@@ -1,6 +1,7 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
 mod evaluation;
+mod files;
 mod formats;
 mod precision;
 
@@ -127,7 +128,7 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
     run.ended(0);
     let last = run.out.lines().last().unwrap();
     assert_eq!(last, "7 listed = 3 scored + 1 no_face + 3 unreadable + 0 refused + 0 failed + 0 skipped");
-    assert!(run.out.contains("1 other files left alone"), "{}", run.out);
+    assert!(run.out.contains("left alone: 1 .txt\n"), "{}", run.out);
     for (file, reason) in [("notes.jpg", "not an image"), ("empty.jpg", "is empty"), ("truncated.jpg", "truncated")] {
         let line = run.err.lines().find(|line| line.contains(file)).unwrap_or_else(|| panic!("{file}: {}", run.err));
         assert!(line.contains("unreadable") && line.contains(reason), "{line}");

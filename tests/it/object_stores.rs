@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use facefleet::images::{FetchLimits, Listed, Listing, ListingError, Root};
+use facefleet::images::{FetchLimits, Listed, Listing, ListingError, Root, Rules};
 use futures::StreamExt;
 
 use crate::support::http::{Answer, HttpServer};
@@ -27,7 +27,7 @@ struct Found {
 
 fn listing(variables: Vec<(String, String)>, roots: &[&str]) -> Listing {
     let roots: Vec<Root> = roots.iter().map(|root| root.parse().unwrap()).collect();
-    Listing::new(&roots, objects(variables, LIMITS)).unwrap()
+    Listing::new(&roots, Rules::new(&[], &[]).unwrap(), objects(variables, LIMITS)).unwrap()
 }
 
 async fn images(listing: &Listing, after: Option<&str>) -> Result<Vec<Found>, ListingError> {
@@ -257,7 +257,7 @@ fn a_bucket_is_scanned_and_a_second_scan_skips_all_of_it() {
     let scan = || facefleet(&server, folder.path(), &["scan", "s3://faces/staff"]);
     let (status, out, err) = scan();
     assert_eq!(status, Some(0), "{out}{err}");
-    assert!(out.contains("1 other files left alone"), "{out}");
+    assert!(out.contains("left alone: 1 .txt\n"), "{out}");
     assert_eq!(out.lines().last().unwrap(), "4 listed = 2 scored + 1 no_face + 1 unreadable + 0 refused + 0 failed + 0 skipped");
     assert!(err.contains("s3://faces/staff/notes.jpg: unreadable"), "{err}");
 
@@ -268,6 +268,27 @@ fn a_bucket_is_scanned_and_a_second_scan_skips_all_of_it() {
     server.put("faces", "staff/notes.jpg", &sample("obama.jpg"));
     let (_, out, _) = scan();
     assert_eq!(out.lines().last().unwrap(), "4 listed = 1 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 3 skipped");
+}
+
+#[test]
+fn a_bucket_s_objects_are_known_by_key_or_first_bytes_and_rules_hold_for_them() {
+    let server = S3Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let photo = sample("astronaut.png");
+    for key in ["p/no_ending", "p/drafts/a.png", "p/@eaDir/a.png/thumb.jpg", "p/b.dat"] {
+        server.put("faces", key, &photo);
+    }
+    for key in ["p/README", "p/list.csv", "p/._a.png"] {
+        server.put("faces", key, b"no image");
+    }
+    let (status, out, err) = facefleet(&server, folder.path(), &["scan", "s3://faces/p", "--exclude", "/drafts"]);
+    assert_eq!(status, Some(0), "{out}{err}");
+    assert!(out.contains("left alone: 1 .csv, 1 .dat, 1 without ending\n"), "{out}");
+    assert!(out.contains("left out: 3 files by rule (1 --exclude /drafts, 1 ._*, 1 @eaDir)\n"), "{out}");
+    assert!(out.lines().last().unwrap().starts_with("1 listed = 1 scored + "), "{out}");
+    // What is named itself is meant, whatever its key; another root's objects are listed once.
+    let (_, out, err) = facefleet(&server, folder.path(), &["scan", "s3://faces/p", "s3://faces/p/b.dat", "s3://faces/p/drafts"]);
+    assert!(out.lines().last().unwrap().starts_with("3 listed = 2 scored + "), "{out}{err}");
 }
 
 #[test]
