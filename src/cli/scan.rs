@@ -37,7 +37,7 @@ pub(super) struct Scan {
     /// Which faces of an image: all, or largest.
     #[arg(long)]
     faces: Option<Faces>,
-    /// The images are chips already: 112x112, aligned. No detection.
+    /// The images are chips already: aligned, and 112x112; others are refused. No detection.
     #[arg(long)]
     aligned: bool,
     /// With a fleet: wait until the workers have ended every image, and show how far they are.

@@ -1,5 +1,6 @@
 //! `file:` URIs, below the roots that the operator named.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -13,8 +14,8 @@ use crate::domain::ImageUri;
 /// Reads local files below some roots.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// Canonical: links resolved.
-    roots: Vec<PathBuf>,
+    /// Canonical: links resolved. There may be as many as there are files.
+    roots: HashSet<PathBuf>,
     max_bytes: u64,
 }
 
@@ -31,7 +32,7 @@ impl FileSource {
     }
 
     fn check(&self, resolved: &Path) -> Result<(), FetchError> {
-        if self.roots.iter().any(|root| resolved.starts_with(root)) {
+        if resolved.ancestors().any(|folder| self.roots.contains(folder)) {
             return Ok(());
         }
         Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()))

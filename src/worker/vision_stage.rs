@@ -3,7 +3,7 @@
 //! On a CPU each thread does all three, with a detector of its own. With a detector on another device, threads decode ahead of it, it
 //! takes images in batches, and threads align what it found.
 
-use crate::domain::{BoundingBox, Chip, ContentHash, Face, Selection};
+use crate::domain::{BoundingBox, CHIP_SIDE, Chip, ContentHash, Face, Selection};
 use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
@@ -137,6 +137,9 @@ impl VisionStage {
         let seen = match &mut self.finder {
             Finder::Aligned => {
                 let size = picture.size();
+                if size != (CHIP_SIDE as u32, CHIP_SIDE as u32) {
+                    return Ok(Seen { hash, picture: Err(no_chip(size)) });
+                }
                 let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
                 SeenPicture { size, faces: vec![(face, picture.whole_as_chip())] }
@@ -149,6 +152,14 @@ impl VisionStage {
         };
         Ok(Seen { hash, picture: Ok(seen) })
     }
+}
+
+/// Scaled to the size of a chip, a photo would get a quality that says nothing of its face: it is refused, as what breaks a limit is.
+fn no_chip((width, height): (u32, u32)) -> DecodeError {
+    DecodeError::TooLarge(format!(
+        "{width}x{height} pixels are no chip, which is an aligned face of {CHIP_SIDE}x{CHIP_SIDE}: without --aligned, faces are found and \
+         aligned"
+    ))
 }
 
 impl BatchModel for VisionStage {

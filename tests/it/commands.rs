@@ -1,7 +1,9 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
 mod evaluation;
+mod names;
 mod precision;
+mod tables;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
