@@ -64,13 +64,15 @@ pub fn why_none(left_out: &[LeftOut]) -> String {
             }
             _ => "no reason is known",
         });
-        text += &format!("; {} of them as {}: {}: {reason}", same(photo), photo.file, photo.absence);
+        text += &format!("; most often, {} times, as {}: {}: {reason}", same(photo), photo.file, photo.absence);
     }
     text
 }
 
+/// Whether two photos ended for the same reason, whatever sizes it tells.
 fn is_like(a: &LeftOut, b: &LeftOut) -> bool {
-    (a.absence, &a.reason) == (b.absence, &b.reason)
+    let letters = |photo: &LeftOut| photo.reason.as_deref().unwrap_or_default().replace(|c: char| c.is_ascii_digit(), "");
+    a.absence == b.absence && letters(a) == letters(b)
 }
 
 #[cfg(test)]
@@ -86,12 +88,12 @@ mod tests {
         let refused = Absence::Ended(OutcomeKind::Refused);
         let photos = [
             photo("a.jpg", Absence::Ended(OutcomeKind::NoFace), None),
-            photo("b.jpg", refused, Some("too large (setting limits.max_bytes)")),
-            photo("c.jpg", refused, Some("too large (setting limits.max_bytes)")),
+            photo("b.jpg", refused, Some("70 bytes are too many (setting limits.max_bytes)")),
+            photo("c.jpg", refused, Some("800 bytes are too many (setting limits.max_bytes)")),
             photo("d.jpg", Absence::Missing, Some("there is no such file")),
         ];
-        let expected = "none of the 4 photos has a score: 1 missing, 1 no_face, 2 refused; 2 of them as b.jpg: refused: too large (setting \
-                        limits.max_bytes)";
+        let expected = "none of the 4 photos has a score: 1 missing, 1 no_face, 2 refused; most often, 2 times, as b.jpg: refused: 70 \
+                        bytes are too many (setting limits.max_bytes)";
         assert_eq!(why_none(&photos), expected);
         assert!(why_none(&photos[..1]).contains("--aligned"));
         assert_eq!(photos[3].to_string(), "d.jpg (line 2): missing: there is no such file");

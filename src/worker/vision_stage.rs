@@ -134,12 +134,12 @@ impl VisionStage {
             Ok(picture) => picture,
             Err(error) => return Ok(Seen { hash, picture: Err(error) }),
         };
+        if matches!(self.finder, Finder::Aligned) && picture.size() != (CHIP_SIDE as u32, CHIP_SIDE as u32) {
+            return Ok(Seen { hash, picture: Err(no_chip(picture.size())) });
+        }
         let seen = match &mut self.finder {
             Finder::Aligned => {
                 let size = picture.size();
-                if size != (CHIP_SIDE as u32, CHIP_SIDE as u32) {
-                    return Ok(Seen { hash, picture: Err(no_chip(size)) });
-                }
                 let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
                 SeenPicture { size, faces: vec![(face, picture.whole_as_chip())] }

@@ -62,7 +62,8 @@ fn tables_are_read_as_spreadsheets_and_people_write_them() {
     bias.ended(0);
     assert!(bias.out.contains("by Gender"), "{}", bias.out);
     let calibrate = sandbox.run(&["calibrate", "photos/utf16.csv", "--percentiles"]);
-    calibrate.ended(0);
+    calibrate.ended(1);
+    assert!(calibrate.out.starts_with(HEADLINE) && calibrate.err.contains("4 scored images are too few"), "{}", calibrate.err);
 }
 
 #[test]
@@ -140,14 +141,15 @@ fn photos_without_a_score_are_named_and_the_others_go_on() {
     table += "file:///proc/self/mem,m,x\n";
     table.extend((0..9).map(|number| format!("gone{number}.jpg,g,x\n")));
     sandbox.write("photos/labels.csv", table.as_bytes());
-    for command in [
-        &["evaluate", "photos/labels.csv", "--out", "out"][..],
-        &["calibrate", "photos/labels.csv", "--percentiles", "--fmr", "0.2"],
-        &["bias", "photos/labels.csv", "--fmr", "0.2", "--out", "out"],
+    for (command, status) in [
+        (&["evaluate", "photos/labels.csv", "--out", "out"][..], 3),
+        // Of so few it makes no calibration.
+        (&["calibrate", "photos/labels.csv", "--percentiles", "--fmr", "0.2"], 1),
+        (&["bias", "photos/labels.csv", "--fmr", "0.2", "--out", "out"], 3),
     ] {
         let mut command = sandbox.command(command);
         let run = Run::of(command.args(["--bootstrap", "0"]).env("FACEFLEET__WORKER__BACKOFF_MS", "1").output().unwrap());
-        run.ended(3);
+        run.ended(status);
         assert!(run.out.starts_with(HEADLINE), "{}", run.out);
         assert!(run.out.contains("left out: 9 missing; left out: 1 unreadable; left out: 1 failed"), "{}", run.out);
         for told in ["notes.jpg (line 6): unreadable: not an image", "/mem (line 7): failed: ", "gone0.jpg (line 8): missing"] {
