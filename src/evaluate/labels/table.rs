@@ -183,6 +183,8 @@ fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, Labe
         .comment(Some(b'#'))
         .delimiter(delimiter)
         .trim(csv::Trim::All)
+        // Single lines are read so too, as many as a list has.
+        .buffer_capacity(body.len().clamp(64, 1 << 16))
         .from_reader(body.as_bytes());
     let (mut rows, mut line, mut counted) = (Vec::new(), 1 + newlines(&text[..start]), 0);
     for record in reader.records() {
