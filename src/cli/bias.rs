@@ -10,7 +10,7 @@ use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash
 use super::say;
 use crate::app::App;
 use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
-use crate::evaluate::labels::Known;
+use crate::evaluate::labels::{Known, find_named, is_number};
 use crate::evaluate::{figures, tables};
 
 /// Measure whether quality treats groups of people alike.
@@ -21,7 +21,7 @@ use crate::evaluate::{figures, tables};
 pub(super) struct Bias {
     #[command(flatten)]
     labelled: Labelled,
-    /// The column of the labels that names the groups; the first one after the subject if not given.
+    /// The column of the labels that names the groups; the first one beside file and subject if not given.
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
     /// The live threshold: images of lower quality are discarded.
@@ -39,10 +39,10 @@ impl Bias {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         // What is wrong with the table or the folder is told before anything is scored.
         let known = self.labelled.known()?;
-        let column = self.column(&known)?;
+        let column = self.column(&known.known)?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
-        let found = self.labelled.collect(app, store.as_ref(), known).await?;
+        let found = self.labelled.collect(app, store.as_ref(), &known).await?;
         store.close().await;
         let samples = &found.collected.samples;
         let column = &samples.groups[column];
@@ -63,6 +63,7 @@ impl Bias {
         if let Some(out) = out {
             out.write("bias.csv", |file| tables::groups(&groups, file))?;
             out.write("bias-left.csv", |file| tables::shares_left(&groups, file))?;
+            out.left_out(&found.collected.left_out)?;
             match figures::distributions(&groups) {
                 Some(chart) => out.chart("bias-scores", &chart)?,
                 None => say("no figure of scores: no group has enough of them")?,
@@ -70,7 +71,7 @@ impl Bias {
             out.chart("bias-left", &figures::shares_left(&groups))?;
             say(format!("\nwritten to {}", out.path().display()))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(found.status())
     }
 
     /// The place of the column among the labels' groups.
@@ -82,12 +83,23 @@ impl Bias {
             }
             Known::Gallery => bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data()),
         };
-        if group_columns.is_empty() {
-            bail!("the labels have no column of groups after file,subject");
+        let shown = || group_columns.iter().map(|column| format!("'{column}'")).collect::<Vec<_>>().join(", ");
+        match &self.group {
+            Some(name) => {
+                let place = find_named(group_columns, name);
+                place.with_context(|| format!("the labels have no column '{name}' of groups, only {}", shown()))
+            }
+            None if group_columns.is_empty() => bail!("the labels have no column of groups beside file and subject"),
+            None => {
+                let place = group_columns.iter().position(|column| !is_number(column));
+                place.with_context(|| {
+                    let columns = shown();
+                    format!(
+                        "the labels have no column of groups beside file and subject; if {columns} is one, name it by --group"
+                    )
+                })
+            }
         }
-        let Some(name) = &self.group else { return Ok(0) };
-        let place = group_columns.iter().position(|column| column == name);
-        place.with_context(|| format!("the labels have no column '{name}', only {}", group_columns.join(", ")))
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Calibrate {
 impl Calibrate {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.store().await?;
-        let (profile, mapping) = if self.percentiles && !self.labelled.is_file() {
+        let (profile, mapping, status) = if self.percentiles && !self.labelled.is_file() {
             let gallery = self.labelled.gallery_named()?;
             let id = self.labelled.profile_of(store.as_ref(), &gallery).await?;
             let profile = store.profile(&id).await?.with_context(|| format!("the store does not know profile {id}"))?;
@@ -56,15 +56,16 @@ impl Calibrate {
                     "--fnmr and --discard need labels; with percentiles, the quality that discards a share is the share itself"
                 );
             }
-            (profile, calibrate::percentiles(&scores, &data)?)
+            (profile, calibrate::percentiles(&scores, &data)?, ExitCode::SUCCESS)
         } else {
-            let found = self.labelled.collect(app, store.as_ref(), self.labelled.known()?).await?;
+            let found = self.labelled.collect(app, store.as_ref(), &self.labelled.known()?).await?;
             let mapping = self.fit(app, &found)?;
-            (found.collected.samples.profile, mapping)
+            let status = found.status();
+            (found.collected.samples.profile, mapping, status)
         };
         store.close().await;
         self.write(&profile, &mapping)?;
-        Ok(ExitCode::SUCCESS)
+        Ok(status)
     }
 
     /// The mapping of labelled photos; says what it and the wanted thresholds are.

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::say;
-use super::score::analyse;
+use super::score::{analyse, names_json};
+use super::{printable, say};
 use crate::app::App;
 use crate::domain::{Faces, Outcome, Recognition};
 use crate::worker::Processor;
@@ -21,7 +21,7 @@ pub(super) struct Compare {
     a: PathBuf,
     /// Second image.
     b: PathBuf,
-    /// The images are chips already: 112x112, aligned.
+    /// The images are chips already: aligned, and 112x112; others are refused.
     #[arg(long)]
     aligned: bool,
     /// One JSON object.
@@ -37,13 +37,19 @@ impl Compare {
         let b = primary_face(&app, &processor, &self.b).await?;
         let similarity = a.template.similarity(&b.template);
         if self.json {
-            let side = |path: &Path, face: &Recognition| json!({ "image": path, "quality": face.quality, "score": face.score });
+            let side = |path: &Path, face: &Recognition| {
+                let mut object = names_json(path);
+                object.insert("quality".into(), json!(face.quality));
+                object.insert("score".into(), json!(face.score));
+                object
+            };
             let sides = [side(&self.a, &a), side(&self.b, &b)];
             say(format!("{}", json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() })))?;
         } else {
             say(format!("similarity {similarity:.4}"))?;
             for (path, face) in [(&self.a, &a), (&self.b, &b)] {
-                say(format!("quality {:>3}  score {:.4}  {}", face.quality, face.score, path.display()))?;
+                let name = path.display().to_string();
+                say(format!("quality {:>3}  score {:.4}  {}", face.quality, face.score, printable(&name)))?;
             }
         }
         Ok(ExitCode::SUCCESS)

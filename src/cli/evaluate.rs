@@ -49,14 +49,14 @@ impl Evaluate {
         let known = self.labelled.known()?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
-        let mut found = self.labelled.collect(app, store.as_ref(), known).await?;
+        let mut found = self.labelled.collect(app, store.as_ref(), &known).await?;
         let sampled = self.sample(app, store.as_ref(), &found).await?;
         store.close().await;
         let samples = &mut found.collected.samples;
         let own = samples.measures.len();
         samples.measures.splice(1..1, sampled.iter().map(|(_, measure)| measure.clone()));
         if let Some(other) = &other {
-            let (measures, rows) = other_measures(other, &samples.names);
+            let (measures, rows) = other_measures(other, &samples.names, &samples.images);
             if rows == 0 {
                 bail!("--csv: none of its files is one of the photos, such as {}", samples.names[0]);
             }
@@ -89,6 +89,7 @@ impl Evaluate {
         if let Some(out) = &out {
             out.write("measures.csv", |file| tables::measures(&points, file))?;
             out.write("edc.csv", |file| tables::curves(&points, file))?;
+            out.left_out(&found.collected.left_out)?;
             for point in &points {
                 out.chart(&format!("edc-fmr{:e}", point.fmr), &figures::edc(point))?;
             }
@@ -99,12 +100,12 @@ impl Evaluate {
             }
             say(format!("\nwritten to {}", out.path().display()))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(found.status())
     }
 
     fn read_csv(&self, path: &std::path::Path) -> Result<OtherMeasures> {
-        let file = std::fs::File::open(path).with_context(|| format!("Failed to read {}", path.display()))?;
-        OtherMeasures::read(file, &self.columns).with_context(|| path.display().to_string())
+        let bytes = std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()))?;
+        OtherMeasures::read(&bytes, &self.columns).with_context(|| path.display().to_string())
     }
 
     /// The sampled measures, by passes.

@@ -1,9 +1,10 @@
 //! What `evaluate`, `calibrate` and `bias` share: photos with labels, scored and read back.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,14 +12,19 @@ use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::choose_profile;
+use super::{SOME_FAILED, printable};
 use crate::app::App;
-use crate::domain::{GalleryName, ImageUri, ProfileId, SerFiq};
+use crate::domain::{GalleryName, ImageUri, OutcomeKind, ProfileId, SerFiq, SubjectName};
 use crate::evaluate::bootstrap::Estimate;
-use crate::evaluate::collect::{self, Collected, Photo, Problem};
+use crate::evaluate::collect::{self, Collected};
 use crate::evaluate::evaluation::Bootstrap;
-use crate::evaluate::labels::{Known, Labels, PairList};
+use crate::evaluate::labels::{self, Known, Reading};
+use crate::evaluate::left_out::{Absence, LeftOut, counts};
 use crate::evaluate::pairs::Comparisons;
+use crate::evaluate::photos::{self, Place};
 use crate::evaluate::plot::Chart;
+use crate::evaluate::scoring::{Photo, Scoring};
+use crate::evaluate::tables;
 use crate::images::{Listed, Root};
 use crate::store::Store;
 use crate::worker::Process;
@@ -26,11 +32,14 @@ use crate::worker::Process;
 /// The photos, and how they are compared.
 #[derive(Debug, Args)]
 pub(super) struct Labelled {
-    /// Photos and what is known of them: a table `file,subject[,group…]` (CSV), a list of pairs `file file 1` or `file file 0`, or the
-    /// name of a gallery whose images have subjects.
+    /// Photos and what is known of them: a table, a list of pairs, or the name of a gallery whose images have subjects.
+    ///
+    /// A table begins with the names of its columns: `file` and `subject` (or image, path …; person, id …) in any order, all others are
+    /// groups. A list of pairs has a line each: `file file 1` (one person) or `file file 0` (two); or columns `file1,file2,same`; or is
+    /// LFW's pairs.txt. Commas, semicolons and tabs separate; names with separators stand in quotes.
     #[arg(value_name = "LABELS|PAIRS|GALLERY")]
     data: String,
-    /// Where the files of LABELS or PAIRS are, if not next to it.
+    /// Where the files of LABELS or PAIRS are, if not next to it. Files that are not there are named and left out.
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
     /// The gallery that keeps the results of LABELS or PAIRS: the second run only reads them.
@@ -39,7 +48,7 @@ pub(super) struct Labelled {
     /// Of a GALLERY: the profile to evaluate, if not the one recorded to last with the closed form.
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
-    /// The photos are chips already: 112x112, aligned. No detection.
+    /// The photos are chips already: aligned, and 112x112; others are refused. No detection.
     #[arg(long)]
     aligned: bool,
     /// Replicates of the bootstrap over subjects that makes the 95 % intervals; 0 for none.
@@ -54,7 +63,15 @@ pub(super) struct Labelled {
 pub(super) struct Found {
     pub(super) collected: Collected,
     photos: Vec<Photo>,
-    root: PathBuf,
+}
+
+impl Found {
+    /// The exit status: bad photos are outcomes, but failures may pass.
+    pub(super) fn status(&self) -> ExitCode {
+        let failed = Absence::Ended(OutcomeKind::Failed);
+        let some_failed = self.collected.left_out.iter().any(|photo| photo.absence == failed);
+        if some_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS }
+    }
 }
 
 impl Labelled {
@@ -90,40 +107,41 @@ impl Labelled {
     }
 
     /// What is known beside the store.
-    pub(super) fn known(&self) -> Result<Known> {
+    pub(super) fn known(&self) -> Result<Reading> {
         if !self.is_file() {
-            return Ok(Known::Gallery);
+            return Ok(Reading { known: Known::Gallery, assumed: None });
         }
         let path = Path::new(&self.data);
-        let text = std::fs::read_to_string(path).with_context(|| format!("Failed to read {}", path.display()))?;
-        read_labels(&text).with_context(|| path.display().to_string())
+        let bytes = std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()))?;
+        let reading = labels::read(&bytes).with_context(|| path.display().to_string())?;
+        if let Some(encoding) = reading.assumed {
+            tracing::warn!("{} is not UTF-8: read as {encoding}; if names come out wrong, save it as UTF-8", path.display());
+        }
+        Ok(reading)
     }
 
-    /// Scores what the store does not hold of what is `known`, and reads everything back.
-    pub(super) async fn collect(&self, app: &App, store: &dyn Store, known: Known) -> Result<Found> {
-        if known == Known::Gallery {
+    /// Scores what the store does not hold of what is known by `labels`, and reads everything back.
+    pub(super) async fn collect(&self, app: &App, store: &dyn Store, labels: &Reading) -> Result<Found> {
+        if labels.known == Known::Gallery {
             let gallery = self.gallery_named()?;
             let profile = self.profile_of(store, &gallery).await?;
             let collected = collect::read(store, &gallery, &profile, &Known::Gallery, &[]).await?;
-            name_left_out(&collected);
-            return Ok(Found { collected, photos: Vec::new(), root: PathBuf::from("/") });
+            name_left_out(&collected.left_out);
+            return Ok(Found { collected, photos: Vec::new() });
         }
-        known.check().with_context(|| self.data.clone())?;
-        let root = match &self.images {
-            Some(folder) => folder.clone(),
-            None => Path::new(&self.data)
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-                .unwrap_or(Path::new("."))
-                .to_owned(),
-        };
-        let photos = find_photos(app, &known, &root).await?;
-        let processor = app.processor(&[Root::Path(root.clone())], self.aligned)?;
+        labels.known.check().with_context(|| self.data.clone())?;
+        let beside = Path::new(&self.data).parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self.images.as_deref().or(beside).unwrap_or(Path::new("."));
+        let places = photos::locate(labels, folder).with_context(|| self.data.clone())?;
+        let found = find_photos(app, &labels.known, &places).await?;
+        let photos: Vec<Photo> = found.iter().flatten().cloned().collect();
+        let processor = app.processor(&roots(&photos), self.aligned)?;
         self.score(app, store, &processor, &photos).await?;
-        let places: Vec<ImageUri> = photos.iter().map(|photo| photo.image.clone()).collect();
-        let collected = collect::read(store, &self.gallery, &processor.profile().id(), &known, &places).await?;
-        name_left_out(&collected);
-        Ok(Found { collected, photos, root })
+        let places: Vec<Result<ImageUri, String>> = found.into_iter().map(|photo| photo.map(|photo| photo.image)).collect();
+        let collected = collect::read(store, &self.gallery, &processor.profile().id(), &labels.known, &places).await;
+        let collected = collected.with_context(|| self.data.clone())?;
+        name_left_out(&collected.left_out);
+        Ok(Found { collected, photos })
     }
 
     /// The scores of the same photos as another application gives them, as far as their files are known.
@@ -131,7 +149,7 @@ impl Labelled {
         if found.photos.is_empty() {
             bail!("the photos of a gallery are scored by `facefleet scan`; use a file of labels to score them by another method");
         }
-        let processor = app.processor(&[Root::Path(found.root.clone())], self.aligned)?;
+        let processor = app.processor(&roots(&found.photos), self.aligned)?;
         self.score(app, store, &processor, &found.photos).await?;
         Ok(collect::read_scores(store, &self.gallery, &processor.profile().id(), &found.collected.samples.images).await?)
     }
@@ -139,10 +157,14 @@ impl Labelled {
     async fn score(&self, app: &App, store: &dyn Store, processor: &dyn Process, photos: &[Photo]) -> Result<()> {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new(photos.len() as u64) } else { ProgressBar::hidden() };
         bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} scored, {eta} left")?);
-        let ahead = 24 * app.settings().threads();
-        let selection = app.settings().selection();
-        let ended = |images| bar.inc(images);
-        let scored = collect::score(photos, &self.gallery, &selection, processor, store, ahead, &ended).await;
+        let scoring = Scoring {
+            gallery: &self.gallery,
+            selection: &app.settings().selection(),
+            ahead: 24 * app.settings().threads(),
+            backoff: Duration::from_millis(app.settings().worker.backoff_ms),
+            ended: &|images| bar.inc(images),
+        };
+        let scored = scoring.run(photos, processor, store).await;
         bar.finish_and_clear();
         Ok(scored?)
     }
@@ -185,51 +207,39 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     if (0.0..=0.5).contains(&share) { Ok(share) } else { Err("a rate or share is 0 to 0.5".into()) }
 }
 
-/// A table begins with its header, whose first columns are named; everything else is a list of pairs.
-fn read_labels(text: &str) -> Result<Known> {
-    // Spreadsheets begin with it.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let first = header.split([',', ';', '\t']).next().unwrap_or_default().trim().trim_matches('"');
-    if !matches!(first, "file" | "subject") {
-        return Ok(Known::Pairs(PairList::read(text)?));
-    }
-    if !header.contains(',') {
-        bail!("the columns of a table are separated by commas: file,subject, and groups if there are any");
-    }
-    Ok(Known::Labels(Labels::read(text.as_bytes())?))
-}
-
-async fn find_photos(app: &App, known: &Known, root: &Path) -> Result<Vec<Photo>> {
-    let files: Vec<(&str, Option<&str>)> = match known {
-        Known::Labels(labels) => labels.photos.iter().map(|label| (label.file.as_str(), Some(label.subject.as_str()))).collect(),
-        Known::Pairs(list) => list.files.iter().map(|file| (file.as_str(), None)).collect(),
-        Known::Gallery => Vec::new(),
-    };
-    let (mut photos, mut spellings) = (Vec::with_capacity(files.len()), HashMap::with_capacity(files.len()));
-    for (file, subject) in files {
-        let path = root.join(file);
-        if !path.is_file() {
-            bail!("there is no file {file} in {}; --images names the folder that the photos are in", root.display());
-        }
-        match app.listing(&[Root::Path(path)])?.entries(None)?.next().await {
-            Some(Ok(Listed::Image { uri, stamp, .. })) => {
-                if let Some(other) = spellings.insert(uri.clone(), file) {
-                    bail!("{other} and {file} are the same file");
-                }
-                photos.push(Photo { image: uri, stamp: Some(stamp), subject: subject.map(str::to_owned) });
-            }
-            Some(Ok(Listed::Unlisted(error)) | Err(error)) => return Err(error.into()),
-            Some(Ok(Listed::Other(_))) | None => bail!("{file} is no file in {}", root.display()),
-        }
+/// The photos at `places`, with the versions that are there now; or why one is not.
+async fn find_photos(app: &App, known: &Known, places: &[Place]) -> Result<Vec<Result<Photo, String>>> {
+    let mut photos = Vec::with_capacity(places.len());
+    for ((_, _, subject), place) in known.files().into_iter().zip(places) {
+        let subject = subject.map(str::parse::<SubjectName>).transpose()?;
+        photos.push(match place {
+            Place::Missing(reason) => Err(reason.clone()),
+            Place::Elsewhere(image) => Ok(Photo { image: image.clone(), stamp: None, subject }),
+            Place::File(path) => match app.listing(&[Root::Path(path.clone())])?.entries(None)?.next().await {
+                Some(Ok(Listed::Image { uri, stamp, .. })) => Ok(Photo { image: uri, stamp: Some(stamp), subject }),
+                Some(Ok(Listed::Unlisted(error)) | Err(error)) => Err(error.to_string()),
+                Some(Ok(_)) | None => Err("it is no image file".to_owned()),
+            },
+        });
     }
     Ok(photos)
 }
 
-/// Names the photos that could not be scored; [`headline`] counts them.
-fn name_left_out(collected: &Collected) {
-    for Problem { file, outcome, reason } in &collected.problems {
-        tracing::warn!(file, %outcome, reason, "a photo is left out");
+/// What may be read: the files that the labels name, wherever they are, and nothing beside them.
+fn roots(photos: &[Photo]) -> Vec<Root> {
+    photos.iter().filter_map(|photo| photo.image.to_path()).map(Root::Path).collect()
+}
+
+/// More photos than this are not named one by one.
+const NAMED: usize = 10;
+
+/// Names the photos that the evaluation goes on without.
+fn name_left_out(left_out: &[LeftOut]) {
+    for photo in left_out.iter().take(NAMED) {
+        eprintln!("{}", printable(&photo.to_string()));
+    }
+    if left_out.len() > NAMED {
+        eprintln!("and {} more without a score (`evaluate --out FOLDER` lists them all in left-out.csv)", left_out.len() - NAMED);
     }
 }
 
@@ -243,8 +253,8 @@ pub(super) fn headline(collected: &Collected, comparisons: &Comparisons) -> Stri
         comparisons.genuine().len(),
         comparisons.impostor_total()
     );
-    for (outcome, count) in &collected.left_out {
-        line += &format!("; left out: {count} {outcome}");
+    for (absence, count) in counts(&collected.left_out) {
+        line += &format!("; left out: {count} {absence}");
     }
     if collected.renamed > 0 {
         line += &format!("; {} were recorded with another subject, which the gallery keeps", collected.renamed);
@@ -306,6 +316,14 @@ impl OutFolder {
         written.with_context(|| format!("Failed to write {}", path.display()))
     }
 
+    /// Writes which photos have no score, and why, if there are any.
+    pub(super) fn left_out(&self, left_out: &[LeftOut]) -> Result<()> {
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        self.write("left-out.csv", |file| tables::left_out(left_out, file))
+    }
+
     /// Writes a chart as `name.svg` and `name.png`.
     pub(super) fn chart(&self, name: &str, chart: &Chart) -> Result<()> {
         let (svg, png) = (chart.svg()?, chart.png()?);
@@ -322,19 +340,5 @@ mod tests {
     fn columns_are_aligned() {
         let rows = [vec!["a".to_owned(), "1.5".to_owned()], vec!["long".to_owned(), "12.25".to_owned()]];
         assert_eq!(table(&rows), "a       1.5\nlong  12.25");
-    }
-
-    #[test]
-    fn a_table_is_told_from_a_list_of_pairs_by_its_header() {
-        for table in ["file,subject\na,A\n", "\u{feff}file,subject\r\na,A\r\n", "\n\"file\",\"subject\"\na,A\n"] {
-            assert!(matches!(read_labels(table), Ok(Known::Labels(_))), "{table:?}");
-        }
-        for pairs in ["# LFW, pairs\na b 1\n", "\u{feff}a b 1\n", "a,1.jpg b 0\n"] {
-            assert!(matches!(read_labels(pairs), Ok(Known::Pairs(_))), "{pairs:?}");
-        }
-        for wrong in ["file;subject\na;A\n", "file\na\n", "file\tsubject\na\tA\n"] {
-            assert!(read_labels(wrong).unwrap_err().to_string().contains("commas"), "{wrong:?}");
-        }
-        assert!(format!("{:#}", read_labels("subject,file\nA,a\n").unwrap_err()).contains("'file'"));
     }
 }

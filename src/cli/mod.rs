@@ -12,6 +12,7 @@ mod labelled;
 mod migrate;
 mod model;
 mod others;
+mod printable;
 mod progress;
 mod queue;
 mod report;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use self::printable::printable;
 use crate::app::App;
 use crate::domain::GalleryName;
 use crate::settings::Settings;
@@ -148,7 +150,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
         }
     }
     // If standard error is gone, nobody reads this.
-    writeln!(std::io::stderr(), "facefleet: {text}").ok();
+    writeln!(std::io::stderr(), "facefleet: {}", text.lines().map(printable).collect::<Vec<_>>().join("\n")).ok();
     ExitCode::FAILURE
 }
 

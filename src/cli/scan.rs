@@ -46,7 +46,7 @@ pub(super) struct Scan {
     /// Which faces of an image: all, or largest.
     #[arg(long)]
     faces: Option<Faces>,
-    /// The images are chips already: 112x112, aligned. No detection.
+    /// The images are chips already: aligned, and 112x112; others are refused. No detection.
     #[arg(long)]
     aligned: bool,
     /// Leave out what matches, as in a .gitignore: '*.png' anywhere, /drafts at the top, 2023/trip/ a folder. May be repeated; stands

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use image::ImageFormat;
 use serde_json::{Map, Value, json};
 
-use super::SOME_FAILED;
+use super::{SOME_FAILED, printable};
 use crate::app::App;
 use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
 use crate::images::{FetchError, ImageSource};
@@ -27,10 +27,10 @@ pub(super) struct Score {
     /// Which faces: all, or largest.
     #[arg(long)]
     faces: Option<Faces>,
-    /// The images are chips already: 112x112, aligned.
+    /// The images are chips already: aligned, and 112x112; others are refused.
     #[arg(long)]
     aligned: bool,
-    /// One JSON object a line.
+    /// One JSON object a line. `image` is the name as given, `uri` names the file exactly, whatever bytes its name has.
     #[arg(long)]
     json: bool,
     /// With --json, print the templates too. They are biometric data.
@@ -69,10 +69,14 @@ impl Score {
         if outcome.faces().is_empty() {
             let reason = outcome.reason();
             if self.json {
-                writeln!(out, "{}", json!({ "image": path, "outcome": outcome.kind(), "reason": reason }))?;
+                let mut object = names_json(path);
+                object.insert("outcome".into(), json!(outcome.kind()));
+                object.insert("reason".into(), json!(reason));
+                writeln!(out, "{}", Value::Object(object))?;
             } else {
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                writeln!(out, "{}  {}{reason}", path.display(), outcome.kind())?;
+                let line = format!("{}  {}{reason}", path.display(), outcome.kind());
+                writeln!(out, "{}", printable(&line))?;
             }
             return Ok(());
         }
@@ -93,9 +97,8 @@ impl Score {
     fn face_json(&self, path: &Path, index: usize, result: &FaceResult, chip: Option<&Path>) -> Value {
         let bbox = &result.face.bbox;
         let landmarks = result.face.landmarks.map(|points| points.map(|point| [point.x, point.y]));
-        let mut object = Map::new();
+        let mut object = names_json(path);
         let mut put = |key: &str, value: Value| object.insert(key.into(), value);
-        put("image", json!(path));
         put("outcome", json!("scored"));
         put("face", json!(index));
         put("box", json!([bbox.x, bbox.y, bbox.width, bbox.height]));
@@ -110,7 +113,7 @@ impl Score {
             put("template", json!(recognition.map(|r| r.template.as_slice())));
         }
         if let Some(chip) = chip {
-            put("chip", json!(chip));
+            put("chip", json!(chip.to_string_lossy()));
         }
         Value::Object(object)
     }
@@ -124,16 +127,35 @@ fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
         Some(r) => format!("quality {:>3}  score {:.4}  distance {:.4}", r.quality, r.score, r.distance),
         None => "not scored".into(),
     };
-    format!("{}  face {index}  {scored}  {place}{detector}", path.display())
+    format!("{}  face {index}  {scored}  {place}{detector}", printable(&path.display().to_string()))
+}
+
+/// How an image is named in JSON, which has no place for bytes that are not UTF-8: as people read it, and exactly.
+pub(super) fn names_json(path: &Path) -> Map<String, Value> {
+    let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
+    let uri = whole.ok().and_then(|path| ImageUri::from_path(&path).ok());
+    let mut object = Map::new();
+    object.insert("image".into(), json!(path.to_string_lossy()));
+    object.insert("uri".into(), json!(uri));
+    object
 }
 
 fn save_chip(folder: &Path, number: usize, path: &Path, index: usize, chip: &Chip) -> Result<PathBuf> {
-    // Numbered: two images may have the same name.
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let target = folder.join(format!("{number:06}-{name}-{index}.png"));
+    let target = folder.join(chip_name(number, path, index));
     std::fs::write(&target, encode_chip(chip, ImageFormat::Png)?)
         .with_context(|| format!("Failed to write {}", target.display()))?;
     Ok(target)
+}
+
+/// The file name of a chip. Numbered: two images may have the same name.
+fn chip_name(number: usize, path: &Path, index: usize) -> String {
+    /// Longest file name of most file systems, bytes.
+    const LONGEST: usize = 255;
+    let (before, after) = (format!("{number:06}-"), format!("-{index}.png"));
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut stem: String = stem.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    stem.truncate(stem.floor_char_boundary(LONGEST - before.len() - after.len()));
+    before + &stem + &after
 }
 
 /// Analyses one file that the user named: it is its own root.
@@ -143,10 +165,43 @@ pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Re
         Ok(path) => app.files(std::slice::from_ref(&path))?.fetch(&ImageUri::from_path(&path)?).await,
     };
     let outcome = match fetched {
-        Ok(bytes) => return Ok(processor.analyse(bytes).await?),
+        Ok(bytes) => match processor.analyse(bytes).await {
+            Ok(analysis) => return Ok(analysis),
+            // The images after this one may do better.
+            Err(error) => Outcome::Failed(error.to_string()),
+        },
         Err(FetchError::Unreadable(reason)) => Outcome::Unreadable(reason),
         Err(FetchError::Refused(reason)) => Outcome::Refused(reason),
         Err(FetchError::Transient(reason)) => Outcome::Failed(reason),
     };
     Ok(Analysis::ended(outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn chips_have_names_that_every_file_system_takes_and_no_two_the_same() {
+        assert_eq!(chip_name(3, Path::new("photos/a.b.jpg"), 1), "000003-a.b-1.png");
+        assert_eq!(chip_name(0, Path::new("a\nb.jpg"), 0), "000000-a_b-0.png");
+        for stem in ["x".repeat(251), "é".repeat(125), "面".repeat(83)] {
+            let names = [0, 1].map(|number| chip_name(number, Path::new(&format!("{stem}.jpg")), 12));
+            assert_ne!(names[0], names[1]);
+            assert!(names.iter().all(|name| (250..=255).contains(&name.len())), "{names:?}");
+        }
+        // Each byte that is no text becomes a character of three.
+        let bytes = [0xff; 200];
+        assert!(chip_name(0, Path::new(OsStr::from_bytes(&bytes)), 0).len() <= 255);
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_exact_in_its_uri() {
+        let names = names_json(Path::new(OsStr::from_bytes(b"/nowhere/a\xff.jpg")));
+        assert_eq!(names["image"], "/nowhere/a\u{fffd}.jpg");
+        assert_eq!(names["uri"], "file:///nowhere/a%FF.jpg");
+    }
 }

@@ -26,7 +26,7 @@ pub(super) struct Worker {
     /// Folders, buckets and web servers that images may come from, beside what `images.allow` names.
     #[arg(long, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
     root: Vec<Root>,
-    /// The images are chips already: 112x112, aligned. No detection.
+    /// The images are chips already: aligned, and 112x112; others are refused. No detection.
     #[arg(long)]
     aligned: bool,
 }

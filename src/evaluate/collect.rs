@@ -1,26 +1,17 @@
-//! From labels or a gallery to [`Samples`]: scores what the store does not hold yet, as a scan does, and reads everything back.
+//! From what the store holds of labels or a gallery to [`Samples`].
 
 use std::collections::{HashMap, HashSet};
 
-use futures::{StreamExt, TryStreamExt};
 use ndarray::Array2;
 
-use super::labels::{Known, Label, Labels, PairList};
+use super::labels::{Known, Labels, PairList};
+use super::left_out::{Absence, LeftOut, why_none};
 use super::samples::{CLOSED_FORM, GroupColumn, PrimaryFace, Samples, own_measures};
-use crate::domain::{
-    Faces, GalleryName, ImageUri, InvalidName, Job, JobId, Lane, OutcomeKind, Profile, ProfileId, Recognition, Selection, SerFiq,
-    SourceStamp, SubjectName,
-};
+use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Recognition, SerFiq, SubjectName};
 use crate::store::{PageQuery, Store, StoreError, StoredFace, StoredImage};
-use crate::worker::Process;
-use crate::worker::process::Processed;
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
-/// Results written in one transaction.
-const CHUNK: usize = 256;
-/// Photos without a score that are named.
-const MOST_PROBLEMS: usize = 20;
 
 /// Why photos could not be collected.
 #[derive(Debug, thiserror::Error)]
@@ -28,117 +19,15 @@ pub enum CollectError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A subject's name.
-    #[error("the subject of {image}: {source}")]
-    Subject {
-        /// The photo.
-        image: ImageUri,
-        /// What is wrong with the name.
-        source: InvalidName,
-    },
-    /// Something passing went wrong.
-    #[error("{image} could not be scored: {reason}; what is scored is kept: run the same again")]
-    Transient {
-        /// The photo.
-        image: ImageUri,
-        /// Why.
-        reason: String,
-    },
+    /// The processor did not take a photo.
+    #[error("{0} was put back by the processor; what is scored is kept: run the same again")]
+    PutBack(ImageUri),
     /// The store does not know the profile.
     #[error("the store does not know profile {0}")]
     Profile(ProfileId),
     /// Nothing to evaluate.
     #[error("there is nothing to evaluate: {0}")]
     Nothing(String),
-}
-
-/// A photo to evaluate.
-#[derive(Debug, Clone)]
-pub struct Photo {
-    /// Where it is.
-    pub image: ImageUri,
-    /// Its listed version.
-    pub stamp: Option<SourceStamp>,
-    /// Whose it is, if there is a label.
-    pub subject: Option<String>,
-}
-
-/// Scores those of `photos` that `gallery` holds no result of, `ahead` at a time, and tells `ended` of each. They are recorded with
-/// their subjects, so that the gallery can be evaluated by its name afterwards.
-///
-/// # Errors
-/// If the store fails or a photo could not be tried; a photo that is no good is an outcome.
-pub async fn score(
-    photos: &[Photo],
-    gallery: &GalleryName,
-    selection: &Selection,
-    processor: &dyn Process,
-    store: &dyn Store,
-    ahead: usize,
-    ended: &(dyn Fn(u64) + Sync),
-) -> Result<(), CollectError> {
-    let profile = processor.profile();
-    store.register_profile(profile).await?;
-    let images: Vec<_> = photos.iter().map(|photo| (photo.image.clone(), photo.stamp.clone())).collect();
-    let settled = store.settled(gallery, &profile.id(), selection, &images).await?;
-    ended(settled.iter().filter(|settled| **settled).count() as u64);
-    let left = photos.iter().zip(settled).filter(|(_, settled)| !settled).map(|(photo, _)| photo);
-    let jobs: Vec<Job> = left.map(|photo| job(photo, gallery, selection.faces)).collect::<Result<_, _>>()?;
-    let work = jobs.iter().map(|job| async move {
-        match processor.process(job).await {
-            Processed::Ended(record) => Ok(*record),
-            Processed::Transient(reason) => Err(CollectError::Transient { image: job.image.clone(), reason }),
-            // It asks for no profile and belongs to no campaign.
-            Processed::Deferred(_) | Processed::Dropped => {
-                Err(CollectError::Transient { image: job.image.clone(), reason: "the processor put it back".into() })
-            }
-        }
-    });
-    let mut records = futures::stream::iter(work).buffer_unordered(ahead.max(1)).try_chunks(CHUNK);
-    while let Some(chunk) = records.next().await {
-        // What came before a failure is kept.
-        let (done, failed) = match chunk {
-            Ok(done) => (done, None),
-            Err(error) => (error.0, Some(error.1)),
-        };
-        store.record(&done).await?;
-        ended(done.len() as u64);
-        if let Some(error) = failed {
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-fn job(photo: &Photo, gallery: &GalleryName, faces: Faces) -> Result<Job, CollectError> {
-    let named = |subject: &String| SubjectName::try_from(subject.clone());
-    let subject = photo.subject.as_ref().map(named).transpose();
-    Ok(Job {
-        id: JobId::new(),
-        lane: Lane::Scan,
-        gallery: gallery.clone(),
-        image: photo.image.clone(),
-        stamp: photo.stamp.clone(),
-        expected_hash: None,
-        subject: subject.map_err(|source| CollectError::Subject { image: photo.image.clone(), source })?,
-        faces,
-        profile: None,
-        campaign: None,
-        trace: None,
-        retry_of: None,
-        attempt: 1,
-    })
-}
-
-/// A photo that could not be scored, and why.
-#[derive(Debug)]
-pub struct Problem {
-    /// Its name in the labels, or its place.
-    pub file: String,
-    /// How it ended.
-    pub outcome: OutcomeKind,
-    /// Why.
-    pub reason: String,
 }
 
 /// The photos of an evaluation, and what became of the others.
@@ -148,18 +37,25 @@ pub struct Collected {
     pub samples: Samples,
     /// Listed pairs, by their places in the samples; none if all are compared with all.
     pub pairs: Option<Vec<(u32, u32, bool)>>,
-    /// Photos without a score, by outcome: they are not part of the evaluation.
-    pub left_out: Vec<(OutcomeKind, u64)>,
-    /// The first of them that ended for a reason.
-    pub problems: Vec<Problem>,
+    /// Photos without a score: they are not part of the evaluation.
+    pub left_out: Vec<LeftOut>,
     /// Photos that the store holds no result of, or no subject.
     pub unknown: u64,
     /// Photos whose subject in the store, from an earlier run, is not that of the labels. The labels count.
     pub renamed: u64,
 }
 
-/// Reads the results of `profile` in `gallery`. `places` says where the photos of `known` are, in its order; for [`Known::Gallery`] it
-/// is empty.
+/// A photo as the labels, or else the store, name it.
+struct Named {
+    file: String,
+    line: Option<u64>,
+    subject: String,
+    /// Where it is, or why it is not there.
+    place: Result<ImageUri, String>,
+}
+
+/// Reads the results of `profile` in `gallery`. `places` says where the photos of `known` are, or why one is not there, in its order;
+/// for [`Known::Gallery`] it is empty.
 ///
 /// # Errors
 /// If the store cannot be read, or nothing was scored.
@@ -168,66 +64,42 @@ pub async fn read(
     gallery: &GalleryName,
     profile: &ProfileId,
     known: &Known,
-    places: &[ImageUri],
+    places: &[Result<ImageUri, String>],
 ) -> Result<Collected, CollectError> {
     let definition = store.profile(profile).await?.ok_or_else(|| CollectError::Profile(profile.clone()))?;
-    let mut images = read_images(store, gallery, profile, places).await?;
-    let files: Vec<(String, String, ImageUri)> = match known {
-        Known::Labels(labels) => {
-            let named = |(label, uri): (&Label, &ImageUri)| (label.file.clone(), label.subject.clone(), uri.clone());
-            labels.photos.iter().zip(places).map(named).collect()
-        }
-        Known::Pairs(list) => {
-            let subjects = list.subjects();
-            let named = |(place, uri): (usize, &ImageUri)| (list.files[place].clone(), subjects[place].to_string(), uri.clone());
-            places.iter().enumerate().map(named).collect()
-        }
-        Known::Gallery => {
-            let mut files: Vec<_> = images
-                .values()
-                .filter_map(|image| {
-                    Some((image.image.to_string(), image.subject.as_ref()?.as_str().to_owned(), image.image.clone()))
-                })
-                .collect();
-            files.sort_unstable();
-            files
-        }
-    };
-
+    let wanted: HashSet<&ImageUri> = places.iter().flatten().collect();
+    let mut images = read_images(store, gallery, profile, &wanted).await?;
     let mut rows = Rows::default();
-    let mut problems = Vec::new();
-    let (mut left_out, mut unknown, mut renamed) = (HashMap::new(), 0, 0);
-    for (place, (file, subject, uri)) in files.into_iter().enumerate() {
+    let (mut left_out, mut unknown, mut renamed) = (Vec::new(), 0, 0);
+    for (number, named) in names(known, places, &images).into_iter().enumerate() {
+        let Named { file, line, subject, place } = named;
+        let uri = match place {
+            Ok(uri) => uri,
+            Err(reason) => {
+                left_out.push(LeftOut { file, line, absence: Absence::Missing, reason: Some(reason) });
+                continue;
+            }
+        };
         let Some(image) = images.remove(&uri) else {
             unknown += 1;
             continue;
         };
-        let outcome = image.outcome;
         let is_other = |recorded: &SubjectName| matches!(known, Known::Labels(_)) && recorded.as_str() != subject;
         renamed += u64::from(image.subject.as_ref().is_some_and(is_other));
-        if let Some(reason) = &image.reason
-            && problems.len() < MOST_PROBLEMS
-        {
-            problems.push(Problem { file: file.clone(), outcome, reason: reason.clone() });
-        }
-        if !rows.add(place, file, subject, image) {
-            // A face without a direction is no score either.
-            let outcome = if outcome == OutcomeKind::Scored { OutcomeKind::Failed } else { outcome };
-            *left_out.entry(outcome).or_insert(0) += 1;
+        let absent = absent(&file, line, &image);
+        if !rows.add(number, file, subject, image) {
+            left_out.push(absent);
         }
     }
     if *known == Known::Gallery {
         unknown += images.len() as u64;
     }
-    let mut left_out: Vec<_> = left_out.into_iter().collect();
-    left_out.sort_unstable();
     if rows.faces.is_empty() {
-        let hint = if *known == Known::Gallery {
-            "the gallery has no scored image of a known subject"
-        } else {
-            "see the outcomes of a scan"
-        };
-        return Err(CollectError::Nothing(hint.into()));
+        return Err(CollectError::Nothing(match left_out.is_empty() {
+            true if *known == Known::Gallery => "the gallery has no image of a known subject".to_owned(),
+            true => format!("the gallery '{gallery}' holds no result of the photos"),
+            false => why_none(&left_out),
+        }));
     }
     let pairs = match known {
         Known::Pairs(list) => Some(rows.pairs(list)),
@@ -237,16 +109,48 @@ pub async fn read(
         Known::Labels(labels) => rows.groups(labels),
         _ => Vec::new(),
     };
-    Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, problems, unknown, renamed })
+    Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, unknown, renamed })
+}
+
+fn names(known: &Known, places: &[Result<ImageUri, String>], images: &HashMap<ImageUri, StoredImage>) -> Vec<Named> {
+    if *known == Known::Gallery {
+        let named = |image: &StoredImage| {
+            let subject = image.subject.as_ref()?.as_str().to_owned();
+            Some(Named { file: image.image.to_string(), line: None, subject, place: Ok(image.image.clone()) })
+        };
+        let mut named: Vec<Named> = images.values().filter_map(named).collect();
+        named.sort_unstable_by(|a, b| (&a.file, &a.place).cmp(&(&b.file, &b.place)));
+        return named;
+    }
+    let subjects = match known {
+        Known::Pairs(list) => list.subjects(),
+        _ => Vec::new(),
+    };
+    let named =
+        |(number, ((file, line, subject), place)): (usize, ((&str, u64, Option<&str>), &Result<ImageUri, String>))| Named {
+            file: file.to_owned(),
+            line: Some(line),
+            subject: subject.map_or_else(|| subjects[number].to_string(), str::to_owned),
+            place: place.clone(),
+        };
+    known.files().into_iter().zip(places).enumerate().map(named).collect()
+}
+
+/// How a photo is left out if its primary face has no score.
+fn absent(file: &str, line: Option<u64>, image: &StoredImage) -> LeftOut {
+    let (outcome, reason) = match image.outcome {
+        OutcomeKind::Scored => (OutcomeKind::Failed, Some("its primary face could not be recognised".to_owned())),
+        outcome => (outcome, image.reason.clone()),
+    };
+    LeftOut { file: file.to_owned(), line, absence: Absence::Ended(outcome), reason }
 }
 
 async fn read_images(
     store: &dyn Store,
     gallery: &GalleryName,
     profile: &ProfileId,
-    places: &[ImageUri],
+    wanted: &HashSet<&ImageUri>,
 ) -> Result<HashMap<ImageUri, StoredImage>, StoreError> {
-    let wanted: HashSet<&ImageUri> = places.iter().collect();
     let (gallery, profile) = (gallery.clone(), profile.clone());
     let mut query = PageQuery { gallery, profile, outcomes: Vec::new(), after: 0, limit: PAGE, templates: true };
     let mut images = HashMap::new();
@@ -274,7 +178,7 @@ pub async fn read_scores(
     profile: &ProfileId,
     images: &[ImageUri],
 ) -> Result<Vec<Option<f64>>, StoreError> {
-    let found = read_images(store, gallery, profile, images).await?;
+    let found = read_images(store, gallery, profile, &images.iter().collect()).await?;
     Ok(images.iter().map(|image| found.get(image)?.faces.first()?.score).collect())
 }
 

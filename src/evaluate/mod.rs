@@ -1,8 +1,8 @@
 //! Evidence from the user's own photos: how well quality tells which images will fail to match (EDC), what a score means there
 //! (calibration), and whether groups of people are treated alike (bias).
 //!
-//! [`collect`] is the only file that knows the store and the worker: it turns labels into [`samples`]. All others are numbers in,
-//! numbers out. [`figures`] and [`tables`] turn results into what papers want; printing is left to the command line.
+//! [`labels`] reads what people know, [`photos`] finds the files that it names, [`scoring`] scores them, and [`collect`] turns what the
+//! store holds into [`samples`]. All others are numbers in, numbers out. [`figures`] and [`tables`] turn results into what papers want; printing is left to the command line.
 
 pub mod agreement;
 pub mod bias;
@@ -13,7 +13,10 @@ pub mod edc;
 pub mod evaluation;
 pub mod figures;
 pub mod labels;
+pub mod left_out;
 pub mod pairs;
+pub mod photos;
 pub mod plot;
 pub mod samples;
+pub mod scoring;
 pub mod tables;

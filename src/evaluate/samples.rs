@@ -104,9 +104,14 @@ pub fn random_measure(photos: usize, seed: u64) -> Measure {
     Measure { name: "random".into(), values: (0..photos).map(|_| Some(f64::from(random.next_u32()))).collect() }
 }
 
-/// The measures of another tool, and how many of the photos it has a row for.
-pub fn other_measures(other: &OtherMeasures, names: &[String]) -> (Vec<Measure>, usize) {
-    let rows: Vec<_> = names.iter().map(|name| other.values.get(name)).collect();
+/// The measures of another tool, and how many of the photos it has a row for: under the name that the labels give one, or else under its
+/// whole path or URI.
+pub fn other_measures(other: &OtherMeasures, names: &[String], images: &[ImageUri]) -> (Vec<Measure>, usize) {
+    let row = |(name, image): (&String, &ImageUri)| {
+        let values = &other.values;
+        values.get(name).or_else(|| values.get(&image.to_string())).or_else(|| values.get(image.as_str()))
+    };
+    let rows: Vec<_> = names.iter().zip(images).map(row).collect();
     let measure = |(column, name): (usize, &String)| Measure {
         name: name.clone(),
         values: rows.iter().map(|row| row.and_then(|row| row[column])).collect(),
@@ -127,9 +132,11 @@ mod tests {
 
     #[test]
     fn another_tools_values_find_their_photos() {
-        let table = "file,unified\nb.jpg,3\nc.jpg,\n";
+        let table = "file,unified\nb.jpg,3\n/photos/c.jpg,\n";
         let other = OtherMeasures::read(table.as_bytes(), &["unified".to_owned()]).unwrap();
-        let (measures, found) = other_measures(&other, &["a.jpg", "b.jpg", "c.jpg"].map(str::to_owned));
+        let names = ["a.jpg", "b.jpg", "c.jpg"];
+        let images = names.map(|name| format!("file:///photos/{name}").parse().unwrap());
+        let (measures, found) = other_measures(&other, &names.map(str::to_owned), &images);
         assert_eq!(measures, [Measure { name: "unified".into(), values: vec![None, Some(3.0), None] }]);
         assert_eq!(found, 2);
     }

@@ -7,6 +7,7 @@ use super::bias::GroupResult;
 use super::bootstrap::Estimate;
 use super::edc::STEPS_PER_WHOLE;
 use super::evaluation::{LIMITS, OperatingPoint};
+use super::left_out::LeftOut;
 
 /// The areas of all measures at all false match rates.
 ///
@@ -117,6 +118,21 @@ pub fn shares_left(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
 fn three(estimate: Option<Estimate>) -> [String; 3] {
     let text = |of: fn(Estimate) -> f64| estimate.map(|estimate| of(estimate).to_string()).unwrap_or_default();
     [text(|estimate| estimate.value), text(|estimate| estimate.low), text(|estimate| estimate.high)]
+}
+
+/// The photos without a score.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn left_out(photos: &[LeftOut], out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["file", "line", "outcome", "reason"])?;
+    for photo in photos {
+        let line = photo.line.map(|line| line.to_string()).unwrap_or_default();
+        let reason = photo.reason.clone().unwrap_or_default();
+        csv.write_record([&photo.file, &line, &photo.absence.to_string(), &reason])?;
+    }
+    csv.flush()
 }
 
 #[cfg(test)]

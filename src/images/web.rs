@@ -156,8 +156,10 @@ fn failed(error: reqwest::Error) -> FetchError {
     }
     let error = error.without_url();
     FetchError::Transient(match () {
-        () if error.is_timeout() && error.is_connect() => "the server did not accept a connection in time".into(),
-        () if error.is_timeout() => "the server went silent".into(),
+        () if error.is_timeout() && error.is_connect() => {
+            "the server did not accept a connection in time (setting images.connect_timeout_ms)".into()
+        }
+        () if error.is_timeout() => "the server went silent (setting images.idle_timeout_ms)".into(),
         () if error.is_connect() => format!("no connection to the server: {}", innermost(&error)),
         () => format!("the connection broke: {}", innermost(&error)),
     })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::pyramid::Pyramid;
 use super::search::Search;
-use crate::domain::{BoundingBox, Chip, ContentHash, Face, Selection};
+use crate::domain::{BoundingBox, CHIP_SIDE, Chip, ContentHash, Face, Selection};
 use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
@@ -167,6 +167,9 @@ impl VisionStage {
             Ok(picture) => picture,
             Err(error) => return Ok(Seen { hash, picture: Err(error) }),
         };
+        if matches!(self.finder, Finder::Aligned) && picture.size() != (CHIP_SIDE as u32, CHIP_SIDE as u32) {
+            return Ok(Seen { hash, picture: Err(no_chip(picture.size())) });
+        }
         let finder = &mut self.finder;
         let picture = match alone(|| finder.find(&picture, &look.selection)) {
             Ok(found) => Ok(found?),
@@ -181,6 +184,14 @@ fn alone<T>(work: impl FnOnce() -> T) -> Result<T, DecodeError> {
     guarded(work).map_err(|panic| {
         DecodeError::Failed(format!("looking for faces in the image panicked, which is a fault of the program: {panic}"))
     })
+}
+
+/// Scaled to the size of a chip, a photo would get a quality that says nothing of its face: it is refused, as what breaks a limit is.
+fn no_chip((width, height): (u32, u32)) -> DecodeError {
+    DecodeError::TooLarge(format!(
+        "{width}x{height} pixels are no chip, which is an aligned face of {CHIP_SIDE}x{CHIP_SIDE}: without --aligned, faces are found and \
+         aligned"
+    ))
 }
 
 impl BatchModel for VisionStage {

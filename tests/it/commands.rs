@@ -3,7 +3,9 @@
 mod evaluation;
 mod files;
 mod formats;
+mod names;
 mod precision;
+mod tables;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
