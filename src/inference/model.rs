@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::external;
 use super::manifest::{Manifest, ManifestError, Role};
-use super::onnx::{ModelProto, StringStringEntryProto};
+use super::onnx::{ModelProto, OnnxError, StringStringEntryProto};
 use super::prepare::{self, Outputs, PREPARATION, PrepareError, Target, Variant};
 use super::runtime::{Runtime, RuntimeError};
 use crate::domain::{Chip, Precision, Template};
@@ -32,15 +33,29 @@ pub enum ModelError {
     Manifest(#[from] ManifestError),
     /// The published file is not there.
     #[error(
-        "the weights of '{name}' are not at {path}: run `make setup`, or put the file named in its manifest there ({source})"
+        "the weights of '{name}' are not at {path} ({source}): run `make setup` for the default models, or bring the file: \
+         `facefleet model import {} --name {name}`",
+        file.file_name().unwrap_or_default().display()
     )]
     NotFetched {
         /// The model.
         name: String,
+        /// The file that its manifest names.
+        file: PathBuf,
         /// Where the file should be.
         path: PathBuf,
         /// Why it could not be read.
         source: std::io::Error,
+    },
+    /// The graph reads a file that the manifest does not name.
+    #[error(
+        "the weights of '{name}' are in {file} too, which its manifest does not list under `data`: `facefleet model import` writes it"
+    )]
+    Unlisted {
+        /// The model.
+        name: String,
+        /// The file.
+        file: PathBuf,
     },
     /// The published file is another one.
     #[error("{path} is not the file that the manifest of '{name}' names: sha256 {found}, expected {expected}")]
@@ -234,20 +249,37 @@ impl Models {
         if manifest.recogniser().is_some() { self.variant.on_disk() } else { Variant::default() }
     }
 
-    /// Reads the published file and checks its digest.
+    /// Reads the published file and checks its digest. Weights that are in other files are read, checked and put inside.
     ///
     /// # Errors
-    /// If it is not there or another one.
+    /// If a file is not there or another one.
     pub fn published(&self, manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
         let path = self.published_path(manifest);
         let name = manifest.name.clone();
-        let bytes =
-            fs::read(&path).map_err(|source| ModelError::NotFetched { name: name.clone(), path: path.clone(), source })?;
-        let found = hex(&Sha256::digest(&bytes));
-        if found == manifest.sha256 {
-            return Ok(bytes);
+        let not_fetched = |path: &Path, source| ModelError::NotFetched {
+            name: name.clone(),
+            file: manifest.file.clone(),
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = fs::read(&path).map_err(|source| not_fetched(&path, source))?;
+        check_digest(&name, &path, &bytes, &manifest.file_sha256)?;
+        let unfit = |source: OnnxError| ModelError::Prepare { name: name.clone(), source: source.into() };
+        let read = |location: &Path| {
+            let file = manifest.file.parent().unwrap_or(Path::new("")).join(location);
+            let Some(listed) = manifest.data.iter().find(|data| data.file == file) else {
+                return Err(ModelError::Unlisted { name: name.clone(), file });
+            };
+            let path = self.dir.join("fetched").join(&file);
+            let bytes =
+                external::read(&path, path.parent().unwrap_or(Path::new(""))).map_err(|source| not_fetched(&path, source))?;
+            check_digest(&name, &path, &bytes, &listed.sha256)?;
+            Ok(bytes)
+        };
+        match external::locations(&bytes).map_err(unfit)? {
+            Some((model, _)) => external::inline(model, read, unfit),
+            None => Ok(bytes),
         }
-        Err(ModelError::Digest { name, path, found, expected: manifest.sha256.clone() })
     }
 
     /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: the prepared network must agree with
@@ -438,6 +470,19 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         fs::remove_file(&part).ok();
     }
     result
+}
+
+fn check_digest(name: &str, path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
+    let found = digest(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(ModelError::Digest { name: name.to_owned(), path: path.to_owned(), found, expected: expected.to_owned() })
+}
+
+/// SHA-256, lower-case hex.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -4,10 +4,12 @@
 pub mod broker;
 pub mod graphs;
 pub mod http;
+pub mod networks;
 pub mod proxy;
 pub mod s3;
 pub mod sources;
 pub mod stack;
+pub mod tape;
 
 use std::path::{Path, PathBuf};
 
