@@ -340,6 +340,15 @@ mod tests {
     }
 
     #[test]
+    fn the_manifests_of_models_that_people_bring_are_valid() {
+        let lresnet = Manifest::parse("lresnet100e-ir", include_str!("../../models/lresnet100e-ir.toml")).unwrap();
+        let w600k = Manifest::parse("w600k-r50", include_str!("../../models/w600k-r50.toml")).unwrap();
+        assert_eq!((lresnet.input.mean, lresnet.input.scale), (0.0, 1.0), "its graph normalises");
+        assert!((w600k.input.values(&[Chip::synthetic()]).iter().fold(0.0_f32, |most, &value| most.max(value.abs()))) <= 1.0);
+        assert!(w600k.licence.contains("non-commercial"), "{}", w600k.licence);
+    }
+
+    #[test]
     fn data_files_are_part_of_the_identity() {
         let data = |digit: &str| format!("data = [{{ file = \"w.data\", sha256 = \"{}\" }}]\n{SFACE}", digit.repeat(64));
         let (one, two) = (Manifest::parse("x", &data("1")).unwrap(), Manifest::parse("x", &data("2")).unwrap());

@@ -5,6 +5,7 @@ pub mod canvas;
 pub mod detection;
 pub mod detector;
 mod external;
+pub mod import;
 pub mod manifest;
 pub mod model;
 pub mod mtcnn;

@@ -52,6 +52,12 @@ pub struct Step {
 }
 
 impl Step {
+    /// Scale and shift, averaged over the dimensions.
+    pub fn average(&self) -> (f64, f64) {
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        (mean(&self.scale), mean(&self.shift))
+    }
+
     /// Whether it changes the embedding's length only.
     pub fn is_plain_scale(&self) -> bool {
         let first = self.scale.first().copied().unwrap_or(0.0);

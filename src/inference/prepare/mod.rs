@@ -7,6 +7,7 @@ mod fold;
 mod graph;
 mod half;
 mod head;
+mod inspect;
 mod layer;
 mod norm;
 mod rewrite;
@@ -26,6 +27,7 @@ use prost::Message;
 use shapes::{Dim, Shapes};
 
 pub use closed_form::names;
+pub use inspect::{Facts, Pixels, inspect};
 pub use stage::{outputs as stage_outputs, prepare_stage};
 
 /// Goes up whenever preparing the same published file would give another result.
