@@ -106,7 +106,7 @@ fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Resul
             *dim = old.get(i).map_or(0, |&dim| dim as i64);
         }
     }
-    let fixed: i64 = dims.iter().filter(|&&dim| dim != -1).product();
+    let fixed = dims.iter().filter(|&&dim| dim != -1).try_fold(1_i64, |product, &dim| product.checked_mul(dim)).unwrap_or(0);
     if let Some(free) = dims.iter_mut().find(|dim| **dim == -1) {
         *free = (elements as i64).checked_div(fixed).unwrap_or(0);
     }
@@ -153,17 +153,19 @@ fn with_other_axes(node: &NodeProto, values: &TensorProto, axes: Option<&TensorP
         (None, Some(axes)) => axes.to_i64()?,
         (None, None) => return Ok(None),
     };
+    let elements: usize = values.shape()?.iter().product();
     let adds = node.op_type == "Unsqueeze";
     let rank = values.dims.len() as i64 + if adds { axes.len() as i64 } else { 0 };
-    let axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis + rank } else { axis }).collect();
+    let axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
     let mut old = values.dims.iter().copied();
     let dims: Vec<i64> = if adds {
         (0..rank).filter_map(|i| if axes.contains(&i) { Some(1) } else { old.next() }).collect()
     } else {
         (0..rank).zip(old).filter(|(i, _)| !axes.contains(i)).map(|(_, dim)| dim).collect()
     };
-    if dims.iter().product::<i64>() == values.dims.iter().product::<i64>() {
-        return Ok(Some(TensorProto { dims, ..values.clone() }));
+    let changed = TensorProto { dims, ..values.clone() };
+    if changed.shape()?.iter().product::<usize>() == elements {
+        return Ok(Some(changed));
     }
     Err(node.error(format!("its axes {axes:?} do not fit a tensor of shape {:?}", values.dims)))
 }

@@ -114,7 +114,9 @@ fn only_scaled_after(steps: &[Step], node: &NodeProto) -> Result<(), OnnxError> 
 /// Dropout stands before or after the nodes that flatten.
 fn dropout_before(graph: &Graph, features: &str) -> Result<Option<f64>, OnnxError> {
     let mut name = features;
-    while let Some(node) = graph.producer(name) {
+    // A graph without cycles has no longer way.
+    for _ in 0..graph.nodes.len() {
+        let Some(node) = graph.producer(name) else { break };
         match node.op_type.as_str() {
             // A ratio of 0 drops nothing, and tells nothing.
             "Dropout" => return Ok(Some(dropout_ratio(graph, node)?).filter(|&ratio| ratio > 0.0)),

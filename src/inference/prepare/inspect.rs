@@ -87,7 +87,7 @@ fn normalisation(graph: &Graph) -> (Pixels, Vec<String>) {
     let (mut scale, mut shift) = (1.0, 0.0);
     let mut nodes: Vec<&NodeProto> = Vec::new();
     let mut name = names::CHIP;
-    loop {
+    for _ in 0..graph.nodes.len() {
         let mut readers = graph.nodes.iter().filter(|node| node.input.iter().any(|input| input == name));
         let (Some(node), None) = (readers.next(), readers.next()) else { break };
         let Some(output) = node.output.first() else { break };

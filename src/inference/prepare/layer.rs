@@ -7,6 +7,10 @@ use super::graph::Graph;
 use super::shapes::Shapes;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
 
+/// Weights of the largest last layer that a convolution may stand for: a small kernel over a large map must not fill the memory.
+/// `MobileFaceNet`'s full one has 13 million.
+const MAX_ELEMENTS: usize = 1 << 27;
+
 /// A linear layer.
 #[derive(Debug)]
 pub struct Layer {
@@ -161,10 +165,14 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
         let reason = format!("turns a map of {height}x{width} into more than one position; pool the map before this node");
         return Err(node.error(reason));
     }
+    let elements = size.saturating_mul(channels).saturating_mul(height).saturating_mul(width);
+    if elements > MAX_ELEMENTS {
+        return Err(node.error(format!("is a linear layer of {elements} weights, over the limit of {MAX_ELEMENTS}")));
+    }
     let at = |name: &str, i: usize, default: i64| node.ints(name).and_then(|list| list.get(i)).copied().unwrap_or(default);
     // Where the kernel's element k of an axis looks, if inside the map.
     let place = |k: usize, axis: usize, side: usize| {
-        let at = k as i64 * at("dilations", axis, 1) - at("pads", axis, 0);
+        let at = (k as i64).checked_mul(at("dilations", axis, 1))?.checked_sub(at("pads", axis, 0))?;
         usize::try_from(at).ok().filter(|&at| at < side)
     };
     if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME")) && (rows, columns) != (1, 1) {

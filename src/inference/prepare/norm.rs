@@ -44,7 +44,7 @@ pub fn divided_by_its_norm<'a>(graph: &Graph, node: &'a NodeProto) -> Option<&'a
 fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
     let mut waiting = vec![name];
     let mut seen = HashSet::new();
-    let (mut reads, mut sums, mut roots, mut reciprocals) = (false, 0, 0, 0);
+    let (mut reads, mut squares, mut sums, mut roots, mut reciprocals) = (false, 0, 0, 0, 0);
     while let Some(name) = waiting.pop() {
         if name == of {
             reads = true;
@@ -56,10 +56,17 @@ fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
         let Some(node) = graph.producer(name).filter(|node| BETWEEN.contains(&node.op_type.as_str())) else { return false };
         match node.op_type.as_str() {
             "ReduceL2" => {
+                squares += 1;
                 sums += 1;
                 roots += 1;
             }
-            "ReduceSum" | "ReduceSumSquare" => sums += 1,
+            "ReduceSumSquare" => {
+                squares += 1;
+                sums += 1;
+            }
+            "ReduceSum" => sums += 1,
+            "Mul" if node.input.iter().all(|input| input == of) => squares += 1,
+            "Pow" if exponent(graph, node) == Some(2.0) => squares += 1,
             "Sqrt" => roots += 1,
             "Pow" if exponent(graph, node) == Some(0.5) => roots += 1,
             "Pow" if exponent(graph, node) == Some(-0.5) => {
@@ -74,7 +81,7 @@ fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
         }
         waiting.extend(node.input.iter().map(String::as_str));
     }
-    reads && sums == 1 && roots == 1 && reciprocals == usize::from(inverse)
+    reads && squares == 1 && sums == 1 && roots == 1 && reciprocals == usize::from(inverse)
 }
 
 fn exponent(graph: &Graph, node: &NodeProto) -> Option<f32> {

@@ -132,6 +132,13 @@ impl Shapes {
                 let others = (1..node.input.len()).map(|i| self.input(node, i));
                 others.fold(x.map(<[Dim]>::to_vec), |shape, other| broadcast(&shape?, other?))
             }
+            "ReduceMean" | "ReduceMax" | "ReduceSum" => {
+                let (x, axes) = (x?, self.list(node, "axes", 1)?);
+                let axes: Vec<usize> = axes.iter().map(|&axis| position(axis, x.len())).collect::<Option<_>>()?;
+                let kept = node.int("keepdims", 1) != 0;
+                let dims = x.iter().enumerate().filter(|(i, _)| kept || !axes.contains(i));
+                Some(dims.map(|(i, dim)| if axes.contains(&i) { Dim::Fixed(1) } else { *dim }).collect())
+            }
             "Flatten" => flatten(x?, node.int("axis", 1)),
             "Reshape" => reshape(x?, self.values(node.input.get(1)?)?, node.int("allowzero", 0) != 0),
             "Gemm" => {
@@ -157,7 +164,7 @@ impl Shapes {
             "Pad" => {
                 let (x, pads) = (x?, self.list(node, "pads", 1)?);
                 (pads.len() == 2 * x.len()).then(|| {
-                    let padded = |(i, dim): (usize, &Dim)| shifted(*dim, pads[i] + pads[i + x.len()]);
+                    let padded = |(i, dim): (usize, &Dim)| shifted(*dim, pads[i].saturating_add(pads[i + x.len()]));
                     x.iter().enumerate().map(padded).collect()
                 })
             }
@@ -170,7 +177,7 @@ impl Shapes {
         let axis = position(node.int("axis", 1), joined.len())?;
         for i in 1..node.input.len() {
             joined[axis] = match (joined[axis], *self.input(node, i)?.get(axis)?) {
-                (Dim::Fixed(a), Dim::Fixed(b)) => Dim::Fixed(a + b),
+                (Dim::Fixed(a), Dim::Fixed(b)) => Dim::Fixed(a.saturating_add(b)),
                 _ => Dim::Unknown,
             };
         }
@@ -239,13 +246,13 @@ pub fn settle_reshapes(graph: &mut Graph, shapes: &Shapes) {
 }
 
 fn position(axis: i64, rank: usize) -> Option<usize> {
-    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    let axis = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
 }
 
 fn shifted(dim: Dim, by: i64) -> Dim {
     match dim {
-        Dim::Fixed(value) => Dim::Fixed(value + by),
+        Dim::Fixed(value) => Dim::Fixed(value.saturating_add(by)),
         other if by == 0 => other,
         _ => Dim::Unknown,
     }
@@ -260,13 +267,15 @@ fn window(node: &NodeProto, x: &[Dim], kernel: &[Dim], channels: Option<Dim>) ->
         let (Dim::Fixed(side), Dim::Fixed(kernel)) = (*side, *kernel) else { return Dim::Unknown };
         let (stride, dilation) = (at("strides", i, 1).max(1), at("dilations", i, 1));
         let pads = match auto {
-            b"SAME_UPPER" | b"SAME_LOWER" => return Dim::Fixed((side + stride - 1) / stride),
+            b"SAME_UPPER" | b"SAME_LOWER" => return Dim::Fixed(side.saturating_add(stride - 1) / stride),
             b"VALID" => 0,
-            _ => at("pads", i, 0) + at("pads", i + sides.len(), 0),
+            _ => at("pads", i, 0).saturating_add(at("pads", i + sides.len(), 0)),
         };
-        let room = side + pads - dilation * (kernel - 1) - 1;
+        // A damaged file may say anything: what is absurd is not known.
+        let covered = dilation.saturating_mul(kernel.saturating_sub(1)).saturating_add(1);
+        let room = side.saturating_add(pads).saturating_sub(covered);
         let rounding = if node.int("ceil_mode", 0) != 0 { stride - 1 } else { 0 };
-        if room < 0 { Dim::Unknown } else { Dim::Fixed((room + rounding) / stride + 1) }
+        if room < 0 { Dim::Unknown } else { Dim::Fixed((room.saturating_add(rounding) / stride).saturating_add(1)) }
     };
     (kernel.len() == sides.len()).then(|| {
         let sides = sides.iter().zip(kernel).enumerate().map(side);

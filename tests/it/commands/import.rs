@@ -33,11 +33,21 @@ fn sandbox(file: &str, bytes: &[u8]) -> Sandbox {
     sandbox
 }
 
-/// All files below the folder of models.
+/// All files and folders below the folder of models.
 fn tree(sandbox: &Sandbox) -> Vec<PathBuf> {
-    let root = sandbox.path("models");
-    let below = |folder: &Path| walkdir::WalkDir::new(folder).min_depth(1).sort_by_file_name();
-    below(&root).into_iter().map(|entry| entry.unwrap().path().strip_prefix(&root).unwrap().to_owned()).collect()
+    let mut found = Vec::new();
+    let mut waiting = vec![sandbox.path("models")];
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
 
 #[track_caller]

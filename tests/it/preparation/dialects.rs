@@ -1,7 +1,7 @@
 //! The networks that people have, in the dialects of their exporters, against arithmetic in f64 that knows nothing of ONNX.
 
 use facefleet::domain::Precision;
-use facefleet::inference::onnx::{NodeProto, data_type};
+use facefleet::inference::onnx::{GraphProto, ModelProto, NodeProto, data_type};
 use facefleet::inference::prepare::{self, Outputs, PrepareError, Target, Variant, prepare_recogniser};
 
 use super::{CHIP_VALUES, OUTPUTS, open};
@@ -103,6 +103,76 @@ fn iresnet_from_pytorch_is_prepared_in_every_operator_set() {
 fn scaling_to_unit_length_at_the_end_is_left_out() {
     for opset in [9, 11, 17] {
         check(&with_unit_length(iresnet(Style::pytorch(opset), View::Flatten)), TOLD);
+    }
+}
+
+#[test]
+fn unit_length_as_a_root_of_a_sum_of_squares_is_left_out() {
+    for (squared, inverse) in [("Pow", false), ("Mul", false), ("Mul", true)] {
+        let mut network = iresnet(Style::pytorch(11), View::Flatten);
+        let embedding = network.tape.name(network.embedding).to_owned();
+        network.tape.store("two", &[], &[2.0]);
+        let other = if squared == "Pow" { "two" } else { embedding.as_str() };
+        network.tape.node(NodeProto::new(squared, &[&embedding, other], "squares"));
+        network.tape.node(NodeProto::new("ReduceSum", &["squares"], "sum").with_ints("axes", &[1]));
+        network.tape.node(NodeProto::new("Sqrt", &["sum"], "length"));
+        network.tape.node(NodeProto::new("Reciprocal", &["length"], "inverse"));
+        let node = if inverse { NodeProto::new("Mul", &["inverse"], "unit") } else { NodeProto::new("Div", &["length"], "unit") };
+        network.output = network.tape.same(node, network.embedding);
+        check(&network, TOLD);
+    }
+}
+
+#[test]
+fn what_is_divided_by_something_else_than_its_length_is_refused_by_name() {
+    let mut network = iresnet(Style::pytorch(11), View::Flatten);
+    let embedding = network.tape.name(network.embedding).to_owned();
+    network.tape.node(NodeProto::new("ReduceSum", &[&embedding], "sum").with_ints("axes", &[1]));
+    network.tape.node(NodeProto::new("Sqrt", &["sum"], "root"));
+    network.output = network.tape.same(NodeProto::new("Div", &["root"], "divided"), network.embedding);
+    let refusal = refusal(&network);
+    assert!(refusal.contains("Div 'divided' -> output"), "{refusal}");
+}
+
+#[test]
+fn no_number_in_a_file_makes_preparing_panic() {
+    let networks = [
+        lresnet100e_ir(Style::mxnet(), Flattening::Reshape, 0.4),
+        with_unit_length(iresnet(Style::pytorch(13), View::Computed)),
+        mobile_face_net(Style::pytorch(13), MobileHead::Covering),
+        tensorflow(Style::pytorch(13)),
+    ];
+    for network in networks {
+        let file = ModelProto::read(&network.file()).unwrap();
+        let told = manifest(network.size, Some(TOLD));
+        let try_with = |change: &dyn Fn(&mut GraphProto)| {
+            let mut model = file.clone();
+            change(model.graph.as_mut().unwrap());
+            // Whether it is refused or not: it ends.
+            drop(prepare_recogniser(&prepare::encode(&model), &told, Target::Cpu, Outputs::Quality));
+        };
+        let graph = file.graph.as_ref().unwrap();
+        for absurd in [i64::MIN, -1, 0, i64::MAX] {
+            for (n, node) in graph.node.iter().enumerate() {
+                for (a, attribute) in node.attribute.iter().enumerate() {
+                    try_with(&|graph| graph.node[n].attribute[a].i = absurd);
+                    for i in 0..attribute.ints.len() {
+                        try_with(&|graph| graph.node[n].attribute[a].ints[i] = absurd);
+                    }
+                }
+            }
+            for (c, constant) in graph.initializer.iter().enumerate() {
+                for i in 0..constant.dims.len() {
+                    try_with(&|graph| graph.initializer[c].dims[i] = absurd);
+                }
+                if constant.data_type == data_type::INT64 {
+                    try_with(&|graph| {
+                        let length = graph.initializer[c].raw_data.len() / 8;
+                        graph.initializer[c].raw_data = absurd.to_le_bytes().repeat(length);
+                    });
+                }
+            }
+        }
     }
 }
 
