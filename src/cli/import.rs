@@ -29,13 +29,13 @@ pub(super) struct Import {
     #[arg(long, allow_negative_numbers = true)]
     scale: Option<f32>,
     /// Dropout ratio before the last layer in training, if the graph has no dropout.
-    #[arg(long, value_name = "RATIO")]
+    #[arg(long, value_name = "RATIO", allow_negative_numbers = true)]
     dropout: Option<f64>,
     /// Steepness of the score-to-quality mapping [default: 130, as published].
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     alpha: Option<f64>,
     /// The score that maps to quality 50 [default: 0.88, as published].
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     r: Option<f64>,
     /// Licence of the weights, for the record.
     #[arg(long)]

@@ -170,9 +170,9 @@ impl Models {
         notes.insert(0, text::file_note(&import.file, &facts));
 
         let staging = Staging::new(&self.dir, &name)?;
-        staging.write(&format!("{name}.toml"), manifest_text.as_bytes())?;
+        staging.write(format!("{name}.toml"), manifest_text.as_bytes())?;
         for (file, bytes) in published.files(&manifest) {
-            staging.write(&Path::new("fetched").join(&file), bytes)?;
+            staging.write(Path::new("fetched").join(&file), bytes)?;
         }
         let staged = Self::new(&staging.0).prepared_as(self.variant());
         let mut prepared = staged.prepare(&name, runtime, true)?;

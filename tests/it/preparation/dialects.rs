@@ -236,11 +236,11 @@ fn flat_slopes_mean_columns_only_where_nothing_in_the_file_says_otherwise() {
     // Seven channels of 7 x 7: by the operator set the slopes are those of the columns; MXNet means the channels.
     let network = |mxnet: bool| {
         let (mut tape, input) = crate::support::tape::Tape::new(Style::mxnet(), "data", [3, 112, 112]);
-        let mut x = tape.conv(input, "conv0", [4, 3, 3, 3], 8, 0, 1, true);
+        let mut x = tape.conv(input, "conv0", [4, 3, 3, 3], [8, 0, 1], true);
         if mxnet {
             x = tape.prelu(x, "relu0", 4);
         }
-        x = tape.conv(x, "conv1", [7, 4, 3, 3], 2, 1, 1, true);
+        x = tape.conv(x, "conv1", [7, 4, 3, 3], [2, 1, 1], true);
         x = tape.prelu(x, "relu1", 7);
         let features = x;
         x = tape.flat(NodeProto::new("Flatten", &[], "flat"), x);

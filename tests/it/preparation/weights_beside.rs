@@ -85,10 +85,7 @@ fn with(key: &str, value: &str) -> Vec<u8> {
     let mut model = ModelProto::decode(network().file().as_slice()).unwrap();
     let tensor = &mut model.graph.as_mut().unwrap().initializer[0];
     tensor.external_data.retain(|entry| entry.key != key);
-    let mut entry = StringStringEntryProto::default();
-    entry.key = key.to_owned();
-    entry.value = value.to_owned();
-    tensor.external_data.push(entry);
+    tensor.external_data.push(StringStringEntryProto { key: key.to_owned(), value: value.to_owned() });
     model.encode_to_vec()
 }
 

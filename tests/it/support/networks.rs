@@ -42,14 +42,14 @@ fn unit(tape: &mut Tape, x: Id, name: &str, channels: (usize, usize), stride: us
     let (from, to) = channels;
     let part = |part: &str| format!("{name}_{part}");
     let mut y = tape.batch_norm(x, &part("bn1"), from);
-    y = tape.conv(y, &part("conv1"), [to, from, 3, 3], 1, 1, 1, false);
+    y = tape.conv(y, &part("conv1"), [to, from, 3, 3], [1, 1, 1], false);
     y = tape.batch_norm(y, &part("bn2"), to);
     y = tape.prelu(y, &part("relu1"), to);
-    y = tape.conv(y, &part("conv2"), [to, to, 3, 3], stride, 1, 1, false);
+    y = tape.conv(y, &part("conv2"), [to, to, 3, 3], [stride, 1, 1], false);
     y = tape.batch_norm(y, &part("bn3"), to);
     let mut shortcut = x;
     if from != to || stride != 1 {
-        shortcut = tape.conv(x, &part("conv1sc"), [to, from, 1, 1], stride, 0, 1, false);
+        shortcut = tape.conv(x, &part("conv1sc"), [to, from, 1, 1], [stride, 0, 1], false);
         shortcut = tape.batch_norm(shortcut, &part("sc"), to);
     }
     tape.sum(y, shortcut, &part("plus"))
@@ -69,7 +69,7 @@ pub fn lresnet100e_ir(style: Style, flattening: Flattening, dropout: f32) -> Net
     let (mut tape, input) = Tape::new(style, "data", [3, 112, 112]);
     let mut x = tape.scalar("Sub", input, "_minusscalar0", 127.5);
     x = tape.scalar("Mul", x, "_mulscalar0", 0.007_812_5);
-    x = tape.conv(x, "conv0", [6, 3, 3, 3], 2, 1, 1, false);
+    x = tape.conv(x, "conv0", [6, 3, 3, 3], [2, 1, 1], false);
     x = tape.batch_norm(x, "bn0", 6);
     x = tape.prelu(x, "relu0", 6);
     x = unit(&mut tape, x, "stage1_unit1", (6, 6), 2);
@@ -107,15 +107,15 @@ pub enum View {
 pub fn iresnet(style: Style, view: View) -> Network {
     let opset = style.opset;
     let (mut tape, input) = Tape::new(style, "input.1", [3, 112, 112]);
-    let mut x = tape.conv(input, "411", [6, 3, 3, 3], 2, 1, 1, true);
+    let mut x = tape.conv(input, "411", [6, 3, 3, 3], [2, 1, 1], true);
     x = tape.prelu(x, "412", 6);
     for (i, (from, to)) in [(6, 6), (6, 8), (8, 8)].into_iter().enumerate() {
         let part = |part: &str| format!("layer{}.{part}", i + 1);
         let mut y = tape.batch_norm(x, &part("bn1"), from);
-        y = tape.conv(y, &part("conv1"), [to, from, 3, 3], 1, 1, 1, true);
+        y = tape.conv(y, &part("conv1"), [to, from, 3, 3], [1, 1, 1], true);
         y = tape.prelu(y, &part("prelu"), to);
-        y = tape.conv(y, &part("conv2"), [to, to, 3, 3], 2, 1, 1, true);
-        let shortcut = tape.conv(x, &part("downsample"), [to, from, 1, 1], 2, 0, 1, true);
+        y = tape.conv(y, &part("conv2"), [to, to, 3, 3], [2, 1, 1], true);
+        let shortcut = tape.conv(x, &part("downsample"), [to, from, 1, 1], [2, 0, 1], true);
         x = tape.sum(y, shortcut, &part("add"));
     }
     x = tape.batch_norm(x, "bn2", 8);
@@ -179,7 +179,7 @@ pub fn with_unit_length(mut network: Network) -> Network {
     network
 }
 
-/// The ends that MobileFaceNets have.
+/// The ends of a MobileFaceNet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MobileHead {
     /// A depthwise convolution as large as the map, its normalisation, and one of 1x1.
@@ -198,28 +198,28 @@ pub fn mobile_face_net(style: Style, head: MobileHead) -> Network {
     let mut x = input;
     for (i, (from, to)) in [(3, 6), (6, 8), (8, 8), (8, 8)].into_iter().enumerate() {
         let name = |part: &str| format!("conv_{i}_{part}");
-        x = tape.conv(x, &name("sep"), [to, from, 1, 1], 1, 0, 1, false);
+        x = tape.conv(x, &name("sep"), [to, from, 1, 1], [1, 0, 1], false);
         x = tape.batch_norm(x, &name("sep_bn"), to);
         x = tape.prelu(x, &name("relu"), to);
-        x = tape.conv(x, &name("dw"), [to, 1, 3, 3], 2, 1, to, false);
+        x = tape.conv(x, &name("dw"), [to, 1, 3, 3], [2, 1, to], false);
         x = tape.batch_norm(x, &name("dw_bn"), to);
     }
     let size = if head == MobileHead::Depthwise { 8 } else { 12 };
     let mut features = x;
     if head != MobileHead::Covering {
-        x = tape.conv(x, "conv_6_dw7_7", [8, 1, 7, 7], 1, 0, 8, false);
+        x = tape.conv(x, "conv_6_dw7_7", [8, 1, 7, 7], [1, 0, 8], false);
         x = tape.batch_norm(x, "conv_6_dw7_7_bn", 8);
         features = if head == MobileHead::Depthwise { features } else { x };
     }
     let embedding = match head {
         MobileHead::Depthwise => tape.flat(NodeProto::new("Flatten", &[], "embedding"), x),
         MobileHead::Pointwise => {
-            x = tape.conv(x, "linear", [size, 8, 1, 1], 1, 0, 1, true);
+            x = tape.conv(x, "linear", [size, 8, 1, 1], [1, 0, 1], true);
             x = tape.batch_norm(x, "bn", size);
             tape.flat(NodeProto::new("Flatten", &[], "embedding"), x)
         }
         MobileHead::Covering => {
-            x = tape.conv(x, "linear", [size, 8, 7, 7], 1, 0, 1, false);
+            x = tape.conv(x, "linear", [size, 8, 7, 7], [1, 0, 1], false);
             let mut squeeze = NodeProto::new("Squeeze", &[], "squeezed");
             if tape.style.opset < 13 {
                 squeeze = squeeze.with_ints("axes", &[2, 3]);
@@ -268,7 +268,7 @@ pub fn tensorflow(style: Style) -> Network {
     };
     let transpose = |name: &str, perm: [i64; 4]| NodeProto::new("Transpose", &[], name).with_ints("perm", &perm);
     let mut x = tape.add(transpose("model/conv__6", [0, 3, 1, 2]), &[input], move |x| turn(x[0], [0, 3, 1, 2]));
-    x = tape.conv(x, "model/conv", [6, 3, 3, 3], 8, 0, 1, true);
+    x = tape.conv(x, "model/conv", [6, 3, 3, 3], [8, 0, 1], true);
     x = tape.same(NodeProto::new("Identity", &[], "model/relu"), x);
     x = tape.add(transpose("model/flatten__8", [0, 2, 3, 1]), &[x], move |x| turn(x[0], [0, 2, 3, 1]));
     tape.integers("model/flatten/Const", &[-1, 6 * 14 * 14]);
@@ -284,7 +284,7 @@ pub fn iresnet_with_casts() -> Network {
     let (mut tape, input) = Tape::new(style, "input", [3, 112, 112]);
     let cast = |name: &str, kind: i32| NodeProto::new("Cast", &[], name).with_int("to", i64::from(kind));
     let mut x = tape.same(cast("cast_in", data_type::FLOAT16), input);
-    x = tape.conv(x, "conv", [6, 3, 3, 3], 8, 0, 1, true);
+    x = tape.conv(x, "conv", [6, 3, 3, 3], [8, 0, 1], true);
     x = tape.prelu(x, "prelu", 6);
     let features = x;
     x = tape.flat(NodeProto::new("Flatten", &[], "flat"), x);

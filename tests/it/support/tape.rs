@@ -183,12 +183,7 @@ impl Tape {
                 tensor.raw_data = stored.iter().flat_map(|value| value.to_le_bytes()).collect();
             }
             Stored::Beside(file) => {
-                let entry = |key: &str, value: String| {
-                    let mut entry = StringStringEntryProto::default();
-                    entry.key = key.to_owned();
-                    entry.value = value;
-                    entry
-                };
+                let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
                 tensor.external_data = vec![
                     entry("location", file.to_owned()),
                     entry("offset", self.beside.len().to_string()),
@@ -207,8 +202,9 @@ impl Tape {
         self.constants.push(TensorProto::ints(name, values));
     }
 
-    /// A convolution without padding beyond `pad` on each side.
-    pub fn conv(&mut self, x: Id, name: &str, shape: [usize; 4], stride: usize, pad: usize, groups: usize, bias: bool) -> Id {
+    /// A convolution by a kernel of `shape` with this stride, padding on each side, and number of groups.
+    pub fn conv(&mut self, x: Id, name: &str, shape: [usize; 4], window: [usize; 3], bias: bool) -> Id {
+        let [stride, pad, groups] = window;
         let [size, channels, rows, columns] = shape;
         let spread = 1.7 / ((channels * rows * columns) as f32).sqrt();
         let kernel = self.weights(&format!("{name}_weight"), &shape, 0.0, spread);
@@ -227,7 +223,7 @@ impl Tape {
             ints("strides", &pair(stride)),
         ]);
         let node = node.with_int("group", groups as i64);
-        self.add(node, &[x], move |x| convolve(x[0], &kernel, &biases, shape, stride, pad, groups))
+        self.add(node, &[x], move |x| convolve(x[0], &kernel, &biases, shape, window))
     }
 
     pub fn batch_norm(&mut self, x: Id, name: &str, size: usize) -> Id {
@@ -343,9 +339,7 @@ fn convolve(
     kernel: &[f64],
     bias: &[f64],
     [size, channels, rows, columns]: [usize; 4],
-    stride: usize,
-    pad: usize,
-    groups: usize,
+    [stride, pad, groups]: [usize; 3],
 ) -> Array {
     let [batch, all, height, width] = x.shape[..] else { panic!("{:?} is no batch of maps", x.shape) };
     assert_eq!(all, channels * groups);
