@@ -7,6 +7,7 @@ mod campaign;
 mod compare;
 mod doctor;
 mod evaluate;
+mod import;
 mod interrupt;
 mod labelled;
 mod migrate;
@@ -81,7 +82,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Check runtime, models, store, queue and disk: a line each.
     Doctor(doctor::Doctor),
-    /// Prepare models, or show them.
+    /// Import and prepare models, or show them.
     #[command(subcommand)]
     Model(model::Model),
 }

@@ -1,10 +1,12 @@
 //! `facefleet model …`
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 
+use super::import::Import;
 use super::say;
 use crate::app::App;
 use crate::domain::{Device, DeviceChoice, Precision};
@@ -28,6 +30,8 @@ pub(super) enum Model {
         #[arg(long)]
         half: bool,
     },
+    /// Take in a recogniser of your own: write its manifest, prepare and test it.
+    Import(Import),
     /// Show the models, where they come from and whether they are prepared.
     List,
 }
@@ -52,12 +56,9 @@ impl Model {
     pub(super) fn run(self, app: &App) -> Result<ExitCode> {
         let models = app.models();
         match self {
+            Self::Import(import) => import.run(app, &models.prepared_as(wanted(app)))?,
             Self::Prepare { names, again, target, half } => {
-                let wanted = match app.settings().runtime.device {
-                    DeviceChoice::Only(device) => app.plan(device).variant(),
-                    // Its first choice may not be there; the CPU always is.
-                    DeviceChoice::Auto => app.plan(Device::Cpu).variant(),
-                };
+                let wanted = wanted(app);
                 let target = target.map_or(wanted.target, Target::from);
                 let precision = if half { Precision::Half } else { wanted.precision };
                 let models = models.prepared_as(Variant { target, precision });
@@ -80,7 +81,16 @@ impl Model {
     }
 }
 
-fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
+/// The preparation that the settings ask for.
+fn wanted(app: &App) -> Variant {
+    match app.settings().runtime.device {
+        DeviceChoice::Only(device) => app.plan(device).variant(),
+        // Its first choice may not be there; the CPU always is.
+        DeviceChoice::Auto => app.plan(Device::Cpu).variant(),
+    }
+}
+
+pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     let state = if prepared.written { "prepared" } else { "up to date" };
     say(format!("{name}: {state}, {}", prepared.path.display()))?;
     let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return Ok(()) };
@@ -108,8 +118,22 @@ fn print_model(models: &Models, name: &str) -> Result<()> {
     let state = match unprepared {
         None => "prepared".to_owned(),
         Some((network, error)) if models.published_path(network).exists() => error.to_string(),
-        Some((network, _)) => format!("not fetched: {} is missing; run `make setup`", models.published_path(network).display()),
+        Some((network, _)) => {
+            let path = models.published_path(network);
+            let bring = match manifest.recogniser() {
+                Some(_) => format!(" for a default model, or bring it: `facefleet model import {}`", file_name(&path)),
+                None => String::new(),
+            };
+            format!("not fetched: {} is missing; run `make setup`{bring}", path.display())
+        }
     };
-    say(format!("{name}: {role}, {}\n  {}\n  sha256 {}\n  {state}", manifest.licence, manifest.source, manifest.sha256))?;
+    say(format!(
+        "{name}: {role}\n  licence: {}\n  {}\n  sha256 {}\n  {state}",
+        manifest.licence, manifest.source, manifest.sha256
+    ))?;
     Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().display().to_string()
 }

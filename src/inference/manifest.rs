@@ -35,7 +35,11 @@ pub struct Manifest {
     pub name: String,
     /// The published ONNX file; a relative path is below `models/fetched/`. Of a cascade, its first network's.
     pub file: PathBuf,
-    /// SHA-256 of that file, lower-case hex. Of a cascade, that of its networks' digests one after the other, as text.
+    /// SHA-256 of that file, lower-case hex.
+    pub file_sha256: String,
+    /// The files that hold weights beside it, if there are any.
+    pub data: Vec<PublishedFile>,
+    /// What identifies the model: the digest of its only file, or that of the digests of all its files one after the other, as text.
     pub sha256: String,
     /// Licence of the weights.
     pub licence: String,
@@ -157,6 +161,8 @@ struct File {
     kind: Kind,
     file: Option<PathBuf>,
     sha256: Option<String>,
+    #[serde(default)]
+    data: Vec<PublishedFile>,
     licence: String,
     source: String,
     input: Input,
@@ -183,11 +189,14 @@ struct CascadeFiles {
     o: PublishedFile,
 }
 
-#[derive(Deserialize)]
+/// A file and its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PublishedFile {
-    file: PathBuf,
-    sha256: String,
+pub struct PublishedFile {
+    /// A relative path is below `models/fetched/`.
+    pub file: PathBuf,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
 }
 
 impl PublishedFile {
@@ -246,10 +255,12 @@ impl Manifest {
         if !(mean.is_finite() && scale.is_finite() && scale != 0.0) {
             return Err("`mean` and `scale` must be finite and `scale` not zero".into());
         }
-        let of = |name: String, published: PublishedFile, role: Role| Self {
+        let of = |name: String, published: PublishedFile, data: Vec<PublishedFile>, role: Role| Self {
             name,
             file: published.file,
-            sha256: published.sha256,
+            sha256: identity([&published.sha256].into_iter().chain(data.iter().map(|file| &file.sha256))),
+            file_sha256: published.sha256,
+            data,
             licence: file.licence.clone(),
             source: file.source.clone(),
             input: file.input.clone(),
@@ -257,19 +268,20 @@ impl Manifest {
         };
         match (file.kind, file.file, file.sha256, file.cascade) {
             (Kind::Single, Some(path), Some(sha256), None) => {
-                Ok(of(name.to_owned(), PublishedFile { file: path, sha256 }.checked()?, role))
+                let data = file.data.into_iter().map(PublishedFile::checked).collect::<Result<Vec<_>, _>>()?;
+                Ok(of(name.to_owned(), PublishedFile { file: path, sha256 }.checked()?, data, role))
             }
             (Kind::Single, ..) => Err("it needs `file` and `sha256`, and no [cascade] table".into()),
-            (Kind::Mtcnn, None, None, Some(CascadeFiles { p, r, o })) if role == Role::Detector => {
+            (Kind::Mtcnn, None, None, Some(CascadeFiles { p, r, o })) if role == Role::Detector && file.data.is_empty() => {
                 let network = |letter: &str, published: PublishedFile, stage| -> Result<Self, String> {
-                    Ok(of(format!("{name}.{letter}"), published.checked()?, Role::Stage(stage)))
+                    Ok(of(format!("{name}.{letter}"), published.checked()?, Vec::new(), Role::Stage(stage)))
                 };
                 let networks =
                     [network("p", p, Stage::Proposal)?, network("r", r, Stage::Refinement)?, network("o", o, Stage::Output)?];
-                let digests: String = networks.iter().map(|network| network.sha256.as_str()).collect();
-                let sha256 = Sha256::digest(digests).iter().map(|byte| format!("{byte:02x}")).collect();
-                let first = PublishedFile { file: networks[0].file.clone(), sha256 };
-                Ok(of(name.to_owned(), first, Role::Cascade(Box::new(networks))))
+                let sha256 = identity(networks.iter().map(|network| &network.sha256));
+                let first = PublishedFile { file: networks[0].file.clone(), sha256: networks[0].sha256.clone() };
+                let role = Role::Cascade(Box::new(networks));
+                Ok(Self { sha256, ..of(name.to_owned(), first, Vec::new(), role) })
             }
             (Kind::Mtcnn, ..) => Err(
                 "`kind = \"mtcnn\"` is a detector's, with a [cascade] table of p, r and o and no `file` or `sha256` beside it"
@@ -303,6 +315,15 @@ impl Manifest {
     }
 }
 
+/// One digest for all files.
+fn identity<'a>(digests: impl IntoIterator<Item = &'a String>) -> String {
+    let digests: Vec<&str> = digests.into_iter().map(String::as_str).collect();
+    match digests.as_slice() {
+        [only] => (*only).to_owned(),
+        several => Sha256::digest(several.concat()).iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +337,25 @@ mod tests {
         let sface = Manifest::parse("sface-2021dec", SFACE).unwrap();
         assert_eq!(sface.recogniser().unwrap().embedding, 128);
         assert_eq!(Manifest::parse("yunet-2023mar", YUNET).unwrap().role, Role::Detector);
+    }
+
+    #[test]
+    fn the_manifests_of_models_that_people_bring_are_valid() {
+        let lresnet = Manifest::parse("lresnet100e-ir", include_str!("../../models/lresnet100e-ir.toml")).unwrap();
+        let w600k = Manifest::parse("w600k-r50", include_str!("../../models/w600k-r50.toml")).unwrap();
+        assert_eq!((lresnet.input.mean, lresnet.input.scale), (0.0, 1.0), "its graph normalises");
+        assert!((w600k.input.values(&[Chip::synthetic()]).iter().fold(0.0_f32, |most, &value| most.max(value.abs()))) <= 1.0);
+        assert!(w600k.licence.contains("non-commercial"), "{}", w600k.licence);
+    }
+
+    #[test]
+    fn data_files_are_part_of_the_identity() {
+        let data = |digit: &str| format!("data = [{{ file = \"w.data\", sha256 = \"{}\" }}]\n{SFACE}", digit.repeat(64));
+        let (one, two) = (Manifest::parse("x", &data("1")).unwrap(), Manifest::parse("x", &data("2")).unwrap());
+        let alone = Manifest::parse("x", SFACE).unwrap();
+        assert_eq!(one.file_sha256, alone.sha256);
+        assert_ne!(one.sha256, two.sha256);
+        assert_ne!(one.sha256, alone.sha256);
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub mod batcher;
 pub mod canvas;
 pub mod detection;
 pub mod detector;
+mod external;
+pub mod import;
 pub mod manifest;
 pub mod model;
 pub mod mtcnn;

@@ -1,5 +1,7 @@
 //! Models on disk: `DIR/<name>.toml` describes, `DIR/fetched/` holds what was published, `DIR/prepared/` what runs.
 
+mod error;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,108 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Manifest, ManifestError, Role};
-use super::onnx::{ModelProto, StringStringEntryProto};
-use super::prepare::{self, Outputs, PREPARATION, PrepareError, Target, Variant};
-use super::runtime::{Runtime, RuntimeError};
+use super::external;
+use super::manifest::{Manifest, Role};
+use super::onnx::{ModelProto, OnnxError, StringStringEntryProto};
+use super::prepare::{self, Outputs, PREPARATION, Target, Variant};
+use super::runtime::Runtime;
 use crate::domain::{Chip, Precision, Template};
 use crate::quality::closed_form::ClosedForm;
-
-/// Why a model cannot be prepared or used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// No manifest of that name.
-    #[error("there is no model '{name}': {dir} has {}", if known.is_empty() { "no manifests".to_owned() } else { known.join(", ") })]
-    Unknown {
-        /// The name asked for.
-        name: String,
-        /// Where manifests are.
-        dir: PathBuf,
-        /// Those that are there.
-        known: Vec<String>,
-    },
-    /// Its manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The published file is not there.
-    #[error(
-        "the weights of '{name}' are not at {path}: run `make setup`, or put the file named in its manifest there ({source})"
-    )]
-    NotFetched {
-        /// The model.
-        name: String,
-        /// Where the file should be.
-        path: PathBuf,
-        /// Why it could not be read.
-        source: std::io::Error,
-    },
-    /// The published file is another one.
-    #[error("{path} is not the file that the manifest of '{name}' names: sha256 {found}, expected {expected}")]
-    Digest {
-        /// The model.
-        name: String,
-        /// The file.
-        path: PathBuf,
-        /// Its digest.
-        found: String,
-        /// The manifest's.
-        expected: String,
-    },
-    /// The prepared file is missing or of another manifest or version.
-    #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare {name}{}`", options(*variant))]
-    NotPrepared {
-        /// The model.
-        name: String,
-        /// The preparation that was needed.
-        variant: Variant,
-        /// What is wrong.
-        why: String,
-    },
-    /// A detector where a recogniser is needed, or the other way round.
-    #[error("model '{name}' is not a {wanted}")]
-    Role {
-        /// The model.
-        name: String,
-        /// What was needed.
-        wanted: &'static str,
-    },
-    /// Its graph.
-    #[error("model '{name}' cannot be prepared: {source}")]
-    Prepare {
-        /// The model.
-        name: String,
-        /// Why.
-        source: PrepareError,
-    },
-    /// A detector that cannot look at letterboxes.
-    #[error(
-        "detector '{name}' looks at each image at many scales and has no letterbox: set detector.letterbox = false with it \
-         (environment variable FACEFLEET__DETECTOR__LETTERBOX)"
-    )]
-    Letterbox {
-        /// The model.
-        name: String,
-    },
-    /// The prepared graph does not compute what it should.
-    #[error("model '{name}' failed its test: {reason}")]
-    SelfTest {
-        /// The model.
-        name: String,
-        /// What was found and expected.
-        reason: String,
-    },
-    /// Writing the prepared file.
-    #[error("cannot write {path}: {source}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// ONNX Runtime.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-}
+pub use error::ModelError;
 
 /// What preparing wrote into the model's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,7 +83,7 @@ pub struct Prepared {
 /// A folder of models.
 #[derive(Debug, Clone)]
 pub struct Models {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     variant: Variant,
 }
 
@@ -223,7 +131,7 @@ impl Models {
         self.dir.join("fetched").join(&manifest.file)
     }
 
-    fn prepared_path(&self, name: &str, variant: Variant) -> PathBuf {
+    pub(super) fn prepared_path(&self, name: &str, variant: Variant) -> PathBuf {
         let target = if variant.target == Target::Gpu { ".gpu" } else { "" };
         let precision = if variant.precision == Precision::Half { ".half" } else { "" };
         self.dir.join("prepared").join(format!("{name}{target}{precision}.onnx"))
@@ -234,20 +142,37 @@ impl Models {
         if manifest.recogniser().is_some() { self.variant.on_disk() } else { Variant::default() }
     }
 
-    /// Reads the published file and checks its digest.
+    /// Reads the published file and checks its digest. Weights that are in other files are read, checked and put inside.
     ///
     /// # Errors
-    /// If it is not there or another one.
+    /// If a file is not there or another one.
     pub fn published(&self, manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
         let path = self.published_path(manifest);
         let name = manifest.name.clone();
-        let bytes =
-            fs::read(&path).map_err(|source| ModelError::NotFetched { name: name.clone(), path: path.clone(), source })?;
-        let found = hex(&Sha256::digest(&bytes));
-        if found == manifest.sha256 {
-            return Ok(bytes);
+        let not_fetched = |path: &Path, source| ModelError::NotFetched {
+            name: name.clone(),
+            file: manifest.file.clone(),
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = fs::read(&path).map_err(|source| not_fetched(&path, source))?;
+        check_digest(&name, &path, &bytes, &manifest.file_sha256)?;
+        let unfit = |source: OnnxError| ModelError::Prepare { name: name.clone(), source: source.into() };
+        let read = |location: &Path| {
+            let file = manifest.file.parent().unwrap_or(Path::new("")).join(location);
+            let Some(listed) = manifest.data.iter().find(|data| data.file == file) else {
+                return Err(ModelError::Unlisted { name: name.clone(), file });
+            };
+            let path = self.dir.join("fetched").join(&file);
+            let bytes =
+                external::read(&path, path.parent().unwrap_or(Path::new(""))).map_err(|source| not_fetched(&path, source))?;
+            check_digest(&name, &path, &bytes, &listed.sha256)?;
+            Ok(bytes)
+        };
+        match external::locations(&bytes).map_err(unfit)? {
+            Some((model, _)) => external::inline(model, read, unfit),
+            None => Ok(bytes),
         }
-        Err(ModelError::Digest { name, path, found, expected: manifest.sha256.clone() })
     }
 
     /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: the prepared network must agree with
@@ -412,19 +337,12 @@ fn half_error(
     Err(self_test(name, reason))
 }
 
-/// What `facefleet model prepare` must be told for `variant`.
-fn options(variant: Variant) -> String {
-    let target = if variant.target == Target::Gpu { " --target gpu" } else { "" };
-    let precision = if variant.precision == Precision::Half { " --half" } else { "" };
-    format!("{target}{precision}")
-}
-
 pub(super) fn self_test(name: &str, reason: String) -> ModelError {
     ModelError::SelfTest { name: name.to_owned(), reason }
 }
 
 /// Writes beside the target and renames, so that a reader sees the old file or the whole new one.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let part = path.with_extension(format!("{}.part", std::process::id()));
@@ -438,6 +356,19 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         fs::remove_file(&part).ok();
     }
     result
+}
+
+fn check_digest(name: &str, path: &Path, bytes: &[u8], expected: &str) -> Result<(), ModelError> {
+    let found = digest(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(ModelError::Digest { name: name.to_owned(), path: path.to_owned(), found, expected: expected.to_owned() })
+}
+
+/// SHA-256, lower-case hex.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

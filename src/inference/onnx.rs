@@ -1,9 +1,10 @@
 //! The ONNX messages that preparing a graph needs, as plain structs with their field numbers from `onnx.proto3`.
 //!
-//! Only what is named here survives a read and a write. What carries meaning and is not covered (functions, sparse and external
-//! tensors, subgraphs) is therefore declared just far enough to be seen, and [`ModelProto::read`] refuses it.
+//! Only what is named here survives a read and a write. What carries meaning and is not covered (functions, sparse tensors,
+//! subgraphs) is therefore declared just far enough to be seen, and [`ModelProto::read`] refuses it.
 
-use half::f16;
+mod tensor;
+
 use prost::Message;
 
 /// `TensorProto.DataType` values that are read or written.
@@ -22,6 +23,8 @@ pub mod data_type {
     pub const FLOAT16: i32 = 10;
     /// 64-bit float.
     pub const DOUBLE: i32 = 11;
+    /// 16-bit float with the exponent of 32 bits.
+    pub const BFLOAT16: i32 = 16;
 }
 
 /// Why an ONNX file cannot be used.
@@ -39,6 +42,16 @@ pub enum OnnxError {
         /// The tensor's name.
         name: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A node that cannot be served.
+    #[error("node '{name}' ({op}): {reason}")]
+    Node {
+        /// The node's name.
+        name: String,
+        /// Its operator.
+        op: String,
+        /// What is wrong with it, and what to do.
         reason: String,
     },
 }
@@ -214,10 +227,12 @@ pub struct TensorProto {
     /// Values of a double tensor, if not raw.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    #[prost(bytes = "vec", repeated, tag = "13")]
-    pub(super) external_data: Vec<Vec<u8>>,
+    /// Where the values are, if they are in another file: `location`, `offset` and `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
+    /// 1 if the values are in another file.
     #[prost(int32, tag = "14")]
-    pub(super) data_location: i32,
+    pub data_location: i32,
 }
 
 /// Name and type of a graph's input, output or inner tensor.
@@ -299,8 +314,8 @@ impl ModelProto {
         }
         let constants = graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
         for tensor in graph.initializer.iter().chain(constants) {
-            if tensor.data_location != 0 || !tensor.external_data.is_empty() {
-                return unsupported("weights in a second file", "its weights inside the file (up to 2 GB)");
+            if tensor.is_external() {
+                return unsupported("weights in a second file", "its weights inside the file, or run `facefleet model import`");
             }
             if !tensor.string_data.is_empty() {
                 return unsupported("strings", "tensors of numbers only");
@@ -344,12 +359,29 @@ impl NodeProto {
         self
     }
 
-    /// The same with an attribute of integers.
+    /// Adds a list of integers.
     pub fn with_ints(mut self, name: &str, values: &[i64]) -> Self {
         const INTS: i32 = 7;
-        let ints = values.to_vec();
-        self.attribute.push(AttributeProto { name: name.to_owned(), ints, r#type: INTS, ..AttributeProto::default() });
+        let attribute =
+            AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type: INTS, ..AttributeProto::default() };
+        self.attribute.push(attribute);
         self
+    }
+
+    /// The node's name, or its output's if it has none.
+    pub fn label(&self) -> &str {
+        let output = self.output.first().map_or("", String::as_str);
+        if self.name.is_empty() { output } else { &self.name }
+    }
+
+    /// An error about this node.
+    pub fn error(&self, reason: impl Into<String>) -> OnnxError {
+        OnnxError::Node { name: self.label().to_owned(), op: self.op_type.clone(), reason: reason.into() }
+    }
+
+    /// A list of integers, if the attribute is there.
+    pub fn ints(&self, name: &str) -> Option<&[i64]> {
+        self.attribute(name).map(|attribute| attribute.ints.as_slice())
     }
 
     /// An attribute.
@@ -368,106 +400,6 @@ impl NodeProto {
     }
 }
 
-impl TensorProto {
-    /// A float tensor.
-    pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
-        Self {
-            name: name.to_owned(),
-            dims: dims.iter().map(|&dim| dim as i64).collect(),
-            data_type: data_type::FLOAT,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..Self::default()
-        }
-    }
-
-    /// A half-precision tensor.
-    pub fn halves(name: &str, dims: &[usize], values: &[f16]) -> Self {
-        Self {
-            data_type: data_type::FLOAT16,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..Self::floats(name, dims, &[])
-        }
-    }
-
-    /// A one-dimensional integer tensor.
-    pub fn ints(name: &str, values: &[i64]) -> Self {
-        Self {
-            name: name.to_owned(),
-            dims: vec![values.len() as i64],
-            data_type: data_type::INT64,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..Self::default()
-        }
-    }
-
-    /// An error about this tensor.
-    pub fn error(&self, reason: impl Into<String>) -> OnnxError {
-        OnnxError::Tensor { name: self.name.clone(), reason: reason.into() }
-    }
-
-    /// The shape, checked against the limits of a face network (2^31 elements).
-    ///
-    /// # Errors
-    /// If a dimension is negative or the product is out of bounds.
-    pub fn shape(&self) -> Result<Vec<usize>, OnnxError> {
-        let shape: Option<Vec<usize>> = self.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
-        let shape = shape.ok_or_else(|| self.error("has a negative dimension"))?;
-        let elements = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
-        match elements {
-            Some(elements) if elements < 1 << 31 => Ok(shape),
-            _ => Err(self.error(format!("has an impossible shape {shape:?}"))),
-        }
-    }
-
-    /// The values as 32-bit floats, whatever the element type.
-    ///
-    /// # Errors
-    /// If the element type is not covered or the number of values does not fit the shape.
-    pub fn to_f32(&self) -> Result<Vec<f32>, OnnxError> {
-        let raw = &self.raw_data;
-        let values: Vec<f32> = match self.data_type {
-            data_type::FLOAT if raw.is_empty() => self.float_data.clone(),
-            data_type::FLOAT => raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-            data_type::DOUBLE if raw.is_empty() => self.double_data.iter().map(|&value| value as f32).collect(),
-            data_type::DOUBLE => raw.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
-            _ => self.to_i64()?.into_iter().map(|value| value as f32).collect(),
-        };
-        self.check_len(values.len())?;
-        Ok(values)
-    }
-
-    /// The values as 64-bit integers.
-    ///
-    /// # Errors
-    /// If the element type is no covered integer or the number of values does not fit the shape.
-    pub fn to_i64(&self) -> Result<Vec<i64>, OnnxError> {
-        let raw = &self.raw_data;
-        let narrow = || self.int32_data.iter().map(|&value| i64::from(value)).collect::<Vec<_>>();
-        let values: Vec<i64> = match self.data_type {
-            data_type::UINT8 | data_type::INT8 | data_type::INT32 if raw.is_empty() => narrow(),
-            data_type::UINT8 => raw.iter().map(|&byte| i64::from(byte)).collect(),
-            data_type::INT8 => raw.iter().map(|&byte| i64::from(byte.cast_signed())).collect(),
-            data_type::INT32 => raw.as_chunks().0.iter().map(|&bytes| i64::from(i32::from_le_bytes(bytes))).collect(),
-            data_type::INT64 if raw.is_empty() => self.int64_data.clone(),
-            data_type::INT64 => raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
-            other => {
-                let reason = format!("has element type {other} (see TensorProto.DataType); export the model in 32-bit floats");
-                return Err(self.error(reason));
-            }
-        };
-        self.check_len(values.len())?;
-        Ok(values)
-    }
-
-    fn check_len(&self, len: usize) -> Result<(), OnnxError> {
-        let wanted: usize = self.shape()?.iter().product();
-        if len == wanted {
-            return Ok(());
-        }
-        Err(self.error(format!("holds {len} values where its shape {:?} needs {wanted}", self.dims)))
-    }
-}
-
 impl ValueInfoProto {
     /// A float tensor; a dimension is a number or, for one that is free, a name.
     pub fn float(name: &str, dims: &[Dimension]) -> Self {
@@ -475,6 +407,11 @@ impl ValueInfoProto {
         let shape = Some(TensorShapeProto { dim });
         let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape });
         Self { name: name.to_owned(), r#type: Some(TypeProto { tensor_type }) }
+    }
+
+    /// The element type, see [`data_type`]; 0 if it is not declared.
+    pub fn elem_type(&self) -> i32 {
+        self.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()).map_or(0, |tensor| tensor.elem_type)
     }
 
     /// The shape, as far as it is declared; `None` for a free dimension.

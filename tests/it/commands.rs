@@ -3,6 +3,7 @@
 mod evaluation;
 mod files;
 mod formats;
+mod import;
 mod names;
 mod precision;
 mod tables;

@@ -1,11 +1,14 @@
-//! What can be computed once is computed now: block-quantised weights become floats, reshapes of constants become their shape.
+//! What can be computed once is computed now: block-quantised weights become floats, and constants that are only renamed, reshaped,
+//! transposed or cast become what comes out.
 
 use std::collections::HashMap;
 
-use super::graph::Graph;
-use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
+use ndarray::ArrayD;
 
-/// Folds `DequantizeLinear` and `Reshape` of constants until none is left. Nodes need not be in order.
+use super::graph::Graph;
+use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, data_type};
+
+/// Folds nodes whose inputs are constants until none is left. Nodes need not be in order.
 pub fn fold_constants(graph: &mut Graph) -> Result<(), OnnxError> {
     loop {
         let mut folded = Vec::new();
@@ -30,6 +33,16 @@ fn fold(node: &NodeProto, constants: &HashMap<String, TensorProto>) -> Result<Op
     let tensor = match (node.op_type.as_str(), constant(0), constant(1)) {
         ("DequantizeLinear", Some(values), Some(scale)) => dequantize(node, values, scale, constant(2))?,
         ("Reshape", Some(values), Some(shape)) => reshape(node, values, shape)?,
+        ("Identity", Some(values), _) => values.clone(),
+        ("Transpose", Some(values), _) => transpose(node, values)?,
+        ("Cast", Some(values), _) => match cast(node, values)? {
+            Some(tensor) => tensor,
+            None => return Ok(None),
+        },
+        ("Squeeze" | "Unsqueeze", Some(values), axes) => match with_other_axes(node, values, axes)? {
+            Some(tensor) => tensor,
+            None => return Ok(None),
+        },
         _ => return Ok(None),
     };
     Ok(Some(TensorProto { name: output.clone(), ..tensor }))
@@ -93,7 +106,7 @@ fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Resul
             *dim = old.get(i).map_or(0, |&dim| dim as i64);
         }
     }
-    let fixed: i64 = dims.iter().filter(|&&dim| dim != -1).product();
+    let fixed = dims.iter().filter(|&&dim| dim != -1).try_fold(1_i64, |product, &dim| product.checked_mul(dim)).unwrap_or(0);
     if let Some(free) = dims.iter_mut().find(|dim| **dim == -1) {
         *free = (elements as i64).checked_div(fixed).unwrap_or(0);
     }
@@ -104,10 +117,62 @@ fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Resul
     Err(values.error(format!("has {elements} elements and cannot take the shape {:?}", reshaped.dims)))
 }
 
+fn transpose(node: &NodeProto, values: &TensorProto) -> Result<TensorProto, OnnxError> {
+    let shape = values.shape()?;
+    let axes: Vec<usize> = match node.ints("perm") {
+        Some(axes) => axes.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect(),
+        None => (0..shape.len()).rev().collect(),
+    };
+    let mut sorted = axes.clone();
+    sorted.sort_unstable();
+    if !sorted.into_iter().eq(0..shape.len()) {
+        return Err(node.error(format!("its `perm` {axes:?} fits no tensor of shape {shape:?}")));
+    }
+    let array = ArrayD::from_shape_vec(shape, values.to_f32()?).map_err(|error| values.error(error.to_string()))?;
+    let turned = array.permuted_axes(axes);
+    Ok(TensorProto::floats(&values.name, turned.shape(), &turned.iter().copied().collect::<Vec<_>>()))
+}
+
+/// Of casts between kinds of floats and to 64-bit integers; others stay.
+fn cast(node: &NodeProto, values: &TensorProto) -> Result<Option<TensorProto>, OnnxError> {
+    let to = i32::try_from(node.int("to", 0)).unwrap_or(0);
+    Ok(match to {
+        data_type::FLOAT | data_type::FLOAT16 | data_type::BFLOAT16 | data_type::DOUBLE => {
+            Some(TensorProto::floats(&values.name, &values.shape()?, &values.to_f32()?))
+        }
+        data_type::INT64 if !values.is_float() => {
+            Some(TensorProto { dims: values.dims.clone(), ..TensorProto::ints(&values.name, &values.to_i64()?) })
+        }
+        _ => None,
+    })
+}
+
+fn with_other_axes(node: &NodeProto, values: &TensorProto, axes: Option<&TensorProto>) -> Result<Option<TensorProto>, OnnxError> {
+    let axes = match (node.ints("axes"), axes) {
+        (Some(axes), _) => axes.to_vec(),
+        (None, Some(axes)) => axes.to_i64()?,
+        (None, None) => return Ok(None),
+    };
+    let elements: usize = values.shape()?.iter().product();
+    let adds = node.op_type == "Unsqueeze";
+    let rank = values.dims.len() as i64 + if adds { axes.len() as i64 } else { 0 };
+    let axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+    let mut old = values.dims.iter().copied();
+    let dims: Vec<i64> = if adds {
+        (0..rank).filter_map(|i| if axes.contains(&i) { Some(1) } else { old.next() }).collect()
+    } else {
+        (0..rank).zip(old).filter(|(i, _)| !axes.contains(i)).map(|(_, dim)| dim).collect()
+    };
+    let changed = TensorProto { dims, ..values.clone() };
+    if changed.shape()?.iter().product::<usize>() == elements {
+        return Ok(Some(changed));
+    }
+    Err(node.error(format!("its axes {axes:?} do not fit a tensor of shape {:?}", values.dims)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::onnx::data_type;
 
     fn int8(dims: &[i64], values: &[i8]) -> TensorProto {
         let raw_data = values.iter().map(|value| value.cast_unsigned()).collect();
@@ -143,5 +208,19 @@ mod tests {
         let reshaped = reshape(&node, &values, &TensorProto::ints("shape", &[0, -1, 3])).unwrap();
         assert_eq!(reshaped.dims, [2, 2, 3]);
         assert!(reshape(&node, &values, &TensorProto::ints("shape", &[5])).is_err());
+    }
+
+    #[test]
+    fn renamed_transposed_and_cast_constants_become_what_comes_out() {
+        let matrix = TensorProto::floats("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let constants = HashMap::from([("w".to_owned(), matrix), ("axes".to_owned(), TensorProto::ints("axes", &[-1]))]);
+        let turned = fold(&NodeProto::new("Transpose", &["w"], "y"), &constants).unwrap().unwrap();
+        assert_eq!((turned.name.as_str(), turned.dims.as_slice()), ("y", &[3, 2][..]));
+        assert_eq!(turned.to_f32().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        let wider = fold(&NodeProto::new("Unsqueeze", &["w", "axes"], "y"), &constants).unwrap().unwrap();
+        assert_eq!(wider.dims, [2, 3, 1]);
+        let cast = NodeProto::new("Cast", &["w"], "y").with_int("to", i64::from(data_type::FLOAT16));
+        assert_eq!(fold(&cast, &constants).unwrap().unwrap().data_type, data_type::FLOAT, "all is computed in 32 bits");
+        assert!(fold(&NodeProto::new("Identity", &["x"], "y"), &constants).unwrap().is_none());
     }
 }

@@ -2,7 +2,29 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::inference::onnx::{GraphProto, ModelProto, NodeProto, OnnxError, OperatorSetIdProto, TensorProto, ValueInfoProto};
+use crate::inference::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OnnxError, OperatorSetIdProto, TensorProto, ValueInfoProto,
+};
+
+fn is_standard(set: &OperatorSetIdProto) -> bool {
+    set.domain.is_empty() || set.domain == "ai.onnx"
+}
+
+/// The value of a `Constant` node, in any of the ways to write one.
+fn constant_value(node: &NodeProto) -> Option<TensorProto> {
+    let tensor = node.attribute("value").and_then(|attribute| attribute.t.clone());
+    let ints = || node.attribute("value_ints").map(|attribute| TensorProto::ints("", &attribute.ints));
+    let int = || {
+        let scalar = |attribute: &AttributeProto| TensorProto { dims: Vec::new(), ..TensorProto::ints("", &[attribute.i]) };
+        node.attribute("value_int").map(scalar)
+    };
+    let floats = || {
+        let list = |attribute: &AttributeProto| TensorProto::floats("", &[attribute.floats.len()], &attribute.floats);
+        node.attribute("value_floats").map(list)
+    };
+    let float = || node.attribute("value_float").map(|attribute| TensorProto::floats("", &[], &[attribute.f]));
+    tensor.or_else(ints).or_else(int).or_else(floats).or_else(float)
+}
 
 /// A graph whose constants are all initializers and can be looked up by name.
 pub struct Graph {
@@ -24,11 +46,9 @@ impl Graph {
         let mut constants: HashMap<_, _> = graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let mut nodes = Vec::with_capacity(graph.node.len());
         for node in graph.node {
-            let value = node.attribute("value").and_then(|attribute| attribute.t.as_ref());
-            match (node.op_type.as_str(), value, node.output.first()) {
+            match (node.op_type.as_str(), constant_value(&node), node.output.first()) {
                 ("Constant", Some(value), Some(output)) => {
-                    let tensor = TensorProto { name: output.clone(), ..value.clone() };
-                    constants.insert(output.clone(), tensor);
+                    constants.insert(output.clone(), TensorProto { name: output.clone(), ..value });
                 }
                 _ => nodes.push(node),
             }
@@ -51,10 +71,20 @@ impl Graph {
         })
     }
 
-    /// The version of the standard operator set.
+    /// Version of the standard operator set.
     pub fn opset(&self) -> i64 {
-        let standard = self.opsets.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
-        standard.map_or(1, |set| set.version)
+        self.standard_opset().map_or(1, |set| set.version)
+    }
+
+    /// Declares another version, which must mean the same for all nodes.
+    pub fn set_opset(&mut self, version: i64) {
+        if let Some(set) = self.opsets.iter_mut().find(|set| is_standard(set)) {
+            set.version = version;
+        }
+    }
+
+    fn standard_opset(&self) -> Option<&OperatorSetIdProto> {
+        self.opsets.iter().find(|set| is_standard(set))
     }
 
     /// The node that makes tensor `name`.

@@ -2,24 +2,32 @@
 //! appended. Bytes in, bytes out: no files, no runtime.
 
 mod closed_form;
+mod dialect;
 mod fold;
 mod graph;
 mod half;
 mod head;
+mod inspect;
+mod layer;
+mod norm;
 mod rewrite;
+mod shapes;
 mod stage;
+mod widen;
 
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, Role};
-use super::onnx::{Dimension, ModelProto, OnnxError, ValueInfoProto};
+use super::onnx::{Dimension, ModelProto, NodeProto, OnnxError, ValueInfoProto};
 use crate::domain::Precision;
 use crate::quality::{Head, HeadError};
 use graph::Graph;
 use prost::Message;
+use shapes::{Dim, Shapes};
 
 pub use closed_form::names;
+pub use inspect::{Facts, Pixels, inspect};
 pub use stage::{outputs as stage_outputs, prepare_stage};
 
 /// Goes up whenever preparing the same published file would give another result.
@@ -32,7 +40,9 @@ pub enum PrepareError {
     #[error(transparent)]
     Onnx(#[from] OnnxError),
     /// The end of the graph is not that of a recogniser.
-    #[error("no recogniser's head at the end of the graph: looked for {looked_for}; found {found}")]
+    #[error(
+        "no recogniser's head at the end of the graph: looked for {looked_for}; found {found}; export the model up to its embedding"
+    )]
     NoHead {
         /// The pattern.
         looked_for: &'static str,
@@ -136,26 +146,20 @@ pub fn prepare_recogniser(
         return Err(mismatch("role", "detector", "recogniser"));
     };
     let mut graph = open(published)?;
-    let found = head::find_head(&graph)?;
+    let found = open_recogniser(&mut graph, manifest.input.width, manifest.input.height)?;
     if found.bias.len() != recogniser.embedding {
         return Err(mismatch("embedding", recogniser.embedding.to_string(), found.bias.len().to_string()));
     }
     let dropout = found.dropout.or(recogniser.dropout).ok_or(PrepareError::NoDropout)?;
     let head = Head::new(found.weights, found.bias, dropout)?;
 
-    let (width, height) = (manifest.input.width, manifest.input.height);
-    check_input(&graph, width, height)?;
-    let input = graph.input.name.clone();
-    graph.rename(&input, names::CHIP);
-    let size = |side: u32| Dimension::Value(i64::from(side));
-    graph.input =
-        ValueInfoProto::float(names::CHIP, &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)]);
+    let mut features = found.features;
+    if found.flatten {
+        graph.nodes.push(NodeProto::new("Flatten", &[&features], FLATTENED));
+        FLATTENED.clone_into(&mut features);
+    }
     if target == Target::Cpu {
         rewrite::write_out_prelu(&mut graph)?;
-    }
-    let mut features = found.features;
-    if features == input {
-        features = names::CHIP.to_owned();
     }
     if precision == Precision::Half {
         half::compute_in_half(&mut graph, names::CHIP, &features)?;
@@ -213,28 +217,83 @@ pub fn encode(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
 
+/// Features that the published graph does not flatten.
+const FLATTENED: &str = "facefleet.flattened";
+
 const PRODUCER: &str = "facefleet model prepare";
 
 fn open(published: &[u8]) -> Result<Graph, PrepareError> {
-    let model = ModelProto::read(published)?;
-    let opset = model.opset();
-    if opset < 8 {
-        return Err(OnnxError::Unsupported(format!("operator set {opset}"), "operator set 8 or later").into());
+    let mut graph = Graph::new(ModelProto::read(published)?)?;
+    match graph.opset() {
+        // All that 8 changed of 7 is that more is allowed.
+        7 => graph.set_opset(8),
+        old @ ..7 => {
+            let place = dialect::old_broadcast(&graph).map_or_else(String::new, |node| {
+                format!(" (node '{}', {}, broadcasts by attributes)", node.label(), node.op_type)
+            });
+            return Err(OnnxError::Unsupported(format!("operator set {old}{place}"), "operator set 8 or later").into());
+        }
+        _ => {}
     }
-    let mut graph = Graph::new(model)?;
+    widen::widen_floats(&mut graph)?;
     fold::fold_constants(&mut graph)?;
-    rewrite::free_batch(&mut graph)?;
+    let batch = declared_batch(&graph);
+    rewrite::free_batch(&mut graph, batch)?;
     Ok(graph)
 }
 
-fn check_input(graph: &Graph, width: u32, height: u32) -> Result<(), PrepareError> {
-    let wanted = [None, Some(3), Some(i64::from(height)), Some(i64::from(width))];
-    let dims = graph.input.dims();
-    let fits = dims.len() == 4 && dims.iter().zip(&wanted).all(|(have, want)| want.is_none() || have.is_none() || have == want);
-    if fits || dims.is_empty() {
-        return Ok(());
+/// Gives the graph its input `chip`, settles what its exporter wrote in ways of its own, and finds the head.
+fn open_recogniser(graph: &mut Graph, width: u32, height: u32) -> Result<head::FoundHead, PrepareError> {
+    let layout = input_layout(graph, width, height)?;
+    let batch = declared_batch(graph);
+    let input = graph.input.name.clone();
+    graph.rename(&input, names::CHIP);
+    let size = |side: u32| Dimension::Value(i64::from(side));
+    graph.input =
+        ValueInfoProto::float(names::CHIP, &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)]);
+    if layout == Layout::ChannelsLast {
+        rewrite::feed_channels_last(graph, names::CHIP);
     }
-    Err(mismatch("input [N, channels, height, width]", format!("{wanted:?}"), format!("{dims:?}")))
+    let side = |side: u32| Dim::Fixed(i64::from(side));
+    let shape = [Dim::Batch, Dim::Fixed(3), side(height), side(width)];
+    let shapes = Shapes::infer(graph, &shape)?;
+    shapes::settle_reshapes(graph, &shapes);
+    rewrite::free_batch(graph, batch)?;
+    dialect::settle_batch_norms(graph, &shapes)?;
+    dialect::shape_slopes(graph, &shapes)?;
+    dialect::switch_off_dropout(graph);
+    head::find_head(graph, &shapes)
+}
+
+/// How many images the graph was exported for.
+fn declared_batch(graph: &Graph) -> i64 {
+    graph.input.dims().first().copied().flatten().unwrap_or(1)
+}
+
+/// Order of the input's dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// [N, C, H, W].
+    ChannelsFirst,
+    /// [N, H, W, C], as TensorFlow has it.
+    ChannelsLast,
+}
+
+fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<Layout, PrepareError> {
+    let (width, height) = (Some(i64::from(width)), Some(i64::from(height)));
+    let dims = graph.input.dims();
+    let fits = |wanted: &[Option<i64>; 4]| {
+        let pairs = dims.iter().zip(wanted);
+        dims.len() == 4 && pairs.into_iter().all(|(have, want)| want.is_none() || have.is_none() || have == want)
+    };
+    let first = [None, Some(3), height, width];
+    if dims.is_empty() || fits(&first) {
+        return Ok(Layout::ChannelsFirst);
+    }
+    if fits(&[None, height, width, Some(3)]) {
+        return Ok(Layout::ChannelsLast);
+    }
+    Err(mismatch("input [N, channels, height, width]", format!("{first:?}"), format!("{dims:?}")))
 }
 
 fn mismatch(what: &'static str, manifest: impl Into<String>, model: impl Into<String>) -> PrepareError {

@@ -30,7 +30,7 @@ pub fn numbers(seed: u64, count: usize) -> Vec<f32> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     const INTS: i32 = 7;
     let mut attribute = AttributeProto::default();
     attribute.name = name.to_owned();
@@ -39,7 +39,7 @@ fn ints(name: &str, values: &[i64]) -> AttributeProto {
     attribute
 }
 
-fn float(name: &str, value: f32) -> AttributeProto {
+pub fn float(name: &str, value: f32) -> AttributeProto {
     const FLOAT: i32 = 1;
     let mut attribute = AttributeProto::default();
     attribute.name = name.to_owned();

@@ -5,10 +5,12 @@ pub mod broker;
 pub mod graphs;
 pub mod http;
 pub mod jpeg;
+pub mod networks;
 pub mod proxy;
 pub mod s3;
 pub mod sources;
 pub mod stack;
+pub mod tape;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,89 @@
+//! `facefleet model import`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::say;
+use crate::app::App;
+use crate::inference::import::{Import as Request, Told};
+use crate::inference::manifest::Channels;
+use crate::inference::model::Models;
+
+/// What the graph tells is read; what it does not tell is asked for by name.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The ONNX file; weights beside it are found.
+    file: PathBuf,
+    /// The model's name [default: from the file's name].
+    #[arg(long)]
+    name: Option<String>,
+    /// Order of the input's colour channels, which no graph tells.
+    #[arg(long, value_name = "ORDER")]
+    channels: Option<Order>,
+    /// Subtracted from each pixel of 0..255, if the graph does not normalise.
+    #[arg(long, allow_negative_numbers = true)]
+    mean: Option<f32>,
+    /// Multiplied after that.
+    #[arg(long, allow_negative_numbers = true)]
+    scale: Option<f32>,
+    /// Dropout ratio before the last layer in training, if the graph has no dropout.
+    #[arg(long, value_name = "RATIO", allow_negative_numbers = true)]
+    dropout: Option<f64>,
+    /// Steepness of the score-to-quality mapping [default: 130, as published].
+    #[arg(long, allow_negative_numbers = true)]
+    alpha: Option<f64>,
+    /// The score that maps to quality 50 [default: 0.88, as published].
+    #[arg(long, allow_negative_numbers = true)]
+    r: Option<f64>,
+    /// Licence of the weights, for the record.
+    #[arg(long)]
+    licence: Option<String>,
+    /// Where the weights come from, for the record.
+    #[arg(long)]
+    source: Option<String>,
+    /// Replace a model of the same name.
+    #[arg(long)]
+    force: bool,
+}
+
+/// As people name [`Channels`].
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Order {
+    Rgb,
+    Bgr,
+}
+
+impl From<Order> for Channels {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Rgb => Self::Rgb,
+            Order::Bgr => Self::Bgr,
+        }
+    }
+}
+
+impl Import {
+    pub(super) fn run(self, app: &App, models: &Models) -> Result<()> {
+        let told = Told {
+            channels: self.channels.map(Channels::from),
+            mean: self.mean,
+            scale: self.scale,
+            dropout: self.dropout,
+            alpha: self.alpha,
+            r: self.r,
+            licence: self.licence,
+            source: self.source,
+        };
+        let request = Request { file: self.file, name: self.name, told, force: self.force };
+        let imported = models.import(&request, &app.runtime()?)?;
+        say(format!("{}: imported, {}", imported.name, imported.manifest.display()))?;
+        for note in &imported.notes {
+            say(format!("  {note}"))?;
+        }
+        super::model::print_prepared(&imported.name, &imported.prepared)?;
+        say(format!("use it: set models.recogniser = \"{0}\" (FACEFLEET__MODELS__RECOGNISER={0})", imported.name))?;
+        Ok(())
+    }
+}

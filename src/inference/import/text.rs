@@ -1,0 +1,161 @@
+//! The words of an import: names, what is asked for, the manifest, and what is said of it.
+
+use std::path::Path;
+
+use super::{Facts, Import, ImportError, Told};
+use crate::inference::manifest::{Channels, PublishedFile};
+use crate::inference::prepare::Pixels;
+
+/// SER-FIQ's published mapping.
+const PUBLISHED: (f64, f64) = (130.0, 0.88);
+
+/// A model's name from its file's.
+pub(super) fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
+}
+
+/// Names are parts of file names, and of settings. A dot would be mistaken for a variant of another model.
+pub(super) fn is_name(name: &str) -> bool {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    first && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+/// What people import by mistake.
+pub(super) fn other_kind(bytes: &[u8]) -> Option<&'static str> {
+    let starts = |with: &[u8]| bytes.starts_with(with);
+    match () {
+        () if bytes.is_empty() => Some("empty"),
+        () if starts(b"version https://git-lfs") => Some("a pointer of Git LFS: run `git lfs pull` where it comes from"),
+        () if starts(b"\x1F\x8B") || starts(b"PK\x03\x04") => Some("an archive: unpack it and import the .onnx file inside"),
+        () if starts(b"<") => Some("a web page: the download failed"),
+        () => None,
+    }
+}
+
+/// The manifest's text, and what is known of the model and from where.
+///
+/// # Errors
+/// If something is not told.
+pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) -> Result<(String, Vec<String>), ImportError> {
+    let told = &import.told;
+    let (mean, scale) = match facts.pixels {
+        Pixels::Bytes => (told.mean.or(Some(0.0)), told.scale.or(Some(1.0))),
+        Pixels::Fractions => (told.mean.or(Some(0.0)), told.scale.or(Some(1.0 / 255.0))),
+        Pixels::Unknown => (told.mean, told.scale),
+    };
+    let dropout = facts.dropout.or(told.dropout);
+    let (Some(channels), Some(mean), Some(scale), Some(dropout)) = (told.channels, mean, scale, dropout) else {
+        return Err(ImportError::Untold(untold(told, facts)));
+    };
+    let (alpha, r) = (told.alpha.unwrap_or(PUBLISHED.0), told.r.unwrap_or(PUBLISHED.1));
+    let licence = told.licence.as_deref().unwrap_or("not stated");
+    let name = import.file.file_name().unwrap_or_default().to_string_lossy();
+    let source = told.source.clone().unwrap_or_else(|| format!("brought as {name}"));
+    let order = if channels == Channels::Rgb { "rgb" } else { "bgr" };
+    let [file, data @ ..] = files else { return Err(ImportError::Name(name.into_owned())) };
+    let data: Vec<String> = data.iter().map(entry).collect();
+    let data = if data.is_empty() { String::new() } else { format!("data = [\n{}]\n", data.concat()) };
+    let text = format!(
+        "# Written by `facefleet model import`.\nrole = \"recogniser\"\nfile = {}\nsha256 = \"{}\"\n{data}licence = {}\nsource = {}\n\n\
+         [input]\nwidth = 112\nheight = 112\nchannels = \"{order}\"\nmean = {mean:?}\nscale = {scale:?}\n\n\
+         [recogniser]\nembedding = {}\ndropout = {dropout:?}\nalpha = {alpha:?}\nr = {r:?}\n",
+        quoted(&file.file.to_string_lossy()),
+        file.sha256,
+        quoted(licence),
+        quoted(&source),
+        facts.embedding,
+    );
+    let notes = vec![
+        format!(
+            "input '{}': 112 x 112{}, {} (--channels)",
+            facts.input,
+            if facts.fixed_size { "" } else { " (the graph leaves the size free)" },
+            order.to_uppercase()
+        ),
+        normalisation_note(facts, mean, scale),
+        format!("embedding: {} dimensions of {} features, from {}", facts.embedding, facts.features, facts.layer),
+        if facts.dropout.is_some() {
+            format!("dropout {dropout}: from the graph")
+        } else {
+            format!("dropout {dropout}: as told; the graph has none, and the score is weaker if the network was trained without")
+        },
+        mapping_note(told, alpha, r),
+        format!("licence: {licence}{}", if told.licence.is_some() { "" } else { " (--licence)" }),
+        format!("source: {source}{}", if told.source.is_some() { "" } else { " (--source)" }),
+    ];
+    Ok((text, notes))
+}
+
+/// A line of the list `data`.
+fn entry(data: &PublishedFile) -> String {
+    format!("    {{ file = {}, sha256 = \"{}\" }},\n", quoted(&data.file.to_string_lossy()), data.sha256)
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// About the file itself.
+pub(super) fn file_note(file: &Path, facts: &Facts) -> String {
+    let producer = if facts.producer.is_empty() { String::new() } else { format!(", written by {}", facts.producer) };
+    format!("file: {}, operator set {}{producer}", file.display(), facts.opset)
+}
+
+fn normalisation_note(facts: &Facts, mean: f32, scale: f32) -> String {
+    let nodes = facts.normalisation.join(", ");
+    match facts.pixels {
+        Pixels::Bytes if mean == 0.0 && scale == 1.0 => format!("normalisation: by the graph ({nodes}); pixels go in as 0..255"),
+        Pixels::Fractions if mean == 0.0 => format!("normalisation: by the graph ({nodes}), of pixels of 0..1; scale {scale}"),
+        Pixels::Bytes | Pixels::Fractions => {
+            format!("normalisation: (pixel - {mean}) * {scale} as told, though the graph normalises too ({nodes})")
+        }
+        Pixels::Unknown => format!("normalisation: (pixel - {mean}) * {scale} (--mean, --scale); the graph has none"),
+    }
+}
+
+fn mapping_note(told: &Told, alpha: f64, r: f64) -> String {
+    if told.alpha.is_some() && told.r.is_some() {
+        return format!("mapping: alpha {alpha}, r {r}, as told");
+    }
+    format!(
+        "mapping: alpha {alpha}, r {r}: published for another network; `facefleet calibrate` finds this one's from labelled photos"
+    )
+}
+
+/// What has to be added to the command, with the usual values.
+fn untold(told: &Told, facts: &Facts) -> Vec<String> {
+    let mut lines = Vec::new();
+    if told.channels.is_none() {
+        lines.push("--channels rgb (or bgr): InsightFace, SFace and the ONNX model zoo's LResNet100E-IR take rgb");
+    }
+    if facts.pixels == Pixels::Unknown && told.mean.is_none() {
+        lines.push("--mean 127.5: subtracted from each pixel of 0..255; 127.5 with InsightFace, 0 if the network takes pixels as they are");
+    }
+    if facts.pixels == Pixels::Unknown && told.scale.is_none() {
+        lines.push(
+            "--scale 0.00784313725: multiplied after that; 1/127.5 with InsightFace, 1 if the network takes pixels as they are",
+        );
+    }
+    if facts.dropout.is_none() && told.dropout.is_none() {
+        lines.push(
+            "--dropout 0.4: the ratio before the last layer in training, which this graph does not tell; 0.4 with ArcFace's and InsightFace's \
+             MXNet networks. For a network that was trained without, 0.4 gives a score too, a weaker one",
+        );
+    }
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_from_files_and_cannot_leave_the_folder() {
+        assert_eq!(name_of(Path::new("/x/My Model v1.2.onnx")), "my-model-v1-2");
+        assert!(is_name("w600k-r50") && is_name("a_b"));
+        for name in ["", "../x", "a/b", "a.half", "-x", ".hidden", &"x".repeat(65)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}

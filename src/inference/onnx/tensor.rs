@@ -1,0 +1,136 @@
+//! Tensors: making them, and reading their values whatever the element type.
+
+use half::{bf16, f16};
+
+use super::{OnnxError, TensorProto, data_type};
+
+impl TensorProto {
+    /// A float tensor.
+    pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
+        Self {
+            name: name.to_owned(),
+            dims: dims.iter().map(|&dim| dim as i64).collect(),
+            data_type: data_type::FLOAT,
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A half-precision tensor.
+    pub fn halves(name: &str, dims: &[usize], values: &[f16]) -> Self {
+        Self {
+            data_type: data_type::FLOAT16,
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..Self::floats(name, dims, &[])
+        }
+    }
+
+    /// A one-dimensional integer tensor.
+    pub fn ints(name: &str, values: &[i64]) -> Self {
+        Self {
+            name: name.to_owned(),
+            dims: vec![values.len() as i64],
+            data_type: data_type::INT64,
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the values are floats of any width.
+    pub fn is_float(&self) -> bool {
+        matches!(self.data_type, data_type::FLOAT | data_type::FLOAT16 | data_type::BFLOAT16 | data_type::DOUBLE)
+    }
+
+    /// Whether the values are in another file.
+    pub fn is_external(&self) -> bool {
+        self.data_location != 0 || !self.external_data.is_empty()
+    }
+
+    /// Bytes of one value, where that is a whole number of bytes and the type is covered.
+    pub fn element_size(&self) -> Option<usize> {
+        match self.data_type {
+            data_type::UINT8 | data_type::INT8 => Some(1),
+            data_type::FLOAT16 | data_type::BFLOAT16 => Some(2),
+            data_type::FLOAT | data_type::INT32 => Some(4),
+            data_type::DOUBLE | data_type::INT64 => Some(8),
+            _ => None,
+        }
+    }
+
+    /// Bits of 16-bit values; unless raw, each is the low half of a 32-bit integer.
+    fn halfwords(&self) -> Box<dyn Iterator<Item = u16> + '_> {
+        if self.raw_data.is_empty() {
+            return Box::new(self.int32_data.iter().map(|&value| (value & 0xFFFF) as u16));
+        }
+        Box::new(self.raw_data.as_chunks().0.iter().map(|&bytes| u16::from_le_bytes(bytes)))
+    }
+
+    /// An error about this tensor.
+    pub fn error(&self, reason: impl Into<String>) -> OnnxError {
+        OnnxError::Tensor { name: self.name.clone(), reason: reason.into() }
+    }
+
+    /// The shape, checked against the limits of a face network (2^31 elements).
+    ///
+    /// # Errors
+    /// If a dimension is negative or the product is out of bounds.
+    pub fn shape(&self) -> Result<Vec<usize>, OnnxError> {
+        let shape: Option<Vec<usize>> = self.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
+        let shape = shape.ok_or_else(|| self.error("has a negative dimension"))?;
+        let elements = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+        match elements {
+            Some(elements) if elements < 1 << 31 => Ok(shape),
+            _ => Err(self.error(format!("has an impossible shape {shape:?}"))),
+        }
+    }
+
+    /// The values as 32-bit floats, whatever the element type.
+    ///
+    /// # Errors
+    /// If the element type is not covered or the number of values does not fit the shape.
+    pub fn to_f32(&self) -> Result<Vec<f32>, OnnxError> {
+        let raw = &self.raw_data;
+        let values: Vec<f32> = match self.data_type {
+            data_type::FLOAT if raw.is_empty() => self.float_data.clone(),
+            data_type::FLOAT => raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+            data_type::FLOAT16 => self.halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect(),
+            data_type::BFLOAT16 => self.halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
+            data_type::DOUBLE if raw.is_empty() => self.double_data.iter().map(|&value| value as f32).collect(),
+            data_type::DOUBLE => raw.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
+            _ => self.to_i64()?.into_iter().map(|value| value as f32).collect(),
+        };
+        self.check_len(values.len())?;
+        Ok(values)
+    }
+
+    /// The values as 64-bit integers.
+    ///
+    /// # Errors
+    /// If the element type is no covered integer or the number of values does not fit the shape.
+    pub fn to_i64(&self) -> Result<Vec<i64>, OnnxError> {
+        let raw = &self.raw_data;
+        let narrow = || self.int32_data.iter().map(|&value| i64::from(value)).collect::<Vec<_>>();
+        let values: Vec<i64> = match self.data_type {
+            data_type::UINT8 | data_type::INT8 | data_type::INT32 if raw.is_empty() => narrow(),
+            data_type::UINT8 => raw.iter().map(|&byte| i64::from(byte)).collect(),
+            data_type::INT8 => raw.iter().map(|&byte| i64::from(byte.cast_signed())).collect(),
+            data_type::INT32 => raw.as_chunks().0.iter().map(|&bytes| i64::from(i32::from_le_bytes(bytes))).collect(),
+            data_type::INT64 if raw.is_empty() => self.int64_data.clone(),
+            data_type::INT64 => raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
+            other => {
+                let reason = format!("has element type {other} (see TensorProto.DataType); export the model in 32-bit floats");
+                return Err(self.error(reason));
+            }
+        };
+        self.check_len(values.len())?;
+        Ok(values)
+    }
+
+    fn check_len(&self, len: usize) -> Result<(), OnnxError> {
+        let wanted: usize = self.shape()?.iter().product();
+        if len == wanted {
+            return Ok(());
+        }
+        Err(self.error(format!("holds {len} values where its shape {:?} needs {wanted}", self.dims)))
+    }
+}

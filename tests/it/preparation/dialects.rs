@@ -1,0 +1,317 @@
+//! The networks that people have, in the dialects of their exporters, against arithmetic in f64 that knows nothing of ONNX.
+
+use facefleet::domain::Precision;
+use facefleet::inference::onnx::{GraphProto, ModelProto, NodeProto, data_type};
+use facefleet::inference::prepare::{self, Outputs, PrepareError, Target, Variant, prepare_recogniser};
+
+use super::{CHIP_VALUES, OUTPUTS, open};
+use crate::support::graphs::{manifest, numbers};
+use crate::support::networks::{
+    Flattening, MobileHead, Network, View, iresnet, iresnet_with_casts, lresnet100e_ir, mobile_face_net, tensorflow,
+    with_unit_length,
+};
+use crate::support::tape::{Array, Stored, Style, closed_form};
+
+/// Dropout of the manifest, where the graph has none.
+const TOLD: f64 = 0.25;
+
+fn chips(count: usize) -> Vec<f32> {
+    numbers(77, count * CHIP_VALUES)
+}
+
+/// Prepares the network and holds embedding and distance of two chips against the arithmetic. `turned` gives the arithmetic's input.
+fn check_turned(network: &Network, dropout: f64, input: &[f32], turned: Array) {
+    let published = network.file();
+    let told = (dropout == TOLD).then_some(TOLD);
+    let batch = turned.shape[0];
+    let features = network.tape.evaluate(network.input, turned, network.features);
+    let embeddings = network.tape.evaluate(network.features, features.clone(), network.embedding);
+    let (weights, bias) = network.head(&features);
+    for target in [Target::Cpu, Target::Gpu] {
+        let prepared = prepare_recogniser(&published, &manifest(network.size, told), target, Outputs::Quality).unwrap();
+        assert!((prepared.head.dropout() - dropout).abs() < 1e-9);
+        assert_eq!(prepared.dropout_in_graph, told.is_none());
+        let outputs = open(&prepare::encode(&prepared.model)).run(&[(&[batch, 3, 112, 112], input)], &OUTPUTS).unwrap();
+        for n in 0..batch {
+            let row = |data: &[f64], n: usize| data[n * data.len() / batch..(n + 1) * data.len() / batch].to_vec();
+            let expected = row(&embeddings.data, n);
+            let found = &outputs[0].values[n * network.size..(n + 1) * network.size];
+            let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt();
+            let error = expected.iter().zip(found).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum::<f64>().sqrt();
+            assert!(norm > 0.1 && error < 1e-5 * norm, "embedding of chip {n}, {target:?}: off by {error} of {norm}");
+            let expected = closed_form(&weights, &bias, &row(&features.data, n), dropout);
+            let found = f64::from(outputs[1].values[n]);
+            assert!(
+                expected > 0.01 && (found / expected - 1.0).abs() < 1e-5,
+                "distance {found}, expected {expected}, {target:?}"
+            );
+        }
+    }
+}
+
+fn check(network: &Network, dropout: f64) {
+    let input = chips(2);
+    let turned = Array::new(&[2, 3, 112, 112], input.iter().map(|&value| f64::from(value)).collect());
+    check_turned(network, dropout, &input, turned);
+}
+
+/// As [`check`], with pixels of 0..255.
+fn check_pixels(network: &Network, dropout: f64) {
+    let input: Vec<f32> = chips(2).into_iter().map(|value| ((value + 1.0) * 127.5).round()).collect();
+    let turned = Array::new(&[2, 3, 112, 112], input.iter().map(|&value| f64::from(value)).collect());
+    check_turned(network, dropout, &input, turned);
+}
+
+fn refusal(network: &Network) -> String {
+    prepare_recogniser(&network.file(), &manifest(network.size, Some(TOLD)), Target::Cpu, Outputs::Quality)
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn lresnet100e_ir_of_the_model_zoo_is_prepared() {
+    for flattening in [Flattening::Flatten, Flattening::Reshape, Flattening::ByGemm] {
+        check_pixels(&lresnet100e_ir(Style::mxnet(), flattening, 0.4), 0.4);
+    }
+}
+
+#[test]
+fn mxnets_scalars_and_weights_of_64_bits_are_prepared() {
+    check_pixels(&lresnet100e_ir(Style { stored: Stored::Double, ..Style::mxnet() }, Flattening::Flatten, 0.4), 0.4);
+}
+
+#[test]
+fn operator_set_7_is_prepared_as_8() {
+    check_pixels(&lresnet100e_ir(Style { opset: 7, ..Style::mxnet() }, Flattening::Flatten, 0.4), 0.4);
+}
+
+#[test]
+fn a_dropout_of_0_tells_nothing() {
+    check_pixels(&lresnet100e_ir(Style::mxnet(), Flattening::Flatten, 0.0), TOLD);
+}
+
+#[test]
+fn iresnet_from_pytorch_is_prepared_in_every_operator_set() {
+    for (opset, batch) in [(11, Some(1)), (12, None), (13, None), (14, Some(16)), (17, None)] {
+        for view in [View::Flatten, View::Computed] {
+            check(&iresnet(Style { batch, ..Style::pytorch(opset) }, view), TOLD);
+        }
+    }
+}
+
+#[test]
+fn scaling_to_unit_length_at_the_end_is_left_out() {
+    for opset in [9, 11, 17] {
+        check(&with_unit_length(iresnet(Style::pytorch(opset), View::Flatten)), TOLD);
+    }
+}
+
+#[test]
+fn unit_length_as_a_root_of_a_sum_of_squares_is_left_out() {
+    for (squared, inverse) in [("Pow", false), ("Mul", false), ("Mul", true)] {
+        let mut network = iresnet(Style::pytorch(11), View::Flatten);
+        let embedding = network.tape.name(network.embedding).to_owned();
+        network.tape.store("two", &[], &[2.0]);
+        let other = if squared == "Pow" { "two" } else { embedding.as_str() };
+        network.tape.node(NodeProto::new(squared, &[&embedding, other], "squares"));
+        network.tape.node(NodeProto::new("ReduceSum", &["squares"], "sum").with_ints("axes", &[1]));
+        network.tape.node(NodeProto::new("Sqrt", &["sum"], "length"));
+        network.tape.node(NodeProto::new("Reciprocal", &["length"], "inverse"));
+        let node = if inverse { NodeProto::new("Mul", &["inverse"], "unit") } else { NodeProto::new("Div", &["length"], "unit") };
+        network.output = network.tape.same(node, network.embedding);
+        check(&network, TOLD);
+    }
+}
+
+#[test]
+fn what_is_divided_by_something_else_than_its_length_is_refused_by_name() {
+    let mut network = iresnet(Style::pytorch(11), View::Flatten);
+    let embedding = network.tape.name(network.embedding).to_owned();
+    network.tape.node(NodeProto::new("ReduceSum", &[&embedding], "sum").with_ints("axes", &[1]));
+    network.tape.node(NodeProto::new("Sqrt", &["sum"], "root"));
+    network.output = network.tape.same(NodeProto::new("Div", &["root"], "divided"), network.embedding);
+    let refusal = refusal(&network);
+    assert!(refusal.contains("Div 'divided' -> output"), "{refusal}");
+}
+
+#[test]
+fn no_number_in_a_file_makes_preparing_panic() {
+    let networks = [
+        lresnet100e_ir(Style::mxnet(), Flattening::Reshape, 0.4),
+        with_unit_length(iresnet(Style::pytorch(13), View::Computed)),
+        mobile_face_net(Style::pytorch(13), MobileHead::Covering),
+        tensorflow(Style::pytorch(13)),
+    ];
+    for network in networks {
+        let file = ModelProto::read(&network.file()).unwrap();
+        let told = manifest(network.size, Some(TOLD));
+        let try_with = |change: &dyn Fn(&mut GraphProto)| {
+            let mut model = file.clone();
+            change(model.graph.as_mut().unwrap());
+            // Whether it is refused or not: it ends.
+            drop(prepare_recogniser(&prepare::encode(&model), &told, Target::Cpu, Outputs::Quality));
+        };
+        let graph = file.graph.as_ref().unwrap();
+        for absurd in [i64::MIN, -1, 0, i64::MAX] {
+            for (n, node) in graph.node.iter().enumerate() {
+                for (a, attribute) in node.attribute.iter().enumerate() {
+                    try_with(&|graph| graph.node[n].attribute[a].i = absurd);
+                    for i in 0..attribute.ints.len() {
+                        try_with(&|graph| graph.node[n].attribute[a].ints[i] = absurd);
+                    }
+                }
+            }
+            for (c, constant) in graph.initializer.iter().enumerate() {
+                for i in 0..constant.dims.len() {
+                    try_with(&|graph| graph.initializer[c].dims[i] = absurd);
+                }
+                if constant.data_type == data_type::INT64 {
+                    try_with(&|graph| {
+                        let length = graph.initializer[c].raw_data.len() / 8;
+                        graph.initializer[c].raw_data = absurd.to_le_bytes().repeat(length);
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_after_unit_length_that_moves_the_embedding_is_refused_by_name() {
+    let mut network = with_unit_length(iresnet(Style::pytorch(11), View::Flatten));
+    network.output = network.tape.scalar("Mul", network.output, "scaled", 64.0);
+    check(&network, TOLD);
+    network.output = network.tape.scalar("Add", network.output, "moved", 0.5);
+    let refusal = refusal(&network);
+    assert!(refusal.contains("'unit' (Div)") && refusal.contains("unit length"), "{refusal}");
+}
+
+#[test]
+fn heads_of_mobile_face_net_are_prepared() {
+    for opset in [11, 13] {
+        for head in [MobileHead::Pointwise, MobileHead::Covering, MobileHead::MatMul] {
+            check(&mobile_face_net(Style::pytorch(opset), head), TOLD);
+        }
+    }
+    let of_mxnet = Style { batch: Some(1), ..Style::mxnet() };
+    check(&mobile_face_net(of_mxnet, MobileHead::Pointwise), TOLD);
+}
+
+#[test]
+fn a_depthwise_end_is_refused_by_name() {
+    let refusal = refusal(&mobile_face_net(Style::pytorch(11), MobileHead::Depthwise));
+    assert!(refusal.contains("'conv_6_dw7_7' (Conv)") && refusal.contains("groups"), "{refusal}");
+}
+
+#[test]
+fn files_of_16_bit_floats_compute_in_32() {
+    for stored in [Stored::Half, Stored::Brain] {
+        let kind = if stored == Stored::Half { data_type::FLOAT16 } else { data_type::BFLOAT16 };
+        check(&with_unit_length(iresnet(Style { stored, kind, ..Style::pytorch(13) }, View::Computed)), TOLD);
+    }
+    check(&iresnet_with_casts(), TOLD);
+}
+
+#[test]
+fn pixels_as_integers_that_are_cast_first_come_as_floats() {
+    let mut network = iresnet_with_casts();
+    network.tape.style.kind = data_type::UINT8;
+    check_pixels(&network, TOLD);
+}
+
+#[test]
+fn images_with_the_channels_last_are_turned() {
+    for batch in [Some(1), None] {
+        let network = tensorflow(Style { batch, ..Style::pytorch(13) });
+        let input = chips(2);
+        let plane = 112 * 112;
+        let pixel = |i: usize| f64::from(input[i / (3 * plane) * 3 * plane + i % 3 * plane + i / 3 % plane]);
+        let turned = Array::new(&[2, 112, 112, 3], (0..input.len()).map(pixel).collect());
+        check_turned(&network, TOLD, &input, turned);
+    }
+}
+
+#[test]
+fn flat_slopes_mean_columns_only_where_nothing_in_the_file_says_otherwise() {
+    // Seven channels of 7 x 7: by the operator set the slopes are those of the columns; MXNet means the channels.
+    let network = |mxnet: bool| {
+        let (mut tape, input) = crate::support::tape::Tape::new(Style::mxnet(), "data", [3, 112, 112]);
+        let mut x = tape.conv(input, "conv0", [4, 3, 3, 3], [8, 0, 1], true);
+        if mxnet {
+            x = tape.prelu(x, "relu0", 4);
+        }
+        x = tape.conv(x, "conv1", [7, 4, 3, 3], [2, 1, 1], true);
+        x = tape.prelu(x, "relu1", 7);
+        let features = x;
+        x = tape.flat(NodeProto::new("Flatten", &[], "flat"), x);
+        let embedding = tape.gemm(x, "fc", 12, 7 * 49);
+        Network { tape, input, features, embedding, output: embedding, size: 12 }
+    };
+    check(&network(true), TOLD);
+    let alone = network(false);
+    let told = manifest(12, Some(TOLD));
+    let prepared = prepare_recogniser(&alone.file(), &told, Target::Gpu, Outputs::Quality).unwrap();
+    let graph = prepared.model.graph.unwrap();
+    let slope = graph.node.iter().find(|node| node.op_type == "PRelu").map(|node| node.input[1].as_str());
+    assert_eq!(slope, Some("relu1_gamma"), "as the operator set reads it");
+}
+
+#[test]
+fn an_unknown_end_is_refused_with_the_names_of_its_nodes() {
+    let mut network = iresnet(Style::pytorch(11), View::Flatten);
+    network.output = network.tape.same(NodeProto::new("Softmax", &[], "probabilities"), network.embedding);
+    let refusal = refusal(&network);
+    assert!(refusal.contains("Softmax 'probabilities' -> output") && refusal.contains("export"), "{refusal}");
+}
+
+#[test]
+fn training_mode_is_refused_by_name() {
+    let mut network = iresnet(Style::pytorch(14), View::Flatten);
+    let training = NodeProto::new("BatchNormalization", &["bn2_gamma", "bn2_beta", "bn2_moving_mean", "bn2_moving_var"], "bn9");
+    network.output = network.tape.same(training.with_int("training_mode", 1), network.embedding);
+    let refusal = refusal(&network);
+    assert!(refusal.contains("'bn9' (BatchNormalization)") && refusal.contains("eval"), "{refusal}");
+}
+
+#[test]
+fn of_several_outputs_the_embedding_is_taken() {
+    let network = with_unit_length(iresnet(Style::pytorch(11), View::Flatten));
+    let mut both = network.tape.build(&[network.output]);
+    // AdaFace has the length as second output: field 12 of the graph, field 7 of the model. Messages are merged.
+    both.extend([0x3A, 8, 0x62, 6, 0x0A, 4]);
+    both.extend(b"norm");
+    let prepared = prepare_recogniser(&both, &manifest(16, Some(TOLD)), Target::Cpu, Outputs::Quality).unwrap();
+    assert_eq!(prepared.head.weights().nrows(), 16);
+}
+
+#[test]
+fn dialects_are_prepared_in_half_precision_too() {
+    let half = Variant { target: Target::Gpu, precision: Precision::Half };
+    let networks = [
+        lresnet100e_ir(Style::mxnet(), Flattening::ByGemm, 0.4),
+        with_unit_length(iresnet(Style::pytorch(13), View::Computed)),
+        mobile_face_net(Style::pytorch(13), MobileHead::Pointwise),
+        iresnet_with_casts(),
+        tensorflow(Style::pytorch(13)),
+    ];
+    for network in networks {
+        let told = manifest(network.size, Some(TOLD));
+        let prepared = prepare_recogniser(&network.file(), &told, half, Outputs::Quality).unwrap();
+        let full = prepare_recogniser(&network.file(), &told, Target::Cpu, Outputs::Quality).unwrap();
+        let input = chips(1);
+        let run = |model| open(&prepare::encode(model)).run(&[(&[1, 3, 112, 112], &input)], &OUTPUTS).unwrap();
+        let (found, expected) = (run(&prepared.model), run(&full.model));
+        let error = (found[1].values[0] / expected[1].values[0] - 1.0).abs();
+        assert!(error < 1e-2, "off by {error}");
+    }
+}
+
+#[test]
+fn an_error_about_a_node_names_it_and_its_operator() {
+    let mut network = iresnet(Style::pytorch(11), View::Flatten);
+    let embedding = network.embedding;
+    network.output = network.tape.same(NodeProto::new("MatMul", &["682_bias"], "classifier"), embedding);
+    let error = prepare_recogniser(&network.file(), &manifest(16, Some(TOLD)), Target::Cpu, Outputs::Quality).unwrap_err();
+    assert!(matches!(error, PrepareError::Onnx(_)), "{error:?}");
+    assert!(error.to_string().contains("'classifier' (MatMul)"), "{error}");
+}

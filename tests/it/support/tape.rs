@@ -1,0 +1,393 @@
+//! A network written down twice at once: as the nodes of an ONNX file in an exporter's way, and as plain arithmetic in f64 that knows
+//! nothing of ONNX. The second says what the first must give.
+
+use facefleet::inference::onnx::{
+    Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
+    data_type,
+};
+use half::{bf16, f16};
+use prost::Message;
+
+use super::graphs::{float, ints, numbers};
+
+/// A tensor in f64, row by row.
+#[derive(Debug, Clone)]
+pub struct Array {
+    pub shape: Vec<usize>,
+    pub data: Vec<f64>,
+}
+
+impl Array {
+    pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), data.len());
+        Self { shape: shape.to_vec(), data }
+    }
+
+    /// Of a tensor [N, C, ...]: N, C, and the rest as one.
+    fn planes(&self) -> (usize, usize, usize) {
+        (self.shape[0], self.shape[1], self.shape[2..].iter().product())
+    }
+
+    fn map(&self, f: impl Fn(usize, f64) -> f64) -> Self {
+        let (_, channels, inner) = self.planes();
+        let data = self.data.iter().enumerate().map(|(i, &value)| f(i / inner % channels, value)).collect();
+        Self { shape: self.shape.clone(), data }
+    }
+}
+
+type Arithmetic = Box<dyn Fn(&[&Array]) -> Array>;
+
+/// A tensor of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id(usize);
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    Single,
+    Half,
+    Brain,
+    Double,
+    /// In a second file of this name.
+    Beside(&'static str),
+}
+
+/// An exporter's ways.
+#[derive(Debug, Clone)]
+pub struct Style {
+    pub opset: i64,
+    pub ir_version: i64,
+    /// Whether weights are inputs too.
+    pub shadows: bool,
+    /// Whether `BatchNormalization` says `spatial = 0`.
+    pub spatial: bool,
+    /// Whether slopes are [C] and not [C, 1, 1].
+    pub flat_slopes: bool,
+    pub stored: Stored,
+    /// Type of the input and output.
+    pub kind: i32,
+    /// The declared batch; free if none.
+    pub batch: Option<i64>,
+}
+
+impl Style {
+    /// PyTorch's exporter.
+    pub fn pytorch(opset: i64) -> Self {
+        Self {
+            opset,
+            ir_version: 6,
+            shadows: false,
+            spatial: false,
+            flat_slopes: false,
+            stored: Stored::Single,
+            kind: data_type::FLOAT,
+            batch: Some(1),
+        }
+    }
+
+    /// MXNet's exporter.
+    pub fn mxnet() -> Self {
+        Self { ir_version: 3, shadows: true, spatial: true, flat_slopes: true, ..Self::pytorch(8) }
+    }
+}
+
+/// The network.
+pub struct Tape {
+    pub style: Style,
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+    names: Vec<String>,
+    steps: Vec<(Vec<Id>, Arithmetic)>,
+    input_shape: Vec<i64>,
+    /// What belongs into the second file.
+    pub beside: Vec<u8>,
+    seed: u64,
+}
+
+impl Tape {
+    /// A network with an input of these channels, rows and columns (in whatever order).
+    pub fn new(style: Style, input: &str, shape: [i64; 3]) -> (Self, Id) {
+        let never: Arithmetic = Box::new(|_| panic!("the input is given"));
+        let tape = Self {
+            style,
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            names: vec![input.to_owned()],
+            steps: vec![(Vec::new(), never)],
+            input_shape: shape.to_vec(),
+            beside: Vec::new(),
+            seed: 100,
+        };
+        (tape, Id(0))
+    }
+
+    pub fn name(&self, id: Id) -> &str {
+        &self.names[id.0]
+    }
+
+    /// Adds `node`, whose first inputs are `inputs`, with its arithmetic.
+    pub fn add(&mut self, node: NodeProto, inputs: &[Id], arithmetic: impl Fn(&[&Array]) -> Array + 'static) -> Id {
+        let mut node = node;
+        let names: Vec<String> = inputs.iter().map(|&id| self.name(id).to_owned()).collect();
+        node.input.splice(0..0, names);
+        self.names.push(node.output[0].clone());
+        self.nodes.push(node);
+        self.steps.push((inputs.to_vec(), Box::new(arithmetic)));
+        Id(self.names.len() - 1)
+    }
+
+    /// Adds a node that the arithmetic has no use for.
+    pub fn node(&mut self, node: NodeProto) {
+        self.nodes.push(node);
+    }
+
+    /// The value of `wanted` where that of `given` is `value`.
+    pub fn evaluate(&self, given: Id, value: Array, wanted: Id) -> Array {
+        let mut values: Vec<Option<Array>> = vec![None; given.0];
+        values.push(Some(value));
+        for (inputs, arithmetic) in &self.steps[given.0 + 1..=wanted.0] {
+            let arguments: Option<Vec<&Array>> = inputs.iter().map(|id| values[id.0].as_ref()).collect();
+            let value = arguments.map(|arguments| arithmetic(&arguments));
+            values.push(value);
+        }
+        values[wanted.0].take().expect("it depends on what is given")
+    }
+
+    /// Repeatable weights around `around`; they are stored, and what is stored is returned.
+    pub fn weights(&mut self, name: &str, shape: &[usize], around: f32, spread: f32) -> Vec<f64> {
+        self.seed += 1;
+        let values = numbers(self.seed, shape.iter().product());
+        let values = values.into_iter().map(|value| around + spread * value).collect::<Vec<f32>>();
+        self.store(name, shape, &values)
+    }
+
+    /// Stores a constant as the style wants it.
+    pub fn store(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Vec<f64> {
+        let mut tensor = TensorProto::floats(name, shape, values);
+        let mut stored: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+        match self.style.stored {
+            Stored::Single => {}
+            Stored::Half => {
+                let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+                tensor = TensorProto::halves(name, shape, &halves);
+                stored = halves.into_iter().map(f64::from).collect();
+            }
+            Stored::Brain => {
+                let brains: Vec<bf16> = values.iter().map(|&value| bf16::from_f32(value)).collect();
+                tensor.data_type = data_type::BFLOAT16;
+                tensor.raw_data = brains.iter().flat_map(|value| value.to_le_bytes()).collect();
+                stored = brains.into_iter().map(f64::from).collect();
+            }
+            Stored::Double => {
+                tensor.data_type = data_type::DOUBLE;
+                tensor.raw_data = stored.iter().flat_map(|value| value.to_le_bytes()).collect();
+            }
+            Stored::Beside(file) => {
+                let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
+                tensor.external_data = vec![
+                    entry("location", file.to_owned()),
+                    entry("offset", self.beside.len().to_string()),
+                    entry("length", tensor.raw_data.len().to_string()),
+                ];
+                tensor.data_location = 1;
+                self.beside.append(&mut tensor.raw_data);
+            }
+        }
+        self.constants.push(tensor);
+        stored
+    }
+
+    /// Stores integers, which are in the file always.
+    pub fn integers(&mut self, name: &str, values: &[i64]) {
+        self.constants.push(TensorProto::ints(name, values));
+    }
+
+    /// A convolution by a kernel of `shape` with this stride, padding on each side, and number of groups.
+    pub fn conv(&mut self, x: Id, name: &str, shape: [usize; 4], window: [usize; 3], bias: bool) -> Id {
+        let [stride, pad, groups] = window;
+        let [size, channels, rows, columns] = shape;
+        let spread = 1.7 / ((channels * rows * columns) as f32).sqrt();
+        let kernel = self.weights(&format!("{name}_weight"), &shape, 0.0, spread);
+        let mut inputs = vec![format!("{name}_weight")];
+        let mut biases = vec![0.0; size];
+        if bias {
+            inputs.push(format!("{name}_bias"));
+            biases = self.weights(&format!("{name}_bias"), &[size], 0.0, 0.3);
+        }
+        let mut node = NodeProto::new("Conv", &inputs.iter().map(String::as_str).collect::<Vec<_>>(), name);
+        let pair = |value: usize| [value as i64, value as i64];
+        node.attribute.extend([
+            ints("dilations", &[1, 1]),
+            ints("kernel_shape", &[rows as i64, columns as i64]),
+            ints("pads", &[pair(pad), pair(pad)].concat()),
+            ints("strides", &pair(stride)),
+        ]);
+        let node = node.with_int("group", groups as i64);
+        self.add(node, &[x], move |x| convolve(x[0], &kernel, &biases, shape, window))
+    }
+
+    pub fn batch_norm(&mut self, x: Id, name: &str, size: usize) -> Id {
+        let part = |part: &str| format!("{name}_{part}");
+        let gain = self.weights(&part("gamma"), &[size], 1.0, 0.5);
+        let shift = self.weights(&part("beta"), &[size], 0.0, 0.3);
+        let mean = self.weights(&part("moving_mean"), &[size], 0.0, 0.3);
+        let variance = self.weights(&part("moving_var"), &[size], 1.0, 0.6);
+        let inputs = ["gamma", "beta", "moving_mean", "moving_var"].map(part);
+        let mut node = NodeProto::new("BatchNormalization", &inputs.each_ref().map(String::as_str), name);
+        node.attribute.extend([float("epsilon", 2e-5), float("momentum", 0.9)]);
+        if self.style.spatial {
+            node = node.with_int("spatial", 0);
+        }
+        let epsilon = f64::from(2e-5_f32);
+        self.add(node, &[x], move |x| {
+            x[0].map(|c, value| gain[c] * (value - mean[c]) / (variance[c] + epsilon).sqrt() + shift[c])
+        })
+    }
+
+    pub fn prelu(&mut self, x: Id, name: &str, size: usize) -> Id {
+        let slope = format!("{name}_gamma");
+        let shape: &[usize] = if self.style.flat_slopes { &[size] } else { &[size, 1, 1] };
+        let slopes = self.weights(&slope, shape, 0.25, 0.4);
+        let node = NodeProto::new("PRelu", &[&slope], name);
+        self.add(node, &[x], move |x| x[0].map(|c, value| if value < 0.0 { slopes[c] * value } else { value }))
+    }
+
+    /// `Add`, `Sub`, `Mul` or `Div` with one number.
+    pub fn scalar(&mut self, op: &'static str, x: Id, name: &str, value: f32) -> Id {
+        let constant = format!("{name}_scalar");
+        let value = self.store(&constant, &[1], &[value])[0];
+        let node = NodeProto::new(op, &[&constant], name);
+        self.add(node, &[x], move |x| {
+            x[0].map(|_, x| match op {
+                "Add" => x + value,
+                "Sub" => x - value,
+                "Mul" => x * value,
+                _ => x / value,
+            })
+        })
+    }
+
+    pub fn sum(&mut self, a: Id, b: Id, name: &str) -> Id {
+        self.add(NodeProto::new("Add", &[], name), &[a, b], |x| {
+            let data = x[0].data.iter().zip(&x[1].data).map(|(a, b)| a + b).collect();
+            Array::new(&x[0].shape, data)
+        })
+    }
+
+    /// A node that does nothing to the values.
+    pub fn same(&mut self, node: NodeProto, x: Id) -> Id {
+        self.add(node, &[x], |x| x[0].clone())
+    }
+
+    /// A node that makes [N, F] of a map.
+    pub fn flat(&mut self, node: NodeProto, x: Id) -> Id {
+        self.add(node, &[x], |x| {
+            let batch = x[0].shape[0];
+            Array::new(&[batch, x[0].data.len() / batch], x[0].data.clone())
+        })
+    }
+
+    /// `Gemm` with `transB` and a bias.
+    pub fn gemm(&mut self, x: Id, name: &str, size: usize, features: usize) -> Id {
+        let spread = 1.7 / (features as f32).sqrt();
+        let weights = self.weights(&format!("{name}_weight"), &[size, features], 0.0, spread);
+        let bias = self.weights(&format!("{name}_bias"), &[size], 0.0, 0.3);
+        let mut node = NodeProto::new("Gemm", &[&format!("{name}_weight"), &format!("{name}_bias")], name).with_int("transB", 1);
+        node.attribute.extend([float("alpha", 1.0), float("beta", 1.0)]);
+        self.add(node, &[x], move |x| {
+            let rows = x[0].data.chunks_exact(features);
+            let dot = |row: &[f64], d: usize| row.iter().zip(&weights[d * features..]).map(|(x, w)| x * w).sum::<f64>();
+            let data = rows.flat_map(|row| (0..size).map(|d| dot(row, d) + bias[d]).collect::<Vec<_>>()).collect();
+            Array::new(&[x[0].shape[0], size], data)
+        })
+    }
+
+    /// The file's bytes, with these outputs.
+    pub fn build(&self, outputs: &[Id]) -> Vec<u8> {
+        let mut graph = GraphProto::default();
+        graph.name = "network".into();
+        let batch = self.style.batch.map_or_else(|| Dimension::Param("None".into()), Dimension::Value);
+        let dims: Vec<Dimension> =
+            [batch.clone()].into_iter().chain(self.input_shape.iter().map(|&dim| Dimension::Value(dim))).collect();
+        let typed = |name: &str, dims: &[Dimension], kind: i32| {
+            let mut value = ValueInfoProto::float(name, dims);
+            value.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = kind;
+            value
+        };
+        graph.input = vec![typed(&self.names[0], &dims, self.style.kind)];
+        if self.style.shadows {
+            for tensor in &self.constants {
+                let dims: Vec<Dimension> = tensor.dims.iter().map(|&dim| Dimension::Value(dim)).collect();
+                graph.input.push(typed(&tensor.name, &dims, tensor.data_type));
+            }
+        }
+        // Outputs of unknown length, as many exporters leave them.
+        let dims = [batch, Dimension::Param("length".into())];
+        graph.output = outputs.iter().map(|&output| typed(self.name(output), &dims, self.style.kind)).collect();
+        graph.node = self.nodes.clone();
+        graph.initializer = self.constants.clone();
+        let mut model = ModelProto::default();
+        model.ir_version = self.style.ir_version;
+        model.opset_import = vec![OperatorSetIdProto { domain: String::new(), version: self.style.opset }];
+        model.graph = Some(graph);
+        model.encode_to_vec()
+    }
+}
+
+fn convolve(
+    x: &Array,
+    kernel: &[f64],
+    bias: &[f64],
+    [size, channels, rows, columns]: [usize; 4],
+    [stride, pad, groups]: [usize; 3],
+) -> Array {
+    let [batch, all, height, width] = x.shape[..] else { panic!("{:?} is no batch of maps", x.shape) };
+    assert_eq!(all, channels * groups);
+    let side = |length: usize, kernel: usize| (length + 2 * pad - kernel) / stride + 1;
+    let (out_height, out_width) = (side(height, rows), side(width, columns));
+    let mut data = Vec::with_capacity(batch * size * out_height * out_width);
+    for n in 0..batch {
+        for m in 0..size {
+            let first = m / (size / groups) * channels;
+            for y in 0..out_height {
+                for x0 in 0..out_width {
+                    let mut sum = bias[m];
+                    for c in 0..channels {
+                        for i in 0..rows {
+                            let Some(row) = (y * stride + i).checked_sub(pad).filter(|&row| row < height) else { continue };
+                            for j in 0..columns {
+                                let Some(column) = (x0 * stride + j).checked_sub(pad).filter(|&column| column < width) else {
+                                    continue;
+                                };
+                                let pixel = x.data[((n * all + first + c) * height + row) * width + column];
+                                sum += pixel * kernel[((m * channels + c) * rows + i) * columns + j];
+                            }
+                        }
+                    }
+                    data.push(sum);
+                }
+            }
+        }
+    }
+    Array::new(&[batch, size, out_height, out_width], data)
+}
+
+/// SER-FIQ's distance for the features `x` of a head `A x + c` with the dropout ratio `p`, from the formulas of the README.
+pub fn closed_form(weights: &[Vec<f64>], bias: &[f64], features: &[f64], p: f64) -> f64 {
+    let q = p / (1.0 - p);
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mu: Vec<f64> = weights.iter().zip(bias).map(|(row, c)| dot(row, features) + c).collect();
+    let m2 = dot(&mu, &mu);
+    let (mut total, mut par) = (0.0, 0.0);
+    for (i, x) in features.iter().enumerate() {
+        let column: Vec<f64> = weights.iter().map(|row| row[i]).collect();
+        total += q * x * x * dot(&column, &column);
+        par += q * x * x * dot(&column, &mu).powi(2) / m2;
+    }
+    let gram: Vec<Vec<f64>> = weights.iter().map(|a| weights.iter().map(|b| dot(a, b)).collect()).collect();
+    let trace: f64 = (0..gram.len()).map(|d| gram[d][d]).sum();
+    let squared: f64 = gram.iter().flatten().map(|value| value * value).sum();
+    let nu = trace * trace / squared;
+    let perp = total - par;
+    (2.0 * perp / (m2 + perp)).sqrt() * (1.0 - 1.0 / (4.0 * nu))
+}
