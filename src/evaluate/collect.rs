@@ -126,14 +126,15 @@ fn names(known: &Known, places: &[Result<ImageUri, String>], images: &HashMap<Im
         Known::Pairs(list) => list.subjects(),
         _ => Vec::new(),
     };
-    let named =
-        |(number, ((file, line, subject), place)): (usize, ((&str, u64, Option<&str>), &Result<ImageUri, String>))| Named {
+    let files = known.files().into_iter().zip(places).enumerate();
+    files
+        .map(|(number, ((file, line, subject), place))| Named {
             file: file.to_owned(),
             line: Some(line),
             subject: subject.map_or_else(|| subjects[number].to_string(), str::to_owned),
             place: place.clone(),
-        };
-    known.files().into_iter().zip(places).enumerate().map(named).collect()
+        })
+        .collect()
 }
 
 /// How a photo is left out if its primary face has no score.

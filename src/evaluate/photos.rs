@@ -132,7 +132,8 @@ fn of_uri(name: &str) -> Option<Place> {
 }
 
 /// What a file may be called that a table names so: as it is written; with the separators of this system instead of those of Windows;
-/// with letters and their accents as one character or as two, in which systems differ; and in the table's own encoding.
+/// with letters and their accents as one character or as two, in which systems differ; in the table's own encoding; and without a folder
+/// that its name begins with, as copies of LFW come in folders and without (`Ann/Ann_0001.jpg`).
 fn spellings(name: &str, assumed: Option<&str>) -> Vec<OsString> {
     let mut spellings: Vec<OsString> = vec![name.into()];
     let mut add = |spelling: OsString| {
@@ -150,6 +151,11 @@ fn spellings(name: &str, assumed: Option<&str>) -> Vec<OsString> {
                 add(OsString::from_vec(WINDOWS_1252.encode(name).0.into_owned()));
             }
         }
+    }
+    if let Some((folder, file)) = slashes.rsplit_once('/')
+        && file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('_'))
+    {
+        add(file.into());
     }
     spellings
 }
@@ -170,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("tables/sub")).unwrap();
-        for name in ["a.jpg", "tables/b c.jpg", "tables/sub/c.jpg", "tables/Rene\u{301}.jpg"] {
+        for name in ["a.jpg", "tables/b c.jpg", "tables/sub/c.jpg", "tables/Ann_0001.jpg", "tables/Rene\u{301}.jpg"] {
             std::fs::write(root.join(name), b"x").unwrap();
         }
         std::os::unix::fs::symlink(root.join("a.jpg"), root.join("tables/link.jpg")).unwrap();
@@ -183,6 +189,7 @@ mod tests {
             ("./b c.jpg", "tables/b c.jpg"),
             (uri.as_str(), "tables/b c.jpg"),
             ("sub\\c.jpg", "tables/sub/c.jpg"),
+            ("Ann/Ann_0001.jpg", "tables/Ann_0001.jpg"),
             ("Ren\u{e9}.jpg", "tables/Rene\u{301}.jpg"),
         ] {
             assert_eq!(located(&root.join("tables"), &[name]).unwrap(), [Place::File(root.join(file))], "{name}");

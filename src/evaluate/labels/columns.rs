@@ -52,8 +52,7 @@ const NUMBERS: [&str; 6] = ["", "id", "index", "row", "no", "unnamed0"];
 
 impl Wanted {
     fn is_meant_by(&self, column: &str) -> bool {
-        let word = |word: &&str| column.strip_prefix(*word).is_some_and(|ending| self.endings.contains(&ending));
-        self.words.iter().any(|candidate| word(&candidate))
+        self.words.iter().any(|word| column.strip_prefix(word).is_some_and(|ending| self.endings.contains(&ending)))
     }
 
     /// Whether a column of this name could be it.
