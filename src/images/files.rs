@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -14,8 +15,8 @@ use crate::domain::ImageUri;
 /// Reads local files below some roots.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// Canonical: links resolved. There may be as many as there are files.
-    roots: HashSet<PathBuf>,
+    /// Canonical: links resolved. There may be as many as there are images, and each fetch has the source of its own.
+    roots: Arc<HashSet<PathBuf>>,
     max_bytes: u64,
 }
 
@@ -28,11 +29,12 @@ impl FileSource {
         let canonical = |root: &PathBuf| {
             root.canonicalize().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", root.display())))
         };
-        Ok(Self { roots: roots.iter().map(canonical).collect::<Result<_, _>>()?, max_bytes })
+        let roots = roots.iter().map(canonical).collect::<Result<_, _>>()?;
+        Ok(Self { roots: Arc::new(roots), max_bytes })
     }
 
     fn check(&self, resolved: &Path) -> Result<(), FetchError> {
-        if resolved.ancestors().any(|folder| self.roots.contains(folder)) {
+        if resolved.ancestors().any(|above| self.roots.contains(above)) {
             return Ok(());
         }
         Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()))
