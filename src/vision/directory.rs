@@ -4,6 +4,9 @@
 /// Entries of one directory, at most: a broken count must not make us read the whole file as entries.
 const MOST_ENTRIES: u64 = 4096;
 
+/// Values of one entry, at most: each takes more memory than in the file. An image of 4,000,000 strips or tiles is none.
+const MOST_VALUES: u64 = 1 << 22;
+
 /// One directory of a TIFF structure.
 #[derive(Debug)]
 pub struct Directory<'a> {
@@ -123,20 +126,24 @@ impl<'a> Directory<'a> {
         part(self.bytes, entry.at, entry.width()?.checked_mul(entry.count)?)
     }
 
-    /// The values of an entry of whole numbers, of whatever width; none if it is of another type or not in the file.
+    /// The values of an entry of whole numbers, of whatever width; none if it is of another type, not in the file or too many.
     pub fn numbers(&self, tag: u16) -> Option<Vec<u64>> {
-        let entry = self.find(tag)?;
-        // Bytes, whole numbers, directories.
-        if !matches!(entry.kind, 1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18) {
-            return None;
-        }
-        let width = entry.width()? as usize;
-        Some(self.raw(tag)?.chunks_exact(width).map(|value| self.layout.number(value)).collect())
+        Some(self.whole_numbers(tag)?.collect())
     }
 
     /// The first of them.
     pub fn number(&self, tag: u16) -> Option<u64> {
-        self.numbers(tag)?.first().copied()
+        self.whole_numbers(tag)?.next()
+    }
+
+    fn whole_numbers(&self, tag: u16) -> Option<impl Iterator<Item = u64>> {
+        let entry = self.find(tag)?;
+        // Bytes, whole numbers, directories.
+        if !matches!(entry.kind, 1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18) || entry.count > MOST_VALUES {
+            return None;
+        }
+        let (width, layout) = (entry.width()? as usize, self.layout);
+        Some(self.raw(tag)?.chunks_exact(width).map(move |value| layout.number(value)))
     }
 
     /// The values of an entry of fractions.

@@ -140,7 +140,7 @@ impl YCbCr {
         let subsampling = match directory.numbers(530).as_deref() {
             None => Subsampling { columns: 2, rows: 2 },
             Some(&[columns @ (1 | 2 | 4), rows @ (1 | 2 | 4)]) => Subsampling { columns: columns as u32, rows: rows as u32 },
-            Some(other) => return Err(not_read(&format!("YCbCr with a subsampling of {other:?}"))),
+            Some(_) => return Err(not_read("YCbCr subsampled by other factors than 1, 2 and 4")),
         };
         let is_whole = subsampling == Subsampling { columns: 1, rows: 1 };
         if page.bits != 8 || page.float || (page.planar && !is_whole) || (!is_whole && page.predictor != 1) || page.samples != 3 {

@@ -102,78 +102,30 @@ impl Page {
             return Err(unreadable(reason));
         };
         limits.check(width, height)?;
-        let too_large = |_| unreadable(format!("the TIFF is of {width}x{height} pixels, which is not read"));
-        let (width, height) = (u32::try_from(width).map_err(too_large)?, u32::try_from(height).map_err(too_large)?);
-        let all_bits = directory.numbers(258).unwrap_or_else(|| vec![1]);
-        let (bits, samples) = (all_bits.first().copied().unwrap_or(1), number(277, 1));
-        if all_bits.iter().any(|other| *other != bits) {
-            return Err(not_read(&format!("samples of different widths ({all_bits:?} bits)")));
-        }
-        let format = number(339, 1);
-        let is_read = match format {
-            // Lab has signed samples whatever stands here; of the type "undefined" one had better think whole numbers.
-            1 | 4 => matches!(bits, 1..=16),
-            2 => matches!(number(262, 1), 8 | 9) && matches!(bits, 8 | 16),
-            3 => matches!(bits, 16 | 32 | 64),
-            _ => false,
-        };
-        if !is_read || !(1..=MOST_SAMPLES).contains(&samples) || samples * bits > MOST_BITS {
-            let kind = match format {
-                1 => "samples",
-                2 => "signed samples",
-                3 => "floating-point samples",
-                _ => "samples of an unknown format",
-            };
-            return Err(not_read(&format!("{samples} {kind} of {bits} bits")));
-        }
-        let is_tiled = directory.has(324);
-        let (chunk_width, chunk_height) = if is_tiled {
-            (number(322, 0), number(323, 0))
-        } else {
-            (width.into(), number(278, height.into()).min(height.into()))
-        };
-        if chunk_width == 0 || chunk_height == 0 {
-            return Err(unreadable("the TIFF is broken: its tiles or strips have no pixels"));
-        }
-        // Tiles reach beyond the image; what they hold in all is bounded too.
-        let across = chunk_width.saturating_mul(u64::from(width).div_ceil(chunk_width));
-        let down = chunk_height.saturating_mul(u64::from(height).div_ceil(chunk_height));
-        if across.saturating_mul(down) / 4 > limits.max_pixels {
-            let reason =
-                format!("the tiles are {across}x{down} pixels, more than limits.max_pixels = {} allows", limits.max_pixels);
-            return Err(DecodeError::TooLarge(reason));
-        }
+        let too_wide = |_| unreadable(format!("a TIFF of {width}x{height} pixels is not read"));
+        let (width, height) = (u32::try_from(width).map_err(too_wide)?, u32::try_from(height).map_err(too_wide)?);
+        let (bits, samples, float) = sample_layout(directory)?;
         let compression = number(259, 1);
-        // As in libtiff, others than these have none, whatever the tag says.
-        let predictor = if matches!(compression, 5 | 8 | 32946) { number(317, 1) } else { 1 };
-        let is_read = match predictor {
-            1 => true,
-            HORIZONTAL => format != 3,
-            FLOATING => format == 3,
-            _ => false,
-        };
-        if !is_read {
-            return Err(not_read(&format!("predictor {predictor} with samples of format {format}")));
-        }
+        let is_tiled = directory.has(324);
+        let (chunk_width, chunk_height) = chunk_size(directory, width, height, limits)?;
         let (offset_tag, length_tag) = if is_tiled { (324, 325) } else { (273, 279) };
         let offsets = directory
             .numbers(offset_tag)
             .ok_or_else(|| unreadable("the TIFF is broken: it does not say where its pixels are"))?;
-        let photometric = directory.number(262).unwrap_or(if samples >= 3 { 2 } else { 1 });
         Ok(Self {
             width,
             height,
-            bits: bits as u32,
-            samples: samples as u32,
-            float: format == 3,
-            photometric,
+            bits,
+            samples,
+            float,
+            photometric: number(262, if samples >= 3 { 2 } else { 1 }),
             compression,
-            predictor,
+            predictor: predictor(directory, compression, float)?,
             planar: number(284, 1) == 2 && samples > 1,
             reversed: number(266, 1) == 2,
             big_endian: directory.is_big_endian(),
-            chunk_width: chunk_width as u32,
-            chunk_height: chunk_height as u32,
+            chunk_width,
+            chunk_height,
             is_tiled,
             lengths: directory.numbers(length_tag).unwrap_or_default(),
             offsets,
@@ -265,6 +217,71 @@ impl Page {
             return Err(unreadable(format!("the TIFF is truncated: part {} of {} is missing", place + 1, self.offsets.len())));
         }
         Ok(stored)
+    }
+}
+
+/// Bits of a sample, samples of a pixel, and whether they are floating-point numbers.
+fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool), DecodeError> {
+    let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
+    let all_bits = directory.numbers(258).unwrap_or_else(|| vec![1]);
+    let (bits, samples, format) = (all_bits.first().copied().unwrap_or(1), number(277, 1), number(339, 1));
+    if all_bits.iter().any(|other| *other != bits) {
+        let some = &all_bits[..all_bits.len().min(MOST_SAMPLES as usize)];
+        return Err(not_read(&format!("samples of different widths ({some:?} bits)")));
+    }
+    let is_read = match format {
+        // The fourth is "undefined", which is written for whole numbers.
+        1 | 4 => matches!(bits, 1..=16),
+        // L*a*b* has signed samples.
+        2 => matches!(number(262, 1), 8 | 9) && matches!(bits, 8 | 16),
+        3 => matches!(bits, 16 | 32 | 64),
+        _ => false,
+    };
+    if is_read && (1..=MOST_SAMPLES).contains(&samples) && samples * bits <= MOST_BITS {
+        return Ok((bits as u32, samples as u32, format == 3));
+    }
+    let kind = match format {
+        1 => "samples",
+        2 => "signed samples",
+        3 => "floating-point samples",
+        _ => "samples of an unknown format",
+    };
+    Err(not_read(&format!("{samples} {kind} of {bits} bits")))
+}
+
+/// As in libtiff, compressions other than LZW and Deflate have none, whatever the tag says.
+fn predictor(directory: &Directory<'_>, compression: u64, float: bool) -> Result<u64, DecodeError> {
+    let predictor = directory.number(317).filter(|_| matches!(compression, 5 | 8 | 32946)).unwrap_or(1);
+    match predictor {
+        1 => Ok(1),
+        HORIZONTAL if !float => Ok(HORIZONTAL),
+        FLOATING if float => Ok(FLOATING),
+        other => Err(not_read(&format!("predictor {other} with {} samples", if float { "floating-point" } else { "whole" }))),
+    }
+}
+
+/// Width and height of the tiles or strips.
+fn chunk_size(directory: &Directory<'_>, width: u32, height: u32, limits: PixelLimits) -> Result<(u32, u32), DecodeError> {
+    let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
+    let (width, height) = (u64::from(width), u64::from(height));
+    let (chunk_width, chunk_height) =
+        if directory.has(324) { (number(322, 0), number(323, 0)) } else { (width, number(278, height).min(height)) };
+    if chunk_width == 0 || chunk_height == 0 {
+        return Err(unreadable("the TIFF is broken: its tiles or strips have no pixels"));
+    }
+    // Tiles reach beyond the image; what they hold in all is bounded too.
+    let across = chunk_width.saturating_mul(width.div_ceil(chunk_width));
+    let down = chunk_height.saturating_mul(height.div_ceil(chunk_height));
+    let sides = (u32::try_from(chunk_width), u32::try_from(chunk_height));
+    match sides {
+        (Ok(chunk_width), Ok(chunk_height)) if across.saturating_mul(down) / 4 <= limits.max_pixels => {
+            Ok((chunk_width, chunk_height))
+        }
+        _ => {
+            let reason =
+                format!("the tiles are {across}x{down} pixels, more than limits.max_pixels = {} allows", limits.max_pixels);
+            Err(DecodeError::TooLarge(reason))
+        }
     }
 }
 
