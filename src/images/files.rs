@@ -1,9 +1,11 @@
 //! `file:` URIs, below the roots that the operator named.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -13,8 +15,8 @@ use crate::domain::ImageUri;
 /// Reads local files below some roots.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// Canonical: links resolved.
-    roots: Vec<PathBuf>,
+    /// Canonical: links resolved. There may be as many as there are images, and each fetch has the source of its own.
+    roots: Arc<HashSet<PathBuf>>,
     max_bytes: u64,
 }
 
@@ -27,11 +29,12 @@ impl FileSource {
         let canonical = |root: &PathBuf| {
             root.canonicalize().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", root.display())))
         };
-        Ok(Self { roots: roots.iter().map(canonical).collect::<Result<_, _>>()?, max_bytes })
+        let roots = roots.iter().map(canonical).collect::<Result<_, _>>()?;
+        Ok(Self { roots: Arc::new(roots), max_bytes })
     }
 
     fn check(&self, resolved: &Path) -> Result<(), FetchError> {
-        if self.roots.iter().any(|root| resolved.starts_with(root)) {
+        if resolved.ancestors().any(|above| self.roots.contains(above)) {
             return Ok(());
         }
         Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()))
@@ -101,9 +104,12 @@ mod tests {
         std::fs::write(inside.join("a.jpg"), b"abc").unwrap();
         std::fs::write(&outside, b"secret").unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link.jpg")).unwrap();
+        std::os::unix::fs::symlink("a.jpg", inside.join("link_inside.jpg")).unwrap();
         let source = FileSource::new(std::slice::from_ref(&inside), 10).unwrap();
 
-        assert_eq!(fetch(&source, &inside.join("a.jpg")).await.unwrap(), b"abc");
+        for name in ["a.jpg", "link_inside.jpg"] {
+            assert_eq!(fetch(&source, &inside.join(name)).await.unwrap(), b"abc");
+        }
         for path in [outside.clone(), inside.join("link.jpg"), inside.join("../out.jpg")] {
             assert!(matches!(fetch(&source, &path).await, Err(FetchError::Refused(_))), "{}", path.display());
         }
