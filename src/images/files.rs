@@ -104,9 +104,12 @@ mod tests {
         std::fs::write(inside.join("a.jpg"), b"abc").unwrap();
         std::fs::write(&outside, b"secret").unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link.jpg")).unwrap();
+        std::os::unix::fs::symlink("a.jpg", inside.join("link_inside.jpg")).unwrap();
         let source = FileSource::new(std::slice::from_ref(&inside), 10).unwrap();
 
-        assert_eq!(fetch(&source, &inside.join("a.jpg")).await.unwrap(), b"abc");
+        for name in ["a.jpg", "link_inside.jpg"] {
+            assert_eq!(fetch(&source, &inside.join(name)).await.unwrap(), b"abc");
+        }
         for path in [outside.clone(), inside.join("link.jpg"), inside.join("../out.jpg")] {
             let Err(FetchError::Refused(reason)) = fetch(&source, &path).await else { panic!("{}", path.display()) };
             assert!(reason.contains("setting images.allow"), "{reason}");
