@@ -72,7 +72,7 @@ impl Score {
                 let mut object = names_json(path);
                 object.insert("outcome".into(), json!(outcome.kind()));
                 object.insert("reason".into(), json!(reason));
-                writeln!(out, "{}", Value::Object(object))?;
+                writeln!(out, "{}", with_smallest_face(object, analysis))?;
             } else {
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let line = format!("{}  {}{reason}", path.display(), outcome.kind());
@@ -86,7 +86,8 @@ impl Score {
                 _ => None,
             };
             if self.json {
-                writeln!(out, "{}", self.face_json(path, index, face, saved.as_deref()))?;
+                let object = self.face_json(path, index, face, saved.as_deref());
+                writeln!(out, "{}", with_smallest_face(object, analysis))?;
             } else {
                 writeln!(out, "{}", face_line(path, index, face))?;
             }
@@ -94,7 +95,7 @@ impl Score {
         Ok(())
     }
 
-    fn face_json(&self, path: &Path, index: usize, result: &FaceResult, chip: Option<&Path>) -> Value {
+    fn face_json(&self, path: &Path, index: usize, result: &FaceResult, chip: Option<&Path>) -> Map<String, Value> {
         let bbox = &result.face.bbox;
         let landmarks = result.face.landmarks.map(|points| points.map(|point| [point.x, point.y]));
         let mut object = names_json(path);
@@ -115,8 +116,14 @@ impl Score {
         if let Some(chip) = chip {
             put("chip", json!(chip.to_string_lossy()));
         }
-        Value::Object(object)
+        object
     }
+}
+
+/// With the size from which on faces were looked for, pixels: what is smaller may be there all the same.
+fn with_smallest_face(mut object: Map<String, Value>, analysis: &Analysis) -> Value {
+    object.insert("smallest_face_px".into(), json!(analysis.smallest_face_px));
+    Value::Object(object)
 }
 
 fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {

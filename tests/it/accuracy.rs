@@ -185,7 +185,7 @@ async fn a_blurred_face_has_lower_quality_than_the_sharp_one() {
     }
 }
 
-fn jpeg(image: &RgbImage) -> Vec<u8> {
+pub fn jpeg(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 95).encode_image(image).unwrap();
     bytes

@@ -14,6 +14,7 @@ mod postgres_store;
 mod preparation;
 mod queue_contract;
 mod rabbitmq;
+mod scales;
 mod sqlite_store;
 mod store_contract;
 mod support;
