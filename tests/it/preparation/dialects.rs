@@ -325,6 +325,17 @@ fn an_unknown_end_is_refused_with_the_names_of_its_nodes() {
 }
 
 #[test]
+fn an_end_in_integers_is_refused_by_name() {
+    let mut network = iresnet(Style::pytorch(13), View::Flatten);
+    let embedding = network.tape.name(network.embedding).to_owned();
+    network.tape.store("step", &[], &[0.1]);
+    network.tape.node(NodeProto::new("QuantizeLinear", &[&embedding, "step"], "bytes"));
+    network.output = network.tape.add(NodeProto::new("DequantizeLinear", &["bytes", "step"], "floats"), &[], |_| unreachable!());
+    let refusal = refusal(&network);
+    assert!(refusal.contains("'floats' (DequantizeLinear)") && refusal.contains("in floats"), "{refusal}");
+}
+
+#[test]
 fn training_mode_is_refused_by_name() {
     let mut network = iresnet(Style::pytorch(14), View::Flatten);
     let training = NodeProto::new("BatchNormalization", &["bn2_gamma", "bn2_beta", "bn2_moving_mean", "bn2_moving_var"], "bn9");
