@@ -5,6 +5,7 @@ mod text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::external;
 use super::manifest::{Channels, Manifest, PublishedFile};
@@ -302,12 +303,15 @@ fn check_answers(models: &Models, manifest: &Manifest, runtime: &Runtime) -> Res
     if cosine < 0.999_99 { Ok(()) } else { Err(ImportError::Constant { cosine }) }
 }
 
+const STAGING: &str = ".import-";
+
 /// A folder for what is being imported, gone when this is dropped.
 struct Staging(PathBuf);
 
 impl Staging {
     fn new(models: &Path, name: &str) -> Result<Self, ImportError> {
-        let path = models.join(format!(".import-{name}-{}", std::process::id()));
+        remove_abandoned(models);
+        let path = models.join(format!("{STAGING}{name}-{}", std::process::id()));
         fs::create_dir_all(&path).map_err(|source| ImportError::Write { path: path.clone(), source })?;
         Ok(Self(path))
     }
@@ -337,6 +341,19 @@ impl Staging {
             }
         }
         Ok(())
+    }
+}
+
+/// Removes what imports left that were killed: folders that nobody has touched for an hour.
+fn remove_abandoned(models: &Path) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for entry in fs::read_dir(models).into_iter().flatten().flatten() {
+        let old =
+            entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > HOUR));
+        if old && entry.file_name().to_string_lossy().starts_with(STAGING) {
+            // The import at hand does not need it to succeed.
+            fs::remove_dir_all(entry.path()).ok();
+        }
     }
 }
 

@@ -79,7 +79,7 @@ fn per_position(graph: &mut Graph, node: &NodeProto, affine: &Affine) -> [NodePr
     ]
 }
 
-/// Slopes of shape [C], as MXNet's exporter writes them, would apply to the last axis of [N, C, H, W]. They mean the channels, and get
+/// Slopes of shape `[C]`, as MXNet's exporter writes them, would apply to the last axis of [N, C, H, W]. They mean the channels, and get
 /// the shape [C, 1, 1].
 ///
 /// Where channels and columns are equally many, both readings are possible; then another node of the same file decides.

@@ -67,6 +67,13 @@ fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead
                 name = data_input(node);
             }
             "Gemm" | "MatMul" | "Conv" => break node,
+            op if op == "DequantizeLinear"
+                || op.ends_with("QuantizeLinear")
+                || op.starts_with("QLinear")
+                || op.ends_with("Integer") =>
+            {
+                return Err(node.error("computes in 8-bit integers; use the model's file in floats").into());
+            }
             _ => match layer::step(graph, node)? {
                 Some((step, data)) => {
                     steps.push(step);

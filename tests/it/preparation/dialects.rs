@@ -2,15 +2,16 @@
 
 use facefleet::domain::Precision;
 use facefleet::inference::onnx::{GraphProto, ModelProto, NodeProto, data_type};
-use facefleet::inference::prepare::{self, Outputs, PrepareError, Target, Variant, prepare_recogniser};
+use facefleet::inference::prepare::{self, Outputs, Pixels, PrepareError, Target, Variant, inspect, prepare_recogniser};
 
 use super::{CHIP_VALUES, OUTPUTS, open};
-use crate::support::graphs::{manifest, numbers};
+use crate::support::arithmetic::{Array, closed_form};
+use crate::support::graphs::{float, manifest, numbers};
 use crate::support::networks::{
     Flattening, MobileHead, Network, View, iresnet, iresnet_with_casts, lresnet100e_ir, mobile_face_net, tensorflow,
     with_unit_length,
 };
-use crate::support::tape::{Array, Stored, Style, closed_form};
+use crate::support::tape::{Id, Slopes, Stored, Style, Tape};
 
 /// Dropout of the manifest, where the graph has none.
 const TOLD: f64 = 0.25;
@@ -71,8 +72,67 @@ fn refusal(network: &Network) -> String {
 #[test]
 fn lresnet100e_ir_of_the_model_zoo_is_prepared() {
     for flattening in [Flattening::Flatten, Flattening::Reshape, Flattening::ByGemm] {
-        check_pixels(&lresnet100e_ir(Style::mxnet(), flattening, 0.4), 0.4);
+        for slopes in [Slopes::Flat, Slopes::Reshaped] {
+            check_pixels(&lresnet100e_ir(Style { slopes, ..Style::mxnet() }, flattening, 0.4), 0.4);
+        }
     }
+}
+
+/// The least around a `start`: a convolution and a linear layer.
+fn around(style: Style, start: impl Fn(&mut Tape, Id) -> Id) -> Network {
+    let (mut tape, input) = Tape::new(style, "data", [3, 112, 112]);
+    let mut x = start(&mut tape, input);
+    x = tape.conv(x, "conv0", [4, 3, 7, 7], [16, 0, 1], true);
+    let features = x;
+    x = tape.flat(NodeProto::new("Flatten", &[], "flat"), x);
+    let embedding = tape.gemm(x, "fc", 12, 4 * 49);
+    Network { tape, input, features, embedding, output: embedding, size: 12 }
+}
+
+#[test]
+fn a_normalisation_of_each_position_is_read_as_one() {
+    let each = |tape: &mut Tape, x: Id| {
+        let shape = [3, 112, 112];
+        let names = ["gamma", "beta", "mean", "var"];
+        let gain = tape.weights(names[0], &shape, 1.0, 0.5);
+        let shift = tape.weights(names[1], &shape, 0.0, 0.3);
+        let mean = tape.weights(names[2], &shape, 0.0, 0.3);
+        let variance = tape.weights(names[3], &shape, 1.0, 0.6);
+        let mut node = NodeProto::new("BatchNormalization", &names, "each").with_int("spatial", 0);
+        node.attribute.push(float("epsilon", 1e-3));
+        let epsilon = f64::from(1e-3_f32);
+        tape.add(node, &[x], move |x| {
+            let normal = |(i, value): (usize, &f64)| {
+                let at = i % gain.len();
+                gain[at] * (value - mean[at]) / (variance[at] + epsilon).sqrt() + shift[at]
+            };
+            Array::new(&x[0].shape, x[0].data.iter().enumerate().map(normal).collect())
+        })
+    };
+    check(&around(Style::mxnet(), each), TOLD);
+}
+
+#[test]
+fn what_range_of_pixels_a_graph_normalises_shows_in_its_numbers() {
+    let steps: [(&[(&'static str, f32)], Pixels); 6] = [
+        (&[], Pixels::Unknown),
+        (&[("Sub", 127.5), ("Mul", 0.007_812_5)], Pixels::Bytes),
+        (&[("Div", 255.0), ("Sub", 0.5), ("Div", 0.5)], Pixels::Bytes),
+        (&[("Mul", 0.003_921_57)], Pixels::Bytes),
+        (&[("Sub", 0.5), ("Div", 0.5)], Pixels::Fractions),
+        (&[("Mul", 2.0), ("Add", -1.0)], Pixels::Fractions),
+    ];
+    for (steps, expected) in steps {
+        let network = around(Style::pytorch(13), |tape, input| {
+            let step = |x, (i, &(op, value)): (usize, &(&'static str, f32))| tape.scalar(op, x, &format!("step{i}"), value);
+            steps.iter().enumerate().fold(input, step)
+        });
+        let facts = inspect(&network.file()).unwrap();
+        assert_eq!((facts.pixels, facts.normalisation.len()), (expected, steps.len()), "{steps:?}");
+        check(&network, TOLD);
+    }
+    let learned = around(Style::pytorch(13), |tape, input| tape.batch_norm(input, "bn_data", 3));
+    assert_eq!(inspect(&learned.file()).unwrap().pixels, Pixels::Unknown, "its means are of values normalised before");
 }
 
 #[test]
@@ -235,7 +295,7 @@ fn images_with_the_channels_last_are_turned() {
 fn flat_slopes_mean_columns_only_where_nothing_in_the_file_says_otherwise() {
     // Seven channels of 7 x 7: by the operator set the slopes are those of the columns; MXNet means the channels.
     let network = |mxnet: bool| {
-        let (mut tape, input) = crate::support::tape::Tape::new(Style::mxnet(), "data", [3, 112, 112]);
+        let (mut tape, input) = Tape::new(Style::mxnet(), "data", [3, 112, 112]);
         let mut x = tape.conv(input, "conv0", [4, 3, 3, 3], [8, 0, 1], true);
         if mxnet {
             x = tape.prelu(x, "relu0", 4);
@@ -262,6 +322,17 @@ fn an_unknown_end_is_refused_with_the_names_of_its_nodes() {
     network.output = network.tape.same(NodeProto::new("Softmax", &[], "probabilities"), network.embedding);
     let refusal = refusal(&network);
     assert!(refusal.contains("Softmax 'probabilities' -> output") && refusal.contains("export"), "{refusal}");
+}
+
+#[test]
+fn an_end_in_integers_is_refused_by_name() {
+    let mut network = iresnet(Style::pytorch(13), View::Flatten);
+    let embedding = network.tape.name(network.embedding).to_owned();
+    network.tape.store("step", &[], &[0.1]);
+    network.tape.node(NodeProto::new("QuantizeLinear", &[&embedding, "step"], "bytes"));
+    network.output = network.tape.add(NodeProto::new("DequantizeLinear", &["bytes", "step"], "floats"), &[], |_| unreachable!());
+    let refusal = refusal(&network);
+    assert!(refusal.contains("'floats' (DequantizeLinear)") && refusal.contains("in floats"), "{refusal}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Builders of jobs and records. Every field of what they build is public: a test changes what it is about, and nothing else.
 //! And the application with its models and sample photos, as `make setup` leaves them.
 
+pub mod arithmetic;
 pub mod broker;
 pub mod graphs;
 pub mod http;

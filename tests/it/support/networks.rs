@@ -2,8 +2,9 @@
 
 use facefleet::inference::onnx::{NodeProto, TensorProto, data_type};
 
+use super::arithmetic::Array;
 use super::graphs::float;
-use super::tape::{Array, Id, Stored, Style, Tape};
+use super::tape::{Id, Stored, Style, Tape};
 
 /// A recogniser and the places that matter in it.
 pub struct Network {
@@ -67,7 +68,8 @@ pub enum Flattening {
 /// LResNet100E-IR with fewer units and channels, in MXNet's dialect: RGB of 0..255 goes in.
 pub fn lresnet100e_ir(style: Style, flattening: Flattening, dropout: f32) -> Network {
     let (mut tape, input) = Tape::new(style, "data", [3, 112, 112]);
-    let mut x = tape.scalar("Sub", input, "_minusscalar0", 127.5);
+    let mut x = tape.same(NodeProto::new("Identity", &[], "id"), input);
+    x = tape.scalar("Sub", x, "_minusscalar0", 127.5);
     x = tape.scalar("Mul", x, "_mulscalar0", 0.007_812_5);
     x = tape.conv(x, "conv0", [6, 3, 3, 3], [2, 1, 1], false);
     x = tape.batch_norm(x, "bn0", 6);

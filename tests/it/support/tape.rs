@@ -8,32 +8,8 @@ use facefleet::inference::onnx::{
 use half::{bf16, f16};
 use prost::Message;
 
+use super::arithmetic::{Array, convolve};
 use super::graphs::{float, ints, numbers};
-
-/// A tensor in f64, row by row.
-#[derive(Debug, Clone)]
-pub struct Array {
-    pub shape: Vec<usize>,
-    pub data: Vec<f64>,
-}
-
-impl Array {
-    pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
-        assert_eq!(shape.iter().product::<usize>(), data.len());
-        Self { shape: shape.to_vec(), data }
-    }
-
-    /// Of a tensor [N, C, ...]: N, C, and the rest as one.
-    fn planes(&self) -> (usize, usize, usize) {
-        (self.shape[0], self.shape[1], self.shape[2..].iter().product())
-    }
-
-    fn map(&self, f: impl Fn(usize, f64) -> f64) -> Self {
-        let (_, channels, inner) = self.planes();
-        let data = self.data.iter().enumerate().map(|(i, &value)| f(i / inner % channels, value)).collect();
-        Self { shape: self.shape.clone(), data }
-    }
-}
 
 type Arithmetic = Box<dyn Fn(&[&Array]) -> Array>;
 
@@ -52,6 +28,17 @@ pub enum Stored {
     Beside(&'static str),
 }
 
+/// How `PRelu` gets its slopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slopes {
+    /// [C, 1, 1].
+    Shaped,
+    /// `[C]`.
+    Flat,
+    /// `[C]`, and a node that reshapes them.
+    Reshaped,
+}
+
 /// An exporter's ways.
 #[derive(Debug, Clone)]
 pub struct Style {
@@ -61,8 +48,7 @@ pub struct Style {
     pub shadows: bool,
     /// Whether `BatchNormalization` says `spatial = 0`.
     pub spatial: bool,
-    /// Whether slopes are [C] and not [C, 1, 1].
-    pub flat_slopes: bool,
+    pub slopes: Slopes,
     pub stored: Stored,
     /// Type of the input and output.
     pub kind: i32,
@@ -78,7 +64,7 @@ impl Style {
             ir_version: 6,
             shadows: false,
             spatial: false,
-            flat_slopes: false,
+            slopes: Slopes::Shaped,
             stored: Stored::Single,
             kind: data_type::FLOAT,
             batch: Some(1),
@@ -87,7 +73,7 @@ impl Style {
 
     /// MXNet's exporter.
     pub fn mxnet() -> Self {
-        Self { ir_version: 3, shadows: true, spatial: true, flat_slopes: true, ..Self::pytorch(8) }
+        Self { ir_version: 3, shadows: true, spatial: true, slopes: Slopes::Flat, ..Self::pytorch(8) }
     }
 }
 
@@ -245,9 +231,15 @@ impl Tape {
     }
 
     pub fn prelu(&mut self, x: Id, name: &str, size: usize) -> Id {
-        let slope = format!("{name}_gamma");
-        let shape: &[usize] = if self.style.flat_slopes { &[size] } else { &[size, 1, 1] };
+        let mut slope = format!("{name}_gamma");
+        let shape: &[usize] = if self.style.slopes == Slopes::Shaped { &[size, 1, 1] } else { &[size] };
         let slopes = self.weights(&slope, shape, 0.25, 0.4);
+        if self.style.slopes == Slopes::Reshaped {
+            let (target, reshaped) = (format!("{name}_shape"), format!("{name}_reshaped"));
+            self.integers(&target, &[1, -1, 1, 1]);
+            self.node(NodeProto::new("Reshape", &[&slope, &target], &reshaped));
+            slope = reshaped;
+        }
         let node = NodeProto::new("PRelu", &[&slope], name);
         self.add(node, &[x], move |x| x[0].map(|c, value| if value < 0.0 { slopes[c] * value } else { value }))
     }
@@ -332,62 +324,4 @@ impl Tape {
         model.graph = Some(graph);
         model.encode_to_vec()
     }
-}
-
-fn convolve(
-    x: &Array,
-    kernel: &[f64],
-    bias: &[f64],
-    [size, channels, rows, columns]: [usize; 4],
-    [stride, pad, groups]: [usize; 3],
-) -> Array {
-    let [batch, all, height, width] = x.shape[..] else { panic!("{:?} is no batch of maps", x.shape) };
-    assert_eq!(all, channels * groups);
-    let side = |length: usize, kernel: usize| (length + 2 * pad - kernel) / stride + 1;
-    let (out_height, out_width) = (side(height, rows), side(width, columns));
-    let mut data = Vec::with_capacity(batch * size * out_height * out_width);
-    for n in 0..batch {
-        for m in 0..size {
-            let first = m / (size / groups) * channels;
-            for y in 0..out_height {
-                for x0 in 0..out_width {
-                    let mut sum = bias[m];
-                    for c in 0..channels {
-                        for i in 0..rows {
-                            let Some(row) = (y * stride + i).checked_sub(pad).filter(|&row| row < height) else { continue };
-                            for j in 0..columns {
-                                let Some(column) = (x0 * stride + j).checked_sub(pad).filter(|&column| column < width) else {
-                                    continue;
-                                };
-                                let pixel = x.data[((n * all + first + c) * height + row) * width + column];
-                                sum += pixel * kernel[((m * channels + c) * rows + i) * columns + j];
-                            }
-                        }
-                    }
-                    data.push(sum);
-                }
-            }
-        }
-    }
-    Array::new(&[batch, size, out_height, out_width], data)
-}
-
-/// SER-FIQ's distance for the features `x` of a head `A x + c` with the dropout ratio `p`, from the formulas of the README.
-pub fn closed_form(weights: &[Vec<f64>], bias: &[f64], features: &[f64], p: f64) -> f64 {
-    let q = p / (1.0 - p);
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let mu: Vec<f64> = weights.iter().zip(bias).map(|(row, c)| dot(row, features) + c).collect();
-    let m2 = dot(&mu, &mu);
-    let (mut total, mut par) = (0.0, 0.0);
-    for (i, x) in features.iter().enumerate() {
-        let column: Vec<f64> = weights.iter().map(|row| row[i]).collect();
-        total += q * x * x * dot(&column, &column);
-        par += q * x * x * dot(&column, &mu).powi(2) / m2;
-    }
-    let gram: Vec<Vec<f64>> = weights.iter().map(|a| weights.iter().map(|b| dot(a, b)).collect()).collect();
-    let trace: f64 = (0..gram.len()).map(|d| gram[d][d]).sum();
-    let squared: f64 = gram.iter().flatten().map(|value| value * value).sum();
-    let nu = trace * trace / squared;
-    let perp = total - par;
-    (2.0 * perp / (m2 + perp)).sqrt() * (1.0 - 1.0 / (4.0 * nu))
 }
