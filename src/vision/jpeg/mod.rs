@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
     let pixels = header.width as u64 * header.height as u64;
     if pixels > limits.max_pixels {
         let (width, height) = (header.width, header.height);
-        let reason = format!("{width}x{height} is {pixels} pixels, more than the {} allowed", limits.max_pixels);
+        let reason = format!("{width}x{height} is {pixels} pixels, more than limits.max_pixels = {} allows", limits.max_pixels);
         return Err(DecodeError::TooLarge(reason));
     }
     if pixels == 0 {
