@@ -40,21 +40,30 @@ struct AcTable {
 
 /// What is wrong with a file that was decoded without a warning.
 pub(super) fn unnoticed(bytes: &[u8]) -> Option<String> {
-    zeros(bytes).or_else(|| missing_scans(bytes))
+    let frame = Frame::find(bytes)?;
+    // Finding the segments means reading all of the file: once.
+    let segments: Vec<_> = segments(bytes).collect();
+    zeros_in(&frame, &segments).or_else(|| missing_scans(&frame, &segments))
 }
 
 /// Tells of zeros where the coded data cannot have them.
 pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
-    let frame = Frame::find(bytes).filter(Frame::is_huffman_dct)?;
+    zeros_in(&Frame::find(bytes)?, &segments(bytes).collect::<Vec<_>>())
+}
+
+fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
+    if !frame.is_huffman_dct() {
+        return None;
+    }
     let mut tables = [AcTable::default(); 4];
     let (mut zeros, mut all) = (0, 0);
-    for segment in segments(bytes) {
+    for segment in segments {
         if segment.marker == 0xC4 {
             read_tables(segment.parameters, &mut tables);
         }
-        let Some(scan) = segment.is_scan().then(|| Scan::parse(&segment)).flatten() else { continue };
+        let Some(scan) = segment.is_scan().then(|| Scan::parse(segment)).flatten() else { continue };
         all += scan.data.len();
-        if !may_be_zeros(&frame, &scan, &tables) {
+        if !may_be_zeros(frame, &scan, &tables) {
             zeros += zero_bytes(scan.data);
         }
     }
@@ -65,9 +74,9 @@ pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
     })
 }
 
-fn missing_scans(bytes: &[u8]) -> Option<String> {
-    let mut coverage = Coverage::of(&Frame::find(bytes)?);
-    for scan in segments(bytes).filter(Segment::is_scan).filter_map(|segment| Scan::parse(&segment)) {
+fn missing_scans(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
+    let mut coverage = Coverage::of(frame);
+    for scan in segments.iter().filter(|segment| segment.is_scan()).filter_map(Scan::parse) {
         coverage.add(&scan);
     }
     coverage.missing()
