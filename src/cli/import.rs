@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::say;
+use super::{printable, say};
 use crate::app::App;
 use crate::inference::import::{Import as Request, Told};
 use crate::inference::manifest::Channels;
@@ -23,10 +23,10 @@ pub(super) struct Import {
     #[arg(long, value_name = "ORDER")]
     channels: Option<Order>,
     /// Subtracted from each pixel of 0..255, if the graph does not normalise.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = finite)]
     mean: Option<f32>,
     /// Multiplied after that.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = finite)]
     scale: Option<f32>,
     /// Dropout ratio before the last layer in training, if the graph has no dropout.
     #[arg(long, value_name = "RATIO", allow_negative_numbers = true)]
@@ -43,7 +43,7 @@ pub(super) struct Import {
     /// Where the weights come from, for the record.
     #[arg(long)]
     source: Option<String>,
-    /// Replace a model of the same name.
+    /// Replace a model of the same name, and files in its place; a file that another model's manifest names is never replaced.
     #[arg(long)]
     force: bool,
 }
@@ -64,6 +64,14 @@ impl From<Order> for Channels {
     }
 }
 
+/// Parses a number that a file can hold.
+fn finite(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err(format!("'{text}' is no finite number")),
+    }
+}
+
 impl Import {
     pub(super) fn run(self, app: &App, models: &Models) -> Result<()> {
         let told = Told {
@@ -80,7 +88,8 @@ impl Import {
         let imported = models.import(&request, &app.runtime()?)?;
         say(format!("{}: imported, {}", imported.name, imported.manifest.display()))?;
         for note in &imported.notes {
-            say(format!("  {note}"))?;
+            // It quotes names out of the ONNX file.
+            say(format!("  {}", printable(note)))?;
         }
         super::model::print_prepared(&imported.name, &imported.prepared)?;
         say(format!("use it: set models.recogniser = \"{0}\" (FACEFLEET__MODELS__RECOGNISER={0})", imported.name))?;

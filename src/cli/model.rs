@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 
 use super::import::Import;
-use super::say;
+use super::{printable, say};
 use crate::app::App;
 use crate::domain::{Device, DeviceChoice, Precision};
 use crate::inference::model::{Models, Prepared};
@@ -129,7 +129,9 @@ fn print_model(models: &Models, name: &str) -> Result<()> {
     };
     say(format!(
         "{name}: {role}\n  licence: {}\n  {}\n  sha256 {}\n  {state}",
-        manifest.licence, manifest.source, manifest.sha256
+        printable(&manifest.licence),
+        printable(&manifest.source),
+        manifest.sha256
     ))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::printable;
 use crate::gallery::others::{LeftOut, Others};
 use crate::images::{ListingError, Other, Why};
 
@@ -25,7 +26,8 @@ pub(super) fn text(others: &Others) -> String {
     if others.links_outside > 0 {
         let (lead, were) = if others.links_outside == 1 { ("leads", "was") } else { ("lead", "were") };
         let links = links(others.links_outside);
-        let example = others.link_outside.as_ref().map(|(link, target)| format!(" ({link} -> {target})")).unwrap_or_default();
+        let example = |(link, target): &(String, String)| format!(" ({} -> {})", printable(link), printable(target));
+        let example = others.link_outside.as_ref().map(example).unwrap_or_default();
         text += &format!(
             "{links} {lead} outside the roots and {were} not followed{example}: to scan what is there, name its folder in the command too\n"
         );
@@ -106,7 +108,7 @@ fn by_count<'a>(counts: impl Iterator<Item = (&'a str, u64)>, rest: &str) -> Str
     let mut counts: Vec<_> = counts.collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let more: u64 = counts.iter().skip(SHOWN).map(|(_, count)| count).sum();
-    let mut parts: Vec<_> = counts.iter().take(SHOWN).map(|(name, count)| format!("{count} {name}")).collect();
+    let mut parts: Vec<_> = counts.iter().take(SHOWN).map(|(name, count)| format!("{count} {}", printable(name))).collect();
     if more > 0 {
         parts.push(format!("{more} {rest}"));
     }
@@ -149,6 +151,20 @@ mod tests {
         assert!(lines[2].starts_with("3 links lead outside the roots and were not followed (/a/b -> /c): "), "{text}");
         assert_eq!(lines.len(), 3);
         assert_eq!(brief(&others).unwrap(), "16 files left alone, 3 folders and 10 files left out by rule, 3 links");
+    }
+
+    #[test]
+    fn names_are_shown_without_what_a_terminal_obeys_and_are_exact_in_json() {
+        let mut others = Others::default();
+        others.left_alone.insert(".\x1b]0;title".to_owned(), 1);
+        others.left_out.insert("--exclude a\x1b*".into(), LeftOut { files: 1, folders: 0 });
+        (others.links_outside, others.link_outside) = (1, Some(("/a\x1b".into(), "/b\x1b".into())));
+        let text = text(&others);
+        for shown in ["1 .\\u{1b}]0;title\n", "(1 --exclude a\\u{1b}*)", "(/a\\u{1b} -> /b\\u{1b})"] {
+            assert!(text.contains(shown), "{shown} in {text:?}");
+        }
+        assert!(!text.contains('\x1b'), "{text:?}");
+        assert_eq!(counts_json(&others)["left_alone"], json!({ ".\x1b]0;title": 1 }));
     }
 
     #[test]

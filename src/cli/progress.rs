@@ -8,7 +8,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, SOME_FAILED, others, say};
+use super::{INTERRUPTED, SOME_FAILED, others, printable, say};
 use crate::domain::{Campaign, CampaignProgress, OutcomeEvent, OutcomeKind};
 use crate::gallery::scan::{Progress, Tally};
 
@@ -43,7 +43,9 @@ impl View {
                 self.problem(&format!("{}: {}: {reason}", event.image, event.end.outcome));
             }
             Progress::Other(other) if self.json => return drop(say(others::line_json(other))),
-            Progress::Other(other) => return tracing::info!("{}: {}", other.name, others::reason(&other.why)),
+            Progress::Other(other) => {
+                return tracing::info!("{}", printable(&format!("{}: {}", other.name, others::reason(&other.why))));
+            }
             Progress::Unlisted(error) => {
                 if self.json {
                     drop(say(others::unlisted_json(error)));
@@ -72,6 +74,7 @@ impl View {
     }
 
     fn problem(&mut self, text: &str) {
+        let text = printable(text);
         self.problems += 1;
         match self.problems {
             0..SHOWN_PROBLEMS => self.bar.suspend(|| eprintln!("{text}")),
@@ -135,7 +138,7 @@ impl Summary<'_> {
         let mut text = format!("gallery {}, profile {}, campaign {}\n", campaign.gallery, campaign.profile, campaign.id);
         if counts.listing_done && counts.listed == 0 {
             let met = others::brief(&tally.others).unwrap_or_else(|| "there is nothing".to_owned());
-            text += &format!("no image found below {}: {met}\n", campaign.source);
+            text += &format!("no image found below {}: {met}\n", printable(&campaign.source));
         } else if counts.listed > 0 && counts.listed == counts.skipped {
             text += "nothing to do: every image is settled already\n";
         } else {
@@ -169,7 +172,7 @@ impl Summary<'_> {
             "summary": {
                 "gallery": campaign.gallery, "profile": campaign.profile, "campaign": campaign.id, "listed": counts.listed,
                 "skipped": counts.skipped, "outcomes": outcomes_json(counts), "left": counts.left(), "faces": counts.faces,
-                "others": tally.others.left_alone(), "unlisted": tally.unlisted, "seconds": elapsed.as_secs_f64(),
+                "unlisted": tally.unlisted, "seconds": elapsed.as_secs_f64(),
                 "interrupted": matches!(end, End::Interrupted | End::LeftToWorkers),
             }
         });

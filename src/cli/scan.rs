@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::{End, Summary, View};
-use super::{GalleryOption, interrupt};
+use super::{GalleryOption, interrupt, printable};
 use crate::app::App;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
@@ -28,7 +28,7 @@ use crate::worker::Process;
 /// desktops put beside photos (@eaDir, #recycle, .thumbnails, ._*, Thumbs.db, trash cans, …), what --exclude matches, what --include
 /// does not, and what a file .facefleetignore names for its folder and below, in the syntax of .gitignore. In globs, capitals and small
 /// letters are the same. What is named in the command itself is never left out. Links are followed as long as they lead to something below
-/// the folders named; every file is scanned once.
+/// the folders named, and not to what --exclude matches; every file is scanned once.
 ///
 /// With the queue in this process (the default), this process works on the images too. With a queue on a broker, it lists them into the
 /// queue for `facefleet worker` processes; --wait follows them.
@@ -51,10 +51,10 @@ pub(super) struct Scan {
     aligned: bool,
     /// Leave out what matches, as in a .gitignore: '*.png' anywhere, /drafts at the top, 2023/trip/ a folder. May be repeated; stands
     /// above --include.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = valid_glob)]
     exclude: Vec<String>,
     /// Only what matches, or lies in a folder that does. May be repeated.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = valid_glob)]
     include: Vec<String>,
     /// With a fleet: wait until the workers have ended every image, and show how far they are.
     #[arg(long)]
@@ -65,6 +65,15 @@ pub(super) struct Scan {
     /// One JSON object a line: each image as it ends, what is left alone or left out, then the summary.
     #[arg(long)]
     json: bool,
+}
+
+/// A glob as it is given, if it can be used.
+fn valid_glob(glob: &str) -> Result<String, String> {
+    let glob = glob.to_owned();
+    match Rules::new(std::slice::from_ref(&glob), &[]) {
+        Ok(_) => Ok(glob),
+        Err(invalid) => Err(invalid.reason().to_owned()),
+    }
 }
 
 impl Scan {
@@ -199,6 +208,7 @@ impl Scan {
         let unused = |glob: &&String| !tally.others.left_out.contains_key(&format!("--exclude {glob}"));
         // A scan that is interrupted or resumed has seen a part alone.
         for glob in self.exclude.iter().filter(unused).filter(|_| tally.progress.listing_done && self.resume.is_none()) {
+            let glob = printable(glob);
             eprintln!("--exclude {glob} matched nothing (globs are relative to the folder or prefix that is scanned)");
         }
     }

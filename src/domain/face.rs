@@ -114,8 +114,7 @@ impl Selection {
     /// bystander at the edge does not win over the sitter in the middle by a few pixels.
     pub fn apply(&self, mut detections: Vec<Face>, width: u32, height: u32) -> Vec<Face> {
         detections.retain(|face| {
-            face.bbox.shorter_side() >= self.min_size_px as f32
-                && face.detector_score.is_none_or(|score| score >= self.min_score)
+            face.bbox.shorter_side() >= self.min_size_px as f32 && face.detector_score.is_none_or(|score| score >= self.min_score)
         });
         let (centre_x, centre_y) = (width as f32 / 2.0, height as f32 / 2.0);
         let half_diagonal = centre_x.hypot(centre_y).max(1.0);

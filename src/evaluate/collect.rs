@@ -291,7 +291,7 @@ fn primary_face(stored: StoredFace) -> Option<PrimaryFace> {
     let bbox = stored.face.bbox;
     let size_px = match stored.face.landmarks {
         Some([right, left, ..]) => (left.x - right.x).hypot(left.y - right.y),
-        None => bbox.width.min(bbox.height),
+        None => bbox.shorter_side(),
     };
     let recognition = Recognition {
         template: stored.template?,

@@ -1,5 +1,7 @@
 //! Photos that an evaluation goes on without, and why.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::domain::OutcomeKind;
@@ -54,25 +56,27 @@ pub fn counts(left_out: &[LeftOut]) -> Vec<(Absence, usize)> {
 pub fn why_none(left_out: &[LeftOut]) -> String {
     let counted: Vec<String> = counts(left_out).iter().map(|(absence, count)| format!("{count} {absence}")).collect();
     let mut text = format!("none of the {} photos has a score: {}", left_out.len(), counted.join(", "));
-    let same = |photo: &LeftOut| left_out.iter().filter(|other| is_like(photo, other)).count();
-    // The first of those that are as common. With many different reasons, one of the first is as good an example.
-    let commonest = left_out.iter().take(100).rev().max_by_key(|photo| same(photo));
-    if let Some(photo) = commonest {
+    if let Some((photo, times)) = commonest(left_out) {
         let reason = photo.reason.as_deref().unwrap_or(match photo.absence {
             Absence::Ended(OutcomeKind::NoFace) => {
                 "no face passed the limits (settings detector.min_face_px and detector.min_score); chips of 112x112 need --aligned"
             }
             _ => "no reason is known",
         });
-        text += &format!("; most often, {} times, as {}: {}: {reason}", same(photo), photo.file, photo.absence);
+        text += &format!("; most often, {times} times, as {}: {}: {reason}", photo.file, photo.absence);
     }
     text
 }
 
-/// Whether two photos ended for the same reason, whatever sizes it tells.
-fn is_like(a: &LeftOut, b: &LeftOut) -> bool {
-    let letters = |photo: &LeftOut| photo.reason.as_deref().unwrap_or_default().replace(|c: char| c.is_ascii_digit(), "");
-    a.absence == b.absence && letters(a) == letters(b)
+/// The first photo of the commonest reason, and how many ended for it, whatever sizes it tells. Of reasons that are as common, the first.
+fn commonest(left_out: &[LeftOut]) -> Option<(&LeftOut, usize)> {
+    let mut counted: HashMap<(Absence, String), (usize, usize)> = HashMap::new();
+    for (place, photo) in left_out.iter().enumerate() {
+        let letters = photo.reason.as_deref().unwrap_or_default().replace(|c: char| c.is_ascii_digit(), "");
+        counted.entry((photo.absence, letters)).or_insert((0, place)).0 += 1;
+    }
+    let (times, place) = counted.into_values().max_by_key(|(times, place)| (*times, Reverse(*place)))?;
+    Some((&left_out[place], times))
 }
 
 #[cfg(test)]
@@ -97,5 +101,14 @@ mod tests {
         assert_eq!(why_none(&photos), expected);
         assert!(why_none(&photos[..1]).contains("--aligned"));
         assert_eq!(photos[3].to_string(), "d.jpg (line 2): missing: there is no such file");
+    }
+
+    #[test]
+    fn the_commonest_reason_is_found_behind_many_that_are_rare() {
+        let absence = Absence::Ended(OutcomeKind::Unreadable);
+        let mut photos: Vec<_> = (0..200).map(|number| photo("rare.jpg", absence, Some("x".repeat(number).as_str()))).collect();
+        photos.extend(["a.jpg", "b.jpg"].map(|file| photo(file, absence, Some("not an image"))));
+        let told = why_none(&photos);
+        assert!(told.ends_with("; most often, 2 times, as a.jpg: unreadable: not an image"), "{told}");
     }
 }

@@ -35,7 +35,8 @@ pub struct Listing {
 
 impl Listing {
     /// A listing of `roots`: folders, single files, buckets and keys in them, without what `rules` leave out. Links in folders are
-    /// followed as long as they lead to something below the roots. Everything is listed once, below the innermost root that it is in.
+    /// followed as long as they lead to something below the roots that no `--exclude` matches. Everything is listed once, below the
+    /// innermost root that it is in.
     ///
     /// # Errors
     /// If a local one does not exist, or one is of a kind that cannot be listed.

@@ -1,8 +1,9 @@
 //! Which files and folders are left out of a listing: what file servers and desktops put beside photos, what the command line
 //! excludes, and what `.facefleetignore` files name. Knows paths only: the same rules are for folders and for keys of buckets.
 //!
-//! `--exclude` stands above everything. A `.facefleetignore` may bring back (`!@eaDir/`) what would be left out as rubbish.
-//! `--include` says what is wanted of the rest: it brings nothing back.
+//! `--exclude` stands above everything: neither a `.facefleetignore` nor a link brings back what it matches. A `.facefleetignore` may
+//! bring back (`!@eaDir/`) what would be left out as rubbish. `--include` says what is wanted of the rest: it brings nothing back. A link
+//! brings back what these leave out.
 
 use std::fs::{File, symlink_metadata};
 use std::io::{BufRead, BufReader};
@@ -40,11 +41,14 @@ const RUBBISH: &[&str] = &[
     ".snapshot",
     ".snapshots",
     "@snapshots",
+    ".wdmc",
     ".zfs",
     "lost+found",
     // Linux desktops.
     ".thumbnails",
     ".thumbs",
+    ".thumb",
+    ".xvpics",
     ".Trash*",
     ".dtrash",
     // macOS.
@@ -59,6 +63,9 @@ const RUBBISH: &[&str] = &[
     ".DocumentRevisions-V100",
     "Network Trash Folder",
     "Temporary Items",
+    "__MACOSX",
+    // Lightroom.
+    "*.lrdata",
     // Windows.
     "Thumbs.db",
     "ehthumbs.db",
@@ -82,6 +89,13 @@ pub struct InvalidGlob {
     option: &'static str,
     glob: String,
     reason: String,
+}
+
+impl InvalidGlob {
+    /// Why it cannot be used.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 /// What is left out of a listing. What is named as a root is never left out.
@@ -117,8 +131,8 @@ impl Rules {
 
     /// The rule that leaves something out whose folder is not; `below` is its path below the root, `path` the whole of it.
     pub(super) fn leaving_out(&self, below: &Path, path: &Path, is_dir: bool, folders: &[FolderRules]) -> Option<String> {
-        if let Match::Ignore(glob) = self.exclude.matched(below, is_dir) {
-            return Some(format!("--exclude {}", written(glob)));
+        if let Some(rule) = self.excluding(below, is_dir) {
+            return Some(rule);
         }
         // Rules of the innermost folder stand above those of the folders that it is in.
         let of_folder = folders.iter().rev().map(|folder| folder.rules.matched(path, is_dir)).find(|found| !found.is_none());
@@ -138,10 +152,24 @@ impl Rules {
 
     /// The rule that leaves a file out, itself or by a folder below the root that it is in.
     pub(super) fn leaving_out_key(&self, below: &Path) -> Option<String> {
-        let mut folders: Vec<&Path> = below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
-        folders.reverse();
-        let by_folder = folders.into_iter().find_map(|folder| self.leaving_out(folder, folder, true, &[]));
+        let by_folder = folders_of(below).into_iter().find_map(|folder| self.leaving_out(folder, folder, true, &[]));
         by_folder.or_else(|| self.leaving_out(below, below, false, &[]))
+    }
+
+    /// The `--exclude` that leaves out what a link leads to, itself or by a folder below the root that it is in.
+    pub(super) fn excluding_target(&self, below: &Path, is_dir: bool) -> Option<String> {
+        let by_folder = folders_of(below).into_iter().find_map(|folder| self.excluding(folder, true));
+        // The root itself is never left out.
+        let is_root = below.as_os_str().is_empty();
+        by_folder.or_else(|| if is_root { None } else { self.excluding(below, is_dir) })
+    }
+
+    /// The `--exclude` that matches.
+    fn excluding(&self, below: &Path, is_dir: bool) -> Option<String> {
+        match self.exclude.matched(below, is_dir) {
+            Match::Ignore(glob) => Some(format!("--exclude {}", written(glob))),
+            _ => None,
+        }
     }
 
     /// The rules that `folder` holds for itself, if it holds any.
@@ -182,6 +210,13 @@ impl FolderRules {
         let rules = globs.build().map_err(|error| failed(error.to_string()))?;
         Ok(Some(Self { folder: folder.to_owned(), rules }))
     }
+}
+
+/// The folders that something is in, below the root, from the outermost.
+fn folders_of(below: &Path) -> Vec<&Path> {
+    let mut folders: Vec<&Path> = below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    folders.reverse();
+    folders
 }
 
 /// Globs that are each taken as they are written: one that begins with `#` or `!` is neither a comment nor a negation.

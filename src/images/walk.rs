@@ -2,7 +2,8 @@
 //!
 //! The walk itself follows no link, so it cannot run in circles. A link to something that the walk reaches anyway adds nothing. A link
 //! to something below the roots that a rule leaves out names it explicitly: it is listed, and remembered, so that it is listed once.
-//! That is all that is remembered: a gallery of millions needs no memory.
+//! That is all that is remembered: a gallery of millions needs no memory. What `--exclude` matches is not listed by a link either:
+//! people exclude what is private.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -23,7 +24,7 @@ pub(super) struct Folders {
     /// Canonical. What lies below two of them is the inner one's.
     roots: HashSet<PathBuf>,
     rules: Rules,
-    /// What the rules leave out and a link leads to: canonical.
+    /// What the rules other than `--exclude` leave out and a link leads to: canonical.
     linked: Mutex<HashSet<PathBuf>>,
 }
 
@@ -159,6 +160,10 @@ impl Walk<'_> {
         let Some(root) = self.folders.root_of(&target) else {
             return (self.send)(other(path, Why::LinkOutside(target)));
         };
+        let below = target.strip_prefix(root).unwrap_or(&target);
+        if let Some(rule) = self.folders.rules.excluding_target(below, target.is_dir()) {
+            return (self.send)(other(path, Why::Rule { rule, folder: false }));
+        }
         (self.send)(other(path, Why::LinkInside))?;
         if self.folders.reaches(root, &target) {
             return Ok(());

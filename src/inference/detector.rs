@@ -24,7 +24,7 @@ const STRIDES: [usize; 3] = [8, 16, 32];
 /// Values a cell of `cls`, `obj`, `bbox` and `kps`.
 const DEPTHS: [usize; 4] = [1, 1, 4, 10];
 /// Detections that overlap a better one by more than this (intersection over union) are the same face.
-const SAME_FACE_IOU: f32 = 0.3;
+pub const SAME_FACE_IOU: f32 = 0.3;
 /// Pixels of all canvases of a batch, at most: 16 of 640x640. What a batch takes on the device grows with them.
 const BATCH_PIXELS: usize = 16 * 640 * 640;
 /// Candidates kept before overlaps are removed, so that a hostile image cannot make that quadratic step long.

@@ -36,8 +36,8 @@ pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<u8>, Error> {
     if !resolved.starts_with(folder.canonicalize()?) {
         return Err(refused("it is a link that leaves the folder"));
     }
-    let file = fs::File::open(&resolved)?;
-    let metadata = file.metadata()?;
+    // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+    let metadata = fs::metadata(&resolved)?;
     if !metadata.is_file() {
         return Err(refused("it is no file"));
     }
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<u8>, Error> {
         return Err(refused("it has more than 2 GB"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    fs::File::open(&resolved)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -120,4 +120,21 @@ fn tensors(model: &mut ModelProto) -> impl Iterator<Item = &mut TensorProto> {
         let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
         graph.initializer.iter_mut().chain(attributes.filter_map(|attribute| attribute.t.as_mut()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_before_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.bin");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (pipe, inside) = (path.clone(), folder.path().to_owned());
+        std::thread::spawn(move || sender.send(read(&pipe, &inside).unwrap_err().to_string()).ok());
+        let refusal = receiver.recv_timeout(std::time::Duration::from_secs(10));
+        assert!(refusal.is_ok_and(|refusal| refusal.contains("no file")), "it waits for whoever writes into the pipe");
+    }
 }

@@ -1,15 +1,16 @@
 //! Taking in a recogniser that somebody brings: what its graph tells is read, what it does not tell is asked for, and the manifest is
 //! written last, when the prepared model has passed its proof.
 
+mod staging;
 mod text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use self::staging::Staging;
 use super::external;
 use super::manifest::{Channels, Manifest, PublishedFile};
-use super::model::{ModelError, Models, Prepared, digest, write_atomically};
+use super::model::{ModelError, Models, Prepared, digest};
 use super::onnx::OnnxError;
 use super::prepare::{Facts, PrepareError, inspect, names};
 use super::runtime::{Runtime, RuntimeError};
@@ -45,7 +46,7 @@ pub struct Import {
     pub name: Option<String>,
     /// What the graph may not tell.
     pub told: Told,
-    /// Replace a manifest of that name.
+    /// Replace a manifest of that name, and files that no other manifest names.
     pub force: bool,
 }
 
@@ -103,6 +104,20 @@ pub enum ImportError {
         /// What it is.
         why: &'static str,
     },
+    /// A file that it would replace is another model's.
+    #[error("{file} is the place of the weights of model '{owner}', and these are other weights: choose another --name")]
+    Owned {
+        /// The file.
+        file: PathBuf,
+        /// The model whose manifest names it.
+        owner: String,
+    },
+    /// A file that it would replace holds something else.
+    #[error("{file} exists already and holds something else: choose another --name, or replace it with --force")]
+    Occupied {
+        /// The file.
+        file: PathBuf,
+    },
     /// The graph answers the same to everything.
     #[error(
         "the network answers the same to two different images (cosine {cosine:.6}): its weights or the normalisation (--mean, --scale) \
@@ -141,7 +156,7 @@ impl Models {
     /// in its place.
     ///
     /// # Errors
-    /// If the file cannot be served, something is not told, the name is taken, or the proof fails.
+    /// If the file cannot be served, something is not told, the name or a file's place is taken, or the proof fails.
     pub fn import(&self, import: &Import, runtime: &Runtime) -> Result<Imported, ImportError> {
         let published = Published::read(&import.file)?;
         let whole = published.whole(&import.file)?;
@@ -169,25 +184,25 @@ impl Models {
             (Manifest::parse(&name, &text).map_err(invalid)?, text, notes)
         };
         notes.insert(0, text::file_note(&import.file, &facts));
+        self.check_files(&published, &manifest, import.force || !rewrite)?;
 
         let staging = Staging::new(&self.dir, &name)?;
         staging.write(format!("{name}.toml"), manifest_text.as_bytes())?;
-        for (file, bytes) in published.files(&manifest) {
+        for (file, bytes, _) in published.files(&manifest) {
             staging.write(Path::new("fetched").join(&file), bytes)?;
         }
-        let staged = Self::new(&staging.0).prepared_as(self.variant());
+        let staged = Self::new(staging.path()).prepared_as(self.variant());
         let mut prepared = staged.prepare(&name, runtime, true)?;
         let Some(mut prepared) = prepared.pop() else { return Err(ImportError::Name(name)) };
         check_answers(&staged, &manifest, runtime)?;
 
-        let placed = prepared.path.strip_prefix(&staging.0).unwrap_or(&prepared.path).to_owned();
-        let mut files: Vec<PathBuf> = published.files(&manifest).map(|(file, _)| Path::new("fetched").join(file)).collect();
+        let placed = prepared.path.strip_prefix(staging.path()).unwrap_or(&prepared.path).to_owned();
+        let mut files: Vec<PathBuf> = published.files(&manifest).map(|(file, ..)| Path::new("fetched").join(file)).collect();
         files.push(placed.clone());
-        staging.place(&files, &self.dir)?;
         if rewrite {
-            let written = write_atomically(&target, manifest_text.as_bytes());
-            written.map_err(|source| ImportError::Write { path: target.clone(), source })?;
+            files.push(format!("{name}.toml").into());
         }
+        staging.place(&files, &self.dir)?;
         prepared.path = self.dir.join(placed);
         Ok(Imported { name, manifest: target, notes, prepared })
     }
@@ -215,6 +230,36 @@ impl Models {
         };
         Err(ImportError::Exists { manifest: target.to_owned(), why })
     }
+
+    /// Whether the files can go where `manifest` places them. What another manifest names is never replaced; anything else that is not
+    /// the same file already is replaced if `replace` says so.
+    fn check_files(&self, published: &Published, manifest: &Manifest, replace: bool) -> Result<(), ImportError> {
+        let fetched = self.dir.join("fetched");
+        let names = self.names().into_iter().filter(|name| *name != manifest.name);
+        let others: Vec<Manifest> = names.filter_map(|name| self.manifest(&name).ok()).collect();
+        for (file, bytes, sha256) in published.files(manifest) {
+            let file = fetched.join(file);
+            let is_owner = |other: &&Manifest| {
+                let mut listed = other.networks().iter().flat_map(Manifest::files);
+                listed.any(|(listed, digest)| fetched.join(listed) == file && digest != sha256)
+            };
+            if let Some(other) = others.iter().find(is_owner) {
+                return Err(ImportError::Owned { file, owner: other.name.clone() });
+            }
+            if !replace && holds_other(&file, bytes) {
+                return Err(ImportError::Occupied { file });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `path` exists and is anything but a file of these bytes.
+fn holds_other(path: &Path, bytes: &[u8]) -> bool {
+    let same = |metadata: fs::Metadata| {
+        metadata.is_file() && metadata.len() == bytes.len() as u64 && fs::read(path).is_ok_and(|there| there == bytes)
+    };
+    fs::symlink_metadata(path).is_ok() && !fs::metadata(path).is_ok_and(same)
 }
 
 impl Published {
@@ -231,6 +276,10 @@ impl Published {
         let locations = external::locations(&file).map_err(unfit)?.map(|(_, locations)| locations).unwrap_or_default();
         let beside = path.parent().unwrap_or(Path::new(""));
         let beside = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+        if let Some(own) = path.file_name().map(Path::new).filter(|own| locations.contains(*own)) {
+            let what = format!("weights in '{}', the ONNX file itself", own.display());
+            return Err(unfit(OnnxError::Unsupported(what, "its weights inside the file, or in a file of another name")));
+        }
         let mut data = Vec::new();
         for location in locations {
             let path = beside.join(&location);
@@ -262,7 +311,8 @@ impl Published {
         let mut listed = digests(&manifest.data);
         own.sort();
         listed.sort();
-        manifest.file_sha256 == self.sha256 && own == listed
+        let beside = |(place, ..): &(PathBuf, Vec<u8>, String)| manifest.file.file_name() != Some(place.as_os_str());
+        manifest.file_sha256 == self.sha256 && own == listed && self.data.iter().all(beside)
     }
 
     /// Where the files go, relative to `fetched`, with their digests: the ONNX file first.
@@ -277,11 +327,13 @@ impl Published {
         [first].into_iter().chain(data).collect()
     }
 
-    /// The files as `manifest` places them.
-    fn files<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = (PathBuf, &'a [u8])> {
+    /// The files as `manifest` places them, relative to `fetched`: place, bytes, digest.
+    fn files<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = (PathBuf, &'a [u8], &'a str)> {
         let folder = manifest.file.parent().unwrap_or(Path::new(""));
-        let data = self.data.iter().map(move |(place, bytes, _)| (folder.join(place), bytes.as_slice()));
-        [(manifest.file.clone(), self.file.as_slice())].into_iter().chain(data)
+        let place =
+            move |(place, bytes, sha256): &'a (PathBuf, Vec<u8>, String)| (folder.join(place), bytes.as_slice(), sha256.as_str());
+        let first = (manifest.file.clone(), self.file.as_slice(), self.sha256.as_str());
+        [first].into_iter().chain(self.data.iter().map(place))
     }
 }
 
@@ -301,66 +353,4 @@ fn check_answers(models: &Models, manifest: &Manifest, runtime: &Runtime) -> Res
     let (first, second) = values.split_at(values.len() / 2);
     let cosine = template(first)?.similarity(&template(second)?);
     if cosine < 0.999_99 { Ok(()) } else { Err(ImportError::Constant { cosine }) }
-}
-
-const STAGING: &str = ".import-";
-
-/// A folder for what is being imported, gone when this is dropped.
-struct Staging(PathBuf);
-
-impl Staging {
-    fn new(models: &Path, name: &str) -> Result<Self, ImportError> {
-        remove_abandoned(models);
-        let path = models.join(format!("{STAGING}{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|source| ImportError::Write { path: path.clone(), source })?;
-        Ok(Self(path))
-    }
-
-    fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), ImportError> {
-        let path = self.0.join(file);
-        write_atomically(&path, bytes).map_err(|source| ImportError::Write { path, source })
-    }
-
-    /// Moves files to `models`. If one cannot be moved, those that are new there go again.
-    fn place(&self, files: &[PathBuf], models: &Path) -> Result<(), ImportError> {
-        let mut new = Vec::new();
-        for file in files {
-            let target = models.join(file);
-            let fresh = !target.exists();
-            let folder = target.parent().unwrap_or(models);
-            let moved = fs::create_dir_all(folder).and_then(|()| fs::rename(self.0.join(file), &target));
-            if let Err(source) = moved {
-                // The error of the move is the one to report.
-                new.iter().for_each(|path: &PathBuf| {
-                    fs::remove_file(path).ok();
-                });
-                return Err(ImportError::Write { path: target, source });
-            }
-            if fresh {
-                new.push(target);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Removes what imports left that were killed: folders that nobody has touched for an hour.
-fn remove_abandoned(models: &Path) {
-    const HOUR: Duration = Duration::from_secs(3600);
-    for entry in fs::read_dir(models).into_iter().flatten().flatten() {
-        let old =
-            entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > HOUR));
-        if old && entry.file_name().to_string_lossy().starts_with(STAGING) {
-            // The import at hand does not need it to succeed.
-            fs::remove_dir_all(entry.path()).ok();
-        }
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "cannot remove what was left of an import");
-        }
-    }
 }

@@ -298,6 +298,12 @@ impl Manifest {
         }
     }
 
+    /// The files of this network and their digests: the ONNX file first.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
+        let data = self.data.iter().map(|data| (data.file.as_path(), data.sha256.as_str()));
+        [(self.file.as_path(), self.file_sha256.as_str())].into_iter().chain(data)
+    }
+
     /// The model that it belongs to, as commands know it: of a cascade's network, the cascade.
     pub fn model(&self) -> &str {
         match self.role {

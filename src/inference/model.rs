@@ -163,10 +163,10 @@ impl Models {
             let Some(listed) = manifest.data.iter().find(|data| data.file == file) else {
                 return Err(ModelError::Unlisted { name: name.clone(), file });
             };
-            let path = self.dir.join("fetched").join(&file);
-            let bytes =
-                external::read(&path, path.parent().unwrap_or(Path::new(""))).map_err(|source| not_fetched(&path, source))?;
-            check_digest(&name, &path, &bytes, &listed.sha256)?;
+            let beside = self.dir.join("fetched").join(&file);
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let bytes = external::read(&beside, folder).map_err(|source| not_fetched(&beside, source))?;
+            check_digest(&name, &beside, &bytes, &listed.sha256)?;
             Ok(bytes)
         };
         match external::locations(&bytes).map_err(unfit)? {

@@ -296,7 +296,7 @@ impl ModelProto {
     /// Reads a model and refuses what would be lost on writing it back.
     ///
     /// # Errors
-    /// If the bytes are no ONNX model or use something these structs do not cover.
+    /// If the bytes are no ONNX model, use something these structs do not cover, or a node has no output.
     pub fn read(bytes: &[u8]) -> Result<Self, OnnxError> {
         let model = Self::decode(bytes)?;
         let unsupported = |what: &str, cure| Err(OnnxError::Unsupported(what.to_owned(), cure));
@@ -320,6 +320,9 @@ impl ModelProto {
             if !tensor.string_data.is_empty() {
                 return unsupported("strings", "tensors of numbers only");
             }
+        }
+        if let Some(node) = graph.node.iter().find(|node| node.output.is_empty()) {
+            return Err(node.error("has no output; the file is damaged"));
         }
         let mut attributes = graph.node.iter().flat_map(|node| &node.attribute);
         if attributes.any(|attribute| attribute.graph.is_some() || !attribute.graphs.is_empty()) {
@@ -423,5 +426,19 @@ impl ValueInfoProto {
             _ => None,
         };
         shape.map(|shape| shape.dim.iter().map(number).collect()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_an_output_is_refused_by_its_name() {
+        let node = NodeProto { name: "bn".into(), output: Vec::new(), ..NodeProto::new("BatchNormalization", &["data"], "y") };
+        let graph = GraphProto { node: vec![node], ..GraphProto::default() };
+        let bytes = ModelProto { graph: Some(graph), ..ModelProto::default() }.encode_to_vec();
+        let error = ModelProto::read(&bytes).unwrap_err().to_string();
+        assert!(error.contains("'bn' (BatchNormalization)") && error.contains("no output"), "{error}");
     }
 }

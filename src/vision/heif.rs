@@ -25,10 +25,10 @@ pub(super) fn decode(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Resu
     // Images are decoded in parallel already.
     context.set_max_decoding_threads(0);
     let handle = context.primary_image_handle().map_err(failed)?;
-    limits.check(handle.width().into(), handle.height().into())?;
     // As it is stored: a crop may make a small image of a large one.
-    let stored = [handle.ispe_width(), handle.ispe_height()].map(|side| u64::try_from(side).unwrap_or(0));
-    limits.check(stored[0], stored[1])?;
+    let (width, height) = stored_size(name, handle.ispe_width(), handle.ispe_height())?;
+    limits.check(width, height)?;
+    limits.check(handle.width().into(), handle.height().into())?;
     // No options: this version of libheif-rs frees them before they are used.
     let image = library.decode(&handle, ColorSpace::Rgb(RgbChroma::Rgb), None).map_err(failed)?;
     let plane = image.planes().interleaved.ok_or_else(|| unreadable(format!("libheif gives no pixels of this {name} image")))?;
@@ -38,6 +38,14 @@ pub(super) fn decode(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Resu
     let pixels = rows.flat_map(|row| row.iter().take(row_bytes)).copied().collect();
     RgbImage::from_raw(plane.width, plane.height, pixels)
         .ok_or_else(|| unreadable(format!("libheif gives too few pixels of this {name} image")))
+}
+
+/// The size in the image's box `ispe`, as libheif gives it: 0 or less if there is none.
+fn stored_size(name: &str, width: i32, height: i32) -> Result<(u64, u64), DecodeError> {
+    match (u64::try_from(width), u64::try_from(height)) {
+        (Ok(width @ 1..), Ok(height @ 1..)) => Ok((width, height)),
+        _ => Err(unreadable(format!("the size of this {name} image is missing (its box ispe)"))),
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +84,7 @@ mod tests {
         for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
             let picture = Picture::decode(&encoded(format), LIMITS).unwrap();
             assert_eq!(picture.size(), (64, 48), "{format:?}");
-            let (pixels, _) = picture.upright(64);
+            let pixels = picture.upright((64, 48));
             let off = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
             let mean = pixels.iter().zip(gradient().iter()).map(off).sum::<f64>() / pixels.len() as f64;
             assert!(mean < 3.0, "{format:?}: {mean}");
@@ -92,11 +100,20 @@ mod tests {
             bytes[at + 4..at + 16].copy_from_slice(b"irot\x01\0\0\0\0\0\0\0");
             let picture = Picture::decode(&bytes, LIMITS).unwrap();
             assert_eq!(picture.size(), (48, 64), "{format:?}");
-            let (pixels, _) = picture.upright(64);
+            let pixels = picture.upright((48, 64));
             let off = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
             let turned = image::imageops::rotate270(&gradient());
             let mean = pixels.iter().zip(turned.iter()).map(off).sum::<f64>() / pixels.len() as f64;
             assert!(mean < 3.0, "{format:?}: {mean}");
+        }
+    }
+
+    #[test]
+    fn a_missing_size_is_called_missing() {
+        assert_eq!(stored_size("HEIC", 64, 48), Ok((64, 48)));
+        for (width, height) in [(0, 48), (64, 0), (-1, 48), (64, i32::MIN)] {
+            let reason = stored_size("HEIC", width, height).unwrap_err().to_string();
+            assert!(reason.contains("HEIC") && reason.contains("missing"), "{width}x{height}: {reason}");
         }
     }
 

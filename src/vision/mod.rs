@@ -1,6 +1,7 @@
 //! Pixels: bytes become a picture within limits, pictures become chips. Knows neither networks nor files.
 
 pub mod align;
+mod buffer;
 mod decode;
 mod directory;
 mod guard;

@@ -16,6 +16,9 @@ const ORIENTATION: u16 = 274;
 /// An Exif block is smaller than this, bytes: in a JPEG it is below 64 KiB.
 const MOST_EXIF: u64 = 1 << 20;
 
+/// A packed text counts as at least this much, bytes: unpacking takes time, however short it is.
+const LEAST_TEXT: u64 = 1 << 10;
+
 /// The orientation that an image of `kind` names.
 pub(super) fn of(kind: ImageKind, bytes: &[u8]) -> Orientation {
     let named = match kind {
@@ -43,7 +46,9 @@ fn in_exif(mut block: &[u8]) -> Option<Orientation> {
 fn in_png(bytes: &[u8]) -> Option<Orientation> {
     let chunks = || Chunks { rest: bytes.get(8..).unwrap_or_default(), big_endian: true };
     let exif = chunks().filter(|(name, _)| name == b"eXIf").find_map(|(_, block)| in_exif(block));
-    exif.or_else(|| chunks().find_map(|(name, content)| in_exif(&raw_profile(&name, content)?)))
+    // Two digits a byte and the line breaks, for all texts together: there may be thousands, of a few bytes each when packed.
+    let mut budget = 4 * MOST_EXIF;
+    exif.or_else(|| chunks().find_map(|(name, content)| in_exif(&raw_profile(&name, content, &mut budget)?)))
 }
 
 fn in_webp(bytes: &[u8]) -> Option<Orientation> {
@@ -76,7 +81,8 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 /// The Exif block in a text chunk of a PNG: `\nexif\n`, its length in decimal, then hexadecimal digits with line breaks.
-fn raw_profile(name: &[u8; 4], content: &[u8]) -> Option<Vec<u8>> {
+/// At most `budget` bytes are unpacked, and taken off it.
+fn raw_profile(name: &[u8; 4], content: &[u8], budget: &mut u64) -> Option<Vec<u8>> {
     let end = content.iter().position(|&byte| byte == 0)?;
     let keyword = &content[..end];
     if ![&b"Raw profile type exif"[..], b"Raw profile type APP1"].iter().any(|wanted| keyword.eq_ignore_ascii_case(wanted)) {
@@ -86,12 +92,12 @@ fn raw_profile(name: &[u8; 4], content: &[u8]) -> Option<Vec<u8>> {
     let text = match name {
         b"tEXt" => rest.to_vec(),
         // A byte names the method of compression; there is one.
-        b"zTXt" => inflate(rest.get(1..)?)?,
+        b"zTXt" => inflate(rest.get(1..)?, budget)?,
         b"iTXt" => {
             let [compressed, _, rest @ ..] = rest else { return None };
             // Language and translated keyword end with zeros.
             let text = rest.splitn(3, |&byte| byte == 0).nth(2)?;
-            if *compressed == 1 { inflate(text)? } else { text.to_vec() }
+            if *compressed == 1 { inflate(text, budget)? } else { text.to_vec() }
         }
         _ => return None,
     };
@@ -101,11 +107,15 @@ fn raw_profile(name: &[u8; 4], content: &[u8]) -> Option<Vec<u8>> {
     Some(digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
-fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+fn inflate(bytes: &[u8], budget: &mut u64) -> Option<Vec<u8>> {
+    if *budget == 0 {
+        return None;
+    }
     let mut text = Vec::new();
-    // Two digits a byte and the line breaks.
-    ZlibDecoder::new(bytes).take(4 * MOST_EXIF).read_to_end(&mut text).ok()?;
-    Some(text)
+    let result = ZlibDecoder::new(bytes).take(*budget).read_to_end(&mut text);
+    // What came before an error was unpacked too.
+    *budget = budget.saturating_sub((text.len() as u64).max(LEAST_TEXT));
+    result.ok().map(|_| text)
 }
 
 #[cfg(test)]
@@ -151,7 +161,11 @@ mod tests {
     }
 
     fn png(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        let plain = encode(ImageFormat::Png);
+        with_chunk(&encode(ImageFormat::Png), name, content)
+    }
+
+    /// The PNG `plain` with one more chunk, before all others but the header.
+    fn with_chunk(plain: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
         let mut crc = flate2::Crc::new();
         crc.update(name);
         crc.update(content);
@@ -218,6 +232,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn no_more_text_is_unpacked_than_one_block_may_have() {
+        let keyword = b"Raw profile type exif\0\0";
+        let text = |content: &[u8]| [&keyword[..], &deflated(content)].concat();
+        let named = png(b"zTXt", &text(&profile(&exif(6, SHORT, true))));
+        assert_eq!(of(ImageKind::Png, &named).to_exif(), 6);
+        let after_another = with_chunk(&named, b"zTXt", &text(&profile(b"no block")));
+        assert_eq!(of(ImageKind::Png, &after_another).to_exif(), 6);
+        let bomb = text(&vec![b' '; 4 * MOST_EXIF as usize]);
+        assert!(bomb.len() < 100_000);
+        let after_a_bomb = with_chunk(&named, b"zTXt", &bomb);
+        assert_eq!(of(ImageKind::Png, &after_a_bomb), Orientation::NoTransforms);
     }
 
     #[test]

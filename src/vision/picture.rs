@@ -10,6 +10,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 use super::align::Affine;
+use super::buffer;
 use super::decode::{self, DecodeError, PixelLimits};
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Face, Landmarks, Point};
 
@@ -18,6 +19,12 @@ use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Face, Landmarks, Point};
 pub struct Picture {
     stored: RgbImage,
     orientation: Orientation,
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        buffer::give(std::mem::take(&mut self.stored).into_raw());
+    }
 }
 
 impl Picture {

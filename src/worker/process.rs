@@ -13,7 +13,6 @@ use crate::domain::{
 };
 use crate::images::{FetchError, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
-use crate::inference::detector::SMALLEST_FACE_PX;
 use crate::inference::recogniser::Recogniser;
 use crate::vision::DecodeError;
 
@@ -140,14 +139,14 @@ impl Processor {
 
     /// Tells, once, of an image in which wanted faces were too small to be looked for.
     fn tell_of_small_faces(&self, picture: &SeenPicture) {
-        let (smallest, wanted, (width, height)) = (picture.smallest_face_px, self.selection.min_size_px, picture.size);
-        if smallest <= wanted as f32 || self.told_of_small_faces.swap(true, Ordering::Relaxed) {
+        let Some(remedy) = &picture.remedy else { return };
+        if self.told_of_small_faces.swap(true, Ordering::Relaxed) {
             return;
         }
-        let pixels = f64::from(width) * f64::from(height) * f64::from(SMALLEST_FACE_PX / wanted.max(1) as f32).powi(2).min(1.0);
+        let (smallest, wanted, (width, height)) = (picture.smallest_face_px, self.selection.min_size_px, picture.size);
         tracing::warn!(
-            "faces under {smallest:.0} px were not looked for in an image of {width}x{height} pixels, though detector.min_face_px \
-             is {wanted}, and it will be the same in others of its size; detector.fine_pixels = {pixels:.0} would look for all"
+            "faces under {smallest:.0} px are not looked for in images of {width}x{height} pixels, though detector.min_face_px is \
+             {wanted}; set {remedy}. Said once: for other sizes see docs/faces.md"
         );
     }
 

@@ -2,19 +2,19 @@
 //!
 //! A detector finds faces of about 20 to 400 pixels of the copy that it sees. One copy is therefore not enough for a large image:
 //!
-//! - the **base** copy, `max_side` pixels on its longest side, has the first word: a face found in it is taken from it;
+//! - the **base** copy has `max_side` pixels on its longest side: a face found in it is taken from it and from no other copy;
 //! - **coarse** copies, half of that and less, are for faces that fill the picture;
 //! - the **fine** copy, of `fine_pixels` pixels at most, is for small faces. It is only looked at where the base copy is too small for
 //!   the least face that is wanted;
-//! - where nothing was found, two tiny copies are the last resort: a face that is cut off at its own edges is often found in them.
+//! - where no face that is large enough was found, two tiny copies are the last resort: a face that is cut off at its own edges is often found in them.
 //!
-//! Which copies there are depends on the image and the profile; what a selection asks for only decides whether the fine one is
-//! looked at. As the base copy has the first word, that never changes how a face is scored.
+//! Which copies there are depends on the image and the profile; what a selection asks for only decides whether the fine one and
+//! the last resort are looked at. As these add faces and change none, that never changes how a face is scored.
 
 use std::ops::Range;
 
 use crate::domain::{BoundingBox, Face};
-use crate::inference::detector::SMALLEST_FACE_PX;
+use crate::inference::detector::{SAME_FACE_IOU, SMALLEST_FACE_PX};
 
 /// Side of the smallest coarse copy, pixels.
 const COARSE_SIDE: u32 = 320;
@@ -30,8 +30,8 @@ const BASE_IS_SURE_PX: f32 = 40.0;
 const FINE_MOST_PX: f32 = 160.0;
 /// Overlap of two tiles, in sizes of the largest face that counts: no such face is cut by both.
 const OVERLAP: f32 = 1.5;
-/// Detections that overlap by more than this (intersection over union) are the same face.
-const SAME_FACE_IOU: f32 = 0.3;
+/// Pixels of a fine copy, at most: the detector takes about 100 bytes of memory for each.
+const MOST_FINE_PIXELS: f64 = 100e6;
 
 /// A rule for which copies of an image the detector sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,8 @@ impl Pyramid {
             return levels;
         }
         let longest = size.0.max(size.1);
-        let halves = std::iter::successors(Some(self.max_side / 2), |side| Some(side / 2));
-        for side in halves.take_while(|&side| side >= COARSE_SIDE).filter(|&side| side < longest) {
+        let half = |&side: &u32| (side > COARSE_SIDE).then(|| (side / 2).max(COARSE_SIDE));
+        for side in std::iter::successors(Some(self.max_side), half).skip(1).filter(|&side| side < longest) {
             let copy = scaled(size, f64::from(side) / f64::from(longest));
             levels.push(Level::whole(copy, COARSE_SHARE * longest as f32..f32::INFINITY));
         }
@@ -100,8 +100,28 @@ impl Pyramid {
 
     /// The smallest face that is looked for in an image of `size`, pixels of the image.
     pub fn smallest_face(&self, size: (u32, u32)) -> f32 {
-        let scale = self.base_scale(size).max(self.fine_scale(size));
+        let scale = if self.fine_size(size).is_some() { self.fine_scale(size) } else { self.base_scale(size) };
         SMALLEST_FACE_PX / scale as f32
+    }
+
+    /// What to set so that smaller faces are looked for in an image of `size`, down to `min_face_px` where that is possible.
+    pub fn remedy(&self, size: (u32, u32), min_face_px: u32) -> String {
+        let (width, height) = (f64::from(size.0), f64::from(size.1));
+        let scale = (f64::from(SMALLEST_FACE_PX) / f64::from(min_face_px.max(1))).min(1.0);
+        if self.fine_pixels.is_none() {
+            return format!("detector.max_side = {:.0}", (width.max(height) * scale).ceil());
+        }
+        let pixels = (width * height * scale * scale).ceil().min(MOST_FINE_PIXELS);
+        let smallest = Self { fine_pixels: Some(pixels as u64), ..*self }.smallest_face(size).ceil();
+        format!("detector.fine_pixels = {pixels:.0}, for faces from {smallest:.0} px on")
+    }
+
+    /// Width and height of the fine copy of an image of `size`; none where the base copy is as large, or no face fits into it.
+    pub fn fine_size(&self, size: (u32, u32)) -> Option<(u32, u32)> {
+        let fine = self.fine_scale(size);
+        let copy = scaled(size, fine);
+        // The canvas of a flatter one, rounded up to whole cells, would be many times as large.
+        (fine > self.base_scale(size) && copy.0.min(copy.1) as f32 >= SMALLEST_FACE_PX).then_some(copy)
     }
 
     fn base_scale(&self, (width, height): (u32, u32)) -> f64 {
@@ -114,12 +134,9 @@ impl Pyramid {
     }
 
     fn fine(&self, size: (u32, u32)) -> Option<Level> {
+        let copy = self.fine_size(size)?;
         let (base, fine) = (self.base_scale(size), self.fine_scale(size));
-        if fine <= base {
-            return None;
-        }
         let most = (BASE_IS_SURE_PX / base as f32).min(FINE_MOST_PX / fine as f32);
-        let copy = scaled(size, fine);
         let tiles = match self.tile {
             None => vec![Tile::whole(copy)],
             Some(side) => {
@@ -210,8 +227,14 @@ mod tests {
         assert_eq!(sizes(&PYRAMID.levels((4000, 3000), 24)), [(640, 480), (320, 240), (1291, 968)]);
         // A panorama keeps its pixels, however long it is.
         assert_eq!(sizes(&PYRAMID.levels((8000, 500), 24)), [(640, 40), (320, 20), (4472, 280)]);
+        // Into a line of pixels no face fits, and its canvas would be many times as large.
+        assert_eq!(sizes(&PYRAMID.levels((120_000_000, 1), 24)), [(640, 1), (320, 1)]);
         let single = Pyramid { fine_pixels: None, ..PYRAMID };
         assert_eq!(sizes(&single.levels((4000, 3000), 24)), [(640, 480)]);
+        for (max_side, coarse) in [(1280, vec![640, 320]), (600, vec![320]), (320, vec![]), (100, vec![])] {
+            let levels = Pyramid { max_side, fine_pixels: Some(0), tile: None }.levels((2000, 2000), 24);
+            assert_eq!(levels[1..].iter().map(|level| level.size.0).collect::<Vec<_>>(), coarse, "{max_side}");
+        }
         assert_eq!(single.last_resort((4000, 3000)), []);
     }
 
@@ -228,8 +251,11 @@ mod tests {
         assert_eq!(PYRAMID.smallest_face((250, 250)), 20.0);
         assert_eq!(PYRAMID.smallest_face((1000, 1000)), 20.0);
         assert!((PYRAMID.smallest_face((4000, 3000)) - 62.0).abs() < 0.1);
+        assert!(PYRAMID.remedy((4000, 3000), 24).contains("fine_pixels = 8333334, for faces from 24 px on"));
+        assert!(PYRAMID.remedy((12_000, 10_000), 20).contains("fine_pixels = 100000000, for faces from 22 px on"));
         let single = Pyramid { fine_pixels: None, ..PYRAMID };
         assert_eq!(single.smallest_face((6400, 100)), 200.0);
+        assert_eq!(single.remedy((6400, 100), 40), "detector.max_side = 3200");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The search for the faces of one picture: copies for the detector to see, and what it found in them put together.
 
+use std::sync::Arc;
+
 use image::{RgbImage, imageops};
 
 use super::pyramid::{self, Level, Pyramid, Tile};
@@ -30,7 +32,7 @@ enum Round {
 /// A tile of a level.
 #[derive(Debug, Clone)]
 struct View {
-    level: Level,
+    level: Arc<Level>,
     tile: Tile,
     scale: Scale,
 }
@@ -47,21 +49,21 @@ impl Search {
         let size = picture.size();
         let levels = match self.round {
             Round::First => self.pyramid.levels(size, self.min_face_px),
-            Round::Second if self.found.is_empty() => self.pyramid.last_resort(size),
+            Round::Second if !self.has_found() => self.pyramid.last_resort(size),
             Round::Second | Round::Over => Vec::new(),
         };
         self.round = if self.round == Round::First { Round::Second } else { Round::Over };
+        if levels.is_empty() {
+            return Vec::new();
+        }
+        // Each copy is made of the fine one, whether that is looked at or not: reading all pixels of a large picture once costs as much
+        // as finding the faces in a small copy.
+        let fine = self.pyramid.fine_size(size).map(|fine| picture.upright(fine));
         let mut copies: Vec<RgbImage> = Vec::with_capacity(levels.len());
-        for level in levels {
-            // Coarse copies are made of the base copy: reading all pixels of a large picture costs more than finding faces.
-            let copy = match copies.first() {
-                Some(base) if base.width() >= level.size.0 && base.height() >= level.size.1 => picture::shrink(base, level.size),
-                _ => picture.upright(level.size),
-            };
+        for level in levels.into_iter().map(Arc::new) {
+            let copy = fine.as_ref().map_or_else(|| picture.upright(level.size), |fine| picture::shrink(fine, level.size));
             let scale = Scale::new(size, level.size);
-            for tile in &level.tiles {
-                self.views.push(View { level: level.clone(), tile: *tile, scale });
-            }
+            self.views.extend(level.tiles.iter().map(|&tile| View { level: level.clone(), tile, scale }));
             match level.tiles.as_slice() {
                 [_] => copies.push(copy),
                 tiles => copies.extend(tiles.iter().map(|tile| cut(&copy, tile))),
@@ -78,14 +80,19 @@ impl Search {
         }
     }
 
+    /// Whether a face was found that is large enough.
+    fn has_found(&self) -> bool {
+        self.found.iter().any(|face| face.bbox.shorter_side() >= self.min_face_px as f32)
+    }
+
     /// The faces found, in pixels of the upright picture.
     pub fn found(&self) -> &[Face] {
         &self.found
     }
 
-    /// The smallest face that was looked for in a picture of `size`, pixels.
-    pub fn smallest_face(&self, size: (u32, u32)) -> f32 {
-        self.pyramid.smallest_face(size)
+    /// The scales.
+    pub fn pyramid(&self) -> &Pyramid {
+        &self.pyramid
     }
 }
 

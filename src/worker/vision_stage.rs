@@ -41,6 +41,8 @@ pub struct SeenPicture {
     pub faces: Vec<(Face, Option<Chip>)>,
     /// The smallest face that was looked for, the shorter side of its box, pixels.
     pub smallest_face_px: f32,
+    /// What to set so that smaller ones are looked for, where smaller ones are wanted.
+    pub remedy: Option<String>,
 }
 
 impl SeenPicture {
@@ -53,7 +55,10 @@ impl SeenPicture {
             (face, chip)
         };
         let faces = selection.apply(found, size.0, size.1).into_iter().map(with_chip).collect();
-        Self { size, faces, smallest_face_px: search.smallest_face(size) }
+        let (pyramid, wanted) = (search.pyramid(), selection.min_size_px);
+        let smallest_face_px = pyramid.smallest_face(size);
+        let remedy = (smallest_face_px > wanted as f32).then(|| pyramid.remedy(size, wanted));
+        Self { size, faces, smallest_face_px, remedy }
     }
 }
 
@@ -130,7 +135,7 @@ impl Finder {
                 let size = picture.size();
                 let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
-                Ok(SeenPicture { size, faces: vec![(face, picture.whole_as_chip())], smallest_face_px: 0.0 })
+                Ok(SeenPicture { size, faces: vec![(face, picture.whole_as_chip())], smallest_face_px: 0.0, remedy: None })
             }
             Self::Detect { detector, pyramid } => {
                 let mut search = Search::new(*pyramid, selection);
@@ -139,8 +144,7 @@ impl Finder {
                     if copies.is_empty() {
                         return Ok(SeenPicture::align(picture, &search, selection));
                     }
-                    let found: Result<Vec<_>, _> =
-                        copies.iter().map(|copy| detector.detect(copy, selection.min_score)).collect();
+                    let found: Result<Vec<_>, _> = copies.iter().map(|copy| detector.detect(copy, selection.min_score)).collect();
                     search.take(found.map_err(|error| error.to_string())?);
                 }
             }
@@ -228,7 +232,7 @@ pub enum Task {
 /// What hands give back.
 #[derive(Debug)]
 pub enum Handed {
-    /// For the detector, and for the hands after it.
+    /// For the detector; with what [`Task::Align`] needs after it.
     Decoded(Box<Decoded>, Vec<Canvas>),
     /// The end.
     Seen(Seen),

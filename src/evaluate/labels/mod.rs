@@ -142,7 +142,7 @@ fn parse(text: &str) -> Result<Known, LabelError> {
         if pair_list::begins_lfw(&beginning) {
             return Ok(Known::Pairs(PairList::of_lfw(text)?));
         }
-        if pair_list::pair(first).is_some() {
+        if pair_list::pair(first).is_some() && !pair_list::is_header(first) {
             return Ok(Known::Pairs(PairList::read(text)?));
         }
     }
@@ -255,6 +255,16 @@ mod tests {
         {
             assert!(matches!(parse(pairs), Ok(Known::Pairs(_))), "{pairs:?}");
         }
+        // A header whose words could be a pair and its label.
+        for header in ["file1,file2,same", "a,b,same", "left\tright\tgenuine", "image1;image2;match", "File_A File_B Same"] {
+            let separator = header.chars().find(|c| !c.is_alphanumeric() && *c != '_').unwrap().to_string();
+            let row = ["x.jpg", "y.jpg", "1"].join(&separator);
+            match parse(&format!("{header}\n{row}\n")) {
+                Ok(Known::Pairs(list)) => assert_eq!(list.files, ["x.jpg", "y.jpg"], "{header}"),
+                other => panic!("{header}: {other:?}"),
+            }
+        }
+        assert!(matches!(parse("same,file1,file2\n1,x,y\n"), Ok(Known::Pairs(list)) if list.files == ["x", "y"]));
     }
 
     #[test]

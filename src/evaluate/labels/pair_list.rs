@@ -19,18 +19,15 @@ pub struct PairList {
 
 impl PairList {
     /// Reads a list: a line each, two files and 1 if they show one person or 0 if two. Between them are spaces, tabs, commas or
-    /// semicolons; a name with spaces stands in quotes, or has something else around it. Empty lines and lines that begin with `#`
-    /// say nothing.
+    /// semicolons; a name with spaces stands in quotes, or has something else around it. Empty lines say nothing, nor do lines that
+    /// begin with `#` and are no pair.
     ///
     /// # Errors
     /// If a line is no pair, repeats or contradicts others, or there is none.
     pub fn read(text: &str) -> Result<Self, LabelError> {
-        let mut list = Builder::default();
-        for (number, line) in lines(text) {
-            let (a, b, same) = pair(line).ok_or_else(|| no_pair(number, line))?;
-            list.add(number, &a, &b, same)?;
-        }
-        list.finish()
+        // `# no match` has three words, and is a comment.
+        let pair = |line: &str| pair(line).filter(|(first, ..)| first != "#" || !is_silent(line));
+        Builder::default().read(lines(text), pair, no_pair)
     }
 
     /// Reads a table with columns such as `file1,file2,same` in any order; others are left alone. None if it has no two columns of
@@ -55,23 +52,12 @@ impl PairList {
     /// Reads the format of LFW: `Name 1 2` is two photos of one person, `Name 1 Other 3` photos of two. The photos are
     /// `Name/Name_0001.jpg` and so on, as LFW is packed.
     pub(super) fn of_lfw(text: &str) -> Result<Self, LabelError> {
-        let mut list = Builder::default();
-        // The first line tells how many there are.
-        for (number, line) in lines(text).skip(1) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let photo = |name: &str, number: &str| Some(format!("{name}/{name}_{:04}.jpg", number.parse::<u32>().ok()?));
-            let found = match words[..] {
-                [name, a, b] => (photo(name, a), photo(name, b), true),
-                [name, a, other, b] => (photo(name, a), photo(other, b), false),
-                _ => (None, None, false),
-            };
-            let (Some(a), Some(b), same) = found else {
-                let reason = format!("'{}' is neither 'Name 1 2' nor 'Name 1 Other 3', as LFW's pairs.txt has it", short(line));
-                return Err(LabelError::Line { line: number, reason });
-            };
-            list.add(number, &a, &b, same)?;
-        }
-        list.finish()
+        // The first line that says something tells how many there are.
+        let pairs = lines(text).skip_while(|(_, line)| is_silent(line)).skip(1);
+        Builder::default().read(pairs, lfw_pair, |line, text| {
+            let reason = format!("'{}' is neither 'Name 1 2' nor 'Name 1 Other 3', as LFW's pairs.txt has it", short(text));
+            LabelError::Line { line, reason }
+        })
     }
 
     /// For each file a number that the files of one person share, as far as the list tells: whoever is linked by pairs of one person.
@@ -130,6 +116,23 @@ impl Builder {
         Ok(())
     }
 
+    /// Adds the pair that each line is. A line that is none is refused, unless it is a comment.
+    fn read<'a>(
+        mut self,
+        lines: impl Iterator<Item = (u64, &'a str)>,
+        pair: impl Fn(&str) -> Option<(String, String, bool)>,
+        refused: impl Fn(u64, &str) -> LabelError,
+    ) -> Result<PairList, LabelError> {
+        for (number, line) in lines {
+            match pair(line) {
+                Some((a, b, same)) => self.add(number, &a, &b, same)?,
+                None if is_silent(line) => {}
+                None => return Err(refused(number, line)),
+            }
+        }
+        self.finish()
+    }
+
     fn finish(self) -> Result<PairList, LabelError> {
         let list = PairList { files: self.files, lines: self.lines, pairs: self.pairs };
         let subjects = list.subjects();
@@ -148,8 +151,21 @@ impl Builder {
     }
 }
 
+/// All lines with their numbers.
 fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
-    (1..).zip(text.lines()).filter(|(_, line)| !is_silent(line))
+    (1..).zip(text.lines())
+}
+
+/// A line of LFW's list as a pair.
+fn lfw_pair(line: &str) -> Option<(String, String, bool)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let photo = |name: &str, number: &str| Some(format!("{name}/{name}_{:04}.jpg", number.parse::<u32>().ok()?));
+    match words[..] {
+        ["#", ..] => None,
+        [name, a, b] => Some((photo(name, a)?, photo(name, b)?, true)),
+        [name, a, other, b] => Some((photo(name, a)?, photo(other, b)?, false)),
+        _ => None,
+    }
 }
 
 /// Whether a first line is that of LFW's `pairs.txt`: the number of pairs, or of sets and of pairs in each.
@@ -158,10 +174,19 @@ pub(super) fn begins_lfw(beginning: &Beginning<'_>) -> bool {
     matches!(words.len(), 1 | 2) && words.iter().all(|word| word.parse::<u32>().is_ok())
 }
 
+/// Whether a line names the columns of a table of pairs. `file1,file2,same` could be read as a pair too: `same` is also a label.
+pub(super) fn is_header(line: &str) -> bool {
+    SEPARATORS.into_iter().any(|separator| {
+        let columns = cells(line, separator);
+        find_pair(&columns).is_some() && SAME.find(&columns).is_ok()
+    })
+}
+
+const SEPARATORS: [Separator; 4] = [Separator::Byte(b'\t'), Separator::Byte(b','), Separator::Byte(b';'), Separator::Spaces];
+
 /// A line as a pair, by the first separator that makes one of it.
 pub(super) fn pair(line: &str) -> Option<(String, String, bool)> {
-    let separators = [Separator::Byte(b'\t'), Separator::Byte(b','), Separator::Byte(b';'), Separator::Spaces];
-    separators.into_iter().find_map(|separator| {
+    SEPARATORS.into_iter().find_map(|separator| {
         let [a, b, c]: [String; 3] = cells(line, separator).try_into().ok()?;
         let found = match (truth(&c), truth(&a)) {
             (Some(same), _) => (a, b, same),
@@ -230,6 +255,16 @@ mod tests {
             let error = PairList::read(text).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
         }
+    }
+
+    #[test]
+    fn a_line_that_begins_with_a_hash_is_a_pair_if_it_can_be_read_as_one() {
+        let list = PairList::read("#recycle/a b 1\nb c 0\n# no match\n#d b\n#e,c,1\n").unwrap();
+        assert_eq!(list.files, ["#recycle/a", "b", "c", "#e"]);
+        assert_eq!(list.lines, [1, 1, 2, 5]);
+        let list = PairList::of_lfw("# LFW\n2\nAnn 1 2\n# 1 2\n# people\n#Bob 1 Ann 1\n").unwrap();
+        assert_eq!(list.lines, [3, 3, 6]);
+        assert_eq!(list.files[2], "#Bob/#Bob_0001.jpg");
     }
 
     #[test]

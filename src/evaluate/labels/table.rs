@@ -1,5 +1,10 @@
 //! A table with a header: separated by commas, semicolons, tabs or spaces, with quotes where a cell holds its separator.
 
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
+
 use super::LabelError;
 use super::columns::{FILE, SAME, SUBJECT, find_pair};
 
@@ -61,7 +66,7 @@ impl<'a> Beginning<'a> {
     }
 }
 
-/// Whether a line says nothing.
+/// Whether a line says nothing: it is empty, or a comment. After the first line, one that begins with `#` may be a row all the same.
 pub(super) fn is_silent(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#')
@@ -99,17 +104,13 @@ impl Table {
         let mut rows = rows(text, beginning.start, separator)?.into_iter();
         let Some(Row { cells: header, .. }) = rows.next() else { return Err(LabelError::Empty) };
         let mut table = Self { header, rows: Vec::new(), separator };
-        // Excel ends all lines with as many separators as the longest has.
-        while table.header.len() > 1 && table.header.last().is_some_and(String::is_empty) {
-            table.header.pop();
-        }
-        let columns = table.header.len();
+        let columns = columns(&table.header);
+        table.header.truncate(columns);
         for mut row in rows {
             if row.cells.iter().all(String::is_empty) {
                 continue;
             }
-            let is_longer = row.cells.iter().skip(columns).any(|cell| !cell.is_empty());
-            if is_longer || row.cells.len() < columns {
+            if !is_row(&row.cells, columns) {
                 return Err(table.wrong_length(&row));
             }
             row.cells.truncate(columns);
@@ -161,51 +162,84 @@ fn separator(beginning: &Beginning<'_>) -> Option<Separator> {
     (best.0 > 0).then_some(best.1)
 }
 
-/// The cells of a line.
-pub(super) fn cells(line: &str, separator: Separator) -> Vec<String> {
-    rows(line, 0, separator).ok().and_then(|rows| rows.into_iter().next()).map(|row| row.cells).unwrap_or_default()
+/// The columns of a header: Excel ends all lines with as many separators as the longest has.
+fn columns(header: &[String]) -> usize {
+    filled(header).max(1)
 }
 
-/// The rows of `text` from the byte `start` on.
+/// Cells without the empty ones at the end.
+fn filled(cells: &[String]) -> usize {
+    cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1)
+}
+
+/// Whether cells fit a header of so many columns.
+fn is_row(cells: &[String], columns: usize) -> bool {
+    cells.len() >= columns && filled(cells) <= columns
+}
+
+/// The cells of a line.
+pub(super) fn cells(line: &str, separator: Separator) -> Vec<String> {
+    let (line, delimiter) = delimited(line, separator);
+    let record = reader(&line, delimiter).into_records().next().and_then(Result::ok);
+    record.map(|record| cells_of(&record, separator)).unwrap_or_default()
+}
+
+/// The rows of `text` from the byte `start` on, the header first. After the header, a line that begins with `#` is a comment only if it
+/// has not the cells of a row: names of files may begin so.
 fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, LabelError> {
-    let spaced;
-    let (body, delimiter) = match separator {
-        Separator::Byte(byte) => (&text[start..], byte),
-        Separator::Spaces => {
-            // As many bytes as before, so that places are the same.
-            spaced = text[start..].replace('\t', " ");
-            (spaced.as_str(), b' ')
-        }
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .comment(Some(b'#'))
-        .delimiter(delimiter)
-        .trim(csv::Trim::All)
-        // Single lines are read so too, as many as a list has.
-        .buffer_capacity(body.len().clamp(64, 1 << 16))
-        .from_reader(body.as_bytes());
+    let (body, delimiter) = delimited(&text[start..], separator);
+    let mut reader = reader(&body, delimiter);
     let (mut rows, mut line, mut counted) = (Vec::new(), 1 + newlines(&text[..start]), 0);
-    for record in reader.records() {
-        let record = record?;
-        // The place of a record is where the one before it ended: empty lines and comments may come between.
+    let mut header: Option<usize> = None;
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record)? {
+        // The place of a record is where the one before it ended: empty lines may come between.
         let mut place = record.position().map_or(0, |position| position.byte() as usize).min(body.len());
-        while let Some(end) = body[place..].find('\n').filter(|end| *end == 0 || body[place..].starts_with('#')) {
-            place += end + 1;
-        }
+        place += body[place..].bytes().take_while(|byte| *byte == b'\n').count();
         line += newlines(&body[counted..place]);
         counted = place;
-        if is_silent(body[place..].split('\n').next().unwrap_or_default()) {
+        let first = body[place..].split('\n').next().unwrap_or_default();
+        let cells = cells_of(&record, separator);
+        // Between spaces, `# people` has two cells.
+        let is_text = separator == Separator::Spaces && cells.first().is_some_and(|cell| cell == "#");
+        if is_silent(first) && (is_text || header.is_none_or(|columns| !is_row(&cells, columns))) {
+            // A quote in a comment opens no cell of many lines.
+            let end = (place + first.len() + 1) as u64;
+            if reader.position().byte() > end {
+                let mut next = Position::new();
+                next.set_byte(end);
+                reader.seek(next)?;
+            }
             continue;
         }
-        let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
-        if separator == Separator::Spaces {
-            cells.retain(|cell| !cell.is_empty());
-        }
+        header = header.or_else(|| Some(columns(&cells)));
         rows.push(Row { line, cells });
     }
     Ok(rows)
+}
+
+/// The text, and the byte between its cells. The text has as many bytes as before, so that places are the same.
+fn delimited(text: &str, separator: Separator) -> (Cow<'_, str>, u8) {
+    match separator {
+        Separator::Byte(byte) => (Cow::Borrowed(text), byte),
+        Separator::Spaces => (Cow::Owned(text.replace('\t', " ")), b' '),
+    }
+}
+
+fn reader(text: &str, delimiter: u8) -> Reader<Cursor<&[u8]>> {
+    ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .trim(Trim::All)
+        // Single lines are read so too, as many as a list has.
+        .buffer_capacity(text.len().clamp(64, 1 << 16))
+        .from_reader(Cursor::new(text.as_bytes()))
+}
+
+fn cells_of(record: &StringRecord, separator: Separator) -> Vec<String> {
+    let is_cell = |cell: &&str| separator != Separator::Spaces || !cell.is_empty();
+    record.iter().filter(is_cell).map(str::to_owned).collect()
 }
 
 fn newlines(text: &str) -> u64 {
@@ -244,6 +278,20 @@ mod tests {
     fn lines_are_counted_over_comments_empty_lines_and_cells_of_two_lines() {
         let rows = shown("# people\n\nfile,subject\n\n# first\na.jpg,\"Ann\nLee\"\n\nb.jpg,Bob\n,\n");
         assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [6, 9]);
+    }
+
+    #[test]
+    fn a_line_that_begins_with_a_hash_is_a_row_if_it_has_the_cells_of_one() {
+        let row = |line, file: &str, subject: &str| (line, vec![file.to_owned(), subject.to_owned()]);
+        assert_eq!(
+            shown("file,subject,\n#recycle/a.jpg,Ann,\n# checked\n#b.jpg,\"Bob\nLee\",\n\nc.jpg,Joe,\n"),
+            [row(2, "#recycle/a.jpg", "Ann"), row(4, "#b.jpg", "Bob\nLee"), row(7, "c.jpg", "Joe")]
+        );
+        // A quote in a comment hides no row.
+        assert_eq!(
+            shown("# \"people\"\nfile subject\n# people\n#a.jpg Ann\n# the \"first\nb.jpg Bob\n# the \"last"),
+            [row(4, "#a.jpg", "Ann"), row(6, "b.jpg", "Bob")]
+        );
     }
 
     #[test]

@@ -75,16 +75,22 @@ pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) 
         ),
         normalisation_note(facts, mean, scale),
         format!("embedding: {} dimensions of {} features, from {}", facts.embedding, facts.features, facts.layer),
-        if facts.dropout.is_some() {
-            format!("dropout {dropout}: from the graph")
-        } else {
-            format!("dropout {dropout}: as told; the graph has none, and the score is weaker if the network was trained without")
-        },
+        dropout_note(facts.dropout, told.dropout, dropout),
         mapping_note(told, alpha, r),
         format!("licence: {licence}{}", if told.licence.is_some() { "" } else { " (--licence)" }),
         format!("source: {source}{}", if told.source.is_some() { "" } else { " (--source)" }),
     ];
     Ok((text, notes))
+}
+
+fn dropout_note(in_graph: Option<f64>, told: Option<f64>, used: f64) -> String {
+    match (in_graph, told) {
+        (Some(_), Some(told)) if told != used => format!("dropout {used}: from the graph; --dropout {told} is not used"),
+        (Some(_), _) => format!("dropout {used}: from the graph"),
+        (None, _) => {
+            format!("dropout {used}: as told; the graph has none, and the score is weaker if the network was trained without")
+        }
+    }
 }
 
 /// A line of the list `data`.

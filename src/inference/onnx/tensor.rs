@@ -5,6 +5,9 @@ use half::{bf16, f16};
 use super::{OnnxError, TensorProto, data_type};
 
 impl TensorProto {
+    /// The most dimensions a tensor may have; networks of images need five.
+    pub const MAX_RANK: usize = 64;
+
     /// A float tensor.
     pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
         Self {
@@ -70,14 +73,18 @@ impl TensorProto {
         OnnxError::Tensor { name: self.name.clone(), reason: reason.into() }
     }
 
-    /// The shape, checked against the limits of a face network (2^31 elements).
+    /// The shape, checked against the limits of a face network (2^31 elements). The product of any of its dimensions is within them
+    /// too, also if one of the others is 0.
     ///
     /// # Errors
-    /// If a dimension is negative or the product is out of bounds.
+    /// If a dimension is negative, there are more than [`Self::MAX_RANK`], or the product is out of bounds.
     pub fn shape(&self) -> Result<Vec<usize>, OnnxError> {
+        if self.dims.len() > Self::MAX_RANK {
+            return Err(self.error(format!("has {} dimensions, over the limit of {}", self.dims.len(), Self::MAX_RANK)));
+        }
         let shape: Option<Vec<usize>> = self.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let shape = shape.ok_or_else(|| self.error("has a negative dimension"))?;
-        let elements = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+        let elements = shape.iter().filter(|&&dim| dim != 0).try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         match elements {
             Some(elements) if elements < 1 << 31 => Ok(shape),
             _ => Err(self.error(format!("has an impossible shape {shape:?}"))),
@@ -132,5 +139,21 @@ impl TensorProto {
             return Ok(());
         }
         Err(self.error(format!("holds {len} values where its shape {:?} needs {wanted}", self.dims)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_limited_also_where_a_dimension_is_0() {
+        let shape = |dims: &[i64]| TensorProto { dims: dims.to_vec(), ..TensorProto::default() }.shape();
+        assert_eq!(shape(&[0]).unwrap(), [0]);
+        assert_eq!(shape(&[2, 0, 3]).unwrap(), [2, 0, 3]);
+        assert!(shape(&[0, 1 << 31]).is_err());
+        assert!(shape(&[0, i64::MAX, i64::MAX]).is_err());
+        assert!(shape(&[1; TensorProto::MAX_RANK]).is_ok());
+        assert!(shape(&[1; TensorProto::MAX_RANK + 1]).is_err());
     }
 }

@@ -106,10 +106,9 @@ pub fn append(graph: &mut Graph, features: &str, head: &Head, target: Target) ->
 /// `along = A^T mu`, [N, F]; `along_norm2 = |mu|^2`; `along_scale = q` for each feature.
 fn append_along_in_floats(graph: &mut Graph, q: f64, feature_size: usize) {
     graph.add_constant(TensorProto::floats("facefleet.along_scale", &[feature_size, 1], &vec![q as f32; feature_size]));
-    graph.nodes.extend([
-        step("MatMul", &[names::EMBEDDING, names::WEIGHTS], "along"),
-        step("Identity", &["norm2"], "along_norm2"),
-    ]);
+    graph
+        .nodes
+        .extend([step("MatMul", &[names::EMBEDDING, names::WEIGHTS], "along"), step("Identity", &["norm2"], "along_norm2")]);
 }
 
 /// The largest 8-bit weight. Half of what fits: processors without VNNI add pairs of products in 16 bits, which would overflow.

@@ -1,5 +1,6 @@
 //! What exporters write in ways of their own, written as the operator set means it.
 
+use super::batch_norm::{self, Affine};
 use super::graph::Graph;
 use super::shapes::{Dim, Shapes};
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
@@ -23,7 +24,7 @@ pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), Onnx
         node.attribute.retain(|attribute| attribute.name != "spatial");
         // Further outputs are of training.
         node.output.truncate(1);
-        let Some(parameters) = parameters(graph, &node)? else {
+        let Some(parameters) = batch_norm::affine(graph, &node)? else {
             nodes.push(node);
             continue;
         };
@@ -36,45 +37,24 @@ pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), Onnx
             _ if spatial => {
                 return Err(node.error(format!("has parameters of shape {:?} instead of one per channel", parameters.dims)));
             }
-            _ => nodes.extend(per_position(graph, &node, &parameters)),
+            _ => match (node.input.as_slice(), node.output.as_slice()) {
+                ([x, ..], [output, ..]) => nodes.extend(per_position(graph, x, output, &parameters)),
+                _ => return Err(node.error("has no output")),
+            },
         }
     }
     graph.nodes = nodes;
     Ok(())
 }
 
-/// A normalisation as `x * scale + shift`.
-struct Affine {
-    dims: Vec<usize>,
-    scale: Vec<f64>,
-    shift: Vec<f64>,
-}
-
-/// None if a parameter is computed.
-fn parameters(graph: &Graph, node: &NodeProto) -> Result<Option<Affine>, OnnxError> {
-    let constants: Option<Vec<&TensorProto>> = node.input.iter().skip(1).map(|name| graph.constants.get(name)).collect();
-    let Some([gain, bias, mean, variance]) = constants.as_deref() else { return Ok(None) };
-    let dims = gain.shape()?;
-    if [bias, mean, variance].iter().any(|other| other.dims != gain.dims) {
-        return Err(node.error("has parameters of unequal shape"));
-    }
-    let epsilon = f64::from(node.float("epsilon", 1e-5));
-    let wide = |tensor: &TensorProto| Ok::<Vec<f64>, OnnxError>(tensor.to_f32()?.into_iter().map(f64::from).collect());
-    let (gain, bias, mean, variance) = (wide(gain)?, wide(bias)?, wide(mean)?, wide(variance)?);
-    let scale: Vec<f64> = gain.iter().zip(&variance).map(|(gain, variance)| gain / (variance + epsilon).sqrt()).collect();
-    let shift = bias.iter().zip(&mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
-    Ok(Some(Affine { dims, scale, shift }))
-}
-
-fn per_position(graph: &mut Graph, node: &NodeProto, affine: &Affine) -> [NodeProto; 2] {
-    let output = node.output[0].as_str();
+fn per_position(graph: &mut Graph, x: &str, output: &str, affine: &Affine) -> [NodeProto; 2] {
     let part = |suffix: &str| format!("{output}.facefleet.{suffix}");
     for (suffix, values) in [("scale", &affine.scale), ("shift", &affine.shift)] {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
         graph.add_constant(TensorProto::floats(&part(suffix), &affine.dims, &values));
     }
     [
-        NodeProto::new("Mul", &[&node.input[0], &part("scale")], &part("product")),
+        NodeProto::new("Mul", &[x, &part("scale")], &part("product")),
         NodeProto::new("Add", &[&part("product"), &part("shift")], output),
     ]
 }

@@ -155,6 +155,9 @@ fn with_other_axes(node: &NodeProto, values: &TensorProto, axes: Option<&TensorP
     };
     let elements: usize = values.shape()?.iter().product();
     let adds = node.op_type == "Unsqueeze";
+    if axes.len() > TensorProto::MAX_RANK {
+        return Err(node.error(format!("has {} axes, over the limit of {}", axes.len(), TensorProto::MAX_RANK)));
+    }
     let rank = values.dims.len() as i64 + if adds { axes.len() as i64 } else { 0 };
     let axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
     let mut old = values.dims.iter().copied();
@@ -222,5 +225,13 @@ mod tests {
         let cast = NodeProto::new("Cast", &["w"], "y").with_int("to", i64::from(data_type::FLOAT16));
         assert_eq!(fold(&cast, &constants).unwrap().unwrap().data_type, data_type::FLOAT, "all is computed in 32 bits");
         assert!(fold(&NodeProto::new("Identity", &["x"], "y"), &constants).unwrap().is_none());
+    }
+
+    #[test]
+    fn more_axes_than_a_tensor_can_have_are_refused() {
+        let constants = HashMap::from([("w".to_owned(), TensorProto::floats("w", &[], &[1.0]))]);
+        let axes: Vec<i64> = (0..65).collect();
+        let error = fold(&NodeProto::new("Unsqueeze", &["w"], "y").with_ints("axes", &axes), &constants).unwrap_err();
+        assert!(error.to_string().contains("'y' (Unsqueeze): has 65 axes"), "{error}");
     }
 }

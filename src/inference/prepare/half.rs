@@ -3,6 +3,7 @@
 
 use half::f16;
 
+use super::batch_norm::{self, Affine};
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, data_type};
 
@@ -92,27 +93,10 @@ fn in_half(constant: &TensorProto, name: &str) -> Result<TensorProto, OnnxError>
 fn fold_batch_norms(graph: &mut Graph) -> Result<(), OnnxError> {
     let norms: Vec<NodeProto> = graph.nodes.iter().filter(|node| node.op_type == "BatchNormalization").cloned().collect();
     for norm in norms {
-        let [x, parameters @ ..] = norm.input.as_slice() else { continue };
-        let constants: Option<Vec<&TensorProto>> = parameters.iter().map(|name| graph.constants.get(name)).collect();
-        let (Some([gain, bias, mean, variance]), [output, ..]) = (constants.as_deref(), norm.output.as_slice()) else { continue };
-        let (gain, bias, mean, variance) = (gain.to_f32()?, bias.to_f32()?, mean.to_f32()?, variance.to_f32()?);
-        if [&bias, &mean, &variance].iter().any(|other| other.len() != gain.len()) {
-            return Err(OnnxError::Tensor {
-                name: output.clone(),
-                reason: "is normalised by parameters of unequal length".into(),
-            });
-        }
-        let epsilon = f64::from(norm.float("epsilon", 1e-5));
-        let scale: Vec<f64> = gain
-            .iter()
-            .zip(&variance)
-            .map(|(&gain, &variance)| f64::from(gain) / (f64::from(variance) + epsilon).sqrt())
-            .collect();
-        let shift: Vec<f64> =
-            bias.iter().zip(&mean).zip(&scale).map(|((&bias, &mean), scale)| f64::from(bias) - f64::from(mean) * scale).collect();
-        let (x, output) = (x.clone(), output.clone());
-        if !fold_into_convolution(graph, &x, &output, &scale, &shift)? {
-            write_plainly(graph, &output, &scale, &shift);
+        let ([x, ..], [output, ..]) = (norm.input.as_slice(), norm.output.as_slice()) else { continue };
+        let Some(Affine { scale, shift, .. }) = batch_norm::affine(graph, &norm)? else { continue };
+        if !fold_into_convolution(graph, x, output, &scale, &shift)? {
+            write_plainly(graph, output, &scale, &shift);
         }
     }
     Ok(())

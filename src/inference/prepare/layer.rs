@@ -3,6 +3,7 @@
 
 use ndarray::{Array1, Array2};
 
+use super::batch_norm::{self, Affine};
 use super::graph::Graph;
 use super::shapes::Shapes;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
@@ -76,16 +77,12 @@ impl Step {
 pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a str)>, OnnxError> {
     let step = |scale, shift| Step { name: node.label().to_owned(), op: node.op_type.clone(), scale, shift };
     if node.op_type == "BatchNormalization" {
-        let [data, gain, bias, mean, variance] = node.input.as_slice() else { return Ok(None) };
-        let parameter = |name: &str| vector(graph, node, name);
-        let (gain, bias, mean, variance) = (parameter(gain)?, parameter(bias)?, parameter(mean)?, parameter(variance)?);
-        if [&bias, &mean, &variance].iter().any(|other| other.len() != gain.len()) {
-            return Err(node.error("has parameters of unequal length"));
+        let [data, parameters @ ..] = node.input.as_slice() else { return Ok(None) };
+        for name in parameters {
+            check_vector(node, constant(graph, node, name)?)?;
         }
-        let epsilon = f64::from(node.float("epsilon", 1e-5));
-        let scale: Vec<f64> = gain.iter().zip(&variance).map(|(gain, variance)| gain / (variance + epsilon).sqrt()).collect();
-        let shift = bias.iter().zip(&mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
-        return Ok(Some((step(scale, shift), data)));
+        let affine = batch_norm::affine(graph, node)?;
+        return Ok(affine.map(|Affine { scale, shift, .. }| (step(scale, shift), data.as_str())));
     }
     let [a, b] = node.input.as_slice() else { return Ok(None) };
     let (data, constant, swapped) = match (graph.constants.contains_key(a), graph.constants.contains_key(b)) {
@@ -135,7 +132,7 @@ pub fn product(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer
         rank => return Err(node.error(format!("reads a tensor of {rank} dimensions, not [N, F]; flatten it before this node"))),
     };
     if let Some(map) = shapes.map(data).filter(|_| flatten)
-        && map.iter().product::<usize>() != weights.ncols()
+        && map.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim)) != Some(weights.ncols())
     {
         return Err(node.error(format!("has weights for {} features where its input has {map:?}", weights.ncols())));
     }
@@ -164,6 +161,9 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
     if map_channels != channels || !leaves_one {
         let reason = format!("turns a map of {height}x{width} into more than one position; pool the map before this node");
         return Err(node.error(reason));
+    }
+    if [size, channels, rows, columns, height, width].contains(&0) {
+        return Err(node.error(format!("has a kernel of shape {shape:?} over a map of {height}x{width}, which holds no values")));
     }
     let elements = size.saturating_mul(channels).saturating_mul(height).saturating_mul(width);
     if elements > MAX_ELEMENTS {
@@ -213,10 +213,15 @@ pub fn constant<'a>(graph: &'a Graph, node: &NodeProto, name: &str) -> Result<&'
 /// A constant with one axis longer than 1 at most.
 fn vector(graph: &Graph, node: &NodeProto, name: &str) -> Result<Vec<f64>, OnnxError> {
     let tensor = constant(graph, node, name)?;
-    if tensor.dims.iter().filter(|&&dim| dim != 1).count() > 1 {
-        return Err(node.error(format!("reads '{name}' of shape {:?} where a vector is needed", tensor.dims)));
-    }
+    check_vector(node, tensor)?;
     Ok(tensor.to_f32()?.into_iter().map(f64::from).collect())
+}
+
+fn check_vector(node: &NodeProto, tensor: &TensorProto) -> Result<(), OnnxError> {
+    if tensor.dims.iter().filter(|&&dim| dim != 1).count() > 1 {
+        return Err(node.error(format!("reads '{}' of shape {:?} where a vector is needed", tensor.name, tensor.dims)));
+    }
+    Ok(())
 }
 
 /// A constant matrix as [D, F].
@@ -226,7 +231,34 @@ fn weights(graph: &Graph, node: &NodeProto, name: &str, transposed: bool) -> Res
     let &[rows, columns] = shape.as_slice() else {
         return Err(node.error(format!("has weights of shape {shape:?} where a matrix is needed")));
     };
+    if rows == 0 || columns == 0 {
+        return Err(node.error(format!("has weights of shape {shape:?}, which hold no values")));
+    }
     let values = tensor.to_f32()?.into_iter().map(f64::from).collect();
     let matrix = Array2::from_shape_vec((rows, columns), values).map_err(|error| tensor.error(error.to_string()))?;
     Ok(if transposed { matrix } else { matrix.t().as_standard_layout().into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shapes::Dim;
+    use super::*;
+    use crate::inference::onnx::{GraphProto, ModelProto, ValueInfoProto};
+
+    #[test]
+    fn a_convolution_without_values_is_refused() {
+        let node = NodeProto::new("Conv", &["data", "kernel"], "y").with_ints("strides", &[i64::MAX, i64::MAX]);
+        let graph = GraphProto {
+            node: vec![node.clone()],
+            initializer: vec![TensorProto::floats("kernel", &[0, 3, 1, 1], &[])],
+            input: vec![ValueInfoProto::float("data", &[])],
+            ..GraphProto::default()
+        };
+        let graph = Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
+        // One position is left, and the number of features does not fit an integer.
+        let input = [Dim::Batch, Dim::Fixed(3), Dim::Fixed(i64::MAX), Dim::Fixed(i64::MAX)];
+        let shapes = Shapes::infer(&graph, &input).unwrap();
+        let error = convolution(&graph, &shapes, &node).unwrap_err().to_string();
+        assert!(error.contains("'y' (Conv)") && error.contains("holds no values"), "{error}");
+    }
 }

@@ -1,6 +1,7 @@
 //! From a published ONNX file to the one that runs: constants folded, batch free, and, for a recogniser, SER-FIQ's closed form
 //! appended. Bytes in, bytes out: no files, no runtime.
 
+mod batch_norm;
 mod closed_form;
 mod dialect;
 mod fold;

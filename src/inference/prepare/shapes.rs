@@ -17,6 +17,10 @@ pub enum Dim {
     Unknown,
 }
 
+/// The longest list that is followed, of values or of dimensions. Exporters compute shapes, of a handful of dimensions; a damaged graph
+/// may double a list with every node.
+const LONGEST: usize = 64;
+
 /// What is known of a graph's tensors.
 #[derive(Debug, Default)]
 pub struct Shapes {
@@ -35,7 +39,8 @@ impl Shapes {
         shapes.shapes.insert(graph.input.name.clone(), input.to_vec());
         for (name, constant) in &graph.constants {
             let shape = constant.shape()?;
-            if constant.data_type == data_type::INT64 && shape.len() <= 1 {
+            let short = shape.first().is_none_or(|&length| length <= LONGEST);
+            if constant.data_type == data_type::INT64 && shape.len() <= 1 && short {
                 shapes.values.insert(name.clone(), constant.to_i64()?.into_iter().map(Dim::Fixed).collect());
             }
             shapes.shapes.insert(name.clone(), shape.into_iter().map(|dim| Dim::Fixed(dim as i64)).collect());
@@ -70,10 +75,10 @@ impl Shapes {
     /// Whether all that can be told of the node's output is told.
     fn follow(&mut self, node: &NodeProto) -> bool {
         let Some(output) = node.output.first() else { return true };
-        if let Some(values) = self.values_after(node) {
+        if let Some(values) = self.values_after(node).filter(|values| values.len() <= LONGEST) {
             self.values.insert(output.clone(), values);
         }
-        match self.shape_after(node) {
+        match self.shape_after(node).filter(|shape| shape.len() <= LONGEST) {
             Some(shape) => {
                 self.shapes.insert(output.clone(), shape);
                 true
@@ -89,7 +94,7 @@ impl Shapes {
     /// An attribute of old operator sets that became an input.
     fn list(&self, node: &NodeProto, attribute: &str, i: usize) -> Option<Vec<i64>> {
         if let Some(ints) = node.ints(attribute) {
-            return Some(ints.to_vec());
+            return (ints.len() <= LONGEST).then(|| ints.to_vec());
         }
         let values = node.input.get(i).and_then(|name| self.values(name))?;
         values.iter().map(|dim| if let Dim::Fixed(value) = dim { Some(*value) } else { None }).collect()
@@ -206,7 +211,10 @@ impl Shapes {
                 (steps == [1]).then(|| values.get(from..to.max(from)).map(<[Dim]>::to_vec)).flatten()
             }
             "Unsqueeze" | "Squeeze" | "Cast" | "Identity" => Some(of(0)?.to_vec()),
-            "Concat" => (0..node.input.len()).map(of).collect::<Option<Vec<_>>>().map(|parts| parts.concat()),
+            "Concat" => {
+                let parts = (0..node.input.len()).map(of).collect::<Option<Vec<_>>>()?;
+                (parts.iter().map(|part| part.len()).sum::<usize>() <= LONGEST).then(|| parts.concat())
+            }
             "Mul" | "Add" | "Sub" | "Div" => match (of(0)?, of(1)?) {
                 ([Dim::Fixed(a)], [Dim::Fixed(b)]) => Some(vec![Dim::Fixed(match node.op_type.as_str() {
                     "Mul" => a.checked_mul(*b)?,
@@ -345,4 +353,28 @@ fn unsqueeze(x: &[Dim], axes: &[i64]) -> Option<Vec<Dim>> {
     let axes: Vec<usize> = axes.iter().map(|&axis| position(axis, rank)).collect::<Option<_>>()?;
     let mut rest = x.iter();
     (0..rank).map(|i| if axes.contains(&i) { Some(Dim::Fixed(1)) } else { rest.next().copied() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::onnx::{GraphProto, ModelProto, ValueInfoProto};
+
+    #[test]
+    fn lists_that_double_with_every_node_are_not_followed() {
+        let names: Vec<String> = (0..=12).map(|i| format!("list{i}")).collect();
+        let mut node = vec![NodeProto::new("Relu", &["data"], "y")];
+        node.extend(names.windows(2).map(|pair| NodeProto::new("Concat", &[&pair[0], &pair[0]], &pair[1]).with_int("axis", 0)));
+        let graph = GraphProto {
+            node,
+            initializer: vec![TensorProto::ints(&names[0], &[7]), TensorProto::ints("long", &[1; LONGEST + 1])],
+            input: vec![ValueInfoProto::float("data", &[])],
+            ..GraphProto::default()
+        };
+        let graph = Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
+        let shapes = Shapes::infer(&graph, &[Dim::Batch]).unwrap();
+        assert_eq!(shapes.values("list6"), Some(&[Dim::Fixed(7); 64][..]));
+        assert_eq!((shapes.values("list7"), shapes.values("list12"), shapes.values("long")), (None, None, None));
+        assert_eq!(shapes.of("list12"), Some(&[Dim::Fixed(1 << 12)][..]));
+    }
 }

@@ -76,7 +76,9 @@ fn remove_casts(graph: &mut Graph) {
         .collect();
     graph.nodes.retain(|node| node.op_type != "Cast" || !node.output.iter().any(|output| removed.contains_key(output)));
     for input in graph.nodes.iter_mut().flat_map(|node| &mut node.input) {
-        while let Some(from) = removed.get(input) {
+        // No chain is longer than all of them; in a damaged graph two may read each other.
+        for _ in 0..removed.len() {
+            let Some(from) = removed.get(input) else { break };
             input.clone_from(from);
         }
     }
@@ -122,5 +124,24 @@ fn kind_of_output(node: &NodeProto) -> Kind {
         "Add" | "Sub" | "Mul" | "Div" | "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Concat"
         | "Gather" | "Slice" | "Expand" | "Pad" | "Max" | "Min" | "Abs" | "Neg" => Kind::AsInput,
         _ => Kind::Floats,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::onnx::{GraphProto, ModelProto};
+
+    #[test]
+    fn casts_that_read_each_other_come_to_an_end() {
+        let to_float = |from, to| NodeProto::new("Cast", &[from], to).with_int("to", i64::from(data_type::FLOAT));
+        let node = vec![NodeProto::new("Add", &["data", "a"], "sum"), to_float("a", "b"), to_float("b", "a")];
+        let input = vec![ValueInfoProto::float("data", &[])];
+        let output = vec![ValueInfoProto::float("sum", &[])];
+        let graph = GraphProto { node, input, output, ..GraphProto::default() };
+        let mut graph = Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
+        widen_floats(&mut graph).unwrap();
+        let error = graph.into_model("test").unwrap_err().to_string();
+        assert!(error.contains("read but never made"), "{error}");
     }
 }

@@ -51,9 +51,9 @@ impl Frame {
         matches!(self.process, 0xC0..=0xC2)
     }
 
-    /// Samples without a DCT.
-    pub(super) fn is_lossless(&self) -> bool {
-        matches!(self.process, 0xC3 | 0xCB)
+    /// True for lossless JPEGs of 2 to 7 bits: libjpeg-turbo decodes them, and leaves it to its caller to make 0 to 255 of the values.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.precision < 8
     }
 
     /// Why this is not read, for what libjpeg-turbo refused with a message of its own.
@@ -72,10 +72,8 @@ impl Frame {
             0xC5..=0xC7 | 0xCD..=0xCF => return Some("hierarchical JPEGs are not read".into()),
             _ => {}
         }
-        if self.precision != 8 && !self.is_lossless() {
+        if self.precision != 8 {
             Some(format!("JPEGs of {} bits a sample are not read, only of 8", self.precision))
-        } else if self.precision > 8 {
-            Some(format!("lossless JPEGs of {} bits a sample are not read, only of 8 and less", self.precision))
         } else if self.height == 0 {
             Some("JPEGs whose height is given after the picture (DNL) are not read".into())
         } else if !matches!(self.components.len(), 1 | 3 | 4) {

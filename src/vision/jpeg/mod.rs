@@ -8,11 +8,12 @@ mod tidy;
 use image::RgbImage;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat};
 
+use super::buffer;
 use super::decode::{DecodeError, PixelLimits};
 use frame::Frame;
-use segments::segments;
+use segments::{Segment, segments};
 
-/// Progressive files may repeat scans at will, each as dear as the picture. Encoders write about ten; one per bit of each
+/// Progressive files may repeat scans at will, each of which costs as much time as the picture. Encoders write about ten; one per bit of each
 /// coefficient would be a few hundred.
 const MAX_SCANS: u32 = 500;
 
@@ -23,11 +24,16 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
     decompressor.set_scan_limit(MAX_SCANS).map_err(|error| refused(bytes, &message(error)))?;
     let header = decompressor.read_header(&tidied).map_err(|error| refused(bytes, &message(error)))?;
     limits.check(header.width as u64, header.height as u64)?;
-    let raw = match Raw::decode(&mut decompressor, &tidied, &header) {
+    if let Some(not_read) = Frame::find(bytes).filter(Frame::is_narrow).and_then(|frame| frame.not_read()) {
+        return Err(DecodeError::Unreadable(not_read));
+    }
+    let raw = match Raw::decode(&mut decompressor, &tidied, &header, buffer::take) {
         (raw, None) => damage::unnoticed(&tidied).map_or(Ok(raw), |reason| Err(damaged(&reason))),
-        (raw, Some(warning)) => {
-            without_extraneous(&mut decompressor, &tidied, &header, &warning).ok_or_else(|| explain(bytes, &raw, &warning))
-        }
+        (_, Some(warning)) => without_extraneous(&mut decompressor, &tidied, &header, &warning).ok_or_else(|| {
+            // Once more, into memory without another image's pixels: what is missing is told by what was not written.
+            let (raw, _) = Raw::decode(&mut decompressor, &tidied, &header, |length| vec![0; length]);
+            explain(bytes, &raw, &warning)
+        }),
     }?;
     raw.into_rgb().ok_or_else(|| refused(bytes, "the decoder wrote another size than the header names"))
 }
@@ -37,6 +43,21 @@ pub(super) fn exif(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let before_scans = segments(bytes).take_while(|segment| !segment.is_scan());
     let app1 = before_scans.filter(|segment| segment.marker == 0xE1).map(|segment| segment.parameters);
     app1.filter(|content| content.starts_with(b"Exif\0"))
+}
+
+/// The JPEG in `stored`, part of a TIFF, with the `tables` that a TIFF keeps apart (TIFF Technical Note 2). The TIFF says what the colours
+/// are: an Adobe marker of ours says so in place of the markers that are there.
+pub(super) fn joined(tables: Option<&[u8]>, stored: &[u8], is_ycbcr: bool) -> Vec<u8> {
+    // The decoder says what is wrong with it.
+    let Some(scan) = segments(stored).find(Segment::is_scan) else { return stored.to_vec() };
+    let mut stream = [&[0xFF, 0xD8, 0xFF, 0xEE, 0, 14][..], b"Adobe\0\x64\0\0\0\0", &[u8::from(is_ycbcr)]].concat();
+    let tables = tables.into_iter().flat_map(segments).take_while(|segment| !segment.is_end() && !segment.is_scan());
+    let headers = tables.chain(segments(stored).take_while(|segment| !segment.is_scan()));
+    for segment in headers.filter(|segment| !matches!(segment.marker, 0xE0 | 0xEE)) {
+        segment.append_to(&mut stream);
+    }
+    stream.extend(&stored[scan.start..]);
+    stream
 }
 
 /// Decoded samples as libjpeg-turbo writes them.
@@ -49,7 +70,12 @@ struct Raw {
 
 impl Raw {
     /// All that could be decoded; with it the last warning or the error, if there was one.
-    fn decode(decompressor: &mut Decompressor, bytes: &[u8], header: &DecompressHeader) -> (Self, Option<String>) {
+    fn decode(
+        decompressor: &mut Decompressor,
+        bytes: &[u8],
+        header: &DecompressHeader,
+        buffer: impl FnOnce(usize) -> Vec<u8>,
+    ) -> (Self, Option<String>) {
         let format = match header.colorspace {
             // These two libjpeg-turbo converts to nothing but CMYK.
             Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
@@ -57,7 +83,7 @@ impl Raw {
         };
         let (width, height) = (header.width, header.height);
         let pitch = width * format.size();
-        let mut samples = vec![0; pitch * height];
+        let mut samples = buffer(pitch * height);
         let image = Image { pixels: &mut samples[..], width, pitch, height, format };
         let warning = decompressor.decompress(bytes, image).err().map(message);
         (Self { samples, width, height, colorspace: header.colorspace }, warning)
@@ -102,9 +128,11 @@ fn cmyk_to_rgb(ink: &[u8]) -> [u8; 3] {
 fn without_extraneous(decompressor: &mut Decompressor, bytes: &[u8], header: &DecompressHeader, warning: &str) -> Option<Raw> {
     let count = tidy::extraneous(warning)?;
     // Only the last warning is told. Whether there were others shows when what this one is about is gone.
-    tidy::without_extraneous(bytes, count).into_iter().find_map(|tidied| match Raw::decode(decompressor, &tidied, header) {
-        (raw, None) if damage::unnoticed(&tidied).is_none() => Some(raw),
-        _ => None,
+    tidy::without_extraneous(bytes, count).into_iter().find_map(|tidied| {
+        match Raw::decode(decompressor, &tidied, header, buffer::take) {
+            (raw, None) if damage::unnoticed(&tidied).is_none() => Some(raw),
+            _ => None,
+        }
     })
 }
 

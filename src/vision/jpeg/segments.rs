@@ -1,5 +1,7 @@
 //! The segments of a JPEG file (ITU-T T.81, annex B), without decoding what they hold.
 
+use memchr::memchr;
+
 const START_OF_IMAGE: u8 = 0xD8;
 const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
@@ -34,6 +36,20 @@ impl Segment<'_> {
     pub(super) fn is_end(&self) -> bool {
         self.marker == END_OF_IMAGE
     }
+
+    /// Writes marker and parameters, without a scan's data and without padding.
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend([0xFF, self.marker]);
+        if has_parameters(self.marker) {
+            bytes.extend(((self.parameters.len() + 2) as u16).to_be_bytes());
+            bytes.extend(self.parameters);
+        }
+    }
+}
+
+/// False for TEM, restart markers and the end of the image, which have no length either.
+fn has_parameters(marker: u8) -> bool {
+    !matches!(marker, 0x01 | 0xD0..=0xD7 | END_OF_IMAGE)
 }
 
 /// The segments after the start of the image, up to its end or to where the file makes no sense any more.
@@ -60,14 +76,12 @@ impl<'a> Iterator for Segments<'a> {
         let mut segment =
             Segment { marker: self.bytes[code_at], start, extraneous: start - from, parameters: &[], data: &[], data_start: 0 };
         let rest = &self.bytes[code_at + 1..];
-        match segment.marker {
-            END_OF_IMAGE => return Some(segment),
-            // TEM and restart markers have no parameters.
-            0x01 | 0xD0..=0xD7 => {
-                self.at = code_at + 1;
-                return Some(segment);
-            }
-            _ => {}
+        if segment.is_end() {
+            return Some(segment);
+        }
+        if !has_parameters(segment.marker) {
+            self.at = code_at + 1;
+            return Some(segment);
         }
         let &[high, low, ..] = rest else { return None };
         let length = usize::from(u16::from_be_bytes([high, low]));
@@ -87,7 +101,7 @@ impl<'a> Iterator for Segments<'a> {
 /// Where the next marker with a code that is `wanted` begins, and where its code is.
 fn next_marker(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
     loop {
-        let start = at + bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
+        let start = at + memchr(0xFF, bytes.get(at..)?)?;
         let code_at = start + bytes[start..].iter().position(|&byte| byte != 0xFF)?;
         if wanted(bytes[code_at]) {
             return Some((start, code_at));

@@ -20,12 +20,7 @@ pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut tidied = vec![0xFF, 0xD8];
     for segment in headers() {
         let start = tidied.len();
-        tidied.extend([0xFF, segment.marker]);
-        // The others have neither length nor parameters.
-        if !matches!(segment.marker, 0x01 | 0xD0..=0xD7) {
-            tidied.extend(((segment.parameters.len() + 2) as u16).to_be_bytes());
-            tidied.extend(segment.parameters);
-        }
+        segment.append_to(&mut tidied);
         if let Some((at, value)) = mended(&segment, components) {
             tidied[start + 4 + at] = value;
         }

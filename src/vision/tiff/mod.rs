@@ -5,6 +5,7 @@
 
 mod chunks;
 mod colour;
+mod layout;
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +13,13 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use self::chunks::{Samples, decompress, subsampled, unpack};
 use self::colour::Colour;
+use self::layout::{bits_in_memory, chunk_size, lengths_between, predictor, sample_layout};
 use super::decode::{DecodeError, PixelLimits, general, unreadable};
 use super::directory::Directory;
 use super::jpeg;
 
 const SUBFILES: u16 = 330;
+const JPEG_TABLES: u16 = 347;
 const DNG_VERSION: u16 = 50706;
 
 const JPEG: u64 = 7;
@@ -27,9 +30,11 @@ const GROUP_4: u64 = 4;
 const HORIZONTAL: u64 = 2;
 const FLOATING: u64 = 3;
 
-/// Bits and samples of a pixel, at most: as many as memory is reckoned with for the other formats.
-const MOST_BITS: u64 = 128;
-const MOST_SAMPLES: u64 = 8;
+/// Bytes that strips or tiles may share, whatever the length of the file.
+const OVERLAP: u64 = 1 << 16;
+
+/// Bytes of the JPEG tables that a TIFF keeps apart, at most: they are read for each strip or tile. All that there can be take less than 3 KiB.
+const MOST_TABLES: usize = 1 << 14;
 
 /// The first page of a TIFF.
 ///
@@ -43,11 +48,12 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
         return Err(unreadable(reason));
     }
     let page = Page::read(&directory, limits)?;
-    if page.compression == GROUP_4 {
-        return general(ImageFormat::Tiff, bytes, limits);
-    }
     if page.compression == OLD_JPEG {
         return old_jpeg(&directory, &page, limits);
+    }
+    page.check_stored(&directory)?;
+    if page.compression == GROUP_4 {
+        return general(ImageFormat::Tiff, bytes, limits);
     }
     let colour = Colour::of(&directory, &page)?;
     let mut image = RgbImage::new(page.width, page.height);
@@ -106,8 +112,9 @@ impl Page {
         let (width, height) = (u32::try_from(width).map_err(too_wide)?, u32::try_from(height).map_err(too_wide)?);
         let (bits, samples, float) = sample_layout(directory)?;
         let compression = number(259, 1);
+        let planar = number(284, 1) == 2 && samples > 1;
         let is_tiled = directory.has(324);
-        let (chunk_width, chunk_height) = chunk_size(directory, width, height, limits)?;
+        let (chunk_width, chunk_height) = chunk_size(directory, (width, height), bits_in_memory(bits, samples, planar), limits)?;
         let (offset_tag, length_tag) = if is_tiled { (324, 325) } else { (273, 279) };
         let offsets = directory
             .numbers(offset_tag)
@@ -121,13 +128,13 @@ impl Page {
             photometric: number(262, if samples >= 3 { 2 } else { 1 }),
             compression,
             predictor: predictor(directory, compression, float)?,
-            planar: number(284, 1) == 2 && samples > 1,
+            planar,
             reversed: number(266, 1) == 2,
             big_endian: directory.is_big_endian(),
             chunk_width,
             chunk_height,
             is_tiled,
-            lengths: directory.numbers(length_tag).unwrap_or_default(),
+            lengths: directory.numbers(length_tag).unwrap_or_else(|| lengths_between(&offsets)),
             offsets,
         })
     }
@@ -138,6 +145,30 @@ impl Page {
 
     fn rows_of_chunks(&self) -> u32 {
         self.height.div_ceil(self.chunk_height)
+    }
+
+    /// How many chunks there are; if each sample has a plane of its own, in each plane.
+    fn chunks(&self) -> u64 {
+        u64::from(self.rows_of_chunks()) * u64::from(self.columns_of_chunks())
+    }
+
+    /// Checks how much there is to read. Each chunk is read up to its end: if all are the same large part of the file, that takes hours.
+    fn check_stored(&self, directory: &Directory<'_>) -> Result<(), DecodeError> {
+        let file = directory.after(0).len() as u64;
+        let planes = if self.planar { u64::from(self.samples) } else { 1 };
+        let count = usize::try_from(self.chunks() * planes).unwrap_or(usize::MAX).min(self.offsets.len());
+        let stored: u64 = (0..count).map(|place| self.in_file(directory, place).len() as u64).sum();
+        if stored > file.saturating_mul(2) + OVERLAP {
+            let what = if self.is_tiled { "tiles" } else { "strips" };
+            let reason = format!("the TIFF is broken: its {count} {what} overlap: {stored} bytes in a file of {file}");
+            return Err(unreadable(reason));
+        }
+        match directory.raw(JPEG_TABLES) {
+            Some(tables) if self.compression == JPEG && tables.len() > MOST_TABLES => {
+                Err(unreadable(format!("the TIFF is broken: its JPEG tables are {} bytes", tables.len())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Rows of the chunks in `row`: a tile is always whole, the last strip ends with the image.
@@ -156,20 +187,10 @@ impl Page {
         let (width, rows) = (self.chunk_width, self.rows_in(row));
         let place = u64::from(row) * u64::from(self.columns_of_chunks()) + u64::from(column);
         if self.compression == JPEG {
-            let stream = jpeg_stream(directory.raw(347), self.stored(directory, place)?, colour.is_ycbcr());
-            let pixels = jpeg::decode(&stream, limits)?;
-            // A strip may be encoded in full though the image ends in it.
-            if pixels.width() < width || pixels.height() < rows {
-                let (has_width, has_height) = pixels.dimensions();
-                let reason = format!("the TIFF is broken: a part of {width}x{rows} pixels is a JPEG of {has_width}x{has_height}");
-                return Err(unreadable(reason));
-            }
-            let part = image::imageops::crop_imm(&pixels, 0, 0, width, rows).to_image();
-            return Ok(if colour.is_inverted() { inverted(part) } else { part });
+            return self.jpeg_at(directory, colour, place, rows, limits);
         }
         let samples = if self.planar {
-            let per_plane = u64::from(self.rows_of_chunks()) * u64::from(self.columns_of_chunks());
-            let plane = |sample: u32| self.samples_at(directory, place + u64::from(sample) * per_plane, 1, rows);
+            let plane = |sample: u32| self.samples_at(directory, place + u64::from(sample) * self.chunks(), 1, rows);
             Samples::interleave(&(0..self.samples).map(plane).collect::<Result<Vec<_>, _>>()?)
         } else if let Some(subsampling) = colour.subsampling() {
             let data = self.data_at(directory, place, subsampling.bytes(width, rows))?;
@@ -180,6 +201,41 @@ impl Page {
         let pixels = samples.values.chunks_exact(samples.of_a_pixel);
         let pixels = pixels.flat_map(|pixel| colour.to_rgb(pixel)).collect();
         RgbImage::from_raw(width, rows, pixels).ok_or_else(|| unreadable("the TIFF is broken: a part of it is too short"))
+    }
+
+    /// `rows` rows of the chunk at `place`, which is a JPEG.
+    fn jpeg_at(
+        &self,
+        directory: &Directory<'_>,
+        colour: &Colour,
+        place: u64,
+        rows: u32,
+        limits: PixelLimits,
+    ) -> Result<RgbImage, DecodeError> {
+        let width = self.chunk_width;
+        let broken = |has: &str| unreadable(format!("the TIFF is broken: a part of {width}x{rows} pixels is a JPEG of {has}"));
+        let stream = jpeg::joined(directory.raw(JPEG_TABLES), self.stored(directory, place)?, colour.is_ycbcr());
+        let max_pixels = self.most_jpeg_pixels(limits);
+        let pixels = jpeg::decode(&stream, PixelLimits { max_pixels }).map_err(|error| match error {
+            DecodeError::TooLarge(_) if max_pixels != limits.max_pixels => broken(&format!("more than {max_pixels} pixels")),
+            error => error,
+        })?;
+        if pixels.width() < width || pixels.height() < rows {
+            return Err(broken(&format!("{}x{}", pixels.width(), pixels.height())));
+        }
+        let part = image::imageops::crop_imm(&pixels, 0, 0, width, rows).to_image();
+        Ok(if colour.is_inverted() { inverted(part) } else { part })
+    }
+
+    /// How many pixels the JPEG of one chunk may have.
+    fn most_jpeg_pixels(&self, limits: PixelLimits) -> u64 {
+        // Sides may be rounded up to whole units, of at most 32 pixels. The last strip may have all its rows, though the image ends in it.
+        let rounded = |side: u32| u64::from(side).next_multiple_of(32);
+        let rounded = rounded(self.chunk_width).saturating_mul(rounded(self.chunk_height));
+        // Of strips of one row that would be 32 times the image.
+        let chunk = rounded.min((u64::from(self.chunk_width) * u64::from(self.chunk_height)).saturating_mul(4));
+        // A single strip may be named longer than the image, and have that many rows.
+        if self.chunks() == 1 { chunk.max(limits.max_pixels) } else { chunk }
     }
 
     /// The samples in the chunk at `place`, `samples` a pixel.
@@ -208,80 +264,21 @@ impl Page {
     /// The chunk at `place` as it stands in the file, as far as it is in it.
     fn stored<'a>(&self, directory: &Directory<'a>, place: u64) -> Result<&'a [u8], DecodeError> {
         let place = place as usize;
-        let &offset = self.offsets.get(place).ok_or_else(|| unreadable("the TIFF is broken: it has too few strips or tiles"))?;
-        // Without lengths, one strip goes on to the end.
-        let length = self.lengths.get(place).copied().unwrap_or(u64::MAX);
-        let rest = directory.after(offset);
-        let stored = &rest[..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
+        if place >= self.offsets.len() {
+            return Err(unreadable("the TIFF is broken: it has too few strips or tiles"));
+        }
+        let stored = self.in_file(directory, place);
         if stored.is_empty() {
             return Err(unreadable(format!("the TIFF is truncated: part {} of {} is missing", place + 1, self.offsets.len())));
         }
         Ok(stored)
     }
-}
 
-/// Bits of a sample, samples of a pixel, and whether they are floating-point numbers.
-fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool), DecodeError> {
-    let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
-    let all_bits = directory.numbers(258).unwrap_or_else(|| vec![1]);
-    let (bits, samples, format) = (all_bits.first().copied().unwrap_or(1), number(277, 1), number(339, 1));
-    if all_bits.iter().any(|other| *other != bits) {
-        let some = &all_bits[..all_bits.len().min(MOST_SAMPLES as usize)];
-        return Err(not_read(&format!("samples of different widths ({some:?} bits)")));
-    }
-    let is_read = match format {
-        // The fourth is "undefined", which is written for whole numbers.
-        1 | 4 => matches!(bits, 1..=16),
-        // L*a*b* has signed samples.
-        2 => matches!(number(262, 1), 8 | 9) && matches!(bits, 8 | 16),
-        3 => matches!(bits, 16 | 32 | 64),
-        _ => false,
-    };
-    if is_read && (1..=MOST_SAMPLES).contains(&samples) && samples * bits <= MOST_BITS {
-        return Ok((bits as u32, samples as u32, format == 3));
-    }
-    let kind = match format {
-        1 => "samples",
-        2 => "signed samples",
-        3 => "floating-point samples",
-        _ => "samples of an unknown format",
-    };
-    Err(not_read(&format!("{samples} {kind} of {bits} bits")))
-}
-
-/// As in libtiff, compressions other than LZW and Deflate have none, whatever the tag says.
-fn predictor(directory: &Directory<'_>, compression: u64, float: bool) -> Result<u64, DecodeError> {
-    let predictor = directory.number(317).filter(|_| matches!(compression, 5 | 8 | 32946)).unwrap_or(1);
-    match predictor {
-        1 => Ok(1),
-        HORIZONTAL if !float => Ok(HORIZONTAL),
-        FLOATING if float => Ok(FLOATING),
-        other => Err(not_read(&format!("predictor {other} with {} samples", if float { "floating-point" } else { "whole" }))),
-    }
-}
-
-/// Width and height of the tiles or strips.
-fn chunk_size(directory: &Directory<'_>, width: u32, height: u32, limits: PixelLimits) -> Result<(u32, u32), DecodeError> {
-    let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
-    let (width, height) = (u64::from(width), u64::from(height));
-    let (chunk_width, chunk_height) =
-        if directory.has(324) { (number(322, 0), number(323, 0)) } else { (width, number(278, height).min(height)) };
-    if chunk_width == 0 || chunk_height == 0 {
-        return Err(unreadable("the TIFF is broken: its tiles or strips have no pixels"));
-    }
-    // Tiles reach beyond the image; what they hold in all is bounded too.
-    let across = chunk_width.saturating_mul(width.div_ceil(chunk_width));
-    let down = chunk_height.saturating_mul(height.div_ceil(chunk_height));
-    let sides = (u32::try_from(chunk_width), u32::try_from(chunk_height));
-    match sides {
-        (Ok(chunk_width), Ok(chunk_height)) if across.saturating_mul(down) / 4 <= limits.max_pixels => {
-            Ok((chunk_width, chunk_height))
-        }
-        _ => {
-            let reason =
-                format!("the tiles are {across}x{down} pixels, more than limits.max_pixels = {} allows", limits.max_pixels);
-            Err(DecodeError::TooLarge(reason))
-        }
+    /// What of the chunk at `place` is in the file.
+    fn in_file<'a>(&self, directory: &Directory<'a>, place: usize) -> &'a [u8] {
+        let rest = self.offsets.get(place).map(|&offset| directory.after(offset)).unwrap_or_default();
+        let length = self.lengths.get(place).copied().unwrap_or(u64::MAX);
+        &rest[..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX))]
     }
 }
 
@@ -303,28 +300,6 @@ fn not_read(what: &str) -> DecodeError {
 fn inverted(mut image: RgbImage) -> RgbImage {
     image.pixels_mut().for_each(|Rgb(pixel)| *pixel = pixel.map(|value| 255 - value));
     image
-}
-
-/// The JPEG in `stored` with the tables that a TIFF keeps apart (TIFF Technical Note 2). The TIFF says what its colours are: a marker of ours
-/// does so in place of those that are there.
-fn jpeg_stream(tables: Option<&[u8]>, stored: &[u8], is_ycbcr: bool) -> Vec<u8> {
-    const START: [u8; 2] = [0xFF, 0xD8];
-    const END: [u8; 2] = [0xFF, 0xD9];
-    let mut stream = [&START[..], &[0xFF, 0xEE, 0, 14], b"Adobe\0\x64\0\0\0\0", &[u8::from(is_ycbcr)]].concat();
-    let tables = tables.and_then(|tables| tables.strip_prefix(&START)).unwrap_or_default();
-    stream.extend(tables.strip_suffix(&END).unwrap_or(tables));
-    let mut rest = stored.strip_prefix(&START).unwrap_or(stored);
-    // Up to the first scan there are segments alone.
-    while let [0xFF, code @ (0xC0..=0xCF | 0xDB..=0xEF | 0xFE), high, low, ..] = *rest {
-        let length = 2 + usize::from(u16::from_be_bytes([high, low]));
-        let Some((segment, after)) = rest.split_at_checked(length) else { break };
-        if !matches!(code, 0xE0 | 0xEE) {
-            stream.extend(segment);
-        }
-        rest = after;
-    }
-    stream.extend(rest);
-    stream
 }
 
 /// The JPEG of before Technical Note 2, if it is one whole file inside the other.

@@ -326,6 +326,89 @@ fn jpeg_strips_are_read_with_their_tables_apart_and_the_colours_that_the_tiff_na
 }
 
 #[test]
+fn a_jpeg_strip_that_is_much_larger_than_the_tiff_says_is_not_decoded() {
+    let (large, _) = jpeg(100, 80);
+    let two = |chunk: &[u8]| {
+        let tiff = Tiff::new(32, 16, 8, 3, 6).with(259, SHORT, &[7]).with(322, SHORT, &[16]).with(323, SHORT, &[16]);
+        Tiff { tiled: true, chunks: vec![chunk.to_vec(); 2], ..tiff }
+    };
+    two(&large).must_be_named("a part of 16x16 pixels is a JPEG of more than 1024 pixels");
+    two(&jpeg(8, 16).0).must_be_named("a part of 16x16 pixels is a JPEG of 8x16");
+    // Units of 32x16 pixels; and a single strip, encoded in full.
+    assert_eq!(two(&jpeg(32, 16).0).pixels().len(), 32 * 16 * 3);
+    let (strip, pixels) = jpeg(20, 64);
+    assert_eq!(Tiff::new(20, 10, 8, 3, 6).with(259, SHORT, &[7]).strip(&strip).pixels(), pixels[..20 * 10 * 3]);
+    let tables = [&[0xFF_u8, 0xD8, 0xFF, 0xFE, 0x50, 0][..], &[0; 0x4FFE], &[0xFF, 0xD9]].concat();
+    let tables: Vec<u64> = tables.into_iter().map(u64::from).collect();
+    two(&jpeg(16, 16).0).with(347, UNDEFINED, &tables).must_be_named("JPEG tables are 20486 bytes");
+}
+
+#[test]
+fn padding_before_a_marker_hides_no_colours_of_a_jpeg_strip() {
+    let (strip, _) = jpeg(16, 16);
+    let rgb = |strip: &[u8]| Tiff::new(16, 16, 8, 3, 2).with(259, SHORT, &[7]).strip(strip).pixels();
+    // JFIF says YCbCr, the TIFF RGB.
+    assert_eq!(strip[2..4], [0xFF, 0xE0]);
+    assert_eq!(rgb(&[&strip[..2], &[0xFF, 0xFF], &strip[2..]].concat()), rgb(&strip));
+}
+
+/// A TIFF of 100 strips, 2,000 bytes each; its pixels are 0 to 99, a strip each.
+fn many_strips() -> Vec<u8> {
+    let strips: Vec<Vec<u8>> = (0..100).map(|row| vec![row; 2000]).collect();
+    Tiff::new(2000, 100, 8, 1, 1).strips(1, &strips.iter().map(Vec::as_slice).collect::<Vec<_>>()).bytes()
+}
+
+/// Where the entry of `StripByteCounts` is.
+fn entry_of_lengths(bytes: &[u8]) -> usize {
+    bytes.windows(4).position(|entry| entry == [0x17, 1, 4, 0]).unwrap()
+}
+
+#[test]
+fn strips_without_lengths_end_where_the_next_ones_begin() {
+    let mut bytes = many_strips();
+    let limits = PixelLimits { max_pixels: 200_000 };
+    let whole = decode(&bytes, limits).unwrap();
+    assert_eq!((whole.get_pixel(1999, 0), whole.get_pixel(0, 99)), (&Rgb([0; 3]), &Rgb([99; 3])));
+    // A private tag in place of it.
+    let at = entry_of_lengths(&bytes);
+    bytes[at + 1] = 0xFE;
+    assert!(decode(&bytes, limits).unwrap() == whole);
+    assert_eq!(lengths_between(&[50, 10, 50, 30]), [u64::MAX, 20, u64::MAX, 20]);
+}
+
+#[test]
+fn strips_that_are_all_the_same_large_part_of_the_file_are_not_read() {
+    let mut bytes = many_strips();
+    let at = entry_of_lengths(&bytes);
+    let values = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+    bytes[values..values + 400].fill(0xFF);
+    match decode(&bytes, PixelLimits { max_pixels: 200_000 }) {
+        Err(DecodeError::Unreadable(reason)) => assert!(reason.contains("its 100 strips overlap"), "{reason}"),
+        other => panic!("{:?}", other.map(|image| image.dimensions())),
+    }
+}
+
+#[test]
+fn a_tile_is_bounded_by_what_it_takes_and_not_by_a_small_image() {
+    let tiled = |bits: u64, samples: u64, (width, height): (u64, u64), chunk: Vec<u8>| {
+        let tiff = Tiff::new(100, 100, bits, samples, if samples == 3 { 2 } else { 1 });
+        Tiff { tiled: true, chunks: vec![chunk], ..tiff.with(322, LONG, &[width]).with(323, LONG, &[height]) }.bytes()
+    };
+    let small = decode(&tiled(8, 1, (512, 512), vec![7; 512 * 512]), LIMITS).unwrap();
+    assert!(small.dimensions() == (100, 100) && small.iter().all(|&value| value == 7));
+    let limits = PixelLimits { max_pixels: 1 << 20 };
+    // Too many pixels; too many bytes a pixel.
+    for (bits, samples, side) in [(1, 1, 1536), (16, 3, 1280)] {
+        let refused = decode(&tiled(bits, samples, (side, side), vec![0]), limits);
+        assert!(
+            matches!(&refused, Err(DecodeError::TooLarge(reason)) if reason.contains("limits.max_pixels = 1048576")),
+            "{side}"
+        );
+    }
+    assert!(matches!(decode(&tiled(8, 3, (1280, 1280), vec![0]), limits), Err(DecodeError::Unreadable(_))));
+}
+
+#[test]
 fn what_is_not_read_is_named() {
     let grey = || Tiff::new(2, 1, 8, 1, 1).strip(&[0, 0]);
     grey().with(259, SHORT, &[50000]).must_be_named("Zstandard compression (50000)");

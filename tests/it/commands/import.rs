@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use facefleet::inference::onnx::ModelProto;
+use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::{Run, Sandbox};
@@ -208,4 +210,66 @@ fn a_file_that_a_manifest_names_is_put_in_its_place() {
     assert_eq!(fs::read_to_string(sandbox.path("models/lresnet100e-ir.toml")).unwrap(), manifest, "the manifest stays as it is");
     assert!(sandbox.path("models/fetched/arcfaceresnet100-8.onnx").exists());
     model(&sandbox, &["prepare", "lresnet100e-ir"]).ended(0);
+
+    sandbox.write("models/fetched/arcfaceresnet100-8.onnx", b"damaged");
+    model(&sandbox, &["import", "downloaded.onnx"]).ended(0);
+    assert_eq!(fs::read(sandbox.path("models/fetched/arcfaceresnet100-8.onnx")).unwrap(), file);
+}
+
+/// Imports `file` with all that no graph tells.
+fn import(sandbox: &Sandbox, file: &str, more: &[&str]) -> Run {
+    model(sandbox, &[&["import", file][..], &TOLD[..], more].concat())
+}
+
+#[test]
+fn weights_that_another_manifest_names_are_never_replaced() {
+    let sandbox = sandbox("w600k_r50.onnx", &of_pytorch().file());
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/w600k-r50.toml");
+    fs::copy(manifest, sandbox.path("models/w600k-r50.toml")).unwrap();
+    let place = sandbox.path("models/fetched/w600k_r50.onnx");
+    fs::create_dir(sandbox.path("models/fetched")).unwrap();
+    fs::write(&place, b"theirs").unwrap();
+    let before = tree(&sandbox);
+    let reasons = ["fetched/w600k_r50.onnx", "model 'w600k-r50'", "--name"];
+    refused(&import(&sandbox, "w600k_r50.onnx", &[]), &reasons);
+    refused(&import(&sandbox, "w600k_r50.onnx", &["--force"]), &reasons);
+    assert_eq!(tree(&sandbox), before);
+    fs::remove_file(&place).unwrap();
+    refused(&import(&sandbox, "w600k_r50.onnx", &[]), &reasons);
+
+    fs::write(&place, b"theirs").unwrap();
+    import(&sandbox, "w600k_r50.onnx", &["--name", "mine"]).ended(0);
+    assert_eq!(fs::read(&place).unwrap(), b"theirs");
+}
+
+#[test]
+fn a_file_that_no_manifest_names_is_replaced_by_force_alone() {
+    let file = of_pytorch().file();
+    let sandbox = sandbox("b.onnx", &file);
+    fs::create_dir(sandbox.path("models/fetched")).unwrap();
+    sandbox.write("models/fetched/b.onnx", b"mine");
+    let before = tree(&sandbox);
+    refused(&import(&sandbox, "b.onnx", &[]), &["fetched/b.onnx exists", "--name", "--force"]);
+    assert_eq!(tree(&sandbox), before);
+    assert_eq!(fs::read(sandbox.path("models/fetched/b.onnx")).unwrap(), b"mine");
+    import(&sandbox, "b.onnx", &["--force"]).ended(0);
+    assert_eq!(fs::read(sandbox.path("models/fetched/b.onnx")).unwrap(), file);
+}
+
+#[test]
+fn weights_cannot_be_in_the_onnx_file_itself() {
+    let network = iresnet(Style { stored: Stored::Beside("model.onnx"), ..Style::pytorch(17) }, View::Flatten);
+    let sandbox = sandbox("model.onnx", &network.file());
+    refused(&import(&sandbox, "model.onnx", &[]), &["weights in 'model.onnx', the ONNX file itself"]);
+    assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
+}
+
+#[test]
+fn what_a_terminal_obeys_is_escaped_in_what_the_file_says() {
+    let mut published = ModelProto::decode(of_mxnet().as_slice()).unwrap();
+    published.producer_name = "somebody\x1b[31m".into();
+    let sandbox = sandbox("a.onnx", &published.encode_to_vec());
+    let run = model(&sandbox, &["import", "a.onnx", "--channels", "rgb"]);
+    run.ended(0);
+    assert!(run.out.contains("written by somebody\\u{1b}[31m") && !run.out.contains('\x1b'), "{:?}", run.out);
 }

@@ -2,6 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
 
 use super::{Run, Sandbox};
 use crate::support::{sample, sample_path};
@@ -48,6 +51,34 @@ fn chips_of_long_names_are_written_and_deceiving_names_are_escaped() {
     let compared = Run::of(sandbox.command(&["match".as_ref(), "gone\x1b.jpg".as_ref(), strange.as_os_str()]).output().unwrap());
     compared.ended(1);
     assert!(compared.err.contains("gone\\u{1b}.jpg"), "{}", compared.err);
+}
+
+#[test]
+fn a_scan_escapes_deceiving_names_and_they_are_exact_in_json() {
+    let sandbox = Sandbox::new();
+    sandbox.write("photos/a\x1b[2J.jpg", b"no photo");
+    sandbox.write("photos/b.\x1b]0;title", b"no photo");
+    std::fs::create_dir(sandbox.path("photos/c\x1b")).unwrap();
+    sandbox.write("photos/c\x1b/.facefleetignore", b"[z-a]\n");
+    symlink("/", sandbox.path("photos/d\x1b")).unwrap();
+
+    let run = sandbox.run(&["scan", "photos"]);
+    run.ended(3);
+    assert!(!run.out.contains('\x1b') && !run.err.contains('\x1b'), "{:?}\n{:?}", run.out, run.err);
+    for told in ["left alone: 1 .\\u{1b}]0;title\n", "/photos/d\\u{1b} -> /)"] {
+        assert!(run.out.contains(told), "{told}: {}", run.out);
+    }
+    for told in ["/a\\u{1b}[2J.jpg: unreadable: ", "/c\\u{1b}/.facefleetignore: line 1"] {
+        assert!(run.err.contains(told), "{told}: {}", run.err);
+    }
+
+    let run = sandbox.run(&["scan", "photos", "--gallery", "other", "--json"]);
+    run.ended(3);
+    assert_eq!(run.summary()["left_alone"], json!({ ".\x1b]0;title": 1 }));
+    let lines = run.json();
+    let ends = |name: &Value, end: &str| name.as_str().is_some_and(|name| name.ends_with(end));
+    assert!(lines.iter().any(|line| ends(&line["image"], "/a\x1b[2J.jpg")), "{}", run.out);
+    assert!(lines.iter().any(|line| ends(&line["unlisted"]["name"], "/c\x1b/.facefleetignore")), "{}", run.out);
 }
 
 #[test]

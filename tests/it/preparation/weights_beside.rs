@@ -118,3 +118,24 @@ fn a_link_that_leaves_the_folder_is_refused() {
     std::os::unix::fs::symlink(&outside, &path).unwrap();
     assert!(refusal(folder.path()).contains("leaves the folder"), "{}", refusal(folder.path()));
 }
+
+#[test]
+fn a_folder_of_weights_that_is_a_link_must_not_leave_the_models_folder() {
+    let beside = network();
+    let folder = folder(&beside.file(), &beside.tape.beside);
+    let model = folder.path().join("fetched/small");
+    let (weights, inside) = (model.join("weights"), model.join("elsewhere"));
+    fs::rename(&weights, &inside).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &weights).unwrap();
+    assert!(
+        Models::new(folder.path()).prepare("small", &runtime(), false).unwrap()[0].written,
+        "a link inside the folder is fine"
+    );
+
+    let outside = folder.path().join("outside");
+    fs::rename(&inside, &outside).unwrap();
+    fs::remove_file(&weights).unwrap();
+    std::os::unix::fs::symlink(&outside, &weights).unwrap();
+    fs::remove_dir_all(folder.path().join("prepared")).unwrap();
+    assert!(refusal(folder.path()).contains("leaves the folder"), "{}", refusal(folder.path()));
+}
