@@ -18,13 +18,11 @@ RUN python3 scripts/setup.py --runtime cuda
 # --- the program
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-# To build libjpeg-turbo, its SIMD code too.
+# CMake and NASM build libjpeg-turbo. libheif reads HEIC and AVIF; it is linked dynamically: that of either image below, 1.15 or 1.17, is
+# the one that its distribution keeps up to date.
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install --yes --no-install-recommends cmake nasm && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends cmake nasm libheif-dev && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock build.rs askama.toml clippy.toml ./
-# HEIC and AVIF. Linked dynamically: the libheif of either image below, 1.15 or 1.17, is the one that its distribution keeps up to date.
-# hadolint ignore=DL3008
-RUN apt-get update && apt-get install --yes --no-install-recommends libheif-dev && rm -rf /var/lib/apt/lists/*
 COPY migrations migrations
 COPY config config
 COPY benches benches

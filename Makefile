@@ -28,6 +28,8 @@ test: rust tools fetch test-servers ## Check format, lints and documentation, bu
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
 	cargo build --release
 	$(FACEFLEET) model prepare yunet-2023mar sface-2021dec mtcnn
+	@if pkg-config --exists 'libheif >= 1.14' 2>/dev/null; then cargo test --release --features heif --lib vision; \
+	else echo "make: HEIC and AVIF are not tested: libheif is not here (Debian, Ubuntu: sudo apt-get install libheif-dev pkg-config)."; fi
 	@$(PYTHON) scripts/stack.py up
 	@# The stack goes down also after tests that failed.
 	@cargo test --release; code=$$?; $(PYTHON) scripts/stack.py down --wipe; $(PYTHON) scripts/stack.py --dir target/tmp/faults down --wipe; exit $$code

@@ -9,7 +9,7 @@ use super::{printable, say};
 use crate::app::App;
 use crate::inference::import::{Import as Request, Told};
 use crate::inference::manifest::Channels;
-use crate::inference::model::Models;
+use crate::inference::model::{Models, Prepared};
 
 /// What the graph tells is read; what it does not tell is asked for by name.
 #[derive(Debug, Args)]
@@ -91,8 +91,30 @@ impl Import {
             // It quotes names out of the ONNX file.
             say(format!("  {}", printable(note)))?;
         }
-        super::model::print_prepared(&imported.name, &imported.prepared)?;
+        print_prepared(&imported.name, &imported.prepared)?;
         say(format!("use it: set models.recogniser = \"{0}\" (FACEFLEET__MODELS__RECOGNISER={0})", imported.name))?;
         Ok(())
     }
+}
+
+/// What a preparation did.
+pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
+    let state = if prepared.written { "prepared" } else { "up to date" };
+    say(format!("{name}: {state}, {}", prepared.path.display()))?;
+    let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return Ok(()) };
+    let told = if head.dropout_in_graph {
+        "from the graph"
+    } else {
+        "from the manifest; the graph has none, and SER-FIQ is weaker if the network was trained without"
+    };
+    say(format!(
+        "  head: {} features -> {} dimensions, effective rank {:.1}",
+        head.features, head.embedding, head.effective_rank
+    ))?;
+    say(format!("  dropout {} ({told})", head.dropout))?;
+    say(format!("  self-test: distance {:.6}", head.expected_distance))?;
+    if let Some(half) = head.half {
+        say(format!("  half precision: cosine {:.6} to 32 bits, distance {:+.3} %", half.cosine, 100.0 * half.distance))?;
+    }
+    Ok(())
 }

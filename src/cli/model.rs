@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 
-use super::import::Import;
+use super::import::{Import, print_prepared};
 use super::{printable, say};
 use crate::app::App;
 use crate::domain::{Device, DeviceChoice, Precision};
-use crate::inference::model::{Models, Prepared};
+use crate::inference::model::Models;
 use crate::inference::prepare::{Target, Variant};
 
 #[derive(Debug, Subcommand)]
@@ -88,27 +88,6 @@ fn wanted(app: &App) -> Variant {
         // Its first choice may not be there; the CPU always is.
         DeviceChoice::Auto => app.plan(Device::Cpu).variant(),
     }
-}
-
-pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
-    let state = if prepared.written { "prepared" } else { "up to date" };
-    say(format!("{name}: {state}, {}", prepared.path.display()))?;
-    let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return Ok(()) };
-    let told = if head.dropout_in_graph {
-        "from the graph"
-    } else {
-        "from the manifest; the graph has none, and SER-FIQ is weaker if the network was trained without"
-    };
-    say(format!(
-        "  head: {} features -> {} dimensions, effective rank {:.1}",
-        head.features, head.embedding, head.effective_rank
-    ))?;
-    say(format!("  dropout {} ({told})", head.dropout))?;
-    say(format!("  self-test: distance {:.6}", head.expected_distance))?;
-    if let Some(half) = head.half {
-        say(format!("  half precision: cosine {:.6} to 32 bits, distance {:+.3} %", half.cosine, 100.0 * half.distance))?;
-    }
-    Ok(())
 }
 
 fn print_model(models: &Models, name: &str) -> Result<()> {

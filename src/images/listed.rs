@@ -46,7 +46,7 @@ pub struct Other {
 /// Why something is not listed as an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// Neither its ending nor its first bytes are an image's. The ending, as [`ending_of`] gives it.
+    /// Neither its ending nor its first bytes are an image's. The ending as files are counted by it: `.txt`, or `without ending`.
     NoImage(String),
     /// A pipe, a socket or a device.
     NoFile,

@@ -1,58 +1,14 @@
 //! Bytes become pixels: the one place that knows which decoder reads which format. Whatever the bytes are, the answer is an image or the
 //! reason why there is none: limits are checked before memory is asked for, and a decoder that panics has found an unreadable image.
 
-use std::io::Cursor;
-
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ImageFormat, RgbImage};
 
+use super::error::{DecodeError, PixelLimits, unreadable};
+use super::general::general;
 use super::guard::guarded;
 use super::{jpeg, orientation, riff, tiff};
 use crate::domain::{ImageKind, other_content};
-
-/// Why bytes did not become a picture.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// They are no whole image of a format we read.
-    #[error("{0}")]
-    Unreadable(String),
-    /// The image is larger than allowed.
-    #[error("{0}")]
-    TooLarge(String),
-    /// Looking at the image broke: no fault of the image's.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// How large an image may be once decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PixelLimits {
-    /// Width times height. Checked from the header, before memory is asked for.
-    pub max_pixels: u64,
-}
-
-impl PixelLimits {
-    /// Checks the size that a header promises.
-    ///
-    /// # Errors
-    /// If there are no pixels, or more than allowed.
-    pub(super) fn check(self, width: u64, height: u64) -> Result<(), DecodeError> {
-        let pixels = width.saturating_mul(height);
-        if pixels > self.max_pixels {
-            let reason = format!("{width}x{height} is {pixels} pixels, more than limits.max_pixels = {} allows", self.max_pixels);
-            return Err(DecodeError::TooLarge(reason));
-        }
-        if pixels == 0 {
-            return Err(unreadable("the image has no pixels"));
-        }
-        Ok(())
-    }
-}
-
-/// An image that cannot be read, for `reason`.
-pub(super) fn unreadable(reason: impl Into<String>) -> DecodeError {
-    DecodeError::Unreadable(reason.into())
-}
 
 /// The pixels as they are stored, and how they are to be turned.
 ///
@@ -101,37 +57,6 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
     }
 }
 
-/// What the image crate's decoder of `format` reads.
-pub(super) fn general(format: ImageFormat, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut allocation = Limits::no_limits();
-    // The widest decoded pixel (16-bit RGBA) and as much again for the decoder's own work.
-    allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-    reader.limits(allocation);
-    let failed = |error| match error {
-        ImageError::Limits(_) => {
-            DecodeError::TooLarge(format!("{error}: it takes more memory than limits.max_pixels = {} allows", limits.max_pixels))
-        }
-        _ => unreadable(error.to_string()),
-    };
-    let decoder = reader.into_decoder().map_err(failed)?;
-    let (width, height) = decoder.dimensions();
-    limits.check(width.into(), height.into())?;
-    Ok(into_rgb(DynamicImage::from_decoder(decoder).map_err(failed)?))
-}
-
-/// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through floats.
-fn into_rgb(image: DynamicImage) -> RgbImage {
-    match image {
-        DynamicImage::ImageLuma8(grey) => {
-            let (width, height) = grey.dimensions();
-            let pixels = grey.into_raw().into_iter().flat_map(|value| [value; 3]).collect();
-            RgbImage::from_raw(width, height, pixels).unwrap_or_default()
-        }
-        other => other.into_rgb8(),
-    }
-}
-
 fn no_image(bytes: &[u8]) -> String {
     match other_content(bytes) {
         Some(content) => format!("not an image that is read: the content is {content}"),
@@ -141,6 +66,8 @@ fn no_image(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]

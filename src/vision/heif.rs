@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use image::RgbImage;
 use libheif_rs::{ColorSpace, HeifContext, HeifError, LibHeif, RgbChroma};
 
-use super::decode::{DecodeError, PixelLimits, unreadable};
+use super::error::{DecodeError, PixelLimits, unreadable};
 use crate::domain::ImageKind;
 
 /// Loads libheif's plugins once.

@@ -4,6 +4,8 @@ pub mod align;
 mod buffer;
 mod decode;
 mod directory;
+mod error;
+mod general;
 mod guard;
 #[cfg(feature = "heif")]
 mod heif;
@@ -13,6 +15,6 @@ pub mod picture;
 mod riff;
 mod tiff;
 
-pub use decode::{DecodeError, PixelLimits};
+pub use error::{DecodeError, PixelLimits};
 pub use guard::guarded;
 pub use picture::{Picture, Scale, encode_chip};

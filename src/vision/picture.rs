@@ -11,7 +11,8 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 
 use super::align::Affine;
 use super::buffer;
-use super::decode::{self, DecodeError, PixelLimits};
+use super::decode;
+use super::error::{DecodeError, PixelLimits};
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Face, Landmarks, Point};
 
 /// A decoded image.

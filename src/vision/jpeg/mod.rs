@@ -9,7 +9,7 @@ use image::RgbImage;
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat};
 
 use super::buffer;
-use super::decode::{DecodeError, PixelLimits};
+use super::error::{DecodeError, PixelLimits};
 use frame::Frame;
 use segments::{Segment, segments};
 

@@ -7,7 +7,7 @@ use weezl::BitOrder;
 use weezl::decode::Configuration;
 
 use super::{FLOATING, HORIZONTAL, Page, not_read};
-use crate::vision::decode::DecodeError;
+use crate::vision::error::DecodeError;
 
 /// Samples of whole pixels, row by row.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::chunks::Subsampling;
 use super::{JPEG, Page, not_read};
-use crate::vision::decode::{DecodeError, unreadable};
 use crate::vision::directory::Directory;
+use crate::vision::error::{DecodeError, unreadable};
 
 /// What the samples mean.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! How a TIFF's page is laid out: kinds of samples that are read, sizes of strips and tiles.
 
 use super::{FLOATING, HORIZONTAL, not_read};
-use crate::vision::decode::{DecodeError, PixelLimits, unreadable};
 use crate::vision::directory::Directory;
+use crate::vision::error::{DecodeError, PixelLimits, unreadable};
 
 /// Bits and samples of a pixel, at most: as many as memory is reckoned with for the other formats.
 const MOST_BITS: u64 = 128;

@@ -14,8 +14,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 use self::chunks::{Samples, decompress, subsampled, unpack};
 use self::colour::Colour;
 use self::layout::{bits_in_memory, chunk_size, lengths_between, predictor, sample_layout};
-use super::decode::{DecodeError, PixelLimits, general, unreadable};
 use super::directory::Directory;
+use super::error::{DecodeError, PixelLimits, unreadable};
+use super::general::general;
 use super::jpeg;
 
 const SUBFILES: u16 = 330;
