@@ -58,7 +58,7 @@ impl Search {
         }
         // Each copy is made of the fine one, whether that is looked at or not: reading all pixels of a large picture once costs as much
         // as finding the faces in a small copy.
-        let fine = self.pyramid.fine_size(size).map(|fine| picture.upright(fine));
+        let fine = self.pyramid.fine_size(size).map(|fine| picture.averaged(fine));
         let mut copies: Vec<RgbImage> = Vec::with_capacity(levels.len());
         for level in levels.into_iter().map(Arc::new) {
             let copy = fine.as_ref().map_or_else(|| picture.upright(level.size), |fine| picture::shrink(fine, level.size));
