@@ -201,8 +201,8 @@ impl Processor {
         let smallest_face_px = Some(picture.smallest_face_px);
         self.tell_of_small_faces(&picture);
         if picture.faces.is_empty() {
-            let analysis = Analysis { timings, content: Some(content), ..Analysis::ended(Outcome::NoFace) };
-            return Ok(Analysis { smallest_face_px, ..analysis });
+            let content = Some(content);
+            return Ok(Analysis { timings, content, smallest_face_px, ..Analysis::ended(Outcome::NoFace) });
         }
         let started = Instant::now();
         let (faces, chips): (Vec<_>, Vec<_>) = picture.faces.into_iter().unzip();

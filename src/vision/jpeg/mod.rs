@@ -13,8 +13,8 @@ use super::error::{DecodeError, PixelLimits};
 use frame::Frame;
 use segments::{Segment, segments};
 
-/// Progressive files may repeat scans at will, each of which costs as much time as the picture. Encoders write about ten; one per bit of each
-/// coefficient would be a few hundred.
+/// Progressive files may repeat scans at will, each of which costs as much time as the picture. Encoders write about ten; one per
+/// bit of each coefficient would be a few hundred.
 const MAX_SCANS: u32 = 500;
 
 /// Decodes `bytes`. A damaged file is no picture: what is missing would be grey.
