@@ -59,9 +59,8 @@ impl Process for Null {
         }
         let bytes = match self.images.fetch(&job.image).await {
             Ok(bytes) => bytes,
-            Err(FetchError::Unreadable(reason)) => return Processed::Ended(Box::new(ended(Outcome::Unreadable(reason)))),
-            Err(FetchError::Refused(reason)) => return Processed::Ended(Box::new(ended(Outcome::Refused(reason)))),
-            Err(FetchError::Transient(reason)) => return Processed::Transient(reason),
+            Err(FetchError::Outage(reason) | FetchError::Local(reason)) => return Processed::Transient(reason),
+            Err(error) => return Processed::Ended(Box::new(ended(error.outcome()))),
         };
         let hash = ContentHash::of(&bytes);
         let content = Some(ImageContent { hash, bytes: bytes.len() as u64, size: Some((112, 112)) });

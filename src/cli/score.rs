@@ -177,9 +177,7 @@ pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Re
             // The images after this one may do better.
             Err(error) => Outcome::Failed(error.to_string()),
         },
-        Err(FetchError::Unreadable(reason)) => Outcome::Unreadable(reason),
-        Err(FetchError::Refused(reason)) => Outcome::Refused(reason),
-        Err(FetchError::Transient(reason)) => Outcome::Failed(reason),
+        Err(error) => error.outcome(),
     };
     Ok(Analysis::ended(outcome))
 }

@@ -42,9 +42,9 @@ impl FileSource {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, FetchError> {
         let failed = |error: std::io::Error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => FetchError::Unreadable("the file is not there".into()),
-            ErrorKind::PermissionDenied => FetchError::Unreadable("permission to read the file is denied".into()),
-            _ => FetchError::Transient(format!("reading failed: {error}")),
+            ErrorKind::NotFound | ErrorKind::NotADirectory => FetchError::NotThere("the file is not there".into()),
+            ErrorKind::PermissionDenied => FetchError::Denied("permission to read the file is denied".into()),
+            _ => FetchError::Outage(format!("reading failed: {error}")),
         };
         // Resolved before the check, so that neither `..` nor a link leads out of a root.
         let resolved = path.canonicalize().map_err(failed)?;
@@ -84,7 +84,7 @@ impl ImageSource for FileSource {
         };
         let source = self.clone();
         let read = tokio::task::spawn_blocking(move || source.read(&path)).await;
-        read.map_err(|error| FetchError::Transient(format!("reading was interrupted: {error}")))?
+        read.map_err(|error| FetchError::Local(format!("reading was interrupted: {error}")))?
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         }
         let escaped: ImageUri = format!("file://{}/%2e%2e/out.jpg", inside.display()).parse().unwrap();
         assert!(matches!(source.fetch(&escaped).await, Err(FetchError::Refused(_))));
-        assert!(matches!(fetch(&source, &inside.join("none.jpg")).await, Err(FetchError::Unreadable(_))));
+        assert!(matches!(fetch(&source, &inside.join("none.jpg")).await, Err(FetchError::NotThere(_))));
         assert!(matches!(fetch(&source, &inside).await, Err(FetchError::Unreadable(_))));
         let web: ImageUri = "https://example.org/a.jpg".parse().unwrap();
         assert!(matches!(source.fetch(&web).await, Err(FetchError::Refused(_))));

@@ -29,20 +29,40 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::ImageUri;
+use crate::domain::{ImageUri, Outcome};
 
 /// Why an image's bytes did not come. No text holds a query of a URL, which may be a signature.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// It is not there, or may not be read: it will not come by trying again.
+    /// It can never be read: no regular file, a name that no source has. It will not come by trying again.
     #[error("{0}")]
     Unreadable(String),
+    /// Its source says that it is not there: true of the image, or of a source that is not what it was.
+    #[error("{0}")]
+    NotThere(String),
+    /// Its source does not let this machine read it: true of the image, or of credentials that have run out.
+    #[error("{0}")]
+    Denied(String),
     /// A limit or the allow-list forbids it.
     #[error("{0}")]
     Refused(String),
-    /// Passing: try again.
+    /// Passing, and the source's: it does not answer, or says that it cannot now.
     #[error("{0}")]
-    Transient(String),
+    Outage(String),
+    /// Passing, and this machine's: it is out of descriptors, memory or threads. Says nothing of image or source.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl FetchError {
+    /// How an image ends that is not tried again.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Unreadable(reason) | Self::NotThere(reason) | Self::Denied(reason) => Outcome::Unreadable(reason),
+            Self::Refused(reason) => Outcome::Refused(reason),
+            Self::Outage(reason) | Self::Local(reason) => Outcome::Failed(reason),
+        }
+    }
 }
 
 /// Where images are fetched from.

@@ -48,7 +48,7 @@ impl Objects {
 
     /// The bytes of an object.
     pub(super) async fn fetch(&self, bucket: &Bucket, key: &Key) -> Result<Vec<u8>, FetchError> {
-        let store = self.store(bucket).map_err(|reason| FetchError::Transient(format!("{bucket} is not set up: {reason}")))?;
+        let store = self.store(bucket).map_err(|reason| FetchError::Outage(format!("{bucket} is not set up: {reason}")))?;
         let object = store.get(key).await.map_err(|error| failed(&error))?;
         let mut body = Body::new(Some(object.meta.size), self.limits.max_bytes)?;
         let mut chunks = object.into_stream();
@@ -60,7 +60,7 @@ impl Objects {
 
     /// The first bytes of an object: enough to tell whether it is an image.
     pub(super) async fn start(&self, bucket: &Bucket, object: &ObjectMeta) -> Result<Vec<u8>, FetchError> {
-        let store = self.store(bucket).map_err(FetchError::Transient)?;
+        let store = self.store(bucket).map_err(FetchError::Outage)?;
         let wanted = object.size.min(ImageKind::SNIFF_BYTES as u64);
         if let Ok(bytes) = store.get_range(&object.location, 0..wanted).await {
             return Ok(bytes.to_vec());
@@ -193,20 +193,20 @@ fn failed(error: &Error) -> FetchError {
     let text = innermost(error);
     let code = code(&text);
     match status(error, &text) {
-        Some(404) if code == " (NoSuchBucket)" => FetchError::Unreadable("there is no such bucket".into()),
-        Some(404) => FetchError::Unreadable("the bucket has no such object".into()),
-        Some(status @ (401 | 403)) => FetchError::Unreadable(format!(
+        Some(404) if code == " (NoSuchBucket)" => FetchError::Outage("there is no such bucket".into()),
+        Some(404) => FetchError::NotThere("the bucket has no such object".into()),
+        Some(status @ (401 | 403)) => FetchError::Denied(format!(
             "the object store denies access with HTTP {status}{code}: check which credentials this machine has, and what they may read"
         )),
-        Some(status) => FetchError::Transient(format!("the object store answered HTTP {status}{code}")),
-        None if text.contains("scheme is not allowed") => FetchError::Transient(
-            "an http: endpoint needs AWS_ALLOW_HTTP, GOOGLE_ALLOW_HTTP or AZURE_ALLOW_HTTP to be true".into(),
-        ),
+        Some(status) => FetchError::Outage(format!("the object store answered HTTP {status}{code}")),
+        None if text.contains("scheme is not allowed") => {
+            FetchError::Outage("an http: endpoint needs AWS_ALLOW_HTTP, GOOGLE_ALLOW_HTTP or AZURE_ALLOW_HTTP to be true".into())
+        }
         None => {
             // What follows may be a body.
             let text = text.split(['<', '{', '\n']).next().unwrap_or_default();
             let text: String = text.trim_end_matches([' ', ':']).chars().take(200).collect();
-            FetchError::Transient(format!("the object store failed: {text}"))
+            FetchError::Outage(format!("the object store failed: {text}"))
         }
     }
 }

@@ -87,7 +87,7 @@ impl ImageSource for Sources {
             Ok(fetched) => fetched,
             Err(_) => {
                 let seconds = self.limits.whole.as_secs_f64();
-                Err(FetchError::Transient(format!("the image did not come within {seconds} s (setting images.timeout_ms)")))
+                Err(FetchError::Outage(format!("the image did not come within {seconds} s (setting images.timeout_ms)")))
             }
         }
     }

@@ -93,19 +93,19 @@ impl Web {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => {
-                return Err(FetchError::Unreadable("the server has no such image".into()));
+                return Err(FetchError::NotThere("the server has no such image".into()));
             }
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 let reason =
                     format!("the server denies access (HTTP {}); if the URI was signed, it may have expired", status.as_u16());
-                return Err(FetchError::Unreadable(reason));
+                return Err(FetchError::Denied(reason));
             }
             status => {
                 let reason = format!("the server answered HTTP {}", status.as_u16());
                 let passing =
                     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
                 let passing = passing || status.is_server_error();
-                return Err(if passing { FetchError::Transient(reason) } else { FetchError::Unreadable(reason) });
+                return Err(if passing { FetchError::Outage(reason) } else { FetchError::Unreadable(reason) });
             }
         }
         let mut body = Body::new(response.content_length(), self.limits.max_bytes)?;
@@ -155,7 +155,7 @@ fn failed(error: reqwest::Error) -> FetchError {
         cause = inner.source();
     }
     let error = error.without_url();
-    FetchError::Transient(match () {
+    FetchError::Outage(match () {
         () if error.is_timeout() && error.is_connect() => {
             "the server did not accept a connection in time (setting images.connect_timeout_ms)".into()
         }

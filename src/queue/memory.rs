@@ -102,6 +102,10 @@ impl JobQueue for MemoryQueue {
         news::subscribe(&self.shared)
     }
 
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     async fn status(&self) -> Result<QueueStatus, QueueError> {
         let mut state = self.shared.state();
         state.promote_due();

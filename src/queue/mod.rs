@@ -65,6 +65,9 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached, or is closed with no delivery out.
     async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
 
+    /// Why jobs do not come to the consumers of this process; none while each of them has what it takes from.
+    fn trouble(&self) -> Option<String>;
+
     /// How many jobs are where.
     ///
     /// # Errors

@@ -260,9 +260,8 @@ impl Process for Processor {
         let started = Instant::now();
         let bytes = match self.images.fetch(&job.image).await {
             Ok(bytes) => bytes,
-            Err(FetchError::Unreadable(reason)) => return ended(Outcome::Unreadable(reason)),
-            Err(FetchError::Refused(reason)) => return ended(Outcome::Refused(reason)),
-            Err(FetchError::Transient(reason)) => return transient(reason),
+            Err(FetchError::Outage(reason) | FetchError::Local(reason)) => return transient(reason),
+            Err(error) => return ended(error.outcome()),
         };
         let fetch_ms = milliseconds(started);
         if let Some(expected) = job.expected_hash

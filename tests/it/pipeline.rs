@@ -55,7 +55,7 @@ impl Flaky {
 impl ImageSource for Flaky {
     async fn fetch(&self, _image: &ImageUri) -> Result<Vec<u8>, FetchError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        if call < self.failures { Err(FetchError::Transient("the disk hiccuped".into())) } else { Ok(chip_file()) }
+        if call < self.failures { Err(FetchError::Outage("the disk hiccuped".into())) } else { Ok(chip_file()) }
     }
 }
 

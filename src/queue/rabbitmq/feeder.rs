@@ -87,6 +87,7 @@ impl Feeder {
                 Err(error) => error,
             };
             tracing::warn!(%error, "no jobs come from the broker; connecting again");
+            self.broker.set_trouble(Some(error.to_string()));
             drop(session);
             self.hands.update(|shelf| {
                 shelf.take_solo();
@@ -106,8 +107,14 @@ impl Feeder {
                 () = backoff.wait() => {}
             }
             match self.open().await {
-                Ok(session) => return Some(session),
-                Err(error) => tracing::warn!(%error, "the broker cannot be used; trying again"),
+                Ok(session) => {
+                    self.broker.set_trouble(None);
+                    return Some(session);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the broker cannot be used; trying again");
+                    self.broker.set_trouble(Some(error.to_string()));
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ mod settle;
 mod shelf;
 mod topology;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -62,6 +62,8 @@ struct Broker {
     out: Counter,
     /// Consumers that may hold jobs that were sent ahead.
     feeders: Counter,
+    /// Why no jobs come to the consumers; none while they do.
+    trouble: Mutex<Option<String>>,
     /// Held by whoever looks at the dead letters: two at once would each see a part of them.
     dead: tokio::sync::Mutex<()>,
 }
@@ -87,6 +89,7 @@ impl RabbitQueue {
             closed: CancellationToken::new(),
             out: Counter::new(),
             feeders: Counter::new(),
+            trouble: Mutex::default(),
             dead: tokio::sync::Mutex::default(),
         };
         // Both at once, so that whatever is wrong shows at the start.
@@ -101,6 +104,11 @@ impl RabbitQueue {
 }
 
 impl Broker {
+    /// Notes why no jobs come, or that they do.
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
     /// Whether nothing can be announced any more: every job that could still end here has ended.
     fn news_over(&self) -> bool {
         self.closed.is_cancelled() && self.out.is_zero()
@@ -146,6 +154,10 @@ impl JobQueue for RabbitQueue {
             return Err(QueueError::Closed);
         }
         news::subscribe(&self.broker).await
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.broker.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn status(&self) -> Result<QueueStatus, QueueError> {

@@ -58,7 +58,7 @@ pub fn refused(result: Result<Vec<u8>, FetchError>) -> String {
 #[track_caller]
 pub fn unreadable(result: Result<Vec<u8>, FetchError>) -> String {
     match result {
-        Err(FetchError::Unreadable(reason)) => reason,
+        Err(FetchError::Unreadable(reason) | FetchError::NotThere(reason) | FetchError::Denied(reason)) => reason,
         other => panic!("not unreadable: {other:?}"),
     }
 }
@@ -67,7 +67,7 @@ pub fn unreadable(result: Result<Vec<u8>, FetchError>) -> String {
 #[track_caller]
 pub fn transient(result: Result<Vec<u8>, FetchError>) -> String {
     match result {
-        Err(FetchError::Transient(reason)) => reason,
+        Err(FetchError::Outage(reason)) => reason,
         other => panic!("not transient: {other:?}"),
     }
 }
