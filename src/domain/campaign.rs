@@ -59,9 +59,9 @@ impl FromStr for CampaignId {
 pub enum CampaignState {
     /// Its jobs are worked on.
     Running,
-    /// Its jobs wait: workers put them back without counting an attempt.
+    /// Its jobs wait: nobody takes them.
     Paused,
-    /// Its jobs are dropped as they come, without an outcome.
+    /// Its jobs are dropped, without an outcome.
     Cancelled,
 }
 

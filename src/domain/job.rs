@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CampaignId, ContentHash, Faces, GalleryName, ImageUri, ProfileId, SourceStamp, SubjectName, TraceParent};
+use super::{CampaignId, ContentHash, Faces, GalleryName, ImageUri, Place, ProfileId, SourceStamp, SubjectName, TraceParent};
 
 /// A job's id: a `UUIDv7`, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,9 +114,11 @@ pub enum Disposition {
     Done,
     /// Something passing went wrong: deliver it again after this time, with the attempt counted up.
     Retry(Duration),
-    /// Nothing went wrong, and it is not its time (its campaign is paused, its profile is another worker's): deliver it again after
-    /// this time, as if this delivery had not been.
+    /// Nothing went wrong, and it was not begun: deliver it again after this time, as if this delivery had not been.
     Defer(Duration),
+    /// It is not its time (its campaign is paused, its profile is another worker's, its source does not answer): let it wait there,
+    /// as if this delivery had not been.
+    Hold(Place),
     /// It can never succeed: keep it among the dead letters with this reason.
     Bury(String),
 }

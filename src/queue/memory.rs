@@ -4,7 +4,7 @@
 //! **Lanes.** Each consumer takes from its lanes by weight: while all have jobs, of 21 deliveries 16 are enrolments, 4 scans and 1
 //! a re-score, in that order. So an enrolment waits for at most 5 others, and no lane starves.
 //!
-//! **Room.** Publishers wait while as many jobs are ready, over all lanes, as the queue has capacity. Retries, abandoned deliveries
+//! **Room.** Publishers wait while as many jobs that they brought wait to be taken as the queue has capacity. Retries, what is put aside, abandoned deliveries
 //! and revived dead letters come back without waiting: who settles must never wait for who publishes.
 //!
 //! **Time.** Nothing ticks. Delayed jobs become ready when somebody looks, and a consumer with nothing to do sleeps until the first
@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use self::consumer::MemoryConsumer;
 use self::state::State;
 use super::{Consumer, DeadLetter, DeadSelection, JobQueue, QueueError, QueueStatus};
-use crate::domain::{Job, Lane, OutcomeEvent};
+use crate::domain::{Job, Lane, OutcomeEvent, Place};
 
 /// The queue inside one process.
 pub struct MemoryQueue {
@@ -54,11 +54,9 @@ impl MemoryQueue {
         let shared = Shared { capacity: capacity.max(1), state: Mutex::default(), room: Notify::new(), change: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
-}
 
-#[async_trait]
-impl JobQueue for MemoryQueue {
-    async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
+    /// Lets `jobs` in, one by one, while there is room; waits for it.
+    async fn enter(&self, jobs: Vec<Job>, push: impl Fn(&mut State, Job) + Send) -> Result<(), QueueError> {
         let mut jobs = jobs.into_iter().peekable();
         loop {
             let (done, full) = {
@@ -68,12 +66,12 @@ impl JobQueue for MemoryQueue {
                     return Err(QueueError::Closed);
                 }
                 state.promote_due();
-                while state.ready() < self.shared.capacity
+                while state.published() < self.shared.capacity
                     && let Some(job) = jobs.next()
                 {
-                    state.push(job);
+                    push(&mut state, job);
                 }
-                (jobs.peek().is_none(), state.ready() >= self.shared.capacity)
+                (jobs.peek().is_none(), state.published() >= self.shared.capacity)
             };
             self.shared.change.notify_waiters();
             if done {
@@ -85,6 +83,28 @@ impl JobQueue for MemoryQueue {
             // If a place became free since the lock was released, a permit was left, and this returns at once.
             self.shared.room.notified().await;
         }
+    }
+}
+
+#[async_trait]
+impl JobQueue for MemoryQueue {
+    async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
+        self.enter(jobs, State::push).await
+    }
+
+    async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError> {
+        self.enter(jobs, |state, job| state.push_at(place, job)).await
+    }
+
+    async fn waiting(&self, places: &[Place]) -> Result<Vec<u64>, QueueError> {
+        let state = self.shared.state();
+        Ok(places.iter().map(|place| state.waiting(place)).collect())
+    }
+
+    async fn remove(&self, place: &Place) -> Result<(), QueueError> {
+        self.shared.state().remove(place);
+        self.shared.room.notify_one();
+        Ok(())
     }
 
     async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {

@@ -9,7 +9,7 @@ pub mod rabbitmq;
 pub mod wire;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::domain::{Disposition, Job, JobId, Lane, OutcomeEvent};
+use crate::domain::{Disposition, Job, JobId, Lane, OutcomeEvent, Place};
 
 /// What can go wrong with a queue.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,24 @@ pub trait JobQueue: Send + Sync {
     /// # Errors
     /// If not all could be made safe; then none, some or all of them are in the queue, and handing them over again is harmless.
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError>;
+
+    /// As [`Self::publish`], to wait at `place` for whoever takes from it.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError>;
+
+    /// How many jobs wait at each of `places`.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn waiting(&self, places: &[Place]) -> Result<Vec<u64>, QueueError>;
+
+    /// Drops all jobs that wait at `place`, and the place. What is delivered can still be settled.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached.
+    async fn remove(&self, place: &Place) -> Result<(), QueueError>;
 
     /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least one), and as many enrolments beside
     /// them: an enrolment, which somebody waits for, never waits for a place that a scan's jobs have.
@@ -98,6 +116,10 @@ pub trait JobQueue: Send + Sync {
 pub trait Consumer: Send {
     /// The next delivery; waits while there is none or the prefetch is used up. `None` once the queue is closed.
     async fn next(&mut self) -> Option<Delivery>;
+
+    /// Takes from these places too, from now on and from no others; a place that is not there yet as soon as it is. What was sent
+    /// ahead from others still comes.
+    fn take_from(&mut self, places: BTreeSet<Place>);
 }
 
 /// The queue's end of a delivery.
@@ -198,8 +220,10 @@ fn revived(job: &Job) -> Job {
 /// Numbers of jobs by where they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueueStatus {
-    /// Waiting, by lane.
+    /// Ready to be taken, by lane, those at places from which this process takes included.
     pub ready: Vec<(Lane, u64)>,
+    /// Waiting at places from which this process takes nothing; with a broker, of those it has met.
+    pub waiting: u64,
     /// Waiting for the time of their next attempt.
     pub delayed: u64,
     /// In the hands of workers; none where the queue cannot tell.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::domain::{
     AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash, DetectorProfile, Face, GalleryName,
-    ImageUri, JobId, JobRecord, ListedChunk, Mapping, OutcomeKind, Point, Precision, Profile, ProfileId, RecogniserProfile,
-    Selection, SerFiq, SourceStamp, Template, Timings,
+    ImageUri, JobId, JobRecord, ListedChunk, Mapping, NotedSource, OutcomeKind, Point, Precision, Profile, ProfileId,
+    RecogniserProfile, Selection, SerFiq, SourceName, SourceStamp, Template, Timings,
 };
 use crate::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 
@@ -210,6 +210,22 @@ impl Store for Fixture {
 
     async fn campaigns(&self, _: u32) -> Result<Vec<Campaign>, StoreError> {
         read_only()
+    }
+
+    async fn open_campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
+        read_only()
+    }
+
+    async fn close_campaign(&self, _: CampaignId) -> Result<(), StoreError> {
+        read_only()
+    }
+
+    async fn note_source(&self, _: &SourceName, _: Option<&str>) -> Result<(), StoreError> {
+        read_only()
+    }
+
+    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::fate::{Known, KnownResult};
 use super::fault::Fault;
 use super::{Recorded, StoreError, StoredFace, StoredImage};
-use crate::domain::{ContentHash, End, ImageUri, JobId};
+use crate::domain::{ContentHash, End, ImageUri, JobId, NotedSource, SourceName};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -63,6 +63,18 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
     Ok(jiff::Timestamp::from_millisecond(row.try_get(column)?).map_err(corrupt)?.to_string())
+}
+
+/// A source that workers had trouble with: its name, what is wrong now, since when.
+pub(super) fn noted_source<'r, R: Row>(row: &'r R) -> Result<NotedSource, Fault>
+where
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let name = SourceName::new(row.try_get::<&str, _>(0)?);
+    Ok(NotedSource { name, trouble: row.try_get(1)?, since: time(row, 2)? })
 }
 
 /// A content hash, none if no bytes came.

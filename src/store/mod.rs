@@ -11,12 +11,24 @@ pub mod postgres;
 pub mod sqlite;
 mod tally;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::{
     Campaign, CampaignId, CampaignState, ContentHash, End, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
-    OutcomeKind, Profile, ProfileId, Selection, SourceStamp, SubjectName, Template, Timings,
+    NotedSource, OutcomeKind, Profile, ProfileId, Selection, SourceName, SourceStamp, SubjectName, Template, Timings,
 };
+
+/// Campaigns that are looked at by workers, at most.
+pub const MOST_OPEN: u32 = 1000;
+
+/// How long a source's trouble is believed in that nobody notes again.
+pub const SOURCE_NEWS: Duration = Duration::from_secs(120);
+
+fn news_ms() -> i64 {
+    i64::try_from(SOURCE_NEWS.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +189,31 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the store cannot be reached or used.
     async fn campaigns(&self, limit: u32) -> Result<Vec<Campaign>, StoreError>;
+
+    /// The campaigns that are not closed, at most [`MOST_OPEN`], the latest first.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn open_campaigns(&self) -> Result<Vec<Campaign>, StoreError>;
+
+    /// Notes that a campaign is over and nothing of it waits in the queue. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn close_campaign(&self, campaign: CampaignId) -> Result<(), StoreError>;
+
+    /// Notes what is wrong with a source, or that it is well. To be repeated while it lasts: what nobody has noted for
+    /// [`SOURCE_NEWS`] is taken to be over.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn note_source(&self, source: &SourceName, trouble: Option<&str>) -> Result<(), StoreError>;
+
+    /// Every source that workers ever had trouble with.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError>;
 
     /// Whether the store answers, within its own limits of time.
     ///

@@ -1,5 +1,6 @@
 //! Taking jobs out, and what becomes of them: lane weights, prefetch, settlement.
 
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio::time::sleep_until;
 
 use super::Shared;
 use super::state::State;
-use crate::domain::{Disposition, Job, Lane};
+use crate::domain::{Disposition, Job, Lane, Place};
 use crate::queue::{Consumer, Delivery, Held, QueueError, Settle, weight};
 
 /// One consumer.
@@ -21,12 +22,16 @@ pub(super) struct MemoryConsumer {
     /// The lanes, the most urgent first, each with the deliveries left to it in this turn. A turn ends when no lane with deliveries
     /// left has jobs. Each consumer counts its own turns: another's lanes do not disturb them.
     lanes: Vec<(Lane, u32)>,
+    /// From where it takes beside its lanes.
+    places: BTreeSet<Place>,
+    /// Deliveries so far: lanes and places take turns by it.
+    turn: usize,
 }
 
 impl MemoryConsumer {
     pub(super) fn new(shared: Arc<Shared>, lanes: &[Lane], prefetch: usize) -> Self {
         let lanes = Lane::ALL.into_iter().filter(|lane| lanes.contains(lane)).map(|lane| (lane, weight(lane))).collect();
-        Self { hold: Arc::new(Hold { shared, held: Mutex::default() }), prefetch, lanes }
+        Self { hold: Arc::new(Hold { shared, held: Mutex::default() }), prefetch, lanes, places: BTreeSet::new(), turn: 0 }
     }
 
     fn take(&mut self, state: &mut State) -> Option<Job> {
@@ -43,9 +48,10 @@ impl MemoryConsumer {
             if *beside >= self.prefetch {
                 return None;
             }
-            let job = state.deliver(*lane)?;
+            let job = state.deliver(*lane, &self.places, self.turn)?;
             *beside += 1;
             *left -= 1;
+            self.turn = self.turn.wrapping_add(1);
             Some(job)
         })
     }
@@ -65,7 +71,7 @@ impl Consumer for MemoryConsumer {
                 }
                 state.promote_due();
                 if let Some(job) = self.take(&mut state) {
-                    if state.ready() < hold.shared.capacity {
+                    if state.published() < hold.shared.capacity {
                         hold.shared.room.notify_one();
                     }
                     return Some(Delivery::new(job, hold.clone()));
@@ -80,6 +86,11 @@ impl Consumer for MemoryConsumer {
                 },
             }
         }
+    }
+
+    fn take_from(&mut self, places: BTreeSet<Place>) {
+        self.hold.shared.state().take_from(&places);
+        self.places = places;
     }
 }
 
@@ -118,6 +129,7 @@ impl Settle for Hold {
             Disposition::Done => state.forget(job.id),
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
             Disposition::Defer(wait) => state.delay(job, wait),
+            Disposition::Hold(place) => state.push_at(&place, job),
             Disposition::Bury(reason) => state.bury(job, reason),
         });
         ready(Ok(true)).boxed()

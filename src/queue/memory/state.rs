@@ -1,13 +1,13 @@
 //! Which job is where. Plain data behind the queue's lock: waits for nothing and wakes nobody.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::domain::{Job, JobId, Lane, OutcomeEvent};
+use crate::domain::{Job, JobId, Lane, OutcomeEvent, Place, PlaceOf};
 use crate::queue::{DeadLetter, DeadSelection, QueueStatus, revived};
 
 /// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the system, and memory goes first:
@@ -24,6 +24,10 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// By lane, as in [`Lane::ALL`].
     ready: [VecDeque<Job>; 3],
+    /// What waits apart from its lane.
+    places: BTreeMap<Place, VecDeque<Job>>,
+    /// From where a consumer takes.
+    taken: BTreeSet<Place>,
     /// By the time of the next attempt, then in order of settlement.
     delayed: BTreeMap<(Instant, u64), Job>,
     /// Number of jobs that were ever delayed.
@@ -50,9 +54,10 @@ fn place(lane: Lane) -> usize {
 }
 
 impl State {
-    /// Number of jobs ready, over all lanes.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.iter().map(VecDeque::len).sum()
+    /// Number of jobs that publishers brought and nobody has taken. What was put aside keeps no publisher waiting.
+    pub(super) fn published(&self) -> usize {
+        let campaigns = self.places.iter().filter(|(place, _)| matches!(place.of, PlaceOf::Campaign(_)));
+        self.ready.iter().chain(campaigns.map(|(_, jobs)| jobs)).map(VecDeque::len).sum()
     }
 
     /// Makes `job` ready, behind its lane's others.
@@ -60,9 +65,34 @@ impl State {
         self.ready[place(job.lane)].push_back(job);
     }
 
-    /// Takes the first ready job of `lane` out for delivery.
-    pub(super) fn deliver(&mut self, lane: Lane) -> Option<Job> {
-        let job = self.ready[place(lane)].pop_front()?;
+    /// Puts `job` behind the others at `place`.
+    pub(super) fn push_at(&mut self, place: &Place, job: Job) {
+        self.places.entry(place.clone()).or_default().push_back(job);
+    }
+
+    /// Notes from where a consumer takes.
+    pub(super) fn take_from(&mut self, places: &BTreeSet<Place>) {
+        self.taken.clone_from(places);
+    }
+
+    /// Number of jobs at `place`.
+    pub(super) fn waiting(&self, place: &Place) -> u64 {
+        self.places.get(place).map_or(0, |jobs| count(jobs.len()))
+    }
+
+    /// Drops `place` with its jobs.
+    pub(super) fn remove(&mut self, place: &Place) {
+        self.places.remove(place);
+    }
+
+    /// Takes a job of `lane` out for delivery: the first of the lane itself and of those of `places`, one after the other, each
+    /// `turn` from the next.
+    pub(super) fn deliver(&mut self, lane: Lane, places: &BTreeSet<Place>, turn: usize) -> Option<Job> {
+        let own = &mut self.ready[place(lane)];
+        let apart = self.places.iter_mut().filter(|(at, _)| at.lane == lane && places.contains(at)).map(|(_, jobs)| jobs);
+        let mut queues: Vec<&mut VecDeque<Job>> = std::iter::once(own).chain(apart).filter(|jobs| !jobs.is_empty()).collect();
+        let next = turn.checked_rem(queues.len())?;
+        let job = queues[next].pop_front()?;
         self.unsettled += 1;
         Some(job)
     }
@@ -146,8 +176,13 @@ impl State {
     }
 
     pub(super) fn status(&self) -> QueueStatus {
+        let at = |wanted: &dyn Fn(&Place) -> bool| -> u64 {
+            self.places.iter().filter(|(place, _)| wanted(place)).map(|(_, jobs)| count(jobs.len())).sum()
+        };
+        let ready = |lane| count(self.ready[place(lane)].len()) + at(&|at| at.lane == lane && self.taken.contains(at));
         QueueStatus {
-            ready: Lane::ALL.into_iter().map(|lane| (lane, count(self.ready[place(lane)].len()))).collect(),
+            ready: Lane::ALL.into_iter().map(|lane| (lane, ready(lane))).collect(),
+            waiting: at(&|at| !self.taken.contains(at)),
             delayed: count(self.delayed.len()),
             unsettled: Some(self.unsettled),
             dead: count(self.dead.len()),

@@ -10,7 +10,7 @@ use crate::queue::QueueError;
 
 /// Time for the broker to answer a request. One that is starting or going down may take a request and never answer it, over a
 /// connection that lives on.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// What `error` on a connection that was up means. Nearly all pass: the next connection is told if it is not welcome.
 pub(super) fn explain(error: &lapin::Error) -> QueueError {
@@ -29,9 +29,17 @@ pub(super) fn explain(error: &lapin::Error) -> QueueError {
 pub(super) async fn answer<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
     match timeout(ANSWER, request).await {
         Ok(answer) => answer.map_err(|error| explain(&error)),
-        Err(_) => Err(QueueError::Unavailable(format!("the broker does not answer within {} s", ANSWER.as_secs()))),
+        Err(_) => Err(silent()),
     }
 }
+
+/// That the broker said nothing within [`ANSWER`].
+pub(super) fn silent() -> QueueError {
+    QueueError::Unavailable(format!("the broker does not answer within {} s", ANSWER.as_secs()))
+}
+
+/// The reply code for a queue that is not there.
+pub(super) const NOT_FOUND: u16 = 404;
 
 /// Whether the broker closed the channel with this reply code.
 pub(super) fn has_code(error: &lapin::Error, code: u16) -> bool {

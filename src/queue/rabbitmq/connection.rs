@@ -4,6 +4,7 @@
 //! connection before, and a publisher must know exactly what was confirmed. A connection that is lost is lost with its channels,
 //! and whoever used them starts again on new ones.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +105,19 @@ impl Link {
             Some(connection) => self.ensure(connection).await,
             // The next connection will.
             None => Ok(()),
+        }
+    }
+
+    /// Declares the queues of places, by their routing keys, if they are not there.
+    ///
+    /// # Errors
+    /// As [`Link::channel`], or if this user may not declare them.
+    pub(super) async fn declare_places(&self, keys: &BTreeSet<String>) -> Result<(), QueueError> {
+        // Sees that there is a connection.
+        self.channel().await?.close(200, "done".into()).await.ok();
+        match self.connection.lock().await.as_ref() {
+            Some(connection) => self.topology.declare_places(connection, keys).await,
+            None => Err(QueueError::Unavailable("the connection to the broker is lost".into())),
         }
     }
 

@@ -4,9 +4,11 @@
 //! handed at most `prefetch` enrolments and as many of the other lanes at once. So an enrolment that comes while a scan fills the
 //! worker is already here, and goes at once. (One limit over several quorum queues the broker does not offer.)
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
 use super::Broker;
@@ -14,13 +16,14 @@ use super::feeder::Feeder;
 use super::hands::Hands;
 use super::settle::deliver;
 use super::shelf::Mode;
-use crate::domain::Lane;
+use crate::domain::{Lane, Place};
 use crate::queue::{Consumer, Delivery, QueueError};
 
 /// One consumer.
 pub(super) struct RabbitConsumer {
     broker: Arc<Broker>,
     hands: Arc<Hands>,
+    places: watch::Sender<BTreeSet<Place>>,
     /// Stops the feeder once nobody consumes any more.
     _stop: DropGuard,
 }
@@ -36,8 +39,9 @@ impl RabbitConsumer {
         let prefetch = u16::try_from(prefetch.max(1)).unwrap_or(u16::MAX);
         let hands = Arc::new(Hands::new(&lanes, prefetch));
         let stop = broker.closed.child_token();
-        Feeder::start(Arc::clone(broker), lanes, Arc::clone(&hands), stop.clone()).await?;
-        Ok(Self { broker: Arc::clone(broker), hands, _stop: stop.drop_guard() })
+        let (places, wanted) = watch::channel(BTreeSet::new());
+        Feeder::start(Arc::clone(broker), lanes, Arc::clone(&hands), wanted, stop.clone()).await?;
+        Ok(Self { broker: Arc::clone(broker), hands, places, _stop: stop.drop_guard() })
     }
 }
 
@@ -60,5 +64,14 @@ impl Consumer for RabbitConsumer {
                 () = self.broker.closed.cancelled() => return None,
             }
         }
+    }
+
+    fn take_from(&mut self, places: BTreeSet<Place>) {
+        self.broker.take_from(&places);
+        self.places.send_if_modified(|taken| {
+            let modified = *taken != places;
+            *taken = places;
+            modified
+        });
     }
 }

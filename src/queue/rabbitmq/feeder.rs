@@ -8,30 +8,37 @@
 //! the worker gives it up, unprocessed, once they are spent; the broker's own delivery limit is only the last resort. Its innocent
 //! mates end as if nothing had been. To tell them apart takes at least `SUSPECT + 1` attempts.
 //!
+//! **Places.** Beside its lanes' queues it takes from those of the places it is told, as long as it is told so. A campaign's
+//! place that is not there is looked for again.
+//!
 //! **Lost connections.** The jobs of a lost connection come again, from the broker. What a worker still holds of it settles as
 //! `Ok(false)`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream, SelectAll, StreamExt, select_all};
+use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::FieldTable;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{answer, explain};
+use super::attached::Attached;
 use super::connection::{Backoff, random};
 use super::hands::Hands;
-use super::message::{self, Arrived, Outgoing};
+use super::message::{self, Arrived, Outgoing, Way};
 use super::settle::{acknowledge, give_up};
 use super::shelf::{Mode, Parcel};
 use super::topology::Topology;
 use super::{Broker, count, publisher};
-use crate::domain::Lane;
+use crate::domain::{Lane, Place, PlaceOf};
 use crate::queue::QueueError;
+use crate::queue::wire::InvalidJob;
 
 /// Deliveries that never ended after which a job is handled alone.
 const SUSPECT: u32 = 2;
@@ -44,14 +51,39 @@ pub(super) struct Feeder {
     broker: Arc<Broker>,
     lanes: Vec<Lane>,
     hands: Arc<Hands>,
+    /// From where to take beside the lanes.
+    places: watch::Receiver<BTreeSet<Place>>,
     stop: CancellationToken,
 }
 
 /// What is used until the connection is lost.
 struct Session {
     channel: Channel,
-    /// What the broker sends, by any of the lanes' consumers; `None` is the end of one.
-    incoming: SelectAll<BoxStream<'static, Option<lapin::Result<Incoming>>>>,
+    /// What the broker sends to any of the consumers; `None` is the end of one.
+    incoming: SelectAll<BoxStream<'static, (Origin, Option<lapin::Result<Incoming>>)>>,
+    places: Attached,
+}
+
+/// Of which consumer something comes.
+#[derive(Clone)]
+struct Origin {
+    lane: Lane,
+    /// Its tag, if it is a place's.
+    tag: Option<String>,
+}
+
+/// Why feeding ended.
+enum Lost {
+    /// The connection or the channel.
+    Connection(QueueError),
+    /// A lane's queue: it was deleted, or its leader moved.
+    Queue(Lane),
+}
+
+impl From<QueueError> for Lost {
+    fn from(error: QueueError) -> Self {
+        Self::Connection(error)
+    }
 }
 
 impl Feeder {
@@ -63,9 +95,10 @@ impl Feeder {
         broker: Arc<Broker>,
         lanes: Vec<Lane>,
         hands: Arc<Hands>,
+        places: watch::Receiver<BTreeSet<Place>>,
         stop: CancellationToken,
     ) -> Result<(), QueueError> {
-        let feeder = Self { broker, lanes, hands, stop };
+        let feeder = Self { broker, lanes, hands, places, stop };
         let session = feeder.open().await?;
         let feeding = feeder.broker.feeders.one();
         tokio::spawn(async move {
@@ -84,7 +117,12 @@ impl Feeder {
         loop {
             let error = match self.feed(&mut session).await {
                 Ok(()) => return Some(session),
-                Err(error) => error,
+                Err(Lost::Connection(error)) => error,
+                Err(Lost::Queue(lane)) => {
+                    // What is missing is declared again; an error shows when the next session is opened.
+                    self.broker.consumers.repair().await.ok();
+                    QueueError::Unavailable(format!("the queue of lane {lane} was deleted, or its leader moved"))
+                }
             };
             tracing::warn!(%error, "no jobs come from the broker; connecting again");
             self.broker.set_trouble(Some(error.to_string()));
@@ -122,31 +160,74 @@ impl Feeder {
     async fn open(&self) -> Result<Session, QueueError> {
         let channel = self.broker.consumers.channel().await?;
         answer(channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default())).await?;
-        let mut session = Session { channel, incoming: SelectAll::new() };
+        let mut session = Session { channel, incoming: SelectAll::new(), places: Attached::default() };
         self.consume(&mut session).await?;
         Ok(session)
     }
 
     /// The most urgent lane first: its jobs are then the first to be here.
     async fn consume(&self, session: &mut Session) -> Result<(), QueueError> {
-        let mut consumers = Vec::with_capacity(self.lanes.len());
+        session.incoming = SelectAll::new();
         for &lane in &self.lanes {
-            let (queue, options) = (self.broker.topology.lane(lane), BasicConsumeOptions::default());
-            let consumer = session.channel.basic_consume(queue.into(), lane.as_str().into(), options, FieldTable::default());
-            consumers.push(answer(consumer).await?.map(Some).chain(stream::iter([None])).boxed());
+            let origin = Origin { lane, tag: None };
+            self.listen(session, &self.broker.topology.lane(lane), lane.as_str(), origin).await?;
         }
-        session.incoming = select_all(consumers);
+        self.attach(session).await
+    }
+
+    /// Lets the broker send what is in `queue`.
+    async fn listen(&self, session: &mut Session, queue: &str, tag: &str, origin: Origin) -> Result<(), QueueError> {
+        let options = BasicConsumeOptions::default();
+        let consumer = answer(session.channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default())).await?;
+        let ended = stream::iter([(origin.clone(), None)]);
+        session.incoming.push(consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed());
         Ok(())
+    }
+
+    /// Takes from the places that are wanted now, and from no others.
+    async fn attach(&self, session: &mut Session) -> Result<(), QueueError> {
+        let wanted = self.places.borrow().clone();
+        for tag in session.places.leave(&wanted) {
+            answer(session.channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default())).await?;
+        }
+        let due: Vec<Place> = wanted.into_iter().filter(|place| self.lanes.contains(&place.lane)).collect();
+        for place in due.into_iter().filter(|place| session.places.is_due(place)).collect::<Vec<_>>() {
+            if !self.is_there(&place).await? {
+                session.places.miss(place);
+                continue;
+            }
+            let (queue, lane) = (self.broker.topology.place(&place), place.lane);
+            let tag = session.places.join(place);
+            self.listen(session, &queue, &tag, Origin { lane, tag: Some(tag.clone()) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a queue for `place`. That of a campaign, which ends, whoever publishes declares; the others are declared here.
+    async fn is_there(&self, place: &Place) -> Result<bool, QueueError> {
+        if let PlaceOf::Campaign(_) = place.of {
+            return Ok(self.broker.count_if_there(place).await?.is_some());
+        }
+        match self.broker.declare_place(place).await {
+            Err(QueueError::Unusable(reason)) => {
+                tracing::warn!(reason, "no jobs are taken from a place where some may wait");
+                Ok(false)
+            }
+            declared => declared.map(|()| true),
+        }
     }
 
     /// # Errors
     /// If the connection is lost.
-    async fn feed(&self, session: &mut Session) -> Result<(), QueueError> {
+    async fn feed(&self, session: &mut Session) -> Result<(), Lost> {
+        let mut places = self.places.clone();
         let mut next_look = Instant::now() + LOOK.mul_f64(1.0 - 0.5 * random());
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
+                Ok(()) = places.changed() => self.attach(session).await?,
+                () = sleep_until(session.places.next_look()) => self.attach(session).await?,
                 () = sleep_until(next_look) => {
                     if self.somebody_waits_alone(&session.channel).await? {
                         self.handle_alone(session).await?;
@@ -154,11 +235,15 @@ impl Feeder {
                     next_look = Instant::now() + LOOK.mul_f64(1.0 - 0.5 * random());
                 }
                 incoming = session.incoming.next() => {
-                    // A queue that was deleted, or whose leader moved, ends its consumer.
-                    let ended = || QueueError::Unavailable("the broker ended a consumer".into());
-                    let incoming = incoming.flatten().ok_or_else(ended)?.map_err(|error| explain(&error))?;
-                    if self.accept(incoming).await? {
-                        next_look = Instant::now();
+                    let ended = || QueueError::Unavailable("the broker ended all consumers".into());
+                    match incoming.ok_or_else(ended)? {
+                        (origin, Some(incoming)) => {
+                            if self.accept(&origin, incoming.map_err(|error| explain(&error))?).await? {
+                                next_look = Instant::now();
+                            }
+                        }
+                        (Origin { tag: Some(tag), .. }, None) => session.places.end(&tag),
+                        (Origin { lane, tag: None }, None) => return Err(Lost::Queue(lane)),
                     }
                 }
             }
@@ -166,11 +251,9 @@ impl Feeder {
     }
 
     /// Puts a job on the shelf; true if it was set apart instead.
-    async fn accept(&self, incoming: Incoming) -> Result<bool, QueueError> {
-        let home =
-            self.lanes.iter().copied().find(|&lane| incoming.routing_key.as_str().split('.').next() == Some(lane.as_str()));
-        let arrived = match message::read(&incoming.properties, &incoming.data) {
-            Ok(Arrived { job, .. }) if home != Some(job.lane) => {
+    async fn accept(&self, origin: &Origin, incoming: Incoming) -> Result<bool, QueueError> {
+        let arrived = match self.read(&incoming) {
+            Ok(Arrived { job, .. }) if origin.lane != job.lane => {
                 self.bury(
                     incoming,
                     format!("invalid job message: its lane is '{}', and it came through the queue of another", job.lane),
@@ -199,6 +282,15 @@ impl Feeder {
             }
         };
         Ok(true)
+    }
+
+    fn read(&self, incoming: &Incoming) -> Result<Arrived, InvalidJob> {
+        let way = Way {
+            key: incoming.routing_key.as_str(),
+            of_worker: self.broker.topology.is_workers(incoming.exchange.as_str()),
+            redelivered: incoming.redelivered,
+        };
+        message::read(&incoming.properties, &incoming.data, way)
     }
 
     /// Buries a message that is no job, as it is. In a task of its own: the dead letters may be full, and the jobs should come.
@@ -246,7 +338,7 @@ impl Feeder {
             loop {
                 let got = session.channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
                 let Some(got) = answer(got).await? else { break };
-                match message::read(&got.properties, &got.data) {
+                match self.read(&got.delivery) {
                     Ok(arrived) => self.hands.update(|shelf| shelf.put_solo(Parcel { arrived, acker: got.delivery.acker })),
                     Err(invalid) => self.bury(got.delivery, invalid.to_string()),
                 }
@@ -262,12 +354,13 @@ impl Feeder {
 
     /// Lets the broker send nothing more, and puts back what it sent ahead.
     async fn empty_hands(&self, session: &mut Session) -> Result<(), QueueError> {
-        for lane in &self.lanes {
-            answer(session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default())).await?;
+        let lanes = self.lanes.iter().map(|lane| lane.as_str().to_owned());
+        for tag in lanes.chain(session.places.leave(&BTreeSet::new())) {
+            answer(session.channel.basic_cancel(tag.into(), BasicCancelOptions::default())).await?;
         }
-        while let Some(incoming) = session.incoming.next().await {
+        while let Some((origin, incoming)) = session.incoming.next().await {
             if let Some(incoming) = incoming {
-                self.accept(incoming.map_err(|error| explain(&error))?).await?;
+                self.accept(&origin, incoming.map_err(|error| explain(&error))?).await?;
             }
         }
         self.put_back().await;

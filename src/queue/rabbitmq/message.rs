@@ -7,7 +7,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 
 use super::topology::Topology;
-use crate::domain::{Job, OutcomeEvent};
+use crate::domain::{Job, OutcomeEvent, Place};
 use crate::queue::wire::{self, InvalidJob};
 use crate::queue::{DeadLetter, QueueError, event};
 
@@ -42,6 +42,8 @@ pub(super) struct Outgoing {
     pub(super) key: String,
     /// Whether somebody must be there to take it.
     pub(super) mandatory: bool,
+    /// The routing key of the place at which it is to wait, if it is one.
+    pub(super) place: Option<String>,
     pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
 }
@@ -54,6 +56,19 @@ pub(super) struct Arrived {
     pub(super) history: Vec<String>,
     /// Deliveries that were never settled since it was last published as a new message, being put back apart.
     pub(super) returned: u32,
+    /// The routing key of the place that it waited at; none if it came from its lane.
+    pub(super) place: Option<String>,
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// Its routing key.
+    pub(super) key: &'a str,
+    /// Whether a worker wrote it: what others say of attempts and returns is not believed.
+    pub(super) of_worker: bool,
+    /// Whether it was delivered before: then it is the broker that says how often.
+    pub(super) redelivered: bool,
 }
 
 impl Outgoing {
@@ -64,13 +79,23 @@ impl Outgoing {
 
     /// A job as it arrived, to where it came from, as if it had not been delivered.
     pub(super) fn back(topology: &Topology, arrived: &Arrived) -> Result<Self, QueueError> {
-        let Arrived { job, history, returned } = arrived;
-        Self::job(topology.jobs(), job.lane.as_str().to_owned(), job, history, *returned)
+        let Arrived { job, history, returned, place } = arrived;
+        let (exchange, key) = match place {
+            Some(key) => (topology.waiting(), key.clone()),
+            None => (topology.back(), job.lane.as_str().to_owned()),
+        };
+        Ok(Self { place: place.clone(), ..Self::job(exchange, key, job, history, *returned)? })
     }
 
-    /// `job` through the retry exchange with this routing key.
+    /// `job` to wait at a place.
+    pub(super) fn at(topology: &Topology, place: &Place, job: &Job, history: &[String]) -> Result<Self, QueueError> {
+        let key = place.to_string();
+        Ok(Self { place: Some(key.clone()), ..Self::job(topology.waiting(), key, job, history, 0)? })
+    }
+
+    /// `job` to wait for a time, or to be handled alone.
     pub(super) fn later(topology: &Topology, key: String, job: &Job, history: &[String]) -> Result<Self, QueueError> {
-        Self::job(topology.retry(), key, job, history, 0)
+        Self::job(topology.waiting(), key, job, history, 0)
     }
 
     /// `job` to the dead letters.
@@ -87,7 +112,7 @@ impl Outgoing {
         }
         let properties =
             properties("application/json", &job.id.to_string()).with_type("facefleet.job".into()).with_headers(headers);
-        Ok(Self { exchange, key, mandatory: true, properties, body })
+        Ok(Self { exchange, key, mandatory: true, place: None, properties, body })
     }
 
     /// `body` to the dead letters.
@@ -98,7 +123,7 @@ impl Outgoing {
         headers.insert(DELIVERIES.into(), AMQPValue::LongUInt(deliveries));
         insert_history(&mut headers, history);
         let properties = properties("application/json", id).with_type("facefleet.dead".into()).with_headers(headers);
-        Self { exchange: topology.dead(), key: String::new(), mandatory: true, properties, body }
+        Self { exchange: topology.dead(), key: String::new(), mandatory: true, place: None, properties, body }
     }
 
     /// The news of `event`. Nobody need be there to hear it.
@@ -106,7 +131,7 @@ impl Outgoing {
         let body = event::encode(event, topology.prefix())
             .map_err(|error| QueueError::Unusable(format!("the event of job {} cannot be written: {error}", event.job)))?;
         let properties = properties(event::CONTENT_TYPE, &event::id(event).to_string());
-        Ok(Self { exchange: topology.events(), key: event::topic(event), mandatory: false, properties, body })
+        Ok(Self { exchange: topology.events(), key: event::topic(event), mandatory: false, place: None, properties, body })
     }
 }
 
@@ -139,15 +164,21 @@ fn insert_history(headers: &mut FieldTable, history: &[String]) {
 ///
 /// # Errors
 /// If it holds none.
-pub(super) fn read(properties: &BasicProperties, body: &[u8]) -> Result<Arrived, InvalidJob> {
+pub(super) fn read(properties: &BasicProperties, body: &[u8], way: Way<'_>) -> Result<Arrived, InvalidJob> {
     let mut job = wire::decode(body)?;
-    let returned = count(properties, DELIVERY_COUNT);
+    if !way.of_worker {
+        job.attempt = 1;
+    }
+    let returned = if way.redelivered { count(properties, DELIVERY_COUNT) } else { 0 };
     job.attempt = job.attempt.saturating_add(returned);
-    let returned = returned.saturating_add(count(properties, RETURNED));
+    let returned = returned.saturating_add(if way.of_worker { count(properties, RETURNED) } else { 0 });
     if job.trace.is_none() {
         job.trace = header(properties, TRACE).and_then(as_text).and_then(|trace| trace.parse().ok());
     }
-    Ok(Arrived { job, history: history(properties), returned })
+    let history = if way.of_worker { history(properties) } else { Vec::new() };
+    // `LANE.campaign.ID` and its like; a delay's key has two words.
+    let place = (way.of_worker && way.key.split('.').count() > 2).then(|| way.key.to_owned());
+    Ok(Arrived { job, history, returned, place })
 }
 
 /// The number in a header; 0 if there is none.

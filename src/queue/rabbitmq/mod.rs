@@ -1,13 +1,14 @@
 //! The queue on a `RabbitMQ` broker, 3.10 to 4.x: any number of processes on any number of hosts share it.
 //!
 //! `topology` says which queues there are, `message` how a job becomes a message, `connection` how the broker is reached and
-//! reached again, `publisher` how a message becomes safe, `feeder`, `shelf` and `consumer` how jobs come out, `settle` what
+//! reached again, `publisher` how a message becomes safe, `feeder`, `attached`, `shelf` and `consumer` how jobs come out, `settle` what
 //! becomes of them, `dead` and `news` the rest. Publishing and consuming have a connection each: a broker that is short of memory
 //! stops reading from publishers, and acknowledgements must still get through.
 //!
 //! Nothing here logs a message's body or the password of the URL.
 
 mod answer;
+mod attached;
 mod connection;
 mod consumer;
 mod counter;
@@ -21,18 +22,19 @@ mod settle;
 mod shelf;
 mod topology;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lapin::Channel;
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::answer::answer;
+use self::answer::{ANSWER, NOT_FOUND, answer, explain, has_code, silent};
 use self::connection::Link;
 pub use self::connection::RabbitSettings;
 use self::consumer::RabbitConsumer;
@@ -42,7 +44,7 @@ use self::publisher::{PATIENCE, Publisher};
 use self::topology::Topology;
 use super::wire::{InvalidJob, check_length};
 use super::{Consumer, DeadLetter, DeadSelection, JobQueue, QueueError, QueueStatus};
-use crate::domain::{Job, Lane, OutcomeEvent};
+use crate::domain::{Job, Lane, OutcomeEvent, Place};
 
 /// Time, when the queue is closed, for what was sent ahead to be put back.
 const PUT_BACK: Duration = Duration::from_secs(10);
@@ -62,6 +64,8 @@ struct Broker {
     out: Counter,
     /// Consumers that may hold jobs that were sent ahead.
     feeders: Counter,
+    /// The places that this process has met, and whether it takes from them.
+    places: Mutex<BTreeMap<Place, bool>>,
     /// Why no jobs come to the consumers; none while they do.
     trouble: Mutex<Option<String>>,
     /// Held by whoever looks at the dead letters: two at once would each see a part of them.
@@ -89,6 +93,7 @@ impl RabbitQueue {
             closed: CancellationToken::new(),
             out: Counter::new(),
             feeders: Counter::new(),
+            places: Mutex::default(),
             trouble: Mutex::default(),
             dead: tokio::sync::Mutex::default(),
         };
@@ -101,9 +106,70 @@ impl RabbitQueue {
     fn open(&self) -> Result<(), QueueError> {
         if self.broker.closed.is_cancelled() { Err(QueueError::Closed) } else { Ok(()) }
     }
+
+    /// Publishes what `message` makes of each job.
+    async fn enter(
+        &self,
+        jobs: &[Job],
+        message: impl Fn(&Job) -> Result<Outgoing, QueueError> + Send + Sync,
+    ) -> Result<(), QueueError> {
+        self.open()?;
+        let checked = |job: &Job| {
+            let message = message(job)?;
+            let too_long = |error: InvalidJob| QueueError::Unusable(format!("job {}: {error}", job.id));
+            check_length(&message.body).map_err(too_long)?;
+            Ok(message)
+        };
+        let messages = jobs.iter().map(checked).collect::<Result<Vec<_>, QueueError>>()?;
+        self.broker.publisher.publish(messages, PATIENCE, Some(&self.broker.closed)).await
+    }
 }
 
 impl Broker {
+    /// How many jobs wait at `place`; none if it is not there.
+    async fn count_if_there(&self, place: &Place) -> Result<Option<u64>, QueueError> {
+        // A channel of its own: it does not survive the answer that there is no such queue.
+        let channel = self.consumers.channel().await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asked = channel.queue_declare(self.topology.place(place).into(), options, FieldTable::default());
+        match timeout(ANSWER, asked).await {
+            Ok(Ok(queue)) => {
+                let waiting = queue.message_count().into();
+                answer(channel.close(200, "done".into())).await?;
+                Ok(Some(waiting))
+            }
+            Ok(Err(error)) if has_code(&error, NOT_FOUND) => Ok(None),
+            Ok(Err(error)) => Err(explain(&error)),
+            Err(_) => Err(silent()),
+        }
+    }
+
+    /// The places that this process has met, and whether it takes from them.
+    fn places(&self) -> MutexGuard<'_, BTreeMap<Place, bool>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes from which places this process takes.
+    fn take_from(&self, places: &BTreeSet<Place>) {
+        let mut met = self.places();
+        met.values_mut().for_each(|taken| *taken = false);
+        met.extend(places.iter().map(|place| (place.clone(), true)));
+    }
+
+    /// Sees that there is a queue for `place`, the first time.
+    async fn meet(&self, place: &Place) -> Result<(), QueueError> {
+        if !self.places().contains_key(place) {
+            self.declare_place(place).await?;
+            self.places().entry(place.clone()).or_insert(false);
+        }
+        Ok(())
+    }
+
+    /// Declares the queue of `place`, if it is not there.
+    async fn declare_place(&self, place: &Place) -> Result<(), QueueError> {
+        self.publisher.link().declare_places(&BTreeSet::from([place.to_string()])).await
+    }
+
     /// Notes why no jobs come, or that they do.
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
@@ -124,16 +190,29 @@ async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
 #[async_trait]
 impl JobQueue for RabbitQueue {
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
+        self.enter(&jobs, |job| Outgoing::new_job(&self.broker.topology, job, &[])).await
+    }
+
+    async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError> {
         self.open()?;
-        let message = |job: &Job| {
-            let message = Outgoing::new_job(&self.broker.topology, job, &[])?;
-            let too_long = |error: InvalidJob| QueueError::Unusable(format!("job {}: {error}", job.id));
-            check_length(&message.body).map_err(too_long)?;
-            Ok(message)
-        };
-        let messages = jobs.iter().map(message).collect::<Result<Vec<_>, QueueError>>()?;
-        drop(jobs);
-        self.broker.publisher.publish(messages, PATIENCE, Some(&self.broker.closed)).await
+        self.broker.meet(place).await?;
+        self.enter(&jobs, |job| Outgoing::at(&self.broker.topology, place, job, &[])).await
+    }
+
+    async fn waiting(&self, places: &[Place]) -> Result<Vec<u64>, QueueError> {
+        let mut waiting = Vec::with_capacity(places.len());
+        for place in places {
+            waiting.push(self.broker.count_if_there(place).await?.unwrap_or(0));
+        }
+        Ok(waiting)
+    }
+
+    async fn remove(&self, place: &Place) -> Result<(), QueueError> {
+        self.broker.places().remove(place);
+        let channel = self.broker.consumers.channel().await?;
+        // One that is not there is removed.
+        answer(channel.queue_delete(self.broker.topology.place(place).into(), QueueDeleteOptions::default())).await?;
+        answer(channel.close(200, "done".into())).await
     }
 
     async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
@@ -166,6 +245,12 @@ impl JobQueue for RabbitQueue {
         for lane in Lane::ALL {
             let (ready, solo) = (count(&channel, &topology.lane(lane)).await?, count(&channel, &topology.solo(lane)).await?);
             status.ready.push((lane, ready + solo));
+        }
+        let places = self.broker.places().clone();
+        for (place, taken) in places {
+            let Some(jobs) = self.broker.count_if_there(&place).await? else { continue };
+            let lane = status.ready.iter_mut().find(|(lane, _)| taken && *lane == place.lane);
+            *lane.map_or(&mut status.waiting, |(_, ready)| ready) += jobs;
         }
         for delay in topology.delays() {
             status.delayed += count(&channel, &delay).await?;

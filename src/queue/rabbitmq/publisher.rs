@@ -4,7 +4,7 @@
 //! only the batch as a whole can be judged: once every confirmation is there, so is every return, each known by its message's id.
 //! What was refused, returned or not confirmed before the connection was lost is sent again; the broker may then have it twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl Publisher {
                 if left.len() < before {
                     backoff = Backoff::new();
                 }
-                let error = self.judge(trouble, left.len()).await?;
+                let error = self.judge(trouble, &left).await?;
                 let wait = backoff.next();
                 if Instant::now() + wait >= deadline {
                     return Err(error);
@@ -113,7 +113,8 @@ impl Publisher {
     }
 
     /// What to report if there is no time left to try again. Err if trying again is useless.
-    async fn judge(&self, trouble: Trouble, messages: usize) -> Result<QueueError, QueueError> {
+    async fn judge(&self, trouble: Trouble, left: &[Outgoing]) -> Result<QueueError, QueueError> {
+        let messages = left.len();
         match trouble {
             Trouble::Lost(error @ QueueError::Unusable(_)) => Err(error),
             Trouble::Lost(error) => Ok(error),
@@ -123,6 +124,10 @@ impl Publisher {
             Trouble::Unroutable => {
                 // Somebody deleted a queue under a running fleet.
                 self.link.repair().await?;
+                let places: BTreeSet<String> = left.iter().filter_map(|message| message.place.clone()).collect();
+                if !places.is_empty() {
+                    self.link.declare_places(&places).await?;
+                }
                 Ok(QueueError::Unavailable(format!("{messages} messages found no queue; it was declared again")))
             }
         }

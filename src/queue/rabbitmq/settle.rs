@@ -99,6 +99,12 @@ async fn replace(
     if !acker.usable() {
         return Ok(false);
     }
+    if let Disposition::Hold(place) = &disposition
+        && let Err(error) = broker.meet(place).await
+    {
+        give_up(acker).await;
+        return Err(error);
+    }
     let published = match successor(broker, job, disposition, history) {
         Ok(successor) => broker.publisher.publish(successor.into_iter().collect(), PATIENCE, None).await,
         Err(error) => Err(error),
@@ -119,6 +125,7 @@ fn successor(broker: &Broker, job: &Job, disposition: Disposition, history: &[St
         Disposition::Done => None,
         Disposition::Retry(wait) => Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?),
         Disposition::Defer(wait) => Some(later(wait, job)?),
+        Disposition::Hold(place) => Some(Outgoing::at(&broker.topology, &place, job, history)?),
         Disposition::Bury(reason) => Some(Outgoing::dead_job(&broker.topology, job, &reason, history)?),
     })
 }

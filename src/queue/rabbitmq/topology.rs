@@ -2,19 +2,24 @@
 //! are there. `docs/queues.md` tells operators.
 //!
 //! All queues are durable quorum queues with `reject-publish`, so that a full one refuses and loses nothing, and dead-letter with
-//! at-least-once, so that what cannot be passed on stays where it is. Jobs go through the exchange `PREFIX.jobs` by their lane.
-//! A job that waits goes through `PREFIX.retry` into the queue of its delay: all jobs in it wait equally long, so the first to be
-//! due is always at its head. When its time is over the broker passes it to `PREFIX.jobs` under the routing key it came with,
-//! `LANE.DELAY`, of which the first word leads it home.
+//! at-least-once, so that what cannot be passed on stays where it is. New jobs go through the exchange `PREFIX.jobs` by their lane.
+//! A job that waits for a time goes through `PREFIX.waiting` into the queue of its delay: all jobs in it wait equally long, so the
+//! first to be due is always at its head. When its time is over the broker passes it to `PREFIX.back` under the routing key it came
+//! with, `LANE.DELAY`, of which the first word leads it home. A job that waits at a place goes through `PREFIX.waiting` into the
+//! place's queue, `PREFIX.LANE.campaign.ID` and the like, which is declared by whoever puts the first job there.
+//!
+//! Producers need the right to write to `PREFIX.jobs` alone. So what comes through another exchange was written by a worker, and only
+//! there attempts and returns are believed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Connection, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 
-use super::answer::{explain, has_code};
-use crate::domain::Lane;
+use super::answer::{NOT_FOUND, explain, has_code};
+use crate::domain::{Lane, Place};
 use crate::queue::QueueError;
 
 /// The delays that jobs can wait for, with the names of their queues. Those of a running fleet must not change: their queues would
@@ -29,10 +34,13 @@ const LADDER: [(&str, Duration); 5] = [
 
 /// What RabbitMQ answers if a queue is there with other arguments.
 const PRECONDITION_FAILED: u16 = 406;
-/// If it is not there.
-const NOT_FOUND: u16 = 404;
 /// If the user may not declare it.
 const ACCESS_REFUSED: u16 = 403;
+
+/// The exchanges, without the prefix.
+const JOBS: &str = "jobs";
+const WAITING: &str = "waiting";
+const BACK: &str = "back";
 
 /// The word after the lane in the routing key of a job that is handled alone.
 const SOLO: &str = "solo";
@@ -51,8 +59,8 @@ pub(super) struct Topology {
 struct Queue {
     name: String,
     arguments: Vec<(&'static str, AMQPValue)>,
-    exchange: String,
-    binding: String,
+    /// Exchanges, each with the key by which it is bound to them.
+    bindings: Vec<(String, String)>,
 }
 
 impl Topology {
@@ -67,12 +75,28 @@ impl Topology {
 
     /// Where new jobs are published, with the lane as routing key.
     pub(super) fn jobs(&self) -> String {
-        format!("{}.jobs", self.prefix)
+        format!("{}.{JOBS}", self.prefix)
     }
 
-    /// Where jobs are published that wait, or that are to be handled alone.
-    pub(super) fn retry(&self) -> String {
-        format!("{}.retry", self.prefix)
+    /// Where jobs are published that wait, for a time or at a place, or that are to be handled alone.
+    pub(super) fn waiting(&self) -> String {
+        format!("{}.{WAITING}", self.prefix)
+    }
+
+    /// Where jobs come back to their lane.
+    pub(super) fn back(&self) -> String {
+        format!("{}.{BACK}", self.prefix)
+    }
+
+    /// Whether only workers write to this exchange.
+    pub(super) fn is_workers(&self, exchange: &str) -> bool {
+        let name = exchange.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('.'));
+        matches!(name, Some(WAITING | BACK))
+    }
+
+    /// The queue of a place.
+    pub(super) fn place(&self, place: &Place) -> String {
+        format!("{}.{place}", self.prefix)
     }
 
     /// Where events are published, by topic.
@@ -95,12 +119,12 @@ impl Topology {
         format!("{}.{lane}.{SOLO}", self.prefix)
     }
 
-    /// The routing key, on [`Topology::retry`], of a job that is handled alone.
+    /// The routing key, on [`Topology::waiting`], of a job that is handled alone.
     pub(super) fn solo_key(lane: Lane) -> String {
         format!("{lane}.{SOLO}")
     }
 
-    /// The routing key, on [`Topology::retry`], of a job that waits at least `wait`, or for the longest delay there is.
+    /// The routing key, on [`Topology::waiting`], of a job that waits at least `wait`, or for the longest delay there is.
     pub(super) fn delay_key(lane: Lane, wait: Duration) -> String {
         let step = LADDER.iter().find(|(_, delay)| *delay >= wait).unwrap_or(&LADDER[LADDER.len() - 1]);
         format!("{lane}.{}", step.0)
@@ -112,51 +136,73 @@ impl Topology {
     }
 
     fn delay(&self, name: &str) -> String {
-        format!("{}.delay.{name}", self.prefix)
+        format!("{}.wait.{name}", self.prefix)
     }
 
-    fn exchanges(&self) -> [(String, ExchangeKind); 4] {
+    fn exchanges(&self) -> [(String, ExchangeKind); 5] {
         [
             (self.jobs(), ExchangeKind::Topic),
-            (self.retry(), ExchangeKind::Topic),
+            (self.waiting(), ExchangeKind::Topic),
+            (self.back(), ExchangeKind::Topic),
             (self.events(), ExchangeKind::Topic),
             (self.dead(), ExchangeKind::Fanout),
         ]
     }
 
     fn queues(&self) -> Vec<Queue> {
-        let limit = AMQPValue::LongLongInt(i64::from(self.delivery_limit));
-        let text = |text: &str| AMQPValue::LongString(text.into());
-        let to_dead = [("x-delivery-limit", limit), ("x-dead-letter-exchange", text(&self.dead()))];
-        let lane = |name: String, exchange: String, binding: String| Queue {
-            name,
-            arguments: [to_dead.to_vec(), vec![("x-dead-letter-strategy", text("at-least-once"))]].concat(),
-            exchange,
-            binding,
-        };
-        let lanes = Lane::ALL.into_iter().map(|id| lane(self.lane(id), self.jobs(), format!("{id}.#")));
-        let solos = Lane::ALL.into_iter().map(|id| lane(self.solo(id), self.retry(), Self::solo_key(id)));
+        let ways = |id: Lane| [self.jobs(), self.back()].map(|exchange| (exchange, format!("{id}.#"))).to_vec();
+        let lanes = Lane::ALL.into_iter().map(|id| self.of_jobs(self.lane(id), ways(id)));
+        let solos = Lane::ALL.into_iter().map(|id| self.of_jobs(self.solo(id), vec![(self.waiting(), Self::solo_key(id))]));
         let delays = LADDER.iter().map(|(name, delay)| Queue {
             name: self.delay(name),
             arguments: vec![
                 ("x-message-ttl", AMQPValue::LongLongInt(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))),
-                ("x-dead-letter-exchange", text(&self.jobs())),
+                ("x-dead-letter-exchange", text(&self.back())),
                 ("x-dead-letter-strategy", text("at-least-once")),
-            ],
-            exchange: self.retry(),
-            binding: format!("*.{name}"),
+            ]
+            .into_iter()
+            .chain(SAFE.map(|(key, value)| (key, text(value))))
+            .collect(),
+            bindings: vec![(self.waiting(), format!("*.{name}"))],
         });
         let dead = Queue {
             name: self.dead(),
-            arguments: vec![("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))],
-            exchange: self.dead(),
-            binding: String::new(),
+            arguments: std::iter::once(("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT)))
+                .chain(SAFE.map(|(key, value)| (key, text(value))))
+                .collect(),
+            bindings: vec![(self.dead(), String::new())],
         };
-        let mut queues: Vec<Queue> = lanes.chain(solos).chain(delays).chain([dead]).collect();
-        for queue in &mut queues {
-            queue.arguments.extend([("x-queue-type", text("quorum")), ("x-overflow", text("reject-publish"))]);
+        lanes.chain(solos).chain(delays).chain([dead]).collect()
+    }
+
+    /// A queue from which workers take jobs.
+    fn of_jobs(&self, name: String, bindings: Vec<(String, String)>) -> Queue {
+        let mut arguments = vec![
+            ("x-delivery-limit", AMQPValue::LongLongInt(i64::from(self.delivery_limit))),
+            ("x-dead-letter-exchange", text(&self.dead())),
+            ("x-dead-letter-strategy", text("at-least-once")),
+        ];
+        arguments.extend(SAFE.map(|(key, value)| (key, text(value))));
+        Queue { name, arguments, bindings }
+    }
+
+    /// Declares the queues of places, by their routing keys on [`Topology::waiting`].
+    ///
+    /// # Errors
+    /// If this user may not, or the connection is lost.
+    pub(super) async fn declare_places(&self, connection: &Connection, keys: &BTreeSet<String>) -> Result<(), QueueError> {
+        let channel = connection.create_channel().await.map_err(|error| explain(&error))?;
+        for key in keys {
+            let name = format!("{}.{key}", self.prefix);
+            let declared = declare(&channel, self.of_jobs(name.clone(), vec![(self.waiting(), key.clone())])).await;
+            declared.map_err(|source| match has_code(&source, ACCESS_REFUSED) {
+                true => QueueError::Unusable(format!(
+                    "'{name}', where jobs are to wait, cannot be declared: give this user configure permission on its name (docs/queues.md, Users)"
+                )),
+                false => self.mismatch(&Undeclared { name: name.clone(), source }),
+            })?;
         }
-        queues
+        channel.close(200, "done".into()).await.map_err(|error| explain(&error))
     }
 
     /// Declares what is missing. A user that may not declare is content with what is there.
@@ -182,21 +228,9 @@ impl Topology {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             channel.exchange_declare(name.as_str().into(), kind, options, FieldTable::default()).await.map_err(failed(&name))?;
         }
-        for Queue { name, arguments, exchange, binding } in self.queues() {
-            let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-            let mut table = FieldTable::default();
-            for (key, value) in arguments {
-                table.insert(key.into(), value);
-            }
-            channel.queue_declare(name.as_str().into(), options, table).await.map_err(failed(&name))?;
-            let bound = channel.queue_bind(
-                name.as_str().into(),
-                exchange.into(),
-                binding.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            );
-            bound.await.map_err(failed(&name))?;
+        for queue in self.queues() {
+            let name = queue.name.clone();
+            declare(&channel, queue).await.map_err(failed(&name))?;
         }
         channel.close(200, "done".into()).await.map_err(failed("a channel"))
     }
@@ -234,6 +268,28 @@ impl Topology {
             self.prefix
         ))
     }
+}
+
+/// What every queue has: replicated, and full ones refuse.
+const SAFE: [(&str, &str); 2] = [("x-queue-type", "quorum"), ("x-overflow", "reject-publish")];
+
+fn text(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+async fn declare(channel: &Channel, queue: Queue) -> lapin::Result<()> {
+    let Queue { name, arguments, bindings } = queue;
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let mut table = FieldTable::default();
+    for (key, value) in arguments {
+        table.insert(key.into(), value);
+    }
+    channel.queue_declare(name.as_str().into(), options, table).await?;
+    for (exchange, key) in bindings {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        channel.queue_bind(name.as_str().into(), exchange.into(), key.into(), options, none).await?;
+    }
+    Ok(())
 }
 
 /// Something that could not be declared.

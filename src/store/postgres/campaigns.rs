@@ -141,18 +141,25 @@ pub(super) async fn one(pool: &PgPool, id: CampaignId) -> Result<Option<Campaign
     Ok(campaigns.into_iter().next())
 }
 
-pub(super) async fn latest(pool: &PgPool, limit: u32) -> Result<Vec<Campaign>, Fault> {
+pub(super) async fn latest(pool: &PgPool, limit: u32, open: bool) -> Result<Vec<Campaign>, Fault> {
     let mut snapshot = snapshot(pool).await?;
     let rows = sqlx::query(
         "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
-         floor(extract(epoch FROM started_at) * 1000)::bigint FROM campaigns ORDER BY id DESC LIMIT $1",
+         floor(extract(epoch FROM started_at) * 1000)::bigint FROM campaigns WHERE NOT ($2 AND closed) \
+         ORDER BY id DESC LIMIT $1",
     )
     .bind(i64::from(limit))
+    .bind(open)
     .fetch_all(&mut *snapshot)
     .await?;
     let campaigns = with_outcomes(&mut snapshot, rows.iter().map(campaign).collect::<Result<_, _>>()?).await?;
     snapshot.commit().await?;
     Ok(campaigns)
+}
+
+pub(super) async fn close(pool: &PgPool, campaign: CampaignId) -> Result<(), Fault> {
+    sqlx::query("UPDATE campaigns SET closed = true WHERE id = $1 AND NOT closed").bind(campaign.0).execute(pool).await?;
+    Ok(())
 }
 
 fn campaign(row: &PgRow) -> Result<Campaign, Fault> {

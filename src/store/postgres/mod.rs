@@ -10,6 +10,7 @@ mod index;
 mod insert;
 mod read;
 mod rows;
+mod sources;
 mod write;
 
 use std::time::Duration;
@@ -19,10 +20,10 @@ use futures::future::BoxFuture;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
-use super::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+use super::{Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Profile, ProfileId, Selection,
-    SourceStamp,
+    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, NotedSource, Profile, ProfileId,
+    Selection, SourceName, SourceStamp,
 };
 use crate::store::fault::Fault;
 
@@ -146,7 +147,23 @@ impl Store for PostgresStore {
     }
 
     async fn campaigns(&self, limit: u32) -> Result<Vec<Campaign>, StoreError> {
-        self.answer(READ, campaigns::latest(&self.pool, limit)).await
+        self.answer(READ, campaigns::latest(&self.pool, limit, false)).await
+    }
+
+    async fn open_campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
+        self.answer(READ, campaigns::latest(&self.pool, MOST_OPEN, true)).await
+    }
+
+    async fn close_campaign(&self, campaign: CampaignId) -> Result<(), StoreError> {
+        self.answer(WRITE, campaigns::close(&self.pool, campaign)).await
+    }
+
+    async fn note_source(&self, source: &SourceName, trouble: Option<&str>) -> Result<(), StoreError> {
+        self.answer(WRITE, sources::note(&self.pool, source, trouble)).await
+    }
+
+    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError> {
+        self.answer(READ, sources::all(&self.pool)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -97,6 +97,14 @@ pub(super) async fn set_state(pool: &SqlitePool, campaign: CampaignId, state: Ca
     Ok(set.rows_affected() > 0)
 }
 
+pub(super) async fn close(pool: &SqlitePool, campaign: CampaignId) -> Result<(), Fault> {
+    sqlx::query("UPDATE campaigns SET closed = 1 WHERE id = ?1 AND closed = 0")
+        .bind(campaign.0.as_bytes().as_slice())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 /// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
 pub(super) async fn count_ends(
     connection: &mut SqliteConnection,
@@ -163,13 +171,14 @@ pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Camp
     Ok(Some(with_outcomes(&mut snapshot, campaign(&row)?).await?))
 }
 
-pub(super) async fn latest(pool: &SqlitePool, limit: u32) -> Result<Vec<Campaign>, Fault> {
+pub(super) async fn latest(pool: &SqlitePool, limit: u32, open: bool) -> Result<Vec<Campaign>, Fault> {
     let mut snapshot = pool.begin().await?;
     let rows = sqlx::query(
         "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms \
-         FROM campaigns ORDER BY id DESC LIMIT ?1",
+         FROM campaigns WHERE NOT (?2 AND closed) ORDER BY id DESC LIMIT ?1",
     )
     .bind(limit)
+    .bind(open)
     .fetch_all(&mut *snapshot)
     .await?;
     let mut campaigns = Vec::with_capacity(rows.len());

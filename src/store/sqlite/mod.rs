@@ -9,6 +9,7 @@ mod fault;
 mod insert;
 mod read;
 mod rows;
+mod sources;
 mod write;
 
 use std::time::Duration;
@@ -16,10 +17,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 
-use super::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+use super::{Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Profile, ProfileId, Selection,
-    SourceStamp,
+    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, NotedSource, Profile, ProfileId,
+    Selection, SourceName, SourceStamp,
 };
 use crate::store::fault::Fault;
 
@@ -131,7 +132,23 @@ impl Store for SqliteStore {
     }
 
     async fn campaigns(&self, limit: u32) -> Result<Vec<Campaign>, StoreError> {
-        self.located(campaigns::latest(&self.readers, limit).await)
+        self.located(campaigns::latest(&self.readers, limit, false).await)
+    }
+
+    async fn open_campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
+        self.located(campaigns::latest(&self.readers, MOST_OPEN, true).await)
+    }
+
+    async fn close_campaign(&self, campaign: CampaignId) -> Result<(), StoreError> {
+        self.located(campaigns::close(&self.writer, campaign).await)
+    }
+
+    async fn note_source(&self, source: &SourceName, trouble: Option<&str>) -> Result<(), StoreError> {
+        self.located(sources::note(&self.writer, source, trouble).await)
+    }
+
+    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError> {
+        self.located(sources::all(&self.readers).await)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
