@@ -9,17 +9,20 @@
 mod null_profile;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome, Profile, ProfileId, Recognition,
-    Selection, Template,
+    BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome, Place, PlaceOf, Profile, ProfileId,
+    Recognition, Selection, Template,
 };
-use facefleet::images::{FetchError, ImageSource, Root};
+use facefleet::images::{ImageSource, Root};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
+use facefleet::worker::breaker::Breakers;
+use facefleet::worker::fetching::{Fetcher, Unfetched};
 use facefleet::worker::{Process, Processed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::null_profile::null_profile;
 
 struct Null {
-    images: Arc<dyn ImageSource>,
+    fetcher: Fetcher,
     profile: Profile,
     id: ProfileId,
     attempts: u32,
@@ -37,6 +40,10 @@ struct Null {
 impl Process for Null {
     fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    fn breakers(&self) -> Option<&Arc<Breakers>> {
+        Some(self.fetcher.breakers())
     }
 
     async fn process(&self, job: &Job) -> Processed {
@@ -57,10 +64,14 @@ impl Process for Null {
                 Processed::Ended(Box::new(ended(Outcome::Failed("a file name asked for it".into()))))
             };
         }
-        let bytes = match self.images.fetch(&job.image).await {
+        let bytes = match self.fetcher.fetch(job).await {
             Ok(bytes) => bytes,
-            Err(FetchError::Outage(reason) | FetchError::Local(reason)) => return Processed::Transient(reason),
-            Err(error) => return Processed::Ended(Box::new(ended(error.outcome()))),
+            Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
+            Err(Unfetched::Transient(reason)) => return Processed::Transient(reason),
+            Err(Unfetched::Held(source, reason)) => {
+                return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
+            }
+            Err(Unfetched::Local) => return Processed::Deferred(Duration::from_secs(30)),
         };
         let hash = ContentHash::of(&bytes);
         let content = Some(ImageContent { hash, bytes: bytes.len() as u64, size: Some((112, 112)) });
@@ -102,7 +113,8 @@ async fn main() -> Result<()> {
     let app = App::new(settings);
     let (store, queue) = (app.store().await?, app.queue().await?);
     let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
-    let null = Arc::new(Null { images, profile: null_profile(), id: null_profile().id(), attempts });
+    let fetcher = Fetcher::new(images, Duration::from_secs(app.settings().images.outage_seconds));
+    let null = Arc::new(Null { fetcher, profile: null_profile(), id: null_profile().id(), attempts });
     println!("at work");
     app.worker(queue.clone(), store.clone(), null).run(stop).await?;
     queue.close().await;

@@ -19,6 +19,7 @@ use crate::settings::{Method, Settings};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
+use crate::worker::fetching::Fetcher;
 use crate::worker::process::Parts;
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
@@ -148,7 +149,7 @@ impl App {
         let networks = self.networks(aligned)?;
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
         Ok(Processor::new(Parts {
-            images,
+            fetcher: Fetcher::new(images, Duration::from_secs(self.settings.images.outage_seconds)),
             vision: networks.vision,
             recogniser: networks.recogniser,
             profile: networks.profile,

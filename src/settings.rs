@@ -82,6 +82,7 @@ section!(Images {
     timeout_ms: u64,
     connect_timeout_ms: u64,
     idle_timeout_ms: u64,
+    outage_seconds: u64,
     redirects: u32,
 });
 section!(Worker {
@@ -202,7 +203,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 15] = [
+        let bounds: [(&'static str, String, bool, &'static str); 16] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
             (
                 "queue.delivery_limit",
@@ -248,6 +249,12 @@ impl Settings {
                 self.images.idle_timeout_ms.to_string(),
                 self.images.idle_timeout_ms > 0,
                 "must be at least 1",
+            ),
+            (
+                "images.outage_seconds",
+                self.images.outage_seconds.to_string(),
+                (1..=31_536_000).contains(&self.images.outage_seconds),
+                "must be 1 to 31536000, a year",
             ),
             ("images.redirects", self.images.redirects.to_string(), self.images.redirects <= 20, "must be at most 20"),
             ("worker.batch", self.worker.batch.to_string(), (1..=1024).contains(&self.worker.batch), "must be 1 to 1024"),

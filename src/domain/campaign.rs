@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-use super::{GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, ProfileId};
+use super::{GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, Place, PlaceOf, ProfileId};
 
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,6 +106,13 @@ pub struct Campaign {
     pub progress: CampaignProgress,
     /// When it began, RFC 3339, UTC.
     pub started_at: String,
+}
+
+impl Campaign {
+    /// Where its jobs wait.
+    pub fn place(&self) -> Place {
+        Place { lane: self.lane, of: PlaceOf::Campaign(self.id) }
+    }
 }
 
 /// How far a campaign's listing came, and where its images are. Once `listing_done`, the campaign has ended when `listed` is `skipped`

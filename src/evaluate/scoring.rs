@@ -5,13 +5,15 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 
 use super::collect::CollectError;
-use crate::domain::{GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Selection, SourceStamp, SubjectName};
+use crate::domain::{GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Place, PlaceOf, Selection, SourceStamp, SubjectName};
 use crate::store::Store;
 use crate::worker::Process;
 use crate::worker::process::Processed;
 
 /// Results written in one transaction.
 const CHUNK: usize = 256;
+/// How often a source that does not work is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A photo to evaluate.
 #[derive(Debug, Clone)]
@@ -80,8 +82,16 @@ impl Scoring<'_> {
                     wait *= 2;
                     job.attempt += 1;
                 }
+                Processed::Deferred(wait) => tokio::time::sleep(wait).await,
+                // Its source does not work, which was told: waited for here.
+                Processed::Held { place: Place { of: PlaceOf::Source(_), .. }, .. } => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    if let Some(breakers) = processor.breakers() {
+                        breakers.probe().await;
+                    }
+                }
                 // It asks for no profile and belongs to no campaign.
-                Processed::Deferred(_) | Processed::Dropped => return Err(CollectError::PutBack(job.image)),
+                Processed::Held { .. } | Processed::Dropped => return Err(CollectError::PutBack(job.image)),
             }
         }
     }

@@ -273,7 +273,7 @@ impl Filler {
         }
         self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
         if !jobs.is_empty() {
-            self.queue.publish(jobs).await?;
+            self.queue.publish_at(&self.scan.campaign.place(), jobs).await?;
         }
         Ok(())
     }
@@ -287,7 +287,7 @@ impl Filler {
         let left: HashSet<_> = self.store.uncounted_jobs(id, &ids).await?.into_iter().collect();
         let jobs: Vec<Job> = jobs.into_iter().filter(|job| left.contains(&job.id)).collect();
         if !jobs.is_empty() {
-            self.queue.publish(jobs).await?;
+            self.queue.publish_at(&self.scan.campaign.place(), jobs).await?;
         }
         Ok(())
     }

@@ -4,19 +4,22 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::{FetchError, ImageSource, too_large};
-use crate::domain::ImageUri;
+use crate::domain::{ImageUri, SourceName};
 
 /// Reads local files below some roots.
 #[derive(Debug, Clone)]
 pub struct FileSource {
     /// Canonical: links resolved. There may be as many as there are images, and each fetch has the source of its own.
     roots: Arc<HashSet<PathBuf>>,
+    /// The same, and as they were named.
+    named: Arc<HashSet<PathBuf>>,
     max_bytes: u64,
 }
 
@@ -29,8 +32,10 @@ impl FileSource {
         let canonical = |root: &PathBuf| {
             root.canonicalize().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", root.display())))
         };
-        let roots = roots.iter().map(canonical).collect::<Result<_, _>>()?;
-        Ok(Self { roots: Arc::new(roots), max_bytes })
+        let named = roots.iter().filter_map(|root| std::path::absolute(root).ok());
+        let canonical = roots.iter().map(canonical).collect::<Result<HashSet<_>, _>>()?;
+        let named = named.chain(canonical.iter().cloned()).collect();
+        Ok(Self { roots: Arc::new(canonical), named: Arc::new(named), max_bytes })
     }
 
     fn check(&self, resolved: &Path) -> Result<(), FetchError> {
@@ -70,6 +75,12 @@ impl FileSource {
     }
 }
 
+/// Whether an error is about this machine and not about what is read.
+fn is_local(error: &std::io::Error) -> bool {
+    // EMFILE, ENFILE, ENOMEM.
+    matches!(error.raw_os_error(), Some(24 | 23 | 12))
+}
+
 /// Where an open file really is, if the system tells (Linux does).
 fn opened_path(file: &File) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
@@ -85,6 +96,37 @@ impl ImageSource for FileSource {
         let source = self.clone();
         let read = tokio::task::spawn_blocking(move || source.read(&path)).await;
         read.map_err(|error| FetchError::Local(format!("reading was interrupted: {error}")))?
+    }
+
+    /// The root that it is below; the folder of a file that was named itself.
+    fn source_of(&self, image: &ImageUri) -> SourceName {
+        let path = image.to_path().unwrap_or_default();
+        let root = path.ancestors().find(|above| self.named.contains(*above)).unwrap_or(Path::new("/"));
+        let folder = if root == path { root.parent().unwrap_or(root) } else { root };
+        SourceName::new(folder.to_string_lossy())
+    }
+
+    /// The number of its file system.
+    async fn part_of(&self, image: &ImageUri) -> u64 {
+        let Some(path) = image.to_path() else { return 0 };
+        let device = tokio::task::spawn_blocking(move || std::fs::metadata(path).map_or(0, |metadata| metadata.dev()));
+        device.await.unwrap_or(0)
+    }
+
+    /// A folder is there if something is in it: where a share is mounted, nothing is while it is not.
+    async fn look(&self, source: &SourceName) -> Result<(), String> {
+        let name = source.as_str().to_owned();
+        let looked = tokio::task::spawn_blocking(move || match std::fs::read_dir(&name) {
+            // A name that is not UTF-8 cannot be looked for by it.
+            Err(_) if name.contains(char::REPLACEMENT_CHARACTER) => Ok(()),
+            Err(error) if is_local(&error) => Ok(()),
+            Err(error) => Err(format!("{name} cannot be read: {error}")),
+            Ok(mut entries) => match entries.next() {
+                None => Err(format!("{name} is empty: is what belongs there mounted?")),
+                Some(_) => Ok(()),
+            },
+        });
+        looked.await.unwrap_or(Ok(()))
     }
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{ImageUri, Outcome};
+use crate::domain::{ImageUri, Outcome, SourceName};
 
 /// Why an image's bytes did not come. No text holds a query of a URL, which may be a signature.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,24 @@ pub trait ImageSource: Send + Sync {
     /// # Errors
     /// See [`FetchError`].
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError>;
+
+    /// The source that an image is in: what fails and comes back as one.
+    fn source_of(&self, image: &ImageUri) -> SourceName {
+        SourceName::new(format!("{}:", image.scheme()))
+    }
+
+    /// Which part of its source an image is in, where parts come and go by themselves, as mounted file systems do.
+    async fn part_of(&self, _: &ImageUri) -> u64 {
+        0
+    }
+
+    /// Looks whether a source is there, as far as that can be told without one of its images.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    async fn look(&self, _: &SourceName) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// How much, and for how long, one fetch may take.

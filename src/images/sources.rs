@@ -8,7 +8,7 @@ use url::Url;
 
 use super::web::Web;
 use super::{FetchError, FetchLimits, FileSource, ImageSource, Objects, Root, data, root};
-use crate::domain::ImageUri;
+use crate::domain::{ImageUri, SourceName};
 
 /// Why sources could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,36 @@ impl ImageSource for Sources {
                 let seconds = self.limits.whole.as_secs_f64();
                 Err(FetchError::Outage(format!("the image did not come within {seconds} s (setting images.timeout_ms)")))
             }
+        }
+    }
+
+    /// A folder that is allowed, a bucket, or a web server with its port.
+    fn source_of(&self, image: &ImageUri) -> SourceName {
+        let url = image.as_url();
+        match image.scheme() {
+            "file" => self.files.source_of(image),
+            "s3" | "gs" | "az" => {
+                SourceName::new(root::object(url).map_or_else(|| image.scheme().to_owned(), |(bucket, _)| bucket.to_string()))
+            }
+            "https" | "http" => SourceName::new(url.origin().ascii_serialization()),
+            scheme => SourceName::new(format!("{scheme}:")),
+        }
+    }
+
+    async fn part_of(&self, image: &ImageUri) -> u64 {
+        match image.scheme() {
+            "file" => self.files.part_of(image).await,
+            _ => 0,
+        }
+    }
+
+    async fn look(&self, source: &SourceName) -> Result<(), String> {
+        if !source.as_str().starts_with('/') {
+            return Ok(());
+        }
+        match tokio::time::timeout(self.limits.whole, self.files.look(source)).await {
+            Ok(looked) => looked,
+            Err(_) => Err(format!("{source} does not answer within {} s", self.limits.whole.as_secs_f64())),
         }
     }
 }

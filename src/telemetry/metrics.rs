@@ -7,7 +7,7 @@ use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histog
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::domain::{JobRecord, Lane, OutcomeEvent};
+use crate::domain::{JobRecord, Lane, OutcomeEvent, SourceName};
 
 const JOBS: &str = "facefleet_jobs_total";
 const FACES: &str = "facefleet_faces_total";
@@ -19,6 +19,7 @@ const ACKS_LOST: &str = "facefleet_acks_lost_total";
 const WAITS: &str = "facefleet_backend_waits_total";
 const IN_HAND: &str = "facefleet_jobs_in_hand";
 const QUEUE: &str = "facefleet_queue_jobs";
+const SOURCES: &str = "facefleet_source_trouble";
 const PROVIDER: &str = "facefleet_provider";
 
 /// Upper bounds of the buckets of [`STAGE`], seconds.
@@ -73,6 +74,7 @@ fn describe() {
     describe_counter!(WAITS, "Times that a batch had to wait for a backend that was away (store or queue).");
     describe_gauge!(IN_HAND, "Unsettled jobs in this worker's hands.");
     describe_gauge!(QUEUE, "Jobs in the queue: ready by lane; delayed and dead over all lanes.");
+    describe_gauge!(SOURCES, "1 while a source of images does not work and its jobs wait, by source.");
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
 
@@ -150,6 +152,11 @@ pub fn queue_ready(lane: Lane, jobs: u64) {
 /// Jobs of all lanes in another place of the queue.
 pub fn queue_place(place: &'static str, jobs: u64) {
     gauge!(QUEUE, "lane" => "all", "place" => place).set(jobs as f64);
+}
+
+/// A source of images does not work, or works again.
+pub fn source_trouble(source: &SourceName, trouble: bool) {
+    gauge!(SOURCES, "source" => source.as_str().to_owned()).set(if trouble { 1.0 } else { 0.0 });
 }
 
 /// The execution provider that runs the recogniser.

@@ -1,13 +1,13 @@
 //! Whether a campaign's jobs are to be worked on: what an operator wants of it, looked up in the store now and then.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::domain::{CampaignId, CampaignState};
+use crate::domain::{Campaign, CampaignId, CampaignState};
 use crate::store::Store;
 
 /// A change of a campaign's state reaches every worker within this time.
@@ -19,16 +19,40 @@ const MOST: usize = 1024;
 pub(super) struct Gate {
     store: Arc<dyn Store>,
     seen: Mutex<HashMap<CampaignId, (CampaignState, Instant)>>,
+    /// The campaigns that were open when the worker last looked, and for how many looks in a row they were as they are.
+    open: std::sync::Mutex<HashMap<CampaignId, (CampaignState, u32)>>,
 }
 
 impl Gate {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, seen: Mutex::default() }
+        Self { store, seen: Mutex::default(), open: std::sync::Mutex::default() }
+    }
+
+    /// Takes the states of the open campaigns from what was looked up just now. That one is paused counts from the second look on: by
+    /// then nobody takes from its place, and what comes by another way may be put there.
+    pub(super) fn run(&self, campaigns: &[Campaign]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *open);
+        open.extend(campaigns.iter().map(|campaign| {
+            let looks = before.get(&campaign.id).filter(|(state, _)| *state == campaign.state).map_or(0, |(_, looks)| *looks);
+            (campaign.id, (campaign.state, looks.saturating_add(1)))
+        }));
+    }
+
+    fn known(&self, campaign: CampaignId) -> Option<CampaignState> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(&campaign).map(|(state, looks)| match state {
+            CampaignState::Paused if *looks < 2 => CampaignState::Running,
+            state => *state,
+        })
     }
 
     /// What is wanted of `campaign`. While the store cannot say, its jobs are worked on: their results wait for the store anyway. So
     /// are those of a campaign that is gone: each job ends in an outcome.
     pub(super) async fn state(&self, campaign: CampaignId) -> CampaignState {
+        if let Some(state) = self.known(campaign) {
+            return state;
+        }
         // One look-up at a time: the others wait for it and find the answer.
         let mut seen = self.seen.lock().await;
         if let Some((state, at)) = seen.get(&campaign)

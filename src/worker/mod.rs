@@ -3,10 +3,14 @@
 //! [`process`] turns one job into its record. [`pipeline`] keeps many of them in hand at once. `settle` ends them: commit the
 //! outcome, announce it, then acknowledge the job. Whatever dies in between, the redelivered job finds its row and does the rest.
 
+pub mod breaker;
+pub mod fetching;
 mod gate;
 pub mod pipeline;
 pub mod process;
 pub mod pyramid;
+mod rounds;
+mod sample;
 pub mod search;
 mod settle;
 pub mod vision_stage;

@@ -1,17 +1,19 @@
 //! Many jobs in hand at once, bounded: what the consumer's prefetch lets in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::gate::Gate;
 use super::process::{Process, Processed};
+use super::rounds::Rounds;
 use super::settle::{Finished, Settler};
-use crate::domain::{CampaignId, CampaignState, Job, Lane};
+use crate::domain::{CampaignId, CampaignState, Job, Lane, Place, PlaceOf};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{self, InHand};
@@ -70,12 +72,25 @@ impl Worker {
         store.register_profile(processor.profile()).await?;
         let mut consumer = queue.consume(&settings.lanes, settings.in_flight).await?;
         let gate = Arc::new(Gate::new(store.clone()));
+        let (places, mut wanted) = watch::channel(BTreeSet::new());
+        let rounds = Rounds {
+            store: store.clone(),
+            queue: queue.clone(),
+            lanes: settings.lanes.clone(),
+            profile: processor.profile().id(),
+            breakers: processor.breakers().cloned(),
+            gate: gate.clone(),
+        };
+        let looking = CancellationToken::new();
+        let _looking = looking.clone().drop_guard();
+        tokio::spawn(rounds.run(places, looking));
         let settler = Settler {
             queue,
             store,
             backoff: settings.backoff,
             backoff_most: settings.backoff_most,
             batch: settings.record_batch,
+            noted: Arc::default(),
         };
         // Enrolments are settled beside the others: they do not wait for a batch of those to end.
         let mut settling = JoinSet::new();
@@ -96,6 +111,10 @@ impl Worker {
                     log_panic(&ended);
                     continue;
                 }
+                Ok(()) = wanted.changed() => {
+                    consumer.take_from(wanted.borrow_and_update().clone());
+                    continue;
+                }
                 delivery = consumer.next() => delivery,
             };
             let Some(delivery) = delivery else { break };
@@ -106,7 +125,7 @@ impl Worker {
             let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
             jobs.spawn(
                 async move {
-                    let processed = match wanted(&gate, campaign).await {
+                    let processed = match unwanted(&gate, lane, campaign).await {
                         None => processor.process(delivery.job()).await,
                         Some(otherwise) => otherwise,
                     };
@@ -138,14 +157,15 @@ impl Worker {
     }
 }
 
-/// How long the jobs of a paused campaign are put back for, before they ask again.
-const PAUSED: Duration = Duration::from_secs(30);
-
 /// What becomes of a job of `campaign` that is not to be worked on now; none if it is.
-async fn wanted(gate: &Gate, campaign: Option<CampaignId>) -> Option<Processed> {
-    match gate.state(campaign?).await {
+async fn unwanted(gate: &Gate, lane: Lane, campaign: Option<CampaignId>) -> Option<Processed> {
+    let campaign = campaign?;
+    match gate.state(campaign).await {
         CampaignState::Running => None,
-        CampaignState::Paused => Some(Processed::Deferred(PAUSED)),
+        CampaignState::Paused => {
+            let place = Place { lane, of: PlaceOf::Campaign(campaign) };
+            Some(Processed::Held { place, reason: "its campaign is paused".into() })
+        }
         CampaignState::Cancelled => Some(Processed::Dropped),
     }
 }

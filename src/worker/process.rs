@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use super::breaker::Breakers;
+use super::fetching::{Fetcher, Unfetched};
 use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
-    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
+    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Place, PlaceOf, Profile, ProfileId, Selection,
+    Timings,
 };
-use crate::images::{FetchError, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::Recogniser;
 use crate::vision::DecodeError;
@@ -23,14 +25,21 @@ pub enum Processed {
     Ended(Box<JobRecord>),
     /// Something passing went wrong.
     Transient(String),
-    /// It is not this worker's to do, or not now: put it back for this time.
+    /// It cannot be done here now, through no fault of its own: put it back for this time.
     Deferred(Duration),
+    /// It is not this worker's to do, or not now: let it wait there, and why.
+    Held {
+        /// Where.
+        place: Place,
+        /// Why.
+        reason: String,
+    },
     /// Nobody wants it any more: its campaign was cancelled.
     Dropped,
 }
 
-/// How long a job that wants another worker's profile is put back for.
-const ANOTHERS: Duration = Duration::from_secs(30);
+/// How long a job is put back for that this machine was too short of something to fetch.
+const SHORTAGE: Duration = Duration::from_secs(30);
 
 /// How often that is told: there may be millions of them.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
@@ -63,13 +72,18 @@ pub trait Process: Send + Sync {
     /// All that the scores depend on.
     fn profile(&self) -> &Profile;
 
+    /// The breakers of its sources, if it has any.
+    fn breakers(&self) -> Option<&Arc<Breakers>> {
+        None
+    }
+
     /// Processes a job. A job on its last attempt ends as failed instead of asking for another.
     async fn process(&self, job: &Job) -> Processed;
 }
 
 /// Everything that one job needs, shared by all jobs in hand.
 pub struct Processor {
-    images: Arc<dyn ImageSource>,
+    fetcher: Fetcher,
     vision: Vision,
     recogniser: Batcher<Recogniser>,
     profile: Profile,
@@ -90,7 +104,7 @@ pub struct Processor {
 /// What a [`Processor`] is made of.
 pub struct Parts {
     /// Where bytes come from.
-    pub images: Arc<dyn ImageSource>,
+    pub fetcher: Fetcher,
     /// Decoding, detecting, aligning.
     pub vision: Vision,
     /// Recognising.
@@ -110,11 +124,11 @@ pub struct Parts {
 impl Processor {
     /// A processor of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { images, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
+        let Parts { fetcher, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
         let profile_id = profile.id();
         let (held, held_urgent) = (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
         Self {
-            images,
+            fetcher,
             vision,
             recogniser,
             profile,
@@ -228,10 +242,15 @@ impl Process for Processor {
         &self.profile
     }
 
+    fn breakers(&self) -> Option<&Arc<Breakers>> {
+        Some(self.fetcher.breakers())
+    }
+
     async fn process(&self, job: &Job) -> Processed {
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.profile_id) {
             self.tell_of_another(wanted);
-            return Processed::Deferred(ANOTHERS);
+            let place = Place { lane: job.lane, of: PlaceOf::Profile(wanted.clone()) };
+            return Processed::Held { place, reason: "it wants another profile".into() };
         }
         let ended = |outcome| {
             let record = JobRecord::without_content(job, &self.profile_id, self.selection(job), &self.provider, outcome);
@@ -258,10 +277,14 @@ impl Process for Processor {
             return Processed::Transient("the worker is stopping".into());
         };
         let started = Instant::now();
-        let bytes = match self.images.fetch(&job.image).await {
+        let bytes = match self.fetcher.fetch(job).await {
             Ok(bytes) => bytes,
-            Err(FetchError::Outage(reason) | FetchError::Local(reason)) => return transient(reason),
-            Err(error) => return ended(error.outcome()),
+            Err(Unfetched::Ended(outcome)) => return ended(outcome),
+            Err(Unfetched::Transient(reason)) => return transient(reason),
+            Err(Unfetched::Held(source, reason)) => {
+                return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
+            }
+            Err(Unfetched::Local) => return Processed::Deferred(SHORTAGE),
         };
         let fetch_ms = milliseconds(started);
         if let Some(expected) = job.expected_hash

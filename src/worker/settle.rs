@@ -1,13 +1,14 @@
 //! Ending jobs: commit the outcomes, announce them, acknowledge the deliveries; in that order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::process::Processed;
-use crate::domain::{Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind};
+use crate::domain::{Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, Place, PlaceOf, SourceName};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics::{self, InHand};
@@ -28,6 +29,8 @@ pub(super) struct Settler {
     pub backoff_most: Duration,
     /// Results in one transaction, at most.
     pub batch: usize,
+    /// Sources at which jobs wait or waited, as the store knows.
+    pub noted: Arc<Mutex<HashSet<SourceName>>>,
 }
 
 impl Settler {
@@ -57,6 +60,12 @@ impl Settler {
                     Processed::Deferred(wait) => {
                         metrics::put_back("defer");
                         put_back.push((delivery, Disposition::Defer(wait)));
+                    }
+                    Processed::Held { place, reason } => {
+                        metrics::put_back("hold");
+                        tracing::debug!(job = %delivery.job().id, %place, reason, "waits");
+                        self.note_source(&place, &reason).await?;
+                        put_back.push((delivery, Disposition::Hold(place)));
                     }
                     Processed::Dropped => {
                         metrics::put_back("drop");
@@ -134,6 +143,25 @@ impl Settler {
         });
         join_all(settling).await;
         Ok(())
+    }
+
+    /// Notes the source at which a job is about to wait, so that every worker knows of it, whatever becomes of this one.
+    async fn note_source(&self, place: &Place, reason: &str) -> Result<(), StoreError> {
+        let PlaceOf::Source(source) = &place.of else { return Ok(()) };
+        if !self.noted.lock().await.insert(source.clone()) {
+            return Ok(());
+        }
+        let mut wait = self.backoff;
+        loop {
+            match self.store.note_source(source, Some(reason)).await {
+                Err(StoreError::Unavailable(reason)) => {
+                    metrics::backend_wait("store");
+                    tracing::warn!(reason, "the store did not take the name of a source; trying again");
+                    self.pause(&mut wait).await;
+                }
+                noted => return noted,
+            }
+        }
     }
 
     async fn pause(&self, wait: &mut Duration) {

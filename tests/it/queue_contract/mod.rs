@@ -286,7 +286,7 @@ pub async fn status_says_how_many_jobs_are_where(queue: Arc<dyn JobQueue>) {
     settle(next(&mut scans).await, Disposition::Done).await;
     let _held = next(&mut scans).await;
     let ready = vec![(Lane::Enrol, 1), (Lane::Scan, 1), (Lane::Rescore, 7)];
-    becomes(&queue, QueueStatus { ready, delayed: 1, unsettled: Some(1), dead: 1 }).await;
+    becomes(&queue, QueueStatus { ready, waiting: 0, delayed: 1, unsettled: Some(1), dead: 1 }).await;
 }
 
 pub async fn a_publish_that_waits_fails_when_the_queue_closes(queue: Arc<dyn JobQueue>) {

@@ -1,0 +1,155 @@
+//! What a worker looks up now and then: which campaigns run, and whether its sources work; and with that, from where it takes jobs.
+//!
+//! Each campaign's jobs wait at a place of their own, so pausing one is to take no more from there, and cancelling one is to remove
+//! the place: nothing moves. A campaign that is over has its place removed and is closed, after a while in which whatever a lost
+//! worker held of it has come back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::{Breakers, Trouble};
+use super::gate::Gate;
+use crate::domain::{Campaign, CampaignId, CampaignState, Lane, Place, PlaceOf, ProfileId, SourceName};
+use crate::queue::JobQueue;
+use crate::store::{SOURCE_NEWS, Store, StoreError};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long a campaign has been over before its place goes: complete, or cancelled.
+const COMPLETE_FOR: Duration = Duration::from_secs(60);
+const CANCELLED_FOR: Duration = Duration::from_secs(10);
+
+/// What a worker looks up now and then.
+pub(super) struct Rounds {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) profile: ProfileId,
+    /// None where the sources are nobody's to judge.
+    pub(super) breakers: Option<Arc<Breakers>>,
+    pub(super) gate: Arc<Gate>,
+}
+
+/// What is remembered from one look to the next.
+#[derive(Default)]
+struct Memory {
+    /// Since when campaigns have been over.
+    over: HashMap<CampaignId, Instant>,
+    /// Sources whose troubles were noted, and when.
+    noted: BTreeMap<SourceName, Instant>,
+    /// Every source that was ever noted by anybody.
+    sources: BTreeSet<SourceName>,
+    /// Whether the last look failed: that is told once.
+    failing: bool,
+}
+
+impl Rounds {
+    /// Looks, and tells from where to take jobs, until `stop` is cancelled.
+    pub(super) async fn run(self, places: watch::Sender<BTreeSet<Place>>, stop: CancellationToken) {
+        let mut memory = Memory::default();
+        let mut next = interval(EVERY);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = next.tick() => {}
+            }
+            match self.look(&mut memory, &places).await {
+                Ok(()) => memory.failing = false,
+                Err(error) => {
+                    if !std::mem::replace(&mut memory.failing, true) {
+                        tracing::warn!(%error, "campaigns and sources cannot be looked up; jobs are taken from where they were");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look(&self, memory: &mut Memory, places: &watch::Sender<BTreeSet<Place>>) -> Result<(), StoreError> {
+        let troubles = self.probe(memory).await?;
+        let campaigns = self.store.open_campaigns().await?;
+        memory.sources.extend(self.store.sources().await?.into_iter().map(|source| source.name));
+        // What runs again is let through before it is taken from, and what is paused is taken from no more before it is held back: so
+        // no job goes to and fro.
+        self.gate.run(&campaigns);
+        let wanted = self.places(memory, &campaigns, &troubles);
+        places.send_if_modified(|places| {
+            let modified = *places != wanted;
+            *places = wanted;
+            modified
+        });
+        self.sweep(memory, &campaigns).await
+    }
+
+    /// Probes the sources in trouble, and notes how they are.
+    async fn probe(&self, memory: &mut Memory) -> Result<Vec<Trouble>, StoreError> {
+        let Some(breakers) = &self.breakers else { return Ok(Vec::new()) };
+        breakers.probe().await;
+        let troubles = breakers.troubles();
+        for trouble in &troubles {
+            let noted = memory.noted.get(&trouble.source);
+            if noted.is_none_or(|noted| noted.elapsed() >= SOURCE_NEWS / 4) {
+                self.store.note_source(&trouble.source, Some(&trouble.reason)).await?;
+                memory.noted.insert(trouble.source.clone(), Instant::now());
+            }
+        }
+        let well: Vec<SourceName> =
+            memory.noted.keys().filter(|name| troubles.iter().all(|trouble| trouble.source != **name)).cloned().collect();
+        for name in well {
+            self.store.note_source(&name, None).await?;
+            memory.noted.remove(&name);
+        }
+        Ok(troubles)
+    }
+
+    /// From where to take beside the lanes.
+    fn places(&self, memory: &Memory, campaigns: &[Campaign], troubles: &[Trouble]) -> BTreeSet<Place> {
+        let running =
+            campaigns.iter().filter(|campaign| campaign.state == CampaignState::Running && campaign.profile == self.profile);
+        let running = running.map(Campaign::place);
+        let waits = |name: &SourceName| troubles.iter().any(|trouble| trouble.source == *name && !trouble.given_up);
+        let well = memory.sources.iter().filter(|name| !waits(name)).map(|name| PlaceOf::Source(name.clone()));
+        let others = well.chain([PlaceOf::Profile(self.profile.clone())]);
+        let in_lanes = others.flat_map(|of| self.lanes.iter().map(move |&lane| Place { lane, of: of.clone() }));
+        running.filter(|place| self.lanes.contains(&place.lane)).chain(in_lanes).collect()
+    }
+
+    /// Removes the places of campaigns that have been over for long enough, and closes these.
+    async fn sweep(&self, memory: &mut Memory, campaigns: &[Campaign]) -> Result<(), StoreError> {
+        memory.over.retain(|id, _| campaigns.iter().any(|campaign| campaign.id == *id));
+        for campaign in campaigns {
+            let long = match campaign.state {
+                CampaignState::Cancelled => CANCELLED_FOR,
+                _ if campaign.progress.is_complete() => COMPLETE_FOR,
+                _ => {
+                    memory.over.remove(&campaign.id);
+                    continue;
+                }
+            };
+            let since = *memory.over.entry(campaign.id).or_insert_with(Instant::now);
+            if since.elapsed() < long {
+                continue;
+            }
+            let place = campaign.place();
+            // What waits of a campaign that is complete are repeats; they are worked on first, and end there.
+            let empty = campaign.state == CampaignState::Cancelled
+                || matches!(self.queue.waiting(std::slice::from_ref(&place)).await.as_deref(), Ok([0]));
+            if !empty {
+                continue;
+            }
+            match self.queue.remove(&place).await {
+                Ok(()) => self.store.close_campaign(campaign.id).await?,
+                Err(error) => {
+                    tracing::warn!(campaign = %campaign.id, %error, "the place of a campaign that is over cannot be removed")
+                }
+            }
+            memory.over.insert(campaign.id, Instant::now());
+        }
+        Ok(())
+    }
+}
