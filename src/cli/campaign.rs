@@ -31,17 +31,17 @@ pub(super) enum CampaignCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Let its jobs wait: workers put them back as they come. Jobs in hand are finished.
+    /// Let its jobs wait: within a second or two no worker takes any more of them. Jobs in hand are finished.
     Pause {
         /// Its id, or "latest".
         campaign: Which,
     },
-    /// Go on with a paused campaign. Its jobs come back within half a minute or so.
+    /// Go on with a paused campaign: workers take its jobs again within a second or two.
     Resume {
         /// Its id, or "latest".
         campaign: Which,
     },
-    /// Give it up: workers drop its jobs as they come. What is recorded stays.
+    /// Give it up: its jobs are dropped. What is recorded stays.
     Cancel {
         /// Its id, or "latest".
         campaign: Which,
@@ -71,6 +71,12 @@ impl CampaignCommand {
                 for campaign in store.campaigns(limit).await? {
                     if json { say(as_json(&campaign))? } else { say(as_line(&campaign))? }
                 }
+                // For people; programs have `facefleet_source_trouble` and `queue status --json`.
+                for source in store.sources().await?.into_iter().filter(|_| !json) {
+                    if let Some(trouble) = &source.trouble {
+                        say(format!("jobs wait for {} since {:.19}Z: {trouble}", source.name, source.since))?;
+                    }
+                }
             }
             Self::Show { campaign, json } => {
                 let campaign = find(store.as_ref(), campaign).await?;
@@ -82,9 +88,21 @@ impl CampaignCommand {
                     say(format!("  {}, {} faces", accounts(&campaign.progress), campaign.progress.faces))?;
                 }
             }
-            Self::Pause { campaign } => set(store.as_ref(), campaign, CampaignState::Paused).await?,
-            Self::Resume { campaign } => set(store.as_ref(), campaign, CampaignState::Running).await?,
-            Self::Cancel { campaign } => set(store.as_ref(), campaign, CampaignState::Cancelled).await?,
+            Self::Pause { campaign } => {
+                set(store.as_ref(), campaign, CampaignState::Paused).await?;
+            }
+            Self::Resume { campaign } => {
+                set(store.as_ref(), campaign, CampaignState::Running).await?;
+            }
+            Self::Cancel { campaign } => {
+                let cancelled = set(store.as_ref(), campaign, CampaignState::Cancelled).await?;
+                // Its jobs go at once, with their place; workers would see to it within seconds.
+                if !app.is_embedded() {
+                    let queue = app.queue().await?;
+                    queue.remove(&cancelled.place()).await?;
+                    queue.close().await;
+                }
+            }
         }
         store.close().await;
         Ok(ExitCode::SUCCESS)
@@ -102,7 +120,7 @@ async fn find(store: &dyn Store, which: Which) -> Result<Campaign> {
     }
 }
 
-async fn set(store: &dyn Store, which: Which, state: CampaignState) -> Result<()> {
+async fn set(store: &dyn Store, which: Which, state: CampaignState) -> Result<Campaign> {
     let campaign = find(store, which).await?;
     // What was given up is not taken up again: its jobs may be gone from the queue.
     if campaign.state == CampaignState::Cancelled {
@@ -110,7 +128,7 @@ async fn set(store: &dyn Store, which: Which, state: CampaignState) -> Result<()
     }
     store.set_campaign_state(campaign.id, state).await?;
     say(format!("{} {}", campaign.id, state.as_str()))?;
-    Ok(())
+    Ok(campaign)
 }
 
 /// A word for people: "complete" is what counts say of a running campaign.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::say;
 use crate::app::App;
-use crate::domain::JobId;
+use crate::domain::{JobId, Lane, Place, PlaceOf};
 use crate::queue::{DeadLetter, DeadSelection, JobQueue};
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +58,7 @@ impl QueueCommand {
         }
         let queue = app.queue().await?;
         match self {
-            Self::Status { json } => status(queue.as_ref(), json).await?,
+            Self::Status { json } => status(app, queue.as_ref(), json).await?,
             Self::Dead { json, limit } => dead(&queue.dead_letters(limit).await?, json)?,
             Self::Retry(selection) => resolve(queue.as_ref(), selection, true).await?,
             Self::Drop(selection) => resolve(queue.as_ref(), selection, false).await?,
@@ -68,12 +68,42 @@ impl QueueCommand {
     }
 }
 
-async fn status(queue: &dyn JobQueue, as_json: bool) -> Result<()> {
-    let status = queue.status().await?;
+/// The places that the store knows of, with the jobs that wait there and why: campaigns that run or are paused, and sources.
+async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, String)>> {
+    let store = app.store().await?;
+    let (campaigns, sources) = (store.open_campaigns().await?, store.sources().await?);
+    store.close().await;
+    let of_campaigns = campaigns.iter().map(|campaign| {
+        (
+            campaign.place(),
+            format!("campaign {}", campaign.id),
+            format!("{}, profile {}", campaign.state.as_str(), campaign.profile),
+        )
+    });
+    let of_sources = sources.iter().flat_map(|source| {
+        let why = source.trouble.clone().unwrap_or_else(|| "it works".into());
+        let place = |lane| Place { lane, of: PlaceOf::Source(source.name.clone()) };
+        Lane::ALL.map(|lane| (place(lane), format!("source {}", source.name), why.clone()))
+    });
+    let places: Vec<_> = of_campaigns.chain(of_sources).collect();
+    let counts = queue.waiting(&places.iter().map(|(place, ..)| place.clone()).collect::<Vec<_>>()).await?;
+    let counted = places.into_iter().zip(counts).map(|((_, name, why), jobs)| (name, jobs, why));
+    Ok(counted.filter(|(_, jobs, _)| *jobs > 0).collect())
+}
+
+async fn status(app: &App, queue: &dyn JobQueue, as_json: bool) -> Result<()> {
+    let (status, places) = (queue.status().await?, places(app, queue).await?);
     if as_json {
         let ready: BTreeMap<_, _> = status.ready.iter().map(|(lane, jobs)| (lane.as_str(), jobs)).collect();
-        say(json!({ "ready": ready, "delayed": status.delayed, "unsettled": status.unsettled, "dead": status.dead }))?;
+        let waiting: Vec<_> =
+            places.iter().map(|(place, jobs, why)| json!({ "place": place, "jobs": jobs, "why": why })).collect();
+        say(json!({
+            "ready": ready, "waiting": waiting, "delayed": status.delayed, "unsettled": status.unsettled, "dead": status.dead,
+        }))?;
         return Ok(());
+    }
+    for (place, jobs, why) in &places {
+        say(format!("{:<10} {jobs:>10} wait in {place} ({why})", ""))?;
     }
     for (lane, jobs) in &status.ready {
         say(format!("{:<10} {jobs:>10} ready", lane.as_str()))?;

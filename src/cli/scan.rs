@@ -128,6 +128,7 @@ impl Scan {
             // What this process held is gone with it.
             store.set_campaign_state(campaign.id, CampaignState::Cancelled).await?;
         }
+        store.close_campaign(campaign.id).await?;
         store.close().await;
         let end = if stop.is_cancelled() { End::Interrupted } else { End::Complete };
         self.tell_unused(&tally);
@@ -179,6 +180,10 @@ impl Scan {
         counting.abort();
         view.finish();
         let tally = tally?;
+        // What was published while it was being cancelled.
+        if store.campaign(campaign.id).await?.is_some_and(|found| found.state == CampaignState::Cancelled) {
+            queue.remove(&campaign.place()).await?;
+        }
         queue.close().await;
         store.close().await;
         let end = match () {

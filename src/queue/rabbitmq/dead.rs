@@ -53,7 +53,7 @@ pub(super) async fn resolve(broker: &Broker, selection: &DeadSelection, retry: b
         match (&letter.job, retry) {
             (Some(job), true) => {
                 let history = [letter.history, vec![letter.reason]].concat();
-                batch.retries.push(Outgoing::new_job(&broker.topology, &revived(job), &history)?);
+                batch.retries.push(Outgoing::again(&broker.topology, &revived(job), &history)?);
             }
             // It cannot be retried as it is.
             (None, true) => {

@@ -21,13 +21,13 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{answer, explain};
+use super::answer::{ANSWER, NOT_FOUND, answer, explain, has_code, silent};
 use super::attached::Attached;
 use super::connection::{Backoff, random};
 use super::hands::Hands;
@@ -62,6 +62,10 @@ struct Session {
     /// What the broker sends to any of the consumers; `None` is the end of one.
     incoming: SelectAll<BoxStream<'static, (Origin, Option<lapin::Result<Incoming>>)>>,
     places: Attached,
+    /// Lanes from which something came since the last look.
+    heard: BTreeSet<Lane>,
+    /// Lanes from which nothing came, at the last look, though jobs were ready and there was room.
+    silent: BTreeSet<Lane>,
 }
 
 /// Of which consumer something comes.
@@ -160,7 +164,13 @@ impl Feeder {
     async fn open(&self) -> Result<Session, QueueError> {
         let channel = self.broker.consumers.channel().await?;
         answer(channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default())).await?;
-        let mut session = Session { channel, incoming: SelectAll::new(), places: Attached::default() };
+        let mut session = Session {
+            channel,
+            incoming: SelectAll::new(),
+            places: Attached::default(),
+            heard: BTreeSet::new(),
+            silent: BTreeSet::new(),
+        };
         self.consume(&mut session).await?;
         Ok(session)
     }
@@ -229,6 +239,7 @@ impl Feeder {
                 Ok(()) = places.changed() => self.attach(session).await?,
                 () = sleep_until(session.places.next_look()) => self.attach(session).await?,
                 () = sleep_until(next_look) => {
+                    self.look_after_lanes(session).await?;
                     if self.somebody_waits_alone(&session.channel).await? {
                         self.handle_alone(session).await?;
                     }
@@ -238,6 +249,7 @@ impl Feeder {
                     let ended = || QueueError::Unavailable("the broker ended all consumers".into());
                     match incoming.ok_or_else(ended)? {
                         (origin, Some(incoming)) => {
+                            session.heard.extend(origin.tag.is_none().then_some(origin.lane));
                             if self.accept(&origin, incoming.map_err(|error| explain(&error))?).await? {
                                 next_look = Instant::now();
                             }
@@ -309,6 +321,29 @@ impl Feeder {
                 }
             }
         });
+    }
+
+    /// Sees that the lanes' queues are there and that jobs come from them. A broker does not always tell that a queue was deleted: not
+    /// if somebody declares it again at once.
+    async fn look_after_lanes(&self, session: &mut Session) -> Result<(), Lost> {
+        let heard = std::mem::take(&mut session.heard);
+        let before = std::mem::take(&mut session.silent);
+        for &lane in &self.lanes {
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let asked = session.channel.queue_declare(self.broker.topology.lane(lane).into(), options, FieldTable::default());
+            match timeout(ANSWER, asked).await.map_err(|_| silent())? {
+                Ok(queue) => {
+                    let silent = queue.message_count() > 0 && !heard.contains(&lane) && self.hands.has_room(lane);
+                    if queue.consumer_count() == 0 || (silent && before.contains(&lane)) {
+                        return Err(Lost::Queue(lane));
+                    }
+                    session.silent.extend(silent.then_some(lane));
+                }
+                Err(error) if has_code(&error, NOT_FOUND) => return Err(Lost::Queue(lane)),
+                Err(error) => return Err(explain(&error).into()),
+            }
+        }
+        Ok(())
     }
 
     async fn somebody_waits_alone(&self, channel: &Channel) -> Result<bool, QueueError> {

@@ -49,6 +49,11 @@ impl Hands {
         self.update(|shelf| shelf.release(lane));
     }
 
+    /// Whether a worker could be handed a job of `lane`, and none is here.
+    pub(super) fn has_room(&self, lane: Lane) -> bool {
+        self.shelf().has_room(lane, usize::from(self.prefetch))
+    }
+
     /// Whether nobody holds anything, and nothing waits to be handled alone.
     pub(super) fn is_idle(&self) -> bool {
         self.shelf().is_idle()

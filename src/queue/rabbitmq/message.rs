@@ -73,8 +73,13 @@ pub(super) struct Way<'a> {
 
 impl Outgoing {
     /// `job` to the queue of its lane.
-    pub(super) fn new_job(topology: &Topology, job: &Job, history: &[String]) -> Result<Self, QueueError> {
-        Self::job(topology.jobs(), job.lane.as_str().to_owned(), job, history, 0)
+    pub(super) fn new_job(topology: &Topology, job: &Job) -> Result<Self, QueueError> {
+        Self::job(topology.jobs(), job.lane.as_str().to_owned(), job, &[], 0)
+    }
+
+    /// Another try at a job that was buried, to the queue of its lane.
+    pub(super) fn again(topology: &Topology, job: &Job, history: &[String]) -> Result<Self, QueueError> {
+        Self::job(topology.back(), job.lane.as_str().to_owned(), job, history, 0)
     }
 
     /// A job as it arrived, to where it came from, as if it had not been delivered.

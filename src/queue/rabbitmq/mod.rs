@@ -190,7 +190,7 @@ async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
 #[async_trait]
 impl JobQueue for RabbitQueue {
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
-        self.enter(&jobs, |job| Outgoing::new_job(&self.broker.topology, job, &[])).await
+        self.enter(&jobs, |job| Outgoing::new_job(&self.broker.topology, job)).await
     }
 
     async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError> {

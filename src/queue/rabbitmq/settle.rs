@@ -22,6 +22,9 @@ use crate::queue::{Delivery, QueueError, Settle};
 /// How long a settlement tries to put something in the place of its message; then the job comes again instead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a job is put back for that has no place to wait at.
+const WITHOUT_PLACE: Duration = Duration::from_secs(30);
+
 /// The broker's end of a delivery.
 struct Settlement {
     broker: Arc<Broker>,
@@ -99,13 +102,7 @@ async fn replace(
     if !acker.usable() {
         return Ok(false);
     }
-    if let Disposition::Hold(place) = &disposition
-        && let Err(error) = broker.meet(place).await
-    {
-        give_up(acker).await;
-        return Err(error);
-    }
-    let published = match successor(broker, job, disposition, history) {
+    let published = match successor(broker, job, disposition, history).await {
         Ok(successor) => broker.publisher.publish(successor.into_iter().collect(), PATIENCE, None).await,
         Err(error) => Err(error),
     };
@@ -119,13 +116,26 @@ async fn replace(
 }
 
 /// What comes after a delivery of `job`, if anything does.
-fn successor(broker: &Broker, job: &Job, disposition: Disposition, history: &[String]) -> Result<Option<Outgoing>, QueueError> {
+async fn successor(
+    broker: &Broker,
+    job: &Job,
+    disposition: Disposition,
+    history: &[String],
+) -> Result<Option<Outgoing>, QueueError> {
     let later = |wait, job: &Job| Outgoing::later(&broker.topology, Topology::delay_key(job.lane, wait), job, history);
     Ok(match disposition {
         Disposition::Done => None,
         Disposition::Retry(wait) => Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?),
         Disposition::Defer(wait) => Some(later(wait, job)?),
-        Disposition::Hold(place) => Some(Outgoing::at(&broker.topology, &place, job, history)?),
+        Disposition::Hold(place) => match broker.meet(&place).await {
+            Ok(()) => Some(Outgoing::at(&broker.topology, &place, job, history)?),
+            // This user may not declare the place's queue. The job is not charged for that.
+            Err(QueueError::Unusable(reason)) => {
+                tracing::warn!(reason, "a job cannot wait at its place; it is put back for half a minute");
+                Some(later(WITHOUT_PLACE, job)?)
+            }
+            Err(error) => return Err(error),
+        },
         Disposition::Bury(reason) => Some(Outgoing::dead_job(&broker.topology, job, &reason, history)?),
     })
 }

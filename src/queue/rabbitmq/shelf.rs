@@ -87,6 +87,12 @@ impl Shelf {
         })
     }
 
+    /// Whether a worker holds fewer than `prefetch` of the kind of `lane`, and none of the lane is here.
+    pub(super) fn has_room(&mut self, lane: Lane, prefetch: usize) -> bool {
+        let here = self.lanes.iter().any(|(id, _, parcels)| *id == lane && !parcels.is_empty());
+        !here && *self.held.beside(lane) < prefetch
+    }
+
     /// Whether nobody holds anything, and nothing is waiting to be handled alone.
     pub(super) fn is_idle(&self) -> bool {
         self.held == Held::default() && self.solo.is_none()

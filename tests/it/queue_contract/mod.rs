@@ -5,6 +5,7 @@
 
 mod dead_letters;
 mod news;
+mod places;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use self::dead_letters::*;
 use self::news::*;
+use self::places::*;
 use crate::support::broker::TestBroker;
 use crate::support::job;
 
@@ -356,6 +358,13 @@ macro_rules! queue_contract {
             status_says_how_many_jobs_are_where
             a_closed_queue_lets_nothing_in_or_out
             what_is_out_when_the_queue_closes_can_still_be_settled
+            a_place_is_taken_from_only_while_that_is_wanted
+            a_job_that_is_held_waits_at_its_place_as_if_it_had_not_been_delivered
+            a_dropped_delivery_of_a_place_comes_again_from_there
+            a_consumer_takes_from_places_of_its_own_lanes_only
+            no_campaign_waits_for_another_to_end
+            a_place_that_is_removed_is_gone_with_its_jobs
+            a_closed_queue_takes_nothing_for_a_place
             news_reaches_every_reader_from_when_it_came
             the_news_ends_with_the_last_delivery_of_a_closed_queue
         }

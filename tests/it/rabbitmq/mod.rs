@@ -1,6 +1,7 @@
 //! What only the queue on `RabbitMQ` promises: its topology, its messages, and that it outlives the broker's absence.
 
 mod messages;
+mod places;
 mod setting_apart;
 mod tls;
 mod topology;

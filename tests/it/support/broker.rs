@@ -52,7 +52,7 @@ impl TestBroker {
     /// Every queue of the prefix.
     pub fn queues(&self) -> Vec<String> {
         let lanes = ["enrol", "scan", "rescore", "enrol.solo", "scan.solo", "rescore.solo"];
-        let others = ["delay.1s", "delay.5s", "delay.30s", "delay.2m", "delay.10m", "dead"];
+        let others = ["wait.1s", "wait.5s", "wait.30s", "wait.2m", "wait.10m", "dead"];
         lanes.iter().chain(&others).map(|name| format!("{}.{name}", self.prefix)).collect()
     }
 
@@ -62,7 +62,7 @@ impl TestBroker {
         for queue in self.queues() {
             channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
         }
-        for exchange in ["jobs", "retry", "events", "dead"] {
+        for exchange in ["jobs", "waiting", "back", "events", "dead"] {
             channel.exchange_delete(format!("{}.{exchange}", self.prefix).into(), Default::default()).await.unwrap();
         }
     }
