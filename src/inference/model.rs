@@ -34,6 +34,15 @@ pub struct Prepared {
     pub preparation: Preparation,
 }
 
+/// The files of a model that were found whole.
+#[derive(Debug, Default)]
+pub struct CheckedFiles {
+    /// Those that run.
+    pub prepared: Vec<PathBuf>,
+    /// Those that they were made from; none where they are not there.
+    pub published: Vec<PathBuf>,
+}
+
 /// A folder of models.
 #[derive(Debug, Clone)]
 pub struct Models {
@@ -125,6 +134,25 @@ impl Models {
             Some((model, _)) => external::inline(model, read, unfit),
             None => Ok(bytes),
         }
+    }
+
+    /// Checks the files of model `name`: the prepared ones against their own digests, and those that were published, where they are there,
+    /// against the manifest's. Returns their names.
+    ///
+    /// # Errors
+    /// If one is damaged, or is not prepared.
+    pub fn verify(&self, name: &str) -> Result<CheckedFiles, ModelError> {
+        let manifest = self.manifest(name)?;
+        let mut checked = CheckedFiles::default();
+        for network in manifest.networks() {
+            self.read_prepared(network)?;
+            checked.prepared.push(self.prepared_path(&network.name, self.variant_of(network)));
+            if self.published_path(network).exists() {
+                self.published(network)?;
+                checked.published.extend(network.files().map(|(file, _)| file.to_owned()));
+            }
+        }
+        Ok(checked)
     }
 
     /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: a prepared recogniser must agree with the
