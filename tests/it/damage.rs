@@ -26,7 +26,7 @@ const FILES: [(&str, &str, &str); 5] = [
 ];
 
 /// The models of this checkout in a folder of their own: manifests and prepared files copied, published files as they are.
-fn models() -> TempDir {
+pub fn models() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     for name in [SFACE, YUNET, MTCNN] {
@@ -188,7 +188,7 @@ async fn preparing_makes_a_damaged_model_anew_and_it_scores_as_before() {
 }
 
 #[test]
-fn published_files_are_checked_against_their_manifest_and_weights_beside_them_too() {
+fn published_files_are_checked_against_their_manifest_where_they_are_there() {
     let folder = models();
     let (own, source) = (folder.path().join("fetched"), Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fetched"));
     fs::remove_file(&own).unwrap();
