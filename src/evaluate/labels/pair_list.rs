@@ -225,18 +225,21 @@ pub(super) fn short(line: &str) -> String {
     }
 }
 
+/// Reads a cell: whether the pair shows one person.
+type ReadVerdict = fn(&str) -> Option<bool>;
+
 /// The column that tells whether a pair shows one person, and how it is read.
 ///
 /// # Errors
 /// If there is none, or several that could be meant.
-fn verdict(header: &[String]) -> Result<(usize, fn(&str) -> Option<bool>), LabelError> {
+fn verdict(header: &[String]) -> Result<(usize, ReadVerdict), LabelError> {
     match SAME.find(header) {
         Err(LabelError::Column { wanted, found }) => match DIFFERENT.find(header) {
             Ok(place) => Ok((place, |text| answer(text).map(|different| !different).or_else(|| word(text)))),
             Err(LabelError::Column { .. }) => Err(LabelError::Column { wanted, found }),
             Err(ambiguous) => Err(ambiguous),
         },
-        found => found.map(|place| (place, truth as fn(&str) -> Option<bool>)),
+        found => found.map(|place| (place, truth as ReadVerdict)),
     }
 }
 

@@ -26,12 +26,9 @@ fn a_damaged_detector_is_named_by_every_command_and_no_photo_is_scored_with_it()
     let middle = bytes.len() / 2;
     bytes[middle..middle + 64].fill(0x5A);
     fs::write(&path, &bytes).unwrap();
-    for command in [
-        &["scan", "photos", "--json"][..],
-        &["score", "photos/a.jpg"],
-        &["evaluate", "photos/labels.csv"],
-        &["doctor"],
-    ] {
+    for command in
+        [&["scan", "photos", "--json"][..], &["score", "photos/a.jpg"], &["evaluate", "photos/labels.csv"], &["doctor"]]
+    {
         let run = run(command);
         assert!(run.status != Some(0), "{command:?}: {}", run.out);
         let told = run.out.clone() + &run.err;
