@@ -106,7 +106,10 @@ pub fn not_recorded(name: &str) -> ModelError {
 /// # Errors
 /// If it is something else.
 pub fn check(name: &str, recorded: &Face, found: &[Face]) -> Result<(), ModelError> {
-    compare(recorded, found, &OF_THE_RECORD).map_err(|reason| self_test(name, reason))
+    compare(recorded, found, &OF_THE_RECORD).map_err(|reason| {
+        let remedy = format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
+        self_test(name, format!("{reason}; {remedy}"))
+    })
 }
 
 fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(), String> {
