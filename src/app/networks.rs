@@ -8,6 +8,7 @@ use crate::inference::batcher::Batcher;
 use crate::inference::canvas::CanvasSize;
 use crate::inference::detection::DetectorModel;
 use crate::inference::plan::DevicePlan;
+use crate::inference::prepare::Variant;
 use crate::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
 use crate::inference::runtime::Runtime;
 use crate::quality::calibration::Calibration;
@@ -69,6 +70,15 @@ impl App {
             precision: settings.models.precision,
             engines: Some(settings.below_home(&settings.runtime.engines)),
             ..DevicePlan::new(device, settings.threads(), settings.worker.batch)
+        }
+    }
+
+    /// The preparation of models that `device` runs.
+    pub fn variant(&self, device: DeviceChoice) -> Variant {
+        match device {
+            DeviceChoice::Only(device) => self.plan(device).variant(),
+            // Its first choice may not be there; the CPU always is.
+            DeviceChoice::Auto => self.plan(Device::Cpu).variant(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `facefleet doctor`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::say;
 use crate::app::App;
+use crate::domain::DeviceChoice;
 
 /// Tries everything that a scan or a worker needs, a line each: ok, or what is wrong and what to do. Exit status 1 if something is wrong.
 #[derive(Debug, Args)]
@@ -59,19 +60,41 @@ fn runtime(app: &App) -> Result<String> {
     Ok(app.settings().below_home(&app.settings().runtime.library).display().to_string())
 }
 
-/// Opens every model on the device that would be used, which runs its self-test there.
+/// Opens every model on the device that would be used, which checks its prepared file and runs its self-test there, and checks the files
+/// that it was prepared from.
 fn models(app: &App, aligned: bool) -> Result<String> {
     let started = Instant::now();
     let processor = app.processor(&[], aligned)?;
-    let settings = app.settings();
-    let detector = if aligned { "none" } else { &settings.models.detector };
+    let opened = started.elapsed();
+    let device: DeviceChoice = processor.provider().parse()?;
+    let models = app.models().prepared_as(app.variant(device));
+    let chosen = &app.settings().models;
+    let recogniser = format!("{} gave the recorded template and distance of the test chip", chosen.recogniser);
+    let (mut names, mut passed) = (vec![&chosen.recogniser], vec![recogniser]);
+    if !aligned {
+        names.push(&chosen.detector);
+        passed.push(format!("{} found the drawn face where it was recorded", chosen.detector));
+    }
+    let (mut prepared, mut published) = (Vec::new(), Vec::new());
+    for name in &names {
+        let files = models.verify(name)?;
+        prepared.extend(files.prepared);
+        published.extend(files.published);
+    }
     Ok(format!(
-        "{} and {detector} on {}, self-test passed, opened in {:.1} s, profile {}",
-        settings.models.recogniser,
+        "on {}, opened in {:.1} s, profile {}; self-tests passed: {}; whole by BLAKE3: {}; as published, by SHA-256: {}",
         processor.provider(),
-        started.elapsed().as_secs_f64(),
-        processor.profile_id()
+        opened.as_secs_f64(),
+        processor.profile_id(),
+        passed.join(", "),
+        listed(&prepared),
+        listed(&published),
     ))
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap_or_default().display().to_string()).collect();
+    if names.is_empty() { "no file is there".to_owned() } else { names.join(", ") }
 }
 
 async fn store(app: &App) -> Result<String> {

@@ -101,6 +101,9 @@ impl Import {
 pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     let state = if prepared.written { "prepared" } else { "up to date" };
     say(format!("{name}: {state}, {}", prepared.path.display()))?;
+    if let Some(face) = prepared.preparation.face.as_ref().filter(|_| prepared.written) {
+        say(format!("  self-test: finds the drawn face, confidence {:.4}", face.detector_score.unwrap_or_default()))?;
+    }
     let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return Ok(()) };
     let told = if head.dropout_in_graph {
         "from the graph"

@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use super::import::{Import, print_prepared};
 use super::{printable, say};
 use crate::app::App;
-use crate::domain::{Device, DeviceChoice, Precision};
+use crate::domain::Precision;
 use crate::inference::model::Models;
 use crate::inference::prepare::{Target, Variant};
 
@@ -54,11 +54,10 @@ impl From<Kind> for Target {
 
 impl Model {
     pub(super) fn run(self, app: &App) -> Result<ExitCode> {
-        let models = app.models();
+        let (models, wanted) = (app.models(), app.variant(app.settings().runtime.device));
         match self {
-            Self::Import(import) => import.run(app, &models.prepared_as(wanted(app)))?,
+            Self::Import(import) => import.run(app, &models.prepared_as(wanted))?,
             Self::Prepare { names, again, target, half } => {
-                let wanted = wanted(app);
                 let target = target.map_or(wanted.target, Target::from);
                 let precision = if half { Precision::Half } else { wanted.precision };
                 let models = models.prepared_as(Variant { target, precision });
@@ -78,15 +77,6 @@ impl Model {
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// The preparation that the settings ask for.
-fn wanted(app: &App) -> Variant {
-    match app.settings().runtime.device {
-        DeviceChoice::Only(device) => app.plan(device).variant(),
-        // Its first choice may not be there; the CPU always is.
-        DeviceChoice::Auto => app.plan(Device::Cpu).variant(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::{ImageUri, SourceStamp};
 
 /// Something that could not be listed, and why.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot list {what}: {reason}")]
 pub struct ListingError {
     /// A path, or a bucket and what lies below a key in it.

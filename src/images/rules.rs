@@ -183,6 +183,8 @@ impl Rules {
 pub(super) struct FolderRules {
     pub(super) folder: PathBuf,
     rules: Gitignore,
+    /// Lines that are no rule. The others hold.
+    pub(super) broken: Vec<ListingError>,
 }
 
 impl FolderRules {
@@ -200,15 +202,18 @@ impl FolderRules {
             Err(_) => return Ok(None),
         }
         let mut globs = GitignoreBuilder::new(folder);
-        globs.case_insensitive(true).map_err(|error| failed(error.to_string()))?;
+        // A class that is not closed would be read as the characters themselves, which nobody means.
+        globs.case_insensitive(true).map_err(|error| failed(error.to_string()))?.allow_unclosed_class(false);
         let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
+        let mut broken = Vec::new();
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(|error| failed(error.to_string()))?;
-            let line = line.trim_start_matches('\u{feff}');
-            globs.add_line(None, line).map_err(|error| failed(format!("line {}: {error}", number + 1)))?;
+            if let Err(error) = globs.add_line(None, line.trim_start_matches('\u{feff}')) {
+                broken.push(failed(format!("line {} is no rule, and leaves nothing out: {error}", number + 1)));
+            }
         }
         let rules = globs.build().map_err(|error| failed(error.to_string()))?;
-        Ok(Some(Self { folder: folder.to_owned(), rules }))
+        Ok(Some(Self { folder: folder.to_owned(), rules, broken }))
     }
 }
 
@@ -339,8 +344,18 @@ mod tests {
         let (path, secret) = (folder.path().join(IGNORE_FILE), folder.path().join("secret"));
         let rules = rules(&[], &[]);
         assert!(rules.of_folder(folder.path()).unwrap().is_none());
-        std::fs::write(&path, "*.png\n[z-a]\n").unwrap();
-        assert!(rules.of_folder(folder.path()).unwrap_err().to_string().contains("line 2"));
+        std::fs::write(&path, "*.png\nraw[\n[z-a]\n*.tif\n").unwrap();
+        let found = rules.of_folder(folder.path()).unwrap().unwrap();
+        let broken: Vec<String> = found.broken.iter().map(ToString::to_string).collect();
+        assert_eq!(broken.len(), 2, "{broken:?}");
+        for (told, line) in broken.iter().zip(["line 2", "line 3"]) {
+            assert!(told.contains(IGNORE_FILE) && told.contains(line), "{told}");
+        }
+        let left_out = |name: &str| {
+            let path = folder.path().join(name);
+            rules.leaving_out(Path::new(name), &path, false, std::slice::from_ref(&found)).is_some()
+        };
+        assert!(left_out("a.png") && left_out("a.tif") && !left_out("raw["), "the other lines hold");
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&secret, "[z-a]").unwrap();
         std::os::unix::fs::symlink(&secret, &path).unwrap();

@@ -135,7 +135,11 @@ impl Walk<'_> {
     /// Adds the rules that `folder` holds to those of the folders that it is in.
     fn enter(&mut self, folder: &Path, own: &mut Vec<FolderRules>) -> Result<(), Gone> {
         match self.folders.rules.of_folder(folder) {
-            Ok(rules) => own.extend(rules),
+            Ok(rules) => {
+                let broken = rules.iter().flat_map(|rules| rules.broken.iter().cloned());
+                broken.map(Listed::Unlisted).try_for_each(&mut *self.send)?;
+                own.extend(rules);
+            }
             Err(error) => (self.send)(Listed::Unlisted(error))?,
         }
         Ok(())

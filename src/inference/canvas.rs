@@ -58,8 +58,16 @@ impl CanvasSize {
 impl Canvas {
     /// `image` on a canvas of `size`, as the network with this `input` wants it.
     pub fn new(image: &RgbImage, input: &Input, size: CanvasSize) -> Self {
-        let (image_width, image_height) = (image.width() as usize, image.height() as usize);
-        let (width, height) = size.of(image_width, image_height);
+        Self::of(image, input, size.of(image.width() as usize, image.height() as usize))
+    }
+
+    /// `image` on a square canvas of this side; what reaches over its edge is cut off.
+    pub(super) fn square(image: &RgbImage, input: &Input, side: usize) -> Self {
+        Self::of(image, input, (side, side))
+    }
+
+    fn of(image: &RgbImage, input: &Input, (width, height): (usize, usize)) -> Self {
+        let image_width = image.width() as usize;
         let (mean, scale) = (input.mean, input.scale);
         let mut values = vec![0.0; 3 * width * height];
         for (plane, channel) in values.chunks_exact_mut(width * height).zip(input.channels.order()) {

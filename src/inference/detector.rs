@@ -11,10 +11,10 @@ use image::RgbImage;
 
 use super::canvas::{Canvas, CanvasSize};
 use super::manifest::{Input, Manifest, Role};
-use super::model::{ModelError, Models};
-use super::onnx::ModelProto;
+use super::model::{ModelError, Models, PreparedFile};
 use super::plan::{DevicePlan, padded_to};
 use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
+use super::test_face;
 use crate::domain::{BoundingBox, Face, Point};
 
 /// The smallest face that can be hoped for, the shorter side of its box in pixels of what the detector sees: of 230 faces of LFW it
@@ -37,6 +37,8 @@ pub struct DetectorModel {
     manifest: Manifest,
     bytes: Arc<[u8]>,
     input_name: String,
+    /// What it finds in the test image.
+    expected: Face,
 }
 
 impl DetectorModel {
@@ -49,11 +51,19 @@ impl DetectorModel {
         if manifest.role != Role::Detector {
             return Err(ModelError::Role { name: name.to_owned(), wanted: "detector" });
         }
-        let (bytes, _) = models.read_prepared(&manifest)?;
-        let model =
-            ModelProto::read(&bytes).map_err(|error| ModelError::Prepare { name: name.to_owned(), source: error.into() })?;
+        let PreparedFile { bytes, model, preparation } = models.read_prepared(&manifest)?;
         let input_name = model.graph.iter().flat_map(|graph| &graph.input).map(|input| input.name.clone()).next();
-        Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name: input_name.unwrap_or_default() })
+        let input_name = input_name.unwrap_or_default();
+        let expected = preparation.face.ok_or_else(|| test_face::not_recorded(name))?;
+        Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name, expected })
+    }
+
+    /// What the network in `bytes` finds in the test image, on the CPU.
+    pub(super) fn find_test_face(runtime: &Runtime, manifest: &Manifest, bytes: &[u8]) -> Result<Vec<Face>, ModelError> {
+        let network = runtime.open(&manifest.name, bytes, 1)?;
+        let (input, size) = (manifest.input.clone(), CanvasSize::Image);
+        let mut detector = Detector { network, size, batches: Vec::new(), input, batch: 1 };
+        Ok(detector.detect(&test_face::image(), test_face::LEAST_SCORE)?)
     }
 
     /// Name and digest, for the profile.
@@ -66,19 +76,19 @@ impl DetectorModel {
         Canvas::new(image, &self.manifest.input, size)
     }
 
-    /// Opens a session of `threads` threads on the CPU and runs it once.
+    /// Opens a session of `threads` threads on the CPU and runs the self-test on it.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses the model.
+    /// If ONNX Runtime refuses the model, or the self-test fails.
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
         self.open_on(&DevicePlan::cpu(threads), CanvasSize::Image)
     }
 
-    /// Opens a session as `plan` says, for canvases of `size`, and runs it once, or, where shapes are fixed, in each of them: before
-    /// the first job, the device has reserved all it needs and found its kernels.
+    /// Opens a session as `plan` says, for canvases of `size`, and runs the self-test on it, where shapes are fixed in each of them: before
+    /// the first job, the device has reserved all it needs, found its kernels, and given the right answer.
     ///
     /// # Errors
-    /// If the device cannot be used, or ONNX Runtime refuses the model.
+    /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
     pub fn open_on(&self, plan: &DevicePlan, size: CanvasSize) -> Result<Detector, ModelError> {
         let squares = size.squares();
         let batches: Vec<(usize, Vec<usize>)> =
@@ -86,12 +96,18 @@ impl DetectorModel {
         let shapes = plan.padded.then(|| self.shape_range(&batches)).flatten();
         let network = self.runtime.open_on(&self.manifest.name, &self.bytes, plan, shapes.as_ref())?;
         let mut detector = Detector { network, size, batches, input: self.manifest.input.clone(), batch: plan.batch };
-        detector.detect(&RgbImage::new(64, 64), 0.9)?;
+        let image = test_face::image();
+        let check = |found: &[Face]| test_face::check(&self.manifest.name, &self.expected, found);
+        check(&detector.detect(&image, test_face::LEAST_SCORE)?)?;
         for (side, sizes) in detector.batches.clone() {
-            let blank = Canvas { width: side, height: side, values: vec![0.0; 3 * side * side] };
+            let canvas = Canvas::square(&image, &self.manifest.input, side);
             for items in sizes {
-                let looks: Vec<_> = (0..items).map(|_| (&blank, 0.9)).collect();
-                detector.detect_batch(&looks)?;
+                let looks: Vec<_> = (0..items).map(|_| (&canvas, test_face::LEAST_SCORE)).collect();
+                let found = detector.detect_batch(&looks)?;
+                // A canvas smaller than the test image shows a part of the face.
+                if side >= test_face::SIDE as usize {
+                    found.iter().try_for_each(|found| check(found))?;
+                }
             }
         }
         Ok(detector)

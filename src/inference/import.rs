@@ -160,6 +160,7 @@ impl Models {
     pub fn import(&self, import: &Import, runtime: &Runtime) -> Result<Imported, ImportError> {
         let published = Published::read(&import.file)?;
         let whole = published.whole(&import.file)?;
+        runtime.check_versions(&import.file.display().to_string(), &whole)?;
         let facts = inspect(&whole).map_err(|source| ImportError::Unfit { path: import.file.clone(), source })?;
         let known = self.known(&published, import);
         let name = match (&import.name, &known) {
@@ -342,7 +343,7 @@ fn check_answers(models: &Models, manifest: &Manifest, runtime: &Runtime) -> Res
     let first = Chip::synthetic();
     let turned = Chip::new(first.pixels().iter().rev().copied().collect()).unwrap_or_else(Chip::synthetic);
     let input = manifest.input.values(&[first, turned]);
-    let (bytes, _) = models.read_prepared(manifest)?;
+    let bytes = models.read_prepared(manifest)?.bytes;
     let shape = [2, 3, manifest.input.height as usize, manifest.input.width as usize];
     let results = runtime.open(&manifest.name, &bytes, 1)?.run(&[(&shape, &input)], &[names::EMBEDDING])?;
     let values = results.first().map_or(&[][..], |output| &output.values);

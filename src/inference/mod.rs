@@ -14,3 +14,4 @@ pub mod plan;
 pub mod prepare;
 pub mod recogniser;
 pub mod runtime;
+mod test_face;

@@ -1,73 +1,27 @@
 //! Models on disk: `DIR/<name>.toml` describes, `DIR/fetched/` holds what was published, `DIR/prepared/` what runs.
 
 mod error;
+mod prepared;
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::detector::DetectorModel;
 use super::external;
 use super::manifest::{Manifest, Role};
-use super::onnx::{ModelProto, OnnxError, StringStringEntryProto};
+use super::mtcnn::CascadeModel;
+use super::onnx::{ModelProto, OnnxError};
 use super::prepare::{self, Outputs, PREPARATION, Target, Variant};
 use super::runtime::Runtime;
-use crate::domain::{Chip, Precision, Template};
+use super::test_face;
+use crate::domain::{Chip, Face, Precision, Template};
 use crate::quality::closed_form::ClosedForm;
 pub use error::ModelError;
-
-/// What preparing wrote into the model's metadata.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Preparation {
-    /// [`PREPARATION`] at the time.
-    pub preparation: u32,
-    /// Digest of the published file.
-    pub sha256: String,
-    /// What it is prepared for.
-    #[serde(default)]
-    pub variant: Variant,
-    /// What it says of a recogniser; none for a detector.
-    pub recogniser: Option<PreparedHead>,
-}
-
-/// What preparing found of a recogniser's head, and its self-test.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PreparedHead {
-    /// Dropout ratio.
-    pub dropout: f64,
-    /// Whether the graph itself told it; if not, the network may never have been trained with dropout.
-    pub dropout_in_graph: bool,
-    /// Length of the embedding, D.
-    pub embedding: usize,
-    /// Number of features, F.
-    pub features: usize,
-    /// Effective rank of the head, nu.
-    pub effective_rank: f64,
-    /// Embedding of [`Chip::synthetic`] on the machine that prepared the model, CPU.
-    pub expected_embedding: Vec<f32>,
-    /// Its distance.
-    pub expected_distance: f64,
-    /// What half precision costs, if that is what it computes in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub half: Option<HalfError>,
-}
-
-/// How far half precision is from 32 bits, for [`Chip::synthetic`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct HalfError {
-    /// Cosine between the two embeddings.
-    pub cosine: f64,
-    /// Relative error of the distance.
-    pub distance: f64,
-}
-
-impl HalfError {
-    /// What a preparation in half precision may lose at most. `SFace` keeps a cosine of 0.99999 and a distance within 0.05 % on the sample
-    /// photos; what overflows somewhere is far outside.
-    pub const ALLOWED: Self = Self { cosine: 0.999, distance: 0.01 };
-}
+pub use prepared::{HalfError, Preparation, PreparedFile, PreparedHead};
 
 /// What [`Models::prepare`] did.
 #[derive(Debug)]
@@ -80,14 +34,21 @@ pub struct Prepared {
     pub preparation: Preparation,
 }
 
+/// The files of a model that were found whole.
+#[derive(Debug, Default)]
+pub struct CheckedFiles {
+    /// Those that run.
+    pub prepared: Vec<PathBuf>,
+    /// Those that they were made from; none where they are not there.
+    pub published: Vec<PathBuf>,
+}
+
 /// A folder of models.
 #[derive(Debug, Clone)]
 pub struct Models {
     pub(super) dir: PathBuf,
     variant: Variant,
 }
-
-const METADATA_KEY: &str = "facefleet";
 
 impl Models {
     /// The models in `dir`, prepared for the CPU.
@@ -157,7 +118,7 @@ impl Models {
         };
         let bytes = fs::read(&path).map_err(|source| not_fetched(&path, source))?;
         check_digest(&name, &path, &bytes, &manifest.file_sha256)?;
-        let unfit = |source: OnnxError| ModelError::Prepare { name: name.clone(), source: source.into() };
+        let unfit = |source: OnnxError| ModelError::Prepare { name: name.clone(), file: path.clone(), source: source.into() };
         let read = |location: &Path| {
             let file = manifest.file.parent().unwrap_or(Path::new("")).join(location);
             let Some(listed) = manifest.data.iter().find(|data| data.file == file) else {
@@ -175,99 +136,109 @@ impl Models {
         }
     }
 
-    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: the prepared network must agree with
-    /// the published one on the embedding (where ONNX Runtime runs that at all), and its distance with the closed form computed in
-    /// f64. Does nothing if it is done already.
+    /// Checks the files of model `name`: the prepared ones against their own digests, and those that were published, where they are there,
+    /// against the manifest's. Returns their names.
+    ///
+    /// # Errors
+    /// If one is damaged, or is not prepared.
+    pub fn verify(&self, name: &str) -> Result<CheckedFiles, ModelError> {
+        let manifest = self.manifest(name)?;
+        let mut checked = CheckedFiles::default();
+        for network in manifest.networks() {
+            self.read_prepared(network)?;
+            checked.prepared.push(self.prepared_path(&network.name, self.variant_of(network)));
+            if self.published_path(network).exists() {
+                self.published(network)?;
+                checked.published.extend(network.files().map(|(file, _)| file.to_owned()));
+            }
+        }
+        Ok(checked)
+    }
+
+    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: a prepared recogniser must agree with the
+    /// published one on the embedding (where ONNX Runtime runs that at all), and its distance with the closed form computed in f64; a
+    /// detector must find the face of the test image. Does nothing if it is done already.
     ///
     /// # Errors
     /// If the model is not there, cannot be prepared, or fails the proof.
     pub fn prepare(&self, name: &str, runtime: &Runtime, again: bool) -> Result<Vec<Prepared>, ModelError> {
         let manifest = self.manifest(name)?;
-        manifest.networks().iter().map(|network| self.prepare_network(network, runtime, again)).collect()
+        let prepare = |network| self.prepare_network(&manifest, network, runtime, again);
+        manifest.networks().iter().map(prepare).collect()
     }
 
-    fn prepare_network(&self, manifest: &Manifest, runtime: &Runtime, again: bool) -> Result<Prepared, ModelError> {
-        let name = manifest.name.as_str();
-        let variant = self.variant_of(manifest);
-        let path = self.prepared_path(name, variant);
-        if !again && let Ok((_, preparation)) = self.read_prepared(manifest) {
-            return Ok(Prepared { path, written: false, preparation });
+    /// Prepares `network` of the model `whole`; those before it are prepared.
+    fn prepare_network(
+        &self,
+        whole: &Manifest,
+        network: &Manifest,
+        runtime: &Runtime,
+        again: bool,
+    ) -> Result<Prepared, ModelError> {
+        let variant = self.variant_of(network);
+        let path = self.prepared_path(&network.name, variant);
+        if !again && let Ok(file) = self.read_prepared(network) {
+            return Ok(Prepared { path, written: false, preparation: file.preparation });
         }
-        let published = self.published(manifest)?;
-        let unfit = |source| ModelError::Prepare { name: name.to_owned(), source };
-        let (mut model, recogniser) = match &manifest.role {
+        let published = self.published(network)?;
+        let shown = self.published_path(network);
+        runtime.check_versions(&shown.display().to_string(), &published)?;
+        let unfit = |source| ModelError::Prepare { name: network.name.clone(), file: shown.clone(), source };
+        let (model, recogniser) = match &network.role {
             Role::Detector => (prepare::prepare_detector(&published).map_err(unfit)?, None),
             Role::Stage(stage) => (prepare::prepare_stage(&published, *stage).map_err(unfit)?, None),
-            Role::Cascade(_) => return Err(ModelError::Role { name: name.to_owned(), wanted: "single network" }),
+            Role::Cascade(_) => return Err(ModelError::Role { name: network.name.clone(), wanted: "single network" }),
             Role::Recogniser(_) => {
-                let prepare = |variant| prepare::prepare_recogniser(&published, manifest, variant, Outputs::Quality);
+                let prepare = |variant| prepare::prepare_recogniser(&published, network, variant, Outputs::Quality);
                 let prepared = prepare(variant).map_err(unfit)?;
-                let mut head = PreparedHead {
-                    dropout: prepared.head.dropout(),
-                    dropout_in_graph: prepared.dropout_in_graph,
-                    embedding: prepared.head.bias().len(),
-                    features: prepared.head.weights().ncols(),
-                    effective_rank: prepared.effective_rank,
-                    expected_embedding: Vec::new(),
-                    expected_distance: 0.0,
-                    half: None,
-                };
-                (head.expected_embedding, head.expected_distance) = prove(manifest, &published, &prepared, runtime)?;
-                if variant.precision == Precision::Half {
-                    let full = prepare(variant.target.into()).map_err(unfit)?;
-                    head.half = Some(half_error(manifest, &full, &head, runtime)?);
-                }
+                let full = (variant.precision == Precision::Half).then(|| prepare(variant.target.into()));
+                let head = prove(network, &published, &prepared, full.transpose().map_err(unfit)?.as_ref(), runtime)?;
                 (prepared.model, Some(head))
             }
         };
-        let preparation = Preparation { preparation: PREPARATION, sha256: manifest.sha256.clone(), variant, recogniser };
-        let value = serde_json::to_string(&preparation).map_err(|error| self_test(name, error.to_string()))?;
-        model.metadata_props.push(StringStringEntryProto { key: METADATA_KEY.into(), value });
-        let bytes = prepare::encode(&model);
-        if preparation.recogniser.is_none() {
-            // That it opens is all there is to prove before it sees an image.
-            runtime.open(name, &bytes, 1)?;
-        }
+        let face = if recogniser.is_some() { None } else { self.prove_detector(whole, network, &model, runtime)? };
+        let preparation = Preparation { preparation: PREPARATION, sha256: network.sha256.clone(), variant, recogniser, face };
+        let bytes = prepared::encode(model, &preparation).map_err(|error| self_test(&network.name, error.to_string()))?;
         write_atomically(&path, &bytes).map_err(|source| ModelError::Write { path: path.clone(), source })?;
         Ok(Prepared { path, written: true, preparation })
     }
 
-    /// The prepared model of `manifest`: its bytes and what they say of themselves.
-    ///
-    /// # Errors
-    /// If it is missing, or was prepared from another file or by another version.
-    pub fn read_prepared(&self, manifest: &Manifest) -> Result<(Vec<u8>, Preparation), ModelError> {
-        let variant = self.variant_of(manifest);
-        let not_prepared = |why: String| ModelError::NotPrepared { name: manifest.model().to_owned(), variant, why };
-        let path = self.prepared_path(&manifest.name, variant);
-        let bytes = fs::read(&path).map_err(|error| not_prepared(format!("{}: {error}", path.display())))?;
-        let model = ModelProto::read(&bytes).map_err(|error| not_prepared(error.to_string()))?;
-        let text = model.metadata(METADATA_KEY).ok_or_else(|| not_prepared("the file was not written by facefleet".into()))?;
-        let preparation: Preparation = serde_json::from_str(text).map_err(|error| not_prepared(error.to_string()))?;
-        if preparation.preparation != PREPARATION {
-            return Err(not_prepared("it was prepared by another version".into()));
-        }
-        if preparation.variant != variant {
-            return Err(not_prepared(format!("{} is another preparation of it", path.display())));
-        }
-        if preparation.sha256 != manifest.sha256 {
-            return Err(not_prepared("it was prepared from another file".into()));
-        }
-        let told = preparation.recogniser.as_ref().filter(|head| !head.dropout_in_graph).map(|head| head.dropout);
-        if told.is_some() && told != manifest.recogniser().and_then(|recogniser| recogniser.dropout) {
-            return Err(not_prepared("the manifest's dropout has changed".into()));
-        }
-        Ok((bytes, preparation))
+    /// What the detector `whole` finds in the test image, `network` being `model`: its only network, or the last one of a cascade. One that
+    /// is not the last only has to open.
+    fn prove_detector(
+        &self,
+        whole: &Manifest,
+        network: &Manifest,
+        model: &ModelProto,
+        runtime: &Runtime,
+    ) -> Result<Option<Face>, ModelError> {
+        let bytes = prepare::encode(model);
+        let [before @ .., last] = whole.networks() else { return Ok(None) };
+        let found = match network.role {
+            Role::Stage(_) if network.name != last.name => {
+                return runtime.open(&network.name, &bytes, 1).map(|_| None).map_err(Into::into);
+            }
+            Role::Stage(_) => {
+                let read = |network| self.read_prepared(network).map(|file| Arc::from(file.bytes));
+                let mut networks = before.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                networks.push(bytes.into());
+                CascadeModel::find_test_face(runtime, whole, &networks)?
+            }
+            _ => DetectorModel::find_test_face(runtime, network, &bytes)?,
+        };
+        test_face::recorded(network.model(), found).map(Some)
     }
 }
 
-/// Runs the synthetic chip and compares. Returns its embedding and distance.
+/// Runs the synthetic chip and compares: with the closed form, the published network, and `full`, the same graph in 32 bits, if it is one of
+/// half precision.
 fn prove(
     manifest: &Manifest,
     published: &[u8],
     prepared: &prepare::PreparedRecogniser,
+    full: Option<&prepare::PreparedRecogniser>,
     runtime: &Runtime,
-) -> Result<(Vec<f32>, f64), ModelError> {
+) -> Result<PreparedHead, ModelError> {
     let name = &manifest.name;
     let wrong = |reason: String| self_test(name, reason);
     let chip = Chip::synthetic();
@@ -288,7 +259,7 @@ fn prove(
     let (template, _) = Template::from_embedding(&embedding.values).map_err(|error| wrong(error.to_string()))?;
 
     // Some published files do not run as they are (that is why they are prepared); those that do must agree.
-    let original = runtime.open(name, published, 1).and_then(|mut original| {
+    let original = runtime.open_quietly(name, published).and_then(|mut original| {
         let output = original.outputs().first().cloned().unwrap_or_default();
         original.run(&[(&shape, &input)], &[&output])
     });
@@ -305,7 +276,18 @@ fn prove(
         }
         Err(error) => tracing::debug!(model = name, %error, "the published file does not run as it is; not compared with it"),
     }
-    Ok((embedding.values.clone(), distance))
+    let mut head = PreparedHead {
+        dropout: prepared.head.dropout(),
+        dropout_in_graph: prepared.dropout_in_graph,
+        embedding: prepared.head.bias().len(),
+        features: prepared.head.weights().ncols(),
+        effective_rank: prepared.effective_rank,
+        expected_embedding: embedding.values.clone(),
+        expected_distance: distance,
+        half: None,
+    };
+    head.half = full.map(|full| half_error(manifest, full, &head, runtime)).transpose()?;
+    Ok(head)
 }
 
 /// Holds what half precision gave for the synthetic chip against `full`, the same graph in 32 bits.

@@ -292,6 +292,28 @@ pub enum Dimension {
     Param(String),
 }
 
+/// What a model file says of its versions. The rest of the file is passed over.
+#[derive(Clone, PartialEq, Message)]
+pub struct Versions {
+    /// Version of the file format.
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSetIdProto>,
+}
+
+impl Versions {
+    /// Version of the standard operator set.
+    pub fn opset(&self) -> i64 {
+        standard_opset(&self.opset_import)
+    }
+}
+
+fn standard_opset(sets: &[OperatorSetIdProto]) -> i64 {
+    let standard = sets.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+    standard.map_or(1, |set| set.version)
+}
+
 impl ModelProto {
     /// Reads a model and refuses what would be lost on writing it back.
     ///
@@ -333,8 +355,7 @@ impl ModelProto {
 
     /// Version of the standard operator set.
     pub fn opset(&self) -> i64 {
-        let standard = self.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
-        standard.map_or(1, |set| set.version)
+        standard_opset(&self.opset_import)
     }
 
     /// The value of a metadata key.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 
 use super::manifest::{Input, Manifest};
-use super::model::{ModelError, Models, PreparedHead, self_test};
-use super::onnx::ModelProto;
+use super::model::{ModelError, Models, PreparedFile, PreparedHead, self_test};
 use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
 use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
@@ -56,13 +55,13 @@ impl RecogniserModel {
         let manifest = models.manifest(name)?;
         let not_one = || ModelError::Role { name: name.to_owned(), wanted: "recogniser" };
         let mapping = manifest.recogniser().ok_or_else(not_one)?.mapping();
-        let (bytes, preparation) = models.read_prepared(&manifest)?;
+        let PreparedFile { bytes, model, preparation } = models.read_prepared(&manifest)?;
         let head = preparation.recogniser.ok_or_else(not_one)?;
         let sampled = match estimator {
             Estimator::ClosedForm => None,
             Estimator::Sampled { passes, seed } => {
-                let unfit = |source| ModelError::Prepare { name: name.to_owned(), source };
-                let model = ModelProto::read(&bytes).map_err(|error| unfit(error.into()))?;
+                let unfit =
+                    |source| ModelError::Prepare { name: name.to_owned(), file: models.published_path(&manifest), source };
                 let layer = prepare::read_head(&model, head.dropout).map_err(unfit)?;
                 Some(Arc::new(Sampled::new(layer, passes, seed)))
             }

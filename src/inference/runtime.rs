@@ -1,12 +1,14 @@
 //! ONNX Runtime: finding the library, opening sessions, running them.
 
 mod provider;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider};
+use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{OutputSelector, RunOptions, Session};
 use ort::value::TensorRef;
@@ -38,6 +40,21 @@ pub enum RuntimeError {
         device: Device,
         /// What it said.
         reason: String,
+    },
+    /// The model is newer than the library.
+    #[error(
+        "{model} is of {what} {found}, and this ONNX Runtime reads up to {newest}: export the model with {what} {newest} or older, or set \
+         runtime.library to a newer ONNX Runtime"
+    )]
+    Newer {
+        /// Which one.
+        model: String,
+        /// What is newer.
+        what: &'static str,
+        /// In the model.
+        found: i64,
+        /// What the library reads.
+        newest: i64,
     },
     /// The device is not there, or cannot run anything.
     #[error(
@@ -94,7 +111,7 @@ impl Runtime {
         let builder = ort::environment::init_from(&absolute).map_err(|error| library(with_sources(&error)))?;
         let environment =
             builder.with_name("facefleet").with_telemetry(false).build().map_err(|error| library(error.to_string()))?;
-        environment.set_log_level(ort::logging::LogLevel::Error);
+        environment.set_log_level(LogLevel::Error);
         *loaded = Some(environment.clone());
         Ok(Self { environment })
     }
@@ -131,6 +148,14 @@ impl Runtime {
         self.open_on(name, model, &DevicePlan::cpu(threads), None)
     }
 
+    /// Opens a session as [`Self::open`] does; that the library refuses the model is not logged.
+    ///
+    /// # Errors
+    /// If the library refuses the model.
+    pub(super) fn open_quietly(&self, name: &str, model: &[u8]) -> Result<Network, RuntimeError> {
+        self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)
+    }
+
     /// Opens a session as `plan` says. `shapes` are those of the input that it is going to see, if they are few.
     ///
     /// # Errors
@@ -142,36 +167,50 @@ impl Runtime {
         plan: &DevicePlan,
         shapes: Option<&ShapeRange>,
     ) -> Result<Network, RuntimeError> {
+        self.require(plan.device)?;
+        self.build(name, model, plan, shapes, LogLevel::Error).map_err(|refused| match refused {
+            // What it says of a newer model names places in its own source.
+            RuntimeError::Model { .. } => self.check_versions(name, model).err().unwrap_or(refused),
+            _ => refused,
+        })
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        model: &[u8],
+        plan: &DevicePlan,
+        shapes: Option<&ShapeRange>,
+        log: LogLevel,
+    ) -> Result<Network, RuntimeError> {
         let device = plan.device;
-        self.require(device)?;
         let unusable = |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
             device,
             reason: essence(&error.to_string()),
             remedy: provider::remedy(device),
         };
         let refused = |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
-        let build = || -> Result<Session, RuntimeError> {
-            let text = |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
-            Session::builder(&self.environment)
-                .map_err(|error| refused(error.to_string()))?
-                .with_optimization_level(GraphOptimizationLevel::Level3)
-                .map_err(text)?
-                .with_intra_threads(plan.threads)
-                .map_err(text)?
-                .with_inter_threads(1)
-                .map_err(text)?
-                // Batches and image sizes vary: a memory pattern would be planned anew for each.
-                .with_memory_pattern(false)
-                .map_err(text)?
-                // A thread that spins while it waits takes the core from the other sessions.
-                .with_intra_op_spinning(false)
-                .map_err(text)?
-                .with_execution_providers(provider::of(plan, shapes))
-                .map_err(unusable)?
-                .commit_from_memory(model)
-                .map_err(|error| refused(error.to_string()))
-        };
-        let session = build()?;
+        let text = |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
+        let session = Session::builder(&self.environment)
+            .map_err(|error| refused(error.to_string()))?
+            .with_log_level(log)
+            .map_err(text)?
+            .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(text)?
+            .with_intra_threads(plan.threads)
+            .map_err(text)?
+            .with_inter_threads(1)
+            .map_err(text)?
+            // Batches and image sizes vary: a memory pattern would be planned anew for each.
+            .with_memory_pattern(false)
+            .map_err(text)?
+            // A thread that spins while it waits takes the core from the other sessions.
+            .with_intra_op_spinning(false)
+            .map_err(text)?
+            .with_execution_providers(provider::of(plan, shapes))
+            .map_err(unusable)?
+            .commit_from_memory(model)
+            .map_err(|error| refused(error.to_string()))?;
         let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
         Ok(Network { session, outputs })
     }

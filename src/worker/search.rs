@@ -1,5 +1,6 @@
 //! The search for the faces of one picture: copies for the detector to see, and what it found in them put together.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use image::{RgbImage, imageops};
@@ -61,11 +62,15 @@ impl Search {
         let fine = self.pyramid.fine_size(size).map(|fine| picture.averaged(fine));
         let mut copies: Vec<RgbImage> = Vec::with_capacity(levels.len());
         for level in levels.into_iter().map(Arc::new) {
-            let copy = fine.as_ref().map_or_else(|| picture.upright(level.size), |fine| picture::shrink(fine, level.size));
+            let copy = match &fine {
+                Some(fine) if fine.dimensions() == level.size => Cow::Borrowed(fine),
+                Some(fine) => Cow::Owned(picture::shrink(fine, level.size)),
+                None => Cow::Owned(picture.upright(level.size)),
+            };
             let scale = Scale::new(size, level.size);
             self.views.extend(level.tiles.iter().map(|&tile| View { level: level.clone(), tile, scale }));
             match level.tiles.as_slice() {
-                [_] => copies.push(copy),
+                [_] => copies.push(copy.into_owned()),
                 tiles => copies.extend(tiles.iter().map(|tile| cut(&copy, tile))),
             }
         }

@@ -43,6 +43,15 @@ pub(super) const SAME: Wanted = Wanted {
     weak: &[],
 };
 
+/// Whether they show two people.
+pub(super) const DIFFERENT: Wanted = Wanted {
+    name: "different",
+    others: "impostor",
+    words: &["different", "isdifferent", "impostor", "isimpostor", "imposter", "isimposter", "nonmated", "isnonmated"],
+    endings: &["", "person", "subject", "identity", "people", "persons", "subjects", "identities"],
+    weak: &[],
+};
+
 /// Names of the two photos of a pair, without what [`FILE`] says with a number or letter after it.
 const PAIRS: [(&str, &str); 5] =
     [("a", "b"), ("left", "right"), ("first", "second"), ("probe", "reference"), ("probe", "gallery")];

@@ -265,6 +265,15 @@ mod tests {
             }
         }
         assert!(matches!(parse("same,file1,file2\n1,x,y\n"), Ok(Known::Pairs(list)) if list.files == ["x", "y"]));
+        for (text, same) in [
+            ("file1,file2,different\nx,y,1\nx,z,0\n", [false, true]),
+            ("different;file1;file2\nno;x;y\nyes;x;z\n", [true, false]),
+            ("file1,file2,different\nx,y,same\nx,z,different\n", [true, false]),
+            ("file1,file2,different,same\nx,y,0,1\nx,z,1,0\n", [true, false]),
+        ] {
+            let Ok(Known::Pairs(list)) = parse(text) else { panic!("{text}: {:?}", parse(text)) };
+            assert_eq!(list.pairs.iter().map(|pair| pair.2).collect::<Vec<_>>(), same, "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::LabelError;
-use super::columns::{SAME, find_pair};
+use super::columns::{DIFFERENT, SAME, find_pair};
 use super::table::{Beginning, Separator, Table, cells, is_silent};
 
 /// A list of pairs, each of them two files, and whether they show one person.
@@ -30,11 +30,11 @@ impl PairList {
         Builder::default().read(lines(text), pair, no_pair)
     }
 
-    /// Reads a table with columns such as `file1,file2,same` in any order; others are left alone. None if it has no two columns of
+    /// Reads a table with columns such as `file1,file2,same` (or `different`) in any order; others are left alone. None if it has no two columns of
     /// files.
     pub(super) fn of_table(table: &Table) -> Result<Option<Self>, LabelError> {
         let Some((a, b)) = find_pair(&table.header) else { return Ok(None) };
-        let same = SAME.find(&table.header)?;
+        let (verdict, read) = verdict(&table.header)?;
         let mut list = Builder::default();
         for row in &table.rows {
             let refused = |reason| LabelError::Line { line: row.line, reason };
@@ -42,8 +42,8 @@ impl PairList {
             if first.is_empty() || second.is_empty() {
                 return Err(refused(format!("a file is missing in '{}'", row.cells.join(" "))));
             }
-            let found = &row.cells[same];
-            let same = truth(found).ok_or_else(|| refused(neither(found)))?;
+            let found = &row.cells[verdict];
+            let same = read(found).ok_or_else(|| refused(format!("'{}' is neither 1 nor 0", short(found))))?;
             list.add(row.line, first, second, same)?;
         }
         list.finish().map(Some)
@@ -178,7 +178,7 @@ pub(super) fn begins_lfw(beginning: &Beginning<'_>) -> bool {
 pub(super) fn is_header(line: &str) -> bool {
     SEPARATORS.into_iter().any(|separator| {
         let columns = cells(line, separator);
-        find_pair(&columns).is_some() && SAME.find(&columns).is_ok()
+        find_pair(&columns).is_some() && verdict(&columns).is_ok()
     })
 }
 
@@ -225,13 +225,43 @@ pub(super) fn short(line: &str) -> String {
     }
 }
 
+/// Reads a cell: whether the pair shows one person.
+type ReadVerdict = fn(&str) -> Option<bool>;
+
+/// The column that tells whether a pair shows one person, and how it is read.
+///
+/// # Errors
+/// If there is none, or several that could be meant.
+fn verdict(header: &[String]) -> Result<(usize, ReadVerdict), LabelError> {
+    match SAME.find(header) {
+        Err(LabelError::Column { wanted, found }) => match DIFFERENT.find(header) {
+            Ok(place) => Ok((place, |text| answer(text).map(|different| !different).or_else(|| word(text)))),
+            Err(LabelError::Column { .. }) => Err(LabelError::Column { wanted, found }),
+            Err(ambiguous) => Err(ambiguous),
+        },
+        found => found.map(|place| (place, truth as ReadVerdict)),
+    }
+}
+
 /// Whether a pair shows one person, as people write it.
 fn truth(text: &str) -> Option<bool> {
+    answer(text).or_else(|| word(text))
+}
+
+/// Yes or no, to whatever the column asks.
+fn answer(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
-        "1" | "1.0" | "true" | "yes" | "y" | "same" | "match" | "genuine" | "mated" => Some(true),
-        "0" | "0.0" | "-1" | "false" | "no" | "n" | "different" | "diff" | "impostor" | "imposter" | "nonmatch" | "non-match" => {
-            Some(false)
-        }
+        "1" | "1.0" | "true" | "yes" | "y" => Some(true),
+        "0" | "0.0" | "-1" | "false" | "no" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+/// Words that say by themselves whether a pair shows one person.
+fn word(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "same" | "match" | "genuine" | "mated" => Some(true),
+        "different" | "diff" | "impostor" | "imposter" | "nonmatch" | "non-match" => Some(false),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::LabelError;
-use super::columns::{FILE, SAME, SUBJECT, find_pair};
+use super::columns::{DIFFERENT, FILE, SAME, SUBJECT, find_pair};
 
 /// What stands between cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,8 @@ fn separator(beginning: &Beginning<'_>) -> Option<Separator> {
     let known = |separator: Separator| {
         let header = cells(beginning.first.1, separator);
         let pair = find_pair(&header).is_some();
-        let found = [pair, pair, FILE.is_among(&header), SUBJECT.is_among(&header), SAME.is_among(&header)];
+        let verdict = SAME.is_among(&header) || (pair && DIFFERENT.is_among(&header));
+        let found = [pair, pair, FILE.is_among(&header), SUBJECT.is_among(&header), verdict];
         (found.into_iter().filter(|found| *found).count(), separator)
     };
     if let Some(separator) = beginning.separator {

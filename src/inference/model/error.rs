@@ -71,6 +71,20 @@ pub enum ModelError {
         /// What is wrong.
         why: String,
     },
+    /// The prepared file is not the one that was written.
+    #[error(
+        "the prepared file {file} of model '{name}' is damaged: its bytes have not the digest that was written with them. \
+         `facefleet model prepare {name}{}` makes it anew from the published file",
+        options(*variant)
+    )]
+    Damaged {
+        /// The model.
+        name: String,
+        /// The preparation that was read.
+        variant: Variant,
+        /// Its file.
+        file: PathBuf,
+    },
     /// A detector where a recogniser is needed, or the other way round.
     #[error("model '{name}' is not a {wanted}")]
     Role {
@@ -80,10 +94,12 @@ pub enum ModelError {
         wanted: &'static str,
     },
     /// Its graph.
-    #[error("model '{name}' cannot be prepared: {source}")]
+    #[error("model '{name}' cannot be prepared from {file}: {source}")]
     Prepare {
         /// The model.
         name: String,
+        /// Its file.
+        file: PathBuf,
         /// Why.
         source: PrepareError,
     },

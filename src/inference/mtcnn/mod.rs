@@ -18,6 +18,7 @@ use super::manifest::{Input, Manifest};
 use super::model::{ModelError, Models};
 use super::prepare::stage_outputs::{CONFIDENCE, LANDMARKS, OFFSETS};
 use super::runtime::{Network, Output, Runtime, RuntimeError};
+use super::test_face;
 use crate::domain::{Face, Point};
 
 /// The smallest face, in pixels of the image that the detector sees: the default of the package that the weights come from. It is no
@@ -52,6 +53,8 @@ pub struct CascadeModel {
     runtime: Runtime,
     manifest: Manifest,
     networks: Vec<Arc<[u8]>>,
+    /// What it finds in the test image.
+    expected: Face,
 }
 
 impl CascadeModel {
@@ -60,9 +63,20 @@ impl CascadeModel {
     /// # Errors
     /// If it is no cascade, or not prepared.
     pub fn load(models: &Models, manifest: Manifest, runtime: &Runtime) -> Result<Self, ModelError> {
-        let read = |network: &Manifest| models.read_prepared(network).map(|(bytes, _)| Arc::from(bytes));
-        let networks = manifest.networks().iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { runtime: runtime.clone(), manifest, networks })
+        let files = manifest.networks().iter().map(|network| models.read_prepared(network)).collect::<Result<Vec<_>, _>>()?;
+        let expected = files.iter().find_map(|file| file.preparation.face.clone());
+        let expected = expected.ok_or_else(|| test_face::not_recorded(&manifest.name))?;
+        let networks = files.into_iter().map(|file| file.bytes.into()).collect();
+        Ok(Self { runtime: runtime.clone(), manifest, networks, expected })
+    }
+
+    /// What the three `networks` of `manifest` find in the test image, on the CPU.
+    pub(super) fn find_test_face(
+        runtime: &Runtime,
+        manifest: &Manifest,
+        networks: &[Arc<[u8]>],
+    ) -> Result<Vec<Face>, ModelError> {
+        Ok(Cascade::open(runtime, manifest, networks, 1)?.detect(&test_face::image(), test_face::LEAST_SCORE)?)
     }
 
     /// Name and digest, for the profile.
@@ -70,22 +84,15 @@ impl CascadeModel {
         (&self.manifest.name, &self.manifest.sha256)
     }
 
-    /// Opens a session of `threads` threads for each network and runs them once.
+    /// Opens a session of `threads` threads for each network and runs the self-test on them.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses a network.
+    /// If ONNX Runtime refuses a network, or the self-test fails.
     pub fn open(&self, threads: usize) -> Result<Cascade, ModelError> {
-        let open = |(manifest, bytes): (&Manifest, &Arc<[u8]>)| self.runtime.open(&manifest.name, bytes, threads);
-        let networks = self.manifest.networks().iter().zip(&self.networks).map(open).collect::<Result<Vec<_>, _>>()?;
-        let not_one = |_| ModelError::Role { name: self.manifest.name.clone(), wanted: "cascade of three networks" };
-        let [proposal, refinement, output] = <[Network; 3]>::try_from(networks).map_err(not_one)?;
-        let mut cascade = Cascade { proposal, refinement, output, input: self.manifest.input.clone() };
-        // Most images end at an earlier network, and so would a blank one: every network is asked on its own.
-        let image = RgbImage::new(64, 64);
-        cascade.propose(&image)?;
-        let whole = [Candidate { left: 1.0, top: 1.0, right: 64.0, bottom: 64.0, score: 1.0 }];
-        cascade.refine(&image, &whole)?;
-        cascade.output(&image, &whole, 0.0)?;
+        let mut cascade = Cascade::open(&self.runtime, &self.manifest, &self.networks, threads)?;
+        // It goes through all three.
+        let found = cascade.detect(&test_face::image(), test_face::LEAST_SCORE)?;
+        test_face::check(&self.manifest.name, &self.expected, &found)?;
         Ok(cascade)
     }
 }
@@ -100,6 +107,14 @@ pub struct Cascade {
 }
 
 impl Cascade {
+    fn open(runtime: &Runtime, manifest: &Manifest, networks: &[Arc<[u8]>], threads: usize) -> Result<Self, ModelError> {
+        let open = |(manifest, bytes): (&Manifest, &Arc<[u8]>)| runtime.open(&manifest.name, bytes, threads);
+        let networks = manifest.networks().iter().zip(networks).map(open).collect::<Result<Vec<_>, _>>()?;
+        let not_one = |_| ModelError::Role { name: manifest.name.clone(), wanted: "cascade of three networks" };
+        let [proposal, refinement, output] = <[Network; 3]>::try_from(networks).map_err(not_one)?;
+        Ok(Self { proposal, refinement, output, input: manifest.input.clone() })
+    }
+
     /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's pixels.
     ///
     /// # Errors

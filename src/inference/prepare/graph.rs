@@ -159,7 +159,7 @@ impl Graph {
     }
 
     /// Drops nodes whose results nobody reads.
-    fn prune(&mut self) {
+    pub fn prune(&mut self) {
         let mut wanted: Vec<String> = self.outputs.iter().map(|output| output.name.clone()).collect();
         let makers: HashMap<&String, usize> =
             self.nodes.iter().enumerate().flat_map(|(i, node)| node.output.iter().map(move |output| (output, i))).collect();

@@ -11,6 +11,7 @@ mod head;
 mod inspect;
 mod layer;
 mod norm;
+mod operators;
 mod rewrite;
 mod shapes;
 mod stage;
@@ -32,7 +33,7 @@ pub use inspect::{Facts, Pixels, inspect};
 pub use stage::{outputs as stage_outputs, prepare_stage};
 
 /// Goes up whenever preparing the same published file would give another result.
-pub const PREPARATION: u32 = 2;
+pub const PREPARATION: u32 = 3;
 
 /// Why a model could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -236,6 +237,8 @@ fn open(published: &[u8]) -> Result<Graph, PrepareError> {
         }
         _ => {}
     }
+    graph.prune();
+    operators::check_operators(&graph)?;
     widen::widen_floats(&mut graph)?;
     fold::fold_constants(&mut graph)?;
     let batch = declared_batch(&graph);

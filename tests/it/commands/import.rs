@@ -169,6 +169,29 @@ fn a_second_import_is_refused_unless_forced() {
 }
 
 #[test]
+fn a_node_that_nobody_can_run_and_a_newer_file_are_refused_with_the_files_name() {
+    let mut published = ModelProto::decode(of_mxnet().as_slice()).unwrap();
+    let sandbox = sandbox("new.onnx", b"");
+    published.opset_import[0].version = 99;
+    sandbox.write("new.onnx", &published.encode_to_vec());
+    refused(&model(&sandbox, &["import", "new.onnx", "--channels", "rgb"]), &["new.onnx is of operator set 99", "reads up to"]);
+    published.opset_import[0].version = 8;
+    published.graph.as_mut().unwrap().node.iter_mut().find(|node| node.name == "_minusscalar0").unwrap().op_type = "Foo".into();
+    sandbox.write("foo.onnx", &published.encode_to_vec());
+    let run = model(&sandbox, &["import", "foo.onnx", "--channels", "rgb"]);
+    refused(&run, &["foo.onnx cannot be imported: node '_minusscalar0' (Foo): neither"]);
+    assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
+}
+
+#[test]
+fn that_onnx_runtime_cannot_run_the_published_file_is_no_error() {
+    let sandbox = sandbox("a.onnx", &of_mxnet());
+    let run = model(&sandbox, &["import", "a.onnx", "--channels", "rgb"]);
+    run.ended(0);
+    assert_eq!(run.err, "");
+}
+
+#[test]
 fn weights_in_a_second_file_come_along() {
     let network = iresnet(Style { stored: Stored::Beside("model.onnx.data"), ..Style::pytorch(17) }, View::Flatten);
     let sandbox = sandbox("model.onnx", &network.file());

@@ -2,6 +2,7 @@
 //! what the published one does, and the closed form beside it.
 
 mod dialects;
+mod refusals;
 mod weights_beside;
 
 use facefleet::domain::Precision;

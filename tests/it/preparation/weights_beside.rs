@@ -64,6 +64,21 @@ fn a_model_with_its_weights_in_a_second_file_is_prepared_as_if_they_were_inside(
 }
 
 #[test]
+fn a_damaged_data_file_is_noticed_though_the_model_is_prepared() {
+    let beside = network();
+    let folder = folder(&beside.file(), &beside.tape.beside);
+    let models = Models::new(folder.path());
+    models.prepare("small", &runtime(), false).unwrap();
+    assert_eq!(models.verify("small").unwrap().published.len(), 2);
+    let path = folder.path().join("fetched/small").join(DATA);
+    let mut other = beside.tape.beside.clone();
+    other[100] ^= 1;
+    fs::write(&path, other).unwrap();
+    let error = models.verify("small").unwrap_err().to_string();
+    assert!(error.contains("all.bin is not the file that the manifest"), "{error}");
+}
+
+#[test]
 fn another_data_file_is_refused_by_its_digest_and_a_missing_one_by_its_path() {
     let beside = network();
     let folder = folder(&beside.file(), &beside.tape.beside);

@@ -1,0 +1,60 @@
+//! Models that are newer than the loaded ONNX Runtime. It tells its versions by no function, so it is asked to open models of one node.
+
+use prost::Message;
+
+use super::{Runtime, RuntimeError};
+use crate::inference::onnx::{Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, Versions};
+
+/// What ONNX Runtime 1.17 reads, the oldest that is used.
+const LEAST: Reads = Reads { ir_version: 9, opset: 20 };
+
+/// Versions are small numbers; what is larger is damage.
+const MOST: i64 = 100;
+
+struct Reads {
+    ir_version: i64,
+    opset: i64,
+}
+
+impl Runtime {
+    /// Refuses a model whose operator set or file format this library does not read yet. Where the file is none, nothing is said.
+    ///
+    /// # Errors
+    /// What is newer, and what the library reads.
+    pub fn check_versions(&self, name: &str, model: &[u8]) -> Result<(), RuntimeError> {
+        let Ok(versions) = Versions::decode(model) else { return Ok(()) };
+        let newer = |what, found, newest| Err(RuntimeError::Newer { model: name.to_owned(), what, found, newest });
+        let found = Reads { ir_version: versions.ir_version, opset: versions.opset() };
+        if found.ir_version > LEAST.ir_version && !self.reads(&Reads { ir_version: found.ir_version, ..LEAST }) {
+            let newest = self.newest(LEAST.ir_version, |ir_version| Reads { ir_version, ..LEAST });
+            return newer("ONNX file format (IR version)", found.ir_version, newest);
+        }
+        if found.opset > LEAST.opset && !self.reads(&Reads { opset: found.opset, ..LEAST }) {
+            return newer("operator set", found.opset, self.newest(LEAST.opset, |opset| Reads { opset, ..LEAST }));
+        }
+        Ok(())
+    }
+
+    /// The last version from `first` on that the library reads.
+    fn newest(&self, first: i64, with: impl Fn(i64) -> Reads) -> i64 {
+        (first + 1..MOST).take_while(|&version| self.reads(&with(version))).last().unwrap_or(first)
+    }
+
+    fn reads(&self, versions: &Reads) -> bool {
+        let value = |name| ValueInfoProto::float(name, &[Dimension::Value(1)]);
+        let graph = GraphProto {
+            name: "versions".into(),
+            node: vec![NodeProto::new("Identity", &["x"], "y")],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..GraphProto::default()
+        };
+        let model = ModelProto {
+            ir_version: versions.ir_version,
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: versions.opset }],
+            graph: Some(graph),
+            ..ModelProto::default()
+        };
+        self.open_quietly("versions", &model.encode_to_vec()).is_ok()
+    }
+}

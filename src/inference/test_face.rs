@@ -1,0 +1,164 @@
+//! The self-test of detectors: a drawn face. Every detector must find it where it was drawn when it is prepared, and where it found it
+//! then whenever it is opened.
+
+use image::{Rgb, RgbImage};
+
+use super::model::{ModelError, self_test};
+use crate::domain::{BoundingBox, Face, Point};
+
+/// Side of the test image, pixels.
+pub const SIDE: u32 = 160;
+/// Half the face's width, pixels; the unit of the drawing, whose origin is the middle of the image.
+const UNIT: f32 = 48.0;
+/// Least confidence of a face in the test image. `YuNet` has 0.93 there, MTCNN 0.9999.
+pub const LEAST_SCORE: f32 = 0.5;
+
+/// An ellipse of the drawing: centre, half axes, colour. Those with a side are drawn twice, left and right.
+type Ellipse = (f32, f32, f32, f32, [u8; 3]);
+
+/// From back to front: shoulders, neck, hair, face, fringe.
+const HEAD: [Ellipse; 5] = [
+    (0.0, 2.4, 1.7, 1.0, [60, 70, 110]),
+    (0.0, 1.3, 0.5, 0.55, [180, 135, 110]),
+    (0.0, -0.25, 1.15, 1.3, [50, 35, 28]),
+    (0.0, 0.0, 0.95, 1.28, [214, 168, 140]),
+    (0.0, -1.06, 0.8, 0.32, [50, 35, 28]),
+];
+/// Of each half: socket, brow, eye, iris, lid, side of the nose, nostril.
+const HALF: [Ellipse; 7] = [
+    (0.4, -0.2, 0.27, 0.17, [180, 130, 108]),
+    (0.4, -0.41, 0.25, 0.06, [55, 38, 30]),
+    (0.4, -0.18, 0.19, 0.1, [235, 230, 225]),
+    (0.4, -0.18, 0.09, 0.095, [45, 30, 25]),
+    (0.4, -0.265, 0.2, 0.03, [60, 40, 35]),
+    (0.14, 0.12, 0.04, 0.24, [190, 140, 115]),
+    (0.11, 0.34, 0.07, 0.04, [95, 55, 45]),
+];
+/// Ridge of the nose, lips, the line between them, the shadow below.
+const MIDDLE: [Ellipse; 4] = [
+    (0.0, 0.05, 0.05, 0.25, [235, 195, 170]),
+    (0.0, 0.66, 0.33, 0.1, [175, 85, 80]),
+    (0.0, 0.655, 0.3, 0.025, [95, 40, 40]),
+    (0.0, 0.83, 0.25, 0.05, [185, 138, 115]),
+];
+/// Eyes, tip of the nose, corners of the mouth.
+const LANDMARKS: [(f32, f32); 5] = [(-0.4, -0.18), (0.4, -0.18), (0.0, 0.3), (-0.33, 0.66), (0.33, 0.66)];
+
+/// The test image.
+pub fn image() -> RgbImage {
+    let mirrored = HALF.map(|(x, y, width, height, colour)| (-x, y, width, height, colour));
+    let ellipses: Vec<Ellipse> = [&HEAD[..], &HALF, &mirrored, &MIDDLE].concat();
+    RgbImage::from_fn(SIDE, SIDE, |x, y| {
+        let unit = |pixel: u32| (pixel as f32 + 0.5 - SIDE as f32 / 2.0) / UNIT;
+        let (x, y) = (unit(x), unit(y));
+        let over = |below: [f32; 3], &(cx, cy, width, height, colour): &Ellipse| {
+            let distance = ((x - cx) / width).powi(2) + ((y - cy) / height).powi(2);
+            let cover = ((1.1 - distance) / 0.4).clamp(0.0, 1.0);
+            [0, 1, 2].map(|channel| below[channel] * (1.0 - cover) + f32::from(colour[channel]) * cover)
+        };
+        Rgb(ellipses.iter().fold([150.0, 160.0, 170.0], over).map(|value| value as u8))
+    })
+}
+
+/// Where the face was drawn.
+fn drawn() -> Face {
+    let pixel = |unit: f32| SIDE as f32 / 2.0 + unit * UNIT;
+    let (width, height) = (2.0 * 0.95 * UNIT, 2.0 * 1.28 * UNIT);
+    Face {
+        bbox: BoundingBox { x: pixel(-0.95), y: pixel(-1.28), width, height },
+        landmarks: Some(LANDMARKS.map(|(x, y)| Point { x: pixel(x), y: pixel(y) })),
+        detector_score: None,
+    }
+}
+
+/// How far a face may be from the one that was expected.
+struct Tolerance {
+    /// Least intersection over union of the boxes.
+    iou: f32,
+    /// Mean distance of the landmarks, in distances between the eyes.
+    landmarks: f32,
+}
+
+/// Detectors draw their boxes and points each in a way of its own.
+const OF_THE_DRAWING: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
+/// Other devices and larger canvases differ in the third digit, or put another of two cells first that saw the same face.
+const OF_THE_RECORD: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
+
+/// The face that detector `name` found in the test image when it was prepared, to be recorded.
+///
+/// # Errors
+/// If it found none, several, or one that is not where it was drawn.
+pub fn recorded(name: &str, mut found: Vec<Face>) -> Result<Face, ModelError> {
+    compare(&drawn(), &found, &OF_THE_DRAWING).map_err(|reason| {
+        let remedy = "check `channels`, `mean` and `scale` in its manifest, and that the file is a detector of that kind";
+        self_test(name, format!("{reason}; {remedy}"))
+    })?;
+    found.pop().ok_or_else(|| self_test(name, "it found no face in the test image".into()))
+}
+
+/// A prepared detector that says nothing of the test image.
+pub fn not_recorded(name: &str) -> ModelError {
+    self_test(name, format!("no self-test was recorded; run `facefleet model prepare {name} --again`"))
+}
+
+/// Holds what detector `name` finds in the test image now against what was recorded.
+///
+/// # Errors
+/// If it is something else.
+pub fn check(name: &str, recorded: &Face, found: &[Face]) -> Result<(), ModelError> {
+    compare(recorded, found, &OF_THE_RECORD).map_err(|reason| {
+        let remedy = format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
+        self_test(name, format!("{reason}; {remedy}"))
+    })
+}
+
+fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(), String> {
+    let [face] = found else { return Err(format!("it found {} faces in the test image, which shows one", found.len())) };
+    let iou = face.bbox.iou(&expected.bbox);
+    let landmarks = apart(face, expected);
+    // Not-a-number is no agreement either.
+    if iou >= tolerance.iou && landmarks <= tolerance.landmarks {
+        return Ok(());
+    }
+    Err(format!(
+        "it found the face of the test image elsewhere: overlap {iou:.2} (at least {}), landmarks {landmarks:.2} of the distance between \
+         the eyes away (at most {})",
+        tolerance.iou, tolerance.landmarks
+    ))
+}
+
+/// Mean distance of the landmarks, in distances between the eyes.
+fn apart(face: &Face, expected: &Face) -> f32 {
+    let (Some(found), Some(expected)) = (face.landmarks, expected.landmarks) else { return f32::INFINITY };
+    let distance = |a: Point, b: Point| (a.x - b.x).hypot(a.y - b.y);
+    let sum: f32 = found.iter().zip(expected).map(|(&a, b)| distance(a, b)).sum();
+    sum / 5.0 / distance(expected[0], expected[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(by: f32) -> Face {
+        let mut face = Face { detector_score: Some(0.9), ..drawn() };
+        face.bbox.x += by;
+        face.landmarks.iter_mut().flatten().for_each(|point| point.x += by);
+        face
+    }
+
+    #[test]
+    fn none_several_and_one_elsewhere_are_refused_by_the_detectors_name() {
+        let expected = moved(1.0);
+        assert!(check("d", &expected, &[moved(0.0)]).is_ok());
+        let nowhere = Face { landmarks: Some([Point { x: f32::NAN, y: 0.0 }; 5]), ..moved(0.0) };
+        for found in [&[][..], &[moved(0.0), moved(9.0)], &[moved(9.0)], &[nowhere]] {
+            let error = check("d", &expected, found).unwrap_err().to_string();
+            assert!(error.starts_with("model 'd' failed its test: it found"), "{error}");
+        }
+        assert_eq!(recorded("d", vec![moved(2.0)]).unwrap(), moved(2.0));
+        for found in [vec![], vec![moved(40.0)]] {
+            let error = recorded("d", found).unwrap_err().to_string();
+            assert!(error.contains("'d'") && error.contains("`channels`"), "{error}");
+        }
+    }
+}
