@@ -31,7 +31,7 @@ pub(super) enum QueueCommand {
         limit: usize,
     },
     /// Publish dead letters' jobs again, with all their attempts before them. They count in their campaigns: as failed until they end
-    /// again, then as they end.
+    /// again, then as they end. Those of a cancelled campaign are dropped.
     Retry(Selection),
     /// Forget dead letters. Their outcomes stay in the store.
     Drop(Selection),

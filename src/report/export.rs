@@ -308,6 +308,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_attempt_that_got_no_bytes_is_told_beside_the_result() {
+        let mut store = gallery_of_three();
+        let at = "2026-01-02T03:04:05Z".to_owned();
+        store.images[0].noted = Some(Note { outcome: OutcomeKind::Refused, reason: Some("=denied".into()), at: at.clone() });
+        let (_, csv) = exported(&store, ExportFormat::Csv, false).await;
+        let row = &rows(&csv)[1];
+        assert_eq!((row["outcome"].as_str(), row["noted_outcome"].as_str()), ("scored", "refused"));
+        assert_eq!((row["noted_reason"].as_str(), row["noted_at"].as_str()), ("'=denied", at.as_str()));
+        assert_eq!(rows(&csv)[2]["noted_outcome"], "");
+        let (_, jsonl) = exported(&store, ExportFormat::Jsonl, false).await;
+        let lines: Vec<serde_json::Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["noted"], serde_json::json!({"outcome": "refused", "reason": "=denied", "at": at}));
+        assert!(lines[1]["noted"].is_null());
+    }
+
+    #[tokio::test]
     async fn no_text_of_strangers_becomes_a_formula() {
         let (_, csv) = exported(&gallery_of_three(), ExportFormat::Csv, false).await;
         assert_eq!(rows(&csv)[3]["reason"], "'=cmd|' /C calc'!A0, \"quoted\"");
