@@ -9,14 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Job, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind, Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind,
+    Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::Store;
 use facefleet::worker::{Process, Processed};
+use futures::StreamExt;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::broker::TestBroker;
@@ -89,13 +92,19 @@ impl Drop for Running {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn workers_with_other_settings_than_the_scanner_make_no_scan_do_everything_again() {
-    let fleet = Fleet::new().await;
+/// A folder of the sample photos.
+fn photos() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in PHOTOS {
         std::fs::copy(sample_path(name), folder.path().join(name)).unwrap();
     }
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_with_other_settings_than_the_scanner_make_no_scan_do_everything_again() {
+    let fleet = Fleet::new().await;
+    let folder = photos();
     let photos = folder.path().to_str().unwrap();
     let own = [("FACEFLEET__DETECTOR__MIN_FACE_PX", "100"), ("FACEFLEET__DETECTOR__MIN_SCORE", "0.7")];
     let worker = fleet.command(&["worker", "--root", photos], &own).stdout(Stdio::null()).spawn().unwrap();
@@ -111,6 +120,46 @@ async fn workers_with_other_settings_than_the_scanner_make_no_scan_do_everything
     let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
     assert_eq!((&campaign["selection"]["faces"], &campaign["selection"]["min_size_px"]), (&json!("all"), &json!(24)));
     drop(worker);
+    fleet.broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_are_denied_later_keep_their_faces_in_the_export() {
+    let fleet = Fleet::new().await;
+    let folder = photos();
+    let photos = folder.path().to_str().unwrap();
+    let worker = |root: &str| Running(fleet.command(&["worker", "--root", root], &[]).stdout(Stdio::null()).spawn().unwrap());
+    let reader = worker(photos);
+    fleet.json(&["scan", photos, "--gallery", "staff", "--wait", "--json"], &[]).await;
+    drop(reader);
+    let exported = async || {
+        let (status, out, err) = fleet.run(&["export", "--gallery", "staff", "--format", "jsonl", "--templates"], &[]).await;
+        assert_eq!(status, Some(0), "{err}");
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let before = exported().await;
+    assert!(before.len() == PHOTOS.len() && before.iter().all(|image| image["faces"][0]["template"].is_array()));
+
+    let queue = fleet.app().queue().await.unwrap();
+    let enrolment = |name: &str| {
+        let image = ImageUri::from_path(&folder.path().canonicalize().unwrap().join(name)).unwrap();
+        Job { image, stamp: None, profile: None, ..crate::support::job(Lane::Enrol, "") }
+    };
+    let mut news = queue.news().await.unwrap();
+    queue.publish(PHOTOS.map(enrolment).into()).await.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let denied = worker(elsewhere.path().to_str().unwrap());
+    for _ in PHOTOS {
+        let event = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
+        assert_eq!(event.end.outcome, OutcomeKind::Refused, "so its own job ended");
+    }
+    drop(denied);
+    let mut after = exported().await;
+    for image in &mut after {
+        assert_eq!(image["noted"].take()["outcome"], "refused");
+    }
+    assert_eq!(after, before);
+    queue.close().await;
     fleet.broker.remove().await;
 }
 

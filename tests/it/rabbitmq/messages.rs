@@ -144,9 +144,14 @@ async fn jobs_say_what_the_schema_says() {
         assert!(schema.is_valid(&value), "{:?}", schema.iter_errors(&value).collect::<Vec<_>>());
     }
     assert!(schema.is_valid(&least("scan")));
-    for (field, bad) in
-        [("lane", json!("express")), ("gallery", json!("a/b")), ("version", json!(3)), ("expected_hsah", json!("ab"))]
-    {
+    for (field, bad) in [
+        ("lane", json!("express")),
+        ("gallery", json!("a/b")),
+        ("version", json!(3)),
+        ("min_face_px", json!(65_536)),
+        ("min_score", json!(0)),
+        ("expected_hsah", json!("ab")),
+    ] {
         let mut message = least("scan");
         message[field] = bad;
         assert!(!schema.is_valid(&message), "{field}");

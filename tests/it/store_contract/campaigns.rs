@@ -122,6 +122,9 @@ pub async fn two_handles_count_the_same_jobs_once(home: impl Home) {
     let (store, other) = (opened(&home).await, home.open().await);
     let campaign = begun(&store).await;
     let records: Vec<_> = (0..100).map(|number| of(&campaign, scored(&number.to_string(), &[50]))).collect();
+    // Half of them are retries.
+    let failed = |record: &JobRecord| JobRecord { content: None, outcome: Outcome::Failed("gone".into()), ..record.clone() };
+    store.record(&records[..50].iter().map(failed).collect::<Vec<_>>()).await.unwrap();
     let reversed: Vec<_> = records.iter().rev().cloned().collect();
     let batches = records.chunks(10).zip(reversed.chunks(10));
     for (ours, theirs) in batches {
