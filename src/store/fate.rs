@@ -77,7 +77,7 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
         |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
 
     let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
-    // What is past of a record without bytes is written anew: the note is of the time and the job that it is of.
+    // A superseded record without bytes is overwritten, not revived: a note has the job and the time of the latest attempt.
     let stands = |own: &&KnownResult| !hash.is_empty() || !own.superseded || own.noted || own.job == record.job;
     if let Some(own) = own.filter(|own| settles(own)).filter(stands) {
         let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
@@ -122,7 +122,7 @@ pub(super) fn outdated<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Itera
     })
 }
 
-/// The notes that `item` ends: its bytes came.
+/// The notes that `item` ends: the image could be read again.
 pub(super) fn ended_notes<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
     let results = known.iter().filter_map(|known| known.result.as_ref());
     results.filter(|result| item.record.content.is_some() && result.noted).map(|result| result.id)

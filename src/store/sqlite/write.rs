@@ -146,10 +146,7 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
         let deleted = sqlx::query("DELETE FROM faces WHERE result_id IN (SELECT value FROM json_each(?1))");
         deleted.bind(id_list(&clear)).execute(&mut *connection).await?;
     }
-    if !notes.is_empty() {
-        let ended = sqlx::query("UPDATE results SET noted = 0 WHERE id IN (SELECT value FROM json_each(?1))");
-        ended.bind(id_list(&notes)).execute(&mut *connection).await?;
-    }
+    end_notes(connection, &notes).await?;
     for (result, record) in restamps {
         let update = sqlx::query("UPDATE results SET stamp = ?2 WHERE id = ?1").bind(result);
         update.bind(record.stamp.as_ref().map(SourceStamp::as_str)).execute(&mut *connection).await?;
@@ -162,6 +159,14 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
     insert::results(connection, &rows, now_ms()).await?;
     insert::faces(connection, &placed_faces(&rows, &mut ids)).await?;
     look_up_ends(connection, &ended, fates).await
+}
+
+async fn end_notes(connection: &mut SqliteConnection, results: &[i64]) -> Result<(), Fault> {
+    if !results.is_empty() {
+        let update = sqlx::query("UPDATE results SET noted = 0 WHERE id IN (SELECT value FROM json_each(?1))");
+        update.bind(id_list(results)).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Of jobs that had `ended` before, by place in the batch and result: how.
