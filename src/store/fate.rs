@@ -77,8 +77,8 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
         |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
 
     let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
-    // A superseded record without bytes is overwritten, not revived: a note has the job and the time of the latest attempt.
-    let stands = |own: &&KnownResult| !hash.is_empty() || !own.superseded || own.noted || own.job == record.job;
+    // What got no bytes is final for its own job alone: another job's attempt is news, whatever came of it.
+    let stands = |own: &&KnownResult| !hash.is_empty() || own.job == record.job;
     if let Some(own) = own.filter(|own| settles(own)).filter(stands) {
         let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
         let repeat = Fate::Repeat { restamp, ended: ended(own, record) };
@@ -86,7 +86,8 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
     }
     if hash.is_empty() {
         let settled = || {
-            known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref().filter(|r| settles(r)))
+            let with_bytes = known.iter().filter(|known| !known.hash.is_empty() && of_this_profile(known));
+            with_bytes.filter_map(|known| known.result.as_ref().filter(|r| settles(r)))
         };
         // The job itself may have ended with bytes that others have replaced since.
         let own = settled().find(|result| result.job == record.job);

@@ -80,8 +80,8 @@ pub trait Store: Send + Sync {
     /// are recorded later, under any profile of the gallery, end the note; they supersede a current record without bytes of their own
     /// profile. The listed version of the result does not change by a note, so the next scan tries the new version again.
     ///
-    /// Where the very same listed version, or the very same job, has a final outcome already, a record without bytes is a repeat: how
-    /// the image ended is [`Recorded::Ended`].
+    /// Where the very same job has a final outcome already, or bytes of the very same listed version have one, a record without bytes is
+    /// a repeat: how the image ended is [`Recorded::Ended`]. An outcome without bytes is final for its own job alone.
     ///
     /// A record that belongs to a campaign counts there, a repeat too, with the end that stands. A job counts once: if it ends again
     /// otherwise, because it was retried or delivered twice, its count moves from the old outcome to the new one. From `scored` and

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use facefleet::domain::{End, Faces, JobRecord, Outcome, OutcomeKind, ProfileId, Selection};
+use facefleet::domain::{End, Faces, JobId, JobRecord, Outcome, OutcomeKind, ProfileId, Selection};
 use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredImage, Summary};
 use tokio::sync::Barrier;
 
@@ -191,6 +191,14 @@ pub async fn what_got_no_bytes_is_noted_beside_the_result_of_its_profile(home: i
     let again = JobRecord { outcome: Outcome::Failed("timed out".into()), ..gone };
     assert_eq!(store.record(&[again]).await.unwrap(), [Recorded::Ended(end)]);
     assert_eq!(store.summary(&gallery(), &a()).await.unwrap().noted, 1);
+    // Another job that fails has failed: that the image was not there before is no end of it.
+    let failed = JobRecord { stamp: None, ..unfetched("one", Outcome::Failed("timed out".into())) };
+    let missing = unfetched("two", Outcome::Unreadable("not there".into()));
+    let failed = [failed, JobRecord { job: JobId::new(), outcome: Outcome::Failed("timed out".into()), ..missing.clone() }];
+    store.record(&[missing]).await.unwrap();
+    assert_eq!(store.record(&failed).await.unwrap(), vec![Recorded::New; 2]);
+    assert_eq!(note(&store, a(), "one").await, Some((OutcomeKind::Failed, "timed out".into())));
+    assert_holds(&current(&store, a(), "two").await.unwrap(), &failed[1]);
 }
 
 pub async fn a_note_stands_beside_any_result_whose_bytes_came(home: impl Home) {
