@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, GalleryName, ImageUri, Job, JobId, Lane, ListedChunk, Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, GalleryName, ImageUri, Job, JobId, JobSelection, Lane, ListedChunk,
+    Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -258,6 +259,7 @@ impl Bench {
             lane: Lane::Scan,
             gallery: self.prefix.parse()?,
             profile: profile.id(),
+            selection: None,
             source: "benchmark".into(),
             state: CampaignState::Running,
             progress: CampaignProgress::default(),
@@ -388,11 +390,10 @@ fn job(gallery: &GalleryName, lane: Lane, image: &ImageUri, campaign: Option<&Ca
         stamp: None,
         expected_hash: None,
         subject: None,
-        faces: Faces::All,
+        selection: JobSelection::default(),
         profile: profile.map(Profile::id),
         campaign: campaign.map(|campaign| campaign.id),
         trace: None,
         attempt: 1,
-        retry_of: None,
     }
 }

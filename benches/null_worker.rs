@@ -47,7 +47,7 @@ impl Process for Null {
     }
 
     async fn process(&self, job: &Job) -> Processed {
-        let selection = Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 };
+        let selection = job.selection.complete(&Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 });
         let ended = |outcome| JobRecord::without_content(job, &self.id, selection, "null", outcome);
         if job.attempt > self.attempts {
             return Processed::Ended(Box::new(ended(Outcome::Failed("given up after deliveries that never ended".into()))));

@@ -203,7 +203,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 16] = [
+        let bounds: [(&'static str, String, bool, &'static str); 17] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
             (
                 "queue.delivery_limit",
@@ -224,9 +224,15 @@ impl Settings {
                 "must be at most 100000000: the detector takes about 100 bytes of memory a pixel",
             ),
             (
+                "detector.min_face_px",
+                self.detector.min_face_px.to_string(),
+                Selection::SIZES_PX.contains(&self.detector.min_face_px),
+                "must be at most 65535",
+            ),
+            (
                 "detector.min_score",
                 self.detector.min_score.to_string(),
-                (0.01..=1.0).contains(&self.detector.min_score),
+                Selection::SCORES.contains(&self.detector.min_score),
                 "must be 0.01 to 1",
             ),
             (

@@ -85,6 +85,9 @@ impl CampaignCommand {
                 } else {
                     say(as_line(&campaign))?;
                     say(format!("  {} into gallery {}, profile {}", campaign.source, campaign.gallery, campaign.profile))?;
+                    if let Some(selection) = &campaign.selection {
+                        say(format!("  {selection}"))?;
+                    }
                     say(format!("  {}, {} faces", accounts(&campaign.progress), campaign.progress.faces))?;
                 }
             }
@@ -150,6 +153,7 @@ fn as_json(campaign: &Campaign) -> serde_json::Value {
     let progress = &campaign.progress;
     json!({
         "campaign": campaign.id, "lane": campaign.lane, "gallery": campaign.gallery, "profile": campaign.profile,
+        "selection": campaign.selection,
         "source": campaign.source, "state": standing(campaign), "started_at": campaign.started_at, "listed": progress.listed,
         "skipped": progress.skipped, "listing_done": progress.listing_done, "outcomes": outcomes_json(progress),
         "left": progress.left(), "faces": progress.faces,

@@ -30,7 +30,8 @@ pub(super) enum QueueCommand {
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         limit: usize,
     },
-    /// Publish dead letters' jobs anew: each is a new job, which remembers the old one.
+    /// Publish dead letters' jobs again, with all their attempts before them. They count in their campaigns: as failed until they end
+    /// again, then as they end. Those of a cancelled campaign are dropped.
     Retry(Selection),
     /// Forget dead letters. Their outcomes stay in the store.
     Drop(Selection),
@@ -150,6 +151,6 @@ fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
 async fn resolve(queue: &dyn JobQueue, selection: Selection, retry: bool) -> Result<()> {
     let which = DeadSelection { job: selection.job.map(JobId), reason: selection.reason };
     let resolved = queue.resolve_dead(&which, retry).await?;
-    say(format!("{resolved} {}", if retry { "published anew" } else { "dropped" }))?;
+    say(format!("{resolved} {}", if retry { "published again" } else { "dropped" }))?;
     Ok(())
 }

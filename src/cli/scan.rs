@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{End, Summary, View};
 use super::{GalleryOption, interrupt, printable};
 use crate::app::App;
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId};
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId, Selection};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
 use crate::images::{Listed, Listing, Root, Rules};
 use crate::worker::Process;
@@ -93,7 +93,7 @@ impl Scan {
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.roots, self.aligned)?);
         store.register_profile(processor.profile()).await?;
-        let campaign = self.campaign(processor.profile_id().clone());
+        let campaign = self.campaign(&app, processor.profile_id().clone());
         store.begin_campaign(&campaign).await?;
 
         let mut view = View::new(self.json);
@@ -141,7 +141,7 @@ impl Scan {
         let profile = app.profile(self.aligned)?;
         store.register_profile(&profile).await?;
         let campaign = match self.resume {
-            None => self.campaign(profile.id()),
+            None => self.campaign(&app, profile.id()),
             Some(_) if !listing.has_places() => {
                 bail!(
                     "--resume is for buckets, whose listing has an order: run the same scan of folders again, and it does what is left"
@@ -158,6 +158,10 @@ impl Scan {
                         found.gallery,
                         found.profile
                     );
+                }
+                let differing = found.selection.map(|wanted| differing(&wanted, &app.settings().selection())).unwrap_or_default();
+                if !differing.is_empty() {
+                    bail!("campaign {id} asks for other faces than this command: set {} to resume it", differing.join(", "));
                 }
                 if found.state == CampaignState::Cancelled {
                     bail!("campaign {id} was cancelled: run the scan without --resume, and it does what is left");
@@ -195,12 +199,13 @@ impl Scan {
         Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
     }
 
-    fn campaign(&self, profile: ProfileId) -> Campaign {
+    fn campaign(&self, app: &App, profile: ProfileId) -> Campaign {
         Campaign {
             id: CampaignId::new(),
             lane: Lane::Scan,
             gallery: self.gallery.gallery.clone(),
             profile,
+            selection: Some(app.settings().selection()),
             source: self.source(),
             state: CampaignState::Running,
             progress: CampaignProgress::default(),
@@ -228,6 +233,17 @@ impl Scan {
         }
         source
     }
+}
+
+/// The settings to change from `own` to `wanted`.
+fn differing(wanted: &Selection, own: &Selection) -> Vec<String> {
+    let settings = [
+        ("faces", wanted.faces.to_string(), own.faces.to_string()),
+        ("min_face_px", wanted.min_size_px.to_string(), own.min_size_px.to_string()),
+        ("min_score", wanted.min_score.to_string(), own.min_score.to_string()),
+    ];
+    let differ = settings.into_iter().filter(|(_, wanted, own)| wanted != own);
+    differ.map(|(key, wanted, own)| format!("detector.{key} = {wanted} (it is {own} here)")).collect()
 }
 
 /// Counts the images for the bar's end, beside the scan, which lists no further than the queue has room.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-use super::{GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, Place, PlaceOf, ProfileId};
+use super::{GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, Place, PlaceOf, ProfileId, Selection};
 
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct Campaign {
     pub gallery: GalleryName,
     /// The profile its results will have.
     pub profile: ProfileId,
+    /// Which faces its jobs ask for; none if it began before that was kept.
+    pub selection: Option<Selection>,
     /// Where its images are listed, for people: folders, buckets. Holds no secret.
     pub source: String,
     /// What an operator wants of it.
@@ -129,7 +131,7 @@ pub struct CampaignProgress {
     pub chunk_from: Option<String>,
     /// Where the chunk that was listed last ends.
     pub chunk_to: Option<String>,
-    /// Jobs that ended, each counted once, by outcome.
+    /// Jobs that ended, each counted once, by outcome. One that is tried again counts as it ended until it ends anew.
     pub outcomes: BTreeMap<OutcomeKind, u64>,
     /// Faces recorded by these.
     pub faces: u64,

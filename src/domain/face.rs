@@ -1,6 +1,7 @@
 //! A detected face, and which of the detected faces of an image are wanted.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,15 @@ pub enum Faces {
     Largest,
 }
 
+impl fmt::Display for Faces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Largest => "largest",
+        })
+    }
+}
+
 impl FromStr for Faces {
     type Err = String;
 
@@ -99,15 +109,16 @@ pub struct Selection {
 
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faces = match self.faces {
-            Faces::All => "all",
-            Faces::Largest => "largest",
-        };
-        write!(f, "{faces} faces of at least {} px and score {:.2}", self.min_size_px, self.min_score)
+        write!(f, "{} faces of at least {} px and score {:.2}", self.faces, self.min_size_px, self.min_score)
     }
 }
 
 impl Selection {
+    /// The sizes that may be asked for as the least, in settings and messages: pixels.
+    pub const SIZES_PX: RangeInclusive<u32> = 0..=65_535;
+    /// The confidences that may be asked for as the least.
+    pub const SCORES: RangeInclusive<f32> = 0.01..=1.0;
+
     /// Keeps the wanted ones of `detections` found in an image of `width` x `height` pixels, the primary face first.
     ///
     /// The primary face is the one with the largest area after a penalty for the distance of its centre from the image's centre: a
@@ -132,9 +143,45 @@ impl Selection {
     }
 }
 
+/// The selection as a job says it. What it leaves out is the setting of the worker that takes the job.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct JobSelection {
+    /// All faces, or one.
+    pub faces: Faces,
+    /// As [`Selection::min_size_px`].
+    pub min_size_px: Option<u32>,
+    /// As [`Selection::min_score`].
+    pub min_score: Option<f32>,
+}
+
+impl JobSelection {
+    /// The whole selection, for a worker with this one of its `own`.
+    pub fn complete(&self, own: &Selection) -> Selection {
+        Selection {
+            faces: self.faces,
+            min_size_px: self.min_size_px.unwrap_or(own.min_size_px),
+            min_score: self.min_score.unwrap_or(own.min_score),
+        }
+    }
+}
+
+impl From<Selection> for JobSelection {
+    fn from(Selection { faces, min_size_px, min_score }: Selection) -> Self {
+        Self { faces, min_size_px: Some(min_size_px), min_score: Some(min_score) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_job_leaves_out_is_the_workers_own() {
+        let own = Selection { faces: Faces::Largest, min_size_px: 24, min_score: 0.6 };
+        assert_eq!(JobSelection::default().complete(&own), Selection { faces: Faces::All, ..own });
+        let wanted = Selection { faces: Faces::All, min_size_px: 40, min_score: 0.95 };
+        assert_eq!(JobSelection::from(wanted).complete(&own), wanted);
+    }
 
     fn face(x: f32, y: f32, size: f32, score: f32) -> Face {
         Face { bbox: BoundingBox { x, y, width: size, height: size }, landmarks: None, detector_score: Some(score) }

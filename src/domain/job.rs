@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CampaignId, ContentHash, Faces, GalleryName, ImageUri, Place, ProfileId, SourceStamp, SubjectName, TraceParent};
+use super::{CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, Place, ProfileId, SourceStamp, SubjectName, TraceParent};
 
 /// A job's id: a `UUIDv7`, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ pub struct Job {
     /// Whose face it is, if that is known.
     pub subject: Option<SubjectName>,
     /// Which faces are wanted.
-    pub faces: Faces,
+    pub selection: JobSelection,
     /// The profile the result must have; a worker with another one leaves the job to its like. None: the worker's own.
     pub profile: Option<ProfileId>,
     /// The campaign it counts in.
@@ -103,8 +103,6 @@ pub struct Job {
     pub trace: Option<TraceParent>,
     /// 1 for the first delivery; one more after each retry.
     pub attempt: u32,
-    /// The buried job that this one is another try of.
-    pub retry_of: Option<JobId>,
 }
 
 /// What becomes of a delivered job.

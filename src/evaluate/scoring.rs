@@ -105,11 +105,10 @@ impl Scoring<'_> {
             stamp: photo.stamp.clone(),
             expected_hash: None,
             subject: photo.subject.clone(),
-            faces: self.selection.faces,
+            selection: (*self.selection).into(),
             profile: None,
             campaign: None,
             trace: None,
-            retry_of: None,
             attempt: 1,
         }
     }
@@ -141,7 +140,7 @@ mod tests {
                 true => Outcome::Failed(format!("the disk hums (attempt {})", job.attempt)),
                 false => Outcome::NoFace,
             };
-            let selection = Selection { faces: job.faces, min_size_px: 24, min_score: 0.5 };
+            let selection = job.selection.complete(&Selection { faces: Faces::All, min_size_px: 24, min_score: 0.5 });
             Processed::Ended(Box::new(JobRecord::without_content(job, &self.0.id(), selection, "cpu", outcome)))
         }
     }

@@ -302,12 +302,11 @@ impl Filler {
             stamp,
             expected_hash: None,
             subject: None,
-            faces: self.scan.selection.faces,
+            selection: self.scan.selection.into(),
             profile: Some(profile.clone()),
             campaign: Some(*id),
             trace: None,
             attempt: 1,
-            retry_of: None,
         }
     }
 }

@@ -98,8 +98,8 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// Removes the dead letters of `selection` and, with `retry`, publishes a new job for each that names the buried one, counts in no
-    /// campaign and keeps its reasons. A letter whose message could not be read cannot be retried: it stays then. Returns how many
+    /// Removes the dead letters of `selection` and, with `retry`, publishes the job of each again: under the same id, in the same
+    /// campaign, with its reasons, and all its attempts before it. A letter whose message could not be read cannot be retried: it stays then. Returns how many
     /// are gone.
     ///
     /// # Errors
@@ -212,9 +212,9 @@ pub fn count_by_reason(letters: &[DeadLetter]) -> Vec<(String, u64)> {
     counts
 }
 
-/// The job of another try at the buried `job`.
+/// The buried `job` for another try: the same job, with all its attempts. It keeps its id, so that its campaign counts it once.
 fn revived(job: &Job) -> Job {
-    Job { id: JobId::new(), campaign: None, attempt: 1, retry_of: Some(job.id), ..job.clone() }
+    Job { attempt: 1, ..job.clone() }
 }
 
 /// Numbers of jobs by where they are.

@@ -1,5 +1,7 @@
-//! The job contract: what a job message says, version 1, as JSON. The types here are the wire's and not the domain's, so that
+//! The job contract: what a job message says, version 2, as JSON. The types here are the wire's and not the domain's, so that
 //! neither changes by accident with the other; `docs/job.schema.json` is made from them. Knows no broker.
+//!
+//! Version 2 added `min_face_px` and `min_score`. A message of version 1 is read as one of version 2 that leaves them out.
 //!
 //! **Strict on purpose.** An unknown field is refused, not ignored: a misspelt `expected_hash` that is left out in silence would
 //! take a check away that the producer asked for. So a new field needs workers that know it before producers that send it; a new
@@ -12,10 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::{CampaignId, Faces, Job, JobId, Lane};
+use crate::domain::{CampaignId, Faces, Job, JobId, JobSelection, Lane, Selection};
 
-/// The version of the contract that is spoken here.
-pub const VERSION: u32 = 1;
+/// The version of the contract that is written here.
+pub const VERSION: u32 = 2;
+
+/// The oldest version that is read.
+const OLDEST: u32 = 1;
 
 /// The longest job message, bytes. Images do not travel on a broker; a URI, however it is signed, is far shorter.
 pub const MOST_BYTES: usize = 65_536;
@@ -31,11 +36,11 @@ pub struct InvalidJob(String);
 /// A job of facefleet: one image to process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "facefleet job", extend("$id" = "urn:facefleet:job:1"))]
+#[schemars(title = "facefleet job", extend("$id" = "urn:facefleet:job:2"))]
 struct JobMessage {
-    /// The version of this contract: 1.
+    /// The version of this contract: 2. Version 1 is read too; it is the same without `min_face_px` and `min_score`.
     #[serde(default = "version")]
-    #[schemars(range(min = 1, max = 1))]
+    #[schemars(range(min = 1, max = 2))]
     version: u32,
     /// The job's id, a UUID of version 7. A job that is sent twice under one id has one outcome.
     id: Uuid,
@@ -61,6 +66,14 @@ struct JobMessage {
     /// Which faces are wanted.
     #[serde(default)]
     faces: FacesMessage,
+    /// Smallest face that is wanted, the shorter side of its box, pixels; left out: the worker's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 65535))]
+    min_face_px: Option<u32>,
+    /// Lowest detector confidence of a wanted face; left out: the worker's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.01, max = 1.0))]
+    min_score: Option<f32>,
     /// The profile that the result must have; left out: the worker's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[0-9a-f]{16}$"))]
@@ -75,7 +88,7 @@ struct JobMessage {
     /// W3C `traceparent`. The AMQP header of this name does as well; what is no `traceparent` is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
-    /// The dead letter that this job is another try of.
+    /// Read and ignored: until version 2, a retried dead letter was a new job that named the old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_of: Option<Uuid>,
 }
@@ -109,8 +122,8 @@ fn first_attempt() -> u32 {
 }
 
 /// Each field with what it must be, for people whose message was refused.
-const FIELDS: [(&str, &str); 14] = [
-    ("version", "must be the number 1"),
+const FIELDS: [(&str, &str); 16] = [
+    ("version", "must be the number 2, or 1"),
     ("id", "must be a UUID of version 7"),
     ("lane", "must be \"enrol\", \"scan\" or \"rescore\""),
     ("gallery", "must be 1 to 100 letters, digits, '.', '_' and '-'"),
@@ -119,6 +132,8 @@ const FIELDS: [(&str, &str); 14] = [
     ("expected_hash", "must be the 64 hex digits of a BLAKE3"),
     ("subject", "must be 1 to 200 characters, none of them a control character"),
     ("faces", "must be \"all\" or \"largest\""),
+    ("min_face_px", "must be a whole number from 0 to 65535"),
+    ("min_score", "must be a number from 0.01 to 1"),
     ("profile", "must be a profile's id, 16 lower-case hex digits"),
     ("campaign", "must be a UUID"),
     ("attempt", "must be a whole number from 1"),
@@ -144,15 +159,17 @@ pub fn encode(job: &Job) -> Result<Vec<u8>, InvalidJob> {
         stamp: job.stamp.as_ref().map(|stamp| stamp.as_str().to_owned()),
         expected_hash: job.expected_hash.map(String::from),
         subject: job.subject.as_ref().map(|subject| subject.as_str().to_owned()),
-        faces: match job.faces {
+        faces: match job.selection.faces {
             Faces::All => FacesMessage::All,
             Faces::Largest => FacesMessage::Largest,
         },
+        min_face_px: job.selection.min_size_px,
+        min_score: job.selection.min_score,
         profile: job.profile.as_ref().map(|profile| profile.as_str().to_owned()),
         campaign: job.campaign.map(|campaign| campaign.0),
         attempt: job.attempt,
         trace: job.trace.as_ref().map(|trace| trace.as_str().to_owned()),
-        retry_of: job.retry_of.map(|job| job.0),
+        retry_of: None,
     };
     serde_json::to_vec(&message).map_err(|_| InvalidJob("it cannot be written as JSON".into()))
 }
@@ -164,7 +181,7 @@ pub fn encode(job: &Job) -> Result<Vec<u8>, InvalidJob> {
 pub fn decode(body: &[u8]) -> Result<Job, InvalidJob> {
     limit(body, MOST_BYTES + ADDED)?;
     let message: JobMessage = serde_json::from_slice(body).map_err(|_| diagnose(body))?;
-    if message.version != VERSION {
+    if !is_known(u64::from(message.version)) {
         return Err(unknown_version(u64::from(message.version)));
     }
     if message.id.get_version_num() != 7 {
@@ -173,6 +190,7 @@ pub fn decode(body: &[u8]) -> Result<Job, InvalidJob> {
     if message.attempt == 0 {
         return Err(wrong("attempt"));
     }
+    let selection = selection(&message)?;
     Ok(Job {
         id: JobId(message.id),
         lane: match message.lane {
@@ -185,16 +203,30 @@ pub fn decode(body: &[u8]) -> Result<Job, InvalidJob> {
         stamp: message.stamp.map(|stamp| stamp.parse().map_err(|_| wrong("stamp"))).transpose()?,
         expected_hash: message.expected_hash.map(|hash| hash.parse().map_err(|_| wrong("expected_hash"))).transpose()?,
         subject: message.subject.map(|subject| subject.parse().map_err(|_| wrong("subject"))).transpose()?,
-        faces: match message.faces {
-            FacesMessage::All => Faces::All,
-            FacesMessage::Largest => Faces::Largest,
-        },
+        selection,
         profile: message.profile.map(|profile| profile.parse().map_err(|_| wrong("profile"))).transpose()?,
         campaign: message.campaign.map(CampaignId),
         trace: message.trace.and_then(|trace| trace.parse().ok()),
         attempt: message.attempt,
-        retry_of: message.retry_of.map(JobId),
     })
+}
+
+fn selection(message: &JobMessage) -> Result<JobSelection, InvalidJob> {
+    if message.min_face_px.is_some_and(|size| !Selection::SIZES_PX.contains(&size)) {
+        return Err(wrong("min_face_px"));
+    }
+    if message.min_score.is_some_and(|score| !Selection::SCORES.contains(&score)) {
+        return Err(wrong("min_score"));
+    }
+    let faces = match message.faces {
+        FacesMessage::All => Faces::All,
+        FacesMessage::Largest => Faces::Largest,
+    };
+    Ok(JobSelection { faces, min_size_px: message.min_face_px, min_score: message.min_score })
+}
+
+fn is_known(version: u64) -> bool {
+    (u64::from(OLDEST)..=u64::from(VERSION)).contains(&version)
 }
 
 /// The JSON Schema of a job message.
@@ -227,7 +259,7 @@ fn wrong(field: &str) -> InvalidJob {
 
 fn unknown_version(version: u64) -> InvalidJob {
     InvalidJob(format!(
-        "its version is {version}, and this worker knows version {VERSION}: update the workers before the producers"
+        "its version is {version}, and this worker knows versions {OLDEST} to {VERSION}: update the workers before the producers"
     ))
 }
 
@@ -240,7 +272,7 @@ fn diagnose(body: &[u8]) -> InvalidJob {
     };
     // First, because another version may have other fields.
     if let Some(version) = object.get("version").and_then(Value::as_u64)
-        && version != u64::from(VERSION)
+        && !is_known(version)
     {
         return unknown_version(version);
     }
@@ -301,7 +333,7 @@ mod tests {
     #[test]
     fn four_fields_are_a_job() {
         let job = read(&least()).unwrap();
-        assert_eq!((job.lane, job.attempt, job.faces), (Lane::Enrol, 1, Faces::All));
+        assert_eq!((job.lane, job.attempt, job.selection), (Lane::Enrol, 1, JobSelection::default()));
         assert_eq!(job.image.as_str(), "s3://photos/a.jpg");
         assert_eq!(decode(&encode(&job).unwrap()).unwrap(), job);
     }
@@ -312,11 +344,10 @@ mod tests {
             stamp: Some("\"etag\"".parse().unwrap()),
             expected_hash: Some("ab".repeat(32).parse().unwrap()),
             subject: Some("Grace Hopper".parse().unwrap()),
-            faces: Faces::Largest,
+            selection: JobSelection { faces: Faces::Largest, min_size_px: Some(40), min_score: Some(0.95) },
             campaign: Some(CampaignId::new()),
             trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
             attempt: 4,
-            retry_of: Some(JobId::new()),
             ..read(&least()).unwrap()
         };
         assert_eq!(decode(&encode(&job).unwrap()).unwrap(), job);
@@ -326,7 +357,7 @@ mod tests {
     fn a_refused_message_is_told_which_field_and_no_value_of_it() {
         let secret = "Grace Hopper";
         for (message, reason) in [
-            (with("version", json!(2)), "its version is 2"),
+            (with("version", json!(3)), "its version is 3"),
             (with("id", json!(secret)), "'id' must be"),
             (with("id", json!("0d3e37f2-7d6d-4a8e-9d8e-111111111111")), "'id' must be"),
             (with("lane", json!(secret)), "'lane' must be"),
@@ -336,6 +367,12 @@ mod tests {
             (with("subject", json!({"name": secret})), "'subject' must be"),
             (with("subject", json!(format!("{secret}\n"))), "'subject' must be"),
             (with("faces", json!(secret)), "'faces' must be"),
+            (with("min_face_px", json!(secret)), "'min_face_px' must be"),
+            (with("min_face_px", json!(65_536)), "'min_face_px' must be"),
+            (with("min_face_px", json!(-1)), "'min_face_px' must be"),
+            (with("min_score", json!(secret)), "'min_score' must be"),
+            (with("min_score", json!(0)), "'min_score' must be"),
+            (with("min_score", json!(1.01)), "'min_score' must be"),
             (with("profile", json!(secret)), "'profile' must be"),
             (with("campaign", json!(secret)), "'campaign' must be"),
             (with("attempt", json!(0)), "'attempt' must be"),
@@ -351,6 +388,17 @@ mod tests {
         assert!(decode(b"{\"id\": Hopper}").unwrap_err().to_string().contains("no JSON (line 1, column 8)"));
         let inline = with("image", json!(format!("data:,{}", "a".repeat(MOST_BYTES + ADDED))));
         assert!(read(&inline).unwrap_err().to_string().contains("do not travel in jobs"));
+    }
+
+    #[test]
+    fn a_message_of_version_1_leaves_sizes_and_scores_to_the_worker() {
+        let mut message = with("version", json!(1));
+        message["faces"] = json!("largest");
+        message["retry_of"] = json!(ID);
+        let job = read(&message).unwrap();
+        assert_eq!(job.selection, JobSelection { faces: Faces::Largest, min_size_px: None, min_score: None });
+        let written: Value = serde_json::from_slice(&encode(&job).unwrap()).unwrap();
+        assert_eq!((&written["version"], written.get("min_face_px"), written.get("retry_of")), (&json!(2), None, None));
     }
 
     #[test]

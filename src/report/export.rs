@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::domain::{BoundingBox, GalleryName, ImageUri, Landmarks, ProfileId, Template, Timings};
-use crate::store::{PageQuery, Store, StoreError, StoredFace, StoredImage};
+use crate::store::{Note, PageQuery, Store, StoreError, StoredFace, StoredImage};
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
@@ -16,7 +16,7 @@ const PAGE: u32 = 500;
 const IMAGE_COLUMNS: &str = "gallery,image,content_hash,outcome,reason,width,height";
 const FACE_COLUMNS: &str = "face,x,y,w,h,right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
                             left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm";
-const RECORD_COLUMNS: &str = "profile,provider,recorded_at";
+const RECORD_COLUMNS: &str = "profile,provider,recorded_at,noted_outcome,noted_reason,noted_at";
 
 /// How an export is written.
 ///
@@ -27,7 +27,7 @@ pub enum ExportFormat {
     /// A table: one row a face, with its image's columns repeated; an image without a face has one row with empty face columns.
     ///
     /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image, pixels. `template`, if asked for,
-    /// is the base64 of little-endian 32-bit floats. A text that a spreadsheet would run as a formula begins with an apostrophe.
+    /// is the base64 of little-endian 32-bit floats. `noted_…` says how a later attempt to read the image ended, if that got no bytes. A text that a spreadsheet would run as a formula begins with an apostrophe.
     Csv,
     /// One JSON object a line, one line an image, with its faces in an array. `template`, if asked for, is an array of numbers.
     Jsonl,
@@ -149,7 +149,7 @@ fn write_row(
     for i in 0..4 {
         writer.write_field(optional(bbox.map(|b| [b.x, b.y, b.width, b.height][i])))?;
     }
-    let landmarks = face.and_then(|face| face.face.landmarks);
+    let (landmarks, noted) = (face.and_then(|face| face.face.landmarks), image.noted.as_ref());
     for i in 0..5 {
         writer.write_field(optional(landmarks.map(|points| points[i].x)))?;
         writer.write_field(optional(landmarks.map(|points| points[i].y)))?;
@@ -163,6 +163,9 @@ fn write_row(
         query.profile.to_string(),
         guarded(image.provider.clone()),
         image.recorded_at.clone(),
+        optional(noted.map(|note| note.outcome)),
+        guarded(noted.and_then(|note| note.reason.clone()).unwrap_or_default()),
+        optional(noted.map(|note| &note.at)),
     ] {
         writer.write_field(text)?;
     }
@@ -205,6 +208,8 @@ struct ImageLine<'a> {
     provider: &'a str,
     timings: Timings,
     recorded_at: &'a str,
+    /// How a later attempt to read the image ended, if that got no bytes.
+    noted: Option<&'a Note>,
     faces: Vec<FaceLine<'a>>,
 }
 
@@ -239,6 +244,7 @@ impl<'a> ImageLine<'a> {
             provider: &image.provider,
             timings: image.timings,
             recorded_at: &image.recorded_at,
+            noted: image.noted.as_ref(),
             faces: image.faces.iter().map(|face| FaceLine::new(face, query.templates)).collect(),
         }
     }
@@ -299,6 +305,22 @@ mod tests {
         assert_eq!((rows[2]["face"].as_str(), rows[2]["score"].as_str()), ("", ""));
         assert_eq!((rows[3]["width"].as_str(), rows[3]["provider"].as_str()), ("250", "cpu"));
         assert!(!rows[0].contains_key("template"));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_got_no_bytes_is_told_beside_the_result() {
+        let mut store = gallery_of_three();
+        let at = "2026-01-02T03:04:05Z".to_owned();
+        store.images[0].noted = Some(Note { outcome: OutcomeKind::Refused, reason: Some("=denied".into()), at: at.clone() });
+        let (_, csv) = exported(&store, ExportFormat::Csv, false).await;
+        let row = &rows(&csv)[1];
+        assert_eq!((row["outcome"].as_str(), row["noted_outcome"].as_str()), ("scored", "refused"));
+        assert_eq!((row["noted_reason"].as_str(), row["noted_at"].as_str()), ("'=denied", at.as_str()));
+        assert_eq!(rows(&csv)[2]["noted_outcome"], "");
+        let (_, jsonl) = exported(&store, ExportFormat::Jsonl, false).await;
+        let lines: Vec<serde_json::Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["noted"], serde_json::json!({"outcome": "refused", "reason": "=denied", "at": at}));
+        assert!(lines[1]["noted"].is_null());
     }
 
     #[tokio::test]

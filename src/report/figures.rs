@@ -10,6 +10,8 @@ pub(super) struct Headline {
     pub scored: String,
     /// Faces that the network gave no usable answer for; none if there are none.
     pub unscored: Option<String>,
+    /// Images whose result is from before: the latest attempt to read them got no bytes; none if there are none.
+    pub noted: Option<String>,
     pub any_image: bool,
     pub quality: Option<QualityFigures>,
 }
@@ -38,6 +40,7 @@ impl Headline {
             images: grouped(images),
             scored: grouped(scored),
             unscored: (unscored > 0).then(|| grouped(unscored)),
+            noted: (summary.noted > 0).then(|| grouped(summary.noted)),
             any_image: images > 0,
             quality: QualityFigures::new(&summary.histogram),
         }

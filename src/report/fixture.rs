@@ -88,6 +88,7 @@ impl Fixture {
             provider: "cpu".into(),
             timings: Timings::default(),
             recorded_at: "2026-01-02T03:04:05Z".into(),
+            noted: None,
             faces: Vec::new(),
         });
         self.images.last_mut().unwrap()
@@ -143,6 +144,7 @@ impl Store for Fixture {
         for quality in self.faces().filter_map(|face| face.quality) {
             summary.histogram[usize::from(quality)] += 1;
         }
+        summary.noted = self.images.iter().filter(|image| image.noted.is_some()).count() as u64;
         for kind in OutcomeKind::ALL {
             let count = self.images.iter().filter(|image| image.outcome == kind).count() as u64;
             summary.outcomes.extend((count > 0).then_some((kind, count)));

@@ -3,6 +3,7 @@
 use super::fixture::{self, Fixture};
 use super::*;
 use crate::domain::ImageUri;
+use crate::store::Note;
 
 /// The smallest thing that passes for a picture.
 struct Jpegs;
@@ -103,6 +104,15 @@ async fn a_long_list_of_problems_is_cut_and_says_so() {
     let html = page(&store, &NoThumbnails).await;
     assert!(html.contains("The first 100 of 101"));
     assert!(html.contains("/p/99.jpg") && !html.contains("/p/100.jpg"));
+}
+
+#[tokio::test]
+async fn results_of_images_that_cannot_be_read_any_more_are_counted() {
+    let mut store = Fixture::of_qualities(&[50, 60]);
+    assert!(!page(&store, &NoThumbnails).await.contains("from before"));
+    store.images[0].noted =
+        Some(Note { outcome: OutcomeKind::Refused, reason: Some("denied".into()), at: "2026-01-02T03:04:05Z".into() });
+    assert!(page(&store, &NoThumbnails).await.contains("the latest attempt to read them got no bytes: 1."));
 }
 
 #[tokio::test]

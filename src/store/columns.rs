@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::fate::{Known, KnownResult};
 use super::fault::Fault;
-use super::{Recorded, StoreError, StoredFace, StoredImage};
-use crate::domain::{ContentHash, End, ImageUri, JobId, NotedSource, SourceName};
+use super::{Note, Recorded, StoreError, StoredFace, StoredImage, encoding};
+use crate::domain::{ContentHash, End, ImageUri, JobId, NotedSource, Selection, SourceName};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -77,6 +77,27 @@ where
     Ok(NotedSource { name, trouble: row.try_get(1)?, since: time(row, 2)? })
 }
 
+/// A campaign's selection, if it is known.
+pub(super) fn selection<'r, R: Row>(row: &'r R, column: usize) -> Result<Option<Selection>, Fault>
+where
+    usize: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+{
+    Ok(row.try_get::<Option<&str>, _>(column)?.map(encoding::selection).transpose()?)
+}
+
+/// A note, if there is one, from the columns from `first`: outcome, reason, time recorded.
+pub(super) fn note<'r, R: Row>(row: &'r R, first: usize) -> Result<Option<Note>, Fault>
+where
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let Some(outcome) = parsed_option(row, first)? else { return Ok(None) };
+    Ok(Some(Note { outcome, reason: row.try_get(first + 1)?, at: time(row, first + 2)? }))
+}
+
 /// A content hash, none if no bytes came.
 pub(super) fn hash<'r, R: Row>(row: &'r R, column: usize) -> Result<Option<ContentHash>, Fault>
 where
@@ -90,7 +111,7 @@ where
 }
 
 /// A version of an image and one of its results, from the columns after the first: image id, hash, result id, gallery and profile,
-/// superseded, outcome, selection, stamp, job.
+/// superseded, outcome, selection, stamp, job, noted.
 pub(super) fn known<'r, R: Row>(row: &'r R) -> Result<Known, Fault>
 where
     usize: ColumnIndex<R>,
@@ -107,6 +128,7 @@ where
             id,
             gallery_profile: row.try_get(4)?,
             superseded: row.try_get(5)?,
+            noted: row.try_get(10)?,
             outcome: parsed(row, 6)?,
             selection: row.try_get(7)?,
             stamp: row.try_get(8)?,

@@ -1,16 +1,21 @@
 //! How values are written in columns, the same in every backend. Knows the domain and no database.
 
 use super::StoreError;
-use crate::domain::{Faces, ImageContent, Landmarks, Point, Profile, ProfileId, Selection};
+use crate::domain::{ImageContent, Landmarks, Point, Profile, ProfileId, Selection};
 
 /// The canonical text of `selection`: equal selections have equal texts.
 pub(super) fn selection_key(selection: &Selection) -> String {
-    let faces = match selection.faces {
-        Faces::All => "all",
-        Faces::Largest => "largest",
-    };
     // Adding zero turns -0 into 0. `Display` writes the shortest text that reads back as the same float.
-    format!("{faces}/{}/{}", selection.min_size_px, selection.min_score + 0.0)
+    format!("{}/{}/{}", selection.faces, selection.min_size_px, selection.min_score + 0.0)
+}
+
+/// Reads what [`selection_key`] wrote.
+pub(super) fn selection(key: &str) -> Result<Selection, StoreError> {
+    let parts = || {
+        let [faces, min_size_px, min_score] = key.split('/').collect::<Vec<_>>()[..] else { return None };
+        Some(Selection { faces: faces.parse().ok()?, min_size_px: min_size_px.parse().ok()?, min_score: min_score.parse().ok()? })
+    };
+    parts().ok_or_else(|| StoreError::Corrupt(format!("the selection '{key}'")))
 }
 
 /// The content hash: empty if no bytes came.
@@ -46,4 +51,23 @@ pub(super) fn profile(id: &ProfileId, definition: &str) -> Result<Profile, Store
         return Err(unreadable("its definition has another id".to_owned()));
     }
     Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Faces;
+
+    #[test]
+    fn a_selection_reads_back_as_it_was() {
+        for (faces, min_size_px, min_score) in
+            [(Faces::All, 24, 0.6), (Faces::Largest, 0, 0.600_000_1), (Faces::All, 65_535, 1.0)]
+        {
+            let written = Selection { faces, min_size_px, min_score };
+            assert_eq!(selection(&selection_key(&written)).unwrap(), written);
+        }
+        for broken in ["", "all/24", "all/24/0.6/1", "some/24/0.6", "all/x/0.6"] {
+            assert!(selection(broken).is_err(), "{broken}");
+        }
+    }
 }

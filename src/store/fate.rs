@@ -49,6 +49,8 @@ pub(super) struct KnownResult {
     pub(super) id: i64,
     pub(super) gallery_profile: i64,
     pub(super) superseded: bool,
+    /// It stands beside the current result of its URI.
+    pub(super) noted: bool,
     pub(super) outcome: OutcomeKind,
     pub(super) selection: String,
     pub(super) stamp: Option<String>,
@@ -62,8 +64,8 @@ pub(super) enum Fate {
     Repeat { restamp: Option<i64>, ended: Option<i64> },
     /// The bytes of an old result came back.
     Revive { result: i64, restamp: Option<i64> },
-    /// Write it, to the rows that are there already.
-    Write { image: Option<i64>, result: Option<i64> },
+    /// Write it, to the rows that are there already; `noted`: beside the current result.
+    Write { image: Option<i64>, result: Option<i64>, noted: bool },
 }
 
 pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
@@ -75,14 +77,17 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
         |known: &Known| known.result.as_ref().is_some_and(|result| result.gallery_profile == item.scope.gallery_profile);
 
     let own = known.iter().find(|known| known.hash == hash && of_this_profile(known)).and_then(|known| known.result.as_ref());
-    if let Some(own) = own.filter(|own| settles(own)) {
+    // What got no bytes is final for its own job alone: another job's attempt is news, whatever came of it.
+    let stands = |own: &&KnownResult| !hash.is_empty() || own.job == record.job;
+    if let Some(own) = own.filter(|own| settles(own)).filter(stands) {
         let restamp = (stamp.is_some() && stamp != own.stamp.as_deref()).then_some(own.id);
         let repeat = Fate::Repeat { restamp, ended: ended(own, record) };
-        return if own.superseded { Fate::Revive { result: own.id, restamp } } else { repeat };
+        return if own.superseded && !hash.is_empty() { Fate::Revive { result: own.id, restamp } } else { repeat };
     }
     if hash.is_empty() {
         let settled = || {
-            known.iter().filter(|known| of_this_profile(known)).filter_map(|known| known.result.as_ref().filter(|r| settles(r)))
+            let with_bytes = known.iter().filter(|known| !known.hash.is_empty() && of_this_profile(known));
+            with_bytes.filter_map(|known| known.result.as_ref().filter(|r| settles(r)))
         };
         // The job itself may have ended with bytes that others have replaced since.
         let own = settled().find(|result| result.job == record.job);
@@ -92,7 +97,10 @@ pub(super) fn decide(item: &Item<'_>, known: &[Known]) -> Fate {
         }
     }
     let image = known.iter().find(|known| known.hash == hash).map(|known| known.image);
-    Fate::Write { image, result: own.map(|own| own.id) }
+    let is_current = |known: &Known| known.result.as_ref().is_some_and(|result| !result.superseded);
+    let noted =
+        hash.is_empty() && known.iter().any(|known| !known.hash.is_empty() && of_this_profile(known) && is_current(known));
+    Fate::Write { image, result: own.map(|own| own.id), noted }
 }
 
 fn ended(result: &KnownResult, record: &JobRecord) -> Option<i64> {
@@ -106,12 +114,17 @@ pub(super) fn named<'a>(item: &Item<'a>, known: &[Known]) -> Option<(i64, &'a st
     Some((image.image, subject.as_str()))
 }
 
-/// The current results that `item`, once written or revived, makes a thing of the past.
+/// The current results that `item` supersedes once it is written or revived.
 pub(super) fn outdated<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
     let hash = hash_key(item.record.content.as_ref());
-    known.iter().filter(move |known| known.hash != hash).filter_map(move |known| {
+    known.iter().filter(move |known| !hash.is_empty() && known.hash != hash).filter_map(move |known| {
         let result = known.result.as_ref().filter(|result| !result.superseded)?;
-        let other_bytes = !hash.is_empty() && !known.hash.is_empty();
-        (other_bytes || result.gallery_profile == item.scope.gallery_profile).then_some(result.id)
+        (!known.hash.is_empty() || result.gallery_profile == item.scope.gallery_profile).then_some(result.id)
     })
+}
+
+/// The notes that `item` ends: the image could be read again.
+pub(super) fn ended_notes<'a>(item: &'a Item<'_>, known: &'a [Known]) -> impl Iterator<Item = i64> + 'a {
+    let results = known.iter().filter_map(|known| known.result.as_ref());
+    results.filter(|result| item.record.content.is_some() && result.noted).map(|result| result.id)
 }

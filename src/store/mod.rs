@@ -14,6 +14,7 @@ mod tally;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::domain::{
     Campaign, CampaignId, CampaignState, ContentHash, End, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
@@ -83,14 +84,20 @@ pub trait Store: Send + Sync {
     /// A record whose key holds a final outcome (see [`OutcomeKind::is_final`]) of the same selection is a repeat and changes
     /// nothing but the remembered listed version; any other replaces what its key holds. A record of new bytes at a known URI
     /// supersedes the older bytes' results in the gallery: they stay, and appear in no summary, page or list. Bytes that come back
-    /// bring their result back with them.
+    /// bring their result back with them. So at most one result of a gallery, URI and profile is current.
     ///
-    /// So at most one result of a gallery, URI and profile is current: the one recorded last. That holds for a record without bytes
-    /// too: it supersedes what its own profile knew of the URI (and no other profile's), and bytes that come later supersede it.
-    /// Only where the very same listed version, or the very same job, has a final outcome already is it a repeat: a redelivered job
-    /// that could not fetch what it once did takes nothing away; how the image ended is [`Recorded::Ended`].
+    /// **A record without bytes supersedes nothing.** If its profile has a current result of the URI whose bytes came, whichever
+    /// bytes, outcome and selection those are, that result stays current and the record is noted beside it
+    /// ([`StoredImage::noted`]). If it has none, the record is the current result, whatever other profiles know. Bytes of the URI that
+    /// are recorded later, under any profile of the gallery, end the note; they supersede a current record without bytes of their own
+    /// profile. The listed version of the result does not change by a note, so the next scan tries the new version again.
     ///
-    /// A record that belongs to a campaign counts there, a repeat too, unless its job has counted before; with the end that stands.
+    /// Where the very same job has a final outcome already, or bytes of the very same listed version have one, a record without bytes is
+    /// a repeat: how the image ended is [`Recorded::Ended`]. An outcome without bytes is final for its own job alone.
+    ///
+    /// A record that belongs to a campaign counts there, a repeat too, with the end that stands. A job counts once: if it ends again
+    /// otherwise, because it was retried or delivered twice, its count moves from the old outcome to the new one. From `scored` and
+    /// `no_face` it never moves.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or one record cannot be kept; then nothing of `records` is written.
@@ -146,7 +153,7 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
 
-    /// Begins a campaign: its id, lane, gallery, profile, source and state are kept; it has listed nothing. Repeating it is harmless.
+    /// Begins a campaign: its id, lane, gallery, profile, selection, source and state are kept; it has listed nothing. Repeating it is harmless.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or the profile was never registered.
@@ -260,6 +267,9 @@ pub struct Summary {
     pub faces: u64,
     /// Faces by quality: `histogram[q]` faces have quality q. Always 101 long.
     pub histogram: Vec<u64>,
+    /// Images whose result is from before: a later attempt to read them got no bytes (see [`StoredImage::noted`]). They count in
+    /// `outcomes` by their result.
+    pub noted: u64,
     /// Images by the provider that ran.
     pub providers: Vec<(String, u64)>,
     /// Reasons with the number of images, the most frequent first; at most 20.
@@ -314,6 +324,19 @@ pub struct StoredImage {
     pub timings: Timings,
     /// When it was recorded, RFC 3339, UTC.
     pub recorded_at: String,
+    /// How a later attempt to read the image ended, if that got no bytes.
+    pub noted: Option<Note>,
     /// Its faces, the primary one first.
     pub faces: Vec<StoredFace>,
+}
+
+/// An attempt to read an image that got no bytes, noted beside the image's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it was recorded, RFC 3339, UTC.
+    pub at: String,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Recorded, Summary};
-use crate::domain::{CampaignId, GalleryName, JobId, JobRecord, OutcomeKind, ProfileId};
+use crate::domain::{CampaignId, End, GalleryName, JobId, JobRecord, OutcomeKind, ProfileId};
 
 /// Reasons in a summary.
 pub(super) const MOST_REASONS: i64 = 20;
@@ -47,33 +47,46 @@ pub(super) fn galleries(rows: Vec<(GalleryName, ProfileId)>) -> Vec<(GalleryName
     galleries
 }
 
-/// How many jobs ended with an outcome, and with how many faces.
+/// How many more jobs count under an outcome, and how many more faces.
 #[derive(Default)]
-pub(super) struct Ends {
+pub(super) struct Counts {
     pub(super) jobs: i64,
     pub(super) faces: i64,
 }
 
-/// What the `new` jobs of `records`, of which `recorded` says what became, add to their campaigns.
-pub(super) fn ends(
-    records: &[JobRecord],
-    recorded: &[Recorded],
-    new: &[(CampaignId, JobId)],
-) -> BTreeMap<(CampaignId, OutcomeKind), Ends> {
-    let by_job: HashMap<_, _> = records
-        .iter()
-        .zip(recorded)
-        .filter_map(|(record, recorded)| record.campaign.map(|campaign| ((campaign, record.job), recorded.end(record))))
-        .collect();
-    let mut ends: BTreeMap<_, Ends> = BTreeMap::new();
-    for job in new {
-        if let Some(end) = by_job.get(job) {
-            let ends = ends.entry((job.0, end.outcome)).or_default();
-            ends.jobs += 1;
-            ends.faces += i64::from(end.faces);
+/// A job that counts in its campaign from now on: under another outcome than before, or for the first time.
+pub(super) struct Counted {
+    pub(super) campaign: CampaignId,
+    pub(super) job: JobId,
+    /// The outcome it counted under before.
+    pub(super) before: Option<OutcomeKind>,
+}
+
+/// The outcomes that a job's count moves from when it ends again: those without faces.
+pub(super) const MOVING: [OutcomeKind; 3] = WITH_REASON;
+
+/// How the campaigns' jobs of `records`, of which `recorded` says what became, ended: each job once, as it ended last.
+pub(super) fn ends(records: &[JobRecord], recorded: &[Recorded]) -> BTreeMap<(CampaignId, JobId), End> {
+    let of_campaign = |(record, recorded): (&JobRecord, &Recorded)| Some(((record.campaign?, record.job), recorded.end(record)));
+    records.iter().zip(recorded).filter_map(of_campaign).collect()
+}
+
+/// What `counted` changes in the campaigns' counts, its jobs having ended as `ends` says.
+pub(super) fn changes(
+    ends: &BTreeMap<(CampaignId, JobId), End>,
+    counted: &[Counted],
+) -> BTreeMap<(CampaignId, OutcomeKind), Counts> {
+    let mut changes: BTreeMap<_, Counts> = BTreeMap::new();
+    for Counted { campaign, job, before } in counted {
+        let Some(end) = ends.get(&(*campaign, *job)) else { continue };
+        let now = changes.entry((*campaign, end.outcome)).or_default();
+        now.jobs += 1;
+        now.faces += i64::from(end.faces);
+        if let Some(before) = before {
+            changes.entry((*campaign, *before)).or_default().jobs -= 1;
         }
     }
-    ends
+    changes
 }
 
 /// Of `count` things asked for, which are among `places`.

@@ -111,7 +111,7 @@ pub struct Parts {
     pub recogniser: Batcher<Recogniser>,
     /// What the two stages amount to.
     pub profile: Profile,
-    /// Least size and confidence of faces; which of them, a job says itself.
+    /// Which faces become results, where a job leaves it out.
     pub selection: Selection,
     /// The execution provider that runs the recogniser.
     pub provider: String,
@@ -152,15 +152,15 @@ impl Processor {
     }
 
     /// Tells, once, of an image in which wanted faces were too small to be looked for.
-    fn tell_of_small_faces(&self, picture: &SeenPicture) {
+    fn tell_of_small_faces(&self, picture: &SeenPicture, wanted: u32) {
         let Some(remedy) = &picture.remedy else { return };
         if self.told_of_small_faces.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (smallest, wanted, (width, height)) = (picture.smallest_face_px, self.selection.min_size_px, picture.size);
+        let (smallest, (width, height)) = (picture.smallest_face_px, picture.size);
         tracing::warn!(
-            "faces under {smallest:.0} px are not looked for in images of {width}x{height} pixels, though detector.min_face_px is \
-             {wanted}; set {remedy}. Said once: for other sizes see docs/faces.md"
+            "faces under {smallest:.0} px are not looked for in images of {width}x{height} pixels, though faces from \
+             {wanted} px are wanted; set {remedy}. Said once: for other sizes see docs/faces.md"
         );
     }
 
@@ -174,9 +174,9 @@ impl Processor {
         &self.profile_id
     }
 
-    /// Which faces of a job's image become results.
+    /// Which faces of a job's image become results: what the job asks for, and the worker's settings for what it leaves out.
     pub fn selection(&self, job: &Job) -> Selection {
-        Selection { faces: job.faces, ..self.selection }
+        job.selection.complete(&self.selection)
     }
 
     /// Analyses bytes without a job: nothing is stored.
@@ -186,7 +186,7 @@ impl Processor {
     pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection, Priority::Bulk).await;
-        self.finish(seen, length, Priority::Bulk).await
+        self.finish(seen, length, self.selection.min_size_px, Priority::Bulk).await
     }
 
     async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {
@@ -199,6 +199,7 @@ impl Processor {
         &self,
         seen: Result<(Seen, f32), BatchError>,
         bytes: u64,
+        least_face_px: u32,
         priority: Priority,
     ) -> Result<Analysis, BatchError> {
         let (Seen { hash, picture }, vision_ms) = seen?;
@@ -213,7 +214,7 @@ impl Processor {
         };
         content.size = Some(picture.size);
         let smallest_face_px = Some(picture.smallest_face_px);
-        self.tell_of_small_faces(&picture);
+        self.tell_of_small_faces(&picture, least_face_px);
         if picture.faces.is_empty() {
             let content = Some(content);
             return Ok(Analysis { timings, content, smallest_face_px, ..Analysis::ended(Outcome::NoFace) });
@@ -296,14 +297,15 @@ impl Process for Processor {
         }
         let _expected = (priority == Priority::Urgent).then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
         let length = bytes.len() as u64;
-        let seen = self.look(bytes, self.selection(job), priority).await;
+        let selection = self.selection(job);
+        let seen = self.look(bytes, selection, priority).await;
         drop(place);
-        match self.finish(seen, length, priority).await {
+        match self.finish(seen, length, selection.min_size_px, priority).await {
             Err(error) => transient(error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
                 content,
                 timings: Timings { fetch_ms, ..timings },
-                ..JobRecord::without_content(job, &self.profile_id, self.selection(job), &self.provider, outcome)
+                ..JobRecord::without_content(job, &self.profile_id, selection, &self.provider, outcome)
             })),
         }
     }

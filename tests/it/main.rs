@@ -8,6 +8,7 @@ mod detectors;
 mod devices;
 mod evidence;
 mod faults;
+mod fleet;
 mod jpeg;
 mod object_stores;
 mod pipeline;

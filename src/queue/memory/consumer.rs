@@ -148,7 +148,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::domain::{Faces, JobId};
+    use crate::domain::{JobId, JobSelection};
     use crate::queue::JobQueue;
     use crate::queue::memory::MemoryQueue;
 
@@ -161,12 +161,11 @@ mod tests {
             stamp: None,
             expected_hash: None,
             subject: None,
-            faces: Faces::All,
+            selection: JobSelection::default(),
             profile: None,
             campaign: None,
             trace: None,
             attempt: 1,
-            retry_of: None,
         }
     }
 

@@ -143,7 +143,7 @@ impl State {
         self.history.remove(&job);
     }
 
-    /// Removes the dead letters of `selection` and, with `retry`, makes a new job of each ready.
+    /// Removes the dead letters of `selection` and, with `retry`, makes the job of each ready again.
     pub(super) fn resolve_dead(&mut self, selection: &DeadSelection, retry: bool) -> u64 {
         let before = self.dead.len();
         for letter in std::mem::take(&mut self.dead) {
@@ -193,7 +193,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Faces;
+    use crate::domain::JobSelection;
 
     #[test]
     fn beyond_the_bound_the_oldest_dead_letter_goes() {
@@ -205,12 +205,11 @@ mod tests {
             stamp: None,
             expected_hash: None,
             subject: None,
-            faces: Faces::All,
+            selection: JobSelection::default(),
             profile: None,
             campaign: None,
             trace: None,
             attempt: 1,
-            retry_of: None,
         };
         let mut state = State::default();
         for number in 0..=MOST_DEAD {

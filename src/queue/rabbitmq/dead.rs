@@ -36,7 +36,7 @@ pub(super) async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter
     Ok(letters)
 }
 
-/// Removes the letters of `selection` and, with `retry`, publishes a new job for each first.
+/// Removes the letters of `selection` and, with `retry`, publishes the job of each again first.
 pub(super) async fn resolve(broker: &Broker, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError> {
     let queue = broker.topology.dead();
     let channel = broker.consumers.channel().await?;

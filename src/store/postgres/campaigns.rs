@@ -11,11 +11,12 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::read::snapshot;
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk};
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
 use crate::store::Recorded;
-use crate::store::columns::{counted, parsed, time};
+use crate::store::columns::{counted, parsed, selection, time};
+use crate::store::encoding::selection_key;
 use crate::store::fault::Fault;
-use crate::store::tally;
+use crate::store::tally::{self, Counted};
 
 fn unknown(campaign: CampaignId) -> Fault {
     StoreError::Invalid(format!("there is no campaign {campaign}")).into()
@@ -30,7 +31,8 @@ pub(super) async fn begin(pool: &PgPool, campaign: &Campaign) -> Result<(), Faul
         return Err(StoreError::Invalid(format!("its profile {} was never registered", campaign.profile)).into());
     }
     sqlx::query(
-        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, selection) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT DO NOTHING",
     )
     .bind(campaign.id.0)
     .bind(campaign.lane.as_str())
@@ -38,6 +40,7 @@ pub(super) async fn begin(pool: &PgPool, campaign: &Campaign) -> Result<(), Faul
     .bind(campaign.profile.as_str())
     .bind(&campaign.source)
     .bind(campaign.state.as_str())
+    .bind(campaign.selection.as_ref().map(selection_key))
     .execute(pool)
     .await?;
     Ok(())
@@ -45,7 +48,7 @@ pub(super) async fn begin(pool: &PgPool, campaign: &Campaign) -> Result<(), Faul
 
 pub(super) async fn note_listed(pool: &PgPool, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), Fault> {
     let mut transaction = pool.begin().await?;
-    let skipped: Vec<_> = chunk.skipped.iter().map(|job| (campaign, *job)).collect();
+    let skipped: Vec<_> = chunk.skipped.iter().map(|job| (campaign, *job, None)).collect();
     let skipped = count_jobs(&mut transaction, &skipped).await?.len();
     let noted = sqlx::query(
         "UPDATE campaigns SET listed = listed + $2, skipped = skipped + $3, chunk_from = $4, chunk_to = $5 WHERE id = $1",
@@ -87,12 +90,16 @@ pub(super) async fn set_state(pool: &PgPool, campaign: CampaignId, state: Campai
     Ok(set.rows_affected() > 0)
 }
 
-/// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
+/// Counts the ends of the campaigns' jobs of `records`: those that did not count before, and those that ended otherwise before.
 pub(super) async fn count_ends(connection: &mut PgConnection, records: &[JobRecord], recorded: &[Recorded]) -> Result<(), Fault> {
-    let jobs: Vec<_> = records.iter().filter_map(|record| record.campaign.map(|campaign| (campaign, record.job))).collect();
-    let new = count_jobs(connection, &jobs).await?;
-    let ends = tally::ends(records, recorded, &new);
-    if ends.is_empty() {
+    let ends = tally::ends(records, recorded);
+    let jobs: Vec<_> = ends.iter().map(|((campaign, job), end)| (*campaign, *job, Some(end.outcome))).collect();
+    let mut counted = count_jobs(connection, &jobs).await?;
+    if counted.len() < jobs.len() {
+        counted.extend(count_again(connection, &jobs).await?);
+    }
+    let changes = tally::changes(&ends, &counted);
+    if changes.is_empty() {
         return Ok(());
     }
     sqlx::query(
@@ -100,38 +107,75 @@ pub(super) async fn count_ends(connection: &mut PgConnection, records: &[JobReco
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) ORDER BY 1, 2 \
          ON CONFLICT (campaign_id, outcome) DO UPDATE SET jobs = o.jobs + excluded.jobs, faces = o.faces + excluded.faces",
     )
-    .bind(ends.keys().map(|(campaign, _)| campaign.0).collect::<Vec<_>>())
-    .bind(ends.keys().map(|(_, outcome)| outcome.as_str()).collect::<Vec<_>>())
-    .bind(ends.values().map(|ends| ends.jobs).collect::<Vec<_>>())
-    .bind(ends.values().map(|ends| ends.faces).collect::<Vec<_>>())
+    .bind(changes.keys().map(|(campaign, _)| campaign.0).collect::<Vec<_>>())
+    .bind(changes.keys().map(|(_, outcome)| outcome.as_str()).collect::<Vec<_>>())
+    .bind(changes.values().map(|counts| counts.jobs).collect::<Vec<_>>())
+    .bind(changes.values().map(|counts| counts.faces).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Marks `jobs` as counted; returns those that were not before. Of a campaign that is not known (it was deleted) nothing counts.
-async fn count_jobs(connection: &mut PgConnection, jobs: &[(CampaignId, JobId)]) -> Result<Vec<(CampaignId, JobId)>, Fault> {
+/// A job to be counted under an outcome; none: as skipped.
+type ToCount = (CampaignId, JobId, Option<OutcomeKind>);
+
+fn columns(jobs: &[ToCount]) -> (Vec<Uuid>, Vec<Uuid>, Vec<Option<&'static str>>) {
+    (
+        jobs.iter().map(|(campaign, ..)| campaign.0).collect(),
+        jobs.iter().map(|(_, job, _)| job.0).collect(),
+        jobs.iter().map(|(.., outcome)| outcome.map(OutcomeKind::as_str)).collect(),
+    )
+}
+
+/// Counts `jobs`; returns those that did not count before. Of a campaign that is not known (it was deleted) nothing counts.
+async fn count_jobs(connection: &mut PgConnection, jobs: &[ToCount]) -> Result<Vec<Counted>, Fault> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    let (campaigns, ids, outcomes) = columns(jobs);
     let new = sqlx::query(
-        "INSERT INTO campaign_jobs (campaign_id, job_id) \
-         SELECT k.campaign_id, k.job_id FROM unnest($1::uuid[], $2::uuid[]) k (campaign_id, job_id) \
+        "INSERT INTO campaign_jobs (campaign_id, job_id, outcome) \
+         SELECT k.campaign_id, k.job_id, k.outcome FROM unnest($1::uuid[], $2::uuid[], $3::text[]) k (campaign_id, job_id, outcome) \
          JOIN campaigns c ON c.id = k.campaign_id ORDER BY 1, 2 \
          ON CONFLICT DO NOTHING RETURNING campaign_id, job_id",
     )
-    .bind(jobs.iter().map(|(campaign, _)| campaign.0).collect::<Vec<_>>())
-    .bind(jobs.iter().map(|(_, job)| job.0).collect::<Vec<_>>())
+    .bind(campaigns)
+    .bind(ids)
+    .bind(outcomes)
     .fetch_all(connection)
     .await?;
-    new.iter().map(|row| Ok((CampaignId(row.try_get(0)?), JobId(row.try_get(1)?)))).collect()
+    let counted = |row: &PgRow| Ok(Counted { campaign: CampaignId(row.try_get(0)?), job: JobId(row.try_get(1)?), before: None });
+    new.iter().map(counted).collect()
+}
+
+/// Counts those of `jobs` anew that ended otherwise before.
+async fn count_again(connection: &mut PgConnection, jobs: &[ToCount]) -> Result<Vec<Counted>, Fault> {
+    let (campaigns, ids, outcomes) = columns(jobs);
+    let moved = sqlx::query(
+        "WITH again AS (SELECT j.campaign_id, j.job_id, j.outcome AS before, k.outcome AS now \
+             FROM unnest($1::uuid[], $2::uuid[], $3::text[]) k (campaign_id, job_id, outcome) \
+             JOIN campaign_jobs j ON j.campaign_id = k.campaign_id AND j.job_id = k.job_id \
+             WHERE j.outcome = ANY ($4::text[]) AND j.outcome <> k.outcome ORDER BY 1, 2 FOR NO KEY UPDATE OF j) \
+         UPDATE campaign_jobs j SET outcome = again.now FROM again \
+         WHERE j.campaign_id = again.campaign_id AND j.job_id = again.job_id RETURNING again.campaign_id, again.job_id, again.before",
+    )
+    .bind(campaigns)
+    .bind(ids)
+    .bind(outcomes)
+    .bind(tally::MOVING.map(OutcomeKind::as_str).to_vec())
+    .fetch_all(connection)
+    .await?;
+    let counted = |row: &PgRow| {
+        Ok(Counted { campaign: CampaignId(row.try_get(0)?), job: JobId(row.try_get(1)?), before: Some(parsed(row, 2)?) })
+    };
+    moved.iter().map(counted).collect()
 }
 
 pub(super) async fn one(pool: &PgPool, id: CampaignId) -> Result<Option<Campaign>, Fault> {
     let mut snapshot = snapshot(pool).await?;
     let row = sqlx::query(
         "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
-         floor(extract(epoch FROM started_at) * 1000)::bigint FROM campaigns WHERE id = $1",
+         floor(extract(epoch FROM started_at) * 1000)::bigint, selection FROM campaigns WHERE id = $1",
     )
     .bind(id.0)
     .fetch_optional(&mut *snapshot)
@@ -145,7 +189,7 @@ pub(super) async fn latest(pool: &PgPool, limit: u32, open: bool) -> Result<Vec<
     let mut snapshot = snapshot(pool).await?;
     let rows = sqlx::query(
         "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
-         floor(extract(epoch FROM started_at) * 1000)::bigint FROM campaigns WHERE NOT ($2 AND closed) \
+         floor(extract(epoch FROM started_at) * 1000)::bigint, selection FROM campaigns WHERE NOT ($2 AND closed) \
          ORDER BY id DESC LIMIT $1",
     )
     .bind(i64::from(limit))
@@ -168,6 +212,7 @@ fn campaign(row: &PgRow) -> Result<Campaign, Fault> {
         lane: parsed(row, 1)?,
         gallery: parsed(row, 2)?,
         profile: parsed(row, 3)?,
+        selection: selection(row, 12)?,
         source: row.try_get(4)?,
         state: parsed(row, 5)?,
         progress: CampaignProgress {
@@ -184,11 +229,12 @@ fn campaign(row: &PgRow) -> Result<Campaign, Fault> {
 }
 
 async fn with_outcomes(connection: &mut PgConnection, mut campaigns: Vec<Campaign>) -> Result<Vec<Campaign>, Fault> {
-    let rows =
-        sqlx::query("SELECT outcome, jobs, faces, campaign_id FROM campaign_outcomes WHERE campaign_id = ANY ($1::uuid[])")
-            .bind(campaigns.iter().map(|campaign| campaign.id.0).collect::<Vec<_>>())
-            .fetch_all(connection)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT outcome, jobs, faces, campaign_id FROM campaign_outcomes WHERE campaign_id = ANY ($1::uuid[]) AND jobs > 0",
+    )
+    .bind(campaigns.iter().map(|campaign| campaign.id.0).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
     for row in &rows {
         let id = CampaignId(row.try_get(3)?);
         if let Some(campaign) = campaigns.iter_mut().find(|campaign| campaign.id == id) {

@@ -19,6 +19,8 @@ pub(super) struct Placed<'a> {
     pub(super) uri_key: Uuid,
     pub(super) image: i64,
     pub(super) result: i64,
+    /// It stands beside the current result.
+    pub(super) noted: bool,
 }
 
 /// A column of `rows`.
@@ -54,10 +56,12 @@ pub(super) async fn images(connection: &mut PgConnection, rows: &[Placed<'_>]) -
 pub(super) async fn results(connection: &mut PgConnection, rows: &[Placed<'_>]) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO results (id, image_id, gallery_profile_id, outcome, reason, selection, stamp, provider, \
-         fetch_ms, vision_ms, recognise_ms, attempt, job_id) \
-         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
-         $9::real[], $10::real[], $11::real[], $12::bigint[], $13::uuid[]) \
-         ON CONFLICT (id) DO UPDATE SET superseded = false, outcome = excluded.outcome, reason = excluded.reason, \
+         fetch_ms, vision_ms, recognise_ms, attempt, job_id, superseded, noted) \
+         SELECT *, k.noted FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
+         $9::real[], $10::real[], $11::real[], $12::bigint[], $13::uuid[], $14::boolean[]) \
+         k (id, image_id, gallery_profile_id, outcome, reason, selection, stamp, provider, fetch_ms, vision_ms, recognise_ms, attempt, \
+         job_id, noted) \
+         ON CONFLICT (id) DO UPDATE SET superseded = excluded.superseded, noted = excluded.noted, outcome = excluded.outcome, reason = excluded.reason, \
          selection = excluded.selection, stamp = excluded.stamp, provider = excluded.provider, fetch_ms = excluded.fetch_ms, \
          vision_ms = excluded.vision_ms, recognise_ms = excluded.recognise_ms, attempt = excluded.attempt, \
          job_id = excluded.job_id, recorded_at = excluded.recorded_at",
@@ -76,6 +80,7 @@ pub(super) async fn results(connection: &mut PgConnection, rows: &[Placed<'_>]) 
     .bind(column(rows, |row| row.record.timings.recognise_ms))
     .bind(column(rows, |row| i64::from(row.record.attempt)))
     .bind(column(rows, |row| row.record.job.0))
+    .bind(column(rows, |row| row.noted))
     .execute(connection)
     .await?;
     Ok(())

@@ -120,13 +120,18 @@ pub(super) async fn summary(pool: &PgPool, gallery: &GalleryName, profile: &Prof
     .bind(tally::MOST_REASONS)
     .fetch_all(&mut *snapshot)
     .await?;
+    let noted = sqlx::query("SELECT count(*) FROM results WHERE gallery_profile_id = $1 AND noted")
+        .bind(scope.gallery_profile)
+        .fetch_one(&mut *snapshot)
+        .await?;
     snapshot.commit().await?;
     let with_text = |row: &PgRow| Ok((parsed(row, 0)?, row.try_get(1)?, counted(row, 2)?));
-    Ok(tally::summary(
+    let summary = tally::summary(
         images.iter().map(with_text).collect::<Result<_, Fault>>()?,
         faces.iter().map(|row| Ok((quality(row, 0)?, counted(row, 1)?))).collect::<Result<_, Fault>>()?,
         reasons.iter().map(with_text).collect::<Result<_, Fault>>()?,
-    ))
+    );
+    Ok(Summary { noted: counted(&noted, 0)?, ..summary })
 }
 
 pub(super) async fn extremes(
@@ -166,9 +171,13 @@ pub(super) async fn page(pool: &PgPool, query: &PageQuery) -> Result<Vec<StoredI
     let ids = page_ids(&mut snapshot, scope, query).await?;
     let rows = sqlx::query(
         "SELECT r.id, s.uri, i.content_hash, i.bytes, i.width, i.height, r.outcome, r.reason, r.provider, r.fetch_ms, r.vision_ms, \
-         r.recognise_ms, floor(extract(epoch FROM r.recorded_at) * 1000)::bigint, i.subject \
+         r.recognise_ms, floor(extract(epoch FROM r.recorded_at) * 1000)::bigint, i.subject, n.outcome, n.reason, \
+         floor(extract(epoch FROM n.recorded_at) * 1000)::bigint \
          FROM unnest($1::bigint[]) WITH ORDINALITY k (id, place) JOIN results r ON r.id = k.id JOIN images i ON i.id = r.image_id \
-         JOIN sources s ON s.gallery_id = i.gallery_id AND s.uri_key = i.uri_key ORDER BY k.place",
+         JOIN sources s ON s.gallery_id = i.gallery_id AND s.uri_key = i.uri_key \
+         LEFT JOIN images ni ON ni.gallery_id = i.gallery_id AND ni.uri_key = i.uri_key AND ni.content_hash = '' \
+         LEFT JOIN results n ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted \
+         ORDER BY k.place",
     )
     .bind(&ids)
     .fetch_all(&mut *snapshot)

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 
 use super::{StoredFace, StoredImage};
 use crate::domain::{BoundingBox, ContentHash, Face, ImageUri, Template, Timings};
-use crate::store::columns::{corrupt, counted_option, hash, parsed, parsed_option, time};
+use crate::store::columns::{corrupt, counted_option, hash, note, parsed, parsed_option, time};
 use crate::store::encoding::landmarks;
 use crate::store::fault::Fault;
 
@@ -21,8 +21,8 @@ fn template(row: &PgRow, column: usize) -> Result<Option<Template>, Fault> {
     Template::from_embedding(&values).map(|(template, _)| Some(template)).map_err(corrupt)
 }
 
-/// An image from the columns: result id, URI, hash, bytes, width, height, outcome, reason, provider, three timings, time recorded,
-/// subject.
+/// An image from the columns: result id, URI, hash, note, bytes, width, height, outcome, reason, provider, three timings, time recorded,
+/// subject, and a note's three.
 pub(super) fn image(row: &PgRow) -> Result<StoredImage, Fault> {
     Ok(StoredImage {
         cursor: row.try_get(0)?,
@@ -36,6 +36,7 @@ pub(super) fn image(row: &PgRow) -> Result<StoredImage, Fault> {
         provider: row.try_get(8)?,
         timings: Timings { fetch_ms: row.try_get(9)?, vision_ms: row.try_get(10)?, recognise_ms: row.try_get(11)? },
         recorded_at: time(row, 12)?,
+        noted: note(row, 14)?,
         faces: Vec::new(),
     })
 }

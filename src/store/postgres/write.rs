@@ -17,7 +17,7 @@ use super::{Recorded, StoreError};
 use crate::domain::{JobRecord, Profile, SourceStamp};
 use crate::store::columns::{attach_ends, known};
 use crate::store::encoding::{definition, selection_key};
-use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
+use crate::store::fate::{Fate, Item, Known, Scope, decide, ended_notes, named, outdated, rounds};
 use crate::store::fault::Fault;
 
 /// How often a batch is tried that another transaction was faster than. The order of locks should leave no such case; an administrator's
@@ -176,7 +176,8 @@ async fn lock_sources(
 /// Everything known of the items' sources, by item.
 async fn look_up(connection: &mut PgConnection, items: &[Item<'_>], keys: &[Uuid]) -> Result<Vec<Vec<Known>>, Fault> {
     let rows = sqlx::query(
-        "SELECT k.place, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, r.outcome, r.selection, r.stamp, r.job_id \
+        "SELECT k.place, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, r.outcome, r.selection, r.stamp, r.job_id, \
+         r.noted \
          FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY k (gallery_id, uri_key, place) \
          JOIN images i ON i.gallery_id = k.gallery_id AND i.uri_key = k.uri_key LEFT JOIN results r ON r.image_id = i.id",
     )
@@ -202,7 +203,7 @@ async fn record_round(
 ) -> Result<(), Fault> {
     let (mut ended, mut rows) = (Vec::new(), Vec::with_capacity(items.len()));
     let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut restamps, mut subjects) = (Vec::new(), Vec::new());
+    let (mut restamps, mut subjects, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let fates: Vec<Fate> = items.iter().zip(known).map(|(item, known)| decide(item, known)).collect();
     let mut ids = draw_ids(connection, &fates).await?;
     for ((item, known), fate) in items.iter().zip(known).zip(fates) {
@@ -212,13 +213,14 @@ async fn record_round(
         if !matches!(fate, Fate::Write { .. }) {
             subjects.extend(named(item, known));
         }
+        notes.extend(ended_notes(item, known));
         match fate {
             Fate::Repeat { ended: result, .. } => {
                 ended.extend(result.map(|result| (item.index, result)));
                 continue;
             }
             Fate::Revive { result, .. } => revive.push(result),
-            Fate::Write { image, result } => {
+            Fate::Write { image, result, noted } => {
                 clear.extend(result.map(|result| (result, item.record.profile.as_str())));
                 rows.push(Placed {
                     record: item.record,
@@ -227,6 +229,7 @@ async fn record_round(
                     uri_key: keys[item.index],
                     image: image.or_else(|| ids.images.next()).ok_or_else(unasked)?,
                     result: result.or_else(|| ids.results.next()).ok_or_else(unasked)?,
+                    noted,
                 });
             }
         }
@@ -237,6 +240,7 @@ async fn record_round(
     set_superseded(connection, &revive, false).await?;
     clear_faces(connection, &clear).await?;
     restamp(connection, &restamps).await?;
+    end_notes(connection, &notes).await?;
     name(connection, &subjects).await?;
     if !rows.is_empty() {
         insert::images(connection, &rows).await?;
@@ -325,6 +329,13 @@ async fn restamp(connection: &mut PgConnection, stamps: &[(i64, Option<&str>)]) 
         .bind(stamps.iter().map(|(_, stamp)| *stamp).collect::<Vec<_>>())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+async fn end_notes(connection: &mut PgConnection, results: &[i64]) -> Result<(), Fault> {
+    if !results.is_empty() {
+        sqlx::query("UPDATE results SET noted = false WHERE id = ANY ($1::bigint[])").bind(results).execute(connection).await?;
+    }
     Ok(())
 }
 

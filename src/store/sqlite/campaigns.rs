@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::now_ms;
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk};
+use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
 use crate::store::Recorded;
-use crate::store::columns::{counted, parsed, time};
+use crate::store::columns::{corrupt, counted, parsed, selection, time};
+use crate::store::encoding::selection_key;
 use crate::store::fault::Fault;
-use crate::store::tally;
+use crate::store::tally::{self, Counted};
 
 fn unknown(campaign: CampaignId) -> Fault {
     StoreError::Invalid(format!("there is no campaign {campaign}")).into()
@@ -33,7 +34,8 @@ pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), 
         return Err(StoreError::Invalid(format!("its profile {} was never registered", campaign.profile)).into());
     }
     sqlx::query(
-        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, started_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, started_at_ms, selection) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
          ON CONFLICT DO NOTHING",
     )
     .bind(campaign.id.0.as_bytes().as_slice())
@@ -43,6 +45,7 @@ pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), 
     .bind(&campaign.source)
     .bind(campaign.state.as_str())
     .bind(now_ms())
+    .bind(campaign.selection.as_ref().map(selection_key))
     .execute(pool)
     .await?;
     Ok(())
@@ -50,7 +53,8 @@ pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), 
 
 pub(super) async fn note_listed(pool: &SqlitePool, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), Fault> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let skipped = count_jobs(&mut transaction, campaign, chunk.skipped.iter().copied()).await?.len();
+    let skipped: Vec<_> = chunk.skipped.iter().map(|job| (*job, None)).collect();
+    let skipped = count_jobs(&mut transaction, campaign, &skipped).await?.len();
     let noted = sqlx::query(
         "UPDATE campaigns SET listed = listed + ?2, skipped = skipped + ?3, chunk_from = ?4, chunk_to = ?5 WHERE id = ?1",
     )
@@ -105,63 +109,110 @@ pub(super) async fn close(pool: &SqlitePool, campaign: CampaignId) -> Result<(),
     Ok(())
 }
 
-/// Counts the ends of those jobs of `records` that have not counted before in their campaigns.
+/// Counts the ends of the campaigns' jobs of `records`: those that did not count before, and those that ended otherwise before.
 pub(super) async fn count_ends(
     connection: &mut SqliteConnection,
     records: &[JobRecord],
     recorded: &[Recorded],
 ) -> Result<(), Fault> {
-    let mut campaigns: BTreeMap<CampaignId, Vec<JobId>> = BTreeMap::new();
-    for record in records {
-        if let Some(campaign) = record.campaign {
-            campaigns.entry(campaign).or_default().push(record.job);
-        }
+    let ends = tally::ends(records, recorded);
+    let mut campaigns: BTreeMap<CampaignId, Vec<(JobId, Option<OutcomeKind>)>> = BTreeMap::new();
+    for ((campaign, job), end) in &ends {
+        campaigns.entry(*campaign).or_default().push((*job, Some(end.outcome)));
     }
-    let mut new = Vec::with_capacity(records.len());
+    let mut counted = Vec::with_capacity(ends.len());
     for (campaign, jobs) in campaigns {
-        new.extend(count_jobs(connection, campaign, jobs.into_iter()).await?.into_iter().map(|job| (campaign, job)));
+        let new = count_jobs(connection, campaign, &jobs).await?;
+        if new.len() < jobs.len() {
+            counted.extend(count_again(connection, campaign, &jobs).await?);
+        }
+        counted.extend(new);
     }
-    for ((campaign, outcome), ends) in tally::ends(records, recorded, &new) {
+    for ((campaign, outcome), counts) in tally::changes(&ends, &counted) {
         sqlx::query(
             "INSERT INTO campaign_outcomes (campaign_id, outcome, jobs) VALUES (?1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
         )
         .bind(campaign.0.as_bytes().as_slice())
         .bind(outcome.as_str())
-        .bind(ends.jobs)
+        .bind(counts.jobs)
         .execute(&mut *connection)
         .await?;
         sqlx::query("UPDATE campaigns SET faces = faces + ?2 WHERE id = ?1")
             .bind(campaign.0.as_bytes().as_slice())
-            .bind(ends.faces)
+            .bind(counts.faces)
             .execute(&mut *connection)
             .await?;
     }
     Ok(())
 }
 
-/// Marks `jobs` as counted; returns those that were not before. Of a campaign that is not known (it was deleted) nothing counts.
+/// Counts `jobs`, each under an outcome or as skipped; returns those that did not count before. Of a campaign that is not known (it was
+/// deleted) nothing counts.
 async fn count_jobs(
     connection: &mut SqliteConnection,
     campaign: CampaignId,
-    jobs: impl Iterator<Item = JobId>,
-) -> Result<Vec<JobId>, Fault> {
+    jobs: &[(JobId, Option<OutcomeKind>)],
+) -> Result<Vec<Counted>, Fault> {
     let new: Vec<Uuid> = sqlx::query_scalar(
-        "INSERT INTO campaign_jobs (campaign_id, job_id) \
-         SELECT c.id, unhex(k.value) FROM campaigns c CROSS JOIN json_each(?2) k WHERE c.id = ?1 \
+        "INSERT INTO campaign_jobs (campaign_id, job_id, outcome) \
+         SELECT c.id, unhex(k.value ->> 0), k.value ->> 1 FROM campaigns c CROSS JOIN json_each(?2) k WHERE c.id = ?1 \
          ON CONFLICT DO NOTHING RETURNING job_id",
     )
     .bind(campaign.0.as_bytes().as_slice())
-    .bind(job_list(jobs))
+    .bind(to_count(jobs))
     .fetch_all(connection)
     .await?;
-    Ok(new.into_iter().map(JobId).collect())
+    Ok(new.into_iter().map(|job| Counted { campaign, job: JobId(job), before: None }).collect())
+}
+
+/// Counts those of `jobs` anew that ended otherwise before.
+async fn count_again(
+    connection: &mut SqliteConnection,
+    campaign: CampaignId,
+    jobs: &[(JobId, Option<OutcomeKind>)],
+) -> Result<Vec<Counted>, Fault> {
+    let again = sqlx::query(
+        "SELECT k.key, j.outcome FROM json_each(?2) k \
+         CROSS JOIN campaign_jobs j ON j.campaign_id = ?1 AND j.job_id = unhex(k.value ->> 0) \
+         WHERE j.outcome IN (SELECT value FROM json_each(?3)) AND j.outcome <> k.value ->> 1",
+    )
+    .bind(campaign.0.as_bytes().as_slice())
+    .bind(to_count(jobs))
+    .bind(serde_json::json!(tally::MOVING).to_string())
+    .fetch_all(&mut *connection)
+    .await?;
+    let (mut moved, mut counted) = (Vec::with_capacity(again.len()), Vec::with_capacity(again.len()));
+    for row in &again {
+        let place = usize::try_from(row.try_get::<i64, _>(0)?).ok();
+        let (job, outcome) = *place.and_then(|place| jobs.get(place)).ok_or_else(|| corrupt("a job that was not asked for"))?;
+        moved.push((job, outcome));
+        counted.push(Counted { campaign, job, before: Some(parsed(row, 1)?) });
+    }
+    if !moved.is_empty() {
+        sqlx::query(
+            "UPDATE campaign_jobs SET outcome = k.value ->> 1 FROM json_each(?2) k \
+             WHERE campaign_id = ?1 AND job_id = unhex(k.value ->> 0)",
+        )
+        .bind(campaign.0.as_bytes().as_slice())
+        .bind(to_count(&moved))
+        .execute(connection)
+        .await?;
+    }
+    Ok(counted)
+}
+
+/// As [`job_list`], each with its outcome.
+fn to_count(jobs: &[(JobId, Option<OutcomeKind>)]) -> String {
+    let pair = |(job, outcome): &(JobId, Option<OutcomeKind>)| serde_json::json!([job.0.simple().to_string(), outcome]);
+    jobs.iter().map(pair).collect::<serde_json::Value>().to_string()
 }
 
 pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Campaign>, Fault> {
     let mut snapshot = pool.begin().await?;
     let row = sqlx::query(
-        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms \
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms, \
+         selection \
          FROM campaigns WHERE id = ?1",
     )
     .bind(id.0.as_bytes().as_slice())
@@ -174,7 +225,8 @@ pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Camp
 pub(super) async fn latest(pool: &SqlitePool, limit: u32, open: bool) -> Result<Vec<Campaign>, Fault> {
     let mut snapshot = pool.begin().await?;
     let rows = sqlx::query(
-        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms \
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms, \
+         selection \
          FROM campaigns WHERE NOT (?2 AND closed) ORDER BY id DESC LIMIT ?1",
     )
     .bind(limit)
@@ -194,6 +246,7 @@ fn campaign(row: &SqliteRow) -> Result<Campaign, Fault> {
         lane: parsed(row, 1)?,
         gallery: parsed(row, 2)?,
         profile: parsed(row, 3)?,
+        selection: selection(row, 13)?,
         source: row.try_get(4)?,
         state: parsed(row, 5)?,
         progress: CampaignProgress {
@@ -210,7 +263,7 @@ fn campaign(row: &SqliteRow) -> Result<Campaign, Fault> {
 }
 
 async fn with_outcomes(connection: &mut SqliteConnection, mut campaign: Campaign) -> Result<Campaign, Fault> {
-    let rows = sqlx::query("SELECT outcome, jobs FROM campaign_outcomes WHERE campaign_id = ?1")
+    let rows = sqlx::query("SELECT outcome, jobs FROM campaign_outcomes WHERE campaign_id = ?1 AND jobs > 0")
         .bind(campaign.id.0.as_bytes().as_slice())
         .fetch_all(connection)
         .await?;

@@ -6,7 +6,7 @@ use crate::domain::{FaceResult, JobRecord};
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
 
-/// Rows in one statement: at up to 14 values a row, well below the 32766 that `SQLite` allows. Each statement costs a round trip to
+/// Rows in one statement: at up to 16 values a row, well below the 32766 that `SQLite` allows. Each statement costs a round trip to
 /// the connection's thread, which is why there are few of them.
 const MOST_ROWS: usize = 256;
 
@@ -19,6 +19,8 @@ pub(super) struct Placed<'a> {
     pub(super) gallery_profile: i64,
     pub(super) image: i64,
     pub(super) result: i64,
+    /// It stands beside the current result.
+    pub(super) noted: bool,
 }
 
 /// A face and the ids of its rows.
@@ -77,7 +79,7 @@ pub(super) async fn results(connection: &mut SqliteConnection, rows: &[Placed<'_
     for piece in pieces(rows) {
         let mut insert = QueryBuilder::new(
             "INSERT INTO results (id, image_id, gallery_profile_id, outcome, reason, selection, stamp, provider, \
-             fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms) ",
+             fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms, superseded, noted) ",
         );
         insert.push_values(piece, |mut row, placed| {
             let record = placed.record;
@@ -94,10 +96,12 @@ pub(super) async fn results(connection: &mut SqliteConnection, rows: &[Placed<'_
                 .push_bind(f64::from(record.timings.recognise_ms))
                 .push_bind(record.attempt)
                 .push_bind(record.job.0.as_bytes().to_vec())
-                .push_bind(now_ms);
+                .push_bind(now_ms)
+                .push_bind(placed.noted)
+                .push_bind(placed.noted);
         });
         insert.push(
-            " ON CONFLICT (id) DO UPDATE SET superseded = 0, outcome = excluded.outcome, reason = excluded.reason, \
+            " ON CONFLICT (id) DO UPDATE SET superseded = excluded.superseded, noted = excluded.noted, outcome = excluded.outcome, reason = excluded.reason, \
              selection = excluded.selection, stamp = excluded.stamp, provider = excluded.provider, fetch_ms = excluded.fetch_ms, \
              vision_ms = excluded.vision_ms, recognise_ms = excluded.recognise_ms, attempt = excluded.attempt, \
              job_id = excluded.job_id, recorded_at_ms = excluded.recorded_at_ms",

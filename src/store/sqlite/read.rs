@@ -104,12 +104,17 @@ pub(super) async fn summary(pool: &SqlitePool, gallery: &GalleryName, profile: &
     .bind(tally::MOST_REASONS)
     .fetch_all(&mut *snapshot)
     .await?;
+    let noted = sqlx::query("SELECT count(*) FROM results WHERE gallery_profile_id = ?1 AND noted = 1")
+        .bind(scope)
+        .fetch_one(&mut *snapshot)
+        .await?;
     let with_text = |row: &SqliteRow| Ok((parsed(row, 0)?, row.try_get(1)?, counted(row, 2)?));
-    Ok(tally::summary(
+    let summary = tally::summary(
         images.iter().map(with_text).collect::<Result<_, Fault>>()?,
         faces.iter().map(|row| Ok((row.try_get(0)?, counted(row, 1)?))).collect::<Result<_, Fault>>()?,
         reasons.iter().map(with_text).collect::<Result<_, Fault>>()?,
-    ))
+    );
+    Ok(Summary { noted: counted(&noted, 0)?, ..summary })
 }
 
 pub(super) async fn extremes(
@@ -151,8 +156,11 @@ pub(super) async fn page(pool: &SqlitePool, query: &PageQuery) -> Result<Vec<Sto
     let ids = id_list(&page_ids(&mut snapshot, scope, query).await?);
     let rows = sqlx::query(
         "SELECT r.id, i.uri, i.content_hash, i.bytes, i.width, i.height, r.outcome, r.reason, r.provider, r.fetch_ms, r.vision_ms, \
-         r.recognise_ms, r.recorded_at_ms, i.subject \
-         FROM json_each(?1) k CROSS JOIN results r ON r.id = k.value CROSS JOIN images i ON i.id = r.image_id ORDER BY k.key",
+         r.recognise_ms, r.recorded_at_ms, i.subject, n.outcome, n.reason, n.recorded_at_ms \
+         FROM json_each(?1) k CROSS JOIN results r ON r.id = k.value CROSS JOIN images i ON i.id = r.image_id \
+         LEFT JOIN images ni ON ni.gallery_id = i.gallery_id AND ni.uri = i.uri AND ni.content_hash = x'' \
+         LEFT JOIN results n ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted = 1 \
+         ORDER BY k.key",
     )
     .bind(&ids)
     .fetch_all(&mut *snapshot)

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{StoredFace, StoredImage};
 use crate::domain::{BoundingBox, ContentHash, Face, ImageUri, Template, Timings};
-use crate::store::columns::{corrupt, counted, counted_option, hash, parsed, parsed_option, time};
+use crate::store::columns::{corrupt, counted, counted_option, hash, note, parsed, parsed_option, time};
 use crate::store::encoding::landmarks;
 use crate::store::fault::Fault;
 
@@ -18,8 +18,8 @@ fn float_option(row: &SqliteRow, column: usize) -> Result<Option<f32>, Fault> {
     Ok(row.try_get::<Option<f64>, _>(column)?.map(|value| value as f32))
 }
 
-/// An image from the columns: result id, URI, hash, bytes, width, height, outcome, reason, provider, three timings, time recorded,
-/// subject.
+/// An image from the columns: result id, URI, hash, note, bytes, width, height, outcome, reason, provider, three timings, time recorded,
+/// subject, and a note's three.
 pub(super) fn image(row: &SqliteRow) -> Result<StoredImage, Fault> {
     Ok(StoredImage {
         cursor: row.try_get(0)?,
@@ -33,6 +33,7 @@ pub(super) fn image(row: &SqliteRow) -> Result<StoredImage, Fault> {
         provider: row.try_get(8)?,
         timings: Timings { fetch_ms: float(row, 9)?, vision_ms: float(row, 10)?, recognise_ms: float(row, 11)? },
         recorded_at: time(row, 12)?,
+        noted: note(row, 14)?,
         faces: Vec::new(),
     })
 }

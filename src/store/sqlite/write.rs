@@ -12,7 +12,7 @@ use super::{Recorded, StoreError};
 use crate::domain::{GalleryName, JobRecord, Profile, ProfileId, SourceStamp};
 use crate::store::columns::{attach_ends, known};
 use crate::store::encoding::{definition, selection_key};
-use crate::store::fate::{Fate, Item, Known, Scope, decide, named, outdated, rounds};
+use crate::store::fate::{Fate, Item, Known, Scope, decide, ended_notes, named, outdated, rounds};
 use crate::store::fault::Fault;
 
 pub(super) async fn register_profile(pool: &SqlitePool, profile: &Profile) -> Result<(), Fault> {
@@ -108,7 +108,7 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
     let mut ids = next_ids(connection).await?;
     let (mut ended, mut rows) = (Vec::new(), Vec::with_capacity(items.len()));
     let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut restamps, mut subjects) = (Vec::new(), Vec::new());
+    let (mut restamps, mut subjects, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for (item, known) in items.iter().zip(&known) {
         let fate = decide(item, known);
         if let Fate::Repeat { restamp: Some(result), .. } | Fate::Revive { restamp: Some(result), .. } = fate {
@@ -117,13 +117,14 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
         if !matches!(fate, Fate::Write { .. }) {
             subjects.extend(named(item, known));
         }
+        notes.extend(ended_notes(item, known));
         match fate {
             Fate::Repeat { ended: result, .. } => {
                 ended.extend(result.map(|result| (item.index, result)));
                 continue;
             }
             Fate::Revive { result, .. } => revive.push(result),
-            Fate::Write { image, result } => {
+            Fate::Write { image, result, noted } => {
                 clear.extend(result);
                 rows.push(Placed {
                     record: item.record,
@@ -132,6 +133,7 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
                     gallery_profile: item.scope.gallery_profile,
                     image: image.unwrap_or_else(|| ids.image()),
                     result: result.unwrap_or_else(|| ids.result()),
+                    noted,
                 });
             }
         }
@@ -144,6 +146,7 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
         let deleted = sqlx::query("DELETE FROM faces WHERE result_id IN (SELECT value FROM json_each(?1))");
         deleted.bind(id_list(&clear)).execute(&mut *connection).await?;
     }
+    end_notes(connection, &notes).await?;
     for (result, record) in restamps {
         let update = sqlx::query("UPDATE results SET stamp = ?2 WHERE id = ?1").bind(result);
         update.bind(record.stamp.as_ref().map(SourceStamp::as_str)).execute(&mut *connection).await?;
@@ -156,6 +159,14 @@ async fn record_round(connection: &mut SqliteConnection, items: &[Item<'_>], fat
     insert::results(connection, &rows, now_ms()).await?;
     insert::faces(connection, &placed_faces(&rows, &mut ids)).await?;
     look_up_ends(connection, &ended, fates).await
+}
+
+async fn end_notes(connection: &mut SqliteConnection, results: &[i64]) -> Result<(), Fault> {
+    if !results.is_empty() {
+        let update = sqlx::query("UPDATE results SET noted = 0 WHERE id IN (SELECT value FROM json_each(?1))");
+        update.bind(id_list(results)).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Of jobs that had `ended` before, by place in the batch and result: how.
@@ -191,7 +202,8 @@ async fn look_up(connection: &mut SqliteConnection, items: &[Item<'_>]) -> Resul
         items.iter().map(|item| serde_json::json!([item.scope.gallery, item.record.image.as_str()])).collect();
     // CROSS JOIN fixes the order: from the few keys into the big tables.
     let rows = sqlx::query(
-        "SELECT k.key, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, r.outcome, r.selection, r.stamp, r.job_id \
+        "SELECT k.key, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, r.outcome, r.selection, r.stamp, r.job_id, \
+         r.noted \
          FROM json_each(?1) k \
          CROSS JOIN images i ON i.gallery_id = k.value ->> 0 AND i.uri = k.value ->> 1 \
          LEFT JOIN results r ON r.image_id = i.id",

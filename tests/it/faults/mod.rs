@@ -18,9 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facefleet::app::App;
-use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, ImageUri, Job, Lane, ListedChunk, OutcomeKind,
-};
+use facefleet::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk, OutcomeKind};
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::{PageQuery, Store};
@@ -114,6 +112,7 @@ impl Fleet {
             lane: Lane::Scan,
             gallery: "faults".parse().unwrap(),
             profile: null_profile().id(),
+            selection: None,
             source: "a test".into(),
             state: CampaignState::Running,
             progress: CampaignProgress::default(),
@@ -259,7 +258,6 @@ fn job(campaign: &Campaign, image: ImageUri) -> Job {
         lane: Lane::Scan,
         gallery: campaign.gallery.clone(),
         image,
-        faces: Faces::All,
         profile: Some(campaign.profile.clone()),
         campaign: Some(campaign.id),
         stamp: None,

@@ -1,6 +1,8 @@
 //! Roles with few rights, made by the very statements that docs/postgres.md shows.
 
-use facefleet::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Selection};
+use facefleet::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind, Selection,
+};
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -37,6 +39,20 @@ fn url_of(database: &Database, role: &str) -> url::Url {
     database.url_as(&database.role(role), PASSWORD)
 }
 
+fn campaign() -> Campaign {
+    Campaign {
+        id: CampaignId::new(),
+        lane: Lane::Scan,
+        gallery: gallery(),
+        profile: profile("a").id(),
+        selection: Some(selection()),
+        source: "a test".into(),
+        state: CampaignState::Running,
+        progress: CampaignProgress::default(),
+        started_at: String::new(),
+    }
+}
+
 fn page(templates: bool) -> PageQuery {
     PageQuery { gallery: gallery(), profile: profile("a").id(), outcomes: Vec::new(), after: 0, limit: 10, templates }
 }
@@ -47,16 +63,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     let url = url_of(&database, "worker");
     let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
-    let campaign = Campaign {
-        id: CampaignId::new(),
-        lane: Lane::Scan,
-        gallery: gallery(),
-        profile: profile("a").id(),
-        source: "a test".into(),
-        state: CampaignState::Running,
-        progress: CampaignProgress::default(),
-        started_at: String::new(),
-    };
+    let campaign = campaign();
     store.begin_campaign(&campaign).await.unwrap();
     let chunk = ListedChunk { listed: 2, skipped: vec![campaign.id.job(&uri("skipped"))], from: None, to: None };
     store.note_listed(campaign.id, &chunk).await.unwrap();
@@ -89,6 +96,33 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
         let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.unwrap_err();
         assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{forbidden}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
+    let database = Database::new().await;
+    let [administrator, owner] = &statements(&database)[..] else { panic!("the guide has two blocks of statements") };
+    database.run(administrator).await;
+    let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
+    let mut first = sqlx::migrate!("migrations/postgres");
+    first.dangerous_set_table_name("facefleet_migrations");
+    first.migrations = first.migrations.iter().filter(|migration| migration.version == 1).cloned().collect::<Vec<_>>().into();
+    first.run_direct(None, &mut connection, false).await.unwrap();
+    let then = owner.replace("faces, campaigns, campaign_outcomes, campaign_jobs TO", "faces, campaigns, campaign_outcomes TO");
+    assert_ne!(then, *owner);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(then)).execute(&mut connection).await.unwrap();
+
+    PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap();
+    let store = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
+    store.register_profile(&profile("a")).await.unwrap();
+    let campaign = campaign();
+    store.begin_campaign(&campaign).await.unwrap();
+    let scored = JobRecord { campaign: Some(campaign.id), ..scored("one", &[10]) };
+    let failed = JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..scored.clone() };
+    store.record(&[failed]).await.unwrap();
+    store.record(&[scored]).await.unwrap();
+    let outcomes = store.campaign(campaign.id).await.unwrap().unwrap().progress.outcomes;
+    assert_eq!(outcomes, [(OutcomeKind::Scored, 1)].into());
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let mut newer = least("scan");
-    newer["version"] = json!(2);
+    newer["version"] = json!(3);
     newer["priority"] = json!("high");
     let bodies = [newer.to_string(), "no JSON".to_owned(), least("enrol").to_string()];
     for body in &bodies {
@@ -75,7 +75,7 @@ async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
 
     let letters = dead(&queue, 3).await;
     let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
-    for reason in ["its version is 2", "no JSON (line 1", "its lane is 'enrol'"] {
+    for reason in ["its version is 3", "no JSON (line 1", "its lane is 'enrol'"] {
         assert!(reasons.iter().any(|text| text.contains(reason)), "{reasons:?}");
     }
     assert_eq!(letters.iter().filter(|letter| letter.job.is_none()).count(), 2);
@@ -132,7 +132,6 @@ async fn jobs_say_what_the_schema_says() {
         expected_hash: Some(facefleet::domain::ContentHash::of(b"bytes")),
         subject: Some("Grace Hopper".parse().unwrap()),
         campaign: Some(facefleet::domain::CampaignId::new()),
-        retry_of: Some(JobId::new()),
         trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
         ..job(Lane::Rescore, "a")
     };
@@ -145,9 +144,14 @@ async fn jobs_say_what_the_schema_says() {
         assert!(schema.is_valid(&value), "{:?}", schema.iter_errors(&value).collect::<Vec<_>>());
     }
     assert!(schema.is_valid(&least("scan")));
-    for (field, bad) in
-        [("lane", json!("express")), ("gallery", json!("a/b")), ("version", json!(2)), ("expected_hsah", json!("ab"))]
-    {
+    for (field, bad) in [
+        ("lane", json!("express")),
+        ("gallery", json!("a/b")),
+        ("version", json!(3)),
+        ("min_face_px", json!(65_536)),
+        ("min_score", json!(0)),
+        ("expected_hsah", json!("ab")),
+    ] {
         let mut message = least("scan");
         message[field] = bad;
         assert!(!schema.is_valid(&message), "{field}");

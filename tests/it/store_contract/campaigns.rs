@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind,
+    Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind, Selection,
 };
 use facefleet::store::{Store, StoreError};
 
 use super::{Home, a, opened};
-use crate::support::{gallery, scored, unfetched, uri};
+use crate::support::{gallery, scored, selection, unfetched, uri};
 
 async fn begun(store: &Arc<dyn Store>) -> Campaign {
     let campaign = Campaign {
@@ -16,6 +16,7 @@ async fn begun(store: &Arc<dyn Store>) -> Campaign {
         lane: Lane::Scan,
         gallery: gallery(),
         profile: a(),
+        selection: Some(selection()),
         source: "s3://photos/staff".into(),
         state: CampaignState::Running,
         progress: CampaignProgress::default(),
@@ -72,17 +73,58 @@ pub async fn a_job_counts_once_however_often_it_ends(home: impl Home) {
     let scored = of(&campaign, scored("1", &[50]));
     store.record(&[failed.clone(), failed.clone()]).await.unwrap();
     store.record(&[failed]).await.unwrap();
-    store.record(std::slice::from_ref(&scored)).await.unwrap();
     assert_eq!(progress(&store, &campaign).await.outcomes, [(OutcomeKind::Failed, 1)].into());
+    store.record(&[scored.clone(), scored.clone()]).await.unwrap();
+    assert_eq!(progress(&store, &campaign).await.outcomes, [(OutcomeKind::Scored, 1)].into());
     // A result that was there already ends this campaign's job all the same.
     store.record(&[of(&other, scored)]).await.unwrap();
     assert_eq!(progress(&store, &other).await.outcomes, [(OutcomeKind::Scored, 1)].into());
+}
+
+pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
+    let store = opened(&home).await;
+    let campaign = begun(&store).await;
+    let chunk = ListedChunk { listed: 3, skipped: vec![campaign.id.job(&uri("0"))], from: None, to: None };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.end_listing(campaign.id).await.unwrap();
+    let failed = |name: &str| of(&campaign, unfetched(name, Outcome::Failed("gone".into())));
+    store.record(&[failed("1"), failed("2")]).await.unwrap();
+    let counts = async || {
+        let progress = progress(&store, &campaign).await;
+        assert!(progress.is_complete(), "{progress:?}");
+        (progress.outcomes, progress.faces)
+    };
+    assert_eq!(counts().await, ([(OutcomeKind::Failed, 2)].into(), 0));
+    // Its second try ends as the first did, the next without a face, and that is delivered twice.
+    store.record(&[failed("1")]).await.unwrap();
+    assert_eq!(counts().await, ([(OutcomeKind::Failed, 2)].into(), 0));
+    let unreadable = of(&campaign, unfetched("2", Outcome::Unreadable("not there".into())));
+    let scored = of(&campaign, scored("1", &[50, 60]));
+    for _ in 0..2 {
+        store.record(&[scored.clone(), unreadable.clone()]).await.unwrap();
+        assert_eq!(counts().await, ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2));
+    }
+    // It was scored, whatever comes after: the results of another campaign's selection, and the image gone.
+    let other = Selection { min_size_px: 7, ..selection() };
+    store.record(&[JobRecord { campaign: None, job: JobId::new(), selection: other, ..scored }]).await.unwrap();
+    store.record(&[failed("1"), failed("0")]).await.unwrap();
+    assert_eq!(counts().await, ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2));
+}
+
+pub async fn a_campaign_without_a_selection_is_one_from_before(home: impl Home) {
+    let store = opened(&home).await;
+    let campaign = Campaign { id: CampaignId::new(), selection: None, ..begun(&store).await };
+    store.begin_campaign(&campaign).await.unwrap();
+    assert_eq!(store.campaign(campaign.id).await.unwrap().unwrap().selection, None);
 }
 
 pub async fn two_handles_count_the_same_jobs_once(home: impl Home) {
     let (store, other) = (opened(&home).await, home.open().await);
     let campaign = begun(&store).await;
     let records: Vec<_> = (0..100).map(|number| of(&campaign, scored(&number.to_string(), &[50]))).collect();
+    // Half of them are retries.
+    let failed = |record: &JobRecord| JobRecord { content: None, outcome: Outcome::Failed("gone".into()), ..record.clone() };
+    store.record(&records[..50].iter().map(failed).collect::<Vec<_>>()).await.unwrap();
     let reversed: Vec<_> = records.iter().rev().cloned().collect();
     let batches = records.chunks(10).zip(reversed.chunks(10));
     for (ours, theirs) in batches {

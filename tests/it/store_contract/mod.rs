@@ -104,7 +104,9 @@ macro_rules! store_contract {
                 new_bytes_supersede_the_old_results_of_every_profile_in_the_gallery
                 bytes_that_come_back_bring_their_result_back
                 bytes_supersede_a_fetch_that_failed
-                a_failed_fetch_of_a_new_version_hides_its_own_profiles_result_only
+                what_got_no_bytes_is_noted_beside_the_result_of_its_profile
+                a_note_stands_beside_any_result_whose_bytes_came
+                bytes_that_come_end_the_note
                 a_redelivered_job_that_could_not_fetch_takes_nothing_away
                 a_job_ends_as_it_first_ended
                 a_repeat_remembers_the_new_listed_version
@@ -130,6 +132,8 @@ macro_rules! store_contract {
             campaigns {
                 a_campaign_adds_up
                 a_job_counts_once_however_often_it_ends
+                a_job_that_is_tried_again_counts_as_it_ends_then
+                a_campaign_without_a_selection_is_one_from_before
                 two_handles_count_the_same_jobs_once
                 a_chunk_that_is_gone_through_again_gives_the_jobs_that_are_left
                 operators_pause_resume_and_cancel

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use facefleet::domain::{End, Faces, JobRecord, Outcome, OutcomeKind, Selection};
-use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError, Summary};
+use facefleet::domain::{End, Faces, JobId, JobRecord, Outcome, OutcomeKind, ProfileId, Selection};
+use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredImage, Summary};
 use tokio::sync::Barrier;
 
 use super::{Home, a, assert_holds, b, images, opened, outcomes, settled, under_b, whole_page};
-use crate::support::{content, gallery, profile, record, scored, selection, stamp, unfetched};
+use crate::support::{content, gallery, profile, record, scored, selection, stamp, unfetched, uri};
 
 pub async fn a_batch_of_nothing_and_a_batch_of_many_are_both_fine(home: impl Home) {
     let store = opened(&home).await;
@@ -150,13 +150,108 @@ pub async fn bytes_supersede_a_fetch_that_failed(home: impl Home) {
     assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Scored, 1)]);
 }
 
-pub async fn a_failed_fetch_of_a_new_version_hides_its_own_profiles_result_only(home: impl Home) {
+/// The current result of `name`; there is at most one.
+async fn current(store: &Arc<dyn Store>, profile: ProfileId, name: &str) -> Option<StoredImage> {
+    let mut found: Vec<_> = images(store, profile).await.into_iter().filter(|image| image.image == uri(name)).collect();
+    assert!(found.len() <= 1, "{found:?}");
+    found.pop()
+}
+
+/// Outcome and reason of the note beside it, if there is one.
+async fn note(store: &Arc<dyn Store>, profile: ProfileId, name: &str) -> Option<(OutcomeKind, String)> {
+    let note = current(store, profile, name).await.expect("a result is current").noted?;
+    note.at.parse::<jiff::Timestamp>().unwrap();
+    Some((note.outcome, note.reason.unwrap()))
+}
+
+/// The next version of `name`, whose bytes did not come.
+fn denied(name: &str) -> JobRecord {
+    JobRecord { stamp: Some(stamp("v2")), ..unfetched(name, Outcome::Refused("denied".into())) }
+}
+
+pub async fn what_got_no_bytes_is_noted_beside_the_result_of_its_profile(home: impl Home) {
     let store = opened(&home).await;
-    store.record(&[scored("one", &[10]), under_b(scored("one", &[10]))]).await.unwrap();
-    let failed = JobRecord { stamp: Some(stamp("v2")), ..unfetched("one", Outcome::Failed("timed out".into())) };
-    assert_eq!(store.record(&[failed]).await.unwrap(), [Recorded::New]);
-    assert_eq!(outcomes(&store, a()).await, [(OutcomeKind::Failed, 1)]);
-    assert_eq!(outcomes(&store, b()).await, [(OutcomeKind::Scored, 1)]);
+    let first = scored("one", &[10]);
+    store.record(&[first.clone(), under_b(scored("one", &[11]))]).await.unwrap();
+    let before = store.summary(&gallery(), &a()).await.unwrap();
+    assert_eq!(store.record(&[denied("one")]).await.unwrap(), [Recorded::New], "it ends its own job");
+    assert_eq!(note(&store, a(), "one").await, Some((OutcomeKind::Refused, "denied".into())));
+    assert_eq!(note(&store, b(), "one").await, None, "it was no attempt of this profile");
+    assert_holds(&images(&store, a()).await[0], &first);
+    assert_eq!(store.summary(&gallery(), &a()).await.unwrap(), Summary { noted: 1, ..before });
+    assert_eq!(store.extremes(&gallery(), &a(), Extreme::Worst, 10).await.unwrap().len(), 1);
+    assert!(settled(&store, a(), "one", "v1").await && !settled(&store, a(), "one", "v2").await);
+
+    // The latest attempt is the one that is noted.
+    let gone = JobRecord { stamp: None, ..unfetched("one", Outcome::Unreadable("not there".into())) };
+    assert_eq!(store.record(std::slice::from_ref(&gone)).await.unwrap(), [Recorded::New]);
+    assert_eq!(note(&store, a(), "one").await, Some((OutcomeKind::Unreadable, "not there".into())));
+    // The same job again, and it fails: it has ended already.
+    let end = End { outcome: OutcomeKind::Unreadable, reason: Some("not there".into()), faces: 0, quality: None };
+    let again = JobRecord { outcome: Outcome::Failed("timed out".into()), ..gone };
+    assert_eq!(store.record(&[again]).await.unwrap(), [Recorded::Ended(end)]);
+    assert_eq!(store.summary(&gallery(), &a()).await.unwrap().noted, 1);
+    // Another job that fails has failed: that the image was not there before is no end of it.
+    let failed = JobRecord { stamp: None, ..unfetched("one", Outcome::Failed("timed out".into())) };
+    let missing = unfetched("two", Outcome::Unreadable("not there".into()));
+    let failed = [failed, JobRecord { job: JobId::new(), outcome: Outcome::Failed("timed out".into()), ..missing.clone() }];
+    store.record(&[missing]).await.unwrap();
+    assert_eq!(store.record(&failed).await.unwrap(), vec![Recorded::New; 2]);
+    assert_eq!(note(&store, a(), "one").await, Some((OutcomeKind::Failed, "timed out".into())));
+    assert_holds(&current(&store, a(), "two").await.unwrap(), &failed[1]);
+}
+
+pub async fn a_note_stands_beside_any_result_whose_bytes_came(home: impl Home) {
+    let store = opened(&home).await;
+    for (name, first) in [
+        ("none", record("none", Outcome::NoFace)),
+        ("cut", record("cut", Outcome::Unreadable("cut".into()))),
+        ("failed", record("failed", Outcome::Failed("no memory".into()))),
+        ("others", JobRecord { selection: Selection { min_size_px: 7, ..selection() }, ..scored("others", &[10]) }),
+    ] {
+        store.record(&[first.clone(), denied(name)]).await.unwrap();
+        assert_holds(&current(&store, a(), name).await.unwrap(), &first);
+        assert_eq!(note(&store, a(), name).await, Some((OutcomeKind::Refused, "denied".into())));
+        // Of a profile without a result of this image, it is the result.
+        let of_b = under_b(denied(name));
+        store.record(std::slice::from_ref(&of_b)).await.unwrap();
+        assert_holds(&current(&store, b(), name).await.unwrap(), &of_b);
+        let newer = JobRecord { content: content(b"newer"), ..under_b(scored(name, &[30])) };
+        store.record(std::slice::from_ref(&newer)).await.unwrap();
+        assert_holds(&current(&store, b(), name).await.unwrap(), &newer);
+        // Nothing is current under the first profile any more: what gets no bytes now is its result.
+        assert_eq!(current(&store, a(), name).await, None);
+        store.record(&[denied(name)]).await.unwrap();
+        assert_holds(&current(&store, a(), name).await.unwrap(), &denied(name));
+        assert_eq!(note(&store, a(), name).await, None);
+    }
+    assert_eq!(store.summary(&gallery(), &a()).await.unwrap().noted, 0);
+}
+
+pub async fn bytes_that_come_end_the_note(home: impl Home) {
+    let store = opened(&home).await;
+    let newer = |name| JobRecord { stamp: Some(stamp("v2")), content: content(b"newer"), ..scored(name, &[20]) };
+    for (name, next) in [
+        ("same", scored("same", &[10])),
+        ("touched", JobRecord { stamp: Some(stamp("v2")), ..scored("touched", &[10]) }),
+        ("selected", JobRecord { selection: Selection { min_size_px: 7, ..selection() }, ..scored("selected", &[10]) }),
+        ("newer", newer("newer")),
+    ] {
+        store.record(&[scored(name, &[10]), denied(name)]).await.unwrap();
+        assert!(note(&store, a(), name).await.is_some());
+        store.record(std::slice::from_ref(&next)).await.unwrap();
+        assert_eq!(note(&store, a(), name).await, None);
+        assert_eq!(store.summary(&gallery(), &a()).await.unwrap().noted, 0);
+    }
+    let first = newer("one");
+    store.record(&[first.clone(), JobRecord { stamp: Some(stamp("v3")), ..denied("one") }]).await.unwrap();
+    assert!(note(&store, a(), "one").await.is_some());
+    store.record(&[under_b(newer("one"))]).await.unwrap();
+    assert_eq!(note(&store, a(), "one").await, None, "another profile read the same bytes");
+    // A job that is over, delivered once more without its bytes, is no news.
+    let again = JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..first };
+    assert!(matches!(store.record(&[again]).await.unwrap()[0], Recorded::Ended(_)));
+    assert_eq!(note(&store, a(), "one").await, None);
 }
 
 pub async fn a_redelivered_job_that_could_not_fetch_takes_nothing_away(home: impl Home) {

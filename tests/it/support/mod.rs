@@ -73,12 +73,11 @@ pub fn job(lane: Lane, name: &str) -> Job {
         stamp: Some(stamp("v1")),
         expected_hash: None,
         subject: None,
-        faces: Faces::All,
+        selection: selection().into(),
         profile: Some(profile("a").id()),
         campaign: None,
         trace: None,
         attempt: 1,
-        retry_of: None,
     }
 }
 
