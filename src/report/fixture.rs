@@ -212,7 +212,7 @@ impl Store for Fixture {
         read_only()
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn try_writing(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod detectors;
 mod devices;
 mod evidence;
 mod faults;
+mod health;
 mod jpeg;
 mod object_stores;
 mod pipeline;
