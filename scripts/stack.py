@@ -5,6 +5,7 @@
     python3 scripts/stack.py down [--wipe]               stop both; with --wipe, forget their data too
     python3 scripts/stack.py status                      a line each
     python3 scripts/stack.py stop|start|kill rabbitmq|postgres      one of them, same port, same data (for tests of faults)
+    python3 scripts/stack.py ctl ...                     rabbitmqctl on this broker (for tests of rights)
 
 --dir DIR keeps everything in another folder, so that several stacks can stand side by side. RabbitMQ is Debian's package (installed
 if this runs as root and it is missing); Postgres comes out of a pinned PyPI wheel. Both listen on 127.0.0.1 alone, on free ports,
@@ -110,25 +111,36 @@ class RabbitMQ:
         home = stack.folder / "rabbitmq"
         home.mkdir(exist_ok=True)
         sbin = rabbitmq_home() / "sbin"
-        epmd_port, distribution_port = stack.fixed("epmd_port", free_port), stack.fixed("distribution_port", free_port)
         # The defaults take a tenth of the machine's free disk for an alarm, and 40 % of its memory for another: both are shared here.
         write_private(home / "rabbitmq.conf", "\n".join((
             f"listeners.tcp.local = 127.0.0.1:{port}", "default_user = facefleet", f"default_pass = {stack.state['password']}",
             "loopback_users.facefleet = true", "disk_free_limit.absolute = 200MB", "log.file.level = warning", "")))
         (home / "enabled_plugins").write_text("[].\n")
-        environment = {
+        environment = self.environment(stack)
+        epmd_port = environment["ERL_EPMD_PORT"]
+        # A port mapper of its own, so that stopping leaves no process behind.
+        epmd = spawn(["epmd", "-port", epmd_port, "-address", "127.0.0.1"], environment, home / "epmd.log")
+        server = spawn([sbin / "rabbitmq-server"], environment, home / "server.log")
+        stack.remember(self.name, [(server.pid, "rabbit"), (epmd.pid, "epmd")])
+        wait_until(lambda: speaks_amqp(port), server, "RabbitMQ", home / "server.log")
+        say(f"RabbitMQ started on port {port}")
+
+    def environment(self, stack):
+        home, port = stack.folder / "rabbitmq", stack.fixed("rabbitmq_port", free_port)
+        epmd_port, distribution_port = stack.fixed("epmd_port", free_port), stack.fixed("distribution_port", free_port)
+        return {
             "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "ERL_EPMD_PORT": str(epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"facefleet-{epmd_port}@localhost", "RABBITMQ_NODE_PORT": str(port), "RABBITMQ_DIST_PORT": str(distribution_port),
             "RABBITMQ_MNESIA_BASE": str(home / "data"), "RABBITMQ_LOG_BASE": str(home / "log"), "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"), "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
-        # A port mapper of its own, so that stopping leaves no process behind.
-        epmd = spawn(["epmd", "-port", str(epmd_port), "-address", "127.0.0.1"], environment, home / "epmd.log")
-        server = spawn([sbin / "rabbitmq-server"], environment, home / "server.log")
-        stack.remember(self.name, [(server.pid, "rabbit"), (epmd.pid, "epmd")])
-        wait_until(lambda: speaks_amqp(port), server, "RabbitMQ", home / "server.log")
-        say(f"RabbitMQ started on port {port}")
+
+    def control(self, stack, arguments):
+        command = [rabbitmq_home() / "sbin/rabbitmqctl", "--quiet", *arguments]
+        finished = subprocess.run(command, env=self.environment(stack), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if finished.returncode:
+            raise Stop(f"rabbitmqctl {' '.join(arguments)}:\n{finished.stdout[-800:]}")
 
     def stop(self, stack):
         self.end(stack, signal.SIGTERM)
@@ -354,11 +366,15 @@ def write_private(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "down", "status", "stop", "start", "kill"])
+    parser.add_argument("command", choices=["up", "down", "status", "stop", "start", "kill", "ctl"])
     parser.add_argument("server", nargs="?", choices=list(SERVERS))
     parser.add_argument("--dir", type=Path, default=ROOT / ".facefleet/stack")
     parser.add_argument("--wipe", action="store_true")
-    arguments = parser.parse_args()
+    # What follows "ctl" is rabbitmqctl's.
+    own, control = sys.argv[1:], []
+    if "ctl" in own:
+        own, control = own[:own.index("ctl") + 1], own[own.index("ctl") + 1:]
+    arguments = parser.parse_args(own)
     one = arguments.command in ("stop", "start", "kill")
     if one != bool(arguments.server):
         parser.error("stop, start and kill take a server; the other commands take none")
@@ -372,6 +388,8 @@ def main():
                 getattr(SERVERS[arguments.server], arguments.command)(stack)
             elif arguments.command == "up":
                 stack.up()
+            elif arguments.command == "ctl":
+                RabbitMQ().control(stack, control)
             elif arguments.command == "down":
                 stack.down(arguments.wipe)
             else:

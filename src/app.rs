@@ -19,19 +19,24 @@ use crate::settings::{Method, Settings};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
+use crate::telemetry::vitals::Vitals;
 use crate::worker::fetching::Fetcher;
 use crate::worker::process::Parts;
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
+/// The longest that closing queue and store may take.
+const MOST_CLOSING: Duration = Duration::from_secs(5);
+
 /// The settings, and how to make the parts from them.
 pub struct App {
     settings: Settings,
+    vitals: Arc<Vitals>,
 }
 
 impl App {
     /// An application with these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, vitals: Arc::default() }
     }
 
     /// The same with another choice of faces, if one is given.
@@ -46,7 +51,7 @@ impl App {
         (settings.quality.method, settings.quality.passes) = (Method::Sampled, passes);
         // The calibration is that of the estimator in the settings.
         settings.quality.calibration = PathBuf::new();
-        Self { settings }
+        Self::new(settings)
     }
 
     /// The settings.
@@ -147,6 +152,8 @@ impl App {
     /// If a root or a model is missing, the device of the settings cannot be used, or a self-test fails.
     pub fn processor(&self, roots: &[Root], aligned: bool) -> Result<Processor> {
         let networks = self.networks(aligned)?;
+        self.vitals.watch(networks.vision.activity());
+        self.vitals.watch(networks.recogniser.activity().iter().cloned());
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
         Ok(Processor::new(Parts {
             fetcher: Fetcher::new(images, Duration::from_secs(self.settings.images.outage_seconds)),
@@ -227,6 +234,11 @@ impl App {
         }
     }
 
+    /// The part of `worker.drain_seconds` that is for closing queue and store, after the jobs in hand.
+    pub fn closing(&self) -> Duration {
+        (Duration::from_secs(self.settings.worker.drain_seconds) / 4).min(MOST_CLOSING)
+    }
+
     /// A worker on `queue` and `store`.
     pub fn worker(&self, queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, processor: Arc<dyn Process>) -> Worker {
         let worker = &self.settings.worker;
@@ -237,8 +249,8 @@ impl App {
             record_batch: worker.record_batch,
             backoff: Duration::from_millis(worker.backoff_ms),
             backoff_most: Duration::from_millis(worker.backoff_most_ms),
-            drain: Duration::from_secs(worker.drain_seconds),
+            drain: Duration::from_secs(worker.drain_seconds).saturating_sub(self.closing()),
         };
-        Worker { queue, store, processor, settings }
+        Worker { queue, store, processor, settings, vitals: Arc::clone(&self.vitals) }
     }
 }

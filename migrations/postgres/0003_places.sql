@@ -13,3 +13,17 @@ CREATE TABLE source_troubles (
     since  timestamptz NOT NULL DEFAULT now(),
     seen   timestamptz NOT NULL DEFAULT now()
 );
+
+-- Whoever may read or write campaigns may do so with these.
+DO $$
+DECLARE
+    held record;
+BEGIN
+    FOR held IN
+        SELECT a.grantee::regrole AS role, a.privilege_type AS privilege FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = 'campaigns'::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND a.grantee NOT IN (0, c.relowner)
+    LOOP
+        EXECUTE format('GRANT %s ON source_troubles TO %s', held.privilege, held.role);
+    END LOOP;
+END
+$$;

@@ -99,18 +99,25 @@ fn listed(files: &[PathBuf]) -> String {
 
 async fn store(app: &App) -> Result<String> {
     let store = app.store().await?;
-    store.ping().await?;
+    store.try_writing().await?;
     let galleries = store.galleries().await?.len();
     store.close().await;
-    Ok(format!("{}, {galleries} galleries", app.settings().store.url))
+    Ok(format!("{}, all that a worker writes may be written, {galleries} galleries", app.settings().store.url))
 }
 
 async fn queue(app: &App) -> Result<String> {
     let queue = app.queue().await?;
     let status = queue.status().await?;
+    queue.try_publishing().await?;
+    queue.try_consuming().await?;
     queue.close().await;
     let ready: u64 = status.ready.iter().map(|(_, jobs)| jobs).sum();
-    Ok(format!("{}, {ready} ready, {} delayed, {} dead", app.settings().queue.url, status.delayed, status.dead))
+    Ok(format!(
+        "{}, jobs may be taken and handed over, {ready} ready, {} delayed, {} dead",
+        app.settings().queue.url,
+        status.delayed,
+        status.dead
+    ))
 }
 
 fn disk(app: &App) -> Result<String> {

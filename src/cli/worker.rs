@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt;
@@ -14,7 +16,7 @@ use crate::app::App;
 use crate::domain::Lane;
 use crate::images::Root;
 use crate::telemetry::metrics::Recorder;
-use crate::web::{self, Surroundings};
+use crate::web::{self, Bounds, Surroundings};
 
 /// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within `worker.drain_seconds`, and exits with 0. What
 /// is not finished by then is delivered again. Any number of workers, on any number of hosts, share a queue and a store.
@@ -45,23 +47,36 @@ impl Worker {
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
 
-        let stop = interrupt::stop_on_signal(|| tracing::info!("stopping: what is in hand is finished first"))?;
-        let served = CancellationToken::new();
-        let serving = listener.map(|listener| {
-            let surroundings = Surroundings { store: store.clone(), queue: queue.clone(), recorder, stopping: stop.clone() };
-            tokio::spawn(web::serve(listener, surroundings, served.clone()))
-        });
         let mut worker = app.worker(queue.clone(), store.clone(), processor.clone());
         if !self.lanes.is_empty() {
             worker.settings.lanes = self.lanes;
         }
+        let stop = interrupt::stop_on_signal(|| tracing::info!("stopping: what is in hand is finished first"))?;
+        let served = CancellationToken::new();
+        let serving = listener.map(|listener| {
+            let surroundings = Surroundings {
+                store: store.clone(),
+                queue: queue.clone(),
+                recorder,
+                vitals: worker.vitals.clone(),
+                bounds: Bounds::default(),
+                stopping: stop.clone(),
+            };
+            tokio::spawn(web::serve(listener, surroundings, served.clone()))
+        });
         tracing::info!(profile = %processor.profile_id(), provider = processor.provider(), "taking jobs");
         let worked = worker.run(stop).await;
-        queue.close().await;
-        store.close().await;
         served.cancel();
+        let closing = async {
+            queue.close().await;
+            store.close().await;
+        };
+        // Less the second that the process takes to end.
+        if timeout(app.closing().saturating_sub(Duration::from_secs(1)), closing).await.is_err() {
+            tracing::warn!("queue and store could not be closed in time; what was sent ahead is delivered again");
+        }
         if let Some(serving) = serving {
-            serving.await??;
+            serving.await?;
         }
         worked?;
         tracing::info!("stopped");

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::recogniser::Recogniser;
 use crate::domain::{Chip, Recognition};
 use crate::telemetry::metrics;
+use crate::telemetry::vitals::{Activity, ActivityGuard};
 
 /// Why an item got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +79,7 @@ pub struct Batcher<M: BatchModel> {
     urgent: Entrance<M>,
     bulk: Entrance<M>,
     urgency: Arc<Urgency>,
+    activity: Arc<[Activity]>,
 }
 
 /// An urgent item that is on its way, until this is dropped.
@@ -135,7 +137,12 @@ impl<M: BatchModel> Clone for Entrance<M> {
 
 impl<M: BatchModel> Clone for Batcher<M> {
     fn clone(&self) -> Self {
-        Self { urgent: self.urgent.clone(), bulk: self.bulk.clone(), urgency: self.urgency.clone() }
+        Self {
+            urgent: self.urgent.clone(),
+            bulk: self.bulk.clone(),
+            urgency: self.urgency.clone(),
+            activity: self.activity.clone(),
+        }
     }
 }
 
@@ -153,6 +160,7 @@ impl<M: BatchModel> Batcher<M> {
         let (bulk, bulk_queue) = Entrance::new(places);
         let beginning = Instant::now();
         let urgency = Arc::new(Urgency { expected: AtomicUsize::new(0), last_ms: AtomicU64::new(0), beginning });
+        let activity: Arc<[Activity]> = (0..models.len()).map(|index| Activity::new(&format!("{name}-{index}"))).collect();
         for (index, model) in models.into_iter().enumerate() {
             let mut queue = Queue {
                 urgent: urgent_queue.clone(),
@@ -162,9 +170,16 @@ impl<M: BatchModel> Batcher<M> {
                 in_a_row: 0,
             };
             let stage = name.to_owned();
-            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || serve(model, &mut queue, batch, &stage))?;
+            let guard = activity[index].guard();
+            let thread = thread::Builder::new().name(format!("{name}-{index}"));
+            thread.spawn(move || serve(model, &mut queue, batch, &stage, &guard))?;
         }
-        Ok(Self { urgent, bulk, urgency })
+        Ok(Self { urgent, bulk, urgency, activity })
+    }
+
+    /// The activity of each thread.
+    pub fn activity(&self) -> &[Activity] {
+        &self.activity
     }
 
     /// Announces an urgent item that will come from an earlier stage.
@@ -262,12 +277,14 @@ impl<M: BatchModel> Queue<M> {
     }
 }
 
-fn serve<M: BatchModel>(mut model: M, queue: &mut Queue<M>, batch: usize, stage: &str) {
+fn serve<M: BatchModel>(mut model: M, queue: &mut Queue<M>, batch: usize, stage: &str, guard: &ActivityGuard) {
     while let Some(mut requests) = queue.next(batch) {
         // Nobody waits for these any more.
         requests.retain(|request| !request.answer.is_closed());
         metrics::batch(stage, requests.len());
+        guard.begin();
         answer(&mut model, requests);
+        guard.end();
     }
 }
 

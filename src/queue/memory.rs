@@ -126,6 +126,14 @@ impl JobQueue for MemoryQueue {
         None
     }
 
+    async fn try_publishing(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    async fn try_consuming(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     async fn status(&self) -> Result<QueueStatus, QueueError> {
         let mut state = self.shared.state();
         state.promote_due();

@@ -83,8 +83,20 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached, or is closed with no delivery out.
     async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
 
-    /// Why jobs do not come to the consumers of this process; none while each of them has what it takes from.
+    /// Why jobs do not come to the consumers of this process, or why what it hands over is not taken; none while all is well.
     fn trouble(&self) -> Option<String>;
+
+    /// Tries whether this process may hand over jobs, outcomes and dead letters. Nothing is handed over.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached, or a right is missing: it says which.
+    async fn try_publishing(&self) -> Result<(), QueueError>;
+
+    /// Tries whether this process may take jobs of every lane. None is taken.
+    ///
+    /// # Errors
+    /// If the queue cannot be reached, or a right is missing: it says which.
+    async fn try_consuming(&self) -> Result<(), QueueError>;
 
     /// How many jobs are where.
     ///

@@ -230,7 +230,7 @@ impl Store for Fixture {
         Ok(Vec::new())
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn try_writing(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

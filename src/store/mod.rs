@@ -222,11 +222,12 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn sources(&self) -> Result<Vec<NotedSource>, StoreError>;
 
-    /// Whether the store answers, within its own limits of time.
+    /// Tries, in a transaction that is rolled back, whether the store answers and takes everything that a worker writes. Leaves nothing
+    /// behind, draws no id, and waits for no lock longer than some seconds.
     ///
     /// # Errors
-    /// If the store cannot be reached or used.
-    async fn ping(&self) -> Result<(), StoreError>;
+    /// If the store cannot be reached or used, or a right is missing: it says on which table.
+    async fn try_writing(&self) -> Result<(), StoreError>;
 
     /// Waits for running work and closes files and connections.
     async fn close(&self);

@@ -18,6 +18,8 @@ const PUT_BACK: &str = "facefleet_jobs_put_back_total";
 const ACKS_LOST: &str = "facefleet_acks_lost_total";
 const WAITS: &str = "facefleet_backend_waits_total";
 const IN_HAND: &str = "facefleet_jobs_in_hand";
+const OLDEST: &str = "facefleet_oldest_job_seconds";
+const WAITING: &str = "facefleet_waiting_seconds";
 const QUEUE: &str = "facefleet_queue_jobs";
 const SOURCES: &str = "facefleet_source_trouble";
 const PROVIDER: &str = "facefleet_provider";
@@ -73,6 +75,12 @@ fn describe() {
     describe_counter!(ACKS_LOST, "Settlements that the queue did not take: the job comes again and finds its row.");
     describe_counter!(WAITS, "Times that a batch had to wait for a backend that was away (store or queue).");
     describe_gauge!(IN_HAND, "Unsettled jobs in this worker's hands.");
+    describe_gauge!(OLDEST, Unit::Seconds, "How long the oldest job has been in this worker's hands; 0 if there is none.");
+    describe_gauge!(
+        WAITING,
+        Unit::Seconds,
+        "How long the oldest results have waited for a backend (store or queue); 0 if none wait."
+    );
     describe_gauge!(QUEUE, "Jobs in the queue: ready by lane; delayed and dead over all lanes.");
     describe_gauge!(SOURCES, "1 while a source of images does not work and its jobs wait, by source.");
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
@@ -127,6 +135,7 @@ pub fn backend_wait(backend: &'static str) {
 }
 
 /// A job in this worker's hands, until it is dropped.
+#[derive(Debug)]
 #[must_use]
 pub struct InHand(());
 
@@ -142,6 +151,16 @@ impl Drop for InHand {
     fn drop(&mut self) {
         gauge!(IN_HAND).decrement(1.0);
     }
+}
+
+/// How long the oldest job has been in hand.
+pub fn oldest_job(age: Duration) {
+    gauge!(OLDEST).set(age.as_secs_f64());
+}
+
+/// How long the oldest results have waited for `backend`.
+pub fn waiting(backend: &'static str, time: Duration) {
+    gauge!(WAITING, "backend" => backend).set(time.as_secs_f64());
 }
 
 /// Jobs of a lane that wait to be taken.

@@ -1,6 +1,7 @@
 //! Logs: to standard error, in text or JSON, with identifiers as fields. Never an embedding, image bytes or a signed URL.
 
 pub mod metrics;
+pub mod vitals;
 
 use std::io::IsTerminal;
 

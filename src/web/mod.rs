@@ -1,6 +1,9 @@
 //! What a running worker tells its surroundings, on a listener of its own: `/health/live`, `/health/ready` and `/metrics`. No page, no
 //! biometric data, nothing that changes anything.
 
+mod health;
+mod listener;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +16,16 @@ use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use self::health::Bounds;
+use self::health::LastAnswers;
 use crate::queue::JobQueue;
 use crate::store::Store;
 use crate::telemetry::metrics::{self, Recorder};
+use crate::telemetry::vitals::Vitals;
 
-/// What is not answered within this time is not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often the queue is asked how long it is.
+/// How often the queue is asked how long it is, and how long it may take to say so.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the listener looks at.
 #[derive(Clone)]
@@ -31,53 +36,58 @@ pub struct Surroundings {
     pub queue: Arc<dyn JobQueue>,
     /// What was counted.
     pub recorder: Recorder,
+    /// What the worker noted of itself.
+    pub vitals: Arc<Vitals>,
+    /// What is too long.
+    pub bounds: Bounds,
     /// Cancelled once the worker takes no more jobs.
     pub stopping: CancellationToken,
 }
 
-/// Answers on `listener` until `until` is cancelled.
-///
-/// # Errors
-/// If the listener breaks.
-pub async fn serve(listener: TcpListener, surroundings: Surroundings, until: CancellationToken) -> std::io::Result<()> {
+/// The handlers' state.
+#[derive(Clone)]
+struct HandlerState {
+    surroundings: Surroundings,
+    last_answers: Arc<LastAnswers>,
+}
+
+/// Answers on `listener` until `until` is cancelled; then ends within a second, whoever is connected.
+pub async fn serve(listener: TcpListener, surroundings: Surroundings, until: CancellationToken) {
+    let state = HandlerState { surroundings: surroundings.clone(), last_answers: Arc::default() };
     let router = Router::new()
-        .route("/health/live", get(async || "live\n"))
+        .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/metrics", get(render))
-        .with_state(surroundings.clone());
+        .with_state(state);
     let looking = tokio::spawn(look(surroundings));
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move { until.cancelled().await }).await;
+    listener::serve(listener, router, until).await;
     looking.abort();
-    served
+}
+
+/// 200 while this process can go on, 503 with a line for each reason if only a restart helps.
+async fn live(State(state): State<HandlerState>) -> Response {
+    told("live\n", &health::not_live(&state.surroundings))
 }
 
 /// 200 if jobs can be taken and recorded, 503 with a line for each reason if not.
-async fn ready(State(surroundings): State<Surroundings>) -> Response {
-    let mut reasons = Vec::new();
-    if surroundings.stopping.is_cancelled() {
-        reasons.push("stopping: what is in hand is finished, and no more is taken".to_owned());
-    }
-    let (store, queue) =
-        tokio::join!(timeout(PATIENCE, surroundings.store.ping()), timeout(PATIENCE, surroundings.queue.status()));
-    let silent = || format!("no answer within {} s", PATIENCE.as_secs());
-    match store {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => reasons.push(error.to_string()),
-        Err(_) => reasons.push(format!("the store: {}", silent())),
-    }
-    match queue {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => reasons.push(error.to_string()),
-        Err(_) => reasons.push(format!("the queue: {}", silent())),
-    }
-    if reasons.is_empty() {
-        return "ready\n".into_response();
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
+async fn ready(State(state): State<HandlerState>) -> Response {
+    told("ready\n", &health::not_ready(&state.surroundings, &state.last_answers).await)
 }
 
-async fn render(State(surroundings): State<Surroundings>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], surroundings.recorder.render())
+fn told(well: &'static str, reasons: &[String]) -> Response {
+    match reasons {
+        [] => well.into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response(),
+    }
+}
+
+async fn render(State(HandlerState { surroundings, .. }): State<HandlerState>) -> impl IntoResponse {
+    let Surroundings { recorder, vitals, .. } = surroundings;
+    metrics::oldest_job(vitals.oldest_job().unwrap_or_default());
+    for backend in ["store", "queue"] {
+        metrics::waiting(backend, vitals.waits.longest(backend).unwrap_or_default());
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
 }
 
 /// Keeps the queue's gauges current, and the recorder small.

@@ -16,7 +16,8 @@ use super::settle::{Finished, Settler};
 use crate::domain::{CampaignId, CampaignState, Job, Lane, Place, PlaceOf};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics::{self, InHand};
+use crate::telemetry::metrics;
+use crate::telemetry::vitals::Vitals;
 
 /// Why a worker ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum WorkerError {
     /// The queue gave up.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The store cannot be used.
+    /// The store cannot be used, or this worker may not write to it.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A part of the worker panicked.
@@ -59,6 +60,8 @@ pub struct Worker {
     pub processor: Arc<dyn Process>,
     /// Bounds.
     pub settings: WorkerSettings,
+    /// Where it notes what waits and how long jobs are in hand.
+    pub vitals: Arc<Vitals>,
 }
 
 impl Worker {
@@ -66,11 +69,19 @@ impl Worker {
     /// not settled by then are delivered again.
     ///
     /// # Errors
-    /// If the queue or the store cannot be used.
+    /// If the queue or the store cannot be used at the start. What goes wrong with them later is waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
-        let Self { queue, store, processor, settings } = self;
+        let Self { queue, store, processor, settings, vitals } = self;
         store.register_profile(processor.profile()).await?;
+        // What passes is waited out later.
+        if let Err(error @ StoreError::Unusable(_)) = store.try_writing().await {
+            return Err(error.into());
+        }
+        if let Err(error @ QueueError::Unusable(_)) = queue.try_publishing().await {
+            return Err(error.into());
+        }
         let mut consumer = queue.consume(&settings.lanes, settings.in_flight).await?;
+        vitals.note_consuming();
         let gate = Arc::new(Gate::new(store.clone()));
         let (places, mut wanted) = watch::channel(BTreeSet::new());
         let rounds = Rounds {
@@ -87,6 +98,7 @@ impl Worker {
         let settler = Settler {
             queue,
             store,
+            vitals: vitals.clone(),
             backoff: settings.backoff,
             backoff_most: settings.backoff_most,
             batch: settings.record_batch,
@@ -104,7 +116,7 @@ impl Worker {
             let delivery = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                // The settler only ends early when the store is lost.
+                // The settler only ends early when it panics.
                 () = finished.closed() => break,
                 () = urgent.closed() => break,
                 Some(ended) = jobs.join_next() => {
@@ -121,7 +133,7 @@ impl Worker {
             let (processor, gate) = (processor.clone(), gate.clone());
             let finished = if delivery.job().lane == Lane::Enrol { urgent.clone() } else { finished.clone() };
             let Job { id, lane, attempt, campaign, .. } = *delivery.job();
-            let in_hand = InHand::one();
+            let in_hand = vitals.take_job();
             let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
             jobs.spawn(
                 async move {
@@ -141,7 +153,7 @@ impl Worker {
                 log_panic(&ended);
             }
             while let Some(settled) = settling.join_next().await {
-                settled??;
+                settled?;
             }
             Ok::<(), WorkerError>(())
         });

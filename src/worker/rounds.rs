@@ -51,15 +51,21 @@ struct Memory {
 impl Rounds {
     /// Looks, and tells from where to take jobs, until `stop` is cancelled.
     pub(super) async fn run(self, places: watch::Sender<BTreeSet<Place>>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.look_again_and_again(&places) => {}
+            // Beside the rounds: a probe that hangs takes its time.
+            () = probe(self.breakers.clone()) => {}
+        }
+    }
+
+    async fn look_again_and_again(&self, places: &watch::Sender<BTreeSet<Place>>) {
         let mut memory = Memory::default();
         let mut next = interval(EVERY);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = next.tick() => {}
-            }
-            match self.look(&mut memory, &places).await {
+            next.tick().await;
+            match self.look(&mut memory, places).await {
                 Ok(()) => memory.failing = false,
                 Err(error) => {
                     if !std::mem::replace(&mut memory.failing, true) {
@@ -71,7 +77,7 @@ impl Rounds {
     }
 
     async fn look(&self, memory: &mut Memory, places: &watch::Sender<BTreeSet<Place>>) -> Result<(), StoreError> {
-        let troubles = self.probe(memory).await?;
+        let troubles = self.note_troubles(memory).await?;
         let campaigns = self.store.open_campaigns().await?;
         memory.sources.extend(self.store.sources().await?.into_iter().map(|source| source.name));
         // What runs again is let through before it is taken from, and what is paused is taken from no more before it is held back: so
@@ -86,10 +92,9 @@ impl Rounds {
         self.sweep(memory, &campaigns).await
     }
 
-    /// Probes the sources in trouble, and notes how they are.
-    async fn probe(&self, memory: &mut Memory) -> Result<Vec<Trouble>, StoreError> {
+    /// Notes how the sources in trouble are.
+    async fn note_troubles(&self, memory: &mut Memory) -> Result<Vec<Trouble>, StoreError> {
         let Some(breakers) = &self.breakers else { return Ok(Vec::new()) };
-        breakers.probe().await;
         let troubles = breakers.troubles();
         for trouble in &troubles {
             let noted = memory.noted.get(&trouble.source);
@@ -151,5 +156,16 @@ impl Rounds {
             memory.over.insert(campaign.id, Instant::now());
         }
         Ok(())
+    }
+}
+
+/// Probes the sources in trouble, for ever.
+async fn probe(breakers: Option<Arc<Breakers>>) {
+    let Some(breakers) = breakers else { return std::future::pending().await };
+    let mut next = interval(EVERY);
+    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        next.tick().await;
+        breakers.probe().await;
     }
 }

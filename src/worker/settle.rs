@@ -11,7 +11,11 @@ use super::process::Processed;
 use crate::domain::{Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, Place, PlaceOf, SourceName};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Recorded, Store, StoreError};
-use crate::telemetry::metrics::{self, InHand};
+use crate::telemetry::metrics;
+use crate::telemetry::vitals::{InHand, Vitals};
+
+/// The longest pause before a backend is tried again: it may be back, and nothing else is done meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A processed job that waits to be settled.
 pub(super) struct Finished {
@@ -25,6 +29,7 @@ pub(super) struct Finished {
 pub(super) struct Settler {
     pub queue: Arc<dyn JobQueue>,
     pub store: Arc<dyn Store>,
+    pub vitals: Arc<Vitals>,
     pub backoff: Duration,
     pub backoff_most: Duration,
     /// Results in one transaction, at most.
@@ -35,10 +40,7 @@ pub(super) struct Settler {
 
 impl Settler {
     /// Takes what is finished, in batches that form from backlog, until the sender is gone.
-    ///
-    /// # Errors
-    /// If the store cannot be used at all. Jobs that are not settled then are delivered again.
-    pub async fn run(self, mut finished: mpsc::Receiver<Finished>) -> Result<(), StoreError> {
+    pub async fn run(self, mut finished: mpsc::Receiver<Finished>) {
         let mut batch = Vec::with_capacity(self.batch);
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let mut records = Vec::with_capacity(batch.len());
@@ -64,7 +66,7 @@ impl Settler {
                     Processed::Held { place, reason } => {
                         metrics::put_back("hold");
                         tracing::debug!(job = %delivery.job().id, %place, reason, "waits");
-                        self.note_source(&place, &reason).await?;
+                        self.note_source(&place, &reason).await;
                         put_back.push((delivery, Disposition::Hold(place)));
                     }
                     Processed::Dropped => {
@@ -75,47 +77,51 @@ impl Settler {
             }
             join_all(put_back.into_iter().map(|(delivery, disposition)| settle(delivery, disposition))).await;
             if !records.is_empty() {
-                self.end(&records, deliveries).await?;
+                self.end(&records, deliveries).await;
             }
             drop(in_hand);
         }
-        Ok(())
     }
 
-    /// While store or queue are away, the batch waits here, unsettled: that stops the consumer at its prefetch, and no job spends
-    /// its attempts on a fault that is not its own.
+    /// While store or queue are away, full or refuse this worker the right, the batch waits here, unsettled: that stops the consumer at
+    /// its prefetch, and no job spends its attempts on a fault that is not its own. A worker that ended instead would be started again,
+    /// take the same jobs and end again, until their attempts are spent.
     ///
     /// A record that the store refuses for what it says is buried, and only that one: its worker and its batch-mates go on.
-    async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) {
         let started = Instant::now();
-        let mut wait = self.backoff;
+        let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
         let recorded = loop {
             let error = match self.store.record(records).await {
                 Ok(recorded) => break recorded,
                 Err(error) => error,
             };
             match error {
-                StoreError::Unavailable(reason) => {
-                    metrics::backend_wait("store");
-                    tracing::warn!(jobs = records.len(), reason, "the store did not take a batch; trying again");
-                    self.pause(&mut wait).await;
-                }
                 StoreError::Invalid(_) if records.len() > 1 => {
+                    drop(wait);
                     for (record, delivery) in records.iter().zip(deliveries) {
-                        Box::pin(self.end(std::slice::from_ref(record), vec![delivery])).await?;
+                        Box::pin(self.end(std::slice::from_ref(record), vec![delivery])).await;
                     }
-                    return Ok(());
+                    return;
                 }
                 StoreError::Invalid(reason) => {
+                    drop(wait);
                     for delivery in deliveries {
                         tracing::error!(job = %delivery.job().id, reason, "the store refuses the job's outcome; the job is buried");
                         settle(delivery, Disposition::Bury(format!("its outcome cannot be stored: {reason}"))).await;
                     }
-                    return Ok(());
+                    return;
                 }
-                lost => return Err(lost),
+                error => {
+                    metrics::backend_wait("store");
+                    if wait.because(error.to_string()) {
+                        tracing::warn!(jobs = records.len(), %error, "results wait for the store");
+                    }
+                    self.pause(&mut pause).await;
+                }
             }
         };
+        wait.done();
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
         // What a redelivery met, whose image may be gone meanwhile, is not how the job ended.
@@ -123,15 +129,18 @@ impl Settler {
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);
         let started = Instant::now();
-        wait = self.backoff;
+        (pause, wait) = (self.backoff, self.vitals.waits.begin("queue"));
         while let Err(error) = self.queue.announce(&events).await {
             if matches!(error, QueueError::Closed) {
                 break;
             }
             metrics::backend_wait("queue");
-            tracing::warn!(jobs = records.len(), %error, "recorded outcomes could not be announced; trying again");
-            self.pause(&mut wait).await;
+            if wait.because(error.to_string()) {
+                tracing::warn!(jobs = records.len(), %error, "recorded outcomes wait for the queue to take their news");
+            }
+            self.pause(&mut pause).await;
         }
+        wait.done();
         metrics::batch_took("announce", started.elapsed());
         // At once: those that wait for the broker's word wait together.
         let settling = events.into_iter().zip(deliveries).map(|(OutcomeEvent { end, .. }, delivery)| async move {
@@ -142,31 +151,28 @@ impl Settler {
             settle(delivery, disposition).await;
         });
         join_all(settling).await;
-        Ok(())
     }
 
     /// Notes the source at which a job is about to wait, so that every worker knows of it, whatever becomes of this one.
-    async fn note_source(&self, place: &Place, reason: &str) -> Result<(), StoreError> {
-        let PlaceOf::Source(source) = &place.of else { return Ok(()) };
+    async fn note_source(&self, place: &Place, reason: &str) {
+        let PlaceOf::Source(source) = &place.of else { return };
         if !self.noted.lock().await.insert(source.clone()) {
-            return Ok(());
+            return;
         }
-        let mut wait = self.backoff;
-        loop {
-            match self.store.note_source(source, Some(reason)).await {
-                Err(StoreError::Unavailable(reason)) => {
-                    metrics::backend_wait("store");
-                    tracing::warn!(reason, "the store did not take the name of a source; trying again");
-                    self.pause(&mut wait).await;
-                }
-                noted => return noted,
+        let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
+        while let Err(error) = self.store.note_source(source, Some(reason)).await {
+            metrics::backend_wait("store");
+            if wait.because(error.to_string()) {
+                tracing::warn!(%source, %error, "jobs of a source that does not work wait for the store to take its name");
             }
+            self.pause(&mut pause).await;
         }
+        wait.done();
     }
 
-    async fn pause(&self, wait: &mut Duration) {
-        tokio::time::sleep(*wait).await;
-        *wait = wait.saturating_mul(2).min(self.backoff_most);
+    async fn pause(&self, pause: &mut Duration) {
+        tokio::time::sleep(*pause).await;
+        *pause = pause.saturating_mul(2).min(self.backoff_most).min(LONGEST_PAUSE);
     }
 
     fn retry(&self, delivery: &Delivery) -> Disposition {

@@ -12,6 +12,7 @@ use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Prior
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detection::Detector;
 use crate::inference::detector::{self, DetectorModel};
+use crate::telemetry::vitals::Activity;
 use crate::vision::{DecodeError, Picture, PixelLimits, guarded};
 
 /// An image's bytes and which of its faces are wanted.
@@ -82,6 +83,14 @@ impl Vision {
         match self {
             Self::Whole(stage) => stage.expect_urgent(),
             Self::Ahead { hands, .. } => hands.expect_urgent(),
+        }
+    }
+
+    /// The activity of its threads.
+    pub fn activity(&self) -> Vec<Activity> {
+        match self {
+            Self::Whole(stage) => stage.activity().to_vec(),
+            Self::Ahead { hands, detector } => [hands.activity(), detector.activity()].concat(),
         }
     }
 

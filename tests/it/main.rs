@@ -9,6 +9,7 @@ mod devices;
 mod evidence;
 mod faults;
 mod fleet;
+mod health;
 mod jpeg;
 mod object_stores;
 mod pipeline;

@@ -159,7 +159,7 @@ impl Bench {
         };
         let news = queue.news().await.unwrap();
         let stop = CancellationToken::new();
-        let worker = Worker { queue: queue.clone(), store: store.clone(), processor, settings };
+        let worker = Worker { queue: queue.clone(), store: store.clone(), processor, settings, vitals: Arc::default() };
         let worker = tokio::spawn(worker.run(stop.clone()));
         Self { queue, store, profile, news, stop, worker, folder }
     }

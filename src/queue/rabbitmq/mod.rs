@@ -18,6 +18,7 @@ mod hands;
 mod message;
 mod news;
 mod publisher;
+mod rights;
 mod settle;
 mod shelf;
 mod topology;
@@ -236,7 +237,16 @@ impl JobQueue for RabbitQueue {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.broker.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let consuming = self.broker.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        consuming.or_else(|| self.broker.publisher.trouble())
+    }
+
+    async fn try_publishing(&self) -> Result<(), QueueError> {
+        rights::try_publishing(&self.broker).await
+    }
+
+    async fn try_consuming(&self) -> Result<(), QueueError> {
+        rights::try_consuming(&self.broker).await
     }
 
     async fn status(&self) -> Result<QueueStatus, QueueError> {

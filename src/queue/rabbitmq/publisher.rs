@@ -5,6 +5,7 @@
 //! What was refused, returned or not confirmed before the connection was lost is sent again; the broker may then have it twice.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::answer::explain;
 use super::connection::{Backoff, Link};
 use super::message::Outgoing;
 use crate::queue::QueueError;
+use crate::telemetry::vitals::Waits;
 
 /// Messages on their way at once, on one channel.
 const WINDOW: usize = 4096;
@@ -33,10 +35,17 @@ const MOST_SILENCE: Duration = Duration::from_secs(60);
 /// How long a publisher tries. Shorter than the 30 minutes after which a broker takes back what a consumer holds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
+/// After this long without a confirm, health tells.
+const OVERDUE: Duration = Duration::from_secs(5);
+
 /// Publishes over one connection.
 pub(super) struct Publisher {
     link: Link,
     idle: Mutex<Vec<Channel>>,
+    /// What was published and is not confirmed.
+    waits: Waits,
+    /// Whether this user was allowed to publish: then a refusal is a right that was lost, and may come back.
+    allowed: AtomicBool,
 }
 
 /// What became of a batch on one channel.
@@ -58,7 +67,7 @@ enum Trouble {
 
 impl Publisher {
     pub(super) fn new(link: Link) -> Self {
-        Self { link, idle: Mutex::default() }
+        Self { link, idle: Mutex::default(), waits: Waits::default(), allowed: AtomicBool::new(false) }
     }
 
     /// The connection.
@@ -66,7 +75,18 @@ impl Publisher {
         &self.link
     }
 
-    /// Publishes `messages` in order and returns once all are confirmed. Tries for `patience`, or until `closed` says so.
+    /// Why what was published is not confirmed; none while nothing waits for long.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.waits.longer_than(OVERDUE).pop()
+    }
+
+    /// This user may publish.
+    pub(super) fn note_allowed(&self) {
+        self.allowed.store(true, Ordering::Relaxed);
+    }
+
+    /// Publishes `messages` in order and returns once all are confirmed. Tries for `patience`, or until `closed` says so. A right that
+    /// was there and is lost is waited for, however long that takes: giving up would cost the jobs an attempt.
     ///
     /// # Errors
     /// If not all could be made safe.
@@ -92,44 +112,57 @@ impl Publisher {
             if left.is_empty() {
                 return Ok(());
             }
+            let mut waiting = self.waits.begin("broker");
             let mut backoff = Backoff::new();
             loop {
                 let before = left.len();
                 let sent = self.send(left).await;
                 left = sent.left;
-                let Some(trouble) = sent.trouble else { break };
+                let Some(trouble) = sent.trouble else {
+                    self.note_allowed();
+                    waiting.done();
+                    break;
+                };
                 if left.len() < before {
                     backoff = Backoff::new();
                 }
                 let error = self.judge(trouble, &left).await?;
                 let wait = backoff.next();
-                if Instant::now() + wait >= deadline {
+                if Instant::now() + wait >= deadline && !matches!(error, QueueError::Unusable(_)) {
                     return Err(error);
                 }
-                tracing::warn!(messages = left.len(), %error, "not everything could be published; trying again");
+                if waiting.because(error.to_string()) {
+                    tracing::warn!(messages = left.len(), %error, "not everything could be published; trying again");
+                }
                 tokio::time::sleep(wait).await;
             }
         }
     }
 
+    /// Declares what is missing, the places too at which something of `left` is to wait.
+    async fn repair(&self, left: &[Outgoing]) -> Result<(), QueueError> {
+        self.link.repair().await?;
+        let places: BTreeSet<String> = left.iter().filter_map(|message| message.place.clone()).collect();
+        if places.is_empty() { Ok(()) } else { self.link.declare_places(&places).await }
+    }
+
     /// What to report if there is no time left to try again. Err if trying again is useless.
     async fn judge(&self, trouble: Trouble, left: &[Outgoing]) -> Result<QueueError, QueueError> {
         let messages = left.len();
-        match trouble {
-            Trouble::Lost(error @ QueueError::Unusable(_)) => Err(error),
-            Trouble::Lost(error) => Ok(error),
-            Trouble::Refused => Ok(QueueError::Unavailable(format!(
-                "the broker takes no more: {messages} messages refused by a queue at its bound"
-            ))),
-            Trouble::Unroutable => {
-                // Somebody deleted a queue under a running fleet.
-                self.link.repair().await?;
-                let places: BTreeSet<String> = left.iter().filter_map(|message| message.place.clone()).collect();
-                if !places.is_empty() {
-                    self.link.declare_places(&places).await?;
-                }
-                Ok(QueueError::Unavailable(format!("{messages} messages found no queue; it was declared again")))
+        let error = match trouble {
+            Trouble::Lost(error) => error,
+            Trouble::Refused => {
+                QueueError::Unavailable(format!("the broker takes no more: {messages} messages refused by a queue at its bound"))
             }
+            // Somebody deleted a queue under a running fleet.
+            Trouble::Unroutable => match self.repair(left).await {
+                Ok(()) => QueueError::Unavailable(format!("{messages} messages found no queue; it was declared again")),
+                Err(error) => error,
+            },
+        };
+        match error {
+            QueueError::Unusable(_) if !self.allowed.load(Ordering::Relaxed) => Err(error),
+            error => Ok(error),
         }
     }
 
@@ -184,7 +217,9 @@ impl Publisher {
                 // What the broker said before the connection was lost is there at once, or will never be.
                 Some(error) => match timeout(Duration::ZERO, confirm).await {
                     Ok(Ok(answer)) => Ok(answer),
-                    _ => Err(QueueError::Unavailable(error.to_string())),
+                    // Why it was closed is told to what waited then, and not to what came later.
+                    Ok(Err(told)) => Err(explain(&told)),
+                    Err(_) => Err(QueueError::Unavailable(error.to_string())),
                 },
             };
             verdict.confirmed.push(matches!(answer, Ok(Confirmation::Ack(_))));
@@ -193,6 +228,7 @@ impl Publisher {
                     verdict.returned.extend(message.properties.message_id().as_ref().map(|id| id.as_str().to_owned()));
                 }
                 Ok(_) => {}
+                Err(error @ QueueError::Unusable(_)) => lost = Some(error),
                 Err(error) => lost = lost.or(Some(error)),
             }
         }

@@ -59,8 +59,8 @@ fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
         "42" if code == "42501" => StoreError::Unusable(format!(
             "{place}: {message}: let a role that owns the schema run `facefleet migrate`, and see docs/postgres.md for the rights of others"
         )),
-        // A value that the schema's own checks refuse.
-        "22" | "23" => StoreError::Invalid(format!("{place}: {message} (SQLSTATE {code})")),
+        // A value that the schema's own checks refuse, or that is too long for an index.
+        "22" | "23" | "54" => StoreError::Invalid(format!("{place}: {message} (SQLSTATE {code})")),
         _ => StoreError::Unusable(format!("{place}: {message} (SQLSTATE {code})")),
     }
 }

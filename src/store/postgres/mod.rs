@@ -9,6 +9,7 @@ mod fault;
 mod index;
 mod insert;
 mod read;
+mod rights;
 mod rows;
 mod sources;
 mod write;
@@ -28,8 +29,8 @@ use crate::domain::{
 use crate::store::fault::Fault;
 
 /// How long an answer may take before the server counts as away, which it may be without a word: a network that drops packets breaks no
-/// connection. To a ping, to what workers wait for, and to what reads a whole gallery (a little more than a statement may take).
-const PING: Duration = Duration::from_secs(5);
+/// connection. To a trial of rights, to what workers wait for, and to what reads a whole gallery (a little more than a statement may take).
+const TRIAL: Duration = Duration::from_secs(5);
 const WRITE: Duration = Duration::from_secs(60);
 const READ: Duration = Duration::from_secs(130);
 
@@ -166,8 +167,8 @@ impl Store for PostgresStore {
         self.answer(READ, sources::all(&self.pool)).await
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.answer(PING, read::ping(&self.pool)).await
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.answer(TRIAL, rights::try_all(&self.pool)).await
     }
 
     async fn close(&self) {

@@ -36,11 +36,6 @@ async fn find_scope(connection: &mut PgConnection, gallery: &GalleryName, profil
     row.map(|row| Ok(Scope { gallery: row.try_get(0)?, gallery_profile: row.try_get(1)? })).transpose()
 }
 
-pub(super) async fn ping(pool: &PgPool) -> Result<(), Fault> {
-    sqlx::query("SELECT 1").execute(pool).await?;
-    Ok(())
-}
-
 pub(super) async fn settled(
     pool: &PgPool,
     gallery: &GalleryName,

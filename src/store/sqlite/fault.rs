@@ -43,7 +43,7 @@ fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
     use StoreError::{Corrupt, Invalid, Unavailable, Unusable};
     match primary_code(error) {
         Some(code::BUSY | code::LOCKED) => Unavailable(format!("{place} is locked by another process for too long ({error})")),
-        Some(code::FULL) => Unusable(format!("the disk of {place} is full: free some space and run again, nothing is lost")),
+        Some(code::FULL) => Unusable(format!("the disk of {place} is full: free some space, nothing is lost")),
         Some(code::READONLY | code::PERM | code::AUTH) => Unusable(format!(
             "{place} cannot be written ({error}): check the permissions of the file and its folder, or choose another file"
         )),

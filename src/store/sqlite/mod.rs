@@ -151,8 +151,8 @@ impl Store for SqliteStore {
         self.located(sources::all(&self.readers).await)
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.located(read::ping(&self.readers).await)
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.located(write::try_writing(&self.writer).await)
     }
 
     async fn close(&self) {
@@ -182,5 +182,19 @@ mod tests {
         assert!(matches!(error, StoreError::Unusable(_)), "{error:?}");
         assert!(error.to_string().contains("is full: free some space"), "{error}");
         assert_eq!(store.profile(&profile.id()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_trial_leaves_nothing_behind_and_tells_of_a_file_that_cannot_be_written() {
+        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        store.try_writing().await.unwrap();
+        assert_eq!(store.galleries().await.unwrap(), []);
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM galleries").fetch_one(&store.writer).await.unwrap();
+        assert_eq!(rows, 0);
+        // What SQLite reports of a file that it could open for reading alone.
+        sqlx::query("PRAGMA query_only = ON").execute(&store.writer).await.unwrap();
+        let error = store.try_writing().await.unwrap_err();
+        assert!(matches!(error, StoreError::Unusable(_)), "{error:?}");
+        assert!(error.to_string().contains("cannot be written"), "{error}");
     }
 }

@@ -28,11 +28,6 @@ async fn find_scope(connection: &mut SqliteConnection, gallery: &GalleryName, pr
     Ok(id)
 }
 
-pub(super) async fn ping(pool: &SqlitePool) -> Result<(), Fault> {
-    sqlx::query("SELECT 1").execute(pool).await?;
-    Ok(())
-}
-
 pub(super) async fn settled(
     pool: &SqlitePool,
     gallery: &GalleryName,

@@ -25,6 +25,16 @@ pub(super) async fn register_profile(pool: &SqlitePool, profile: &Profile) -> Re
     Ok(())
 }
 
+/// Writes a row as recording does, and takes it back before anybody sees it.
+pub(super) async fn try_writing(pool: &SqlitePool) -> Result<(), Fault> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("INSERT INTO galleries (name, created_at_ms) VALUES ('a trial that is rolled back', 0)")
+        .execute(&mut *transaction)
+        .await?;
+    transaction.rollback().await?;
+    Ok(())
+}
+
 pub(super) async fn record(pool: &SqlitePool, records: &[JobRecord]) -> Result<Vec<Recorded>, Fault> {
     if records.is_empty() {
         return Ok(Vec::new());

@@ -3,7 +3,8 @@
 
 mod meeting;
 mod refusals;
-mod roles;
+mod rights;
+pub mod roles;
 mod templates;
 
 use std::sync::Arc;

@@ -25,7 +25,7 @@ fn statements(database: &Database) -> Vec<String> {
 }
 
 /// A database as the guide makes it, the schema migrated by its owner.
-async fn guided() -> Database {
+pub async fn guided() -> Database {
     let database = Database::new().await;
     let [administrator, owner] = &statements(&database)[..] else { panic!("the guide has two blocks of statements") };
     database.run(administrator).await;
@@ -35,7 +35,7 @@ async fn guided() -> Database {
     database
 }
 
-fn url_of(database: &Database, role: &str) -> url::Url {
+pub fn url_of(database: &Database, role: &str) -> url::Url {
     database.url_as(&database.role(role), PASSWORD)
 }
 

@@ -175,5 +175,5 @@ pub async fn a_campaign_that_is_not_there_is_said_so(home: impl Home) {
     // The result is kept all the same: only the counting has nowhere to go.
     let record = JobRecord { campaign: Some(nowhere), ..scored("1", &[50]) };
     store.record(&[record]).await.unwrap();
-    store.ping().await.unwrap();
+    store.try_writing().await.unwrap();
 }

@@ -1,0 +1,119 @@
+//! Peers that connect and do not finish what they have to say.
+
+use std::net::TcpListener as StdListener;
+use std::process::Child;
+
+use facefleet::queue::memory::MemoryQueue;
+use facefleet::store::sqlite::SqliteStore;
+
+use super::*;
+use crate::support::job;
+use crate::support::stack::Database;
+
+async fn worker() -> (Running, Arc<MemoryQueue>) {
+    let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
+    let queue = Arc::new(MemoryQueue::new(100));
+    (Running::start(queue.clone(), store).await, queue)
+}
+
+async fn half_sent(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: te").await.unwrap();
+    stream
+}
+
+/// Whether the listener closes the connection.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    // A reset closes it too.
+    matches!(timeout(Duration::from_secs(3), stream.read(&mut [0; 64])).await, Ok(Ok(0) | Err(_)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_three_hundred_half_sent_requests_an_honest_one_is_answered_at_once() {
+    let (worker, queue) = worker().await;
+    let mut slow = Vec::new();
+    for _ in 0..300 {
+        slow.push(half_sent(worker.address).await);
+    }
+    let asked = Instant::now();
+    assert_eq!(get(worker.address, "/health/live").await.0, 200);
+    assert_eq!(get(worker.address, "/health/ready").await.0, 200);
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    // Most of them had to give way, the oldest first.
+    for stream in &mut slow[..200] {
+        assert!(is_closed(stream).await, "it should have been closed");
+    }
+    // Its own work goes on.
+    queue.publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect()).await.unwrap();
+    worker.says("/metrics", 200, "facefleet_jobs_in_hand 0").await;
+    assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 20);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_is_given_up_and_so_is_an_idle_connection() {
+    let (worker, _queue) = worker().await;
+    let mut half = half_sent(worker.address).await;
+    let mut idle = TcpStream::connect(worker.address).await.unwrap();
+    let mut endless = TcpStream::connect(worker.address).await.unwrap();
+    endless.write_all(b"POST /health/live HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nx").await.unwrap();
+    for stream in [&mut half, &mut idle, &mut endless] {
+        let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "it should have been closed");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_sent_request_does_not_hold_up_the_end() {
+    let (worker, _queue) = worker().await;
+    let _half = half_sent(worker.address).await;
+    assert_eq!(get(worker.address, "/health/live").await.0, 200);
+    worker.stop().await;
+}
+
+/// The program's own worker, ended with its handle.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_stops_within_its_drain_time_whoever_is_connected() {
+    let (broker, database) = (TestBroker::new(), Database::new().await);
+    let address = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
+    command.args(["worker", "--aligned"]).envs([
+        ("FACEFLEET__QUEUE__URL", broker.url.as_str()),
+        ("FACEFLEET__QUEUE__PREFIX", &broker.prefix),
+        ("FACEFLEET__STORE__URL", &database.url),
+        ("FACEFLEET__RUNTIME__DEVICE", "cpu"),
+        ("FACEFLEET__SERVER__LISTEN", &address.to_string()),
+        ("FACEFLEET__WORKER__DRAIN_SECONDS", "8"),
+    ]);
+    let mut program = Program(command.spawn().unwrap());
+    let give_up = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).await.is_err() || get(address, "/health/ready").await.0 != 200 {
+        assert!(Instant::now() < give_up, "the worker should become ready");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let _half = half_sent(address).await;
+    let _idle = TcpStream::connect(address).await.unwrap();
+    assert_eq!(get(address, "/health/live").await.0, 200, "those before it were accepted");
+    let told = Instant::now();
+    assert!(Command::new("kill").args(["-TERM", &program.0.id().to_string()]).status().unwrap().success());
+    let status = loop {
+        if let Some(status) = program.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(told.elapsed() < PATIENCE, "it should end");
+        sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(status.code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+    broker.remove().await;
+}

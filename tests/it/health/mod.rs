@@ -1,0 +1,174 @@
+//! What a running worker says of itself, and that it waits for what it has lost: the real worker, broker and database, and no model.
+
+mod listener;
+mod rights;
+mod threads;
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use facefleet::domain::{Job, JobRecord, Lane, Profile};
+use facefleet::queue::JobQueue;
+use facefleet::store::Store;
+use facefleet::telemetry::metrics::Recorder;
+use facefleet::telemetry::vitals::Vitals;
+use facefleet::web::{self, Bounds, Surroundings};
+use facefleet::worker::{Process, Processed, Worker, WorkerError, WorkerSettings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::broker::TestBroker;
+use crate::support::{profile, scored};
+
+/// Nothing that is going to happen takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static RECORDER: LazyLock<Recorder> = LazyLock::new(|| Recorder::install().unwrap());
+
+/// Finds one face in every image at once; images named `hiccup` fail in passing the first time they are seen.
+struct Scorer {
+    profile: Profile,
+    calls: AtomicU32,
+    hiccups: AtomicU32,
+}
+
+#[async_trait]
+impl Process for Scorer {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn process(&self, job: &Job) -> Processed {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if job.image.as_str().contains("hiccup") && job.attempt == 1 {
+            self.hiccups.fetch_add(1, Ordering::SeqCst);
+            return Processed::Transient("as the test wants".into());
+        }
+        let record = JobRecord { job: job.id, image: job.image.clone(), attempt: job.attempt, ..scored("x", &[50]) };
+        Processed::Ended(Box::new(record))
+    }
+}
+
+/// A worker with its listener.
+struct Running {
+    address: SocketAddr,
+    scorer: Arc<Scorer>,
+    stop: CancellationToken,
+    worker: JoinHandle<Result<(), WorkerError>>,
+    served: CancellationToken,
+    serving: JoinHandle<()>,
+    vitals: Arc<Vitals>,
+}
+
+impl Running {
+    async fn start(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>) -> Self {
+        Self::with(queue, store, Bounds { wait: Duration::from_secs(1), ..Bounds::default() }).await
+    }
+
+    async fn with(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, bounds: Bounds) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let scorer = Arc::new(Scorer { profile: profile("a"), calls: AtomicU32::new(0), hiccups: AtomicU32::new(0) });
+        let settings = WorkerSettings {
+            lanes: Lane::ALL.to_vec(),
+            in_flight: 50,
+            record_batch: 8,
+            backoff: Duration::from_millis(50),
+            backoff_most: Duration::from_millis(500),
+            drain: Duration::from_secs(2),
+        };
+        let vitals = Arc::new(Vitals::default());
+        let worker =
+            Worker { queue: queue.clone(), store: store.clone(), processor: scorer.clone(), settings, vitals: vitals.clone() };
+        let (stop, served) = (CancellationToken::new(), CancellationToken::new());
+        let surroundings =
+            Surroundings { store, queue, recorder: RECORDER.clone(), vitals: vitals.clone(), bounds, stopping: stop.clone() };
+        let serving = tokio::spawn(web::serve(listener, surroundings, served.clone()));
+        let worker = tokio::spawn(worker.run(stop.clone()));
+        Self { address, scorer, stop, worker, served, serving, vitals }
+    }
+
+    /// Waits for an answer to a GET of `path` that is `status` and contains `part`.
+    async fn says(&self, path: &str, status: u16, part: &str) -> String {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let (got, body) = get(self.address, path).await;
+            if got == status && body.contains(part) {
+                return body;
+            }
+            assert!(Instant::now() < give_up, "{path} says {got} {body:?}, and not {status} with {part:?}");
+            assert!(!self.worker.is_finished(), "the worker ended; {path} said {got} {body:?}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Tells it to stop; it must end well, in time for an orchestrator.
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(5), self.worker).await.expect("it drains for 2 s").unwrap().unwrap();
+        self.served.cancel();
+        timeout(Duration::from_secs(3), self.serving).await.expect("the listener should end").unwrap();
+    }
+}
+
+/// Status and body of the answer to a GET.
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = timeout(PATIENCE, asking).await.expect("it should answer").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("it should answer in HTTP");
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// A user of the stack's broker, gone when dropped.
+struct User {
+    name: String,
+}
+
+const PASSWORD: &str = "not-a-secret";
+
+impl User {
+    /// With every right on the queues of `broker`.
+    fn new(broker: &TestBroker) -> Self {
+        let user = Self { name: format!("user-{}", broker.prefix) };
+        control(&["add_user", &user.name, PASSWORD]);
+        user.may(".*", ".*");
+        user
+    }
+
+    /// Gives it these rights to write and to read, and takes all others.
+    fn may(&self, write: &str, read: &str) {
+        control(&["set_permissions", "-p", "/", &self.name, ".*", write, read]);
+    }
+
+    /// The broker's URL for this user.
+    fn url(&self, broker: &TestBroker) -> String {
+        let mut url = broker.url.clone();
+        url.set_username(&self.name).unwrap();
+        url.set_password(Some(PASSWORD)).unwrap();
+        url.into()
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        control(&["delete_user", &self.name]);
+    }
+}
+
+fn control(arguments: &[&str]) {
+    let output = Command::new("python3").arg("scripts/stack.py").arg("ctl").args(arguments).output().unwrap();
+    assert!(output.status.success(), "rabbitmqctl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

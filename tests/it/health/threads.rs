@@ -1,0 +1,41 @@
+//! A thread that hangs in its network.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use facefleet::inference::batcher::{BatchModel, Batcher, Priority};
+use facefleet::queue::memory::MemoryQueue;
+use facefleet::store::sqlite::SqliteStore;
+
+use super::*;
+
+/// Answers once the test says so.
+struct Hanging(Mutex<mpsc::Receiver<()>>);
+
+impl BatchModel for Hanging {
+    type Input = ();
+    type Output = ();
+
+    fn run(&mut self, batch: &[()]) -> Result<Vec<()>, String> {
+        self.0.lock().unwrap().recv().map_err(|error| error.to_string())?;
+        Ok(batch.to_vec())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_hangs_is_not_live() {
+    let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
+    let bounds = Bounds { batch: Duration::from_millis(300), ..Bounds::default() };
+    let worker = Running::with(Arc::new(MemoryQueue::new(10)), store, bounds).await;
+    let (answer, gate) = mpsc::channel();
+    let batcher = Batcher::start("recognise", vec![Hanging(Mutex::new(gate))], 4).unwrap();
+    worker.vitals.watch(batcher.activity().iter().cloned());
+    worker.says("/health/live", 200, "live").await;
+    let asked = tokio::spawn(async move { batcher.run(vec![()], Priority::Bulk).await });
+    worker.says("/health/live", 503, "thread recognise-0 has been busy with one batch").await;
+    worker.says("/health/ready", 503, "recognise-0").await;
+    answer.send(()).unwrap();
+    asked.await.unwrap().unwrap();
+    worker.says("/health/live", 200, "live").await;
+    worker.stop().await;
+}
