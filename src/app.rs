@@ -1,5 +1,6 @@
 //! The composition root: the only file that names concrete backends and puts the parts together.
 
+mod memory;
 mod networks;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::settings::{Method, Settings};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
+use crate::worker::budget::Budget;
 use crate::worker::process::Parts;
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
@@ -147,6 +149,10 @@ impl App {
     pub fn processor(&self, roots: &[Root], aligned: bool) -> Result<Processor> {
         let networks = self.networks(aligned)?;
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
+        let budget = Budget::new(self.bounds(networks.device, networks.pyramid.as_ref()), networks.pyramid);
+        if budget.longest_file() < self.settings.limits.max_bytes {
+            tracing::warn!("files of more than {} MiB are refused: limits.memory leaves no more room", budget.longest_file() >> 20);
+        }
         Ok(Processor::new(Parts {
             images,
             vision: networks.vision,
@@ -156,6 +162,7 @@ impl App {
             provider: networks.device.to_string(),
             attempts: self.settings.worker.attempts,
             held_images: networks.held_images,
+            budget: Arc::new(budget),
         }))
     }
 

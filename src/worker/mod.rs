@@ -3,6 +3,7 @@
 //! [`process`] turns one job into its record. [`pipeline`] keeps many of them in hand at once. `settle` ends them: commit the
 //! outcome, announce it, then acknowledge the job. Whatever dies in between, the redelivered job finds its row and does the rest.
 
+pub mod budget;
 mod gate;
 pub mod pipeline;
 pub mod process;

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use super::budget::Budget;
 use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
-    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
+    Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
 };
 use crate::images::{FetchError, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
@@ -77,6 +78,8 @@ pub struct Processor {
     selection: Selection,
     provider: String,
     attempts: u32,
+    /// Memory for images.
+    budget: Arc<Budget>,
     /// Images whose bytes may be in memory at once, beside those of enrolments.
     held: Semaphore,
     /// The same for enrolments.
@@ -105,12 +108,14 @@ pub struct Parts {
     pub attempts: u32,
     /// Images whose bytes may be in memory at once, and as many of enrolments.
     pub held_images: usize,
+    /// Memory for images.
+    pub budget: Arc<Budget>,
 }
 
 impl Processor {
     /// A processor of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { images, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
+        let Parts { images, vision, recogniser, profile, selection, provider, attempts, held_images, budget } = parts;
         let profile_id = profile.id();
         let (held, held_urgent) = (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
         Self {
@@ -122,6 +127,7 @@ impl Processor {
             selection,
             provider,
             attempts,
+            budget,
             held,
             held_urgent,
             told_of_another: Mutex::default(),
@@ -165,17 +171,27 @@ impl Processor {
         Selection { faces: job.faces, ..self.selection }
     }
 
-    /// Analyses bytes without a job: nothing is stored.
+    /// Analyses an image of `source` without a job: nothing is stored.
     ///
     /// # Errors
-    /// If the stages fail; a bad image is an outcome, not an error.
-    pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
+    /// If the stages fail; a bad image, and one that did not come, is an outcome, not an error.
+    pub async fn analyse(&self, source: &dyn ImageSource, image: &ImageUri) -> Result<Analysis, BatchError> {
+        let room = self.budget.file(Priority::Bulk);
+        let bytes = match source.fetch_into(image, &room).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Analysis::ended(error.outcome())),
+        };
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection, Priority::Bulk).await;
+        drop(room);
         self.finish(seen, length, Priority::Bulk).await
     }
 
     async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {
+        let _room = match self.budget.picture(&bytes, priority).await {
+            Ok(room) => room,
+            Err(error) => return Ok((Seen { hash: ContentHash::of(&bytes), picture: Err(error) }, 0.0)),
+        };
         let started = Instant::now();
         let seen = self.vision.look(Look { bytes, selection }, priority).await?;
         Ok((seen, milliseconds(started)))
@@ -258,7 +274,8 @@ impl Process for Processor {
             return Processed::Transient("the worker is stopping".into());
         };
         let started = Instant::now();
-        let bytes = match self.images.fetch(&job.image).await {
+        let room = self.budget.file(priority);
+        let bytes = match self.images.fetch_into(&job.image, &room).await {
             Ok(bytes) => bytes,
             Err(FetchError::Outage(reason) | FetchError::Local(reason)) => return transient(reason),
             Err(error) => return ended(error.outcome()),
@@ -274,7 +291,7 @@ impl Process for Processor {
         let _expected = (priority == Priority::Urgent).then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection(job), priority).await;
-        drop(place);
+        drop((place, room));
         match self.finish(seen, length, priority).await {
             Err(error) => transient(error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
