@@ -90,7 +90,8 @@ fn cgroups(own: &str, mounts: &str) -> Vec<PathBuf> {
         let Some((root, mounted_at)) = mounts.lines().find_map(|line| mount(line, wanted)) else { continue };
         // In a container the path may be the host's, and the mount the container's own part of it.
         let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
-        let leaf = Path::new(mounted_at).join(below);
+        // Joined with nothing, a path gets a slash at its end.
+        let leaf = Path::new(mounted_at).join(below).components().collect::<PathBuf>();
         folders.extend(leaf.ancestors().take_while(|folder| folder.starts_with(mounted_at)).map(Path::to_owned));
     }
     folders

@@ -174,7 +174,7 @@ pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Re
     let (source, image) = (app.files(std::slice::from_ref(&path))?, ImageUri::from_path(&path)?);
     // The images after this one may do better.
     let failed = |error: BatchError| Analysis::ended(Outcome::Failed(error.to_string()));
-    Ok(processor.analyse(&source, &image).await.unwrap_or_else(failed))
+    Ok(processor.fetch_and_analyse(&source, &image).await.unwrap_or_else(failed))
 }
 
 #[cfg(test)]

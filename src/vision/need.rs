@@ -55,13 +55,10 @@ pub(super) struct Header {
 }
 
 fn of_kind(kind: ImageKind, bytes: &[u8]) -> Option<Header> {
-    let length = bytes.len() as u64;
     match kind {
         ImageKind::Jpeg => jpeg::memory(bytes),
         ImageKind::Png => png::memory(bytes),
-        // RGBA, RGB and what the two decoders of lossy and lossless pictures and of alpha hold beside them; a copy of the file, and Huffman
-        // tables, which take a few times what they take in it.
-        ImageKind::WebP => general(ImageFormat::WebP, bytes, 18, 8 * length),
+        ImageKind::WebP => webp(bytes),
         // Rows of indices or of 32 bits, and RGBA before RGB.
         ImageKind::Bmp => general(ImageFormat::Bmp, bytes, 4 + RGB, 0),
         ImageKind::Gif => gif(bytes),
@@ -78,7 +75,20 @@ fn general(format: ImageFormat, bytes: &[u8], each: u64, more: u64) -> Option<He
     Some(Header { width, height, memory: width.saturating_mul(height).saturating_mul(each).saturating_add(more) })
 }
 
-/// RGBA of the screen, RGB, and RGBA of the first frame, which may be larger than the screen.
+/// A picture that is lossy: planes and RGB; one that is lossless: RGBA and RGB, and Huffman tables, which take a few times what they take
+/// in the file; one with alpha or frames: all of these. And a copy of the file.
+fn webp(bytes: &[u8]) -> Option<Header> {
+    const ALPHA_OR_FRAMES: u8 = 0x12;
+    let length = bytes.len() as u64;
+    let (each, more) = match (bytes.get(12..16)?, *bytes.get(20)?) {
+        (b"VP8 ", _) => (6, length),
+        (b"VP8X", flags) if flags & ALPHA_OR_FRAMES != 0 => (16, 8 * length),
+        _ => (4 + RGB + 1, 8 * length),
+    };
+    general(ImageFormat::WebP, bytes, each, more)
+}
+
+/// RGBA of the screen, RGB, and RGBA of the first frame where it is not as large as the screen.
 fn gif(bytes: &[u8]) -> Option<Header> {
     let sides = |at: usize| {
         let &[a, b, c, d] = bytes.get(at..at + 4)? else { return None };
@@ -95,11 +105,11 @@ fn gif(bytes: &[u8]) -> Option<Header> {
         }
         at += 1;
     }
-    let frame = sides(at + 5).map_or(0, |(width, height)| width * height);
-    Some(Header { width, height, memory: width * height * (4 + RGB) + frame.max(width * height) * 5 })
+    let frame = sides(at + 5).filter(|frame| *frame != (width, height)).map_or(0, |(width, height)| width * height);
+    Some(Header { width, height, memory: width * height * (4 + RGB) + frame * 5 })
 }
 
-/// The picture, and the strip or tile that is being read: as it is decompressed, as samples, in RGB. Vectors that grow are counted twice.
+/// The picture, and the strip or tile that is being read: as it is decompressed, as samples, in RGB.
 fn tiff(bytes: &[u8]) -> Option<Header> {
     let directory = Directory::first(bytes)?;
     let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
@@ -116,7 +126,7 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
         6 | 7 => 16,
         _ => {
             let planes = if number(284, 1) == 2 { 2 } else { 1 };
-            2 * (samples * bits).div_ceil(8) + 2 * samples * planes + 2 * RGB
+            (samples * bits).div_ceil(8) + 2 * samples * planes + RGB
         }
     };
     let whole = width.saturating_mul(height).saturating_mul(RGB);

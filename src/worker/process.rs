@@ -171,20 +171,26 @@ impl Processor {
         Selection { faces: job.faces, ..self.selection }
     }
 
-    /// Analyses an image of `source` without a job: nothing is stored.
+    /// Analyses bytes without a job: nothing is stored.
     ///
     /// # Errors
-    /// If the stages fail; a bad image, and one that did not come, is an outcome, not an error.
-    pub async fn analyse(&self, source: &dyn ImageSource, image: &ImageUri) -> Result<Analysis, BatchError> {
-        let room = self.budget.file(Priority::Bulk);
-        let bytes = match source.fetch_into(image, &room).await {
-            Ok(bytes) => bytes,
-            Err(error) => return Ok(Analysis::ended(error.outcome())),
-        };
+    /// If the stages fail; a bad image is an outcome, not an error.
+    pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
         let length = bytes.len() as u64;
         let seen = self.look(bytes, self.selection, Priority::Bulk).await;
-        drop(room);
         self.finish(seen, length, Priority::Bulk).await
+    }
+
+    /// The same with an image of `source`; one that does not come is an outcome too.
+    ///
+    /// # Errors
+    /// If the stages fail.
+    pub async fn fetch_and_analyse(&self, source: &dyn ImageSource, image: &ImageUri) -> Result<Analysis, BatchError> {
+        let room = self.budget.file(Priority::Bulk);
+        match source.fetch_into(image, &room).await {
+            Ok(bytes) => self.analyse(bytes).await,
+            Err(error) => Ok(Analysis::ended(error.outcome())),
+        }
     }
 
     async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {

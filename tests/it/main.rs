@@ -8,6 +8,7 @@ mod devices;
 mod evidence;
 mod faults;
 mod jpeg;
+mod memory;
 mod object_stores;
 mod pipeline;
 mod postgres_store;

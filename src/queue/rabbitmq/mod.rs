@@ -8,6 +8,7 @@
 //! Nothing here logs a message's body or the password of the URL.
 
 mod answer;
+mod bounded;
 mod connection;
 mod consumer;
 mod counter;
