@@ -151,7 +151,10 @@ impl App {
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
         let budget = Budget::new(self.bounds(networks.device, networks.pyramid.as_ref()), networks.pyramid);
         if budget.longest_file() < self.settings.limits.max_bytes {
-            tracing::warn!("files of more than {} MiB are refused: limits.memory leaves no more room", budget.longest_file() >> 20);
+            tracing::warn!(
+                "files of more than {} MiB are refused: limits.memory leaves no more room",
+                budget.longest_file() >> 20
+            );
         }
         Ok(Processor::new(Parts {
             images,

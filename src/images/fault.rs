@@ -9,28 +9,12 @@ use rustix::io::Errno;
 use super::FetchError;
 
 /// This machine is out of something that it will have again: descriptors, memory, threads, buffers, disk, ports.
-const LOCAL: [Errno; 8] = [
-    Errno::MFILE,
-    Errno::NFILE,
-    Errno::NOMEM,
-    Errno::AGAIN,
-    Errno::NOBUFS,
-    Errno::NOSPC,
-    Errno::DQUOT,
-    Errno::ADDRNOTAVAIL,
-];
+const LOCAL: [Errno; 8] =
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOBUFS, Errno::NOSPC, Errno::DQUOT, Errno::ADDRNOTAVAIL];
 
 /// True of the name or of what it names, however often it is tried.
-const PERMANENT: [Errno; 8] = [
-    Errno::NAMETOOLONG,
-    Errno::LOOP,
-    Errno::ISDIR,
-    Errno::INVAL,
-    Errno::ILSEQ,
-    Errno::OVERFLOW,
-    Errno::FBIG,
-    Errno::NXIO,
-];
+const PERMANENT: [Errno; 8] =
+    [Errno::NAMETOOLONG, Errno::LOOP, Errno::ISDIR, Errno::INVAL, Errno::ILSEQ, Errno::OVERFLOW, Errno::FBIG, Errno::NXIO];
 
 /// What an error of reading a file means. What is neither its own nor this machine's fault is the share's (EIO, ESTALE, ENOTCONN, ETIMEDOUT, ENODEV).
 pub(super) fn of_file(error: &io::Error) -> FetchError {
@@ -113,7 +97,9 @@ mod tests {
         struct Outer(#[source] io::Error);
 
         let full = || io::Error::from(Errno::MFILE);
-        for error in [Outer(full()), Outer(io::Error::other(full())), Outer(io::Error::other(Outer(io::Error::other(Outer(full())))))] {
+        for error in
+            [Outer(full()), Outer(io::Error::other(full())), Outer(io::Error::other(Outer(io::Error::other(Outer(full())))))]
+        {
             let Some(FetchError::Local(reason)) = local(&error) else { panic!("{error:?}") };
             assert!(reason.contains("out of file descriptors"), "{reason}");
         }

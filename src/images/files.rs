@@ -169,6 +169,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_can_never_be_read_is_an_outcome_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
+        std::os::unix::fs::symlink("a", folder.path().join("b")).unwrap();
+        let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
+        let place = folder.path().display();
+        let nul = format!("file://{place}/a%00.jpg");
+        let long = format!("file://{place}/{}", "x".repeat(300));
+        for uri in [nul, long, format!("file://{place}/a"), format!("file://{place}")] {
+            let fetched = source.fetch(&uri.parse().unwrap()).await;
+            assert!(matches!(fetched, Err(FetchError::Unreadable(_))), "{uri:.80}: {fetched:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_file_over_the_limit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");

@@ -50,12 +50,7 @@ impl Web {
     }
 
     /// The bytes at `url`; `allowed` decides about it and about every redirect.
-    pub(super) async fn fetch(
-        &self,
-        url: &Url,
-        allowed: impl Fn(&Url) -> bool,
-        room: &dyn Room,
-    ) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
         let mut url = url.clone();
         for redirects in 0.. {
             let after = if redirects == 0 { "" } else { " after a redirect" };

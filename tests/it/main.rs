@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod commands;
+mod descriptors;
 mod detectors;
 mod devices;
 mod evidence;

@@ -86,13 +86,15 @@ struct Cgroup(PathBuf);
 impl Cgroup {
     /// One of `bytes`; none where this user may not make one.
     fn new(name: &str, bytes: u64) -> Option<Self> {
-        let made = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")].iter().find_map(|(at, file)| {
-            let folder = Path::new(at).join(format!("facefleet-{name}-{}", std::process::id()));
-            std::fs::create_dir(&folder).ok()?;
-            let cgroup = Self(folder);
-            std::fs::write(cgroup.0.join(file), bytes.to_string()).ok()?;
-            Some(cgroup)
-        });
+        let made = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")].iter().find_map(
+            |(at, file)| {
+                let folder = Path::new(at).join(format!("facefleet-{name}-{}", std::process::id()));
+                std::fs::create_dir(&folder).ok()?;
+                let cgroup = Self(folder);
+                std::fs::write(cgroup.0.join(file), bytes.to_string()).ok()?;
+                Some(cgroup)
+            },
+        );
         if made.is_none() {
             println!("no cgroup can be made here: the peak of memory is looked at alone");
         }

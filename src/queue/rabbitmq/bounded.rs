@@ -66,7 +66,10 @@ impl Reactor for Connections {
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// The client does not ask for this.
-    fn register<H: Read + Write + Send + 'static>(&self, _socket: H) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+    fn register<H: Read + Write + Send + 'static>(
+        &self,
+        _socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
         Err::<Bounded<Broker>, _>(io::ErrorKind::Unsupported.into())
     }
 
@@ -296,7 +299,8 @@ mod tests {
 
     #[test]
     fn what_is_short_enough_comes_through_as_it_is() {
-        let all = [message(1, &[7; 1000], 300).concat(), HEARTBEAT.to_vec(), message(2, &vec![8; MOST_BODY as usize], 50_000).concat()];
+        let all =
+            [message(1, &[7; 1000], 300).concat(), HEARTBEAT.to_vec(), message(2, &vec![8; MOST_BODY as usize], 50_000).concat()];
         for piece in [1, 7, 64, 1 << 20] {
             assert_eq!(through(&all.concat(), piece), all.concat());
         }

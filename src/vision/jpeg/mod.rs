@@ -52,7 +52,8 @@ pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     // The coefficients of the whole picture are held where it is not read in one go: two bytes a sample.
     let several_scans = frame.is_progressive() || usize::from(in_first_scan) < frame.components.len();
     let units = |side: u16, most: u64| u64::from(side).next_multiple_of(8 * most);
-    let largest = |of: fn(&frame::Component) -> u8| frame.components.iter().map(of).max().map_or(1, |most| u64::from(most.max(1)));
+    let largest =
+        |of: fn(&frame::Component) -> u8| frame.components.iter().map(of).max().map_or(1, |most| u64::from(most.max(1)));
     let (widest, tallest) = (largest(|part| part.horizontal), largest(|part| part.vertical));
     let pixels = units(frame.width, widest) * units(frame.height, tallest);
     let factors: u64 = frame.components.iter().map(|part| u64::from(part.horizontal) * u64::from(part.vertical)).sum();

@@ -58,7 +58,8 @@ impl Png {
         let bytes = |&(x, across, y, down): &(u64, u64, u64, u64)| {
             self.row_bytes(w.saturating_sub(x).div_ceil(across)) * h.saturating_sub(y).div_ceil(down)
         };
-        let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[self.bits, self.colour, 0, 0, u8::from(self.interlaced)]];
+        let header =
+            [&width.to_be_bytes()[..], &height.to_be_bytes(), &[self.bits, self.colour, 0, 0, u8::from(self.interlaced)]];
         let palette = if self.colour == 3 { chunk(b"PLTE", &[0; 768]) } else { Vec::new() };
         [
             b"\x89PNG\r\n\x1a\n".to_vec(),
@@ -89,7 +90,8 @@ pub fn tiff_rgb16(side: u32, rows: u32, tile: Option<u32>) -> Vec<u8> {
     (0..count).for_each(|_| file.extend(&part));
     let directory_at = file.len() as u32;
     let (width_tag, places) = if tile.is_some() { (322_u16, (324_u16, 325_u16)) } else { (278, (273, 279)) };
-    let mut entries = vec![(256, vec![side]), (257, vec![side]), (258, vec![16; 3]), (259, vec![8]), (262, vec![2]), (277, vec![3])];
+    let mut entries =
+        vec![(256, vec![side]), (257, vec![side]), (258, vec![16; 3]), (259, vec![8]), (262, vec![2]), (277, vec![3])];
     entries.push((width_tag, vec![tile.unwrap_or(rows)]));
     entries.extend(tile.map(|tile| (323, vec![tile])));
     entries.push((places.0, (0..count).map(|number| 8 + number * part.len() as u32).collect()));
