@@ -132,7 +132,8 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
     let whole = width.saturating_mul(height).saturating_mul(RGB);
     // Where the strips or tiles are, and how long: each number takes 8 bytes, and is there three times if the lengths are missing.
     let parts = directory.count(if is_tiled { 324 } else { 273 }).saturating_mul(4 * 8);
-    let stored = 2 * bytes.len() as u64;
+    // JPEGs are put together with their tables, bits in reverse order are turned.
+    let stored = if matches!(number(259, 1), 6 | 7) || number(266, 1) == 2 { bytes.len() as u64 } else { 0 };
     let memory = whole.saturating_add(chunk.saturating_mul(pixel)).saturating_add(parts).saturating_add(stored);
     Some(Header { width, height, memory })
 }
