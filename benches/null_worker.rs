@@ -18,7 +18,7 @@ use facefleet::domain::{
     BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome, Place, PlaceOf, Profile, ProfileId,
     Recognition, Selection, Template,
 };
-use facefleet::images::{ImageSource, Root};
+use facefleet::images::{Boundless, ImageSource, Root};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
 use facefleet::worker::breaker::Breakers;
@@ -64,7 +64,7 @@ impl Process for Null {
                 Processed::Ended(Box::new(ended(Outcome::Failed("a file name asked for it".into()))))
             };
         }
-        let bytes = match self.fetcher.fetch(job).await {
+        let bytes = match self.fetcher.fetch(job, &Boundless).await {
             Ok(bytes) => bytes,
             Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
             Err(Unfetched::Transient(reason)) => return Processed::Transient(reason),

@@ -1,5 +1,6 @@
 //! The composition root: the only file that names concrete backends and puts the parts together.
 
+mod memory;
 mod networks;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::vitals::Vitals;
+use crate::worker::budget::Budget;
 use crate::worker::fetching::Fetcher;
 use crate::worker::process::Parts;
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
@@ -155,6 +157,13 @@ impl App {
         self.vitals.watch(networks.vision.activity());
         self.vitals.watch(networks.recogniser.activity().iter().cloned());
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
+        let budget = Budget::new(self.bounds(networks.device, networks.pyramid.as_ref()), networks.pyramid);
+        if budget.longest_file() < self.settings.limits.max_bytes {
+            tracing::warn!(
+                "files of more than {} MiB are refused: limits.memory leaves no more room",
+                budget.longest_file() >> 20
+            );
+        }
         Ok(Processor::new(Parts {
             fetcher: Fetcher::new(images, Duration::from_secs(self.settings.images.outage_seconds)),
             vision: networks.vision,
@@ -164,6 +173,7 @@ impl App {
             provider: networks.device.to_string(),
             attempts: self.settings.worker.attempts,
             held_images: networks.held_images,
+            budget: Arc::new(budget),
         }))
     }
 

@@ -74,7 +74,7 @@ section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
 section!(Detector { max_side: u32, fine_pixels: u64, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
 section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
-section!(Limits { max_bytes: u64, max_pixels: u64 });
+section!(Limits { max_bytes: u64, max_pixels: u64, memory: u64 });
 section!(Images {
     allow: Vec<String>,
     allow_private_hosts: Vec<String>,
@@ -203,7 +203,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 17] = [
+        let bounds: [(&'static str, String, bool, &'static str); 18] = [
             ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
             (
                 "queue.delivery_limit",
@@ -243,6 +243,12 @@ impl Settings {
             ),
             ("limits.max_bytes", self.limits.max_bytes.to_string(), self.limits.max_bytes > 0, "must be at least 1"),
             ("limits.max_pixels", self.limits.max_pixels.to_string(), self.limits.max_pixels > 0, "must be at least 1"),
+            (
+                "limits.memory",
+                self.limits.memory.to_string(),
+                self.limits.memory == 0 || self.limits.memory >= 256 << 20,
+                "must be 0 or at least 268435456: it is counted in bytes, and a thread with its networks takes 250 MB",
+            ),
             ("images.timeout_ms", self.images.timeout_ms.to_string(), self.images.timeout_ms > 0, "must be at least 1"),
             (
                 "images.connect_timeout_ms",

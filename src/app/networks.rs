@@ -30,6 +30,8 @@ pub(super) struct Networks {
     pub device: Device,
     /// Images whose bytes or pixels may be in memory at once.
     pub held_images: usize,
+    /// The copies that the detector sees; none if the images are chips.
+    pub pyramid: Option<Pyramid>,
 }
 
 /// Models that were read and are not open yet.
@@ -104,6 +106,7 @@ impl App {
             profile,
             device,
             held_images: 2 * threads + 2 + ahead,
+            pyramid: detector.as_ref().map(|detector| self.pyramid(detector)),
         })
     }
 

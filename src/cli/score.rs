@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{SOME_FAILED, printable};
 use crate::app::App;
 use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
-use crate::images::{FetchError, ImageSource};
+use crate::inference::batcher::BatchError;
 use crate::vision::encode_chip;
 use crate::worker::Processor;
 use crate::worker::process::Analysis;
@@ -167,19 +167,14 @@ fn chip_name(number: usize, path: &Path, index: usize) -> String {
 
 /// Analyses one file that the user named: it is its own root.
 pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Result<Analysis> {
-    let fetched = match path.canonicalize() {
-        Err(error) => Err(FetchError::Unreadable(error.to_string())),
-        Ok(path) => app.files(std::slice::from_ref(&path))?.fetch(&ImageUri::from_path(&path)?).await,
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        Err(error) => return Ok(Analysis::ended(Outcome::Unreadable(error.to_string()))),
     };
-    let outcome = match fetched {
-        Ok(bytes) => match processor.analyse(bytes).await {
-            Ok(analysis) => return Ok(analysis),
-            // The images after this one may do better.
-            Err(error) => Outcome::Failed(error.to_string()),
-        },
-        Err(error) => error.outcome(),
-    };
-    Ok(Analysis::ended(outcome))
+    let (source, image) = (app.files(std::slice::from_ref(&path))?, ImageUri::from_path(&path)?);
+    // The images after this one may do better.
+    let failed = |error: BatchError| Analysis::ended(Outcome::Failed(error.to_string()));
+    Ok(processor.fetch_and_analyse(&source, &image).await.unwrap_or_else(failed))
 }
 
 #[cfg(test)]

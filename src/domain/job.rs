@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, Place, ProfileId, SourceStamp, SubjectName, TraceParent};
+use super::{
+    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, Place, ProfileId, SourceStamp, SubjectName, TraceParent,
+};
 
 /// A job's id: a `UUIDv7`, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

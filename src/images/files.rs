@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{FetchError, ImageSource, too_large};
+use super::{Boundless, FetchError, ImageSource, Room, fault, too_large};
 use crate::domain::{ImageUri, SourceName};
 
 /// Reads local files below some roots.
@@ -45,40 +45,34 @@ impl FileSource {
         Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()))
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>, FetchError> {
-        let failed = |error: std::io::Error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => FetchError::NotThere("the file is not there".into()),
-            ErrorKind::PermissionDenied => FetchError::Denied("permission to read the file is denied".into()),
-            _ => FetchError::Outage(format!("reading failed: {error}")),
-        };
+    /// The open file below a root, and how many of its bytes to read.
+    fn open(&self, path: &Path) -> Result<(File, u64), FetchError> {
         // Resolved before the check, so that neither `..` nor a link leads out of a root.
-        let resolved = path.canonicalize().map_err(failed)?;
+        let resolved = path.canonicalize().map_err(|error| fault::of_file(&error))?;
         self.check(&resolved)?;
         // Looked at before it is opened: opening a pipe waits for whoever writes into it.
-        let metadata = std::fs::metadata(&resolved).map_err(failed)?;
+        let metadata = std::fs::metadata(&resolved).map_err(|error| fault::of_file(&error))?;
         if !metadata.is_file() {
             return Err(FetchError::Unreadable("not a regular file".into()));
         }
         if metadata.len() > self.max_bytes {
             return Err(too_large(metadata.len(), self.max_bytes));
         }
-        let file = File::open(&resolved).map_err(failed)?;
+        let file = File::open(&resolved).map_err(|error| fault::of_file(&error))?;
         // A folder on the way may have become a link since: what was opened is what counts.
         self.check(&opened_path(&file).unwrap_or(resolved))?;
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-        // The file may grow while it is read.
-        file.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > self.max_bytes {
-            return Err(too_large(bytes.len() as u64, self.max_bytes));
-        }
+        // Some file systems do not know how long their files are.
+        let length = if metadata.len() == 0 { self.max_bytes } else { metadata.len() };
+        Ok((file, length))
+    }
+
+    /// At most `length` bytes: a file may grow while it is read.
+    fn read(file: File, length: u64) -> Result<Vec<u8>, FetchError> {
+        let known = usize::try_from(file.metadata().map_or(0, |metadata| metadata.len()).min(length)).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(known + 1);
+        file.take(length).read_to_end(&mut bytes).map_err(|error| fault::of_file(&error))?;
         Ok(bytes)
     }
-}
-
-/// Whether an error is about this machine and not about what is read.
-fn is_local(error: &std::io::Error) -> bool {
-    // EMFILE, ENFILE, ENOMEM.
-    matches!(error.raw_os_error(), Some(24 | 23 | 12))
 }
 
 /// Where an open file really is, if the system tells (Linux does).
@@ -89,13 +83,18 @@ fn opened_path(file: &File) -> Option<PathBuf> {
 #[async_trait]
 impl ImageSource for FileSource {
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+        self.fetch_into(image, &Boundless).await
+    }
+
+    async fn fetch_into(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
         let path = match image.to_path() {
             Some(path) => path,
             None => return Err(FetchError::Refused(format!("'{}:' is not a source this worker fetches from", image.scheme()))),
         };
         let source = self.clone();
-        let read = tokio::task::spawn_blocking(move || source.read(&path)).await;
-        read.map_err(|error| FetchError::Local(format!("reading was interrupted: {error}")))?
+        let (file, length) = blocking(move || source.open(&path)).await?;
+        room.take(length).await?;
+        blocking(move || Self::read(file, length)).await
     }
 
     /// The root that it is below; the folder of a file that was named itself.
@@ -119,7 +118,8 @@ impl ImageSource for FileSource {
         let looked = tokio::task::spawn_blocking(move || match std::fs::read_dir(&name) {
             // A name that is not UTF-8 cannot be looked for by it.
             Err(_) if name.contains(char::REPLACEMENT_CHARACTER) => Ok(()),
-            Err(error) if is_local(&error) => Ok(()),
+            // Nothing is known of it then.
+            Err(error) if fault::local(&error).is_some() => Ok(()),
             Err(error) => Err(format!("{name} cannot be read: {error}")),
             Ok(mut entries) => match entries.next() {
                 None => Err(format!("{name} is empty: is what belongs there mounted?")),
@@ -128,6 +128,11 @@ impl ImageSource for FileSource {
         });
         looked.await.unwrap_or(Ok(()))
     }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FetchError> + Send + 'static) -> Result<T, FetchError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| FetchError::Local(format!("reading was interrupted: {error}")))?
 }
 
 #[cfg(test)]
@@ -183,7 +188,8 @@ mod tests {
                     }
                 }
             });
-            let read = (0..5_000).filter_map(|_| source.read(&root.join("place/a.jpg")).ok());
+            let open = |_| source.open(&root.join("place/a.jpg")).ok();
+            let read = (0..5_000).filter_map(open).filter_map(|(file, length)| FileSource::read(file, length).ok());
             let leaked = read.filter(|bytes| bytes != b"inside").count();
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             assert_eq!(leaked, 0);
@@ -197,6 +203,21 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
         assert!(matches!(fetch(&source, &path).await, Err(FetchError::Unreadable(_))));
+    }
+
+    #[tokio::test]
+    async fn what_can_never_be_read_is_an_outcome_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
+        std::os::unix::fs::symlink("a", folder.path().join("b")).unwrap();
+        let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
+        let place = folder.path().display();
+        let nul = format!("file://{place}/a%00.jpg");
+        let long = format!("file://{place}/{}", "x".repeat(300));
+        for uri in [nul, long, format!("file://{place}/a"), format!("file://{place}")] {
+            let fetched = source.fetch(&uri.parse().unwrap()).await;
+            assert!(matches!(fetched, Err(FetchError::Unreadable(_))), "{uri:.80}: {fetched:?}");
+        }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 mod address;
 mod aws_profile;
 mod data;
+mod fault;
 mod files;
 mod listed;
 mod listing;
@@ -74,6 +75,16 @@ pub trait ImageSource: Send + Sync {
     /// See [`FetchError`].
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError>;
 
+    /// The same, with memory for the bytes taken from `room` before they are read.
+    ///
+    /// # Errors
+    /// See [`FetchError`]; refused too if there can never be room.
+    async fn fetch_into(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+        let bytes = self.fetch(image).await?;
+        room.take(bytes.len() as u64).await?;
+        Ok(bytes)
+    }
+
     /// The source that an image is in: what fails and comes back as one.
     fn source_of(&self, image: &ImageUri) -> SourceName {
         SourceName::new(format!("{}:", image.scheme()))
@@ -90,6 +101,33 @@ pub trait ImageSource: Send + Sync {
     /// What is wrong with it.
     async fn look(&self, _: &SourceName) -> Result<(), String> {
         Ok(())
+    }
+}
+
+/// Memory for the bytes of one image.
+#[async_trait]
+pub trait Room: Send + Sync {
+    /// Waits until there is room for `bytes`, in place of what was taken before.
+    ///
+    /// # Errors
+    /// Refused, if there can never be.
+    async fn take(&self, bytes: u64) -> Result<(), FetchError>;
+
+    /// How long this image has waited for room, now included. No source is to blame for it.
+    fn waited(&self) -> Duration;
+}
+
+/// Room for everything: the caller knows that it is enough.
+pub struct Boundless;
+
+#[async_trait]
+impl Room for Boundless {
+    async fn take(&self, _bytes: u64) -> Result<(), FetchError> {
+        Ok(())
+    }
+
+    fn waited(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
@@ -112,7 +150,8 @@ fn too_large(bytes: u64, max_bytes: u64) -> FetchError {
     FetchError::Refused(format!("{bytes} bytes are more than the {max_bytes} allowed (setting limits.max_bytes)"))
 }
 
-/// Collects the chunks of a body that claims to have `claimed` bytes. Claims are not trusted: no more is allocated for one than this.
+/// Collects the chunks of a body that claims to have `claimed` bytes. Claims are not trusted: no more is allocated for one than
+/// [`Body::BELIEVED`].
 struct Body {
     bytes: Vec<u8>,
     max_bytes: u64,
@@ -121,12 +160,21 @@ struct Body {
 impl Body {
     const BELIEVED: u64 = 1 << 20;
 
-    fn new(claimed: Option<u64>, max_bytes: u64) -> Result<Self, FetchError> {
-        let claimed = claimed.unwrap_or(0);
-        if claimed > max_bytes {
+    /// For a body without a claim, room is taken for the longest.
+    async fn new(claimed: Option<u64>, max_bytes: u64, room: &dyn Room) -> Result<Self, FetchError> {
+        if let Some(claimed) = claimed.filter(|&claimed| claimed > max_bytes) {
             return Err(too_large(claimed, max_bytes));
         }
-        Ok(Self { bytes: Vec::with_capacity(usize::try_from(claimed.min(Self::BELIEVED)).unwrap_or(0)), max_bytes })
+        room.take(claimed.unwrap_or(max_bytes)).await?;
+        let at_once = usize::try_from(claimed.unwrap_or(0).min(Self::BELIEVED)).unwrap_or(0);
+        Ok(Self { bytes: Vec::with_capacity(at_once), max_bytes: claimed.unwrap_or(max_bytes) })
+    }
+
+    /// The bytes, in memory of their own size, for which there is room.
+    async fn end(mut self, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+        self.bytes.shrink_to_fit();
+        room.take(self.bytes.len() as u64).await?;
+        Ok(self.bytes)
     }
 
     fn push(&mut self, chunk: &[u8]) -> Result<(), FetchError> {

@@ -16,7 +16,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, Error, ObjectMeta,
 
 use super::aws_profile::AwsProfile;
 use super::root::{Bucket, Cloud};
-use super::{Body, FetchError, FetchLimits, innermost};
+use super::{Body, FetchError, FetchLimits, Room, fault, innermost};
 use crate::domain::ImageKind;
 
 /// Requests sent again when a store is busy or a connection breaks, within the time of one fetch. More are the worker's to decide.
@@ -47,15 +47,18 @@ impl Objects {
     }
 
     /// The bytes of an object.
-    pub(super) async fn fetch(&self, bucket: &Bucket, key: &Key) -> Result<Vec<u8>, FetchError> {
-        let store = self.store(bucket).map_err(|reason| FetchError::Outage(format!("{bucket} is not set up: {reason}")))?;
+    pub(super) async fn fetch(&self, bucket: &Bucket, key: &Key, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+        // A client reads certificates when it is made.
+        let not_set_up =
+            |reason| fault::no_descriptors().unwrap_or_else(|| FetchError::Outage(format!("{bucket} is not set up: {reason}")));
+        let store = self.store(bucket).map_err(not_set_up)?;
         let object = store.get(key).await.map_err(|error| failed(&error))?;
-        let mut body = Body::new(Some(object.meta.size), self.limits.max_bytes)?;
+        let mut body = Body::new(Some(object.meta.size), self.limits.max_bytes, room).await?;
         let mut chunks = object.into_stream();
         while let Some(chunk) = chunks.next().await {
             body.push(&chunk.map_err(|error| failed(&error))?)?;
         }
-        Ok(body.bytes)
+        body.end(room).await
     }
 
     /// The first bytes of an object: enough to tell whether it is an image.
@@ -190,6 +193,9 @@ fn failed(error: &Error) -> FetchError {
         let rule = "keys with empty, '.' or '..' segments cannot be read";
         return FetchError::Unreadable(format!("{source}: {rule}; in a listing, name prefixes beside them"));
     }
+    if let Some(fault) = fault::local(error) {
+        return fault;
+    }
     let text = innermost(error);
     let code = code(&text);
     match status(error, &text) {
@@ -203,6 +209,9 @@ fn failed(error: &Error) -> FetchError {
             FetchError::Outage("an http: endpoint needs AWS_ALLOW_HTTP, GOOGLE_ALLOW_HTTP or AZURE_ALLOW_HTTP to be true".into())
         }
         None => {
+            if let Some(fault) = fault::no_descriptors() {
+                return fault;
+            }
             // What follows may be a body.
             let text = text.split(['<', '{', '\n']).next().unwrap_or_default();
             let text: String = text.trim_end_matches([' ', ':']).chars().take(200).collect();

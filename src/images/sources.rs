@@ -1,13 +1,15 @@
 //! Every source in one: the scheme chooses, the allow-list decides.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use url::Url;
 
 use super::web::Web;
-use super::{FetchError, FetchLimits, FileSource, ImageSource, Objects, Root, data, root};
+use super::{Boundless, FetchError, FetchLimits, FileSource, ImageSource, Objects, Room, Root, data, root};
 use crate::domain::{ImageUri, SourceName};
 
 /// Why sources could not be set up.
@@ -57,21 +59,25 @@ impl Sources {
         self.allowed.iter().any(|root| root.covers(url))
     }
 
-    async fn fetch_unlimited(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
+    async fn fetch_unlimited(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
         let url = image.as_url();
         let outside = || FetchError::Refused("the URI is outside the places that may be read (setting images.allow)".into());
         match image.scheme() {
-            "file" => self.files.fetch(image).await,
+            "file" => self.files.fetch_into(image, room).await,
             "s3" | "gs" | "az" => match root::object(url) {
-                Some((bucket, key)) if self.covers(url) => self.objects.fetch(&bucket, &key).await,
+                Some((bucket, key)) if self.covers(url) => self.objects.fetch(&bucket, &key, room).await,
                 Some(_) => Err(outside()),
                 None => Err(FetchError::Refused("the URI names no object: it is not scheme://bucket/key, or has a query".into())),
             },
             "https" | "http" => match &self.web {
-                Some(web) => web.fetch(url, |url| self.covers(url)).await,
+                Some(web) => web.fetch(url, |url| self.covers(url), room).await,
                 None => Err(outside()),
             },
-            "data" if self.covers(url) => data::decode(image.as_str(), self.limits.max_bytes),
+            "data" if self.covers(url) => {
+                // The letters, then the bytes of them, beside the URI.
+                room.take((image.as_str().len() as u64).saturating_mul(2)).await?;
+                data::decode(image.as_str(), self.limits.max_bytes)
+            }
             "data" => Err(outside()),
             scheme => Err(FetchError::Refused(format!(
                 "'{scheme}:' is no source of images: they come from file:, s3:, gs:, az:, https:, http: and data:"
@@ -83,11 +89,23 @@ impl Sources {
 #[async_trait]
 impl ImageSource for Sources {
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
-        match tokio::time::timeout(self.limits.whole, self.fetch_unlimited(image)).await {
-            Ok(fetched) => fetched,
-            Err(_) => {
-                let seconds = self.limits.whole.as_secs_f64();
-                Err(FetchError::Outage(format!("the image did not come within {seconds} s (setting images.timeout_ms)")))
+        self.fetch_into(image, &Boundless).await
+    }
+
+    async fn fetch_into(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+        let started = Instant::now();
+        let mut fetching = pin!(self.fetch_unlimited(image, room));
+        loop {
+            // Waiting for room is no fault of the source: it gets that time on top.
+            let end = started + self.limits.whole + room.waited();
+            match tokio::time::timeout_at(end, &mut fetching).await {
+                Ok(fetched) => return fetched,
+                Err(_) if started + self.limits.whole + room.waited() > end => {}
+                Err(_) => {
+                    let seconds = self.limits.whole.as_secs_f64();
+                    let reason = format!("the image did not come within {seconds} s (setting images.timeout_ms)");
+                    return Err(FetchError::Outage(reason));
+                }
             }
         }
     }

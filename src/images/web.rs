@@ -15,7 +15,7 @@ use reqwest::{Certificate, Client, Response, StatusCode, redirect};
 use url::{Host, Url};
 
 use super::address::is_public;
-use super::{Body, FetchError, FetchLimits, innermost};
+use super::{Body, FetchError, FetchLimits, Room, fault, innermost};
 
 /// Fetches from web servers.
 pub(super) struct Web {
@@ -50,14 +50,14 @@ impl Web {
     }
 
     /// The bytes at `url`; `allowed` decides about it and about every redirect.
-    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
         let mut url = url.clone();
         for redirects in 0.. {
             let after = if redirects == 0 { "" } else { " after a redirect" };
             self.check(&url, after, &allowed)?;
             let response = self.client.get(url.clone()).send().await.map_err(failed)?;
             let target = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
-            let Some(target) = target else { return self.body(response).await };
+            let Some(target) = target else { return self.body(response, room).await };
             if redirects == self.limits.redirects {
                 break;
             }
@@ -89,7 +89,7 @@ impl Web {
         Err(FetchError::Refused(format!("the URI{after} leads to an {NotPublic}")))
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, FetchError> {
+    async fn body(&self, mut response: Response, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => {
@@ -108,11 +108,11 @@ impl Web {
                 return Err(if passing { FetchError::Outage(reason) } else { FetchError::Unreadable(reason) });
             }
         }
-        let mut body = Body::new(response.content_length(), self.limits.max_bytes)?;
+        let mut body = Body::new(response.content_length(), self.limits.max_bytes, room).await?;
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             body.push(&chunk)?;
         }
-        Ok(body.bytes)
+        body.end(room).await
     }
 }
 
@@ -153,6 +153,9 @@ fn failed(error: reqwest::Error) -> FetchError {
             return FetchError::Refused(format!("the host's name leads to an {NotPublic}"));
         }
         cause = inner.source();
+    }
+    if let Some(fault) = fault::local(&error).or_else(|| error.is_connect().then(fault::no_descriptors).flatten()) {
+        return fault;
     }
     let error = error.without_url();
     FetchError::Outage(match () {

@@ -3,6 +3,7 @@
 //! The promise is at-least-once delivery: a delivered job comes again until it is settled. A [`Delivery`] that is dropped, by a
 //! panic or a lost worker, is a retry. Knows the domain only; no type of a broker appears in a signature.
 
+mod cut;
 pub mod event;
 pub mod memory;
 pub mod rabbitmq;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::cut;
 use crate::domain::{CampaignId, Faces, Job, JobId, JobSelection, Lane, Selection};
 
 /// The version of the contract that is written here.
@@ -246,7 +247,7 @@ fn limit(body: &[u8], most: usize) -> Result<(), InvalidJob> {
     if body.len() > most {
         return Err(InvalidJob(format!(
             "it has {} bytes, and a job has at most {MOST_BYTES}: images do not travel in jobs",
-            body.len()
+            cut::true_length(body).unwrap_or(body.len() as u64)
         )));
     }
     Ok(())

@@ -7,7 +7,7 @@ use image::{ImageFormat, RgbImage};
 use super::error::{DecodeError, PixelLimits, unreadable};
 use super::general::general;
 use super::guard::guarded;
-use super::{jpeg, orientation, riff, tiff};
+use super::{jpeg, orientation, png, riff, tiff};
 use crate::domain::{ImageKind, other_content};
 
 /// The pixels as they are stored, and how they are to be turned.
@@ -36,7 +36,7 @@ fn of_kind<T>(kind: ImageKind, decoder: impl FnOnce() -> Result<T, DecodeError>)
 fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
     match kind {
         ImageKind::Jpeg => jpeg::decode(bytes, limits),
-        ImageKind::Png => general(ImageFormat::Png, bytes, limits),
+        ImageKind::Png => general(ImageFormat::Png, &png::essential(bytes), limits),
         ImageKind::WebP => match riff::shortfall(bytes) {
             Some(reason) => Err(unreadable(reason)),
             None => general(ImageFormat::WebP, bytes, limits),

@@ -116,6 +116,11 @@ impl<'a> Directory<'a> {
         self.find(tag).is_some()
     }
 
+    /// How many values an entry claims to have, as far as they are read; 0 without it.
+    pub fn count(&self, tag: u16) -> u64 {
+        self.find(tag).map_or(0, |entry| entry.count.min(MOST_VALUES))
+    }
+
     fn find(&self, tag: u16) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }

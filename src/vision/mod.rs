@@ -10,11 +10,14 @@ mod guard;
 #[cfg(feature = "heif")]
 mod heif;
 mod jpeg;
+mod need;
 mod orientation;
 pub mod picture;
+mod png;
 mod riff;
 mod tiff;
 
 pub use error::{DecodeError, PixelLimits};
 pub use guard::guarded;
+pub use need::Need;
 pub use picture::{Picture, Scale, encode_chip};

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::breaker::{Admission, Breakers, Fault};
 use crate::domain::{ImageUri, Job, Outcome, SourceName};
-use crate::images::{FetchError, ImageSource};
+use crate::images::{FetchError, ImageSource, Room};
 
 /// Between tries while this machine is short of something: first, doubled each time, and in all; then the job is put back.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -48,14 +48,14 @@ impl Fetcher {
         &self.breakers
     }
 
-    /// All bytes of the job's image.
+    /// All bytes of the job's image, with memory for them from `room`.
     ///
     /// # Errors
     /// What is to become of the job without them.
-    pub async fn fetch(&self, job: &Job) -> Result<Vec<u8>, Unfetched> {
+    pub async fn fetch(&self, job: &Job, room: &dyn Room) -> Result<Vec<u8>, Unfetched> {
         let (began, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
-            match self.try_once(&job.image).await {
+            match self.try_once(&job.image, room).await {
                 Ok(Ok(bytes)) => return Ok(bytes),
                 Ok(Err(unfetched)) => return Err(unfetched),
                 Err(shortage) => self.tell(&shortage),
@@ -69,12 +69,12 @@ impl Fetcher {
     }
 
     /// One try. The outer error is a shortage of this machine.
-    async fn try_once(&self, image: &ImageUri) -> Result<Result<Vec<u8>, Unfetched>, String> {
+    async fn try_once(&self, image: &ImageUri, room: &dyn Room) -> Result<Result<Vec<u8>, Unfetched>, String> {
         let (source, last_try) = match self.breakers.admit(image) {
             (source, Admission::Wait(reason)) => return Ok(Err(Unfetched::Held(source, reason))),
             (source, admission) => (source, admission == Admission::LastTry),
         };
-        let error = match self.images.fetch(image).await {
+        let error = match self.images.fetch_into(image, room).await {
             Ok(bytes) => {
                 self.breakers.worked(image).await;
                 return Ok(Ok(bytes));
@@ -92,13 +92,18 @@ impl Fetcher {
             Fault::Local(shortage) => Err(shortage),
             Fault::Source(reason) => Ok(Err(Unfetched::Held(source, reason))),
             Fault::Image if matches!(error, FetchError::Outage(_)) => Ok(Err(Unfetched::Transient(error.to_string()))),
-            Fault::Image => self.once_more(image, source).await,
+            Fault::Image => self.once_more(image, source, room).await,
         }
     }
 
     /// The source is well, and did not give the image: it may have been away for a moment only, so it is asked again.
-    async fn once_more(&self, image: &ImageUri, source: SourceName) -> Result<Result<Vec<u8>, Unfetched>, String> {
-        match self.images.fetch(image).await {
+    async fn once_more(
+        &self,
+        image: &ImageUri,
+        source: SourceName,
+        room: &dyn Room,
+    ) -> Result<Result<Vec<u8>, Unfetched>, String> {
+        match self.images.fetch_into(image, room).await {
             Ok(bytes) => Ok(Ok(bytes)),
             Err(FetchError::Local(shortage)) => Err(shortage),
             Err(error @ FetchError::Outage(_)) => match self.breakers.judge(image, &error).await {

@@ -4,6 +4,7 @@
 //! outcome, announce it, then acknowledge the job. Whatever dies in between, the redelivered job finds its row and does the rest.
 
 pub mod breaker;
+pub mod budget;
 pub mod fetching;
 mod gate;
 pub mod pipeline;

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::breaker::Breakers;
+use super::budget::Budget;
 use super::fetching::{Fetcher, Unfetched};
 use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
-    Chip, ContentHash, FaceResult, ImageContent, Job, JobRecord, Lane, Outcome, Place, PlaceOf, Profile, ProfileId, Selection,
-    Timings,
+    Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Place, PlaceOf, Profile, ProfileId,
+    Selection, Timings,
 };
+use crate::images::ImageSource;
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::Recogniser;
 use crate::vision::DecodeError;
@@ -91,6 +93,8 @@ pub struct Processor {
     selection: Selection,
     provider: String,
     attempts: u32,
+    /// Memory for images.
+    budget: Arc<Budget>,
     /// Images whose bytes may be in memory at once, beside those of enrolments.
     held: Semaphore,
     /// The same for enrolments.
@@ -119,12 +123,14 @@ pub struct Parts {
     pub attempts: u32,
     /// Images whose bytes may be in memory at once, and as many of enrolments.
     pub held_images: usize,
+    /// Memory for images.
+    pub budget: Arc<Budget>,
 }
 
 impl Processor {
     /// A processor of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { fetcher, vision, recogniser, profile, selection, provider, attempts, held_images } = parts;
+        let Parts { fetcher, vision, recogniser, profile, selection, provider, attempts, held_images, budget } = parts;
         let profile_id = profile.id();
         let (held, held_urgent) = (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
         Self {
@@ -136,6 +142,7 @@ impl Processor {
             selection,
             provider,
             attempts,
+            budget,
             held,
             held_urgent,
             told_of_another: Mutex::default(),
@@ -189,7 +196,23 @@ impl Processor {
         self.finish(seen, length, self.selection.min_size_px, Priority::Bulk).await
     }
 
+    /// The same with an image of `source`; one that does not come is an outcome too.
+    ///
+    /// # Errors
+    /// If the stages fail.
+    pub async fn fetch_and_analyse(&self, source: &dyn ImageSource, image: &ImageUri) -> Result<Analysis, BatchError> {
+        let room = self.budget.file(Priority::Bulk);
+        match source.fetch_into(image, &room).await {
+            Ok(bytes) => self.analyse(bytes).await,
+            Err(error) => Ok(Analysis::ended(error.outcome())),
+        }
+    }
+
     async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {
+        let _room = match self.budget.picture(&bytes, priority).await {
+            Ok(room) => room,
+            Err(error) => return Ok((Seen { hash: ContentHash::of(&bytes), picture: Err(error) }, 0.0)),
+        };
         let started = Instant::now();
         let seen = self.vision.look(Look { bytes, selection }, priority).await?;
         Ok((seen, milliseconds(started)))
@@ -278,7 +301,8 @@ impl Process for Processor {
             return Processed::Transient("the worker is stopping".into());
         };
         let started = Instant::now();
-        let bytes = match self.fetcher.fetch(job).await {
+        let room = self.budget.file(priority);
+        let bytes = match self.fetcher.fetch(job, &room).await {
             Ok(bytes) => bytes,
             Err(Unfetched::Ended(outcome)) => return ended(outcome),
             Err(Unfetched::Transient(reason)) => return transient(reason),
@@ -299,7 +323,7 @@ impl Process for Processor {
         let length = bytes.len() as u64;
         let selection = self.selection(job);
         let seen = self.look(bytes, selection, priority).await;
-        drop(place);
+        drop((place, room));
         match self.finish(seen, length, selection.min_size_px, priority).await {
             Err(error) => transient(error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {

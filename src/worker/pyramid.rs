@@ -124,6 +124,20 @@ impl Pyramid {
         (fine > self.base_scale(size) && copy.0.min(copy.1) as f32 >= SMALLEST_FACE_PX).then_some(copy)
     }
 
+    /// Bytes of memory that the copies of an image of `size`, and making them, take at most.
+    pub fn memory(&self, size: (u32, u32)) -> u64 {
+        let (width, height) = (u64::from(size.0), u64::from(size.1));
+        let base = scaled(size, self.base_scale(size));
+        let copy = self.fine_size(size).unwrap_or(base);
+        let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        // Resizing goes by rows, then by columns: between them the picture is as narrow as the copy. It may be stored turned.
+        let halfway = 3 * (u64::from(copy.0) * height).max(u64::from(copy.1) * width);
+        // A weight for each pixel of a side, or two, before and after they are made whole numbers.
+        let weights = 32 * (width + height);
+        // The largest copy, turned and not, the others, and what a detector elsewhere is sent: for each pixel a few bytes, or floats.
+        32 * area(copy).max(area(base)) + halfway + weights
+    }
+
     fn base_scale(&self, (width, height): (u32, u32)) -> f64 {
         (f64::from(self.max_side.max(1)) / f64::from(width.max(height).max(1))).min(1.0)
     }

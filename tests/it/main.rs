@@ -4,6 +4,7 @@
 mod accuracy;
 mod commands;
 mod damage;
+mod descriptors;
 mod detectors;
 mod devices;
 mod evidence;
@@ -11,6 +12,7 @@ mod faults;
 mod fleet;
 mod health;
 mod jpeg;
+mod memory;
 mod object_stores;
 mod pipeline;
 mod postgres_store;

@@ -17,6 +17,7 @@ use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageQuery, Store, Summary};
 use facefleet::vision::PixelLimits;
+use facefleet::worker::budget::{Bounds, Budget};
 use facefleet::worker::fetching::Fetcher;
 use facefleet::worker::process::Parts;
 use facefleet::worker::vision_stage::{Finder, Vision, VisionStage};
@@ -131,7 +132,9 @@ impl Bench {
         let model = RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
         let (recogniser, ser_fiq, mapping) = model.profile();
         let profile = Profile { recogniser, ser_fiq, mapping, ..crate::support::profile("") };
-        let stage = VisionStage::new(Finder::Aligned, PixelLimits { max_pixels: 1 << 20 });
+        let limits = PixelLimits { max_pixels: 1 << 20 };
+        let bounds = Bounds { memory: 1 << 28, max_bytes: 1 << 24, limits };
+        let stage = VisionStage::new(Finder::Aligned, limits);
         let processor = Processor::new(Parts {
             fetcher: Fetcher::new(images, Duration::from_secs(600)),
             vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
@@ -141,6 +144,7 @@ impl Bench {
             provider: "cpu".into(),
             attempts: ATTEMPTS,
             held_images,
+            budget: Arc::new(Budget::new(bounds, None)),
         });
         Self::with(Arc::new(processor), in_flight).await
     }

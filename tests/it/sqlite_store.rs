@@ -1,6 +1,7 @@
 //! What only the `SQLite` store promises: a file of one's own, and plain words about files that will not do.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use facefleet::domain::Outcome;
@@ -182,4 +183,44 @@ async fn the_schema_refuses_what_no_result_can_be() {
     ] {
         assert!(sqlx::raw_sql(wrong).execute(&mut connection).await.is_err(), "{wrong}");
     }
+}
+
+/// A file system of a mebibyte, in memory.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None where this user may not mount one.
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(self.0.path()).status().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("LEFT OUT: a small file system can only be mounted as root");
+        return;
+    };
+    let store = open(&disk.0.path().join("faces.db")).await.unwrap();
+    store.register_profile(&profile("a")).await.unwrap();
+    store.record(&[scored("one", &[10])]).await.unwrap();
+    // All that is left, and a little of what the store has already may be written again.
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
+    let records: Vec<_> = (0..100).map(|number| scored(&format!("photo-{number}"), &[20])).collect();
+    match store.record(&records).await {
+        Err(StoreError::Unavailable(reason)) => assert!(reason.contains("is full"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    std::fs::remove_file(ballast).unwrap();
+    assert_eq!(store.record(&records).await.unwrap(), vec![Recorded::New; 100]);
+    store.close().await;
 }

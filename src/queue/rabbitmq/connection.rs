@@ -17,7 +17,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::answer::{answer, explain};
+use super::answer::answer;
+use super::bounded;
 use super::topology::Topology;
 use crate::queue::QueueError;
 
@@ -136,8 +137,7 @@ impl Link {
         let name = format!("facefleet {} {}", self.purpose, std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.roots.clone() };
-        let runtime = lapin::runtime::default_runtime().map_err(|error| explain(&error))?;
-        let connecting = Connection::connect_uri_with_config(self.uri.clone(), properties, tls, runtime);
+        let connecting = bounded::connect(self.uri.clone(), properties, tls);
         match timeout(CONNECT, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.explain_refusal(&error)),

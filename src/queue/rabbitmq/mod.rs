@@ -9,6 +9,7 @@
 
 mod answer;
 mod attached;
+mod bounded;
 mod connection;
 mod consumer;
 mod counter;

@@ -64,6 +64,12 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
 
     // Neither pool may close an idle connection: the store in memory would be gone, and a file's caches cold.
     let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).acquire_timeout(busy_timeout.saturating_mul(2));
+    // When the disk is full, SQLite itself ends a transaction, and the connection goes on thinking that it is in one. A file's can be
+    // replaced; that of a store in memory is the store, and has no disk.
+    let pool = match &place {
+        Place::Memory => pool,
+        Place::File(_) => pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) })),
+    };
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| fault::at(error.into(), &name))?;
     let readers = match &place {

@@ -10,7 +10,9 @@ mod code {
     pub(super) const PERM: i32 = 3;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
+    pub(super) const NOMEM: i32 = 7;
     pub(super) const READONLY: i32 = 8;
+    pub(super) const IOERR: i32 = 10;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
@@ -43,10 +45,16 @@ fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
     use StoreError::{Corrupt, Invalid, Unavailable, Unusable};
     match primary_code(error) {
         Some(code::BUSY | code::LOCKED) => Unavailable(format!("{place} is locked by another process for too long ({error})")),
-        Some(code::FULL) => Unusable(format!("the disk of {place} is full: free some space, nothing is lost")),
+        // Faults of this machine that pass: what waits for the store is not lost by them.
+        Some(code::FULL) => Unavailable(format!("the disk of {place} is full: free some space, nothing is lost")),
+        Some(code::IOERR) => Unavailable(format!("{place} cannot be read or written now ({error})")),
+        Some(code::NOMEM) => Unavailable(format!("there is no memory left for {place} ({error})")),
         Some(code::READONLY | code::PERM | code::AUTH) => Unusable(format!(
             "{place} cannot be written ({error}): check the permissions of the file and its folder, or choose another file"
         )),
+        Some(code::CANTOPEN) if std::fs::File::open("/dev/null").is_err() => {
+            Unavailable(format!("{place} cannot be opened now: this machine is out of file descriptors ({error})"))
+        }
         Some(code::CANTOPEN) => {
             Unusable(format!("{place} cannot be opened ({error}): check the permissions of the file and its folder"))
         }

@@ -179,7 +179,7 @@ mod tests {
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
         let error = store.register_profile(&profile).await.unwrap_err();
-        assert!(matches!(error, StoreError::Unusable(_)), "{error:?}");
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         assert!(error.to_string().contains("is full: free some space"), "{error}");
         assert_eq!(store.profile(&profile.id()).await.unwrap(), None);
     }

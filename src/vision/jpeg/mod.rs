@@ -10,6 +10,7 @@ use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat};
 
 use super::buffer;
 use super::error::{DecodeError, PixelLimits};
+use super::need::Header;
 use frame::Frame;
 use segments::{Segment, segments};
 
@@ -27,15 +28,42 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
     if let Some(not_read) = Frame::find(bytes).filter(Frame::is_narrow).and_then(|frame| frame.not_read()) {
         return Err(DecodeError::Unreadable(not_read));
     }
-    let raw = match Raw::decode(&mut decompressor, &tidied, &header, buffer::take) {
-        (raw, None) => damage::unnoticed(&tidied).map_or(Ok(raw), |reason| Err(damaged(&reason))),
-        (_, Some(warning)) => without_extraneous(&mut decompressor, &tidied, &header, &warning).ok_or_else(|| {
-            // Once more, into memory without another image's pixels: what is missing is told by what was not written.
-            let (raw, _) = Raw::decode(&mut decompressor, &tidied, &header, |length| vec![0; length]);
-            explain(bytes, &raw, &warning)
-        }),
+    let (raw, warning) = Raw::decode(&mut decompressor, &tidied, &header, buffer::take);
+    let raw = match warning {
+        None => damage::unnoticed(&tidied).map_or(Ok(raw), |reason| Err(damaged(&reason))),
+        Some(warning) => {
+            // There is memory for one picture.
+            drop(raw);
+            without_extraneous(&mut decompressor, &tidied, &header, &warning).ok_or_else(|| {
+                // Once more, into memory without another image's pixels: what is missing is told by what was not written.
+                let (raw, _) = Raw::decode(&mut decompressor, &tidied, &header, |length| vec![0; length]);
+                explain(bytes, &raw, &warning)
+            })
+        }
     }?;
     raw.into_rgb().ok_or_else(|| refused(bytes, "the decoder wrote another size than the header names"))
+}
+
+/// Bytes that decoding takes, copies of the file included; none without a frame.
+pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
+    let frame = Frame::find(bytes)?;
+    let scan = segments(bytes).find(Segment::is_scan);
+    let in_first_scan = scan.and_then(|scan| scan.parameters.first().copied()).unwrap_or(0);
+    // The coefficients of the whole picture are held where it is not read in one go: two bytes a sample.
+    let several_scans = frame.is_progressive() || usize::from(in_first_scan) < frame.components.len();
+    let units = |side: u16, most: u64| u64::from(side).next_multiple_of(8 * most);
+    let largest =
+        |of: fn(&frame::Component) -> u8| frame.components.iter().map(of).max().map_or(1, |most| u64::from(most.max(1)));
+    let (widest, tallest) = (largest(|part| part.horizontal), largest(|part| part.vertical));
+    let pixels = units(frame.width, widest) * units(frame.height, tallest);
+    let factors: u64 = frame.components.iter().map(|part| u64::from(part.horizontal) * u64::from(part.vertical)).sum();
+    let coefficients = if several_scans { 2 * pixels * factors / (widest * tallest) } else { 0 };
+    // CMYK, and RGB made of it.
+    let samples = if frame.components.len() == 4 { 4 + 3 } else { 3 };
+    let rows = 256 * u64::from(frame.width);
+    // Copies of the file with what the decoder trips over mended.
+    let memory = pixels * samples + coefficients + rows + 3 * bytes.len() as u64;
+    Some(Header { width: frame.width.into(), height: frame.height.into(), memory })
 }
 
 /// The Exif blocks: the content of the APP1 segments that begin with `Exif\0`.

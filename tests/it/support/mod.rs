@@ -6,6 +6,7 @@ pub mod broker;
 pub mod graphs;
 pub mod http;
 pub mod jpeg;
+pub mod large;
 pub mod networks;
 pub mod proxy;
 pub mod s3;

@@ -1,0 +1,270 @@
+//! Memory: what images and messages take of it is reckoned with before they are let in, and a worker stays within what it was given.
+
+use std::ffi::OsStr;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use facefleet::domain::{Lane, OutcomeKind};
+use facefleet::queue::JobQueue;
+use facefleet::vision::{Need, PixelLimits};
+use futures::StreamExt;
+use image::{DynamicImage, ImageFormat};
+use lapin::options::BasicPublishOptions;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::support::broker::TestBroker;
+use crate::support::large::{self, Png};
+use crate::support::{PHOTOS, job, sample};
+
+const MIB: u64 = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(300);
+const LIMITS: PixelLimits = PixelLimits { max_pixels: 120_000_000 };
+
+/// The program at work, and the most memory that it has used.
+struct Watched {
+    child: Child,
+    /// The cgroup that it is in, if one could be made.
+    _cgroup: Option<Cgroup>,
+}
+
+/// What came of it.
+struct Ran {
+    /// The most memory that was in use, bytes.
+    peak: u64,
+    code: Option<i32>,
+    out: String,
+}
+
+impl Watched {
+    fn start<A: AsRef<OsStr>>(arguments: &[A], folder: &Path, variables: &[(&str, &str)], cgroup: Option<Cgroup>) -> Self {
+        let program = env!("CARGO_BIN_EXE_facefleet");
+        let mut command = match &cgroup {
+            Some(cgroup) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(cgroup.0.join("cgroup.procs")).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.args(arguments).current_dir(folder).envs(variables.iter().copied());
+        command.env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR")).stdout(Stdio::piped());
+        Self { child: command.spawn().unwrap(), _cgroup: cgroup }
+    }
+
+    fn peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().unwrap() << 10)
+    }
+
+    /// Waits for its end.
+    fn end(mut self) -> Ran {
+        let mut out = self.child.stdout.take().unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut peak = 0;
+        let code = loop {
+            peak = peak.max(self.peak().unwrap_or(0));
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        Ran { peak, code, out: reading.join().unwrap() }
+    }
+}
+
+/// A cgroup that kills what takes more memory than its limit.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// One of `bytes`; none where this user may not make one.
+    fn new(name: &str, bytes: u64) -> Option<Self> {
+        let made = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")].iter().find_map(
+            |(at, file)| {
+                let folder = Path::new(at).join(format!("facefleet-{name}-{}", std::process::id()));
+                std::fs::create_dir(&folder).ok()?;
+                let cgroup = Self(folder);
+                std::fs::write(cgroup.0.join(file), bytes.to_string()).ok()?;
+                Some(cgroup)
+            },
+        );
+        if made.is_none() {
+            println!("no cgroup can be made here: the peak of memory is looked at alone");
+        }
+        made
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        std::fs::remove_dir(&self.0).ok();
+    }
+}
+
+fn score(folder: &Path, name: &str) -> Ran {
+    Watched::start(&["score", name], folder, &[("FACEFLEET__WORKER__THREADS", "1")], None).end()
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// Images of about 15 megapixels, of each kind.
+fn kinds() -> Vec<(&'static str, Vec<u8>)> {
+    let png = |bits, colour, interlaced| Png { bits, colour, interlaced }.black(5000, 3000, &[]);
+    let rgb = DynamicImage::new_rgb8(3900, 3900);
+    vec![
+        ("1 bit.png", png(1, 0, false)),
+        ("grey.png", png(8, 0, false)),
+        ("grey 16.png", png(16, 0, false)),
+        ("grey and alpha.png", png(8, 4, false)),
+        ("palette.png", png(8, 3, false)),
+        ("RGB.png", png(8, 2, false)),
+        ("RGB interlaced.png", png(8, 2, true)),
+        ("RGB 16.png", png(16, 2, false)),
+        ("RGBA.png", png(8, 6, false)),
+        ("RGBA 16 interlaced.png", png(16, 6, true)),
+        ("baseline.jpg", large::jpeg(3900, false, false)),
+        ("progressive.jpg", large::jpeg(3900, true, false)),
+        ("CMYK.jpg", large::jpeg(3900, false, true)),
+        ("progressive CMYK.jpg", large::jpeg(3900, true, true)),
+        ("RGB 16 in strips.tif", large::tiff_rgb16(3900, 16, None)),
+        ("RGB 16 in one strip.tif", large::tiff_rgb16(3900, 3900, None)),
+        ("RGB 16 in tiles.tif", large::tiff_rgb16(3900, 0, Some(512))),
+        ("lossless.webp", encoded(&rgb, ImageFormat::WebP)),
+        ("RGBA.webp", encoded(&DynamicImage::new_rgba8(3900, 3900), ImageFormat::WebP)),
+        ("a.gif", encoded(&DynamicImage::new_rgba8(3900, 3900), ImageFormat::Gif)),
+        ("RGB.bmp", encoded(&DynamicImage::new_rgb8(3900, 3900), ImageFormat::Bmp)),
+    ]
+}
+
+#[test]
+fn an_image_takes_no_more_memory_than_was_reckoned_with_and_not_far_less() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.png"), Png::GREY.black(1500, 1000, &[])).unwrap();
+    // With what a detector keeps once it has seen its largest copy.
+    let small = score(folder.path(), "small.png").peak;
+    for (name, bytes) in kinds() {
+        std::fs::write(folder.path().join(name), &bytes).unwrap();
+        let ran = score(folder.path(), name);
+        assert!(ran.out.contains("no_face"), "{name}: {}", ran.out);
+        let reckoned = Need::of(&bytes, LIMITS).unwrap().memory + bytes.len() as u64;
+        let taken = ran.peak.saturating_sub(small);
+        println!("{name}: {} MiB reckoned with, {} taken", reckoned / MIB, taken / MIB);
+        // Copies for the detector, which are reckoned with apart, and what memory is lost between allocations.
+        assert!(taken <= reckoned + 24 * MIB, "{name}: {taken} bytes were taken, {reckoned} reckoned with");
+        // At the start, models take memory for a moment, in which small images have place too.
+        assert!(reckoned <= 3 * (taken + 64 * MIB), "{name}: {taken} bytes were taken, {reckoned} reckoned with");
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+/// What a worker of the smallest size is given.
+const GIVEN: u64 = 1 << 30;
+
+/// Photos of faces, and among them all that took a worker down.
+fn hostile(folder: &Path) -> usize {
+    let photos = folder.join("photos");
+    std::fs::create_dir(&photos).unwrap();
+    for round in 0..4 {
+        for name in PHOTOS {
+            std::fs::write(photos.join(format!("photo-{round}-{name}")), sample(name)).unwrap();
+        }
+    }
+    let put = |name: &str, bytes: &[u8]| std::fs::write(photos.join(name), bytes).unwrap();
+    put("photo-0-wide.png", &Png::GREY.black(119_000_000, 1, &[]));
+    put("photo-0-tall.png", &Png::GREY.black(1, 119_000_000, &[]));
+    put("photo-1-rgba16.png", &Png::RGBA16.black(10_000, 10_000, &[]));
+    put("photo-1-cmyk.jpg", &large::jpeg_progressive(10_000, 4));
+    put("photo-1-rgb16.tif", &large::tiff_rgb16(9_000, 9_000, None));
+    put("photo-2-profile.png", &Png::GREY.black(600, 400, &large::bomb(b"iCCP", 1 << 30)));
+    put("photo-2-text.png", &Png::GREY.black(600, 400, &large::bomb(b"zTXt", 1 << 30)));
+    // These fit, one at a time.
+    for number in 0..4 {
+        put(&format!("photo-{number}-fits.png"), &Png::RGBA16.black(5_000, 4_000, &[]));
+    }
+    4 * PHOTOS.len()
+}
+
+#[test]
+fn a_worker_of_a_gigabyte_for_two_cores_outlives_every_image_and_scores_their_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = hostile(folder.path());
+    let cgroup = Cgroup::new("images", GIVEN);
+    let memory = if cgroup.is_some() { 0 } else { GIVEN };
+    let variables = [("FACEFLEET__WORKER__THREADS", "2"), ("FACEFLEET__LIMITS__MEMORY", &memory.to_string())];
+    let ran = Watched::start(&["scan", "photos", "--json"], folder.path(), &variables, cgroup).end();
+    let summary: serde_json::Value = serde_json::from_str(ran.out.lines().last().unwrap_or_default()).unwrap();
+    let ended = &summary["summary"]["outcomes"];
+    println!("at most {} MiB; {ended}", ran.peak / MIB);
+    assert!(ran.code.is_some(), "it was killed");
+    assert!(ran.peak < GIVEN, "{} MiB were in use", ran.peak / MIB);
+    assert_eq!(ended["scored"], photos, "{summary}");
+    assert_eq!(ended["refused"], 5, "{summary}");
+    assert_eq!(ended["no_face"], 6, "{summary}");
+}
+
+#[tokio::test]
+async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_scored() {
+    const MESSAGES: usize = 60;
+    const BYTES: usize = 40_000_000;
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    let broker = TestBroker::new();
+    let queue = broker.queue().await;
+    let mut news = queue.news().await.unwrap();
+    let channel = broker.channel().await;
+    let exchange = format!("{}.jobs", broker.prefix);
+    let body = vec![b' '; BYTES];
+    let mut jobs = Vec::new();
+    for name in PHOTOS {
+        std::fs::write(folder.path().join(name), sample(name)).unwrap();
+        let image = facefleet::domain::ImageUri::from_path(&folder.path().join(name)).unwrap();
+        jobs.push(facefleet::domain::Job { image, profile: None, ..job(Lane::Scan, "photo") });
+    }
+    for _ in 0..MESSAGES {
+        let options = BasicPublishOptions::default();
+        channel.basic_publish(exchange.clone().into(), "scan".into(), options, &body, Default::default()).await.unwrap();
+    }
+    queue.publish(jobs).await.unwrap();
+
+    let cgroup = Cgroup::new("messages", GIVEN);
+    let memory = if cgroup.is_some() { 0 } else { GIVEN }.to_string();
+    let root = folder.path().to_str().unwrap();
+    let variables = [
+        ("FACEFLEET__WORKER__THREADS", "2"),
+        ("FACEFLEET__LIMITS__MEMORY", &memory),
+        ("FACEFLEET__QUEUE__URL", broker.url.as_str()),
+        ("FACEFLEET__QUEUE__PREFIX", &broker.prefix),
+        ("FACEFLEET__STORE__URL", "sqlite:faces.db"),
+        ("FACEFLEET__SERVER__LISTEN", ""),
+    ];
+    let worker = Watched::start(&["worker", "--root", root], folder.path(), &variables, cgroup);
+    for _ in PHOTOS {
+        let event = timeout(PATIENCE, news.next()).await.expect("the photos should be scored").unwrap();
+        assert_eq!(event.end.outcome, OutcomeKind::Scored);
+    }
+    let mut letters = Vec::new();
+    let found = async {
+        while letters.len() < MESSAGES {
+            letters = queue.dead_letters(100).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, found).await.expect("the messages should become dead letters");
+    assert!(letters.iter().all(|letter| letter.reason.contains(&BYTES.to_string())), "{:?}", letters[0]);
+    let peak = worker.peak().expect("it lives");
+    println!("at most {} MiB", peak / MIB);
+    assert!(peak < GIVEN);
+    assert!(Command::new("kill").arg(worker.child.id().to_string()).status().unwrap().success());
+    assert_eq!(worker.end().code, Some(0));
+    broker.remove().await;
+}
