@@ -109,6 +109,8 @@ async fn main() -> Result<()> {
     let roots = std::env::args_os().skip(1).map(Root::try_from).collect::<Result<Vec<_>, _>>()?;
     let settings = Settings::load(None)?;
     telemetry::start(&settings.log)?;
+    // The program does so when it starts; it fails if it was done, which changes nothing.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let attempts = settings.worker.attempts;
     let app = App::new(settings);
     let (store, queue) = (app.store().await?, app.queue().await?);

@@ -28,14 +28,19 @@ impl Gate {
         Self { store, seen: Mutex::default(), open: std::sync::Mutex::default() }
     }
 
-    /// Takes the states of the open campaigns from what was looked up just now. That one is paused counts from the second look on: by
-    /// then nobody takes from its place, and what comes by another way may be put there.
+    /// Takes the states of the open campaigns from what was looked up just now. That one which ran is paused counts from the second look
+    /// on: by then nobody takes from its place, and what comes by another way may be put there.
     pub(super) fn run(&self, campaigns: &[Campaign]) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *open);
         open.extend(campaigns.iter().map(|campaign| {
-            let looks = before.get(&campaign.id).filter(|(state, _)| *state == campaign.state).map_or(0, |(_, looks)| *looks);
-            (campaign.id, (campaign.state, looks.saturating_add(1)))
+            let looks = match before.get(&campaign.id) {
+                Some((state, looks)) if *state == campaign.state => looks.saturating_add(1),
+                Some(_) => 1,
+                // Nobody here has taken from its place.
+                None => u32::MAX,
+            };
+            (campaign.id, (campaign.state, looks))
         }));
     }
 

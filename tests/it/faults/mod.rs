@@ -6,6 +6,7 @@
 mod cuts;
 #[path = "../../../benches/null_profile.rs"]
 mod null_profile;
+mod outages;
 mod restarts;
 mod workers;
 
@@ -138,6 +139,11 @@ impl Fleet {
 
     /// The same, by way of other addresses.
     fn worker_through(&self, queue: &str, store: &str) -> Worker {
+        self.worker_with(queue, store, &[])
+    }
+
+    /// The same, with settings of its own.
+    fn worker_with(&self, queue: &str, store: &str, settings: &[(&str, String)]) -> Worker {
         let mut command = Command::new(null_worker());
         command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::piped());
         command.envs([
@@ -147,6 +153,7 @@ impl Fleet {
             ("FACEFLEET__WORKER__BACKOFF_MS", "200"),
             ("FACEFLEET__WORKER__BACKOFF_MOST_MS", "1000"),
         ]);
+        command.envs(settings.iter().map(|(key, value)| (key, value)));
         let mut process = command.spawn().unwrap();
         let mut told = process.stdout.take().unwrap();
         let (at_work, heard) = std::sync::mpsc::channel();

@@ -1,0 +1,153 @@
+//! Sources that go away and come back: what their images end as, and what nobody is charged for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use facefleet::domain::{NotedSource, OutcomeKind};
+
+use super::*;
+use crate::support::http::{Answer, HttpServer};
+
+/// Waits until a worker has told that a source is in trouble, or that none is any more.
+async fn told(fleet: &Fleet, trouble: bool) -> Vec<NotedSource> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let sources = fleet.store.sources().await.unwrap();
+        if sources.iter().any(|source| source.trouble.is_some()) == trouble && !sources.is_empty() {
+            return sources;
+        }
+        assert!(Instant::now() < give_up, "{sources:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn outcomes(progress: &CampaignProgress) -> Vec<(OutcomeKind, u64)> {
+    progress.outcomes.iter().map(|(kind, jobs)| (*kind, *jobs)).collect()
+}
+
+#[tokio::test]
+async fn a_share_that_is_gone_for_a_while_costs_no_image_its_score() {
+    let fleet = Fleet::new((0..1500).map(|number| format!("{number}.jpg"))).await;
+    let folder = fleet.folder.path().canonicalize().unwrap();
+    // Five are gone for good, which is their own fault.
+    for number in [100, 500, 900, 1300, 1499] {
+        std::fs::remove_file(folder.join(format!("{number}.jpg"))).unwrap();
+    }
+    let worker = fleet.worker();
+    fleet.until(|progress| progress.ended() >= 100).await;
+    // An unmounted share leaves an empty folder.
+    let away = folder.with_extension("away");
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let sources = told(&fleet, true).await;
+    assert_eq!(sources[0].name.as_str(), folder.to_str().unwrap());
+    assert!(sources[0].trouble.as_ref().unwrap().contains("empty"), "{sources:?}");
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    fleet.until(CampaignProgress::is_complete).await;
+    assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 1495), (OutcomeKind::Unreadable, 5)]);
+    told(&fleet, false).await;
+    fleet.runs_empty().await;
+    assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
+    assert_eq!(worker.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
+    let up = Arc::new(AtomicBool::new(false));
+    let answer = {
+        let up = up.clone();
+        move |path: &str| match () {
+            () if !up.load(Ordering::SeqCst) => Answer::of("503 Service Unavailable", "", b"later"),
+            () if path.contains("denied") => Answer::of("403 Forbidden", "", b"no"),
+            () => Answer::of("200 OK", "", path.as_bytes()),
+        }
+    };
+    let server = HttpServer::start(answer).await;
+    let (fleet, mut jobs) = Fleet::unpublished((0..200).map(|number| format!("{number}.jpg"))).await;
+    // Every second job is of the server.
+    for (number, of_server) in jobs.iter_mut().enumerate().filter(|(number, _)| number % 2 == 0) {
+        let name = if number == 42 { "denied".to_owned() } else { number.to_string() };
+        *of_server = job(&fleet.campaign, server.url(&format!("/{name}.jpg")).parse().unwrap());
+    }
+    fleet.queue.publish(jobs).await.unwrap();
+    let allow = [
+        ("FACEFLEET__IMAGES__ALLOW", server.url("/")),
+        ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned()),
+    ];
+    let worker = fleet.worker_with(&fleet.ground.queue, &fleet.store_url, &allow);
+    // The others do not wait for it.
+    fleet.until(|progress| progress.ended() == 100).await;
+    let sources = told(&fleet, true).await;
+    assert!(sources[0].trouble.as_ref().unwrap().contains("503"), "{sources:?}");
+    assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 100)]);
+    up.store(true, Ordering::SeqCst);
+    fleet.until(CampaignProgress::is_complete).await;
+    assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 199), (OutcomeKind::Unreadable, 1)]);
+    fleet.runs_empty().await;
+    assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
+    assert_eq!(worker.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_outage_that_never_ends_is_given_up_in_the_end() {
+    let server = HttpServer::start(|_: &str| Answer::of("503 Service Unavailable", "", b"later")).await;
+    let (fleet, mut jobs) = Fleet::unpublished((0..20).map(|number| format!("{number}.jpg"))).await;
+    for (number, of_server) in jobs.iter_mut().enumerate() {
+        *of_server = job(&fleet.campaign, server.url(&format!("/{number}.jpg")).parse().unwrap());
+    }
+    fleet.queue.publish(jobs).await.unwrap();
+    let settings = [
+        ("FACEFLEET__IMAGES__ALLOW", server.url("/")),
+        ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned()),
+        ("FACEFLEET__IMAGES__OUTAGE_SECONDS", "2".to_owned()),
+    ];
+    let worker = fleet.worker_with(&fleet.ground.queue, &fleet.store_url, &settings);
+    fleet.until(CampaignProgress::is_complete).await;
+    assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Failed, 20)]);
+    fleet.runs_empty().await;
+    let letters = fleet.queue.dead_letters(30).await.unwrap();
+    assert_eq!(letters.len(), 20);
+    assert!(letters[0].reason.contains("images.outage_seconds") && letters[0].deliveries == 1, "{:?}", letters[0]);
+    assert_eq!(worker.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_paused_campaign_waits_untouched_and_goes_on_where_it_was() {
+    let (fleet, jobs) = Fleet::unpublished((0..600).map(|number| format!("{number}.jpg"))).await;
+    let place = fleet.campaign.place();
+    fleet.store.set_campaign_state(fleet.campaign.id, CampaignState::Paused).await.unwrap();
+    fleet.queue.publish_at(&place, jobs[..500].to_vec()).await.unwrap();
+    // What comes by its lane is put there too, once.
+    fleet.queue.publish(jobs[500..].to_vec()).await.unwrap();
+    let worker = fleet.worker();
+    let give_up = Instant::now() + PATIENCE;
+    while fleet.queue.waiting(std::slice::from_ref(&place)).await.unwrap() != [600] {
+        assert!(Instant::now() < give_up, "{:?}", fleet.queue.waiting(std::slice::from_ref(&place)).await);
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(fleet.progress().await.ended(), 0);
+    fleet.store.set_campaign_state(fleet.campaign.id, CampaignState::Running).await.unwrap();
+    fleet.ends_well([worker], &[]).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_campaign_is_gone_from_the_broker_and_another_goes_on() {
+    let (fleet, jobs) = Fleet::unpublished((0..300).map(|number| format!("{number}.jpg"))).await;
+    let other = Campaign { id: CampaignId::new(), ..fleet.campaign.clone() };
+    fleet.store.begin_campaign(&other).await.unwrap();
+    let of_other: Vec<Job> = jobs.iter().map(|of_campaign| job(&other, of_campaign.image.clone())).collect();
+    fleet.queue.publish_at(&other.place(), of_other).await.unwrap();
+    fleet.store.set_campaign_state(other.id, CampaignState::Cancelled).await.unwrap();
+    fleet.queue.publish_at(&fleet.campaign.place(), jobs).await.unwrap();
+    let worker = fleet.worker();
+    fleet.until(CampaignProgress::is_complete).await;
+    // The worker removes its place by itself.
+    let give_up = Instant::now() + PATIENCE;
+    while fleet.store.open_campaigns().await.unwrap().iter().any(|open| open.id == other.id) {
+        assert!(Instant::now() < give_up);
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(fleet.queue.waiting(&[other.place()]).await.unwrap(), [0]);
+    assert_eq!(fleet.store.campaign(other.id).await.unwrap().unwrap().progress.ended(), 0);
+    fleet.ends_well([worker], &[]).await;
+}
