@@ -25,12 +25,14 @@ use facefleet::worker::breaker::Breakers;
 use facefleet::worker::fetching::{Fetcher, Unfetched};
 use facefleet::worker::{Process, Processed};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::null_profile::null_profile;
 
 struct Null {
     fetcher: Fetcher,
+    held: Semaphore,
     profile: Profile,
     id: ProfileId,
     attempts: u32,
@@ -64,10 +66,10 @@ impl Process for Null {
                 Processed::Ended(Box::new(ended(Outcome::Failed("a file name asked for it".into()))))
             };
         }
-        let bytes = match self.fetcher.fetch(job, &Boundless).await {
-            Ok(bytes) => bytes,
+        let bytes = match self.fetcher.fetch(job, &self.held, || Boundless).await {
+            Ok(fetched) => fetched.bytes,
             Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
-            Err(Unfetched::Transient(reason)) => return Processed::Transient(reason),
+            Err(Unfetched::Transient(reason)) => return Processed::Unanswered(reason),
             Err(Unfetched::Held(source, reason)) => {
                 return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
             }
@@ -116,7 +118,7 @@ async fn main() -> Result<()> {
     let (store, queue) = (app.store().await?, app.queue().await?);
     let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
     let fetcher = Fetcher::new(images, Duration::from_secs(app.settings().images.outage_seconds));
-    let null = Arc::new(Null { fetcher, profile: null_profile(), id: null_profile().id(), attempts });
+    let null = Arc::new(Null { fetcher, held: Semaphore::new(1024), profile: null_profile(), id: null_profile().id(), attempts });
     println!("at work");
     app.worker(queue.clone(), store.clone(), null).run(stop).await?;
     queue.close().await;

@@ -76,7 +76,7 @@ impl Scoring<'_> {
         loop {
             match processor.process(&job).await {
                 Processed::Ended(record) => return Ok(*record),
-                Processed::Transient(reason) => {
+                Processed::Transient(reason) | Processed::Unanswered(reason) => {
                     tracing::debug!(image = %job.image, attempt = job.attempt, %reason, "an attempt failed");
                     tokio::time::sleep(wait).await;
                     wait *= 2;

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -20,6 +20,8 @@ pub struct FileSource {
     roots: Arc<HashSet<PathBuf>>,
     /// The same, and as they were named.
     named: Arc<HashSet<PathBuf>>,
+    /// Folders that somebody is looking at.
+    looking: Arc<Mutex<HashSet<String>>>,
     max_bytes: u64,
 }
 
@@ -35,7 +37,7 @@ impl FileSource {
         let named = roots.iter().filter_map(|root| std::path::absolute(root).ok());
         let canonical = roots.iter().map(canonical).collect::<Result<HashSet<_>, _>>()?;
         let named = named.chain(canonical.iter().cloned()).collect();
-        Ok(Self { roots: Arc::new(canonical), named: Arc::new(named), max_bytes })
+        Ok(Self { roots: Arc::new(canonical), named: Arc::new(named), looking: Arc::default(), max_bytes })
     }
 
     fn check(&self, resolved: &Path) -> Result<(), FetchError> {
@@ -112,22 +114,50 @@ impl ImageSource for FileSource {
         device.await.unwrap_or(0)
     }
 
-    /// A folder is there if something is in it: where a share is mounted, nothing is while it is not.
+    async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
+        let Some(path) = image.to_path() else { return Err(FetchError::Unreadable("it is no file".into())) };
+        let source = self.clone();
+        blocking(move || {
+            let (mut file, _) = source.open(&path)?;
+            file.read(&mut [0; 512]).map(|_| ()).map_err(|error| fault::of_file(&error))
+        })
+        .await
+    }
+
+    /// Whether its folder has something in it: where a share is mounted, nothing is while it is not.
+    async fn sees_around(&self, image: &ImageUri) -> bool {
+        let Some(folder) = image.to_path().and_then(|path| path.parent().map(Path::to_owned)) else { return false };
+        let seen = tokio::task::spawn_blocking(move || is_folder_of_something(&folder).unwrap_or(false));
+        seen.await.unwrap_or(false)
+    }
+
+    /// A folder is there if something is in it.
     async fn look(&self, source: &SourceName) -> Result<(), String> {
         let name = source.as_str().to_owned();
-        let looked = tokio::task::spawn_blocking(move || match std::fs::read_dir(&name) {
-            // A name that is not UTF-8 cannot be looked for by it.
-            Err(_) if name.contains(char::REPLACEMENT_CHARACTER) => Ok(()),
-            // Nothing is known of it then.
-            Err(error) if fault::local(&error).is_some() => Ok(()),
-            Err(error) => Err(format!("{name} cannot be read: {error}")),
-            Ok(mut entries) => match entries.next() {
-                None => Err(format!("{name} is empty: is what belongs there mounted?")),
-                Some(_) => Ok(()),
-            },
+        // A share that hangs takes the thread that looks with it: one is enough.
+        if !self.looking.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+            return Err(format!("{name} has not answered yet"));
+        }
+        let looking = Arc::clone(&self.looking);
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = is_folder_of_something(Path::new(&name));
+            looking.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            match found {
+                // A name that is not UTF-8 cannot be looked for by it.
+                Err(_) if name.contains(char::REPLACEMENT_CHARACTER) => Ok(()),
+                // Nothing is known of it then.
+                Err(error) if fault::local(&error).is_some() => Ok(()),
+                Err(error) => Err(format!("{name} cannot be read: {error}")),
+                Ok(false) => Err(format!("{name} is empty: is what belongs there mounted?")),
+                Ok(true) => Ok(()),
+            }
         });
         looked.await.unwrap_or(Ok(()))
     }
+}
+
+fn is_folder_of_something(folder: &Path) -> std::io::Result<bool> {
+    Ok(std::fs::read_dir(folder)?.next().is_some())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FetchError> + Send + 'static) -> Result<T, FetchError> {

@@ -95,6 +95,19 @@ pub trait ImageSource: Send + Sync {
         0
     }
 
+    /// Sees that an image can be read, without reading all of it where that is possible.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
+        self.fetch(image).await.map(|_| ())
+    }
+
+    /// Whether what lies beside an image can be seen. Then that it is not there is true of the image alone.
+    async fn sees_around(&self, _: &ImageUri) -> bool {
+        false
+    }
+
     /// Looks whether a source is there, as far as that can be told without one of its images.
     ///
     /// # Errors

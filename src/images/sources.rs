@@ -130,6 +130,21 @@ impl ImageSource for Sources {
         }
     }
 
+    async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
+        if image.scheme() != "file" {
+            return self.fetch(image).await.map(|_| ());
+        }
+        match tokio::time::timeout(self.limits.whole, self.files.touch(image)).await {
+            Ok(touched) => touched,
+            Err(_) => Err(FetchError::Outage(format!("no answer within {} s", self.limits.whole.as_secs_f64()))),
+        }
+    }
+
+    async fn sees_around(&self, image: &ImageUri) -> bool {
+        image.scheme() == "file"
+            && matches!(tokio::time::timeout(self.limits.whole, self.files.sees_around(image)).await, Ok(true))
+    }
+
     async fn look(&self, source: &SourceName) -> Result<(), String> {
         if !source.as_str().starts_with('/') {
             return Ok(());

@@ -3,9 +3,13 @@
 //! A source is found at fault by looking, not by counting. After a failure that may be the source's, images that were read before are
 //! read again: if they can be, the failure is the image's own. If they cannot, or there are none and the source does not answer, the
 //! breaker opens: the source's jobs wait until a probe finds it well, and no attempt is counted. The images read before are a sample
-//! over all that were read, so that a folder that was deleted is no outage and a share that went away is.
+//! over all that were read, so that a folder that was deleted is no outage and a share that went away is. A sample that is out of date
+//! is forgotten once something else can be read. A breaker that opens again soon waits for longer before its next probe.
+//!
+//! What other workers noted of a source counts where this one has read nothing of it: whoever starts in the middle of an outage does not
+//! take what it sees for the truth about images.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +18,14 @@ use tokio::time::Instant;
 use super::sample::Sample;
 use crate::domain::{ImageUri, SourceName};
 use crate::images::{FetchError, ImageSource};
+use crate::store::SOURCE_NEWS;
 use crate::telemetry::metrics;
 
 /// The wait before the first probe, doubled up to the last.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LAST_PROBE: Duration = Duration::from_secs(30);
+/// A breaker that opens within this time of closing goes on with the wait, and the age, of the last outage.
+const AGAIN: Duration = Duration::from_secs(300);
 /// Of so many fetches, how many that found the source not answering open its breaker, though others got through.
 const RECENT: usize = 20;
 const MOST_RECENT: usize = 10;
@@ -38,8 +45,8 @@ pub struct Breakers {
 pub(super) enum Admission {
     /// Try it.
     Open,
-    /// Try it once more: the outage has lasted for longer than outages are waited for.
-    LastTry,
+    /// Give it up: the outage has lasted for longer than outages are waited for. What is wrong.
+    GivenUp(String),
     /// Let it wait: why.
     Wait(String),
 }
@@ -83,14 +90,26 @@ struct State {
     recent: VecDeque<bool>,
     /// Images of jobs that wait.
     held: VecDeque<ImageUri>,
+    /// What others noted of the source, and when that was looked up: it is believed for a while.
+    noted: Option<Noted>,
+    /// The last outage, and when it ended.
+    last: Option<(Outage, Instant)>,
 }
 
+#[derive(Clone)]
 struct Outage {
     since: Instant,
     reason: String,
     next_probe: Instant,
     wait: Duration,
     given_up: bool,
+}
+
+/// A trouble of a source that a worker noted.
+struct Noted {
+    at: Instant,
+    since: Instant,
+    reason: String,
 }
 
 /// What a look at a source found.
@@ -135,19 +154,25 @@ impl Breakers {
         futures::future::join_all(probes).await;
     }
 
+    /// Takes note of what workers noted of a source: that it has been in trouble for `lasting`.
+    pub fn remember(&self, source: &SourceName, reason: &str, lasting: Duration) {
+        let now = Instant::now();
+        let since = now.checked_sub(lasting).unwrap_or(now);
+        self.named(source).state().noted = Some(Noted { at: now, since, reason: reason.to_owned() });
+    }
+
     pub(super) fn admit(&self, image: &ImageUri) -> (SourceName, Admission) {
-        let breaker = self.of(image);
-        let admission = breaker.admit(image);
-        (breaker.name.clone(), admission)
+        let name = self.images.source_of(image);
+        // One that nothing was read from and nothing failed in has none: whoever writes jobs invents as many sources as he likes.
+        let known = self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        let admission = known.map_or(Admission::Open, |breaker| breaker.admit(image));
+        (name, admission)
     }
 
     /// An image was read.
     pub(super) async fn worked(&self, image: &ImageUri) {
-        let breaker = self.of(image);
-        if breaker.worked() {
-            let part = self.images.part_of(image).await;
-            breaker.state().sample.keep(part, image.clone());
-        }
+        let part = self.images.part_of(image).await;
+        self.of(image).worked(part, image);
     }
 
     /// Whose the failure of a fetch is that ended just now.
@@ -156,12 +181,16 @@ impl Breakers {
         let breaker = self.of(image);
         let outage = matches!(error, FetchError::Outage(_));
         let often = breaker.note(outage);
+        if matches!(error, FetchError::NotThere(_)) && self.images.sees_around(image).await {
+            return Fault::Image;
+        }
         let fault = match (breaker.look(self.images.as_ref(), failed).await, outage) {
             (Found::Local(reason), _) => Fault::Local(reason),
             (Found::Ill(reason), _) => Fault::Source(reason),
             (Found::Nothing, true) => Fault::Source(error.to_string()),
+            (Found::Nothing, false) => breaker.doubted().map_or(Fault::Image, Fault::Source),
             (Found::Well, true) if often => Fault::Source(format!("it answers now and then; otherwise: {error}")),
-            (Found::Well | Found::Nothing, _) => Fault::Image,
+            (Found::Well, _) => Fault::Image,
         };
         if let Fault::Source(reason) = &fault {
             breaker.open(reason, image);
@@ -170,7 +199,10 @@ impl Breakers {
     }
 
     fn of(&self, image: &ImageUri) -> Arc<Breaker> {
-        let name = self.images.source_of(image);
+        self.named(&self.images.source_of(image))
+    }
+
+    fn named(&self, name: &SourceName) -> Arc<Breaker> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Breaker { name: name.clone(), state: Mutex::default(), looked: tokio::sync::Mutex::default() });
         sources.entry(name.clone()).or_insert_with(new).clone()
@@ -191,7 +223,7 @@ impl Breaker {
         let mut state = self.state();
         match &state.outage {
             None => Admission::Open,
-            Some(outage) if outage.given_up => Admission::LastTry,
+            Some(outage) if outage.given_up => Admission::GivenUp(outage.reason.clone()),
             Some(outage) => {
                 let reason = outage.reason.clone();
                 state.hold(image);
@@ -200,14 +232,22 @@ impl Breaker {
         }
     }
 
-    /// Notes that an image was read; true if it should be kept as one of the sample.
-    fn worked(&self) -> bool {
+    /// Notes that an image was read.
+    fn worked(&self, part: u64, image: &ImageUri) {
         let mut state = self.state();
         state.recent(false);
-        if state.outage.take().is_some() {
+        state.sample.count(part, image);
+        state.noted = None;
+        if state.close() {
             self.tell_well();
         }
-        state.sample.wants_another()
+    }
+
+    /// What others noted of the source, if nothing was read of it here.
+    fn doubted(&self) -> Option<String> {
+        let state = self.state();
+        let noted = state.noted.as_ref().filter(|noted| noted.at.elapsed() < SOURCE_NEWS);
+        noted.filter(|_| state.sample.is_empty()).map(|noted| noted.reason.clone())
     }
 
     /// Notes a failure; true if the source has not answered too often of late.
@@ -235,15 +275,15 @@ impl Breaker {
         if let Err(reason) = images.look(&self.name).await {
             return Found::Ill(reason);
         }
-        let sample: BTreeMap<u64, Vec<ImageUri>> = self.state().sample.by_part();
+        let sample = self.state().sample.by_part();
         if sample.is_empty() {
             return Found::Nothing;
         }
-        for part in sample.into_values() {
+        for part in sample {
             let mut last = None;
             for image in &part {
-                match images.fetch(image).await {
-                    Ok(_) => last = None,
+                match images.touch(image).await {
+                    Ok(()) => last = None,
                     Err(FetchError::Outage(reason)) => return Found::Ill(reason),
                     Err(FetchError::Local(reason)) => return Found::Local(reason),
                     Err(error) => {
@@ -267,15 +307,19 @@ impl Breaker {
         if images.look(&self.name).await.is_err() {
             return found;
         }
-        let known = matches!(found, Found::Ill(_));
-        let held: Vec<ImageUri> = self.state().held.iter().cloned().collect();
+        let doubtful = matches!(found, Found::Ill(_)) || self.doubted().is_some();
+        let held: Vec<ImageUri> = self.state().held.iter().rev().cloned().collect();
         for image in held {
-            match images.fetch(&image).await {
-                Ok(_) => return Found::Well,
+            match images.touch(&image).await {
+                Ok(()) => {
+                    // What was read before is out of date, if it is that which cannot be read.
+                    self.state().sample = Sample::default();
+                    return Found::Well;
+                }
                 Err(FetchError::Outage(reason)) => return Found::Ill(reason),
                 Err(FetchError::Local(reason)) => return Found::Local(reason),
                 // It answers; of those that were read before it says the same.
-                Err(_) if known => {}
+                Err(_) if doubtful => {}
                 Err(_) => return Found::Well,
             }
         }
@@ -287,8 +331,11 @@ impl Breaker {
         let Some(outage) = &mut state.outage else { return };
         match found {
             Found::Well => {
-                (state.outage, state.recent) = (None, VecDeque::new());
-                self.tell_well();
+                state.recent = VecDeque::new();
+                state.noted = None;
+                if state.close() {
+                    self.tell_well();
+                }
                 return;
             }
             Found::Ill(reason) => outage.reason = reason,
@@ -310,8 +357,11 @@ impl Breaker {
             let (now, reason) = (Instant::now(), reason.to_owned());
             tracing::warn!(source = %self.name, reason, "a source of images does not work; its jobs wait until it does");
             metrics::source_trouble(&self.name, true);
-            let (next_probe, wait) = (now + FIRST_PROBE, FIRST_PROBE);
-            state.outage = Some(Outage { since: now, reason, next_probe, wait, given_up: false });
+            let again = state.last.take().filter(|(_, ended)| ended.elapsed() < AGAIN).map(|(outage, _)| outage);
+            let noted = state.noted.as_ref().filter(|noted| noted.at.elapsed() < SOURCE_NEWS).map(|noted| noted.since);
+            let wait = again.as_ref().map_or(FIRST_PROBE, |outage| outage.wait.saturating_mul(2).min(LAST_PROBE));
+            let since = again.map(|outage| outage.since).into_iter().chain(noted).min().unwrap_or(now);
+            state.outage = Some(Outage { since, reason, next_probe: now + wait, wait, given_up: false });
         }
     }
 
@@ -327,6 +377,14 @@ impl State {
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
+    }
+
+    /// Ends the outage, if there is one.
+    fn close(&mut self) -> bool {
+        let ended = self.outage.take();
+        let closed = ended.is_some();
+        self.last = ended.map(|outage| (outage, Instant::now())).or_else(|| self.last.take());
+        closed
     }
 
     fn hold(&mut self, image: &ImageUri) {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::breaker::{Admission, Breakers, Fault};
@@ -23,12 +24,22 @@ pub struct Fetcher {
     told: Mutex<Option<Instant>>,
 }
 
+/// An image's bytes, and what they hold until they are decoded.
+pub struct Fetched<'a, R> {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// One of the images whose bytes may be in memory at once.
+    pub permit: SemaphorePermit<'a>,
+    /// The memory for them.
+    pub room: R,
+}
+
 /// Why there are no bytes.
 #[derive(Debug)]
 pub enum Unfetched {
     /// The image ended.
     Ended(Outcome),
-    /// Something passing, of this image alone.
+    /// Its source failed with this image alone, and may not for ever.
     Transient(String),
     /// Its source is in trouble: why.
     Held(SourceName, String),
@@ -48,17 +59,40 @@ impl Fetcher {
         &self.breakers
     }
 
-    /// All bytes of the job's image, with memory for them from `room`.
+    /// All bytes of the job's image, with one of `permits` and memory from `room`. While whose fault a failure is is found out, or a
+    /// shortage of this machine is waited for, neither is held.
     ///
     /// # Errors
     /// What is to become of the job without them.
-    pub async fn fetch(&self, job: &Job, room: &dyn Room) -> Result<Vec<u8>, Unfetched> {
-        let (began, mut wait) = (Instant::now(), FIRST_WAIT);
+    pub async fn fetch<'a, R: Room>(
+        &self,
+        job: &Job,
+        permits: &'a Semaphore,
+        room: impl Fn() -> R + Send + Sync,
+    ) -> Result<Fetched<'a, R>, Unfetched> {
+        let (began, mut wait, image) = (Instant::now(), FIRST_WAIT, &job.image);
+        // A source that is well and did not give the image may have been away for a moment only: it is asked twice.
+        let mut asked_again = false;
         loop {
-            match self.try_once(&job.image, room).await {
-                Ok(Ok(bytes)) => return Ok(bytes),
-                Ok(Err(unfetched)) => return Err(unfetched),
-                Err(shortage) => self.tell(&shortage),
+            let source = self.admit(image)?;
+            let error = match self.try_once(image, permits, &room).await? {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => error,
+            };
+            let judged = match &error {
+                FetchError::Unreadable(_) | FetchError::Refused(_) => return Err(Unfetched::Ended(error.outcome())),
+                FetchError::Local(shortage) => Fault::Local(shortage.clone()),
+                FetchError::NotThere(_) | FetchError::Denied(_) | FetchError::Outage(_) => self.breakers.judge(image, &error).await,
+            };
+            match judged {
+                Fault::Source(reason) => return Err(Unfetched::Held(source, reason)),
+                Fault::Image if matches!(error, FetchError::Outage(_)) => return Err(Unfetched::Transient(error.to_string())),
+                Fault::Image if asked_again => return Err(Unfetched::Ended(error.outcome())),
+                Fault::Image => {
+                    asked_again = true;
+                    continue;
+                }
+                Fault::Local(shortage) => self.tell(&shortage),
             }
             if began.elapsed() >= IN_HAND {
                 return Err(Unfetched::Local);
@@ -68,51 +102,33 @@ impl Fetcher {
         }
     }
 
-    /// One try. The outer error is a shortage of this machine.
-    async fn try_once(&self, image: &ImageUri, room: &dyn Room) -> Result<Result<Vec<u8>, Unfetched>, String> {
-        let (source, last_try) = match self.breakers.admit(image) {
-            (source, Admission::Wait(reason)) => return Ok(Err(Unfetched::Held(source, reason))),
-            (source, admission) => (source, admission == Admission::LastTry),
-        };
-        let error = match self.images.fetch_into(image, room).await {
-            Ok(bytes) => {
-                self.breakers.worked(image).await;
-                return Ok(Ok(bytes));
+    fn admit(&self, image: &ImageUri) -> Result<SourceName, Unfetched> {
+        match self.breakers.admit(image) {
+            (source, Admission::Open) => Ok(source),
+            (source, Admission::Wait(reason)) => Err(Unfetched::Held(source, reason)),
+            (source, Admission::GivenUp(reason)) => {
+                let reason = format!("{source} has been in trouble for longer than images.outage_seconds: {reason}");
+                Err(Unfetched::Ended(Outcome::Failed(reason)))
             }
-            Err(FetchError::Local(shortage)) => return Err(shortage),
-            Err(error @ (FetchError::Unreadable(_) | FetchError::Refused(_))) => {
-                return Ok(Err(Unfetched::Ended(error.outcome())));
-            }
-            Err(error) => error,
-        };
-        if last_try {
-            return Ok(Err(Unfetched::Ended(given_up(error))));
-        }
-        match self.breakers.judge(image, &error).await {
-            Fault::Local(shortage) => Err(shortage),
-            Fault::Source(reason) => Ok(Err(Unfetched::Held(source, reason))),
-            Fault::Image if matches!(error, FetchError::Outage(_)) => Ok(Err(Unfetched::Transient(error.to_string()))),
-            Fault::Image => self.once_more(image, source, room).await,
         }
     }
 
-    /// The source is well, and did not give the image: it may have been away for a moment only, so it is asked again.
-    async fn once_more(
+    async fn try_once<'a, R: Room>(
         &self,
         image: &ImageUri,
-        source: SourceName,
-        room: &dyn Room,
-    ) -> Result<Result<Vec<u8>, Unfetched>, String> {
-        match self.images.fetch_into(image, room).await {
-            Ok(bytes) => Ok(Ok(bytes)),
-            Err(FetchError::Local(shortage)) => Err(shortage),
-            Err(error @ FetchError::Outage(_)) => match self.breakers.judge(image, &error).await {
-                Fault::Source(reason) => Ok(Err(Unfetched::Held(source, reason))),
-                Fault::Image => Ok(Err(Unfetched::Transient(error.to_string()))),
-                Fault::Local(shortage) => Err(shortage),
-            },
-            Err(error) => Ok(Err(Unfetched::Ended(error.outcome()))),
-        }
+        permits: &'a Semaphore,
+        room: &(impl Fn() -> R + Send + Sync),
+    ) -> Result<Result<Fetched<'a, R>, FetchError>, Unfetched> {
+        // Closed by nobody.
+        let permit = permits.acquire().await.map_err(|_| Unfetched::Local)?;
+        let room = room();
+        Ok(match self.images.fetch_into(image, &room).await {
+            Ok(bytes) => {
+                self.breakers.worked(image).await;
+                Ok(Fetched { bytes, permit, room })
+            }
+            Err(error) => Err(error),
+        })
     }
 
     fn tell(&self, shortage: &str) {
@@ -121,15 +137,5 @@ impl Fetcher {
             *told = Some(Instant::now());
             tracing::warn!(shortage, "this machine is short of something, and images cannot be fetched; waiting");
         }
-    }
-}
-
-/// How an image ends whose source has been in trouble for too long.
-fn given_up(error: FetchError) -> Outcome {
-    match error {
-        FetchError::Outage(reason) => {
-            Outcome::Failed(format!("{reason}; its source has been in trouble for longer than images.outage_seconds"))
-        }
-        error => error.outcome(),
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::breaker::Breakers;
 use super::budget::Budget;
-use super::fetching::{Fetcher, Unfetched};
+use super::fetching::{Fetched, Fetcher, Unfetched};
 use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
     Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Place, PlaceOf, Profile, ProfileId,
@@ -27,6 +27,8 @@ pub enum Processed {
     Ended(Box<JobRecord>),
     /// Something passing went wrong.
     Transient(String),
+    /// Its source works, and did not give this image: the next attempt comes after a long wait.
+    Unanswered(String),
     /// It cannot be done here now, through no fault of its own: put it back for this time.
     Deferred(Duration),
     /// It is not this worker's to do, or not now: let it wait there, and why.
@@ -292,20 +294,21 @@ impl Process for Processor {
             }
         };
 
+        let slowly = |processed| match processed {
+            Processed::Transient(reason) => Processed::Unanswered(reason),
+            ended => ended,
+        };
+
         // Somebody waits for an enrolment: it takes no turn behind a scan's images.
         let (priority, held) = match job.lane {
             Lane::Enrol => (Priority::Urgent, &self.held_urgent),
             Lane::Scan | Lane::Rescore => (Priority::Bulk, &self.held),
         };
-        let Ok(place) = held.acquire().await else {
-            return Processed::Transient("the worker is stopping".into());
-        };
         let started = Instant::now();
-        let room = self.budget.file(priority);
-        let bytes = match self.fetcher.fetch(job, &room).await {
-            Ok(bytes) => bytes,
+        let Fetched { bytes, permit, room } = match self.fetcher.fetch(job, held, || self.budget.file(priority)).await {
+            Ok(fetched) => fetched,
             Err(Unfetched::Ended(outcome)) => return ended(outcome),
-            Err(Unfetched::Transient(reason)) => return transient(reason),
+            Err(Unfetched::Transient(reason)) => return slowly(transient(reason)),
             Err(Unfetched::Held(source, reason)) => {
                 return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
             }
@@ -323,7 +326,7 @@ impl Process for Processor {
         let length = bytes.len() as u64;
         let selection = self.selection(job);
         let seen = self.look(bytes, selection, priority).await;
-        drop((place, room));
+        drop((permit, room));
         match self.finish(seen, length, selection.min_size_px, priority).await {
             Err(error) => transient(error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breakers, Trouble};
 use super::gate::Gate;
-use crate::domain::{Campaign, CampaignId, CampaignState, Lane, Place, PlaceOf, ProfileId, SourceName};
+use crate::domain::{Campaign, CampaignId, CampaignState, Lane, NotedSource, Place, PlaceOf, ProfileId, SourceName};
 use crate::queue::JobQueue;
 use crate::store::{SOURCE_NEWS, Store, StoreError};
 
@@ -79,7 +80,9 @@ impl Rounds {
     async fn look(&self, memory: &mut Memory, places: &watch::Sender<BTreeSet<Place>>) -> Result<(), StoreError> {
         let troubles = self.note_troubles(memory).await?;
         let campaigns = self.store.open_campaigns().await?;
-        memory.sources.extend(self.store.sources().await?.into_iter().map(|source| source.name));
+        let noted = self.store.sources().await?;
+        self.remember(&noted);
+        memory.sources.extend(noted.into_iter().map(|source| source.name));
         // What runs again is let through before it is taken from, and what is paused is taken from no more before it is held back: so
         // no job goes to and fro.
         self.gate.run(&campaigns);
@@ -110,6 +113,18 @@ impl Rounds {
             memory.noted.remove(&name);
         }
         Ok(troubles)
+    }
+
+    /// Takes note of what any worker noted of sources.
+    fn remember(&self, sources: &[NotedSource]) {
+        let Some(breakers) = &self.breakers else { return };
+        for NotedSource { name, trouble, since } in sources {
+            let since: Option<Timestamp> = since.parse().ok();
+            if let Some((trouble, since)) = trouble.as_ref().zip(since) {
+                let lasting = Timestamp::now().duration_since(since);
+                breakers.remember(name, trouble, lasting.try_into().unwrap_or_default());
+            }
+        }
     }
 
     /// From where to take beside the lanes.

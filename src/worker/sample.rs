@@ -12,32 +12,35 @@ const PARTS: usize = 64;
 /// A sample of the images that were read.
 #[derive(Default)]
 pub(super) struct Sample {
-    /// Images read.
-    read: u64,
-    parts: BTreeMap<u64, Vec<ImageUri>>,
+    /// Of each part, how many were read, and those kept.
+    parts: BTreeMap<u64, (u64, Vec<ImageUri>)>,
     /// The state of a small generator of numbers: which are kept need not be secret.
     random: u64,
 }
 
 impl Sample {
-    /// Counts an image that was read; true if it is to be kept. The first are, and later ones ever more rarely, so that all have about
-    /// the same chance to be among those kept at the end (reservoir sampling; Vitter, 1985).
-    pub(super) fn wants_another(&mut self) -> bool {
-        self.read += 1;
-        self.read <= KEPT as u64 || self.next() % self.read < KEPT as u64
+    /// Counts an image of a part that was read, and keeps it perhaps. The first are kept, and later ones ever more rarely in place of
+    /// another, so that all have the same chance to be among those kept at the end (reservoir sampling; Vitter, 1985).
+    pub(super) fn count(&mut self, part: u64, image: &ImageUri) {
+        let part = if self.parts.len() < PARTS || self.parts.contains_key(&part) { part } else { 0 };
+        let random = self.next();
+        let (read, kept) = self.parts.entry(part).or_default();
+        *read += 1;
+        if kept.len() < KEPT {
+            kept.push(image.clone());
+        } else if let Some(place) = usize::try_from(random % *read).ok().and_then(|place| kept.get_mut(place)) {
+            *place = image.clone();
+        }
     }
 
-    /// Keeps an image of a part, in place of another where there are enough.
-    pub(super) fn keep(&mut self, part: u64, image: ImageUri) {
-        let part = if self.parts.len() < PARTS || self.parts.contains_key(&part) { part } else { 0 };
-        let place = usize::try_from(self.next() % KEPT as u64).unwrap_or(0);
-        let kept = self.parts.entry(part).or_default();
-        if kept.len() < KEPT { kept.push(image) } else { kept[place] = image }
+    /// Whether nothing was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
     }
 
     /// Those kept, by part; a part is one that comes and goes by itself.
-    pub(super) fn by_part(&self) -> BTreeMap<u64, Vec<ImageUri>> {
-        self.parts.clone()
+    pub(super) fn by_part(&self) -> Vec<Vec<ImageUri>> {
+        self.parts.values().map(|(_, kept)| kept.clone()).collect()
     }
 
     /// The next number (xorshift; Marsaglia, 2003).
@@ -61,11 +64,9 @@ mod tests {
         for seed in 1..=200_u64 {
             let mut sample = Sample { random: seed, ..Sample::default() };
             for number in 0..1000 {
-                if sample.wants_another() {
-                    sample.keep(7, format!("file:///{number}.jpg").parse().unwrap());
-                }
+                sample.count(7, &format!("file:///{number}.jpg").parse().unwrap());
             }
-            let kept = &sample.by_part()[&7];
+            let kept = &sample.by_part()[0];
             assert_eq!(kept.len(), KEPT);
             let number = |image: &ImageUri| -> u32 { image.as_str()[8..].trim_end_matches(".jpg").parse().unwrap() };
             early += kept.iter().filter(|image| number(image) < 500).count();

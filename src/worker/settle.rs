@@ -14,6 +14,10 @@ use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::{InHand, Vitals};
 
+/// By how much the waits are longer between attempts at an image that its source, which works otherwise, does not give; and at most.
+const SLOWLY: u32 = 120;
+const LONGEST_SLOWLY: Duration = Duration::from_secs(600);
+
 /// The longest pause before a backend is tried again: it may be back, and nothing else is done meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -58,6 +62,13 @@ impl Settler {
                         metrics::put_back("retry");
                         let retry = self.retry(&delivery);
                         put_back.push((delivery, retry));
+                    }
+                    Processed::Unanswered(reason) => {
+                        tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again, later");
+                        metrics::put_back("retry");
+                        let Job { id, attempt, .. } = *delivery.job();
+                        let wait = backoff(attempt, id, self.backoff.saturating_mul(SLOWLY), LONGEST_SLOWLY);
+                        put_back.push((delivery, Disposition::Retry(wait)));
                     }
                     Processed::Deferred(wait) => {
                         metrics::put_back("defer");
@@ -161,6 +172,10 @@ impl Settler {
         }
         let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
         while let Err(error) = self.store.note_source(source, Some(reason)).await {
+            if let StoreError::Invalid(reason) = &error {
+                tracing::error!(%source, reason, "the name of a source cannot be stored: only workers that were told of it take its jobs");
+                break;
+            }
             metrics::backend_wait("store");
             if wait.because(error.to_string()) {
                 tracing::warn!(%source, %error, "jobs of a source that does not work wait for the store to take its name");
