@@ -2,7 +2,8 @@
 
 -- Over, and its place on the queue removed: workers need not look at it any more. Those that were over before are.
 ALTER TABLE campaigns ADD COLUMN closed boolean NOT NULL DEFAULT false;
-UPDATE campaigns SET closed = true WHERE state = 'cancelled' OR listing_done;
+UPDATE campaigns SET closed = true WHERE state = 'cancelled' OR (listing_done AND listed <= skipped +
+    (SELECT coalesce(sum(jobs), 0) FROM campaign_outcomes WHERE campaign_id = campaigns.id));
 CREATE INDEX campaigns_open ON campaigns (id) WHERE NOT closed;
 
 -- Sources that workers had trouble with. "reason" is null once a worker found it well again; what no worker has seen for a while is

@@ -73,8 +73,8 @@ impl CampaignCommand {
                 }
                 // For people; programs have `facefleet_source_trouble` and `queue status --json`.
                 for source in store.sources().await?.into_iter().filter(|_| !json) {
-                    if let Some(trouble) = &source.trouble {
-                        say(format!("jobs wait for {} since {:.19}Z: {trouble}", source.name, source.since))?;
+                    if let Some(told) = source.told() {
+                        say(told)?;
                     }
                 }
             }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::say;
 use crate::app::App;
-use crate::domain::DeviceChoice;
+use crate::domain::{DeviceChoice, NotedSource};
 
 /// Tries everything that a scan or a worker needs, a line each: ok, or what is wrong and what to do. Exit status 1 if something is wrong.
 #[derive(Debug, Args)]
@@ -32,6 +32,7 @@ impl Doctor {
             ("models", models(&app, self.aligned)),
             ("store", in_time(store(&app)).await),
             ("queue", in_time(queue(&app)).await),
+            ("sources", in_time(sources(&app)).await),
             ("disk", disk(&app)),
         ];
         let mut well = true;
@@ -103,6 +104,18 @@ async fn store(app: &App) -> Result<String> {
     let galleries = store.galleries().await?.len();
     store.close().await;
     Ok(format!("{}, all that a worker writes may be written, {galleries} galleries", app.settings().store.url))
+}
+
+/// What workers noted of the sources of images.
+async fn sources(app: &App) -> Result<String> {
+    let store = app.store().await?;
+    let sources = store.sources().await?;
+    store.close().await;
+    let troubles: Vec<String> = sources.iter().filter_map(NotedSource::told).collect();
+    if !troubles.is_empty() {
+        bail!("{}. They are tried again until it works", troubles.join("; "));
+    }
+    Ok("no worker has trouble with one".into())
 }
 
 async fn queue(app: &App) -> Result<String> {

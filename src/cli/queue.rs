@@ -1,6 +1,6 @@
 //! `facefleet queue …`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::say;
 use crate::app::App;
-use crate::domain::{JobId, Lane, Place, PlaceOf};
+use crate::domain::{JobId, Lane, Place, PlaceOf, ProfileId};
 use crate::queue::{DeadLetter, DeadSelection, JobQueue};
 
 #[derive(Debug, Subcommand)]
@@ -69,10 +69,11 @@ impl QueueCommand {
     }
 }
 
-/// The places that the store knows of, with the jobs that wait there and why: campaigns that run or are paused, and sources.
+/// The places that the store knows of, with the jobs that wait there and why: of campaigns, sources and profiles.
 async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, String)>> {
     let store = app.store().await?;
     let (campaigns, sources) = (store.open_campaigns().await?, store.sources().await?);
+    let profiles: BTreeSet<ProfileId> = store.galleries().await?.into_iter().flat_map(|(_, profiles)| profiles).collect();
     store.close().await;
     let of_campaigns = campaigns.iter().map(|campaign| {
         (
@@ -86,7 +87,11 @@ async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, Str
         let place = |lane| Place { lane, of: PlaceOf::Source(source.name.clone()) };
         Lane::ALL.map(|lane| (place(lane), format!("source {}", source.name), why.clone()))
     });
-    let places: Vec<_> = of_campaigns.chain(of_sources).collect();
+    let of_profiles = profiles.into_iter().flat_map(|profile| {
+        let place = |lane| Place { lane, of: PlaceOf::Profile(profile.clone()) };
+        Lane::ALL.map(|lane| (place(lane), format!("profile {profile}"), "for a worker with this profile".to_owned()))
+    });
+    let places: Vec<_> = of_campaigns.chain(of_sources).chain(of_profiles).collect();
     let counts = queue.waiting(&places.iter().map(|(place, ..)| place.clone()).collect::<Vec<_>>()).await?;
     let counted = places.into_iter().zip(counts).map(|((_, name, why), jobs)| (name, jobs, why));
     Ok(counted.filter(|(_, jobs, _)| *jobs > 0).collect())

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId, Selection};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
 use crate::images::{Listed, Listing, Root, Rules};
+use crate::store::{Store, StoreError};
 use crate::worker::Process;
 
 /// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
@@ -121,14 +122,12 @@ impl Scan {
         let worked = worker.await?;
         counting.abort();
         view.finish();
-        // If the worker failed, the scan's own error is only its shadow.
+        // What this process held is gone with it.
+        let ended = end_campaign(store.as_ref(), campaign.id).await;
+        // If the worker failed, the scan's own error only follows from that, and so does the store's.
         worked?;
         let tally = tally?;
-        if !tally.progress.is_complete() {
-            // What this process held is gone with it.
-            store.set_campaign_state(campaign.id, CampaignState::Cancelled).await?;
-        }
-        store.close_campaign(campaign.id).await?;
+        ended?;
         store.close().await;
         let end = if stop.is_cancelled() { End::Interrupted } else { End::Complete };
         self.tell_unused(&tally);
@@ -244,6 +243,14 @@ fn differing(wanted: &Selection, own: &Selection) -> Vec<String> {
     ];
     let differ = settings.into_iter().filter(|(_, wanted, own)| wanted != own);
     differ.map(|(key, wanted, own)| format!("detector.{key} = {wanted} (it is {own} here)")).collect()
+}
+
+/// Closes a campaign whose jobs were in this process, and cancels it if some of them have not ended.
+async fn end_campaign(store: &dyn Store, id: CampaignId) -> Result<(), StoreError> {
+    if !store.campaign(id).await?.is_some_and(|found| found.progress.is_complete()) {
+        store.set_campaign_state(id, CampaignState::Cancelled).await?;
+    }
+    store.close_campaign(id).await
 }
 
 /// Counts the images for the bar's end, beside the scan, which lists no further than the queue has room.

@@ -37,6 +37,14 @@ pub struct NotedSource {
     pub since: String,
 }
 
+impl NotedSource {
+    /// What to tell people, if it is in trouble.
+    pub fn told(&self) -> Option<String> {
+        let trouble = self.trouble.as_ref()?;
+        Some(format!("jobs wait for {} since {:.19}Z: {trouble}", self.name, self.since))
+    }
+}
+
 /// Where jobs of a lane wait apart from its others. Consumers take from a place only while they are told to, so that whatever waits
 /// there costs nothing and hinders nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

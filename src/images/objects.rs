@@ -165,7 +165,7 @@ impl Objects {
     fn client(&self) -> ClientOptions {
         let limits = &self.limits;
         let options =
-            ClientOptions::new().with_timeout(limits.whole).with_connect_timeout(limits.connect).with_read_timeout(limits.idle);
+            ClientOptions::new().with_timeout_disabled().with_connect_timeout(limits.connect).with_read_timeout(limits.idle);
         self.authorities.iter().cloned().fold(options, ClientOptions::with_root_certificate)
     }
 

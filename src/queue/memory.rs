@@ -122,6 +122,10 @@ impl JobQueue for MemoryQueue {
         news::subscribe(&self.shared)
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn trouble(&self) -> Option<String> {
         None
     }

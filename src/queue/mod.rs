@@ -84,6 +84,9 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached, or is closed with no delivery out.
     async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
 
+    /// Whether other processes share it.
+    fn is_shared(&self) -> bool;
+
     /// Why jobs do not come to the consumers of this process, or why what it hands over is not taken; none while all is well.
     fn trouble(&self) -> Option<String>;
 

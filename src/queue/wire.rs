@@ -147,8 +147,10 @@ const FIELDS: [(&str, &str); 16] = [
 /// # Errors
 /// If it cannot be written as JSON.
 pub fn encode(job: &Job) -> Result<Vec<u8>, InvalidJob> {
+    // What the oldest version can say is said in it: workers that know no other may take it next.
+    let newer = job.selection.min_size_px.is_some() || job.selection.min_score.is_some();
     let message = JobMessage {
-        version: VERSION,
+        version: if newer { VERSION } else { OLDEST },
         id: job.id.0,
         lane: match job.lane {
             Lane::Enrol => LaneMessage::Enrol,

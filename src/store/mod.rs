@@ -153,7 +153,7 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
 
-    /// Begins a campaign: its id, lane, gallery, profile, selection, source and state are kept; it has listed nothing. Repeating it is harmless.
+    /// Begins a campaign, or opens it again: its id, lane, gallery, profile, selection, source and state are kept; it has listed nothing. Repeating it is harmless.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or the profile was never registered.
@@ -179,7 +179,7 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn uncounted_jobs(&self, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError>;
 
-    /// Tells workers what an operator wants of a campaign. False if there is no such campaign.
+    /// Tells workers what an operator wants of a campaign, which opens it if it was closed. False if there is no such campaign.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

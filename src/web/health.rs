@@ -29,16 +29,25 @@ impl Default for Bounds {
     }
 }
 
-/// The last objections of store and queue. Locked while they are asked, so that no two requests ask at once.
-pub(super) type LastAnswers = Mutex<Option<(Instant, Vec<String>)>>;
+/// What store and queue said last. Locked while they are asked, so that no two requests ask at once.
+pub(super) type LastAnswers = Mutex<Option<(Instant, Answers)>>;
+
+/// What store and queue say.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    /// Why no jobs can be taken or recorded.
+    objections: Vec<String>,
+    /// A line for each source of images in trouble: its jobs wait, and the others do not.
+    sources: Vec<String>,
+}
 
 /// Why only a restart helps; none if the process is live.
 pub(super) fn not_live(surroundings: &Surroundings) -> Vec<String> {
     surroundings.vitals.stuck_threads(surroundings.bounds.batch)
 }
 
-/// Why jobs are not taken, done and recorded; none if the worker is ready.
-pub(super) async fn not_ready(surroundings: &Surroundings, last: &LastAnswers) -> Vec<String> {
+/// Why jobs are not taken, done and recorded, none if the worker is ready; and what else should be known.
+pub(super) async fn not_ready(surroundings: &Surroundings, last: &LastAnswers) -> (Vec<String>, Vec<String>) {
     let mut reasons = not_live(surroundings);
     if surroundings.stopping.is_cancelled() {
         reasons.push("stopping: what is in hand is finished, and no more is taken".to_owned());
@@ -51,27 +60,32 @@ pub(super) async fn not_ready(surroundings: &Surroundings, last: &LastAnswers) -
     if let Some(age) = surroundings.vitals.oldest_job().filter(|age| *age > surroundings.bounds.job) {
         reasons.push(format!("a job has been in hand for {} s: the log says which jobs were taken then", age.as_secs()));
     }
-    reasons.extend(answers(surroundings, last).await);
-    reasons
+    let Answers { objections, sources } = answers(surroundings, last).await;
+    reasons.extend(objections);
+    (reasons, sources)
 }
 
-/// What store and queue object to, asked again if the last answer is old.
-async fn answers(surroundings: &Surroundings, last: &LastAnswers) -> Vec<String> {
+/// What store and queue say, asked again if the last answer is old.
+async fn answers(surroundings: &Surroundings, last: &LastAnswers) -> Answers {
     let mut last = last.lock().await;
-    if let Some((at, reasons)) = last.as_ref()
+    if let Some((at, answers)) = last.as_ref()
         && at.elapsed() < FRESH
     {
-        return reasons.clone();
+        return answers.clone();
     }
-    let (store, publishing, status) = tokio::join!(
+    let (store, publishing, status, sources) = tokio::join!(
         in_time("the store", surroundings.store.try_writing()),
         in_time("the queue", surroundings.queue.try_publishing()),
         in_time("the queue", surroundings.queue.status()),
+        in_time("the store", surroundings.store.sources()),
     );
-    let mut reasons: Vec<String> = [store.err(), publishing.err(), status.err()].into_iter().flatten().collect();
-    reasons.dedup();
-    *last = Some((Instant::now(), reasons.clone()));
-    reasons
+    let mut objections: Vec<String> = [store.err(), publishing.err(), status.err()].into_iter().flatten().collect();
+    objections.dedup();
+    // An error of the store is told by the first.
+    let sources = sources.unwrap_or_default().into_iter().filter_map(|source| source.told()).collect();
+    let answers = Answers { objections, sources };
+    *last = Some((Instant::now(), answers.clone()));
+    answers
 }
 
 async fn in_time<T, E: std::fmt::Display>(what: &str, answer: impl Future<Output = Result<T, E>>) -> Result<T, String> {

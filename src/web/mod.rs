@@ -66,18 +66,20 @@ pub async fn serve(listener: TcpListener, surroundings: Surroundings, until: Can
 
 /// 200 while this process can go on, 503 with a line for each reason if only a restart helps.
 async fn live(State(state): State<HandlerState>) -> Response {
-    told("live\n", &health::not_live(&state.surroundings))
+    told("live\n", &health::not_live(&state.surroundings), &[])
 }
 
-/// 200 if jobs can be taken and recorded, 503 with a line for each reason if not.
+/// 200 if jobs can be taken and recorded, 503 with a line for each reason if not; and a line for each source of images in trouble.
 async fn ready(State(state): State<HandlerState>) -> Response {
-    told("ready\n", &health::not_ready(&state.surroundings, &state.last_answers).await)
+    let (reasons, sources) = health::not_ready(&state.surroundings, &state.last_answers).await;
+    told("ready\n", &reasons, &sources)
 }
 
-fn told(well: &'static str, reasons: &[String]) -> Response {
+fn told(well: &str, reasons: &[String], notes: &[String]) -> Response {
+    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
     match reasons {
-        [] => well.into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response(),
+        [] => (well.to_owned() + &notes).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n" + &notes).into_response(),
     }
 }
 
@@ -101,7 +103,7 @@ async fn look(surroundings: Surroundings) {
             for (lane, jobs) in status.ready {
                 metrics::queue_ready(lane, jobs);
             }
-            for (place, jobs) in [("delayed", status.delayed), ("dead", status.dead)] {
+            for (place, jobs) in [("waiting", status.waiting), ("delayed", status.delayed), ("dead", status.dead)] {
                 metrics::queue_place(place, jobs);
             }
         }

@@ -82,7 +82,9 @@ impl Fetcher {
             let judged = match &error {
                 FetchError::Unreadable(_) | FetchError::Refused(_) => return Err(Unfetched::Ended(error.outcome())),
                 FetchError::Local(shortage) => Fault::Local(shortage.clone()),
-                FetchError::NotThere(_) | FetchError::Denied(_) | FetchError::Outage(_) => self.breakers.judge(image, &error).await,
+                FetchError::NotThere(_) | FetchError::Denied(_) | FetchError::Outage(_) => {
+                    self.breakers.judge(image, &error).await
+                }
             };
             match judged {
                 Fault::Source(reason) => return Err(Unfetched::Held(source, reason)),

@@ -94,7 +94,7 @@ impl Worker {
         };
         let looking = CancellationToken::new();
         let _looking = looking.clone().drop_guard();
-        tokio::spawn(rounds.run(places, looking));
+        let mut looking_up = tokio::spawn(rounds.run(places, looking));
         let settler = Settler {
             queue,
             store,
@@ -119,6 +119,11 @@ impl Worker {
                 // The settler only ends early when it panics.
                 () = finished.closed() => break,
                 () = urgent.closed() => break,
+                // It ends early only when it panics.
+                ended = &mut looking_up => {
+                    ended?;
+                    break;
+                }
                 Some(ended) = jobs.join_next() => {
                     log_panic(&ended);
                     continue;
@@ -172,8 +177,11 @@ impl Worker {
 /// What becomes of a job of `campaign` that is not to be worked on now; none if it is.
 async fn unwanted(gate: &Gate, lane: Lane, campaign: Option<CampaignId>) -> Option<Processed> {
     let campaign = campaign?;
-    match gate.state(campaign).await {
+    let standing = gate.standing(campaign).await;
+    match standing.state {
         CampaignState::Running => None,
+        // A job of another lane than its campaign's is somebody's own, and has no place at the campaign's.
+        CampaignState::Paused if standing.lane != Some(lane) => None,
         CampaignState::Paused => {
             let place = Place { lane, of: PlaceOf::Campaign(campaign) };
             Some(Processed::Held { place, reason: "its campaign is paused".into() })

@@ -92,7 +92,8 @@ impl Rounds {
             *places = wanted;
             modified
         });
-        self.sweep(memory, &campaigns).await
+        // The places of a queue of this process end with it; those of others' campaigns are none of its business.
+        if self.queue.is_shared() { self.sweep(memory, &campaigns).await } else { Ok(()) }
     }
 
     /// Notes how the sources in trouble are.

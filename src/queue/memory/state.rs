@@ -14,6 +14,9 @@ use crate::queue::{DeadLetter, DeadSelection, QueueStatus, revived};
 /// the oldest letters are then written to the log, with their reasons, and forgotten.
 pub(super) const MOST_DEAD: usize = 10_000;
 
+/// Jobs put aside that keep no publisher waiting: some hundred MB of them.
+const MOST_ASIDE: usize = 200_000;
+
 /// A time that nobody waits for, where a longer one could overflow the clock.
 const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -54,10 +57,14 @@ fn place(lane: Lane) -> usize {
 }
 
 impl State {
-    /// Number of jobs that publishers brought and nobody has taken. What was put aside keeps no publisher waiting.
+    /// Number of jobs that publishers brought and nobody has taken. What was put aside keeps no publisher waiting, unless there is very
+    /// much of it.
     pub(super) fn published(&self) -> usize {
-        let campaigns = self.places.iter().filter(|(place, _)| matches!(place.of, PlaceOf::Campaign(_)));
-        self.ready.iter().chain(campaigns.map(|(_, jobs)| jobs)).map(VecDeque::len).sum()
+        let (mut published, mut aside) = (self.ready.iter().map(VecDeque::len).sum::<usize>(), 0);
+        for (place, jobs) in &self.places {
+            *if matches!(place.of, PlaceOf::Campaign(_)) { &mut published } else { &mut aside } += jobs.len();
+        }
+        published + aside.saturating_sub(MOST_ASIDE)
     }
 
     /// Makes `job` ready, behind its lane's others.

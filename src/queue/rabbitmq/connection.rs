@@ -114,18 +114,19 @@ impl Link {
     /// # Errors
     /// As [`Link::channel`], or if this user may not declare them.
     pub(super) async fn declare_places(&self, keys: &BTreeSet<String>) -> Result<(), QueueError> {
-        // Sees that there is a connection.
-        self.channel().await?.close(200, "done".into()).await.ok();
-        match self.connection.lock().await.as_ref() {
-            Some(connection) => self.topology.declare_places(connection, keys).await,
-            None => Err(QueueError::Unavailable("the connection to the broker is lost".into())),
-        }
+        let channel = self.channel().await?;
+        let declared = timeout(DECLARE, self.topology.declare_places(&channel, keys)).await.map_err(|_| self.late())?;
+        // A refusal has closed it.
+        channel.close(200, "done".into()).await.ok();
+        declared
+    }
+
+    fn late(&self) -> QueueError {
+        QueueError::Unavailable(format!("{} does not declare the queues within {} s", self.place(), DECLARE.as_secs()))
     }
 
     async fn ensure(&self, connection: &Connection) -> Result<(), QueueError> {
-        let late =
-            || QueueError::Unavailable(format!("{} does not declare the queues within {} s", self.place(), DECLARE.as_secs()));
-        timeout(DECLARE, self.topology.ensure(connection)).await.map_err(|_| late())?
+        timeout(DECLARE, self.topology.ensure(connection)).await.map_err(|_| self.late())?
     }
 
     /// Whether the broker takes nothing from this connection because it is short of memory or disk.

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{ANSWER, NOT_FOUND, answer, explain, has_code, silent};
 use super::attached::Attached;
 use super::connection::{Backoff, random};
+use super::counter::Counter;
 use super::hands::Hands;
 use super::message::{self, Arrived, Outgoing, Way};
 use super::settle::{acknowledge, give_up};
@@ -43,6 +44,9 @@ use crate::queue::wire::InvalidJob;
 /// Deliveries that never ended after which a job is handled alone.
 const SUSPECT: u32 = 2;
 
+/// Jobs of one of many campaigns that are sent ahead.
+const LEAST_AHEAD: u16 = 4;
+
 /// Longest time between looks into the solo queues. The shortest is half of it: a fleet need not stop as one.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -53,6 +57,8 @@ pub(super) struct Feeder {
     hands: Arc<Hands>,
     /// From where to take beside the lanes.
     places: watch::Receiver<BTreeSet<Place>>,
+    /// Messages that are being buried.
+    burying: Counter,
     stop: CancellationToken,
 }
 
@@ -102,7 +108,7 @@ impl Feeder {
         places: watch::Receiver<BTreeSet<Place>>,
         stop: CancellationToken,
     ) -> Result<(), QueueError> {
-        let feeder = Self { broker, lanes, hands, places, stop };
+        let feeder = Self { broker, lanes, hands, places, burying: Counter::new(), stop };
         let session = feeder.open().await?;
         let feeding = feeder.broker.feeders.one();
         tokio::spawn(async move {
@@ -163,7 +169,6 @@ impl Feeder {
 
     async fn open(&self) -> Result<Session, QueueError> {
         let channel = self.broker.consumers.channel().await?;
-        answer(channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default())).await?;
         let mut session = Session {
             channel,
             incoming: SelectAll::new(),
@@ -178,6 +183,7 @@ impl Feeder {
     /// The most urgent lane first: its jobs are then the first to be here.
     async fn consume(&self, session: &mut Session) -> Result<(), QueueError> {
         session.incoming = SelectAll::new();
+        answer(session.channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default())).await?;
         for &lane in &self.lanes {
             let origin = Origin { lane, tag: None };
             self.listen(session, &self.broker.topology.lane(lane), lane.as_str(), origin).await?;
@@ -200,12 +206,18 @@ impl Feeder {
         for tag in session.places.leave(&wanted) {
             answer(session.channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default())).await?;
         }
+        // Together they are sent ahead about as much as a lane is: what waits here for too long, the broker takes back.
+        let campaigns = wanted.iter().filter(|place| matches!(place.of, PlaceOf::Campaign(_))).count();
+        let share = self.hands.prefetch() / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
+        let ahead = share.max(LEAST_AHEAD).min(self.hands.prefetch());
         let due: Vec<Place> = wanted.into_iter().filter(|place| self.lanes.contains(&place.lane)).collect();
         for place in due.into_iter().filter(|place| session.places.is_due(place)).collect::<Vec<_>>() {
             if !self.is_there(&place).await? {
                 session.places.miss(place);
                 continue;
             }
+            // It is of the consumers that come after it.
+            answer(session.channel.basic_qos(ahead, BasicQosOptions::default())).await?;
             let (queue, lane) = (self.broker.topology.place(&place), place.lane);
             let tag = session.places.join(place);
             self.listen(session, &queue, &tag, Origin { lane, tag: Some(tag.clone()) }).await?;
@@ -220,8 +232,8 @@ impl Feeder {
         }
         match self.broker.declare_place(place).await {
             Err(QueueError::Unusable(reason)) => {
-                tracing::warn!(reason, "no jobs are taken from a place where some may wait");
-                Ok(false)
+                tracing::debug!(reason, %place, "this user may not declare a place; it is looked for");
+                Ok(self.broker.count_if_there(place).await?.is_some())
             }
             declared => declared.map(|()| true),
         }
@@ -307,8 +319,9 @@ impl Feeder {
 
     /// Buries a message that is no job, as it is. In a task of its own: the dead letters may be full, and the jobs should come.
     fn bury(&self, incoming: Incoming, reason: String) {
-        let broker = Arc::clone(&self.broker);
+        let (broker, burying) = (Arc::clone(&self.broker), self.burying.one());
         tokio::spawn(async move {
+            let _burying = burying;
             let Incoming { properties, data, acker, .. } = incoming;
             tracing::warn!(reason, "a message is no job and is buried");
             let letter = Outgoing::dead(&broker.topology, &message::id(&properties), data, &reason, 1, &[]);
@@ -333,7 +346,9 @@ impl Feeder {
             let asked = session.channel.queue_declare(self.broker.topology.lane(lane).into(), options, FieldTable::default());
             match timeout(ANSWER, asked).await.map_err(|_| silent())? {
                 Ok(queue) => {
-                    let silent = queue.message_count() > 0 && !heard.contains(&lane) && self.hands.has_room(lane);
+                    // What is being buried takes room too.
+                    let room = self.hands.has_room(lane) && self.burying.is_zero();
+                    let silent = queue.message_count() > 0 && !heard.contains(&lane) && room;
                     if queue.consumer_count() == 0 || (silent && before.contains(&lane)) {
                         return Err(Lost::Queue(lane));
                     }

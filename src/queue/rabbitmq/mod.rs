@@ -56,6 +56,15 @@ pub struct RabbitQueue {
     broker: Arc<Broker>,
 }
 
+/// What a process has to do with a place.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    /// It takes from it.
+    taken: bool,
+    /// It has declared its queue.
+    declared: bool,
+}
+
 /// What the queue, its consumers and their deliveries share.
 struct Broker {
     topology: Arc<Topology>,
@@ -66,8 +75,8 @@ struct Broker {
     out: Counter,
     /// Consumers that may hold jobs that were sent ahead.
     feeders: Counter,
-    /// The places that this process has met, and whether it takes from them.
-    places: Mutex<BTreeMap<Place, bool>>,
+    /// The places that this process has met, and how.
+    places: Mutex<BTreeMap<Place, Met>>,
     /// Why no jobs come to the consumers; none while they do.
     trouble: Mutex<Option<String>>,
     /// Held by whoever looks at the dead letters: two at once would each see a part of them.
@@ -146,23 +155,25 @@ impl Broker {
         }
     }
 
-    /// The places that this process has met, and whether it takes from them.
-    fn places(&self) -> MutexGuard<'_, BTreeMap<Place, bool>> {
+    /// The places that this process has met, and how.
+    fn places(&self) -> MutexGuard<'_, BTreeMap<Place, Met>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes from which places this process takes.
     fn take_from(&self, places: &BTreeSet<Place>) {
         let mut met = self.places();
-        met.values_mut().for_each(|taken| *taken = false);
-        met.extend(places.iter().map(|place| (place.clone(), true)));
+        met.values_mut().for_each(|met| met.taken = false);
+        for place in places {
+            met.entry(place.clone()).or_default().taken = true;
+        }
     }
 
     /// Sees that there is a queue for `place`, the first time.
     async fn meet(&self, place: &Place) -> Result<(), QueueError> {
-        if !self.places().contains_key(place) {
+        if !self.places().get(place).is_some_and(|met| met.declared) {
             self.declare_place(place).await?;
-            self.places().entry(place.clone()).or_insert(false);
+            self.places().entry(place.clone()).or_default().declared = true;
         }
         Ok(())
     }
@@ -237,6 +248,10 @@ impl JobQueue for RabbitQueue {
         news::subscribe(&self.broker).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn trouble(&self) -> Option<String> {
         let consuming = self.broker.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         consuming.or_else(|| self.broker.publisher.trouble())
@@ -258,8 +273,15 @@ impl JobQueue for RabbitQueue {
             status.ready.push((lane, ready + solo));
         }
         let places = self.broker.places().clone();
-        for (place, taken) in places {
-            let Some(jobs) = self.broker.count_if_there(&place).await? else { continue };
+        for (place, Met { taken, .. }) in places {
+            let Some(jobs) = self.broker.count_if_there(&place).await? else {
+                // Whoever has it back declares it anew.
+                let mut places = self.broker.places();
+                if places.get(&place).is_some_and(|met| !met.taken) {
+                    places.remove(&place);
+                }
+                continue;
+            };
             let lane = status.ready.iter_mut().find(|(lane, _)| taken && *lane == place.lane);
             *lane.map_or(&mut status.waiting, |(_, ready)| ready) += jobs;
         }

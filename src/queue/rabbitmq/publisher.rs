@@ -155,7 +155,9 @@ impl Publisher {
                 QueueError::Unavailable(format!("the broker takes no more: {messages} messages refused by a queue at its bound"))
             }
             // Somebody deleted a queue under a running fleet.
+            // A queue that may not be declared is no right that comes back.
             Trouble::Unroutable => match self.repair(left).await {
+                Err(error @ QueueError::Unusable(_)) => return Err(error),
                 Ok(()) => QueueError::Unavailable(format!("{messages} messages found no queue; it was declared again")),
                 Err(error) => error,
             },

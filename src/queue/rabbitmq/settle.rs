@@ -102,10 +102,15 @@ async fn replace(
     if !acker.usable() {
         return Ok(false);
     }
-    let published = match successor(broker, job, disposition, history).await {
-        Ok(successor) => broker.publisher.publish(successor.into_iter().collect(), PATIENCE, None).await,
-        Err(error) => Err(error),
-    };
+    let held = matches!(disposition, Disposition::Hold(_));
+    let mut published = publish(broker, job, disposition, history).await;
+    // This user may not declare the place's queue. The job is not charged for that.
+    if let Err(QueueError::Unusable(reason)) = &published
+        && held
+    {
+        tracing::warn!(reason, "a job cannot wait at its place; it is put back for half a minute");
+        published = publish(broker, job, Disposition::Defer(WITHOUT_PLACE), history).await;
+    }
     match published {
         Ok(()) => Ok(acknowledge(acker).await),
         Err(error) => {
@@ -113,6 +118,12 @@ async fn replace(
             Err(error)
         }
     }
+}
+
+/// Makes safe what comes after a delivery of `job`.
+async fn publish(broker: &Broker, job: &Job, disposition: Disposition, history: &[String]) -> Result<(), QueueError> {
+    let successor = successor(broker, job, disposition, history).await?;
+    broker.publisher.publish(successor.into_iter().collect(), PATIENCE, None).await
 }
 
 /// What comes after a delivery of `job`, if anything does.
@@ -127,15 +138,10 @@ async fn successor(
         Disposition::Done => None,
         Disposition::Retry(wait) => Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?),
         Disposition::Defer(wait) => Some(later(wait, job)?),
-        Disposition::Hold(place) => match broker.meet(&place).await {
-            Ok(()) => Some(Outgoing::at(&broker.topology, &place, job, history)?),
-            // This user may not declare the place's queue. The job is not charged for that.
-            Err(QueueError::Unusable(reason)) => {
-                tracing::warn!(reason, "a job cannot wait at its place; it is put back for half a minute");
-                Some(later(WITHOUT_PLACE, job)?)
-            }
-            Err(error) => return Err(error),
-        },
+        Disposition::Hold(place) => {
+            broker.meet(&place).await?;
+            Some(Outgoing::at(&broker.topology, &place, job, history)?)
+        }
         Disposition::Bury(reason) => Some(Outgoing::dead_job(&broker.topology, job, &reason, history)?),
     })
 }

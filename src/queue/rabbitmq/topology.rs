@@ -190,11 +190,10 @@ impl Topology {
     ///
     /// # Errors
     /// If this user may not, or the connection is lost.
-    pub(super) async fn declare_places(&self, connection: &Connection, keys: &BTreeSet<String>) -> Result<(), QueueError> {
-        let channel = connection.create_channel().await.map_err(|error| explain(&error))?;
+    pub(super) async fn declare_places(&self, channel: &Channel, keys: &BTreeSet<String>) -> Result<(), QueueError> {
         for key in keys {
             let name = format!("{}.{key}", self.prefix);
-            let declared = declare(&channel, self.of_jobs(name.clone(), vec![(self.waiting(), key.clone())])).await;
+            let declared = declare(channel, self.of_jobs(name.clone(), vec![(self.waiting(), key.clone())])).await;
             declared.map_err(|source| match has_code(&source, ACCESS_REFUSED) {
                 true => QueueError::Unusable(format!(
                     "'{name}', where jobs are to wait, cannot be declared: give this user configure permission on its name (docs/queues.md, Users)"
@@ -202,7 +201,7 @@ impl Topology {
                 false => self.mismatch(&Undeclared { name: name.clone(), source }),
             })?;
         }
-        channel.close(200, "done".into()).await.map_err(|error| explain(&error))
+        Ok(())
     }
 
     /// Declares what is missing. A user that may not declare is content with what is there.

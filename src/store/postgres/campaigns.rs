@@ -32,7 +32,7 @@ pub(super) async fn begin(pool: &PgPool, campaign: &Campaign) -> Result<(), Faul
     }
     sqlx::query(
         "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, selection) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (id) DO UPDATE SET closed = false",
     )
     .bind(campaign.id.0)
     .bind(campaign.lane.as_str())
@@ -85,8 +85,11 @@ pub(super) async fn uncounted(pool: &PgPool, campaign: CampaignId, jobs: &[JobId
 }
 
 pub(super) async fn set_state(pool: &PgPool, campaign: CampaignId, state: CampaignState) -> Result<bool, Fault> {
-    let set =
-        sqlx::query("UPDATE campaigns SET state = $2 WHERE id = $1").bind(campaign.0).bind(state.as_str()).execute(pool).await?;
+    let set = sqlx::query("UPDATE campaigns SET state = $2, closed = false WHERE id = $1")
+        .bind(campaign.0)
+        .bind(state.as_str())
+        .execute(pool)
+        .await?;
     Ok(set.rows_affected() > 0)
 }
 
@@ -186,16 +189,13 @@ pub(super) async fn one(pool: &PgPool, id: CampaignId) -> Result<Option<Campaign
 }
 
 pub(super) async fn latest(pool: &PgPool, limit: u32, open: bool) -> Result<Vec<Campaign>, Fault> {
+    // Spelt out: the index of open campaigns serves no other condition.
+    const OPEN: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
+         floor(extract(epoch FROM started_at) * 1000)::bigint, selection FROM campaigns WHERE NOT closed ORDER BY id DESC LIMIT $1";
+    const ALL: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
+         floor(extract(epoch FROM started_at) * 1000)::bigint, selection FROM campaigns ORDER BY id DESC LIMIT $1";
     let mut snapshot = snapshot(pool).await?;
-    let rows = sqlx::query(
-        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, \
-         floor(extract(epoch FROM started_at) * 1000)::bigint, selection FROM campaigns WHERE NOT ($2 AND closed) \
-         ORDER BY id DESC LIMIT $1",
-    )
-    .bind(i64::from(limit))
-    .bind(open)
-    .fetch_all(&mut *snapshot)
-    .await?;
+    let rows = sqlx::query(if open { OPEN } else { ALL }).bind(i64::from(limit)).fetch_all(&mut *snapshot).await?;
     let campaigns = with_outcomes(&mut snapshot, rows.iter().map(campaign).collect::<Result<_, _>>()?).await?;
     snapshot.commit().await?;
     Ok(campaigns)

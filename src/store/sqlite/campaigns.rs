@@ -36,7 +36,7 @@ pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), 
     sqlx::query(
         "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, started_at_ms, selection) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (id) DO UPDATE SET closed = 0",
     )
     .bind(campaign.id.0.as_bytes().as_slice())
     .bind(campaign.lane.as_str())
@@ -93,7 +93,7 @@ pub(super) async fn uncounted(pool: &SqlitePool, campaign: CampaignId, jobs: &[J
 }
 
 pub(super) async fn set_state(pool: &SqlitePool, campaign: CampaignId, state: CampaignState) -> Result<bool, Fault> {
-    let set = sqlx::query("UPDATE campaigns SET state = ?2 WHERE id = ?1")
+    let set = sqlx::query("UPDATE campaigns SET state = ?2, closed = 0 WHERE id = ?1")
         .bind(campaign.0.as_bytes().as_slice())
         .bind(state.as_str())
         .execute(pool)
@@ -223,16 +223,13 @@ pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Camp
 }
 
 pub(super) async fn latest(pool: &SqlitePool, limit: u32, open: bool) -> Result<Vec<Campaign>, Fault> {
+    // Spelt out: the index of open campaigns serves no other condition.
+    const OPEN: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, \
+         started_at_ms, selection FROM campaigns WHERE closed = 0 ORDER BY id DESC LIMIT ?1";
+    const ALL: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, \
+         started_at_ms, selection FROM campaigns ORDER BY id DESC LIMIT ?1";
     let mut snapshot = pool.begin().await?;
-    let rows = sqlx::query(
-        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms, \
-         selection \
-         FROM campaigns WHERE NOT (?2 AND closed) ORDER BY id DESC LIMIT ?1",
-    )
-    .bind(limit)
-    .bind(open)
-    .fetch_all(&mut *snapshot)
-    .await?;
+    let rows = sqlx::query(if open { OPEN } else { ALL }).bind(limit).fetch_all(&mut *snapshot).await?;
     let mut campaigns = Vec::with_capacity(rows.len());
     for row in &rows {
         campaigns.push(with_outcomes(&mut snapshot, campaign(row)?).await?);

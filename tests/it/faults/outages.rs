@@ -70,10 +70,8 @@ async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
         *of_server = job(&fleet.campaign, server.url(&format!("/{name}.jpg")).parse().unwrap());
     }
     fleet.queue.publish(jobs).await.unwrap();
-    let allow = [
-        ("FACEFLEET__IMAGES__ALLOW", server.url("/")),
-        ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned()),
-    ];
+    let allow =
+        [("FACEFLEET__IMAGES__ALLOW", server.url("/")), ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned())];
     let worker = fleet.worker_with(&fleet.ground.queue, &fleet.store_url, &allow);
     // The others do not wait for it.
     fleet.until(|progress| progress.ended() == 100).await;
