@@ -78,7 +78,7 @@ impl Rounds {
     }
 
     async fn look(&self, memory: &mut Memory, places: &watch::Sender<BTreeSet<Place>>) -> Result<(), StoreError> {
-        let troubles = self.note_troubles(memory).await?;
+        self.note_troubles(memory).await?;
         let campaigns = self.store.open_campaigns().await?;
         let noted = self.store.sources().await?;
         self.remember(&noted);
@@ -86,7 +86,7 @@ impl Rounds {
         // What runs again is let through before it is taken from, and what is paused is taken from no more before it is held back: so
         // no job goes to and fro.
         self.gate.run(&campaigns);
-        let wanted = self.places(memory, &campaigns, &troubles);
+        let wanted = self.places(memory, &campaigns);
         places.send_if_modified(|places| {
             let modified = *places != wanted;
             *places = wanted;
@@ -97,9 +97,8 @@ impl Rounds {
     }
 
     /// Notes how the sources in trouble are.
-    async fn note_troubles(&self, memory: &mut Memory) -> Result<Vec<Trouble>, StoreError> {
-        let Some(breakers) = &self.breakers else { return Ok(Vec::new()) };
-        let troubles = breakers.troubles();
+    async fn note_troubles(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        let troubles = self.troubles();
         for trouble in &troubles {
             let noted = memory.noted.get(&trouble.source);
             if noted.is_none_or(|noted| noted.elapsed() >= SOURCE_NEWS / 4) {
@@ -113,7 +112,11 @@ impl Rounds {
             self.store.note_source(&name, None).await?;
             memory.noted.remove(&name);
         }
-        Ok(troubles)
+        Ok(())
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.breakers.as_ref().map(|breakers| breakers.troubles()).unwrap_or_default()
     }
 
     /// Takes note of what any worker noted of sources.
@@ -129,7 +132,9 @@ impl Rounds {
     }
 
     /// From where to take beside the lanes.
-    fn places(&self, memory: &Memory, campaigns: &[Campaign], troubles: &[Trouble]) -> BTreeSet<Place> {
+    fn places(&self, memory: &Memory, campaigns: &[Campaign]) -> BTreeSet<Place> {
+        // As it is now: a source that others noted a moment ago may be in trouble here too.
+        let troubles = self.troubles();
         let running =
             campaigns.iter().filter(|campaign| campaign.state == CampaignState::Running && campaign.profile == self.profile);
         let running = running.map(Campaign::place);
