@@ -2,7 +2,7 @@
 //! throughput with real inference beside the embedded scan's.
 //!
 //! `make bench-fleet`, or, with a stack up and its addresses in the environment, `cargo bench --bench fleet [-- PART…] [--folder DIR]`,
-//! with PART of publish, plumbing, celery, inference, latency. Everything that is compared runs in turn in one run; prints medians and
+//! with PART of publish, plumbing, celery, pause, inference, latency. Everything that is compared runs in turn in one run; prints medians and
 //! ratios, and ends with an error below a goal.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -32,6 +32,8 @@ use self::null_profile::null_profile;
 const PLUMBING: usize = 20_000;
 /// Jobs that are only published.
 const PUBLISHED: usize = 100_000;
+/// Published jobs of a campaign that is paused, resumed and cancelled.
+const PAUSED: u64 = 200_000;
 /// Photos of a run with inference.
 const PHOTOS: usize = 400;
 /// Enrolments that are timed, idle and loaded.
@@ -42,6 +44,8 @@ const PLUMBING_GOAL: f64 = 5_000.0;
 const PUBLISH_GOAL: f64 = 20_000.0;
 const INFERENCE_GOAL: f64 = 0.9;
 const LATENCY_GOAL: f64 = 3.0;
+/// Seconds, at most, until a pause, a resumption or a cancellation is in effect.
+const PAUSE_GOAL: f64 = 5.0;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -58,6 +62,12 @@ async fn main() -> Result<()> {
         if wanted("celery") {
             let celery = bench.celery()?;
             println!("celery, no-op tasks, nothing recorded: {celery:.0} tasks/s; facefleet to celery: {:.2}", ours / celery);
+        }
+    }
+    if wanted("pause") {
+        let slowest = bench.pause().await?;
+        if slowest > PAUSE_GOAL {
+            missed.push(format!("pause, resume, cancel: {slowest:.2} s, at most {PAUSE_GOAL} wanted"));
         }
     }
     if wanted("inference") || wanted("latency") {
@@ -152,6 +162,65 @@ impl Bench {
         };
         println!("plumbing: {rate:.0} jobs/s through one worker process without a model");
         Ok(rate)
+    }
+
+    /// Seconds until the slowest of a pause, a resumption and a cancellation of a large campaign is in effect.
+    async fn pause(&self) -> Result<f64> {
+        let folder = TempDir::new()?;
+        let path = folder.path().canonicalize()?.join("a.jpg");
+        std::fs::write(&path, b"a")?;
+        let image = ImageUri::from_path(&path)?;
+        let campaign = self.campaign(null_profile()).await?;
+        let place = campaign.place();
+        self.note(&campaign, usize::try_from(PAUSED)?).await?;
+        for _ in 0..PAUSED / 10_000 {
+            let one = || job(&campaign.gallery, Lane::Scan, &image, Some(&campaign), None);
+            self.queue.publish_at(&place, (0..10_000).map(|_| one()).collect()).await?;
+        }
+        let _worker = self.start(null_worker()?, &[&folder.path().canonicalize()?.to_string_lossy()], &[], "at work")?;
+        let ended = async || Ok::<_, anyhow::Error>(self.progress(&campaign).await?.ended());
+        while ended().await? < 100 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut slowest: f64 = 0.0;
+        for (what, state) in
+            [("pause", CampaignState::Paused), ("resume", CampaignState::Running), ("cancel", CampaignState::Cancelled)]
+        {
+            let (asked, before) = (Instant::now(), ended().await?);
+            self.store.set_campaign_state(campaign.id, state).await?;
+            if state == CampaignState::Cancelled {
+                // As `facefleet campaign cancel` does.
+                self.queue.remove(&place).await?;
+            }
+            let in_effect = if state == CampaignState::Running {
+                while ended().await? == before {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                asked.elapsed()
+            } else {
+                self.until_nothing_ends(&campaign, asked).await?
+            };
+            let [waiting] = self.queue.waiting(std::slice::from_ref(&place)).await?[..] else { bail!("one count a place") };
+            let (seconds, after) = (in_effect.as_secs_f64(), ended().await?);
+            println!(
+                "{what} of {PAUSED} jobs: in effect after {seconds:.2} s; {after} have ended, {waiting} wait at their place"
+            );
+            slowest = slowest.max(seconds);
+        }
+        Ok(slowest)
+    }
+
+    /// From `asked` on, the time until the last job of the campaign ended: none did for two seconds.
+    async fn until_nothing_ends(&self, campaign: &Campaign, asked: Instant) -> Result<Duration> {
+        let (mut last, mut at) = (self.progress(campaign).await?.ended(), asked.elapsed());
+        while asked.elapsed() < at + Duration::from_secs(2) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let now = self.progress(campaign).await?.ended();
+            if now != last {
+                (last, at) = (now, asked.elapsed());
+            }
+        }
+        Ok(at)
     }
 
     fn celery(&self) -> Result<f64> {

@@ -82,7 +82,7 @@ struct JobMessage {
     /// The campaign it counts in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     campaign: Option<Uuid>,
-    /// 1, or left out, for a new job; workers count it up.
+    /// Workers count it up. What a producer says here decides nothing.
     #[serde(default = "first_attempt")]
     #[schemars(range(min = 1))]
     attempt: u32,
