@@ -12,8 +12,9 @@ use crate::worker::process::Processed;
 
 /// Results written in one transaction.
 const CHUNK: usize = 256;
-/// How often a source that does not work is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a source that does not work is looked at before it is given up, and the longest wait between: about a minute in all.
+const MOST_LOOKS: u32 = 10;
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// A photo to evaluate.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ impl Scoring<'_> {
 
     /// Processes a job until it ends: the processor makes an outcome of the last attempt that its settings allow.
     async fn attempts(&self, mut job: Job, processor: &dyn Process) -> Result<JobRecord, CollectError> {
-        let mut wait = self.backoff;
+        let (mut wait, mut look_again, mut looks) = (self.backoff, self.backoff, 0);
         loop {
             match processor.process(&job).await {
                 Processed::Ended(record) => return Ok(*record),
@@ -83,11 +84,14 @@ impl Scoring<'_> {
                     job.attempt += 1;
                 }
                 Processed::Deferred(wait) => tokio::time::sleep(wait).await,
-                // Its source does not work, which was told: waited for here.
-                Processed::Held { place: Place { of: PlaceOf::Source(_), .. }, .. } => {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                    if let Some(breakers) = processor.breakers() {
-                        breakers.probe().await;
+                // Its source does not work, which was told. Somebody waits for the evaluation: not for as long as a worker would.
+                Processed::Held { place: Place { of: PlaceOf::Source(source), .. }, .. } => {
+                    tokio::time::sleep(look_again).await;
+                    (looks, look_again) = (looks + 1, look_again.saturating_mul(2).min(LONGEST_LOOK));
+                    let Some(breakers) = processor.breakers() else { continue };
+                    breakers.probe().await;
+                    if looks == MOST_LOOKS {
+                        breakers.give_up(&source);
                     }
                 }
                 // It asks for no profile and belongs to no campaign.

@@ -161,6 +161,13 @@ impl Breakers {
         self.named(source).state().noted = Some(Noted { at: now, since, reason: reason.to_owned() });
     }
 
+    /// Waits no longer for a source in trouble: its images end as failed until it works.
+    pub fn give_up(&self, source: &SourceName) {
+        if let Some(outage) = &mut self.named(source).state().outage {
+            outage.given_up = true;
+        }
+    }
+
     pub(super) fn admit(&self, image: &ImageUri) -> (SourceName, Admission) {
         let name = self.images.source_of(image);
         // One that nothing was read from and nothing failed in has none: whoever writes jobs invents as many sources as he likes.
