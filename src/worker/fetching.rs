@@ -109,7 +109,8 @@ impl Fetcher {
             (source, Admission::Open) => Ok(source),
             (source, Admission::Wait(reason)) => Err(Unfetched::Held(source, reason)),
             (source, Admission::GivenUp(reason)) => {
-                let reason = format!("{source} does not work, and is waited for no longer (setting images.outage_seconds): {reason}");
+                let reason =
+                    format!("{source} does not work, and is waited for no longer (setting images.outage_seconds): {reason}");
                 Err(Unfetched::Ended(Outcome::Failed(reason)))
             }
         }

@@ -24,11 +24,12 @@ use lapin::message::Delivery as Incoming;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{ANSWER, NOT_FOUND, answer, explain, has_code, silent};
-use super::attached::Attached;
+use super::attached::{self, Attached, Joined};
 use super::connection::{Backoff, random};
 use super::counter::Counter;
 use super::hands::Hands;
@@ -43,6 +44,9 @@ use crate::queue::wire::InvalidJob;
 
 /// Deliveries that never ended after which a job is handled alone.
 const SUSPECT: u32 = 2;
+
+/// How long a session that ends waits for what is about to take from places.
+const JOINING: Duration = Duration::from_secs(3);
 
 /// Jobs of one of many campaigns that are sent ahead.
 const LEAST_AHEAD: u16 = 4;
@@ -68,6 +72,8 @@ struct Session {
     /// What the broker sends to any of the consumers; `None` is the end of one.
     incoming: SelectAll<BoxStream<'static, (Origin, Option<lapin::Result<Incoming>>)>>,
     places: Attached,
+    /// What is about to take from places.
+    joining: JoinSet<Joined>,
     /// Lanes from which something came since the last look.
     heard: BTreeSet<Lane>,
     /// Lanes from which nothing came, at the last look, though jobs were ready and there was room.
@@ -88,6 +94,14 @@ enum Lost {
     Connection(QueueError),
     /// A lane's queue: it was deleted, or its leader moved.
     Queue(Lane),
+}
+
+impl Session {
+    /// Hears what the broker sends to `consumer`.
+    fn hear(&mut self, consumer: lapin::Consumer, origin: Origin) {
+        let ended = stream::iter([(origin.clone(), None)]);
+        self.incoming.push(consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed());
+    }
 }
 
 impl From<QueueError> for Lost {
@@ -173,6 +187,7 @@ impl Feeder {
             channel,
             incoming: SelectAll::new(),
             places: Attached::default(),
+            joining: JoinSet::new(),
             heard: BTreeSet::new(),
             silent: BTreeSet::new(),
         };
@@ -188,54 +203,58 @@ impl Feeder {
             let origin = Origin { lane, tag: None };
             self.listen(session, &self.broker.topology.lane(lane), lane.as_str(), origin).await?;
         }
-        self.attach(session).await
+        self.attach(session).await;
+        Ok(())
     }
 
     /// Lets the broker send what is in `queue`.
     async fn listen(&self, session: &mut Session, queue: &str, tag: &str, origin: Origin) -> Result<(), QueueError> {
         let options = BasicConsumeOptions::default();
         let consumer = answer(session.channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default())).await?;
-        let ended = stream::iter([(origin.clone(), None)]);
-        session.incoming.push(consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed());
+        session.hear(consumer, origin);
         Ok(())
     }
 
-    /// Takes from the places that are wanted now, and from no others.
-    async fn attach(&self, session: &mut Session) -> Result<(), QueueError> {
+    /// Takes from the places that are wanted now, as soon as they can be, and from no others.
+    async fn attach(&self, session: &mut Session) {
         let wanted = self.places.borrow().clone();
-        for tag in session.places.leave(&wanted) {
-            answer(session.channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default())).await?;
-        }
+        self.leave(session, &wanted).await;
         // Together they are sent ahead about as much as a lane is: what waits here for too long, the broker takes back.
         let campaigns = wanted.iter().filter(|place| matches!(place.of, PlaceOf::Campaign(_))).count();
         let share = self.hands.prefetch() / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
         let ahead = share.max(LEAST_AHEAD).min(self.hands.prefetch());
-        let due: Vec<Place> = wanted.into_iter().filter(|place| self.lanes.contains(&place.lane)).collect();
-        for place in due.into_iter().filter(|place| session.places.is_due(place)).collect::<Vec<_>>() {
-            if !self.is_there(&place).await? {
-                session.places.miss(place);
-                continue;
+        for place in wanted.into_iter().filter(|place| self.lanes.contains(&place.lane)) {
+            if let Some(tag) = session.places.begin(&place) {
+                session.joining.spawn(attached::join(Arc::clone(&self.broker), place, tag, ahead));
             }
-            // It is of the consumers that come after it.
-            answer(session.channel.basic_qos(ahead, BasicQosOptions::default())).await?;
-            let (queue, lane) = (self.broker.topology.place(&place), place.lane);
-            let tag = session.places.join(place);
-            self.listen(session, &queue, &tag, Origin { lane, tag: Some(tag.clone()) }).await?;
         }
-        Ok(())
     }
 
-    /// Whether there is a queue for `place`. That of a campaign, which ends, whoever publishes declares; the others are declared here.
-    async fn is_there(&self, place: &Place) -> Result<bool, QueueError> {
-        if let PlaceOf::Campaign(_) = place.of {
-            return Ok(self.broker.count_if_there(place).await?.is_some());
-        }
-        match self.broker.declare_place(place).await {
-            Err(QueueError::Unusable(reason)) => {
-                tracing::debug!(reason, %place, "this user may not declare a place; it is looked for");
-                Ok(self.broker.count_if_there(place).await?.is_some())
+    /// Takes from no places but those of `wanted`.
+    async fn leave(&self, session: &mut Session, wanted: &BTreeSet<Place>) {
+        for (tag, channel) in session.places.leave(wanted) {
+            if let Err(error) = answer(channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default())).await {
+                tracing::debug!(%error, "a place that is left was lost");
             }
-            declared => declared.map(|()| true),
+        }
+    }
+
+    /// Takes from a place that can be taken from now.
+    async fn joined(&self, session: &mut Session, (place, tag, joined): Joined) {
+        match joined {
+            Ok(Some((channel, consumer))) => {
+                let origin = Origin { lane: place.lane, tag: Some(tag.clone()) };
+                session.hear(consumer, origin);
+                session.places.join(place, tag, channel);
+                // It may be wanted no more.
+                let wanted = self.places.borrow().clone();
+                self.leave(session, &wanted).await;
+            }
+            Ok(None) => session.places.miss(place),
+            Err(error) => {
+                tracing::warn!(%place, %error, "no jobs can be taken from a place; trying again");
+                session.places.miss(place);
+            }
         }
     }
 
@@ -248,8 +267,9 @@ impl Feeder {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
-                Ok(()) = places.changed() => self.attach(session).await?,
-                () = sleep_until(session.places.next_look()) => self.attach(session).await?,
+                Ok(()) = places.changed() => self.attach(session).await,
+                () = sleep_until(session.places.next_look()) => self.attach(session).await,
+                Some(Ok(joined)) = session.joining.join_next() => self.joined(session, joined).await,
                 () = sleep_until(next_look) => {
                     self.look_after_lanes(session).await?;
                     if self.somebody_waits_alone(&session.channel).await? {
@@ -404,10 +424,14 @@ impl Feeder {
 
     /// Lets the broker send nothing more, and puts back what it sent ahead.
     async fn empty_hands(&self, session: &mut Session) -> Result<(), QueueError> {
-        let lanes = self.lanes.iter().map(|lane| lane.as_str().to_owned());
-        for tag in lanes.chain(session.places.leave(&BTreeSet::new())) {
-            answer(session.channel.basic_cancel(tag.into(), BasicCancelOptions::default())).await?;
+        for lane in &self.lanes {
+            answer(session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default())).await?;
         }
+        // What is about to be taken from is left as soon as it is.
+        while let Ok(Some(Ok(joined))) = timeout(JOINING, session.joining.join_next()).await {
+            self.joined(session, joined).await;
+        }
+        self.leave(session, &BTreeSet::new()).await;
         while let Some((origin, incoming)) = session.incoming.next().await {
             if let Some(incoming) = incoming {
                 self.accept(&origin, incoming.map_err(|error| explain(&error))?).await?;
@@ -448,11 +472,14 @@ impl Feeder {
             tracing::debug!(%error, "nothing could be put back: the connection is lost");
         }
         let (hands, channel) = (Arc::clone(&self.hands), session.channel);
+        let channels: Vec<Channel> = session.places.into_channels().chain([channel]).collect();
         // The broker's answer: it has read every acknowledgement. What a process wrote just before its end may be lost with it. (A
         // quorum queue may still drop a few behind the 32 that it passes on at once; those jobs come twice and are recorded once.)
         let ended = async move {
             hands.until_idle().await;
-            channel.close(200, "done".into()).await.ok();
+            for channel in channels {
+                channel.close(200, "done".into()).await.ok();
+            }
         };
         if self.hands.is_idle() {
             ended.await;

@@ -48,6 +48,9 @@ use super::wire::{InvalidJob, check_length};
 use super::{Consumer, DeadLetter, DeadSelection, JobQueue, QueueError, QueueStatus};
 use crate::domain::{Job, Lane, OutcomeEvent, Place};
 
+/// Time for the broker to say how many jobs are at a place.
+const PLACE: Duration = Duration::from_secs(1);
+
 /// Time, when the queue is closed, for what was sent ahead to be put back.
 const PUT_BACK: Duration = Duration::from_secs(10);
 
@@ -274,7 +277,9 @@ impl JobQueue for RabbitQueue {
         }
         let places = self.broker.places().clone();
         for (place, Met { taken, .. }) in places {
-            let Some(jobs) = self.broker.count_if_there(&place).await? else {
+            // One that the broker cannot serve does not hide the others.
+            let Ok(count) = timeout(PLACE, self.broker.count_if_there(&place)).await else { continue };
+            let Some(jobs) = count? else {
                 // Whoever has it back declares it anew.
                 let mut places = self.broker.places();
                 if places.get(&place).is_some_and(|met| !met.taken) {
