@@ -18,27 +18,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream, SelectAll, StreamExt};
+use futures::stream::{SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{ANSWER, NOT_FOUND, answer, explain, has_code, silent};
-use super::attached::{self, Attached, Joined};
 use super::connection::{Backoff, random};
 use super::counter::Counter;
 use super::hands::Hands;
 use super::message::{self, Arrived, Outgoing, Way};
+use super::session::{Lost, Origin, Session};
 use super::settle::{acknowledge, give_up};
 use super::shelf::{Mode, Parcel};
 use super::topology::Topology;
 use super::{Broker, count, publisher};
-use crate::domain::{Lane, Place, PlaceOf};
+use crate::domain::{Lane, Place};
 use crate::queue::QueueError;
 use crate::queue::wire::InvalidJob;
 
@@ -47,9 +46,6 @@ const SUSPECT: u32 = 2;
 
 /// How long a session that ends waits for what is about to take from places.
 const JOINING: Duration = Duration::from_secs(3);
-
-/// Jobs of one of many campaigns that are sent ahead.
-const LEAST_AHEAD: u16 = 4;
 
 /// Longest time between looks into the solo queues. The shortest is half of it: a fleet need not stop as one.
 const LOOK: Duration = Duration::from_secs(2);
@@ -64,50 +60,6 @@ pub(super) struct Feeder {
     /// Messages that are being buried.
     burying: Counter,
     stop: CancellationToken,
-}
-
-/// What is used until the connection is lost.
-struct Session {
-    channel: Channel,
-    /// What the broker sends to any of the consumers; `None` is the end of one.
-    incoming: SelectAll<BoxStream<'static, (Origin, Option<lapin::Result<Incoming>>)>>,
-    places: Attached,
-    /// What is about to take from places.
-    joining: JoinSet<Joined>,
-    /// Lanes from which something came since the last look.
-    heard: BTreeSet<Lane>,
-    /// Lanes from which nothing came, at the last look, though jobs were ready and there was room.
-    silent: BTreeSet<Lane>,
-}
-
-/// Of which consumer something comes.
-#[derive(Clone)]
-struct Origin {
-    lane: Lane,
-    /// Its tag, if it is a place's.
-    tag: Option<String>,
-}
-
-/// Why feeding ended.
-enum Lost {
-    /// The connection or the channel.
-    Connection(QueueError),
-    /// A lane's queue: it was deleted, or its leader moved.
-    Queue(Lane),
-}
-
-impl Session {
-    /// Hears what the broker sends to `consumer`.
-    fn hear(&mut self, consumer: lapin::Consumer, origin: Origin) {
-        let ended = stream::iter([(origin.clone(), None)]);
-        self.incoming.push(consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed());
-    }
-}
-
-impl From<QueueError> for Lost {
-    fn from(error: QueueError) -> Self {
-        Self::Connection(error)
-    }
 }
 
 impl Feeder {
@@ -183,14 +135,7 @@ impl Feeder {
 
     async fn open(&self) -> Result<Session, QueueError> {
         let channel = self.broker.consumers.channel().await?;
-        let mut session = Session {
-            channel,
-            incoming: SelectAll::new(),
-            places: Attached::default(),
-            joining: JoinSet::new(),
-            heard: BTreeSet::new(),
-            silent: BTreeSet::new(),
-        };
+        let mut session = Session::new(channel);
         self.consume(&mut session).await?;
         Ok(session)
     }
@@ -203,8 +148,13 @@ impl Feeder {
             let origin = Origin { lane, tag: None };
             self.listen(session, &self.broker.topology.lane(lane), lane.as_str(), origin).await?;
         }
-        self.attach(session).await;
+        session.attach(&self.broker, self.wanted(), self.hands.prefetch()).await;
         Ok(())
+    }
+
+    /// The places of its lanes from which to take.
+    fn wanted(&self) -> BTreeSet<Place> {
+        self.places.borrow().iter().filter(|place| self.lanes.contains(&place.lane)).cloned().collect()
     }
 
     /// Lets the broker send what is in `queue`.
@@ -213,49 +163,6 @@ impl Feeder {
         let consumer = answer(session.channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default())).await?;
         session.hear(consumer, origin);
         Ok(())
-    }
-
-    /// Takes from the places that are wanted now, as soon as they can be, and from no others.
-    async fn attach(&self, session: &mut Session) {
-        let wanted = self.places.borrow().clone();
-        self.leave(session, &wanted).await;
-        // Together they are sent ahead about as much as a lane is: what waits here for too long, the broker takes back.
-        let campaigns = wanted.iter().filter(|place| matches!(place.of, PlaceOf::Campaign(_))).count();
-        let share = self.hands.prefetch() / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
-        let ahead = share.max(LEAST_AHEAD).min(self.hands.prefetch());
-        for place in wanted.into_iter().filter(|place| self.lanes.contains(&place.lane)) {
-            if let Some(tag) = session.places.begin(&place) {
-                session.joining.spawn(attached::join(Arc::clone(&self.broker), place, tag, ahead));
-            }
-        }
-    }
-
-    /// Takes from no places but those of `wanted`.
-    async fn leave(&self, session: &mut Session, wanted: &BTreeSet<Place>) {
-        for (tag, channel) in session.places.leave(wanted) {
-            if let Err(error) = answer(channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default())).await {
-                tracing::debug!(%error, "a place that is left was lost");
-            }
-        }
-    }
-
-    /// Takes from a place that can be taken from now.
-    async fn joined(&self, session: &mut Session, (place, tag, joined): Joined) {
-        match joined {
-            Ok(Some((channel, consumer))) => {
-                let origin = Origin { lane: place.lane, tag: Some(tag.clone()) };
-                session.hear(consumer, origin);
-                session.places.join(place, tag, channel);
-                // It may be wanted no more.
-                let wanted = self.places.borrow().clone();
-                self.leave(session, &wanted).await;
-            }
-            Ok(None) => session.places.miss(place),
-            Err(error) => {
-                tracing::warn!(%place, %error, "no jobs can be taken from a place; trying again");
-                session.places.miss(place);
-            }
-        }
     }
 
     /// # Errors
@@ -267,9 +174,11 @@ impl Feeder {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
-                Ok(()) = places.changed() => self.attach(session).await,
-                () = sleep_until(session.places.next_look()) => self.attach(session).await,
-                Some(Ok(joined)) = session.joining.join_next() => self.joined(session, joined).await,
+                Ok(()) = places.changed() => session.attach(&self.broker, self.wanted(), self.hands.prefetch()).await,
+                () = sleep_until(session.places.next_look()) => {
+                    session.attach(&self.broker, self.wanted(), self.hands.prefetch()).await;
+                }
+                Some(Ok(joined)) = session.joining.join_next() => session.joined(joined, &self.wanted()).await,
                 () = sleep_until(next_look) => {
                     self.look_after_lanes(session).await?;
                     if self.somebody_waits_alone(&session.channel).await? {
@@ -429,9 +338,9 @@ impl Feeder {
         }
         // What is about to be taken from is left as soon as it is.
         while let Ok(Some(Ok(joined))) = timeout(JOINING, session.joining.join_next()).await {
-            self.joined(session, joined).await;
+            session.joined(joined, &BTreeSet::new()).await;
         }
-        self.leave(session, &BTreeSet::new()).await;
+        session.leave(&BTreeSet::new()).await;
         while let Some((origin, incoming)) = session.incoming.next().await {
             if let Some(incoming) = incoming {
                 self.accept(&origin, incoming.map_err(|error| explain(&error))?).await?;

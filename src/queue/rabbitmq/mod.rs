@@ -1,7 +1,7 @@
 //! The queue on a `RabbitMQ` broker, 3.10 to 4.x: any number of processes on any number of hosts share it.
 //!
 //! `topology` says which queues there are, `message` how a job becomes a message, `connection` how the broker is reached and
-//! reached again, `publisher` how a message becomes safe, `feeder`, `attached`, `shelf` and `consumer` how jobs come out, `settle` what
+//! reached again, `publisher` how a message becomes safe, `feeder`, `session`, `attached`, `shelf` and `consumer` how jobs come out, `settle` what
 //! becomes of them, `dead` and `news` the rest. Publishing and consuming have a connection each: a broker that is short of memory
 //! stops reading from publishers, and acknowledgements must still get through.
 //!
@@ -20,6 +20,7 @@ mod message;
 mod news;
 mod publisher;
 mod rights;
+mod session;
 mod settle;
 mod shelf;
 mod topology;
