@@ -54,6 +54,10 @@ impl Process for Null {
         if job.attempt > self.attempts {
             return Processed::Ended(Box::new(ended(Outcome::Failed("given up after deliveries that never ended".into()))));
         }
+        if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.id) {
+            let place = Place { lane: job.lane, of: PlaceOf::Profile(wanted.clone()) };
+            return Processed::Held { place, reason: "it wants another profile".into() };
+        }
         let name = job.image.as_str().rsplit('/').next().unwrap_or_default();
         if name.starts_with("abort") {
             std::process::abort();

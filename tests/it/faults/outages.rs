@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use facefleet::domain::{NotedSource, OutcomeKind};
+use facefleet::domain::{NotedSource, OutcomeKind, Place, PlaceOf, ProfileId};
 
 use super::*;
 use crate::support::http::{Answer, HttpServer};
@@ -126,6 +126,33 @@ async fn a_paused_campaign_waits_untouched_and_goes_on_where_it_was() {
     assert_eq!(fleet.progress().await.ended(), 0);
     fleet.store.set_campaign_state(fleet.campaign.id, CampaignState::Running).await.unwrap();
     fleet.ends_well([worker], &[]).await;
+}
+
+#[tokio::test]
+async fn jobs_of_another_fleets_profile_are_moved_once_and_left_alone() {
+    let (fleet, jobs) = Fleet::unpublished((0..60).map(|number| format!("{number}.jpg"))).await;
+    let profile: ProfileId = "0123456789abcdef".parse().unwrap();
+    let others = (0..60).map(|number| {
+        let image = format!("file:///others/{number}.jpg").parse().unwrap();
+        Job { campaign: None, profile: Some(profile.clone()), ..job(&fleet.campaign, image) }
+    });
+    fleet.queue.publish(others.collect()).await.unwrap();
+    fleet.queue.publish(jobs).await.unwrap();
+    let worker = fleet.worker();
+    fleet.until(CampaignProgress::is_complete).await;
+    let place = Place { lane: Lane::Scan, of: PlaceOf::Profile(profile) };
+    let give_up = Instant::now() + PATIENCE;
+    while fleet.queue.waiting(std::slice::from_ref(&place)).await.unwrap() != [60] {
+        assert!(Instant::now() < give_up);
+        sleep(Duration::from_millis(50)).await;
+    }
+    // Whoever has the profile finds them as they were sent.
+    let mut consumer = fleet.queue.consume(&Lane::ALL, 4).await.unwrap();
+    consumer.take_from([place].into());
+    let delivery = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+    assert_eq!(delivery.job().attempt, 1);
+    drop((delivery, consumer));
+    assert_eq!(worker.stop().await, Some(0));
 }
 
 #[tokio::test]
