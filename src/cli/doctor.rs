@@ -113,7 +113,7 @@ async fn sources(app: &App) -> Result<String> {
     store.close().await;
     let troubles: Vec<String> = sources.iter().filter_map(NotedSource::told).collect();
     if !troubles.is_empty() {
-        bail!("{}. They are tried again until it works", troubles.join("; "));
+        bail!("{}; it is tried again until it works", troubles.join("; "));
     }
     Ok("no worker has trouble with one".into())
 }

@@ -52,6 +52,32 @@ async fn a_share_that_is_gone_for_a_while_costs_no_image_its_score() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_out_of_descriptors_waits_and_charges_no_image() {
+    let fleet = Fleet::new((0..1500).map(|number| format!("{number}.jpg"))).await;
+    let worker = fleet.worker();
+    fleet.until(|progress| progress.ended() >= 100).await;
+    let limit = |descriptors: &str| {
+        let (pid, limit) = (worker.process.id().to_string(), format!("--nofile={descriptors}:"));
+        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    };
+    limit("4");
+    // What was open stays open, and no more files can be: it comes to a halt.
+    let mut before = fleet.progress().await.ended();
+    loop {
+        sleep(Duration::from_millis(500)).await;
+        let now = fleet.progress().await.ended();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    assert!(before < 1500, "it was not out of descriptors in time");
+    limit("1024");
+    fleet.ends_well([worker], &[]).await;
+    assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
     let up = Arc::new(AtomicBool::new(false));
     let answer = {
