@@ -401,7 +401,11 @@ mod tests {
         let job = read(&message).unwrap();
         assert_eq!(job.selection, JobSelection { faces: Faces::Largest, min_size_px: None, min_score: None });
         let written: Value = serde_json::from_slice(&encode(&job).unwrap()).unwrap();
-        assert_eq!((&written["version"], written.get("min_face_px"), written.get("retry_of")), (&json!(2), None, None));
+        // As version 1 again: a worker that knows no other may take it next.
+        assert_eq!((&written["version"], written.get("min_face_px"), written.get("retry_of")), (&json!(1), None, None));
+        let newer = Job { selection: JobSelection { min_score: Some(0.5), ..job.selection }, ..job };
+        let written: Value = serde_json::from_slice(&encode(&newer).unwrap()).unwrap();
+        assert_eq!(written["version"], json!(2));
     }
 
     #[test]
