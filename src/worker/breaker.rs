@@ -279,9 +279,14 @@ impl Breaker {
     }
 
     async fn look_now(&self, images: &dyn ImageSource) -> Found {
-        if let Err(reason) = images.look(&self.name).await {
-            return Found::Ill(reason);
+        match images.look(&self.name).await {
+            Ok(()) => self.read_again(images).await,
+            Err(reason) => Found::Ill(reason),
         }
+    }
+
+    /// Whether what was read before can be read.
+    async fn read_again(&self, images: &dyn ImageSource) -> Found {
         let sample = self.state().sample.by_part();
         if sample.is_empty() {
             return Found::Nothing;
@@ -309,11 +314,11 @@ impl Breaker {
 
     /// As [`Self::look_now`]; where nothing that was read before can be, one that waits will do.
     async fn probe(&self, images: &dyn ImageSource) -> Found {
-        let found = self.look_now(images).await;
-        let (Found::Ill(_) | Found::Nothing) = &found else { return found };
-        if images.look(&self.name).await.is_err() {
-            return found;
+        if let Err(reason) = images.look(&self.name).await {
+            return Found::Ill(reason);
         }
+        let found = self.read_again(images).await;
+        let (Found::Ill(_) | Found::Nothing) = &found else { return found };
         let doubtful = matches!(found, Found::Ill(_)) || self.doubted().is_some();
         let held: Vec<ImageUri> = self.state().held.iter().rev().cloned().collect();
         for image in held {

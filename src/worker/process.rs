@@ -286,17 +286,12 @@ impl Process for Processor {
         if job.attempt > self.attempts {
             return ended(Outcome::Failed(format!("given up after {} deliveries that never ended", job.attempt - 1)));
         }
-        let transient = |reason: String| {
+        let again = |how: fn(String) -> Processed, reason: String| {
             if job.attempt < self.attempts {
-                Processed::Transient(reason)
+                how(reason)
             } else {
                 ended(Outcome::Failed(format!("{reason} (attempt {} of {})", job.attempt, self.attempts)))
             }
-        };
-
-        let slowly = |processed| match processed {
-            Processed::Transient(reason) => Processed::Unanswered(reason),
-            ended => ended,
         };
 
         // Somebody waits for an enrolment: it takes no turn behind a scan's images.
@@ -308,7 +303,7 @@ impl Process for Processor {
         let Fetched { bytes, permit, room } = match self.fetcher.fetch(job, held, || self.budget.file(priority)).await {
             Ok(fetched) => fetched,
             Err(Unfetched::Ended(outcome)) => return ended(outcome),
-            Err(Unfetched::Transient(reason)) => return slowly(transient(reason)),
+            Err(Unfetched::Transient(reason)) => return again(Processed::Unanswered, reason),
             Err(Unfetched::Held(source, reason)) => {
                 return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
             }
@@ -328,7 +323,7 @@ impl Process for Processor {
         let seen = self.look(bytes, selection, priority).await;
         drop((permit, room));
         match self.finish(seen, length, selection.min_size_px, priority).await {
-            Err(error) => transient(error.to_string()),
+            Err(error) => again(Processed::Transient, error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
                 content,
                 timings: Timings { fetch_ms, ..timings },

@@ -58,17 +58,12 @@ impl Settler {
                         deliveries.push(delivery);
                     }
                     Processed::Transient(reason) => {
-                        tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again");
-                        metrics::put_back("retry");
-                        let retry = self.retry(&delivery);
+                        let retry = Self::retry(&delivery, &reason, self.backoff, self.backoff_most);
                         put_back.push((delivery, retry));
                     }
                     Processed::Unanswered(reason) => {
-                        tracing::warn!(job = %delivery.job().id, image = %delivery.job().image, attempt = delivery.job().attempt, reason, "will be tried again, later");
-                        metrics::put_back("retry");
-                        let Job { id, attempt, .. } = *delivery.job();
-                        let wait = backoff(attempt, id, self.backoff.saturating_mul(SLOWLY), LONGEST_SLOWLY);
-                        put_back.push((delivery, Disposition::Retry(wait)));
+                        let retry = Self::retry(&delivery, &reason, self.backoff.saturating_mul(SLOWLY), LONGEST_SLOWLY);
+                        put_back.push((delivery, retry));
                     }
                     Processed::Deferred(wait) => {
                         metrics::put_back("defer");
@@ -190,9 +185,13 @@ impl Settler {
         *pause = pause.saturating_mul(2).min(self.backoff_most).min(LONGEST_PAUSE);
     }
 
-    fn retry(&self, delivery: &Delivery) -> Disposition {
-        let Job { id, attempt, .. } = *delivery.job();
-        Disposition::Retry(backoff(attempt, id, self.backoff, self.backoff_most))
+    /// The next attempt after a wait that is doubled each time from `first`, at most `most`.
+    fn retry(delivery: &Delivery, reason: &str, first: Duration, most: Duration) -> Disposition {
+        let Job { id, attempt, image, .. } = delivery.job();
+        let wait = backoff(*attempt, *id, first, most);
+        tracing::warn!(job = %id, %image, attempt, reason, "will be tried again");
+        metrics::put_back("retry");
+        Disposition::Retry(wait)
     }
 }
 
