@@ -95,7 +95,7 @@ pub trait ImageSource: Send + Sync {
         0
     }
 
-    /// Sees that an image can be read, without reading all of it where that is possible.
+    /// Sees that an image can be read, and keeps nothing of it: this takes no memory that anybody has to reserve.
     ///
     /// # Errors
     /// See [`FetchError`].
@@ -163,43 +163,63 @@ fn too_large(bytes: u64, max_bytes: u64) -> FetchError {
     FetchError::Refused(format!("{bytes} bytes are more than the {max_bytes} allowed (setting limits.max_bytes)"))
 }
 
-/// Collects the chunks of a body that claims to have `claimed` bytes. Claims are not trusted: no more is allocated for one than
-/// [`Body::BELIEVED`].
-struct Body {
+/// Collects the chunks of a body. Claims of its length are not trusted: no more is allocated for one than [`Body::BELIEVED`].
+struct Body<'a> {
     bytes: Vec<u8>,
+    received: u64,
     max_bytes: u64,
+    /// Where memory for the bytes comes from. None: they are counted and dropped.
+    room: Option<&'a dyn Room>,
 }
 
-impl Body {
+impl<'a> Body<'a> {
     const BELIEVED: u64 = 1 << 20;
 
-    /// For a body without a claim, room is taken for the longest.
-    async fn new(claimed: Option<u64>, max_bytes: u64, room: &dyn Room) -> Result<Self, FetchError> {
-        if let Some(claimed) = claimed.filter(|&claimed| claimed > max_bytes) {
-            return Err(too_large(claimed, max_bytes));
-        }
-        room.take(claimed.unwrap_or(max_bytes)).await?;
-        let at_once = usize::try_from(claimed.unwrap_or(0).min(Self::BELIEVED)).unwrap_or(0);
-        Ok(Self { bytes: Vec::with_capacity(at_once), max_bytes: claimed.unwrap_or(max_bytes) })
+    /// A body whose bytes are kept, in memory taken from `room`.
+    fn kept(max_bytes: u64, room: &'a dyn Room) -> Self {
+        Self { bytes: Vec::new(), received: 0, max_bytes, room: Some(room) }
     }
 
-    /// The bytes, in memory of their own size, for which there is room.
-    async fn end(mut self, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
-        self.bytes.shrink_to_fit();
-        room.take(self.bytes.len() as u64).await?;
-        Ok(self.bytes)
+    /// A body that is read to its end without keeping any of it.
+    fn dropped(max_bytes: u64) -> Self {
+        Self { bytes: Vec::new(), received: 0, max_bytes, room: None }
+    }
+
+    /// Takes room for a body that claims to have `claimed` bytes; for one without a claim, for the longest.
+    async fn begin(&mut self, claimed: Option<u64>) -> Result<(), FetchError> {
+        if let Some(claimed) = claimed.filter(|&claimed| claimed > self.max_bytes) {
+            return Err(too_large(claimed, self.max_bytes));
+        }
+        self.max_bytes = claimed.unwrap_or(self.max_bytes);
+        if let Some(room) = self.room {
+            room.take(self.max_bytes).await?;
+            let at_once = usize::try_from(claimed.unwrap_or(0).min(Self::BELIEVED)).unwrap_or(0);
+            self.bytes.reserve_exact(at_once);
+        }
+        Ok(())
     }
 
     fn push(&mut self, chunk: &[u8]) -> Result<(), FetchError> {
-        let bytes = self.bytes.len() as u64 + chunk.len() as u64;
-        if bytes > self.max_bytes {
+        self.received += chunk.len() as u64;
+        if self.received > self.max_bytes {
             return Err(FetchError::Refused(format!(
                 "it has more than the {} bytes allowed (setting limits.max_bytes)",
                 self.max_bytes
             )));
         }
-        self.bytes.extend_from_slice(chunk);
+        if self.room.is_some() {
+            self.bytes.extend_from_slice(chunk);
+        }
         Ok(())
+    }
+
+    /// The bytes, in memory of their own size, for which there is room.
+    async fn end(mut self) -> Result<Vec<u8>, FetchError> {
+        self.bytes.shrink_to_fit();
+        if let Some(room) = self.room {
+            room.take(self.bytes.len() as u64).await?;
+        }
+        Ok(self.bytes)
     }
 }
 
@@ -210,4 +230,21 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_body_takes_no_memory_and_has_the_same_limit() {
+        let mut body = Body::dropped(10 << 20);
+        body.begin(None).await.unwrap();
+        for _ in 0..10 {
+            body.push(&[0; 1 << 20]).unwrap();
+        }
+        assert_eq!(body.bytes.capacity(), 0);
+        let Err(FetchError::Refused(_)) = body.push(&[0]) else { panic!("it is longer than allowed") };
+        assert!(Body::dropped(10).begin(Some(11)).await.is_err());
+    }
 }

@@ -16,7 +16,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, Error, ObjectMeta,
 
 use super::aws_profile::AwsProfile;
 use super::root::{Bucket, Cloud};
-use super::{Body, FetchError, FetchLimits, Room, fault, innermost};
+use super::{Body, FetchError, FetchLimits, fault, innermost};
 use crate::domain::ImageKind;
 
 /// Requests sent again when a store is busy or a connection breaks, within the time of one fetch. More are the worker's to decide.
@@ -46,19 +46,19 @@ impl Objects {
         Ok(Self { variables: variables.into_iter().collect(), authorities, limits, stores: Mutex::default() })
     }
 
-    /// The bytes of an object.
-    pub(super) async fn fetch(&self, bucket: &Bucket, key: &Key, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+    /// The bytes of an object, through `body`.
+    pub(super) async fn fetch(&self, bucket: &Bucket, key: &Key, mut body: Body<'_>) -> Result<Vec<u8>, FetchError> {
         // A client reads certificates when it is made.
         let not_set_up =
             |reason| fault::no_descriptors().unwrap_or_else(|| FetchError::Outage(format!("{bucket} is not set up: {reason}")));
         let store = self.store(bucket).map_err(not_set_up)?;
         let object = store.get(key).await.map_err(|error| failed(&error))?;
-        let mut body = Body::new(Some(object.meta.size), self.limits.max_bytes, room).await?;
+        body.begin(Some(object.meta.size)).await?;
         let mut chunks = object.into_stream();
         while let Some(chunk) = chunks.next().await {
             body.push(&chunk.map_err(|error| failed(&error))?)?;
         }
-        body.end(room).await
+        body.end().await
     }
 
     /// The first bytes of an object: enough to tell whether it is an image.

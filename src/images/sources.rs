@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::web::Web;
-use super::{Boundless, FetchError, FetchLimits, FileSource, ImageSource, Objects, Room, Root, data, root};
+use super::{Body, Boundless, FetchError, FetchLimits, FileSource, ImageSource, Objects, Room, Root, data, root};
 use crate::domain::{ImageUri, SourceName};
 
 /// Why sources could not be set up.
@@ -60,28 +60,44 @@ impl Sources {
     }
 
     async fn fetch_unlimited(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
-        let url = image.as_url();
-        let outside = || FetchError::Refused("the URI is outside the places that may be read (setting images.allow)".into());
         match image.scheme() {
             "file" => self.files.fetch_into(image, room).await,
-            "s3" | "gs" | "az" => match root::object(url) {
-                Some((bucket, key)) if self.covers(url) => self.objects.fetch(&bucket, &key, room).await,
-                Some(_) => Err(outside()),
-                None => Err(FetchError::Refused("the URI names no object: it is not scheme://bucket/key, or has a query".into())),
-            },
-            "https" | "http" => match &self.web {
-                Some(web) => web.fetch(url, |url| self.covers(url), room).await,
-                None => Err(outside()),
-            },
-            "data" if self.covers(url) => {
+            "data" if self.covers(image.as_url()) => {
                 // The letters, then the bytes of them, beside the URI.
                 room.take((image.as_str().len() as u64).saturating_mul(2)).await?;
                 data::decode(image.as_str(), self.limits.max_bytes)
             }
+            _ => self.download(image, Body::kept(self.limits.max_bytes, room)).await,
+        }
+    }
+
+    /// Reads an image from a bucket or a web server through `body`.
+    async fn download(&self, image: &ImageUri, body: Body<'_>) -> Result<Vec<u8>, FetchError> {
+        let url = image.as_url();
+        let outside = || FetchError::Refused("the URI is outside the places that may be read (setting images.allow)".into());
+        match image.scheme() {
+            "s3" | "gs" | "az" => match root::object(url) {
+                Some((bucket, key)) if self.covers(url) => self.objects.fetch(&bucket, &key, body).await,
+                Some(_) => Err(outside()),
+                None => Err(FetchError::Refused("the URI names no object: it is not scheme://bucket/key, or has a query".into())),
+            },
+            "https" | "http" => match &self.web {
+                Some(web) => web.fetch(url, |url| self.covers(url), body).await,
+                None => Err(outside()),
+            },
             "data" => Err(outside()),
             scheme => Err(FetchError::Refused(format!(
                 "'{scheme}:' is no source of images: they come from file:, s3:, gs:, az:, https:, http: and data:"
             ))),
+        }
+    }
+
+    async fn touch_unlimited(&self, image: &ImageUri) -> Result<(), FetchError> {
+        match image.scheme() {
+            "file" => self.files.touch(image).await,
+            // Its bytes are in its name.
+            "data" => Ok(()),
+            _ => self.download(image, Body::dropped(self.limits.max_bytes)).await.map(|_| ()),
         }
     }
 }
@@ -131,10 +147,7 @@ impl ImageSource for Sources {
     }
 
     async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
-        if image.scheme() != "file" {
-            return self.fetch(image).await.map(|_| ());
-        }
-        match tokio::time::timeout(self.limits.whole, self.files.touch(image)).await {
+        match tokio::time::timeout(self.limits.whole, self.touch_unlimited(image)).await {
             Ok(touched) => touched,
             Err(_) => Err(FetchError::Outage(format!("no answer within {} s", self.limits.whole.as_secs_f64()))),
         }

@@ -15,7 +15,7 @@ use reqwest::{Certificate, Client, Response, StatusCode, redirect};
 use url::{Host, Url};
 
 use super::address::is_public;
-use super::{Body, FetchError, FetchLimits, Room, fault, innermost};
+use super::{Body, FetchError, FetchLimits, fault, innermost};
 
 /// Fetches from web servers.
 pub(super) struct Web {
@@ -49,15 +49,15 @@ impl Web {
         Ok(Self { client, limits, private_hosts })
     }
 
-    /// The bytes at `url`; `allowed` decides about it and about every redirect.
-    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+    /// The bytes at `url`, through `body`; `allowed` decides about it and about every redirect.
+    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool, body: Body<'_>) -> Result<Vec<u8>, FetchError> {
         let mut url = url.clone();
         for redirects in 0.. {
             let after = if redirects == 0 { "" } else { " after a redirect" };
             self.check(&url, after, &allowed)?;
             let response = self.client.get(url.clone()).send().await.map_err(failed)?;
             let target = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
-            let Some(target) = target else { return self.body(response, room).await };
+            let Some(target) = target else { return read(response, body).await };
             if redirects == self.limits.redirects {
                 break;
             }
@@ -88,32 +88,6 @@ impl Web {
         }
         Err(FetchError::Refused(format!("the URI{after} leads to an {NotPublic}")))
     }
-
-    async fn body(&self, mut response: Response, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => {
-                return Err(FetchError::NotThere("the server has no such image".into()));
-            }
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                let reason =
-                    format!("the server denies access (HTTP {}); if the URI was signed, it may have expired", status.as_u16());
-                return Err(FetchError::Denied(reason));
-            }
-            status => {
-                let reason = format!("the server answered HTTP {}", status.as_u16());
-                let passing =
-                    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
-                let passing = passing || status.is_server_error();
-                return Err(if passing { FetchError::Outage(reason) } else { FetchError::Unreadable(reason) });
-            }
-        }
-        let mut body = Body::new(response.content_length(), self.limits.max_bytes, room).await?;
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            body.push(&chunk)?;
-        }
-        body.end(room).await
-    }
 }
 
 /// Resolves names to public addresses only, but for some hosts.
@@ -143,6 +117,31 @@ impl Resolve for PublicNames {
 fn bare(host: &str) -> String {
     let host = host.trim().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     host.parse::<IpAddr>().map_or(host, |address| address.to_string())
+}
+
+async fn read(mut response: Response, mut body: Body<'_>) -> Result<Vec<u8>, FetchError> {
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            return Err(FetchError::NotThere("the server has no such image".into()));
+        }
+        status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            let reason =
+                format!("the server denies access (HTTP {}); if the URI was signed, it may have expired", status.as_u16());
+            return Err(FetchError::Denied(reason));
+        }
+        status => {
+            let reason = format!("the server answered HTTP {}", status.as_u16());
+            let passing = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
+            let passing = passing || status.is_server_error();
+            return Err(if passing { FetchError::Outage(reason) } else { FetchError::Unreadable(reason) });
+        }
+    }
+    body.begin(response.content_length()).await?;
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        body.push(&chunk)?;
+    }
+    body.end().await
 }
 
 /// What a failed request means. The client's own texts hold the URL; the innermost cause does not.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use facefleet::images::FetchLimits;
+use facefleet::domain::ImageUri;
+use facefleet::images::{FetchError, FetchLimits, ImageSource};
 
 use crate::support::http::{Answer, HttpServer};
 use crate::support::s3::S3Server;
@@ -24,6 +25,30 @@ async fn an_allowed_server_is_read_and_the_query_is_sent() {
     assert_eq!(fetch(&sources, &server.url("/a.jpg?sig=x")).await.unwrap(), b"bytes");
     let request = server.requests().remove(0).to_lowercase();
     assert!(!request.contains("accept-encoding") && !request.contains("cookie") && !request.contains("referer"), "{request}");
+}
+
+#[tokio::test]
+async fn looking_at_an_image_reads_all_of_it_under_the_same_rules() {
+    let body = vec![7; 1000];
+    let server = HttpServer::start(move |path| match path {
+        "/good.jpg" => ok(&body),
+        "/cut.jpg" => Answer::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf".to_vec()),
+        "/long.jpg" => Answer::Repeat(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 1 << 16], Duration::ZERO),
+        "/ill.jpg" => Answer::of("503 Service Unavailable", "", b""),
+        _ => Answer::of("404 Not Found", "", b""),
+    })
+    .await;
+    let sources = SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }.build();
+    let look = async |path: &str| sources.touch(&server.url(path).parse::<ImageUri>().unwrap()).await;
+    look("/good.jpg").await.unwrap();
+    for path in ["/cut.jpg", "/ill.jpg"] {
+        let Err(FetchError::Outage(_)) = look(path).await else { panic!("{path}") };
+    }
+    let Err(FetchError::NotThere(_)) = look("/none.jpg").await else { panic!("it is there") };
+    let Err(FetchError::Refused(reason)) = look("/long.jpg").await else { panic!("it has no end") };
+    assert!(reason.contains("limits.max_bytes"), "{reason}");
+    let elsewhere = sources.touch(&"http://127.0.0.1:1/a.jpg".parse::<ImageUri>().unwrap()).await;
+    let Err(FetchError::Refused(_)) = elsewhere else { panic!("it is not allowed") };
 }
 
 #[tokio::test]
