@@ -1,8 +1,11 @@
-//! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32 bits.
+//! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32
+//! bits.
 //!
-//! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or `tensorrt:N`, each with `+half` or
-//! `+bfloat16` for fewer bits; the default is `cpu`. All must be in the ONNX Runtime that `runtime.library` names, and prepared. Every
-//! round takes each device once, so that all meet the same weather; medians. A CPU session has one thread: a machine runs one for each core.
+//! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or
+//! `tensorrt:N`, each with `+half` or `+bfloat16` for fewer bits; the default is `cpu`. All must be
+//! in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device
+//! once, so that all meet the same weather; medians. A CPU session has one thread: a machine runs
+//! one for each core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -37,7 +40,8 @@ struct Contender {
 }
 
 fn main() -> Result<()> {
-    let mut names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let mut names: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     if names.is_empty() {
         names.push("cpu".into());
     }
@@ -52,8 +56,13 @@ fn main() -> Result<()> {
             let plan = DevicePlan { batch, ..plan.clone() };
             let mut recogniser = open(&app, &plan)?;
             if batch == 1 {
-                let (cosine, distance) = error(&answers(&mut recogniser, &chips, batch)?, &reference);
-                println!("{name}: least cosine to the CPU {cosine:.6}, largest error of the distance {:.4} %", 100.0 * distance);
+                let (cosine, distance) =
+                    error(&answers(&mut recogniser, &chips, batch)?, &reference);
+                println!(
+                    "{name}: least cosine to the CPU {cosine:.6}, largest error of the distance \
+                        {:.4} %",
+                    100.0 * distance
+                );
             }
             contenders.push(Contender { name: name.clone(), batch, recogniser, times: Vec::new() });
         }
@@ -73,9 +82,15 @@ fn main() -> Result<()> {
     for name in names.iter().filter(|name| !name.contains('+')) {
         let plan = plan(&app, name)?;
         let most = if plan.padded { 16 } else { 1 };
-        for (side, batch) in [(320, 1), (320, most), (640, 1), (640, most)].into_iter().take(if most == 1 { 3 } else { 4 }) {
+        for (side, batch) in [(320, 1), (320, most), (640, 1), (640, most)]
+            .into_iter()
+            .take(if most == 1 { 3 } else { 4 })
+        {
             let plan = DevicePlan { batch, ..plan.clone() };
-            println!("  {name:<16} {side}x{side} batch {batch:>3}  {:8.3}", detector(&app, &plan, side, batch)?);
+            println!(
+                "  {name:<16} {side}x{side} batch {batch:>3}  {:8.3}",
+                detector(&app, &plan, side, batch)?
+            );
         }
     }
     Ok(())
@@ -83,16 +98,25 @@ fn main() -> Result<()> {
 
 fn plan(app: &App, name: &str) -> Result<DevicePlan> {
     let (device, precision) = match name.split_once('+') {
-        Some((device, precision)) => (device, Precision::try_from(precision.to_owned()).map_err(anyhow::Error::msg)?),
+        Some((device, precision)) => {
+            (device, Precision::try_from(precision.to_owned()).map_err(anyhow::Error::msg)?)
+        }
         None => (name, Precision::Float32),
     };
-    let DeviceChoice::Only(device) = device.parse()? else { anyhow::bail!("name a device, not auto") };
+    let DeviceChoice::Only(device) = device.parse()? else {
+        anyhow::bail!("name a device, not auto")
+    };
     Ok(DevicePlan { precision, sessions: 1, ..app.plan(device) })
 }
 
 fn open(app: &App, plan: &DevicePlan) -> Result<Recogniser> {
     let models = app.models().prepared_as(plan.variant());
-    let model = RecogniserModel::load(&models, &app.settings().models.recogniser, &app.runtime()?, Estimator::ClosedForm)?;
+    let model = RecogniserModel::load(
+        &models,
+        &app.settings().models.recogniser,
+        &app.runtime()?,
+        Estimator::ClosedForm,
+    )?;
     Ok(model.open_on(plan)?)
 }
 
@@ -115,7 +139,8 @@ fn error(answers: &[Recognition], reference: &[Recognition]) -> (f64, f64) {
 }
 
 fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64> {
-    let model = DetectorModel::load(&app.models(), &app.settings().models.detector, &app.runtime()?)?;
+    let model =
+        DetectorModel::load(&app.models(), &app.settings().models.detector, &app.runtime()?)?;
     let size = CanvasSize::Letterbox { max_side: side };
     let mut detector: Detector = model.open_on(plan, size)?;
     let canvas = model.canvas(&RgbImage::new(side, side), size);

@@ -1,8 +1,9 @@
-//! The fleet on this machine, servers and all: plumbing without inference, publishing, enrolment latency beside a full scan lane, and
-//! throughput with real inference beside the embedded scan's.
+//! The fleet on this machine, servers and all: plumbing without inference, publishing, enrolment
+//! latency beside a full scan lane, and throughput with real inference beside the embedded scan's.
 //!
-//! `make bench-fleet`, or, with a stack up and its addresses in the environment, `cargo bench --bench fleet [-- PART…] [--folder DIR]`,
-//! with PART of publish, plumbing, celery, pause, inference, latency. Everything that is compared runs in turn in one run; prints medians and
+//! `make bench-fleet`, or, with a stack up and its addresses in the environment, `cargo bench
+//! --bench fleet [-- PART…] [--folder DIR]`, with PART of publish, plumbing, celery, pause,
+//! inference, latency. Everything that is compared runs in turn in one run; prints medians and
 //! ratios, and ends with an error below a goal.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, GalleryName, ImageUri, Job, JobId, JobSelection, Lane, ListedChunk,
-    Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, GalleryName, ImageUri, Job, JobId,
+    JobSelection, Lane, ListedChunk, Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -49,11 +50,16 @@ const PAUSE_GOAL: f64 = 5.0;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let folder = arguments
+        .iter()
+        .position(|argument| argument == "--folder")
+        .map(|place| arguments.drain(place..place + 2).next_back());
     let folder =
-        arguments.iter().position(|argument| argument == "--folder").map(|place| arguments.drain(place..place + 2).next_back());
-    let folder = folder.flatten().map_or_else(|| PathBuf::from(".facefleet/samples"), PathBuf::from);
-    let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
+        folder.flatten().map_or_else(|| PathBuf::from(".facefleet/samples"), PathBuf::from);
+    let wanted =
+        |part: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == part);
     let bench = Bench::open(&folder).await?;
     let mut missed = Vec::new();
     if wanted("plumbing") || wanted("celery") {
@@ -61,13 +67,19 @@ async fn main() -> Result<()> {
         goal(&mut missed, "plumbing", ours, PLUMBING_GOAL);
         if wanted("celery") {
             let celery = bench.celery()?;
-            println!("celery, no-op tasks, nothing recorded: {celery:.0} tasks/s; facefleet to celery: {:.2}", ours / celery);
+            println!(
+                "celery, no-op tasks, nothing recorded: {celery:.0} tasks/s; facefleet to celery: \
+                    {:.2}",
+                ours / celery
+            );
         }
     }
     if wanted("pause") {
         let slowest = bench.pause().await?;
         if slowest > PAUSE_GOAL {
-            missed.push(format!("pause, resume, cancel: {slowest:.2} s, at most {PAUSE_GOAL} wanted"));
+            missed.push(format!(
+                "pause, resume, cancel: {slowest:.2} s, at most {PAUSE_GOAL} wanted"
+            ));
         }
     }
     if wanted("inference") || wanted("latency") {
@@ -113,16 +125,27 @@ impl Bench {
         settings.queue.prefix = format!("bench-{}", std::process::id());
         let prefix = settings.queue.prefix.clone();
         let app = App::new(settings);
-        ensure!(!app.is_embedded(), "no stack: run `make bench-fleet`, or set FACEFLEET__QUEUE__URL and FACEFLEET__STORE__URL");
+        ensure!(
+            !app.is_embedded(),
+            "no stack: run `make bench-fleet`, or set FACEFLEET__QUEUE__URL and \
+                FACEFLEET__STORE__URL"
+        );
         let profile = app.profile(false)?;
-        Ok(Self { store: app.store().await?, queue: app.queue().await?, folder: folder.canonicalize()?, profile, prefix })
+        Ok(Self {
+            store: app.store().await?,
+            queue: app.queue().await?,
+            folder: folder.canonicalize()?,
+            profile,
+            prefix,
+        })
     }
 
     /// Jobs a second into quorum queues, every one confirmed.
     async fn publish(&self) -> Result<f64> {
         let image: ImageUri = "file:///nowhere/a.jpg".parse()?;
         let gallery: GalleryName = self.prefix.parse()?;
-        let jobs: Vec<Job> = (0..PUBLISHED).map(|_| job(&gallery, Lane::Rescore, &image, None, None)).collect();
+        let jobs: Vec<Job> =
+            (0..PUBLISHED).map(|_| job(&gallery, Lane::Rescore, &image, None, None)).collect();
         let started = Instant::now();
         for chunk in jobs.chunks(10_000) {
             self.queue.publish(chunk.to_vec()).await?;
@@ -132,7 +155,8 @@ impl Bench {
         Ok(rate)
     }
 
-    /// Jobs a second through one worker process: broker, fetch of a small file, Postgres with templates, event, acknowledgement.
+    /// Jobs a second through one worker process: broker, fetch of a small file, Postgres with
+    /// templates, event, acknowledgement.
     async fn plumbing(&self) -> Result<f64> {
         let folder = TempDir::new()?;
         let campaign = self.campaign(null_profile()).await?;
@@ -141,13 +165,21 @@ impl Bench {
             let path = folder.path().canonicalize()?.join(format!("{number}.jpg"));
             std::fs::write(&path, number.to_le_bytes())?;
             let image = ImageUri::from_path(&path)?;
-            jobs.push(Job { id: campaign.id.job(&image), ..job(&campaign.gallery, Lane::Scan, &image, Some(&campaign), None) });
+            jobs.push(Job {
+                id: campaign.id.job(&image),
+                ..job(&campaign.gallery, Lane::Scan, &image, Some(&campaign), None)
+            });
         }
         self.note(&campaign, PLUMBING).await?;
         self.queue.publish(jobs).await?;
         // Without inference, what a worker has in hand costs nothing, and batches form from it.
         let in_hand = [("FACEFLEET__WORKER__IN_FLIGHT", "1024")];
-        let _worker = self.start(null_worker()?, &[&folder.path().canonicalize()?.to_string_lossy()], &in_hand, "at work")?;
+        let _worker = self.start(
+            null_worker()?,
+            &[&folder.path().canonicalize()?.to_string_lossy()],
+            &in_hand,
+            "at work",
+        )?;
         // From the first sign of life: starting is not working.
         let mut begun: Option<(Instant, u64)> = None;
         let rate = loop {
@@ -164,7 +196,8 @@ impl Bench {
         Ok(rate)
     }
 
-    /// Seconds until the slowest of a pause, a resumption and a cancellation of a large campaign is in effect.
+    /// Seconds until the slowest of a pause, a resumption and a cancellation of a large campaign is
+    /// in effect.
     async fn pause(&self) -> Result<f64> {
         let folder = TempDir::new()?;
         let path = folder.path().canonicalize()?.join("a.jpg");
@@ -177,15 +210,22 @@ impl Bench {
             let one = || job(&campaign.gallery, Lane::Scan, &image, Some(&campaign), None);
             self.queue.publish_at(&place, (0..10_000).map(|_| one()).collect()).await?;
         }
-        let _worker = self.start(null_worker()?, &[&folder.path().canonicalize()?.to_string_lossy()], &[], "at work")?;
+        let _worker = self.start(
+            null_worker()?,
+            &[&folder.path().canonicalize()?.to_string_lossy()],
+            &[],
+            "at work",
+        )?;
         let ended = async || Ok::<_, anyhow::Error>(self.progress(&campaign).await?.ended());
         while ended().await? < 100 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let mut slowest: f64 = 0.0;
-        for (what, state) in
-            [("pause", CampaignState::Paused), ("resume", CampaignState::Running), ("cancel", CampaignState::Cancelled)]
-        {
+        for (what, state) in [
+            ("pause", CampaignState::Paused),
+            ("resume", CampaignState::Running),
+            ("cancel", CampaignState::Cancelled),
+        ] {
             let (asked, before) = (Instant::now(), ended().await?);
             self.store.set_campaign_state(campaign.id, state).await?;
             if state == CampaignState::Cancelled {
@@ -200,17 +240,21 @@ impl Bench {
             } else {
                 self.until_nothing_ends(&campaign, asked).await?
             };
-            let [waiting] = self.queue.waiting(std::slice::from_ref(&place)).await?[..] else { bail!("one count a place") };
+            let [waiting] = self.queue.waiting(std::slice::from_ref(&place)).await?[..] else {
+                bail!("one count a place")
+            };
             let (seconds, after) = (in_effect.as_secs_f64(), ended().await?);
             println!(
-                "{what} of {PAUSED} jobs: in effect after {seconds:.2} s; {after} have ended, {waiting} wait at their place"
+                "{what} of {PAUSED} jobs: in effect after {seconds:.2} s; {after} have ended, \
+                    {waiting} wait at their place"
             );
             slowest = slowest.max(seconds);
         }
         Ok(slowest)
     }
 
-    /// From `asked` on, the time until the last job of the campaign ended: none did for two seconds.
+    /// From `asked` on, the time until the last job of the campaign ended: none did for two
+    /// seconds.
     async fn until_nothing_ends(&self, campaign: &Campaign, asked: Instant) -> Result<Duration> {
         let (mut last, mut at) = (self.progress(campaign).await?.ended(), asked.elapsed());
         while asked.elapsed() < at + Duration::from_secs(2) {
@@ -224,8 +268,14 @@ impl Bench {
     }
 
     fn celery(&self) -> Result<f64> {
-        let output = Command::new("python3").args(["benches/celery_noop.py", "20000"]).stderr(Stdio::inherit()).output()?;
-        ensure!(output.status.success(), "benches/celery_noop.py failed: run `make bench-tools` first");
+        let output = Command::new("python3")
+            .args(["benches/celery_noop.py", "20000"])
+            .stderr(Stdio::inherit())
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "benches/celery_noop.py failed: run `make bench-tools` first"
+        );
         let text = String::from_utf8(output.stdout)?;
         text.trim().parse().with_context(|| format!("benches/celery_noop.py printed '{text}'"))
     }
@@ -234,7 +284,8 @@ impl Bench {
     fn photos(&self) -> Result<TempDir> {
         let folder = TempDir::new()?;
         let files = std::fs::read_dir(&self.folder)?.collect::<Result<Vec<_>, _>>()?;
-        let mut files: Vec<PathBuf> = files.into_iter().map(|file| file.path()).filter(|path| is_photo(path)).collect();
+        let mut files: Vec<PathBuf> =
+            files.into_iter().map(|file| file.path()).filter(|path| is_photo(path)).collect();
         files.sort();
         ensure!(!files.is_empty(), "{} has no photo", self.folder.display());
         for (number, file) in files.iter().cycle().take(PHOTOS).enumerate() {
@@ -250,26 +301,30 @@ impl Bench {
         for round in 1..=3 {
             let scratch = TempDir::new()?;
             let store = format!("sqlite:{}", scratch.path().join("faces.db").display());
-            let embedded = rate(
-                self.facefleet()
-                    .args(["scan", "--json"])
-                    .arg(photos)
-                    .envs([("FACEFLEET__QUEUE__URL", "memory:"), ("FACEFLEET__STORE__URL", store.as_str())]),
-            )?;
+            let embedded = rate(self.facefleet().args(["scan", "--json"]).arg(photos).envs([
+                ("FACEFLEET__QUEUE__URL", "memory:"),
+                ("FACEFLEET__STORE__URL", store.as_str()),
+            ]))?;
             let worker = self.worker(photos)?;
             let gallery = format!("{}-{round}", self.prefix);
-            let fleet = rate(self.facefleet().args(["scan", "--json", "--wait", "--gallery", &gallery]).arg(photos))?;
+            let fleet = rate(
+                self.facefleet()
+                    .args(["scan", "--json", "--wait", "--gallery", &gallery])
+                    .arg(photos),
+            )?;
             drop(worker);
             ratios.push(fleet / embedded);
             println!(
-                "inference, round {round}: embedded {embedded:.1} images/s, fleet {fleet:.1} images/s, ratio {:.2}",
+                "inference, round {round}: embedded {embedded:.1} images/s, fleet {fleet:.1} \
+                    images/s, ratio {:.2}",
                 fleet / embedded
             );
         }
         Ok(median(&mut ratios))
     }
 
-    /// The 99th percentile of an enrolment's time beside a full scan lane, to that of an idle worker.
+    /// The 99th percentile of an enrolment's time beside a full scan lane, to that of an idle
+    /// worker.
     async fn latency(&self, photos: &Path) -> Result<f64> {
         let _worker = self.worker(photos)?;
         let portraits = Portraits::new(self.folder.as_path(), photos)?;
@@ -281,17 +336,30 @@ impl Bench {
         // Ten galleries' worth: more than the enrolments take.
         for round in 0..10 {
             let gallery: GalleryName = format!("{}-load-{round}", self.prefix).parse()?;
-            let jobs = images.iter().map(|image| job(&gallery, Lane::Scan, image, None, Some(&self.profile)));
+            let jobs = images
+                .iter()
+                .map(|image| job(&gallery, Lane::Scan, image, None, Some(&self.profile)));
             self.queue.publish(jobs.collect()).await?;
         }
         self.wait_for_load().await?;
         let loaded = self.enrol(&portraits, "loaded").await?;
-        let ready: u64 =
-            self.queue.status().await?.ready.iter().filter(|(lane, _)| *lane == Lane::Scan).map(|(_, jobs)| jobs).sum();
-        ensure!(ready > 0, "the scan lane ran dry before the enrolments were through: more photos are needed");
+        let ready: u64 = self
+            .queue
+            .status()
+            .await?
+            .ready
+            .iter()
+            .filter(|(lane, _)| *lane == Lane::Scan)
+            .map(|(_, jobs)| jobs)
+            .sum();
+        ensure!(
+            ready > 0,
+            "the scan lane ran dry before the enrolments were through: more photos are needed"
+        );
         let ratio = loaded.1 / idle.1;
         println!(
-            "enrolment, p50 / p99: idle {:.0} / {:.0} ms, beside a full scan lane {:.0} / {:.0} ms, p99 ratio {ratio:.2}",
+            "enrolment, p50 / p99: idle {:.0} / {:.0} ms, beside a full scan lane {:.0} / {:.0} \
+                ms, p99 ratio {ratio:.2}",
             idle.0, idle.1, loaded.0, loaded.1
         );
         Ok(ratio)
@@ -305,7 +373,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Enrols one portrait after another; 50th and 99th percentile of the time from publishing to the event, milliseconds.
+    /// Enrols one portrait after another; 50th and 99th percentile of the time from publishing to
+    /// the event, milliseconds.
     async fn enrol(&self, portraits: &Portraits, gallery: &str) -> Result<(f64, f64)> {
         let mut news = self.queue.news().await?;
         let gallery: GalleryName = format!("{}-{gallery}", self.prefix).parse()?;
@@ -357,7 +426,12 @@ impl Bench {
 
     fn worker(&self, photos: &Path) -> Result<Running> {
         let mut command = self.facefleet();
-        command.args(["worker", "-v", "--root"]).arg(photos).arg("--root").arg(&self.folder).env("FACEFLEET__SERVER__LISTEN", "");
+        command
+            .args(["worker", "-v", "--root"])
+            .arg(photos)
+            .arg("--root")
+            .arg(&self.folder)
+            .env("FACEFLEET__SERVER__LISTEN", "");
         command.stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let told = child.stderr.take().context("no standard error")?;
@@ -366,7 +440,13 @@ impl Bench {
         Ok(running)
     }
 
-    fn start(&self, program: PathBuf, arguments: &[&str], settings: &[(&str, &str)], at_work: &str) -> Result<Running> {
+    fn start(
+        &self,
+        program: PathBuf,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+        at_work: &str,
+    ) -> Result<Running> {
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -401,7 +481,9 @@ impl Portraits {
 }
 
 fn is_photo(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ["jpg", "jpeg", "png"].iter().any(|photo| ending.eq_ignore_ascii_case(photo)))
+    path.extension().is_some_and(|ending| {
+        ["jpg", "jpeg", "png"].iter().any(|photo| ending.eq_ignore_ascii_case(photo))
+    })
 }
 
 /// A process that ends with its handle.
@@ -414,7 +496,8 @@ impl Drop for Running {
     }
 }
 
-/// Reads until a line holds `wanted`; goes on reading on a thread of its own, so that the writer never waits.
+/// Reads until a line holds `wanted`; goes on reading on a thread of its own, so that the writer
+/// never waits.
 fn await_line(from: impl std::io::Read + Send + 'static, wanted: &str) -> Result<()> {
     let mut lines = BufReader::new(from).lines();
     for line in lines.by_ref() {
@@ -439,9 +522,14 @@ fn rate(scan: &mut Command) -> Result<f64> {
 
 /// The worker without a model: `make bench-fleet` builds it beside this.
 fn null_worker() -> Result<PathBuf> {
-    let release = Path::new(env!("CARGO_BIN_EXE_facefleet")).parent().context("the binary has no folder")?;
+    let release =
+        Path::new(env!("CARGO_BIN_EXE_facefleet")).parent().context("the binary has no folder")?;
     let program = release.join("examples/null_worker");
-    ensure!(program.exists(), "{} is missing: run `cargo build --release --example null_worker`", program.display());
+    ensure!(
+        program.exists(),
+        "{} is missing: run `cargo build --release --example null_worker`",
+        program.display()
+    );
     Ok(program)
 }
 
@@ -450,7 +538,13 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-fn job(gallery: &GalleryName, lane: Lane, image: &ImageUri, campaign: Option<&Campaign>, profile: Option<&Profile>) -> Job {
+fn job(
+    gallery: &GalleryName,
+    lane: Lane,
+    image: &ImageUri,
+    campaign: Option<&Campaign>,
+    profile: Option<&Profile>,
+) -> Job {
     Job {
         id: JobId::new(),
         lane,

@@ -1,9 +1,11 @@
-//! A worker with a null model, for benchmarks of the plumbing and tests of faults: the real pipeline, queue and store, and a processor that
-//! fetches the image and recognises nothing. Each image gets one face with a template made of its content hash.
+//! A worker with a null model, for benchmarks of the plumbing and tests of faults: the real
+//! pipeline, queue and store, and a processor that fetches the image and recognises nothing. Each
+//! image gets one face with a template made of its content hash.
 //!
-//! Settings come from the environment, as for `facefleet worker`; arguments are the folders it may read. Some file names make it
-//! misbehave, as no real image can be made to: `panic*` panics, `abort*` ends the process on the spot, `hiccup*` fails in passing on
-//! its first attempt, `never*` on each.
+//! Settings come from the environment, as for `facefleet worker`; arguments are the folders it may
+//! read. Some file names make it misbehave, as no real image can be made to: `panic*` panics,
+//! `abort*` ends the process on the spot, `hiccup*` fails in passing on its first attempt, `never*`
+//! on each.
 #![allow(clippy::print_stdout, reason = "it tells its parent that it is at work")]
 
 mod null_profile;
@@ -15,8 +17,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome, Place, PlaceOf, Profile, ProfileId,
-    Recognition, Selection, Template,
+    BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome,
+    Place, PlaceOf, Profile, ProfileId, Recognition, Selection, Template,
 };
 use facefleet::images::{Boundless, ImageSource, Root};
 use facefleet::settings::Settings;
@@ -49,10 +51,16 @@ impl Process for Null {
     }
 
     async fn process(&self, job: &Job) -> Processed {
-        let selection = job.selection.complete(&Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 });
+        let selection = job.selection.complete(&Selection {
+            faces: Faces::All,
+            min_size_px: 1,
+            min_score: 0.5,
+        });
         let ended = |outcome| JobRecord::without_content(job, &self.id, selection, "null", outcome);
         if job.attempt > self.attempts {
-            return Processed::Ended(Box::new(ended(Outcome::Failed("given up after deliveries that never ended".into()))));
+            return Processed::Ended(Box::new(ended(Outcome::Failed(
+                "given up after deliveries that never ended".into(),
+            ))));
         }
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.id) {
             let place = Place { lane: job.lane, of: PlaceOf::Profile(wanted.clone()) };
@@ -67,7 +75,9 @@ impl Process for Null {
             return if job.attempt < self.attempts {
                 Processed::Transient("a file name asked for it".into())
             } else {
-                Processed::Ended(Box::new(ended(Outcome::Failed("a file name asked for it".into()))))
+                Processed::Ended(Box::new(ended(Outcome::Failed(
+                    "a file name asked for it".into(),
+                ))))
             };
         }
         let bytes = match self.fetcher.fetch(job, &self.held, || Boundless).await {
@@ -75,13 +85,20 @@ impl Process for Null {
             Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
             Err(Unfetched::Transient(reason)) => return Processed::Unanswered(reason),
             Err(Unfetched::Held(source, reason)) => {
-                return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
+                return Processed::Held {
+                    place: Place { lane: job.lane, of: PlaceOf::Source(source) },
+                    reason,
+                };
             }
             Err(Unfetched::Local) => return Processed::Deferred(Duration::from_secs(30)),
         };
         let hash = ContentHash::of(&bytes);
-        let content = Some(ImageContent { hash, bytes: bytes.len() as u64, size: Some((112, 112)) });
-        Processed::Ended(Box::new(JobRecord { content, ..ended(Outcome::Scored(vec![face(hash, job)])) }))
+        let content =
+            Some(ImageContent { hash, bytes: bytes.len() as u64, size: Some((112, 112)) });
+        Processed::Ended(Box::new(JobRecord {
+            content,
+            ..ended(Outcome::Scored(vec![face(hash, job)]))
+        }))
     }
 }
 
@@ -92,13 +109,14 @@ fn face(hash: ContentHash, job: &Job) -> FaceResult {
     let mut bytes = [0; 128];
     seed.finalize_xof().fill(&mut bytes);
     let embedding: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) - 127.5).collect();
-    let recognition = Template::from_embedding(&embedding).ok().map(|(template, norm)| Recognition {
-        template,
-        norm,
-        distance: 0.45,
-        score: facefleet::quality::score(0.45),
-        quality: bytes[0] % 101,
-    });
+    let recognition =
+        Template::from_embedding(&embedding).ok().map(|(template, norm)| Recognition {
+            template,
+            norm,
+            distance: 0.45,
+            score: facefleet::quality::score(0.45),
+            quality: bytes[0] % 101,
+        });
     let bbox = BoundingBox { x: 0.0, y: 0.0, width: 112.0, height: 112.0 };
     FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition }
 }
@@ -122,7 +140,13 @@ async fn main() -> Result<()> {
     let (store, queue) = (app.store().await?, app.queue().await?);
     let images: Arc<dyn ImageSource> = Arc::new(app.images(&roots)?);
     let fetcher = Fetcher::new(images, Duration::from_secs(app.settings().images.outage_seconds));
-    let null = Arc::new(Null { fetcher, held: Semaphore::new(1024), profile: null_profile(), id: null_profile().id(), attempts });
+    let null = Arc::new(Null {
+        fetcher,
+        held: Semaphore::new(1024),
+        profile: null_profile(),
+        id: null_profile().id(),
+        attempts,
+    });
     println!("at work");
     app.worker(queue.clone(), store.clone(), null).run(stop).await?;
     queue.close().await;

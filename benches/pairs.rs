@@ -1,4 +1,5 @@
-//! Time and memory of an evaluation of 20 million pairs: `cargo bench --bench pairs`. No model, no photo; ends with an error beyond a goal.
+//! Time and memory of an evaluation of 20 million pairs: `cargo bench --bench pairs`. No model, no
+//! photo; ends with an error beyond a goal.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::time::Instant;
@@ -25,10 +26,13 @@ const MEGABYTES: f64 = 2_000.0;
 fn main() -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let subjects: Vec<u32> = (0..PHOTOS as u32).map(|photo| photo % PEOPLE as u32).collect();
-    let noise: Vec<Vec<f64>> = (0..DIMENSION as u64).map(|seed| values(&random_measure(PHOTOS, seed))).collect();
-    let people: Vec<Vec<f64>> = (0..DIMENSION as u64).map(|seed| values(&random_measure(PEOPLE, 1000 + seed))).collect();
+    let noise: Vec<Vec<f64>> =
+        (0..DIMENSION as u64).map(|seed| values(&random_measure(PHOTOS, seed))).collect();
+    let people: Vec<Vec<f64>> =
+        (0..DIMENSION as u64).map(|seed| values(&random_measure(PEOPLE, 1000 + seed))).collect();
     let component = |photo: usize, d: usize| (noise[d][photo] + people[d][photo % PEOPLE]) as f32;
-    let mut templates = Array2::from_shape_fn((PHOTOS, DIMENSION), |(photo, d)| component(photo, d));
+    let mut templates =
+        Array2::from_shape_fn((PHOTOS, DIMENSION), |(photo, d)| component(photo, d));
     for mut row in templates.rows_mut() {
         let norm = row.dot(&row).sqrt();
         row /= norm;
@@ -42,9 +46,14 @@ fn main() -> Result<()> {
     let points = evaluate(&comparisons, &subjects, &measures, &FMRS, bootstrap);
     let seconds = started.elapsed().as_secs_f64();
     let megabytes = peak_megabytes()?;
-    println!("{} impostor and {} genuine pairs on {threads} threads", comparisons.impostor_total(), comparisons.genuine().len());
     println!(
-        "compared in {compared:.1} s; with {} thresholds, {MEASURES} measures and {REPLICATES} replicates {seconds:.1} s",
+        "{} impostor and {} genuine pairs on {threads} threads",
+        comparisons.impostor_total(),
+        comparisons.genuine().len()
+    );
+    println!(
+        "compared in {compared:.1} s; with {} thresholds, {MEASURES} measures and {REPLICATES} \
+            replicates {seconds:.1} s",
         points.len()
     );
     println!("peak memory {megabytes:.0} MB");
@@ -61,7 +70,10 @@ fn values(measure: &Measure) -> Vec<f64> {
 /// The most memory this process ever had.
 fn peak_megabytes() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM in /proc/self/status")?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .context("no VmHWM in /proc/self/status")?;
     let kilobytes: f64 = line.split_whitespace().nth(1).context("VmHWM has no value")?.parse()?;
     Ok(kilobytes / 1000.0)
 }

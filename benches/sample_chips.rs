@@ -18,7 +18,8 @@ pub fn sample_chips(app: &App, folder: PathBuf, count: usize) -> Result<Vec<Chip
         while let Some(entry) = entries.next().await {
             let Listed::Image { uri, .. } = entry? else { continue };
             let Some(path) = uri.to_path() else { continue };
-            chips.extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());
+            chips
+                .extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());
             if chips.len() >= count {
                 break;
             }

@@ -2,11 +2,13 @@
 //!
 //! - `embedding`: the prepared network without quality;
 //! - `closed form`: with embedding and distance from one pass, as facefleet runs it;
-//! - `published`: the published algorithm, 100 passes of the whole network, each with its own dropout mask, then the mean pairwise
-//!   distance. (It takes the batch of four that is fastest here too: 25 passes of 4.)
+//! - `published`: the published algorithm, 100 passes of the whole network, each with its own
+//!   dropout mask, then the mean pairwise distance. (It takes the batch of four that is fastest
+//!   here too: 25 passes of 4.)
 //!
-//! `cargo bench --bench serfiq [-- FOLDER]`; FOLDER defaults to the sample photos. Prints medians and ratios of rounds run in turn, and
-//! exits with an error if the closed form costs more than 1.03 of the embedding or less than 80 times less than the published way.
+//! `cargo bench --bench serfiq [-- FOLDER]`; FOLDER defaults to the sample photos. Prints medians
+//! and ratios of rounds run in turn, and exits with an error if the closed form costs more than
+//! 1.03 of the embedding or less than 80 times less than the published way.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -45,7 +47,8 @@ fn main() -> Result<()> {
         let prepared = prepare_recogniser(&published, &manifest, Target::Cpu, outputs)?;
         Ok(runtime.open("bench", &encode(&prepared.model), 1)?)
     };
-    let (mut plain, mut quality, mut masked) = (open(Outputs::EmbeddingOnly)?, open(Outputs::Quality)?, open(Outputs::Masked)?);
+    let (mut plain, mut quality, mut masked) =
+        (open(Outputs::EmbeddingOnly)?, open(Outputs::Quality)?, open(Outputs::Masked)?);
     let features = {
         let output = quality.run(&[(&shape(), &inputs[0])], &[names::FEATURES])?;
         output[0].values.len() / BATCH
@@ -57,7 +60,8 @@ fn main() -> Result<()> {
     time_batches(&mut quality, &inputs, &[names::EMBEDDING, names::DISTANCE])?;
     published_distance(&mut masked, &inputs[0], &mut masks)?;
 
-    let (mut embedding, mut closed, mut cost, mut gain) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut embedding, mut closed, mut cost, mut gain) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut sampled = Vec::new();
     for round in 0..ROUNDS {
         // Which goes first alternates: neither always meets a warm or a throttled core.
@@ -80,7 +84,11 @@ fn main() -> Result<()> {
             gain.push(c / b);
         }
     }
-    println!("{} chips of {}, batch {BATCH}, 1 thread, medians of {ROUNDS} rounds", inputs.len() * BATCH, manifest.name);
+    println!(
+        "{} chips of {}, batch {BATCH}, 1 thread, medians of {ROUNDS} rounds",
+        inputs.len() * BATCH,
+        manifest.name
+    );
     println!("  embedding alone            {:8.2} ms a face", median(&mut embedding));
     println!("  embedding and closed form  {:8.2} ms a face", median(&mut closed));
     println!("  published, {PASSES} passes      {:8.2} ms a face", median(&mut sampled));
@@ -97,8 +105,9 @@ fn shape() -> [usize; 4] {
 }
 
 fn input(chips: &[Chip]) -> Vec<f32> {
-    let plane =
-        |chip: &Chip, channel: usize| chip.pixels().iter().skip(channel).step_by(3).map(|&v| f32::from(v)).collect::<Vec<_>>();
+    let plane = |chip: &Chip, channel: usize| {
+        chip.pixels().iter().skip(channel).step_by(3).map(|&v| f32::from(v)).collect::<Vec<_>>()
+    };
     chips.iter().flat_map(|chip| [0, 1, 2].map(|channel| plane(chip, channel))).flatten().collect()
 }
 
@@ -118,14 +127,18 @@ fn published_distance(network: &mut Network, input: &[f32], masks: &mut Masks) -
     let mut embeddings = Vec::new();
     for _ in 0..PASSES / BATCH {
         let mask = masks.draw();
-        let output = network.run(&[(&shape(), &repeated), (&[BATCH, masks.features], &mask)], &[names::EMBEDDING])?;
+        let output = network.run(
+            &[(&shape(), &repeated), (&[BATCH, masks.features], &mask)],
+            &[names::EMBEDDING],
+        )?;
         embeddings.extend_from_slice(&output[0].values);
     }
     let dimension = embeddings.len() / PASSES;
     Ok(mean_pairwise_distance(ArrayView2::from_shape((PASSES, dimension), &embeddings)?))
 }
 
-/// Dropout masks of ratio 0.4 from a linear congruential generator: drawing must not be what the published way spends its time on.
+/// Dropout masks of ratio 0.4 from a linear congruential generator: drawing must not be what the
+/// published way spends its time on.
 struct Masks {
     state: u64,
     features: usize,
@@ -134,7 +147,10 @@ struct Masks {
 impl Masks {
     fn draw(&mut self) -> Vec<f32> {
         let mut next = || {
-            self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.state = self
+                .state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             if (self.state >> 33) as f64 / f64::from(1_u32 << 31) < 0.4 { 0.0 } else { 1.0 / 0.6 }
         };
         (0..BATCH * self.features).map(|_| next()).collect()

@@ -1,16 +1,17 @@
-//! How fast results go into Postgres: `cargo bench --bench store -- [RECORDS]`, on the database of `FACEFLEET__STORE__URL`, in a schema
-//! of its own that is dropped afterwards.
+//! How fast results go into Postgres: `cargo bench --bench store -- [RECORDS]`, on the database of
+//! `FACEFLEET__STORE__URL`, in a schema of its own that is dropped afterwards.
 //!
-//! Records are what the null model makes: one scored face with a template of 128 components, of an image never seen before. They are
-//! made before the clock runs.
+//! Records are what the null model makes: one scored face with a template of 128 components, of an
+//! image never seen before. They are made before the clock runs.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, JobId, JobRecord, Lane, Mapping, Outcome,
-    Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, Template, Timings,
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, JobId,
+    JobRecord, Lane, Mapping, Outcome, Precision, Profile, RecogniserProfile, Recognition,
+    Selection, SerFiq, Template, Timings,
 };
 use facefleet::store::Store;
 use facefleet::store::postgres::PostgresStore;
@@ -22,7 +23,11 @@ const BATCHES: [usize; 3] = [256, 32, 1];
 fn profile() -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: "null".into(), sha256: "00".repeat(32), precision: Precision::Float32 },
+        recogniser: RecogniserProfile {
+            name: "null".into(),
+            sha256: "00".repeat(32),
+            precision: Precision::Float32,
+        },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
     }
@@ -34,10 +39,16 @@ fn record(name: &str) -> JobRecord {
     let embedding: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) - 127.5).collect();
     let (template, norm) = Template::from_embedding(&embedding).unwrap();
     let distance = 0.4 + f64::from(bytes[0]) / 2000.0;
-    let recognition =
-        Some(Recognition { template, norm, distance, score: facefleet::quality::score(distance), quality: bytes[0] % 101 });
+    let recognition = Some(Recognition {
+        template,
+        norm,
+        distance,
+        score: facefleet::quality::score(distance),
+        quality: bytes[0] % 101,
+    });
     let bbox = BoundingBox { x: 0.0, y: 0.0, width: 112.0, height: 112.0 };
-    let face = FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition };
+    let face =
+        FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition };
     JobRecord {
         job: JobId::new(),
         lane: Lane::Scan,
@@ -47,7 +58,11 @@ fn record(name: &str) -> JobRecord {
         campaign: None,
         trace: None,
         stamp: "v1".parse().ok(),
-        content: Some(ImageContent { hash: ContentHash::of(name.as_bytes()), bytes: 4096, size: Some((112, 112)) }),
+        content: Some(ImageContent {
+            hash: ContentHash::of(name.as_bytes()),
+            bytes: 4096,
+            size: Some((112, 112)),
+        }),
         profile: profile().id(),
         selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
         outcome: Outcome::Scored(vec![face]),
@@ -58,8 +73,15 @@ fn record(name: &str) -> JobRecord {
 }
 
 /// Records a second, written by `tasks` at a time.
-async fn measure(store: &Arc<PostgresStore>, what: &str, count: usize, batch: usize, tasks: usize) -> f64 {
-    let records: Vec<_> = (0..count).map(|number| record(&format!("{what}/{batch}/{tasks}/{number}"))).collect();
+async fn measure(
+    store: &Arc<PostgresStore>,
+    what: &str,
+    count: usize,
+    batch: usize,
+    tasks: usize,
+) -> f64 {
+    let records: Vec<_> =
+        (0..count).map(|number| record(&format!("{what}/{batch}/{tasks}/{number}"))).collect();
     let share = count.div_ceil(tasks);
     let start = Instant::now();
     let writers: Vec<_> = records
@@ -87,10 +109,12 @@ async fn execute(url: &str, sql: &str) {
 
 #[tokio::main]
 async fn main() {
-    let count: usize = std::env::args().filter_map(|argument| argument.parse().ok()).next_back().unwrap_or(50_000);
+    let count: usize =
+        std::env::args().filter_map(|argument| argument.parse().ok()).next_back().unwrap_or(50_000);
     let server = std::env::var("FACEFLEET__STORE__URL").unwrap();
     let schema = format!("bench_{}", JobId::new().0.simple());
-    execute(&server, &format!("CREATE EXTENSION IF NOT EXISTS vector; CREATE SCHEMA {schema}")).await;
+    execute(&server, &format!("CREATE EXTENSION IF NOT EXISTS vector; CREATE SCHEMA {schema}"))
+        .await;
     let mut url = Url::parse(&server).unwrap();
     url.query_pairs_mut().append_pair("options[search_path]", &format!("{schema},public"));
     let store = Arc::new(PostgresStore::open(url.as_str(), 4).await.unwrap());

@@ -82,8 +82,12 @@ impl App {
         let url = self.settings.store.url.expose();
         match url.split(':').next() {
             Some("sqlite") => Ok(Arc::new(SqliteStore::open(url).await?)),
-            Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, self.settings.store.connections).await?)),
-            _ => bail!("store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://…"),
+            Some("postgres" | "postgresql") => {
+                Ok(Arc::new(PostgresStore::open(url, self.settings.store.connections).await?))
+            }
+            _ => bail!(
+                "store.url: no store is known for this kind of URL; use sqlite:FILE or postgres://…"
+            ),
         }
     }
 
@@ -119,8 +123,10 @@ impl App {
                 let (attempts, limit) = (self.settings.worker.attempts, queue.delivery_limit);
                 if !(3..limit).contains(&attempts) {
                     bail!(
-                        "worker.attempts is {attempts}, queue.delivery_limit {limit}: with a broker it takes 3 attempts to tell a job that \
-                         kills its worker from those beside it, and what the broker gives up first has no outcome. Let 3 <= attempts < limit"
+                        "worker.attempts is {attempts}, queue.delivery_limit {limit}: with a \
+                            broker it takes 3 attempts to tell a job that \
+                         kills its worker from those beside it, and what the broker gives up first \
+                         has no outcome. Let 3 <= attempts < limit"
                     );
                 }
                 let settings = RabbitSettings {
@@ -131,7 +137,10 @@ impl App {
                 };
                 Ok(Arc::new(RabbitQueue::connect(&settings).await?))
             }
-            _ => bail!("queue.url: no queue is known for this kind of URL; use memory: or amqp://user:password@host/vhost"),
+            _ => bail!(
+                "queue.url: no queue is known for this kind of URL; use memory: or \
+                    amqp://user:password@host/vhost"
+            ),
         }
     }
 
@@ -148,16 +157,19 @@ impl App {
         Ok(self.read_models(&self.plan(Device::Cpu), &self.runtime()?, aligned)?.profile)
     }
 
-    /// Models opened and their threads started: what turns images below `roots` into results. With `aligned`, images are chips.
+    /// Models opened and their threads started: what turns images below `roots` into results. With
+    /// `aligned`, images are chips.
     ///
     /// # Errors
-    /// If a root or a model is missing, the device of the settings cannot be used, or a self-test fails.
+    /// If a root or a model is missing, the device of the settings cannot be used, or a self-test
+    /// fails.
     pub fn processor(&self, roots: &[Root], aligned: bool) -> Result<Processor> {
         let networks = self.networks(aligned)?;
         self.vitals.watch(networks.vision.activity());
         self.vitals.watch(networks.recogniser.activity().iter().cloned());
         let images: Arc<dyn ImageSource> = Arc::new(self.images(roots)?);
-        let budget = Budget::new(self.bounds(networks.device, networks.pyramid.as_ref()), networks.pyramid);
+        let budget =
+            Budget::new(self.bounds(networks.device, networks.pyramid.as_ref()), networks.pyramid);
         if budget.longest_file() < self.settings.limits.max_bytes {
             tracing::warn!(
                 "files of more than {} MiB are refused: limits.memory leaves no more room",
@@ -192,7 +204,13 @@ impl App {
             .context("setting images.allow")?;
         let allowed = roots.iter().cloned().chain(allowed).collect();
         let (authorities, limits) = (self.authorities()?, self.fetch_limits());
-        Ok(Sources::new(allowed, &images.allow_private_hosts, authorities.as_deref(), self.objects()?, limits)?)
+        Ok(Sources::new(
+            allowed,
+            &images.allow_private_hosts,
+            authorities.as_deref(),
+            self.objects()?,
+            limits,
+        )?)
     }
 
     /// What lies below `roots`, all of it.
@@ -216,21 +234,35 @@ impl App {
     /// # Errors
     /// If a root does not exist.
     pub fn files(&self, roots: &[PathBuf]) -> Result<FileSource> {
-        FileSource::new(roots, self.settings.limits.max_bytes).context("Failed to open the images' folder")
+        FileSource::new(roots, self.settings.limits.max_bytes)
+            .context("Failed to open the images' folder")
     }
 
     /// The object stores of this process's environment.
     fn objects(&self) -> Result<Arc<Objects>> {
         // What is not UTF-8 is no setting of a cloud.
-        let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let variables = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         let authorities = self.authorities()?;
-        Ok(Arc::new(Objects::new(variables, authorities.as_deref(), self.fetch_limits()).context("setting images.ca_file")?))
+        Ok(Arc::new(
+            Objects::new(variables, authorities.as_deref(), self.fetch_limits())
+                .context("setting images.ca_file")?,
+        ))
     }
 
     fn authorities(&self) -> Result<Option<Vec<u8>>> {
-        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("setting images.ca_file: {}", path.display()));
+        let read = |path: &PathBuf| {
+            std::fs::read(path)
+                .with_context(|| format!("setting images.ca_file: {}", path.display()))
+        };
         // Set to nothing is not set, as variables of a container often are.
-        self.settings.images.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty()).map(read).transpose()
+        self.settings
+            .images
+            .ca_file
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(read)
+            .transpose()
     }
 
     fn fetch_limits(&self) -> FetchLimits {
@@ -244,15 +276,22 @@ impl App {
         }
     }
 
-    /// The part of `worker.drain_seconds` that is for closing queue and store, after the jobs in hand.
+    /// The part of `worker.drain_seconds` that is for closing queue and store, after the jobs in
+    /// hand.
     pub fn closing(&self) -> Duration {
         (Duration::from_secs(self.settings.worker.drain_seconds) / 4).min(MOST_CLOSING)
     }
 
     /// A worker on `queue` and `store`.
-    pub fn worker(&self, queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, processor: Arc<dyn Process>) -> Worker {
+    pub fn worker(
+        &self,
+        queue: Arc<dyn JobQueue>,
+        store: Arc<dyn Store>,
+        processor: Arc<dyn Process>,
+    ) -> Worker {
         let worker = &self.settings.worker;
-        let in_flight = if worker.in_flight == 0 { 24 * self.settings.threads() } else { worker.in_flight };
+        let in_flight =
+            if worker.in_flight == 0 { 24 * self.settings.threads() } else { worker.in_flight };
         let settings = WorkerSettings {
             lanes: Lane::ALL.to_vec(),
             in_flight,

@@ -1,4 +1,5 @@
-//! Settings: `config/default.toml`, then a config file, then the environment. Read once, checked at start, passed down.
+//! Settings: `config/default.toml`, then a config file, then the environment. Read once, checked at
+//! start, passed down.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,10 @@ fn variable(key: &str) -> String {
 /// All settings; see `config/default.toml` for what each means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "config/default.toml documents every key; a second text here would drift from it")]
+#[allow(
+    missing_docs,
+    reason = "config/default.toml documents every key; a second text here would drift from it"
+)]
 pub struct Settings {
     pub home: PathBuf,
     pub queue: Queue,
@@ -72,7 +76,14 @@ section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit:
 section!(Store { url: Endpoint, connections: u32 });
 section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
 section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
-section!(Detector { max_side: u32, fine_pixels: u64, letterbox: bool, faces: Faces, min_face_px: u32, min_score: f32 });
+section!(Detector {
+    max_side: u32,
+    fine_pixels: u64,
+    letterbox: bool,
+    faces: Faces,
+    min_face_px: u32,
+    min_score: f32
+});
 section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
 section!(Limits { max_bytes: u64, max_pixels: u64, memory: u64 });
 section!(Images {
@@ -178,7 +189,8 @@ pub enum LogFormat {
 }
 
 impl Settings {
-    /// Reads the defaults, then `file` (or `facefleet.toml` in the current folder, if there is one), then the environment.
+    /// Reads the defaults, then `file` (or `facefleet.toml` in the current folder, if there is
+    /// one), then the environment.
     ///
     /// # Errors
     /// If a source cannot be read, names an unknown key, or gives a value out of bounds.
@@ -191,8 +203,13 @@ impl Settings {
             Some(path) => File::from(path).required(true),
             None => File::new(CONFIG_FILE, FileFormat::Toml).required(false),
         };
-        let environment = environment.prefix_separator("__").separator("__").try_parsing(true).list_separator(",");
-        let environment = LISTS.iter().fold(environment, |environment, key| environment.with_list_parse_key(key));
+        let environment = environment
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",");
+        let environment =
+            LISTS.iter().fold(environment, |environment, key| environment.with_list_parse_key(key));
         let sources = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(file.format(FileFormat::Toml))
@@ -204,7 +221,12 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         let bounds: [(&'static str, String, bool, &'static str); 18] = [
-            ("queue.capacity", self.queue.capacity.to_string(), self.queue.capacity > 0, "must be at least 1"),
+            (
+                "queue.capacity",
+                self.queue.capacity.to_string(),
+                self.queue.capacity > 0,
+                "must be at least 1",
+            ),
             (
                 "queue.delivery_limit",
                 self.queue.delivery_limit.to_string(),
@@ -241,15 +263,31 @@ impl Settings {
                 (2..=100_000).contains(&self.quality.passes),
                 "must be 2 to 100000",
             ),
-            ("limits.max_bytes", self.limits.max_bytes.to_string(), self.limits.max_bytes > 0, "must be at least 1"),
-            ("limits.max_pixels", self.limits.max_pixels.to_string(), self.limits.max_pixels > 0, "must be at least 1"),
+            (
+                "limits.max_bytes",
+                self.limits.max_bytes.to_string(),
+                self.limits.max_bytes > 0,
+                "must be at least 1",
+            ),
+            (
+                "limits.max_pixels",
+                self.limits.max_pixels.to_string(),
+                self.limits.max_pixels > 0,
+                "must be at least 1",
+            ),
             (
                 "limits.memory",
                 self.limits.memory.to_string(),
                 self.limits.memory == 0 || self.limits.memory >= 256 << 20,
-                "must be 0 or at least 268435456: it is counted in bytes, and a thread with its networks takes 250 MB",
+                "must be 0 or at least 268435456: it is counted in bytes, and a thread with its \
+                    networks takes 250 MB",
             ),
-            ("images.timeout_ms", self.images.timeout_ms.to_string(), self.images.timeout_ms > 0, "must be at least 1"),
+            (
+                "images.timeout_ms",
+                self.images.timeout_ms.to_string(),
+                self.images.timeout_ms > 0,
+                "must be at least 1",
+            ),
             (
                 "images.connect_timeout_ms",
                 self.images.connect_timeout_ms.to_string(),
@@ -268,10 +306,30 @@ impl Settings {
                 (1..=31_536_000).contains(&self.images.outage_seconds),
                 "must be 1 to 31536000, a year",
             ),
-            ("images.redirects", self.images.redirects.to_string(), self.images.redirects <= 20, "must be at most 20"),
-            ("worker.batch", self.worker.batch.to_string(), (1..=1024).contains(&self.worker.batch), "must be 1 to 1024"),
-            ("worker.attempts", self.worker.attempts.to_string(), self.worker.attempts > 0, "must be at least 1"),
-            ("worker.record_batch", self.worker.record_batch.to_string(), self.worker.record_batch > 0, "must be at least 1"),
+            (
+                "images.redirects",
+                self.images.redirects.to_string(),
+                self.images.redirects <= 20,
+                "must be at most 20",
+            ),
+            (
+                "worker.batch",
+                self.worker.batch.to_string(),
+                (1..=1024).contains(&self.worker.batch),
+                "must be 1 to 1024",
+            ),
+            (
+                "worker.attempts",
+                self.worker.attempts.to_string(),
+                self.worker.attempts > 0,
+                "must be at least 1",
+            ),
+            (
+                "worker.record_batch",
+                self.worker.record_batch.to_string(),
+                self.worker.record_batch > 0,
+                "must be at least 1",
+            ),
         ];
         match bounds.into_iter().find(|(_, _, good, _)| !good) {
             Some((key, value, _, reason)) => Err(SettingsError::Value { key, value, reason }),
@@ -281,7 +339,11 @@ impl Settings {
 
     /// Which faces become results.
     pub fn selection(&self) -> Selection {
-        Selection { faces: self.detector.faces, min_size_px: self.detector.min_face_px, min_score: self.detector.min_score }
+        Selection {
+            faces: self.detector.faces,
+            min_size_px: self.detector.min_face_px,
+            min_score: self.detector.min_score,
+        }
     }
 
     /// Number of threads and sessions: as set, or one a core.
@@ -303,7 +365,8 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
-        let source = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let source =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Environment::with_prefix("FACEFLEET").source(Some(source))
     }
 
@@ -319,28 +382,44 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, "[worker]\nbatch = 8\nthreads = 3\n").unwrap();
-        let settings = Settings::from_sources(Some(&path), environment(&[("FACEFLEET__WORKER__BATCH", "16")])).unwrap();
+        let settings =
+            Settings::from_sources(Some(&path), environment(&[("FACEFLEET__WORKER__BATCH", "16")]))
+                .unwrap();
         assert_eq!((settings.worker.batch, settings.worker.threads), (16, 3));
     }
 
     #[test]
     fn lists_in_the_environment_stand_between_commas() {
-        let settings = Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "s3://a/b,data:")])).unwrap();
+        let settings = Settings::from_sources(
+            None,
+            environment(&[("FACEFLEET__IMAGES__ALLOW", "s3://a/b,data:")]),
+        )
+        .unwrap();
         assert_eq!(settings.images.allow, ["s3://a/b", "data:"]);
         assert_eq!(Settings::from_sources(None, environment(&[])).unwrap().images.allow, [""; 0]);
-        let one = Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "/photos")])).unwrap();
+        let one =
+            Settings::from_sources(None, environment(&[("FACEFLEET__IMAGES__ALLOW", "/photos")]))
+                .unwrap();
         assert_eq!(one.images.allow, ["/photos"]);
     }
 
     #[test]
     fn typos_and_values_out_of_bounds_are_named() {
-        let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BACTH", "1")])).unwrap_err();
+        let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BACTH", "1")]))
+            .unwrap_err();
         assert!(error.to_string().contains("bacth"), "{error}");
-        let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BATCH", "0")])).unwrap_err();
+        let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BATCH", "0")]))
+            .unwrap_err();
         assert!(error.to_string().contains("FACEFLEET__WORKER__BATCH"), "{error}");
-        let error = Settings::from_sources(None, environment(&[("FACEFLEET__RUNTIME__DEVICE", "gpu")])).unwrap_err();
-        assert!(error.to_string().contains("'gpu'") && error.to_string().contains("cuda:N"), "{error}");
-        let error = Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
+        let error =
+            Settings::from_sources(None, environment(&[("FACEFLEET__RUNTIME__DEVICE", "gpu")]))
+                .unwrap_err();
+        assert!(
+            error.to_string().contains("'gpu'") && error.to_string().contains("cuda:N"),
+            "{error}"
+        );
+        let error =
+            Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"), "{error}");
     }
 
@@ -356,6 +435,9 @@ mod tests {
             assert_eq!(endpoint.expose(), url);
         }
         assert_eq!(Endpoint::from("sqlite:a b.db".to_owned()).to_string(), "sqlite:a b.db");
-        assert_eq!(Endpoint::from("postgres://me:p@host/db".to_owned()).to_string(), "postgres://me:***@host/db");
+        assert_eq!(
+            Endpoint::from("postgres://me:p@host/db".to_owned()).to_string(),
+            "postgres://me:***@host/db"
+        );
     }
 }

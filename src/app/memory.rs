@@ -11,7 +11,8 @@ use crate::worker::pyramid::Pyramid;
 /// Runtime, program, connections, jobs in hand and results on their way, bytes.
 const PROGRAM: u64 = 112 << 20;
 
-/// What each thread keeps, bytes: a session of the recogniser, one of the detector and a spare picture.
+/// What each thread keeps, bytes: a session of the recogniser, one of the detector and a spare
+/// picture.
 const THREAD: u64 = 150 << 20;
 
 /// Memory that a detector keeps for each pixel of the largest copy that it has seen, bytes.
@@ -28,7 +29,9 @@ impl App {
             0 => of_this_process(),
             set => (set, "limits.memory"),
         };
-        let copy = pyramid.map_or(0, |pyramid| u64::from(pyramid.max_side).pow(2).max(pyramid.fine_pixels.unwrap_or(0)));
+        let copy = pyramid.map_or(0, |pyramid| {
+            u64::from(pyramid.max_side).pow(2).max(pyramid.fine_pixels.unwrap_or(0))
+        });
         let gpu = if device == Device::Cpu || matches!(device, Device::OpenVino) { 0 } else { GPU };
         let threads = self.settings.threads() as u64;
         let rest = PROGRAM + gpu + threads * (THREAD + DETECTOR_PIXEL * copy);
@@ -37,18 +40,28 @@ impl App {
         let mebibytes = |bytes: u64| bytes >> 20;
         if memory + rest > whole {
             tracing::warn!(
-                "memory is short: {} MiB ({from}), of which {threads} threads and their networks take about {}. Give the process more, or \
+                "memory is short: {} MiB ({from}), of which {threads} threads and their networks \
+                    take about {}. Give the process more, or \
                  set worker.threads lower",
                 mebibytes(whole),
                 mebibytes(rest)
             );
         }
-        tracing::info!("{} MiB of memory ({from}), {} of them for images", mebibytes(whole), mebibytes(memory));
-        Bounds { memory, max_bytes: limits.max_bytes, limits: PixelLimits { max_pixels: limits.max_pixels } }
+        tracing::info!(
+            "{} MiB of memory ({from}), {} of them for images",
+            mebibytes(whole),
+            mebibytes(memory)
+        );
+        Bounds {
+            memory,
+            max_bytes: limits.max_bytes,
+            limits: PixelLimits { max_pixels: limits.max_pixels },
+        }
     }
 }
 
-/// The least limit of the cgroups that this process is in, or the machine's memory, bytes; and which of them it is.
+/// The least limit of the cgroups that this process is in, or the machine's memory, bytes; and
+/// which of them it is.
 fn of_this_process() -> (u64, &'static str) {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let machine = total(&read("/proc/meminfo")).unwrap_or(4 << 30);
@@ -72,13 +85,17 @@ fn limit(folder: &Path) -> Option<u64> {
     named("memory.max").or_else(|| named("memory.limit_in_bytes"))
 }
 
-/// The folders of the cgroups that bound this process's memory: its own and those above it, as far as they are to be seen here.
-/// `own` is /proc/self/cgroup, `mounts` is /proc/self/mountinfo.
+/// The folders of the cgroups that bound this process's memory: its own and those above it, as far
+/// as they are to be seen here. `own` is /proc/self/cgroup, `mounts` is /proc/self/mountinfo.
 fn cgroups(own: &str, mounts: &str) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for line in own.lines() {
         // HIERARCHY:CONTROLLERS:PATH; the controllers of version 2 are not named.
-        let Some((controllers, path)) = line.split_once(':').and_then(|(_, rest)| rest.split_once(':')) else { continue };
+        let Some((controllers, path)) =
+            line.split_once(':').and_then(|(_, rest)| rest.split_once(':'))
+        else {
+            continue;
+        };
         let version_2 = controllers.is_empty();
         if !version_2 && !controllers.split(',').any(|name| name == "memory") {
             continue;
@@ -87,17 +104,24 @@ fn cgroups(own: &str, mounts: &str) -> Vec<PathBuf> {
             true => kind == "cgroup2",
             false => kind == "cgroup" && options.split(',').any(|name| name == "memory"),
         };
-        let Some((root, mounted_at)) = mounts.lines().find_map(|line| mount(line, wanted)) else { continue };
+        let Some((root, mounted_at)) = mounts.lines().find_map(|line| mount(line, wanted)) else {
+            continue;
+        };
         // In a container the path may be the host's, and the mount the container's own part of it.
         let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
         // Joined with nothing, a path gets a slash at its end.
         let leaf = Path::new(mounted_at).join(below).components().collect::<PathBuf>();
-        folders.extend(leaf.ancestors().take_while(|folder| folder.starts_with(mounted_at)).map(Path::to_owned));
+        folders.extend(
+            leaf.ancestors()
+                .take_while(|folder| folder.starts_with(mounted_at))
+                .map(Path::to_owned),
+        );
     }
     folders
 }
 
-/// Root and place of a mount, if its kind and options are `wanted`: ID PARENT DEVICE ROOT PLACE OPTIONS… - KIND SOURCE OPTIONS.
+/// Root and place of a mount, if its kind and options are `wanted`: ID PARENT DEVICE ROOT PLACE
+/// OPTIONS… - KIND SOURCE OPTIONS.
 fn mount(line: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<(&str, &str)> {
     let (before, after) = line.split_once(" - ")?;
     let mut after = after.split(' ');
@@ -116,17 +140,27 @@ mod tests {
 
     #[test]
     fn the_cgroups_above_are_looked_at_too_in_both_versions() {
-        let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let unified =
+            "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
         assert_eq!(
             folders("0::/system.slice/worker.service\n", unified),
-            ["/sys/fs/cgroup/system.slice/worker.service", "/sys/fs/cgroup/system.slice", "/sys/fs/cgroup"]
+            [
+                "/sys/fs/cgroup/system.slice/worker.service",
+                "/sys/fs/cgroup/system.slice",
+                "/sys/fs/cgroup"
+            ]
         );
         let both = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                     35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                     41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         assert_eq!(
             folders("4:memory:/a/b\n3:cpu:/x\n0::/\n", both),
-            ["/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"]
+            [
+                "/sys/fs/cgroup/memory/a/b",
+                "/sys/fs/cgroup/memory/a",
+                "/sys/fs/cgroup/memory",
+                "/sys/fs/cgroup/unified"
+            ]
         );
     }
 
@@ -134,7 +168,10 @@ mod tests {
     fn a_container_sees_its_own_part() {
         let part = "35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         assert_eq!(folders("4:memory:/docker/abc\n", part), ["/sys/fs/cgroup/memory"]);
-        assert_eq!(folders("4:memory:/docker/abc/in\n", part), ["/sys/fs/cgroup/memory/in", "/sys/fs/cgroup/memory"]);
+        assert_eq!(
+            folders("4:memory:/docker/abc/in\n", part),
+            ["/sys/fs/cgroup/memory/in", "/sys/fs/cgroup/memory"]
+        );
         // A namespace of its own, under a mount of the host's.
         let whole = "30 23 0:26 /../.. /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
         assert_eq!(folders("0::/\n", whole), ["/sys/fs/cgroup"]);
@@ -144,7 +181,8 @@ mod tests {
     #[test]
     fn limits_are_read_from_either_file() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         assert_eq!(limit(folder.path()), None);
         write("memory.limit_in_bytes", "1073741824\n");
         assert_eq!(limit(folder.path()), Some(1 << 30));

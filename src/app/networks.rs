@@ -1,4 +1,5 @@
-//! Opening the networks on the device that the settings choose, and starting the threads that run them.
+//! Opening the networks on the device that the settings choose, and starting the threads that run
+//! them.
 
 use anyhow::{Context, Result};
 
@@ -46,21 +47,26 @@ impl App {
     /// The networks, on the device of the settings.
     ///
     /// # Errors
-    /// If that device cannot be used, a model is missing, or a self-test fails. With `auto`, only if the CPU fails too.
+    /// If that device cannot be used, a model is missing, or a self-test fails. With `auto`, only
+    /// if the CPU fails too.
     pub(super) fn networks(&self, aligned: bool) -> Result<Networks> {
         let runtime = self.runtime()?;
         let networks = match self.settings.runtime.device {
             DeviceChoice::Only(device) => self.networks_on(device, &runtime, aligned)?,
             DeviceChoice::Auto if runtime.offers(FIRST_GPU) => {
                 self.networks_on(FIRST_GPU, &runtime, aligned).or_else(|error| {
-                    tracing::warn!(error = format!("{error:#}"), "no GPU can be used; the networks run on the CPU");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "no GPU can be used; the networks run on the CPU"
+                    );
                     self.networks_on(Device::Cpu, &runtime, aligned)
                 })?
             }
             DeviceChoice::Auto => self.networks_on(Device::Cpu, &runtime, aligned)?,
         };
         let provider = networks.device.to_string();
-        tracing::info!(%provider, profile = %networks.profile.id(), "the networks passed their self-tests");
+        tracing::info!(%provider, profile = %networks.profile.id(), "the networks passed their \
+            self-tests");
         metrics::provider(&provider);
         Ok(networks)
     }
@@ -89,12 +95,19 @@ impl App {
         runtime.require(device)?;
         let (settings, plan) = (&self.settings, self.plan(device));
         if plan.precision == Precision::Bfloat16 && !multiplies_bfloat16() {
-            tracing::warn!("this processor does not multiply bfloat16; where it is imitated, it is slower than 32 bits");
+            tracing::warn!(
+                "this processor does not multiply bfloat16; where it is imitated, it is slower \
+                    than 32 bits"
+            );
         }
-        let ModelsRead { recogniser, detector, profile } = self.read_models(&plan, runtime, aligned)?;
-        if let (Device::TensorRt(_), true, Some(folder)) = (device, runtime.offers(device), &plan.engines) {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("Failed to create {} (runtime.engines)", folder.display()))?;
+        let ModelsRead { recogniser, detector, profile } =
+            self.read_models(&plan, runtime, aligned)?;
+        if let (Device::TensorRt(_), true, Some(folder)) =
+            (device, runtime.offers(device), &plan.engines)
+        {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("Failed to create {} (runtime.engines)", folder.display())
+            })?;
         }
         let recognisers = side_by_side(plan.sessions, || Ok(recogniser.open_on(&plan)?))?;
         let vision = self.vision(detector.as_ref(), &plan)?;
@@ -102,7 +115,8 @@ impl App {
         let ahead = if matches!(vision, Vision::Ahead { .. }) { 2 * plan.batch } else { 0 };
         Ok(Networks {
             vision,
-            recogniser: Batcher::start("recognise", recognisers, plan.batch).context("Failed to start threads")?,
+            recogniser: Batcher::start("recognise", recognisers, plan.batch)
+                .context("Failed to start threads")?,
             profile,
             device,
             held_images: 2 * threads + 2 + ahead,
@@ -111,14 +125,22 @@ impl App {
     }
 
     /// The models that `plan` runs, and the profile they amount to.
-    pub(super) fn read_models(&self, plan: &DevicePlan, runtime: &Runtime, aligned: bool) -> Result<ModelsRead> {
+    pub(super) fn read_models(
+        &self,
+        plan: &DevicePlan,
+        runtime: &Runtime,
+        aligned: bool,
+    ) -> Result<ModelsRead> {
         let settings = &self.settings;
         let models = self.models().prepared_as(plan.variant());
         let estimator = match settings.quality.method {
             Method::ClosedForm => Estimator::ClosedForm,
-            Method::Sampled => Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed },
+            Method::Sampled => {
+                Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed }
+            }
         };
-        let mut recogniser = RecogniserModel::load(&models, &settings.models.recogniser, runtime, estimator)?;
+        let mut recogniser =
+            RecogniserModel::load(&models, &settings.models.recogniser, runtime, estimator)?;
         let (max_side, letterbox) = (settings.detector.max_side, settings.detector.letterbox);
         let size = if letterbox { CanvasSize::Letterbox { max_side } } else { CanvasSize::Image };
         let load = || DetectorModel::load(&models, &settings.models.detector, runtime, size);
@@ -139,7 +161,9 @@ impl App {
         // Set to nothing is not set.
         if !settings.quality.calibration.as_os_str().is_empty() {
             let path = settings.below_home(&settings.quality.calibration);
-            let mapping = Calibration::read(&path)?.mapping_for(&profile).with_context(|| path.display().to_string())?;
+            let mapping = Calibration::read(&path)?
+                .mapping_for(&profile)
+                .with_context(|| path.display().to_string())?;
             recogniser = recogniser.with_mapping(mapping.clone());
             profile.mapping = mapping;
         }
@@ -161,31 +185,45 @@ impl App {
         let (settings, threads) = (&self.settings, self.settings.threads());
         let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
         match detector {
-            // Images of all sizes would be a new shape each: without a letterbox the detector stays on the CPU.
-            Some(detector @ DetectorModel::Yunet(model, size @ CanvasSize::Letterbox { .. })) if plan.padded => {
+            // Images of all sizes would be a new shape each: without a letterbox the detector stays
+            // on the CPU.
+            Some(detector @ DetectorModel::Yunet(model, size @ CanvasSize::Letterbox { .. }))
+                if plan.padded =>
+            {
                 let pyramid = self.pyramid(detector);
-                let hands = vec![Hands { model: model.clone(), size: *size, pyramid, limits }; threads];
+                let hands =
+                    vec![Hands { model: model.clone(), size: *size, pyramid, limits }; threads];
                 Ok(Vision::Ahead {
                     hands: Batcher::start("vision", hands, 1).context("Failed to start threads")?,
-                    detector: Batcher::start("detect", vec![model.open_on(plan, *size)?], plan.batch)
-                        .context("Failed to start threads")?,
+                    detector: Batcher::start(
+                        "detect",
+                        vec![model.open_on(plan, *size)?],
+                        plan.batch,
+                    )
+                    .context("Failed to start threads")?,
                 })
             }
             _ => {
                 let stages = side_by_side(threads, || {
                     let finder = match detector {
-                        Some(model) => Finder::Detect { detector: model.open(1)?, pyramid: self.pyramid(model) },
+                        Some(model) => Finder::Detect {
+                            detector: model.open(1)?,
+                            pyramid: self.pyramid(model),
+                        },
                         None => Finder::Aligned,
                     };
                     Ok(VisionStage::new(finder, limits))
                 })?;
-                Ok(Vision::Whole(Batcher::start("vision", stages, 1).context("Failed to start threads")?))
+                Ok(Vision::Whole(
+                    Batcher::start("vision", stages, 1).context("Failed to start threads")?,
+                ))
             }
         }
     }
 }
 
-/// Whether the processor has the instructions, as far as that can be told: every x86-64 with AMX has those of AVX-512 too.
+/// Whether the processor has the instructions, as far as that can be told: every x86-64 with AMX
+/// has those of AVX-512 too.
 fn multiplies_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
@@ -193,10 +231,14 @@ fn multiplies_bfloat16() -> bool {
     true
 }
 
-/// `count` of what `open` opens, each in a thread of its own: a session takes a fifth of a second or more, and there is one for each core.
+/// `count` of what `open` opens, each in a thread of its own: a session takes a fifth of a second
+/// or more, and there is one for each core.
 fn side_by_side<T: Send>(count: usize, open: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..count).map(|_| scope.spawn(&open)).collect();
-        opening.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        opening
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }

@@ -15,13 +15,15 @@ use crate::evaluate::{figures, tables};
 
 /// Measure whether quality treats groups of people alike.
 ///
-/// For each group of a column of the labels: the distribution of quality, the share that each quality threshold leaves, and how often
-/// images are discarded and pairs of one person fail to match, against everybody's. Wants a table of labels with a group column.
+/// For each group of a column of the labels: the distribution of quality, the share that each
+/// quality threshold leaves, and how often images are discarded and pairs of one person fail to
+/// match, against everybody's. Wants a table of labels with a group column.
 #[derive(Debug, Args)]
 pub(super) struct Bias {
     #[command(flatten)]
     labelled: Labelled,
-    /// The column of the labels that names the groups; the first one beside file and subject if not given.
+    /// The column of the labels that names the groups; the first one beside file and subject if not
+    /// given.
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
     /// The live threshold: images of lower quality are discarded.
@@ -55,10 +57,14 @@ impl Bias {
             mapping: &samples.profile.mapping,
         };
         let live = LiveThreshold { quality: self.threshold, fmr: self.fmr };
-        let groups = subject
-            .bias(column, live, self.labelled.bootstrap(app))
-            .with_context(|| format!("too few pairs of two people to show a false match rate of {:e}", self.fmr))?;
-        say(format!("by {}, images below quality {} discarded, pairs match at FMR {:e}", column.name, live.quality, live.fmr))?;
+        let groups =
+            subject.bias(column, live, self.labelled.bootstrap(app)).with_context(|| {
+                format!("too few pairs of two people to show a false match rate of {:e}", self.fmr)
+            })?;
+        say(format!(
+            "by {}, images below quality {} discarded, pairs match at FMR {:e}",
+            column.name, live.quality, live.fmr
+        ))?;
         say(format!("\n{}\n\n{}", quality_table(&groups), error_table(&groups)))?;
         if let Some(out) = out {
             out.write("bias.csv", |file| tables::groups(&groups, file))?;
@@ -79,23 +85,36 @@ impl Bias {
         let group_columns = match known {
             Known::Labels(labels) => &labels.group_columns,
             Known::Pairs(_) => {
-                bail!("'{}' is a list of pairs: groups come from a table file,subject,group…", self.labelled.data())
+                bail!(
+                    "'{}' is a list of pairs: groups come from a table file,subject,group…",
+                    self.labelled.data()
+                )
             }
-            Known::Gallery => bail!("'{}' is no file: groups come from a table file,subject,group…", self.labelled.data()),
+            Known::Gallery => bail!(
+                "'{}' is no file: groups come from a table file,subject,group…",
+                self.labelled.data()
+            ),
         };
-        let shown = || group_columns.iter().map(|column| format!("'{column}'")).collect::<Vec<_>>().join(", ");
+        let shown = || {
+            group_columns.iter().map(|column| format!("'{column}'")).collect::<Vec<_>>().join(", ")
+        };
         match &self.group {
             Some(name) => {
                 let place = find_named(group_columns, name);
-                place.with_context(|| format!("the labels have no column '{name}' of groups, only {}", shown()))
+                place.with_context(|| {
+                    format!("the labels have no column '{name}' of groups, only {}", shown())
+                })
             }
-            None if group_columns.is_empty() => bail!("the labels have no column of groups beside file and subject"),
+            None if group_columns.is_empty() => {
+                bail!("the labels have no column of groups beside file and subject")
+            }
             None => {
                 let place = group_columns.iter().position(|column| !is_number(column));
                 place.with_context(|| {
                     let columns = shown();
                     format!(
-                        "the labels have no column of groups beside file and subject; if {columns} is one, name it by --group"
+                        "the labels have no column of groups beside file and subject; if {columns} \
+                            is one, name it by --group"
                     )
                 })
             }
@@ -104,7 +123,11 @@ impl Bias {
 }
 
 fn quality_table(groups: &[GroupResult]) -> String {
-    let mut rows = vec![["quality", "images", "people", "5 %", "25 %", "median", "75 %", "95 %"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["quality", "images", "people", "5 %", "25 %", "median", "75 %", "95 %"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     rows.extend(groups.iter().map(|group| {
         let mut row = vec![group.name.clone(), group.images.to_string(), group.people.to_string()];
         row.extend(group.percentiles.map(|quality| quality.to_string()));

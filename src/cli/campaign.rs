@@ -31,7 +31,8 @@ pub(super) enum CampaignCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Let its jobs wait: within a second or two no worker takes any more of them. Jobs in hand are finished.
+    /// Let its jobs wait: within a second or two no worker takes any more of them. Jobs in hand are
+    /// finished.
     Pause {
         /// Its id, or "latest".
         campaign: Which,
@@ -84,11 +85,18 @@ impl CampaignCommand {
                     say(as_json(&campaign))?;
                 } else {
                     say(as_line(&campaign))?;
-                    say(format!("  {} into gallery {}, profile {}", campaign.source, campaign.gallery, campaign.profile))?;
+                    say(format!(
+                        "  {} into gallery {}, profile {}",
+                        campaign.source, campaign.gallery, campaign.profile
+                    ))?;
                     if let Some(selection) = &campaign.selection {
                         say(format!("  {selection}"))?;
                     }
-                    say(format!("  {}, {} faces", accounts(&campaign.progress), campaign.progress.faces))?;
+                    say(format!(
+                        "  {}, {} faces",
+                        accounts(&campaign.progress),
+                        campaign.progress.faces
+                    ))?;
                 }
             }
             Self::Pause { campaign } => {
@@ -119,7 +127,9 @@ async fn find(store: &dyn Store, which: Which) -> Result<Campaign> {
     };
     match found {
         Some(campaign) => Ok(campaign),
-        None => bail!("there is no such campaign; `facefleet campaign list` shows those that are there"),
+        None => {
+            bail!("there is no such campaign; `facefleet campaign list` shows those that are there")
+        }
     }
 }
 
@@ -146,7 +156,11 @@ fn as_line(campaign: &Campaign) -> String {
     let Campaign { id, lane, gallery, progress, started_at, .. } = campaign;
     let done = progress.skipped + progress.ended();
     let more = if progress.listing_done { "" } else { "+" };
-    format!("{id}  {started_at:.19}Z  {:9}  {lane:7}  {gallery}  {done} of {}{more}", standing(campaign), progress.listed)
+    format!(
+        "{id}  {started_at:.19}Z  {:9}  {lane:7}  {gallery}  {done} of {}{more}",
+        standing(campaign),
+        progress.listed
+    )
 }
 
 fn as_json(campaign: &Campaign) -> serde_json::Value {

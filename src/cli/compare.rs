@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::domain::{Faces, Outcome, Recognition};
 use crate::worker::Processor;
 
-/// Similarity is the cosine of the two templates, -1 to 1. Where to put a threshold depends on the network and on the false match
-/// rate you accept.
+/// Similarity is the cosine of the two templates, -1 to 1. Where to put a threshold depends on the
+/// network and on the false match rate you accept.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
     /// First image.
@@ -44,12 +44,20 @@ impl Compare {
                 object
             };
             let sides = [side(&self.a, &a), side(&self.b, &b)];
-            say(format!("{}", json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() })))?;
+            say(format!(
+                "{}",
+                json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() })
+            ))?;
         } else {
             say(format!("similarity {similarity:.4}"))?;
             for (path, face) in [(&self.a, &a), (&self.b, &b)] {
                 let name = path.display().to_string();
-                say(format!("quality {:>3}  score {:.4}  {}", face.quality, face.score, printable(&name)))?;
+                say(format!(
+                    "quality {:>3}  score {:.4}  {}",
+                    face.quality,
+                    face.score,
+                    printable(&name)
+                ))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -59,11 +67,15 @@ impl Compare {
 async fn primary_face(app: &App, processor: &Processor, path: &Path) -> Result<Recognition> {
     let analysis = analyse(app, processor, path).await?;
     match analysis.outcome {
-        Outcome::Scored(faces) => match faces.into_iter().next().and_then(|face| face.recognition) {
-            Some(recognition) => Ok(recognition),
-            None => bail!("{}: its primary face could not be recognised", path.display()),
-        },
+        Outcome::Scored(faces) => {
+            match faces.into_iter().next().and_then(|face| face.recognition) {
+                Some(recognition) => Ok(recognition),
+                None => bail!("{}: its primary face could not be recognised", path.display()),
+            }
+        }
         Outcome::NoFace => bail!("{}: no face found", path.display()),
-        other => bail!("{}: {}: {}", path.display(), other.kind(), other.reason().unwrap_or_default()),
+        other => {
+            bail!("{}: {}: {}", path.display(), other.kind(), other.reason().unwrap_or_default())
+        }
     }
 }

@@ -12,7 +12,8 @@ use super::say;
 use crate::app::App;
 use crate::domain::{DeviceChoice, NotedSource};
 
-/// Tries everything that a scan or a worker needs, a line each: ok, or what is wrong and what to do. Exit status 1 if something is wrong.
+/// Tries everything that a scan or a worker needs, a line each: ok, or what is wrong and what to
+/// do. Exit status 1 if something is wrong.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The images are chips already: leaves the detector out.
@@ -52,7 +53,10 @@ impl Doctor {
 async fn in_time(check: impl Future<Output = Result<String>>) -> Result<String> {
     match timeout(PATIENCE, check).await {
         Ok(found) => found,
-        Err(_) => bail!("no answer within {} s: is it running, and reachable from here?", PATIENCE.as_secs()),
+        Err(_) => bail!(
+            "no answer within {} s: is it running, and reachable from here?",
+            PATIENCE.as_secs()
+        ),
     }
 }
 
@@ -61,8 +65,8 @@ fn runtime(app: &App) -> Result<String> {
     Ok(app.settings().below_home(&app.settings().runtime.library).display().to_string())
 }
 
-/// Opens every model on the device that would be used, which checks its prepared file and runs its self-test there, and checks the files
-/// that it was prepared from.
+/// Opens every model on the device that would be used, which checks its prepared file and runs its
+/// self-test there, and checks the files that it was prepared from.
 fn models(app: &App, aligned: bool) -> Result<String> {
     let started = Instant::now();
     let processor = app.processor(&[], aligned)?;
@@ -70,7 +74,8 @@ fn models(app: &App, aligned: bool) -> Result<String> {
     let device: DeviceChoice = processor.provider().parse()?;
     let models = app.models().prepared_as(app.variant(device));
     let chosen = &app.settings().models;
-    let recogniser = format!("{} gave the recorded template and distance of the test chip", chosen.recogniser);
+    let recogniser =
+        format!("{} gave the recorded template and distance of the test chip", chosen.recogniser);
     let (mut names, mut passed) = (vec![&chosen.recogniser], vec![recogniser]);
     if !aligned {
         names.push(&chosen.detector);
@@ -83,7 +88,8 @@ fn models(app: &App, aligned: bool) -> Result<String> {
         published.extend(files.published);
     }
     Ok(format!(
-        "on {}, opened in {:.1} s, profile {}; self-tests passed: {}; whole by BLAKE3: {}; as published, by SHA-256: {}",
+        "on {}, opened in {:.1} s, profile {}; self-tests passed: {}; whole by BLAKE3: {}; as \
+            published, by SHA-256: {}",
         processor.provider(),
         opened.as_secs_f64(),
         processor.profile_id(),
@@ -94,7 +100,10 @@ fn models(app: &App, aligned: bool) -> Result<String> {
 }
 
 fn listed(files: &[PathBuf]) -> String {
-    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap_or_default().display().to_string()).collect();
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.file_name().unwrap_or_default().display().to_string())
+        .collect();
     if names.is_empty() { "no file is there".to_owned() } else { names.join(", ") }
 }
 
@@ -103,7 +112,10 @@ async fn store(app: &App) -> Result<String> {
     store.try_writing().await?;
     let galleries = store.galleries().await?.len();
     store.close().await;
-    Ok(format!("{}, all that a worker writes may be written, {galleries} galleries", app.settings().store.url))
+    Ok(format!(
+        "{}, all that a worker writes may be written, {galleries} galleries",
+        app.settings().store.url
+    ))
 }
 
 /// What workers noted of the sources of images.
@@ -134,14 +146,20 @@ async fn queue(app: &App) -> Result<String> {
 }
 
 fn disk(app: &App) -> Result<String> {
-    let home = std::path::absolute(&app.settings().home).context("Failed to find the home folder")?;
+    let home =
+        std::path::absolute(&app.settings().home).context("Failed to find the home folder")?;
     let mut places = vec![home];
     places.extend(app.store_folder());
     let mut told = Vec::with_capacity(places.len());
     for place in places {
-        let free = free_bytes(&place).with_context(|| format!("Failed to look at {}", place.display()))?;
+        let free =
+            free_bytes(&place).with_context(|| format!("Failed to look at {}", place.display()))?;
         if free < LEAST_FREE {
-            bail!("{} has {} MiB left: make room, or results will fail to be written", place.display(), free >> 20);
+            bail!(
+                "{} has {} MiB left: make room, or results will fail to be written",
+                place.display(),
+                free >> 20
+            );
         }
         told.push(format!("{}: {} GiB free", place.display(), free >> 30));
     }

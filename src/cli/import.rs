@@ -43,7 +43,8 @@ pub(super) struct Import {
     /// Where the weights come from, for the record.
     #[arg(long)]
     source: Option<String>,
-    /// Replace a model of the same name, and files in its place; a file that another model's manifest names is never replaced.
+    /// Replace a model of the same name, and files in its place; a file that another model's
+    /// manifest names is never replaced.
     #[arg(long)]
     force: bool,
 }
@@ -92,7 +93,10 @@ impl Import {
             say(format!("  {}", printable(note)))?;
         }
         print_prepared(&imported.name, &imported.prepared)?;
-        say(format!("use it: set models.recogniser = \"{0}\" (FACEFLEET__MODELS__RECOGNISER={0})", imported.name))?;
+        say(format!(
+            "use it: set models.recogniser = \"{0}\" (FACEFLEET__MODELS__RECOGNISER={0})",
+            imported.name
+        ))?;
         Ok(())
     }
 }
@@ -102,13 +106,19 @@ pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     let state = if prepared.written { "prepared" } else { "up to date" };
     say(format!("{name}: {state}, {}", prepared.path.display()))?;
     if let Some(face) = prepared.preparation.face.as_ref().filter(|_| prepared.written) {
-        say(format!("  self-test: finds the drawn face, confidence {:.4}", face.detector_score.unwrap_or_default()))?;
+        say(format!(
+            "  self-test: finds the drawn face, confidence {:.4}",
+            face.detector_score.unwrap_or_default()
+        ))?;
     }
-    let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else { return Ok(()) };
+    let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else {
+        return Ok(());
+    };
     let told = if head.dropout_in_graph {
         "from the graph"
     } else {
-        "from the manifest; the graph has none, and SER-FIQ is weaker if the network was trained without"
+        "from the manifest; the graph has none, and SER-FIQ is weaker if the network was trained \
+            without"
     };
     say(format!(
         "  head: {} features -> {} dimensions, effective rank {:.1}",
@@ -117,7 +127,11 @@ pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     say(format!("  dropout {} ({told})", head.dropout))?;
     say(format!("  self-test: distance {:.6}", head.expected_distance))?;
     if let Some(half) = head.half {
-        say(format!("  half precision: cosine {:.6} to 32 bits, distance {:+.3} %", half.cosine, 100.0 * half.distance))?;
+        say(format!(
+            "  half precision: cosine {:.6} to 32 bits, distance {:+.3} %",
+            half.cosine,
+            100.0 * half.distance
+        ))?;
     }
     Ok(())
 }

@@ -32,14 +32,17 @@ use crate::worker::Process;
 /// The photos, and how they are compared.
 #[derive(Debug, Args)]
 pub(super) struct Labelled {
-    /// Photos and what is known of them: a table, a list of pairs, or the name of a gallery whose images have subjects.
+    /// Photos and what is known of them: a table, a list of pairs, or the name of a gallery whose
+    /// images have subjects.
     ///
-    /// A table begins with the names of its columns: `file` and `subject` (or image, path …; person, id …) in any order, all others are
-    /// groups. A list of pairs has a line each: `file file 1` (one person) or `file file 0` (two); or columns `file1,file2,same`; or is
-    /// LFW's pairs.txt. Commas, semicolons and tabs separate; names with separators stand in quotes.
+    /// A table begins with the names of its columns: `file` and `subject` (or image, path …;
+    /// person, id …) in any order, all others are groups. A list of pairs has a line each: `file
+    /// file 1` (one person) or `file file 0` (two); or columns `file1,file2,same`; or is LFW's
+    /// pairs.txt. Commas, semicolons and tabs separate; names with separators stand in quotes.
     #[arg(value_name = "LABELS|PAIRS|GALLERY")]
     data: String,
-    /// Where the files of LABELS or PAIRS are, if not next to it. Files that are not there are named and left out.
+    /// Where the files of LABELS or PAIRS are, if not next to it. Files that are not there are
+    /// named and left out.
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
     /// The gallery that keeps the results of LABELS or PAIRS: the second run only reads them.
@@ -87,19 +90,36 @@ impl Labelled {
 
     /// The gallery that the data names.
     pub(super) fn gallery_named(&self) -> Result<GalleryName> {
-        self.data.parse().with_context(|| format!("'{}' is neither a file nor the name of a gallery", self.data))
+        self.data
+            .parse()
+            .with_context(|| format!("'{}' is neither a file nor the name of a gallery", self.data))
     }
 
-    /// The profile of a gallery that is looked at. What was sampled beside the closed form is no more recent a scan.
-    pub(super) async fn profile_of(&self, store: &dyn Store, gallery: &GalleryName) -> Result<ProfileId> {
+    /// The profile of a gallery that is looked at. What was sampled beside the closed form is no
+    /// more recent a scan.
+    pub(super) async fn profile_of(
+        &self,
+        store: &dyn Store,
+        gallery: &GalleryName,
+    ) -> Result<ProfileId> {
         let chosen = choose_profile(store, gallery, self.profile.clone()).await;
-        let chosen = chosen.with_context(|| format!("'{}' is no file, so it should be a gallery", self.data))?;
+        let chosen = chosen
+            .with_context(|| format!("'{}' is no file, so it should be a gallery", self.data))?;
         if self.profile.is_some() {
             return Ok(chosen);
         }
-        let profiles = store.galleries().await?.into_iter().find(|(name, _)| name == gallery).map(|(_, profiles)| profiles);
+        let profiles = store
+            .galleries()
+            .await?
+            .into_iter()
+            .find(|(name, _)| name == gallery)
+            .map(|(_, profiles)| profiles);
         for id in profiles.unwrap_or_default() {
-            if store.profile(&id).await?.is_some_and(|profile| matches!(profile.ser_fiq, SerFiq::ClosedForm { .. })) {
+            if store
+                .profile(&id)
+                .await?
+                .is_some_and(|profile| matches!(profile.ser_fiq, SerFiq::ClosedForm { .. }))
+            {
                 return Ok(id);
             }
         }
@@ -112,16 +132,25 @@ impl Labelled {
             return Ok(Reading { known: Known::Gallery, assumed: None });
         }
         let path = Path::new(&self.data);
-        let bytes = std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()))?;
         let reading = labels::read(&bytes).with_context(|| path.display().to_string())?;
         if let Some(encoding) = reading.assumed {
-            tracing::warn!("{} is not UTF-8: read as {encoding}; if names come out wrong, save it as UTF-8", path.display());
+            tracing::warn!(
+                "{} is not UTF-8: read as {encoding}; if names come out wrong, save it as UTF-8",
+                path.display()
+            );
         }
         Ok(reading)
     }
 
     /// Scores what the store does not hold of what is known by `labels`, and reads everything back.
-    pub(super) async fn collect(&self, app: &App, store: &dyn Store, labels: &Reading) -> Result<Found> {
+    pub(super) async fn collect(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        labels: &Reading,
+    ) -> Result<Found> {
         if labels.known == Known::Gallery {
             let gallery = self.gallery_named()?;
             let profile = self.profile_of(store, &gallery).await?;
@@ -137,25 +166,53 @@ impl Labelled {
         let photos: Vec<Photo> = found.iter().flatten().cloned().collect();
         let processor = app.processor(&roots(&photos), self.aligned)?;
         self.score(app, store, &processor, &photos).await?;
-        let places: Vec<Result<ImageUri, String>> = found.into_iter().map(|photo| photo.map(|photo| photo.image)).collect();
-        let collected = collect::read(store, &self.gallery, &processor.profile().id(), &labels.known, &places).await;
+        let places: Vec<Result<ImageUri, String>> =
+            found.into_iter().map(|photo| photo.map(|photo| photo.image)).collect();
+        let collected =
+            collect::read(store, &self.gallery, &processor.profile().id(), &labels.known, &places)
+                .await;
         let collected = collected.with_context(|| self.data.clone())?;
         name_left_out(&collected.left_out);
         Ok(Found { collected, photos })
     }
 
-    /// The scores of the same photos as another application gives them, as far as their files are known.
-    pub(super) async fn other_scores(&self, app: &App, store: &dyn Store, found: &Found) -> Result<Vec<Option<f64>>> {
+    /// The scores of the same photos as another application gives them, as far as their files are
+    /// known.
+    pub(super) async fn other_scores(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        found: &Found,
+    ) -> Result<Vec<Option<f64>>> {
         if found.photos.is_empty() {
-            bail!("the photos of a gallery are scored by `facefleet scan`; use a file of labels to score them by another method");
+            bail!(
+                "the photos of a gallery are scored by `facefleet scan`; use a file of labels to \
+                    score them by another method"
+            );
         }
         let processor = app.processor(&roots(&found.photos), self.aligned)?;
         self.score(app, store, &processor, &found.photos).await?;
-        Ok(collect::read_scores(store, &self.gallery, &processor.profile().id(), &found.collected.samples.images).await?)
+        Ok(collect::read_scores(
+            store,
+            &self.gallery,
+            &processor.profile().id(),
+            &found.collected.samples.images,
+        )
+        .await?)
     }
 
-    async fn score(&self, app: &App, store: &dyn Store, processor: &dyn Process, photos: &[Photo]) -> Result<()> {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(photos.len() as u64) } else { ProgressBar::hidden() };
+    async fn score(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        processor: &dyn Process,
+        photos: &[Photo],
+    ) -> Result<()> {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(photos.len() as u64)
+        } else {
+            ProgressBar::hidden()
+        };
         bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} scored, {eta} left")?);
         let scoring = Scoring {
             gallery: &self.gallery,
@@ -170,25 +227,43 @@ impl Labelled {
     }
 
     /// All comparisons, with thresholds for `fmrs`.
-    pub(super) fn compare(&self, app: &App, collected: &Collected, fmrs: &[f64]) -> Result<Comparisons> {
+    pub(super) fn compare(
+        &self,
+        app: &App,
+        collected: &Collected,
+        fmrs: &[f64],
+    ) -> Result<Comparisons> {
         let highest_fmr = fmrs.iter().copied().fold(0.0, f64::max);
         let samples = &collected.samples;
         let comparisons = match &collected.pairs {
             Some(pairs) => Comparisons::listed(&samples.templates.view(), pairs)?,
-            None => Comparisons::all(&samples.templates.view(), &samples.subjects, highest_fmr, app.settings().threads())?,
+            None => Comparisons::all(
+                &samples.templates.view(),
+                &samples.subjects,
+                highest_fmr,
+                app.settings().threads(),
+            )?,
         };
         for &fmr in fmrs {
-            let (few, weak) = self.bootstrap(app).without_threshold(&comparisons, &samples.subjects, fmr);
-            let lost = "replicates without a threshold are left out, and the intervals are too narrow";
+            let (few, weak) =
+                self.bootstrap(app).without_threshold(&comparisons, &samples.subjects, fmr);
+            let lost =
+                "replicates without a threshold are left out, and the intervals are too narrow";
             if few > 0 {
-                tracing::warn!(fmr, few, of = self.bootstrap, "{lost}: they have too few pairs of two people to show this rate");
+                tracing::warn!(
+                    fmr,
+                    few,
+                    of = self.bootstrap,
+                    "{lost}: they have too few pairs of two people to show this rate"
+                );
             }
             if weak > 0 {
                 tracing::warn!(
                     fmr,
                     weak,
                     of = self.bootstrap,
-                    "{lost}: the most similar pairs of two people are those of a few; is somebody in the labels under two names?"
+                    "{lost}: the most similar pairs of two people are those of a few; is somebody \
+                        in the labels under two names?"
                 );
             }
         }
@@ -208,18 +283,26 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 }
 
 /// The photos at `places`, with the versions that are there now; or why one is not.
-async fn find_photos(app: &App, known: &Known, places: &[Place]) -> Result<Vec<Result<Photo, String>>> {
+async fn find_photos(
+    app: &App,
+    known: &Known,
+    places: &[Place],
+) -> Result<Vec<Result<Photo, String>>> {
     let mut photos = Vec::with_capacity(places.len());
     for ((_, _, subject), place) in known.files().into_iter().zip(places) {
         let subject = subject.map(str::parse::<SubjectName>).transpose()?;
         photos.push(match place {
             Place::Missing(reason) => Err(reason.clone()),
             Place::Elsewhere(image) => Ok(Photo { image: image.clone(), stamp: None, subject }),
-            Place::File(path) => match app.listing(&[Root::Path(path.clone())])?.entries(None)?.next().await {
-                Some(Ok(Listed::Image { uri, stamp, .. })) => Ok(Photo { image: uri, stamp: Some(stamp), subject }),
-                Some(Ok(Listed::Unlisted(error)) | Err(error)) => Err(error.to_string()),
-                Some(Ok(_)) | None => Err("it is no image file".to_owned()),
-            },
+            Place::File(path) => {
+                match app.listing(&[Root::Path(path.clone())])?.entries(None)?.next().await {
+                    Some(Ok(Listed::Image { uri, stamp, .. })) => {
+                        Ok(Photo { image: uri, stamp: Some(stamp), subject })
+                    }
+                    Some(Ok(Listed::Unlisted(error)) | Err(error)) => Err(error.to_string()),
+                    Some(Ok(_)) | None => Err("it is no image file".to_owned()),
+                }
+            }
         });
     }
     Ok(photos)
@@ -239,7 +322,10 @@ fn name_left_out(left_out: &[LeftOut]) {
         eprintln!("{}", printable(&photo.to_string()));
     }
     if left_out.len() > NAMED {
-        eprintln!("and {} more without a score (`evaluate --out FOLDER` lists them all in left-out.csv)", left_out.len() - NAMED);
+        eprintln!(
+            "and {} more without a score (`evaluate --out FOLDER` lists them all in left-out.csv)",
+            left_out.len() - NAMED
+        );
     }
 }
 
@@ -257,7 +343,10 @@ pub(super) fn headline(collected: &Collected, comparisons: &Comparisons) -> Stri
         line += &format!("; left out: {count} {absence}");
     }
     if collected.renamed > 0 {
-        line += &format!("; {} were recorded with another subject, which the gallery keeps", collected.renamed);
+        line += &format!(
+            "; {} were recorded with another subject, which the gallery keeps",
+            collected.renamed
+        );
     }
     if collected.unknown > 0 {
         line += &format!("; {} without a result or a subject", collected.unknown);
@@ -282,7 +371,13 @@ pub(super) fn shown_or_dash(estimate: Option<Estimate>, decimals: usize) -> Stri
 /// Aligned columns, the first to the left.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cell = |(column, cell): (usize, &String)| {
@@ -305,12 +400,17 @@ impl OutFolder {
 
     /// Makes the folder, if it is not there.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("Failed to create {}", path.display()))?;
+        std::fs::create_dir_all(path)
+            .with_context(|| format!("Failed to create {}", path.display()))?;
         Ok(Self(path.to_owned()))
     }
 
     /// Writes the file `name` with `write`.
-    pub(super) fn write(&self, name: &str, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> std::io::Result<()>,
+    ) -> Result<()> {
         let path = self.0.join(name);
         let written = File::create(&path).and_then(|mut file| write(&mut file));
         written.with_context(|| format!("Failed to write {}", path.display()))
@@ -338,7 +438,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [vec!["a".to_owned(), "1.5".to_owned()], vec!["long".to_owned(), "12.25".to_owned()]];
+        let rows =
+            [vec!["a".to_owned(), "1.5".to_owned()], vec!["long".to_owned(), "12.25".to_owned()]];
         assert_eq!(table(&rows), "a       1.5\nlong  12.25");
     }
 }

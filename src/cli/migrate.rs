@@ -8,15 +8,20 @@ use clap::Args;
 use super::say;
 use crate::app::App;
 
-/// With Postgres: run it as the role that owns the schema, once for each new version, before the workers start; and after a gallery was
-/// filled, to build its HNSW index. Repeating it is harmless. A `SQLite` file is brought up to date whenever it is opened.
+/// With Postgres: run it as the role that owns the schema, once for each new version, before the
+/// workers start; and after a gallery was filled, to build its HNSW index. Repeating it is
+/// harmless. A `SQLite` file is brought up to date whenever it is opened.
 #[derive(Debug, Args)]
 pub(super) struct Migrate {}
 
 impl Migrate {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let indexed = app.migrate().await?;
-        let more = if indexed > 0 { format!(", {indexed} profiles' templates indexed") } else { String::new() };
+        let more = if indexed > 0 {
+            format!(", {indexed} profiles' templates indexed")
+        } else {
+            String::new()
+        };
         say(format!("{}: up to date{more}", app.settings().store.url))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -35,18 +35,20 @@ use crate::settings::Settings;
 
 /// Face image quality (SER-FIQ) and templates for large galleries.
 ///
-/// Images become faces, faces become templates and quality scores in one forward pass of one network, and every image ends in exactly
-/// one recorded outcome: scored, no face, unreadable, refused or failed.
+/// Images become faces, faces become templates and quality scores in one forward pass of one
+/// network, and every image ends in exactly one recorded outcome: scored, no face, unreadable,
+/// refused or failed.
 ///
-/// Exit status: 0 all went well (bad images included: they are outcomes), 1 the command could not be done, 2 wrong usage, 3 done, but
-/// some images failed, 130 interrupted.
+/// Exit status: 0 all went well (bad images included: they are outcomes), 1 the command could not
+/// be done, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
 pub struct Cli {
     /// Settings file, instead of facefleet.toml in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where results are kept: sqlite:FILE, or postgres://… (with a password, set `FACEFLEET__STORE__URL` instead) [default: sqlite:facefleet.db].
+    /// Where results are kept: sqlite:FILE, or postgres://… (with a password, set
+    /// `FACEFLEET__STORE__URL` instead) [default: sqlite:facefleet.db].
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// Log more, to standard error: -v info, -vv debug.
@@ -129,7 +131,8 @@ impl Cli {
     }
 }
 
-/// Prints a line. Unlike `println!`, a reader that went away is an error, and [`fail`] knows it is none of ours.
+/// Prints a line. Unlike `println!`, a reader that went away is an error, and [`fail`] knows it is
+/// none of ours.
 fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }
@@ -138,7 +141,9 @@ fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     // `facefleet score … | head` is no failure.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
     };
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
@@ -151,7 +156,12 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
         }
     }
     // If standard error is gone, nobody reads this.
-    writeln!(std::io::stderr(), "facefleet: {}", text.lines().map(printable).collect::<Vec<_>>().join("\n")).ok();
+    writeln!(
+        std::io::stderr(),
+        "facefleet: {}",
+        text.lines().map(printable).collect::<Vec<_>>().join("\n")
+    )
+    .ok();
     ExitCode::FAILURE
 }
 

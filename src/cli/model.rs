@@ -15,18 +15,21 @@ use crate::inference::prepare::{Target, Variant};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Model {
-    /// Turn published ONNX files into the ones that run: constants folded, batch free, SER-FIQ's closed form in the graph.
+    /// Turn published ONNX files into the ones that run: constants folded, batch free, SER-FIQ's
+    /// closed form in the graph.
     Prepare {
-        /// Names of manifests (models/NAME.toml); the detector and the recogniser of the settings if none is named.
+        /// Names of manifests (models/NAME.toml); the detector and the recogniser of the settings
+        /// if none is named.
         names: Vec<String>,
         /// Prepare again what is prepared already.
         #[arg(long)]
         again: bool,
-        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino); that of `runtime.device` if not given.
+        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino); that of
+        /// `runtime.device` if not given.
         #[arg(long, value_name = "KIND")]
         target: Option<Kind>,
-        /// Compute the recogniser's backbone in half precision, as `models.precision` may ask too; how far that is from 32 bits is measured
-        /// and printed.
+        /// Compute the recogniser's backbone in half precision, as `models.precision` may ask too;
+        /// how far that is from 32 bits is measured and printed.
         #[arg(long)]
         half: bool,
     },
@@ -62,7 +65,11 @@ impl Model {
                 let precision = if half { Precision::Half } else { wanted.precision };
                 let models = models.prepared_as(Variant { target, precision });
                 let chosen = &app.settings().models;
-                let names = if names.is_empty() { vec![chosen.recogniser.clone(), chosen.detector.clone()] } else { names };
+                let names = if names.is_empty() {
+                    vec![chosen.recogniser.clone(), chosen.detector.clone()]
+                } else {
+                    names
+                };
                 let runtime = app.runtime()?;
                 for name in names {
                     for prepared in models.prepare(&name, &runtime, again)? {
@@ -83,14 +90,20 @@ impl Model {
 fn print_model(models: &Models, name: &str) -> Result<()> {
     let manifest = models.manifest(name)?;
     let role = if manifest.recogniser().is_some() { "recogniser" } else { "detector" };
-    let unprepared = manifest.networks().iter().find_map(|network| Some((network, models.read_prepared(network).err()?)));
+    let unprepared = manifest
+        .networks()
+        .iter()
+        .find_map(|network| Some((network, models.read_prepared(network).err()?)));
     let state = match unprepared {
         None => "prepared".to_owned(),
         Some((network, error)) if models.published_path(network).exists() => error.to_string(),
         Some((network, _)) => {
             let path = models.published_path(network);
             let bring = match manifest.recogniser() {
-                Some(_) => format!(" for a default model, or bring it: `facefleet model import {}`", file_name(&path)),
+                Some(_) => format!(
+                    " for a default model, or bring it: `facefleet model import {}`",
+                    file_name(&path)
+                ),
                 None => String::new(),
             };
             format!("not fetched: {} is missing; run `make setup`{bring}", path.display())

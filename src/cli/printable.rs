@@ -1,4 +1,5 @@
-//! Names as they are printed: a file's name may hold line ends, and sequences that a terminal obeys.
+//! Names as they are printed: a file's name may hold line ends, and sequences that a terminal
+//! obeys.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,8 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 fn is_obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

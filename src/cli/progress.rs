@@ -12,7 +12,8 @@ use super::{INTERRUPTED, SOME_FAILED, others, printable, say};
 use crate::domain::{Campaign, CampaignProgress, OutcomeEvent, OutcomeKind};
 use crate::gallery::scan::{Progress, Tally};
 
-/// What is shown while a scan runs: a bar on a terminal, a line now and then elsewhere, a line an image for machines.
+/// What is shown while a scan runs: a bar on a terminal, a line now and then elsewhere, a line an
+/// image for machines.
 pub(super) struct View {
     json: bool,
     bar: ProgressBar,
@@ -26,9 +27,14 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl View {
     pub(super) fn new(json: bool) -> Self {
-        let bar = if json || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        let bar = if json || !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::no_length()
+        };
         let style = ProgressStyle::with_template(
-            "{bar:30} {human_pos}/{human_len} images  {per_sec}  {elapsed} elapsed, {eta} left  {msg}",
+            "{bar:30} {human_pos}/{human_len} images  {per_sec}  {elapsed} elapsed, {eta} left  \
+                {msg}",
         );
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { json, bar, last_line: Instant::now(), problems: 0 }
@@ -44,7 +50,10 @@ impl View {
             }
             Progress::Other(other) if self.json => return drop(say(others::line_json(other))),
             Progress::Other(other) => {
-                return tracing::info!("{}", printable(&format!("{}: {}", other.name, others::reason(&other.why))));
+                return tracing::info!(
+                    "{}",
+                    printable(&format!("{}: {}", other.name, others::reason(&other.why)))
+                );
             }
             Progress::Unlisted(error) => {
                 if self.json {
@@ -59,7 +68,12 @@ impl View {
         self.bar.set_position(counts.skipped + counts.ended());
         if self.bar.is_hidden() && !self.json && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{} images done, {} skipped, {} faces", counts.ended(), counts.skipped, counts.faces);
+            eprintln!(
+                "{} images done, {} skipped, {} faces",
+                counts.ended(),
+                counts.skipped,
+                counts.faces
+            );
         }
     }
 
@@ -78,7 +92,9 @@ impl View {
         self.problems += 1;
         match self.problems {
             0..SHOWN_PROBLEMS => self.bar.suspend(|| eprintln!("{text}")),
-            SHOWN_PROBLEMS => self.bar.suspend(|| eprintln!("{text}\n(further problems are in the report)")),
+            SHOWN_PROBLEMS => {
+                self.bar.suspend(|| eprintln!("{text}\n(further problems are in the report)"))
+            }
             _ => {}
         }
     }
@@ -121,7 +137,8 @@ impl Summary<'_> {
             say(self.text())?;
         }
         let counts = &self.tally.progress;
-        let all_well = !counts.outcomes.contains_key(&OutcomeKind::Failed) && self.tally.unlisted == 0;
+        let all_well =
+            !counts.outcomes.contains_key(&OutcomeKind::Failed) && self.tally.unlisted == 0;
         Ok(match self.end {
             End::Interrupted | End::LeftToWorkers => ExitCode::from(INTERRUPTED),
             End::Complete if all_well && counts.left() == 0 => ExitCode::SUCCESS,
@@ -135,14 +152,21 @@ impl Summary<'_> {
         let counts = &tally.progress;
         let seconds = elapsed.as_secs_f64();
         let rate = counts.ended() as f64 / seconds.max(1e-9);
-        let mut text = format!("gallery {}, profile {}, campaign {}\n", campaign.gallery, campaign.profile, campaign.id);
+        let mut text = format!(
+            "gallery {}, profile {}, campaign {}\n",
+            campaign.gallery, campaign.profile, campaign.id
+        );
         if counts.listing_done && counts.listed == 0 {
             let met = others::brief(&tally.others).unwrap_or_else(|| "there is nothing".to_owned());
             text += &format!("no image found below {}: {met}\n", printable(&campaign.source));
         } else if counts.listed > 0 && counts.listed == counts.skipped {
             text += "nothing to do: every image is settled already\n";
         } else {
-            text += &format!("{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n", counts.ended(), counts.faces);
+            text += &format!(
+                "{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n",
+                counts.ended(),
+                counts.faces
+            );
         }
         text += &others::text(&tally.others);
         if tally.unlisted > 0 {
@@ -151,15 +175,27 @@ impl Summary<'_> {
         match end {
             End::Complete => {}
             End::Interrupted => text += "interrupted: the same command goes on from here\n",
-            End::Published => text += &format!("in the queue: `facefleet campaign show {}` tells how far it is\n", campaign.id),
+            End::Published => {
+                text += &format!(
+                    "in the queue: `facefleet campaign show {}` tells how far it is\n",
+                    campaign.id
+                )
+            }
             End::LeftToWorkers if counts.listing_done => {
-                text += &format!("not waiting any longer: `facefleet campaign show {}` tells how far it is\n", campaign.id);
+                text += &format!(
+                    "not waiting any longer: `facefleet campaign show {}` tells how far it is\n",
+                    campaign.id
+                );
             }
             End::LeftToWorkers if counts.chunk_to.is_some() => {
-                text += &format!("interrupted: the same command with --resume {} goes on\n", campaign.id);
+                text += &format!(
+                    "interrupted: the same command with --resume {} goes on\n",
+                    campaign.id
+                );
             }
             End::LeftToWorkers => {
-                text += "interrupted: what is in the queue goes on; the same command, run again, does the rest\n"
+                text += "interrupted: what is in the queue goes on; the same command, run again, \
+                    does the rest\n"
             }
         }
         text + &accounts(counts)
@@ -176,7 +212,9 @@ impl Summary<'_> {
                 "interrupted": matches!(end, End::Interrupted | End::LeftToWorkers),
             }
         });
-        if let (Value::Object(summary), Value::Object(others)) = (&mut summary["summary"], others::counts_json(&tally.others)) {
+        if let (Value::Object(summary), Value::Object(others)) =
+            (&mut summary["summary"], others::counts_json(&tally.others))
+        {
             summary.extend(others);
         }
         summary
@@ -184,7 +222,9 @@ impl Summary<'_> {
 }
 
 /// Every outcome with its count, the absent ones too.
-pub(super) fn outcomes_json(counts: &CampaignProgress) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn outcomes_json(
+    counts: &CampaignProgress,
+) -> serde_json::Map<String, serde_json::Value> {
     let count = |kind: OutcomeKind| counts.outcomes.get(&kind).copied().unwrap_or(0);
     OutcomeKind::ALL.into_iter().map(|kind| (kind.to_string(), json!(count(kind)))).collect()
 }
@@ -194,5 +234,10 @@ pub(super) fn accounts(counts: &CampaignProgress) -> String {
     let count = |kind: OutcomeKind| counts.outcomes.get(&kind).copied().unwrap_or(0);
     let outcomes = OutcomeKind::ALL.map(|kind| format!("{} {kind}", count(kind)));
     let left = if counts.left() > 0 { format!(" + {} left", counts.left()) } else { String::new() };
-    format!("{} listed = {} + {} skipped{left}", counts.listed, outcomes.join(" + "), counts.skipped)
+    format!(
+        "{} listed = {} + {} skipped{left}",
+        counts.listed,
+        outcomes.join(" + "),
+        counts.skipped
+    )
 }

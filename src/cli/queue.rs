@@ -30,8 +30,9 @@ pub(super) enum QueueCommand {
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         limit: usize,
     },
-    /// Publish dead letters' jobs again, with all their attempts before them. They count in their campaigns: as failed until they end
-    /// again, then as they end. Those of a cancelled campaign are dropped.
+    /// Publish dead letters' jobs again, with all their attempts before them. They count in their
+    /// campaigns: as failed until they end again, then as they end. Those of a cancelled campaign
+    /// are dropped.
     Retry(Selection),
     /// Forget dead letters. Their outcomes stay in the store.
     Drop(Selection),
@@ -55,7 +56,10 @@ pub(super) struct Selection {
 impl QueueCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         if app.is_embedded() {
-            bail!("queue.url is memory:, and a queue in a process is gone with it; this command is for a queue on a broker");
+            bail!(
+                "queue.url is memory:, and a queue in a process is gone with it; this command is \
+                    for a queue on a broker"
+            );
         }
         let queue = app.queue().await?;
         match self {
@@ -69,11 +73,13 @@ impl QueueCommand {
     }
 }
 
-/// The places that the store knows of, with the jobs that wait there and why: of campaigns, sources and profiles.
+/// The places that the store knows of, with the jobs that wait there and why: of campaigns, sources
+/// and profiles.
 async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, String)>> {
     let store = app.store().await?;
     let (campaigns, sources) = (store.open_campaigns().await?, store.sources().await?);
-    let profiles: BTreeSet<ProfileId> = store.galleries().await?.into_iter().flat_map(|(_, profiles)| profiles).collect();
+    let profiles: BTreeSet<ProfileId> =
+        store.galleries().await?.into_iter().flat_map(|(_, profiles)| profiles).collect();
     store.close().await;
     let of_campaigns = campaigns.iter().map(|campaign| {
         (
@@ -89,10 +95,13 @@ async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, Str
     });
     let of_profiles = profiles.into_iter().flat_map(|profile| {
         let place = |lane| Place { lane, of: PlaceOf::Profile(profile.clone()) };
-        Lane::ALL.map(|lane| (place(lane), format!("profile {profile}"), "for a worker with this profile".to_owned()))
+        Lane::ALL.map(|lane| {
+            (place(lane), format!("profile {profile}"), "for a worker with this profile".to_owned())
+        })
     });
     let places: Vec<_> = of_campaigns.chain(of_sources).chain(of_profiles).collect();
-    let counts = queue.waiting(&places.iter().map(|(place, ..)| place.clone()).collect::<Vec<_>>()).await?;
+    let counts =
+        queue.waiting(&places.iter().map(|(place, ..)| place.clone()).collect::<Vec<_>>()).await?;
     let counted = places.into_iter().zip(counts).map(|((_, name, why), jobs)| (name, jobs, why));
     Ok(counted.filter(|(_, jobs, _)| *jobs > 0).collect())
 }
@@ -100,9 +109,12 @@ async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, Str
 async fn status(app: &App, queue: &dyn JobQueue, as_json: bool) -> Result<()> {
     let (status, places) = (queue.status().await?, places(app, queue).await?);
     if as_json {
-        let ready: BTreeMap<_, _> = status.ready.iter().map(|(lane, jobs)| (lane.as_str(), jobs)).collect();
-        let waiting: Vec<_> =
-            places.iter().map(|(place, jobs, why)| json!({ "place": place, "jobs": jobs, "why": why })).collect();
+        let ready: BTreeMap<_, _> =
+            status.ready.iter().map(|(lane, jobs)| (lane.as_str(), jobs)).collect();
+        let waiting: Vec<_> = places
+            .iter()
+            .map(|(place, jobs, why)| json!({ "place": place, "jobs": jobs, "why": why }))
+            .collect();
         say(json!({
             "ready": ready, "waiting": waiting, "delayed": status.delayed, "unsettled": status.unsettled, "dead": status.dead,
         }))?;
@@ -115,7 +127,11 @@ async fn status(app: &App, queue: &dyn JobQueue, as_json: bool) -> Result<()> {
         say(format!("{:<10} {jobs:>10} ready", lane.as_str()))?;
     }
     // A broker does not tell everybody how many are in hand.
-    for (place, jobs) in [("delayed", Some(status.delayed)), ("in hand", status.unsettled), ("dead", Some(status.dead))] {
+    for (place, jobs) in [
+        ("delayed", Some(status.delayed)),
+        ("in hand", status.unsettled),
+        ("dead", Some(status.dead)),
+    ] {
         if let Some(jobs) = jobs {
             say(format!("{:<10} {jobs:>10} {place}", ""))?;
         }
@@ -143,7 +159,10 @@ fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
     for (reason, (count, letter)) in &reasons {
         say(format!("{count:>8}  {reason}"))?;
         match &letter.job {
-            Some(job) => say(format!("          such as job {}, {}, gallery {}", job.id, job.image, job.gallery))?,
+            Some(job) => say(format!(
+                "          such as job {}, {}, gallery {}",
+                job.id, job.image, job.gallery
+            ))?,
             None => say("          the message could not be read as a job")?,
         }
     }

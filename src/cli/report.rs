@@ -17,7 +17,8 @@ use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails}
 use crate::store::{Store, StoredFace};
 use crate::vision::{Picture, PixelLimits, encode_chip};
 
-/// Histogram of quality, worst and best faces, outcomes, failures with their reasons, profile and settings.
+/// Histogram of quality, worst and best faces, outcomes, failures with their reasons, profile and
+/// settings.
 #[derive(Debug, Args)]
 pub(super) struct ReportCommand {
     #[command(flatten)]
@@ -40,19 +41,34 @@ impl ReportCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.store().await?;
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
-        let thumbnails: Box<dyn Thumbnails> = if self.no_faces { Box::new(NoThumbnails) } else { Box::new(Chips::new(app)?) };
+        let thumbnails: Box<dyn Thumbnails> =
+            if self.no_faces { Box::new(NoThumbnails) } else { Box::new(Chips::new(app)?) };
         let settings = app.settings();
         let shown = [
             ("store".to_owned(), settings.store.url.to_string()),
             ("faces wanted".to_owned(), settings.selection().to_string()),
-            ("largest image".to_owned(), format!("{} pixels, {} bytes", settings.limits.max_pixels, settings.limits.max_bytes)),
+            (
+                "largest image".to_owned(),
+                format!(
+                    "{} pixels, {} bytes",
+                    settings.limits.max_pixels, settings.limits.max_bytes
+                ),
+            ),
         ];
         let options = ReportOptions { faces_each: self.faces, ..ReportOptions::default() };
-        let report =
-            report::collect(store.as_ref(), &self.gallery.gallery, &profile, thumbnails.as_ref(), &shown, options).await?;
+        let report = report::collect(
+            store.as_ref(),
+            &self.gallery.gallery,
+            &profile,
+            thumbnails.as_ref(),
+            &shown,
+            options,
+        )
+        .await?;
         let html = report.html().context("Failed to render the report")?;
         store.close().await;
-        write_private(&self.out, html.as_bytes()).with_context(|| format!("Failed to write {}", self.out.display()))?;
+        write_private(&self.out, html.as_bytes())
+            .with_context(|| format!("Failed to write {}", self.out.display()))?;
         say(format!("report: {}", self.out.canonicalize().unwrap_or(self.out).display()))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -83,10 +99,21 @@ impl Export {
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
         let mut out: Box<dyn Write + Send> = match &self.out {
             None => Box::new(std::io::stdout()),
-            Some(path) => Box::new(private_file(path).with_context(|| format!("Failed to create {}", path.display()))?),
+            Some(path) => Box::new(
+                private_file(path)
+                    .with_context(|| format!("Failed to create {}", path.display()))?,
+            ),
         };
         let mut buffered = BufWriter::new(&mut out);
-        report::export(store.as_ref(), &self.gallery.gallery, &profile, self.format, self.templates, &mut buffered).await?;
+        report::export(
+            store.as_ref(),
+            &self.gallery.gallery,
+            &profile,
+            self.format,
+            self.templates,
+            &mut buffered,
+        )
+        .await?;
         buffered.flush()?;
         store.close().await;
         Ok(ExitCode::SUCCESS)
@@ -94,7 +121,11 @@ impl Export {
 }
 
 /// The profile asked for, or the gallery's latest; says what there is if there is none.
-pub(super) async fn choose_profile(store: &dyn Store, gallery: &GalleryName, wanted: Option<ProfileId>) -> Result<ProfileId> {
+pub(super) async fn choose_profile(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    wanted: Option<ProfileId>,
+) -> Result<ProfileId> {
     let galleries = store.galleries().await?;
     let Some((_, profiles)) = galleries.iter().find(|(name, _)| name == gallery) else {
         if galleries.is_empty() {
@@ -106,12 +137,17 @@ pub(super) async fn choose_profile(store: &dyn Store, gallery: &GalleryName, wan
     let ids: Vec<_> = profiles.iter().map(ProfileId::as_str).collect();
     match wanted {
         Some(id) if profiles.contains(&id) => Ok(id),
-        Some(id) => bail!("gallery '{gallery}' has no results of profile {id}, only of {}", ids.join(", ")),
-        None => profiles.first().cloned().with_context(|| format!("gallery '{gallery}' has no results")),
+        Some(id) => {
+            bail!("gallery '{gallery}' has no results of profile {id}, only of {}", ids.join(", "))
+        }
+        None => {
+            profiles.first().cloned().with_context(|| format!("gallery '{gallery}' has no results"))
+        }
     }
 }
 
-/// The faces as the recogniser saw them, cut again from images that are still the ones that were scored.
+/// The faces as the recogniser saw them, cut again from images that are still the ones that were
+/// scored.
 struct Chips {
     source: Sources,
     limits: PixelLimits,
@@ -119,8 +155,8 @@ struct Chips {
 
 impl Chips {
     fn new(app: &App) -> Result<Self> {
-        // The store names files that an earlier scan was allowed to read; the content hash proves that they are the same. What is
-        // elsewhere needs the settings' leave.
+        // The store names files that an earlier scan was allowed to read; the content hash proves
+        // that they are the same. What is elsewhere needs the settings' leave.
         let source = app.images(&[Root::Path("/".into())])?;
         Ok(Self { source, limits: PixelLimits { max_pixels: app.settings().limits.max_pixels } })
     }

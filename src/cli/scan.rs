@@ -14,32 +14,40 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{End, Summary, View};
 use super::{GalleryOption, interrupt, printable};
 use crate::app::App;
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId, Selection};
+use crate::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId, Selection,
+};
 use crate::gallery::scan::{self, Follow, Progress, Tally};
 use crate::images::{Listed, Listing, Root, Rules};
 use crate::store::{Store, StoreError};
 use crate::worker::Process;
 
-/// Score every image below some folders or in buckets into a gallery. Run again, it does only what is new.
+/// Score every image below some folders or in buckets into a gallery. Run again, it does only what
+/// is new.
 ///
-/// Images that are settled already, unchanged and under the same profile, are skipped. The last line accounts for every image.
+/// Images that are settled already, unchanged and under the same profile, are skipped. The last
+/// line accounts for every image.
 ///
-/// A file is an image by its ending or, if that is no image's, by its first bytes; an object in a bucket by its ending, and by its first
-/// bytes if it has none. All other files are counted by ending; -v and --json name them. Left out, and counted too, is what file servers and
-/// desktops put beside photos (@eaDir, #recycle, .thumbnails, ._*, Thumbs.db, trash cans, …), what --exclude matches, what --include
-/// does not, and what a file .facefleetignore names for its folder and below, in the syntax of .gitignore. In globs, capitals and small
-/// letters are the same. What is named in the command itself is never left out. Links are followed as long as they lead to something below
-/// the folders named, and not to what --exclude matches; every file is scanned once.
+/// A file is an image by its ending or, if that is no image's, by its first bytes; an object in a
+/// bucket by its ending, and by its first bytes if it has none. All other files are counted by
+/// ending; -v and --json name them. Left out, and counted too, is what file servers and desktops
+/// put beside photos (@eaDir, #recycle, .thumbnails, ._*, Thumbs.db, trash cans, …), what --exclude
+/// matches, what --include does not, and what a file .facefleetignore names for its folder and
+/// below, in the syntax of .gitignore. In globs, capitals and small letters are the same. What is
+/// named in the command itself is never left out. Links are followed as long as they lead to
+/// something below the folders named, and not to what --exclude matches; every file is scanned
+/// once.
 ///
-/// With the queue in this process (the default), this process works on the images too. With a queue on a broker, it lists them into the
-/// queue for `facefleet worker` processes; --wait follows them.
+/// With the queue in this process (the default), this process works on the images too. With a queue
+/// on a broker, it lists them into the queue for `facefleet worker` processes; --wait follows them.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     #[arg(
         required = true,
         value_name = "FOLDER|URL",
         value_parser = OsStringValueParser::new().try_map(Root::try_from),
-        help = "Folders, searched at any depth, image files, and what lies in buckets: s3://bucket/prefix, gs:, az:"
+        help = "Folders, searched at any depth, image files, and what lies in buckets: \
+            s3://bucket/prefix, gs:, az:"
     )]
     roots: Vec<Root>,
     #[command(flatten)]
@@ -50,8 +58,8 @@ pub(super) struct Scan {
     /// The images are chips already: aligned, and 112x112; others are refused. No detection.
     #[arg(long)]
     aligned: bool,
-    /// Leave out what matches, as in a .gitignore: '*.png' anywhere, /drafts at the top, 2023/trip/ a folder. May be repeated; stands
-    /// above --include.
+    /// Leave out what matches, as in a .gitignore: '*.png' anywhere, /drafts at the top, 2023/trip/
+    /// a folder. May be repeated; stands above --include.
     #[arg(long, value_name = "GLOB", value_parser = valid_glob)]
     exclude: Vec<String>,
     /// Only what matches, or lies in a folder that does. May be repeated.
@@ -63,7 +71,8 @@ pub(super) struct Scan {
     /// With a fleet: go on with a campaign whose listing was interrupted.
     #[arg(long, value_name = "CAMPAIGN")]
     resume: Option<CampaignId>,
-    /// One JSON object a line: each image as it ends, what is left alone or left out, then the summary.
+    /// One JSON object a line: each image as it ends, what is left alone or left out, then the
+    /// summary.
     #[arg(long)]
     json: bool,
 }
@@ -83,13 +92,20 @@ impl Scan {
         // A folder that is not there is told before the models are loaded.
         let rules = Rules::new(&self.exclude, &self.include)?;
         let listing = app.listing_by(rules, &self.roots)?;
-        if app.is_embedded() { self.run_here(app, listing).await } else { self.run_on_fleet(app, listing).await }
+        if app.is_embedded() {
+            self.run_here(app, listing).await
+        } else {
+            self.run_on_fleet(app, listing).await
+        }
     }
 
     /// Lists, and works on what is listed, in this process.
     async fn run_here(self, app: App, listing: Listing) -> Result<ExitCode> {
         if self.resume.is_some() {
-            bail!("--resume is for fleets: the queue in this process is gone; the same scan, run again, does what is left");
+            bail!(
+                "--resume is for fleets: the queue in this process is gone; the same scan, run \
+                    again, does what is left"
+            );
         }
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.roots, self.aligned)?);
@@ -100,12 +116,19 @@ impl Scan {
         let mut view = View::new(self.json);
         let bar = view.bar();
         let stop = interrupt::stop_on_signal(move || {
-            bar.suspend(|| eprintln!("stopping: images in hand are finished first; once more to stop at once"));
+            bar.suspend(|| {
+                eprintln!("stopping: images in hand are finished first; once more to stop at once")
+            });
         })?;
         let counting = count_ahead(listing.clone(), view.bar(), stop.clone());
-        let request = scan::Scan { listing, campaign: campaign.clone(), selection: app.settings().selection() };
+        let request = scan::Scan {
+            listing,
+            campaign: campaign.clone(),
+            selection: app.settings().selection(),
+        };
         let started = Instant::now();
-        // The worker ends by itself when told to stop, or early if the store is lost; then the queue's news end, and so does the scan.
+        // The worker ends by itself when told to stop, or early if the store is lost; then the
+        // queue's news end, and so does the scan.
         let until = stop.child_token();
         let worker = tokio::spawn({
             let worker = app.worker(queue.clone(), store.clone(), processor.clone());
@@ -117,21 +140,24 @@ impl Scan {
             }
         });
         let show = |tally: &Tally, progress: Progress<'_>| view.show(tally, &progress);
-        let tally = scan::run(request, queue, store.clone(), Follow::EndedHere, stop.clone(), show).await;
+        let tally =
+            scan::run(request, queue, store.clone(), Follow::EndedHere, stop.clone(), show).await;
         until.cancel();
         let worked = worker.await?;
         counting.abort();
         view.finish();
         // What this process held is gone with it.
         let ended = end_campaign(store.as_ref(), campaign.id).await;
-        // If the worker failed, the scan's own error only follows from that, and so does the store's.
+        // If the worker failed, the scan's own error only follows from that, and so does the
+        // store's.
         worked?;
         let tally = tally?;
         ended?;
         store.close().await;
         let end = if stop.is_cancelled() { End::Interrupted } else { End::Complete };
         self.tell_unused(&tally);
-        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
+        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }
+            .say(self.json)
     }
 
     /// Lists into the fleet's queue, and, if asked, waits for the workers.
@@ -143,27 +169,41 @@ impl Scan {
             None => self.campaign(&app, profile.id()),
             Some(_) if !listing.has_places() => {
                 bail!(
-                    "--resume is for buckets, whose listing has an order: run the same scan of folders again, and it does what is left"
+                    "--resume is for buckets, whose listing has an order: run the same scan of \
+                        folders again, and it does what is left"
                 )
             }
             Some(id) => {
-                let found = store.campaign(id).await?.with_context(|| format!("there is no campaign {id}"))?;
+                let found = store
+                    .campaign(id)
+                    .await?
+                    .with_context(|| format!("there is no campaign {id}"))?;
                 let same = (&found.gallery, &found.profile, found.source.as_str())
                     == (&self.gallery.gallery, &profile.id(), self.source().as_str());
                 if !same {
                     bail!(
-                        "campaign {id} lists {} into gallery {} under profile {}: name the same to resume it",
+                        "campaign {id} lists {} into gallery {} under profile {}: name the same to \
+                            resume it",
                         found.source,
                         found.gallery,
                         found.profile
                     );
                 }
-                let differing = found.selection.map(|wanted| differing(&wanted, &app.settings().selection())).unwrap_or_default();
+                let differing = found
+                    .selection
+                    .map(|wanted| differing(&wanted, &app.settings().selection()))
+                    .unwrap_or_default();
                 if !differing.is_empty() {
-                    bail!("campaign {id} asks for other faces than this command: set {} to resume it", differing.join(", "));
+                    bail!(
+                        "campaign {id} asks for other faces than this command: set {} to resume it",
+                        differing.join(", ")
+                    );
                 }
                 if found.state == CampaignState::Cancelled {
-                    bail!("campaign {id} was cancelled: run the scan without --resume, and it does what is left");
+                    bail!(
+                        "campaign {id} was cancelled: run the scan without --resume, and it does \
+                            what is left"
+                    );
                 }
                 found
             }
@@ -172,19 +212,30 @@ impl Scan {
         let mut view = View::new(self.json);
         let bar = view.bar();
         let stop = interrupt::stop_on_signal(move || {
-            bar.suspend(|| eprintln!("stopping: what is published goes on; once more to stop at once"));
+            bar.suspend(|| {
+                eprintln!("stopping: what is published goes on; once more to stop at once")
+            });
         })?;
         let counting = count_ahead(listing.clone(), view.bar(), stop.clone());
-        let request = scan::Scan { listing, campaign: campaign.clone(), selection: app.settings().selection() };
+        let request = scan::Scan {
+            listing,
+            campaign: campaign.clone(),
+            selection: app.settings().selection(),
+        };
         let started = Instant::now();
         let follow = if self.wait { Follow::Ended } else { Follow::Published };
         let show = |tally: &Tally, progress: Progress<'_>| view.show(tally, &progress);
-        let tally = scan::run(request, queue.clone(), store.clone(), follow, stop.clone(), show).await;
+        let tally =
+            scan::run(request, queue.clone(), store.clone(), follow, stop.clone(), show).await;
         counting.abort();
         view.finish();
         let tally = tally?;
         // What was published while it was being cancelled.
-        if store.campaign(campaign.id).await?.is_some_and(|found| found.state == CampaignState::Cancelled) {
+        if store
+            .campaign(campaign.id)
+            .await?
+            .is_some_and(|found| found.state == CampaignState::Cancelled)
+        {
             queue.remove(&campaign.place()).await?;
         }
         queue.close().await;
@@ -195,7 +246,8 @@ impl Scan {
             () => End::Complete,
         };
         self.tell_unused(&tally);
-        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }.say(self.json)
+        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }
+            .say(self.json)
     }
 
     fn campaign(&self, app: &App, profile: ProfileId) -> Campaign {
@@ -212,19 +264,30 @@ impl Scan {
         }
     }
 
-    /// A glob that is written for another folder than the one that is scanned leaves nothing out: that is told.
+    /// A glob that is written for another folder than the one that is scanned leaves nothing out:
+    /// that is told.
     fn tell_unused(&self, tally: &Tally) {
-        let unused = |glob: &&String| !tally.others.left_out.contains_key(&format!("--exclude {glob}"));
+        let unused =
+            |glob: &&String| !tally.others.left_out.contains_key(&format!("--exclude {glob}"));
         // A scan that is interrupted or resumed has seen a part alone.
-        for glob in self.exclude.iter().filter(unused).filter(|_| tally.progress.listing_done && self.resume.is_none()) {
+        for glob in self
+            .exclude
+            .iter()
+            .filter(unused)
+            .filter(|_| tally.progress.listing_done && self.resume.is_none())
+        {
             let glob = printable(glob);
-            eprintln!("--exclude {glob} matched nothing (globs are relative to the folder or prefix that is scanned)");
+            eprintln!(
+                "--exclude {glob} matched nothing (globs are relative to the folder or prefix that \
+                    is scanned)"
+            );
         }
     }
 
     /// What is listed: the roots, and the globs that choose what is listed of them.
     fn source(&self) -> String {
-        let mut source = self.roots.iter().map(|root| root.to_string()).collect::<Vec<_>>().join(", ");
+        let mut source =
+            self.roots.iter().map(|root| root.to_string()).collect::<Vec<_>>().join(", ");
         for (option, globs) in [("--exclude", &self.exclude), ("--include", &self.include)] {
             for glob in globs {
                 source += &format!(" {option} {glob}");
@@ -242,10 +305,13 @@ fn differing(wanted: &Selection, own: &Selection) -> Vec<String> {
         ("min_score", wanted.min_score.to_string(), own.min_score.to_string()),
     ];
     let differ = settings.into_iter().filter(|(_, wanted, own)| wanted != own);
-    differ.map(|(key, wanted, own)| format!("detector.{key} = {wanted} (it is {own} here)")).collect()
+    differ
+        .map(|(key, wanted, own)| format!("detector.{key} = {wanted} (it is {own} here)"))
+        .collect()
 }
 
-/// Closes a campaign whose jobs were in this process, and cancels it if some of them have not ended.
+/// Closes a campaign whose jobs were in this process, and cancels it if some of them have not
+/// ended.
 async fn end_campaign(store: &dyn Store, id: CampaignId) -> Result<(), StoreError> {
     if !store.campaign(id).await?.is_some_and(|found| found.progress.is_complete()) {
         store.set_campaign_state(id, CampaignState::Cancelled).await?;
@@ -253,9 +319,13 @@ async fn end_campaign(store: &dyn Store, id: CampaignId) -> Result<(), StoreErro
     store.close_campaign(id).await
 }
 
-/// Counts the images for the bar's end, beside the scan, which lists no further than the queue has room.
-/// Buckets are not counted: listing them twice costs money.
-fn count_ahead(listing: Listing, bar: ProgressBar, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+/// Counts the images for the bar's end, beside the scan, which lists no further than the queue has
+/// room. Buckets are not counted: listing them twice costs money.
+fn count_ahead(
+    listing: Listing,
+    bar: ProgressBar,
+    stop: CancellationToken,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         if bar.is_hidden() || !listing.is_local() {
             return;

@@ -30,7 +30,8 @@ pub(super) struct Score {
     /// The images are chips already: aligned, and 112x112; others are refused.
     #[arg(long)]
     aligned: bool,
-    /// One JSON object a line. `image` is the name as given, `uri` names the file exactly, whatever bytes its name has.
+    /// One JSON object a line. `image` is the name as given, `uri` names the file exactly, whatever
+    /// bytes its name has.
     #[arg(long)]
     json: bool,
     /// With --json, print the templates too. They are biometric data.
@@ -46,7 +47,8 @@ impl Score {
         let app = app.with_faces(self.faces);
         let processor = app.processor(&[], self.aligned)?;
         if let Some(folder) = &self.chips {
-            std::fs::create_dir_all(folder).with_context(|| format!("Failed to create {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("Failed to create {}", folder.display()))?;
         }
         let ahead = 2 * app.settings().threads() + 2;
         let work = self.images.iter().map(|path| analyse(&app, &processor, path));
@@ -64,7 +66,13 @@ impl Score {
         Ok(status)
     }
 
-    fn print(&self, out: &mut impl Write, number: usize, path: &Path, analysis: &Analysis) -> Result<()> {
+    fn print(
+        &self,
+        out: &mut impl Write,
+        number: usize,
+        path: &Path,
+        analysis: &Analysis,
+    ) -> Result<()> {
         let outcome = &analysis.outcome;
         if outcome.faces().is_empty() {
             let reason = outcome.reason();
@@ -95,7 +103,13 @@ impl Score {
         Ok(())
     }
 
-    fn face_json(&self, path: &Path, index: usize, result: &FaceResult, chip: Option<&Path>) -> Map<String, Value> {
+    fn face_json(
+        &self,
+        path: &Path,
+        index: usize,
+        result: &FaceResult,
+        chip: Option<&Path>,
+    ) -> Map<String, Value> {
         let bbox = &result.face.bbox;
         let landmarks = result.face.landmarks.map(|points| points.map(|point| [point.x, point.y]));
         let mut object = names_json(path);
@@ -120,7 +134,8 @@ impl Score {
     }
 }
 
-/// With the size from which on faces were looked for, pixels: what is smaller may be there all the same.
+/// With the size from which on faces were looked for, pixels: what is smaller may be there all the
+/// same.
 fn with_smallest_face(mut object: Map<String, Value>, analysis: &Analysis) -> Value {
     object.insert("smallest_face_px".into(), json!(analysis.smallest_face_px));
     Value::Object(object)
@@ -129,15 +144,22 @@ fn with_smallest_face(mut object: Map<String, Value>, analysis: &Analysis) -> Va
 fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
     let bbox = &result.face.bbox;
     let place = format!("box {:.0},{:.0} {:.0}x{:.0}", bbox.x, bbox.y, bbox.width, bbox.height);
-    let detector = result.face.detector_score.map(|score| format!("  detector {score:.2}")).unwrap_or_default();
+    let detector = result
+        .face
+        .detector_score
+        .map(|score| format!("  detector {score:.2}"))
+        .unwrap_or_default();
     let scored = match &result.recognition {
-        Some(r) => format!("quality {:>3}  score {:.4}  distance {:.4}", r.quality, r.score, r.distance),
+        Some(r) => {
+            format!("quality {:>3}  score {:.4}  distance {:.4}", r.quality, r.score, r.distance)
+        }
         None => "not scored".into(),
     };
     format!("{}  face {index}  {scored}  {place}{detector}", printable(&path.display().to_string()))
 }
 
-/// How an image is named in JSON, which has no place for bytes that are not UTF-8: as people read it, and exactly.
+/// How an image is named in JSON, which has no place for bytes that are not UTF-8: as people read
+/// it, and exactly.
 pub(super) fn names_json(path: &Path) -> Map<String, Value> {
     let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
     let uri = whole.ok().and_then(|path| ImageUri::from_path(&path).ok());
@@ -147,7 +169,13 @@ pub(super) fn names_json(path: &Path) -> Map<String, Value> {
     object
 }
 
-fn save_chip(folder: &Path, number: usize, path: &Path, index: usize, chip: &Chip) -> Result<PathBuf> {
+fn save_chip(
+    folder: &Path,
+    number: usize,
+    path: &Path,
+    index: usize,
+    chip: &Chip,
+) -> Result<PathBuf> {
     let target = folder.join(chip_name(number, path, index));
     std::fs::write(&target, encode_chip(chip, ImageFormat::Png)?)
         .with_context(|| format!("Failed to write {}", target.display()))?;
@@ -189,7 +217,8 @@ mod tests {
         assert_eq!(chip_name(3, Path::new("photos/a.b.jpg"), 1), "000003-a.b-1.png");
         assert_eq!(chip_name(0, Path::new("a\nb.jpg"), 0), "000000-a_b-0.png");
         for stem in ["x".repeat(251), "é".repeat(125), "面".repeat(83)] {
-            let names = [0, 1].map(|number| chip_name(number, Path::new(&format!("{stem}.jpg")), 12));
+            let names =
+                [0, 1].map(|number| chip_name(number, Path::new(&format!("{stem}.jpg")), 12));
             assert_ne!(names[0], names[1]);
             assert!(names.iter().all(|name| (250..=255).contains(&name.len())), "{names:?}");
         }

@@ -18,14 +18,16 @@ use crate::images::Root;
 use crate::telemetry::metrics::Recorder;
 use crate::web::{self, Bounds, Surroundings};
 
-/// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within `worker.drain_seconds`, and exits with 0. What
-/// is not finished by then is delivered again. Any number of workers, on any number of hosts, share a queue and a store.
+/// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within
+/// `worker.drain_seconds`, and exits with 0. What is not finished by then is delivered again. Any
+/// number of workers, on any number of hosts, share a queue and a store.
 #[derive(Debug, Args)]
 pub(super) struct Worker {
     /// Lanes to take jobs from: enrol, scan, rescore [default: all].
     #[arg(long, value_delimiter = ',', value_name = "LANE")]
     lanes: Vec<Lane>,
-    /// Folders, buckets and web servers that images may come from, beside what `images.allow` names.
+    /// Folders, buckets and web servers that images may come from, beside what `images.allow`
+    /// names.
     #[arg(long, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
     root: Vec<Root>,
     /// The images are chips already: aligned, and 112x112; others are refused. No detection.
@@ -37,7 +39,8 @@ impl Worker {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         if app.is_embedded() {
             bail!(
-                "queue.url is memory:, which no other process can fill; set FACEFLEET__QUEUE__URL=amqp://… and FACEFLEET__STORE__URL=postgres://… \
+                "queue.url is memory:, which no other process can fill; set \
+                    FACEFLEET__QUEUE__URL=amqp://… and FACEFLEET__STORE__URL=postgres://… \
                  (or use `facefleet scan`, which needs no worker)"
             );
         }
@@ -51,7 +54,9 @@ impl Worker {
         if !self.lanes.is_empty() {
             worker.settings.lanes = self.lanes;
         }
-        let stop = interrupt::stop_on_signal(|| tracing::info!("stopping: what is in hand is finished first"))?;
+        let stop = interrupt::stop_on_signal(|| {
+            tracing::info!("stopping: what is in hand is finished first")
+        })?;
         let served = CancellationToken::new();
         let serving = listener.map(|listener| {
             let surroundings = Surroundings {
@@ -64,7 +69,8 @@ impl Worker {
             };
             tokio::spawn(web::serve(listener, surroundings, served.clone()))
         });
-        tracing::info!(profile = %processor.profile_id(), provider = processor.provider(), "taking jobs");
+        tracing::info!(profile = %processor.profile_id(), provider = processor.provider(), "taking \
+            jobs");
         let worked = worker.run(stop).await;
         served.cancel();
         let closing = async {
@@ -73,7 +79,10 @@ impl Worker {
         };
         // Less the second that the process takes to end.
         if timeout(app.closing().saturating_sub(Duration::from_secs(1)), closing).await.is_err() {
-            tracing::warn!("queue and store could not be closed in time; what was sent ahead is delivered again");
+            tracing::warn!(
+                "queue and store could not be closed in time; what was sent ahead is delivered \
+                    again"
+            );
         }
         if let Some(serving) = serving {
             serving.await?;
@@ -89,7 +98,8 @@ async fn listen(address: &str) -> Result<Option<TcpListener>> {
         return Ok(None);
     }
     let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("Failed to listen on server.listen = {address}"))?;
+    let listener =
+        listener.with_context(|| format!("Failed to listen on server.listen = {address}"))?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health and metrics");
     }

@@ -7,7 +7,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-use super::{GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, Place, PlaceOf, ProfileId, Selection};
+use super::{
+    GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, Place, PlaceOf, ProfileId,
+    Selection,
+};
 
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,8 +23,9 @@ impl CampaignId {
         Self(Uuid::now_v7())
     }
 
-    /// The id of this campaign's job on `image`: the same whenever and wherever it is made, so that a chunk of a listing may be
-    /// published twice and every job still counts once. A `UUIDv7` with the campaign's time, its random bits a hash of both.
+    /// The id of this campaign's job on `image`: the same whenever and wherever it is made, so that
+    /// a chunk of a listing may be published twice and every job still counts once. A `UUIDv7` with
+    /// the campaign's time, its random bits a hash of both.
     pub fn job(self, image: &ImageUri) -> JobId {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.0.as_bytes()).update(image.as_str().as_bytes());
@@ -49,7 +53,9 @@ impl FromStr for CampaignId {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        text.parse().map(Self).map_err(|_| InvalidName::new("a campaign's id is a UUID, as `facefleet campaign list` shows it"))
+        text.parse().map(Self).map_err(|_| {
+            InvalidName::new("a campaign's id is a UUID, as `facefleet campaign list` shows it")
+        })
     }
 }
 
@@ -83,7 +89,10 @@ impl FromStr for CampaignState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| format!("'{text}' is no state of a campaign"))
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| format!("'{text}' is no state of a campaign"))
     }
 }
 
@@ -117,8 +126,8 @@ impl Campaign {
     }
 }
 
-/// How far a campaign's listing came, and where its images are. Once `listing_done`, the campaign has ended when `listed` is `skipped`
-/// plus all outcomes.
+/// How far a campaign's listing came, and where its images are. Once `listing_done`, the campaign
+/// has ended when `listed` is `skipped` plus all outcomes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CampaignProgress {
     /// Images found so far.
@@ -127,11 +136,13 @@ pub struct CampaignProgress {
     pub skipped: u64,
     /// Whether everything was listed.
     pub listing_done: bool,
-    /// Where the chunk that was listed last begins: a listing that resumes starts after this place. None: at the beginning.
+    /// Where the chunk that was listed last begins: a listing that resumes starts after this place.
+    /// None: at the beginning.
     pub chunk_from: Option<String>,
     /// Where the chunk that was listed last ends.
     pub chunk_to: Option<String>,
-    /// Jobs that ended, each counted once, by outcome. One that is tried again counts as it ended until it ends anew.
+    /// Jobs that ended, each counted once, by outcome. One that is tried again counts as it ended
+    /// until it ends anew.
     pub outcomes: BTreeMap<OutcomeKind, u64>,
     /// Faces recorded by these.
     pub faces: u64,
@@ -174,12 +185,16 @@ mod tests {
     #[test]
     fn a_campaigns_job_on_an_image_has_one_id() {
         let (campaign, other) = (CampaignId::new(), CampaignId::new());
-        let (a, b): (ImageUri, ImageUri) = ("file:///a.jpg".parse().unwrap(), "file:///b.jpg".parse().unwrap());
+        let (a, b): (ImageUri, ImageUri) =
+            ("file:///a.jpg".parse().unwrap(), "file:///b.jpg".parse().unwrap());
         assert_eq!(campaign.job(&a), campaign.job(&a));
         assert_ne!(campaign.job(&a), campaign.job(&b));
         assert_ne!(campaign.job(&a), other.job(&a));
         let uuid = campaign.job(&a).0;
         assert_eq!(uuid.get_version_num(), 7);
-        assert_eq!(uuid.get_timestamp().unwrap().to_unix(), campaign.0.get_timestamp().unwrap().to_unix());
+        assert_eq!(
+            uuid.get_timestamp().unwrap().to_unix(),
+            campaign.0.get_timestamp().unwrap().to_unix()
+        );
     }
 }

@@ -18,7 +18,8 @@ impl Chip {
         (pixels.len() == Self::BYTES).then(|| Self(pixels.into_boxed_slice()))
     }
 
-    /// The chip of the self-test: a pattern that is the same on every machine (integers only) and has edges and gradients.
+    /// The chip of the self-test: a pattern that is the same on every machine (integers only) and
+    /// has edges and gradients.
     pub fn synthetic() -> Self {
         let pixel = |i: usize| {
             let (x, y, channel) = (i / 3 % CHIP_SIDE, i / 3 / CHIP_SIDE, i % 3);

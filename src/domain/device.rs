@@ -1,4 +1,5 @@
-//! Where the networks run. Which of these a machine really has, only the inference room can find out.
+//! Where the networks run. Which of these a machine really has, only the inference room can find
+//! out.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,7 +42,10 @@ pub enum DeviceChoice {
 
 /// A device that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no device; use auto, cpu, openvino, cuda:N or tensorrt:N, where N is the number of the GPU, from 0")]
+#[error(
+    "'{0}' is no device; use auto, cpu, openvino, cuda:N or tensorrt:N, where N is the number of \
+        the GPU, from 0"
+)]
 pub struct UnknownDevice(String);
 
 impl FromStr for DeviceChoice {
@@ -49,7 +53,9 @@ impl FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self, UnknownDevice> {
         // Digits alone: the number parser would take a sign too.
-        let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+        let number = |digits: &str| {
+            digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+        };
         let device = match text.split_once(':') {
             None if text == "auto" => return Ok(Self::Auto),
             None if text == "cpu" => Some(Device::Cpu),
@@ -85,9 +91,23 @@ mod tests {
 
     #[test]
     fn what_is_no_device_is_told_the_choices() {
-        for name in ["", "gpu", "cuda", "cuda:", "cuda:+1", "cuda:-1", "cuda:x", "cuda:99999", "cpu:0", "CPU"] {
+        for name in [
+            "",
+            "gpu",
+            "cuda",
+            "cuda:",
+            "cuda:+1",
+            "cuda:-1",
+            "cuda:x",
+            "cuda:99999",
+            "cpu:0",
+            "CPU",
+        ] {
             let error = name.parse::<DeviceChoice>().unwrap_err().to_string();
-            assert!(error.contains(&format!("'{name}'")) && error.contains("tensorrt:N"), "{error}");
+            assert!(
+                error.contains(&format!("'{name}'")) && error.contains("tensorrt:N"),
+                "{error}"
+            );
         }
     }
 }

@@ -15,7 +15,8 @@ pub struct Point {
     pub y: f32,
 }
 
-/// Right eye, left eye, nose tip, right mouth corner, left mouth corner (the subject's right is on the image's left).
+/// Right eye, left eye, nose tip, right mouth corner, left mouth corner (the subject's right is on
+/// the image's left).
 pub type Landmarks = [Point; 5];
 
 /// An axis-aligned box in image pixels. It may reach over the image's edge.
@@ -95,8 +96,8 @@ impl FromStr for Faces {
     }
 }
 
-/// Which detections become results. It decides which faces are scored, never how one is scored: it is no part of the profile, and
-/// an image scored under another selection is scored again.
+/// Which detections become results. It decides which faces are scored, never how one is scored: it
+/// is no part of the profile, and an image scored under another selection is scored again.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
     /// All faces, or one.
@@ -109,7 +110,11 @@ pub struct Selection {
 
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} faces of at least {} px and score {:.2}", self.faces, self.min_size_px, self.min_score)
+        write!(
+            f,
+            "{} faces of at least {} px and score {:.2}",
+            self.faces, self.min_size_px, self.min_score
+        )
     }
 }
 
@@ -119,13 +124,16 @@ impl Selection {
     /// The confidences that may be asked for as the least.
     pub const SCORES: RangeInclusive<f32> = 0.01..=1.0;
 
-    /// Keeps the wanted ones of `detections` found in an image of `width` x `height` pixels, the primary face first.
+    /// Keeps the wanted ones of `detections` found in an image of `width` x `height` pixels, the
+    /// primary face first.
     ///
-    /// The primary face is the one with the largest area after a penalty for the distance of its centre from the image's centre: a
-    /// bystander at the edge does not win over the sitter in the middle by a few pixels.
+    /// The primary face is the one with the largest area after a penalty for the distance of its
+    /// centre from the image's centre: a bystander at the edge does not win over the sitter in the
+    /// middle by a few pixels.
     pub fn apply(&self, mut detections: Vec<Face>, width: u32, height: u32) -> Vec<Face> {
         detections.retain(|face| {
-            face.bbox.shorter_side() >= self.min_size_px as f32 && face.detector_score.is_none_or(|score| score >= self.min_score)
+            face.bbox.shorter_side() >= self.min_size_px as f32
+                && face.detector_score.is_none_or(|score| score >= self.min_score)
         });
         let (centre_x, centre_y) = (width as f32 / 2.0, height as f32 / 2.0);
         let half_diagonal = centre_x.hypot(centre_y).max(1.0);
@@ -143,7 +151,8 @@ impl Selection {
     }
 }
 
-/// The selection as a job says it. What it leaves out is the setting of the worker that takes the job.
+/// The selection as a job says it. What it leaves out is the setting of the worker that takes the
+/// job.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct JobSelection {
     /// All faces, or one.
@@ -184,13 +193,21 @@ mod tests {
     }
 
     fn face(x: f32, y: f32, size: f32, score: f32) -> Face {
-        Face { bbox: BoundingBox { x, y, width: size, height: size }, landmarks: None, detector_score: Some(score) }
+        Face {
+            bbox: BoundingBox { x, y, width: size, height: size },
+            landmarks: None,
+            detector_score: Some(score),
+        }
     }
 
     #[test]
     fn the_central_face_is_primary_over_a_slightly_larger_one_at_the_edge() {
         let selection = Selection { faces: Faces::Largest, min_size_px: 20, min_score: 0.6 };
-        let kept = selection.apply(vec![face(0.0, 0.0, 52.0, 0.9), face(125.0, 125.0, 50.0, 0.8)], 300, 300);
+        let kept = selection.apply(
+            vec![face(0.0, 0.0, 52.0, 0.9), face(125.0, 125.0, 50.0, 0.8)],
+            300,
+            300,
+        );
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].bbox.x, 125.0);
     }
@@ -198,8 +215,11 @@ mod tests {
     #[test]
     fn small_and_doubtful_detections_are_dropped() {
         let selection = Selection { faces: Faces::All, min_size_px: 20, min_score: 0.6 };
-        let kept =
-            selection.apply(vec![face(0.0, 0.0, 19.0, 0.9), face(0.0, 0.0, 50.0, 0.5), face(9.0, 9.0, 30.0, 0.7)], 100, 100);
+        let kept = selection.apply(
+            vec![face(0.0, 0.0, 19.0, 0.9), face(0.0, 0.0, 50.0, 0.5), face(9.0, 9.0, 30.0, 0.7)],
+            100,
+            100,
+        );
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].bbox.width, 30.0);
     }

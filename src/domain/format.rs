@@ -1,6 +1,8 @@
-//! File formats by their endings and first bytes: which are images, which of those we decode, and what the others are called.
+//! File formats by their endings and first bytes: which are images, which of those we decode, and
+//! what the others are called.
 
-/// An image format. A file of one that we do not decode is an image all the same: it is listed, and ends as unreadable with its name.
+/// An image format. A file of one that we do not decode is an image all the same: it is listed, and
+/// ends as unreadable with its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageKind {
     /// JPEG, whatever its wrapping (JFIF, Exif, MPO).
@@ -11,7 +13,8 @@ pub enum ImageKind {
     WebP,
     /// Windows bitmap.
     Bmp,
-    /// TIFF and BigTIFF. From a prefix, camera raw formats that are TIFF inside (DNG, NEF, ARW) are this too.
+    /// TIFF and BigTIFF. From a prefix, camera raw formats that are TIFF inside (DNG, NEF, ARW) are
+    /// this too.
     Tiff,
     /// GIF.
     Gif,
@@ -35,7 +38,8 @@ impl ImageKind {
     /// So many first bytes of a file are enough for [`Self::sniff`] and [`other_content`].
     pub const SNIFF_BYTES: usize = 64;
 
-    /// The format that files with this ending have, without the dot, in capitals or not. None for endings that no image has.
+    /// The format that files with this ending have, without the dot, in capitals or not. None for
+    /// endings that no image has.
     pub fn from_ending(ending: &str) -> Option<Self> {
         Some(match ending.to_ascii_lowercase().as_str() {
             "jpg" | "jpeg" | "jpe" | "jfif" | "jif" | "jfi" | "pjpeg" | "pjp" | "mpo" => Self::Jpeg,
@@ -50,8 +54,9 @@ impl ImageKind {
             "jp2" | "jpf" | "jpx" | "j2k" | "j2c" | "jpc" => Self::Jpeg2000,
             "jxr" | "wdp" | "hdp" => Self::JpegXr,
             "pbm" | "pgm" | "ppm" | "pnm" | "pam" => Self::Pnm,
-            "dng" | "nef" | "nrw" | "cr2" | "cr3" | "crw" | "arw" | "srf" | "sr2" | "orf" | "rw2" | "rwl" | "raw" | "raf"
-            | "pef" | "srw" | "x3f" | "3fr" | "fff" | "iiq" | "mrw" | "dcr" | "kdc" | "erf" | "mef" | "mos" | "gpr" => Self::Raw,
+            "dng" | "nef" | "nrw" | "cr2" | "cr3" | "crw" | "arw" | "srf" | "sr2" | "orf"
+            | "rw2" | "rwl" | "raw" | "raf" | "pef" | "srw" | "x3f" | "3fr" | "fff" | "iiq"
+            | "mrw" | "dcr" | "kdc" | "erf" | "mef" | "mos" | "gpr" => Self::Raw,
             _ => return None,
         })
     }
@@ -64,17 +69,20 @@ impl ImageKind {
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::WebP,
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Self::Gif,
             // Canon's CR2 and Phase One's IIQ are TIFF with a mark after the header.
-            [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..] | [b'I', b'I', 42, 0, _, _, _, _, b'I', b'I', b'I', b'I', ..] => {
-                Self::Raw
-            }
+            [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..]
+            | [b'I', b'I', 42, 0, _, _, _, _, b'I', b'I', b'I', b'I', ..] => Self::Raw,
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Self::Tiff,
             [b'I', b'I', 0xBC, ..] => Self::JpegXr,
             _ if is_bitmap(bytes) => Self::Bmp,
             _ if RAW_STARTS.iter().any(|start| bytes.starts_with(start)) => Self::Raw,
             // Canon's CRW names itself after the header's length.
-            [b'I', b'I' | b'M', _, _, _, _, b'H', b'E', b'A', b'P', b'C', b'C', b'D', b'R', ..] => Self::Raw,
-            [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', 0x0D, 0x0A, 0x87, 0x0A, ..] => Self::JpegXl,
-            [0xFF, 0x4F, 0xFF, 0x51, ..] | [0, 0, 0, 12, b'j', b'P', b' ', b' ', 0x0D, 0x0A, 0x87, 0x0A, ..] => Self::Jpeg2000,
+            [b'I', b'I' | b'M', _, _, _, _, b'H', b'E', b'A', b'P', b'C', b'C', b'D', b'R', ..] => {
+                Self::Raw
+            }
+            [0xFF, 0x0A, ..]
+            | [0, 0, 0, 12, b'J', b'X', b'L', b' ', 0x0D, 0x0A, 0x87, 0x0A, ..] => Self::JpegXl,
+            [0xFF, 0x4F, 0xFF, 0x51, ..]
+            | [0, 0, 0, 12, b'j', b'P', b' ', b' ', 0x0D, 0x0A, 0x87, 0x0A, ..] => Self::Jpeg2000,
             [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => Self::Pnm,
             _ => return of_brands(bytes),
         })
@@ -101,18 +109,22 @@ impl ImageKind {
 }
 
 /// Raw formats that are no plain TIFF: Olympus (three), Panasonic, Fujifilm, Minolta, Sigma.
-const RAW_STARTS: [&[u8]; 7] = [b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb"];
+const RAW_STARTS: [&[u8]; 7] =
+    [b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb"];
 
-/// A bitmap begins with two letters, as a text may: its header's length must be one of those there are.
+/// A bitmap begins with two letters, as a text may: its header's length must be one of those there
+/// are.
 fn is_bitmap(bytes: &[u8]) -> bool {
     match bytes {
-        [b'B', b'M', rest @ ..] => matches!(rest.get(12..16), Some(&[12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])),
+        [b'B', b'M', rest @ ..] => {
+            matches!(rest.get(12..16), Some(&[12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
+        }
         _ => false,
     }
 }
 
-/// The brands of an ISO base media file (ISO/IEC 14496-12, 4.3), the major one first, as far as `bytes` holds them; none if it is no
-/// such file.
+/// The brands of an ISO base media file (ISO/IEC 14496-12, 4.3), the major one first, as far as
+/// `bytes` holds them; none if it is no such file.
 fn brands(bytes: &[u8]) -> Option<impl Iterator<Item = [u8; 4]>> {
     let (size, rest) = bytes.split_first_chunk::<4>()?;
     let rest = rest.strip_prefix(b"ftyp")?;
@@ -123,14 +135,13 @@ fn brands(bytes: &[u8]) -> Option<impl Iterator<Item = [u8; 4]>> {
     Some(major.into_iter().chain(compatible))
 }
 
-/// The image format of an ISO base media file. `mif1` and its like name the container alone: if no brand names what is in it, it is
-/// taken for HEIF.
+/// The image format of an ISO base media file. `mif1` and its like name the container alone: if no
+/// brand names what is in it, it is taken for HEIF.
 fn of_brands(bytes: &[u8]) -> Option<ImageKind> {
     let of_brand = |brand: [u8; 4]| match &brand {
         b"avif" | b"avis" => Some(ImageKind::Avif),
-        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" | b"avci" | b"avcs" => {
-            Some(ImageKind::Heic)
-        }
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" | b"avci"
+        | b"avcs" => Some(ImageKind::Heic),
         b"crx " => Some(ImageKind::Raw),
         b"jxl " => Some(ImageKind::JpegXl),
         b"jp2 " | b"jpx " => Some(ImageKind::Jpeg2000),
@@ -141,13 +152,18 @@ fn of_brands(bytes: &[u8]) -> Option<ImageKind> {
     brands(bytes)?.find_map(of_brand).or_else(container)
 }
 
-/// What the content of a file is called that begins with these bytes and is no image that [`ImageKind`] knows: something that images
-/// are taken for, or that takes their place (the page of a login, a placeholder). None if it is not known either.
+/// What the content of a file is called that begins with these bytes and is no image that
+/// [`ImageKind`] knows: something that images are taken for, or that takes their place (the page of
+/// a login, a placeholder). None if it is not known either.
 pub fn other_content(bytes: &[u8]) -> Option<&'static str> {
     let at_start = |start: &[u8]| bytes.starts_with(start);
     if let Some(brands) = brands(bytes) {
         let is_audio = |brand: [u8; 4]| matches!(&brand, b"M4A " | b"M4B ");
-        return Some(if brands.take(1).any(is_audio) { "an audio file (MP4)" } else { "a video (MP4 or MOV)" });
+        return Some(if brands.take(1).any(is_audio) {
+            "an audio file (MP4)"
+        } else {
+            "a video (MP4 or MOV)"
+        });
     }
     let name = match bytes {
         [] => "an empty file",
@@ -155,11 +171,15 @@ pub fn other_content(bytes: &[u8]) -> Option<&'static str> {
         _ if at_start(b"%PDF") => "a PDF document",
         _ if at_start(b"8BPS") => "a Photoshop document (PSD)",
         _ if at_start(b"gimp xcf") => "a GIMP image (XCF)",
-        _ if at_start(b"PK\x03\x04") || at_start(b"PK\x05\x06") => "a ZIP archive or an office document",
+        _ if at_start(b"PK\x03\x04") || at_start(b"PK\x05\x06") => {
+            "a ZIP archive or an office document"
+        }
         _ if at_start(b"\x1F\x8B") => "a gzip archive",
         _ if at_start(b"7z\xBC\xAF\x27\x1C") => "a 7z archive",
         _ if at_start(b"Rar!\x1A\x07") => "a RAR archive",
-        _ if at_start(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") => "an office document or a thumbnail cache (OLE)",
+        _ if at_start(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") => {
+            "an office document or a thumbnail cache (OLE)"
+        }
         _ if at_start(&[0, 0, 1, 0]) => "an icon (ICO)",
         _ if at_start(b"\x76\x2F\x31\x01") => "an OpenEXR image",
         _ if at_start(b"#?RADIANCE") => "a Radiance HDR image",
@@ -171,8 +191,13 @@ pub fn other_content(bytes: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => "a video (AVI)",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "an audio file (WAV)",
         // A movie of before there were brands begins with one of these boxes.
-        [_, _, _, _, kind @ ..] if [b"wide", b"mdat", b"moov"].iter().any(|name| kind.starts_with(*name)) => "a video (MOV)",
-        // AppleDouble: what macOS writes beside a file on a foreign disk, named ._ and the file's name.
+        [_, _, _, _, kind @ ..]
+            if [b"wide", b"mdat", b"moov"].iter().any(|name| kind.starts_with(*name)) =>
+        {
+            "a video (MOV)"
+        }
+        // AppleDouble: what macOS writes beside a file on a foreign disk, named ._ and the file's
+        // name.
         _ if at_start(&[0, 5, 0x16, 7]) => "an AppleDouble file of macOS, which holds no picture",
         _ => return text(bytes),
     };
@@ -185,7 +210,9 @@ fn text(bytes: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
         // The last character may be cut.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default(),
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
         Err(_) => return None,
     };
     let is_printed = |c: char| !c.is_control() || c.is_ascii_whitespace();
@@ -213,14 +240,16 @@ mod tests {
     fn ftyp(brands: &str) -> Vec<u8> {
         let (major, others) = brands.split_at(4);
         let size = 16 + others.len() as u32;
-        [&size.to_be_bytes()[..], b"ftyp", major.as_bytes(), &[0; 4], others.as_bytes(), &[0; 40]].concat()
+        [&size.to_be_bytes()[..], b"ftyp", major.as_bytes(), &[0; 4], others.as_bytes(), &[0; 40]]
+            .concat()
     }
 
     #[test]
     fn an_image_is_known_by_its_ending_in_any_case() {
-        for ending in
-            ["jpg", "JFIF", "Jif", "pjpeg", "HEIC", "heif", "hif", "avif", "jxl", "dng", "NEF", "cr3", "apng", "dib", "pgm"]
-        {
+        for ending in [
+            "jpg", "JFIF", "Jif", "pjpeg", "HEIC", "heif", "hif", "avif", "jxl", "dng", "NEF",
+            "cr3", "apng", "dib", "pgm",
+        ] {
             assert!(ImageKind::from_ending(ending).is_some(), "{ending}");
         }
         for ending in ["", "txt", "mp4", "jpg_", "xmp", "pdf", "db"] {
@@ -274,14 +303,24 @@ mod tests {
             (b"BM is how this text begins, and no bitmap", "text"),
         ] {
             assert_eq!(ImageKind::sniff(bytes), None, "{}", bytes.escape_ascii());
-            assert!(other_content(bytes).is_some_and(|found| found.contains(name)), "{}", bytes.escape_ascii());
+            assert!(
+                other_content(bytes).is_some_and(|found| found.contains(name)),
+                "{}",
+                bytes.escape_ascii()
+            );
         }
         assert_eq!(other_content(b"\x01\x02\xFE\xFF\x80"), None);
     }
 
     #[test]
     fn no_prefix_of_anything_panics() {
-        for whole in [ftyp("mif1heic"), b"MM\0+\0\x08\0\0".to_vec(), vec![0xFF; 64], b"<\xC3\xA4svg".to_vec(), b"BM".repeat(20)] {
+        for whole in [
+            ftyp("mif1heic"),
+            b"MM\0+\0\x08\0\0".to_vec(),
+            vec![0xFF; 64],
+            b"<\xC3\xA4svg".to_vec(),
+            b"BM".repeat(20),
+        ] {
             for length in 0..=whole.len() {
                 ImageKind::sniff(&whole[..length]);
                 other_content(&whole[..length]);

@@ -26,7 +26,9 @@ pub struct ImageUri(Url);
 impl ImageUri {
     /// The `file:` URI of an absolute path. Bytes that are not UTF-8 survive, percent-encoded.
     pub fn from_path(path: &Path) -> Result<Self, InvalidName> {
-        Url::from_file_path(path).map(Self).map_err(|()| InvalidName(format!("{} is not an absolute path", path.display())))
+        Url::from_file_path(path)
+            .map(Self)
+            .map_err(|()| InvalidName(format!("{} is not an absolute path", path.display())))
     }
 
     /// The scheme, lower case, without the colon.
@@ -34,7 +36,8 @@ impl ImageUri {
         self.0.scheme()
     }
 
-    /// The local path of a `file:` URI; none for other schemes and for a URI that names another host.
+    /// The local path of a `file:` URI; none for other schemes and for a URI that names another
+    /// host.
     pub fn to_path(&self) -> Option<PathBuf> {
         (self.0.scheme() == "file").then(|| self.0.to_file_path().ok()).flatten()
     }
@@ -44,8 +47,8 @@ impl ImageUri {
         &self.0
     }
 
-    /// The same without user, password, query and fragment, and without the bytes of an inline image (`data:`): for whoever may know of the image
-    /// and not read it.
+    /// The same without user, password, query and fragment, and without the bytes of an inline
+    /// image (`data:`): for whoever may know of the image and not read it.
     pub fn without_secrets(&self) -> Self {
         let mut bare = self.0.clone();
         bare.set_query(None);
@@ -58,7 +61,8 @@ impl ImageUri {
         Self(bare)
     }
 
-    /// The whole URI, as it is stored. It may hold a signed query: never log it, log the [`fmt::Display`] form.
+    /// The whole URI, as it is stored. It may hold a signed query: never log it, log the
+    /// [`fmt::Display`] form.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -68,7 +72,9 @@ impl FromStr for ImageUri {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        Url::parse(text).map(Self).map_err(|error| InvalidName(format!("not an absolute image URI: {error}")))
+        Url::parse(text)
+            .map(Self)
+            .map_err(|error| InvalidName(format!("not an absolute image URI: {error}")))
     }
 }
 
@@ -86,7 +92,8 @@ impl From<ImageUri> for String {
     }
 }
 
-/// The form for people and logs: a path for local files; without password and query for everything else.
+/// The form for people and logs: a path for local files; without password and query for everything
+/// else.
 impl fmt::Display for ImageUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = self.to_path() {
@@ -107,8 +114,8 @@ impl fmt::Debug for ImageUri {
     }
 }
 
-/// The source's own mark of a version, without reading the bytes: size and modification time of a file, the `ETag` of an object.
-/// Two equal stamps mean that the image need not be fetched again.
+/// The source's own mark of a version, without reading the bytes: size and modification time of a
+/// file, the `ETag` of an object. Two equal stamps mean that the image need not be fetched again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SourceStamp(String);
 
@@ -116,7 +123,8 @@ impl SourceStamp {
     /// Longest stamp, bytes: an `ETag` has a hundred.
     pub const MOST_BYTES: usize = 1024;
 
-    /// The stamp of something of `bytes` that was last changed at `time`, in whatever unit its source has.
+    /// The stamp of something of `bytes` that was last changed at `time`, in whatever unit its
+    /// source has.
     pub fn of(bytes: u64, time: impl fmt::Display) -> Self {
         Self(format!("{bytes}-{time}"))
     }
@@ -133,7 +141,10 @@ impl FromStr for SourceStamp {
     /// Reads a line of text that a database can hold.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         if text.is_empty() || text.len() > Self::MOST_BYTES || text.contains(char::is_control) {
-            return Err(InvalidName(format!("a stamp is 1 to {} bytes, none of them a control character", Self::MOST_BYTES)));
+            return Err(InvalidName(format!(
+                "a stamp is 1 to {} bytes, none of them a control character",
+                Self::MOST_BYTES
+            )));
         }
         Ok(Self(text.to_owned()))
     }
@@ -167,8 +178,8 @@ impl FromStr for ContentHash {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let hash =
-            blake3::Hash::from_hex(text).map_err(|_| InvalidName("a content hash is the 64 hex digits of a BLAKE3".into()))?;
+        let hash = blake3::Hash::from_hex(text)
+            .map_err(|_| InvalidName("a content hash is the 64 hex digits of a BLAKE3".into()))?;
         Ok(Self(*hash.as_bytes()))
     }
 }
@@ -187,8 +198,8 @@ impl From<ContentHash> for String {
     }
 }
 
-/// Whose face an image shows, as the operator names people: 1 to 200 characters, none of them a control character. It may be a
-/// person's name: it is stored and never logged.
+/// Whose face an image shows, as the operator names people: 1 to 200 characters, none of them a
+/// control character. It may be a person's name: it is stored and never logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SubjectName(String);
@@ -205,7 +216,9 @@ impl FromStr for SubjectName {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-            return Err(InvalidName("a subject is 1 to 200 characters, none of them a control character".into()));
+            return Err(InvalidName(
+                "a subject is 1 to 200 characters, none of them a control character".into(),
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -231,7 +244,8 @@ impl fmt::Debug for SubjectName {
     }
 }
 
-/// The name of a gallery: 1 to 100 letters, digits, `.`, `_` and `-`, so that it is safe in a routing key, a file name and a URL.
+/// The name of a gallery: 1 to 100 letters, digits, `.`, `_` and `-`, so that it is safe in a
+/// routing key, a file name and a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GalleryName(String);
@@ -249,7 +263,9 @@ impl FromStr for GalleryName {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if text.is_empty() || text.len() > 100 || !text.chars().all(allowed) {
-            return Err(InvalidName("a gallery's name is 1 to 100 letters, digits, '.', '_' and '-'".into()));
+            return Err(InvalidName(
+                "a gallery's name is 1 to 100 letters, digits, '.', '_' and '-'".into(),
+            ));
         }
         Ok(Self(text.to_owned()))
     }

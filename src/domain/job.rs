@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, Place, ProfileId, SourceStamp, SubjectName, TraceParent,
+    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, Place, ProfileId, SourceStamp,
+    SubjectName, TraceParent,
 };
 
 /// A job's id: a `UUIDv7`, so ids sort by the time they were made.
@@ -35,7 +36,8 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Why the work is done, and with it how urgent it is: somebody waits for an enrolment, nobody for a re-score.
+/// Why the work is done, and with it how urgent it is: somebody waits for an enrolment, nobody for
+/// a re-score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
@@ -97,7 +99,8 @@ pub struct Job {
     pub subject: Option<SubjectName>,
     /// Which faces are wanted.
     pub selection: JobSelection,
-    /// The profile the result must have; a worker with another one leaves the job to its like. None: the worker's own.
+    /// The profile the result must have; a worker with another one leaves the job to its like.
+    /// None: the worker's own.
     pub profile: Option<ProfileId>,
     /// The campaign it counts in.
     pub campaign: Option<CampaignId>,
@@ -114,10 +117,11 @@ pub enum Disposition {
     Done,
     /// Something passing went wrong: deliver it again after this time, with the attempt counted up.
     Retry(Duration),
-    /// Nothing went wrong, and it was not begun: deliver it again after this time, as if this delivery had not been.
+    /// Nothing went wrong, and it was not begun: deliver it again after this time, as if this
+    /// delivery had not been.
     Defer(Duration),
-    /// It is not its time (its campaign is paused, its profile is another worker's, its source does not answer): let it wait there,
-    /// as if this delivery had not been.
+    /// It is not its time (its campaign is paused, its profile is another worker's, its source does
+    /// not answer): let it wait there, as if this delivery had not been.
     Hold(Place),
     /// It can never succeed: keep it among the dead letters with this reason.
     Bury(String),

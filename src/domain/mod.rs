@@ -1,7 +1,9 @@
-//! The words of the program as plain types: no I/O, no model, no database. Every other room may know this one; it knows none.
+//! The words of the program as plain types: no I/O, no model, no database. Every other room may
+//! know this one; it knows none.
 //!
-//! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is finite and has unit norm,
-//! an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from there on.
+//! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is
+//! finite and has unit norm, an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from
+//! there on.
 
 mod campaign;
 mod chip;
@@ -23,8 +25,14 @@ pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selecti
 pub use format::{ImageKind, other_content};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
-pub use outcome::{End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition, Timings};
+pub use outcome::{
+    End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
+    Timings,
+};
 pub use place::{NotedSource, Place, PlaceOf, SourceName};
-pub use profile::{AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile, SerFiq};
+pub use profile::{
+    AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
+    SerFiq,
+};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

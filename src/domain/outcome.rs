@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CampaignId, ContentHash, Face, GalleryName, ImageUri, Job, JobId, Lane, ProfileId, Selection, SourceStamp, SubjectName,
-    Template, TraceParent,
+    CampaignId, ContentHash, Face, GalleryName, ImageUri, Job, JobId, Lane, ProfileId, Selection,
+    SourceStamp, SubjectName, Template, TraceParent,
 };
 
 /// What the network said of one face.
@@ -67,7 +67,8 @@ pub enum OutcomeKind {
 
 impl OutcomeKind {
     /// Every outcome, the wanted one first.
-    pub const ALL: [Self; 5] = [Self::Scored, Self::NoFace, Self::Unreadable, Self::Refused, Self::Failed];
+    pub const ALL: [Self; 5] =
+        [Self::Scored, Self::NoFace, Self::Unreadable, Self::Refused, Self::Failed];
 
     /// The name in messages, tables and metrics.
     pub fn as_str(self) -> &'static str {
@@ -80,8 +81,9 @@ impl OutcomeKind {
         }
     }
 
-    /// Whether the same bytes under the same profile and selection would end the same way again. What is not final (a limit that
-    /// an operator may raise, a fault that may pass) is tried again by the next scan and may then be replaced.
+    /// Whether the same bytes under the same profile and selection would end the same way again.
+    /// What is not final (a limit that an operator may raise, a fault that may pass) is tried again
+    /// by the next scan and may then be replaced.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Scored | Self::NoFace | Self::Unreadable)
     }
@@ -97,7 +99,10 @@ impl FromStr for OutcomeKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| format!("'{text}' is no outcome"))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("'{text}' is no outcome"))
     }
 }
 
@@ -228,7 +233,10 @@ impl From<&Outcome> for End {
             outcome: outcome.kind(),
             reason: outcome.reason().map(str::to_owned),
             faces: u32::try_from(faces.len()).unwrap_or(u32::MAX),
-            quality: faces.first().and_then(|face| face.recognition.as_ref()).map(|recognition| recognition.quality),
+            quality: faces
+                .first()
+                .and_then(|face| face.recognition.as_ref())
+                .map(|recognition| recognition.quality),
         }
     }
 }
@@ -256,8 +264,15 @@ impl OutcomeEvent {
 }
 
 impl JobRecord {
-    /// The record of `job` under `profile` that ended with `outcome` before any bytes or results were there.
-    pub fn without_content(job: &Job, profile: &ProfileId, selection: Selection, provider: &str, outcome: Outcome) -> Self {
+    /// The record of `job` under `profile` that ended with `outcome` before any bytes or results
+    /// were there.
+    pub fn without_content(
+        job: &Job,
+        profile: &ProfileId,
+        selection: Selection,
+        provider: &str,
+        outcome: Outcome,
+    ) -> Self {
         Self {
             job: job.id,
             lane: job.lane,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::{CampaignId, Lane, ProfileId};
 
-/// A source of images: what fails and comes back as one. A folder as the operator named it, `s3://bucket`, `https://host:port`.
+/// A source of images: what fails and comes back as one. A folder as the operator named it,
+/// `s3://bucket`, `https://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceName(String);
 
@@ -31,7 +32,8 @@ impl fmt::Display for SourceName {
 pub struct NotedSource {
     /// Which.
     pub name: SourceName,
-    /// What is wrong with it now; none if it is well again, or nobody has met the trouble for a while.
+    /// What is wrong with it now; none if it is well again, or nobody has met the trouble for a
+    /// while.
     pub trouble: Option<String>,
     /// Since when, RFC 3339, UTC.
     pub since: String,
@@ -45,8 +47,8 @@ impl NotedSource {
     }
 }
 
-/// Where jobs of a lane wait apart from its others. Consumers take from a place only while they are told to, so that whatever waits
-/// there costs nothing and hinders nobody.
+/// Where jobs of a lane wait apart from its others. Consumers take from a place only while they are
+/// told to, so that whatever waits there costs nothing and hinders nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The lane.
@@ -66,14 +68,17 @@ pub enum PlaceOf {
     Source(SourceName),
 }
 
-/// The name of the place's queue on a broker, without the prefix. Of a source it shows the first 64 bits of its name's BLAKE3.
+/// The name of the place's queue on a broker, without the prefix. Of a source it shows the first 64
+/// bits of its name's BLAKE3.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.", self.lane)?;
         match &self.of {
             PlaceOf::Campaign(id) => write!(f, "campaign.{id}"),
             PlaceOf::Profile(id) => write!(f, "profile.{}", id.as_str()),
-            PlaceOf::Source(name) => write!(f, "source.{:.16}", blake3::hash(name.as_str().as_bytes()).to_hex()),
+            PlaceOf::Source(name) => {
+                write!(f, "source.{:.16}", blake3::hash(name.as_str().as_bytes()).to_hex())
+            }
         }
     }
 }
@@ -86,9 +91,17 @@ mod tests {
     fn every_place_has_a_name_of_its_own_that_a_broker_takes() {
         let source = |name: &str| PlaceOf::Source(SourceName::new(name));
         let profile: ProfileId = "0123456789abcdef".parse().unwrap();
-        let of = [PlaceOf::Campaign(CampaignId::new()), PlaceOf::Profile(profile), source("/photos"), source("s3://photos")];
+        let of = [
+            PlaceOf::Campaign(CampaignId::new()),
+            PlaceOf::Profile(profile),
+            source("/photos"),
+            source("s3://photos"),
+        ];
         let names: Vec<String> = of.map(|of| Place { lane: Lane::Scan, of }.to_string()).to_vec();
-        assert!(names.iter().all(|name| name.split('.').count() == 3 && name.starts_with("scan.")), "{names:?}");
+        assert!(
+            names.iter().all(|name| name.split('.').count() == 3 && name.starts_with("scan.")),
+            "{names:?}"
+        );
         assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 4);
         assert_eq!(names[2].len(), "scan.source.".len() + 16);
     }

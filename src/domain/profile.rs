@@ -14,18 +14,21 @@ pub struct DetectorProfile {
     pub name: String,
     /// SHA-256 of the published file, hex.
     pub sha256: String,
-    /// Longest side of the image the detector sees, pixels: it moves the landmarks, and with them the chip.
+    /// Longest side of the image the detector sees, pixels: it moves the landmarks, and with them
+    /// the chip.
     pub max_side: u32,
-    /// Pixels of the fine copy, at most, in which it looks for faces that are too small for `max_side`; with it come coarse copies for
-    /// faces that are too large. None: it sees one copy.
+    /// Pixels of the fine copy, at most, in which it looks for faces that are too small for
+    /// `max_side`; with it come coarse copies for faces that are too large. None: it sees one copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fine_pixels: Option<u64>,
-    /// Whether it sees every image on a square canvas: it moves the landmarks of faces that the image's right or bottom edge cuts.
+    /// Whether it sees every image on a square canvas: it moves the landmarks of faces that the
+    /// image's right or bottom edge cuts.
     #[serde(default, skip_serializing_if = "is_false")]
     pub letterbox: bool,
 }
 
-/// A field that came later is left out where it says nothing new, so that the ids of older profiles stay.
+/// A field that came later is left out where it says nothing new, so that the ids of older profiles
+/// stay.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -35,7 +38,8 @@ fn is_false(value: &bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum AlignmentProfile {
-    /// Least-squares similarity transform of five landmarks to the ArcFace template, 112x112, bilinear.
+    /// Least-squares similarity transform of five landmarks to the ArcFace template, 112x112,
+    /// bilinear.
     Similarity {
         /// The detector that finds the landmarks.
         detector: DetectorProfile,
@@ -53,8 +57,9 @@ pub enum Precision {
     Float32,
     /// 16-bit floats up to the features; the last layer and SER-FIQ stay in 32 bits.
     Half,
-    /// Factors rounded to 16 bits, of which 8 are the exponent as in 32 (brain floating point), their products summed in 32: what
-    /// recent processors multiply about twice as fast. In all matrix products, the last layer's too.
+    /// Factors rounded to 16 bits, of which 8 are the exponent as in 32 (brain floating point),
+    /// their products summed in 32: what recent processors multiply about twice as fast. In all
+    /// matrix products, the last layer's too.
     Bfloat16,
 }
 
@@ -109,13 +114,15 @@ pub enum SerFiq {
     },
 }
 
-/// From score to quality, and with it what a quality means. Its JSON form is part of the profile's id, so a variant's fields never
-/// change; no two variants have the same fields, which tells them apart.
+/// From score to quality, and with it what a quality means. Its JSON form is part of the profile's
+/// id, so a variant's fields never change; no two variants have the same fields, which tells them
+/// apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Mapping {
-    /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the chance in percent that a comparison of two images
-    /// of one person matches, if this is the worse of the two.
+    /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the chance in
+    /// percent that a comparison of two images of one person matches, if this is the worse of the
+    /// two.
     MatchChance {
         /// Steepness.
         alpha: f64,
@@ -133,7 +140,8 @@ pub enum Mapping {
         /// Fingerprint of the data it was calibrated on.
         data: String,
     },
-    /// `100 / (1 + exp(-alpha * (score - r)))`, with constants of the network's publisher. Last: its fields are also another's.
+    /// `100 / (1 + exp(-alpha * (score - r)))`, with constants of the network's publisher. Last:
+    /// its fields are also another's.
     Logistic {
         /// Steepness.
         alpha: f64,
@@ -156,16 +164,22 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The profile's id: the first 64 bits of the BLAKE3 hash of its JSON form, whose field order is fixed by the type.
+    /// The profile's id: the first 64 bits of the BLAKE3 hash of its JSON form, whose field order
+    /// is fixed by the type.
     pub fn id(&self) -> ProfileId {
-        // Plain structs of strings and finite numbers always serialise; an empty string would still be a constant, not a crash.
+        // Plain structs of strings and finite numbers always serialise; an empty string would still
+        // be a constant, not a crash.
         let canonical = serde_json::to_string(self).unwrap_or_default();
         ProfileId::of(&canonical)
     }
 
-    /// What two profiles share whose scores and templates are the same, though their qualities may not be: the id without the mapping.
+    /// What two profiles share whose scores and templates are the same, though their qualities may
+    /// not be: the id without the mapping.
     pub fn scores_id(&self) -> ProfileId {
-        ProfileId::of(&serde_json::to_string(&(&self.alignment, &self.recogniser, &self.ser_fiq)).unwrap_or_default())
+        ProfileId::of(
+            &serde_json::to_string(&(&self.alignment, &self.recogniser, &self.ser_fiq))
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -225,7 +239,11 @@ mod tests {
     fn every_part_of_a_profile_changes_its_id() {
         let profile = Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into(), precision: Precision::Float32 },
+            recogniser: RecogniserProfile {
+                name: "a".into(),
+                sha256: "00".into(),
+                precision: Precision::Float32,
+            },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
@@ -241,7 +259,10 @@ mod tests {
             assert_eq!(serde_json::from_str::<Precision>(&text).unwrap(), precision);
             Profile { recogniser, ..profile.clone() }.id()
         });
-        assert!(ids[0] == profile.id() && ids[0] != ids[1] && ids[1] != ids[2] && ids[2] != ids[0], "{ids:?}");
+        assert!(
+            ids[0] == profile.id() && ids[0] != ids[1] && ids[1] != ids[2] && ids[2] != ids[0],
+            "{ids:?}"
+        );
         assert_eq!(profile.id(), profile.clone().id());
         assert_eq!(profile.id().as_str().parse::<ProfileId>().unwrap(), profile.id());
         assert_eq!(profile.scores_id(), other.scores_id());
@@ -269,7 +290,9 @@ mod tests {
         let mut profile: Profile = serde_json::from_str(older).unwrap();
         assert_eq!(serde_json::to_string(&profile).unwrap(), older);
         let id = profile.id();
-        let AlignmentProfile::Similarity { detector } = &mut profile.alignment else { panic!("{profile:?}") };
+        let AlignmentProfile::Similarity { detector } = &mut profile.alignment else {
+            panic!("{profile:?}")
+        };
         detector.letterbox = true;
         assert_ne!(profile.id(), id);
     }

@@ -29,7 +29,8 @@ impl Template {
         if !embedding.iter().all(|value| value.is_finite()) {
             return Err(TemplateError::NotFinite);
         }
-        let norm = embedding.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
+        let norm =
+            embedding.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
         if norm <= f64::from(f32::MIN_POSITIVE) {
             return Err(TemplateError::Zero);
         }

@@ -1,4 +1,5 @@
-//! Where in a trace a job stands (W3C Trace Context, level 1): carried from whoever published it to the event of its end.
+//! Where in a trace a job stands (W3C Trace Context, level 1): carried from whoever published it to
+//! the event of its end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidName;
 
-/// A `traceparent`: version, trace id, span id and flags. Never a reason to refuse a job: what is no `traceparent` is left out.
+/// A `traceparent`: version, trace id, span id and flags. Never a reason to refuse a job: what is
+/// no `traceparent` is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceParent(String);
@@ -23,7 +25,8 @@ impl TraceParent {
         &self.0[3..35]
     }
 
-    /// The same trace with another span; `span` is any 8 bytes that name the work, and not all zero.
+    /// The same trace with another span; `span` is any 8 bytes that name the work, and not all
+    /// zero.
     pub fn with_span(&self, span: [u8; 8]) -> Self {
         Self(format!("{}{:016x}{}", &self.0[..36], u64::from_be_bytes(span).max(1), &self.0[52..]))
     }
@@ -34,11 +37,18 @@ impl FromStr for TraceParent {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let hex = |part: &str, length: usize| {
-            part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            part.len() == length
+                && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
         let some = |part: &str| part.bytes().any(|byte| byte != b'0');
         match text.split('-').collect::<Vec<_>>()[..] {
-            ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2) && some(trace) && some(span) => {
+            ["00", trace, span, flags]
+                if hex(trace, 32)
+                    && hex(span, 16)
+                    && hex(flags, 2)
+                    && some(trace)
+                    && some(span) =>
+            {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(InvalidName::new("not a traceparent of version 00")),
@@ -72,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_child_span_stays_in_its_trace() {
-        let parent: TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+        let parent: TraceParent =
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
         let child = parent.with_span([0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(child.as_str(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000102-01");
         assert_eq!(child.as_str().parse::<TraceParent>().unwrap().trace_id(), parent.trace_id());

@@ -20,7 +20,10 @@ pub fn distance(score: f64) -> f64 {
 
 /// The relative deviations of the distances of `scores` from those of `reference`, face by face.
 pub fn deviations(scores: &[Option<f64>], reference: &[Option<f64>]) -> Vec<f64> {
-    let both = scores.iter().zip(reference).filter_map(|(score, reference)| Some((score.as_ref()?, reference.as_ref()?)));
+    let both = scores
+        .iter()
+        .zip(reference)
+        .filter_map(|(score, reference)| Some((score.as_ref()?, reference.as_ref()?)));
     both.map(|(&score, &reference)| distance(score) / distance(reference) - 1.0).collect()
 }
 
@@ -32,16 +35,25 @@ pub fn agreement(scores: &[Option<f64>], reference: &[Option<f64>]) -> Option<Ag
         return None;
     }
     let mean = deviations.iter().sum::<f64>() / count;
-    let variance = deviations.iter().map(|deviation| (deviation - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    let (a, b): (Vec<f64>, Vec<f64>) = scores.iter().zip(reference).filter_map(|(a, b)| Some(((*a)?, (*b)?))).unzip();
-    Some(Agreement { faces: deviations.len(), mean, spread: variance.sqrt(), spearman: spearman(&a, &b) })
+    let variance =
+        deviations.iter().map(|deviation| (deviation - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let (a, b): (Vec<f64>, Vec<f64>) =
+        scores.iter().zip(reference).filter_map(|(a, b)| Some(((*a)?, (*b)?))).unzip();
+    Some(Agreement {
+        faces: deviations.len(),
+        mean,
+        spread: variance.sqrt(),
+        spearman: spearman(&a, &b),
+    })
 }
 
-/// Spearman's rank correlation; equal values share the mean of their ranks. NaN if one side is constant.
+/// Spearman's rank correlation; equal values share the mean of their ranks. NaN if one side is
+/// constant.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() as f64 - 1.0) / 2.0;
-    let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+    let product =
+        |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
     product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt()
 }
 
@@ -69,7 +81,10 @@ mod tests {
         assert!((spearman(&[1.0, 2.0, 3.0, 9.0], &[5.0, 4.0, 6.0, 7.0]) - 0.8).abs() < 1e-12);
         assert!((spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]) + 1.0).abs() < 1e-12);
         // Ranks 0.5 0.5 2 and 0 1 2.
-        assert!((spearman(&[1.0, 1.0, 2.0], &[1.0, 2.0, 3.0]) - 1.5 / (1.5 * 2.0_f64).sqrt()).abs() < 1e-12);
+        assert!(
+            (spearman(&[1.0, 1.0, 2.0], &[1.0, 2.0, 3.0]) - 1.5 / (1.5 * 2.0_f64).sqrt()).abs()
+                < 1e-12
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Whether quality and its consequences differ between groups of people (Terhörst et al., arXiv 2004.01019).
+//! Whether quality and its consequences differ between groups of people (Terhörst et al., arXiv
+//! 2004.01019).
 //!
-//! A quality threshold that discards one group's images more often than another's is a decision about people. Whether it is also wrong
-//! is told by the errors: a group with more discards and as few errors as others pays for nothing.
+//! A quality threshold that discards one group's images more often than another's is a decision
+//! about people. Whether it is also wrong is told by the errors: a group with more discards and as
+//! few errors as others pays for nothing.
 
 use super::bootstrap::Estimate;
 use super::evaluation::Bootstrap;
@@ -65,14 +67,23 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Everybody, then each group of `column`. None if the impostors are too few to show the false match rate.
-    pub fn bias(&self, column: &GroupColumn, live: LiveThreshold, bootstrap: Bootstrap) -> Option<Vec<GroupResult>> {
+    /// Everybody, then each group of `column`. None if the impostors are too few to show the false
+    /// match rate.
+    pub fn bias(
+        &self,
+        column: &GroupColumn,
+        live: LiveThreshold,
+        bootstrap: Bootstrap,
+    ) -> Option<Vec<GroupResult>> {
         let once = Weights::once(self.subjects);
         let threshold = self.comparisons.threshold(live.fmr, &once)?;
         let qualities = self.scores.qualities(self.mapping);
         let left: Vec<bool> = qualities.iter().map(|&quality| quality >= live.quality).collect();
         let members: Vec<Members<'_>> = std::iter::once(Members { group: None, of: &column.of })
-            .chain((0..column.groups.len() as u32).map(|group| Members { group: Some(group), of: &column.of }))
+            .chain(
+                (0..column.groups.len() as u32)
+                    .map(|group| Members { group: Some(group), of: &column.of }),
+            )
             .collect();
         let rates = |weights: &Weights, threshold: f32| -> Vec<Rates> {
             members.iter().map(|members| self.rates(members, &left, weights, threshold)).collect()
@@ -81,13 +92,23 @@ impl Subject<'_> {
         let drawn = bootstrap.replicates(self.subjects, |weights| {
             self.comparisons.threshold(live.fmr, weights).map(|threshold| rates(weights, threshold))
         });
-        let estimate = |of: &dyn Fn(&[Rates]) -> f64| Estimate::new(of(&whole), drawn.iter().flatten().map(|rates| of(rates)));
-        let some = |of: &dyn Fn(&[Rates]) -> f64| Some(estimate(of)).filter(|estimate| estimate.value.is_finite());
+        let estimate = |of: &dyn Fn(&[Rates]) -> f64| {
+            Estimate::new(of(&whole), drawn.iter().flatten().map(|rates| of(rates)))
+        };
+        let some = |of: &dyn Fn(&[Rates]) -> f64| {
+            Some(estimate(of)).filter(|estimate| estimate.value.is_finite())
+        };
         let result = |(number, members): (usize, &Members<'_>)| {
-            let photos: Vec<usize> = (0..self.subjects.len()).filter(|&photo| members.has(photo)).collect();
+            let photos: Vec<usize> =
+                (0..self.subjects.len()).filter(|&photo| members.has(photo)).collect();
             let mut sorted: Vec<u8> = photos.iter().map(|&photo| qualities[photo]).collect();
             sorted.sort_unstable();
-            let at = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
+            let at = |percent: usize| {
+                sorted
+                    .get((sorted.len() * percent).div_ceil(100).saturating_sub(1))
+                    .copied()
+                    .unwrap_or(0)
+            };
             let share_left = |threshold: usize| {
                 let below = sorted.partition_point(|&quality| usize::from(quality) < threshold);
                 (sorted.len() - below) as f64 / sorted.len().max(1) as f64
@@ -96,7 +117,10 @@ impl Subject<'_> {
             whose.sort_unstable();
             whose.dedup();
             GroupResult {
-                name: members.group.map_or("all", |group| &column.groups[group as usize]).to_owned(),
+                name: members
+                    .group
+                    .map_or("all", |group| &column.groups[group as usize])
+                    .to_owned(),
                 images: photos.len(),
                 people: whose.len(),
                 percentiles: [5, 25, 50, 75, 95].map(at),
@@ -113,9 +137,17 @@ impl Subject<'_> {
         Some(members.iter().enumerate().map(result).collect())
     }
 
-    fn rates(&self, members: &Members<'_>, left: &[bool], weights: &Weights, threshold: f32) -> Rates {
+    fn rates(
+        &self,
+        members: &Members<'_>,
+        left: &[bool],
+        weights: &Weights,
+        threshold: f32,
+    ) -> Rates {
         let (mut images, mut discarded) = (0.0, 0.0);
-        for (photo, weight) in weights.photos().iter().enumerate().filter(|(photo, _)| members.has(*photo)) {
+        for (photo, weight) in
+            weights.photos().iter().enumerate().filter(|(photo, _)| members.has(*photo))
+        {
             images += weight;
             discarded += if left[photo] { 0.0 } else { *weight };
         }
@@ -132,13 +164,23 @@ impl Subject<'_> {
                 (pairs_left, errors_left) = (pairs_left + weight, errors_left + error);
             }
         }
-        Rates { discarded: discarded / images, fnmr: errors / pairs, fnmr_left: errors_left / pairs_left }
+        Rates {
+            discarded: discarded / images,
+            fnmr: errors / pairs,
+            fnmr_left: errors_left / pairs_left,
+        }
     }
 
     fn false_match_rate(&self, members: &Members<'_>, threshold: f32) -> Option<f64> {
         let both = |a: u32, b: u32| members.has(a as usize) && members.has(b as usize);
-        let genuine = self.comparisons.genuine().iter().filter(|pair| both(pair.a, pair.b)).count() as f64;
-        let matches = self.comparisons.false_matches(threshold).iter().filter(|pair| both(pair.a, pair.b)).count() as f64;
+        let genuine =
+            self.comparisons.genuine().iter().filter(|pair| both(pair.a, pair.b)).count() as f64;
+        let matches = self
+            .comparisons
+            .false_matches(threshold)
+            .iter()
+            .filter(|pair| both(pair.a, pair.b))
+            .count() as f64;
         let photos = (0..self.subjects.len()).filter(|&photo| members.has(photo)).count() as f64;
         let impostors = photos * (photos - 1.0) / 2.0 - genuine;
         (impostors > 0.0).then_some(matches / impostors)
@@ -166,18 +208,22 @@ struct Rates {
 }
 
 impl GroupResult {
-    /// The density of the group's scores: a Gaussian kernel with the bandwidth of Silverman's rule, between the 0.5th percentile and the
-    /// best. Empty where there are too few scores, or all are the same.
+    /// The density of the group's scores: a Gaussian kernel with the bandwidth of Silverman's rule,
+    /// between the 0.5th percentile and the best. Empty where there are too few scores, or all are
+    /// the same.
     pub fn density(&self) -> Vec<(f64, f64)> {
         let mut scores = self.scores.clone();
         scores.sort_unstable_by(f64::total_cmp);
         let count = scores.len() as f64;
-        let (Some(&low), Some(&high)) = (scores.get(scores.len() / 200), scores.last()) else { return Vec::new() };
+        let (Some(&low), Some(&high)) = (scores.get(scores.len() / 200), scores.last()) else {
+            return Vec::new();
+        };
         if scores.len() < LEAST_SCORES || low == high {
             return Vec::new();
         }
         let mean = scores.iter().sum::<f64>() / count;
-        let deviation = (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let deviation =
+            (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt();
         let quartile = |share: f64| scores[((count - 1.0) * share) as usize];
         let quartiles = (quartile(0.75) - quartile(0.25)) / 1.34;
         // Half of the scores may be one and the same.
@@ -185,7 +231,8 @@ impl GroupResult {
         let bandwidth = 0.9 * spread * count.powf(-0.2);
         let (from, to) = (low - 2.0 * bandwidth, high + 2.0 * bandwidth);
         let kernel = |at: f64| {
-            let sum: f64 = scores.iter().map(|score| (-0.5 * ((at - score) / bandwidth).powi(2)).exp()).sum();
+            let sum: f64 =
+                scores.iter().map(|score| (-0.5 * ((at - score) / bandwidth).powi(2)).exp()).sum();
             sum / (count * bandwidth * std::f64::consts::TAU.sqrt())
         };
         let at = |point: usize| from + (to - from) * point as f64 / DENSITY_POINTS as f64;
@@ -203,15 +250,30 @@ mod tests {
     #[test]
     fn two_groups_worked_by_hand() {
         // Three people of two photos each. Group x: people 0 and 1; group y: person 2.
-        let templates =
-            array![[1.0_f32, 0.0, 0.0], [0.8, 0.6, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]];
+        let templates = array![
+            [1.0_f32, 0.0, 0.0],
+            [0.8, 0.6, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 1.0],
+            [1.0, 0.0, 0.0]
+        ];
         let subjects = [0, 0, 1, 1, 2, 2];
         let comparisons = Comparisons::all(&templates.view(), &subjects, 1.0, 1).unwrap();
-        let scores = Measure { name: "closed form".into(), values: [0.9, 0.2, 0.9, 0.9, 0.1, 0.2].map(Some).to_vec() };
+        let scores = Measure {
+            name: "closed form".into(),
+            values: [0.9, 0.2, 0.9, 0.9, 0.1, 0.2].map(Some).to_vec(),
+        };
         let mapping = Mapping::Percentile { scores: vec![0.0, 1.0], data: String::new() };
-        let subject = Subject { comparisons: &comparisons, subjects: &subjects, scores: &scores, mapping: &mapping };
+        let subject = Subject {
+            comparisons: &comparisons,
+            subjects: &subjects,
+            scores: &scores,
+            mapping: &mapping,
+        };
         let column = GroupColumn::new("group", &["x", "x", "x", "x", "y", "y"]);
-        // Twelve impostor pairs: similarities 1 (0,5), .8 (1,5), .6 twice (1,2) (1,3). Of these two may match: the threshold is .6.
+        // Twelve impostor pairs: similarities 1 (0,5), .8 (1,5), .6 twice (1,2) (1,3). Of these two
+        // may match: the threshold is .6.
         let live = LiveThreshold { quality: 50, fmr: 2.0 / 12.0 };
         let [all, x, y] = &subject.bias(&column, live, BOOTSTRAP).unwrap()[..] else { panic!() };
         assert_eq!((all.name.as_str(), all.images, all.people), ("all", 6, 3));
@@ -247,7 +309,11 @@ mod tests {
             fmr: None,
             scores: (0..100).map(|i| 0.9 + f64::from(i % 17) * 1e-3).collect(),
         };
-        let area: f64 = group.density().windows(2).map(|ends| (ends[1].0 - ends[0].0) * (ends[0].1 + ends[1].1) / 2.0).sum();
+        let area: f64 = group
+            .density()
+            .windows(2)
+            .map(|ends| (ends[1].0 - ends[0].0) * (ends[0].1 + ends[1].1) / 2.0)
+            .sum();
         assert!((area - 1.0).abs() < 0.05, "{area}");
         group.scores.clear();
         assert!(group.density().is_empty());

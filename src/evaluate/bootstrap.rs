@@ -1,8 +1,9 @@
 //! Intervals by the bootstrap over subjects.
 //!
-//! Pairs are not independent: all pairs of one person go together, and a person with many photos has most of them. So people are
-//! drawn, with replacement, and every pair counts as often as its people were drawn. That needs no pair to be compared again: a
-//! replicate is a weight for each subject.
+//! Pairs are not independent: all pairs of one person go together, and a person with many photos
+//! has most of them. So people are drawn, with replacement, and every pair counts as often as its
+//! people were drawn. That needs no pair to be compared again: a replicate is a weight for each
+//! subject.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -22,9 +23,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// `value` with the interval of `replicates`; those that could not be computed are left out. Without any, the interval is the value.
+    /// `value` with the interval of `replicates`; those that could not be computed are left out.
+    /// Without any, the interval is the value.
     pub fn new(value: f64, replicates: impl IntoIterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = replicates.into_iter().filter(|value| value.is_finite()).collect();
+        let mut values: Vec<f64> =
+            replicates.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| {
             let place = share * (values.len().saturating_sub(1)) as f64;
@@ -35,7 +38,8 @@ impl Estimate {
     }
 }
 
-/// How often each of `subjects` people is drawn in replicate `number`: the same whenever it is asked.
+/// How often each of `subjects` people is drawn in replicate `number`: the same whenever it is
+/// asked.
 pub fn draw(subjects: usize, number: u32, seed: u64) -> Vec<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(u64::from(number));
@@ -48,13 +52,20 @@ pub fn draw(subjects: usize, number: u32, seed: u64) -> Vec<f64> {
     times
 }
 
-/// Computes `replicate` for the numbers below `replicates` on `threads` threads; the results are in order.
-pub fn replicates<T: Send>(replicates: u32, threads: usize, replicate: impl Fn(u32) -> T + Sync) -> Vec<T> {
+/// Computes `replicate` for the numbers below `replicates` on `threads` threads; the results are in
+/// order.
+pub fn replicates<T: Send>(
+    replicates: u32,
+    threads: usize,
+    replicate: impl Fn(u32) -> T + Sync,
+) -> Vec<T> {
     let share = replicates.div_ceil(threads.max(1) as u32).max(1);
     std::thread::scope(|scope| {
         let part = |from: u32| {
             let replicate = &replicate;
-            scope.spawn(move || (from..(from + share).min(replicates)).map(replicate).collect::<Vec<T>>())
+            scope.spawn(move || {
+                (from..(from + share).min(replicates)).map(replicate).collect::<Vec<T>>()
+            })
         };
         let threads: Vec<_> = (0..replicates).step_by(share as usize).map(part).collect();
         let joined = threads.into_iter().flat_map(|thread| match thread.join() {
@@ -85,13 +96,19 @@ mod tests {
         // 400 people of values 0 and 1: the mean's standard error is 0.5 / 20.
         let means = replicates(1000, 2, |number| {
             let drawn = draw(400, number, 1);
-            drawn.iter().enumerate().map(|(subject, times)| times * (subject % 2) as f64).sum::<f64>() / 400.0
+            drawn
+                .iter()
+                .enumerate()
+                .map(|(subject, times)| times * (subject % 2) as f64)
+                .sum::<f64>()
+                / 400.0
         });
         assert_eq!(means.len(), 1000);
         let estimate = Estimate::new(0.5, means);
         let expected = 1.96 * 0.025;
         assert!(
-            (estimate.low - (0.5 - expected)).abs() < 0.006 && (estimate.high - (0.5 + expected)).abs() < 0.006,
+            (estimate.low - (0.5 - expected)).abs() < 0.006
+                && (estimate.high - (0.5 + expected)).abs() < 0.006,
             "{estimate:?}"
         );
     }

@@ -25,7 +25,8 @@ pub enum FitError {
     Scores(usize),
     /// Too few pairs of two people.
     #[error(
-        "{impostors} pairs of two people cannot show a false match rate of {fmr:e}: choose a higher one, or label more photos"
+        "{impostors} pairs of two people cannot show a false match rate of {fmr:e}: choose a \
+            higher one, or label more photos"
     )]
     Impostors {
         /// Pairs of two people.
@@ -35,7 +36,8 @@ pub enum FitError {
     },
     /// All pairs of one person match, or none does, or quality does not tell which.
     #[error(
-        "the pairs of one person do not tell how quality bears on matching: {errors} of {pairs} fail at FMR {fmr:e}, and they are not those of \
+        "the pairs of one person do not tell how quality bears on matching: {errors} of {pairs} \
+            fail at FMR {fmr:e}, and they are not those of \
          low score; choose a lower FMR or label harder photos"
     )]
     Separable {
@@ -87,7 +89,12 @@ pub struct MatchChance {
 impl MatchChance {
     /// The mapping.
     pub fn mapping(&self, data: &str) -> Mapping {
-        Mapping::MatchChance { alpha: self.alpha.value, r: self.r.value, fmr: self.fmr, data: data.to_owned() }
+        Mapping::MatchChance {
+            alpha: self.alpha.value,
+            r: self.r.value,
+            fmr: self.fmr,
+            data: data.to_owned(),
+        }
     }
 }
 
@@ -103,8 +110,9 @@ pub struct Labelled<'a> {
 }
 
 impl Labelled<'_> {
-    /// Fits the chance that a pair of one person matches as a logistic function of its lower score. Each person weighs the same,
-    /// however many pairs they have: quality is to hold for people to come.
+    /// Fits the chance that a pair of one person matches as a logistic function of its lower score.
+    /// Each person weighs the same, however many pairs they have: quality is to hold for people to
+    /// come.
     ///
     /// # Errors
     /// If the pairs cannot show it.
@@ -123,15 +131,22 @@ impl Labelled<'_> {
                 matches: pair.similarity > threshold,
                 weight: weights.genuine(pair) * shares[self.subjects[pair.a as usize] as usize],
             });
-            fit_logistic(&each.filter(|each| each.weight > 0.0 && each.score.is_finite()).collect::<Vec<_>>())
+            fit_logistic(
+                &each
+                    .filter(|each| each.weight > 0.0 && each.score.is_finite())
+                    .collect::<Vec<_>>(),
+            )
         };
-        let (alpha, r) = fit(&once, threshold).filter(|(alpha, _)| *alpha > 0.0).ok_or_else(separable)?;
+        let (alpha, r) =
+            fit(&once, threshold).filter(|(alpha, _)| *alpha > 0.0).ok_or_else(separable)?;
         let drawn = bootstrap.replicates(self.subjects, |weights| {
             let threshold = self.comparisons.threshold(fmr, weights)?;
             let (alpha, r) = fit(weights, threshold)?;
             Some([f64::from(threshold), alpha, r])
         });
-        let estimate = |value: f64, place: usize| Estimate::new(value, drawn.iter().flatten().map(|values| values[place]));
+        let estimate = |value: f64, place: usize| {
+            Estimate::new(value, drawn.iter().flatten().map(|values| values[place]))
+        };
         Ok(MatchChance {
             fmr,
             threshold: estimate(f64::from(threshold), 0),
@@ -142,8 +157,9 @@ impl Labelled<'_> {
         })
     }
 
-    /// The quality below which images are to be discarded, for `wanted`: for a rate the lowest that reaches it, for a share the one that
-    /// discards nearest to it. None if no quality that discards up to half of the images reaches the rate.
+    /// The quality below which images are to be discarded, for `wanted`: for a rate the lowest that
+    /// reaches it, for a share the one that discards nearest to it. None if no quality that
+    /// discards up to half of the images reaches the rate.
     ///
     /// # Errors
     /// If the impostors cannot show the false match rate.
@@ -161,7 +177,8 @@ impl Labelled<'_> {
         let whole = self.effects(&qualities, similarity, &once);
         let chosen = match wanted {
             Wanted::Fnmr(rate) => {
-                let reached = |effect: &Effect| effect.fnmr <= rate && effect.discard <= MOST_DISCARDED;
+                let reached =
+                    |effect: &Effect| effect.fnmr <= rate && effect.discard <= MOST_DISCARDED;
                 whole.iter().position(reached)
             }
             Wanted::Discard(share) => {
@@ -174,8 +191,15 @@ impl Labelled<'_> {
             let similarity = self.comparisons.threshold(fmr, weights)?;
             Some(self.effects(&qualities, similarity, weights)[chosen])
         });
-        let estimate = |of: fn(&Effect) -> f64| Estimate::new(of(&whole[chosen]), drawn.iter().flatten().map(of));
-        let kept = self.scores.values.iter().zip(&qualities).filter(|(_, quality)| usize::from(**quality) >= chosen);
+        let estimate = |of: fn(&Effect) -> f64| {
+            Estimate::new(of(&whole[chosen]), drawn.iter().flatten().map(of))
+        };
+        let kept = self
+            .scores
+            .values
+            .iter()
+            .zip(&qualities)
+            .filter(|(_, quality)| usize::from(**quality) >= chosen);
         Ok(Some(Threshold {
             wanted,
             quality: chosen as u8,
@@ -214,7 +238,10 @@ impl Labelled<'_> {
     /// One over the number of pairs, for each person.
     fn shares(&self) -> Vec<f64> {
         let mut pairs = vec![0.0; self.people()];
-        self.comparisons.genuine().iter().for_each(|pair| pairs[self.subjects[pair.a as usize] as usize] += 1.0);
+        self.comparisons
+            .genuine()
+            .iter()
+            .for_each(|pair| pairs[self.subjects[pair.a as usize] as usize] += 1.0);
         pairs.into_iter().map(|pairs: f64| 1.0 / pairs.max(1.0)).collect()
     }
 
@@ -262,13 +289,17 @@ struct Observation {
     weight: f64,
 }
 
-/// Maximum likelihood of `1 / (1 + exp(-alpha * (score - r)))` by Newton's method. None if there is no maximum: the two kinds do not
-/// overlap, or one is missing.
+/// Maximum likelihood of `1 / (1 + exp(-alpha * (score - r)))` by Newton's method. None if there is
+/// no maximum: the two kinds do not overlap, or one is missing.
 fn fit_logistic(observations: &[Observation]) -> Option<(f64, f64)> {
     let total: f64 = observations.iter().map(|each| each.weight).sum();
     let mean = observations.iter().map(|each| each.weight * each.score).sum::<f64>() / total;
-    let variance = observations.iter().map(|each| each.weight * (each.score - mean).powi(2)).sum::<f64>() / total;
-    let matching = observations.iter().filter(|each| each.matches).map(|each| each.weight).sum::<f64>() / total;
+    let variance =
+        observations.iter().map(|each| each.weight * (each.score - mean).powi(2)).sum::<f64>()
+            / total;
+    let matching =
+        observations.iter().filter(|each| each.matches).map(|each| each.weight).sum::<f64>()
+            / total;
     let scale = variance.sqrt();
     if !(scale > 0.0 && matching > 0.0 && matching < 1.0) {
         return None;
@@ -290,7 +321,8 @@ fn fit_logistic(observations: &[Observation]) -> Option<(f64, f64)> {
             return None;
         }
         // Newton's step, shortened where the likelihood is flat: it must not leap over the maximum.
-        let (step0, step1) = ((h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant);
+        let (step0, step1) =
+            ((h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant);
         let shorten = (2.0 / step0.abs().max(step1.abs())).min(1.0);
         (constant, slope) = (constant + shorten * step0, slope + shorten * step1);
         if step0.abs().max(step1.abs()) < 1e-9 {
@@ -310,15 +342,20 @@ mod tests {
     fn half_of_the_gallery_is_worse_than_50() {
         let scores: Vec<f64> = (0..1001).map(|i| 0.8 + 1e-4 * f64::from(i)).collect();
         let mapping = percentiles(&scores, "0123456789abcdef").unwrap();
-        assert_eq!([0.80, 0.81, 0.85, 0.90, 0.7, 0.95].map(|score| quality(score, &mapping)), [0, 10, 50, 100, 0, 100]);
+        assert_eq!(
+            [0.80, 0.81, 0.85, 0.90, 0.7, 0.95].map(|score| quality(score, &mapping)),
+            [0, 10, 50, 100, 0, 100]
+        );
         assert!(matches!(percentiles(&scores[..50], ""), Err(FitError::Scores(50))));
     }
 
     #[test]
     fn a_logistic_fit_worked_by_hand() {
-        // At score 1 one of four matches, at score 2 three of four: the logits are -ln 3 and ln 3, so alpha = 2 ln 3 and r = 1.5.
+        // At score 1 one of four matches, at score 2 three of four: the logits are -ln 3 and ln 3,
+        // so alpha = 2 ln 3 and r = 1.5.
         let at = |score, matches, weight| Observation { score, matches, weight };
-        let observations = [at(1.0, true, 1.0), at(1.0, false, 3.0), at(2.0, true, 3.0), at(2.0, false, 1.0)];
+        let observations =
+            [at(1.0, true, 1.0), at(1.0, false, 3.0), at(2.0, true, 3.0), at(2.0, false, 1.0)];
         let (alpha, r) = fit_logistic(&observations).unwrap();
         assert!((alpha - 2.0 * 3.0_f64.ln()).abs() < 1e-6 && (r - 1.5).abs() < 1e-6, "{alpha} {r}");
     }
@@ -326,23 +363,32 @@ mod tests {
     #[test]
     fn what_does_not_overlap_has_no_fit() {
         let at = |score, matches| Observation { score, matches, weight: 1.0 };
-        assert_eq!(fit_logistic(&[at(1.0, false), at(2.0, false), at(3.0, true), at(4.0, true)]), None);
+        assert_eq!(
+            fit_logistic(&[at(1.0, false), at(2.0, false), at(3.0, true), at(4.0, true)]),
+            None
+        );
         assert_eq!(fit_logistic(&[at(1.0, true), at(2.0, true)]), None);
         assert_eq!(fit_logistic(&[]), None);
     }
 
     #[test]
     fn thresholds_reach_what_was_wanted() {
-        // Two photos a person; the pair of person i fails for the first twenty, whose photos have the lowest scores.
-        let pairs: Vec<(u32, u32, bool)> =
-            (0..200).map(|i| (2 * i, 2 * i + 1, true)).chain([(0, 3, false), (2, 5, false)]).collect();
+        // Two photos a person; the pair of person i fails for the first twenty, whose photos have
+        // the lowest scores.
+        let pairs: Vec<(u32, u32, bool)> = (0..200)
+            .map(|i| (2 * i, 2 * i + 1, true))
+            .chain([(0, 3, false), (2, 5, false)])
+            .collect();
         let templates = ndarray::Array2::from_shape_fn((400, 2), |(photo, j)| {
             let turned = photo < 40 && photo % 2 == 1;
             f32::from(u8::from(turned == (j == 1)))
         });
         let subjects: Vec<u32> = (0..400).map(|photo| photo / 2).collect();
         let comparisons = Comparisons::listed(&templates.view(), &pairs).unwrap();
-        let scores = Measure { name: String::new(), values: (0..400).map(|photo| Some(0.8 + f64::from(photo) * 1e-4)).collect() };
+        let scores = Measure {
+            name: String::new(),
+            values: (0..400).map(|photo| Some(0.8 + f64::from(photo) * 1e-4)).collect(),
+        };
         let labelled = Labelled { comparisons: &comparisons, subjects: &subjects, scores: &scores };
         let bootstrap = Bootstrap { replicates: 50, seed: 1, threads: 2 };
         // Two photos of quality 0, then four of each.
@@ -350,16 +396,28 @@ mod tests {
         let at = |wanted| labelled.threshold(wanted, &mapping, 0.5, bootstrap).unwrap().unwrap();
         // The last failing pair, photos 38 and 39, is of quality 10, as are 40 and 41.
         let threshold = at(Wanted::Fnmr(0.0));
-        assert_eq!((threshold.quality, threshold.discard.value, threshold.fnmr.value), (11, 42.0 / 400.0, 0.0));
+        assert_eq!(
+            (threshold.quality, threshold.discard.value, threshold.fnmr.value),
+            (11, 42.0 / 400.0, 0.0)
+        );
         assert!((threshold.score - 0.8042).abs() < 1e-9, "{threshold:?}");
         let threshold = at(Wanted::Discard(0.047));
-        assert_eq!((threshold.quality, threshold.discard.value), (5, 18.0 / 400.0), "{threshold:?}");
+        assert_eq!(
+            (threshold.quality, threshold.discard.value),
+            (5, 18.0 / 400.0),
+            "{threshold:?}"
+        );
         assert!((threshold.fnmr.value - 11.0 / 191.0).abs() < 1e-9, "{threshold:?}");
-        assert!(threshold.fnmr.low < threshold.fnmr.value && threshold.fnmr.value < threshold.fnmr.high);
+        assert!(
+            threshold.fnmr.low < threshold.fnmr.value && threshold.fnmr.value < threshold.fnmr.high
+        );
         // Where all pairs that are left fail, no rate is reached.
         let nothing = Mapping::Percentile { scores: vec![0.9, 1.0], data: String::new() };
         assert_eq!(labelled.threshold(Wanted::Fnmr(0.01), &nothing, 0.5, bootstrap).unwrap(), None);
         // The errors are just those of low score: no chance to fit.
-        assert!(matches!(labelled.match_chance(0.5, bootstrap), Err(FitError::Separable { pairs: 200, errors: 20, .. })));
+        assert!(matches!(
+            labelled.match_chance(0.5, bootstrap),
+            Err(FitError::Separable { pairs: 200, errors: 20, .. })
+        ));
     }
 }

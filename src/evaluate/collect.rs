@@ -7,7 +7,9 @@ use ndarray::Array2;
 use super::labels::{Known, Labels, PairList};
 use super::left_out::{Absence, LeftOut, why_none};
 use super::samples::{CLOSED_FORM, GroupColumn, PrimaryFace, Samples, own_measures};
-use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Recognition, SerFiq, SubjectName};
+use crate::domain::{
+    GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Recognition, SerFiq, SubjectName,
+};
 use crate::store::{PageQuery, Store, StoreError, StoredFace, StoredImage};
 
 /// Images held in memory at a time.
@@ -41,7 +43,8 @@ pub struct Collected {
     pub left_out: Vec<LeftOut>,
     /// Photos that the store holds no result of, or no subject.
     pub unknown: u64,
-    /// Photos whose subject in the store, from an earlier run, is not that of the labels. The labels count.
+    /// Photos whose subject in the store, from an earlier run, is not that of the labels. The
+    /// labels count.
     pub renamed: u64,
 }
 
@@ -54,8 +57,8 @@ struct Named {
     place: Result<ImageUri, String>,
 }
 
-/// Reads the results of `profile` in `gallery`. `places` says where the photos of `known` are, or why one is not there, in its order;
-/// for [`Known::Gallery`] it is empty.
+/// Reads the results of `profile` in `gallery`. `places` says where the photos of `known` are, or
+/// why one is not there, in its order; for [`Known::Gallery`] it is empty.
 ///
 /// # Errors
 /// If the store cannot be read, or nothing was scored.
@@ -66,7 +69,8 @@ pub async fn read(
     known: &Known,
     places: &[Result<ImageUri, String>],
 ) -> Result<Collected, CollectError> {
-    let definition = store.profile(profile).await?.ok_or_else(|| CollectError::Profile(profile.clone()))?;
+    let definition =
+        store.profile(profile).await?.ok_or_else(|| CollectError::Profile(profile.clone()))?;
     let wanted: HashSet<&ImageUri> = places.iter().flatten().collect();
     let mut images = read_images(store, gallery, profile, &wanted).await?;
     let mut rows = Rows::default();
@@ -76,7 +80,12 @@ pub async fn read(
         let uri = match place {
             Ok(uri) => uri,
             Err(reason) => {
-                left_out.push(LeftOut { file, line, absence: Absence::Missing, reason: Some(reason) });
+                left_out.push(LeftOut {
+                    file,
+                    line,
+                    absence: Absence::Missing,
+                    reason: Some(reason),
+                });
                 continue;
             }
         };
@@ -84,7 +93,9 @@ pub async fn read(
             unknown += 1;
             continue;
         };
-        let is_other = |recorded: &SubjectName| matches!(known, Known::Labels(_)) && recorded.as_str() != subject;
+        let is_other = |recorded: &SubjectName| {
+            matches!(known, Known::Labels(_)) && recorded.as_str() != subject
+        };
         renamed += u64::from(image.subject.as_ref().is_some_and(is_other));
         let absent = absent(&file, line, &image);
         if !rows.add(number, file, subject, image) {
@@ -96,7 +107,9 @@ pub async fn read(
     }
     if rows.faces.is_empty() {
         return Err(CollectError::Nothing(match left_out.is_empty() {
-            true if *known == Known::Gallery => "the gallery has no image of a known subject".to_owned(),
+            true if *known == Known::Gallery => {
+                "the gallery has no image of a known subject".to_owned()
+            }
             true => format!("the gallery '{gallery}' holds no result of the photos"),
             false => why_none(&left_out),
         }));
@@ -112,11 +125,20 @@ pub async fn read(
     Ok(Collected { samples: rows.samples(definition, groups), pairs, left_out, unknown, renamed })
 }
 
-fn names(known: &Known, places: &[Result<ImageUri, String>], images: &HashMap<ImageUri, StoredImage>) -> Vec<Named> {
+fn names(
+    known: &Known,
+    places: &[Result<ImageUri, String>],
+    images: &HashMap<ImageUri, StoredImage>,
+) -> Vec<Named> {
     if *known == Known::Gallery {
         let named = |image: &StoredImage| {
             let subject = image.subject.as_ref()?.as_str().to_owned();
-            Some(Named { file: image.image.to_string(), line: None, subject, place: Ok(image.image.clone()) })
+            Some(Named {
+                file: image.image.to_string(),
+                line: None,
+                subject,
+                place: Ok(image.image.clone()),
+            })
         };
         let mut named: Vec<Named> = images.values().filter_map(named).collect();
         named.sort_unstable_by(|a, b| (&a.file, &a.place).cmp(&(&b.file, &b.place)));
@@ -140,7 +162,9 @@ fn names(known: &Known, places: &[Result<ImageUri, String>], images: &HashMap<Im
 /// How a photo is left out if its primary face has no score.
 fn absent(file: &str, line: Option<u64>, image: &StoredImage) -> LeftOut {
     let (outcome, reason) = match image.outcome {
-        OutcomeKind::Scored => (OutcomeKind::Failed, Some("its primary face could not be recognised".to_owned())),
+        OutcomeKind::Scored => {
+            (OutcomeKind::Failed, Some("its primary face could not be recognised".to_owned()))
+        }
         outcome => (outcome, image.reason.clone()),
     };
     LeftOut { file: file.to_owned(), line, absence: Absence::Ended(outcome), reason }
@@ -153,7 +177,14 @@ async fn read_images(
     wanted: &HashSet<&ImageUri>,
 ) -> Result<HashMap<ImageUri, StoredImage>, StoreError> {
     let (gallery, profile) = (gallery.clone(), profile.clone());
-    let mut query = PageQuery { gallery, profile, outcomes: Vec::new(), after: 0, limit: PAGE, templates: true };
+    let mut query = PageQuery {
+        gallery,
+        profile,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: PAGE,
+        templates: true,
+    };
     let mut images = HashMap::new();
     loop {
         let page = store.page(&query).await?;
@@ -193,7 +224,14 @@ pub async fn gallery_scores(
     profile: &ProfileId,
 ) -> Result<(Vec<f64>, String), StoreError> {
     let (gallery, profile) = (gallery.clone(), profile.clone());
-    let mut query = PageQuery { gallery, profile, outcomes: Vec::new(), after: 0, limit: PAGE, templates: false };
+    let mut query = PageQuery {
+        gallery,
+        profile,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: PAGE,
+        templates: false,
+    };
     let (mut scores, mut hashes) = (Vec::new(), Vec::new());
     loop {
         let page = store.page(&query).await?;
@@ -229,7 +267,9 @@ impl Rows {
             hasher.update(&hash.0);
         }
         hasher.update(subject.as_bytes());
-        let Some(face) = image.faces.into_iter().next().and_then(primary_face) else { return false };
+        let Some(face) = image.faces.into_iter().next().and_then(primary_face) else {
+            return false;
+        };
         self.fingerprint.push(*hasher.finalize().as_bytes());
         let next = self.subject_numbers.len() as u32;
         self.subjects.push(*self.subject_numbers.entry(subject).or_insert(next));
@@ -241,13 +281,21 @@ impl Rows {
     }
 
     fn pairs(&self, list: &PairList) -> Vec<(u32, u32, bool)> {
-        let samples: HashMap<u32, u32> = (0..).zip(&self.places).map(|(sample, &place)| (place as u32, sample)).collect();
-        list.pairs.iter().filter_map(|(a, b, same)| Some((*samples.get(a)?, *samples.get(b)?, *same))).collect()
+        let samples: HashMap<u32, u32> =
+            (0..).zip(&self.places).map(|(sample, &place)| (place as u32, sample)).collect();
+        list.pairs
+            .iter()
+            .filter_map(|(a, b, same)| Some((*samples.get(a)?, *samples.get(b)?, *same)))
+            .collect()
     }
 
     fn groups(&self, labels: &Labels) -> Vec<GroupColumn> {
         let column = |(number, name): (usize, &String)| {
-            let values: Vec<&str> = self.places.iter().map(|&place| labels.photos[place].groups[number].as_str()).collect();
+            let values: Vec<&str> = self
+                .places
+                .iter()
+                .map(|&place| labels.photos[place].groups[number].as_str())
+                .collect();
             GroupColumn::new(name, &values)
         };
         labels.group_columns.iter().enumerate().map(column).collect()
@@ -257,7 +305,9 @@ impl Rows {
         let dimension = self.faces[0].recognition.template.as_slice().len();
         let mut templates = Array2::zeros((self.faces.len(), dimension));
         for (mut row, face) in templates.rows_mut().into_iter().zip(&self.faces) {
-            row.iter_mut().zip(face.recognition.template.as_slice()).for_each(|(to, from)| *to = *from);
+            row.iter_mut()
+                .zip(face.recognition.template.as_slice())
+                .for_each(|(to, from)| *to = *from);
         }
         let method = method_name(&profile.ser_fiq);
         Samples {

@@ -1,9 +1,10 @@
-//! The error-versus-discard characteristic (EDC): the false non-match rate of what is left when the images of lowest quality are
-//! discarded, at a threshold that was fixed on the whole set.
+//! The error-versus-discard characteristic (EDC): the false non-match rate of what is left when the
+//! images of lowest quality are discarded, at a threshold that was fixed on the whole set.
 //!
-//! A pair goes when either of its images goes. Images of equal quality have no order among themselves, and one made up would be
-//! arbitrary: while a share f of them is discarded, each is left with the chance 1 - f, a pair of two of them with (1 - f)^2, and the
-//! rate is that of the expected counts.
+//! A pair goes when either of its images goes. Images of equal quality have no order among
+//! themselves, and one made up would be arbitrary: while a share f of them is discarded, each is
+//! left with the chance 1 - f, a pair of two of them with (1 - f)^2, and the rate is that of the
+//! expected counts.
 
 use super::pairs::{Pair, Weights};
 
@@ -21,8 +22,8 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order by `values`, higher being better. A photo without a value goes first: a tool that could not judge it did not vouch
-    /// for it.
+    /// The order by `values`, higher being better. A photo without a value goes first: a tool that
+    /// could not judge it did not vouch for it.
     pub fn new(values: &[Option<f64>]) -> Self {
         let value = |photo: u32| values[photo as usize].unwrap_or(f64::NEG_INFINITY);
         let mut photos: Vec<u32> = (0..values.len() as u32).collect();
@@ -102,11 +103,16 @@ fn walk(images: &[f64], leaving: &[Leaving]) -> Edc {
             after.add(leaving[group].one, -1.0);
             after.add(leaving[group].both, -1.0);
         }
-        let left = if images[group] > 0.0 { 1.0 - ((discarded - gone) / images[group]).clamp(0.0, 1.0) } else { 1.0 };
+        let left = if images[group] > 0.0 {
+            1.0 - ((discarded - gone) / images[group]).clamp(0.0, 1.0)
+        } else {
+            1.0
+        };
         let mut counts = after;
         counts.add(leaving[group].one, left);
         counts.add(leaving[group].both, left * left);
-        // Without a pair there is no rate; sums that lost a whole to parts are zero, but not exactly.
+        // Without a pair there is no rate; sums that lost a whole to parts are zero, but not
+        // exactly.
         if counts.pairs < 1e-6 {
             break;
         }
@@ -115,7 +121,8 @@ fn walk(images: &[f64], leaving: &[Leaving]) -> Edc {
     Edc { fnmr }
 }
 
-/// A curve: the false non-match rate at 0, 1, 2, … thousandths discarded; it ends where no pair is left.
+/// A curve: the false non-match rate at 0, 1, 2, … thousandths discarded; it ends where no pair is
+/// left.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Edc {
     fnmr: Vec<f64>,
@@ -132,8 +139,9 @@ impl Edc {
         self.fnmr.get((discard * STEPS_PER_WHOLE as f64).round() as usize).copied()
     }
 
-    /// The area under the curve up to `limit`, over the area if nothing helped (the rate stayed what it is with nothing discarded):
-    /// 0 is best, 1 no help. None if there are no errors, or the curve ends before.
+    /// The area under the curve up to `limit`, over the area if nothing helped (the rate stayed
+    /// what it is with nothing discarded): 0 is best, 1 no help. None if there are no errors, or
+    /// the curve ends before.
     pub fn pauc(&self, limit: f64) -> Option<f64> {
         let steps = (limit * STEPS_PER_WHOLE as f64).round() as usize;
         let points = self.fnmr.get(..=steps)?;
@@ -147,9 +155,11 @@ impl Edc {
 mod tests {
     use super::*;
 
-    /// Ten photos of five people: pairs (0,1), (2,3), …; the first pair is the only one that does not match.
+    /// Ten photos of five people: pairs (0,1), (2,3), …; the first pair is the only one that does
+    /// not match.
     fn pairs() -> (Vec<Pair>, Weights) {
-        let pair = |i: u32| Pair { a: 2 * i, b: 2 * i + 1, similarity: if i == 0 { 0.1 } else { 0.9 } };
+        let pair =
+            |i: u32| Pair { a: 2 * i, b: 2 * i + 1, similarity: if i == 0 { 0.1 } else { 0.9 } };
         (
             std::iter::successors(Some(0), |i| Some(i + 1)).take(5).map(pair).collect(),
             Weights::once(&[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
@@ -170,7 +180,8 @@ mod tests {
         assert!((edc.at(0.05).unwrap() - 0.5 / 4.5).abs() < 1e-12);
         assert_eq!(edc.at(0.1), Some(0.0));
         assert_eq!(edc.at(0.5), Some(0.0));
-        // From 0.2 down to 0 within the first tenth: the mean of (1-x)/(5-x) over 0 to 1, by the integral 1 - 4 ln(5/4).
+        // From 0.2 down to 0 within the first tenth: the mean of (1-x)/(5-x) over 0 to 1, by the
+        // integral 1 - 4 ln(5/4).
         let expected = 0.1 * (1.0 - 4.0 * (5.0_f64 / 4.0).ln()) / (0.2 * 0.2);
         assert!((edc.pauc(0.2).unwrap() - expected).abs() < 1e-4, "{:?} {expected}", edc.pauc(0.2));
     }
@@ -189,7 +200,8 @@ mod tests {
         let edc = curve([5.0; 10]);
         assert!(edc.points().iter().all(|fnmr| (fnmr - 0.2).abs() < 1e-12));
         assert!((edc.pauc(0.3).unwrap() - 1.0).abs() < 1e-12);
-        // Photos 0 and 2 tie for the worst: when one of the two is gone, each is left with the chance of a half.
+        // Photos 0 and 2 tie for the worst: when one of the two is gone, each is left with the
+        // chance of a half.
         let edc = curve([0.0, 9.0, 0.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]);
         assert!((edc.at(0.1).unwrap() - 0.5 / 4.0).abs() < 1e-12);
         // Photos 0 and 1, of one pair, tie: it is left with a quarter.
@@ -209,7 +221,8 @@ mod tests {
     fn a_person_drawn_twice_counts_twice() {
         let (pairs, _) = pairs();
         let weights = Weights::new(vec![2.0, 1.0, 1.0, 0.0, 0.0], &[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
-        let edc = Order::new(&[9.0, 0.0, 1.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0].map(Some)).edc(&pairs, 0.5, &weights);
+        let edc = Order::new(&[9.0, 0.0, 1.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0].map(Some))
+            .edc(&pairs, 0.5, &weights);
         assert_eq!(edc.at(0.0), Some(0.5));
         // Photo 1 is two of eight.
         assert_eq!(edc.at(0.25), Some(0.0));

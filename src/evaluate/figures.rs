@@ -22,7 +22,16 @@ pub fn edc(point: &OperatingPoint) -> Chart {
         let at = |step: usize| step as f64 / super::edc::STEPS_PER_WHOLE as f64;
         let shape = if number == 0 {
             Shape::Banded(
-                steps.map(|step| (at(step), measure.band[step].value, measure.band[step].low, measure.band[step].high)).collect(),
+                steps
+                    .map(|step| {
+                        (
+                            at(step),
+                            measure.band[step].value,
+                            measure.band[step].low,
+                            measure.band[step].high,
+                        )
+                    })
+                    .collect(),
             )
         } else {
             Shape::Line(steps.map(|step| (at(step), measure.band[step].value)).collect())
@@ -34,15 +43,23 @@ pub fn edc(point: &OperatingPoint) -> Chart {
     // The interval may reach higher; a curve never does.
     let y_label = format!("false non-match rate at FMR {:e}, %", point.fmr);
     Chart {
-        x: Axis::linear("images discarded, lowest quality first, %", (0.0, END as f64 / 1000.0), 0.05, 100.0),
+        x: Axis::linear(
+            "images discarded, lowest quality first, %",
+            (0.0, END as f64 / 1000.0),
+            0.05,
+            100.0,
+        ),
         y: Axis::around(&y_label, (0.0, highest.max(1e-6) * 1.15), 100.0),
         series,
     }
 }
 
-/// The deviation of sampled distances from the closed form's, over the number of passes; `sampled` by T.
+/// The deviation of sampled distances from the closed form's, over the number of passes; `sampled`
+/// by T.
 pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
-    let (least, most) = sampled.iter().fold((u32::MAX, 1), |(least, most), (passes, _)| (least.min(*passes), most.max(*passes)));
+    let (least, most) = sampled
+        .iter()
+        .fold((u32::MAX, 1), |(least, most), (passes, _)| (least.min(*passes), most.max(*passes)));
     let ends = (f64::from(least) / 1.5, f64::from(most) * 1.5);
     let mut dots = Vec::new();
     let mut outer = 0.0_f64;
@@ -52,17 +69,26 @@ pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
         let every = deviations.len().div_ceil(MOST_DOTS).max(1);
         let shown: Vec<f64> = deviations.iter().copied().step_by(every).collect();
         // Side by side, so that a cloud can be seen; the place within it means nothing.
-        let beside = |place: usize| f64::from(*passes) * 1.25_f64.powf(2.0 * ((place * 89) % 144) as f64 / 144.0 - 1.0);
+        let beside = |place: usize| {
+            f64::from(*passes) * 1.25_f64.powf(2.0 * ((place * 89) % 144) as f64 / 144.0 - 1.0)
+        };
         dots.extend(shown.iter().enumerate().map(|(place, deviation)| (beside(place), *deviation)));
         outer = shown.iter().fold(outer, |outer, deviation| outer.max(deviation.abs()));
-        means.push((f64::from(*passes), deviations.iter().sum::<f64>() / deviations.len().max(1) as f64));
+        means.push((
+            f64::from(*passes),
+            deviations.iter().sum::<f64>() / deviations.len().max(1) as f64,
+        ));
     }
-    let ticks = sampled.iter().map(|(passes, _)| (f64::from(*passes), passes.to_string())).collect();
+    let ticks =
+        sampled.iter().map(|(passes, _)| (f64::from(*passes), passes.to_string())).collect();
     Chart {
         x: Axis { label: "passes T".into(), low: ends.0, high: ends.1, ticks, logarithmic: true },
         y: Axis::around("deviation of the distance d, %", (-outer, outer), 100.0),
         series: vec![
-            Series { name: "closed form".into(), shape: Shape::Line(vec![(ends.0, 0.0), (ends.1, 0.0)]) },
+            Series {
+                name: "closed form".into(),
+                shape: Shape::Line(vec![(ends.0, 0.0), (ends.1, 0.0)]),
+            },
             Series { name: "sampled, mean".into(), shape: Shape::Line(means) },
             Series { name: "sampled, a face".into(), shape: Shape::Dots(dots) },
         ],
@@ -71,7 +97,8 @@ pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
 
 /// The distribution of scores in each group that has one; none if no group has.
 pub fn distributions(groups: &[GroupResult]) -> Option<Chart> {
-    let mut curves: Vec<(&str, Vec<(f64, f64)>)> = groups.iter().map(|group| (group.name.as_str(), group.density())).collect();
+    let mut curves: Vec<(&str, Vec<(f64, f64)>)> =
+        groups.iter().map(|group| (group.name.as_str(), group.density())).collect();
     curves.retain(|(_, points)| !points.is_empty());
     if curves.is_empty() {
         return None;
@@ -83,14 +110,18 @@ pub fn distributions(groups: &[GroupResult]) -> Option<Chart> {
     Some(Chart {
         x: Axis::around("score 2/(1 + exp d)", (low, high), 1.0),
         y: Axis::around("density", (0.0, top), 1.0),
-        series: curves.into_iter().map(|(name, points)| Series { name: name.to_owned(), shape: Shape::Line(points) }).collect(),
+        series: curves
+            .into_iter()
+            .map(|(name, points)| Series { name: name.to_owned(), shape: Shape::Line(points) })
+            .collect(),
     })
 }
 
 /// The share of each group that is left at each quality threshold.
 pub fn shares_left(groups: &[GroupResult]) -> Chart {
     let line = |group: &GroupResult| {
-        let points = group.left.iter().enumerate().map(|(threshold, share)| (threshold as f64, *share));
+        let points =
+            group.left.iter().enumerate().map(|(threshold, share)| (threshold as f64, *share));
         Series { name: group.name.clone(), shape: Shape::Line(points.collect()) }
     };
     Chart {

@@ -54,28 +54,35 @@ pub fn counts(left_out: &[LeftOut]) -> Vec<(Absence, usize)> {
 
 /// Why none of the photos has a score: how many ended how, the commonest reason, and what to do.
 pub fn why_none(left_out: &[LeftOut]) -> String {
-    let counted: Vec<String> = counts(left_out).iter().map(|(absence, count)| format!("{count} {absence}")).collect();
-    let mut text = format!("none of the {} photos has a score: {}", left_out.len(), counted.join(", "));
+    let counted: Vec<String> =
+        counts(left_out).iter().map(|(absence, count)| format!("{count} {absence}")).collect();
+    let mut text =
+        format!("none of the {} photos has a score: {}", left_out.len(), counted.join(", "));
     if let Some((photo, times)) = commonest(left_out) {
         let reason = photo.reason.as_deref().unwrap_or(match photo.absence {
             Absence::Ended(OutcomeKind::NoFace) => {
-                "no face passed the limits (settings detector.min_face_px and detector.min_score); chips of 112x112 need --aligned"
+                "no face passed the limits (settings detector.min_face_px and detector.min_score); \
+                    chips of 112x112 need --aligned"
             }
             _ => "no reason is known",
         });
-        text += &format!("; most often, {times} times, as {}: {}: {reason}", photo.file, photo.absence);
+        text +=
+            &format!("; most often, {times} times, as {}: {}: {reason}", photo.file, photo.absence);
     }
     text
 }
 
-/// The first photo of the commonest reason, and how many ended for it, whatever sizes it tells. Of reasons that are as common, the first.
+/// The first photo of the commonest reason, and how many ended for it, whatever sizes it tells. Of
+/// reasons that are as common, the first.
 fn commonest(left_out: &[LeftOut]) -> Option<(&LeftOut, usize)> {
     let mut counted: HashMap<(Absence, String), (usize, usize)> = HashMap::new();
     for (place, photo) in left_out.iter().enumerate() {
-        let letters = photo.reason.as_deref().unwrap_or_default().replace(|c: char| c.is_ascii_digit(), "");
+        let letters =
+            photo.reason.as_deref().unwrap_or_default().replace(|c: char| c.is_ascii_digit(), "");
         counted.entry((photo.absence, letters)).or_insert((0, place)).0 += 1;
     }
-    let (times, place) = counted.into_values().max_by_key(|(times, place)| (*times, Reverse(*place)))?;
+    let (times, place) =
+        counted.into_values().max_by_key(|(times, place)| (*times, Reverse(*place)))?;
     Some((&left_out[place], times))
 }
 
@@ -96,7 +103,8 @@ mod tests {
             photo("c.jpg", refused, Some("800 bytes are too many (setting limits.max_bytes)")),
             photo("d.jpg", Absence::Missing, Some("there is no such file")),
         ];
-        let expected = "none of the 4 photos has a score: 1 missing, 1 no_face, 2 refused; most often, 2 times, as b.jpg: refused: 70 \
+        let expected = "none of the 4 photos has a score: 1 missing, 1 no_face, 2 refused; most \
+            often, 2 times, as b.jpg: refused: 70 \
                         bytes are too many (setting limits.max_bytes)";
         assert_eq!(why_none(&photos), expected);
         assert!(why_none(&photos[..1]).contains("--aligned"));
@@ -106,9 +114,14 @@ mod tests {
     #[test]
     fn the_commonest_reason_is_found_behind_many_that_are_rare() {
         let absence = Absence::Ended(OutcomeKind::Unreadable);
-        let mut photos: Vec<_> = (0..200).map(|number| photo("rare.jpg", absence, Some("x".repeat(number).as_str()))).collect();
+        let mut photos: Vec<_> = (0..200)
+            .map(|number| photo("rare.jpg", absence, Some("x".repeat(number).as_str())))
+            .collect();
         photos.extend(["a.jpg", "b.jpg"].map(|file| photo(file, absence, Some("not an image"))));
         let told = why_none(&photos);
-        assert!(told.ends_with("; most often, 2 times, as a.jpg: unreadable: not an image"), "{told}");
+        assert!(
+            told.ends_with("; most often, 2 times, as a.jpg: unreadable: not an image"),
+            "{told}"
+        );
     }
 }

@@ -1,8 +1,11 @@
-//! Evidence from the user's own photos: how well quality tells which images will fail to match (EDC), what a score means there
-//! (calibration), and whether groups of people are treated alike (bias).
+//! Evidence from the user's own photos: how well quality tells which images will fail to match
+//! (EDC), what a score means there (calibration), and whether groups of people are treated alike
+//! (bias).
 //!
-//! [`labels`] reads what people know, [`photos`] finds the files that it names, [`scoring`] scores them, and [`collect`] turns what the
-//! store holds into [`samples`]. All others are numbers in, numbers out. [`figures`] and [`tables`] turn results into what papers want; printing is left to the command line.
+//! [`labels`] reads what people know, [`photos`] finds the files that it names, [`scoring`] scores
+//! them, and [`collect`] turns what the store holds into [`samples`]. All others are numbers in,
+//! numbers out. [`figures`] and [`tables`] turn results into what papers want; printing is left to
+//! the command line.
 
 pub mod agreement;
 pub mod bias;

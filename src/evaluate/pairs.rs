@@ -1,5 +1,5 @@
-//! Comparisons: every pair of templates, in blocked matrix products; what is kept are the pairs of one person, and of the others the
-//! most similar ones, which decide every threshold.
+//! Comparisons: every pair of templates, in blocked matrix products; what is kept are the pairs of
+//! one person, and of the others the most similar ones, which decide every threshold.
 
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
@@ -7,28 +7,36 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayView2, Axis, Slice};
 
-/// Photos whose templates are multiplied at once: the products of two blocks stay in a core's cache.
+/// Photos whose templates are multiplied at once: the products of two blocks stay in a core's
+/// cache.
 const BLOCK: usize = 512;
 /// Pairs of one person that may be kept: 240 MB.
 pub const MOST_GENUINE: u64 = 20_000_000;
 /// Photos that may be compared all with all: 1.25 billion pairs.
 pub const MOST_PHOTOS: u64 = 50_000;
-/// A replicate of the bootstrap may need impostors that are weaker than any threshold of the whole set.
+/// A replicate of the bootstrap may need impostors that are weaker than any threshold of the whole
+/// set.
 const SPARE: f64 = 2.0;
 
 /// Why photos cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
     /// Too many photos.
-    #[error("{0} photos are too many to compare all with all: at most {MOST_PHOTOS}; label fewer, or list the pairs")]
+    #[error(
+        "{0} photos are too many to compare all with all: at most {MOST_PHOTOS}; label fewer, or \
+            list the pairs"
+    )]
     Photos(u64),
     /// Too many pairs of one person.
     #[error(
-        "{0} pairs of one person are too many: at most {MOST_GENUINE}; label fewer photos of the same people, or list the pairs"
+        "{0} pairs of one person are too many: at most {MOST_GENUINE}; label fewer photos of the \
+            same people, or list the pairs"
     )]
     Genuine(u64),
     /// Nothing to compare.
-    #[error("there is no pair of {0}; error rates need pairs of one person and pairs of two people")]
+    #[error(
+        "there is no pair of {0}; error rates need pairs of one person and pairs of two people"
+    )]
     None(&'static str),
 }
 
@@ -44,13 +52,19 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The most similar first; a total order, so that what is kept does not depend on which thread was faster.
+    /// The most similar first; a total order, so that what is kept does not depend on which thread
+    /// was faster.
     fn by_similarity(&self, other: &Self) -> Ordering {
-        other.similarity.total_cmp(&self.similarity).then(self.a.cmp(&other.a)).then(self.b.cmp(&other.b))
+        other
+            .similarity
+            .total_cmp(&self.similarity)
+            .then(self.a.cmp(&other.a))
+            .then(self.b.cmp(&other.b))
     }
 }
 
-/// How often each photo counts: once each, or as often as its subject was drawn by a replicate of the bootstrap.
+/// How often each photo counts: once each, or as often as its subject was drawn by a replicate of
+/// the bootstrap.
 #[derive(Debug, Clone)]
 pub struct Weights {
     /// By subject.
@@ -82,7 +96,8 @@ impl Weights {
         &self.by_photo
     }
 
-    /// Of a pair of one person: two draws of a subject are two people, whose photos are not compared.
+    /// Of a pair of one person: two draws of a subject are two people, whose photos are not
+    /// compared.
     pub fn genuine(&self, pair: &Pair) -> f64 {
         self.photo(pair.a)
     }
@@ -104,12 +119,17 @@ pub struct Comparisons {
 }
 
 impl Comparisons {
-    /// Compares all with all. `templates` has a row a photo; `subjects` says whose it is, numbered from 0 without a gap. Thresholds can
-    /// be asked for up to the false match rate `highest_fmr`.
+    /// Compares all with all. `templates` has a row a photo; `subjects` says whose it is, numbered
+    /// from 0 without a gap. Thresholds can be asked for up to the false match rate `highest_fmr`.
     ///
     /// # Errors
     /// If there are too many, or none of a kind.
-    pub fn all(templates: &ArrayView2<'_, f32>, subjects: &[u32], highest_fmr: f64, threads: usize) -> Result<Self, PairError> {
+    pub fn all(
+        templates: &ArrayView2<'_, f32>,
+        subjects: &[u32],
+        highest_fmr: f64,
+        threads: usize,
+    ) -> Result<Self, PairError> {
         let photos = templates.nrows();
         let mut sizes = vec![0_u64; subjects.iter().max().map_or(0, |&last| last as usize + 1)];
         subjects.iter().for_each(|&subject| sizes[subject as usize] += 1);
@@ -155,10 +175,14 @@ impl Comparisons {
     ///
     /// # Errors
     /// If there are too many, or none of a kind.
-    pub fn listed(templates: &ArrayView2<'_, f32>, pairs: &[(u32, u32, bool)]) -> Result<Self, PairError> {
+    pub fn listed(
+        templates: &ArrayView2<'_, f32>,
+        pairs: &[(u32, u32, bool)],
+    ) -> Result<Self, PairError> {
         let of_one = pairs.iter().filter(|(_, _, same)| *same).count();
         check(of_one as u64, (pairs.len() - of_one) as u64)?;
-        let (mut genuine, mut impostors) = (Vec::with_capacity(of_one), Vec::with_capacity(pairs.len() - of_one));
+        let (mut genuine, mut impostors) =
+            (Vec::with_capacity(of_one), Vec::with_capacity(pairs.len() - of_one));
         for &(a, b, same) in pairs {
             let similarity = templates.row(a as usize).dot(&templates.row(b as usize));
             (if same { &mut genuine } else { &mut impostors }).push(Pair { a, b, similarity });
@@ -178,14 +202,17 @@ impl Comparisons {
         self.impostor_total
     }
 
-    /// The pairs of two people that are more similar than `threshold`, which came from [`Self::threshold`].
+    /// The pairs of two people that are more similar than `threshold`, which came from
+    /// [`Self::threshold`].
     pub fn false_matches(&self, threshold: f32) -> &[Pair] {
         &self.impostors[..self.impostors.partition_point(|pair| pair.similarity > threshold)]
     }
 
-    /// The lowest threshold at which no more than the share `fmr` of the impostors match; a pair matches if it is more similar than the
-    /// threshold. None if there are too few impostors for one of them to be that share, or if it is weaker than all that were kept: where
-    /// the most similar pairs are those of a few people, a replicate of the bootstrap that draws them seldom may need so many.
+    /// The lowest threshold at which no more than the share `fmr` of the impostors match; a pair
+    /// matches if it is more similar than the threshold. None if there are too few impostors for
+    /// one of them to be that share, or if it is weaker than all that were kept: where the most
+    /// similar pairs are those of a few people, a replicate of the bootstrap that draws them seldom
+    /// may need so many.
     pub fn threshold(&self, fmr: f64, weights: &Weights) -> Option<f32> {
         if !self.shows(fmr, weights) {
             return None;
@@ -198,7 +225,8 @@ impl Comparisons {
             sum > allowed + 1e-3
         });
         // Pairs that were not kept are weaker than the last one, nobody knows by how much.
-        let last = self.impostors.last().filter(|_| self.impostors.len() as u64 == self.impostor_total);
+        let last =
+            self.impostors.last().filter(|_| self.impostors.len() as u64 == self.impostor_total);
         over.or(last).map(|pair| pair.similarity)
     }
 
@@ -211,8 +239,10 @@ impl Comparisons {
         match &self.sizes {
             None => self.impostors.iter().map(|pair| weights.impostor(pair)).sum(),
             Some(sizes) => {
-                let drawn = || weights.by_subject.iter().zip(sizes).map(|(weight, size)| weight * size);
-                let (all, same) = (drawn().sum::<f64>(), drawn().map(|photos| photos * photos).sum::<f64>());
+                let drawn =
+                    || weights.by_subject.iter().zip(sizes).map(|(weight, size)| weight * size);
+                let (all, same) =
+                    (drawn().sum::<f64>(), drawn().map(|photos| photos * photos).sum::<f64>());
                 (all * all - same) / 2.0
             }
         }
@@ -225,7 +255,8 @@ impl Comparisons {
 /// If there are too many, or none of a kind.
 fn check_sizes(sizes: impl Iterator<Item = u64>) -> Result<(u64, u64), PairError> {
     let of_one = |size: u64| size * size.saturating_sub(1) / 2;
-    let (photos, genuine) = sizes.fold((0, 0), |(photos, genuine), size| (photos + size, genuine + of_one(size)));
+    let (photos, genuine) =
+        sizes.fold((0, 0), |(photos, genuine), size| (photos + size, genuine + of_one(size)));
     if photos > MOST_PHOTOS {
         return Err(PairError::Photos(photos));
     }
@@ -267,10 +298,20 @@ impl Found {
         self.least = strongest.least;
     }
 
-    fn compare(&mut self, templates: &ArrayView2<'_, f32>, subjects: &[u32], block: usize, other: usize) {
+    fn compare(
+        &mut self,
+        templates: &ArrayView2<'_, f32>,
+        subjects: &[u32],
+        block: usize,
+        other: usize,
+    ) {
         let rows = |block: usize| {
             let from = block * BLOCK;
-            (from, templates.slice_axis(Axis(0), Slice::from(from..(from + BLOCK).min(templates.nrows()))))
+            (
+                from,
+                templates
+                    .slice_axis(Axis(0), Slice::from(from..(from + BLOCK).min(templates.nrows()))),
+            )
         };
         let ((from_a, a), (from_b, b)) = (rows(block), rows(other));
         let products = a.dot(&b.t());
@@ -291,7 +332,8 @@ impl Found {
     }
 }
 
-/// The strongest pairs of a stream, without sorting it: twice as many as wanted are collected, then the weaker half is dropped.
+/// The strongest pairs of a stream, without sorting it: twice as many as wanted are collected, then
+/// the weaker half is dropped.
 struct Strongest {
     wanted: usize,
     kept: Vec<Pair>,
@@ -307,7 +349,8 @@ impl Strongest {
     fn offer(&mut self, pair: Pair) {
         self.kept.push(pair);
         if self.kept.len() >= 2 * self.wanted {
-            let (_, last, _) = self.kept.select_nth_unstable_by(self.wanted - 1, Pair::by_similarity);
+            let (_, last, _) =
+                self.kept.select_nth_unstable_by(self.wanted - 1, Pair::by_similarity);
             self.least = last.similarity;
             self.kept.truncate(self.wanted);
         }
@@ -327,20 +370,23 @@ mod tests {
 
     #[test]
     fn a_threshold_worked_by_hand() {
-        // Four photos, three people; similarities with photo 2: 0.8 and 0.6; with photo 3: 0.6 and 0.8; 2 with 3: 0.96.
+        // Four photos, three people; similarities with photo 2: 0.8 and 0.6; with photo 3: 0.6 and
+        // 0.8; 2 with 3: 0.96.
         let templates = array![[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [0.6, 0.8]];
         let subjects = [0, 0, 1, 2];
         let all = Comparisons::all(&templates.view(), &subjects, 1.0, 2).unwrap();
         assert_eq!(all.genuine(), [Pair { a: 0, b: 1, similarity: 0.0 }]);
         assert_eq!(all.impostor_total(), 5);
         let once = Weights::once(&subjects);
-        // One of five may match: the threshold is the second strongest. Two: the two that follow are equal, so only one more.
+        // One of five may match: the threshold is the second strongest. Two: the two that follow
+        // are equal, so only one more.
         assert_eq!(all.threshold(0.2, &once), Some(0.8));
         assert_eq!(all.false_matches(0.8).len(), 1);
         assert_eq!(all.threshold(0.6, &once), Some(0.6));
         assert_eq!(all.false_matches(0.6).len(), 3);
         assert_eq!(all.threshold(0.19, &once), None);
-        // Subject 1 drawn twice, subject 2 not at all: four impostor pairs, of similarities 0.8 and 0.6, twice each.
+        // Subject 1 drawn twice, subject 2 not at all: four impostor pairs, of similarities 0.8 and
+        // 0.6, twice each.
         let drawn = Weights::new(vec![1.0, 2.0, 0.0], &subjects);
         assert_eq!(all.threshold(0.5, &drawn), Some(0.6));
     }
@@ -348,7 +394,9 @@ mod tests {
     #[test]
     fn blocks_and_threads_find_what_one_loop_finds() {
         let (photos, people) = (1500, 300);
-        let random = |i: usize, j: usize| ((i * 7919 + j * 104_729 + i * j * 31) % 1013) as f32 / 1013.0 - 0.5;
+        let random = |i: usize, j: usize| {
+            ((i * 7919 + j * 104_729 + i * j * 31) % 1013) as f32 / 1013.0 - 0.5
+        };
         let mut templates = Array2::from_shape_fn((photos, 16), |(i, j)| random(i, j));
         for mut row in templates.rows_mut() {
             let norm = row.dot(&row).sqrt();
@@ -377,8 +425,10 @@ mod tests {
 
     #[test]
     fn a_threshold_weaker_than_all_that_is_kept_is_not_made_up() {
-        // Photos of 200 people, all unlike each other, but for persons 0 and 1, whose 60 photos are the same.
-        let subjects: Vec<u32> = (0..120).map(|photo| photo / 60).chain(2..200).chain([2]).collect();
+        // Photos of 200 people, all unlike each other, but for persons 0 and 1, whose 60 photos are
+        // the same.
+        let subjects: Vec<u32> =
+            (0..120).map(|photo| photo / 60).chain(2..200).chain([2]).collect();
         let templates = Array2::from_shape_fn((subjects.len(), 200), |(photo, axis)| {
             f32::from(u8::from(axis as u32 == subjects[photo].max(1)))
         });
@@ -397,9 +447,14 @@ mod tests {
     #[test]
     fn a_list_of_pairs_is_compared_as_it_is() {
         let templates = array![[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]];
-        let listed = Comparisons::listed(&templates.view(), &[(0, 1, true), (1, 2, false), (0, 2, false)]).unwrap();
+        let listed =
+            Comparisons::listed(&templates.view(), &[(0, 1, true), (1, 2, false), (0, 2, false)])
+                .unwrap();
         assert_eq!(listed.genuine(), [Pair { a: 0, b: 1, similarity: 0.6 }]);
         assert_eq!(listed.threshold(0.5, &Weights::once(&[0, 0, 2])), Some(0.0));
-        assert!(matches!(Comparisons::listed(&templates.view(), &[(0, 1, true)]), Err(PairError::None("two people"))));
+        assert!(matches!(
+            Comparisons::listed(&templates.view(), &[(0, 1, true)]),
+            Err(PairError::None("two people"))
+        ));
     }
 }

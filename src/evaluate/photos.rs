@@ -29,7 +29,8 @@ pub enum Place {
 pub enum PhotosError {
     /// Two names of one file.
     #[error(
-        "{first} and {second} are the same file (lines {first_line} and {second_line}): a photo is compared with others, so name it in \
+        "{first} and {second} are the same file (lines {first_line} and {second_line}): a photo is \
+            compared with others, so name it in \
          one way and in one row"
     )]
     Same {
@@ -44,7 +45,8 @@ pub enum PhotosError {
     },
     /// No photo is there.
     #[error(
-        "there is no file {file} in {folder} (line {line}), nor any other of the {count} that are named; --images names the folder that the photos are in"
+        "there is no file {file} in {folder} (line {line}), nor any other of the {count} that are \
+            named; --images names the folder that the photos are in"
     )]
     None {
         /// The first.
@@ -64,9 +66,12 @@ pub enum PhotosError {
 /// If none is there, or two names lead to one file.
 pub fn locate(labels: &Reading, folder: &Path) -> Result<Vec<Place>, PhotosError> {
     let files = labels.known.files();
-    let places: Vec<Place> = files.iter().map(|(file, ..)| place(folder, file, labels.assumed)).collect();
+    let places: Vec<Place> =
+        files.iter().map(|(file, ..)| place(folder, file, labels.assumed)).collect();
     let mut found = HashMap::with_capacity(places.len());
-    for (place, (file, line, _)) in places.iter().zip(&files).filter(|(place, _)| !matches!(place, Place::Missing(_))) {
+    for (place, (file, line, _)) in
+        places.iter().zip(&files).filter(|(place, _)| !matches!(place, Place::Missing(_)))
+    {
         if let Some((first, first_line)) = found.insert(place, (*file, *line)) {
             let (first, second) = (first.to_owned(), (*file).to_owned());
             return Err(PhotosError::Same { first, first_line, second, second_line: *line });
@@ -90,7 +95,9 @@ fn place(folder: &Path, name: &str, assumed: Option<&str>) -> Place {
     let mut missing = Place::Missing(format!("there is no such file in {}", folder.display()));
     for (number, spelling) in spellings(name, assumed).into_iter().enumerate() {
         match of_path(&folder.join(spelling)) {
-            Place::Missing(reason) if number == 0 && reason != ABSENT => missing = Place::Missing(reason),
+            Place::Missing(reason) if number == 0 && reason != ABSENT => {
+                missing = Place::Missing(reason)
+            }
             Place::Missing(_) => {}
             found => return found,
         }
@@ -128,12 +135,16 @@ fn of_uri(name: &str) -> Option<Place> {
     if scheme != "file" {
         return Some(Place::Elsewhere(uri));
     }
-    Some(uri.to_path().map_or_else(|| Place::Missing("it is a file of another machine".to_owned()), |path| of_path(&path)))
+    Some(uri.to_path().map_or_else(
+        || Place::Missing("it is a file of another machine".to_owned()),
+        |path| of_path(&path),
+    ))
 }
 
-/// What a file may be called that a table names so: as it is written; with the separators of this system instead of those of Windows;
-/// with letters and their accents as one character or as two, in which systems differ; in the table's own encoding; and without a folder
-/// that its name begins with, as copies of LFW come in folders and without (`Ann/Ann_0001.jpg`).
+/// What a file may be called that a table names so: as it is written; with the separators of this
+/// system instead of those of Windows; with letters and their accents as one character or as two,
+/// in which systems differ; in the table's own encoding; and without a folder that its name begins
+/// with, as copies of LFW come in folders and without (`Ann/Ann_0001.jpg`).
 fn spellings(name: &str, assumed: Option<&str>) -> Vec<OsString> {
     let mut spellings: Vec<OsString> = vec![name.into()];
     let mut add = |spelling: OsString| {
@@ -141,7 +152,8 @@ fn spellings(name: &str, assumed: Option<&str>) -> Vec<OsString> {
             spellings.push(spelling);
         }
     };
-    let slashes = if name.contains('\\') { Cow::Owned(name.replace('\\', "/")) } else { Cow::Borrowed(name) };
+    let slashes =
+        if name.contains('\\') { Cow::Owned(name.replace('\\', "/")) } else { Cow::Borrowed(name) };
     for name in [name, &slashes] {
         add(name.into());
         if !name.is_ascii() {
@@ -176,7 +188,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("tables/sub")).unwrap();
-        for name in ["a.jpg", "tables/b c.jpg", "tables/sub/c.jpg", "tables/Ann_0001.jpg", "tables/Rene\u{301}.jpg"] {
+        for name in [
+            "a.jpg",
+            "tables/b c.jpg",
+            "tables/sub/c.jpg",
+            "tables/Ann_0001.jpg",
+            "tables/Rene\u{301}.jpg",
+        ] {
             std::fs::write(root.join(name), b"x").unwrap();
         }
         std::os::unix::fs::symlink(root.join("a.jpg"), root.join("tables/link.jpg")).unwrap();
@@ -192,7 +210,11 @@ mod tests {
             ("Ann/Ann_0001.jpg", "tables/Ann_0001.jpg"),
             ("Ren\u{e9}.jpg", "tables/Rene\u{301}.jpg"),
         ] {
-            assert_eq!(located(&root.join("tables"), &[name]).unwrap(), [Place::File(root.join(file))], "{name}");
+            assert_eq!(
+                located(&root.join("tables"), &[name]).unwrap(),
+                [Place::File(root.join(file))],
+                "{name}"
+            );
         }
         let elsewhere = located(&root, &["s3://faces/a.jpg"]).unwrap();
         assert_eq!(elsewhere, [Place::Elsewhere("s3://faces/a.jpg".parse().unwrap())]);
@@ -201,7 +223,8 @@ mod tests {
     #[test]
     fn a_name_in_the_tables_encoding_is_found_too() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().canonicalize().unwrap().join(OsString::from_vec(b"Ren\xe9.jpg".to_vec()));
+        let path =
+            folder.path().canonicalize().unwrap().join(OsString::from_vec(b"Ren\xe9.jpg".to_vec()));
         std::fs::write(&path, b"x").unwrap();
         let labels = labels::read(b"file,subject\nRen\xe9.jpg,Ann\n").unwrap();
         assert_eq!(locate(&labels, folder.path()).unwrap(), [Place::File(path)]);
@@ -213,10 +236,18 @@ mod tests {
         std::fs::write(folder.path().join("a.jpg"), b"x").unwrap();
         let places = located(folder.path(), &["a.jpg", "b.jpg", "."]).unwrap();
         let Place::Missing(absent) = &places[1] else { panic!("{places:?}") };
-        assert!(absent.contains("no such file") && absent.contains(folder.path().to_str().unwrap()), "{absent}");
+        assert!(
+            absent.contains("no such file") && absent.contains(folder.path().to_str().unwrap()),
+            "{absent}"
+        );
         assert_eq!(places[2], Place::Missing("it is no file".into()));
         let error = located(folder.path(), &["b.jpg", "c.jpg"]).unwrap_err().to_string();
-        assert!(error.contains("no file b.jpg") && error.contains("(line 2)") && error.contains("--images"), "{error}");
+        assert!(
+            error.contains("no file b.jpg")
+                && error.contains("(line 2)")
+                && error.contains("--images"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -226,7 +257,10 @@ mod tests {
         std::os::unix::fs::symlink("a.jpg", folder.path().join("link.jpg")).unwrap();
         for other in ["./a.jpg", "link.jpg"] {
             let error = located(folder.path(), &["a.jpg", other]).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("a.jpg and {other} are the same file (lines 2 and 3)")), "{error}");
+            assert!(
+                error.starts_with(&format!("a.jpg and {other} are the same file (lines 2 and 3)")),
+                "{error}"
+            );
         }
     }
 }

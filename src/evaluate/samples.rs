@@ -9,7 +9,8 @@ use crate::quality::quality;
 /// Photos that were scored, each by its primary face.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    /// The names that tables of other tools use for them: files as the labels name them, or images as an export does.
+    /// The names that tables of other tools use for them: files as the labels name them, or images
+    /// as an export does.
     pub names: Vec<String>,
     /// Where they are.
     pub images: Vec<ImageUri>,
@@ -39,7 +40,10 @@ pub struct Measure {
 impl Measure {
     /// The quality of each photo through `mapping`, of a photo without a value that of the worst.
     pub fn qualities(&self, mapping: &Mapping) -> Vec<u8> {
-        self.values.iter().map(|value| quality(value.unwrap_or(f64::NEG_INFINITY), mapping)).collect()
+        self.values
+            .iter()
+            .map(|value| quality(value.unwrap_or(f64::NEG_INFINITY), mapping))
+            .collect()
     }
 }
 
@@ -57,10 +61,17 @@ pub struct GroupColumn {
 impl GroupColumn {
     /// A column of these values, empty where unknown.
     pub fn new(name: &str, values: &[&str]) -> Self {
-        let mut groups: Vec<String> = values.iter().filter(|value| !value.is_empty()).map(|value| (*value).to_owned()).collect();
+        let mut groups: Vec<String> = values
+            .iter()
+            .filter(|value| !value.is_empty())
+            .map(|value| (*value).to_owned())
+            .collect();
         groups.sort_unstable();
         groups.dedup();
-        let of = values.iter().map(|value| groups.iter().position(|group| group == value).map(|place| place as u32)).collect();
+        let of = values
+            .iter()
+            .map(|value| groups.iter().position(|group| group == value).map(|place| place as u32))
+            .collect();
         Self { name: name.to_owned(), groups, of }
     }
 }
@@ -79,7 +90,8 @@ pub struct PrimaryFace {
     pub size_px: f32,
 }
 
-/// The measures that every scan gives, of the method called `method`; and a random one, which shows what no help looks like.
+/// The measures that every scan gives, of the method called `method`; and a random one, which shows
+/// what no help looks like.
 pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
     let measure = |name: &str, of: &dyn Fn(&PrimaryFace) -> Option<f64>| Measure {
         name: name.to_owned(),
@@ -101,15 +113,25 @@ pub fn random_measure(photos: usize, seed: u64) -> Measure {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    Measure { name: "random".into(), values: (0..photos).map(|_| Some(f64::from(random.next_u32()))).collect() }
+    Measure {
+        name: "random".into(),
+        values: (0..photos).map(|_| Some(f64::from(random.next_u32()))).collect(),
+    }
 }
 
-/// The measures of another tool, and how many of the photos it has a row for: under the name that the labels give one, or else under its
-/// whole path or URI.
-pub fn other_measures(other: &OtherMeasures, names: &[String], images: &[ImageUri]) -> (Vec<Measure>, usize) {
+/// The measures of another tool, and how many of the photos it has a row for: under the name that
+/// the labels give one, or else under its whole path or URI.
+pub fn other_measures(
+    other: &OtherMeasures,
+    names: &[String],
+    images: &[ImageUri],
+) -> (Vec<Measure>, usize) {
     let row = |(name, image): (&String, &ImageUri)| {
         let values = &other.values;
-        values.get(name).or_else(|| values.get(&image.to_string())).or_else(|| values.get(image.as_str()))
+        values
+            .get(name)
+            .or_else(|| values.get(&image.to_string()))
+            .or_else(|| values.get(image.as_str()))
     };
     let rows: Vec<_> = names.iter().zip(images).map(row).collect();
     let measure = |(column, name): (usize, &String)| Measure {
@@ -137,7 +159,10 @@ mod tests {
         let names = ["a.jpg", "b.jpg", "c.jpg"];
         let images = names.map(|name| format!("file:///photos/{name}").parse().unwrap());
         let (measures, found) = other_measures(&other, &names.map(str::to_owned), &images);
-        assert_eq!(measures, [Measure { name: "unified".into(), values: vec![None, Some(3.0), None] }]);
+        assert_eq!(
+            measures,
+            [Measure { name: "unified".into(), values: vec![None, Some(3.0), None] }]
+        );
         assert_eq!(found, 2);
     }
 

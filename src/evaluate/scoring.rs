@@ -5,14 +5,18 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 
 use super::collect::CollectError;
-use crate::domain::{GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Place, PlaceOf, Selection, SourceStamp, SubjectName};
+use crate::domain::{
+    GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Place, PlaceOf, Selection, SourceStamp,
+    SubjectName,
+};
 use crate::store::Store;
 use crate::worker::Process;
 use crate::worker::process::Processed;
 
 /// Results written in one transaction.
 const CHUNK: usize = 256;
-/// How often a source that does not work is looked at before it is given up, and the longest wait between: about a minute in all.
+/// How often a source that does not work is looked at before it is given up, and the longest wait
+/// between: about a minute in all.
 const MOST_LOOKS: u32 = 10;
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
@@ -42,20 +46,28 @@ pub struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
-    /// Scores those of `photos` that the gallery holds no result of. They are recorded with their subjects, so that the gallery can be
-    /// evaluated by its name afterwards. A photo that is no good, or fails in all its attempts, is an outcome, and the others go on.
+    /// Scores those of `photos` that the gallery holds no result of. They are recorded with their
+    /// subjects, so that the gallery can be evaluated by its name afterwards. A photo that is no
+    /// good, or fails in all its attempts, is an outcome, and the others go on.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn run(&self, photos: &[Photo], processor: &dyn Process, store: &dyn Store) -> Result<(), CollectError> {
+    pub async fn run(
+        &self,
+        photos: &[Photo],
+        processor: &dyn Process,
+        store: &dyn Store,
+    ) -> Result<(), CollectError> {
         let profile = processor.profile();
         store.register_profile(profile).await?;
-        let images: Vec<_> = photos.iter().map(|photo| (photo.image.clone(), photo.stamp.clone())).collect();
+        let images: Vec<_> =
+            photos.iter().map(|photo| (photo.image.clone(), photo.stamp.clone())).collect();
         let settled = store.settled(self.gallery, &profile.id(), self.selection, &images).await?;
         (self.ended)(settled.iter().filter(|settled| **settled).count() as u64);
         let left = photos.iter().zip(settled).filter(|(_, settled)| !settled);
         let work = left.map(|(photo, _)| self.attempts(self.job(photo), processor));
-        let mut records = futures::stream::iter(work).buffer_unordered(self.ahead.max(1)).try_chunks(CHUNK);
+        let mut records =
+            futures::stream::iter(work).buffer_unordered(self.ahead.max(1)).try_chunks(CHUNK);
         while let Some(chunk) = records.next().await {
             // What came before a failure is kept.
             let (done, failed) = match chunk {
@@ -71,23 +83,31 @@ impl Scoring<'_> {
         Ok(())
     }
 
-    /// Processes a job until it ends: the processor makes an outcome of the last attempt that its settings allow.
-    async fn attempts(&self, mut job: Job, processor: &dyn Process) -> Result<JobRecord, CollectError> {
+    /// Processes a job until it ends: the processor makes an outcome of the last attempt that its
+    /// settings allow.
+    async fn attempts(
+        &self,
+        mut job: Job,
+        processor: &dyn Process,
+    ) -> Result<JobRecord, CollectError> {
         let (mut wait, mut look_again, mut looks) = (self.backoff, self.backoff, 0);
         loop {
             match processor.process(&job).await {
                 Processed::Ended(record) => return Ok(*record),
                 Processed::Transient(reason) | Processed::Unanswered(reason) => {
-                    tracing::debug!(image = %job.image, attempt = job.attempt, %reason, "an attempt failed");
+                    tracing::debug!(image = %job.image, attempt = job.attempt, %reason, "an \
+                        attempt failed");
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                     job.attempt += 1;
                 }
                 Processed::Deferred(wait) => tokio::time::sleep(wait).await,
-                // Its source does not work, which was told. Somebody waits for the evaluation: not for as long as a worker would.
+                // Its source does not work, which was told. Somebody waits for the evaluation: not
+                // for as long as a worker would.
                 Processed::Held { place: Place { of: PlaceOf::Source(source), .. }, .. } => {
                     tokio::time::sleep(look_again).await;
-                    (looks, look_again) = (looks + 1, look_again.saturating_mul(2).min(LONGEST_LOOK));
+                    (looks, look_again) =
+                        (looks + 1, look_again.saturating_mul(2).min(LONGEST_LOOK));
                     let Some(breakers) = processor.breakers() else { continue };
                     breakers.probe().await;
                     if looks == MOST_LOOKS {
@@ -95,7 +115,9 @@ impl Scoring<'_> {
                     }
                 }
                 // It asks for no profile and belongs to no campaign.
-                Processed::Held { .. } | Processed::Dropped => return Err(CollectError::PutBack(job.image)),
+                Processed::Held { .. } | Processed::Dropped => {
+                    return Err(CollectError::PutBack(job.image));
+                }
             }
         }
     }
@@ -125,7 +147,10 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::domain::{AlignmentProfile, Faces, Mapping, Outcome, OutcomeKind, Precision, Profile, RecogniserProfile, SerFiq};
+    use crate::domain::{
+        AlignmentProfile, Faces, Mapping, Outcome, OutcomeKind, Precision, Profile,
+        RecogniserProfile, SerFiq,
+    };
     use crate::store::PageQuery;
     use crate::store::sqlite::SqliteStore;
 
@@ -144,18 +169,35 @@ mod tests {
                 true => Outcome::Failed(format!("the disk hums (attempt {})", job.attempt)),
                 false => Outcome::NoFace,
             };
-            let selection = job.selection.complete(&Selection { faces: Faces::All, min_size_px: 24, min_score: 0.5 });
-            Processed::Ended(Box::new(JobRecord::without_content(job, &self.0.id(), selection, "cpu", outcome)))
+            let selection = job.selection.complete(&Selection {
+                faces: Faces::All,
+                min_size_px: 24,
+                min_score: 0.5,
+            });
+            Processed::Ended(Box::new(JobRecord::without_content(
+                job,
+                &self.0.id(),
+                selection,
+                "cpu",
+                outcome,
+            )))
         }
     }
 
     #[tokio::test]
     async fn a_photo_that_fails_in_all_its_attempts_is_an_outcome_and_the_others_go_on() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&format!("sqlite:{}", folder.path().join("test.db").display())).await.unwrap();
+        let store =
+            SqliteStore::open(&format!("sqlite:{}", folder.path().join("test.db").display()))
+                .await
+                .unwrap();
         let profile = Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".repeat(32), precision: Precision::Float32 },
+            recogniser: RecogniserProfile {
+                name: "a".into(),
+                sha256: "00".repeat(32),
+                precision: Precision::Float32,
+            },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
@@ -180,8 +222,21 @@ mod tests {
         scoring.run(&photos, &eyes, &store).await.unwrap();
         assert_eq!(counted.load(Ordering::Relaxed), 3);
         let profile = eyes.0.id();
-        let query = PageQuery { gallery, profile, outcomes: Vec::new(), after: 0, limit: 10, templates: false };
-        let mut ends: Vec<_> = store.page(&query).await.unwrap().into_iter().map(|image| (image.outcome, image.reason)).collect();
+        let query = PageQuery {
+            gallery,
+            profile,
+            outcomes: Vec::new(),
+            after: 0,
+            limit: 10,
+            templates: false,
+        };
+        let mut ends: Vec<_> = store
+            .page(&query)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|image| (image.outcome, image.reason))
+            .collect();
         ends.sort();
         let failed = (OutcomeKind::Failed, Some("the disk hums (attempt 3)".to_owned()));
         assert_eq!(ends, [(OutcomeKind::NoFace, None), (OutcomeKind::NoFace, None), failed]);

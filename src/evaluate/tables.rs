@@ -30,8 +30,14 @@ pub fn measures(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
     ])?;
     for point in points {
         for measure in &point.measures {
-            for (limit, (pauc, above)) in LIMITS.iter().zip(measure.paucs.iter().zip(&measure.above_first)) {
-                let mut row = vec![point.fmr.to_string(), point.threshold.value.to_string(), point.fnmr.value.to_string()];
+            for (limit, (pauc, above)) in
+                LIMITS.iter().zip(measure.paucs.iter().zip(&measure.above_first))
+            {
+                let mut row = vec![
+                    point.fmr.to_string(),
+                    point.threshold.value.to_string(),
+                    point.fnmr.value.to_string(),
+                ];
                 row.extend([measure.name.clone(), limit.to_string()]);
                 row.extend(three(*pauc));
                 row.extend(three(*above));
@@ -53,7 +59,8 @@ pub fn curves(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
         for measure in &point.measures {
             for (step, estimate) in measure.band.iter().enumerate() {
                 let discarded = step as f64 / STEPS_PER_WHOLE as f64;
-                let mut row = vec![point.fmr.to_string(), measure.name.clone(), discarded.to_string()];
+                let mut row =
+                    vec![point.fmr.to_string(), measure.name.clone(), discarded.to_string()];
                 row.extend(three(Some(*estimate)));
                 csv.write_record(row)?;
             }
@@ -70,7 +77,8 @@ pub fn agreements(agreements: &[(String, Agreement)], out: impl Write) -> io::Re
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(["measure", "faces", "mean_deviation", "spread", "spearman"])?;
     for (name, agreement) in agreements {
-        let numbers = [agreement.mean, agreement.spread, agreement.spearman].map(|number| number.to_string());
+        let numbers =
+            [agreement.mean, agreement.spread, agreement.spearman].map(|number| number.to_string());
         csv.write_record([name.clone(), agreement.faces.to_string()].into_iter().chain(numbers))?;
     }
     csv.flush()
@@ -82,7 +90,10 @@ pub fn agreements(agreements: &[(String, Agreement)], out: impl Write) -> io::Re
 /// If `out` cannot be written.
 pub fn groups(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    let mut header: Vec<String> = ["group", "images", "people", "p5", "p25", "median", "p75", "p95"].map(str::to_owned).to_vec();
+    let mut header: Vec<String> =
+        ["group", "images", "people", "p5", "p25", "median", "p75", "p95"]
+            .map(str::to_owned)
+            .to_vec();
     for name in ["discarded", "discard_ratio", "fnmr", "fnmr_ratio", "fnmr_left"] {
         header.extend([name.to_owned(), format!("{name}_low"), format!("{name}_high")]);
     }
@@ -91,7 +102,13 @@ pub fn groups(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
     for group in groups {
         let mut row = vec![group.name.clone(), group.images.to_string(), group.people.to_string()];
         row.extend(group.percentiles.map(|quality| quality.to_string()));
-        for estimate in [Some(group.discarded), group.discard_ratio, group.fnmr, group.fnmr_ratio, group.fnmr_left] {
+        for estimate in [
+            Some(group.discarded),
+            group.discard_ratio,
+            group.fnmr,
+            group.fnmr_ratio,
+            group.fnmr_left,
+        ] {
             row.extend(three(estimate));
         }
         row.push(group.fmr.map(|fmr| fmr.to_string()).unwrap_or_default());
@@ -116,7 +133,9 @@ pub fn shares_left(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
 }
 
 fn three(estimate: Option<Estimate>) -> [String; 3] {
-    let text = |of: fn(Estimate) -> f64| estimate.map(|estimate| of(estimate).to_string()).unwrap_or_default();
+    let text = |of: fn(Estimate) -> f64| {
+        estimate.map(|estimate| of(estimate).to_string()).unwrap_or_default()
+    };
     [text(|estimate| estimate.value), text(|estimate| estimate.low), text(|estimate| estimate.high)]
 }
 
@@ -160,9 +179,18 @@ mod tests {
         measures(std::slice::from_ref(&point), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let rows: Vec<&str> = text.lines().skip(1).collect();
-        assert_eq!(rows, ["0.001,0.5,0.5,closed form,0.2,0.5,0.25,0.75,,,", "0.001,0.5,0.5,closed form,0.3,,,,,,"]);
+        assert_eq!(
+            rows,
+            [
+                "0.001,0.5,0.5,closed form,0.2,0.5,0.25,0.75,,,",
+                "0.001,0.5,0.5,closed form,0.3,,,,,,"
+            ]
+        );
         let mut out = Vec::new();
         curves(&[point], &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap().lines().last(), Some("0.001,closed form,0,0.5,0.25,0.75"));
+        assert_eq!(
+            String::from_utf8(out).unwrap().lines().last(),
+            Some("0.001,closed form,0,0.5,0.25,0.75")
+        );
     }
 }

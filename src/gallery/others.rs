@@ -42,7 +42,8 @@ impl Others {
     pub fn count(&mut self, other: &Other) {
         match &other.why {
             Why::NoImage(ending) => {
-                let known = self.left_alone.contains_key(ending) || self.left_alone.len() < MOST_ENDINGS;
+                let known =
+                    self.left_alone.contains_key(ending) || self.left_alone.len() < MOST_ENDINGS;
                 let ending = if known { ending } else { OTHER_ENDINGS };
                 *self.left_alone.entry(ending.to_owned()).or_default() += 1;
             }
@@ -54,7 +55,8 @@ impl Others {
             Why::LinkInside => self.links_inside += 1,
             Why::LinkOutside(target) => {
                 self.links_outside += 1;
-                self.link_outside.get_or_insert_with(|| (other.name.clone(), target.display().to_string()));
+                self.link_outside
+                    .get_or_insert_with(|| (other.name.clone(), target.display().to_string()));
             }
             Why::LinkBroken => self.links_broken += 1,
         }
@@ -67,9 +69,10 @@ impl Others {
 
     /// What all rules leave out together.
     pub fn left_out(&self) -> LeftOut {
-        self.left_out
-            .values()
-            .fold(LeftOut::default(), |all, one| LeftOut { files: all.files + one.files, folders: all.folders + one.folders })
+        self.left_out.values().fold(LeftOut::default(), |all, one| LeftOut {
+            files: all.files + one.files,
+            folders: all.folders + one.folders,
+        })
     }
 }
 

@@ -1,7 +1,8 @@
-//! A scan is a campaign: list the images, leave out what is settled, publish the rest, and follow every one to its end.
+//! A scan is a campaign: list the images, leave out what is settled, publish the rest, and follow
+//! every one to its end.
 //!
-//! The campaign's row in the store is the truth of where everything is: it counts each job once, whoever works on it and however often
-//! it is delivered. The queue's news only say when to look.
+//! The campaign's row in the store is the truth of where everything is: it counts each job once,
+//! whoever works on it and however often it is delivered. The queue's news only say when to look.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::others::Others;
 use crate::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk, OutcomeEvent, Selection, SourceStamp,
+    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk,
+    OutcomeEvent, Selection, SourceStamp,
 };
 use crate::images::{Listed, Listing, ListingError, Other, is_past};
 use crate::queue::{JobQueue, QueueError};
@@ -82,7 +84,8 @@ pub enum Follow {
     Published,
     /// Until every image is skipped or ended, or the campaign is cancelled.
     Ended,
-    /// As [`Self::Ended`], by a worker of this process: when the queue's news end, nothing more will.
+    /// As [`Self::Ended`], by a worker of this process: when the queue's news end, nothing more
+    /// will.
     EndedHere,
 }
 
@@ -97,8 +100,8 @@ enum Filled {
     Unlisted(ListingError),
 }
 
-/// Runs a scan to its end. When `stop` is cancelled, listing ends; the scan then returns at once, or, with [`Follow::EndedHere`], as
-/// soon as the queue's news do.
+/// Runs a scan to its end. When `stop` is cancelled, listing ends; the scan then returns at once,
+/// or, with [`Follow::EndedHere`], as soon as the queue's news do.
 ///
 /// # Errors
 /// If a root cannot be listed, or store or queue fail.
@@ -120,8 +123,16 @@ pub async fn run(
     let (filled, mut filling) = mpsc::channel(16);
     // Listing ends early also for a campaign that is given up meanwhile.
     let list_until = stop.child_token();
-    let mut filler =
-        tokio::spawn(Filler { scan, queue: queue.clone(), store: store.clone(), stop: list_until.clone(), filled }.run(entries));
+    let mut filler = tokio::spawn(
+        Filler {
+            scan,
+            queue: queue.clone(),
+            store: store.clone(),
+            stop: list_until.clone(),
+            filled,
+        }
+        .run(entries),
+    );
 
     let mut tally = Tally::default();
     let mut listing = true;
@@ -180,7 +191,8 @@ pub async fn run(
                 let nothing_left = tally.progress.is_complete() || (broken.is_some() && tally.progress.left() == 0);
                 let ended = !listing && (nothing_left || campaign.state == CampaignState::Cancelled);
                 if ended && follow == Follow::EndedHere {
-                    // What was announced last is still on its way; once the queue is closed, the news end with it.
+                    // What was announced last is still on its way; once the queue is closed, the
+                    // news end with it.
                     queue.close().await;
                 }
                 ended && follow != Follow::EndedHere
@@ -214,8 +226,12 @@ struct Found {
 }
 
 impl Filler {
-    async fn run(self, entries: BoxStream<'static, Result<Listed, ListingError>>) -> Result<(), ScanError> {
-        let CampaignProgress { chunk_from: mut from, chunk_to, .. } = self.scan.campaign.progress.clone();
+    async fn run(
+        self,
+        entries: BoxStream<'static, Result<Listed, ListingError>>,
+    ) -> Result<(), ScanError> {
+        let CampaignProgress { chunk_from: mut from, chunk_to, .. } =
+            self.scan.campaign.progress.clone();
         // As many as are there, so that the first images are worked on while the others are listed.
         let mut chunks = entries.ready_chunks(CHUNK);
         while let Some(chunk) = self.stop.run_until_cancelled(chunks.next()).await.flatten() {
@@ -225,8 +241,15 @@ impl Filler {
             for entry in chunk {
                 let step = match entry {
                     Ok(Listed::Image { uri: image, stamp, place }) => {
-                        let again = chunk_to.as_deref().zip(place.as_deref()).is_some_and(|(end, place)| !is_past(place, end));
-                        if again { &mut noted } else { &mut new }.push(Found { image, stamp, place });
+                        let again = chunk_to
+                            .as_deref()
+                            .zip(place.as_deref())
+                            .is_some_and(|(end, place)| !is_past(place, end));
+                        if again { &mut noted } else { &mut new }.push(Found {
+                            image,
+                            stamp,
+                            place,
+                        });
                         continue;
                     }
                     Ok(Listed::Other(other)) => Filled::Other(other),
@@ -261,13 +284,20 @@ impl Filler {
         Ok(())
     }
 
-    /// The chunk is noted before its jobs are published: whatever dies in between, a listing that resumes goes through the chunk noted
-    /// last once more, and publishes what is missing.
-    async fn publish(&self, found: Vec<Found>, from: Option<String>, to: Option<String>) -> Result<(), ScanError> {
+    /// The chunk is noted before its jobs are published: whatever dies in between, a listing that
+    /// resumes goes through the chunk noted last once more, and publishes what is missing.
+    async fn publish(
+        &self,
+        found: Vec<Found>,
+        from: Option<String>,
+        to: Option<String>,
+    ) -> Result<(), ScanError> {
         let Campaign { id, gallery, profile, .. } = &self.scan.campaign;
-        let images: Vec<_> = found.into_iter().map(|found| (found.image, Some(found.stamp))).collect();
+        let images: Vec<_> =
+            found.into_iter().map(|found| (found.image, Some(found.stamp))).collect();
         let settled = self.store.settled(gallery, profile, &self.scan.selection, &images).await?;
-        let (mut jobs, mut skipped, listed) = (Vec::with_capacity(images.len()), Vec::new(), images.len() as u64);
+        let (mut jobs, mut skipped, listed) =
+            (Vec::with_capacity(images.len()), Vec::new(), images.len() as u64);
         for ((image, stamp), settled) in images.into_iter().zip(settled) {
             if settled { skipped.push(id.job(&image)) } else { jobs.push(self.job(image, stamp)) }
         }
@@ -278,11 +308,12 @@ impl Filler {
         Ok(())
     }
 
-    /// Publishes what has neither been skipped nor ended of a chunk that was noted before: some of it may be in the queue already,
-    /// under the same ids.
+    /// Publishes what has neither been skipped nor ended of a chunk that was noted before: some of
+    /// it may be in the queue already, under the same ids.
     async fn publish_again(&self, found: Vec<Found>) -> Result<(), ScanError> {
         let id = self.scan.campaign.id;
-        let jobs: Vec<Job> = found.into_iter().map(|found| self.job(found.image, Some(found.stamp))).collect();
+        let jobs: Vec<Job> =
+            found.into_iter().map(|found| self.job(found.image, Some(found.stamp))).collect();
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let left: HashSet<_> = self.store.uncounted_jobs(id, &ids).await?.into_iter().collect();
         let jobs: Vec<Job> = jobs.into_iter().filter(|job| left.contains(&job.id)).collect();

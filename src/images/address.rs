@@ -1,10 +1,12 @@
-//! Which addresses of the network are anybody's, and which are this machine's, this network's or the cloud's own.
+//! Which addresses of the network are anybody's, and which are this machine's, this network's or
+//! the cloud's own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address belongs to the public internet. Not so: loopback, private, carrier-grade NAT, link-local (with the clouds'
-/// metadata services), multicast, reserved and documentation ranges, and IPv6 addresses that stand for an IPv4 one (mapped, NAT64,
-/// 6to4, Teredo), which would hide one of these.
+/// Whether an address belongs to the public internet. Not so: loopback, private, carrier-grade NAT,
+/// link-local (with the clouds' metadata services), multicast, reserved and documentation ranges,
+/// and IPv6 addresses that stand for an IPv4 one (mapped, NAT64, 6to4, Teredo), which would hide
+/// one of these.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -34,9 +36,12 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    // Global unicast is 2000::/3; of it, 2001::/23 is for protocols (Teredo), 2001:db8::/32 and 3fff::/20 are for books, 2002::/16
-    // is 6to4.
-    (a & 0xe000) == 0x2000 && !(a == 0x2001 && (b < 0x200 || b == 0xdb8)) && a != 0x2002 && !(a == 0x3fff && b < 0x1000)
+    // Global unicast is 2000::/3; of it, 2001::/23 is for protocols (Teredo), 2001:db8::/32 and
+    // 3fff::/20 are for books, 2002::/16 is 6to4.
+    (a & 0xe000) == 0x2000
+        && !(a == 0x2001 && (b < 0x200 || b == 0xdb8))
+        && a != 0x2002
+        && !(a == 0x3fff && b < 0x1000)
 }
 
 #[cfg(test)]
@@ -45,7 +50,16 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_internet_are_public() {
-        for public in ["1.1.1.1", "8.8.8.8", "100.63.0.1", "172.15.0.1", "172.32.0.1", "192.0.1.1", "2606:4700::1", "2a00::1"] {
+        for public in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "2606:4700::1",
+            "2a00::1",
+        ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
         for private in [

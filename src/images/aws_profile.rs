@@ -1,10 +1,11 @@
-//! The shared files of AWS's tools, `~/.aws/credentials` and `~/.aws/config`: static keys, region and endpoint of a profile. What
-//! needs a program or a sign-in of its own is named, not guessed.
+//! The shared files of AWS's tools, `~/.aws/credentials` and `~/.aws/config`: static keys, region
+//! and endpoint of a profile. What needs a program or a sign-in of its own is named, not guessed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// What the shared files say of a profile, by the names of the environment variables of the same meaning.
+/// What the shared files say of a profile, by the names of the environment variables of the same
+/// meaning.
 #[derive(Default)]
 pub(super) struct AwsProfile(Vec<(&'static str, String)>);
 
@@ -17,45 +18,63 @@ const CREDENTIALS: [(&str, &str); 3] = [
 const PLACES: [(&str, &str); 2] = [("region", "AWS_REGION"), ("endpoint_url", "AWS_ENDPOINT_URL")];
 
 /// Other ways to credentials, which take a program, a browser or another service.
-const ELSEWHERE: [&str; 5] = ["credential_process", "sso_session", "sso_start_url", "role_arn", "login_session"];
+const ELSEWHERE: [&str; 5] =
+    ["credential_process", "sso_session", "sso_start_url", "role_arn", "login_session"];
 
 impl AwsProfile {
-    /// The profile that `AWS_PROFILE` names, or `default`. Credentials in the environment leave those of the files unread.
+    /// The profile that `AWS_PROFILE` names, or `default`. Credentials in the environment leave
+    /// those of the files unread.
     ///
     /// # Errors
     /// If the named profile is in no file, or gets its credentials in a way that is not supported.
     pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let home = variable("HOME").map(|home| Path::new(&home).join(".aws"));
         let text = |name: &str, file: &str| {
-            let path = variable(name).map(PathBuf::from).or_else(|| home.as_ref().map(|home| home.join(file)));
+            let path = variable(name)
+                .map(PathBuf::from)
+                .or_else(|| home.as_ref().map(|home| home.join(file)));
             path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
         };
         let named = variable("AWS_PROFILE");
         let name = named.as_deref().unwrap_or("default");
         let config = text("AWS_CONFIG_FILE", "config");
         let credentials = text("AWS_SHARED_CREDENTIALS_FILE", "credentials");
-        let in_config = section(&config, &format!("profile {name}")).or_else(|| section(&config, name));
+        let in_config =
+            section(&config, &format!("profile {name}")).or_else(|| section(&config, name));
         let in_credentials = section(&credentials, name);
         if named.is_some() && in_config.is_none() && in_credentials.is_none() {
-            return Err(format!("AWS_PROFILE names the profile '{name}', which is in neither of the shared files"));
+            return Err(format!(
+                "AWS_PROFILE names the profile '{name}', which is in neither of the shared files"
+            ));
         }
         let mut found = in_config.unwrap_or_default();
         found.extend(in_credentials.unwrap_or_default());
 
-        let in_environment = ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE"]
-            .into_iter()
-            .chain(["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
-            .any(|name| variable(name).is_some());
+        let in_environment =
+            ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE"]
+                .into_iter()
+                .chain([
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                ])
+                .any(|name| variable(name).is_some());
         // The environment's own region, by either name, stands above the file's.
-        let region_set = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).is_some();
+        let region_set =
+            variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).is_some();
         let places = PLACES.iter().filter(|(key, _)| !(region_set && *key == "region"));
-        let mut settings: Vec<_> = places.filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned()))).collect();
+        let mut settings: Vec<_> =
+            places.filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned()))).collect();
         if !in_environment {
-            settings.extend(CREDENTIALS.iter().filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned()))));
+            settings.extend(
+                CREDENTIALS
+                    .iter()
+                    .filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned()))),
+            );
             let elsewhere = ELSEWHERE.into_iter().find(|key| found.contains_key(key));
             if let Some(key) = elsewhere.filter(|_| !found.contains_key("aws_access_key_id")) {
                 return Err(format!(
-                    "the AWS profile '{name}' gets its credentials by '{key}', which is not supported: put them into the environment, \
+                    "the AWS profile '{name}' gets its credentials by '{key}', which is not \
+                        supported: put them into the environment, \
                      for example with `aws configure export-credentials --format env`"
                 ));
             }
@@ -69,13 +88,17 @@ impl AwsProfile {
     }
 }
 
-/// The keys and values of a section. Indented lines are parts of a nested value and say nothing of credentials.
+/// The keys and values of a section. Indented lines are parts of a nested value and say nothing of
+/// credentials.
 fn section<'a>(text: &'a str, name: &str) -> Option<HashMap<&'a str, &'a str>> {
     let mut found: Option<HashMap<&str, &str>> = None;
     let mut inside = false;
     for line in text.lines().filter(|line| !line.starts_with([' ', '\t', '#', ';'])) {
         if let Some(header) = line.trim().strip_prefix('[') {
-            inside = header.split(']').next().is_some_and(|header| header.split_whitespace().eq(name.split_whitespace()));
+            inside = header
+                .split(']')
+                .next()
+                .is_some_and(|header| header.split_whitespace().eq(name.split_whitespace()));
             if inside {
                 found.get_or_insert_default();
             }
@@ -103,7 +126,8 @@ endpoint_url = https://s3.example
 [profile sso]
 sso_session = corp
 ";
-    const KEYS: &str = "# a comment\n[default]\naws_access_key_id = A\naws_secret_access_key = B=/+\n[staff]\naws_access_key_id=C\n\
+    const KEYS: &str = "# a comment\n[default]\naws_access_key_id = A\naws_secret_access_key = \
+        B=/+\n[staff]\naws_access_key_id=C\n\
                         aws_secret_access_key=D\naws_session_token=E\n";
 
     fn read(variables: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
@@ -114,7 +138,9 @@ sso_session = corp
         let home = folder.path().to_str().unwrap().to_owned();
         let profile = AwsProfile::read(|name| match name {
             "HOME" => Some(home.clone()),
-            name => variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()),
+            name => {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            }
         })?;
         Ok(profile.settings().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
@@ -125,7 +151,11 @@ sso_session = corp
 
     #[test]
     fn a_profile_is_read_from_both_files() {
-        let default = [("AWS_REGION", "eu-central-1"), ("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "B=/+")];
+        let default = [
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "A"),
+            ("AWS_SECRET_ACCESS_KEY", "B=/+"),
+        ];
         assert_eq!(read(&[]).unwrap(), pairs(&default));
         let staff = [
             ("AWS_REGION", "eu-west-1"),
@@ -140,7 +170,10 @@ sso_session = corp
     #[test]
     fn credentials_of_the_environment_come_first_and_are_not_mixed_with_those_of_a_file() {
         let settings = read(&[("AWS_PROFILE", "staff"), ("AWS_ACCESS_KEY_ID", "X")]).unwrap();
-        assert_eq!(settings, pairs(&[("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", "https://s3.example")]));
+        assert_eq!(
+            settings,
+            pairs(&[("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", "https://s3.example")])
+        );
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::domain::{ImageUri, SourceName};
 /// Reads local files below some roots.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// Canonical: links resolved. There may be as many as there are images, and each fetch has the source of its own.
+    /// Canonical: links resolved. There may be as many as there are images, and each fetch has the
+    /// source of its own.
     roots: Arc<HashSet<PathBuf>>,
     /// The same, and as they were named.
     named: Arc<HashSet<PathBuf>>,
@@ -32,19 +33,28 @@ impl FileSource {
     /// If a root does not exist.
     pub fn new(roots: &[PathBuf], max_bytes: u64) -> std::io::Result<Self> {
         let canonical = |root: &PathBuf| {
-            root.canonicalize().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", root.display())))
+            root.canonicalize().map_err(|error| {
+                std::io::Error::new(error.kind(), format!("{}: {error}", root.display()))
+            })
         };
         let named = roots.iter().filter_map(|root| std::path::absolute(root).ok());
         let canonical = roots.iter().map(canonical).collect::<Result<HashSet<_>, _>>()?;
         let named = named.chain(canonical.iter().cloned()).collect();
-        Ok(Self { roots: Arc::new(canonical), named: Arc::new(named), looking: Arc::default(), max_bytes })
+        Ok(Self {
+            roots: Arc::new(canonical),
+            named: Arc::new(named),
+            looking: Arc::default(),
+            max_bytes,
+        })
     }
 
     fn check(&self, resolved: &Path) -> Result<(), FetchError> {
         if resolved.ancestors().any(|above| self.roots.contains(above)) {
             return Ok(());
         }
-        Err(FetchError::Refused("the file is outside the folders that may be read (setting images.allow)".into()))
+        Err(FetchError::Refused(
+            "the file is outside the folders that may be read (setting images.allow)".into(),
+        ))
     }
 
     /// The open file below a root, and how many of its bytes to read.
@@ -70,7 +80,9 @@ impl FileSource {
 
     /// At most `length` bytes: a file may grow while it is read.
     fn read(file: File, length: u64) -> Result<Vec<u8>, FetchError> {
-        let known = usize::try_from(file.metadata().map_or(0, |metadata| metadata.len()).min(length)).unwrap_or(0);
+        let known =
+            usize::try_from(file.metadata().map_or(0, |metadata| metadata.len()).min(length))
+                .unwrap_or(0);
         let mut bytes = Vec::with_capacity(known + 1);
         file.take(length).read_to_end(&mut bytes).map_err(|error| fault::of_file(&error))?;
         Ok(bytes)
@@ -91,7 +103,12 @@ impl ImageSource for FileSource {
     async fn fetch_into(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
         let path = match image.to_path() {
             Some(path) => path,
-            None => return Err(FetchError::Refused(format!("'{}:' is not a source this worker fetches from", image.scheme()))),
+            None => {
+                return Err(FetchError::Refused(format!(
+                    "'{}:' is not a source this worker fetches from",
+                    image.scheme()
+                )));
+            }
         };
         let source = self.clone();
         let (file, length) = blocking(move || source.open(&path)).await?;
@@ -102,7 +119,8 @@ impl ImageSource for FileSource {
     /// The root that it is below; the folder of a file that was named itself.
     fn source_of(&self, image: &ImageUri) -> SourceName {
         let path = image.to_path().unwrap_or_default();
-        let root = path.ancestors().find(|above| self.named.contains(*above)).unwrap_or(Path::new("/"));
+        let root =
+            path.ancestors().find(|above| self.named.contains(*above)).unwrap_or(Path::new("/"));
         let folder = if root == path { root.parent().unwrap_or(root) } else { root };
         SourceName::new(folder.to_string_lossy())
     }
@@ -110,12 +128,16 @@ impl ImageSource for FileSource {
     /// The number of its file system.
     async fn part_of(&self, image: &ImageUri) -> u64 {
         let Some(path) = image.to_path() else { return 0 };
-        let device = tokio::task::spawn_blocking(move || std::fs::metadata(path).map_or(0, |metadata| metadata.dev()));
+        let device = tokio::task::spawn_blocking(move || {
+            std::fs::metadata(path).map_or(0, |metadata| metadata.dev())
+        });
         device.await.unwrap_or(0)
     }
 
     async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
-        let Some(path) = image.to_path() else { return Err(FetchError::Unreadable("it is no file".into())) };
+        let Some(path) = image.to_path() else {
+            return Err(FetchError::Unreadable("it is no file".into()));
+        };
         let source = self.clone();
         blocking(move || {
             let (mut file, _) = source.open(&path)?;
@@ -124,10 +146,15 @@ impl ImageSource for FileSource {
         .await
     }
 
-    /// Whether its folder has something in it: where a share is mounted, nothing is while it is not.
+    /// Whether its folder has something in it: where a share is mounted, nothing is while it is
+    /// not.
     async fn sees_around(&self, image: &ImageUri) -> bool {
-        let Some(folder) = image.to_path().and_then(|path| path.parent().map(Path::to_owned)) else { return false };
-        let seen = tokio::task::spawn_blocking(move || is_folder_of_something(&folder).unwrap_or(false));
+        let Some(folder) = image.to_path().and_then(|path| path.parent().map(Path::to_owned))
+        else {
+            return false;
+        };
+        let seen =
+            tokio::task::spawn_blocking(move || is_folder_of_something(&folder).unwrap_or(false));
         seen.await.unwrap_or(false)
     }
 
@@ -160,7 +187,9 @@ fn is_folder_of_something(folder: &Path) -> std::io::Result<bool> {
     Ok(std::fs::read_dir(folder)?.next().is_some())
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FetchError> + Send + 'static) -> Result<T, FetchError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
+) -> Result<T, FetchError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| FetchError::Local(format!("reading was interrupted: {error}")))?
 }
@@ -188,12 +217,18 @@ mod tests {
             assert_eq!(fetch(&source, &inside.join(name)).await.unwrap(), b"abc");
         }
         for path in [outside.clone(), inside.join("link.jpg"), inside.join("../out.jpg")] {
-            let Err(FetchError::Refused(reason)) = fetch(&source, &path).await else { panic!("{}", path.display()) };
+            let Err(FetchError::Refused(reason)) = fetch(&source, &path).await else {
+                panic!("{}", path.display())
+            };
             assert!(reason.contains("setting images.allow"), "{reason}");
         }
-        let escaped: ImageUri = format!("file://{}/%2e%2e/out.jpg", inside.display()).parse().unwrap();
+        let escaped: ImageUri =
+            format!("file://{}/%2e%2e/out.jpg", inside.display()).parse().unwrap();
         assert!(matches!(source.fetch(&escaped).await, Err(FetchError::Refused(_))));
-        assert!(matches!(fetch(&source, &inside.join("none.jpg")).await, Err(FetchError::NotThere(_))));
+        assert!(matches!(
+            fetch(&source, &inside.join("none.jpg")).await,
+            Err(FetchError::NotThere(_))
+        ));
         assert!(matches!(fetch(&source, &inside).await, Err(FetchError::Unreadable(_))));
         let web: ImageUri = "https://example.org/a.jpg".parse().unwrap();
         assert!(matches!(source.fetch(&web).await, Err(FetchError::Refused(_))));
@@ -213,13 +248,20 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    for (from, to) in [("place", "aside"), ("link", "place"), ("place", "link"), ("aside", "place")] {
+                    for (from, to) in [
+                        ("place", "aside"),
+                        ("link", "place"),
+                        ("place", "link"),
+                        ("aside", "place"),
+                    ] {
                         std::fs::rename(root.join(from), root.join(to)).unwrap();
                     }
                 }
             });
             let open = |_| source.open(&root.join("place/a.jpg")).ok();
-            let read = (0..5_000).filter_map(open).filter_map(|(file, length)| FileSource::read(file, length).ok());
+            let read = (0..5_000)
+                .filter_map(open)
+                .filter_map(|(file, length)| FileSource::read(file, length).ok());
             let leaked = read.filter(|bytes| bytes != b"inside").count();
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             assert_eq!(leaked, 0);
@@ -256,7 +298,9 @@ mod tests {
         let path = folder.path().join("a.jpg");
         std::fs::write(&path, [0; 11]).unwrap();
         let source = FileSource::new(&[folder.path().to_owned()], 10).unwrap();
-        let Err(FetchError::Refused(reason)) = fetch(&source, &path).await else { panic!("over the limit") };
+        let Err(FetchError::Refused(reason)) = fetch(&source, &path).await else {
+            panic!("over the limit")
+        };
         assert!(reason.contains("setting limits.max_bytes"), "{reason}");
         std::fs::write(&path, [0; 10]).unwrap();
         assert_eq!(fetch(&source, &path).await.unwrap().len(), 10);

@@ -1,4 +1,5 @@
-//! What a listing gives: the images, and everything else that was met, with the reason why it is not listed as one.
+//! What a listing gives: the images, and everything else that was met, with the reason why it is
+//! not listed as one.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,8 @@ pub enum Listed {
         uri: ImageUri,
         /// The version that was listed.
         stamp: SourceStamp,
-        /// Where in the listing it stands: a listing that is taken up after this place goes on with the next entry. None in folders.
+        /// Where in the listing it stands: a listing that is taken up after this place goes on with
+        /// the next entry. None in folders.
         place: Option<String>,
     },
     /// Something that is not listed as an image.
@@ -46,7 +48,8 @@ pub struct Other {
 /// Why something is not listed as an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// Neither its ending nor its first bytes are an image's. The ending as files are counted by it: `.txt`, or `without ending`.
+    /// Neither its ending nor its first bytes are an image's. The ending as files are counted by
+    /// it: `.txt`, or `without ending`.
     NoImage(String),
     /// A pipe, a socket or a device.
     NoFile,
@@ -57,7 +60,8 @@ pub enum Why {
         /// Whether it is a folder, of which nothing was looked at.
         folder: bool,
     },
-    /// A link to something below the roots: that is listed by its own path, once, however many links lead to it.
+    /// A link to something below the roots: that is listed by its own path, once, however many
+    /// links lead to it.
     LinkInside,
     /// A link to something outside the roots, which is not followed.
     LinkOutside(PathBuf),
@@ -74,7 +78,9 @@ impl Other {
 /// A name's ending as files are counted by it: `.txt` in lower case, or `without ending`.
 pub(super) fn ending_of(name: &Path) -> String {
     match name.extension() {
-        Some(ending) if !ending.is_empty() => format!(".{}", ending.to_string_lossy().to_lowercase()),
+        Some(ending) if !ending.is_empty() => {
+            format!(".{}", ending.to_string_lossy().to_lowercase())
+        }
         _ => "without ending".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! What lies below some roots, lazily: a gallery of millions is never held in memory.
 //!
-//! Buckets are listed in the order of their keys, so that a listing can be taken up again after a place. A folder has no such order;
-//! a listing of folders begins at its beginning.
+//! Buckets are listed in the order of their keys, so that a listing can be taken up again after a
+//! place. A folder has no such order; a listing of folders begins at its beginning.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -34,19 +34,23 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// A listing of `roots`: folders, single files, buckets and keys in them, without what `rules` leave out. Links in folders are
-    /// followed as long as they lead to something below the roots that no `--exclude` matches. Everything is listed once, below the
-    /// innermost root that it is in.
+    /// A listing of `roots`: folders, single files, buckets and keys in them, without what `rules`
+    /// leave out. Links in folders are followed as long as they lead to something below the roots
+    /// that no `--exclude` matches. Everything is listed once, below the innermost root that it is
+    /// in.
     ///
     /// # Errors
     /// If a local one does not exist, or one is of a kind that cannot be listed.
     pub fn new(roots: &[Root], rules: Rules, objects: Arc<Objects>) -> Result<Self, ListingError> {
         let check = |root: &Root| match root {
-            Root::Path(path) => path.canonicalize().map(Root::Path).map_err(|error| error.to_string()),
+            Root::Path(path) => {
+                path.canonicalize().map(Root::Path).map_err(|error| error.to_string())
+            }
             Root::Bucket(..) => Ok(root.clone()),
             Root::Web(_) | Root::Inline => Err("only folders and buckets can be listed".into()),
         };
-        let check = |root| check(root).map_err(|reason| ListingError { what: root.to_string(), reason });
+        let check =
+            |root| check(root).map_err(|reason| ListingError { what: root.to_string(), reason });
         let all = roots.iter().map(check).collect::<Result<Vec<_>, _>>()?;
         let mut seen = HashSet::with_capacity(all.len());
         let roots = all.into_iter().filter(|root| seen.insert(root.clone())).collect();
@@ -63,18 +67,24 @@ impl Listing {
         !self.roots.iter().any(|root| matches!(root, Root::Path(_)))
     }
 
-    /// The entries after `place`, or all. An error is the last item: the listing broke there, and can be taken up after the last
-    /// place.
+    /// The entries after `place`, or all. An error is the last item: the listing broke there, and
+    /// can be taken up after the last place.
     ///
     /// # Errors
     /// If the place is none of this listing's.
-    pub fn entries(&self, place: Option<&str>) -> Result<BoxStream<'static, Result<Listed, ListingError>>, ListingError> {
+    pub fn entries(
+        &self,
+        place: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<Listed, ListingError>>, ListingError> {
         let (first, mut after) = match place {
             None => (0, None),
             Some(place) => {
                 let (number, key) = self.parse(place).ok_or_else(|| ListingError {
                     what: format!("on from '{place}'"),
-                    reason: "it is no place in this listing; its roots must be the same and in the same order".into(),
+                    reason:
+                        "it is no place in this listing; its roots must be the same and in the \
+                        same order"
+                            .into(),
                 })?;
                 (number, Some(key))
             }
@@ -85,7 +95,9 @@ impl Listing {
         let roots = self.roots.clone().into_iter().enumerate().skip(first);
         let entries = futures::stream::iter(roots).flat_map(move |(number, root)| match root {
             Root::Path(path) => below_path(folders.clone(), path).map(Ok).boxed(),
-            Root::Bucket(bucket, below) => Arc::new(listing.objects(number, bucket, below)).list(after.take().as_ref()),
+            Root::Bucket(bucket, below) => {
+                Arc::new(listing.objects(number, bucket, below)).list(after.take().as_ref())
+            }
             Root::Web(_) | Root::Inline => futures::stream::empty().boxed(),
         });
         // An error is the last item, of all roots.
@@ -99,13 +111,22 @@ impl Listing {
     /// The objects of the root with this number.
     fn objects(&self, number: usize, bucket: Bucket, below: Key) -> BucketRoot {
         let inner = self.roots.iter().filter_map(|root| match root {
-            Root::Bucket(other, key) if *other == bucket && *key != below && key.prefix_match(&below).is_some() => {
+            Root::Bucket(other, key)
+                if *other == bucket && *key != below && key.prefix_match(&below).is_some() =>
+            {
                 Some(key.clone())
             }
             _ => None,
         });
         let inner = inner.collect();
-        BucketRoot { objects: self.objects.clone(), rules: self.rules.clone(), number, bucket, below, inner }
+        BucketRoot {
+            objects: self.objects.clone(),
+            rules: self.rules.clone(),
+            number,
+            bucket,
+            below,
+            inner,
+        }
     }
 
     /// A place is the number of its root and its key.
@@ -141,7 +162,10 @@ struct BucketRoot {
 }
 
 impl BucketRoot {
-    fn list(self: Arc<Self>, after: Option<&Key>) -> BoxStream<'static, Result<Listed, ListingError>> {
+    fn list(
+        self: Arc<Self>,
+        after: Option<&Key>,
+    ) -> BoxStream<'static, Result<Listed, ListingError>> {
         let what = Root::Bucket(self.bucket.clone(), self.below.clone()).to_string();
         let broken = move |reason| ListingError { what: what.clone(), reason };
         match self.objects.list(&self.bucket, &self.below, after) {
@@ -168,27 +192,34 @@ impl BucketRoot {
             return None;
         }
         let name = format!("{}/{key}", self.bucket);
-        let uri: Option<ImageUri> = object_url(&self.bucket, key).and_then(|url| url.as_str().parse().ok());
+        let uri: Option<ImageUri> =
+            object_url(&self.bucket, key).and_then(|url| url.as_str().parse().ok());
         // An object that was named itself is meant, whatever it is.
         let why = if *key == self.below { Ok(None) } else { self.why_not(&meta).await };
         Some(match (why, uri) {
             (Err(reason), _) => Listed::Unlisted(ListingError { what: name, reason }),
             (Ok(Some(why)), uri) => Listed::Other(Other { name, uri, why }),
-            (Ok(None), None) => Listed::Unlisted(ListingError { what: name, reason: "the key makes no URL".into() }),
+            (Ok(None), None) => {
+                Listed::Unlisted(ListingError { what: name, reason: "the key makes no URL".into() })
+            }
             (Ok(None), Some(uri)) => {
                 // A tag that is no stamp would keep the object from ever being a job.
                 let tag = meta.e_tag.as_ref().and_then(|tag| tag.parse().ok());
-                let stamp = tag.unwrap_or_else(|| SourceStamp::of(meta.size, meta.last_modified.timestamp_micros()));
+                let stamp = tag.unwrap_or_else(|| {
+                    SourceStamp::of(meta.size, meta.last_modified.timestamp_micros())
+                });
                 Listed::Image { uri, stamp, place: Some(format!("{} {key}", self.number)) }
             }
         })
     }
 
-    /// Why an object is not listed as an image; an error if that could not be found out. Looking into an object is a request: it is
-    /// done for keys without an ending, and not for those whose ending is no image's.
+    /// Why an object is not listed as an image; an error if that could not be found out. Looking
+    /// into an object is a request: it is done for keys without an ending, and not for those whose
+    /// ending is no image's.
     async fn why_not(&self, meta: &ObjectMeta) -> Result<Option<Why>, String> {
         let key = meta.location.as_ref();
-        let below = Path::new(key.strip_prefix(self.below.as_ref()).unwrap_or(key).trim_start_matches('/'));
+        let below =
+            Path::new(key.strip_prefix(self.below.as_ref()).unwrap_or(key).trim_start_matches('/'));
         if let Some(rule) = self.rules.leaving_out_key(below) {
             return Ok(Some(Why::Rule { rule, folder: false }));
         }
@@ -196,11 +227,11 @@ impl BucketRoot {
             return Ok(None);
         }
         if below.extension().is_none() && meta.size > 0 {
-            let start = self
-                .objects
-                .start(&self.bucket, meta)
-                .await
-                .map_err(|error| format!("its key does not tell whether it is an image, and it cannot be read: {error}"))?;
+            let start = self.objects.start(&self.bucket, meta).await.map_err(|error| {
+                format!(
+                    "its key does not tell whether it is an image, and it cannot be read: {error}"
+                )
+            })?;
             if is_image(below, &start) {
                 return Ok(None);
             }
@@ -221,7 +252,8 @@ fn below_path(folders: Arc<Folders>, root: PathBuf) -> BoxStream<'static, Listed
         match entries.recv().await {
             Some(listed) => Some((listed, (entries, walker))),
             None => {
-                // Walking ends with the walk alone, or because nobody reads on; a panic is nothing to pass over in silence.
+                // Walking ends with the walk alone, or because nobody reads on; a panic is nothing
+                // to pass over in silence.
                 if let Err(error) = walker.await
                     && error.is_panic()
                 {
@@ -243,19 +275,36 @@ mod tests {
 
     fn listing(roots: &[Root]) -> Result<Listing, ListingError> {
         let second = Duration::from_secs(1);
-        let limits = FetchLimits { max_bytes: 1, whole: second, connect: second, idle: second, redirects: 0 };
-        Listing::new(roots, Rules::new(&[], &[]).unwrap(), Arc::new(Objects::new([], None, limits).unwrap()))
+        let limits = FetchLimits {
+            max_bytes: 1,
+            whole: second,
+            connect: second,
+            idle: second,
+            redirects: 0,
+        };
+        Listing::new(
+            roots,
+            Rules::new(&[], &[]).unwrap(),
+            Arc::new(Objects::new([], None, limits).unwrap()),
+        )
     }
 
     fn bucket(root: &str, others: &[&str]) -> BucketRoot {
-        let roots: Vec<Root> = [root].iter().chain(others).map(|root| root.parse().unwrap()).collect();
+        let roots: Vec<Root> =
+            [root].iter().chain(others).map(|root| root.parse().unwrap()).collect();
         let Root::Bucket(bucket, below) = roots[0].clone() else { panic!("a bucket") };
         listing(&roots).unwrap().objects(0, bucket, below)
     }
 
     fn meta(key: &str, tag: Option<&str>) -> ObjectMeta {
         let (location, last_modified) = (Key::from(key), Default::default());
-        ObjectMeta { location, last_modified, size: 7, e_tag: tag.map(str::to_owned), version: None }
+        ObjectMeta {
+            location,
+            last_modified,
+            size: 7,
+            e_tag: tag.map(str::to_owned),
+            version: None,
+        }
     }
 
     #[tokio::test]
@@ -276,7 +325,9 @@ mod tests {
                 Listed::Image { uri, stamp, place } => {
                     assert!(stamp.as_str().starts_with("1-"), "{stamp:?}");
                     assert_eq!(place, None);
-                    images.push(uri.to_path().unwrap().file_name().unwrap().to_str().unwrap().to_owned());
+                    images.push(
+                        uri.to_path().unwrap().file_name().unwrap().to_str().unwrap().to_owned(),
+                    );
                 }
                 Listed::Other(other) => others.push(other.why),
                 Listed::Unlisted(error) => panic!("{error}"),
@@ -284,7 +335,11 @@ mod tests {
         }
         images.sort();
         assert_eq!(images, ["notes.txt", "x.jpg", "y.PNG", "z.jpeg"]);
-        assert!(others.contains(&Why::NoImage("without ending".into())) && others.contains(&Why::LinkInside), "{others:?}");
+        assert!(
+            others.contains(&Why::NoImage("without ending".into()))
+                && others.contains(&Why::LinkInside),
+            "{others:?}"
+        );
         assert_eq!(others.len(), 2);
     }
 
@@ -303,9 +358,15 @@ mod tests {
         let roots = ["s3://faces/2024/may", "s3://faces/2024-old", "s3://faces/2024"];
         let outer = bucket(roots[2], &roots[..2]);
         assert!(outer.object(meta("2024/may/a.jpg", None)).await.is_none());
-        assert!(matches!(outer.object(meta("2024/mayor/a.jpg", None)).await, Some(Listed::Image { .. })));
+        assert!(matches!(
+            outer.object(meta("2024/mayor/a.jpg", None)).await,
+            Some(Listed::Image { .. })
+        ));
         let inner = bucket(roots[0], &roots[1..]);
-        assert!(matches!(inner.object(meta("2024/may/a.jpg", None)).await, Some(Listed::Image { .. })));
+        assert!(matches!(
+            inner.object(meta("2024/may/a.jpg", None)).await,
+            Some(Listed::Image { .. })
+        ));
     }
 
     #[tokio::test]
@@ -331,7 +392,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_tag_that_is_no_stamp_gives_way_to_size_and_time() {
-        for (tag, expected) in [(None, "7-0"), (Some(""), "7-0"), (Some("a\nb"), "7-0"), (Some("\"9b2c\""), "\"9b2c\"")] {
+        for (tag, expected) in [
+            (None, "7-0"),
+            (Some(""), "7-0"),
+            (Some("a\nb"), "7-0"),
+            (Some("\"9b2c\""), "\"9b2c\""),
+        ] {
             let listed = bucket("s3://faces", &[]).object(meta("a.jpg", tag)).await;
             let Some(Listed::Image { stamp, .. }) = listed else { panic!("an image") };
             assert_eq!(stamp.as_str(), expected, "{tag:?}");
@@ -340,7 +406,12 @@ mod tests {
 
     #[test]
     fn a_place_comes_after_another_by_root_and_key() {
-        assert!(is_past("0 b", "0 a") && is_past("10 a", "9 b") && !is_past("0 a", "0 a") && !is_past("0 b", "1 a"));
+        assert!(
+            is_past("0 b", "0 a")
+                && is_past("10 a", "9 b")
+                && !is_past("0 a", "0 a")
+                && !is_past("0 b", "1 a")
+        );
     }
 
     #[test]
@@ -353,9 +424,18 @@ mod tests {
 
     #[test]
     fn a_place_of_another_listing_is_an_error() {
-        let listing = listing(&["s3://faces/2024".parse().unwrap(), Root::Path("/".into())]).unwrap();
+        let listing =
+            listing(&["s3://faces/2024".parse().unwrap(), Root::Path("/".into())]).unwrap();
         assert!(listing.entries(Some("0 2024/a.jpg")).is_ok());
-        for place in ["", "2024/a.jpg", "0 2023/a.jpg", "0 2024-old/a.jpg", "0 2024/../a.jpg", "1 tmp", "2 2024/a.jpg"] {
+        for place in [
+            "",
+            "2024/a.jpg",
+            "0 2023/a.jpg",
+            "0 2024-old/a.jpg",
+            "0 2024/../a.jpg",
+            "1 tmp",
+            "2 2024/a.jpg",
+        ] {
             assert!(listing.entries(Some(place)).is_err(), "{place}");
         }
     }

@@ -1,8 +1,10 @@
-//! Where bytes come from: fetching an image by URI and listing the images below a root. Knows the domain only.
+//! Where bytes come from: fetching an image by URI and listing the images below a root. Knows the
+//! domain only.
 //!
-//! What is not below a root that the operator named is not fetched, no more bytes are read than allowed, and no fetch takes longer
-//! than allowed. Whoever writes jobs is not trusted: a URI may be made to read other files, to reach this network's own servers, or
-//! to keep a worker busy for ever. The operator, the environment and the object stores named there are trusted.
+//! What is not below a root that the operator named is not fetched, no more bytes are read than
+//! allowed, and no fetch takes longer than allowed. Whoever writes jobs is not trusted: a URI may
+//! be made to read other files, to reach this network's own servers, or to keep a worker busy for
+//! ever. The operator, the environment and the object stores named there are trusted.
 
 mod address;
 mod aws_profile;
@@ -35,13 +37,16 @@ use crate::domain::{ImageUri, Outcome, SourceName};
 /// Why an image's bytes did not come. No text holds a query of a URL, which may be a signature.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// It can never be read: no regular file, a name that no source has. It will not come by trying again.
+    /// It can never be read: no regular file, a name that no source has. It will not come by trying
+    /// again.
     #[error("{0}")]
     Unreadable(String),
-    /// Its source says that it is not there: true of the image, or of a source that is not what it was.
+    /// Its source says that it is not there: true of the image, or of a source that is not what it
+    /// was.
     #[error("{0}")]
     NotThere(String),
-    /// Its source does not let this machine read it: true of the image, or of credentials that have run out.
+    /// Its source does not let this machine read it: true of the image, or of credentials that have
+    /// run out.
     #[error("{0}")]
     Denied(String),
     /// A limit or the allow-list forbids it.
@@ -50,7 +55,8 @@ pub enum FetchError {
     /// Passing, and the source's: it does not answer, or says that it cannot now.
     #[error("{0}")]
     Outage(String),
-    /// Passing, and this machine's: it is out of descriptors, memory or threads. Says nothing of image or source.
+    /// Passing, and this machine's: it is out of descriptors, memory or threads. Says nothing of
+    /// image or source.
     #[error("{0}")]
     Local(String),
 }
@@ -59,7 +65,9 @@ impl FetchError {
     /// How an image ends that is not tried again.
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::Unreadable(reason) | Self::NotThere(reason) | Self::Denied(reason) => Outcome::Unreadable(reason),
+            Self::Unreadable(reason) | Self::NotThere(reason) | Self::Denied(reason) => {
+                Outcome::Unreadable(reason)
+            }
             Self::Refused(reason) => Outcome::Refused(reason),
             Self::Outage(reason) | Self::Local(reason) => Outcome::Failed(reason),
         }
@@ -90,12 +98,14 @@ pub trait ImageSource: Send + Sync {
         SourceName::new(format!("{}:", image.scheme()))
     }
 
-    /// Which part of its source an image is in, where parts come and go by themselves, as mounted file systems do.
+    /// Which part of its source an image is in, where parts come and go by themselves, as mounted
+    /// file systems do.
     async fn part_of(&self, _: &ImageUri) -> u64 {
         0
     }
 
-    /// Sees that an image can be read, and keeps nothing of it: this takes no memory that anybody has to reserve.
+    /// Sees that an image can be read, and keeps nothing of it: this takes no memory that anybody
+    /// has to reserve.
     ///
     /// # Errors
     /// See [`FetchError`].
@@ -103,7 +113,8 @@ pub trait ImageSource: Send + Sync {
         self.fetch(image).await.map(|_| ())
     }
 
-    /// Whether what lies beside an image can be seen. Then that it is not there is true of the image alone.
+    /// Whether what lies beside an image can be seen. Then that it is not there is true of the
+    /// image alone.
     async fn sees_around(&self, _: &ImageUri) -> bool {
         false
     }
@@ -160,10 +171,13 @@ pub struct FetchLimits {
 }
 
 fn too_large(bytes: u64, max_bytes: u64) -> FetchError {
-    FetchError::Refused(format!("{bytes} bytes are more than the {max_bytes} allowed (setting limits.max_bytes)"))
+    FetchError::Refused(format!(
+        "{bytes} bytes are more than the {max_bytes} allowed (setting limits.max_bytes)"
+    ))
 }
 
-/// Collects the chunks of a body. Claims of its length are not trusted: no more is allocated for one than [`Body::BELIEVED`].
+/// Collects the chunks of a body. Claims of its length are not trusted: no more is allocated for
+/// one than [`Body::BELIEVED`].
 struct Body<'a> {
     bytes: Vec<u8>,
     received: u64,
@@ -185,7 +199,8 @@ impl<'a> Body<'a> {
         Self { bytes: Vec::new(), received: 0, max_bytes, room: None }
     }
 
-    /// Takes room for a body that claims to have `claimed` bytes; for one without a claim, for the longest.
+    /// Takes room for a body that claims to have `claimed` bytes; for one without a claim, for the
+    /// longest.
     async fn begin(&mut self, claimed: Option<u64>) -> Result<(), FetchError> {
         if let Some(claimed) = claimed.filter(|&claimed| claimed > self.max_bytes) {
             return Err(too_large(claimed, self.max_bytes));
@@ -244,7 +259,9 @@ mod tests {
             body.push(&[0; 1 << 20]).unwrap();
         }
         assert_eq!(body.bytes.capacity(), 0);
-        let Err(FetchError::Refused(_)) = body.push(&[0]) else { panic!("it is longer than allowed") };
+        let Err(FetchError::Refused(_)) = body.push(&[0]) else {
+            panic!("it is longer than allowed")
+        };
         assert!(Body::dropped(10).begin(Some(11)).await.is_err());
     }
 }

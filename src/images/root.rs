@@ -1,7 +1,8 @@
 //! Roots: the places an operator names, to be scanned or to be allowed.
 //!
-//! A root covers what lies below it by whole path segments: `s3://faces/2024` covers `s3://faces/2024/a.jpg` and not
-//! `s3://faces/2024-old/a.jpg`. Folders are not decided here but by [`super::FileSource`], which resolves links first.
+//! A root covers what lies below it by whole path segments: `s3://faces/2024` covers
+//! `s3://faces/2024/a.jpg` and not `s3://faces/2024-old/a.jpg`. Folders are not decided here but by
+//! [`super::FileSource`], which resolves links first.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -74,11 +75,18 @@ pub struct WebRoot {
 impl FromStr for Root {
     type Err = InvalidRoot;
 
-    /// Reads `s3://bucket/prefix`, `gs:`, `az:`, `https://host:port/prefix`, `http:`, `file:` and `data:`; all else is a path.
+    /// Reads `s3://bucket/prefix`, `gs:`, `az:`, `https://host:port/prefix`, `http:`, `file:` and
+    /// `data:`; all else is a path.
     fn from_str(text: &str) -> Result<Self, InvalidRoot> {
         let invalid = |reason: &str| InvalidRoot(format!("'{}' {reason}", without_query(text)));
-        let Some((scheme, _)) = text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && is_url(scheme, rest)) else {
-            return if text.is_empty() { Err(invalid("names no place")) } else { Ok(Self::Path(text.into())) };
+        let Some((scheme, _)) =
+            text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && is_url(scheme, rest))
+        else {
+            return if text.is_empty() {
+                Err(invalid("names no place"))
+            } else {
+                Ok(Self::Path(text.into()))
+            };
         };
         let scheme = scheme.to_ascii_lowercase();
         if scheme == "data" {
@@ -90,17 +98,25 @@ impl FromStr for Root {
         }
         let url = Url::parse(text).map_err(|error| invalid(&format!("is no URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("holds credentials: take them out; they belong into the environment"));
+            return Err(invalid(
+                "holds credentials: take them out; they belong into the environment",
+            ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(invalid("has a query or a fragment, which a place has not"));
         }
         match scheme.as_str() {
-            "file" => url.to_file_path().map(Self::Path).map_err(|()| invalid("is no path on this machine")),
+            "file" => url
+                .to_file_path()
+                .map(Self::Path)
+                .map_err(|()| invalid("is no path on this machine")),
             "https" | "http" => Ok(Self::Web(WebRoot { url })),
             _ => match object(&url) {
                 Some((bucket, key)) => Ok(Self::Bucket(bucket, key)),
-                None => Err(invalid("is no place that images come from: use a path, s3:, gs:, az:, https:, http: or data:")),
+                None => Err(invalid(
+                    "is no place that images come from: use a path, s3:, gs:, az:, https:, http: \
+                        or data:",
+                )),
             },
         }
     }
@@ -146,9 +162,8 @@ impl Root {
     pub(super) fn covers(&self, url: &Url) -> bool {
         match self {
             Self::Path(_) => false,
-            Self::Bucket(bucket, prefix) => {
-                object(url).is_some_and(|(other, key)| *bucket == other && key.prefix_match(prefix).is_some())
-            }
+            Self::Bucket(bucket, prefix) => object(url)
+                .is_some_and(|(other, key)| *bucket == other && key.prefix_match(prefix).is_some()),
             Self::Web(root) => root.covers(url),
             Self::Inline => url.scheme() == "data",
         }
@@ -157,7 +172,13 @@ impl Root {
 
 impl WebRoot {
     fn covers(&self, url: &Url) -> bool {
-        let origin = |url: &Url| (url.scheme().to_owned(), url.host().map(|host| host.to_owned()), url.port_or_known_default());
+        let origin = |url: &Url| {
+            (
+                url.scheme().to_owned(),
+                url.host().map(|host| host.to_owned()),
+                url.port_or_known_default(),
+            )
+        };
         if origin(&self.url) != origin(url) {
             return false;
         }
@@ -165,16 +186,22 @@ impl WebRoot {
         if prefix.is_empty() {
             return true;
         }
-        // Servers differ in how often they decode a path, and in what they take for a slash. So the path must lie below the root
-        // as it is written, and also when it is decoded until nothing is left to decode.
+        // Servers differ in how often they decode a path, and in what they take for a slash. So the
+        // path must lie below the root as it is written, and also when it is decoded until nothing
+        // is left to decode.
         let written = segments(url.path());
-        let (Some(decoded), Some(decoded_prefix)) = (decoded(url.path()), decoded(self.url.path())) else { return false };
-        let climbs = decoded.iter().any(|segment| matches!(segment.split(';').next(), Some("." | "..")));
+        let (Some(decoded), Some(decoded_prefix)) = (decoded(url.path()), decoded(self.url.path()))
+        else {
+            return false;
+        };
+        let climbs =
+            decoded.iter().any(|segment| matches!(segment.split(';').next(), Some("." | "..")));
         written.starts_with(&prefix) && decoded.starts_with(&decoded_prefix) && !climbs
     }
 }
 
-/// The bucket and the key that a URL names; none if it is not one of an object store, or the key is one that no store has.
+/// The bucket and the key that a URL names; none if it is not one of an object store, or the key is
+/// one that no store has.
 pub(super) fn object(url: &Url) -> Option<(Bucket, Key)> {
     let cloud = Cloud::of_scheme(url.scheme())?;
     let name = match url.host()? {
@@ -182,7 +209,11 @@ pub(super) fn object(url: &Url) -> Option<(Bucket, Key)> {
         _ => return None,
     };
     let strange = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
-    if name.contains(strange) || !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+    if name.contains(strange)
+        || !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+    {
         return None;
     }
     // Decoded once, as it was encoded once. What is still encoded then is part of the key's name.
@@ -202,13 +233,16 @@ fn segments(path: &str) -> Vec<&str> {
     if path.is_empty() { Vec::new() } else { path.split('/').collect() }
 }
 
-/// The segments of a path that is decoded until it no longer changes; none if that takes suspiciously long or is no text.
+/// The segments of a path that is decoded until it no longer changes; none if that takes
+/// suspiciously long or is no text.
 fn decoded(path: &str) -> Option<Vec<String>> {
     let mut path = path.to_owned();
     for _ in 0..4 {
         let once = percent_decode_str(&path).decode_utf8().ok()?.into_owned();
         if once == path {
-            return Some(segments(&path.replace('\\', "/")).into_iter().map(str::to_owned).collect());
+            return Some(
+                segments(&path.replace('\\', "/")).into_iter().map(str::to_owned).collect(),
+            );
         }
         path = once;
     }
@@ -304,7 +338,10 @@ mod tests {
     #[test]
     fn a_web_root_covers_its_origin_and_whole_segments_however_encoded() {
         let root = "https://host.example/img/faces";
-        for inside in ["https://host.example/img/faces/a.jpg?sig=1", "https://HOST.example:443/img/faces/a%20b.jpg"] {
+        for inside in [
+            "https://host.example/img/faces/a.jpg?sig=1",
+            "https://HOST.example:443/img/faces/a%20b.jpg",
+        ] {
             assert!(covers(root, inside), "{inside}");
         }
         for outside in [
@@ -330,7 +367,8 @@ mod tests {
     #[test]
     fn a_key_survives_the_way_through_a_url() {
         let bucket = Bucket { cloud: Cloud::S3, name: "faces".into() };
-        for key in ["a.jpg", "a b/ü+%2e?#\\\"<>.jpg", "%2e%2e/a.jpg", "...", "a/b/c d/~'()*!.jpg"] {
+        for key in ["a.jpg", "a b/ü+%2e?#\\\"<>.jpg", "%2e%2e/a.jpg", "...", "a/b/c d/~'()*!.jpg"]
+        {
             let key = Key::parse(key).unwrap();
             let url = object_url(&bucket, &key).unwrap();
             let again: Url = url.as_str().parse().unwrap();

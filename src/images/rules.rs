@@ -1,9 +1,11 @@
-//! Which files and folders are left out of a listing: what file servers and desktops put beside photos, what the command line
-//! excludes, and what `.facefleetignore` files name. Knows paths only: the same rules are for folders and for keys of buckets.
+//! Which files and folders are left out of a listing: what file servers and desktops put beside
+//! photos, what the command line excludes, and what `.facefleetignore` files name. Knows paths
+//! only: the same rules are for folders and for keys of buckets.
 //!
-//! `--exclude` stands above everything: neither a `.facefleetignore` nor a link brings back what it matches. A `.facefleetignore` may
-//! bring back (`!@eaDir/`) what would be left out as rubbish. `--include` says what is wanted of the rest: it brings nothing back. A link
-//! brings back what these leave out.
+//! `--exclude` stands above everything: neither a `.facefleetignore` nor a link brings back what it
+//! matches. A `.facefleetignore` may bring back (`!@eaDir/`) what would be left out as rubbish.
+//! `--include` says what is wanted of the rest: it brings nothing back. A link brings back what
+//! these leave out.
 
 use std::fs::{File, symlink_metadata};
 use std::io::{BufRead, BufReader};
@@ -20,8 +22,8 @@ pub(super) const IGNORE_FILE: &str = ".facefleetignore";
 /// No `.facefleetignore` that people write is larger.
 const IGNORE_FILE_BYTES: u64 = 1 << 20;
 
-/// What file servers, desktops and synchronisation put beside photos: thumbnails, trash cans, snapshots, marks of their own. Globs of
-/// names, of files and folders alike, in any case.
+/// What file servers, desktops and synchronisation put beside photos: thumbnails, trash cans,
+/// snapshots, marks of their own. Globs of names, of files and folders alike, in any case.
 const RUBBISH: &[&str] = &[
     // Synology, QNAP, Asustor.
     "@eaDir",
@@ -108,9 +110,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Leaves out rubbish, what a `.facefleetignore` names, what one of the globs `exclude` matches, and, if there are any, every file
-    /// that none of the globs `include` matches, itself or by a folder that it is in. Globs are as in a `.gitignore`, relative to the
-    /// root that is listed, in any case.
+    /// Leaves out rubbish, what a `.facefleetignore` names, what one of the globs `exclude`
+    /// matches, and, if there are any, every file that none of the globs `include` matches, itself
+    /// or by a folder that it is in. Globs are as in a `.gitignore`, relative to the root that is
+    /// listed, in any case.
     ///
     /// # Errors
     /// If a glob is none.
@@ -126,21 +129,39 @@ impl Rules {
 
     /// Leaves nothing out.
     pub fn none() -> Self {
-        Self { exclude: Gitignore::empty(), include: Gitignore::empty(), rubbish: Gitignore::empty(), ignore_files: false }
+        Self {
+            exclude: Gitignore::empty(),
+            include: Gitignore::empty(),
+            rubbish: Gitignore::empty(),
+            ignore_files: false,
+        }
     }
 
-    /// The rule that leaves something out whose folder is not; `below` is its path below the root, `path` the whole of it.
-    pub(super) fn leaving_out(&self, below: &Path, path: &Path, is_dir: bool, folders: &[FolderRules]) -> Option<String> {
+    /// The rule that leaves something out whose folder is not; `below` is its path below the root,
+    /// `path` the whole of it.
+    pub(super) fn leaving_out(
+        &self,
+        below: &Path,
+        path: &Path,
+        is_dir: bool,
+        folders: &[FolderRules],
+    ) -> Option<String> {
         if let Some(rule) = self.excluding(below, is_dir) {
             return Some(rule);
         }
         // Rules of the innermost folder stand above those of the folders that it is in.
-        let of_folder = folders.iter().rev().map(|folder| folder.rules.matched(path, is_dir)).find(|found| !found.is_none());
+        let of_folder = folders
+            .iter()
+            .rev()
+            .map(|folder| folder.rules.matched(path, is_dir))
+            .find(|found| !found.is_none());
         match of_folder {
             Some(Match::Ignore(_)) => return Some(IGNORE_FILE.to_owned()),
             Some(Match::Whitelist(_)) => {}
             _ => {
-                if let Match::Ignore(glob) = self.rubbish.matched(Path::new(below.file_name()?), is_dir) {
+                if let Match::Ignore(glob) =
+                    self.rubbish.matched(Path::new(below.file_name()?), is_dir)
+                {
                     return Some(written(glob).to_owned());
                 }
             }
@@ -152,13 +173,17 @@ impl Rules {
 
     /// The rule that leaves a file out, itself or by a folder below the root that it is in.
     pub(super) fn leaving_out_key(&self, below: &Path) -> Option<String> {
-        let by_folder = folders_of(below).into_iter().find_map(|folder| self.leaving_out(folder, folder, true, &[]));
+        let by_folder = folders_of(below)
+            .into_iter()
+            .find_map(|folder| self.leaving_out(folder, folder, true, &[]));
         by_folder.or_else(|| self.leaving_out(below, below, false, &[]))
     }
 
-    /// The `--exclude` that leaves out what a link leads to, itself or by a folder below the root that it is in.
+    /// The `--exclude` that leaves out what a link leads to, itself or by a folder below the root
+    /// that it is in.
     pub(super) fn excluding_target(&self, below: &Path, is_dir: bool) -> Option<String> {
-        let by_folder = folders_of(below).into_iter().find_map(|folder| self.excluding(folder, true));
+        let by_folder =
+            folders_of(below).into_iter().find_map(|folder| self.excluding(folder, true));
         // The root itself is never left out.
         let is_root = below.as_os_str().is_empty();
         by_folder.or_else(|| if is_root { None } else { self.excluding(below, is_dir) })
@@ -193,23 +218,34 @@ impl FolderRules {
         let failed = |reason: String| ListingError { what: path.display().to_string(), reason };
         match symlink_metadata(&path) {
             // A link could lead to any file, and an error would show a line of it.
-            Ok(found) if !found.is_file() => return Err(failed("it is no regular file, so its rules are not read".into())),
+            Ok(found) if !found.is_file() => {
+                return Err(failed("it is no regular file, so its rules are not read".into()));
+            }
             Ok(found) if found.len() > IGNORE_FILE_BYTES => {
-                return Err(failed(format!("it is larger than {IGNORE_FILE_BYTES} bytes, so its rules are not read")));
+                return Err(failed(format!(
+                    "it is larger than {IGNORE_FILE_BYTES} bytes, so its rules are not read"
+                )));
             }
             Ok(_) => {}
             // Whether the folder can be read is told by whoever reads it.
             Err(_) => return Ok(None),
         }
         let mut globs = GitignoreBuilder::new(folder);
-        // A class that is not closed would be read as the characters themselves, which nobody means.
-        globs.case_insensitive(true).map_err(|error| failed(error.to_string()))?.allow_unclosed_class(false);
+        // A class that is not closed would be read as the characters themselves, which nobody
+        // means.
+        globs
+            .case_insensitive(true)
+            .map_err(|error| failed(error.to_string()))?
+            .allow_unclosed_class(false);
         let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
         let mut broken = Vec::new();
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(|error| failed(error.to_string()))?;
             if let Err(error) = globs.add_line(None, line.trim_start_matches('\u{feff}')) {
-                broken.push(failed(format!("line {} is no rule, and leaves nothing out: {error}", number + 1)));
+                broken.push(failed(format!(
+                    "line {} is no rule, and leaves nothing out: {error}",
+                    number + 1
+                )));
             }
         }
         let rules = globs.build().map_err(|error| failed(error.to_string()))?;
@@ -219,16 +255,22 @@ impl FolderRules {
 
 /// The folders that something is in, below the root, from the outermost.
 fn folders_of(below: &Path) -> Vec<&Path> {
-    let mut folders: Vec<&Path> = below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    let mut folders: Vec<&Path> =
+        below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
     folders.reverse();
     folders
 }
 
-/// Globs that are each taken as they are written: one that begins with `#` or `!` is neither a comment nor a negation.
+/// Globs that are each taken as they are written: one that begins with `#` or `!` is neither a
+/// comment nor a negation.
 fn globs(option: &'static str, globs: &[String]) -> Result<Gitignore, InvalidGlob> {
     let mut builder = GitignoreBuilder::new("");
-    let invalid = |glob: &str, reason: String| InvalidGlob { option, glob: glob.to_owned(), reason };
-    builder.case_insensitive(true).map_err(|error| invalid("", error.to_string()))?.allow_unclosed_class(false);
+    let invalid =
+        |glob: &str, reason: String| InvalidGlob { option, glob: glob.to_owned(), reason };
+    builder
+        .case_insensitive(true)
+        .map_err(|error| invalid("", error.to_string()))?
+        .allow_unclosed_class(false);
     for glob in globs {
         if glob.trim_matches(['/', ' ']).is_empty() {
             return Err(invalid(glob, "it names nothing".into()));
@@ -250,7 +292,8 @@ mod tests {
     use super::*;
 
     fn rules(exclude: &[&str], include: &[&str]) -> Rules {
-        let owned = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
         Rules::new(&owned(exclude), &owned(include)).unwrap()
     }
 
@@ -281,16 +324,26 @@ mod tests {
         ] {
             assert_eq!(left_out(&rules, path).as_deref(), Some(rule), "{path}");
         }
-        for path in
-            ["a.jpg", ".hidden/a.jpg", "recycle/a.jpg", "trash/a.jpg", "a/_b.jpg", "eaDir/a.jpg", "thumbs/a.jpg", "#1.jpg"]
-        {
+        for path in [
+            "a.jpg",
+            ".hidden/a.jpg",
+            "recycle/a.jpg",
+            "trash/a.jpg",
+            "a/_b.jpg",
+            "eaDir/a.jpg",
+            "thumbs/a.jpg",
+            "#1.jpg",
+        ] {
             assert_eq!(left_out(&rules, path), None, "{path}");
         }
     }
 
     #[test]
     fn exclude_wins_and_include_says_what_is_wanted_of_the_rest() {
-        let rules = rules(&["*.png", "/drafts", "2023/trip/", "#1*", "!old*"], &["*.jpg", "*.png", "portraits"]);
+        let rules = rules(
+            &["*.png", "/drafts", "2023/trip/", "#1*", "!old*"],
+            &["*.jpg", "*.png", "portraits"],
+        );
         for (path, rule) in [
             ("a.png", Some("--exclude *.png")),
             ("portraits/a.PNG", Some("--exclude *.png")),
@@ -325,15 +378,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("inner");
         std::fs::create_dir(&inner).unwrap();
-        std::fs::write(folder.path().join(IGNORE_FILE), "# trips\n*.png\n/raw/\n!@eaDir/\n").unwrap();
+        std::fs::write(folder.path().join(IGNORE_FILE), "# trips\n*.png\n/raw/\n!@eaDir/\n")
+            .unwrap();
         std::fs::write(inner.join(IGNORE_FILE), "!a.png\n").unwrap();
         let rules = rules(&[], &[]);
-        let folders = [folder.path(), &inner].map(|folder| rules.of_folder(folder).unwrap().unwrap());
+        let folders =
+            [folder.path(), &inner].map(|folder| rules.of_folder(folder).unwrap().unwrap());
         let left_out = |below: &str, is_dir, folders: &[FolderRules]| {
-            rules.leaving_out(Path::new(below), &folder.path().join(below), is_dir, folders).is_some()
+            rules
+                .leaving_out(Path::new(below), &folder.path().join(below), is_dir, folders)
+                .is_some()
         };
-        assert!(left_out("a.png", false, &folders[..1]) && left_out("inner/b.png", false, &folders));
-        assert!(!left_out("inner/a.png", false, &folders) && !left_out("a.jpg", false, &folders[..1]));
+        assert!(
+            left_out("a.png", false, &folders[..1]) && left_out("inner/b.png", false, &folders)
+        );
+        assert!(
+            !left_out("inner/a.png", false, &folders) && !left_out("a.jpg", false, &folders[..1])
+        );
         assert!(left_out("raw", true, &folders[..1]) && !left_out("raw", false, &folders[..1]));
         assert!(!left_out("inner/raw", true, &folders) && !left_out("@eaDir", true, &folders[..1]));
     }
@@ -355,7 +416,10 @@ mod tests {
             let path = folder.path().join(name);
             rules.leaving_out(Path::new(name), &path, false, std::slice::from_ref(&found)).is_some()
         };
-        assert!(left_out("a.png") && left_out("a.tif") && !left_out("raw["), "the other lines hold");
+        assert!(
+            left_out("a.png") && left_out("a.tif") && !left_out("raw["),
+            "the other lines hold"
+        );
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&secret, "[z-a]").unwrap();
         std::os::unix::fs::symlink(&secret, &path).unwrap();

@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::web::Web;
-use super::{Body, Boundless, FetchError, FetchLimits, FileSource, ImageSource, Objects, Room, Root, data, root};
+use super::{
+    Body, Boundless, FetchError, FetchLimits, FileSource, ImageSource, Objects, Room, Root, data,
+    root,
+};
 use crate::domain::{ImageUri, SourceName};
 
 /// Why sources could not be set up.
@@ -34,8 +37,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Sources of the images below `allowed`. Hosts on this network are reached only if they are among `private_hosts`; a server's
-    /// certificate may be of `authorities` (PEM) too.
+    /// Sources of the images below `allowed`. Hosts on this network are reached only if they are
+    /// among `private_hosts`; a server's certificate may be of `authorities` (PEM) too.
     ///
     /// # Errors
     /// If an allowed folder does not exist, or the authorities are no PEM.
@@ -46,7 +49,8 @@ impl Sources {
         objects: Arc<Objects>,
         limits: FetchLimits,
     ) -> Result<Self, SourcesError> {
-        let folders: Vec<PathBuf> = allowed.iter().filter_map(Root::path).map(Path::to_owned).collect();
+        let folders: Vec<PathBuf> =
+            allowed.iter().filter_map(Root::path).map(Path::to_owned).collect();
         let files = FileSource::new(&folders, limits.max_bytes).map_err(SourcesError::Folder)?;
         let web = match allowed.iter().any(|root| matches!(root, Root::Web(_))) {
             true => Some(Web::new(private_hosts, authorities, limits).map_err(SourcesError::Web)?),
@@ -59,7 +63,11 @@ impl Sources {
         self.allowed.iter().any(|root| root.covers(url))
     }
 
-    async fn fetch_unlimited(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+    async fn fetch_unlimited(
+        &self,
+        image: &ImageUri,
+        room: &dyn Room,
+    ) -> Result<Vec<u8>, FetchError> {
         match image.scheme() {
             "file" => self.files.fetch_into(image, room).await,
             "data" if self.covers(image.as_url()) => {
@@ -74,12 +82,20 @@ impl Sources {
     /// Reads an image from a bucket or a web server through `body`.
     async fn download(&self, image: &ImageUri, body: Body<'_>) -> Result<Vec<u8>, FetchError> {
         let url = image.as_url();
-        let outside = || FetchError::Refused("the URI is outside the places that may be read (setting images.allow)".into());
+        let outside = || {
+            FetchError::Refused(
+                "the URI is outside the places that may be read (setting images.allow)".into(),
+            )
+        };
         match image.scheme() {
             "s3" | "gs" | "az" => match root::object(url) {
-                Some((bucket, key)) if self.covers(url) => self.objects.fetch(&bucket, &key, body).await,
+                Some((bucket, key)) if self.covers(url) => {
+                    self.objects.fetch(&bucket, &key, body).await
+                }
                 Some(_) => Err(outside()),
-                None => Err(FetchError::Refused("the URI names no object: it is not scheme://bucket/key, or has a query".into())),
+                None => Err(FetchError::Refused(
+                    "the URI names no object: it is not scheme://bucket/key, or has a query".into(),
+                )),
             },
             "https" | "http" => match &self.web {
                 Some(web) => web.fetch(url, |url| self.covers(url), body).await,
@@ -87,7 +103,8 @@ impl Sources {
             },
             "data" => Err(outside()),
             scheme => Err(FetchError::Refused(format!(
-                "'{scheme}:' is no source of images: they come from file:, s3:, gs:, az:, https:, http: and data:"
+                "'{scheme}:' is no source of images: they come from file:, s3:, gs:, az:, https:, \
+                    http: and data:"
             ))),
         }
     }
@@ -119,7 +136,9 @@ impl ImageSource for Sources {
                 Err(_) if started + self.limits.whole + room.waited() > end => {}
                 Err(_) => {
                     let seconds = self.limits.whole.as_secs_f64();
-                    let reason = format!("the image did not come within {seconds} s (setting images.timeout_ms)");
+                    let reason = format!(
+                        "the image did not come within {seconds} s (setting images.timeout_ms)"
+                    );
                     return Err(FetchError::Outage(reason));
                 }
             }
@@ -131,9 +150,10 @@ impl ImageSource for Sources {
         let url = image.as_url();
         match image.scheme() {
             "file" => self.files.source_of(image),
-            "s3" | "gs" | "az" => {
-                SourceName::new(root::object(url).map_or_else(|| image.scheme().to_owned(), |(bucket, _)| bucket.to_string()))
-            }
+            "s3" | "gs" | "az" => SourceName::new(
+                root::object(url)
+                    .map_or_else(|| image.scheme().to_owned(), |(bucket, _)| bucket.to_string()),
+            ),
             "https" | "http" => SourceName::new(url.origin().ascii_serialization()),
             scheme => SourceName::new(format!("{scheme}:")),
         }
@@ -149,13 +169,19 @@ impl ImageSource for Sources {
     async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
         match tokio::time::timeout(self.limits.whole, self.touch_unlimited(image)).await {
             Ok(touched) => touched,
-            Err(_) => Err(FetchError::Outage(format!("no answer within {} s", self.limits.whole.as_secs_f64()))),
+            Err(_) => Err(FetchError::Outage(format!(
+                "no answer within {} s",
+                self.limits.whole.as_secs_f64()
+            ))),
         }
     }
 
     async fn sees_around(&self, image: &ImageUri) -> bool {
         image.scheme() == "file"
-            && matches!(tokio::time::timeout(self.limits.whole, self.files.sees_around(image)).await, Ok(true))
+            && matches!(
+                tokio::time::timeout(self.limits.whole, self.files.sees_around(image)).await,
+                Ok(true)
+            )
     }
 
     async fn look(&self, source: &SourceName) -> Result<(), String> {
@@ -164,7 +190,10 @@ impl ImageSource for Sources {
         }
         match tokio::time::timeout(self.limits.whole, self.files.look(source)).await {
             Ok(looked) => looked,
-            Err(_) => Err(format!("{source} does not answer within {} s", self.limits.whole.as_secs_f64())),
+            Err(_) => Err(format!(
+                "{source} does not answer within {} s",
+                self.limits.whole.as_secs_f64()
+            )),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Walking folders: every file is listed once, by its canonical path, or given with the reason why it is not.
+//! Walking folders: every file is listed once, by its canonical path, or given with the reason why
+//! it is not.
 //!
-//! The walk itself follows no link, so it cannot run in circles. A link to something that the walk reaches anyway adds nothing. A link
-//! to something below the roots that a rule leaves out names it explicitly: it is listed, and remembered, so that it is listed once.
-//! That is all that is remembered: a gallery of millions needs no memory. What `--exclude` matches is not listed by a link either:
-//! people exclude what is private.
+//! The walk itself follows no link, so it cannot run in circles. A link to something that the walk
+//! reaches anyway adds nothing. A link to something below the roots that a rule leaves out names it
+//! explicitly: it is listed, and remembered, so that it is listed once. That is all that is
+//! remembered: a gallery of millions needs no memory. What `--exclude` matches is not listed by a
+//! link either: people exclude what is private.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -19,7 +21,8 @@ use super::listed::{Listed, ListingError, Other, Why, ending_of};
 use super::rules::{FolderRules, IGNORE_FILE, Rules};
 use crate::domain::{ImageKind, ImageUri, SourceStamp};
 
-/// The local roots of one listing, and what links brought to it. The roots are walked one after the other.
+/// The local roots of one listing, and what links brought to it. The roots are walked one after the
+/// other.
 pub(super) struct Folders {
     /// Canonical. What lies below two of them is the inner one's.
     roots: HashSet<PathBuf>,
@@ -37,7 +40,11 @@ impl Folders {
     }
 
     /// Gives `send` everything below one of the roots, until it says that it is `Gone`.
-    pub(super) fn walk(&self, root: &Path, send: &mut dyn FnMut(Listed) -> Result<(), Gone>) -> Result<(), Gone> {
+    pub(super) fn walk(
+        &self,
+        root: &Path,
+        send: &mut dyn FnMut(Listed) -> Result<(), Gone>,
+    ) -> Result<(), Gone> {
         if !root.is_dir() {
             return send(named(root));
         }
@@ -61,15 +68,18 @@ impl Folders {
     fn reaches(&self, root: &Path, target: &Path) -> bool {
         let linked = self.linked();
         // What cannot be read is told by the walk.
-        let mut rules: Vec<FolderRules> =
-            root.ancestors().filter_map(|folder| self.rules.of_folder(folder).ok().flatten()).collect();
+        let mut rules: Vec<FolderRules> = root
+            .ancestors()
+            .filter_map(|folder| self.rules.of_folder(folder).ok().flatten())
+            .collect();
         rules.reverse();
         let (mut path, mut reached) = (root.to_owned(), true);
         for name in target.strip_prefix(root).into_iter().flatten() {
             path.push(name);
             let is_dir = path != target || target.is_dir();
             let below = path.strip_prefix(root).unwrap_or(&path);
-            reached = linked.contains(&path) || (reached && self.rules.leaving_out(below, &path, is_dir, &rules).is_none());
+            reached = linked.contains(&path)
+                || (reached && self.rules.leaving_out(below, &path, is_dir, &rules).is_none());
             if is_dir {
                 rules.extend(self.rules.of_folder(&path).ok().flatten());
             }
@@ -99,7 +109,8 @@ impl Walk<'_> {
                 Ok(entry) => entry,
                 Err(error) => {
                     let what = error.path().unwrap_or(folder).display().to_string();
-                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                    let reason =
+                        error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
                     (self.send)(Listed::Unlisted(ListingError { what, reason }))?;
                     continue;
                 }
@@ -114,7 +125,8 @@ impl Walk<'_> {
             }
             let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir());
             let listed_elsewhere = roots.contains(path) || self.folders.linked().contains(path);
-            let rule = rules.leaving_out(path.strip_prefix(root).unwrap_or(path), path, is_dir, &own);
+            let rule =
+                rules.leaving_out(path.strip_prefix(root).unwrap_or(path), path, is_dir, &own);
             match rule {
                 _ if listed_elsewhere && kind.is_dir() => entries.skip_current_dir(),
                 _ if listed_elsewhere => {}
@@ -158,8 +170,15 @@ impl Walk<'_> {
     fn link(&mut self, path: &Path) -> Result<(), Gone> {
         let target = match path.canonicalize() {
             Ok(target) => target,
-            Err(error) if leads_nowhere(&error) => return (self.send)(other(path, Why::LinkBroken)),
-            Err(error) => return (self.send)(unlisted(path, format!("the link cannot be followed: {error}"))),
+            Err(error) if leads_nowhere(&error) => {
+                return (self.send)(other(path, Why::LinkBroken));
+            }
+            Err(error) => {
+                return (self.send)(unlisted(
+                    path,
+                    format!("the link cannot be followed: {error}"),
+                ));
+            }
         };
         let Some(root) = self.folders.root_of(&target) else {
             return (self.send)(other(path, Why::LinkOutside(target)));
@@ -216,12 +235,21 @@ fn file(path: &Path, metadata: &Metadata) -> Listed {
     match first_bytes(path) {
         Ok(bytes) if is_image(path, &bytes) => image(path, metadata),
         Ok(_) => other(path, Why::NoImage(ending_of(path))),
-        Err(error) => unlisted(path, format!("its ending does not tell whether it is an image, and it cannot be read: {error}")),
+        Err(error) => unlisted(
+            path,
+            format!(
+                "its ending does not tell whether it is an image, and it cannot be read: {error}"
+            ),
+        ),
     }
 }
 
 fn image(path: &Path, metadata: &Metadata) -> Listed {
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default();
     let stamp = SourceStamp::of(metadata.len(), modified.as_nanos());
     match ImageUri::from_path(path) {
         Ok(uri) => Listed::Image { uri, stamp, place: None },
@@ -230,7 +258,9 @@ fn image(path: &Path, metadata: &Metadata) -> Listed {
 }
 
 pub(super) fn has_image_ending(path: &Path) -> bool {
-    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ImageKind::from_ending(ending).is_some())
+    path.extension()
+        .and_then(|ending| ending.to_str())
+        .is_some_and(|ending| ImageKind::from_ending(ending).is_some())
 }
 
 /// Whether something whose ending is no image's begins as an image does.

@@ -1,8 +1,11 @@
-//! `https:` and `http:` URIs: fetched from servers that may be hostile, through a network that has servers of its own.
+//! `https:` and `http:` URIs: fetched from servers that may be hostile, through a network that has
+//! servers of its own.
 //!
-//! The address that was checked is the address that is connected to: names are resolved by [`PublicNames`], inside the client, so
-//! that a name cannot be public when it is checked and private when it is used. Redirects are followed here, one by one, each held
-//! against the allow-list and the address check like the first URL. No proxy, no cookies, no referrer, no decompression.
+//! The address that was checked is the address that is connected to: names are resolved by
+//! [`PublicNames`], inside the client, so that a name cannot be public when it is checked and
+//! private when it is used. Redirects are followed here, one by one, each held against the
+//! allow-list and the address check like the first URL. No proxy, no cookies, no referrer, no
+//! decompression.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -25,11 +28,17 @@ pub(super) struct Web {
 }
 
 impl Web {
-    /// A client that trusts the system's certificate authorities and those of `authorities` (PEM), and reaches private addresses
-    /// only of `private_hosts`.
-    pub(super) fn new(private_hosts: &[String], authorities: Option<&[u8]>, limits: FetchLimits) -> Result<Self, reqwest::Error> {
-        let private_hosts = Arc::new(private_hosts.iter().map(|host| bare(host)).collect::<HashSet<_>>());
-        let certificates = authorities.map(Certificate::from_pem_bundle).transpose()?.unwrap_or_default();
+    /// A client that trusts the system's certificate authorities and those of `authorities` (PEM),
+    /// and reaches private addresses only of `private_hosts`.
+    pub(super) fn new(
+        private_hosts: &[String],
+        authorities: Option<&[u8]>,
+        limits: FetchLimits,
+    ) -> Result<Self, reqwest::Error> {
+        let private_hosts =
+            Arc::new(private_hosts.iter().map(|host| bare(host)).collect::<HashSet<_>>());
+        let certificates =
+            authorities.map(Certificate::from_pem_bundle).transpose()?.unwrap_or_default();
         let client = Client::builder()
             .user_agent(concat!("facefleet/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -50,26 +59,44 @@ impl Web {
     }
 
     /// The bytes at `url`, through `body`; `allowed` decides about it and about every redirect.
-    pub(super) async fn fetch(&self, url: &Url, allowed: impl Fn(&Url) -> bool, body: Body<'_>) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        url: &Url,
+        allowed: impl Fn(&Url) -> bool,
+        body: Body<'_>,
+    ) -> Result<Vec<u8>, FetchError> {
         let mut url = url.clone();
         for redirects in 0.. {
             let after = if redirects == 0 { "" } else { " after a redirect" };
             self.check(&url, after, &allowed)?;
             let response = self.client.get(url.clone()).send().await.map_err(failed)?;
-            let target = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
+            let target =
+                response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
             let Some(target) = target else { return read(response, body).await };
             if redirects == self.limits.redirects {
                 break;
             }
             let target = target.to_str().ok().and_then(|target| url.join(target).ok());
-            url = target.ok_or_else(|| FetchError::Unreadable("the server redirects to something that is no URL".into()))?;
+            url = target.ok_or_else(|| {
+                FetchError::Unreadable("the server redirects to something that is no URL".into())
+            })?;
         }
-        Err(FetchError::Refused(format!("more than {} redirects (setting images.redirects)", self.limits.redirects)))
+        Err(FetchError::Refused(format!(
+            "more than {} redirects (setting images.redirects)",
+            self.limits.redirects
+        )))
     }
 
-    fn check(&self, url: &Url, after: &str, allowed: impl Fn(&Url) -> bool) -> Result<(), FetchError> {
+    fn check(
+        &self,
+        url: &Url,
+        after: &str,
+        allowed: impl Fn(&Url) -> bool,
+    ) -> Result<(), FetchError> {
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(FetchError::Refused(format!("the URI{after} holds credentials, which are not used")));
+            return Err(FetchError::Refused(format!(
+                "the URI{after} holds credentials, which are not used"
+            )));
         }
         if !allowed(url) {
             return Err(FetchError::Refused(format!(
@@ -103,12 +130,18 @@ impl Resolve for PublicNames {
     fn resolve(&self, name: Name) -> Resolving {
         let private_hosts = self.private_hosts.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             if private_hosts.contains(name.as_str()) {
                 return Ok(Box::new(found.into_iter()) as Addrs);
             }
-            let public: Vec<SocketAddr> = found.iter().copied().filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() && !found.is_empty() { Err(NotPublic.into()) } else { Ok(Box::new(public.into_iter()) as Addrs) }
+            let public: Vec<SocketAddr> =
+                found.iter().copied().filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() && !found.is_empty() {
+                Err(NotPublic.into())
+            } else {
+                Ok(Box::new(public.into_iter()) as Addrs)
+            }
         })
     }
 }
@@ -126,15 +159,24 @@ async fn read(mut response: Response, mut body: Body<'_>) -> Result<Vec<u8>, Fet
             return Err(FetchError::NotThere("the server has no such image".into()));
         }
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            let reason =
-                format!("the server denies access (HTTP {}); if the URI was signed, it may have expired", status.as_u16());
+            let reason = format!(
+                "the server denies access (HTTP {}); if the URI was signed, it may have expired",
+                status.as_u16()
+            );
             return Err(FetchError::Denied(reason));
         }
         status => {
             let reason = format!("the server answered HTTP {}", status.as_u16());
-            let passing = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
+            let passing = matches!(
+                status,
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+            );
             let passing = passing || status.is_server_error();
-            return Err(if passing { FetchError::Outage(reason) } else { FetchError::Unreadable(reason) });
+            return Err(if passing {
+                FetchError::Outage(reason)
+            } else {
+                FetchError::Unreadable(reason)
+            });
         }
     }
     body.begin(response.content_length()).await?;
@@ -153,15 +195,20 @@ fn failed(error: reqwest::Error) -> FetchError {
         }
         cause = inner.source();
     }
-    if let Some(fault) = fault::local(&error).or_else(|| error.is_connect().then(fault::no_descriptors).flatten()) {
+    if let Some(fault) =
+        fault::local(&error).or_else(|| error.is_connect().then(fault::no_descriptors).flatten())
+    {
         return fault;
     }
     let error = error.without_url();
     FetchError::Outage(match () {
         () if error.is_timeout() && error.is_connect() => {
-            "the server did not accept a connection in time (setting images.connect_timeout_ms)".into()
+            "the server did not accept a connection in time (setting images.connect_timeout_ms)"
+                .into()
         }
-        () if error.is_timeout() => "the server went silent (setting images.idle_timeout_ms)".into(),
+        () if error.is_timeout() => {
+            "the server went silent (setting images.idle_timeout_ms)".into()
+        }
         () if error.is_connect() => format!("no connection to the server: {}", innermost(&error)),
         () => format!("the connection broke: {}", innermost(&error)),
     })

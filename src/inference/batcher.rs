@@ -1,9 +1,11 @@
 //! Threads that own a model each and share one bounded queue of items.
 //!
-//! Batches form from backlog: a thread that is free takes what waits, up to the batch size, and never waits for more. Under load
-//! batches are full; a lone item goes at once. Urgent items go first, in batches of their own: somebody waits for them, and a full
-//! batch takes longer than a small one. While both wait, every fifth batch of a thread is bulk, so that neither starves. While an
-//! urgent item is announced ([`Batcher::expect_urgent`]), bulk goes in quarter batches and through half of the threads: one is then free.
+//! Batches form from backlog: a thread that is free takes what waits, up to the batch size, and
+//! never waits for more. Under load batches are full; a lone item goes at once. Urgent items go
+//! first, in batches of their own: somebody waits for them, and a full batch takes longer than a
+//! small one. While both wait, every fifth batch of a thread is bulk, so that neither starves.
+//! While an urgent item is announced ([`Batcher::expect_urgent`]), bulk goes in quarter batches and
+//! through half of the threads: one is then free.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -109,14 +111,16 @@ impl Urgency {
     /// Urgent items rarely come alone: what is true while one is here goes on for a moment.
     fn is_on(&self) -> bool {
         let last = self.last_ms.load(Ordering::Relaxed);
-        self.expected.load(Ordering::Relaxed) > 0 || (last > 0 && self.now_ms().saturating_sub(last) < MOMENT_MS)
+        self.expected.load(Ordering::Relaxed) > 0
+            || (last > 0 && self.now_ms().saturating_sub(last) < MOMENT_MS)
     }
 }
 
 /// How long threads stay ready for the next urgent item.
 const MOMENT_MS: u64 = 250;
 
-/// A bounded queue's end for those who ask. Each priority has its own, so that the urgent never wait for a place behind bulk.
+/// A bounded queue's end for those who ask. Each priority has its own, so that the urgent never
+/// wait for a place behind bulk.
 struct Entrance<M: BatchModel> {
     requests: Sender<Request<M>>,
     places: Arc<Semaphore>,
@@ -159,8 +163,13 @@ impl<M: BatchModel> Batcher<M> {
         let (urgent, urgent_queue) = Entrance::new(places);
         let (bulk, bulk_queue) = Entrance::new(places);
         let beginning = Instant::now();
-        let urgency = Arc::new(Urgency { expected: AtomicUsize::new(0), last_ms: AtomicU64::new(0), beginning });
-        let activity: Arc<[Activity]> = (0..models.len()).map(|index| Activity::new(&format!("{name}-{index}"))).collect();
+        let urgency = Arc::new(Urgency {
+            expected: AtomicUsize::new(0),
+            last_ms: AtomicU64::new(0),
+            beginning,
+        });
+        let activity: Arc<[Activity]> =
+            (0..models.len()).map(|index| Activity::new(&format!("{name}-{index}"))).collect();
         for (index, model) in models.into_iter().enumerate() {
             let mut queue = Queue {
                 urgent: urgent_queue.clone(),
@@ -188,11 +197,16 @@ impl<M: BatchModel> Batcher<M> {
         Expected(self.urgency.clone())
     }
 
-    /// Runs `items`; each joins whatever batch is next. Waits while the queue is full. One answer an item, in order.
+    /// Runs `items`; each joins whatever batch is next. Waits while the queue is full. One answer
+    /// an item, in order.
     ///
     /// # Errors
     /// If an item failed in a batch of its own too.
-    pub async fn run(&self, items: Vec<M::Input>, priority: Priority) -> Result<Vec<M::Output>, BatchError> {
+    pub async fn run(
+        &self,
+        items: Vec<M::Input>,
+        priority: Priority,
+    ) -> Result<Vec<M::Output>, BatchError> {
         let Entrance { requests, places } = match priority {
             Priority::Urgent => &self.urgent,
             Priority::Bulk => &self.bulk,
@@ -232,7 +246,8 @@ struct Queue<M: BatchModel> {
 }
 
 impl<M: BatchModel> Queue<M> {
-    /// Waits for an item; the rest of its batch is what waits beside it. None once nobody can ask any more.
+    /// Waits for an item; the rest of its batch is what waits beside it. None once nobody can ask
+    /// any more.
     fn next(&mut self, batch: usize) -> Option<Vec<Request<M>>> {
         while self.spare && self.urgency.is_on() {
             match self.urgent.recv_timeout(LOOK_AGAIN) {
@@ -245,7 +260,9 @@ impl<M: BatchModel> Queue<M> {
             0..MOST_URGENT => [Priority::Urgent, Priority::Bulk],
             _ => [Priority::Bulk, Priority::Urgent],
         };
-        let waiting = order.into_iter().find_map(|priority| Some((self.of(priority).try_recv().ok()?, priority)));
+        let waiting = order
+            .into_iter()
+            .find_map(|priority| Some((self.of(priority).try_recv().ok()?, priority)));
         let (first, priority) = match waiting {
             Some(waiting) => waiting,
             // Both have gone at once: they belong to one `Batcher`.
@@ -270,14 +287,21 @@ impl<M: BatchModel> Queue<M> {
             Priority::Bulk if self.urgency.is_on() => batch.div_ceil(4),
             _ => batch,
         };
-        self.in_a_row = if priority == Priority::Urgent { self.in_a_row.saturating_add(1) } else { 0 };
+        self.in_a_row =
+            if priority == Priority::Urgent { self.in_a_row.saturating_add(1) } else { 0 };
         let mut requests = vec![first];
         requests.extend(self.of(priority).try_iter().take(most - 1));
         requests
     }
 }
 
-fn serve<M: BatchModel>(mut model: M, queue: &mut Queue<M>, batch: usize, stage: &str, guard: &ActivityGuard) {
+fn serve<M: BatchModel>(
+    mut model: M,
+    queue: &mut Queue<M>,
+    batch: usize,
+    stage: &str,
+    guard: &ActivityGuard,
+) {
     while let Some(mut requests) = queue.next(batch) {
         // Nobody waits for these any more.
         requests.retain(|request| !request.answer.is_closed());
@@ -288,7 +312,8 @@ fn serve<M: BatchModel>(mut model: M, queue: &mut Queue<M>, batch: usize, stage:
     }
 }
 
-/// Runs a batch; if it fails, its members are tried singly, so that one bad item does not take the others along.
+/// Runs a batch; if it fails, its members are tried singly, so that one bad item does not take the
+/// others along.
 fn answer<M: BatchModel>(model: &mut M, requests: Vec<Request<M>>) {
     let mut items = Vec::with_capacity(requests.len());
     let mut answers = Vec::with_capacity(requests.len());
@@ -301,8 +326,12 @@ fn answer<M: BatchModel>(model: &mut M, requests: Vec<Request<M>>) {
         Ok(results) => results.into_iter().map(Ok).collect(),
         Err(error) if items.len() <= 1 => items.iter().map(|_| Err(error.clone())).collect(),
         Err(error) => {
-            tracing::warn!(%error, batch = items.len(), "a batch failed; its members are tried singly");
-            let single = |item| attempt(model, std::slice::from_ref(item)).and_then(|mut one| one.pop().ok_or(error.clone()));
+            tracing::warn!(%error, batch = items.len(), "a batch failed; its members are tried \
+                singly");
+            let single = |item| {
+                attempt(model, std::slice::from_ref(item))
+                    .and_then(|mut one| one.pop().ok_or(error.clone()))
+            };
             items.iter().map(single).collect()
         }
     };
@@ -322,7 +351,11 @@ fn attempt<M: BatchModel>(model: &mut M, items: &[M::Input]) -> Result<Vec<M::Ou
     if results.len() == items.len() {
         return Ok(results);
     }
-    Err(BatchError::new(&format!("the model gave {} answers for {} items", results.len(), items.len())))
+    Err(BatchError::new(&format!(
+        "the model gave {} answers for {} items",
+        results.len(),
+        items.len()
+    )))
 }
 
 #[cfg(test)]
@@ -333,7 +366,8 @@ mod tests {
 
     use super::*;
 
-    /// Doubles numbers; fails on a batch with a 13, panics on a 17; tells the sizes of its batches; waits at a gate once.
+    /// Doubles numbers; fails on a batch with a 13, panics on a 17; tells the sizes of its batches;
+    /// waits at a gate once.
     struct Doubler {
         sizes: Arc<Mutex<Vec<usize>>>,
         entered: Arc<AtomicBool>,
@@ -351,7 +385,11 @@ mod tests {
             }
             self.sizes.lock().unwrap().push(batch.len());
             assert!(!batch.contains(&17), "seventeen");
-            if batch.contains(&13) { Err("thirteen".into()) } else { Ok(batch.iter().map(|n| n * 2).collect()) }
+            if batch.contains(&13) {
+                Err("thirteen".into())
+            } else {
+                Ok(batch.iter().map(|n| n * 2).collect())
+            }
         }
     }
 
@@ -386,7 +424,8 @@ mod tests {
     async fn a_failing_item_does_not_take_its_batch_along() {
         for bad in [13, 17] {
             let (open, gate) = mpsc::channel();
-            let model = Doubler { sizes: Arc::default(), entered: Arc::default(), gate: Some(gate) };
+            let model =
+                Doubler { sizes: Arc::default(), entered: Arc::default(), gate: Some(gate) };
             let batcher = Batcher::start("double", vec![model], 4).unwrap();
             let one = |n| {
                 let batcher = batcher.clone();
@@ -448,8 +487,13 @@ mod tests {
         };
         (1..=10).for_each(|item| ask(&urgent, item));
         (101..=103).for_each(|item| ask(&bulk, item));
-        let urgency = Arc::new(Urgency { expected: AtomicUsize::new(0), last_ms: AtomicU64::new(0), beginning: Instant::now() });
-        let mut queue = Queue { urgent: urgent_queue, bulk: bulk_queue, urgency, spare: false, in_a_row: 0 };
+        let urgency = Arc::new(Urgency {
+            expected: AtomicUsize::new(0),
+            last_ms: AtomicU64::new(0),
+            beginning: Instant::now(),
+        });
+        let mut queue =
+            Queue { urgent: urgent_queue, bulk: bulk_queue, urgency, spare: false, in_a_row: 0 };
         let order: Vec<u32> = (0..13).map(|_| queue.next(1).unwrap()[0].item).collect();
         assert_eq!(order, [1, 2, 3, 4, 101, 5, 6, 7, 8, 102, 9, 10, 103]);
     }

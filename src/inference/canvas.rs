@@ -1,9 +1,10 @@
 //! What the detector sees of an image: planes of floats, zeros right and below.
 //!
-//! The image keeps its place in the upper left corner, so what is found needs no shift. How far the zeros reach is part of the profile
-//! all the same: the network's own padding starts where the canvas ends. Measured on the sample photos at 640 pixels: the landmarks of
-//! faces inside the image move by 0.0006 of the face's width at most; where the image's edge cuts a quarter of the face off, by up to
-//! 0.09 (tests/it/devices.rs).
+//! The image keeps its place in the upper left corner, so what is found needs no shift. How far the
+//! zeros reach is part of the profile all the same: the network's own padding starts where the
+//! canvas ends. Measured on the sample photos at 640 pixels: the landmarks of faces inside the
+//! image move by 0.0006 of the face's width at most; where the image's edge cuts a quarter of the
+//! face off, by up to 0.09 (tests/it/devices.rs).
 
 use image::RgbImage;
 
@@ -11,7 +12,8 @@ use super::manifest::Input;
 
 /// The network halves the image five times.
 const MULTIPLE: usize = 32;
-/// Side of the small canvas, pixels: for images no larger than this, which would fill a quarter of the large one at most.
+/// Side of the small canvas, pixels: for images no larger than this, which would fill a quarter of
+/// the large one at most.
 const SMALL: usize = 320;
 
 /// An image as the detector sees it.
@@ -30,7 +32,8 @@ pub struct Canvas {
 pub enum CanvasSize {
     /// As the image, up to the next multiple of 32.
     Image,
-    /// One of two squares, so that images of all shapes go through a network of fixed shapes, in batches.
+    /// One of two squares, so that images of all shapes go through a network of fixed shapes, in
+    /// batches.
     Letterbox {
         /// Longest side of the images.
         max_side: u32,
@@ -70,8 +73,11 @@ impl Canvas {
         let image_width = image.width() as usize;
         let (mean, scale) = (input.mean, input.scale);
         let mut values = vec![0.0; 3 * width * height];
-        for (plane, channel) in values.chunks_exact_mut(width * height).zip(input.channels.order()) {
-            for (row, pixels) in plane.chunks_exact_mut(width).zip(image.as_raw().chunks_exact(image_width * 3)) {
+        for (plane, channel) in values.chunks_exact_mut(width * height).zip(input.channels.order())
+        {
+            for (row, pixels) in
+                plane.chunks_exact_mut(width).zip(image.as_raw().chunks_exact(image_width * 3))
+            {
                 for (value, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
                     *value = (f32::from(pixel[channel]) - mean) * scale;
                 }
@@ -99,7 +105,10 @@ mod tests {
         let image = RgbImage::from_fn(2, 2, |x, y| image::Rgb([1 + x as u8, 10 + y as u8, 100]));
         let canvas = Canvas::new(&image, &input, CanvasSize::Letterbox { max_side: 32 });
         let at = |plane: usize, x: usize, y: usize| canvas.values[plane * 32 * 32 + y * 32 + x];
-        assert_eq!([at(0, 0, 0), at(1, 0, 1), at(2, 1, 0), at(2, 2, 0), at(0, 0, 2)], [100.0, 11.0, 2.0, 0.0, 0.0]);
+        assert_eq!(
+            [at(0, 0, 0), at(1, 0, 1), at(2, 1, 0), at(2, 2, 0), at(0, 0, 2)],
+            [100.0, 11.0, 2.0, 0.0, 0.0]
+        );
         assert_eq!(canvas.values.iter().filter(|&&value| value != 0.0).count(), 12);
     }
 }

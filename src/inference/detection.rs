@@ -1,7 +1,8 @@
-//! One face for all detectors: a manifest says which architecture a name stands for, and callers need not know.
+//! One face for all detectors: a manifest says which architecture a name stands for, and callers
+//! need not know.
 //!
-//! Only YuNet has a letterbox, and with it a place on a GPU; MTCNN with `detector.letterbox` is an error, and without it runs on the CPU
-//! whatever the device, as YuNet does then.
+//! Only YuNet has a letterbox, and with it a place on a GPU; MTCNN with `detector.letterbox` is an
+//! error, and without it runs on the CPU whatever the device, as YuNet does then.
 
 use image::RgbImage;
 
@@ -28,11 +29,20 @@ impl DetectorModel {
     ///
     /// # Errors
     /// If there is no such model, it is no detector or has no such canvases, or it is not prepared.
-    pub fn load(models: &Models, name: &str, runtime: &Runtime, size: CanvasSize) -> Result<Self, ModelError> {
+    pub fn load(
+        models: &Models,
+        name: &str,
+        runtime: &Runtime,
+        size: CanvasSize,
+    ) -> Result<Self, ModelError> {
         let manifest = models.manifest(name)?;
         match (&manifest.role, size) {
-            (Role::Cascade(_), CanvasSize::Letterbox { .. }) => Err(ModelError::Letterbox { name: name.to_owned() }),
-            (Role::Cascade(_), CanvasSize::Image) => Ok(Self::Mtcnn(mtcnn::CascadeModel::load(models, manifest, runtime)?)),
+            (Role::Cascade(_), CanvasSize::Letterbox { .. }) => {
+                Err(ModelError::Letterbox { name: name.to_owned() })
+            }
+            (Role::Cascade(_), CanvasSize::Image) => {
+                Ok(Self::Mtcnn(mtcnn::CascadeModel::load(models, manifest, runtime)?))
+            }
             _ => Ok(Self::Yunet(detector::DetectorModel::load(models, name, runtime)?, size)),
         }
     }
@@ -51,7 +61,9 @@ impl DetectorModel {
     /// If ONNX Runtime refuses the model.
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
         Ok(match self {
-            Self::Yunet(model, size) => Detector::Yunet(model.open_on(&DevicePlan::cpu(threads), *size)?),
+            Self::Yunet(model, size) => {
+                Detector::Yunet(model.open_on(&DevicePlan::cpu(threads), *size)?)
+            }
             Self::Mtcnn(model) => Detector::Mtcnn(Box::new(model.open(threads)?)),
         })
     }
@@ -67,7 +79,8 @@ pub enum Detector {
 }
 
 impl Detector {
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
+    /// pixels.
     ///
     /// # Errors
     /// If a forward pass fails.

@@ -1,8 +1,9 @@
 //! YuNet: faces and five landmarks in an image of any size.
 //!
-//! Per stride S of 8, 16 and 32 the network gives, for each cell (x, y) of the S-pixel grid, row by row: `cls` and `obj` confidences,
-//! `bbox` (centre offset in cells, log size in cells) and `kps` (five landmark offsets in cells). Decoding after Wu, Peng and Yu,
-//! "YuNet: A Tiny Millisecond-level Face Detector", 2023.
+//! Per stride S of 8, 16 and 32 the network gives, for each cell (x, y) of the S-pixel grid, row by
+//! row: `cls` and `obj` confidences, `bbox` (centre offset in cells, log size in cells) and `kps`
+//! (five landmark offsets in cells). Decoding after Wu, Peng and Yu, "YuNet: A Tiny
+//! Millisecond-level Face Detector", 2023.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +18,20 @@ use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
 use super::test_face;
 use crate::domain::{BoundingBox, Face, Point};
 
-/// The smallest face that can be hoped for, the shorter side of its box in pixels of what the detector sees: of 230 faces of LFW it
-/// found 75 % at this size, 93 % at 24 pixels and none at 10.
+/// The smallest face that can be hoped for, the shorter side of its box in pixels of what the
+/// detector sees: of 230 faces of LFW it found 75 % at this size, 93 % at 24 pixels and none at 10.
 pub const SMALLEST_FACE_PX: f32 = 20.0;
 const STRIDES: [usize; 3] = [8, 16, 32];
 /// Values a cell of `cls`, `obj`, `bbox` and `kps`.
 const DEPTHS: [usize; 4] = [1, 1, 4, 10];
-/// Detections that overlap a better one by more than this (intersection over union) are the same face.
+/// Detections that overlap a better one by more than this (intersection over union) are the same
+/// face.
 pub const SAME_FACE_IOU: f32 = 0.3;
-/// Pixels of all canvases of a batch, at most: 16 of 640x640. What a batch takes on the device grows with them.
+/// Pixels of all canvases of a batch, at most: 16 of 640x640. What a batch takes on the device
+/// grows with them.
 const BATCH_PIXELS: usize = 16 * 640 * 640;
-/// Candidates kept before overlaps are removed, so that a hostile image cannot make that quadratic step long.
+/// Candidates kept before overlaps are removed, so that a hostile image cannot make that quadratic
+/// step long.
 const MAX_CANDIDATES: usize = 5000;
 
 /// A detector, read and checked, of which sessions can be opened.
@@ -52,14 +56,23 @@ impl DetectorModel {
             return Err(ModelError::Role { name: name.to_owned(), wanted: "detector" });
         }
         let PreparedFile { bytes, model, preparation } = models.read_prepared(&manifest)?;
-        let input_name = model.graph.iter().flat_map(|graph| &graph.input).map(|input| input.name.clone()).next();
+        let input_name = model
+            .graph
+            .iter()
+            .flat_map(|graph| &graph.input)
+            .map(|input| input.name.clone())
+            .next();
         let input_name = input_name.unwrap_or_default();
         let expected = preparation.face.ok_or_else(|| test_face::not_recorded(name))?;
         Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name, expected })
     }
 
     /// What the network in `bytes` finds in the test image, on the CPU.
-    pub(super) fn find_test_face(runtime: &Runtime, manifest: &Manifest, bytes: &[u8]) -> Result<Vec<Face>, ModelError> {
+    pub(super) fn find_test_face(
+        runtime: &Runtime,
+        manifest: &Manifest,
+        bytes: &[u8],
+    ) -> Result<Vec<Face>, ModelError> {
         let network = runtime.open(&manifest.name, bytes, 1)?;
         let (input, size) = (manifest.input.clone(), CanvasSize::Image);
         let mut detector = Detector { network, size, batches: Vec::new(), input, batch: 1 };
@@ -71,7 +84,8 @@ impl DetectorModel {
         (&self.manifest.name, &self.manifest.sha256)
     }
 
-    /// What the detector sees of `image` on a canvas of `size`. Needs no session, so that it is done ahead of one.
+    /// What the detector sees of `image` on a canvas of `size`. Needs no session, so that it is
+    /// done ahead of one.
     pub fn canvas(&self, image: &RgbImage, size: CanvasSize) -> Canvas {
         Canvas::new(image, &self.manifest.input, size)
     }
@@ -84,18 +98,28 @@ impl DetectorModel {
         self.open_on(&DevicePlan::cpu(threads), CanvasSize::Image)
     }
 
-    /// Opens a session as `plan` says, for canvases of `size`, and runs the self-test on it, where shapes are fixed in each of them: before
-    /// the first job, the device has reserved all it needs, found its kernels, and given the right answer.
+    /// Opens a session as `plan` says, for canvases of `size`, and runs the self-test on it, where
+    /// shapes are fixed in each of them: before the first job, the device has reserved all it
+    /// needs, found its kernels, and given the right answer.
     ///
     /// # Errors
     /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
     pub fn open_on(&self, plan: &DevicePlan, size: CanvasSize) -> Result<Detector, ModelError> {
         let squares = size.squares();
-        let batches: Vec<(usize, Vec<usize>)> =
-            squares.iter().map(|&side| (side, plan.sizes_up_to(BATCH_PIXELS / (side * side)))).collect();
+        let batches: Vec<(usize, Vec<usize>)> = squares
+            .iter()
+            .map(|&side| (side, plan.sizes_up_to(BATCH_PIXELS / (side * side))))
+            .collect();
         let shapes = plan.padded.then(|| self.shape_range(&batches)).flatten();
-        let network = self.runtime.open_on(&self.manifest.name, &self.bytes, plan, shapes.as_ref())?;
-        let mut detector = Detector { network, size, batches, input: self.manifest.input.clone(), batch: plan.batch };
+        let network =
+            self.runtime.open_on(&self.manifest.name, &self.bytes, plan, shapes.as_ref())?;
+        let mut detector = Detector {
+            network,
+            size,
+            batches,
+            input: self.manifest.input.clone(),
+            batch: plan.batch,
+        };
         let image = test_face::image();
         let check = |found: &[Face]| test_face::check(&self.manifest.name, &self.expected, found);
         check(&detector.detect(&image, test_face::LEAST_SCORE)?)?;
@@ -134,7 +158,8 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
+    /// pixels.
     ///
     /// # Errors
     /// If the forward pass fails.
@@ -143,11 +168,15 @@ impl Detector {
         Ok(self.detect_batch(&[(&canvas, min_score)])?.pop().unwrap_or_default())
     }
 
-    /// The faces on each of `looks`, canvases with the confidence wanted of their faces. Canvases of one size go through together.
+    /// The faces on each of `looks`, canvases with the confidence wanted of their faces. Canvases
+    /// of one size go through together.
     ///
     /// # Errors
     /// If a forward pass fails; then for all of them.
-    pub fn detect_batch(&mut self, looks: &[(&Canvas, f32)]) -> Result<Vec<Vec<Face>>, RuntimeError> {
+    pub fn detect_batch(
+        &mut self,
+        looks: &[(&Canvas, f32)],
+    ) -> Result<Vec<Vec<Face>>, RuntimeError> {
         let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
         for (index, (canvas, _)) in looks.iter().enumerate() {
             groups.entry((canvas.width, canvas.height)).or_default().push(index);
@@ -172,7 +201,12 @@ impl Detector {
     }
 
     /// One pass over `members` of `looks`, which are of one size, filled up to `rows`.
-    fn forward(&mut self, looks: &[(&Canvas, f32)], members: &[usize], rows: usize) -> Result<Vec<Vec<Face>>, RuntimeError> {
+    fn forward(
+        &mut self,
+        looks: &[(&Canvas, f32)],
+        members: &[usize],
+        rows: usize,
+    ) -> Result<Vec<Vec<Face>>, RuntimeError> {
         let Some(&first) = members.first() else { return Ok(Vec::new()) };
         let (width, height) = (looks[first].0.width, looks[first].0.height);
         let joined: Vec<f32>;
@@ -185,15 +219,24 @@ impl Detector {
             joined = values;
             &joined
         };
-        let names: Vec<String> =
-            ["cls", "obj", "bbox", "kps"].iter().flat_map(|kind| STRIDES.map(|stride| format!("{kind}_{stride}"))).collect();
+        let names: Vec<String> = ["cls", "obj", "bbox", "kps"]
+            .iter()
+            .flat_map(|kind| STRIDES.map(|stride| format!("{kind}_{stride}")))
+            .collect();
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let outputs = self.network.run(&[(&[rows, 3, height, width], values)], &wanted)?;
         let faces = |(row, &member): (usize, &usize)| {
             let mut candidates = Vec::new();
             for (level, stride) in STRIDES.into_iter().enumerate() {
                 let tensors = [0, 1, 2, 3].map(|kind| &outputs[kind * STRIDES.len() + level]);
-                decode(tensors, (row, rows), stride, (width, height), looks[member].1, &mut candidates)?;
+                decode(
+                    tensors,
+                    (row, rows),
+                    stride,
+                    (width, height),
+                    looks[member].1,
+                    &mut candidates,
+                )?;
             }
             Ok(suppress_overlaps(candidates))
         };
@@ -214,8 +257,13 @@ fn decode(
     let cells = columns * (height / stride);
     for (output, depth) in outputs.into_iter().zip(DEPTHS) {
         if output.values.len() != rows * cells * depth {
-            let expected = format!("{rows} rows of {cells} cells of {depth} values at stride {stride}");
-            return Err(RuntimeError::Shape { output: "detector".into(), shape: output.shape.clone(), expected });
+            let expected =
+                format!("{rows} rows of {cells} cells of {depth} values at stride {stride}");
+            return Err(RuntimeError::Shape {
+                output: "detector".into(),
+                shape: output.shape.clone(),
+                expected,
+            });
         }
     }
     let [cls, obj, bbox, kps] = [0, 1, 2, 3].map(|kind| {
@@ -232,11 +280,17 @@ fn decode(
         let (x, y) = ((cell % columns) as f32, (cell / columns) as f32);
         let (box_width, box_height) = (offset[2].exp() * size, offset[3].exp() * size);
         let (centre_x, centre_y) = ((x + offset[0]) * size, (y + offset[1]) * size);
-        let bbox =
-            BoundingBox { x: centre_x - box_width / 2.0, y: centre_y - box_height / 2.0, width: box_width, height: box_height };
-        let landmark = |k: usize| Point { x: (points[2 * k] + x) * size, y: (points[2 * k + 1] + y) * size };
+        let bbox = BoundingBox {
+            x: centre_x - box_width / 2.0,
+            y: centre_y - box_height / 2.0,
+            width: box_width,
+            height: box_height,
+        };
+        let landmark =
+            |k: usize| Point { x: (points[2 * k] + x) * size, y: (points[2 * k + 1] + y) * size };
         let landmarks = [0, 1, 2, 3, 4].map(landmark);
-        let finite = bbox.area().is_finite() && landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
+        let finite = bbox.area().is_finite()
+            && landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
         if finite {
             candidates.push(Face { bbox, landmarks: Some(landmarks), detector_score: Some(score) });
         }
@@ -246,7 +300,9 @@ fn decode(
 
 /// Greedy non-maximum suppression, best first.
 fn suppress_overlaps(mut candidates: Vec<Face>) -> Vec<Face> {
-    candidates.sort_by(|a, b| b.detector_score.partial_cmp(&a.detector_score).unwrap_or(std::cmp::Ordering::Equal));
+    candidates.sort_by(|a, b| {
+        b.detector_score.partial_cmp(&a.detector_score).unwrap_or(std::cmp::Ordering::Equal)
+    });
     candidates.truncate(MAX_CANDIDATES);
     let mut kept: Vec<Face> = Vec::new();
     for face in candidates {

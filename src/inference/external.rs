@@ -1,5 +1,5 @@
-//! Weights beside the ONNX file: tensors that name a file, an offset and a length. They are put inside, so that all that follows sees
-//! one file.
+//! Weights beside the ONNX file: tensors that name a file, an offset and a length. They are put
+//! inside, so that all that follows sees one file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -13,11 +13,14 @@ use super::onnx::{ModelProto, OnnxError, TensorProto};
 /// The largest file, and the largest model: what a protocol buffer can hold.
 const MAX_BYTES: u64 = (1 << 31) - 1;
 
-/// The model in `bytes` and the files that its weights are in, relative to its folder; none if all weights are inside.
+/// The model in `bytes` and the files that its weights are in, relative to its folder; none if all
+/// weights are inside.
 ///
 /// # Errors
 /// If it is no model, or a name leaves the folder.
-pub(super) fn locations(bytes: &[u8]) -> Result<Option<(ModelProto, BTreeSet<PathBuf>)>, OnnxError> {
+pub(super) fn locations(
+    bytes: &[u8],
+) -> Result<Option<(ModelProto, BTreeSet<PathBuf>)>, OnnxError> {
     let mut model = ModelProto::decode(bytes)?;
     let mut files = BTreeSet::new();
     for tensor in tensors(&mut model).filter(|tensor| tensor.is_external()) {
@@ -49,7 +52,8 @@ pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The model with all weights inside. `read` gives a file's bytes; `unfit` says which model an error is about.
+/// The model with all weights inside. `read` gives a file's bytes; `unfit` says which model an
+/// error is about.
 ///
 /// # Errors
 /// If a file cannot be read, is too short, or a length contradicts the shape.
@@ -68,7 +72,10 @@ pub(super) fn inline<E>(
         let range = range(tensor, &location, files[&location].len()).map_err(&unfit)?;
         total += range.len() as u64;
         if total > MAX_BYTES {
-            return Err(unfit(OnnxError::Unsupported("more than 2 GB of weights".into(), "weights of 16 bits")));
+            return Err(unfit(OnnxError::Unsupported(
+                "more than 2 GB of weights".into(),
+                "weights of 16 bits",
+            )));
         }
         tensor.raw_data = files[&location][range].to_vec();
         tensor.external_data.clear();
@@ -78,27 +85,42 @@ pub(super) fn inline<E>(
 }
 
 /// Where in the file, of `available` bytes, the tensor's values are.
-fn range(tensor: &TensorProto, location: &Path, available: usize) -> Result<std::ops::Range<usize>, OnnxError> {
-    let size = tensor.element_size().ok_or_else(|| tensor.error(format!("has element type {}", tensor.data_type)))?;
+fn range(
+    tensor: &TensorProto,
+    location: &Path,
+    available: usize,
+) -> Result<std::ops::Range<usize>, OnnxError> {
+    let size = tensor
+        .element_size()
+        .ok_or_else(|| tensor.error(format!("has element type {}", tensor.data_type)))?;
     let wanted = tensor.shape()?.iter().product::<usize>().checked_mul(size);
     let wanted = wanted.ok_or_else(|| tensor.error("has an impossible shape"))?;
     let offset = number(tensor, "offset")?.unwrap_or(0);
     let length = number(tensor, "length")?.unwrap_or(wanted);
     if length != wanted {
-        return Err(tensor.error(format!("has {length} bytes in {} where its shape needs {wanted}", location.display())));
+        return Err(tensor.error(format!(
+            "has {length} bytes in {} where its shape needs {wanted}",
+            location.display()
+        )));
     }
     match offset.checked_add(length) {
         Some(end) if end <= available => Ok(offset..end),
         _ => {
-            let place = format!("is at byte {offset} of {}, {length} bytes long", location.display());
-            Err(tensor.error(format!("{place}, and that file ends at {available}: it was cut, or belongs to another model")))
+            let place =
+                format!("is at byte {offset} of {}, {length} bytes long", location.display());
+            Err(tensor.error(format!(
+                "{place}, and that file ends at {available}: it was cut, or \
+                belongs to another model"
+            )))
         }
     }
 }
 
 fn number(tensor: &TensorProto, key: &str) -> Result<Option<usize>, OnnxError> {
-    let text = tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.trim());
-    let wrong = |text: &str| tensor.error(format!("has {key} '{text}', which is no number of bytes"));
+    let text =
+        tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.trim());
+    let wrong =
+        |text: &str| tensor.error(format!("has {key} '{text}', which is no number of bytes"));
     text.map(|text| text.parse().map_err(|_| wrong(text))).transpose()
 }
 
@@ -106,8 +128,10 @@ fn number(tensor: &TensorProto, key: &str) -> Result<Option<usize>, OnnxError> {
 fn location(tensor: &TensorProto) -> Result<PathBuf, OnnxError> {
     let entry = tensor.external_data.iter().find(|entry| entry.key == "location");
     let text = entry.map(|entry| entry.value.as_str()).unwrap_or_default();
-    let path: PathBuf = Path::new(text).components().filter(|part| *part != Component::CurDir).collect();
-    let inside = path.components().all(|part| matches!(part, Component::Normal(_))) && !text.contains('\\');
+    let path: PathBuf =
+        Path::new(text).components().filter(|part| *part != Component::CurDir).collect();
+    let inside =
+        path.components().all(|part| matches!(part, Component::Normal(_))) && !text.contains('\\');
     if inside && path.components().next().is_some() {
         return Ok(path);
     }
@@ -135,6 +159,9 @@ mod tests {
         let (pipe, inside) = (path.clone(), folder.path().to_owned());
         std::thread::spawn(move || sender.send(read(&pipe, &inside).unwrap_err().to_string()).ok());
         let refusal = receiver.recv_timeout(std::time::Duration::from_secs(10));
-        assert!(refusal.is_ok_and(|refusal| refusal.contains("no file")), "it waits for whoever writes into the pipe");
+        assert!(
+            refusal.is_ok_and(|refusal| refusal.contains("no file")),
+            "it waits for whoever writes into the pipe"
+        );
     }
 }

@@ -33,13 +33,15 @@ pub enum ManifestError {
 pub struct Manifest {
     /// The name: the manifest's file name without `.toml`.
     pub name: String,
-    /// The published ONNX file; a relative path is below `models/fetched/`. Of a cascade, its first network's.
+    /// The published ONNX file; a relative path is below `models/fetched/`. Of a cascade, its first
+    /// network's.
     pub file: PathBuf,
     /// SHA-256 of that file, lower-case hex.
     pub file_sha256: String,
     /// The files that hold weights beside it, if there are any.
     pub data: Vec<PublishedFile>,
-    /// What identifies the model: the digest of its only file, or that of the digests of all its files one after the other, as text.
+    /// What identifies the model: the digest of its only file, or that of the digests of all its
+    /// files one after the other, as text.
     pub sha256: String,
     /// Licence of the weights.
     pub licence: String,
@@ -75,7 +77,10 @@ impl Input {
         let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
         for chip in chips {
             for channel in self.channels.order() {
-                let plane = chip.pixels().chunks_exact(3).map(|pixel| (f32::from(pixel[channel]) - self.mean) * self.scale);
+                let plane = chip
+                    .pixels()
+                    .chunks_exact(3)
+                    .map(|pixel| (f32::from(pixel[channel]) - self.mean) * self.scale);
                 values.extend(plane);
             }
         }
@@ -137,8 +142,8 @@ pub enum Stage {
 pub struct RecogniserManifest {
     /// D, the embedding's length.
     pub embedding: usize,
-    /// The dropout ratio before the last layer, for graphs that do not tell it. SER-FIQ is weaker for a network that was not trained
-    /// with dropout.
+    /// The dropout ratio before the last layer, for graphs that do not tell it. SER-FIQ is weaker
+    /// for a network that was not trained with dropout.
     pub dropout: Option<f64>,
     /// Steepness of the score-to-quality mapping.
     pub alpha: f64,
@@ -222,9 +227,11 @@ impl Manifest {
     /// # Errors
     /// If it cannot be read or says something it must not.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::parse(&name, &text).map_err(|reason| ManifestError::Invalid { path: path.to_owned(), reason })
+        Self::parse(&name, &text)
+            .map_err(|reason| ManifestError::Invalid { path: path.to_owned(), reason })
     }
 
     /// Parses the text of a manifest called `name`.
@@ -235,17 +242,29 @@ impl Manifest {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         let role = match (file.role, file.recogniser) {
             (RoleName::Detector, None) => Role::Detector,
-            (RoleName::Detector, Some(_)) => return Err("a detector has no [recogniser] table".into()),
-            (RoleName::Recogniser, None) => return Err("a recogniser needs a [recogniser] table".into()),
+            (RoleName::Detector, Some(_)) => {
+                return Err("a detector has no [recogniser] table".into());
+            }
+            (RoleName::Recogniser, None) => {
+                return Err("a recogniser needs a [recogniser] table".into());
+            }
             (RoleName::Recogniser, Some(table)) => {
-                let recogniser: RecogniserManifest = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+                let recogniser: RecogniserManifest =
+                    table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
                 if recogniser.embedding == 0 {
                     return Err("`embedding` must be at least 1".into());
                 }
                 if file.input.width != 112 || file.input.height != 112 {
-                    return Err("a recogniser's input must be 112 x 112 pixels, the size that faces are aligned to".into());
+                    return Err(
+                        "a recogniser's input must be 112 x 112 pixels, the size that faces \
+                        are aligned to"
+                            .into(),
+                    );
                 }
-                if !(recogniser.alpha > 0.0 && recogniser.alpha.is_finite() && recogniser.r.is_finite()) {
+                if !(recogniser.alpha > 0.0
+                    && recogniser.alpha.is_finite()
+                    && recogniser.r.is_finite())
+                {
                     return Err("`alpha` must be positive and `r` a number".into());
                 }
                 Role::Recogniser(recogniser)
@@ -255,36 +274,60 @@ impl Manifest {
         if !(mean.is_finite() && scale.is_finite() && scale != 0.0) {
             return Err("`mean` and `scale` must be finite and `scale` not zero".into());
         }
-        let of = |name: String, published: PublishedFile, data: Vec<PublishedFile>, role: Role| Self {
-            name,
-            file: published.file,
-            sha256: identity([&published.sha256].into_iter().chain(data.iter().map(|file| &file.sha256))),
-            file_sha256: published.sha256,
-            data,
-            licence: file.licence.clone(),
-            source: file.source.clone(),
-            input: file.input.clone(),
-            role,
-        };
+        let of =
+            |name: String, published: PublishedFile, data: Vec<PublishedFile>, role: Role| Self {
+                name,
+                file: published.file,
+                sha256: identity(
+                    [&published.sha256].into_iter().chain(data.iter().map(|file| &file.sha256)),
+                ),
+                file_sha256: published.sha256,
+                data,
+                licence: file.licence.clone(),
+                source: file.source.clone(),
+                input: file.input.clone(),
+                role,
+            };
         match (file.kind, file.file, file.sha256, file.cascade) {
             (Kind::Single, Some(path), Some(sha256), None) => {
-                let data = file.data.into_iter().map(PublishedFile::checked).collect::<Result<Vec<_>, _>>()?;
+                let data = file
+                    .data
+                    .into_iter()
+                    .map(PublishedFile::checked)
+                    .collect::<Result<Vec<_>, _>>()?;
                 Ok(of(name.to_owned(), PublishedFile { file: path, sha256 }.checked()?, data, role))
             }
-            (Kind::Single, ..) => Err("it needs `file` and `sha256`, and no [cascade] table".into()),
-            (Kind::Mtcnn, None, None, Some(CascadeFiles { p, r, o })) if role == Role::Detector && file.data.is_empty() => {
-                let network = |letter: &str, published: PublishedFile, stage| -> Result<Self, String> {
-                    Ok(of(format!("{name}.{letter}"), published.checked()?, Vec::new(), Role::Stage(stage)))
-                };
-                let networks =
-                    [network("p", p, Stage::Proposal)?, network("r", r, Stage::Refinement)?, network("o", o, Stage::Output)?];
+            (Kind::Single, ..) => Err("it needs `file` and `sha256`, and no [cascade] \
+                table"
+                .into()),
+            (Kind::Mtcnn, None, None, Some(CascadeFiles { p, r, o }))
+                if role == Role::Detector && file.data.is_empty() =>
+            {
+                let network =
+                    |letter: &str, published: PublishedFile, stage| -> Result<Self, String> {
+                        Ok(of(
+                            format!("{name}.{letter}"),
+                            published.checked()?,
+                            Vec::new(),
+                            Role::Stage(stage),
+                        ))
+                    };
+                let networks = [
+                    network("p", p, Stage::Proposal)?,
+                    network("r", r, Stage::Refinement)?,
+                    network("o", o, Stage::Output)?,
+                ];
                 let sha256 = identity(networks.iter().map(|network| &network.sha256));
-                let first = PublishedFile { file: networks[0].file.clone(), sha256: networks[0].sha256.clone() };
+                let first = PublishedFile {
+                    file: networks[0].file.clone(),
+                    sha256: networks[0].sha256.clone(),
+                };
                 let role = Role::Cascade(Box::new(networks));
                 Ok(Self { sha256, ..of(name.to_owned(), first, Vec::new(), role) })
             }
             (Kind::Mtcnn, ..) => Err(
-                "`kind = \"mtcnn\"` is a detector's, with a [cascade] table of p, r and o and no `file` or `sha256` beside it"
+                "`kind = \"mtcnn\"` is a detector's, with a [cascade] table of p, r and o and no \
+                    `file` or `sha256` beside it"
                     .into(),
             ),
         }
@@ -326,7 +369,9 @@ fn identity<'a>(digests: impl IntoIterator<Item = &'a String>) -> String {
     let digests: Vec<&str> = digests.into_iter().map(String::as_str).collect();
     match digests.as_slice() {
         [only] => (*only).to_owned(),
-        several => Sha256::digest(several.concat()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        several => {
+            Sha256::digest(several.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+        }
     }
 }
 
@@ -347,17 +392,30 @@ mod tests {
 
     #[test]
     fn the_manifests_of_models_that_people_bring_are_valid() {
-        let lresnet = Manifest::parse("lresnet100e-ir", include_str!("../../models/lresnet100e-ir.toml")).unwrap();
-        let w600k = Manifest::parse("w600k-r50", include_str!("../../models/w600k-r50.toml")).unwrap();
+        let lresnet =
+            Manifest::parse("lresnet100e-ir", include_str!("../../models/lresnet100e-ir.toml"))
+                .unwrap();
+        let w600k =
+            Manifest::parse("w600k-r50", include_str!("../../models/w600k-r50.toml")).unwrap();
         assert_eq!((lresnet.input.mean, lresnet.input.scale), (0.0, 1.0), "its graph normalises");
-        assert!((w600k.input.values(&[Chip::synthetic()]).iter().fold(0.0_f32, |most, &value| most.max(value.abs()))) <= 1.0);
+        assert!(
+            (w600k
+                .input
+                .values(&[Chip::synthetic()])
+                .iter()
+                .fold(0.0_f32, |most, &value| most.max(value.abs())))
+                <= 1.0
+        );
         assert!(w600k.licence.contains("non-commercial"), "{}", w600k.licence);
     }
 
     #[test]
     fn data_files_are_part_of_the_identity() {
-        let data = |digit: &str| format!("data = [{{ file = \"w.data\", sha256 = \"{}\" }}]\n{SFACE}", digit.repeat(64));
-        let (one, two) = (Manifest::parse("x", &data("1")).unwrap(), Manifest::parse("x", &data("2")).unwrap());
+        let data = |digit: &str| {
+            format!("data = [{{ file = \"w.data\", sha256 = \"{}\" }}]\n{SFACE}", digit.repeat(64))
+        };
+        let (one, two) =
+            (Manifest::parse("x", &data("1")).unwrap(), Manifest::parse("x", &data("2")).unwrap());
         let alone = Manifest::parse("x", SFACE).unwrap();
         assert_eq!(one.file_sha256, alone.sha256);
         assert_ne!(one.sha256, two.sha256);
@@ -377,13 +435,18 @@ mod tests {
     #[test]
     fn a_cascade_is_three_networks_with_one_identity() {
         let mtcnn = Manifest::parse("mtcnn", MTCNN).unwrap();
-        let names: Vec<&str> = mtcnn.networks().iter().map(|network| network.name.as_str()).collect();
+        let names: Vec<&str> =
+            mtcnn.networks().iter().map(|network| network.name.as_str()).collect();
         assert_eq!(names, ["mtcnn.p", "mtcnn.r", "mtcnn.o"]);
         assert!(mtcnn.networks().iter().all(|network| network.model() == "mtcnn"));
         let mut other = MTCNN.to_owned();
         let digest = &mtcnn.networks()[2].sha256;
         other = other.replace(digest.as_str(), &"0".repeat(64));
-        assert_ne!(Manifest::parse("mtcnn", &other).unwrap().sha256, mtcnn.sha256, "the last network is part of the identity");
+        assert_ne!(
+            Manifest::parse("mtcnn", &other).unwrap().sha256,
+            mtcnn.sha256,
+            "the last network is part of the identity"
+        );
         let yunet = Manifest::parse("yunet", YUNET).unwrap();
         assert_eq!(yunet.networks(), std::slice::from_ref(&yunet));
     }
@@ -394,7 +457,8 @@ mod tests {
         assert!(Manifest::parse("x", &missing).unwrap_err().contains("cascades"));
         let error = Manifest::parse("x", &MTCNN.replace("kind = \"mtcnn\"", "")).unwrap_err();
         assert!(error.contains("[cascade]"), "{error}");
-        let error = Manifest::parse("x", &YUNET.replace("role", "kind = \"mtcnn\"\nrole")).unwrap_err();
+        let error =
+            Manifest::parse("x", &YUNET.replace("role", "kind = \"mtcnn\"\nrole")).unwrap_err();
         assert!(error.contains("[cascade]"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! The networks: their description, their preparation, and running them. The only room that knows ONNX Runtime.
+//! The networks: their description, their preparation, and running them. The only room that knows
+//! ONNX Runtime.
 
 pub mod batcher;
 pub mod canvas;

@@ -1,4 +1,5 @@
-//! Models on disk: `DIR/<name>.toml` describes, `DIR/fetched/` holds what was published, `DIR/prepared/` what runs.
+//! Models on disk: `DIR/<name>.toml` describes, `DIR/fetched/` holds what was published,
+//! `DIR/prepared/` what runs.
 
 mod error;
 mod prepared;
@@ -68,9 +69,12 @@ impl Models {
 
     /// The names of all manifests, sorted.
     pub fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
-        let manifests = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
-        let mut names: Vec<_> = manifests.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+        let entries =
+            fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let manifests =
+            entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        let mut names: Vec<_> =
+            manifests.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
         names.sort();
         names
     }
@@ -82,7 +86,11 @@ impl Models {
     pub fn manifest(&self, name: &str) -> Result<Manifest, ModelError> {
         let known = self.names();
         if !known.iter().any(|other| other == name) {
-            return Err(ModelError::Unknown { name: name.to_owned(), dir: self.dir.clone(), known });
+            return Err(ModelError::Unknown {
+                name: name.to_owned(),
+                dir: self.dir.clone(),
+                known,
+            });
         }
         Ok(Manifest::read(&self.dir.join(format!("{name}.toml")))?)
     }
@@ -103,7 +111,8 @@ impl Models {
         if manifest.recogniser().is_some() { self.variant.on_disk() } else { Variant::default() }
     }
 
-    /// Reads the published file and checks its digest. Weights that are in other files are read, checked and put inside.
+    /// Reads the published file and checks its digest. Weights that are in other files are read,
+    /// checked and put inside.
     ///
     /// # Errors
     /// If a file is not there or another one.
@@ -118,7 +127,11 @@ impl Models {
         };
         let bytes = fs::read(&path).map_err(|source| not_fetched(&path, source))?;
         check_digest(&name, &path, &bytes, &manifest.file_sha256)?;
-        let unfit = |source: OnnxError| ModelError::Prepare { name: name.clone(), file: path.clone(), source: source.into() };
+        let unfit = |source: OnnxError| ModelError::Prepare {
+            name: name.clone(),
+            file: path.clone(),
+            source: source.into(),
+        };
         let read = |location: &Path| {
             let file = manifest.file.parent().unwrap_or(Path::new("")).join(location);
             let Some(listed) = manifest.data.iter().find(|data| data.file == file) else {
@@ -126,7 +139,8 @@ impl Models {
             };
             let beside = self.dir.join("fetched").join(&file);
             let folder = path.parent().unwrap_or(Path::new(""));
-            let bytes = external::read(&beside, folder).map_err(|source| not_fetched(&beside, source))?;
+            let bytes =
+                external::read(&beside, folder).map_err(|source| not_fetched(&beside, source))?;
             check_digest(&name, &beside, &bytes, &listed.sha256)?;
             Ok(bytes)
         };
@@ -136,8 +150,8 @@ impl Models {
         }
     }
 
-    /// Checks the files of model `name`: the prepared ones against their own digests, and those that were published, where they are there,
-    /// against the manifest's. Returns their names.
+    /// Checks the files of model `name`: the prepared ones against their own digests, and those
+    /// that were published, where they are there, against the manifest's. Returns their names.
     ///
     /// # Errors
     /// If one is damaged, or is not prepared.
@@ -155,13 +169,19 @@ impl Models {
         Ok(checked)
     }
 
-    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: a prepared recogniser must agree with the
-    /// published one on the embedding (where ONNX Runtime runs that at all), and its distance with the closed form computed in f64; a
-    /// detector must find the face of the test image. Does nothing if it is done already.
+    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: a
+    /// prepared recogniser must agree with the published one on the embedding (where ONNX Runtime
+    /// runs that at all), and its distance with the closed form computed in f64; a detector must
+    /// find the face of the test image. Does nothing if it is done already.
     ///
     /// # Errors
     /// If the model is not there, cannot be prepared, or fails the proof.
-    pub fn prepare(&self, name: &str, runtime: &Runtime, again: bool) -> Result<Vec<Prepared>, ModelError> {
+    pub fn prepare(
+        &self,
+        name: &str,
+        runtime: &Runtime,
+        again: bool,
+    ) -> Result<Vec<Prepared>, ModelError> {
         let manifest = self.manifest(name)?;
         let prepare = |network| self.prepare_network(&manifest, network, runtime, again);
         manifest.networks().iter().map(prepare).collect()
@@ -183,28 +203,60 @@ impl Models {
         let published = self.published(network)?;
         let shown = self.published_path(network);
         runtime.check_versions(&shown.display().to_string(), &published)?;
-        let unfit = |source| ModelError::Prepare { name: network.name.clone(), file: shown.clone(), source };
+        let unfit = |source| ModelError::Prepare {
+            name: network.name.clone(),
+            file: shown.clone(),
+            source,
+        };
         let (model, recogniser) = match &network.role {
             Role::Detector => (prepare::prepare_detector(&published).map_err(unfit)?, None),
-            Role::Stage(stage) => (prepare::prepare_stage(&published, *stage).map_err(unfit)?, None),
-            Role::Cascade(_) => return Err(ModelError::Role { name: network.name.clone(), wanted: "single network" }),
+            Role::Stage(stage) => {
+                (prepare::prepare_stage(&published, *stage).map_err(unfit)?, None)
+            }
+            Role::Cascade(_) => {
+                return Err(ModelError::Role {
+                    name: network.name.clone(),
+                    wanted: "single network",
+                });
+            }
             Role::Recogniser(_) => {
-                let prepare = |variant| prepare::prepare_recogniser(&published, network, variant, Outputs::Quality);
+                let prepare = |variant| {
+                    prepare::prepare_recogniser(&published, network, variant, Outputs::Quality)
+                };
                 let prepared = prepare(variant).map_err(unfit)?;
-                let full = (variant.precision == Precision::Half).then(|| prepare(variant.target.into()));
-                let head = prove(network, &published, &prepared, full.transpose().map_err(unfit)?.as_ref(), runtime)?;
+                let full =
+                    (variant.precision == Precision::Half).then(|| prepare(variant.target.into()));
+                let head = prove(
+                    network,
+                    &published,
+                    &prepared,
+                    full.transpose().map_err(unfit)?.as_ref(),
+                    runtime,
+                )?;
                 (prepared.model, Some(head))
             }
         };
-        let face = if recogniser.is_some() { None } else { self.prove_detector(whole, network, &model, runtime)? };
-        let preparation = Preparation { preparation: PREPARATION, sha256: network.sha256.clone(), variant, recogniser, face };
-        let bytes = prepared::encode(model, &preparation).map_err(|error| self_test(&network.name, error.to_string()))?;
-        write_atomically(&path, &bytes).map_err(|source| ModelError::Write { path: path.clone(), source })?;
+        let face = if recogniser.is_some() {
+            None
+        } else {
+            self.prove_detector(whole, network, &model, runtime)?
+        };
+        let preparation = Preparation {
+            preparation: PREPARATION,
+            sha256: network.sha256.clone(),
+            variant,
+            recogniser,
+            face,
+        };
+        let bytes = prepared::encode(model, &preparation)
+            .map_err(|error| self_test(&network.name, error.to_string()))?;
+        write_atomically(&path, &bytes)
+            .map_err(|source| ModelError::Write { path: path.clone(), source })?;
         Ok(Prepared { path, written: true, preparation })
     }
 
-    /// What the detector `whole` finds in the test image, `network` being `model`: its only network, or the last one of a cascade. One that
-    /// is not the last only has to open.
+    /// What the detector `whole` finds in the test image, `network` being `model`: its only
+    /// network, or the last one of a cascade. One that is not the last only has to open.
     fn prove_detector(
         &self,
         whole: &Manifest,
@@ -230,8 +282,8 @@ impl Models {
     }
 }
 
-/// Runs the synthetic chip and compares: with the closed form, the published network, and `full`, the same graph in 32 bits, if it is one of
-/// half precision.
+/// Runs the synthetic chip and compares: with the closed form, the published network, and `full`,
+/// the same graph in 32 bits, if it is one of half precision.
 fn prove(
     manifest: &Manifest,
     published: &[u8],
@@ -254,11 +306,15 @@ fn prove(
     let distance = f64::from(distance.values.first().copied().unwrap_or(f32::NAN));
     let expected = ClosedForm::new(&prepared.head).distance(features.values.as_slice().into());
     if (distance - expected).abs() > 1e-4 * expected.max(1e-3) || !distance.is_finite() {
-        return Err(wrong(format!("the graph's distance is {distance}, the closed form's {expected}")));
+        return Err(wrong(format!(
+            "the graph's distance is {distance}, the closed form's {expected}"
+        )));
     }
-    let (template, _) = Template::from_embedding(&embedding.values).map_err(|error| wrong(error.to_string()))?;
+    let (template, _) =
+        Template::from_embedding(&embedding.values).map_err(|error| wrong(error.to_string()))?;
 
-    // Some published files do not run as they are (that is why they are prepared); those that do must agree.
+    // Some published files do not run as they are (that is why they are prepared); those that do
+    // must agree.
     let original = runtime.open_quietly(name, published).and_then(|mut original| {
         let output = original.outputs().first().cloned().unwrap_or_default();
         original.run(&[(&shape, &input)], &[&output])
@@ -266,15 +322,26 @@ fn prove(
     match original {
         Ok(results) => {
             let reference = results.first().map_or(&[][..], |output| &output.values);
-            let (reference, _) = Template::from_embedding(reference).map_err(|error| wrong(error.to_string()))?;
+            let (reference, _) =
+                Template::from_embedding(reference).map_err(|error| wrong(error.to_string()))?;
             let cosine = template.similarity(&reference);
-            // In half precision it is held against the prepared graph of 32 bits, with a tolerance of its own.
-            let least = if prepared.precision == Precision::Half { HalfError::ALLOWED.cosine } else { 0.9999 };
+            // In half precision it is held against the prepared graph of 32 bits, with a tolerance
+            // of its own.
+            let least = if prepared.precision == Precision::Half {
+                HalfError::ALLOWED.cosine
+            } else {
+                0.9999
+            };
             if cosine < least {
-                return Err(wrong(format!("its embedding has cosine {cosine:.6} to that of the published network")));
+                return Err(wrong(format!(
+                    "its embedding has cosine {cosine:.6} to that of the published network"
+                )));
             }
         }
-        Err(error) => tracing::debug!(model = name, %error, "the published file does not run as it is; not compared with it"),
+        Err(error) => {
+            tracing::debug!(model = name, %error, "the published file does not run as it is; not \
+                compared with it")
+        }
     }
     let mut head = PreparedHead {
         dropout: prepared.head.dropout(),
@@ -301,18 +368,24 @@ fn half_error(
     let input = manifest.input.values(&[Chip::synthetic()]);
     let shape = [1, 3, manifest.input.height as usize, manifest.input.width as usize];
     let mut network = runtime.open(name, &prepare::encode(&full.model), 1)?;
-    let results = network.run(&[(&shape, &input)], &[prepare::names::EMBEDDING, prepare::names::DISTANCE])?;
+    let results =
+        network.run(&[(&shape, &input)], &[prepare::names::EMBEDDING, prepare::names::DISTANCE])?;
     let template = |embedding: &[f32]| {
-        Template::from_embedding(embedding).map(|(template, _)| template).map_err(|error| self_test(name, error.to_string()))
+        Template::from_embedding(embedding)
+            .map(|(template, _)| template)
+            .map_err(|error| self_test(name, error.to_string()))
     };
     let cosine = template(&half.expected_embedding)?.similarity(&template(&results[0].values)?);
     let distance = f64::from(results[1].values.first().copied().unwrap_or(f32::NAN));
     let error = HalfError { cosine, distance: half.expected_distance / distance - 1.0 };
-    if error.cosine >= HalfError::ALLOWED.cosine && error.distance.abs() <= HalfError::ALLOWED.distance {
+    if error.cosine >= HalfError::ALLOWED.cosine
+        && error.distance.abs() <= HalfError::ALLOWED.distance
+    {
         return Ok(error);
     }
     let reason = format!(
-        "half precision is too far from 32 bits: cosine {:.6}, distance {:+.3} %; prepare it without --half",
+        "half precision is too far from 32 bits: cosine {:.6}, distance {:+.3} %; prepare it \
+            without --half",
         error.cosine,
         100.0 * error.distance
     );
@@ -345,7 +418,12 @@ fn check_digest(name: &str, path: &Path, bytes: &[u8], expected: &str) -> Result
     if found == expected {
         return Ok(());
     }
-    Err(ModelError::Digest { name: name.to_owned(), path: path.to_owned(), found, expected: expected.to_owned() })
+    Err(ModelError::Digest {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        found,
+        expected: expected.to_owned(),
+    })
 }
 
 /// SHA-256, lower-case hex.

@@ -1,7 +1,9 @@
-//! The ONNX messages that preparing a graph needs, as plain structs with their field numbers from `onnx.proto3`.
+//! The ONNX messages that preparing a graph needs, as plain structs with their field numbers from
+//! `onnx.proto3`.
 //!
-//! Only what is named here survives a read and a write. What carries meaning and is not covered (functions, sparse tensors,
-//! subgraphs) is therefore declared just far enough to be seen, and [`ModelProto::read`] refuses it.
+//! Only what is named here survives a read and a write. What carries meaning and is not covered
+//! (functions, sparse tensors, subgraphs) is therefore declared just far enough to be seen, and
+//! [`ModelProto::read`] refuses it.
 
 mod tensor;
 
@@ -318,7 +320,8 @@ impl ModelProto {
     /// Reads a model and refuses what would be lost on writing it back.
     ///
     /// # Errors
-    /// If the bytes are no ONNX model, use something these structs do not cover, or a node has no output.
+    /// If the bytes are no ONNX model, use something these structs do not cover, or a node has no
+    /// output.
     pub fn read(bytes: &[u8]) -> Result<Self, OnnxError> {
         let model = Self::decode(bytes)?;
         let unsupported = |what: &str, cure| Err(OnnxError::Unsupported(what.to_owned(), cure));
@@ -334,10 +337,17 @@ impl ModelProto {
         if !graph.sparse_initializer.is_empty() {
             return unsupported("sparse weights", "dense weights");
         }
-        let constants = graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
+        let constants = graph
+            .node
+            .iter()
+            .flat_map(|node| &node.attribute)
+            .filter_map(|attribute| attribute.t.as_ref());
         for tensor in graph.initializer.iter().chain(constants) {
             if tensor.is_external() {
-                return unsupported("weights in a second file", "its weights inside the file, or run `facefleet model import`");
+                return unsupported(
+                    "weights in a second file",
+                    "its weights inside the file, or run `facefleet model import`",
+                );
             }
             if !tensor.string_data.is_empty() {
                 return unsupported("strings", "tensors of numbers only");
@@ -379,15 +389,24 @@ impl NodeProto {
     /// Adds an integer attribute.
     pub fn with_int(mut self, name: &str, value: i64) -> Self {
         const INT: i32 = 2;
-        self.attribute.push(AttributeProto { name: name.to_owned(), i: value, r#type: INT, ..AttributeProto::default() });
+        self.attribute.push(AttributeProto {
+            name: name.to_owned(),
+            i: value,
+            r#type: INT,
+            ..AttributeProto::default()
+        });
         self
     }
 
     /// Adds a list of integers.
     pub fn with_ints(mut self, name: &str, values: &[i64]) -> Self {
         const INTS: i32 = 7;
-        let attribute =
-            AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type: INTS, ..AttributeProto::default() };
+        let attribute = AttributeProto {
+            name: name.to_owned(),
+            ints: values.to_vec(),
+            r#type: INTS,
+            ..AttributeProto::default()
+        };
         self.attribute.push(attribute);
         self
     }
@@ -400,7 +419,11 @@ impl NodeProto {
 
     /// An error about this node.
     pub fn error(&self, reason: impl Into<String>) -> OnnxError {
-        OnnxError::Node { name: self.label().to_owned(), op: self.op_type.clone(), reason: reason.into() }
+        OnnxError::Node {
+            name: self.label().to_owned(),
+            op: self.op_type.clone(),
+            reason: reason.into(),
+        }
     }
 
     /// A list of integers, if the attribute is there.
@@ -435,7 +458,10 @@ impl ValueInfoProto {
 
     /// The element type, see [`data_type`]; 0 if it is not declared.
     pub fn elem_type(&self) -> i32 {
-        self.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()).map_or(0, |tensor| tensor.elem_type)
+        self.r#type
+            .as_ref()
+            .and_then(|kind| kind.tensor_type.as_ref())
+            .map_or(0, |tensor| tensor.elem_type)
     }
 
     /// The shape, as far as it is declared; `None` for a free dimension.
@@ -456,10 +482,17 @@ mod tests {
 
     #[test]
     fn a_node_without_an_output_is_refused_by_its_name() {
-        let node = NodeProto { name: "bn".into(), output: Vec::new(), ..NodeProto::new("BatchNormalization", &["data"], "y") };
+        let node = NodeProto {
+            name: "bn".into(),
+            output: Vec::new(),
+            ..NodeProto::new("BatchNormalization", &["data"], "y")
+        };
         let graph = GraphProto { node: vec![node], ..GraphProto::default() };
         let bytes = ModelProto { graph: Some(graph), ..ModelProto::default() }.encode_to_vec();
         let error = ModelProto::read(&bytes).unwrap_err().to_string();
-        assert!(error.contains("'bn' (BatchNormalization)") && error.contains("no output"), "{error}");
+        assert!(
+            error.contains("'bn' (BatchNormalization)") && error.contains("no output"),
+            "{error}"
+        );
     }
 }

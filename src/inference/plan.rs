@@ -1,5 +1,6 @@
-//! How a device is fed. A CPU takes whatever comes, on a session a core. A GPU is one lane: one session of each network, and only a few
-//! shapes, because every new shape costs it memory and a search for the fastest kernels.
+//! How a device is fed. A CPU takes whatever comes, on a session a core. A GPU is one lane: one
+//! session of each network, and only a few shapes, because every new shape costs it memory and a
+//! search for the fastest kernels.
 
 use std::path::PathBuf;
 
@@ -33,7 +34,15 @@ impl DevicePlan {
             Device::Cpu | Device::OpenVino => (cores, false),
             Device::Cuda(_) | Device::TensorRt(_) => (1, true),
         };
-        Self { device, sessions, threads: 1, batch: batch.max(1), padded, precision: Precision::Float32, engines: None }
+        Self {
+            device,
+            sessions,
+            threads: 1,
+            batch: batch.max(1),
+            padded,
+            precision: Precision::Float32,
+            engines: None,
+        }
     }
 
     /// One session of `threads` threads on the CPU.
@@ -50,7 +59,8 @@ impl DevicePlan {
         Variant { target, precision: self.precision }
     }
 
-    /// The sizes of batches that this device sees: 1, 4, 8, 16 and so on up to the largest. None if any size will do.
+    /// The sizes of batches that this device sees: 1, 4, 8, 16 and so on up to the largest. None if
+    /// any size will do.
     pub fn sizes(&self) -> Vec<usize> {
         self.sizes_up_to(self.batch)
     }
@@ -58,7 +68,8 @@ impl DevicePlan {
     /// The same for items so large that only `most` of them fit a batch.
     pub fn sizes_up_to(&self, most: usize) -> Vec<usize> {
         let most = most.clamp(1, self.batch);
-        let between = std::iter::successors(Some(4), |size: &usize| size.checked_mul(2)).take_while(|&size| size < most);
+        let between = std::iter::successors(Some(4), |size: &usize| size.checked_mul(2))
+            .take_while(|&size| size < most);
         let mut sizes: Vec<usize> = std::iter::once(1).chain(between).chain([most]).collect();
         sizes.dedup();
         if self.padded { sizes } else { Vec::new() }
@@ -91,10 +102,18 @@ mod tests {
 
     #[test]
     fn a_gpu_runs_another_preparation_than_a_cpu() {
-        let variant = |device| DevicePlan { precision: Precision::Half, ..DevicePlan::new(device, 2, 4) }.variant();
-        assert_eq!(variant(Device::Cpu), Variant { target: Target::Cpu, precision: Precision::Half });
+        let variant = |device| {
+            DevicePlan { precision: Precision::Half, ..DevicePlan::new(device, 2, 4) }.variant()
+        };
+        assert_eq!(
+            variant(Device::Cpu),
+            Variant { target: Target::Cpu, precision: Precision::Half }
+        );
         for device in [Device::Cuda(0), Device::TensorRt(1), Device::OpenVino] {
-            assert_eq!(variant(device), Variant { target: Target::Gpu, precision: Precision::Half });
+            assert_eq!(
+                variant(device),
+                Variant { target: Target::Gpu, precision: Precision::Half }
+            );
         }
     }
 

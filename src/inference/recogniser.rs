@@ -9,14 +9,17 @@ use super::model::{ModelError, Models, PreparedFile, PreparedHead, self_test};
 use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
 use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
-use crate::domain::{CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, Recognition, SerFiq, Template};
+use crate::domain::{
+    CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, Recognition, SerFiq, Template,
+};
 use crate::quality::{self, sampled::Sampled};
 
-/// Cosine of two embeddings that were computed in the same precision, at least: other orders of summation give 1 to seven digits,
-/// bfloat16 0.9999.
+/// Cosine of two embeddings that were computed in the same precision, at least: other orders of
+/// summation give 1 to seven digits, bfloat16 0.9999.
 const SAME_PRECISION: f64 = 0.999_999;
 
-const NOT_BFLOAT16: &str = "models.precision is \"bfloat16\", and this device computes in 32 bits. It takes runtime.device = \"openvino\" and a \
+const NOT_BFLOAT16: &str = "models.precision is \"bfloat16\", and this device computes in 32 bits. \
+    It takes runtime.device = \"openvino\" and a \
      processor with AVX512-BF16 or AMX (docs/gpu.md); or set models.precision = \"float32\"";
 
 /// How distances are to be estimated.
@@ -51,7 +54,12 @@ impl RecogniserModel {
     ///
     /// # Errors
     /// If there is no such model, or it is not prepared.
-    pub fn load(models: &Models, name: &str, runtime: &Runtime, estimator: Estimator) -> Result<Self, ModelError> {
+    pub fn load(
+        models: &Models,
+        name: &str,
+        runtime: &Runtime,
+        estimator: Estimator,
+    ) -> Result<Self, ModelError> {
         let manifest = models.manifest(name)?;
         let not_one = || ModelError::Role { name: name.to_owned(), wanted: "recogniser" };
         let mapping = manifest.recogniser().ok_or_else(not_one)?.mapping();
@@ -60,8 +68,11 @@ impl RecogniserModel {
         let sampled = match estimator {
             Estimator::ClosedForm => None,
             Estimator::Sampled { passes, seed } => {
-                let unfit =
-                    |source| ModelError::Prepare { name: name.to_owned(), file: models.published_path(&manifest), source };
+                let unfit = |source| ModelError::Prepare {
+                    name: name.to_owned(),
+                    file: models.published_path(&manifest),
+                    source,
+                };
                 let layer = prepare::read_head(&model, head.dropout).map_err(unfit)?;
                 Some(Arc::new(Sampled::new(layer, passes, seed)))
             }
@@ -70,11 +81,21 @@ impl RecogniserModel {
             tracing::warn!(
                 model = name,
                 dropout = head.dropout,
-                "the graph has no dropout; the ratio is the manifest's, and SER-FIQ is weaker if the network was trained without"
+                "the graph has no dropout; the ratio is the manifest's, and SER-FIQ is weaker if \
+                    the network was trained without"
             );
         }
         let precision = models.variant().precision;
-        Ok(Self { runtime: runtime.clone(), manifest, mapping, bytes: bytes.into(), head, estimator, sampled, precision })
+        Ok(Self {
+            runtime: runtime.clone(),
+            manifest,
+            mapping,
+            bytes: bytes.into(),
+            head,
+            estimator,
+            sampled,
+            precision,
+        })
     }
 
     /// The same with a mapping other than the manifest's.
@@ -116,8 +137,8 @@ impl RecogniserModel {
         self.open_on(&DevicePlan::cpu(threads))
     }
 
-    /// Opens a session as `plan` says and runs the self-test on it, in every size of batch that the device is going to see: that a device
-    /// opens a session is no proof that it computes.
+    /// Opens a session as `plan` says and runs the self-test on it, in every size of batch that the
+    /// device is going to see: that a device opens a session is no proof that it computes.
     ///
     /// # Errors
     /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
@@ -141,7 +162,9 @@ impl RecogniserModel {
         for items in lone {
             let chips = vec![Chip::synthetic(); items];
             let outputs = recogniser.forward(&chips, &[names::EMBEDDING, names::DISTANCE])?;
-            for (embedding, &distance) in outputs[0].values.chunks_exact(self.head.embedding).zip(&outputs[1].values) {
+            for (embedding, &distance) in
+                outputs[0].values.chunks_exact(self.head.embedding).zip(&outputs[1].values)
+            {
                 self.check(embedding, f64::from(distance))?;
             }
         }
@@ -153,20 +176,31 @@ impl RecogniserModel {
         let expected = self.head();
         let wrong = |reason| Err(self_test(self.name(), reason));
         let templates = Template::from_embedding(embedding).and_then(|(found, _)| {
-            Template::from_embedding(&expected.expected_embedding).map(|(recorded, _)| found.similarity(&recorded))
+            Template::from_embedding(&expected.expected_embedding)
+                .map(|(recorded, _)| found.similarity(&recorded))
         });
-        // Fewer bits and other matrix libraries differ in the fourth digit; a wrong network differs in the first.
+        // Fewer bits and other matrix libraries differ in the fourth digit; a wrong network differs
+        // in the first.
         match templates {
             // A device that cannot round its factors computes on in 32 bits and says nothing.
-            Ok(cosine) if self.precision == Precision::Bfloat16 && cosine > SAME_PRECISION => return wrong(NOT_BFLOAT16.into()),
+            Ok(cosine) if self.precision == Precision::Bfloat16 && cosine > SAME_PRECISION => {
+                return wrong(NOT_BFLOAT16.into());
+            }
             Ok(cosine) if cosine > 0.999 => {}
-            Ok(cosine) => return wrong(format!("the self-test's embedding has cosine {cosine:.6} to the recorded one")),
+            Ok(cosine) => {
+                return wrong(format!(
+                    "the self-test's embedding has cosine {cosine:.6} to the recorded one"
+                ));
+            }
             Err(error) => return wrong(format!("the self-test's embedding is unusable: {error}")),
         }
         if (distance / expected.expected_distance - 1.0).abs() < 0.01 {
             return Ok(());
         }
-        wrong(format!("the self-test's distance is {distance}, recorded was {}", expected.expected_distance))
+        wrong(format!(
+            "the self-test's distance is {distance}, recorded was {}",
+            expected.expected_distance
+        ))
     }
 }
 
@@ -183,8 +217,8 @@ pub struct Recogniser {
 }
 
 impl Recogniser {
-    /// Recognises a batch: one answer a chip, in order; `None` where the network gave no usable embedding. What a chip gets does not
-    /// depend on its batch, up to rounding.
+    /// Recognises a batch: one answer a chip, in order; `None` where the network gave no usable
+    /// embedding. What a chip gets does not depend on its batch, up to rounding.
     ///
     /// # Errors
     /// If the forward pass fails; then for the whole batch.
@@ -200,25 +234,35 @@ impl Recogniser {
             }
         };
         let embeddings = outputs[0].values.chunks_exact(self.embedding);
-        Ok(embeddings.zip(distances).map(|(embedding, distance)| self.interpret(embedding, distance)).collect())
+        Ok(embeddings
+            .zip(distances)
+            .map(|(embedding, distance)| self.interpret(embedding, distance))
+            .collect())
     }
 
-    /// The outputs `wanted` for `chips`. What is not wanted, the features above all, stays on the device.
+    /// The outputs `wanted` for `chips`. What is not wanted, the features above all, stays on the
+    /// device.
     fn forward(&mut self, chips: &[Chip], wanted: &[&str]) -> Result<Vec<Output>, RuntimeError> {
         let mut values = self.input.values(chips);
         let padded = padded_to(&self.sizes, chips.len());
         values.resize(padded * Chip::BYTES, 0.0);
-        let mut outputs = self.network.run(&[(&[padded, 3, CHIP_SIDE, CHIP_SIDE], &values)], wanted)?;
+        let mut outputs =
+            self.network.run(&[(&[padded, 3, CHIP_SIDE, CHIP_SIDE], &values)], wanted)?;
         let rows = chips.len() as i64;
         for (output, name) in outputs.iter_mut().zip(wanted) {
             if let Some(found) = output.shape.first_mut().filter(|found| **found == padded as i64) {
                 *found = rows;
                 output.values.truncate(output.values.len() / padded.max(1) * chips.len());
             }
-            if output.shape.first() != Some(&rows) || (*name == names::EMBEDDING && output.shape[1..] != [self.embedding as i64])
+            if output.shape.first() != Some(&rows)
+                || (*name == names::EMBEDDING && output.shape[1..] != [self.embedding as i64])
             {
                 let expected = format!("{rows} rows of the model's width");
-                return Err(RuntimeError::Shape { output: (*name).to_owned(), shape: output.shape.clone(), expected });
+                return Err(RuntimeError::Shape {
+                    output: (*name).to_owned(),
+                    shape: output.shape.clone(),
+                    expected,
+                });
             }
         }
         Ok(outputs)

@@ -22,7 +22,8 @@ pub use provider::ShapeRange;
 pub enum RuntimeError {
     /// The library is missing or is none.
     #[error(
-        "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup` (`make bfloat16` for OpenVINO's), or set runtime.library to an \
+        "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup` (`make bfloat16` \
+            for OpenVINO's), or set runtime.library to an \
          ONNX Runtime of 1.17 or later"
     )]
     Library {
@@ -43,7 +44,8 @@ pub enum RuntimeError {
     },
     /// The model is newer than the library.
     #[error(
-        "{model} is of {what} {found}, and this ONNX Runtime reads up to {newest}: export the model with {what} {newest} or older, or set \
+        "{model} is of {what} {found}, and this ONNX Runtime reads up to {newest}: export the \
+            model with {what} {newest} or older, or set \
          runtime.library to a newer ONNX Runtime"
     )]
     Newer {
@@ -58,7 +60,8 @@ pub enum RuntimeError {
     },
     /// The device is not there, or cannot run anything.
     #[error(
-        "{device} cannot be used: {reason}. {remedy}, or set runtime.device to another device (environment variable FACEFLEET__RUNTIME__DEVICE)"
+        "{device} cannot be used: {reason}. {remedy}, or set runtime.device to another device \
+            (environment variable FACEFLEET__RUNTIME__DEVICE)"
     )]
     Device {
         /// Which one.
@@ -108,16 +111,20 @@ impl Runtime {
         }
         // A relative name would be looked up in the system's library folders.
         let absolute = path.canonicalize().map_err(|error| library(error.to_string()))?;
-        let builder = ort::environment::init_from(&absolute).map_err(|error| library(with_sources(&error)))?;
-        let environment =
-            builder.with_name("facefleet").with_telemetry(false).build().map_err(|error| library(error.to_string()))?;
+        let builder = ort::environment::init_from(&absolute)
+            .map_err(|error| library(with_sources(&error)))?;
+        let environment = builder
+            .with_name("facefleet")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| library(error.to_string()))?;
         environment.set_log_level(LogLevel::Error);
         *loaded = Some(environment.clone());
         Ok(Self { environment })
     }
 
-    /// Whether this library was built for `device`. That says nothing of this machine: only a session that was opened and gave the
-    /// right answer does.
+    /// Whether this library was built for `device`. That says nothing of this machine: only a
+    /// session that was opened and gave the right answer does.
     pub fn offers(&self, device: Device) -> bool {
         let built_for = match device {
             Device::Cpu => return true,
@@ -156,7 +163,8 @@ impl Runtime {
         self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)
     }
 
-    /// Opens a session as `plan` says. `shapes` are those of the input that it is going to see, if they are few.
+    /// Opens a session as `plan` says. `shapes` are those of the input that it is going to see, if
+    /// they are few.
     ///
     /// # Errors
     /// If the device cannot be used, or the library refuses the model.
@@ -184,13 +192,16 @@ impl Runtime {
         log: LogLevel,
     ) -> Result<Network, RuntimeError> {
         let device = plan.device;
-        let unusable = |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
-            device,
-            reason: essence(&error.to_string()),
-            remedy: provider::remedy(device),
-        };
-        let refused = |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
-        let text = |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
+        let unusable =
+            |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
+                device,
+                reason: essence(&error.to_string()),
+                remedy: provider::remedy(device),
+            };
+        let refused =
+            |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
+        let text =
+            |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
         let session = Session::builder(&self.environment)
             .map_err(|error| refused(error.to_string()))?
             .with_log_level(log)
@@ -219,7 +230,10 @@ impl Runtime {
 /// What a provider's message says without the places in ONNX Runtime's own source around it.
 fn essence(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    line.rsplit_once(" : FAIL : ").map_or(line, |(_, reason)| reason).trim_end_matches(['.', ' ']).to_owned()
+    line.rsplit_once(" : FAIL : ")
+        .map_or(line, |(_, reason)| reason)
+        .trim_end_matches(['.', ' '])
+        .to_owned()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {
@@ -254,28 +268,39 @@ impl Network {
         &self.outputs
     }
 
-    /// Runs `inputs` (each a shape and its values, in the order of the graph) forward and returns the outputs `wanted`, in that
-    /// order.
+    /// Runs `inputs` (each a shape and its values, in the order of the graph) forward and returns
+    /// the outputs `wanted`, in that order.
     ///
     /// # Errors
     /// If the pass fails or an output is not there.
-    pub fn run(&mut self, inputs: &[(&[usize], &[f32])], wanted: &[&str]) -> Result<Vec<Output>, RuntimeError> {
+    pub fn run(
+        &mut self,
+        inputs: &[(&[usize], &[f32])],
+        wanted: &[&str],
+    ) -> Result<Vec<Output>, RuntimeError> {
         let failed = |error: ort::Error| RuntimeError::Run(error.to_string());
         let mut selector = OutputSelector::no_default();
         for &name in wanted {
             if !self.outputs.iter().any(|output| output == name) {
-                return Err(RuntimeError::Run(format!("the model has no output '{name}', only {}", self.outputs.join(", "))));
+                return Err(RuntimeError::Run(format!(
+                    "the model has no output '{name}', only {}",
+                    self.outputs.join(", ")
+                )));
             }
             selector = selector.with(name);
         }
         let options = RunOptions::new().map_err(failed)?.with_outputs(selector);
-        let mut tensors: Vec<ort::session::SessionInputValue<'_>> = Vec::with_capacity(inputs.len());
+        let mut tensors: Vec<ort::session::SessionInputValue<'_>> =
+            Vec::with_capacity(inputs.len());
         for (shape, values) in inputs {
             tensors.push(TensorRef::from_array_view((*shape, *values)).map_err(failed)?.into());
         }
-        let results = self.session.run_with_options(tensors.as_slice(), &options).map_err(failed)?;
+        let results =
+            self.session.run_with_options(tensors.as_slice(), &options).map_err(failed)?;
         let extract = |name: &&str| {
-            let value = results.get(*name).ok_or_else(|| RuntimeError::Run(format!("output '{name}' did not come")))?;
+            let value = results
+                .get(*name)
+                .ok_or_else(|| RuntimeError::Run(format!("output '{name}' did not come")))?;
             let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
             Ok(Output { shape: shape.iter().copied().collect(), values: values.to_vec() })
         };

@@ -1,5 +1,5 @@
-//! The self-test of detectors: a drawn face. Every detector must find it where it was drawn when it is prepared, and where it found it
-//! then whenever it is opened.
+//! The self-test of detectors: a drawn face. Every detector must find it where it was drawn when it
+//! is prepared, and where it found it then whenever it is opened.
 
 use image::{Rgb, RgbImage};
 
@@ -13,7 +13,8 @@ const UNIT: f32 = 48.0;
 /// Least confidence of a face in the test image. `YuNet` has 0.93 there, MTCNN 0.9999.
 pub const LEAST_SCORE: f32 = 0.5;
 
-/// An ellipse of the drawing: centre, half axes, colour. Those with a side are drawn twice, left and right.
+/// An ellipse of the drawing: centre, half axes, colour. Those with a side are drawn twice, left
+/// and right.
 type Ellipse = (f32, f32, f32, f32, [u8; 3]);
 
 /// From back to front: shoulders, neck, hair, face, fringe.
@@ -42,7 +43,8 @@ const MIDDLE: [Ellipse; 4] = [
     (0.0, 0.83, 0.25, 0.05, [185, 138, 115]),
 ];
 /// Eyes, tip of the nose, corners of the mouth.
-const LANDMARKS: [(f32, f32); 5] = [(-0.4, -0.18), (0.4, -0.18), (0.0, 0.3), (-0.33, 0.66), (0.33, 0.66)];
+const LANDMARKS: [(f32, f32); 5] =
+    [(-0.4, -0.18), (0.4, -0.18), (0.0, 0.3), (-0.33, 0.66), (0.33, 0.66)];
 
 /// The test image.
 pub fn image() -> RgbImage {
@@ -54,7 +56,8 @@ pub fn image() -> RgbImage {
         let over = |below: [f32; 3], &(cx, cy, width, height, colour): &Ellipse| {
             let distance = ((x - cx) / width).powi(2) + ((y - cy) / height).powi(2);
             let cover = ((1.1 - distance) / 0.4).clamp(0.0, 1.0);
-            [0, 1, 2].map(|channel| below[channel] * (1.0 - cover) + f32::from(colour[channel]) * cover)
+            [0, 1, 2]
+                .map(|channel| below[channel] * (1.0 - cover) + f32::from(colour[channel]) * cover)
         };
         Rgb(ellipses.iter().fold([150.0, 160.0, 170.0], over).map(|value| value as u8))
     })
@@ -81,7 +84,8 @@ struct Tolerance {
 
 /// Detectors draw their boxes and points each in a way of its own.
 const OF_THE_DRAWING: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
-/// Other devices and larger canvases differ in the third digit, or put another of two cells first that saw the same face.
+/// Other devices and larger canvases differ in the third digit, or put another of two cells first
+/// that saw the same face.
 const OF_THE_RECORD: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
 
 /// The face that detector `name` found in the test image when it was prepared, to be recorded.
@@ -90,7 +94,8 @@ const OF_THE_RECORD: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
 /// If it found none, several, or one that is not where it was drawn.
 pub fn recorded(name: &str, mut found: Vec<Face>) -> Result<Face, ModelError> {
     compare(&drawn(), &found, &OF_THE_DRAWING).map_err(|reason| {
-        let remedy = "check `channels`, `mean` and `scale` in its manifest, and that the file is a detector of that kind";
+        let remedy = "check `channels`, `mean` and `scale` in its manifest, and that the file is a \
+            detector of that kind";
         self_test(name, format!("{reason}; {remedy}"))
     })?;
     found.pop().ok_or_else(|| self_test(name, "it found no face in the test image".into()))
@@ -98,7 +103,10 @@ pub fn recorded(name: &str, mut found: Vec<Face>) -> Result<Face, ModelError> {
 
 /// A prepared detector that says nothing of the test image.
 pub fn not_recorded(name: &str) -> ModelError {
-    self_test(name, format!("no self-test was recorded; run `facefleet model prepare {name} --again`"))
+    self_test(
+        name,
+        format!("no self-test was recorded; run `facefleet model prepare {name} --again`"),
+    )
 }
 
 /// Holds what detector `name` finds in the test image now against what was recorded.
@@ -107,13 +115,16 @@ pub fn not_recorded(name: &str) -> ModelError {
 /// If it is something else.
 pub fn check(name: &str, recorded: &Face, found: &[Face]) -> Result<(), ModelError> {
     compare(recorded, found, &OF_THE_RECORD).map_err(|reason| {
-        let remedy = format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
+        let remedy =
+            format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
         self_test(name, format!("{reason}; {remedy}"))
     })
 }
 
 fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(), String> {
-    let [face] = found else { return Err(format!("it found {} faces in the test image, which shows one", found.len())) };
+    let [face] = found else {
+        return Err(format!("it found {} faces in the test image, which shows one", found.len()));
+    };
     let iou = face.bbox.iou(&expected.bbox);
     let landmarks = apart(face, expected);
     // Not-a-number is no agreement either.
@@ -121,7 +132,8 @@ fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(),
         return Ok(());
     }
     Err(format!(
-        "it found the face of the test image elsewhere: overlap {iou:.2} (at least {}), landmarks {landmarks:.2} of the distance between \
+        "it found the face of the test image elsewhere: overlap {iou:.2} (at least {}), landmarks \
+            {landmarks:.2} of the distance between \
          the eyes away (at most {})",
         tolerance.iou, tolerance.landmarks
     ))
@@ -129,7 +141,9 @@ fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(),
 
 /// Mean distance of the landmarks, in distances between the eyes.
 fn apart(face: &Face, expected: &Face) -> f32 {
-    let (Some(found), Some(expected)) = (face.landmarks, expected.landmarks) else { return f32::INFINITY };
+    let (Some(found), Some(expected)) = (face.landmarks, expected.landmarks) else {
+        return f32::INFINITY;
+    };
     let distance = |a: Point, b: Point| (a.x - b.x).hypot(a.y - b.y);
     let sum: f32 = found.iter().zip(expected).map(|(&a, b)| distance(a, b)).sum();
     sum / 5.0 / distance(expected[0], expected[1])

@@ -1,6 +1,8 @@
-//! A calibration: a mapping of the user's own, as the file that `facefleet calibrate` writes and the setting `quality.calibration` names.
+//! A calibration: a mapping of the user's own, as the file that `facefleet calibrate` writes and
+//! the setting `quality.calibration` names.
 //!
-//! A mapping belongs to the scores that it was measured on. The file names them, and no other scores are mapped by it.
+//! A mapping belongs to the scores that it was measured on. The file names them, and no other
+//! scores are mapped by it.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +34,8 @@ pub enum CalibrationError {
     },
     /// It is of other scores.
     #[error(
-        "it was measured on scores {found}, and the settings give scores {expected}: another detector, network or method; \
+        "it was measured on scores {found}, and the settings give scores {expected}: another \
+            detector, network or method; \
          run `facefleet calibrate` with these settings"
     )]
     OtherScores {
@@ -63,8 +66,10 @@ impl Calibration {
     /// # Errors
     /// If it cannot be read or is no calibration.
     pub fn read(path: &Path) -> Result<Self, CalibrationError> {
-        let text = std::fs::read_to_string(path).map_err(|source| CalibrationError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|reason| CalibrationError::Invalid { path: path.to_owned(), reason })
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| CalibrationError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+            .map_err(|reason| CalibrationError::Invalid { path: path.to_owned(), reason })
     }
 
     /// Parses a file's text.
@@ -78,10 +83,16 @@ impl Calibration {
                 *alpha > 0.0 && alpha.is_finite() && r.is_finite()
             }
             Mapping::Percentile { scores, .. } => {
-                (2..=MOST_KNOTS).contains(&scores.len()) && scores.iter().all(|score| score.is_finite()) && scores.is_sorted()
+                (2..=MOST_KNOTS).contains(&scores.len())
+                    && scores.iter().all(|score| score.is_finite())
+                    && scores.is_sorted()
             }
         };
-        if valid { Ok(calibration) } else { Err("`alpha` must be positive, `r` a number and `scores` ascending numbers".into()) }
+        if valid {
+            Ok(calibration)
+        } else {
+            Err("`alpha` must be positive, `r` a number and `scores` ascending numbers".into())
+        }
     }
 
     /// The file's text.
@@ -118,7 +129,11 @@ mod tests {
     fn profile(dropout: f64) -> Profile {
         Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "a".into(), sha256: "00".into(), precision: Precision::Float32 },
+            recogniser: RecogniserProfile {
+                name: "a".into(),
+                sha256: "00".into(),
+                precision: Precision::Float32,
+            },
             ser_fiq: SerFiq::ClosedForm { dropout },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         }
@@ -128,7 +143,12 @@ mod tests {
     fn a_calibration_survives_its_file_to_the_last_bit() {
         let data = "0123456789abcdef".to_owned();
         for mapping in [
-            Mapping::MatchChance { alpha: 100.0 / 3.0, r: 0.1 + 0.2, fmr: 1e-3, data: data.clone() },
+            Mapping::MatchChance {
+                alpha: 100.0 / 3.0,
+                r: 0.1 + 0.2,
+                fmr: 1e-3,
+                data: data.clone(),
+            },
             Mapping::Percentile { scores: vec![0.1 + 0.2, 0.9, 0.9], data },
         ] {
             let calibration = Calibration::new(&profile(0.4), mapping.clone());
@@ -146,9 +166,15 @@ mod tests {
 
     #[test]
     fn a_mapping_that_does_not_rise_is_refused() {
-        let calibration = Calibration::new(&profile(0.4), Mapping::Percentile { scores: vec![0.9, 0.8], data: String::new() });
-        assert!(Calibration::parse(&calibration.to_toml().unwrap()).unwrap_err().contains("ascending"));
-        let calibration = Calibration::new(&profile(0.4), Mapping::Logistic { alpha: -1.0, r: 0.9 });
+        let calibration = Calibration::new(
+            &profile(0.4),
+            Mapping::Percentile { scores: vec![0.9, 0.8], data: String::new() },
+        );
+        assert!(
+            Calibration::parse(&calibration.to_toml().unwrap()).unwrap_err().contains("ascending")
+        );
+        let calibration =
+            Calibration::new(&profile(0.4), Mapping::Logistic { alpha: -1.0, r: 0.9 });
         assert!(Calibration::parse(&calibration.to_toml().unwrap()).is_err());
     }
 }

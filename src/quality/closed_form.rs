@@ -1,9 +1,10 @@
 //! SER-FIQ's distance without sampling: the limit of infinitely many dropout masks.
 //!
-//! An embedding under dropout has mean `mu = A x + c` and covariance `q A diag(x^2) A^T`. Scaling to unit norm removes the part of
-//! the scatter along `mu`; what stays, `perp`, gives the mean squared distance of two unit embeddings, `2 perp / (|mu|^2 + perp)`.
-//! The last factor is the second-order (Jensen) correction from the root of a mean to the mean of a root, for scatter of `nu`
-//! effective dimensions:
+//! An embedding under dropout has mean `mu = A x + c` and covariance `q A diag(x^2) A^T`. Scaling
+//! to unit norm removes the part of the scatter along `mu`; what stays, `perp`, gives the mean
+//! squared distance of two unit embeddings, `2 perp / (|mu|^2 + perp)`. The last factor is the
+//! second-order (Jensen) correction from the root of a mean to the mean of a root, for scatter of
+//! `nu` effective dimensions:
 //!
 //! ```text
 //! total = q sum_i x_i^2 |a_i|^2          u = mu / |mu|
@@ -11,7 +12,8 @@
 //! d     = sqrt(2 perp / (|mu|^2 + perp)) (1 - 1 / (4 nu))
 //! ```
 //!
-//! The prepared network computes the same in its graph, in 32 bits and for whole batches; this is the definition it is tested against.
+//! The prepared network computes the same in its graph, in 32 bits and for whole batches; this is
+//! the definition it is tested against.
 
 use ndarray::{Array1, ArrayView1};
 
@@ -36,13 +38,18 @@ pub struct ClosedForm<'a> {
 impl<'a> ClosedForm<'a> {
     /// Prepares the constants of `head`.
     pub fn new(head: &'a Head) -> Self {
-        Self { head, energies: head.column_energies(), factor: jensen_factor(head.effective_rank()) }
+        Self {
+            head,
+            energies: head.column_energies(),
+            factor: jensen_factor(head.effective_rank()),
+        }
     }
 
     /// The mean pairwise distance for `features` `[F]`, in f64.
     pub fn distance(&self, features: ArrayView1<'_, f32>) -> f64 {
         let q = self.head.mask_variance();
-        let mean: Array1<f64> = (self.head.weights().dot(&features) + self.head.bias()).mapv(f64::from);
+        let mean: Array1<f64> =
+            (self.head.weights().dot(&features) + self.head.bias()).mapv(f64::from);
         let squared_norm = mean.dot(&mean).max(MIN_SQUARED_NORM);
         let along = self.head.weights().t().dot(&mean.mapv(|value| value as f32));
         let (mut total, mut par) = (0.0, 0.0);

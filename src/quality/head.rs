@@ -36,7 +36,8 @@ impl Head {
     /// A head of `weights` [D, F] and `bias` `[D]` with the dropout ratio `dropout`.
     ///
     /// # Errors
-    /// If the shapes do not fit each other, a value is not finite, or the ratio is not strictly between 0 and 1.
+    /// If the shapes do not fit each other, a value is not finite, or the ratio is not strictly
+    /// between 0 and 1.
     pub fn new(weights: Array2<f32>, bias: Array1<f32>, dropout: f64) -> Result<Self, HeadError> {
         if weights.nrows() != bias.len() || weights.is_empty() {
             return Err(HeadError::Shape { weights: weights.shape().to_vec(), bias: bias.len() });
@@ -72,11 +73,13 @@ impl Head {
 
     /// `|a_i|^2` for each of the F columns of `A`.
     pub fn column_energies(&self) -> Vec<f64> {
-        let energy = |column: ArrayView1<'_, f32>| column.iter().map(|&a| f64::from(a) * f64::from(a)).sum();
+        let energy =
+            |column: ArrayView1<'_, f32>| column.iter().map(|&a| f64::from(a) * f64::from(a)).sum();
         self.weights.columns().into_iter().map(energy).collect()
     }
 
-    /// Effective rank of the scatter, `nu = tr(S)^2 / tr(S^2)` with `S = A A^T`: as if the scatter had this many equal directions.
+    /// Effective rank of the scatter, `nu = tr(S)^2 / tr(S^2)` with `S = A A^T`: as if the scatter
+    /// had this many equal directions.
     pub fn effective_rank(&self) -> f64 {
         let weights = self.weights.mapv(f64::from);
         let gram = weights.dot(&weights.t());

@@ -1,12 +1,14 @@
-//! SER-FIQ: how far a face's embeddings scatter under dropout, as a distance, a score and a quality.
+//! SER-FIQ: how far a face's embeddings scatter under dropout, as a distance, a score and a
+//! quality.
 //!
-//! The method is that of Terhörst, Kolf, Damer, Kirchbuchner and Kuijper, "SER-FIQ: Unsupervised Estimation of Face Image Quality
-//! Based on Stochastic Embedding Robustness", CVPR 2020 (arXiv 2003.09373). Numbers in, numbers out: knows neither images nor
-//! models.
+//! The method is that of Terhörst, Kolf, Damer, Kirchbuchner and Kuijper, "SER-FIQ: Unsupervised
+//! Estimation of Face Image Quality Based on Stochastic Embedding Robustness", CVPR 2020 (arXiv
+//! 2003.09373). Numbers in, numbers out: knows neither images nor models.
 //!
-//! With `x` the F features before the last layer, `A`, `c` that layer (a batch normalisation after it folded in), and `m` a dropout
-//! mask, `m_i = Bernoulli(1 - p) / (1 - p)`, an embedding is `e = A (m * x) + c`. The distance `d` is the mean Euclidean distance
-//! between two such embeddings, each scaled to unit norm. [`sampled`] draws T masks, as the paper does; [`closed_form`] is the
+//! With `x` the F features before the last layer, `A`, `c` that layer (a batch normalisation after
+//! it folded in), and `m` a dropout mask, `m_i = Bernoulli(1 - p) / (1 - p)`, an embedding is `e =
+//! A (m * x) + c`. The distance `d` is the mean Euclidean distance between two such embeddings,
+//! each scaled to unit norm. [`sampled`] draws T masks, as the paper does; [`closed_form`] is the
 //! limit of infinitely many.
 
 #![allow(clippy::needless_pass_by_value, reason = "an array view is a reference already")]
@@ -20,16 +22,19 @@ pub use head::{Head, HeadError};
 
 use crate::domain::Mapping;
 
-/// SER-FIQ's score of a mean pairwise distance: `2 / (1 + e^d)`, 1 for d = 0, towards 0 as d grows (the paper's equation 3, with its
-/// sigmoid written out).
+/// SER-FIQ's score of a mean pairwise distance: `2 / (1 + e^d)`, 1 for d = 0, towards 0 as d grows
+/// (the paper's equation 3, with its sigmoid written out).
 pub fn score(distance: f64) -> f64 {
     2.0 / (1.0 + distance.exp())
 }
 
-/// A score spread over 0 to 1 by its mapping; [`Mapping::Logistic`] as the authors' code does it: `1 / (1 + exp(-alpha * (score - r)))`.
+/// A score spread over 0 to 1 by its mapping; [`Mapping::Logistic`] as the authors' code does it:
+/// `1 / (1 + exp(-alpha * (score - r)))`.
 pub fn normalised(score: f64, mapping: &Mapping) -> f64 {
     match mapping {
-        Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => 1.0 / (1.0 + (-alpha * (score - r)).exp()),
+        Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => {
+            1.0 / (1.0 + (-alpha * (score - r)).exp())
+        }
         Mapping::Percentile { scores, .. } => place(score, scores),
     }
 }
@@ -70,9 +75,13 @@ mod tests {
 
     #[test]
     fn a_percentile_is_the_share_of_worse_images() {
-        let mapping = Mapping::Percentile { scores: vec![0.80, 0.90, 0.92, 0.92, 0.94], data: String::new() };
+        let mapping =
+            Mapping::Percentile { scores: vec![0.80, 0.90, 0.92, 0.92, 0.94], data: String::new() };
         let of = |score| quality(score, &mapping);
-        assert_eq!([of(0.7), of(0.80), of(0.86), of(0.90), of(0.94), of(0.99)], [0, 0, 15, 25, 100, 100]);
+        assert_eq!(
+            [of(0.7), of(0.80), of(0.86), of(0.90), of(0.94), of(0.99)],
+            [0, 0, 15, 25, 100, 100]
+        );
         // Of two knots at one score the upper counts: everything up to it is not better.
         assert_eq!(of(0.92), 75);
     }
@@ -85,21 +94,28 @@ mod tests {
     }
 
     fn assert_close(found: [f64; 3], expected: [f64; 3]) {
-        assert!(found.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-6), "{found:?} {expected:?}");
+        assert!(
+            found.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-6),
+            "{found:?} {expected:?}"
+        );
     }
 
     #[test]
     fn the_authors_formula_on_scattered_embeddings_worked_by_hand() {
-        // Unit norm: (.6, .8, 0), (.8, .6, 0), (0, 0, 1), (-.6, -.8, 0). The six distances are .2 r, r, 2, r, 1.4 r, r with
-        // r = sqrt(2): d = (2 + 4.6 r) / 6 = 1.4175637, e^d = 4.1270534, 2 / 5.1270534 = 0.3900876.
-        let embeddings = array![[3.0, 4.0, 0.0], [8.0, 6.0, 0.0], [0.0, 0.0, 2.0], [-0.3, -0.4, 0.0]];
+        // Unit norm: (.6, .8, 0), (.8, .6, 0), (0, 0, 1), (-.6, -.8, 0). The six distances are .2
+        // r, r, 2, r, 1.4 r, r with r = sqrt(2): d = (2 + 4.6 r) / 6 = 1.4175637, e^d = 4.1270534,
+        // 2 / 5.1270534 = 0.3900876.
+        let embeddings =
+            array![[3.0, 4.0, 0.0], [8.0, 6.0, 0.0], [0.0, 0.0, 2.0], [-0.3, -0.4, 0.0]];
         assert_close(formula(&embeddings), [1.417_563_7, 0.390_087_6, 0.0]);
     }
 
     #[test]
     fn the_authors_formula_on_embeddings_that_agree_worked_by_hand() {
-        // All of norm sqrt(101); two pairs are 2 / sqrt(101) apart, four sqrt(2) / sqrt(101): d = (4 + 4 sqrt(2)) / (6 sqrt(101)).
-        let embeddings = array![[10.0, 1.0, 0.0], [10.0, -1.0, 0.0], [10.0, 0.0, 1.0], [10.0, 0.0, -1.0]];
+        // All of norm sqrt(101); two pairs are 2 / sqrt(101) apart, four sqrt(2) / sqrt(101): d =
+        // (4 + 4 sqrt(2)) / (6 sqrt(101)).
+        let embeddings =
+            array![[10.0, 1.0, 0.0], [10.0, -1.0, 0.0], [10.0, 0.0, 1.0], [10.0, 0.0, -1.0]];
         assert_close(formula(&embeddings), [0.160_148_8, 0.920_096_3, 0.994_581_6]);
     }
 }

@@ -1,7 +1,9 @@
-//! SER-FIQ's distance as the paper computes it, with T random dropout masks, over the last layer only.
+//! SER-FIQ's distance as the paper computes it, with T random dropout masks, over the last layer
+//! only.
 //!
-//! The reference that the closed form is held against, and for parity with published numbers. Deterministic: mask `t` depends on the
-//! seed and `t` alone, so all faces share the masks, and a face's distance does not depend on its batch.
+//! The reference that the closed form is held against, and for parity with published numbers.
+//! Deterministic: mask `t` depends on the seed and `t` alone, so all faces share the masks, and a
+//! face's distance does not depend on its batch.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rand_chacha::ChaCha8Rng;
@@ -9,8 +11,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::Head;
 
-/// Mean Euclidean distance over all pairs of rows of `embeddings` [T, D], each scaled to unit norm (the paper's equation 2, without
-/// its minus sign and sigmoid). 0 for fewer than two rows.
+/// Mean Euclidean distance over all pairs of rows of `embeddings` [T, D], each scaled to unit norm
+/// (the paper's equation 2, without its minus sign and sigmoid). 0 for fewer than two rows.
 pub fn mean_pairwise_distance(embeddings: ArrayView2<'_, f32>) -> f64 {
     let passes = embeddings.nrows();
     if passes < 2 {
@@ -32,7 +34,8 @@ pub fn mean_pairwise_distance(embeddings: ArrayView2<'_, f32>) -> f64 {
     sum / (passes * (passes - 1) / 2) as f64
 }
 
-/// Rows of masked features multiplied at once: with few, most of the time goes into reading the layer's weights.
+/// Rows of masked features multiplied at once: with few, most of the time goes into reading the
+/// layer's weights.
 const ROWS: usize = 64;
 
 /// The sampled estimator for one head.
@@ -82,7 +85,9 @@ impl Sampled {
         let keep = (1.0 / (1.0 - self.head.dropout())) as f32;
         // A 32-bit number below this is a drop.
         let threshold = (self.head.dropout() * (f64::from(u32::MAX) + 1.0)) as u32;
-        Array1::from_shape_simple_fn(features, || if random.next_u32() < threshold { 0.0 } else { keep })
+        Array1::from_shape_simple_fn(features, || {
+            if random.next_u32() < threshold { 0.0 } else { keep }
+        })
     }
 }
 
@@ -106,12 +111,16 @@ mod tests {
         // 3-4-5 triangles, each of another length: as unit vectors (.6 .8), (.8 .6), (1 0), (0 1).
         let embeddings = array![[3.0, 4.0], [8.0, 6.0], [0.5, 0.0], [0.0, 7.0]];
         // The six distances: sqrt(.08), sqrt(.8), sqrt(.4), sqrt(.4), sqrt(.8), sqrt(2).
-        let sum = 0.282_842_712_5 + 2.0 * 0.894_427_191_0 + 2.0 * 0.632_455_532_0 + std::f64::consts::SQRT_2;
+        let sum = 0.282_842_712_5
+            + 2.0 * 0.894_427_191_0
+            + 2.0 * 0.632_455_532_0
+            + std::f64::consts::SQRT_2;
         let distance = mean_pairwise_distance(embeddings.view());
         assert!((distance - sum / 6.0).abs() < 1e-9, "{distance}");
         // 2 sigmoid(-d) with d = .791803620: e^d = 2.207374102, so 2 / 3.207374102.
         assert!((score(distance) - 0.623_563_057).abs() < 1e-6, "{}", score(distance));
-        // The authors' code then maps by 1 / (1 + exp(-130 (score - .88))): at score .9, exp(-2.6) = .0742735782.
+        // The authors' code then maps by 1 / (1 + exp(-130 (score - .88))): at score .9, exp(-2.6)
+        // = .0742735782.
         let mapping = crate::domain::Mapping::Logistic { alpha: 130.0, r: 0.88 };
         assert_eq!(crate::quality::quality(0.9, &mapping), 93);
     }
@@ -119,7 +128,8 @@ mod tests {
     #[test]
     fn a_batch_gives_what_its_singles_give_and_a_seed_repeats() {
         let head = toy_head();
-        let features = Array2::from_shape_fn((3, 64), |(n, f)| ((n * 31 + f * 7) % 13) as f32 - 5.0);
+        let features =
+            Array2::from_shape_fn((3, 64), |(n, f)| ((n * 31 + f * 7) % 13) as f32 - 5.0);
         let sampled = Sampled::new(head.clone(), 50, 7);
         let batch = sampled.distances(features.view());
         for (n, distance) in batch.iter().enumerate() {
@@ -137,7 +147,8 @@ mod tests {
         let mut uniform = || random.next_u32() as f32 / u32::MAX as f32 - 0.5;
         let weights = Array2::from_shape_simple_fn((64, 4096), &mut uniform);
         // … and the embedding is larger than its scatter.
-        let head = Head::new(weights, Array1::from_shape_simple_fn(64, || 100.0 * uniform()), 0.4).unwrap();
+        let head = Head::new(weights, Array1::from_shape_simple_fn(64, || 100.0 * uniform()), 0.4)
+            .unwrap();
         let features = Array2::from_shape_simple_fn((2, 4096), &mut uniform);
         let sampled = Sampled::new(head.clone(), 1000, 1).distances(features.view());
         for (row, sampled) in features.rows().into_iter().zip(sampled) {
@@ -147,7 +158,9 @@ mod tests {
     }
 
     fn toy_head() -> Head {
-        let weights = Array2::from_shape_fn((16, 64), |(d, f)| ((d * 37 + f * 101 + d * f * 13) % 97) as f32 / 97.0 - 0.45);
+        let weights = Array2::from_shape_fn((16, 64), |(d, f)| {
+            ((d * 37 + f * 101 + d * f * 13) % 97) as f32 / 97.0 - 0.45
+        });
         Head::new(weights, Array1::from_elem(16, 0.3), 0.4).unwrap()
     }
 }

@@ -1,4 +1,5 @@
-//! Messages that were cut when they were read, because they were too long to be held: they end with a note of their true length.
+//! Messages that were cut when they were read, because they were too long to be held: they end with
+//! a note of their true length.
 
 const BEFORE: &str = "\n[cut: the message had ";
 const AFTER: &str = " bytes]";

@@ -1,8 +1,9 @@
-//! The event contract: the end of a job as a CloudEvent 1.0, JSON in structured mode; `docs/event.schema.json` is made from the
-//! types here. Carries no template, no subject and no signed URL. Knows no broker.
+//! The event contract: the end of a job as a CloudEvent 1.0, JSON in structured mode;
+//! `docs/event.schema.json` is made from the types here. Carries no template, no subject and no
+//! signed URL. Knows no broker.
 //!
-//! An event's id comes from its job and outcome alone: the repeat after a redelivery has the id of the first, and a consumer that
-//! remembers ids drops it.
+//! An event's id comes from its job and outcome alone: the repeat after a redelivery has the id of
+//! the first, and a consumer that remembers ids drops it.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
-use crate::domain::{CampaignId, End, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent};
+use crate::domain::{
+    CampaignId, End, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent,
+};
 
 /// What [`encode`] writes.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -77,8 +80,8 @@ struct Ended {
     quality: Option<u8>,
 }
 
-/// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so a gallery with dots in its name is still
-/// bound to exactly: `GALLERY.*.*`.
+/// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so a gallery
+/// with dots in its name is still bound to exactly: `GALLERY.*.*`.
 pub fn topic(event: &OutcomeEvent) -> String {
     format!("{}.{}.{}", event.gallery.as_str(), event.lane, event.end.outcome)
 }
@@ -130,7 +133,8 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
     })
 }
 
-/// The event that a message's body says; none if it says something else, such as an outcome that a newer worker knows.
+/// The event that a message's body says; none if it says something else, such as an outcome that a
+/// newer worker knows.
 pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
     let CloudEvent { data, traceparent, .. } = serde_json::from_slice(body).ok()?;
     Some(OutcomeEvent {
@@ -168,7 +172,12 @@ mod tests {
             campaign: Some(CampaignId::new()),
             trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
             profile: "ab".repeat(8).parse().unwrap(),
-            end: End { outcome: OutcomeKind::Refused, reason: Some("too large".into()), faces: 0, quality: None },
+            end: End {
+                outcome: OutcomeKind::Refused,
+                reason: Some("too large".into()),
+                faces: 0,
+                quality: None,
+            },
         }
     }
 
@@ -177,7 +186,10 @@ mod tests {
         let first = event();
         let with = |end| OutcomeEvent { end, ..first.clone() };
         assert_eq!(id(&first), id(&with(End { reason: None, ..first.end.clone() })));
-        assert_ne!(id(&first), id(&with(End { outcome: OutcomeKind::Failed, ..first.end.clone() })));
+        assert_ne!(
+            id(&first),
+            id(&with(End { outcome: OutcomeKind::Failed, ..first.end.clone() }))
+        );
         assert_ne!(id(&first), id(&event()));
     }
 

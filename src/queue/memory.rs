@@ -1,14 +1,16 @@
-//! The queue inside one process, for embedded use and for tests: bounded, and gone with the process. What it held is found again by
-//! the next scan, because the store knows what is settled.
+//! The queue inside one process, for embedded use and for tests: bounded, and gone with the
+//! process. What it held is found again by the next scan, because the store knows what is settled.
 //!
-//! **Lanes.** Each consumer takes from its lanes by weight: while all have jobs, of 21 deliveries 16 are enrolments, 4 scans and 1
-//! a re-score, in that order. So an enrolment waits for at most 5 others, and no lane starves.
+//! **Lanes.** Each consumer takes from its lanes by weight: while all have jobs, of 21 deliveries
+//! 16 are enrolments, 4 scans and 1 a re-score, in that order. So an enrolment waits for at most 5
+//! others, and no lane starves.
 //!
-//! **Room.** Publishers wait while as many jobs that they brought wait to be taken as the queue has capacity. Retries, what is put aside, abandoned deliveries
-//! and revived dead letters come back without waiting: who settles must never wait for who publishes.
+//! **Room.** Publishers wait while as many jobs that they brought wait to be taken as the queue has
+//! capacity. Retries, what is put aside, abandoned deliveries and revived dead letters come back
+//! without waiting: who settles must never wait for who publishes.
 //!
-//! **Time.** Nothing ticks. Delayed jobs become ready when somebody looks, and a consumer with nothing to do sleeps until the first
-//! of them is due, on tokio's clock, which tests can pause.
+//! **Time.** Nothing ticks. Delayed jobs become ready when somebody looks, and a consumer with
+//! nothing to do sleeps until the first of them is due, on tokio's clock, which tests can pause.
 
 mod consumer;
 mod news;
@@ -34,15 +36,17 @@ pub struct MemoryQueue {
 struct Shared {
     capacity: usize,
     state: Mutex<State>,
-    /// One publisher is told when a place became free, or the queue was closed; one that leaves places free tells the next.
+    /// One publisher is told when a place became free, or the queue was closed; one that leaves
+    /// places free tells the next.
     room: Notify,
-    /// All consumers are told when jobs came, a delivery ended or the queue was closed: they differ in lanes and prefetch, and are
-    /// few.
+    /// All consumers are told when jobs came, a delivery ended or the queue was closed: they differ
+    /// in lanes and prefetch, and are few.
     change: Notify,
 }
 
 impl Shared {
-    /// The state. Nothing panics half-way through a change of it, so a poisoned lock is as good as any.
+    /// The state. Nothing panics half-way through a change of it, so a poisoned lock is as good as
+    /// any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,12 +55,21 @@ impl Shared {
 impl MemoryQueue {
     /// An empty queue that lets publishers wait once `capacity` jobs (at least one) are ready.
     pub fn new(capacity: usize) -> Self {
-        let shared = Shared { capacity: capacity.max(1), state: Mutex::default(), room: Notify::new(), change: Notify::new() };
+        let shared = Shared {
+            capacity: capacity.max(1),
+            state: Mutex::default(),
+            room: Notify::new(),
+            change: Notify::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
     /// Lets `jobs` in, one by one, while there is room; waits for it.
-    async fn enter(&self, jobs: Vec<Job>, push: impl Fn(&mut State, Job) + Send) -> Result<(), QueueError> {
+    async fn enter(
+        &self,
+        jobs: Vec<Job>,
+        push: impl Fn(&mut State, Job) + Send,
+    ) -> Result<(), QueueError> {
         let mut jobs = jobs.into_iter().peekable();
         loop {
             let (done, full) = {
@@ -80,7 +93,8 @@ impl MemoryQueue {
                 }
                 return Ok(());
             }
-            // If a place became free since the lock was released, a permit was left, and this returns at once.
+            // If a place became free since the lock was released, a permit was left, and this
+            // returns at once.
             self.shared.room.notified().await;
         }
     }
@@ -107,7 +121,11 @@ impl JobQueue for MemoryQueue {
         Ok(())
     }
 
-    async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
+    async fn consume(
+        &self,
+        lanes: &[Lane],
+        prefetch: usize,
+    ) -> Result<Box<dyn Consumer>, QueueError> {
         if self.shared.state().closed {
             return Err(QueueError::Closed);
         }
@@ -148,7 +166,11 @@ impl JobQueue for MemoryQueue {
         Ok(self.shared.state().dead.iter().take(limit).cloned().collect())
     }
 
-    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError> {
+    async fn resolve_dead(
+        &self,
+        selection: &DeadSelection,
+        retry: bool,
+    ) -> Result<u64, QueueError> {
         let resolved = {
             let mut state = self.shared.state();
             if retry && state.closed {

@@ -1,7 +1,9 @@
-//! Where jobs wait: publishing, lanes, deliveries and their settlement, dead letters, and the news of outcomes.
+//! Where jobs wait: publishing, lanes, deliveries and their settlement, dead letters, and the news
+//! of outcomes.
 //!
-//! The promise is at-least-once delivery: a delivered job comes again until it is settled. A [`Delivery`] that is dropped, by a
-//! panic or a lost worker, is a retry. Knows the domain only; no type of a broker appears in a signature.
+//! The promise is at-least-once delivery: a delivered job comes again until it is settled. A
+//! [`Delivery`] that is dropped, by a panic or a lost worker, is a retry. Knows the domain only; no
+//! type of a broker appears in a signature.
 
 mod cut;
 pub mod event;
@@ -26,7 +28,8 @@ pub enum QueueError {
     /// Passing: the connection is gone or the broker busy. Try again.
     #[error("the queue cannot be reached: {0}")]
     Unavailable(String),
-    /// Not passing: its settings, its user's rights or its queues must be put right. Says which, and what to do; holds no password.
+    /// Not passing: its settings, its user's rights or its queues must be put right. Says which,
+    /// and what to do; holds no password.
     #[error("the queue cannot be used: {0}")]
     Unusable(String),
     /// The queue was closed on purpose; nothing more will come.
@@ -37,10 +40,12 @@ pub enum QueueError {
 /// A queue of jobs.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Hands over `jobs`, in order within a lane; returns when all of them are safe. Waits while the queue is full.
+    /// Hands over `jobs`, in order within a lane; returns when all of them are safe. Waits while
+    /// the queue is full.
     ///
     /// # Errors
-    /// If not all could be made safe; then none, some or all of them are in the queue, and handing them over again is harmless.
+    /// If not all could be made safe; then none, some or all of them are in the queue, and handing
+    /// them over again is harmless.
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError>;
 
     /// As [`Self::publish`], to wait at `place` for whoever takes from it.
@@ -61,24 +66,31 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached.
     async fn remove(&self, place: &Place) -> Result<(), QueueError>;
 
-    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least one), and as many enrolments beside
-    /// them: an enrolment, which somebody waits for, never waits for a place that a scan's jobs have.
+    /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least
+    /// one), and as many enrolments beside them: an enrolment, which somebody waits for, never
+    /// waits for a place that a scan's jobs have.
     ///
     /// # Errors
     /// If the queue cannot be reached or is closed.
-    async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError>;
+    async fn consume(
+        &self,
+        lanes: &[Lane],
+        prefetch: usize,
+    ) -> Result<Box<dyn Consumer>, QueueError>;
 
-    /// Tells the world how jobs ended; returns when the news is safe. Works until the last delivery of a closed queue is settled, so
-    /// announce before settling.
+    /// Tells the world how jobs ended; returns when the news is safe. Works until the last delivery
+    /// of a closed queue is settled, so announce before settling.
     ///
     /// # Errors
-    /// If the news could not be handed over; then some of it may have been, and announcing again is harmless.
+    /// If the news could not be handed over; then some of it may have been, and announcing again is
+    /// harmless.
     async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError>;
 
-    /// The news from now on; an event's image may come without the secrets of its URI. A slow reader slows the announcers of its
-    /// process or has its news kept by the broker, of which the oldest then go first; a dropped stream is forgotten. Across a broken
-    /// connection news can be missed: the store is what counts. The stream ends once the queue is closed, no delivery is out, and what
-    /// this process announced has been read.
+    /// The news from now on; an event's image may come without the secrets of its URI. A slow
+    /// reader slows the announcers of its process or has its news kept by the broker, of which the
+    /// oldest then go first; a dropped stream is forgotten. Across a broken connection news can be
+    /// missed: the store is what counts. The stream ends once the queue is closed, no delivery is
+    /// out, and what this process announced has been read.
     ///
     /// # Errors
     /// If the queue cannot be reached, or is closed with no delivery out.
@@ -87,10 +99,12 @@ pub trait JobQueue: Send + Sync {
     /// Whether other processes share it.
     fn is_shared(&self) -> bool;
 
-    /// Why jobs do not come to the consumers of this process, or why what it hands over is not taken; none while all is well.
+    /// Why jobs do not come to the consumers of this process, or why what it hands over is not
+    /// taken; none while all is well.
     fn trouble(&self) -> Option<String>;
 
-    /// Tries whether this process may hand over jobs, outcomes and dead letters. Nothing is handed over.
+    /// Tries whether this process may hand over jobs, outcomes and dead letters. Nothing is handed
+    /// over.
     ///
     /// # Errors
     /// If the queue cannot be reached, or a right is missing: it says which.
@@ -114,36 +128,47 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// Removes the dead letters of `selection` and, with `retry`, publishes the job of each again: under the same id, in the same
-    /// campaign, with its reasons, and all its attempts before it. A letter whose message could not be read cannot be retried: it stays then. Returns how many
+    /// Removes the dead letters of `selection` and, with `retry`, publishes the job of each again:
+    /// under the same id, in the same campaign, with its reasons, and all its attempts before it. A
+    /// letter whose message could not be read cannot be retried: it stays then. Returns how many
     /// are gone.
     ///
     /// # Errors
-    /// If the queue cannot be reached, or is closed and jobs should be retried; what is not resolved stays, and the same call goes on
-    /// from there. A letter may then be retried twice, and none is lost.
-    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError>;
+    /// If the queue cannot be reached, or is closed and jobs should be retried; what is not
+    /// resolved stays, and the same call goes on from there. A letter may then be retried twice,
+    /// and none is lost.
+    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool)
+    -> Result<u64, QueueError>;
 
-    /// Lets no more jobs in or out: pending publishes fail, consumers end. Deliveries already handed out can still be settled.
+    /// Lets no more jobs in or out: pending publishes fail, consumers end. Deliveries already
+    /// handed out can still be settled.
     async fn close(&self);
 }
 
 /// One consumer of a queue.
 #[async_trait]
 pub trait Consumer: Send {
-    /// The next delivery; waits while there is none or the prefetch is used up. `None` once the queue is closed.
+    /// The next delivery; waits while there is none or the prefetch is used up. `None` once the
+    /// queue is closed.
     async fn next(&mut self) -> Option<Delivery>;
 
-    /// Takes from these places too, from now on and from no others; a place that is not there yet as soon as it is. What was sent
-    /// ahead from others still comes.
+    /// Takes from these places too, from now on and from no others; a place that is not there yet
+    /// as soon as it is. What was sent ahead from others still comes.
     fn take_from(&mut self, places: BTreeSet<Place>);
 }
 
 /// The queue's end of a delivery.
 pub trait Settle: Send + Sync {
-    /// Settles the delivery of `job`. `Ok(false)`: the queue had already taken it back and will deliver it again.
+    /// Settles the delivery of `job`. `Ok(false)`: the queue had already taken it back and will
+    /// deliver it again.
     ///
-    /// A future that is dropped half-way must leave the delivery settled or abandoned, never neither: nobody else will end it.
-    fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>>;
+    /// A future that is dropped half-way must leave the delivery settled or abandoned, never
+    /// neither: nobody else will end it.
+    fn settle(
+        &self,
+        job: Job,
+        disposition: Disposition,
+    ) -> BoxFuture<'static, Result<bool, QueueError>>;
 
     /// The delivery was dropped without a disposition. Must not block.
     fn abandon(&self, job: Job);
@@ -223,12 +248,14 @@ impl DeadSelection {
 pub fn count_by_reason(letters: &[DeadLetter]) -> Vec<(String, u64)> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     letters.iter().for_each(|letter| *counts.entry(&letter.reason).or_default() += 1);
-    let mut counts: Vec<(String, u64)> = counts.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
+    let mut counts: Vec<(String, u64)> =
+        counts.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect();
     counts.sort_by_key(|(_, count)| Reverse(*count));
     counts
 }
 
-/// The buried `job` for another try: the same job, with all its attempts. It keeps its id, so that its campaign counts it once.
+/// The buried `job` for another try: the same job, with all its attempts. It keeps its id, so that
+/// its campaign counts it once.
 fn revived(job: &Job) -> Job {
     Job { attempt: 1, ..job.clone() }
 }
@@ -271,10 +298,13 @@ impl Held {
     }
 }
 
-/// The wait before the attempt after `attempt`: doubled each time from `base`, at most `most`, less a share (up to half) that
-/// differs from job to job, so that jobs that failed together do not come back together.
+/// The wait before the attempt after `attempt`: doubled each time from `base`, at most `most`, less
+/// a share (up to half) that differs from job to job, so that jobs that failed together do not come
+/// back together.
 pub fn backoff(attempt: u32, job: JobId, base: Duration, most: Duration) -> Duration {
-    let doubled = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(most);
-    let jitter = f64::from(u16::from_le_bytes([job.0.as_bytes()[14], job.0.as_bytes()[15]])) / f64::from(u16::MAX);
+    let doubled =
+        base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(most);
+    let jitter = f64::from(u16::from_le_bytes([job.0.as_bytes()[14], job.0.as_bytes()[15]]))
+        / f64::from(u16::MAX);
     doubled.mul_f64(1.0 - 0.5 * jitter)
 }

@@ -1,13 +1,17 @@
-//! The job contract: what a job message says, version 2, as JSON. The types here are the wire's and not the domain's, so that
-//! neither changes by accident with the other; `docs/job.schema.json` is made from them. Knows no broker.
+//! The job contract: what a job message says, version 2, as JSON. The types here are the wire's and
+//! not the domain's, so that neither changes by accident with the other; `docs/job.schema.json` is
+//! made from them. Knows no broker.
 //!
-//! Version 2 added `min_face_px` and `min_score`. A message of version 1 is read as one of version 2 that leaves them out.
+//! Version 2 added `min_face_px` and `min_score`. A message of version 1 is read as one of version
+//! 2 that leaves them out.
 //!
-//! **Strict on purpose.** An unknown field is refused, not ignored: a misspelt `expected_hash` that is left out in silence would
-//! take a check away that the producer asked for. So a new field needs workers that know it before producers that send it; a new
-//! meaning of an old field needs a new version.
+//! **Strict on purpose.** An unknown field is refused, not ignored: a misspelt `expected_hash` that
+//! is left out in silence would take a check away that the producer asked for. So a new field needs
+//! workers that know it before producers that send it; a new meaning of an old field needs a new
+//! version.
 //!
-//! **Reasons hold no values.** A message may hold a person's name or a signed URL, and its reason is logged and listed.
+//! **Reasons hold no values.** A message may hold a person's name or a signed URL, and its reason
+//! is logged and listed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,10 +27,12 @@ pub const VERSION: u32 = 2;
 /// The oldest version that is read.
 const OLDEST: u32 = 1;
 
-/// The longest job message, bytes. Images do not travel on a broker; a URI, however it is signed, is far shorter.
+/// The longest job message, bytes. Images do not travel on a broker; a URI, however it is signed,
+/// is far shorter.
 pub const MOST_BYTES: usize = 65_536;
 
-/// What workers may add to a message when they publish it again (fields that were left out, attempts).
+/// What workers may add to a message when they publish it again (fields that were left out,
+/// attempts).
 const ADDED: usize = 1024;
 
 /// Why a message is no job. Holds no value of the message.
@@ -39,7 +45,8 @@ pub struct InvalidJob(String);
 #[serde(deny_unknown_fields)]
 #[schemars(title = "facefleet job", extend("$id" = "urn:facefleet:job:2"))]
 struct JobMessage {
-    /// The version of this contract: 2. Version 1 is read too; it is the same without `min_face_px` and `min_score`.
+    /// The version of this contract: 2. Version 1 is read too; it is the same without `min_face_px`
+    /// and `min_score`.
     #[serde(default = "version")]
     #[schemars(range(min = 1, max = 2))]
     version: u32,
@@ -50,7 +57,8 @@ struct JobMessage {
     /// The gallery the result belongs to.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
     gallery: String,
-    /// Where the image is: an absolute URI that the workers are allowed to read. Not the image itself.
+    /// Where the image is: an absolute URI that the workers are allowed to read. Not the image
+    /// itself.
     #[schemars(extend("format" = "uri"))]
     image: String,
     /// The source's own mark of this version of the image (an object's `ETag`), if there is one.
@@ -67,7 +75,8 @@ struct JobMessage {
     /// Which faces are wanted.
     #[serde(default)]
     faces: FacesMessage,
-    /// Smallest face that is wanted, the shorter side of its box, pixels; left out: the worker's setting.
+    /// Smallest face that is wanted, the shorter side of its box, pixels; left out: the worker's
+    /// setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 65535))]
     min_face_px: Option<u32>,
@@ -86,10 +95,12 @@ struct JobMessage {
     #[serde(default = "first_attempt")]
     #[schemars(range(min = 1))]
     attempt: u32,
-    /// W3C `traceparent`. The AMQP header of this name does as well; what is no `traceparent` is left out.
+    /// W3C `traceparent`. The AMQP header of this name does as well; what is no `traceparent` is
+    /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
-    /// Read and ignored: until version 2, a retried dead letter was a new job that named the old one.
+    /// Read and ignored: until version 2, a retried dead letter was a new job that named the old
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_of: Option<Uuid>,
 }
@@ -204,10 +215,19 @@ pub fn decode(body: &[u8]) -> Result<Job, InvalidJob> {
         gallery: message.gallery.parse().map_err(|_| wrong("gallery"))?,
         image: message.image.parse().map_err(|_| wrong("image"))?,
         stamp: message.stamp.map(|stamp| stamp.parse().map_err(|_| wrong("stamp"))).transpose()?,
-        expected_hash: message.expected_hash.map(|hash| hash.parse().map_err(|_| wrong("expected_hash"))).transpose()?,
-        subject: message.subject.map(|subject| subject.parse().map_err(|_| wrong("subject"))).transpose()?,
+        expected_hash: message
+            .expected_hash
+            .map(|hash| hash.parse().map_err(|_| wrong("expected_hash")))
+            .transpose()?,
+        subject: message
+            .subject
+            .map(|subject| subject.parse().map_err(|_| wrong("subject")))
+            .transpose()?,
         selection,
-        profile: message.profile.map(|profile| profile.parse().map_err(|_| wrong("profile"))).transpose()?,
+        profile: message
+            .profile
+            .map(|profile| profile.parse().map_err(|_| wrong("profile")))
+            .transpose()?,
         campaign: message.campaign.map(CampaignId),
         trace: message.trace.and_then(|trace| trace.parse().ok()),
         attempt: message.attempt,
@@ -262,7 +282,8 @@ fn wrong(field: &str) -> InvalidJob {
 
 fn unknown_version(version: u64) -> InvalidJob {
     InvalidJob(format!(
-        "its version is {version}, and this worker knows versions {OLDEST} to {VERSION}: update the workers before the producers"
+        "its version is {version}, and this worker knows versions {OLDEST} to {VERSION}: update \
+            the workers before the producers"
     ))
 }
 
@@ -271,7 +292,13 @@ fn diagnose(body: &[u8]) -> InvalidJob {
     let object: Map<String, Value> = match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return InvalidJob("it is no JSON object".into()),
-        Err(error) => return InvalidJob(format!("it is no JSON (line {}, column {})", error.line(), error.column())),
+        Err(error) => {
+            return InvalidJob(format!(
+                "it is no JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ));
+        }
     };
     // First, because another version may have other fields.
     if let Some(version) = object.get("version").and_then(Value::as_u64)
@@ -279,7 +306,9 @@ fn diagnose(body: &[u8]) -> InvalidJob {
     {
         return unknown_version(version);
     }
-    if let Some(missing) = ["id", "lane", "gallery", "image"].into_iter().find(|field| !object.contains_key(*field)) {
+    if let Some(missing) =
+        ["id", "lane", "gallery", "image"].into_iter().find(|field| !object.contains_key(*field))
+    {
         return InvalidJob(format!("field '{missing}' is missing"));
     }
     let known = |name: &String| FIELDS.iter().any(|(field, _)| field == name);
@@ -298,8 +327,12 @@ fn diagnose(body: &[u8]) -> InvalidJob {
 
 /// The fields of a message that can be read.
 fn sound() -> Map<String, Value> {
-    let fields =
-        [("id", Uuid::nil().to_string()), ("lane", "scan".into()), ("gallery", "g".into()), ("image", "file:///a".into())];
+    let fields = [
+        ("id", Uuid::nil().to_string()),
+        ("lane", "scan".into()),
+        ("gallery", "g".into()),
+        ("image", "file:///a".into()),
+    ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
 
@@ -327,7 +360,10 @@ mod tests {
 
     #[test]
     fn a_stamp_is_short_and_of_one_line() {
-        assert_eq!(read(&with("stamp", json!("\"9b2cf5\""))).unwrap().stamp, Some("\"9b2cf5\"".parse().unwrap()));
+        assert_eq!(
+            read(&with("stamp", json!("\"9b2cf5\""))).unwrap().stamp,
+            Some("\"9b2cf5\"".parse().unwrap())
+        );
         for stamp in ["", "a\0b", "a\nb", &"a".repeat(crate::domain::SourceStamp::MOST_BYTES + 1)] {
             assert!(read(&with("stamp", json!(stamp))).is_err(), "{stamp:?}");
         }
@@ -336,7 +372,10 @@ mod tests {
     #[test]
     fn four_fields_are_a_job() {
         let job = read(&least()).unwrap();
-        assert_eq!((job.lane, job.attempt, job.selection), (Lane::Enrol, 1, JobSelection::default()));
+        assert_eq!(
+            (job.lane, job.attempt, job.selection),
+            (Lane::Enrol, 1, JobSelection::default())
+        );
         assert_eq!(job.image.as_str(), "s3://photos/a.jpg");
         assert_eq!(decode(&encode(&job).unwrap()).unwrap(), job);
     }
@@ -347,7 +386,11 @@ mod tests {
             stamp: Some("\"etag\"".parse().unwrap()),
             expected_hash: Some("ab".repeat(32).parse().unwrap()),
             subject: Some("Grace Hopper".parse().unwrap()),
-            selection: JobSelection { faces: Faces::Largest, min_size_px: Some(40), min_score: Some(0.95) },
+            selection: JobSelection {
+                faces: Faces::Largest,
+                min_size_px: Some(40),
+                min_score: Some(0.95),
+            },
             campaign: Some(CampaignId::new()),
             trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
             attempt: 4,
@@ -388,7 +431,12 @@ mod tests {
             assert!(error.contains(reason), "{error}");
             assert!(!error.contains("Hopper"), "{error}");
         }
-        assert!(decode(b"{\"id\": Hopper}").unwrap_err().to_string().contains("no JSON (line 1, column 8)"));
+        assert!(
+            decode(b"{\"id\": Hopper}")
+                .unwrap_err()
+                .to_string()
+                .contains("no JSON (line 1, column 8)")
+        );
         let inline = with("image", json!(format!("data:,{}", "a".repeat(MOST_BYTES + ADDED))));
         assert!(read(&inline).unwrap_err().to_string().contains("do not travel in jobs"));
     }
@@ -399,11 +447,18 @@ mod tests {
         message["faces"] = json!("largest");
         message["retry_of"] = json!(ID);
         let job = read(&message).unwrap();
-        assert_eq!(job.selection, JobSelection { faces: Faces::Largest, min_size_px: None, min_score: None });
+        assert_eq!(
+            job.selection,
+            JobSelection { faces: Faces::Largest, min_size_px: None, min_score: None }
+        );
         let written: Value = serde_json::from_slice(&encode(&job).unwrap()).unwrap();
         // As version 1 again: a worker that knows no other may take it next.
-        assert_eq!((&written["version"], written.get("min_face_px"), written.get("retry_of")), (&json!(1), None, None));
-        let newer = Job { selection: JobSelection { min_score: Some(0.5), ..job.selection }, ..job };
+        assert_eq!(
+            (&written["version"], written.get("min_face_px"), written.get("retry_of")),
+            (&json!(1), None, None)
+        );
+        let newer =
+            Job { selection: JobSelection { min_score: Some(0.5), ..job.selection }, ..job };
         let written: Value = serde_json::from_slice(&encode(&newer).unwrap()).unwrap();
         assert_eq!(written["version"], json!(2));
     }

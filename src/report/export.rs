@@ -1,4 +1,5 @@
-//! Everything the store holds of a gallery under one profile, as a table or as lines of JSON, page by page.
+//! Everything the store holds of a gallery under one profile, as a table or as lines of JSON, page
+//! by page.
 
 use std::io::{self, BufWriter, Write};
 use std::str::FromStr;
@@ -20,16 +21,21 @@ const RECORD_COLUMNS: &str = "profile,provider,recorded_at,noted_outcome,noted_r
 
 /// How an export is written.
 ///
-/// In both formats, `image` is a local path; the `file:` URI if the path is not UTF-8; for other schemes the URI without password
-/// and query, since an export is passed on and a signed URL must not be.
+/// In both formats, `image` is a local path; the `file:` URI if the path is not UTF-8; for other
+/// schemes the URI without password and query, since an export is passed on and a signed URL must
+/// not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// A table: one row a face, with its image's columns repeated; an image without a face has one row with empty face columns.
+    /// A table: one row a face, with its image's columns repeated; an image without a face has one
+    /// row with empty face columns.
     ///
-    /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image, pixels. `template`, if asked for,
-    /// is the base64 of little-endian 32-bit floats. `noted_…` says how a later attempt to read the image ended, if that got no bytes. A text that a spreadsheet would run as a formula begins with an apostrophe.
+    /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image,
+    /// pixels. `template`, if asked for, is the base64 of little-endian 32-bit floats. `noted_…`
+    /// says how a later attempt to read the image ended, if that got no bytes. A text that a
+    /// spreadsheet would run as a formula begins with an apostrophe.
     Csv,
-    /// One JSON object a line, one line an image, with its faces in an array. `template`, if asked for, is an array of numbers.
+    /// One JSON object a line, one line an image, with its faces in an array. `template`, if asked
+    /// for, is an array of numbers.
     Jsonl,
 }
 
@@ -56,7 +62,8 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Writes every image of `gallery` under `profile` to `out`, page by page, and returns how many images there were.
+/// Writes every image of `gallery` under `profile` to `out`, page by page, and returns how many
+/// images there were.
 ///
 /// `out` is written to directly: it should not be something that blocks for long.
 ///
@@ -71,8 +78,14 @@ pub async fn export(
     out: &mut (dyn Write + Send),
 ) -> Result<u64, ExportError> {
     let mut encoder = Encoder::new(format, templates, out)?;
-    let mut query =
-        PageQuery { gallery: gallery.clone(), profile: profile.clone(), outcomes: Vec::new(), after: 0, limit: PAGE, templates };
+    let mut query = PageQuery {
+        gallery: gallery.clone(),
+        profile: profile.clone(),
+        outcomes: Vec::new(),
+        after: 0,
+        limit: PAGE,
+        templates,
+    };
     let mut images = 0;
     loop {
         let page = store.page(&query).await?;
@@ -94,7 +107,11 @@ enum Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(format: ExportFormat, templates: bool, out: &'a mut (dyn Write + Send)) -> io::Result<Self> {
+    fn new(
+        format: ExportFormat,
+        templates: bool,
+        out: &'a mut (dyn Write + Send),
+    ) -> io::Result<Self> {
         match format {
             ExportFormat::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
@@ -110,7 +127,10 @@ impl<'a> Encoder<'a> {
     fn write(&mut self, image: &StoredImage, query: &PageQuery) -> io::Result<()> {
         match self {
             Self::Csv(writer) if image.faces.is_empty() => write_row(writer, image, None, query)?,
-            Self::Csv(writer) => image.faces.iter().try_for_each(|face| write_row(writer, image, Some(face), query))?,
+            Self::Csv(writer) => image
+                .faces
+                .iter()
+                .try_for_each(|face| write_row(writer, image, Some(face), query))?,
             Self::Jsonl(writer) => {
                 serde_json::to_writer(&mut *writer, &ImageLine::new(image, query))?;
                 writer.write_all(b"\n")?;
@@ -171,7 +191,9 @@ fn write_row(
     }
     if query.templates {
         let template = face.and_then(|face| face.template.as_ref());
-        writer.write_field(template.map(|template| STANDARD.encode(template.to_bytes())).unwrap_or_default())?;
+        writer.write_field(
+            template.map(|template| STANDARD.encode(template.to_bytes())).unwrap_or_default(),
+        )?;
     }
     writer.write_record(None::<&[u8]>)
 }
@@ -180,7 +202,8 @@ fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Spreadsheets run a cell that begins like a formula, and file names and reasons are written by strangers.
+/// Spreadsheets run a cell that begins like a formula, and file names and reasons are written by
+/// strangers.
 fn guarded(text: String) -> String {
     const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
     if text.starts_with(FORMULA) { format!("'{text}") } else { text }
@@ -274,7 +297,16 @@ mod tests {
 
     async fn exported(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, String) {
         let mut out = Vec::new();
-        let images = export(store, &fixture::gallery(), &fixture::profile().id(), format, templates, &mut out).await.unwrap();
+        let images = export(
+            store,
+            &fixture::gallery(),
+            &fixture::profile().id(),
+            format,
+            templates,
+            &mut out,
+        )
+        .await
+        .unwrap();
         (images, String::from_utf8(out).unwrap())
     }
 
@@ -286,7 +318,11 @@ mod tests {
         let mut store = Fixture::default();
         store.add("/photos/two.jpg", OutcomeKind::Scored, None).add_face(80).add_face(30);
         store.add("/photos/=none.jpg", OutcomeKind::NoFace, None);
-        store.add("/photos/bad.jpg", OutcomeKind::Unreadable, Some("=cmd|' /C calc'!A0, \"quoted\""));
+        store.add(
+            "/photos/bad.jpg",
+            OutcomeKind::Unreadable,
+            Some("=cmd|' /C calc'!A0, \"quoted\""),
+        );
         store
     }
 
@@ -299,7 +335,11 @@ mod tests {
         assert_eq!(rows[1]["face"], "1");
         assert_eq!(rows[1]["image"], "/photos/two.jpg");
         assert_eq!(rows[1]["quality"], "30");
-        assert_eq!((rows[0]["x"].as_str(), rows[0]["h"].as_str()), ("-1.5", "96.25"), "numbers stay numbers");
+        assert_eq!(
+            (rows[0]["x"].as_str(), rows[0]["h"].as_str()),
+            ("-1.5", "96.25"),
+            "numbers stay numbers"
+        );
         assert_eq!(rows[0]["left_mouth_y"], "52.5");
         assert_eq!(rows[2]["outcome"], "no_face");
         assert_eq!((rows[2]["face"].as_str(), rows[2]["score"].as_str()), ("", ""));
@@ -311,15 +351,26 @@ mod tests {
     async fn an_attempt_that_got_no_bytes_is_told_beside_the_result() {
         let mut store = gallery_of_three();
         let at = "2026-01-02T03:04:05Z".to_owned();
-        store.images[0].noted = Some(Note { outcome: OutcomeKind::Refused, reason: Some("=denied".into()), at: at.clone() });
+        store.images[0].noted = Some(Note {
+            outcome: OutcomeKind::Refused,
+            reason: Some("=denied".into()),
+            at: at.clone(),
+        });
         let (_, csv) = exported(&store, ExportFormat::Csv, false).await;
         let row = &rows(&csv)[1];
         assert_eq!((row["outcome"].as_str(), row["noted_outcome"].as_str()), ("scored", "refused"));
-        assert_eq!((row["noted_reason"].as_str(), row["noted_at"].as_str()), ("'=denied", at.as_str()));
+        assert_eq!(
+            (row["noted_reason"].as_str(), row["noted_at"].as_str()),
+            ("'=denied", at.as_str())
+        );
         assert_eq!(rows(&csv)[2]["noted_outcome"], "");
         let (_, jsonl) = exported(&store, ExportFormat::Jsonl, false).await;
-        let lines: Vec<serde_json::Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines[0]["noted"], serde_json::json!({"outcome": "refused", "reason": "=denied", "at": at}));
+        let lines: Vec<serde_json::Value> =
+            jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            lines[0]["noted"],
+            serde_json::json!({"outcome": "refused", "reason": "=denied", "at": at})
+        );
         assert!(lines[1]["noted"].is_null());
     }
 
@@ -347,7 +398,8 @@ mod tests {
     #[tokio::test]
     async fn jsonl_has_a_line_an_image() {
         let (images, jsonl) = exported(&gallery_of_three(), ExportFormat::Jsonl, true).await;
-        let lines: Vec<serde_json::Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> =
+            jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((images, lines.len()), (3, 3));
         assert_eq!(lines[0]["faces"][1]["quality"], 30);
         assert_eq!(lines[0]["faces"][0]["box"]["height"], 96.25);
@@ -362,7 +414,10 @@ mod tests {
     async fn an_empty_gallery_is_a_header_or_nothing() {
         let (images, csv) = exported(&Fixture::default(), ExportFormat::Csv, true).await;
         assert_eq!((images, csv.lines().count()), (0, 1));
-        assert_eq!(exported(&Fixture::default(), ExportFormat::Jsonl, true).await, (0, String::new()));
+        assert_eq!(
+            exported(&Fixture::default(), ExportFormat::Jsonl, true).await,
+            (0, String::new())
+        );
     }
 
     #[tokio::test]

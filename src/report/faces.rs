@@ -35,7 +35,8 @@ pub(super) struct Tile {
     pub index: Option<u32>,
 }
 
-/// Up to `each` worst and `each` best faces. No face is in both: of a small gallery, the lower half is the worst.
+/// Up to `each` worst and `each` best faces. No face is in both: of a small gallery, the lower half
+/// is the worst.
 pub(super) async fn collect(
     store: &dyn Store,
     gallery: &GalleryName,
@@ -50,7 +51,8 @@ pub(super) async fn collect(
     }
     let worst_wanted = u32::try_from(scored.div_ceil(2)).map_or(each, |half| half.min(each));
     let worst = store.extremes(gallery, profile, Extreme::Worst, worst_wanted).await?;
-    // Twice as many as are shown: faces of equal score may come in any order, so that those shown as worst may be among them.
+    // Twice as many as are shown: faces of equal score may come in any order, so that those shown
+    // as worst may be among them.
     let mut best = store.extremes(gallery, profile, Extreme::Best, each.saturating_mul(2)).await?;
     let shown: HashSet<_> = worst.iter().map(identity).collect();
     best.retain(|face| !shown.contains(&identity(face)));
@@ -58,7 +60,16 @@ pub(super) async fn collect(
 
     let mut sections = Vec::new();
     if best.is_empty() {
-        sections.push(section("faces", "Scored faces", "Lowest quality first.".to_owned(), &worst, thumbnails).await);
+        sections.push(
+            section(
+                "faces",
+                "Scored faces",
+                "Lowest quality first.".to_owned(),
+                &worst,
+                thumbnails,
+            )
+            .await,
+        );
     } else {
         let note = format!("The {} of lowest score, the worst first.", counted(&worst));
         sections.push(section("worst", "Lowest quality", note, &worst, thumbnails).await);
@@ -85,10 +96,14 @@ async fn section(
     faces: &[StoredFace],
     thumbnails: &dyn Thumbnails,
 ) -> Section {
-    // Boxed first: the compiler cannot see that a stream which makes them one by one may move between threads.
+    // Boxed first: the compiler cannot see that a stream which makes them one by one may move
+    // between threads.
     let pictures: Vec<_> = faces.iter().map(|face| thumbnails.thumbnail(face)).collect();
-    let pictures: Vec<Option<Vec<u8>>> = stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
-    let tiles = std::iter::zip(faces, pictures).filter_map(|(face, picture)| Tile::new(face, picture.as_deref())).collect();
+    let pictures: Vec<Option<Vec<u8>>> =
+        stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
+    let tiles = std::iter::zip(faces, pictures)
+        .filter_map(|(face, picture)| Tile::new(face, picture.as_deref()))
+        .collect();
     Section { id, title, note, tiles }
 }
 
@@ -144,18 +159,37 @@ mod tests {
     async fn sections(qualities: &[u8], each: u32) -> Vec<Section> {
         let store = Fixture::of_qualities(qualities);
         let summary = store.summary(&fixture::gallery(), &fixture::profile().id()).await.unwrap();
-        collect(&store, &fixture::gallery(), &fixture::profile().id(), &NoThumbnails, &summary, each).await.unwrap()
+        collect(
+            &store,
+            &fixture::gallery(),
+            &fixture::profile().id(),
+            &NoThumbnails,
+            &summary,
+            each,
+        )
+        .await
+        .unwrap()
     }
 
     #[tokio::test]
     async fn no_face_is_among_the_worst_and_the_best() {
         for count in 1..=9u8 {
             // Equal scores too: the store may return them in one order at both ends.
-            for qualities in [(0..count).map(|i| 10 * i).collect::<Vec<_>>(), vec![50; count.into()]] {
+            for qualities in
+                [(0..count).map(|i| 10 * i).collect::<Vec<_>>(), vec![50; count.into()]]
+            {
                 let sections = sections(&qualities, 3).await;
-                let names: Vec<_> = sections.iter().flat_map(|section| &section.tiles).map(|tile| &tile.path).collect();
+                let names: Vec<_> = sections
+                    .iter()
+                    .flat_map(|section| &section.tiles)
+                    .map(|tile| &tile.path)
+                    .collect();
                 assert_eq!(names.len(), usize::from(count).min(6));
-                assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{qualities:?}");
+                assert_eq!(
+                    names.iter().collect::<HashSet<_>>().len(),
+                    names.len(),
+                    "{qualities:?}"
+                );
             }
         }
     }
@@ -163,8 +197,10 @@ mod tests {
     #[tokio::test]
     async fn a_small_gallery_is_split_in_the_middle() {
         let sections = sections(&[50, 10, 40, 20, 30], 24).await;
-        let shown: Vec<Vec<u8>> =
-            sections.iter().map(|section| section.tiles.iter().map(|tile| tile.quality).collect()).collect();
+        let shown: Vec<Vec<u8>> = sections
+            .iter()
+            .map(|section| section.tiles.iter().map(|tile| tile.quality).collect())
+            .collect();
         assert_eq!(shown, [vec![10, 20, 30], vec![50, 40]]);
     }
 

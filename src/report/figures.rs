@@ -10,7 +10,8 @@ pub(super) struct Headline {
     pub scored: String,
     /// Faces that the network gave no usable answer for; none if there are none.
     pub unscored: Option<String>,
-    /// Images whose result is from before: the latest attempt to read them got no bytes; none if there are none.
+    /// Images whose result is from before: the latest attempt to read them got no bytes; none if
+    /// there are none.
     pub noted: Option<String>,
     pub any_image: bool,
     pub quality: Option<QualityFigures>,
@@ -49,16 +50,28 @@ impl Headline {
 
 impl QualityFigures {
     fn new(histogram: &[u64]) -> Option<Self> {
-        const PERCENTILES: [(&str, u64); 5] =
-            [("5th percentile", 5), ("25th percentile", 25), ("median", 50), ("75th percentile", 75), ("95th percentile", 95)];
+        const PERCENTILES: [(&str, u64); 5] = [
+            ("5th percentile", 5),
+            ("25th percentile", 25),
+            ("median", 50),
+            ("75th percentile", 75),
+            ("95th percentile", 95),
+        ];
         let total: u64 = histogram.iter().sum();
         let below = |quality: usize| {
             let count = histogram.iter().take(quality).sum();
             ShareOf { percent: percent(count, total), count: faces(count) }
         };
-        let percentiles =
-            PERCENTILES.into_iter().map(|(name, p)| Some((name, percentile(histogram, p)?))).collect::<Option<_>>()?;
-        Some(Self { median: percentile(histogram, 50)?, below_25: below(25), below_50: below(50), percentiles })
+        let percentiles = PERCENTILES
+            .into_iter()
+            .map(|(name, p)| Some((name, percentile(histogram, p)?)))
+            .collect::<Option<_>>()?;
+        Some(Self {
+            median: percentile(histogram, 50)?,
+            below_25: below(25),
+            below_50: below(50),
+            percentiles,
+        })
     }
 }
 
@@ -72,11 +85,17 @@ pub(super) struct OutcomeRow {
     pub percent: String,
 }
 
-/// A row for each outcome that occurred, in the fixed order. The percents add up to 100.0 (but for those shown as "<0.1%").
+/// A row for each outcome that occurred, in the fixed order. The percents add up to 100.0 (but for
+/// those shown as "<0.1%").
 pub(super) fn outcome_rows(outcomes: &[(OutcomeKind, u64)]) -> Vec<OutcomeRow> {
-    let of = |kind| outcomes.iter().filter(|(other, _)| *other == kind).map(|(_, count)| count).sum::<u64>();
-    let counted: Vec<(OutcomeKind, u64)> =
-        OutcomeKind::ALL.into_iter().map(|kind| (kind, of(kind))).filter(|(_, count)| *count > 0).collect();
+    let of = |kind| {
+        outcomes.iter().filter(|(other, _)| *other == kind).map(|(_, count)| count).sum::<u64>()
+    };
+    let counted: Vec<(OutcomeKind, u64)> = OutcomeKind::ALL
+        .into_iter()
+        .map(|kind| (kind, of(kind)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
     let counts: Vec<u64> = counted.iter().map(|(_, count)| *count).collect();
     let total = counts.iter().sum();
     std::iter::zip(counted, tenths(&counts))
@@ -97,7 +116,8 @@ pub(super) fn outcome_rows(outcomes: &[(OutcomeKind, u64)]) -> Vec<OutcomeRow> {
         .collect()
 }
 
-/// The smallest quality that at least `p` percent of the faces do not exceed (nearest rank); none without a face.
+/// The smallest quality that at least `p` percent of the faces do not exceed (nearest rank); none
+/// without a face.
 pub(super) fn percentile(histogram: &[u64], p: u64) -> Option<u8> {
     let total: u64 = histogram.iter().sum();
     let rank = (u128::from(total) * u128::from(p)).div_ceil(100).max(1);
@@ -142,7 +162,8 @@ fn percent_label(tenths: u64, count: u64, total: u64) -> String {
     }
 }
 
-/// Shares of the whole in tenths of a percent that add up to 1000: rounded down, and what is missing given to those that lost most.
+/// Shares of the whole in tenths of a percent that add up to 1000: rounded down, and what is
+/// missing given to those that lost most.
 fn tenths(counts: &[u64]) -> Vec<u64> {
     let total: u128 = counts.iter().map(|&count| u128::from(count)).sum();
     if total == 0 {
@@ -171,7 +192,8 @@ mod tests {
     fn percentiles_are_those_found_by_hand() {
         // 0 x1, 10 x4, 60 x10, 90 x4, 100 x1: ranks 1, 5, 10, 15 and 19 of 20.
         let faces = histogram(&[(0, 1), (10, 4), (60, 10), (90, 4), (100, 1)]);
-        let found: Vec<_> = [5, 25, 50, 75, 95].into_iter().map(|p| percentile(&faces, p)).collect();
+        let found: Vec<_> =
+            [5, 25, 50, 75, 95].into_iter().map(|p| percentile(&faces, p)).collect();
         assert_eq!(found, [Some(0), Some(10), Some(60), Some(60), Some(90)]);
         assert_eq!(percentile(&faces, 100), Some(100));
     }
@@ -186,10 +208,20 @@ mod tests {
 
     #[test]
     fn percents_of_the_outcomes_add_up() {
-        for counts in [vec![1, 1, 1], vec![2, 1, 1, 1, 1, 1], vec![999_999, 1], vec![7], vec![u64::MAX / 2, u64::MAX / 2]] {
+        for counts in [
+            vec![1, 1, 1],
+            vec![2, 1, 1, 1, 1, 1],
+            vec![999_999, 1],
+            vec![7],
+            vec![u64::MAX / 2, u64::MAX / 2],
+        ] {
             assert_eq!(tenths(&counts).iter().sum::<u64>(), 1000, "{counts:?}");
         }
-        let rows = outcome_rows(&[(OutcomeKind::Failed, 1), (OutcomeKind::Scored, 1), (OutcomeKind::NoFace, 1)]);
+        let rows = outcome_rows(&[
+            (OutcomeKind::Failed, 1),
+            (OutcomeKind::Scored, 1),
+            (OutcomeKind::NoFace, 1),
+        ]);
         let shown: Vec<_> = rows.iter().map(|row| (row.label, row.percent.as_str())).collect();
         assert_eq!(shown, [("scored", "33.4%"), ("no face", "33.3%"), ("failed", "33.3%")]);
     }
@@ -214,7 +246,8 @@ mod tests {
 
     #[test]
     fn shares_below_exclude_the_limit_itself() {
-        let figures = QualityFigures::new(&histogram(&[(24, 1), (25, 1), (49, 1), (50, 1)])).unwrap();
+        let figures =
+            QualityFigures::new(&histogram(&[(24, 1), (25, 1), (49, 1), (50, 1)])).unwrap();
         assert_eq!(figures.below_25.count, "1 face");
         assert_eq!(figures.below_50.count, "3 faces");
         assert_eq!(figures.below_50.percent, "75.0%");

@@ -3,11 +3,14 @@
 use async_trait::async_trait;
 
 use crate::domain::{
-    AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash, DetectorProfile, Face, GalleryName,
-    ImageUri, JobId, JobRecord, ListedChunk, Mapping, NotedSource, OutcomeKind, Point, Precision, Profile, ProfileId,
-    RecogniserProfile, Selection, SerFiq, SourceName, SourceStamp, Template, Timings,
+    AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash,
+    DetectorProfile, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Mapping,
+    NotedSource, OutcomeKind, Point, Precision, Profile, ProfileId, RecogniserProfile, Selection,
+    SerFiq, SourceName, SourceStamp, Template, Timings,
 };
-use crate::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+use crate::store::{
+    Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary,
+};
 
 pub(super) fn gallery() -> GalleryName {
     "staff".parse().unwrap()
@@ -71,11 +74,21 @@ impl Fixture {
         store
     }
 
-    pub(super) fn add(&mut self, path: &str, outcome: OutcomeKind, reason: Option<&str>) -> &mut StoredImage {
+    pub(super) fn add(
+        &mut self,
+        path: &str,
+        outcome: OutcomeKind,
+        reason: Option<&str>,
+    ) -> &mut StoredImage {
         self.add_uri(&ImageUri::from_path(path.as_ref()).unwrap(), outcome, reason)
     }
 
-    pub(super) fn add_uri(&mut self, uri: &ImageUri, outcome: OutcomeKind, reason: Option<&str>) -> &mut StoredImage {
+    pub(super) fn add_uri(
+        &mut self,
+        uri: &ImageUri,
+        outcome: OutcomeKind,
+        reason: Option<&str>,
+    ) -> &mut StoredImage {
         self.images.push(StoredImage {
             cursor: self.images.len() as i64 + 1,
             image: uri.clone(),
@@ -140,7 +153,11 @@ impl Store for Fixture {
     }
 
     async fn summary(&self, _: &GalleryName, _: &ProfileId) -> Result<Summary, StoreError> {
-        let mut summary = Summary { histogram: vec![0; 101], faces: self.faces().count() as u64, ..Summary::default() };
+        let mut summary = Summary {
+            histogram: vec![0; 101],
+            faces: self.faces().count() as u64,
+            ..Summary::default()
+        };
         for quality in self.faces().filter_map(|face| face.quality) {
             summary.histogram[usize::from(quality)] += 1;
         }
@@ -151,7 +168,11 @@ impl Store for Fixture {
         }
         for image in &self.images {
             let Some(reason) = &image.reason else { continue };
-            match summary.reasons.iter_mut().find(|(kind, other, _)| *kind == image.outcome && other == reason) {
+            match summary
+                .reasons
+                .iter_mut()
+                .find(|(kind, other, _)| *kind == image.outcome && other == reason)
+            {
                 Some((.., count)) => *count += 1,
                 None => summary.reasons.push((image.outcome, reason.clone(), 1)),
             }
@@ -164,8 +185,15 @@ impl Store for Fixture {
         Ok(summary)
     }
 
-    async fn extremes(&self, _: &GalleryName, _: &ProfileId, end: Extreme, limit: u32) -> Result<Vec<StoredFace>, StoreError> {
-        let mut faces: Vec<StoredFace> = self.faces().filter(|face| face.score.is_some()).cloned().collect();
+    async fn extremes(
+        &self,
+        _: &GalleryName,
+        _: &ProfileId,
+        end: Extreme,
+        limit: u32,
+    ) -> Result<Vec<StoredFace>, StoreError> {
+        let mut faces: Vec<StoredFace> =
+            self.faces().filter(|face| face.score.is_some()).cloned().collect();
         // Stable: faces of equal score come in one order at both ends.
         faces.sort_by(|a, b| match end {
             Extreme::Worst => a.score.partial_cmp(&b.score).unwrap(),
@@ -177,11 +205,16 @@ impl Store for Fixture {
 
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
         let wanted = |image: &&StoredImage| {
-            image.cursor > query.after && (query.outcomes.is_empty() || query.outcomes.contains(&image.outcome))
+            image.cursor > query.after
+                && (query.outcomes.is_empty() || query.outcomes.contains(&image.outcome))
         };
-        let mut images: Vec<StoredImage> = self.images.iter().filter(wanted).take(query.limit as usize).cloned().collect();
+        let mut images: Vec<StoredImage> =
+            self.images.iter().filter(wanted).take(query.limit as usize).cloned().collect();
         if !query.templates {
-            images.iter_mut().flat_map(|image| &mut image.faces).for_each(|face| face.template = None);
+            images
+                .iter_mut()
+                .flat_map(|image| &mut image.faces)
+                .for_each(|face| face.template = None);
         }
         Ok(images)
     }
@@ -202,7 +235,11 @@ impl Store for Fixture {
         read_only()
     }
 
-    async fn set_campaign_state(&self, _: CampaignId, _: CampaignState) -> Result<bool, StoreError> {
+    async fn set_campaign_state(
+        &self,
+        _: CampaignId,
+        _: CampaignState,
+    ) -> Result<bool, StoreError> {
         read_only()
     }
 

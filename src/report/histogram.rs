@@ -54,7 +54,8 @@ impl Histogram {
     pub(super) fn new(histogram: &[u64]) -> Option<Self> {
         let median = percentile(histogram, 50)?;
         let total: u64 = histogram.iter().sum();
-        let counts: Vec<u64> = (0..BINS).map(|bin| histogram.iter().skip(bin * BIN).take(span(bin)).sum()).collect();
+        let counts: Vec<u64> =
+            (0..BINS).map(|bin| histogram.iter().skip(bin * BIN).take(span(bin)).sum()).collect();
         let highest = counts.iter().copied().max().unwrap_or(0);
         let step = tick_step(highest);
         let ceiling = highest.div_ceil(step).saturating_mul(step);
@@ -73,11 +74,16 @@ impl Histogram {
                     width: round(plot_width() / BINS as f64 - 3.0),
                     height: round(base - top),
                     band: band(from as u8),
-                    title: format!("quality {from} to {to}: {}, {}", faces(count), percent(count, total)),
+                    title: format!(
+                        "quality {from} to {to}: {}, {}",
+                        faces(count),
+                        percent(count, total)
+                    ),
                 }
             })
             .collect();
-        // The middle of the unit that holds the median, so that the mark stands inside the bar that counts it.
+        // The middle of the unit that holds the median, so that the mark stands inside the bar that
+        // counts it.
         let median_x = round(x((f64::from(median) + 0.5).min(100.0)));
         let to_the_left = median > 50;
         Some(Self {
@@ -87,8 +93,12 @@ impl Histogram {
             right: WIDTH - RIGHT,
             base,
             bars,
-            y_ticks: (0..=ceiling / step).map(|i| Tick { at: y(i * step), label: compact(i * step, ceiling) }).collect(),
-            x_ticks: (0..=10).map(|i| Tick { at: round(x(f64::from(i) * 10.0)), label: (i * 10).to_string() }).collect(),
+            y_ticks: (0..=ceiling / step)
+                .map(|i| Tick { at: y(i * step), label: compact(i * step, ceiling) })
+                .collect(),
+            x_ticks: (0..=10)
+                .map(|i| Tick { at: round(x(f64::from(i) * 10.0)), label: (i * 10).to_string() })
+                .collect(),
             median,
             median_x,
             median_anchor: if to_the_left { "end" } else { "start" },
@@ -163,7 +173,12 @@ mod tests {
         assert_eq!(histogram.bars.len(), 20);
         assert_eq!(histogram.bars[0].title, "quality 0 to 4: 5 faces, 5.0%");
         assert_eq!(histogram.bars[19].title, "quality 95 to 100: 6 faces, 5.9%");
-        assert!(histogram.bars.iter().all(|bar| bar.y >= TOP && bar.y + bar.height <= histogram.base + 0.11));
+        assert!(
+            histogram
+                .bars
+                .iter()
+                .all(|bar| bar.y >= TOP && bar.y + bar.height <= histogram.base + 0.11)
+        );
     }
 
     #[test]
@@ -185,7 +200,8 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few() {
-        let steps: Vec<_> = [1, 4, 6, 11, 26, 51, 1234, 60_000].into_iter().map(tick_step).collect();
+        let steps: Vec<_> =
+            [1, 4, 6, 11, 26, 51, 1234, 60_000].into_iter().map(tick_step).collect();
         assert_eq!(steps, [1, 1, 2, 5, 10, 20, 500, 20_000]);
         assert!(u64::MAX.div_ceil(tick_step(u64::MAX)) <= 5);
     }

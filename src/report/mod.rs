@@ -1,7 +1,8 @@
-//! A gallery's results for people: one self-contained HTML page; and for spreadsheets and programs: [`export()`].
+//! A gallery's results for people: one self-contained HTML page; and for spreadsheets and programs:
+//! [`export()`].
 //!
-//! Knows the domain and the [`Store`], its only source of data. It must not know where pixels come from: whoever renders a page
-//! with faces hands in [`Thumbnails`].
+//! Knows the domain and the [`Store`], its only source of data. It must not know where pixels come
+//! from: whoever renders a page with faces hands in [`Thumbnails`].
 
 mod export;
 mod faces;
@@ -32,7 +33,8 @@ pub trait Thumbnails: Send + Sync {
     async fn thumbnail(&self, face: &StoredFace) -> Option<Vec<u8>>;
 }
 
-/// No picture of anybody: a neutral shape stands for every face, and the page holds no biometric image.
+/// No picture of anybody: a neutral shape stands for every face, and the page holds no biometric
+/// image.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoThumbnails;
 
@@ -91,8 +93,8 @@ impl Report {
 
 /// Reads all that the page of `gallery` under `profile` shows.
 ///
-/// `settings` are name and value of whatever else the reader should know of the run; they are shown as they are, so they must
-/// hold no secret.
+/// `settings` are name and value of whatever else the reader should know of the run; they are shown
+/// as they are, so they must hold no secret.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -106,7 +108,8 @@ pub async fn collect(
 ) -> Result<Report, StoreError> {
     let summary = store.summary(gallery, profile).await?;
     let definition = store.profile(profile).await?;
-    let sections = faces::collect(store, gallery, profile, thumbnails, &summary, options.faces_each).await?;
+    let sections =
+        faces::collect(store, gallery, profile, thumbnails, &summary, options.faces_each).await?;
     let problems = problems::collect(store, gallery, profile, &summary, options.failures).await?;
     let now = jiff::Timestamp::now();
     Ok(Report {
@@ -118,7 +121,10 @@ pub async fn collect(
         headline: Headline::new(&summary),
         outcomes: figures::outcome_rows(&summary.outcomes),
         histogram: Histogram::new(&summary.histogram),
-        shows_faces: sections.iter().flat_map(|section| &section.tiles).any(|tile| tile.picture.is_some()),
+        shows_faces: sections
+            .iter()
+            .flat_map(|section| &section.tiles)
+            .any(|tile| tile.picture.is_some()),
         sections,
         problems,
         profile: definition.as_ref().map(provenance::profile_rows).unwrap_or_default(),
@@ -128,7 +134,11 @@ pub async fn collect(
 }
 
 fn provider_rows(summary: &Summary) -> Vec<(String, String)> {
-    summary.providers.iter().map(|(provider, images)| (provider.clone(), figures::grouped(*images))).collect()
+    summary
+        .providers
+        .iter()
+        .map(|(provider, images)| (provider.clone(), figures::grouped(*images)))
+        .collect()
 }
 
 /// The outcome's name for people.

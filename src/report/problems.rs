@@ -6,7 +6,8 @@ use crate::domain::{GalleryName, OutcomeKind, ProfileId};
 use crate::store::{PageQuery, Store, StoreError, Summary};
 
 /// What an operator looks at first.
-const FAILURES: [OutcomeKind; 3] = [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
+const FAILURES: [OutcomeKind; 3] =
+    [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
 
 /// Images without a result.
 pub(super) struct Problems {
@@ -36,7 +37,8 @@ pub(super) struct ProblemFile {
     pub reason: String,
 }
 
-/// The reasons with their counts, and up to `limit` images by name: failures first, images without a face in the room that is left.
+/// The reasons with their counts, and up to `limit` images by name: failures first, images without
+/// a face in the room that is left.
 pub(super) async fn collect(
     store: &dyn Store,
     gallery: &GalleryName,
@@ -44,7 +46,12 @@ pub(super) async fn collect(
     summary: &Summary,
     limit: u32,
 ) -> Result<Problems, StoreError> {
-    let total = summary.outcomes.iter().filter(|(kind, _)| *kind != OutcomeKind::Scored).map(|(_, count)| count).sum();
+    let total = summary
+        .outcomes
+        .iter()
+        .filter(|(kind, _)| *kind != OutcomeKind::Scored)
+        .map(|(_, count)| count)
+        .sum();
     let mut files = Vec::new();
     for outcomes in [&FAILURES[..], &[OutcomeKind::NoFace]] {
         let room = limit.saturating_sub(u32::try_from(files.len()).unwrap_or(u32::MAX));
@@ -68,10 +75,18 @@ pub(super) async fn collect(
     }
     let listed = files.len() as u64;
     let reasons = reason_rows(summary);
-    Ok(Problems { total, total_count: grouped(total), reasons, files, listed: grouped(listed), more: listed < total })
+    Ok(Problems {
+        total,
+        total_count: grouped(total),
+        reasons,
+        files,
+        listed: grouped(listed),
+        more: listed < total,
+    })
 }
 
-/// The store names only the most frequent reasons: a last row for each outcome makes its rows add up.
+/// The store names only the most frequent reasons: a last row for each outcome makes its rows add
+/// up.
 fn reason_rows(summary: &Summary) -> Vec<ReasonRow> {
     let row = |kind: OutcomeKind, reason: &str, images: u64| ReasonRow {
         class: kind.as_str(),
@@ -83,7 +98,12 @@ fn reason_rows(summary: &Summary) -> Vec<ReasonRow> {
     };
     let mut rows = Vec::new();
     for kind in OutcomeKind::ALL.into_iter().rev().filter(|kind| *kind != OutcomeKind::Scored) {
-        let all: u64 = summary.outcomes.iter().filter(|(other, _)| *other == kind).map(|(_, count)| count).sum();
+        let all: u64 = summary
+            .outcomes
+            .iter()
+            .filter(|(other, _)| *other == kind)
+            .map(|(_, count)| count)
+            .sum();
         let reasons = || summary.reasons.iter().filter(|(other, ..)| *other == kind);
         rows.extend(reasons().map(|(_, reason, count)| row(kind, reason, *count)));
         let named: u64 = reasons().map(|(.., count)| count).sum();
@@ -108,12 +128,20 @@ mod tests {
     #[test]
     fn rows_of_reasons_add_up_even_if_the_store_names_only_some() {
         let summary = Summary {
-            outcomes: vec![(OutcomeKind::Scored, 5), (OutcomeKind::NoFace, 7), (OutcomeKind::Unreadable, 10)],
-            reasons: vec![(OutcomeKind::Unreadable, "truncated".into(), 6), (OutcomeKind::Unreadable, "empty".into(), 3)],
+            outcomes: vec![
+                (OutcomeKind::Scored, 5),
+                (OutcomeKind::NoFace, 7),
+                (OutcomeKind::Unreadable, 10),
+            ],
+            reasons: vec![
+                (OutcomeKind::Unreadable, "truncated".into(), 6),
+                (OutcomeKind::Unreadable, "empty".into(), 3),
+            ],
             ..Summary::default()
         };
         let rows = reason_rows(&summary);
-        let shown: Vec<_> = rows.iter().map(|row| (row.outcome, row.reason.as_str(), row.count.as_str())).collect();
+        let shown: Vec<_> =
+            rows.iter().map(|row| (row.outcome, row.reason.as_str(), row.count.as_str())).collect();
         assert_eq!(
             shown,
             [
@@ -129,12 +157,17 @@ mod tests {
     #[tokio::test]
     async fn failures_are_listed_before_images_without_a_face() {
         let mut store = Fixture::of_qualities(&[50]);
-        for outcome in [OutcomeKind::NoFace, OutcomeKind::NoFace, OutcomeKind::Failed, OutcomeKind::Unreadable] {
+        for outcome in
+            [OutcomeKind::NoFace, OutcomeKind::NoFace, OutcomeKind::Failed, OutcomeKind::Unreadable]
+        {
             store.add(&format!("/p/{}.jpg", store.images.len()), outcome, Some("because"));
         }
         let summary = store.summary(&fixture::gallery(), &fixture::profile().id()).await.unwrap();
         let listed = async |limit| {
-            let problems = collect(&store, &fixture::gallery(), &fixture::profile().id(), &summary, limit).await.unwrap();
+            let problems =
+                collect(&store, &fixture::gallery(), &fixture::profile().id(), &summary, limit)
+                    .await
+                    .unwrap();
             (problems.files.iter().map(|file| file.outcome).collect::<Vec<_>>(), problems.more)
         };
         assert_eq!(listed(3).await, (vec!["failed", "unreadable", "no face"], true));

@@ -29,21 +29,30 @@ pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
                     None | Some(0) => String::new(),
                     Some(pixels) => format!(", and for small faces of at most {pixels} pixels"),
                 };
-                format!("images of at most {} px on the longest side{fine}{canvas}", detector.max_side)
+                format!(
+                    "images of at most {} px on the longest side{fine}{canvas}",
+                    detector.max_side
+                )
             }),
             plain("Alignment", "similarity transform of five landmarks to 112×112".to_owned()),
         ],
-        AlignmentProfile::None => vec![plain("Alignment", "none: the images are aligned 112×112 chips".to_owned())],
+        AlignmentProfile::None => {
+            vec![plain("Alignment", "none: the images are aligned 112×112 chips".to_owned())]
+        }
     };
     rows.push(model("Recogniser", profile.recogniser.name.clone(), &profile.recogniser.sha256));
     match profile.recogniser.precision {
         Precision::Float32 => {}
-        Precision::Half => rows.push(plain("Precision", "half, 16 bits up to the features".to_owned())),
+        Precision::Half => {
+            rows.push(plain("Precision", "half, 16 bits up to the features".to_owned()))
+        }
         Precision::Bfloat16 => rows.push(plain("Precision", "bfloat16".to_owned())),
     }
     let (method, dropout) = match profile.ser_fiq {
         SerFiq::ClosedForm { dropout } => ("closed form".to_owned(), dropout),
-        SerFiq::Sampled { dropout, passes, seed } => (format!("sampled, {passes} passes, seed {seed}"), dropout),
+        SerFiq::Sampled { dropout, passes, seed } => {
+            (format!("sampled, {passes} passes, seed {seed}"), dropout)
+        }
     };
     rows.push(plain("SER-FIQ", method));
     rows.push(plain("Dropout", dropout.to_string()));
@@ -55,9 +64,14 @@ fn mapping_row(mapping: &Mapping) -> String {
     match mapping {
         Mapping::Logistic { alpha, r } => format!("α = {alpha}, r = {r}"),
         Mapping::MatchChance { alpha, r, fmr, data } => {
-            format!("chance of a match at FMR {fmr:e}: α = {alpha:.2}, r = {r:.4}, calibrated on data {data}")
+            format!(
+                "chance of a match at FMR {fmr:e}: α = {alpha:.2}, r = {r:.4}, calibrated on data \
+                    {data}"
+            )
         }
-        Mapping::Percentile { data, .. } => format!("share of images that are worse, calibrated on gallery {data}"),
+        Mapping::Percentile { data, .. } => {
+            format!("share of images that are worse, calibrated on gallery {data}")
+        }
     }
 }
 
@@ -72,7 +86,10 @@ mod tests {
         let shown: Vec<_> = rows.iter().map(|row| format!("{}: {}", row.name, row.value)).collect();
         assert_eq!(shown[0], "Detector: yunet-2023mar");
         assert_eq!(shown[3], "Recogniser: sface-2021dec");
-        assert_eq!(shown[4..], ["SER-FIQ: closed form", "Dropout: 0.4", "Mapping to quality: α = 130, r = 0.88"]);
+        assert_eq!(
+            shown[4..],
+            ["SER-FIQ: closed form", "Dropout: 0.4", "Mapping to quality: α = 130, r = 0.88"]
+        );
         assert_eq!(rows[3].digest.as_ref().unwrap().1, "fb143eea0783");
     }
 
@@ -87,7 +104,11 @@ mod tests {
         assert!(rows.iter().all(|row| row.name != "Detector" && row.name != "Precision"));
         let mut coarse = profile;
         coarse.recogniser.precision = Precision::Bfloat16;
-        assert!(profile_rows(&coarse).iter().any(|row| row.name == "Precision" && row.value == "bfloat16"));
+        assert!(
+            profile_rows(&coarse)
+                .iter()
+                .any(|row| row.name == "Precision" && row.value == "bfloat16")
+        );
         assert!(rows.iter().any(|row| row.value == "sampled, 100 passes, seed 7"));
     }
 }

@@ -17,28 +17,44 @@ impl Thumbnails for Jpegs {
 
 async fn page(store: &Fixture, thumbnails: &dyn Thumbnails) -> String {
     let settings = [("Selection".to_owned(), "all faces of at least 20 px <&>".to_owned())];
-    collect(store, &fixture::gallery(), &fixture::profile().id(), thumbnails, &settings, ReportOptions::default())
-        .await
-        .unwrap()
-        .html()
-        .unwrap()
+    collect(
+        store,
+        &fixture::gallery(),
+        &fixture::profile().id(),
+        thumbnails,
+        &settings,
+        ReportOptions::default(),
+    )
+    .await
+    .unwrap()
+    .html()
+    .unwrap()
 }
 
 fn hostile() -> Fixture {
     let mut store = Fixture::default();
     store.add("/p/<script>alert(1)<\\script>.jpg", OutcomeKind::Scored, None).add_face(12);
     store.add("/p/\"'><img src=x onerror=alert(1)>.jpg", OutcomeKind::Scored, None).add_face(90);
-    store.add("/p/'onmouseover='x", OutcomeKind::Unreadable, Some("<b>\"bad\"</b> & '{{ gallery }}'"));
+    store.add(
+        "/p/'onmouseover='x",
+        OutcomeKind::Unreadable,
+        Some("<b>\"bad\"</b> & '{{ gallery }}'"),
+    );
     let not_utf8: ImageUri = "file:///p/%FF%3Cscript%3E.jpg".parse().unwrap();
     store.add_uri(&not_utf8, OutcomeKind::Scored, None).add_face(50);
-    store.add_uri(&"https://user:pw@host/%22%3E.jpg?sig=secret".parse().unwrap(), OutcomeKind::Failed, Some("timeout"));
+    store.add_uri(
+        &"https://user:pw@host/%22%3E.jpg?sig=secret".parse().unwrap(),
+        OutcomeKind::Failed,
+        Some("timeout"),
+    );
     store
 }
 
 #[test]
 fn a_server_may_move_the_work_between_threads() {
     fn movable<T: Send>(_: T) {}
-    let (store, gallery, profile) = (Fixture::default(), fixture::gallery(), fixture::profile().id());
+    let (store, gallery, profile) =
+        (Fixture::default(), fixture::gallery(), fixture::profile().id());
     movable(collect(&store, &gallery, &profile, &Jpegs, &[], ReportOptions::default()));
     movable(export(&store, &gallery, &profile, ExportFormat::Csv, true, &mut Vec::new()));
 }
@@ -60,8 +76,13 @@ async fn hostile_names_and_reasons_are_only_text() {
 #[tokio::test]
 async fn the_page_asks_the_network_for_nothing_and_runs_nothing() {
     for html in [page(&hostile(), &Jpegs).await, page(&Fixture::default(), &NoThumbnails).await] {
-        assert!(html.contains("content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'"));
-        for forbidden in ["=\"http", "='http", "url(", "@import", "<link", "<script", "<iframe", "<object", "src=\"/", "srcset"] {
+        assert!(
+            html.contains("content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+        );
+        for forbidden in [
+            "=\"http", "='http", "url(", "@import", "<link", "<script", "<iframe", "<object",
+            "src=\"/", "srcset",
+        ] {
             assert!(!html.contains(forbidden), "{forbidden}");
         }
         let sources: Vec<_> = html.split("src=\"").skip(1).collect();
@@ -110,15 +131,25 @@ async fn a_long_list_of_problems_is_cut_and_says_so() {
 async fn results_of_images_that_cannot_be_read_any_more_are_counted() {
     let mut store = Fixture::of_qualities(&[50, 60]);
     assert!(!page(&store, &NoThumbnails).await.contains("from before"));
-    store.images[0].noted =
-        Some(Note { outcome: OutcomeKind::Refused, reason: Some("denied".into()), at: "2026-01-02T03:04:05Z".into() });
-    assert!(page(&store, &NoThumbnails).await.contains("the latest attempt to read them got no bytes: 1."));
+    store.images[0].noted = Some(Note {
+        outcome: OutcomeKind::Refused,
+        reason: Some("denied".into()),
+        at: "2026-01-02T03:04:05Z".into(),
+    });
+    assert!(
+        page(&store, &NoThumbnails)
+            .await
+            .contains("the latest attempt to read them got no bytes: 1.")
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_profile_still_makes_a_page() {
     let store = Fixture::of_qualities(&[50]);
     let other: ProfileId = "0123456789abcdef".parse().unwrap();
-    let report = collect(&store, &fixture::gallery(), &other, &NoThumbnails, &[], ReportOptions::default()).await.unwrap();
+    let report =
+        collect(&store, &fixture::gallery(), &other, &NoThumbnails, &[], ReportOptions::default())
+            .await
+            .unwrap();
     assert!(report.html().unwrap().contains("not registered"));
 }

@@ -1,4 +1,5 @@
-//! From columns to domain values, the same in every backend. What cannot be one is [`StoreError::Corrupt`], never a guess.
+//! From columns to domain values, the same in every backend. What cannot be one is
+//! [`StoreError::Corrupt`], never a guess.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -110,8 +111,8 @@ where
     }
 }
 
-/// A version of an image and one of its results, from the columns after the first: image id, hash, result id, gallery and profile,
-/// superseded, outcome, selection, stamp, job, noted.
+/// A version of an image and one of its results, from the columns after the first: image id, hash,
+/// result id, gallery and profile, superseded, outcome, selection, stamp, job, noted.
 pub(super) fn known<'r, R: Row>(row: &'r R) -> Result<Known, Fault>
 where
     usize: ColumnIndex<R>,
@@ -138,9 +139,13 @@ where
     Ok(Known { image: row.try_get(1)?, hash: row.try_get(2)?, result })
 }
 
-/// Tells each of `ended` (its place in the batch, and a result) how that result ended: from columns of result id, outcome, reason, number
-/// of faces, quality of the primary face.
-pub(super) fn attach_ends<'r, R: Row>(recorded: &mut [Recorded], ended: &[(usize, i64)], rows: &'r [R]) -> Result<(), Fault>
+/// Tells each of `ended` (its place in the batch, and a result) how that result ended: from columns
+/// of result id, outcome, reason, number of faces, quality of the primary face.
+pub(super) fn attach_ends<'r, R: Row>(
+    recorded: &mut [Recorded],
+    ended: &[(usize, i64)],
+    rows: &'r [R],
+) -> Result<(), Fault>
 where
     usize: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
@@ -149,8 +154,12 @@ where
 {
     for row in rows {
         let id: i64 = row.try_get(0)?;
-        let end =
-            End { outcome: parsed(row, 1)?, reason: row.try_get(2)?, faces: counted(row, 3)?, quality: counted_option(row, 4)? };
+        let end = End {
+            outcome: parsed(row, 1)?,
+            reason: row.try_get(2)?,
+            faces: counted(row, 3)?,
+            quality: counted_option(row, 4)?,
+        };
         for (place, _) in ended.iter().filter(|(_, result)| *result == id) {
             recorded[*place] = Recorded::Ended(end.clone());
         }
@@ -168,7 +177,8 @@ where
     usize: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let places: HashMap<i64, usize> = images.iter().enumerate().map(|(place, image)| (image.cursor, place)).collect();
+    let places: HashMap<i64, usize> =
+        images.iter().enumerate().map(|(place, image)| (image.cursor, place)).collect();
     for row in faces {
         let place = places.get(&row.try_get(12)?).and_then(|&place| images.get_mut(place));
         let image = place.ok_or_else(|| corrupt("a face without its image"))?;

@@ -5,15 +5,22 @@ use crate::domain::{ImageContent, Landmarks, Point, Profile, ProfileId, Selectio
 
 /// The canonical text of `selection`: equal selections have equal texts.
 pub(super) fn selection_key(selection: &Selection) -> String {
-    // Adding zero turns -0 into 0. `Display` writes the shortest text that reads back as the same float.
+    // Adding zero turns -0 into 0. `Display` writes the shortest text that reads back as the same
+    // float.
     format!("{}/{}/{}", selection.faces, selection.min_size_px, selection.min_score + 0.0)
 }
 
 /// Reads what [`selection_key`] wrote.
 pub(super) fn selection(key: &str) -> Result<Selection, StoreError> {
     let parts = || {
-        let [faces, min_size_px, min_score] = key.split('/').collect::<Vec<_>>()[..] else { return None };
-        Some(Selection { faces: faces.parse().ok()?, min_size_px: min_size_px.parse().ok()?, min_score: min_score.parse().ok()? })
+        let [faces, min_size_px, min_score] = key.split('/').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        Some(Selection {
+            faces: faces.parse().ok()?,
+            min_size_px: min_size_px.parse().ok()?,
+            min_score: min_score.parse().ok()?,
+        })
     };
     parts().ok_or_else(|| StoreError::Corrupt(format!("the selection '{key}'")))
 }
@@ -40,13 +47,15 @@ pub(super) fn landmarks(bytes: &[u8]) -> Result<Landmarks, StoreError> {
 
 /// The JSON text of a profile.
 pub(super) fn definition(profile: &Profile) -> Result<String, StoreError> {
-    serde_json::to_string(profile).map_err(|error| StoreError::Invalid(format!("the profile: {error}")))
+    serde_json::to_string(profile)
+        .map_err(|error| StoreError::Invalid(format!("the profile: {error}")))
 }
 
 /// Reads what [`definition`] wrote: the profile with this id and no other.
 pub(super) fn profile(id: &ProfileId, definition: &str) -> Result<Profile, StoreError> {
     let unreadable = |reason: String| StoreError::Corrupt(format!("profile {id}: {reason}"));
-    let profile: Profile = serde_json::from_str(definition).map_err(|error| unreadable(error.to_string()))?;
+    let profile: Profile =
+        serde_json::from_str(definition).map_err(|error| unreadable(error.to_string()))?;
     if profile.id() != *id {
         return Err(unreadable("its definition has another id".to_owned()));
     }

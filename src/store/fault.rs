@@ -1,4 +1,5 @@
-//! What went wrong in a backend, before its place is named. What that means to a caller, the backend knows.
+//! What went wrong in a backend, before its place is named. What that means to a caller, the
+//! backend knows.
 
 use sqlx::migrate::MigrateError;
 
@@ -24,7 +25,9 @@ impl From<sqlx::Error> for Fault {
 impl From<MigrateError> for Fault {
     fn from(error: MigrateError) -> Self {
         match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::Database(error),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                Self::Database(error)
+            }
             other => Self::Migration(other),
         }
     }

@@ -1,7 +1,9 @@
-//! What is known of every image, kept: results, templates, profiles. SQL lives in the backends below this file and nowhere else.
+//! What is known of every image, kept: results, templates, profiles. SQL lives in the backends
+//! below this file and nowhere else.
 //!
-//! The key of a result is (gallery, image, profile), an image being its URI and content hash. Writing twice is writing once. Knows
-//! the domain only; no type of a database appears in a signature.
+//! The key of a result is (gallery, image, profile), an image being its URI and content hash.
+//! Writing twice is writing once. Knows the domain only; no type of a database appears in a
+//! signature.
 
 mod columns;
 mod encoding;
@@ -17,8 +19,9 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, ContentHash, End, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
-    NotedSource, OutcomeKind, Profile, ProfileId, Selection, SourceName, SourceStamp, SubjectName, Template, Timings,
+    Campaign, CampaignId, CampaignState, ContentHash, End, Face, GalleryName, ImageUri, JobId,
+    JobRecord, ListedChunk, NotedSource, OutcomeKind, Profile, ProfileId, Selection, SourceName,
+    SourceStamp, SubjectName, Template, Timings,
 };
 
 /// Campaigns that are looked at by workers, at most.
@@ -37,11 +40,13 @@ pub enum StoreError {
     /// Passing: busy, or the connection is gone. Try again.
     #[error("the store cannot be reached: {0}")]
     Unavailable(String),
-    /// Not passing: a wrong URL, a file that is no database, a schema from a newer version, a full disk.
+    /// Not passing: a wrong URL, a file that is no database, a schema from a newer version, a full
+    /// disk.
     #[error("the store cannot be used: {0}")]
     Unusable(String),
-    /// Not the store's fault: a record that cannot be kept, such as one of a profile that was never registered. The same record
-    /// will never be kept; its neighbours in the batch may be, without it.
+    /// Not the store's fault: a record that cannot be kept, such as one of a profile that was never
+    /// registered. The same record will never be kept; its neighbours in the batch may be, without
+    /// it.
     #[error("the record cannot be stored: {0}")]
     Invalid(String),
     /// A row that this version cannot read.
@@ -81,30 +86,37 @@ pub trait Store: Send + Sync {
 
     /// Writes `records` in one transaction: all or none.
     ///
-    /// A record whose key holds a final outcome (see [`OutcomeKind::is_final`]) of the same selection is a repeat and changes
-    /// nothing but the remembered listed version; any other replaces what its key holds. A record of new bytes at a known URI
-    /// supersedes the older bytes' results in the gallery: they stay, and appear in no summary, page or list. Bytes that come back
-    /// bring their result back with them. So at most one result of a gallery, URI and profile is current.
+    /// A record whose key holds a final outcome (see [`OutcomeKind::is_final`]) of the same
+    /// selection is a repeat and changes nothing but the remembered listed version; any other
+    /// replaces what its key holds. A record of new bytes at a known URI supersedes the older
+    /// bytes' results in the gallery: they stay, and appear in no summary, page or list. Bytes that
+    /// come back bring their result back with them. So at most one result of a gallery, URI and
+    /// profile is current.
     ///
-    /// **A record without bytes supersedes nothing.** If its profile has a current result of the URI whose bytes came, whichever
-    /// bytes, outcome and selection those are, that result stays current and the record is noted beside it
-    /// ([`StoredImage::noted`]). If it has none, the record is the current result, whatever other profiles know. Bytes of the URI that
-    /// are recorded later, under any profile of the gallery, end the note; they supersede a current record without bytes of their own
-    /// profile. The listed version of the result does not change by a note, so the next scan tries the new version again.
+    /// **A record without bytes supersedes nothing.** If its profile has a current result of the
+    /// URI whose bytes came, whichever bytes, outcome and selection those are, that result stays
+    /// current and the record is noted beside it ([`StoredImage::noted`]). If it has none, the
+    /// record is the current result, whatever other profiles know. Bytes of the URI that are
+    /// recorded later, under any profile of the gallery, end the note; they supersede a current
+    /// record without bytes of their own profile. The listed version of the result does not change
+    /// by a note, so the next scan tries the new version again.
     ///
-    /// Where the very same job has a final outcome already, or bytes of the very same listed version have one, a record without bytes is
-    /// a repeat: how the image ended is [`Recorded::Ended`]. An outcome without bytes is final for its own job alone.
+    /// Where the very same job has a final outcome already, or bytes of the very same listed
+    /// version have one, a record without bytes is a repeat: how the image ended is
+    /// [`Recorded::Ended`]. An outcome without bytes is final for its own job alone.
     ///
-    /// A record that belongs to a campaign counts there, a repeat too, with the end that stands. A job counts once: if it ends again
-    /// otherwise, because it was retried or delivered twice, its count moves from the old outcome to the new one. From `scored` and
-    /// `no_face` it never moves.
+    /// A record that belongs to a campaign counts there, a repeat too, with the end that stands. A
+    /// job counts once: if it ends again otherwise, because it was retried or delivered twice, its
+    /// count moves from the old outcome to the new one. From `scored` and `no_face` it never moves.
     ///
     /// # Errors
-    /// If the store cannot be reached or used, or one record cannot be kept; then nothing of `records` is written.
+    /// If the store cannot be reached or used, or one record cannot be kept; then nothing of
+    /// `records` is written.
     async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError>;
 
-    /// Which of `images` (URI and listed version) already hold a final outcome for this gallery, profile and selection. An image
-    /// without a stamp is never settled: nobody can tell whether it changed.
+    /// Which of `images` (URI and listed version) already hold a final outcome for this gallery,
+    /// profile and selection. An image without a stamp is never settled: nobody can tell whether it
+    /// changed.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -116,7 +128,8 @@ pub trait Store: Send + Sync {
         images: &[(ImageUri, Option<SourceStamp>)],
     ) -> Result<Vec<bool>, StoreError>;
 
-    /// The galleries with results, by name, and for each its profiles, the one recorded to last first.
+    /// The galleries with results, by name, and for each its profiles, the one recorded to last
+    /// first.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -132,7 +145,11 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn summary(&self, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, StoreError>;
+    async fn summary(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<Summary, StoreError>;
 
     /// The `limit` scored faces of lowest or highest score, worst or best first; without templates.
     ///
@@ -146,26 +163,32 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredFace>, StoreError>;
 
-    /// Images in the order they were first recorded, from after `cursor`, at most `limit`; with their faces, and with templates
-    /// if asked.
+    /// Images in the order they were first recorded, from after `cursor`, at most `limit`; with
+    /// their faces, and with templates if asked.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
 
-    /// Begins a campaign, or opens it again: its id, lane, gallery, profile, selection, source and state are kept; it has listed nothing. Repeating it is harmless.
+    /// Begins a campaign, or opens it again: its id, lane, gallery, profile, selection, source and
+    /// state are kept; it has listed nothing. Repeating it is harmless.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or the profile was never registered.
     async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError>;
 
-    /// Notes a chunk of a campaign's listing, in one transaction, before its jobs are published: counts what was listed and skipped,
-    /// and remembers the chunk's place. A listing that resumes goes through this chunk once more, without noting it again, and
-    /// publishes those of its jobs that [`Self::uncounted_jobs`] names.
+    /// Notes a chunk of a campaign's listing, in one transaction, before its jobs are published:
+    /// counts what was listed and skipped, and remembers the chunk's place. A listing that resumes
+    /// goes through this chunk once more, without noting it again, and publishes those of its jobs
+    /// that [`Self::uncounted_jobs`] names.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or there is no such campaign.
-    async fn note_listed(&self, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), StoreError>;
+    async fn note_listed(
+        &self,
+        campaign: CampaignId,
+        chunk: &ListedChunk,
+    ) -> Result<(), StoreError>;
 
     /// Notes that everything of a campaign was listed.
     ///
@@ -177,13 +200,22 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn uncounted_jobs(&self, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError>;
+    async fn uncounted_jobs(
+        &self,
+        campaign: CampaignId,
+        jobs: &[JobId],
+    ) -> Result<Vec<JobId>, StoreError>;
 
-    /// Tells workers what an operator wants of a campaign, which opens it if it was closed. False if there is no such campaign.
+    /// Tells workers what an operator wants of a campaign, which opens it if it was closed. False
+    /// if there is no such campaign.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn set_campaign_state(&self, campaign: CampaignId, state: CampaignState) -> Result<bool, StoreError>;
+    async fn set_campaign_state(
+        &self,
+        campaign: CampaignId,
+        state: CampaignState,
+    ) -> Result<bool, StoreError>;
 
     /// A campaign as it stands.
     ///
@@ -203,18 +235,23 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn open_campaigns(&self) -> Result<Vec<Campaign>, StoreError>;
 
-    /// Notes that a campaign is over and nothing of it waits in the queue. Repeating it is harmless.
+    /// Notes that a campaign is over and nothing of it waits in the queue. Repeating it is
+    /// harmless.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
     async fn close_campaign(&self, campaign: CampaignId) -> Result<(), StoreError>;
 
-    /// Notes what is wrong with a source, or that it is well. To be repeated while it lasts: what nobody has noted for
-    /// [`SOURCE_NEWS`] is taken to be over.
+    /// Notes what is wrong with a source, or that it is well. To be repeated while it lasts: what
+    /// nobody has noted for [`SOURCE_NEWS`] is taken to be over.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn note_source(&self, source: &SourceName, trouble: Option<&str>) -> Result<(), StoreError>;
+    async fn note_source(
+        &self,
+        source: &SourceName,
+        trouble: Option<&str>,
+    ) -> Result<(), StoreError>;
 
     /// Every source that workers ever had trouble with.
     ///
@@ -222,8 +259,9 @@ pub trait Store: Send + Sync {
     /// If the store cannot be reached or used.
     async fn sources(&self) -> Result<Vec<NotedSource>, StoreError>;
 
-    /// Tries, in a transaction that is rolled back, whether the store answers and takes everything that a worker writes. Leaves nothing
-    /// behind, draws no id, and waits for no lock longer than some seconds.
+    /// Tries, in a transaction that is rolled back, whether the store answers and takes everything
+    /// that a worker writes. Leaves nothing behind, draws no id, and waits for no lock longer than
+    /// some seconds.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or a right is missing: it says on which table.
@@ -268,8 +306,8 @@ pub struct Summary {
     pub faces: u64,
     /// Faces by quality: `histogram[q]` faces have quality q. Always 101 long.
     pub histogram: Vec<u64>,
-    /// Images whose result is from before: a later attempt to read them got no bytes (see [`StoredImage::noted`]). They count in
-    /// `outcomes` by their result.
+    /// Images whose result is from before: a later attempt to read them got no bytes (see
+    /// [`StoredImage::noted`]). They count in `outcomes` by their result.
     pub noted: u64,
     /// Images by the provider that ran.
     pub providers: Vec<(String, u64)>,

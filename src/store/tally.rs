@@ -9,7 +9,8 @@ use crate::domain::{CampaignId, End, GalleryName, JobId, JobRecord, OutcomeKind,
 pub(super) const MOST_REASONS: i64 = 20;
 
 /// The outcomes that have reasons.
-pub(super) const WITH_REASON: [OutcomeKind; 3] = [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
+pub(super) const WITH_REASON: [OutcomeKind; 3] =
+    [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
 
 /// A summary from images by outcome and provider, faces by quality, and the most frequent reasons.
 pub(super) fn summary(
@@ -23,12 +24,17 @@ pub(super) fn summary(
         *outcomes.entry(outcome).or_insert(0) += images;
         *providers.entry(provider).or_insert(0) += images;
     }
-    summary.outcomes = OutcomeKind::ALL.into_iter().filter_map(|kind| Some((kind, *outcomes.get(&kind)?))).collect();
+    summary.outcomes = OutcomeKind::ALL
+        .into_iter()
+        .filter_map(|kind| Some((kind, *outcomes.get(&kind)?)))
+        .collect();
     summary.providers = providers.into_iter().collect();
     summary.providers.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
     for (quality, faces) in faces {
         summary.faces += faces;
-        if let Some(place) = quality.and_then(|quality| summary.histogram.get_mut(usize::from(quality))) {
+        if let Some(place) =
+            quality.and_then(|quality| summary.histogram.get_mut(usize::from(quality)))
+        {
             *place = faces;
         }
     }
@@ -54,7 +60,8 @@ pub(super) struct Counts {
     pub(super) faces: i64,
 }
 
-/// A job that counts in its campaign from now on: under another outcome than before, or for the first time.
+/// A job that counts in its campaign from now on: under another outcome than before, or for the
+/// first time.
 pub(super) struct Counted {
     pub(super) campaign: CampaignId,
     pub(super) job: JobId,
@@ -65,9 +72,15 @@ pub(super) struct Counted {
 /// The outcomes that a job's count moves from when it ends again: those without faces.
 pub(super) const MOVING: [OutcomeKind; 3] = WITH_REASON;
 
-/// How the campaigns' jobs of `records`, of which `recorded` says what became, ended: each job once, as it ended last.
-pub(super) fn ends(records: &[JobRecord], recorded: &[Recorded]) -> BTreeMap<(CampaignId, JobId), End> {
-    let of_campaign = |(record, recorded): (&JobRecord, &Recorded)| Some(((record.campaign?, record.job), recorded.end(record)));
+/// How the campaigns' jobs of `records`, of which `recorded` says what became, ended: each job
+/// once, as it ended last.
+pub(super) fn ends(
+    records: &[JobRecord],
+    recorded: &[Recorded],
+) -> BTreeMap<(CampaignId, JobId), End> {
+    let of_campaign = |(record, recorded): (&JobRecord, &Recorded)| {
+        Some(((record.campaign?, record.job), recorded.end(record)))
+    };
     records.iter().zip(recorded).filter_map(of_campaign).collect()
 }
 

@@ -1,9 +1,11 @@
-//! Every metric: its name, its labels, and the one function that moves it. Labels take few values; none is an image, a subject or a
-//! gallery. Without a [`Recorder`] each of these does nothing.
+//! Every metric: its name, its labels, and the one function that moves it. Labels take few values;
+//! none is an image, a subject or a gallery. Without a [`Recorder`] each of these does nothing.
 
 use std::time::Duration;
 
-use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use ::metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -25,7 +27,8 @@ const SOURCES: &str = "facefleet_source_trouble";
 const PROVIDER: &str = "facefleet_provider";
 
 /// Upper bounds of the buckets of [`STAGE`], seconds.
-const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 /// Upper bounds of the buckets of [`BATCH`], items.
 const ITEMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 /// Upper bounds of the buckets of [`QUALITY`].
@@ -62,7 +65,10 @@ impl Recorder {
 }
 
 fn describe() {
-    describe_counter!(JOBS, "Jobs that ended, by lane and outcome, after their outcomes were committed.");
+    describe_counter!(
+        JOBS,
+        "Jobs that ended, by lane and outcome, after their outcomes were committed."
+    );
     describe_counter!(FACES, "Faces recorded.");
     describe_histogram!(QUALITY, "Quality of recorded faces, 0 to 100.");
     describe_histogram!(
@@ -71,25 +77,42 @@ fn describe() {
         "Time of a job in a stage (fetch, vision, recognise), or of a batch in record and announce."
     );
     describe_histogram!(BATCH, "Items handled together, by stage.");
-    describe_counter!(PUT_BACK, "Deliveries that ended without an outcome, by why: retry, defer, drop, panic.");
-    describe_counter!(ACKS_LOST, "Settlements that the queue did not take: the job comes again and finds its row.");
-    describe_counter!(WAITS, "Times that a batch had to wait for a backend that was away (store or queue).");
+    describe_counter!(
+        PUT_BACK,
+        "Deliveries that ended without an outcome, by why: retry, defer, drop, panic."
+    );
+    describe_counter!(
+        ACKS_LOST,
+        "Settlements that the queue did not take: the job comes again and finds its row."
+    );
+    describe_counter!(
+        WAITS,
+        "Times that a batch had to wait for a backend that was away (store or queue)."
+    );
     describe_gauge!(IN_HAND, "Unsettled jobs in this worker's hands.");
-    describe_gauge!(OLDEST, Unit::Seconds, "How long the oldest job has been in this worker's hands; 0 if there is none.");
+    describe_gauge!(
+        OLDEST,
+        Unit::Seconds,
+        "How long the oldest job has been in this worker's hands; 0 if there is none."
+    );
     describe_gauge!(
         WAITING,
         Unit::Seconds,
         "How long the oldest results have waited for a backend (store or queue); 0 if none wait."
     );
     describe_gauge!(QUEUE, "Jobs in the queue: ready by lane; delayed and dead over all lanes.");
-    describe_gauge!(SOURCES, "1 while a source of images does not work and its jobs wait, by source.");
+    describe_gauge!(
+        SOURCES,
+        "1 while a source of images does not work and its jobs wait, by source."
+    );
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
 
 /// Jobs ended as `events` say, and what `records` found is committed.
 pub fn ended(records: &[JobRecord], events: &[OutcomeEvent]) {
     for event in events {
-        counter!(JOBS, "lane" => event.lane.as_str(), "outcome" => event.end.outcome.as_str()).increment(1);
+        counter!(JOBS, "lane" => event.lane.as_str(), "outcome" => event.end.outcome.as_str())
+            .increment(1);
     }
     for record in records {
         let faces = record.outcome.faces();

@@ -1,5 +1,6 @@
-//! Vital signs of one process: what waits for a backend, how long jobs have been in hand, and whether the model threads make progress.
-//! The pipeline, the publisher and the batchers write them; health and metrics read them.
+//! Vital signs of one process: what waits for a backend, how long jobs have been in hand, and
+//! whether the model threads make progress. The pipeline, the publisher and the batchers write
+//! them; health and metrics read them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +35,8 @@ impl Vitals {
         self.consuming.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the worker has had its consumer. Whether that has what it takes from is the queue's to say.
+    /// Whether the worker has had its consumer. Whether that has what it takes from is the queue's
+    /// to say.
     pub fn is_consuming(&self) -> bool {
         self.consuming.load(Ordering::Relaxed)
     }
@@ -60,7 +62,8 @@ impl Vitals {
         watched.extend(threads);
     }
 
-    /// A line for each thread that panicked or has been busy with one batch for longer than `bound`.
+    /// A line for each thread that panicked or has been busy with one batch for longer than
+    /// `bound`.
     pub fn stuck_threads(&self, bound: Duration) -> Vec<String> {
         let mut threads = lock(&self.threads);
         threads.retain(Activity::goes_on);
@@ -109,13 +112,19 @@ impl Waits {
         let mut waiting = lock(&self.0);
         waiting.next += 1;
         let id = waiting.next;
-        waiting.now.insert(id, Reason { backend, since: Instant::now(), why: "no answer yet".to_owned() });
+        waiting
+            .now
+            .insert(id, Reason { backend, since: Instant::now(), why: "no answer yet".to_owned() });
         Wait { waits: self.clone(), backend, id, told: None }
     }
 
     /// For how long the oldest wait for `backend` has lasted.
     pub fn longest(&self, backend: &str) -> Option<Duration> {
-        lock(&self.0).now.values().find(|reason| reason.backend == backend).map(|reason| reason.since.elapsed())
+        lock(&self.0)
+            .now
+            .values()
+            .find(|reason| reason.backend == backend)
+            .map(|reason| reason.since.elapsed())
     }
 
     /// The oldest wait for each backend, if it has lasted longer than `bound`; a line each.
@@ -129,10 +138,15 @@ impl Waits {
         overdue
             .map(|Reason { backend, since, why }| {
                 let last = match waiting.last.get(backend) {
-                    Some(last) => format!("it last took something {} s ago", last.elapsed().as_secs()),
+                    Some(last) => {
+                        format!("it last took something {} s ago", last.elapsed().as_secs())
+                    }
                     None => "it has taken nothing since the start".to_owned(),
                 };
-                format!("the {backend} has not taken what was handed to it {} s ago ({last}): {why}", since.elapsed().as_secs())
+                format!(
+                    "the {backend} has not taken what was handed to it {} s ago ({last}): {why}",
+                    since.elapsed().as_secs()
+                )
             })
             .collect()
     }
@@ -149,7 +163,8 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Notes why the wait goes on. True if the log should say so: the first time, and then once a minute.
+    /// Notes why the wait goes on. True if the log should say so: the first time, and then once a
+    /// minute.
     pub fn because(&mut self, why: String) -> bool {
         if let Some(reason) = lock(&self.waits.0).now.get_mut(&self.id) {
             reason.why = why;
@@ -176,7 +191,8 @@ impl Drop for Wait {
     }
 }
 
-/// Whether a model thread is alive, and since when it has been busy with one batch. The thread itself holds an [`ActivityGuard`].
+/// Whether a model thread is alive, and since when it has been busy with one batch. The thread
+/// itself holds an [`ActivityGuard`].
 #[derive(Debug, Clone)]
 pub struct Activity {
     thread: Arc<str>,
@@ -214,7 +230,10 @@ impl Activity {
                 self.thread,
                 since.elapsed().as_secs()
             )),
-            ActivityState::Panicked => Some(format!("thread {} panicked: restart this worker, and report its log", self.thread)),
+            ActivityState::Panicked => Some(format!(
+                "thread {} panicked: restart this worker, and report its log",
+                self.thread
+            )),
             _ => None,
         }
     }
@@ -238,7 +257,8 @@ impl ActivityGuard {
 
 impl Drop for ActivityGuard {
     fn drop(&mut self) {
-        *lock(&self.0.state) = if std::thread::panicking() { ActivityState::Panicked } else { ActivityState::Ended };
+        *lock(&self.0.state) =
+            if std::thread::panicking() { ActivityState::Panicked } else { ActivityState::Ended };
     }
 }
 
@@ -256,10 +276,17 @@ mod tests {
         assert_eq!(waits.longer_than(BOUND), [""; 0]);
         tokio::time::advance(Duration::from_secs(7)).await;
         assert!(wait.because("permission denied for table results".into()));
-        assert!(!wait.because("permission denied for table results".into()), "the log says it once a minute");
+        assert!(
+            !wait.because("permission denied for table results".into()),
+            "the log says it once a minute"
+        );
         let told = waits.longer_than(BOUND);
         assert_eq!(told.len(), 1);
-        for part in ["handed to it 7 s ago", "last took something 7 s ago", "permission denied for table results"] {
+        for part in [
+            "handed to it 7 s ago",
+            "last took something 7 s ago",
+            "permission denied for table results",
+        ] {
             assert!(told[0].contains(part), "{told:?}");
         }
         tokio::time::advance(TELL_AGAIN).await;
@@ -295,7 +322,12 @@ mod tests {
         let told = vitals.stuck_threads(BOUND);
         assert!(matches!(&told[..], [one] if one.contains("panics panicked")), "{told:?}");
         tokio::time::advance(BOUND * 2).await;
-        assert!(vitals.stuck_threads(BOUND).iter().any(|one| one.contains("hangs has been busy with one batch for 10 s")));
+        assert!(
+            vitals
+                .stuck_threads(BOUND)
+                .iter()
+                .any(|one| one.contains("hangs has been busy with one batch for 10 s"))
+        );
         hangs.end();
         assert_eq!(vitals.stuck_threads(BOUND).len(), 1);
     }

@@ -1,12 +1,18 @@
-//! Aligning a face: the similarity transform that brings its landmarks closest to the template's, and sampling through it.
+//! Aligning a face: the similarity transform that brings its landmarks closest to the template's,
+//! and sampling through it.
 
 use image::RgbImage;
 
 use crate::domain::{Landmarks, Point};
 
 /// Where a chip's landmarks are, pixels: the ArcFace template for 112x112.
-const TEMPLATE: [(f64, f64); 5] =
-    [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)];
+const TEMPLATE: [(f64, f64); 5] = [
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+];
 
 /// `x' = xx x + xy y + x0`, `y' = yx x + yy y + y0`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,15 +32,16 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// From chip to image: the inverse of the least-squares similarity transform (rotation, scale, shift; no reflection) from
-    /// `landmarks` to the template. None if the landmarks fall together.
+    /// From chip to image: the inverse of the least-squares similarity transform (rotation, scale,
+    /// shift; no reflection) from `landmarks` to the template. None if the landmarks fall together.
     ///
     /// With points as complex numbers and both sets centred, the transform is one complex factor,
     /// `a = sum(conj(s) t) / sum(|s|^2)` (S. Umeyama, IEEE TPAMI 13(4), 1991, in two dimensions).
     pub fn from_chip(landmarks: &Landmarks) -> Option<Self> {
         let source = landmarks.map(|Point { x, y }| (f64::from(x), f64::from(y)));
         let mean = |points: &[(f64, f64); 5]| {
-            let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+            let sum =
+                points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
             (sum.0 / 5.0, sum.1 / 5.0)
         };
         let (source_mean, target_mean) = (mean(&source), mean(&TEMPLATE));
@@ -70,9 +77,11 @@ impl Affine {
         }
     }
 
-    /// Samples `image` at the transformed place of each pixel of a `width` x `height` grid: bilinear, black outside. RGB.
+    /// Samples `image` at the transformed place of each pixel of a `width` x `height` grid:
+    /// bilinear, black outside. RGB.
     ///
-    /// In fixed point: places to 1/32 pixel, as `OpenCV`'s `warpAffine` does, so that chips agree with those of its users.
+    /// In fixed point: places to 1/32 pixel, as `OpenCV`'s `warpAffine` does, so that chips agree
+    /// with those of its users.
     pub fn sample(&self, image: &RgbImage, width: usize, height: usize) -> Vec<u8> {
         const BITS: u32 = 5;
         const ONE: i64 = 1 << BITS;
@@ -95,7 +104,8 @@ impl Affine {
                     right_weight * bottom_weight,
                 ];
                 let mut sums = [0_i64; 3];
-                for (weight, (dx, dy)) in weights.into_iter().zip([(0, 0), (1, 0), (0, 1), (1, 1)]) {
+                for (weight, (dx, dy)) in weights.into_iter().zip([(0, 0), (1, 0), (0, 1), (1, 1)])
+                {
                     let (column, row) = (left + dx, top + dy);
                     if (0..columns).contains(&column) && (0..rows).contains(&row) {
                         let at = ((row * columns + column) * 3) as usize;
@@ -128,7 +138,10 @@ mod tests {
         let affine = Affine::from_chip(&landmarks).unwrap();
         for point in [(0.0, 0.0), (111.0, 5.0), (50.0, 80.0)] {
             let (found, expected) = (apply(&affine, point), place(point));
-            assert!((found.0 - expected.0).abs() < 1e-3 && (found.1 - expected.1).abs() < 1e-3, "{found:?} {expected:?}");
+            assert!(
+                (found.0 - expected.0).abs() < 1e-3 && (found.1 - expected.1).abs() < 1e-3,
+                "{found:?} {expected:?}"
+            );
         }
     }
 

@@ -1,9 +1,11 @@
-//! Memory for decoded pixels, used again by the next image of the same thread. Fresh memory for twelve megapixels costs 9,000 page
-//! faults, which take about a quarter of the time of decoding them.
+//! Memory for decoded pixels, used again by the next image of the same thread. Fresh memory for
+//! twelve megapixels costs 9,000 page faults, which take about a quarter of the time of decoding
+//! them.
 
 use std::cell::RefCell;
 
-/// Larger buffers are given back to the system: each thread may keep one, beside what images reserve. Twelve megapixels take 36 MB.
+/// Larger buffers are given back to the system: each thread may keep one, beside what images
+/// reserve. Twelve megapixels take 36 MB.
 pub(super) const MOST_KEPT: usize = 40 << 20;
 
 thread_local! {

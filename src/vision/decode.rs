@@ -1,5 +1,6 @@
-//! Bytes become pixels: the one place that knows which decoder reads which format. Whatever the bytes are, the answer is an image or the
-//! reason why there is none: limits are checked before memory is asked for, and a decoder that panics has found an unreadable image.
+//! Bytes become pixels: the one place that knows which decoder reads which format. Whatever the
+//! bytes are, the answer is an image or the reason why there is none: limits are checked before
+//! memory is asked for, and a decoder that panics has found an unreadable image.
 
 use image::metadata::Orientation;
 use image::{ImageFormat, RgbImage};
@@ -14,7 +15,10 @@ use crate::domain::{ImageKind, other_content};
 ///
 /// # Errors
 /// If `bytes` are not a whole image of a format we read, or it is too large.
-pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<(RgbImage, Orientation), DecodeError> {
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: PixelLimits,
+) -> Result<(RgbImage, Orientation), DecodeError> {
     if bytes.is_empty() {
         return Err(unreadable("the file is empty"));
     }
@@ -26,10 +30,15 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<(RgbImage, Ori
 }
 
 /// What `decoder` says of an image of `kind`; unreadable if it panics.
-fn of_kind<T>(kind: ImageKind, decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+fn of_kind<T>(
+    kind: ImageKind,
+    decoder: impl FnOnce() -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
     guarded(decoder).unwrap_or_else(|panic| {
         let name = kind.name();
-        Err(unreadable(format!("the file is no valid {name}: the decoder of {name} images stopped in it ({panic})")))
+        Err(unreadable(format!(
+            "the file is no valid {name}: the decoder of {name} images stopped in it ({panic})"
+        )))
     })
 }
 
@@ -48,10 +57,15 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
         ImageKind::Heic | ImageKind::Avif => super::heif::decode(kind, bytes, limits),
         #[cfg(not(feature = "heif"))]
         ImageKind::Heic | ImageKind::Avif => Err(unreadable(format!(
-            "{} images are not read by this build: build with --features heif, or convert it to JPEG",
+            "{} images are not read by this build: build with --features heif, or convert it to \
+                JPEG",
             kind.name()
         ))),
-        ImageKind::JpegXl | ImageKind::Jpeg2000 | ImageKind::JpegXr | ImageKind::Pnm | ImageKind::Raw => {
+        ImageKind::JpegXl
+        | ImageKind::Jpeg2000
+        | ImageKind::JpegXr
+        | ImageKind::Pnm
+        | ImageKind::Raw => {
             Err(unreadable(format!("{} images are not read: convert it to JPEG", kind.name())))
         }
     }
@@ -72,23 +86,29 @@ mod tests {
 
     #[test]
     fn a_decoder_that_panics_has_found_an_unreadable_image() {
-        let error = of_kind(ImageKind::Jpeg, || -> Result<(), _> { panic!("components: {}", 2) }).unwrap_err();
+        let error = of_kind(ImageKind::Jpeg, || -> Result<(), _> { panic!("components: {}", 2) })
+            .unwrap_err();
         assert!(matches!(error, DecodeError::Unreadable(_)), "{error:?}");
         let reason = error.to_string();
         assert!(reason.contains("no valid JPEG") && reason.contains("components: 2"), "{reason}");
     }
 
-    /// 8x8 pixels of `components` components in one progressive scan, all coefficients zero, with an Adobe marker that names `transform`
-    /// (0 RGB or CMYK, 1 YCbCr, 2 YCCK).
+    /// 8x8 pixels of `components` components in one progressive scan, all coefficients zero, with
+    /// an Adobe marker that names `transform` (0 RGB or CMYK, 1 YCbCr, 2 YCCK).
     fn jpeg(components: u8, transform: u8) -> Vec<u8> {
         let each = |of: fn(u8) -> Vec<u8>| (1..=components).flat_map(of).collect::<Vec<u8>>();
-        let segment = |code: u8, content: &[u8]| [&[0xFF, code][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat();
+        let segment = |code: u8, content: &[u8]| {
+            [&[0xFF, code][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat()
+        };
         // The table has one code, 0: no difference.
         [
             vec![0xFF, 0xD8],
             segment(0xEE, &[&b"Adobe\0\x64\0\0\0\0"[..], &[transform]].concat()),
             segment(0xDB, &[&[0][..], &[1; 64]].concat()),
-            segment(0xC2, &[&[8, 0, 8, 0, 8, components][..], &each(|id| vec![id, 0x11, 0])].concat()),
+            segment(
+                0xC2,
+                &[&[8, 0, 8, 0, 8, components][..], &each(|id| vec![id, 0x11, 0])].concat(),
+            ),
             segment(0xC4, &[&[0, 1][..], &[0; 15], &[0]].concat()),
             segment(0xDA, &[&[components][..], &each(|id| vec![id, 0]), &[0, 0, 0]].concat()),
             vec![0xFF_u8 >> components, 0xFF, 0xD9],
@@ -121,7 +141,9 @@ mod tests {
             (b"\xFF\x0A\0\0\0\0", "JPEG XL"),
             (b"IIRO\x08\0\0\0", "camera raw"),
         ] {
-            let Err(DecodeError::Unreadable(reason)) = decode(bytes, limits) else { panic!("{named}") };
+            let Err(DecodeError::Unreadable(reason)) = decode(bytes, limits) else {
+                panic!("{named}")
+            };
             assert!(reason.contains(named), "{named}: {reason}");
         }
     }
@@ -132,10 +154,15 @@ mod tests {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::Bmp] {
             let mut bytes = Cursor::new(Vec::new());
             image.write_to(&mut bytes, format).unwrap();
-            let Err(DecodeError::TooLarge(reason)) = decode(bytes.get_ref(), PixelLimits { max_pixels: 71 }) else {
+            let Err(DecodeError::TooLarge(reason)) =
+                decode(bytes.get_ref(), PixelLimits { max_pixels: 71 })
+            else {
                 panic!("{format:?}")
             };
-            assert!(reason.contains("9x8 is 72 pixels") && reason.contains("limits.max_pixels"), "{reason}");
+            assert!(
+                reason.contains("9x8 is 72 pixels") && reason.contains("limits.max_pixels"),
+                "{reason}"
+            );
         }
     }
 }

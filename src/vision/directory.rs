@@ -1,10 +1,12 @@
-//! TIFF directories, as TIFF files and Exif blocks have them (TIFF 6.0, section 2; BigTIFF). Bounds are checked: a directory of nonsense has no
-//! entries, or entries without values.
+//! TIFF directories, as TIFF files and Exif blocks have them (TIFF 6.0, section 2; BigTIFF). Bounds
+//! are checked: a directory of nonsense has no entries, or entries without values.
 
-/// Entries of one directory, at most: a broken count must not make us read the whole file as entries.
+/// Entries of one directory, at most: a broken count must not make us read the whole file as
+/// entries.
 const MOST_ENTRIES: u64 = 4096;
 
-/// Values of one entry, at most: each takes more memory than in the file. An image of 4,000,000 strips or tiles is none.
+/// Values of one entry, at most: each takes more memory than in the file. An image of 4,000,000
+/// strips or tiles is none.
 const MOST_VALUES: u64 = 1 << 22;
 
 /// One directory of a TIFF structure.
@@ -88,10 +90,13 @@ impl<'a> Directory<'a> {
         let count = layout.read(bytes, offset, counter)?.min(MOST_ENTRIES);
         let entry = |number: u64| {
             let at = offset.checked_add(counter + number * (4 + 2 * long))?;
-            let (tag, kind) = (layout.read(bytes, at, 2)? as u16, layout.read(bytes, at + 2, 2)? as u16);
+            let (tag, kind) =
+                (layout.read(bytes, at, 2)? as u16, layout.read(bytes, at + 2, 2)? as u16);
             let values = at + 4 + long;
             let count = layout.read(bytes, at + 4, long)?;
-            let fits = width(kind).and_then(|width| width.checked_mul(count)).is_some_and(|length| length <= long);
+            let fits = width(kind)
+                .and_then(|width| width.checked_mul(count))
+                .is_some_and(|length| length <= long);
             let at = if fits { values } else { layout.read(bytes, values, long)? };
             Some(Entry { tag, kind, count, at })
         };
@@ -108,7 +113,11 @@ impl<'a> Directory<'a> {
     /// The directories that `tag` points to, at most 16.
     pub fn below(&self, tag: u16) -> Vec<Self> {
         let offsets = self.numbers(tag).unwrap_or_default();
-        offsets.into_iter().take(16).filter_map(|offset| Self::read(self.bytes, self.layout, offset)).collect()
+        offsets
+            .into_iter()
+            .take(16)
+            .filter_map(|offset| Self::read(self.bytes, self.layout, offset))
+            .collect()
     }
 
     /// Whether there is such an entry.
@@ -131,7 +140,8 @@ impl<'a> Directory<'a> {
         part(self.bytes, entry.at, entry.width()?.checked_mul(entry.count)?)
     }
 
-    /// The values of an entry of whole numbers, of whatever width; none if it is of another type, not in the file or too many.
+    /// The values of an entry of whole numbers, of whatever width; none if it is of another type,
+    /// not in the file or too many.
     pub fn numbers(&self, tag: u16) -> Option<Vec<u64>> {
         Some(self.whole_numbers(tag)?.collect())
     }
@@ -144,7 +154,9 @@ impl<'a> Directory<'a> {
     fn whole_numbers(&self, tag: u16) -> Option<impl Iterator<Item = u64>> {
         let entry = self.find(tag)?;
         // Bytes, whole numbers, directories.
-        if !matches!(entry.kind, 1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18) || entry.count > MOST_VALUES {
+        if !matches!(entry.kind, 1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18)
+            || entry.count > MOST_VALUES
+        {
             return None;
         }
         let (width, layout) = (entry.width()? as usize, self.layout);
@@ -154,11 +166,20 @@ impl<'a> Directory<'a> {
     /// The values of an entry of fractions.
     pub fn fractions(&self, tag: u16) -> Option<Vec<f64>> {
         let entry = self.find(tag)?;
-        let parts = |value: &[u8]| (self.layout.number(&value[..4]) as u32, self.layout.number(&value[4..]) as u32);
+        let parts = |value: &[u8]| {
+            (self.layout.number(&value[..4]) as u32, self.layout.number(&value[4..]) as u32)
+        };
         let values = self.raw(tag)?.chunks_exact(8);
         match entry.kind {
-            5 => Some(values.map(parts).map(|(over, under)| f64::from(over) / f64::from(under)).collect()),
-            10 => Some(values.map(parts).map(|(over, under)| f64::from(over as i32) / f64::from(under as i32)).collect()),
+            5 => Some(
+                values.map(parts).map(|(over, under)| f64::from(over) / f64::from(under)).collect(),
+            ),
+            10 => Some(
+                values
+                    .map(parts)
+                    .map(|(over, under)| f64::from(over as i32) / f64::from(under as i32))
+                    .collect(),
+            ),
             _ => None,
         }
     }

@@ -14,7 +14,8 @@ pub enum DecodeError {
     Failed(String),
 }
 
-/// The longest side of an image, pixels. Tables for its resizing take about 30 bytes for each pixel of a side; no photo is nearly so long.
+/// The longest side of an image, pixels. Tables for its resizing take about 30 bytes for each pixel
+/// of a side; no photo is nearly so long.
 const MOST_SIDE: u64 = 1_000_000;
 
 /// How large an image may be once decoded.
@@ -32,11 +33,16 @@ impl PixelLimits {
     pub(super) fn check(self, width: u64, height: u64) -> Result<(), DecodeError> {
         let pixels = width.saturating_mul(height);
         if pixels > self.max_pixels {
-            let reason = format!("{width}x{height} is {pixels} pixels, more than limits.max_pixels = {} allows", self.max_pixels);
+            let reason = format!(
+                "{width}x{height} is {pixels} pixels, more than limits.max_pixels = {} allows",
+                self.max_pixels
+            );
             return Err(DecodeError::TooLarge(reason));
         }
         if width.max(height) > MOST_SIDE {
-            let reason = format!("{width}x{height}: images with a side of more than {MOST_SIDE} pixels are not read");
+            let reason = format!(
+                "{width}x{height}: images with a side of more than {MOST_SIDE} pixels are not read"
+            );
             return Err(DecodeError::TooLarge(reason));
         }
         if pixels == 0 {

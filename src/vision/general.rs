@@ -7,16 +7,21 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use super::error::{DecodeError, PixelLimits, unreadable};
 
 /// What the image crate's decoder of `format` reads.
-pub(super) fn general(format: ImageFormat, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
+pub(super) fn general(
+    format: ImageFormat,
+    bytes: &[u8],
+    limits: PixelLimits,
+) -> Result<RgbImage, DecodeError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allocation = Limits::no_limits();
     // The widest decoded pixel (16-bit RGBA) and as much again for the decoder's own work.
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
     reader.limits(allocation);
     let failed = |error| match error {
-        ImageError::Limits(_) => {
-            DecodeError::TooLarge(format!("{error}: it takes more memory than limits.max_pixels = {} allows", limits.max_pixels))
-        }
+        ImageError::Limits(_) => DecodeError::TooLarge(format!(
+            "{error}: it takes more memory than limits.max_pixels = {} allows",
+            limits.max_pixels
+        )),
         _ => unreadable(error.to_string()),
     };
     let decoder = reader.into_decoder().map_err(failed)?;
@@ -25,7 +30,8 @@ pub(super) fn general(format: ImageFormat, bytes: &[u8], limits: PixelLimits) ->
     Ok(into_rgb(DynamicImage::from_decoder(decoder).map_err(failed)?))
 }
 
-/// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through floats.
+/// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through
+/// floats.
 fn into_rgb(image: DynamicImage) -> RgbImage {
     match image {
         DynamicImage::ImageLuma8(grey) => {

@@ -13,9 +13,11 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`, which looks at one image. What it may have left half done must not be used after a panic.
+/// Runs `work`, which looks at one image. What it may have left half done must not be used after a
+/// panic.
 ///
-/// A caught panic is an outcome of that image: it prints nothing, and its place in the code is in the log at level debug.
+/// A caught panic is an outcome of that image: it prints nothing, and its place in the code is in
+/// the log at level debug.
 ///
 /// # Errors
 /// If it panics: with the panic's message.
@@ -25,7 +27,10 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if GUARDED.get() {
-                tracing::debug!(at = panic.location().map(tracing::field::display), "a panic was caught: it ends one image");
+                tracing::debug!(
+                    at = panic.location().map(tracing::field::display),
+                    "a panic was caught: it ends one image"
+                );
             } else {
                 others(panic);
             }
@@ -38,7 +43,10 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let line = text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(MOST_CHARACTERS).collect()
 }
@@ -53,7 +61,10 @@ mod tests {
         let error = guarded(|| [1, 2, 3][std::hint::black_box(index)]).unwrap_err();
         assert!(error.contains("out of bounds"), "{error}");
         assert_eq!(guarded(|| std::panic::panic_any(7)), Err::<(), _>(String::new()));
-        assert_eq!(guarded(|| panic!("{}", "ä ".repeat(1000))).map_err(|m: String| m.chars().count()), Err::<(), _>(200));
+        assert_eq!(
+            guarded(|| panic!("{}", "ä ".repeat(1000))).map_err(|m: String| m.chars().count()),
+            Err::<(), _>(200)
+        );
         assert_eq!(guarded(|| 7), Ok(7));
     }
 }

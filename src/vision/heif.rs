@@ -1,6 +1,8 @@
-//! HEIC and AVIF, through libheif (cargo feature `heif`), which turns images upright itself: an orientation in Exif is not applied again.
+//! HEIC and AVIF, through libheif (cargo feature `heif`), which turns images upright itself: an
+//! orientation in Exif is not applied again.
 //!
-//! libheif is C++ in our process: bytes that nobody vouches for are safer with a libheif that its distribution keeps up to date.
+//! libheif is C++ in our process: bytes that nobody vouches for are safer with a libheif that its
+//! distribution keeps up to date.
 
 use std::sync::LazyLock;
 
@@ -17,9 +19,15 @@ static LIBRARY: LazyLock<LibHeif> = LazyLock::new(LibHeif::new);
 ///
 /// # Errors
 /// If libheif does not read it, or it is too large.
-pub(super) fn decode(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
+pub(super) fn decode(
+    kind: ImageKind,
+    bytes: &[u8],
+    limits: PixelLimits,
+) -> Result<RgbImage, DecodeError> {
     let name = kind.name();
-    let failed = |error: HeifError| unreadable(format!("libheif does not read this {name} image: {}", error.message));
+    let failed = |error: HeifError| {
+        unreadable(format!("libheif does not read this {name} image: {}", error.message))
+    };
     let library = &*LIBRARY;
     let mut context = HeifContext::read_from_bytes(bytes).map_err(failed)?;
     // Images are decoded in parallel already.
@@ -31,7 +39,10 @@ pub(super) fn decode(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Resu
     limits.check(handle.width().into(), handle.height().into())?;
     // No options: this version of libheif-rs frees them before they are used.
     let image = library.decode(&handle, ColorSpace::Rgb(RgbChroma::Rgb), None).map_err(failed)?;
-    let plane = image.planes().interleaved.ok_or_else(|| unreadable(format!("libheif gives no pixels of this {name} image")))?;
+    let plane = image
+        .planes()
+        .interleaved
+        .ok_or_else(|| unreadable(format!("libheif gives no pixels of this {name} image")))?;
     limits.check(plane.width.into(), plane.height.into())?;
     let row_bytes = plane.width as usize * 3;
     let rows = plane.data.chunks(plane.stride.max(1)).take(plane.height as usize);
@@ -74,7 +85,13 @@ mod tests {
         encoder.set_quality(EncoderQuality::Lossy(90)).unwrap();
         let mut context = HeifContext::new().unwrap();
         let handle = context.encode_image(&image, &mut encoder, None).unwrap();
-        let entry = [&b"II*\0\x08\0\0\0\x01\0"[..], &274_u16.to_le_bytes(), &[3, 0, 1, 0, 0, 0, 6, 0, 0, 0], &[0; 4]].concat();
+        let entry = [
+            &b"II*\0\x08\0\0\0\x01\0"[..],
+            &274_u16.to_le_bytes(),
+            &[3, 0, 1, 0, 0, 0, 6, 0, 0, 0],
+            &[0; 4],
+        ]
+        .concat();
         context.add_exif_metadata(&handle, &entry).unwrap();
         context.write_to_bytes().unwrap()
     }
@@ -86,7 +103,8 @@ mod tests {
             assert_eq!(picture.size(), (64, 48), "{format:?}");
             let pixels = picture.upright((64, 48));
             let off = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
-            let mean = pixels.iter().zip(gradient().iter()).map(off).sum::<f64>() / pixels.len() as f64;
+            let mean =
+                pixels.iter().zip(gradient().iter()).map(off).sum::<f64>() / pixels.len() as f64;
             assert!(mean < 3.0, "{format:?}: {mean}");
         }
     }
@@ -113,7 +131,10 @@ mod tests {
         assert_eq!(stored_size("HEIC", 64, 48), Ok((64, 48)));
         for (width, height) in [(0, 48), (64, 0), (-1, 48), (64, i32::MIN)] {
             let reason = stored_size("HEIC", width, height).unwrap_err().to_string();
-            assert!(reason.contains("HEIC") && reason.contains("missing"), "{width}x{height}: {reason}");
+            assert!(
+                reason.contains("HEIC") && reason.contains("missing"),
+                "{width}x{height}: {reason}"
+            );
         }
     }
 
@@ -122,9 +143,13 @@ mod tests {
         for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
             let bytes = encoded(format);
             let small = PixelLimits { max_pixels: 64 * 48 - 1 };
-            assert!(matches!(Picture::decode(&bytes, small), Err(DecodeError::TooLarge(_))), "{format:?}");
+            assert!(
+                matches!(Picture::decode(&bytes, small), Err(DecodeError::TooLarge(_))),
+                "{format:?}"
+            );
             for cut in [24, bytes.len() / 2, bytes.len() - 10] {
-                let Err(DecodeError::Unreadable(reason)) = Picture::decode(&bytes[..cut], LIMITS) else {
+                let Err(DecodeError::Unreadable(reason)) = Picture::decode(&bytes[..cut], LIMITS)
+                else {
                     panic!("{format:?} cut at {cut}")
                 };
                 assert!(reason.contains("HEIC") || reason.contains("AVIF"), "{reason}");

@@ -1,4 +1,5 @@
-//! Pixels: bytes become a picture within limits, pictures become chips. Knows neither networks nor files.
+//! Pixels: bytes become a picture within limits, pictures become chips. Knows neither networks nor
+//! files.
 
 pub mod align;
 mod buffer;

@@ -1,7 +1,9 @@
-//! How much memory an image takes to decode, from its header alone: an upper bound, within reason, of what the decoder holds at its
-//! peak, with the picture in RGB that it leaves behind. The file's own bytes are not in it, copies of them are.
+//! How much memory an image takes to decode, from its header alone: an upper bound, within reason,
+//! of what the decoder holds at its peak, with the picture in RGB that it leaves behind. The file's
+//! own bytes are not in it, copies of them are.
 //!
-//! Measured with `tests/it/memory.rs`. A header that cannot be read needs nothing: its decoder finds it unreadable as well.
+//! Measured with `tests/it/memory.rs`. A header that cannot be read needs nothing: its decoder
+//! finds it unreadable as well.
 
 use std::io::Cursor;
 
@@ -13,7 +15,8 @@ use super::guard::guarded;
 use super::{jpeg, png};
 use crate::domain::ImageKind;
 
-/// What a decoder holds whatever the image: tables, windows, buffers of a few rows, texts that may name an orientation.
+/// What a decoder holds whatever the image: tables, windows, buffers of a few rows, texts that may
+/// name an orientation.
 const FIXED: u64 = 8 << 20;
 
 /// An RGB pixel.
@@ -34,8 +37,11 @@ impl Need {
     /// # Errors
     /// If the image is too large for `limits`.
     pub fn of(bytes: &[u8], limits: PixelLimits) -> Result<Self, DecodeError> {
-        let found = ImageKind::sniff(bytes).and_then(|kind| guarded(|| of_kind(kind, bytes)).ok().flatten());
-        let Some(Header { width, height, memory }) = found else { return Ok(Self { memory: FIXED, size: (0, 0) }) };
+        let found = ImageKind::sniff(bytes)
+            .and_then(|kind| guarded(|| of_kind(kind, bytes)).ok().flatten());
+        let Some(Header { width, height, memory }) = found else {
+            return Ok(Self { memory: FIXED, size: (0, 0) });
+        };
         match limits.check(width, height) {
             Err(DecodeError::TooLarge(reason)) => return Err(DecodeError::TooLarge(reason)),
             // Its decoder says so in its own words.
@@ -64,19 +70,30 @@ fn of_kind(kind: ImageKind, bytes: &[u8]) -> Option<Header> {
         ImageKind::Gif => gif(bytes),
         ImageKind::Tiff => tiff(bytes),
         ImageKind::Heic | ImageKind::Avif => heif(bytes),
-        ImageKind::JpegXl | ImageKind::Jpeg2000 | ImageKind::JpegXr | ImageKind::Pnm | ImageKind::Raw => None,
+        ImageKind::JpegXl
+        | ImageKind::Jpeg2000
+        | ImageKind::JpegXr
+        | ImageKind::Pnm
+        | ImageKind::Raw => None,
     }
 }
 
-/// `each` bytes for each of the pixels that the image crate's own decoder finds in the header, and `more`.
+/// `each` bytes for each of the pixels that the image crate's own decoder finds in the header, and
+/// `more`.
 fn general(format: ImageFormat, bytes: &[u8], each: u64, more: u64) -> Option<Header> {
-    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().ok()?.dimensions();
+    let (width, height) =
+        ImageReader::with_format(Cursor::new(bytes), format).into_decoder().ok()?.dimensions();
     let (width, height) = (u64::from(width), u64::from(height));
-    Some(Header { width, height, memory: width.saturating_mul(height).saturating_mul(each).saturating_add(more) })
+    Some(Header {
+        width,
+        height,
+        memory: width.saturating_mul(height).saturating_mul(each).saturating_add(more),
+    })
 }
 
-/// A picture that is lossy: planes and RGB; one that is lossless: RGBA and RGB, and Huffman tables, which take a few times what they take
-/// in the file; one with alpha or frames: all of these. And a copy of the file.
+/// A picture that is lossy: planes and RGB; one that is lossless: RGBA and RGB, and Huffman tables,
+/// which take a few times what they take in the file; one with alpha or frames: all of these. And a
+/// copy of the file.
 fn webp(bytes: &[u8]) -> Option<Header> {
     const ALPHA_OR_FRAMES: u8 = 0x12;
     let length = bytes.len() as u64;
@@ -105,11 +122,14 @@ fn gif(bytes: &[u8]) -> Option<Header> {
         }
         at += 1;
     }
-    let frame = sides(at + 5).filter(|frame| *frame != (width, height)).map_or(0, |(width, height)| width * height);
+    let frame = sides(at + 5)
+        .filter(|frame| *frame != (width, height))
+        .map_or(0, |(width, height)| width * height);
     Some(Header { width, height, memory: width * height * (4 + RGB) + frame * 5 })
 }
 
-/// The picture, and the strip or tile that is being read: as it is decompressed, as samples, in RGB.
+/// The picture, and the strip or tile that is being read: as it is decompressed, as samples, in
+/// RGB.
 fn tiff(bytes: &[u8]) -> Option<Header> {
     let directory = Directory::first(bytes)?;
     let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
@@ -122,7 +142,8 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
         width.saturating_mul(number(278, height).min(height))
     };
     let pixel = match number(259, 1) {
-        // A JPEG's stream, samples, coefficients if it has several scans, and its part of the picture.
+        // A JPEG's stream, samples, coefficients if it has several scans, and its part of the
+        // picture.
         6 | 7 => 16,
         _ => {
             let planes = if number(284, 1) == 2 { 2 } else { 1 };
@@ -130,17 +151,24 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
         }
     };
     let whole = width.saturating_mul(height).saturating_mul(RGB);
-    // Where the strips or tiles are, and how long: each number takes 8 bytes, and is there three times if the lengths are missing.
+    // Where the strips or tiles are, and how long: each number takes 8 bytes, and is there three
+    // times if the lengths are missing.
     let parts = directory.count(if is_tiled { 324 } else { 273 }).saturating_mul(4 * 8);
     // JPEGs are put together with their tables, bits in reverse order are turned.
-    let stored = if matches!(number(259, 1), 6 | 7) || number(266, 1) == 2 { bytes.len() as u64 } else { 0 };
-    let memory = whole.saturating_add(chunk.saturating_mul(pixel)).saturating_add(parts).saturating_add(stored);
+    let stored =
+        if matches!(number(259, 1), 6 | 7) || number(266, 1) == 2 { bytes.len() as u64 } else { 0 };
+    let memory = whole
+        .saturating_add(chunk.saturating_mul(pixel))
+        .saturating_add(parts)
+        .saturating_add(stored);
     Some(Header { width, height, memory })
 }
 
-/// Planes of up to 16 bits, those of the pictures that it is predicted from, RGB twice. Its size is that of the largest box `ispe`.
+/// Planes of up to 16 bits, those of the pictures that it is predicted from, RGB twice. Its size is
+/// that of the largest box `ispe`.
 fn heif(bytes: &[u8]) -> Option<Header> {
-    let side = |at: usize| Some(u64::from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)));
+    let side =
+        |at: usize| Some(u64::from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)));
     let sides = |at: usize| Some((side(at + 8)?, side(at + 12)?));
     let found = memchr::memmem::find_iter(bytes, b"ispe").filter_map(sides);
     let (width, height) = found.max_by_key(|(width, height)| width.saturating_mul(*height))?;

@@ -1,5 +1,6 @@
-//! Which way up an image is: the orientation that Exif blocks and TIFF files name, wherever a format keeps them and whichever way
-//! programs write them. Viewers apply it. A broken block is no reason to lose an image: it says nothing.
+//! Which way up an image is: the orientation that Exif blocks and TIFF files name, wherever a
+//! format keeps them and whichever way programs write them. Viewers apply it. A broken block is no
+//! reason to lose an image: it says nothing.
 
 use std::io::Read;
 
@@ -42,13 +43,17 @@ fn in_exif(mut block: &[u8]) -> Option<Orientation> {
     Orientation::from_exif(u8::try_from(value).ok()?)
 }
 
-/// That of a PNG's `eXIf` chunk, or else of a text `Raw profile type exif`, which ImageMagick wrote before there were such chunks.
+/// That of a PNG's `eXIf` chunk, or else of a text `Raw profile type exif`, which ImageMagick wrote
+/// before there were such chunks.
 fn in_png(bytes: &[u8]) -> Option<Orientation> {
     let chunks = || Chunks { rest: bytes.get(8..).unwrap_or_default(), big_endian: true };
     let exif = chunks().filter(|(name, _)| name == b"eXIf").find_map(|(_, block)| in_exif(block));
-    // Two digits a byte and the line breaks, for all texts together: there may be thousands, of a few bytes each when packed.
+    // Two digits a byte and the line breaks, for all texts together: there may be thousands, of a
+    // few bytes each when packed.
     let mut budget = 4 * MOST_EXIF;
-    exif.or_else(|| chunks().find_map(|(name, content)| in_exif(&raw_profile(&name, content, &mut budget)?)))
+    exif.or_else(|| {
+        chunks().find_map(|(name, content)| in_exif(&raw_profile(&name, content, &mut budget)?))
+    })
 }
 
 fn in_webp(bytes: &[u8]) -> Option<Orientation> {
@@ -56,7 +61,8 @@ fn in_webp(bytes: &[u8]) -> Option<Orientation> {
     chunks.find_map(|(name, block)| (&name == b"EXIF").then(|| in_exif(block)).flatten())
 }
 
-/// The chunks of a PNG (length, name, content, checksum) or a RIFF file (name, length, content, filled up to an even length).
+/// The chunks of a PNG (length, name, content, checksum) or a RIFF file (name, length, content,
+/// filled up to an even length).
 struct Chunks<'a> {
     rest: &'a [u8],
     big_endian: bool,
@@ -80,12 +86,15 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// The Exif block in a text chunk of a PNG: `\nexif\n`, its length in decimal, then hexadecimal digits with line breaks.
-/// At most `budget` bytes are unpacked, and taken off it.
+/// The Exif block in a text chunk of a PNG: `\nexif\n`, its length in decimal, then hexadecimal
+/// digits with line breaks. At most `budget` bytes are unpacked, and taken off it.
 fn raw_profile(name: &[u8; 4], content: &[u8], budget: &mut u64) -> Option<Vec<u8>> {
     let end = content.iter().position(|&byte| byte == 0)?;
     let keyword = &content[..end];
-    if ![&b"Raw profile type exif"[..], b"Raw profile type APP1"].iter().any(|wanted| keyword.eq_ignore_ascii_case(wanted)) {
+    if ![&b"Raw profile type exif"[..], b"Raw profile type APP1"]
+        .iter()
+        .any(|wanted| keyword.eq_ignore_ascii_case(wanted))
+    {
         return None;
     }
     let rest = &content[end + 1..];
@@ -101,9 +110,14 @@ fn raw_profile(name: &[u8; 4], content: &[u8], budget: &mut u64) -> Option<Vec<u
         }
         _ => return None,
     };
-    let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(2).peekable();
+    let mut words =
+        text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(2).peekable();
     words.peek()?;
-    let digits: Vec<u8> = words.flatten().map_while(|&digit| char::from(digit).to_digit(16)).map(|digit| digit as u8).collect();
+    let digits: Vec<u8> = words
+        .flatten()
+        .map_while(|&digit| char::from(digit).to_digit(16))
+        .map(|digit| digit as u8)
+        .collect();
     Some(digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
@@ -155,7 +169,9 @@ mod tests {
 
     fn jpeg(block: &[u8]) -> Vec<u8> {
         let plain = encode(ImageFormat::Jpeg);
-        let segment = |content: &[u8]| [&[0xFF, 0xE1][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat();
+        let segment = |content: &[u8]| {
+            [&[0xFF, 0xE1][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat()
+        };
         let xmp = segment(b"http://ns.adobe.com/xap/1.0/\0<x/>");
         [&plain[..2], &xmp, &[0xFF], &segment(&[b"Exif\0\0", block].concat()), &plain[2..]].concat()
     }
@@ -169,7 +185,9 @@ mod tests {
         let mut crc = flate2::Crc::new();
         crc.update(name);
         crc.update(content);
-        let chunk = [&(content.len() as u32).to_be_bytes()[..], name, content, &crc.sum().to_be_bytes()].concat();
+        let chunk =
+            [&(content.len() as u32).to_be_bytes()[..], name, content, &crc.sum().to_be_bytes()]
+                .concat();
         // After the header.
         [&plain[..33], &chunk, &plain[33..]].concat()
     }
@@ -180,8 +198,13 @@ mod tests {
             let filling: &[u8] = if content.len() % 2 == 1 { &[0] } else { &[] };
             [name, &(content.len() as u32).to_le_bytes(), content, filling].concat()
         };
-        let content =
-            [b"WEBP", &chunk(b"VP8X", &[8, 0, 0, 0, 2, 0, 0, 1, 0, 0])[..], &plain[12..], &chunk(b"EXIF", block)].concat();
+        let content = [
+            b"WEBP",
+            &chunk(b"VP8X", &[8, 0, 0, 0, 2, 0, 0, 1, 0, 0])[..],
+            &plain[12..],
+            &chunk(b"EXIF", block),
+        ]
+        .concat();
         chunk(b"RIFF", &content)
     }
 
@@ -211,9 +234,21 @@ mod tests {
             ("PNG", ImageKind::Png, png(b"eXIf", block)),
             ("PNG, prefixed", ImageKind::Png, png(b"eXIf", &prefixed)),
             ("PNG, text", ImageKind::Png, png(b"tEXt", &[&keyword[..], &text].concat())),
-            ("PNG, APP1", ImageKind::Png, png(b"tEXt", &[&b"Raw profile type APP1\0"[..], &text].concat())),
-            ("PNG, packed text", ImageKind::Png, png(b"zTXt", &[&keyword[..], &[0], &deflated(&text)].concat())),
-            ("PNG, international text", ImageKind::Png, png(b"iTXt", &[&keyword[..], &[0, 0, 0, 0], &text].concat())),
+            (
+                "PNG, APP1",
+                ImageKind::Png,
+                png(b"tEXt", &[&b"Raw profile type APP1\0"[..], &text].concat()),
+            ),
+            (
+                "PNG, packed text",
+                ImageKind::Png,
+                png(b"zTXt", &[&keyword[..], &[0], &deflated(&text)].concat()),
+            ),
+            (
+                "PNG, international text",
+                ImageKind::Png,
+                png(b"iTXt", &[&keyword[..], &[0, 0, 0, 0], &text].concat()),
+            ),
             (
                 "PNG, packed international",
                 ImageKind::Png,
@@ -225,9 +260,17 @@ mod tests {
     #[test]
     fn an_orientation_is_found_wherever_and_however_it_is_written() {
         for orientation in 1..=8 {
-            for (kind, big_endian) in [(SHORT, false), (SHORT, true), (LONG, false), (LONG, true), (BYTE, false), (BYTE, true)] {
+            for (kind, big_endian) in [
+                (SHORT, false),
+                (SHORT, true),
+                (LONG, false),
+                (LONG, true),
+                (BYTE, false),
+                (BYTE, true),
+            ] {
                 for (place, format, bytes) in everywhere(&exif(orientation, kind, big_endian)) {
-                    let case = format!("{place}, {orientation} as type {kind}, big endian: {big_endian}");
+                    let case =
+                        format!("{place}, {orientation} as type {kind}, big endian: {big_endian}");
                     assert_eq!(u32::from(of(format, &bytes).to_exif()), orientation, "{case}");
                 }
             }
@@ -252,7 +295,8 @@ mod tests {
     fn a_picture_with_such_a_block_is_read() {
         let limits = crate::vision::PixelLimits { max_pixels: 1000 };
         for (place, _, bytes) in everywhere(&exif(6, LONG, false)) {
-            let picture = crate::vision::Picture::decode(&bytes, limits).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let picture = crate::vision::Picture::decode(&bytes, limits)
+                .unwrap_or_else(|error| panic!("{place}: {error}"));
             assert_eq!(picture.size(), (2, 3), "{place}");
         }
     }
@@ -260,7 +304,8 @@ mod tests {
     #[test]
     fn what_names_no_orientation_or_is_broken_leaves_the_image_as_it_is() {
         let whole = exif(6, SHORT, true);
-        let mut blocks: Vec<Vec<u8>> = (0..whole.len() - 6).map(|length| whole[..length].to_vec()).collect();
+        let mut blocks: Vec<Vec<u8>> =
+            (0..whole.len() - 6).map(|length| whole[..length].to_vec()).collect();
         blocks.extend([0, 9, 255, 65535].map(|value| exif(value, SHORT, false)));
         blocks.extend([0, 9, 0x0106, u32::MAX].map(|value| exif(value, LONG, true)));
         // Its directory is past its end, or of more entries than fit.
@@ -270,7 +315,8 @@ mod tests {
         for block in blocks {
             for (place, format, bytes) in everywhere(&block) {
                 assert_eq!(of(format, &bytes), Orientation::NoTransforms, "{place}: {block:?}");
-                let picture = crate::vision::Picture::decode(&bytes, limits).unwrap_or_else(|error| panic!("{place}: {error}"));
+                let picture = crate::vision::Picture::decode(&bytes, limits)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
                 assert_eq!(picture.size(), (3, 2), "{place}: {block:?}");
             }
         }

@@ -1,5 +1,5 @@
-//! A decoded image, upright for whoever looks at it, though its pixels stay as they were stored: turning twelve megapixels
-//! costs more than finding the faces in them.
+//! A decoded image, upright for whoever looks at it, though its pixels stay as they were stored:
+//! turning twelve megapixels costs more than finding the faces in them.
 
 use std::io::Cursor;
 
@@ -29,7 +29,8 @@ impl Drop for Picture {
 }
 
 impl Picture {
-    /// Decodes `bytes`, of whatever format is read: the first page of a TIFF, the first frame of a GIF.
+    /// Decodes `bytes`, of whatever format is read: the first page of a TIFF, the first frame of a
+    /// GIF.
     ///
     /// # Errors
     /// If they are not a whole image of such a format, or it is too large.
@@ -59,7 +60,8 @@ impl Picture {
         self.copy(size, FilterType::Bilinear)
     }
 
-    /// The same, each pixel the mean of those that it covers: from a large picture, at half the cost.
+    /// The same, each pixel the mean of those that it covers: from a large picture, at half the
+    /// cost.
     pub fn averaged(&self, size: (u32, u32)) -> RgbImage {
         self.copy(size, FilterType::Box)
     }
@@ -75,7 +77,8 @@ impl Picture {
         copy
     }
 
-    /// The chip of the face with these `landmarks` (upright pixels); none if they are all in one place.
+    /// The chip of the face with these `landmarks` (upright pixels); none if they are all in one
+    /// place.
     pub fn chip(&self, landmarks: &Landmarks) -> Option<Chip> {
         let to_upright = Affine::from_chip(landmarks)?;
         let to_stored = self.upright_to_stored().after(&to_upright);
@@ -90,7 +93,8 @@ impl Picture {
 
     /// From upright to stored pixel coordinates.
     fn upright_to_stored(&self) -> Affine {
-        let (right, bottom) = (f64::from(self.stored.width()) - 1.0, f64::from(self.stored.height()) - 1.0);
+        let (right, bottom) =
+            (f64::from(self.stored.width()) - 1.0, f64::from(self.stored.height()) - 1.0);
         // Upright (x, y) shows stored (xx x + xy y + x0, yx x + yy y + y0).
         let [xx, xy, x0, yx, yy, y0] = match self.orientation {
             Orientation::NoTransforms => [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
@@ -113,7 +117,14 @@ impl Picture {
 pub fn encode_chip(chip: &Chip, format: ImageFormat) -> Result<Vec<u8>, image::ImageError> {
     let mut bytes = Cursor::new(Vec::new());
     let side = CHIP_SIDE as u32;
-    image::write_buffer_with_format(&mut bytes, chip.pixels(), side, side, image::ExtendedColorType::Rgb8, format)?;
+    image::write_buffer_with_format(
+        &mut bytes,
+        chip.pixels(),
+        side,
+        side,
+        image::ExtendedColorType::Rgb8,
+        format,
+    )?;
     Ok(bytes.into_inner())
 }
 
@@ -127,12 +138,16 @@ pub struct Scale {
 impl Scale {
     /// From a copy of the size `copy` to a picture of the size `picture`, width and height.
     pub fn new(picture: (u32, u32), copy: (u32, u32)) -> Self {
-        Self { x: f64::from(picture.0) / f64::from(copy.0.max(1)), y: f64::from(picture.1) / f64::from(copy.1.max(1)) }
+        Self {
+            x: f64::from(picture.0) / f64::from(copy.0.max(1)),
+            y: f64::from(picture.1) / f64::from(copy.1.max(1)),
+        }
     }
 
     /// A face found in the copy, in the picture's pixels.
     pub fn restore(&self, face: &Face) -> Face {
-        // Pixel centres are at whole numbers: the copy's first pixel covers the picture's first few.
+        // Pixel centres are at whole numbers: the copy's first pixel covers the picture's first
+        // few.
         let along = |value: f32, scale: f64| ((f64::from(value) + 0.5) * scale - 0.5) as f32;
         let BoundingBox { x, y, width, height } = face.bbox;
         let bbox = BoundingBox {
@@ -141,8 +156,9 @@ impl Scale {
             width: (f64::from(width) * self.x) as f32,
             height: (f64::from(height) * self.y) as f32,
         };
-        let landmarks =
-            face.landmarks.map(|points| points.map(|Point { x, y }| Point { x: along(x, self.x), y: along(y, self.y) }));
+        let landmarks = face.landmarks.map(|points| {
+            points.map(|Point { x, y }| Point { x: along(x, self.x), y: along(y, self.y) })
+        });
         Face { bbox, landmarks, detector_score: face.detector_score }
     }
 }
@@ -162,7 +178,8 @@ fn resized(image: &RgbImage, (width, height): (u32, u32), filter: FilterType) ->
 
 /// Area-weighted resize: a detector must not see the aliasing of skipped pixels.
 fn resize(image: &RgbImage, width: u32, height: u32, filter: FilterType) -> Option<RgbImage> {
-    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw()).ok()?;
+    let source =
+        TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw()).ok()?;
     let mut target = vec![0; width as usize * height as usize * 3];
     let mut view = TypedImage::<U8x3>::from_buffer(width, height, &mut target).ok()?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
@@ -183,18 +200,39 @@ mod tests {
     }
 
     fn gradient(width: u32, height: u32) -> RgbImage {
-        RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 3) as u8, (y * 5) as u8, ((x + y) * 2) as u8]))
+        RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([(x * 3) as u8, (y * 5) as u8, ((x + y) * 2) as u8])
+        })
     }
 
     #[test]
     fn what_is_no_whole_image_is_unreadable() {
         let jpeg = encode(&gradient(80, 60), ImageFormat::Jpeg);
         let png = encode(&gradient(80, 60), ImageFormat::Png);
-        for bytes in [&b""[..], b"just a text", &jpeg[..jpeg.len() / 2], &png[..png.len() / 2], b"\0\0\0\x18ftypheic"] {
-            assert!(matches!(Picture::decode(bytes, LIMITS), Err(DecodeError::Unreadable(_))), "{} bytes", bytes.len());
+        for bytes in [
+            &b""[..],
+            b"just a text",
+            &jpeg[..jpeg.len() / 2],
+            &png[..png.len() / 2],
+            b"\0\0\0\x18ftypheic",
+        ] {
+            assert!(
+                matches!(Picture::decode(bytes, LIMITS), Err(DecodeError::Unreadable(_))),
+                "{} bytes",
+                bytes.len()
+            );
         }
-        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Gif] {
-            assert_eq!(Picture::decode(&encode(&gradient(80, 60), format), LIMITS).unwrap().size(), (80, 60));
+        for format in [
+            ImageFormat::Jpeg,
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+            ImageFormat::Gif,
+        ] {
+            assert_eq!(
+                Picture::decode(&encode(&gradient(80, 60), format), LIMITS).unwrap().size(),
+                (80, 60)
+            );
         }
     }
 
@@ -218,7 +256,8 @@ mod tests {
     #[test]
     fn a_turned_picture_gives_the_chip_of_the_upright_one() {
         let upright = gradient(90, 70);
-        let landmarks = [(30.0, 20.0), (60.0, 22.0), (46.0, 40.0), (34.0, 55.0), (58.0, 54.0)].map(|(x, y)| Point { x, y });
+        let landmarks = [(30.0, 20.0), (60.0, 22.0), (46.0, 40.0), (34.0, 55.0), (58.0, 54.0)]
+            .map(|(x, y)| Point { x, y });
         let expected = Picture::from_rgb(upright.clone()).chip(&landmarks).unwrap();
         for exif in 1..=8 {
             let orientation = Orientation::from_exif(exif).unwrap();
@@ -234,7 +273,8 @@ mod tests {
             assert_eq!(picture.size(), (90, 70));
             assert_eq!(picture.upright((90, 70)), upright, "orientation {exif}");
             let chip = picture.chip(&landmarks).unwrap();
-            let worst = chip.pixels().iter().zip(expected.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
+            let worst =
+                chip.pixels().iter().zip(expected.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(worst <= Some(1), "orientation {exif}: {worst:?}");
         }
     }

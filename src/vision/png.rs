@@ -1,5 +1,5 @@
-//! PNG: what the image crate decodes of it. Chunks that do not matter to the pixels never reach the decoder: a megabyte of them may be
-//! unpacked to a gigabyte (iCCP, zTXt, iTXt).
+//! PNG: what the image crate decodes of it. Chunks that do not matter to the pixels never reach the
+//! decoder: a megabyte of them may be unpacked to a gigabyte (iCCP, zTXt, iTXt).
 
 use std::borrow::Cow;
 
@@ -11,7 +11,9 @@ const HEADER: usize = 8 + 25;
 /// Bytes that decoding takes, copies of the file included; none if there is no header.
 pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     let header = bytes.get(8..HEADER).filter(|header| &header[4..8] == b"IHDR")?;
-    let side = |at: usize| u64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    let side = |at: usize| {
+        u64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
+    };
     let (width, height, wide, colour) = (side(8), side(12), header[16] == 16, header[17]);
     // Transparency may be a colour of its own: then the decoder adds alpha.
     let channels: u64 = match colour {
@@ -30,14 +32,19 @@ pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     };
     // The row before, the one at hand, and what is unpacked ahead of them.
     let rows = width.saturating_mul(4 * 8);
-    let memory = width.saturating_mul(height).saturating_mul(pixel).saturating_add(rows).saturating_add(bytes.len() as u64);
+    let memory = width
+        .saturating_mul(height)
+        .saturating_mul(pixel)
+        .saturating_add(rows)
+        .saturating_add(bytes.len() as u64);
     Some(Header { width, height, memory })
 }
 
-/// `bytes` without the chunks that say nothing of the pixels: all that are not critical but tRNS. From where the file makes no sense on,
-/// all of it.
+/// `bytes` without the chunks that say nothing of the pixels: all that are not critical but tRNS.
+/// From where the file makes no sense on, all of it.
 pub(super) fn essential(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let is_essential = |chunk: &Chunk<'_>| chunk.name[0].is_ascii_uppercase() || chunk.name == b"tRNS";
+    let is_essential =
+        |chunk: &Chunk<'_>| chunk.name[0].is_ascii_uppercase() || chunk.name == b"tRNS";
     if chunks(bytes).all(|chunk| is_essential(&chunk)) {
         return Cow::Borrowed(bytes);
     }
@@ -82,16 +89,20 @@ mod tests {
         let mut crc = flate2::Crc::new();
         crc.update(name);
         crc.update(content);
-        [&(content.len() as u32).to_be_bytes()[..], name, content, &crc.sum().to_be_bytes()].concat()
+        [&(content.len() as u32).to_be_bytes()[..], name, content, &crc.sum().to_be_bytes()]
+            .concat()
     }
 
     #[test]
     fn only_what_matters_to_the_pixels_reaches_the_decoder() {
         let mut plain = Cursor::new(Vec::new());
-        RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8, y as u8, 9])).write_to(&mut plain, ImageFormat::Png).unwrap();
+        RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8, y as u8, 9]))
+            .write_to(&mut plain, ImageFormat::Png)
+            .unwrap();
         let plain = plain.into_inner();
         assert!(matches!(essential(&plain), Cow::Borrowed(_)));
-        let added = [chunk(b"iCCP", b"a\0\0not zlib"), chunk(b"zTXt", b"b"), chunk(b"eXIf", b"II")].concat();
+        let added = [chunk(b"iCCP", b"a\0\0not zlib"), chunk(b"zTXt", b"b"), chunk(b"eXIf", b"II")]
+            .concat();
         let laden = [&plain[..HEADER], &added, &plain[HEADER..]].concat();
         assert_eq!(essential(&laden), plain);
         // What is cut is left to the decoder as it is.

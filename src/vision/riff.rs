@@ -1,4 +1,5 @@
-//! Whether a WebP is all there: its decoder does not compare the length that the header names with the file's.
+//! Whether a WebP is all there: its decoder does not compare the length that the header names with
+//! the file's.
 
 /// What is missing of the container, if anything is.
 pub(super) fn shortfall(bytes: &[u8]) -> Option<String> {
@@ -7,7 +8,10 @@ pub(super) fn shortfall(bytes: &[u8]) -> Option<String> {
     let there = bytes.len() as u64;
     let missing = named.checked_sub(there).filter(|&missing| missing > 0)?;
     let share = missing as f64 * 100.0 / named as f64;
-    Some(format!("the WebP is damaged: {missing} of the {named} bytes that its header names are missing ({share:.0} %)"))
+    Some(format!(
+        "the WebP is damaged: {missing} of the {named} bytes that its header names are missing \
+            ({share:.0} %)"
+    ))
 }
 
 #[cfg(test)]

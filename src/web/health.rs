@@ -1,4 +1,5 @@
-//! What is well and what is not: liveness looks at this process, readiness at the work it is there for.
+//! What is well and what is not: liveness looks at this process, readiness at the work it is there
+//! for.
 
 use std::time::Duration;
 
@@ -25,11 +26,16 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { batch: Duration::from_secs(300), wait: Duration::from_secs(5), job: Duration::from_secs(600) }
+        Self {
+            batch: Duration::from_secs(300),
+            wait: Duration::from_secs(5),
+            job: Duration::from_secs(600),
+        }
     }
 }
 
-/// What store and queue said last. Locked while they are asked, so that no two requests ask at once.
+/// What store and queue said last. Locked while they are asked, so that no two requests ask at
+/// once.
 pub(super) type LastAnswers = Mutex<Option<(Instant, Answers)>>;
 
 /// What store and queue say.
@@ -46,8 +52,12 @@ pub(super) fn not_live(surroundings: &Surroundings) -> Vec<String> {
     surroundings.vitals.stuck_threads(surroundings.bounds.batch)
 }
 
-/// Why jobs are not taken, done and recorded, none if the worker is ready; and what else should be known.
-pub(super) async fn not_ready(surroundings: &Surroundings, last: &LastAnswers) -> (Vec<String>, Vec<String>) {
+/// Why jobs are not taken, done and recorded, none if the worker is ready; and what else should be
+/// known.
+pub(super) async fn not_ready(
+    surroundings: &Surroundings,
+    last: &LastAnswers,
+) -> (Vec<String>, Vec<String>) {
     let mut reasons = not_live(surroundings);
     if surroundings.stopping.is_cancelled() {
         reasons.push("stopping: what is in hand is finished, and no more is taken".to_owned());
@@ -57,8 +67,12 @@ pub(super) async fn not_ready(surroundings: &Surroundings, last: &LastAnswers) -
     }
     reasons.extend(surroundings.queue.trouble());
     reasons.extend(surroundings.vitals.waits.longer_than(surroundings.bounds.wait));
-    if let Some(age) = surroundings.vitals.oldest_job().filter(|age| *age > surroundings.bounds.job) {
-        reasons.push(format!("a job has been in hand for {} s: the log says which jobs were taken then", age.as_secs()));
+    if let Some(age) = surroundings.vitals.oldest_job().filter(|age| *age > surroundings.bounds.job)
+    {
+        reasons.push(format!(
+            "a job has been in hand for {} s: the log says which jobs were taken then",
+            age.as_secs()
+        ));
     }
     let Answers { objections, sources } = answers(surroundings, last).await;
     reasons.extend(objections);
@@ -79,16 +93,21 @@ async fn answers(surroundings: &Surroundings, last: &LastAnswers) -> Answers {
         in_time("the queue", surroundings.queue.status()),
         in_time("the store", surroundings.store.sources()),
     );
-    let mut objections: Vec<String> = [store.err(), publishing.err(), status.err()].into_iter().flatten().collect();
+    let mut objections: Vec<String> =
+        [store.err(), publishing.err(), status.err()].into_iter().flatten().collect();
     objections.dedup();
     // An error of the store is told by the first.
-    let sources = sources.unwrap_or_default().into_iter().filter_map(|source| source.told()).collect();
+    let sources =
+        sources.unwrap_or_default().into_iter().filter_map(|source| source.told()).collect();
     let answers = Answers { objections, sources };
     *last = Some((Instant::now(), answers.clone()));
     answers
 }
 
-async fn in_time<T, E: std::fmt::Display>(what: &str, answer: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+async fn in_time<T, E: std::fmt::Display>(
+    what: &str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
     match timeout(PATIENCE, answer).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("{what}: no answer within {} s", PATIENCE.as_secs())),

@@ -1,5 +1,6 @@
-//! An HTTP/1 server with limits: one request a connection, a bounded number of connections, and timeouts on all of them. axum's own
-//! server has none of these. A slow or silent client can neither use up the worker's descriptors nor delay its shutdown.
+//! An HTTP/1 server with limits: one request a connection, a bounded number of connections, and
+//! timeouts on all of them. axum's own server has none of these. A slow or silent client can
+//! neither use up the worker's descriptors nor delay its shutdown.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Open connections at most. One more closes the oldest that has not sent a complete request header.
+/// Open connections at most. One more closes the oldest that has not sent a complete request
+/// header.
 const MAX_CONNECTIONS: usize = 64;
 /// Time to send a complete request header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,12 +59,16 @@ pub(super) async fn serve(listener: TcpListener, router: Router, until: Cancella
         };
         open.retain(|connection| !connection.close.is_cancelled());
         if open.len() >= MAX_CONNECTIONS {
-            let slowest = open.iter().position(|connection| !connection.requested.load(Ordering::Relaxed)).unwrap_or(0);
+            let slowest = open
+                .iter()
+                .position(|connection| !connection.requested.load(Ordering::Relaxed))
+                .unwrap_or(0);
             if let Some(slowest) = open.remove(slowest) {
                 slowest.close.cancel();
             }
         }
-        let connection = OpenConnection { requested: Arc::default(), close: CancellationToken::new() };
+        let connection =
+            OpenConnection { requested: Arc::default(), close: CancellationToken::new() };
         let (requested, close) = (connection.requested.clone(), connection.close.clone());
         connections.spawn(serve_one(stream, router.clone(), requested, close, until.clone()));
         open.push_back(connection);

@@ -1,5 +1,5 @@
-//! What a running worker tells its surroundings, on a listener of its own: `/health/live`, `/health/ready` and `/metrics`. No page, no
-//! biometric data, nothing that changes anything.
+//! What a running worker tells its surroundings, on a listener of its own: `/health/live`,
+//! `/health/ready` and `/metrics`. No page, no biometric data, nothing that changes anything.
 
 mod health;
 mod listener;
@@ -51,7 +51,8 @@ struct HandlerState {
     last_answers: Arc<LastAnswers>,
 }
 
-/// Answers on `listener` until `until` is cancelled; then ends within a second, whoever is connected.
+/// Answers on `listener` until `until` is cancelled; then ends within a second, whoever is
+/// connected.
 pub async fn serve(listener: TcpListener, surroundings: Surroundings, until: CancellationToken) {
     let state = HandlerState { surroundings: surroundings.clone(), last_answers: Arc::default() };
     let router = Router::new()
@@ -69,7 +70,8 @@ async fn live(State(state): State<HandlerState>) -> Response {
     told("live\n", &health::not_live(&state.surroundings), &[])
 }
 
-/// 200 if jobs can be taken and recorded, 503 with a line for each reason if not; and a line for each source of images in trouble.
+/// 200 if jobs can be taken and recorded, 503 with a line for each reason if not; and a line for
+/// each source of images in trouble.
 async fn ready(State(state): State<HandlerState>) -> Response {
     let (reasons, sources) = health::not_ready(&state.surroundings, &state.last_answers).await;
     told("ready\n", &reasons, &sources)
@@ -83,7 +85,9 @@ fn told(well: &str, reasons: &[String], notes: &[String]) -> Response {
     }
 }
 
-async fn render(State(HandlerState { surroundings, .. }): State<HandlerState>) -> impl IntoResponse {
+async fn render(
+    State(HandlerState { surroundings, .. }): State<HandlerState>,
+) -> impl IntoResponse {
     let Surroundings { recorder, vitals, .. } = surroundings;
     metrics::oldest_job(vitals.oldest_job().unwrap_or_default());
     for backend in ["store", "queue"] {
@@ -103,7 +107,9 @@ async fn look(surroundings: Surroundings) {
             for (lane, jobs) in status.ready {
                 metrics::queue_ready(lane, jobs);
             }
-            for (place, jobs) in [("waiting", status.waiting), ("delayed", status.delayed), ("dead", status.dead)] {
+            for (place, jobs) in
+                [("waiting", status.waiting), ("delayed", status.delayed), ("dead", status.dead)]
+            {
                 metrics::queue_place(place, jobs);
             }
         }

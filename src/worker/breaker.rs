@@ -1,13 +1,16 @@
-//! Whether the sources of images work: a breaker each, so that an outage is charged to the source and not to its images.
+//! Whether the sources of images work: a breaker each, so that an outage is charged to the source
+//! and not to its images.
 //!
-//! A source is found at fault by looking, not by counting. After a failure that may be the source's, images that were read before are
-//! read again: if they can be, the failure is the image's own. If they cannot, or there are none and the source does not answer, the
-//! breaker opens: the source's jobs wait until a probe finds it well, and no attempt is counted. The images read before are a sample
-//! over all that were read, so that a folder that was deleted is no outage and a share that went away is. A sample that is out of date
-//! is forgotten once something else can be read. A breaker that opens again soon waits for longer before its next probe.
+//! A source is found at fault by looking, not by counting. After a failure that may be the
+//! source's, images that were read before are read again: if they can be, the failure is the
+//! image's own. If they cannot, or there are none and the source does not answer, the breaker
+//! opens: the source's jobs wait until a probe finds it well, and no attempt is counted. The images
+//! read before are a sample over all that were read, so that a folder that was deleted is no outage
+//! and a share that went away is. A sample that is out of date is forgotten once something else can
+//! be read. A breaker that opens again soon waits for longer before its next probe.
 //!
-//! What other workers noted of a source counts where this one has read nothing of it: whoever starts in the middle of an outage does not
-//! take what it sees for the truth about images.
+//! What other workers noted of a source counts where this one has read nothing of it: whoever
+//! starts in the middle of an outage does not take what it sees for the truth about images.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,9 +27,11 @@ use crate::telemetry::metrics;
 /// The wait before the first probe, doubled up to the last.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LAST_PROBE: Duration = Duration::from_secs(30);
-/// A breaker that opens within this time of closing goes on with the wait, and the age, of the last outage.
+/// A breaker that opens within this time of closing goes on with the wait, and the age, of the last
+/// outage.
 const AGAIN: Duration = Duration::from_secs(300);
-/// Of so many fetches, how many that found the source not answering open its breaker, though others got through.
+/// Of so many fetches, how many that found the source not answering open its breaker, though others
+/// got through.
 const RECENT: usize = 20;
 const MOST_RECENT: usize = 10;
 /// Images of waiting jobs that a probe tries where nothing was read before.
@@ -78,7 +83,8 @@ pub struct Trouble {
 struct Breaker {
     name: SourceName,
     state: Mutex<State>,
-    /// When the last look at the source began, and what it found. Held while somebody looks: who waits takes what was found.
+    /// When the last look at the source began, and what it found. Held while somebody looks: who
+    /// waits takes what was found.
     looked: tokio::sync::Mutex<Option<(Instant, Found)>>,
 }
 
@@ -135,18 +141,28 @@ impl Breakers {
             let state = breaker.state();
             let outage = state.outage.as_ref()?;
             let (reason, lasting) = (outage.reason.clone(), outage.since.elapsed());
-            Some(Trouble { source: breaker.name.clone(), reason, lasting, given_up: outage.given_up })
+            Some(Trouble {
+                source: breaker.name.clone(),
+                reason,
+                lasting,
+                given_up: outage.given_up,
+            })
         };
         let mut troubles: Vec<Trouble> = self.all().into_iter().filter_map(trouble).collect();
         troubles.sort_by(|a, b| a.source.cmp(&b.source));
         troubles
     }
 
-    /// Looks at the sources in trouble whose time has come, and closes the breakers of those that are well. To be called every second
-    /// or so.
+    /// Looks at the sources in trouble whose time has come, and closes the breakers of those that
+    /// are well. To be called every second or so.
     pub async fn probe(&self) {
-        let due =
-            |breaker: &Arc<Breaker>| breaker.state().outage.as_ref().is_some_and(|outage| outage.next_probe <= Instant::now());
+        let due = |breaker: &Arc<Breaker>| {
+            breaker
+                .state()
+                .outage
+                .as_ref()
+                .is_some_and(|outage| outage.next_probe <= Instant::now())
+        };
         let probes = self.all().into_iter().filter(due).map(|breaker| async move {
             let found = breaker.probe(self.images.as_ref()).await;
             breaker.probed(found, self.longest);
@@ -158,7 +174,8 @@ impl Breakers {
     pub fn remember(&self, source: &SourceName, reason: &str, lasting: Duration) {
         let now = Instant::now();
         let since = now.checked_sub(lasting).unwrap_or(now);
-        self.named(source).state().noted = Some(Noted { at: now, since, reason: reason.to_owned() });
+        self.named(source).state().noted =
+            Some(Noted { at: now, since, reason: reason.to_owned() });
     }
 
     /// Waits no longer for a source in trouble: its images end as failed until it works.
@@ -170,7 +187,8 @@ impl Breakers {
 
     pub(super) fn admit(&self, image: &ImageUri) -> (SourceName, Admission) {
         let name = self.images.source_of(image);
-        // One that nothing was read from and nothing failed in has none: whoever writes jobs invents as many sources as he likes.
+        // One that nothing was read from and nothing failed in has none: whoever writes jobs
+        // invents as many sources as he likes.
         let known = self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         let admission = known.map_or(Admission::Open, |breaker| breaker.admit(image));
         (name, admission)
@@ -196,7 +214,9 @@ impl Breakers {
             (Found::Ill(reason), _) => Fault::Source(reason),
             (Found::Nothing, true) => Fault::Source(error.to_string()),
             (Found::Nothing, false) => breaker.doubted().map_or(Fault::Image, Fault::Source),
-            (Found::Well, true) if often => Fault::Source(format!("it answers now and then; otherwise: {error}")),
+            (Found::Well, true) if often => {
+                Fault::Source(format!("it answers now and then; otherwise: {error}"))
+            }
             (Found::Well, _) => Fault::Image,
         };
         if let Fault::Source(reason) = &fault {
@@ -211,7 +231,13 @@ impl Breakers {
 
     fn named(&self, name: &SourceName) -> Arc<Breaker> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Breaker { name: name.clone(), state: Mutex::default(), looked: tokio::sync::Mutex::default() });
+        let new = || {
+            Arc::new(Breaker {
+                name: name.clone(),
+                state: Mutex::default(),
+                looked: tokio::sync::Mutex::default(),
+            })
+        };
         sources.entry(name.clone()).or_insert_with(new).clone()
     }
 
@@ -221,7 +247,8 @@ impl Breakers {
 }
 
 impl Breaker {
-    /// The state. Nothing panics half-way through a change of it, so a poisoned lock is as good as any.
+    /// The state. Nothing panics half-way through a change of it, so a poisoned lock is as good as
+    /// any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -306,7 +333,9 @@ impl Breaker {
                 break;
             }
             if let Some(reason) = last {
-                return Found::Ill(format!("images that were read before cannot be read any more: {reason}"));
+                return Found::Ill(format!(
+                    "images that were read before cannot be read any more: {reason}"
+                ));
             }
         }
         Found::Well
@@ -358,7 +387,8 @@ impl Breaker {
         if outage.since.elapsed() >= longest && !outage.given_up {
             outage.given_up = true;
             let (source, reason) = (&self.name, &outage.reason);
-            tracing::error!(%source, reason, "a source has been in trouble for longer than images.outage_seconds; its jobs are given up");
+            tracing::error!(%source, reason, "a source has been in trouble for longer than \
+                images.outage_seconds; its jobs are given up");
         }
     }
 
@@ -367,13 +397,26 @@ impl Breaker {
         state.hold(image);
         if state.outage.is_none() {
             let (now, reason) = (Instant::now(), reason.to_owned());
-            tracing::warn!(source = %self.name, reason, "a source of images does not work; its jobs wait until it does");
+            tracing::warn!(source = %self.name, reason, "a source of images does not work; its \
+                jobs wait until it does");
             metrics::source_trouble(&self.name, true);
-            let again = state.last.take().filter(|(_, ended)| ended.elapsed() < AGAIN).map(|(outage, _)| outage);
-            let noted = state.noted.as_ref().filter(|noted| noted.at.elapsed() < SOURCE_NEWS).map(|noted| noted.since);
-            let wait = again.as_ref().map_or(FIRST_PROBE, |outage| outage.wait.saturating_mul(2).min(LAST_PROBE));
-            let since = again.map(|outage| outage.since).into_iter().chain(noted).min().unwrap_or(now);
-            state.outage = Some(Outage { since, reason, next_probe: now + wait, wait, given_up: false });
+            let again = state
+                .last
+                .take()
+                .filter(|(_, ended)| ended.elapsed() < AGAIN)
+                .map(|(outage, _)| outage);
+            let noted = state
+                .noted
+                .as_ref()
+                .filter(|noted| noted.at.elapsed() < SOURCE_NEWS)
+                .map(|noted| noted.since);
+            let wait = again
+                .as_ref()
+                .map_or(FIRST_PROBE, |outage| outage.wait.saturating_mul(2).min(LAST_PROBE));
+            let since =
+                again.map(|outage| outage.since).into_iter().chain(noted).min().unwrap_or(now);
+            state.outage =
+                Some(Outage { since, reason, next_probe: now + wait, wait, given_up: false });
         }
     }
 

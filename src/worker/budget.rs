@@ -1,10 +1,13 @@
-//! The memory that images may take, of the whole process: whoever fetches or decodes one takes a part of it first, and waits for it.
+//! The memory that images may take, of the whole process: whoever fetches or decodes one takes a
+//! part of it first, and waits for it.
 //!
-//! There are two shares: one for the bytes of files, one for decoding them. An image holds the first while it waits for the second, and
-//! nobody who has the second waits for anything: so everybody gets a turn. Large ones too, as turns are taken in order of arrival.
+//! There are two shares: one for the bytes of files, one for decoding them. An image holds the
+//! first while it waits for the second, and nobody who has the second waits for anything: so
+//! everybody gets a turn. Large ones too, as turns are taken in order of arrival.
 //!
-//! Of all the images of scans, one at a time waits at a share; the others wait for that. So an enrolment waits behind one image at most,
-//! and scans behind no more than the enrolments that are there.
+//! Of all the images of scans, one at a time waits at a share; the others wait for that. So an
+//! enrolment waits behind one image at most, and scans behind no more than the enrolments that are
+//! there.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -66,8 +69,8 @@ struct Share {
 }
 
 impl Budget {
-    /// Memory within `bounds`, for pictures that are looked at in the copies of `pyramid`. A quarter of it is for files, or as much as the
-    /// largest takes, up to half.
+    /// Memory within `bounds`, for pictures that are looked at in the copies of `pyramid`. A
+    /// quarter of it is for files, or as much as the largest takes, up to half.
     pub fn new(bounds: Bounds, pyramid: Option<Pyramid>) -> Self {
         let Bounds { memory, max_bytes, limits } = bounds;
         let files = max_bytes.clamp(memory / 4, memory / 2);
@@ -88,7 +91,9 @@ impl Budget {
         let Need { memory, size } = Need::of(file, self.limits)?;
         let copies = self.pyramid.map_or(0, |pyramid| pyramid.memory(size));
         let reserved = self.pictures.take(memory.saturating_add(copies), priority).await;
-        reserved.map_err(|error| DecodeError::TooLarge(format!("{}x{} pixels: {error}", size.0, size.1)))
+        reserved.map_err(|error| {
+            DecodeError::TooLarge(format!("{}x{} pixels: {error}", size.0, size.1))
+        })
     }
 
     /// Room for the bytes of one image.
@@ -99,20 +104,29 @@ impl Budget {
 
 impl Share {
     fn new(what: &'static str, bytes: u64) -> Self {
-        let units =
-            u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, (Semaphore::MAX_PERMITS >> 1).min(u32::MAX as usize) as u32);
+        let units = u32::try_from(bytes / UNIT)
+            .unwrap_or(u32::MAX)
+            .clamp(1, (Semaphore::MAX_PERMITS >> 1).min(u32::MAX as usize) as u32);
         Self { what, units, free: Arc::new(Semaphore::new(units as usize)), turn: Mutex::new(()) }
     }
 
     async fn take(&self, bytes: u64, priority: Priority) -> Result<Reserved, TooLarge> {
-        let too_large = || TooLarge { what: self.what, need: mebibytes(bytes), most: mebibytes(u64::from(self.units) * UNIT) };
-        let units = u32::try_from(bytes.div_ceil(UNIT)).ok().filter(|units| *units <= self.units).ok_or_else(too_large)?;
+        let too_large = || TooLarge {
+            what: self.what,
+            need: mebibytes(bytes),
+            most: mebibytes(u64::from(self.units) * UNIT),
+        };
+        let units = u32::try_from(bytes.div_ceil(UNIT))
+            .ok()
+            .filter(|units| *units <= self.units)
+            .ok_or_else(too_large)?;
         let _turn = match priority {
             Priority::Bulk => Some(self.turn.lock().await),
             Priority::Urgent => None,
         };
         // The semaphore is never closed.
-        let permit = Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| too_large())?;
+        let permit =
+            Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| too_large())?;
         Ok(Reserved { permit })
     }
 }
@@ -120,7 +134,10 @@ impl Share {
 impl Reserved {
     /// Gives back what is more than `bytes`. False if it is less.
     fn shrink(&mut self, bytes: u64) -> bool {
-        let (has, wanted) = (self.permit.num_permits(), usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX));
+        let (has, wanted) = (
+            self.permit.num_permits(),
+            usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX),
+        );
         has.checked_sub(wanted).map(|more| drop(self.permit.split(more))).is_some()
     }
 }
@@ -161,14 +178,17 @@ impl Room for FileRoom {
         }
         let taken = self.budget.files.take(bytes, self.priority).await;
         self.update(|state| {
-            state.waited += state.waits_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            state.waited +=
+                state.waits_since.take().map_or(Duration::ZERO, |since| since.elapsed());
             state.reserved = Some(taken.map_err(|error| FetchError::Refused(error.to_string()))?);
             Ok(())
         })
     }
 
     fn waited(&self) -> Duration {
-        self.update(|state| state.waited + state.waits_since.map_or(Duration::ZERO, |since| since.elapsed()))
+        self.update(|state| {
+            state.waited + state.waits_since.map_or(Duration::ZERO, |since| since.elapsed())
+        })
     }
 }
 
@@ -193,12 +213,15 @@ mod tests {
     async fn what_never_fits_is_refused_with_the_numbers_and_the_setting() {
         let budget = budget(100 * MIB, 30 * MIB);
         assert_eq!(budget.longest_file(), 30 * MIB);
-        let error = budget.pictures.take(70 * MIB + 1, Priority::Bulk).await.unwrap_err().to_string();
+        let error =
+            budget.pictures.take(70 * MIB + 1, Priority::Bulk).await.unwrap_err().to_string();
         for part in ["70.0 MiB", "limits.memory"] {
             assert!(error.contains(part), "{error}");
         }
         assert!(budget.pictures.take(u64::MAX, Priority::Urgent).await.is_err());
-        let Err(FetchError::Refused(_)) = budget.file(Priority::Bulk).take(31 * MIB).await else { panic!("it fits") };
+        let Err(FetchError::Refused(_)) = budget.file(Priority::Bulk).take(31 * MIB).await else {
+            panic!("it fits")
+        };
         drop(budget.pictures.take(70 * MIB, Priority::Bulk).await.unwrap());
     }
 
@@ -210,7 +233,8 @@ mod tests {
         let mut large = Box::pin(budget.pictures.take(whole, Priority::Bulk));
         assert!((&mut large).now_or_never().is_none());
         // Smaller ones that come later do not go before it.
-        let mut scans: Vec<_> = (0..10).map(|_| Box::pin(budget.pictures.take(MIB, Priority::Bulk))).collect();
+        let mut scans: Vec<_> =
+            (0..10).map(|_| Box::pin(budget.pictures.take(MIB, Priority::Bulk))).collect();
         assert!(scans.iter_mut().all(|scan| scan.now_or_never().is_none()));
         let mut enrolment = Box::pin(budget.pictures.take(whole, Priority::Urgent));
         assert!((&mut enrolment).now_or_never().is_none());
@@ -237,7 +261,8 @@ mod tests {
         other.take(10 * MIB).await.unwrap();
         let (mut more, mut whole) = (one.take(31 * MIB), other.take(40 * MIB));
         assert!((&mut more).now_or_never().is_none());
-        // Both want more than there is beside the other's: the first to come gets it, as the second gives back what it has.
+        // Both want more than there is beside the other's: the first to come gets it, as the second
+        // gives back what it has.
         assert!((&mut whole).now_or_never().is_none());
         more.await.unwrap();
         drop(one);

@@ -1,4 +1,5 @@
-//! The bytes of a job's image, or what is to become of the job without them: an outage is its source's, a shortage this machine's.
+//! The bytes of a job's image, or what is to become of the job without them: an outage is its
+//! source's, a shortage this machine's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use super::breaker::{Admission, Breakers, Fault};
 use crate::domain::{ImageUri, Job, Outcome, SourceName};
 use crate::images::{FetchError, ImageSource, Room};
 
-/// Between tries while this machine is short of something: first, doubled each time, and in all; then the job is put back.
+/// Between tries while this machine is short of something: first, doubled each time, and in all;
+/// then the job is put back.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MOST_WAIT: Duration = Duration::from_secs(5);
 const IN_HAND: Duration = Duration::from_secs(30);
@@ -59,8 +61,9 @@ impl Fetcher {
         &self.breakers
     }
 
-    /// All bytes of the job's image, with one of `permits` and memory from `room`. While whose fault a failure is is found out, or a
-    /// shortage of this machine is waited for, neither is held.
+    /// All bytes of the job's image, with one of `permits` and memory from `room`. While whose
+    /// fault a failure is is found out, or a shortage of this machine is waited for, neither is
+    /// held.
     ///
     /// # Errors
     /// What is to become of the job without them.
@@ -71,7 +74,8 @@ impl Fetcher {
         room: impl Fn() -> R + Send + Sync,
     ) -> Result<Fetched<'a, R>, Unfetched> {
         let (began, mut wait, image) = (Instant::now(), FIRST_WAIT, &job.image);
-        // A source that is well and did not give the image may have been away for a moment only: it is asked twice.
+        // A source that is well and did not give the image may have been away for a moment only: it
+        // is asked twice.
         let mut asked_again = false;
         loop {
             let source = self.admit(image)?;
@@ -80,7 +84,9 @@ impl Fetcher {
                 Err(error) => error,
             };
             let judged = match &error {
-                FetchError::Unreadable(_) | FetchError::Refused(_) => return Err(Unfetched::Ended(error.outcome())),
+                FetchError::Unreadable(_) | FetchError::Refused(_) => {
+                    return Err(Unfetched::Ended(error.outcome()));
+                }
                 FetchError::Local(shortage) => Fault::Local(shortage.clone()),
                 FetchError::NotThere(_) | FetchError::Denied(_) | FetchError::Outage(_) => {
                     self.breakers.judge(image, &error).await
@@ -88,7 +94,9 @@ impl Fetcher {
             };
             match judged {
                 Fault::Source(reason) => return Err(Unfetched::Held(source, reason)),
-                Fault::Image if matches!(error, FetchError::Outage(_)) => return Err(Unfetched::Transient(error.to_string())),
+                Fault::Image if matches!(error, FetchError::Outage(_)) => {
+                    return Err(Unfetched::Transient(error.to_string()));
+                }
                 Fault::Image if asked_again => return Err(Unfetched::Ended(error.outcome())),
                 Fault::Image => {
                     asked_again = true;
@@ -109,8 +117,10 @@ impl Fetcher {
             (source, Admission::Open) => Ok(source),
             (source, Admission::Wait(reason)) => Err(Unfetched::Held(source, reason)),
             (source, Admission::GivenUp(reason)) => {
-                let reason =
-                    format!("{source} does not work, and is waited for no longer (setting images.outage_seconds): {reason}");
+                let reason = format!(
+                    "{source} does not work, and is waited for no longer (setting \
+                        images.outage_seconds): {reason}"
+                );
                 Err(Unfetched::Ended(Outcome::Failed(reason)))
             }
         }
@@ -138,7 +148,10 @@ impl Fetcher {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
             *told = Some(Instant::now());
-            tracing::warn!(shortage, "this machine is short of something, and images cannot be fetched; waiting");
+            tracing::warn!(
+                shortage,
+                "this machine is short of something, and images cannot be fetched; waiting"
+            );
         }
     }
 }

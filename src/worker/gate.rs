@@ -1,4 +1,5 @@
-//! Whether a campaign's jobs are to be worked on: what an operator wants of it, looked up in the store now and then.
+//! Whether a campaign's jobs are to be worked on: what an operator wants of it, looked up in the
+//! store now and then.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -27,7 +28,8 @@ pub(super) struct Standing {
 pub(super) struct Gate {
     store: Arc<dyn Store>,
     seen: Mutex<HashMap<CampaignId, (Standing, Instant)>>,
-    /// The campaigns that were open when the worker last looked, and for how many looks in a row they were as they are.
+    /// The campaigns that were open when the worker last looked, and for how many looks in a row
+    /// they were as they are.
     open: std::sync::Mutex<HashMap<CampaignId, (Standing, u32)>>,
 }
 
@@ -36,8 +38,9 @@ impl Gate {
         Self { store, seen: Mutex::default(), open: std::sync::Mutex::default() }
     }
 
-    /// Takes the states of the open campaigns from what was looked up just now. That one which ran is paused counts from the second look
-    /// on: by then nobody takes from its place, and what comes by another way may be put there.
+    /// Takes the states of the open campaigns from what was looked up just now. That one which ran
+    /// is paused counts from the second look on: by then nobody takes from its place, and what
+    /// comes by another way may be put there.
     pub(super) fn run(&self, campaigns: &[Campaign]) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *open);
@@ -55,13 +58,16 @@ impl Gate {
     fn known(&self, campaign: CampaignId) -> Option<Standing> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&campaign).map(|(standing, looks)| match standing.state {
-            CampaignState::Paused if *looks < 2 => Standing { state: CampaignState::Running, ..*standing },
+            CampaignState::Paused if *looks < 2 => {
+                Standing { state: CampaignState::Running, ..*standing }
+            }
             _ => *standing,
         })
     }
 
-    /// What is wanted of `campaign`. While the store cannot say, its jobs are worked on: their results wait for the store anyway. So
-    /// are those of a campaign that is gone: each job ends in an outcome.
+    /// What is wanted of `campaign`. While the store cannot say, its jobs are worked on: their
+    /// results wait for the store anyway. So are those of a campaign that is gone: each job ends in
+    /// an outcome.
     pub(super) async fn standing(&self, campaign: CampaignId) -> Standing {
         if let Some(standing) = self.known(campaign) {
             return standing;
@@ -75,9 +81,11 @@ impl Gate {
         }
         let unknown = Standing { state: CampaignState::Running, lane: None };
         let standing = match self.store.campaign(campaign).await {
-            Ok(found) => found.map_or(unknown, |found| Standing { state: found.state, lane: Some(found.lane) }),
+            Ok(found) => found
+                .map_or(unknown, |found| Standing { state: found.state, lane: Some(found.lane) }),
             Err(error) => {
-                tracing::warn!(%campaign, %error, "the state of a campaign cannot be looked up; its jobs go on");
+                tracing::warn!(%campaign, %error, "the state of a campaign cannot be looked up; \
+                    its jobs go on");
                 unknown
             }
         };

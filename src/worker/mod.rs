@@ -1,7 +1,9 @@
-//! The worker: takes jobs off a queue, makes records of them and settles them. One process may run several; so may many hosts.
+//! The worker: takes jobs off a queue, makes records of them and settles them. One process may run
+//! several; so may many hosts.
 //!
-//! [`process`] turns one job into its record. [`pipeline`] keeps many of them in hand at once. `settle` ends them: commit the
-//! outcome, announce it, then acknowledge the job. Whatever dies in between, the redelivered job finds its row and does the rest.
+//! [`process`] turns one job into its record. [`pipeline`] keeps many of them in hand at once.
+//! `settle` ends them: commit the outcome, announce it, then acknowledge the job. Whatever dies in
+//! between, the redelivered job finds its row and does the rest.
 
 pub mod breaker;
 pub mod budget;

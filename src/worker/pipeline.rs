@@ -65,11 +65,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Works until `stop` is cancelled or the queue is closed; then finishes what is in hand, within the drain time. Jobs that are
-    /// not settled by then are delivered again.
+    /// Works until `stop` is cancelled or the queue is closed; then finishes what is in hand,
+    /// within the drain time. Jobs that are not settled by then are delivered again.
     ///
     /// # Errors
-    /// If the queue or the store cannot be used at the start. What goes wrong with them later is waited out.
+    /// If the queue or the store cannot be used at the start. What goes wrong with them later is
+    /// waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         let Self { queue, store, processor, settings, vitals } = self;
         store.register_profile(processor.profile()).await?;
@@ -136,7 +137,8 @@ impl Worker {
             };
             let Some(delivery) = delivery else { break };
             let (processor, gate) = (processor.clone(), gate.clone());
-            let finished = if delivery.job().lane == Lane::Enrol { urgent.clone() } else { finished.clone() };
+            let finished =
+                if delivery.job().lane == Lane::Enrol { urgent.clone() } else { finished.clone() };
             let Job { id, lane, attempt, campaign, .. } = *delivery.job();
             let in_hand = vitals.take_job();
             let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
@@ -165,7 +167,10 @@ impl Worker {
         match drained.await {
             Ok(settled) => settled?,
             Err(_) => {
-                tracing::warn!("not everything in hand was finished and settled in time; what was not will be delivered again");
+                tracing::warn!(
+                    "not everything in hand was finished and settled in time; what was not will be \
+                        delivered again"
+                );
                 jobs.shutdown().await;
                 settling.shutdown().await;
             }
@@ -180,7 +185,8 @@ async fn unwanted(gate: &Gate, lane: Lane, campaign: Option<CampaignId>) -> Opti
     let standing = gate.standing(campaign).await;
     match standing.state {
         CampaignState::Running => None,
-        // A job of another lane than its campaign's is somebody's own, and has no place at the campaign's.
+        // A job of another lane than its campaign's is somebody's own, and has no place at the
+        // campaign's.
         CampaignState::Paused if standing.lane != Some(lane) => None,
         CampaignState::Paused => {
             let place = Place { lane, of: PlaceOf::Campaign(campaign) };

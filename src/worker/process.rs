@@ -12,8 +12,8 @@ use super::budget::Budget;
 use super::fetching::{Fetched, Fetcher, Unfetched};
 use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
-    Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Place, PlaceOf, Profile, ProfileId,
-    Selection, Timings,
+    Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Place,
+    PlaceOf, Profile, ProfileId, Selection, Timings,
 };
 use crate::images::ImageSource;
 use crate::inference::batcher::{BatchError, Batcher, Priority};
@@ -57,7 +57,8 @@ pub struct Analysis {
     pub outcome: Outcome,
     /// The aligned faces, in the order of the outcome's; `None` where landmarks fall together.
     pub chips: Vec<Option<Chip>>,
-    /// The smallest face that was looked for, the shorter side of its box, pixels; none if the image was not looked at.
+    /// The smallest face that was looked for, the shorter side of its box, pixels; none if the
+    /// image was not looked at.
     pub smallest_face_px: Option<f32>,
     /// Time in the two stages.
     pub timings: Timings,
@@ -66,7 +67,13 @@ pub struct Analysis {
 impl Analysis {
     /// That of an image that ended with `outcome` before its bytes were looked at.
     pub fn ended(outcome: Outcome) -> Self {
-        Self { content: None, outcome, chips: Vec::new(), smallest_face_px: None, timings: Timings::default() }
+        Self {
+            content: None,
+            outcome,
+            chips: Vec::new(),
+            smallest_face_px: None,
+            timings: Timings::default(),
+        }
     }
 }
 
@@ -132,9 +139,20 @@ pub struct Parts {
 impl Processor {
     /// A processor of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { fetcher, vision, recogniser, profile, selection, provider, attempts, held_images, budget } = parts;
+        let Parts {
+            fetcher,
+            vision,
+            recogniser,
+            profile,
+            selection,
+            provider,
+            attempts,
+            held_images,
+            budget,
+        } = parts;
         let profile_id = profile.id();
-        let (held, held_urgent) = (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
+        let (held, held_urgent) =
+            (Semaphore::new(held_images.max(1)), Semaphore::new(held_images.max(1)));
         Self {
             fetcher,
             vision,
@@ -156,7 +174,8 @@ impl Processor {
         let mut told = self.told_of_another.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
             *told = Some(Instant::now());
-            tracing::warn!(%wanted, own = %self.profile_id, "jobs want another profile than this worker has; they wait for a worker with its settings and models");
+            tracing::warn!(%wanted, own = %self.profile_id, "jobs want another profile than this \
+                worker has; they wait for a worker with its settings and models");
         }
     }
 
@@ -168,7 +187,8 @@ impl Processor {
         }
         let (smallest, (width, height)) = (picture.smallest_face_px, picture.size);
         tracing::warn!(
-            "faces under {smallest:.0} px are not looked for in images of {width}x{height} pixels, though faces from \
+            "faces under {smallest:.0} px are not looked for in images of {width}x{height} pixels, \
+                though faces from \
              {wanted} px are wanted; set {remedy}. Said once: for other sizes see docs/faces.md"
         );
     }
@@ -183,7 +203,8 @@ impl Processor {
         &self.profile_id
     }
 
-    /// Which faces of a job's image become results: what the job asks for, and the worker's settings for what it leaves out.
+    /// Which faces of a job's image become results: what the job asks for, and the worker's
+    /// settings for what it leaves out.
     pub fn selection(&self, job: &Job) -> Selection {
         job.selection.complete(&self.selection)
     }
@@ -202,7 +223,11 @@ impl Processor {
     ///
     /// # Errors
     /// If the stages fail.
-    pub async fn fetch_and_analyse(&self, source: &dyn ImageSource, image: &ImageUri) -> Result<Analysis, BatchError> {
+    pub async fn fetch_and_analyse(
+        &self,
+        source: &dyn ImageSource,
+        image: &ImageUri,
+    ) -> Result<Analysis, BatchError> {
         let room = self.budget.file(Priority::Bulk);
         match source.fetch_into(image, &room).await {
             Ok(bytes) => self.analyse(bytes).await,
@@ -210,10 +235,17 @@ impl Processor {
         }
     }
 
-    async fn look(&self, bytes: Vec<u8>, selection: Selection, priority: Priority) -> Result<(Seen, f32), BatchError> {
+    async fn look(
+        &self,
+        bytes: Vec<u8>,
+        selection: Selection,
+        priority: Priority,
+    ) -> Result<(Seen, f32), BatchError> {
         let _room = match self.budget.picture(&bytes, priority).await {
             Ok(room) => room,
-            Err(error) => return Ok((Seen { hash: ContentHash::of(&bytes), picture: Err(error) }, 0.0)),
+            Err(error) => {
+                return Ok((Seen { hash: ContentHash::of(&bytes), picture: Err(error) }, 0.0));
+            }
         };
         let started = Instant::now();
         let seen = self.vision.look(Look { bytes, selection }, priority).await?;
@@ -230,28 +262,48 @@ impl Processor {
         let (Seen { hash, picture }, vision_ms) = seen?;
         let mut timings = Timings { vision_ms, ..Timings::default() };
         let mut content = ImageContent { hash, bytes, size: None };
-        let ended = |content, outcome, timings| Ok(Analysis { timings, content: Some(content), ..Analysis::ended(outcome) });
+        let ended = |content, outcome, timings| {
+            Ok(Analysis { timings, content: Some(content), ..Analysis::ended(outcome) })
+        };
         let picture = match picture {
             Ok(picture) => picture,
-            Err(DecodeError::Unreadable(reason)) => return ended(content, Outcome::Unreadable(reason), timings),
-            Err(DecodeError::TooLarge(reason)) => return ended(content, Outcome::Refused(reason), timings),
-            Err(DecodeError::Failed(reason)) => return ended(content, Outcome::Failed(reason), timings),
+            Err(DecodeError::Unreadable(reason)) => {
+                return ended(content, Outcome::Unreadable(reason), timings);
+            }
+            Err(DecodeError::TooLarge(reason)) => {
+                return ended(content, Outcome::Refused(reason), timings);
+            }
+            Err(DecodeError::Failed(reason)) => {
+                return ended(content, Outcome::Failed(reason), timings);
+            }
         };
         content.size = Some(picture.size);
         let smallest_face_px = Some(picture.smallest_face_px);
         self.tell_of_small_faces(&picture, least_face_px);
         if picture.faces.is_empty() {
             let content = Some(content);
-            return Ok(Analysis { timings, content, smallest_face_px, ..Analysis::ended(Outcome::NoFace) });
+            return Ok(Analysis {
+                timings,
+                content,
+                smallest_face_px,
+                ..Analysis::ended(Outcome::NoFace)
+            });
         }
         let started = Instant::now();
         let (faces, chips): (Vec<_>, Vec<_>) = picture.faces.into_iter().unzip();
-        let mut recognitions = self.recogniser.run(chips.iter().flatten().cloned().collect(), priority).await?.into_iter();
+        let mut recognitions = self
+            .recogniser
+            .run(chips.iter().flatten().cloned().collect(), priority)
+            .await?
+            .into_iter();
         timings.recognise_ms = milliseconds(started);
         let results: Vec<FaceResult> = faces
             .into_iter()
             .zip(&chips)
-            .map(|(face, chip)| FaceResult { face, recognition: chip.as_ref().and_then(|_| recognitions.next().flatten()) })
+            .map(|(face, chip)| FaceResult {
+                face,
+                recognition: chip.as_ref().and_then(|_| recognitions.next().flatten()),
+            })
             .collect();
         let outcome = if results.iter().any(|result| result.recognition.is_some()) {
             Outcome::Scored(results)
@@ -279,18 +331,31 @@ impl Process for Processor {
             return Processed::Held { place, reason: "it wants another profile".into() };
         }
         let ended = |outcome| {
-            let record = JobRecord::without_content(job, &self.profile_id, self.selection(job), &self.provider, outcome);
+            let record = JobRecord::without_content(
+                job,
+                &self.profile_id,
+                self.selection(job),
+                &self.provider,
+                outcome,
+            );
             Processed::Ended(Box::new(record))
         };
-        // It was delivered more often than allowed without ever being settled: it may be what kills its workers.
+        // It was delivered more often than allowed without ever being settled: it may be what kills
+        // its workers.
         if job.attempt > self.attempts {
-            return ended(Outcome::Failed(format!("given up after {} deliveries that never ended", job.attempt - 1)));
+            return ended(Outcome::Failed(format!(
+                "given up after {} deliveries that never ended",
+                job.attempt - 1
+            )));
         }
         let again = |how: fn(String) -> Processed, reason: String| {
             if job.attempt < self.attempts {
                 how(reason)
             } else {
-                ended(Outcome::Failed(format!("{reason} (attempt {} of {})", job.attempt, self.attempts)))
+                ended(Outcome::Failed(format!(
+                    "{reason} (attempt {} of {})",
+                    job.attempt, self.attempts
+                )))
             }
         };
 
@@ -300,35 +365,49 @@ impl Process for Processor {
             Lane::Scan | Lane::Rescore => (Priority::Bulk, &self.held),
         };
         let started = Instant::now();
-        let Fetched { bytes, permit, room } = match self.fetcher.fetch(job, held, || self.budget.file(priority)).await {
-            Ok(fetched) => fetched,
-            Err(Unfetched::Ended(outcome)) => return ended(outcome),
-            Err(Unfetched::Transient(reason)) => return again(Processed::Unanswered, reason),
-            Err(Unfetched::Held(source, reason)) => {
-                return Processed::Held { place: Place { lane: job.lane, of: PlaceOf::Source(source) }, reason };
-            }
-            Err(Unfetched::Local) => return Processed::Deferred(SHORTAGE),
-        };
+        let Fetched { bytes, permit, room } =
+            match self.fetcher.fetch(job, held, || self.budget.file(priority)).await {
+                Ok(fetched) => fetched,
+                Err(Unfetched::Ended(outcome)) => return ended(outcome),
+                Err(Unfetched::Transient(reason)) => return again(Processed::Unanswered, reason),
+                Err(Unfetched::Held(source, reason)) => {
+                    return Processed::Held {
+                        place: Place { lane: job.lane, of: PlaceOf::Source(source) },
+                        reason,
+                    };
+                }
+                Err(Unfetched::Local) => return Processed::Deferred(SHORTAGE),
+            };
         let fetch_ms = milliseconds(started);
         if let Some(expected) = job.expected_hash
             && ContentHash::of(&bytes) != expected
         {
             return ended(Outcome::Refused(
-                "the bytes are not those that the job expects: they have another content hash".into(),
+                "the bytes are not those that the job expects: they have another content hash"
+                    .into(),
             ));
         }
-        let _expected = (priority == Priority::Urgent).then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
+        let _expected = (priority == Priority::Urgent)
+            .then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
         let length = bytes.len() as u64;
         let selection = self.selection(job);
         let seen = self.look(bytes, selection, priority).await;
         drop((permit, room));
         match self.finish(seen, length, selection.min_size_px, priority).await {
             Err(error) => again(Processed::Transient, error.to_string()),
-            Ok(Analysis { content, outcome, timings, .. }) => Processed::Ended(Box::new(JobRecord {
-                content,
-                timings: Timings { fetch_ms, ..timings },
-                ..JobRecord::without_content(job, &self.profile_id, selection, &self.provider, outcome)
-            })),
+            Ok(Analysis { content, outcome, timings, .. }) => {
+                Processed::Ended(Box::new(JobRecord {
+                    content,
+                    timings: Timings { fetch_ms, ..timings },
+                    ..JobRecord::without_content(
+                        job,
+                        &self.profile_id,
+                        selection,
+                        &self.provider,
+                        outcome,
+                    )
+                }))
+            }
         }
     }
 }

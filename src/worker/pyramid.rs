@@ -1,15 +1,19 @@
 //! The scales at which an image is looked at, so that faces of every size are found.
 //!
-//! A detector finds faces of about 20 to 400 pixels of the copy that it sees. One copy is therefore not enough for a large image:
+//! A detector finds faces of about 20 to 400 pixels of the copy that it sees. One copy is therefore
+//! not enough for a large image:
 //!
-//! - the **base** copy has `max_side` pixels on its longest side: a face found in it is taken from it and from no other copy;
+//! - the **base** copy has `max_side` pixels on its longest side: a face found in it is taken from
+//!   it and from no other copy;
 //! - **coarse** copies, half of that and less, are for faces that fill the picture;
-//! - the **fine** copy, of `fine_pixels` pixels at most, is for small faces. It is only looked at where the base copy is too small for
-//!   the least face that is wanted;
-//! - where no face that is large enough was found, two tiny copies are the last resort: a face that is cut off at its own edges is often found in them.
+//! - the **fine** copy, of `fine_pixels` pixels at most, is for small faces. It is only looked at
+//!   where the base copy is too small for the least face that is wanted;
+//! - where no face that is large enough was found, two tiny copies are the last resort: a face that
+//!   is cut off at its own edges is often found in them.
 //!
-//! Which copies there are depends on the image and the profile; what a selection asks for only decides whether the fine one and
-//! the last resort are looked at. As these add faces and change none, that never changes how a face is scored.
+//! Which copies there are depends on the image and the profile; what a selection asks for only
+//! decides whether the fine one and the last resort are looked at. As these add faces and change
+//! none, that never changes how a face is scored.
 
 use std::ops::Range;
 
@@ -22,9 +26,11 @@ const COARSE_SIDE: u32 = 320;
 const LAST_SIDES: [u32; 2] = [160, 112];
 /// A coarse copy is there for faces of at least this share of the image's longest side.
 const COARSE_SHARE: f32 = 0.35;
-/// The last resort is for faces of at least this share of the image's shorter side: smaller ones would have been found before.
+/// The last resort is for faces of at least this share of the image's shorter side: smaller ones
+/// would have been found before.
 const LAST_SHARE: f32 = 0.5;
-/// The fine copy is there for faces up to this size in the base copy, pixels; those are found in both.
+/// The fine copy is there for faces up to this size in the base copy, pixels; those are found in
+/// both.
 const BASE_IS_SURE_PX: f32 = 40.0;
 /// And up to this size in the fine copy, so that tiles need not overlap more.
 const FINE_MOST_PX: f32 = 160.0;
@@ -38,9 +44,11 @@ const MOST_FINE_PIXELS: f64 = 100e6;
 pub struct Pyramid {
     /// Longest side of the base copy, pixels. Images are never enlarged.
     pub max_side: u32,
-    /// Pixels of the fine copy, at most; none for detectors that look at several scales themselves: they see the base copy alone.
+    /// Pixels of the fine copy, at most; none for detectors that look at several scales themselves:
+    /// they see the base copy alone.
     pub fine_pixels: Option<u64>,
-    /// Side of the squares that the fine copy is cut into, pixels; none where it is seen as a whole.
+    /// Side of the squares that the fine copy is cut into, pixels; none where it is seen as a
+    /// whole.
     pub tile: Option<u32>,
 }
 
@@ -69,15 +77,19 @@ pub struct Tile {
 }
 
 impl Pyramid {
-    /// The copies of an image of `size` that are looked at for faces of at least `min_face_px`, in the order in which their faces count.
+    /// The copies of an image of `size` that are looked at for faces of at least `min_face_px`, in
+    /// the order in which their faces count.
     pub fn levels(&self, size: (u32, u32), min_face_px: u32) -> Vec<Level> {
-        let mut levels = vec![Level::whole(scaled(size, self.base_scale(size)), 0.0..f32::INFINITY)];
+        let mut levels =
+            vec![Level::whole(scaled(size, self.base_scale(size)), 0.0..f32::INFINITY)];
         if self.fine_pixels.is_none() {
             return levels;
         }
         let longest = size.0.max(size.1);
         let half = |&side: &u32| (side > COARSE_SIDE).then(|| (side / 2).max(COARSE_SIDE));
-        for side in std::iter::successors(Some(self.max_side), half).skip(1).filter(|&side| side < longest) {
+        for side in
+            std::iter::successors(Some(self.max_side), half).skip(1).filter(|&side| side < longest)
+        {
             let copy = scaled(size, f64::from(side) / f64::from(longest));
             levels.push(Level::whole(copy, COARSE_SHARE * longest as f32..f32::INFINITY));
         }
@@ -90,7 +102,8 @@ impl Pyramid {
     /// The copies that are looked at where nothing was found in the others.
     pub fn last_resort(&self, size: (u32, u32)) -> Vec<Level> {
         let (longest, shortest) = (size.0.max(size.1), size.0.min(size.1));
-        let sides = LAST_SIDES.into_iter().filter(|&side| self.fine_pixels.is_some() && side < longest);
+        let sides =
+            LAST_SIDES.into_iter().filter(|&side| self.fine_pixels.is_some() && side < longest);
         let level = |side: u32| {
             let copy = scaled(size, f64::from(side) / f64::from(longest));
             Level::whole(copy, LAST_SHARE * shortest as f32..f32::INFINITY)
@@ -100,11 +113,16 @@ impl Pyramid {
 
     /// The smallest face that is looked for in an image of `size`, pixels of the image.
     pub fn smallest_face(&self, size: (u32, u32)) -> f32 {
-        let scale = if self.fine_size(size).is_some() { self.fine_scale(size) } else { self.base_scale(size) };
+        let scale = if self.fine_size(size).is_some() {
+            self.fine_scale(size)
+        } else {
+            self.base_scale(size)
+        };
         SMALLEST_FACE_PX / scale as f32
     }
 
-    /// What to set so that smaller faces are looked for in an image of `size`, down to `min_face_px` where that is possible.
+    /// What to set so that smaller faces are looked for in an image of `size`, down to
+    /// `min_face_px` where that is possible.
     pub fn remedy(&self, size: (u32, u32), min_face_px: u32) -> String {
         let (width, height) = (f64::from(size.0), f64::from(size.1));
         let scale = (f64::from(SMALLEST_FACE_PX) / f64::from(min_face_px.max(1))).min(1.0);
@@ -112,16 +130,19 @@ impl Pyramid {
             return format!("detector.max_side = {:.0}", (width.max(height) * scale).ceil());
         }
         let pixels = (width * height * scale * scale).ceil().min(MOST_FINE_PIXELS);
-        let smallest = Self { fine_pixels: Some(pixels as u64), ..*self }.smallest_face(size).ceil();
+        let smallest =
+            Self { fine_pixels: Some(pixels as u64), ..*self }.smallest_face(size).ceil();
         format!("detector.fine_pixels = {pixels:.0}, for faces from {smallest:.0} px on")
     }
 
-    /// Width and height of the fine copy of an image of `size`; none where the base copy is as large, or no face fits into it.
+    /// Width and height of the fine copy of an image of `size`; none where the base copy is as
+    /// large, or no face fits into it.
     pub fn fine_size(&self, size: (u32, u32)) -> Option<(u32, u32)> {
         let fine = self.fine_scale(size);
         let copy = scaled(size, fine);
         // The canvas of a flatter one, rounded up to whole cells, would be many times as large.
-        (fine > self.base_scale(size) && copy.0.min(copy.1) as f32 >= SMALLEST_FACE_PX).then_some(copy)
+        (fine > self.base_scale(size) && copy.0.min(copy.1) as f32 >= SMALLEST_FACE_PX)
+            .then_some(copy)
     }
 
     /// Bytes of memory that the copies of an image of `size`, and making them, take at most.
@@ -130,11 +151,13 @@ impl Pyramid {
         let base = scaled(size, self.base_scale(size));
         let copy = self.fine_size(size).unwrap_or(base);
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-        // Resizing goes by rows, then by columns: between them the picture is as narrow as the copy. It may be stored turned.
+        // Resizing goes by rows, then by columns: between them the picture is as narrow as the
+        // copy. It may be stored turned.
         let halfway = 3 * (u64::from(copy.0) * height).max(u64::from(copy.1) * width);
         // A weight for each pixel of a side, or two, before and after they are made whole numbers.
         let weights = 32 * (width + height);
-        // The largest copy, turned and not, the others, and what a detector elsewhere is sent: for each pixel a few bytes, or floats.
+        // The largest copy, turned and not, the others, and what a detector elsewhere is sent: for
+        // each pixel a few bytes, or floats.
         32 * area(copy).max(area(base)) + halfway + weights
     }
 
@@ -157,7 +180,9 @@ impl Pyramid {
                 let overlap = (OVERLAP * most * fine as f32) as u32;
                 let (columns, rows) = (cuts(copy.0, side, overlap), cuts(copy.1, side, overlap));
                 let tile = |(x, width), (y, height)| Tile { x, y, width, height };
-                rows.iter().flat_map(|&row| columns.iter().map(move |&column| tile(column, row))).collect()
+                rows.iter()
+                    .flat_map(|&row| columns.iter().map(move |&column| tile(column, row)))
+                    .collect()
             }
         };
         Some(Level { size: copy, tiles, faces: 0.0..most })
@@ -169,8 +194,8 @@ impl Level {
         Self { size, tiles: vec![Tile::whole(size)], faces }
     }
 
-    /// Whether a face found in `tile`, its box in pixels of the tile, is there as a whole: what an inner edge cuts is whole in the next
-    /// tile.
+    /// Whether a face found in `tile`, its box in pixels of the tile, is there as a whole: what an
+    /// inner edge cuts is whole in the next tile.
     pub fn holds(&self, tile: &Tile, bbox: &BoundingBox) -> bool {
         let (right, bottom) = (tile.x + tile.width, tile.y + tile.height);
         (tile.x == 0 || bbox.x >= 1.0)
@@ -191,7 +216,8 @@ fn scaled((width, height): (u32, u32), scale: f64) -> (u32, u32) {
     (side(width), side(height))
 }
 
-/// Start and length of the parts of at most `side` that `length` is cut into, each two of which overlap by at least `overlap`.
+/// Start and length of the parts of at most `side` that `length` is cut into, each two of which
+/// overlap by at least `overlap`.
 fn cuts(length: u32, side: u32, overlap: u32) -> Vec<(u32, u32)> {
     if length <= side {
         return vec![(0, length)];
@@ -200,10 +226,13 @@ fn cuts(length: u32, side: u32, overlap: u32) -> Vec<(u32, u32)> {
     let last = length - side;
     let count = last.div_ceil(step);
     // Evenly spread: the last part ends where the copy does.
-    (0..=count).map(|number| ((u64::from(last) * u64::from(number) / u64::from(count)) as u32, side)).collect()
+    (0..=count)
+        .map(|number| ((u64::from(last) * u64::from(number) / u64::from(count)) as u32, side))
+        .collect()
 }
 
-/// Adds those of `found` to `kept` that are not there already. The faces of `found` come from one copy, and are known to differ.
+/// Adds those of `found` to `kept` that are not there already. The faces of `found` come from one
+/// copy, and are known to differ.
 pub fn merge(kept: &mut Vec<Face>, found: Vec<Face>) {
     let before = kept.len();
     for face in found {
@@ -218,8 +247,10 @@ fn is_same(kept: &BoundingBox, new: &BoundingBox) -> bool {
     let new_is_smaller = new.area() < kept.area();
     let (small, large) = if new_is_smaller { (new, kept) } else { (kept, new) };
     let (x, y) = (small.x + small.width / 2.0, small.y + small.height / 2.0);
-    let inside = (large.x..large.x + large.width).contains(&x) && (large.y..large.y + large.height).contains(&y);
-    // What was found in the middle of a face that fills the picture may be a part of it, and must not hide it.
+    let inside = (large.x..large.x + large.width).contains(&x)
+        && (large.y..large.y + large.height).contains(&y);
+    // What was found in the middle of a face that fills the picture may be a part of it, and must
+    // not hide it.
     let alike = small.shorter_side() >= large.shorter_side() / 2.0;
     kept.iou(new) > SAME_FACE_IOU || (inside && (new_is_smaller || alike))
 }
@@ -245,9 +276,16 @@ mod tests {
         assert_eq!(sizes(&PYRAMID.levels((120_000_000, 1), 24)), [(640, 1), (320, 1)]);
         let single = Pyramid { fine_pixels: None, ..PYRAMID };
         assert_eq!(sizes(&single.levels((4000, 3000), 24)), [(640, 480)]);
-        for (max_side, coarse) in [(1280, vec![640, 320]), (600, vec![320]), (320, vec![]), (100, vec![])] {
-            let levels = Pyramid { max_side, fine_pixels: Some(0), tile: None }.levels((2000, 2000), 24);
-            assert_eq!(levels[1..].iter().map(|level| level.size.0).collect::<Vec<_>>(), coarse, "{max_side}");
+        for (max_side, coarse) in
+            [(1280, vec![640, 320]), (600, vec![320]), (320, vec![]), (100, vec![])]
+        {
+            let levels =
+                Pyramid { max_side, fine_pixels: Some(0), tile: None }.levels((2000, 2000), 24);
+            assert_eq!(
+                levels[1..].iter().map(|level| level.size.0).collect::<Vec<_>>(),
+                coarse,
+                "{max_side}"
+            );
         }
         assert_eq!(single.last_resort((4000, 3000)), []);
     }
@@ -265,8 +303,16 @@ mod tests {
         assert_eq!(PYRAMID.smallest_face((250, 250)), 20.0);
         assert_eq!(PYRAMID.smallest_face((1000, 1000)), 20.0);
         assert!((PYRAMID.smallest_face((4000, 3000)) - 62.0).abs() < 0.1);
-        assert!(PYRAMID.remedy((4000, 3000), 24).contains("fine_pixels = 8333334, for faces from 24 px on"));
-        assert!(PYRAMID.remedy((12_000, 10_000), 20).contains("fine_pixels = 100000000, for faces from 22 px on"));
+        assert!(
+            PYRAMID
+                .remedy((4000, 3000), 24)
+                .contains("fine_pixels = 8333334, for faces from 24 px on")
+        );
+        assert!(
+            PYRAMID
+                .remedy((12_000, 10_000), 20)
+                .contains("fine_pixels = 100000000, for faces from 22 px on")
+        );
         let single = Pyramid { fine_pixels: None, ..PYRAMID };
         assert_eq!(single.smallest_face((6400, 100)), 200.0);
         assert_eq!(single.remedy((6400, 100), 40), "detector.max_side = 3200");
@@ -281,24 +327,38 @@ mod tests {
             let face = (f64::from(fine.faces.end) * scale) as f32 - 1.0;
             let along = |x: f32| {
                 fine.tiles.iter().any(|tile| {
-                    let bbox = BoundingBox { x: x - tile.x as f32, y: 1.0, width: face, height: face };
-                    tile.y == 0 && bbox.x + face > 0.0 && bbox.x < tile.width as f32 && fine.holds(tile, &bbox)
+                    let bbox =
+                        BoundingBox { x: x - tile.x as f32, y: 1.0, width: face, height: face };
+                    tile.y == 0
+                        && bbox.x + face > 0.0
+                        && bbox.x < tile.width as f32
+                        && fine.holds(tile, &bbox)
                 })
             };
             assert!((0..fine.size.0).all(|x| along(x as f32)), "{size:?}: {:?}", fine.tiles);
             assert!(fine.tiles.iter().all(|tile| tile.width <= 640 && tile.height <= 640));
-            assert!(fine.tiles.iter().any(|tile| tile.x + tile.width == fine.size.0 && tile.y + tile.height == fine.size.1));
+            assert!(
+                fine.tiles.iter().any(|tile| tile.x + tile.width == fine.size.0
+                    && tile.y + tile.height == fine.size.1)
+            );
         }
     }
 
     fn face(x: f32, y: f32, size: f32) -> Face {
-        Face { bbox: BoundingBox { x, y, width: size, height: size }, landmarks: None, detector_score: Some(0.9) }
+        Face {
+            bbox: BoundingBox { x, y, width: size, height: size },
+            landmarks: None,
+            detector_score: Some(0.9),
+        }
     }
 
     #[test]
     fn a_face_found_at_two_scales_is_kept_once_as_it_was_found_first() {
         let mut kept = vec![face(100.0, 100.0, 100.0)];
-        merge(&mut kept, vec![face(105.0, 95.0, 105.0), face(130.0, 130.0, 20.0), face(300.0, 100.0, 90.0)]);
+        merge(
+            &mut kept,
+            vec![face(105.0, 95.0, 105.0), face(130.0, 130.0, 20.0), face(300.0, 100.0, 90.0)],
+        );
         assert_eq!(kept, [face(100.0, 100.0, 100.0), face(300.0, 100.0, 90.0)]);
     }
 

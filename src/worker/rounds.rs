@@ -1,8 +1,9 @@
-//! What a worker looks up now and then: which campaigns run, and whether its sources work; and with that, from where it takes jobs.
+//! What a worker looks up now and then: which campaigns run, and whether its sources work; and with
+//! that, from where it takes jobs.
 //!
-//! Each campaign's jobs wait at a place of their own, so pausing one is to take no more from there, and cancelling one is to remove
-//! the place: nothing moves. A campaign that is over has its place removed and is closed, after a while in which whatever a lost
-//! worker held of it has come back.
+//! Each campaign's jobs wait at a place of their own, so pausing one is to take no more from there,
+//! and cancelling one is to remove the place: nothing moves. A campaign that is over has its place
+//! removed and is closed, after a while in which whatever a lost worker held of it has come back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breakers, Trouble};
 use super::gate::Gate;
-use crate::domain::{Campaign, CampaignId, CampaignState, Lane, NotedSource, Place, PlaceOf, ProfileId, SourceName};
+use crate::domain::{
+    Campaign, CampaignId, CampaignState, Lane, NotedSource, Place, PlaceOf, ProfileId, SourceName,
+};
 use crate::queue::JobQueue;
 use crate::store::{SOURCE_NEWS, Store, StoreError};
 
@@ -70,21 +73,26 @@ impl Rounds {
                 Ok(()) => memory.failing = false,
                 Err(error) => {
                     if !std::mem::replace(&mut memory.failing, true) {
-                        tracing::warn!(%error, "campaigns and sources cannot be looked up; jobs are taken from where they were");
+                        tracing::warn!(%error, "campaigns and sources cannot be looked up; jobs \
+                            are taken from where they were");
                     }
                 }
             }
         }
     }
 
-    async fn look(&self, memory: &mut Memory, places: &watch::Sender<BTreeSet<Place>>) -> Result<(), StoreError> {
+    async fn look(
+        &self,
+        memory: &mut Memory,
+        places: &watch::Sender<BTreeSet<Place>>,
+    ) -> Result<(), StoreError> {
         self.note_troubles(memory).await?;
         let campaigns = self.store.open_campaigns().await?;
         let noted = self.store.sources().await?;
         self.remember(&noted);
         memory.sources.extend(noted.into_iter().map(|source| source.name));
-        // What runs again is let through before it is taken from, and what is paused is taken from no more before it is held back: so
-        // no job goes to and fro.
+        // What runs again is let through before it is taken from, and what is paused is taken from
+        // no more before it is held back: so no job goes to and fro.
         self.gate.run(&campaigns);
         let wanted = self.places(memory, &campaigns);
         places.send_if_modified(|places| {
@@ -92,7 +100,8 @@ impl Rounds {
             *places = wanted;
             modified
         });
-        // The places of a queue of this process end with it; those of others' campaigns are none of its business.
+        // The places of a queue of this process end with it; those of others' campaigns are none of
+        // its business.
         if self.queue.is_shared() { self.sweep(memory, &campaigns).await } else { Ok(()) }
     }
 
@@ -106,8 +115,12 @@ impl Rounds {
                 memory.noted.insert(trouble.source.clone(), Instant::now());
             }
         }
-        let well: Vec<SourceName> =
-            memory.noted.keys().filter(|name| troubles.iter().all(|trouble| trouble.source != **name)).cloned().collect();
+        let well: Vec<SourceName> = memory
+            .noted
+            .keys()
+            .filter(|name| troubles.iter().all(|trouble| trouble.source != **name))
+            .cloned()
+            .collect();
         for name in well {
             self.store.note_source(&name, None).await?;
             memory.noted.remove(&name);
@@ -135,13 +148,21 @@ impl Rounds {
     fn places(&self, memory: &Memory, campaigns: &[Campaign]) -> BTreeSet<Place> {
         // As it is now: a source that others noted a moment ago may be in trouble here too.
         let troubles = self.troubles();
-        let running =
-            campaigns.iter().filter(|campaign| campaign.state == CampaignState::Running && campaign.profile == self.profile);
+        let running = campaigns.iter().filter(|campaign| {
+            campaign.state == CampaignState::Running && campaign.profile == self.profile
+        });
         let running = running.map(Campaign::place);
-        let waits = |name: &SourceName| troubles.iter().any(|trouble| trouble.source == *name && !trouble.given_up);
-        let well = memory.sources.iter().filter(|name| !waits(name)).map(|name| PlaceOf::Source(name.clone()));
+        let waits = |name: &SourceName| {
+            troubles.iter().any(|trouble| trouble.source == *name && !trouble.given_up)
+        };
+        let well = memory
+            .sources
+            .iter()
+            .filter(|name| !waits(name))
+            .map(|name| PlaceOf::Source(name.clone()));
         let others = well.chain([PlaceOf::Profile(self.profile.clone())]);
-        let in_lanes = others.flat_map(|of| self.lanes.iter().map(move |&lane| Place { lane, of: of.clone() }));
+        let in_lanes = others
+            .flat_map(|of| self.lanes.iter().map(move |&lane| Place { lane, of: of.clone() }));
         running.filter(|place| self.lanes.contains(&place.lane)).chain(in_lanes).collect()
     }
 
@@ -162,16 +183,21 @@ impl Rounds {
                 continue;
             }
             let place = campaign.place();
-            // What waits of a campaign that is complete are repeats; they are worked on first, and end there.
+            // What waits of a campaign that is complete are repeats; they are worked on first, and
+            // end there.
             let empty = campaign.state == CampaignState::Cancelled
-                || matches!(self.queue.waiting(std::slice::from_ref(&place)).await.as_deref(), Ok([0]));
+                || matches!(
+                    self.queue.waiting(std::slice::from_ref(&place)).await.as_deref(),
+                    Ok([0])
+                );
             if !empty {
                 continue;
             }
             match self.queue.remove(&place).await {
                 Ok(()) => self.store.close_campaign(campaign.id).await?,
                 Err(error) => {
-                    tracing::warn!(campaign = %campaign.id, %error, "the place of a campaign that is over cannot be removed")
+                    tracing::warn!(campaign = %campaign.id, %error, "the place of a campaign that \
+                        is over cannot be removed")
                 }
             }
             memory.over.insert(campaign.id, Instant::now());

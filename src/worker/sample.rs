@@ -19,16 +19,20 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Counts an image of a part that was read, and keeps it perhaps. The first are kept, and later ones ever more rarely in place of
-    /// another, so that all have the same chance to be among those kept at the end (reservoir sampling; Vitter, 1985).
+    /// Counts an image of a part that was read, and keeps it perhaps. The first are kept, and later
+    /// ones ever more rarely in place of another, so that all have the same chance to be among
+    /// those kept at the end (reservoir sampling; Vitter, 1985).
     pub(super) fn count(&mut self, part: u64, image: &ImageUri) {
-        let part = if self.parts.len() < PARTS || self.parts.contains_key(&part) { part } else { 0 };
+        let part =
+            if self.parts.len() < PARTS || self.parts.contains_key(&part) { part } else { 0 };
         let random = self.next();
         let (read, kept) = self.parts.entry(part).or_default();
         *read += 1;
         if kept.len() < KEPT {
             kept.push(image.clone());
-        } else if let Some(place) = usize::try_from(random % *read).ok().and_then(|place| kept.get_mut(place)) {
+        } else if let Some(place) =
+            usize::try_from(random % *read).ok().and_then(|place| kept.get_mut(place))
+        {
             *place = image.clone();
         }
     }
@@ -68,7 +72,9 @@ mod tests {
             }
             let kept = &sample.by_part()[0];
             assert_eq!(kept.len(), KEPT);
-            let number = |image: &ImageUri| -> u32 { image.as_str()[8..].trim_end_matches(".jpg").parse().unwrap() };
+            let number = |image: &ImageUri| -> u32 {
+                image.as_str()[8..].trim_end_matches(".jpg").parse().unwrap()
+            };
             early += kept.iter().filter(|image| number(image) < 500).count();
         }
         // Half of 1600, four standard deviations wide.

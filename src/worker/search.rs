@@ -1,4 +1,5 @@
-//! The search for the faces of one picture: copies for the detector to see, and what it found in them put together.
+//! The search for the faces of one picture: copies for the detector to see, and what it found in
+//! them put together.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,8 +58,8 @@ impl Search {
         if levels.is_empty() {
             return Vec::new();
         }
-        // Each copy is made of the fine one, whether that is looked at or not: reading all pixels of a large picture once costs as much
-        // as finding the faces in a small copy.
+        // Each copy is made of the fine one, whether that is looked at or not: reading all pixels
+        // of a large picture once costs as much as finding the faces in a small copy.
         let fine = self.pyramid.fine_size(size).map(|fine| picture.averaged(fine));
         let mut copies: Vec<RgbImage> = Vec::with_capacity(levels.len());
         for level in levels.into_iter().map(Arc::new) {
@@ -68,7 +69,11 @@ impl Search {
                 None => Cow::Owned(picture.upright(level.size)),
             };
             let scale = Scale::new(size, level.size);
-            self.views.extend(level.tiles.iter().map(|&tile| View { level: level.clone(), tile, scale }));
+            self.views.extend(level.tiles.iter().map(|&tile| View {
+                level: level.clone(),
+                tile,
+                scale,
+            }));
             match level.tiles.as_slice() {
                 [_] => copies.push(copy.into_owned()),
                 tiles => copies.extend(tiles.iter().map(|tile| cut(&copy, tile))),
@@ -80,7 +85,8 @@ impl Search {
     /// Takes in what was found in the copies, in their order.
     pub fn take(&mut self, found: Vec<Vec<Face>>) {
         for (view, faces) in std::mem::take(&mut self.views).into_iter().zip(found) {
-            let faces: Vec<Face> = faces.into_iter().filter_map(|face| view.restore(face)).collect();
+            let faces: Vec<Face> =
+                faces.into_iter().filter_map(|face| view.restore(face)).collect();
             pyramid::merge(&mut self.found, faces);
         }
     }

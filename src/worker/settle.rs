@@ -8,17 +8,21 @@ use futures::future::join_all;
 use tokio::sync::{Mutex, mpsc};
 
 use super::process::Processed;
-use crate::domain::{Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, Place, PlaceOf, SourceName};
+use crate::domain::{
+    Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, Place, PlaceOf, SourceName,
+};
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::{InHand, Vitals};
 
-/// By how much the waits are longer between attempts at an image that its source, which works otherwise, does not give; and at most.
+/// By how much the waits are longer between attempts at an image that its source, which works
+/// otherwise, does not give; and at most.
 const SLOWLY: u32 = 120;
 const LONGEST_SLOWLY: Duration = Duration::from_secs(600);
 
-/// The longest pause before a backend is tried again: it may be back, and nothing else is done meanwhile.
+/// The longest pause before a backend is tried again: it may be back, and nothing else is done
+/// meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A processed job that waits to be settled.
@@ -58,11 +62,17 @@ impl Settler {
                         deliveries.push(delivery);
                     }
                     Processed::Transient(reason) => {
-                        let retry = Self::retry(&delivery, &reason, self.backoff, self.backoff_most);
+                        let retry =
+                            Self::retry(&delivery, &reason, self.backoff, self.backoff_most);
                         put_back.push((delivery, retry));
                     }
                     Processed::Unanswered(reason) => {
-                        let retry = Self::retry(&delivery, &reason, self.backoff.saturating_mul(SLOWLY), LONGEST_SLOWLY);
+                        let retry = Self::retry(
+                            &delivery,
+                            &reason,
+                            self.backoff.saturating_mul(SLOWLY),
+                            LONGEST_SLOWLY,
+                        );
                         put_back.push((delivery, retry));
                     }
                     Processed::Deferred(wait) => {
@@ -81,7 +91,10 @@ impl Settler {
                     }
                 }
             }
-            join_all(put_back.into_iter().map(|(delivery, disposition)| settle(delivery, disposition))).await;
+            join_all(
+                put_back.into_iter().map(|(delivery, disposition)| settle(delivery, disposition)),
+            )
+            .await;
             if !records.is_empty() {
                 self.end(&records, deliveries).await;
             }
@@ -89,11 +102,13 @@ impl Settler {
         }
     }
 
-    /// While store or queue are away, full or refuse this worker the right, the batch waits here, unsettled: that stops the consumer at
-    /// its prefetch, and no job spends its attempts on a fault that is not its own. A worker that ended instead would be started again,
-    /// take the same jobs and end again, until their attempts are spent.
+    /// While store or queue are away, full or refuse this worker the right, the batch waits here,
+    /// unsettled: that stops the consumer at its prefetch, and no job spends its attempts on a
+    /// fault that is not its own. A worker that ended instead would be started again, take the same
+    /// jobs and end again, until their attempts are spent.
     ///
-    /// A record that the store refuses for what it says is buried, and only that one: its worker and its batch-mates go on.
+    /// A record that the store refuses for what it says is buried, and only that one: its worker
+    /// and its batch-mates go on.
     async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) {
         let started = Instant::now();
         let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
@@ -113,8 +128,13 @@ impl Settler {
                 StoreError::Invalid(reason) => {
                     drop(wait);
                     for delivery in deliveries {
-                        tracing::error!(job = %delivery.job().id, reason, "the store refuses the job's outcome; the job is buried");
-                        settle(delivery, Disposition::Bury(format!("its outcome cannot be stored: {reason}"))).await;
+                        tracing::error!(job = %delivery.job().id, reason, "the store refuses the \
+                            job's outcome; the job is buried");
+                        settle(
+                            delivery,
+                            Disposition::Bury(format!("its outcome cannot be stored: {reason}")),
+                        )
+                        .await;
                     }
                     return;
                 }
@@ -131,7 +151,9 @@ impl Settler {
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
         // What a redelivery met, whose image may be gone meanwhile, is not how the job ended.
-        let event = |(record, recorded): (&JobRecord, &Recorded)| OutcomeEvent::new(record, recorded.end(record));
+        let event = |(record, recorded): (&JobRecord, &Recorded)| {
+            OutcomeEvent::new(record, recorded.end(record))
+        };
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);
         let started = Instant::now();
@@ -142,24 +164,28 @@ impl Settler {
             }
             metrics::backend_wait("queue");
             if wait.because(error.to_string()) {
-                tracing::warn!(jobs = records.len(), %error, "recorded outcomes wait for the queue to take their news");
+                tracing::warn!(jobs = records.len(), %error, "recorded outcomes wait for the queue \
+                    to take their news");
             }
             self.pause(&mut pause).await;
         }
         wait.done();
         metrics::batch_took("announce", started.elapsed());
         // At once: those that wait for the broker's word wait together.
-        let settling = events.into_iter().zip(deliveries).map(|(OutcomeEvent { end, .. }, delivery)| async move {
-            let disposition = match end.outcome {
-                OutcomeKind::Failed => Disposition::Bury(end.reason.unwrap_or_default()),
-                _ => Disposition::Done,
-            };
-            settle(delivery, disposition).await;
-        });
+        let settling = events.into_iter().zip(deliveries).map(
+            |(OutcomeEvent { end, .. }, delivery)| async move {
+                let disposition = match end.outcome {
+                    OutcomeKind::Failed => Disposition::Bury(end.reason.unwrap_or_default()),
+                    _ => Disposition::Done,
+                };
+                settle(delivery, disposition).await;
+            },
+        );
         join_all(settling).await;
     }
 
-    /// Notes the source at which a job is about to wait, so that every worker knows of it, whatever becomes of this one.
+    /// Notes the source at which a job is about to wait, so that every worker knows of it, whatever
+    /// becomes of this one.
     async fn note_source(&self, place: &Place, reason: &str) {
         let PlaceOf::Source(source) = &place.of else { return };
         if !self.noted.lock().await.insert(source.clone()) {
@@ -168,12 +194,14 @@ impl Settler {
         let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
         while let Err(error) = self.store.note_source(source, Some(reason)).await {
             if let StoreError::Invalid(reason) = &error {
-                tracing::error!(%source, reason, "the name of a source cannot be stored: only workers that were told of it take its jobs");
+                tracing::error!(%source, reason, "the name of a source cannot be stored: only \
+                    workers that were told of it take its jobs");
                 break;
             }
             metrics::backend_wait("store");
             if wait.because(error.to_string()) {
-                tracing::warn!(%source, %error, "jobs of a source that does not work wait for the store to take its name");
+                tracing::warn!(%source, %error, "jobs of a source that does not work wait for the \
+                    store to take its name");
             }
             self.pause(&mut pause).await;
         }
@@ -206,7 +234,8 @@ async fn settle(delivery: Delivery, disposition: Disposition) {
         }
         Err(error) => {
             metrics::ack_lost();
-            tracing::warn!(%job, %error, "the job could not be settled; it will be delivered again");
+            tracing::warn!(%job, %error, "the job could not be settled; it will be delivered \
+                again");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The stage from bytes to chips: decode, detect, align.
 //!
-//! On a CPU each thread does all three, with a detector of its own. With a detector on another device, threads decode ahead of it, it
-//! takes images in batches, and threads align what it found.
+//! On a CPU each thread does all three, with a detector of its own. With a detector on another
+//! device, threads decode ahead of it, it takes images in batches, and threads align what it found.
 
 use std::sync::Arc;
 
@@ -109,7 +109,8 @@ impl Vision {
                         Handed::Seen(seen) => return Ok(seen),
                         Handed::Decoded(decoded, canvases) => (decoded, canvases),
                     };
-                    let sights = canvases.into_iter().map(|canvas| Sight { canvas, min_score }).collect();
+                    let sights =
+                        canvases.into_iter().map(|canvas| Sight { canvas, min_score }).collect();
                     let found = detector.run(sights, priority).await?;
                     handed = one(hands, Task::Align(decoded, found), priority).await?;
                 }
@@ -118,7 +119,11 @@ impl Vision {
     }
 }
 
-async fn one<M: BatchModel>(batcher: &Batcher<M>, item: M::Input, priority: Priority) -> Result<M::Output, BatchError> {
+async fn one<M: BatchModel>(
+    batcher: &Batcher<M>,
+    item: M::Input,
+    priority: Priority,
+) -> Result<M::Output, BatchError> {
     // One answer an item is the batcher's promise.
     batcher.run(vec![item], priority).await?.pop().ok_or_else(BatchError::no_answer)
 }
@@ -142,9 +147,15 @@ impl Finder {
         match self {
             Self::Aligned => {
                 let size = picture.size();
-                let bbox = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
+                let bbox =
+                    BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
-                Ok(SeenPicture { size, faces: vec![(face, picture.whole_as_chip())], smallest_face_px: 0.0, remedy: None })
+                Ok(SeenPicture {
+                    size,
+                    faces: vec![(face, picture.whole_as_chip())],
+                    smallest_face_px: 0.0,
+                    remedy: None,
+                })
             }
             Self::Detect { detector, pyramid } => {
                 let mut search = Search::new(*pyramid, selection);
@@ -153,7 +164,10 @@ impl Finder {
                     if copies.is_empty() {
                         return Ok(SeenPicture::align(picture, &search, selection));
                     }
-                    let found: Result<Vec<_>, _> = copies.iter().map(|copy| detector.detect(copy, selection.min_score)).collect();
+                    let found: Result<Vec<_>, _> = copies
+                        .iter()
+                        .map(|copy| detector.detect(copy, selection.min_score))
+                        .collect();
                     search.take(found.map_err(|error| error.to_string())?);
                 }
             }
@@ -180,7 +194,9 @@ impl VisionStage {
             Ok(picture) => picture,
             Err(error) => return Ok(Seen { hash, picture: Err(error) }),
         };
-        if matches!(self.finder, Finder::Aligned) && picture.size() != (CHIP_SIDE as u32, CHIP_SIDE as u32) {
+        if matches!(self.finder, Finder::Aligned)
+            && picture.size() != (CHIP_SIDE as u32, CHIP_SIDE as u32)
+        {
             return Ok(Seen { hash, picture: Err(no_chip(picture.size())) });
         }
         let finder = &mut self.finder;
@@ -192,17 +208,22 @@ impl VisionStage {
     }
 }
 
-/// Runs `work` on one image. A panic is that image's own end, at once: another attempt would panic too.
+/// Runs `work` on one image. A panic is that image's own end, at once: another attempt would panic
+/// too.
 fn alone<T>(work: impl FnOnce() -> T) -> Result<T, DecodeError> {
     guarded(work).map_err(|panic| {
-        DecodeError::Failed(format!("looking for faces in the image panicked, which is a fault of the program: {panic}"))
+        DecodeError::Failed(format!(
+            "looking for faces in the image panicked, which is a fault of the program: {panic}"
+        ))
     })
 }
 
-/// Scaled to the size of a chip, a photo would get a quality that says nothing of its face: it is refused, as what breaks a limit is.
+/// Scaled to the size of a chip, a photo would get a quality that says nothing of its face: it is
+/// refused, as what breaks a limit is.
 fn no_chip((width, height): (u32, u32)) -> DecodeError {
     DecodeError::TooLarge(format!(
-        "{width}x{height} pixels are no chip, which is an aligned face of {CHIP_SIDE}x{CHIP_SIDE}: without --aligned, faces are found and \
+        "{width}x{height} pixels are no chip, which is an aligned face of {CHIP_SIDE}x{CHIP_SIDE}: \
+            without --aligned, faces are found and \
          aligned"
     ))
 }
@@ -262,7 +283,10 @@ impl Hands {
         let copies = decoded.search.copies(&decoded.picture);
         if copies.is_empty() {
             let Decoded { hash, picture, search, selection } = decoded;
-            return Handed::Seen(Seen { hash, picture: Ok(SeenPicture::align(&picture, &search, &selection)) });
+            return Handed::Seen(Seen {
+                hash,
+                picture: Ok(SeenPicture::align(&picture, &search, &selection)),
+            });
         }
         let canvases = copies.iter().map(|copy| self.model.canvas(copy, self.size)).collect();
         Handed::Decoded(Box::new(decoded), canvases)
@@ -288,7 +312,12 @@ impl Hands {
             Task::Decode(look) => {
                 let picture = Picture::decode(&look.bytes, self.limits)?;
                 let search = Search::new(self.pyramid, &look.selection);
-                Ok(self.go_on(Decoded { hash, picture: Arc::new(picture), search, selection: look.selection }))
+                Ok(self.go_on(Decoded {
+                    hash,
+                    picture: Arc::new(picture),
+                    search,
+                    selection: look.selection,
+                }))
             }
             Task::Align(decoded, found) => {
                 let mut decoded = Decoded::clone(decoded);
@@ -314,7 +343,8 @@ impl BatchModel for detector::Detector {
     type Output = Vec<Face>;
 
     fn run(&mut self, batch: &[Sight]) -> Result<Vec<Vec<Face>>, String> {
-        let looks: Vec<(&Canvas, f32)> = batch.iter().map(|sight| (&sight.canvas, sight.min_score)).collect();
+        let looks: Vec<(&Canvas, f32)> =
+            batch.iter().map(|sight| (&sight.canvas, sight.min_score)).collect();
         self.detect_batch(&looks).map_err(|error| error.to_string())
     }
 }
@@ -325,7 +355,9 @@ mod tests {
 
     #[test]
     fn a_panic_on_one_image_is_its_failure_and_no_error_of_the_stage() {
-        let Err(DecodeError::Failed(reason)) = alone(|| -> u32 { panic!("no such row") }) else { panic!("it failed") };
+        let Err(DecodeError::Failed(reason)) = alone(|| -> u32 { panic!("no such row") }) else {
+            panic!("it failed")
+        };
         assert!(reason.contains("no such row"), "{reason}");
         assert_eq!(alone(|| 7), Ok(7));
     }

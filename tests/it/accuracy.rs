@@ -1,5 +1,9 @@
-//! The real networks on real photos: the closed form against the published estimate, batches against singles, turned photos, people.
-#![allow(clippy::print_stdout, reason = "the measured numbers are for whoever runs the tests with --nocapture")]
+//! The real networks on real photos: the closed form against the published estimate, batches
+//! against singles, turned photos, people.
+#![allow(
+    clippy::print_stdout,
+    reason = "the measured numbers are for whoever runs the tests with --nocapture"
+)]
 
 use std::io::Cursor;
 
@@ -49,12 +53,20 @@ fn blurred(chip: &Chip, sigma: f32) -> Chip {
 
 fn downscaled(chip: &Chip, side: u32) -> Chip {
     let small = imageops::resize(&as_image(chip), side, side, FilterType::Triangle);
-    Chip::new(imageops::resize(&small, CHIP_SIDE as u32, CHIP_SIDE as u32, FilterType::CatmullRom).into_raw()).unwrap()
+    Chip::new(
+        imageops::resize(&small, CHIP_SIDE as u32, CHIP_SIDE as u32, FilterType::CatmullRom)
+            .into_raw(),
+    )
+    .unwrap()
 }
 
 fn noisy(chip: &Chip, seed: u64, strength: f32) -> Chip {
     let noise = numbers(seed, Chip::BYTES);
-    let pixels = chip.pixels().iter().zip(noise).map(|(&value, noise)| (f32::from(value) + strength * noise) as u8);
+    let pixels = chip
+        .pixels()
+        .iter()
+        .zip(noise)
+        .map(|(&value, noise)| (f32::from(value) + strength * noise) as u8);
     Chip::new(pixels.collect()).unwrap()
 }
 
@@ -71,20 +83,34 @@ async fn faces() -> Vec<Chip> {
 
 fn recognise(estimator: Estimator, chips: &[Chip]) -> Vec<Recognition> {
     let app = app();
-    let model = RecogniserModel::load(&app.models(), &app.settings().models.recogniser, &runtime(), estimator).unwrap();
+    let model = RecogniserModel::load(
+        &app.models(),
+        &app.settings().models.recogniser,
+        &runtime(),
+        estimator,
+    )
+    .unwrap();
     let recognitions = model.open(1).unwrap().recognise(chips).unwrap();
     recognitions.into_iter().map(Option::unwrap).collect()
 }
 
-/// `par` is a small part of the distance: the product with `A` that it takes may be one of 8-bit integers.
+/// `par` is a small part of the distance: the product with `A` that it takes may be one of 8-bit
+/// integers.
 #[tokio::test]
 async fn the_product_in_bytes_moves_no_distance_by_a_hundred_thousandth() {
     let chips = faces().await;
     let app = app();
     let models = app.models();
     let manifest = models.manifest(&app.settings().models.recogniser).unwrap();
-    let prepared = prepare_recogniser(&models.published(&manifest).unwrap(), &manifest, Target::Cpu, Outputs::Quality).unwrap();
-    let operators = prepared.model.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.as_str());
+    let prepared = prepare_recogniser(
+        &models.published(&manifest).unwrap(),
+        &manifest,
+        Target::Cpu,
+        Outputs::Quality,
+    )
+    .unwrap();
+    let operators =
+        prepared.model.graph.iter().flat_map(|graph| &graph.node).map(|node| node.op_type.as_str());
     assert_eq!(operators.filter(|&operator| operator == "MatMulInteger").count(), 1);
     let closed_form = ClosedForm::new(&prepared.head);
     let mut network = runtime().open("bytes", &prepare::encode(&prepared.model), 1).unwrap();
@@ -92,7 +118,8 @@ async fn the_product_in_bytes_moves_no_distance_by_a_hundred_thousandth() {
     for chip in &chips {
         let input = manifest.input.values(std::slice::from_ref(chip));
         let shape = [1, 3, CHIP_SIDE, CHIP_SIDE];
-        let outputs = network.run(&[(&shape, &input)], &[names::DISTANCE, names::FEATURES]).unwrap();
+        let outputs =
+            network.run(&[(&shape, &input)], &[names::DISTANCE, names::FEATURES]).unwrap();
         let expected = closed_form.distance(outputs[1].values.as_slice().into());
         worst = worst.max((f64::from(outputs[0].values[0]) / expected - 1.0).abs());
     }
@@ -108,12 +135,15 @@ async fn the_closed_form_is_what_2000_masks_give_on_real_faces() {
     // All faces of a seed share its masks, so their errors go together: a mean needs several seeds.
     let share = chips.len() / SEEDS.len();
     let sampled: Vec<Recognition> = std::thread::scope(|scope| {
-        let sample = |(chips, seed)| scope.spawn(move || recognise(Estimator::Sampled { passes: 2000, seed }, chips));
+        let sample = |(chips, seed)| {
+            scope.spawn(move || recognise(Estimator::Sampled { passes: 2000, seed }, chips))
+        };
         let threads: Vec<_> = chips.chunks(share).zip(SEEDS).map(sample).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(sampled.len(), chips.len());
-    let errors: Vec<f64> = closed.iter().zip(&sampled).map(|(c, s)| c.distance / s.distance - 1.0).collect();
+    let errors: Vec<f64> =
+        closed.iter().zip(&sampled).map(|(c, s)| c.distance / s.distance - 1.0).collect();
     let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / errors.len() as f64;
     for (seed, errors) in SEEDS.iter().zip(errors.chunks(share)) {
         println!("seed {seed}: {:+.4} %", 100.0 * errors.iter().sum::<f64>() / errors.len() as f64);
@@ -121,7 +151,8 @@ async fn the_closed_form_is_what_2000_masks_give_on_real_faces() {
     let signed = mean(&mut errors.iter().copied());
     let absolute = mean(&mut errors.iter().map(|error| error.abs()));
     let distances = closed.iter().map(|face| face.distance);
-    let (least, most) = distances.fold((f64::MAX, 0.0_f64), |(least, most), d| (least.min(d), most.max(d)));
+    let (least, most) =
+        distances.fold((f64::MAX, 0.0_f64), |(least, most), d| (least.min(d), most.max(d)));
     println!(
         "{} faces, d {least:.3} to {most:.3}: mean error {:+.4} %, mean absolute error {:.4} %",
         chips.len(),
@@ -152,7 +183,12 @@ async fn a_batch_of_faces_gives_what_singles_give() {
         let batch = recognise(estimator, &chips);
         for (chip, of_batch) in chips.iter().zip(&batch) {
             let single = recognise(estimator, std::slice::from_ref(chip)).remove(0);
-            assert!((of_batch.distance / single.distance - 1.0).abs() < 1e-5, "{} {}", of_batch.distance, single.distance);
+            assert!(
+                (of_batch.distance / single.distance - 1.0).abs() < 1e-5,
+                "{} {}",
+                of_batch.distance,
+                single.distance
+            );
             let cosine = of_batch.template.similarity(&single.template);
             assert!(cosine > 0.99999, "{cosine}");
         }
@@ -167,7 +203,11 @@ async fn two_photos_of_a_person_are_more_similar_than_two_persons() {
         faces.push(primary(&processor, sample(photo)).await.0.template);
     }
     let same = faces[0].similarity(&faces[1]);
-    let others = [faces[0].similarity(&faces[2]), faces[0].similarity(&faces[3]), faces[1].similarity(&faces[2])];
+    let others = [
+        faces[0].similarity(&faces[2]),
+        faces[0].similarity(&faces[3]),
+        faces[1].similarity(&faces[2]),
+    ];
     println!("same person {same:.3}, others {others:.3?}");
     assert!(others.iter().all(|other| same > other + 0.2), "{same} {others:?}");
 }
@@ -179,7 +219,10 @@ async fn a_blurred_face_has_lower_quality_than_the_sharp_one() {
     let sharp = recognise(Estimator::ClosedForm, &chips);
     let blurry = recognise(Estimator::ClosedForm, &blurry);
     for ((photo, sharp), blurry) in PHOTOS.iter().zip(&sharp).zip(&blurry) {
-        println!("{photo}: {} ({:.4}), blurred {} ({:.4})", sharp.quality, sharp.score, blurry.quality, blurry.score);
+        println!(
+            "{photo}: {} ({:.4}), blurred {} ({:.4})",
+            sharp.quality, sharp.score, blurry.quality, blurry.score
+        );
         assert!(blurry.score < sharp.score, "{photo}");
         assert!(blurry.quality < sharp.quality || sharp.quality == 0, "{photo}");
     }
@@ -207,13 +250,24 @@ async fn a_photo_turned_by_its_orientation_gives_the_quality_of_the_upright_one(
     for photo in ["obama.jpg", "astronaut.png", "biden.jpg"] {
         let upright = image::load_from_memory(&sample(photo)).unwrap().into_rgb8();
         let (expected, _) = primary(&processor, jpeg(&upright)).await;
-        let turned = [(3, imageops::rotate180(&upright)), (6, imageops::rotate270(&upright)), (8, imageops::rotate90(&upright))];
+        let turned = [
+            (3, imageops::rotate180(&upright)),
+            (6, imageops::rotate270(&upright)),
+            (8, imageops::rotate90(&upright)),
+        ];
         for (orientation, stored) in turned {
-            let (face, _) = primary(&processor, with_orientation(&jpeg(&stored), orientation)).await;
+            let (face, _) =
+                primary(&processor, with_orientation(&jpeg(&stored), orientation)).await;
             let cosine = face.template.similarity(&expected.template);
             let (quality, wanted) = (face.quality, expected.quality);
-            println!("{photo}, orientation {orientation}: quality {quality} ({wanted}), cosine {cosine:.4}");
-            assert!(quality.abs_diff(wanted) <= 3, "{photo}, orientation {orientation}: {quality} {wanted}");
+            println!(
+                "{photo}, orientation {orientation}: quality {quality} ({wanted}), cosine \
+                    {cosine:.4}"
+            );
+            assert!(
+                quality.abs_diff(wanted) <= 3,
+                "{photo}, orientation {orientation}: {quality} {wanted}"
+            );
             assert!(cosine > 0.99, "{photo}, orientation {orientation}: {cosine}");
         }
     }
@@ -231,12 +285,24 @@ async fn a_photo_of_twenty_faces_gives_twenty_scored_faces() {
         let bbox = analyse(&processor, bytes).await.swap_remove(0).0.face.bbox;
         // The face and half its size around it.
         let side = (2.0 * bbox.width.max(bbox.height)) as u32;
-        let corner = |start: f32, size: f32| (start + size / 2.0 - side as f32 / 2.0).max(0.0) as u32;
-        let tile = imageops::crop_imm(&picture, corner(bbox.x, bbox.width), corner(bbox.y, bbox.height), side, side);
+        let corner =
+            |start: f32, size: f32| (start + size / 2.0 - side as f32 / 2.0).max(0.0) as u32;
+        let tile = imageops::crop_imm(
+            &picture,
+            corner(bbox.x, bbox.width),
+            corner(bbox.y, bbox.height),
+            side,
+            side,
+        );
         tiles.push(imageops::resize(&tile.to_image(), TILE, TILE, FilterType::Triangle));
     }
     for (i, place) in (0..20_u32).map(|i| (i, (i % 5 * TILE, i / 5 * TILE))) {
-        imageops::replace(&mut montage, &tiles[i as usize % tiles.len()], place.0.into(), place.1.into());
+        imageops::replace(
+            &mut montage,
+            &tiles[i as usize % tiles.len()],
+            place.0.into(),
+            place.1.into(),
+        );
     }
     let mut png = Cursor::new(Vec::new());
     montage.write_to(&mut png, ImageFormat::Png).unwrap();

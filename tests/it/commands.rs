@@ -45,7 +45,10 @@ impl Sandbox {
 
     fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
-        command.args(arguments).current_dir(self.folder.path()).env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"));
         command
     }
 
@@ -63,9 +66,16 @@ impl Sandbox {
     /// Fills `photos` with a small photo under many names.
     fn fill(&self, count: usize) {
         let photo = image::load_from_memory(&sample("astronaut.png")).unwrap();
-        photo.resize(320, 320, FilterType::Triangle).save_with_format(self.path("photos/0000.jpg"), ImageFormat::Jpeg).unwrap();
+        photo
+            .resize(320, 320, FilterType::Triangle)
+            .save_with_format(self.path("photos/0000.jpg"), ImageFormat::Jpeg)
+            .unwrap();
         for number in 1..count {
-            std::fs::hard_link(self.path("photos/0000.jpg"), self.path(&format!("photos/{number:04}.jpg"))).unwrap();
+            std::fs::hard_link(
+                self.path("photos/0000.jpg"),
+                self.path(&format!("photos/{number:04}.jpg")),
+            )
+            .unwrap();
         }
     }
 }
@@ -89,7 +99,12 @@ impl Run {
     }
 
     fn json(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        self.out
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
     }
 
     fn summary(&self) -> Value {
@@ -131,22 +146,37 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
     let run = sandbox.run(&["scan", "photos"]);
     run.ended(0);
     let last = run.out.lines().last().unwrap();
-    assert_eq!(last, "7 listed = 3 scored + 1 no_face + 3 unreadable + 0 refused + 0 failed + 0 skipped");
+    assert_eq!(
+        last,
+        "7 listed = 3 scored + 1 no_face + 3 unreadable + 0 refused + 0 failed + 0 skipped"
+    );
     assert!(run.out.contains("left alone: 1 .txt\n"), "{}", run.out);
-    for (file, reason) in [("notes.jpg", "not an image"), ("empty.jpg", "is empty"), ("truncated.jpg", "truncated")] {
-        let line = run.err.lines().find(|line| line.contains(file)).unwrap_or_else(|| panic!("{file}: {}", run.err));
+    for (file, reason) in
+        [("notes.jpg", "not an image"), ("empty.jpg", "is empty"), ("truncated.jpg", "truncated")]
+    {
+        let line = run
+            .err
+            .lines()
+            .find(|line| line.contains(file))
+            .unwrap_or_else(|| panic!("{file}: {}", run.err));
         assert!(line.contains("unreadable") && line.contains(reason), "{line}");
     }
 
     let again = sandbox.run(&["scan", "photos"]);
     again.ended(0);
     let last = again.out.lines().last().unwrap();
-    assert_eq!(last, "7 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 7 skipped");
+    assert_eq!(
+        last,
+        "7 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 7 skipped"
+    );
     assert!(again.out.contains("nothing to do: every image is settled already"), "{}", again.out);
 
     sandbox.write("photos/notes.jpg", &astronaut);
     let changed = sandbox.scan();
-    assert_eq!((ended(&changed), outcome(&changed, "scored"), number(&changed, "skipped")), (1, 1, 6));
+    assert_eq!(
+        (ended(&changed), outcome(&changed, "scored"), number(&changed, "skipped")),
+        (1, 1, 6)
+    );
 
     sandbox.write("photos/added.png", &astronaut);
     let added = sandbox.scan();
@@ -168,7 +198,10 @@ fn json_lines_tell_each_image_and_the_summary() {
     lines.sort_by_key(|line| line["image"].to_string());
     assert_eq!(lines.len(), 2);
     assert!(lines[0]["image"].as_str().unwrap().ends_with("/photos/a.png"));
-    assert_eq!((lines[0]["outcome"].as_str(), lines[0]["faces"].as_u64()), (Some("scored"), Some(1)));
+    assert_eq!(
+        (lines[0]["outcome"].as_str(), lines[0]["faces"].as_u64()),
+        (Some("scored"), Some(1))
+    );
     assert!(lines[0]["quality"].as_u64().unwrap() <= 100);
     assert_eq!(lines[1]["outcome"], "unreadable");
 }
@@ -189,21 +222,35 @@ fn what_cannot_be_done_has_its_exit_status_and_a_sentence() {
     unread.ended(3);
     assert!(unread.out.contains("missing.jpg  unreadable"), "{}", unread.out);
 
-    let unknown = Run::of(sandbox.command(&["scan", "photos"]).env("FACEFLEET__MODELS__RECOGNISER", "arcface").output().unwrap());
+    let unknown = Run::of(
+        sandbox
+            .command(&["scan", "photos"])
+            .env("FACEFLEET__MODELS__RECOGNISER", "arcface")
+            .output()
+            .unwrap(),
+    );
     unknown.ended(1);
-    assert!(unknown.err.contains("arcface") && unknown.err.contains("sface-2021dec"), "{}", unknown.err);
+    assert!(
+        unknown.err.contains("arcface") && unknown.err.contains("sface-2021dec"),
+        "{}",
+        unknown.err
+    );
 }
 
 #[test]
 fn score_prints_json_lines_and_no_template_unless_asked() {
     let sandbox = Sandbox::new();
-    let photos = ["astronaut.png", "chelsea.png"].map(|name| sample_path(name).to_str().unwrap().to_owned());
+    let photos =
+        ["astronaut.png", "chelsea.png"].map(|name| sample_path(name).to_str().unwrap().to_owned());
     let run = sandbox.run(&["score", "--json", &photos[0], &photos[1]]);
     run.ended(0);
     let lines = run.json();
     assert_eq!(lines.len(), 2);
     let face = &lines[0];
-    assert_eq!((face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)), (Some("scored"), Some(5)));
+    assert_eq!(
+        (face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)),
+        (Some("scored"), Some(5))
+    );
     let (distance, score) = (face["distance"].as_f64().unwrap(), face["score"].as_f64().unwrap());
     assert!((score - 2.0 / (1.0 + distance.exp())).abs() < 1e-9, "{distance} {score}");
     assert!(face.get("template").is_none());
@@ -220,16 +267,24 @@ fn score_scores_a_photo_with_either_detector() {
     let sandbox = Sandbox::new();
     let photo = sample_path("astronaut.png");
     let with = |variables: &[(&str, &str)]| {
-        let mut command = sandbox.command(&["score".as_ref(), "--json".as_ref(), photo.as_os_str()]);
+        let mut command =
+            sandbox.command(&["score".as_ref(), "--json".as_ref(), photo.as_os_str()]);
         let run = Run::of(command.envs(variables.iter().copied()).output().unwrap());
         run.ended(0);
         let [face] = &run.json()[..] else { panic!("{}", run.out) };
-        assert_eq!((face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)), (Some("scored"), Some(5)), "{face}");
+        assert_eq!(
+            (face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)),
+            (Some("scored"), Some(5)),
+            "{face}"
+        );
         assert!(face["quality"].as_u64().unwrap() > 90, "{face}");
         face.clone()
     };
     let yunet = with(&[]);
-    let mtcnn = with(&[("FACEFLEET__MODELS__DETECTOR", "mtcnn"), ("FACEFLEET__DETECTOR__MIN_SCORE", "0.95")]);
+    let mtcnn = with(&[
+        ("FACEFLEET__MODELS__DETECTOR", "mtcnn"),
+        ("FACEFLEET__DETECTOR__MIN_SCORE", "0.95"),
+    ]);
     assert_ne!(yunet["box"], mtcnn["box"], "it was another detector");
     let [yunet, mtcnn] = [yunet, mtcnn].map(|face| face["score"].as_f64().unwrap());
     assert!((yunet - mtcnn).abs() < 0.01, "{yunet} {mtcnn}");
@@ -238,23 +293,31 @@ fn score_scores_a_photo_with_either_detector() {
 #[test]
 fn match_prints_the_similarity_and_both_qualities() {
     let sandbox = Sandbox::new();
-    let [a, b, cat] = ["obama.jpg", "obama2.jpg", "chelsea.png"].map(|name| sample_path(name).to_str().unwrap().to_owned());
+    let [a, b, cat] = ["obama.jpg", "obama2.jpg", "chelsea.png"]
+        .map(|name| sample_path(name).to_str().unwrap().to_owned());
     let run = sandbox.run(&["match", &a, &b]);
     run.ended(0);
-    let similarity: f64 = run.out.lines().next().unwrap().strip_prefix("similarity ").unwrap().parse().unwrap();
+    let similarity: f64 =
+        run.out.lines().next().unwrap().strip_prefix("similarity ").unwrap().parse().unwrap();
     assert!((0.4..1.0).contains(&similarity), "{similarity}");
     assert_eq!(run.out.lines().filter(|line| line.starts_with("quality ")).count(), 2);
 
     let without = sandbox.run(&["match", &a, &cat]);
     without.ended(1);
-    assert!(without.err.contains("chelsea.png") && without.err.contains("no face found"), "{}", without.err);
+    assert!(
+        without.err.contains("chelsea.png") && without.err.contains("no face found"),
+        "{}",
+        without.err
+    );
 }
 
 #[test]
 fn chips_that_score_wrote_can_be_scanned_as_they_are() {
     let sandbox = Sandbox::new();
-    let photos = ["astronaut.png", "obama.jpg", "biden.jpg"].map(|name| sample_path(name).to_str().unwrap().to_owned());
-    let scored = sandbox.run(&["score", "--json", "--chips", "chips", &photos[0], &photos[1], &photos[2]]);
+    let photos = ["astronaut.png", "obama.jpg", "biden.jpg"]
+        .map(|name| sample_path(name).to_str().unwrap().to_owned());
+    let scored =
+        sandbox.run(&["score", "--json", "--chips", "chips", &photos[0], &photos[1], &photos[2]]);
     scored.ended(0);
     let run = sandbox.run(&["scan", "chips", "--aligned", "--json"]);
     run.ended(0);
@@ -267,7 +330,10 @@ fn chips_that_score_wrote_can_be_scanned_as_they_are() {
     // A chip is stored without loss, so its quality is the face's.
     for face in scored.json() {
         let chip = Path::new(face["chip"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
-        let image = run.json().into_iter().find(|line| line["image"].as_str().is_some_and(|image| image.ends_with(chip)));
+        let image = run
+            .json()
+            .into_iter()
+            .find(|line| line["image"].as_str().is_some_and(|image| image.ends_with(chip)));
         assert_eq!(image.unwrap()["quality"], face["quality"], "{chip}");
     }
 }
@@ -284,7 +350,9 @@ fn an_interrupted_scan_ends_cleanly_and_the_next_one_goes_on() {
     let mut lines = BufReader::new(scan.stdout.take().unwrap()).lines();
     let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!(first["outcome"], "scored");
-    assert!(Command::new("kill").args(["-INT", &scan.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &scan.id().to_string()]).status().unwrap().success()
+    );
     let last = lines.map(Result::unwrap).last().unwrap();
     let mut told = String::new();
     scan.stderr.take().unwrap().read_to_string(&mut told).unwrap();
@@ -322,7 +390,9 @@ async fn two_scans_of_one_folder_at_once_store_each_image_once() {
     }
     assert_eq!(number(&sandbox.scan(), "skipped"), IMAGES);
 
-    let store = SqliteStore::open(&format!("sqlite:{}", sandbox.path("facefleet.db").display())).await.unwrap();
+    let store = SqliteStore::open(&format!("sqlite:{}", sandbox.path("facefleet.db").display()))
+        .await
+        .unwrap();
     let galleries = store.galleries().await.unwrap();
     let [(gallery, profiles)] = galleries.as_slice() else { panic!("{galleries:?}") };
     let [profile] = profiles.as_slice() else { panic!("{profiles:?}") };
@@ -335,11 +405,28 @@ async fn two_scans_of_one_folder_at_once_store_each_image_once() {
 fn a_runtime_that_is_missing_or_none_is_told_in_a_sentence() {
     let sandbox = Sandbox::new();
     sandbox.write("text.so", b"this is no library");
-    for (library, reason) in [("/no/such/libonnxruntime.so", "no such file"), (sandbox.path("text.so").to_str().unwrap(), "")] {
-        let run = Run::of(sandbox.command(&["scan", "photos"]).env("FACEFLEET__RUNTIME__LIBRARY", library).output().unwrap());
+    for (library, reason) in [
+        ("/no/such/libonnxruntime.so", "no such file"),
+        (sandbox.path("text.so").to_str().unwrap(), ""),
+    ] {
+        let run = Run::of(
+            sandbox
+                .command(&["scan", "photos"])
+                .env("FACEFLEET__RUNTIME__LIBRARY", library)
+                .output()
+                .unwrap(),
+        );
         run.ended(1);
-        assert!(run.err.starts_with("facefleet: ONNX Runtime cannot be loaded from "), "{}", run.err);
-        assert!(run.err.contains(library) && run.err.contains(reason) && run.err.contains("make setup"), "{}", run.err);
+        assert!(
+            run.err.starts_with("facefleet: ONNX Runtime cannot be loaded from "),
+            "{}",
+            run.err
+        );
+        assert!(
+            run.err.contains(library) && run.err.contains(reason) && run.err.contains("make setup"),
+            "{}",
+            run.err
+        );
         assert!(!run.err.contains("panicked"), "{}", run.err);
     }
 }
@@ -350,8 +437,10 @@ fn damaged_weights_are_refused_by_their_digest() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     std::fs::create_dir_all(sandbox.path("models/fetched")).unwrap();
     let file = "fetched/face_recognition_sface_2021dec_int8bq.onnx";
-    std::fs::copy(models.join("sface-2021dec.toml"), sandbox.path("models/sface-2021dec.toml")).unwrap();
-    let mut weights = std::fs::read(models.join(file)).expect("the tests need the weights: run `make setup`");
+    std::fs::copy(models.join("sface-2021dec.toml"), sandbox.path("models/sface-2021dec.toml"))
+        .unwrap();
+    let mut weights =
+        std::fs::read(models.join(file)).expect("the tests need the weights: run `make setup`");
     let middle = weights.len() / 2;
     weights[middle] ^= 1;
     sandbox.write(&format!("models/{file}"), &weights);
@@ -374,7 +463,9 @@ fn no_template_is_in_the_log() {
         let run = sandbox.run(arguments);
         run.ended(0);
         for line in run.err.lines() {
-            let fractions = line.split(|c: char| c.is_whitespace() || "[](),;{}".contains(c)).filter(|word| !word.is_empty());
+            let fractions = line
+                .split(|c: char| c.is_whitespace() || "[](),;{}".contains(c))
+                .filter(|word| !word.is_empty());
             let mut row = 0;
             for word in fractions {
                 row = if word.contains('.') && word.parse::<f64>().is_ok() { row + 1 } else { 0 };

@@ -1,4 +1,5 @@
-//! Prepared models that are damaged, cut, empty or another's: refused by name at start, made anew by `model prepare`, never run.
+//! Prepared models that are damaged, cut, empty or another's: refused by name at start, made anew
+//! by `model prepare`, never run.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -25,12 +26,14 @@ const FILES: [(&str, &str, &str); 5] = [
     ("mtcnn.o.onnx", MTCNN, MTCNN),
 ];
 
-/// The models of this checkout in a folder of their own: manifests and prepared files copied, published files as they are.
+/// The models of this checkout in a folder of their own: manifests and prepared files copied,
+/// published files as they are.
 pub fn models() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     for name in [SFACE, YUNET, MTCNN] {
-        fs::copy(source.join(format!("{name}.toml")), folder.path().join(format!("{name}.toml"))).unwrap();
+        fs::copy(source.join(format!("{name}.toml")), folder.path().join(format!("{name}.toml")))
+            .unwrap();
     }
     fs::create_dir(folder.path().join("prepared")).unwrap();
     for (file, ..) in FILES {
@@ -68,15 +71,20 @@ fn assert_refused(models: &Path, (file, model, detector): (&str, &str, &str), wh
 fn assert_unreadable(models: &Path, (file, model, _): (&str, &str, &str), what: &str) {
     let models = Models::new(models);
     let manifest = models.manifest(model).unwrap();
-    let refusals: Vec<ModelError> =
-        manifest.networks().iter().filter_map(|network| models.read_prepared(network).err()).collect();
+    let refusals: Vec<ModelError> = manifest
+        .networks()
+        .iter()
+        .filter_map(|network| models.read_prepared(network).err())
+        .collect();
     let [refusal] = &refusals[..] else { panic!("{file}, {what}: {refusals:?}") };
     assert_told(&refusal.to_string(), file, model, what);
 }
 
 #[track_caller]
 fn assert_told(refusal: &str, file: &str, model: &str, what: &str) {
-    let told = [file, &format!("`facefleet model prepare {model}`")].iter().all(|words| refusal.contains(words));
+    let told = [file, &format!("`facefleet model prepare {model}`")]
+        .iter()
+        .all(|words| refusal.contains(words));
     assert!(told, "{file}, {what}: {refusal}");
 }
 
@@ -90,7 +98,8 @@ fn sixty_four_other_bytes_anywhere_in_a_prepared_model_are_noticed() {
     for which in FILES {
         let path = prepared(folder.path(), which.0);
         let whole = fs::read(&path).unwrap();
-        let noise: Vec<u8> = numbers(9, 64).iter().map(|value| (value * 127.0) as i8 as u8).collect();
+        let noise: Vec<u8> =
+            numbers(9, 64).iter().map(|value| (value * 127.0) as i8 as u8).collect();
         // In the nodes, in weights, in what preparing wrote, in the digest itself.
         let mut places: Vec<usize> = (0..8).map(|part| part * (whole.len() - 64) / 7).collect();
         places.push(whole.len() - 200);
@@ -118,9 +127,13 @@ fn a_prepared_model_that_is_cut_empty_longer_or_something_else_is_refused() {
         let whole = fs::read(&path).unwrap();
         let longer = [&whole[..], &[0x72, 0]].concat();
         let [cut, half, nothing] = [whole.len() - 1, whole.len() / 2, 0].map(|end| &whole[..end]);
-        for (bytes, what) in
-            [(cut, "cut"), (half, "half"), (nothing, "empty"), (&longer, "longer"), (&b"<html>"[..], "a web page")]
-        {
+        for (bytes, what) in [
+            (cut, "cut"),
+            (half, "half"),
+            (nothing, "empty"),
+            (&longer, "longer"),
+            (&b"<html>"[..], "a web page"),
+        ] {
             fs::write(&path, bytes).unwrap();
             assert_unreadable(folder.path(), which, what);
         }
@@ -133,7 +146,9 @@ fn a_prepared_model_that_is_cut_empty_longer_or_something_else_is_refused() {
 #[test]
 fn prepared_models_that_changed_places_are_refused() {
     let folder = models();
-    for (a, b) in [(FILES[0], FILES[1]), (FILES[1], FILES[4]), (FILES[2], FILES[3]), (FILES[3], FILES[4])] {
+    for (a, b) in
+        [(FILES[0], FILES[1]), (FILES[1], FILES[4]), (FILES[2], FILES[3]), (FILES[3], FILES[4])]
+    {
         let [first, second] = [a, b].map(|(file, ..)| prepared(folder.path(), file));
         let exchange = || {
             fs::rename(&first, folder.path().join("aside")).unwrap();
@@ -142,7 +157,11 @@ fn prepared_models_that_changed_places_are_refused() {
         };
         exchange();
         let refusal = refusal(folder.path(), b.2);
-        assert!(refusal.contains("prepared from another file") && refusal.contains("`facefleet model prepare"), "{refusal}");
+        assert!(
+            refusal.contains("prepared from another file")
+                && refusal.contains("`facefleet model prepare"),
+            "{refusal}"
+        );
         exchange();
     }
 }
@@ -162,7 +181,8 @@ fn what_an_older_version_prepared_is_asked_for_by_name() {
         fs::write(&path, model.encode_to_vec()).unwrap();
         assert_unreadable(folder.path(), which, "of the version before");
         // Without its digest, a file of this version is not whole.
-        model.metadata_props[0].value = model.metadata_props[0].value.replace("\"preparation\":2", "\"preparation\":3");
+        model.metadata_props[0].value =
+            model.metadata_props[0].value.replace("\"preparation\":2", "\"preparation\":3");
         fs::write(&path, model.encode_to_vec()).unwrap();
         assert_unreadable(folder.path(), which, "without a digest");
         fs::write(&path, &whole).unwrap();
@@ -178,11 +198,21 @@ async fn preparing_makes_a_damaged_model_anew_and_it_scores_as_before() {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() / 3]).unwrap();
         assert_refused(folder.path(), (file, model, detector), "a third");
-        let written: Vec<bool> = models.prepare(model, &runtime(), false).unwrap().iter().map(|file| file.written).collect();
+        let written: Vec<bool> = models
+            .prepare(model, &runtime(), false)
+            .unwrap()
+            .iter()
+            .map(|file| file.written)
+            .collect();
         assert_eq!(written.iter().filter(|written| **written).count(), 1, "{file}");
     }
     for detector in [YUNET, MTCNN] {
-        let scored = using(folder.path(), detector).processor(&[], false).unwrap().analyse(sample("obama.jpg")).await.unwrap();
+        let scored = using(folder.path(), detector)
+            .processor(&[], false)
+            .unwrap()
+            .analyse(sample("obama.jpg"))
+            .await
+            .unwrap();
         assert!(!scored.outcome.faces().is_empty(), "{detector}");
     }
 }
@@ -190,12 +220,18 @@ async fn preparing_makes_a_damaged_model_anew_and_it_scores_as_before() {
 #[test]
 fn published_files_are_checked_against_their_manifest_where_they_are_there() {
     let folder = models();
-    let (own, source) = (folder.path().join("fetched"), Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fetched"));
+    let (own, source) = (
+        folder.path().join("fetched"),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fetched"),
+    );
     fs::remove_file(&own).unwrap();
     fs::create_dir(&own).unwrap();
     let models = using(folder.path(), MTCNN).models();
     for name in [SFACE, YUNET, MTCNN] {
-        assert!(models.verify(name).unwrap().published.is_empty(), "nothing is there to be checked");
+        assert!(
+            models.verify(name).unwrap().published.is_empty(),
+            "nothing is there to be checked"
+        );
         for network in models.manifest(name).unwrap().networks() {
             let path = own.join(&network.file);
             fs::copy(source.join(&network.file), &path).unwrap();
@@ -203,8 +239,14 @@ fn published_files_are_checked_against_their_manifest_where_they_are_there() {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
             fs::write(&path, &bytes).unwrap();
-            for error in [models.verify(name).unwrap_err(), models.prepare(name, &runtime(), true).unwrap_err()] {
-                assert!(matches!(&error, ModelError::Digest { path: told, .. } if *told == path), "{error}");
+            for error in [
+                models.verify(name).unwrap_err(),
+                models.prepare(name, &runtime(), true).unwrap_err(),
+            ] {
+                assert!(
+                    matches!(&error, ModelError::Digest { path: told, .. } if *told == path),
+                    "{error}"
+                );
             }
             bytes[middle] ^= 1;
             fs::write(&path, &bytes).unwrap();
@@ -225,7 +267,8 @@ fn sealed(mut model: ModelProto) -> Vec<u8> {
     bytes
 }
 
-/// Sets the weights of the network in `path` to what `change` makes of each, as if a device computed with others.
+/// Sets the weights of the network in `path` to what `change` makes of each, as if a device
+/// computed with others.
 fn reweigh(path: &Path, change: impl Fn(f32) -> f32) {
     let mut model = ModelProto::decode(fs::read(path).unwrap().as_slice()).unwrap();
     for tensor in &mut model.graph.as_mut().unwrap().initializer {
@@ -243,9 +286,13 @@ fn reweigh(path: &Path, change: impl Fn(f32) -> f32) {
 fn a_detector_that_finds_nothing_or_elsewhere_is_refused_by_its_name() {
     let folder = models();
     let refused = |detector: &str, what: &str| {
-        let refusal = using(folder.path(), detector).processor(&[], false).map(|_| ()).expect_err(what);
+        let refusal =
+            using(folder.path(), detector).processor(&[], false).map(|_| ()).expect_err(what);
         let refusal = format!("{refusal:#}");
-        assert!(refusal.contains(&format!("'{detector}' failed its test: it found")), "{what}: {refusal}");
+        assert!(
+            refusal.contains(&format!("'{detector}' failed its test: it found")),
+            "{what}: {refusal}"
+        );
     };
     for (file, _, detector) in FILES.into_iter().skip(1) {
         let path = prepared(folder.path(), file);
@@ -280,7 +327,15 @@ fn a_published_detector_that_does_not_find_a_face_is_not_prepared() {
     let manifest = folder.path().join("yunet-2023mar.toml");
     let text = fs::read_to_string(&manifest).unwrap();
     // Pixels of 0..1 for a network that takes 0..255.
-    fs::write(&manifest, text.replace("channels = \"bgr\"", "channels = \"bgr\"\nscale = 0.00392156862")).unwrap();
-    let error = using(folder.path(), YUNET).models().prepare(YUNET, &runtime(), true).unwrap_err().to_string();
+    fs::write(
+        &manifest,
+        text.replace("channels = \"bgr\"", "channels = \"bgr\"\nscale = 0.00392156862"),
+    )
+    .unwrap();
+    let error = using(folder.path(), YUNET)
+        .models()
+        .prepare(YUNET, &runtime(), true)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("'yunet-2023mar'") && error.contains("`scale`"), "{error}");
 }

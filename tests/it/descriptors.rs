@@ -18,17 +18,26 @@ async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
         // The limit is the process's: this test's own, so that no other test runs out too.
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new("prlimit");
-        command.arg("--nofile=100").arg(program).args(["--exact", THIS, "--nocapture"]).env(CHILD, "1");
+        command
+            .arg("--nofile=100")
+            .arg(program)
+            .args(["--exact", THIS, "--nocapture"])
+            .env(CHILD, "1");
         let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("1 passed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && told.contains("1 passed"),
+            "{told}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().canonicalize().unwrap().join("a.jpg");
     std::fs::write(&path, b"bytes").unwrap();
     let server = HttpServer::start(|_| Answer::of("200 OK", "", b"bytes")).await;
-    let (by_address, by_name) = (server.url("/a.jpg"), format!("http://localhost:{}/a.jpg", server.port()));
+    let (by_address, by_name) =
+        (server.url("/a.jpg"), format!("http://localhost:{}/a.jpg", server.port()));
     let variables = [
         ("AWS_ENDPOINT", server.url("")),
         ("AWS_ALLOW_HTTP", "true".into()),
@@ -45,12 +54,15 @@ async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
         ..SourceSettings::default()
     };
     let sources = sources.build();
-    let images = [format!("file://{}", path.display()), by_address, by_name, "s3://photos/a.jpg".into()];
+    let images =
+        [format!("file://{}", path.display()), by_address, by_name, "s3://photos/a.jpg".into()];
 
     let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     for image in &images {
         match fetch(&sources, image).await {
-            Err(FetchError::Local(reason)) => assert!(reason.contains("file descriptors"), "{image}: {reason}"),
+            Err(FetchError::Local(reason)) => {
+                assert!(reason.contains("file descriptors"), "{image}: {reason}")
+            }
             other => panic!("{image}: {other:?}"),
         }
     }

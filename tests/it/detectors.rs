@@ -1,4 +1,5 @@
-//! Both detectors on real photos: the same faces, the same order of landmarks, nothing where there is nothing.
+//! Both detectors on real photos: the same faces, the same order of landmarks, nothing where there
+//! is nothing.
 
 use facefleet::app::App;
 use facefleet::domain::{AlignmentProfile, Face, Point, Precision};
@@ -16,7 +17,8 @@ use crate::support::{PHOTOS, app, runtime, sample, unprepared};
 
 const YUNET: &str = "yunet-2023mar";
 const MTCNN: &str = "mtcnn";
-/// Confidences of the two are not comparable: at YuNet's 0.6, MTCNN also sees faces in these photos that are none.
+/// Confidences of the two are not comparable: at YuNet's 0.6, MTCNN also sees faces in these photos
+/// that are none.
 const SURE: [(&str, f32); 2] = [(YUNET, 0.6), (MTCNN, 0.95)];
 
 fn open(name: &str) -> Detector {
@@ -57,7 +59,9 @@ fn mtcnn_finds_the_faces_that_yunet_finds() {
         let ours = mtcnn.detect(&image, SURE[1].1).unwrap();
         assert_eq!((theirs.len(), ours.len()), (1, 1), "{name}");
         let (iou, apart) = (theirs[0].bbox.iou(&ours[0].bbox), apart(&theirs[0], &ours[0]));
-        println!("{name}: IoU {iou:.3}, landmarks {apart:.3} of the distance between the eyes apart");
+        println!(
+            "{name}: IoU {iou:.3}, landmarks {apart:.3} of the distance between the eyes apart"
+        );
         assert!(iou > 0.5, "{name}: IoU {iou}");
         assert!(apart < 0.12, "{name}: landmarks {apart} of the distance between the eyes apart");
     }
@@ -79,7 +83,10 @@ fn every_face_of_several_is_found_best_first() {
     // Two people, and one of them again at half the size.
     let (left, right) = (photo("biden.jpg"), photo("obama.jpg"));
     let small = imageops::thumbnail(&right, right.width() / 2, right.height() / 2);
-    let mut group = RgbImage::new(left.width() + right.width() + small.width(), left.height().max(right.height()));
+    let mut group = RgbImage::new(
+        left.width() + right.width() + small.width(),
+        left.height().max(right.height()),
+    );
     let places = [0, left.width(), left.width() + right.width()];
     for (image, x) in [&left, &right, &small].into_iter().zip(places) {
         imageops::replace(&mut group, image, i64::from(x), 0);
@@ -90,7 +97,12 @@ fn every_face_of_several_is_found_best_first() {
         assert!(scores.is_sorted_by(|a, b| a >= b), "{name}: {scores:?}");
         let mut columns: Vec<usize> = faces
             .iter()
-            .map(|face| places.iter().filter(|&&place| place as f32 <= face.bbox.x + face.bbox.width / 2.0).count())
+            .map(|face| {
+                places
+                    .iter()
+                    .filter(|&&place| place as f32 <= face.bbox.x + face.bbox.width / 2.0)
+                    .count()
+            })
             .collect();
         columns.sort_unstable();
         assert_eq!(columns, [1, 2, 3], "{name}: {faces:?}");
@@ -104,7 +116,8 @@ fn where_there_is_no_face_none_is_found() {
     let noise = RgbImage::from_raw(300, 300, noise).unwrap();
     for (name, sure) in SURE {
         let mut detector = open(name);
-        for (what, image) in [("a cat", &photo("chelsea.png")), ("grey", &flat), ("noise", &noise)] {
+        for (what, image) in [("a cat", &photo("chelsea.png")), ("grey", &flat), ("noise", &noise)]
+        {
             assert_eq!(detector.detect(image, sure).unwrap(), [], "{name}: {what}");
         }
     }
@@ -127,7 +140,8 @@ fn a_least_confidence_drops_faces_and_changes_none() {
         let mut detector = open(name);
         let image = photo("obama.jpg");
         let all = detector.detect(&image, 0.3).unwrap();
-        let kept: Vec<Face> = all.into_iter().filter(|face| face.detector_score.unwrap() >= sure).collect();
+        let kept: Vec<Face> =
+            all.into_iter().filter(|face| face.detector_score.unwrap() >= sure).collect();
         assert_eq!(detector.detect(&image, sure).unwrap(), kept, "{name}");
     }
 }
@@ -136,7 +150,9 @@ fn a_least_confidence_drops_faces_and_changes_none() {
 fn the_profile_names_the_detector() {
     let profiles = [YUNET, MTCNN].map(|name| using(name).profile(false).unwrap());
     assert_ne!(profiles[0].id(), profiles[1].id());
-    let AlignmentProfile::Similarity { detector } = &profiles[1].alignment else { panic!("{:?}", profiles[1]) };
+    let AlignmentProfile::Similarity { detector } = &profiles[1].alignment else {
+        panic!("{:?}", profiles[1])
+    };
     assert_eq!(detector.name, MTCNN);
     assert_eq!(detector.sha256, app().models().manifest(MTCNN).unwrap().sha256);
     assert_eq!(detector.max_side, 640);
@@ -150,7 +166,10 @@ fn a_letterbox_is_refused_by_the_detector_that_has_none() {
     // Not only where it would detect: a profile that says letterbox would be a lie.
     for error in [app.profile(false).unwrap_err(), app.processor(&[], false).err().unwrap()] {
         let error = format!("{error:#}");
-        assert!(error.contains("'mtcnn'") && error.contains("FACEFLEET__DETECTOR__LETTERBOX"), "{error}");
+        assert!(
+            error.contains("'mtcnn'") && error.contains("FACEFLEET__DETECTOR__LETTERBOX"),
+            "{error}"
+        );
     }
     assert!(app.profile(true).is_ok(), "chips need no detector");
 }
@@ -160,7 +179,12 @@ fn a_cascade_is_prepared_once_for_all_devices() {
     let folder = tempfile::tempdir().unwrap();
     let models = unprepared(MTCNN, folder.path());
     let written = |models: &Models| -> Vec<bool> {
-        models.prepare(MTCNN, &runtime(), false).unwrap().iter().map(|network| network.written).collect()
+        models
+            .prepare(MTCNN, &runtime(), false)
+            .unwrap()
+            .iter()
+            .map(|network| network.written)
+            .collect()
     };
     let load = |models: &Models| DetectorModel::load(models, MTCNN, &runtime(), CanvasSize::Image);
     let error = load(&models).unwrap_err().to_string();
@@ -182,7 +206,12 @@ async fn a_face_aligned_by_either_detector_is_the_same_person_of_like_quality() 
     let cosine = found[0].template.similarity(&found[1].template);
     println!("cosine {cosine:.4}, scores {:.4} and {:.4}", found[0].score, found[1].score);
     assert!(cosine > 0.9, "{cosine}");
-    assert!((found[0].score - found[1].score).abs() < 0.01, "{} {}", found[0].score, found[1].score);
+    assert!(
+        (found[0].score - found[1].score).abs() < 0.01,
+        "{} {}",
+        found[0].score,
+        found[1].score
+    );
 }
 
 #[test]
@@ -192,7 +221,10 @@ fn a_network_in_the_wrong_place_of_a_cascade_is_refused() {
     let [_, refinement, _] = mtcnn.networks() else { panic!("{mtcnn:?}") };
     let published = models.published(refinement).unwrap();
     let error = prepare::prepare_stage(&published, Stage::Output).unwrap_err();
-    assert!(matches!(&error, PrepareError::Mismatch { .. }) && error.to_string().contains("48"), "{error}");
+    assert!(
+        matches!(&error, PrepareError::Mismatch { .. }) && error.to_string().contains("48"),
+        "{error}"
+    );
     let yunet = models.published(&models.manifest(YUNET).unwrap()).unwrap();
     let error = prepare::prepare_stage(&yunet, Stage::Proposal).unwrap_err();
     assert!(error.to_string().contains("columns"), "{error}");

@@ -1,9 +1,15 @@
-//! Devices: one that is not there is told at start, every result names the one that ran, and a lane with its fixed shapes gives what the
-//! CPU's free ones give. The lanes run on the CPU here; what a GPU does with them, docs/gpu.md says how to find out.
-#![allow(clippy::print_stdout, reason = "the measured numbers are for whoever runs the tests with --nocapture")]
+//! Devices: one that is not there is told at start, every result names the one that ran, and a lane
+//! with its fixed shapes gives what the CPU's free ones give. The lanes run on the CPU here; what a
+//! GPU does with them, docs/gpu.md says how to find out.
+#![allow(
+    clippy::print_stdout,
+    reason = "the measured numbers are for whoever runs the tests with --nocapture"
+)]
 
 use facefleet::app::App;
-use facefleet::domain::{Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Recognition, Selection};
+use facefleet::domain::{
+    Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Recognition, Selection,
+};
 use facefleet::images::Root;
 use facefleet::inference::batcher::{Batcher, Priority};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
@@ -25,10 +31,18 @@ use crate::support::{app, job, runtime, sample, sample_path, unprepared};
 
 const MAX_SIDE: u32 = 640;
 const LETTERBOX: CanvasSize = CanvasSize::Letterbox { max_side: MAX_SIDE };
-const PYRAMID: Pyramid = Pyramid { max_side: MAX_SIDE, fine_pixels: Some(1_250_000), tile: Some(MAX_SIDE) };
+const PYRAMID: Pyramid =
+    Pyramid { max_side: MAX_SIDE, fine_pixels: Some(1_250_000), tile: Some(MAX_SIDE) };
 const LIMITS: PixelLimits = PixelLimits { max_pixels: 1 << 24 };
-const PHOTOS: [&str; 7] =
-    ["astronaut.png", "chelsea.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg", "obama_partial_face2.jpg"];
+const PHOTOS: [&str; 7] = [
+    "astronaut.png",
+    "chelsea.png",
+    "biden.jpg",
+    "obama.jpg",
+    "obama2.jpg",
+    "obama3.jpg",
+    "obama_partial_face2.jpg",
+];
 
 /// A GPU's lane, on the CPU.
 fn lane(batch: usize) -> DevicePlan {
@@ -74,8 +88,14 @@ fn a_device_that_is_not_there_is_an_error_at_start() {
         assert!(error.contains(device), "{error}");
     }
     if !runtime().offers(Device::Cuda(0)) {
-        let error = runtime().open_on("x", b"", &DevicePlan::new(Device::Cuda(0), 1, 4), None).unwrap_err().to_string();
-        assert!(error.starts_with("cuda:0 cannot be used: this ONNX Runtime was built without it"), "{error}");
+        let error = runtime()
+            .open_on("x", b"", &DevicePlan::new(Device::Cuda(0), 1, 4), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("cuda:0 cannot be used: this ONNX Runtime was built without it"),
+            "{error}"
+        );
         for advice in ["--runtime cuda", "docs/gpu.md", "FACEFLEET__RUNTIME__DEVICE"] {
             assert!(error.contains(advice), "{error}");
         }
@@ -90,14 +110,24 @@ async fn results_and_metrics_say_which_device_ran() {
         let path = sample_path("astronaut.png").canonicalize().unwrap();
         let recorder = PrometheusBuilder::new().build_recorder();
         let roots = [path.parent().unwrap().to_owned()];
-        let processor =
-            metrics::with_local_recorder(&recorder, || on(choice).processor(&roots.clone().map(Root::Path), false)).unwrap();
+        let processor = metrics::with_local_recorder(&recorder, || {
+            on(choice).processor(&roots.clone().map(Root::Path), false)
+        })
+        .unwrap();
         let metrics = recorder.handle().render();
         assert!(metrics.contains(r#"facefleet_provider{provider="cpu"} 1"#), "{choice}: {metrics}");
 
-        let job = Job { image: ImageUri::from_path(&path).unwrap(), profile: None, ..job(Lane::Scan, "x") };
+        let job = Job {
+            image: ImageUri::from_path(&path).unwrap(),
+            profile: None,
+            ..job(Lane::Scan, "x")
+        };
         let Processed::Ended(record) = processor.process(&job).await else { panic!("{choice}") };
-        assert_eq!((record.provider.as_str(), record.outcome.faces().len()), ("cpu", 1), "{choice}");
+        assert_eq!(
+            (record.provider.as_str(), record.outcome.faces().len()),
+            ("cpu", 1),
+            "{choice}"
+        );
     }
 }
 
@@ -107,22 +137,34 @@ fn a_gpus_preparation_that_is_missing_is_told_with_the_command_that_makes_it() {
     let variant = Variant { target: Target::Gpu, precision: Precision::Half };
     let name = &recogniser_name();
     let models = unprepared(name, folder.path()).prepared_as(variant);
-    let error = RecogniserModel::load(&models, name, &runtime(), Estimator::ClosedForm).unwrap_err().to_string();
-    assert!(error.contains(&format!("facefleet model prepare {name} --target gpu --half")), "{error}");
+    let error = RecogniserModel::load(&models, name, &runtime(), Estimator::ClosedForm)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&format!("facefleet model prepare {name} --target gpu --half")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_padded_batch_gives_what_singles_give() {
     let chips = sample_chips().await;
     let models = app().models();
-    let singles: Vec<Recognition> =
-        chips.iter().flat_map(|chip| recognise(&models, &DevicePlan::cpu(1), std::slice::from_ref(chip))).collect();
+    let singles: Vec<Recognition> = chips
+        .iter()
+        .flat_map(|chip| recognise(&models, &DevicePlan::cpu(1), std::slice::from_ref(chip)))
+        .collect();
     for count in [1, 2, 5, chips.len()] {
         // Sizes 1, 4, 8 and 16: every one of these counts but the first is filled up.
         let batch = recognise(&models, &lane(16), &chips[..count]);
         assert_eq!(batch.len(), count);
         for (of_batch, single) in batch.iter().zip(&singles) {
-            assert!((of_batch.distance / single.distance - 1.0).abs() < 1e-5, "{} {}", of_batch.distance, single.distance);
+            assert!(
+                (of_batch.distance / single.distance - 1.0).abs() < 1e-5,
+                "{} {}",
+                of_batch.distance,
+                single.distance
+            );
             let cosine = of_batch.template.similarity(&single.template);
             assert!(cosine > 0.99999, "{cosine}");
         }
@@ -134,8 +176,11 @@ fn a_batch_of_canvases_gives_what_singles_give() {
     let model = detector();
     let photos: Vec<RgbImage> = PHOTOS.iter().map(|name| photo(name)).collect();
     // Large and small ones mixed, more than one batch takes.
-    let small = photos.iter().map(|photo| imageops::thumbnail(photo, photo.width() / 2, photo.height() / 2));
-    let canvases: Vec<Canvas> = photos.iter().cloned().chain(small).map(|photo| model.canvas(&photo, LETTERBOX)).collect();
+    let small = photos
+        .iter()
+        .map(|photo| imageops::thumbnail(photo, photo.width() / 2, photo.height() / 2));
+    let canvases: Vec<Canvas> =
+        photos.iter().cloned().chain(small).map(|photo| model.canvas(&photo, LETTERBOX)).collect();
     let looks: Vec<(&Canvas, f32)> = canvases.iter().map(|canvas| (canvas, 0.6)).collect();
     let mut single = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
     let batch = model.open_on(&lane(4), LETTERBOX).unwrap().detect_batch(&looks).unwrap();
@@ -164,7 +209,8 @@ fn a_letterbox_moves_no_face_but_those_that_the_edge_cuts() {
     let (mut inside, mut cut) = (0.0_f32, 0.0_f32);
     for name in PHOTOS {
         let photo = photo(name);
-        let (expected, found) = (free.detect(&photo, 0.6).unwrap(), boxed.detect(&photo, 0.6).unwrap());
+        let (expected, found) =
+            (free.detect(&photo, 0.6).unwrap(), boxed.detect(&photo, 0.6).unwrap());
         assert_eq!(found.len(), expected.len(), "{name}");
         let Some(face) = expected.first() else { continue };
         let room = photo.width() as f32 - (face.bbox.x + face.bbox.width);
@@ -174,14 +220,18 @@ fn a_letterbox_moves_no_face_but_those_that_the_edge_cuts() {
         // The right quarter of the face is off the picture.
         let width = (face.bbox.x + 0.75 * face.bbox.width) as u32;
         let half = imageops::crop_imm(&photo, 0, 0, width, photo.height()).to_image();
-        let (expected, found) = (free.detect(&half, 0.6).unwrap(), boxed.detect(&half, 0.6).unwrap());
+        let (expected, found) =
+            (free.detect(&half, 0.6).unwrap(), boxed.detect(&half, 0.6).unwrap());
         assert_eq!(found.len(), expected.len(), "{name}, cut");
         for (found, expected) in found.iter().zip(&expected) {
             assert!(found.bbox.iou(&expected.bbox) > 0.7, "{name}, cut: {found:?} {expected:?}");
             cut = cut.max(moved(found, expected));
         }
     }
-    println!("landmarks moved at most by {inside:.5} of the face's width inside, {cut:.5} where the edge cuts a quarter off");
+    println!(
+        "landmarks moved at most by {inside:.5} of the face's width inside, {cut:.5} where the \
+            edge cuts a quarter off"
+    );
     assert!(inside < 0.01, "{inside}");
     // If this were as small, the letterbox need not be part of the profile.
     assert!(cut > 0.01, "{cut}");
@@ -196,12 +246,17 @@ async fn see(vision: &Vision, bytes: Vec<u8>) -> Seen {
 async fn decoding_ahead_of_a_lane_sees_what_one_thread_sees() {
     let model = detector();
     let detector = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
-    let stage = VisionStage::new(Finder::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID }, LIMITS);
+    let stage = VisionStage::new(
+        Finder::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID },
+        LIMITS,
+    );
     let whole = Vision::Whole(Batcher::start("whole", vec![stage], 1).unwrap());
-    let hands = vec![Hands { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS }; 2];
+    let hands =
+        vec![Hands { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS }; 2];
     let ahead = Vision::Ahead {
         hands: Batcher::start("hands", hands, 1).unwrap(),
-        detector: Batcher::start("detect", vec![model.open_on(&lane(4), LETTERBOX).unwrap()], 4).unwrap(),
+        detector: Batcher::start("detect", vec![model.open_on(&lane(4), LETTERBOX).unwrap()], 4)
+            .unwrap(),
     };
     let mut files: Vec<Vec<u8>> = PHOTOS.iter().map(|name| sample(name)).collect();
     files.push(b"no image".to_vec());
@@ -223,7 +278,12 @@ async fn decoding_ahead_of_a_lane_sees_what_one_thread_sees() {
         assert_eq!((found.size, found.faces.len()), (expected.size, expected.faces.len()));
         for ((face, chip), (expected, expected_chip)) in found.faces.iter().zip(&expected.faces) {
             assert!(moved(face, expected) < 0.01, "{face:?} {expected:?}");
-            let pixels = chip.as_ref().unwrap().pixels().iter().zip(expected_chip.as_ref().unwrap().pixels());
+            let pixels = chip
+                .as_ref()
+                .unwrap()
+                .pixels()
+                .iter()
+                .zip(expected_chip.as_ref().unwrap().pixels());
             assert!(pixels.map(|(a, b)| a.abs_diff(*b)).max() <= Some(2));
         }
     }
@@ -248,10 +308,25 @@ async fn other_preparations_of_sface_agree_with_the_cpus_on_real_faces() {
         assert_eq!(told.is_some(), precision == Precision::Half);
 
         let answers = recognise(&models, &lane(8), &chips);
-        let cosine = answers.iter().zip(&reference).map(|(a, b)| a.template.similarity(&b.template)).fold(1.0, f64::min);
-        let distance = answers.iter().zip(&reference).map(|(a, b)| (a.distance / b.distance - 1.0).abs()).fold(0.0, f64::max);
-        println!("{target:?} {precision:?}: least cosine {cosine:.7}, largest error of the distance {:.4} %", 100.0 * distance);
-        assert!(cosine > allowed.cosine && distance < allowed.distance, "{target:?} {precision:?}: {cosine} {distance}");
+        let cosine = answers
+            .iter()
+            .zip(&reference)
+            .map(|(a, b)| a.template.similarity(&b.template))
+            .fold(1.0, f64::min);
+        let distance = answers
+            .iter()
+            .zip(&reference)
+            .map(|(a, b)| (a.distance / b.distance - 1.0).abs())
+            .fold(0.0, f64::max);
+        println!(
+            "{target:?} {precision:?}: least cosine {cosine:.7}, largest error of the distance \
+                {:.4} %",
+            100.0 * distance
+        );
+        assert!(
+            cosine > allowed.cosine && distance < allowed.distance,
+            "{target:?} {precision:?}: {cosine} {distance}"
+        );
 
         // Half precision is another profile; another way to write the same graph is not.
         let same = recogniser(&models).profile().0 == cpu.0;

@@ -1,6 +1,9 @@
-//! The method's gate: on real faces, degraded step by step, quality falls; and discarding by quality removes the failures to match.
-//! Fails if the method breaks, however well the code runs.
-#![allow(clippy::print_stdout, reason = "the measured numbers are for whoever runs the tests with --nocapture")]
+//! The method's gate: on real faces, degraded step by step, quality falls; and discarding by
+//! quality removes the failures to match. Fails if the method breaks, however well the code runs.
+#![allow(
+    clippy::print_stdout,
+    reason = "the measured numbers are for whoever runs the tests with --nocapture"
+)]
 
 use std::io::Cursor;
 
@@ -18,15 +21,26 @@ use crate::support::graphs::numbers;
 use crate::support::{app, runtime, sample};
 
 /// A photo, and whose. Not `32bit.png`: it is `obama2.jpg` once more.
-const PHOTOS: [(&str, u32); 5] = [("obama.jpg", 0), ("obama2.jpg", 0), ("obama3.jpg", 0), ("biden.jpg", 1), ("astronaut.png", 2)];
+const PHOTOS: [(&str, u32); 5] = [
+    ("obama.jpg", 0),
+    ("obama2.jpg", 0),
+    ("obama3.jpg", 0),
+    ("biden.jpg", 1),
+    ("astronaut.png", 2),
+];
 /// Steps of each degradation, the last one strong enough to hide who it is.
 const STEPS: usize = 4;
 const SIDE: u32 = CHIP_SIDE as u32;
 
 type Degrade = fn(&RgbImage, usize) -> RgbImage;
 
-const DEGRADATIONS: [(&str, Degrade); 5] =
-    [("blur", blurred), ("downscale", downscaled), ("noise", noisy), ("occlusion", occluded), ("JPEG", compressed)];
+const DEGRADATIONS: [(&str, Degrade); 5] = [
+    ("blur", blurred),
+    ("downscale", downscaled),
+    ("noise", noisy),
+    ("occlusion", occluded),
+    ("JPEG", compressed),
+];
 
 fn blurred(face: &RgbImage, step: usize) -> RgbImage {
     imageops::blur(face, [1.0, 2.0, 4.0, 8.0][step])
@@ -41,7 +55,11 @@ fn downscaled(face: &RgbImage, step: usize) -> RgbImage {
 fn noisy(face: &RgbImage, step: usize) -> RgbImage {
     let strength = [20.0, 50.0, 100.0, 200.0][step];
     let noise = numbers(9, Chip::BYTES);
-    let pixels = face.as_raw().iter().zip(noise).map(|(&value, noise)| (f32::from(value) + strength * noise) as u8);
+    let pixels = face
+        .as_raw()
+        .iter()
+        .zip(noise)
+        .map(|(&value, noise)| (f32::from(value) + strength * noise) as u8);
     RgbImage::from_raw(SIDE, SIDE, pixels.collect()).unwrap()
 }
 
@@ -49,18 +67,23 @@ fn noisy(face: &RgbImage, step: usize) -> RgbImage {
 fn occluded(face: &RgbImage, step: usize) -> RgbImage {
     let from = [84, 64, 44, 20][step];
     let mut face = face.clone();
-    face.enumerate_pixels_mut().filter(|(_, y, _)| *y >= from).for_each(|(_, _, pixel)| *pixel = Rgb([96; 3]));
+    face.enumerate_pixels_mut()
+        .filter(|(_, y, _)| *y >= from)
+        .for_each(|(_, _, pixel)| *pixel = Rgb([96; 3]));
     face
 }
 
 fn compressed(face: &RgbImage, step: usize) -> RgbImage {
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(Cursor::new(&mut bytes), [40, 15, 6, 1][step]).encode_image(face).unwrap();
+    JpegEncoder::new_with_quality(Cursor::new(&mut bytes), [40, 15, 6, 1][step])
+        .encode_image(face)
+        .unwrap();
     image::load_from_memory(&bytes).unwrap().into_rgb8()
 }
 
 async fn faces() -> Vec<RgbImage> {
-    let processor = app().processor(&[], false).expect("the tests need the prepared models: run `make setup`");
+    let processor =
+        app().processor(&[], false).expect("the tests need the prepared models: run `make setup`");
     let mut faces = Vec::new();
     for (photo, _) in PHOTOS {
         let chip = processor.analyse(sample(photo)).await.unwrap().chips.swap_remove(0).unwrap();
@@ -72,11 +95,15 @@ async fn faces() -> Vec<RgbImage> {
 fn recogniser() -> Recogniser {
     let app = app();
     let name = &app.settings().models.recogniser;
-    RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap().open(2).unwrap()
+    RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm)
+        .unwrap()
+        .open(2)
+        .unwrap()
 }
 
 fn recognise(recogniser: &mut Recogniser, faces: &[RgbImage]) -> Vec<Recognition> {
-    let chips: Vec<Chip> = faces.iter().map(|face| Chip::new(face.clone().into_raw()).unwrap()).collect();
+    let chips: Vec<Chip> =
+        faces.iter().map(|face| Chip::new(face.clone().into_raw()).unwrap()).collect();
     let batches = chips.chunks(8).flat_map(|batch| recogniser.recognise(batch).unwrap());
     batches.map(Option::unwrap).collect()
 }
@@ -87,7 +114,9 @@ async fn quality_falls_with_every_degradation_and_discarding_by_it_beats_chance(
     let mut recogniser = recogniser();
     let mut recognitions = recognise(&mut recogniser, &faces);
     let mut subjects: Vec<u32> = PHOTOS.iter().map(|(_, subject)| *subject).collect();
-    let mean = |scores: &[Recognition]| scores.iter().map(|face| face.score).sum::<f64>() / scores.len() as f64;
+    let mean = |scores: &[Recognition]| {
+        scores.iter().map(|face| face.score).sum::<f64>() / scores.len() as f64
+    };
     let sharp = mean(&recognitions);
     for (name, degrade) in DEGRADATIONS {
         let mut before = sharp;
@@ -104,9 +133,13 @@ async fn quality_falls_with_every_degradation_and_discarding_by_it_beats_chance(
     }
 
     let dimension = recognitions[0].template.as_slice().len();
-    let templates = recognitions.iter().flat_map(|face| face.template.as_slice().to_vec()).collect();
+    let templates =
+        recognitions.iter().flat_map(|face| face.template.as_slice().to_vec()).collect();
     let templates = Array2::from_shape_vec((recognitions.len(), dimension), templates).unwrap();
-    let closed = Measure { name: CLOSED_FORM.into(), values: recognitions.iter().map(|face| Some(face.score)).collect() };
+    let closed = Measure {
+        name: CLOSED_FORM.into(),
+        values: recognitions.iter().map(|face| Some(face.score)).collect(),
+    };
     let random = random_measure(recognitions.len(), 1);
     let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, 2).unwrap();
     let bootstrap = Bootstrap { replicates: 0, seed: 1, threads: 1 };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind,
-    Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, JobRecord, Lane,
+    ListedChunk, Outcome, OutcomeKind, Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -45,7 +45,10 @@ impl Fleet {
     /// The program, with these settings beside the fleet's.
     fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
-        command.args(arguments).env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR")).envs(self.variables.iter().cloned());
+        command
+            .args(arguments)
+            .env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"))
+            .envs(self.variables.iter().cloned());
         command.envs([
             ("FACEFLEET__QUEUE__URL", self.broker.url.as_str()),
             ("FACEFLEET__QUEUE__PREFIX", &self.broker.prefix),
@@ -58,7 +61,11 @@ impl Fleet {
     }
 
     /// Exit status, standard output and error of the program.
-    async fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    async fn run(
+        &self,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> (Option<i32>, String, String) {
         let mut command = self.command(arguments, settings);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -106,19 +113,28 @@ async fn workers_with_other_settings_than_the_scanner_make_no_scan_do_everything
     let fleet = Fleet::new().await;
     let folder = photos();
     let photos = folder.path().to_str().unwrap();
-    let own = [("FACEFLEET__DETECTOR__MIN_FACE_PX", "100"), ("FACEFLEET__DETECTOR__MIN_SCORE", "0.7")];
-    let worker = fleet.command(&["worker", "--root", photos], &own).stdout(Stdio::null()).spawn().unwrap();
+    let own =
+        [("FACEFLEET__DETECTOR__MIN_FACE_PX", "100"), ("FACEFLEET__DETECTOR__MIN_SCORE", "0.7")];
+    let worker =
+        fleet.command(&["worker", "--root", photos], &own).stdout(Stdio::null()).spawn().unwrap();
     let worker = Running(worker);
     let mut summaries = Vec::new();
     for _ in 0..3 {
-        let last = fleet.json(&["scan", photos, "--gallery", "staff", "--wait", "--json"], &[]).await;
-        summaries.push((last["summary"]["outcomes"]["scored"].clone(), last["summary"]["skipped"].clone()));
+        let last =
+            fleet.json(&["scan", photos, "--gallery", "staff", "--wait", "--json"], &[]).await;
+        summaries.push((
+            last["summary"]["outcomes"]["scored"].clone(),
+            last["summary"]["skipped"].clone(),
+        ));
     }
     let all = PHOTOS.len();
     let (first, again) = ((json!(all), json!(0)), (json!(0), json!(all)));
     assert_eq!(summaries, [first, again.clone(), again]);
     let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
-    assert_eq!((&campaign["selection"]["faces"], &campaign["selection"]["min_size_px"]), (&json!("all"), &json!(24)));
+    assert_eq!(
+        (&campaign["selection"]["faces"], &campaign["selection"]["min_size_px"]),
+        (&json!("all"), &json!(24))
+    );
     drop(worker);
     fleet.broker.remove().await;
 }
@@ -128,17 +144,26 @@ async fn images_that_are_denied_later_keep_their_faces_in_the_export() {
     let fleet = Fleet::new().await;
     let folder = photos();
     let photos = folder.path().to_str().unwrap();
-    let worker = |root: &str| Running(fleet.command(&["worker", "--root", root], &[]).stdout(Stdio::null()).spawn().unwrap());
+    let worker = |root: &str| {
+        Running(
+            fleet.command(&["worker", "--root", root], &[]).stdout(Stdio::null()).spawn().unwrap(),
+        )
+    };
     let reader = worker(photos);
     fleet.json(&["scan", photos, "--gallery", "staff", "--wait", "--json"], &[]).await;
     drop(reader);
     let exported = async || {
-        let (status, out, err) = fleet.run(&["export", "--gallery", "staff", "--format", "jsonl", "--templates"], &[]).await;
+        let (status, out, err) = fleet
+            .run(&["export", "--gallery", "staff", "--format", "jsonl", "--templates"], &[])
+            .await;
         assert_eq!(status, Some(0), "{err}");
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
     };
     let before = exported().await;
-    assert!(before.len() == PHOTOS.len() && before.iter().all(|image| image["faces"][0]["template"].is_array()));
+    assert!(
+        before.len() == PHOTOS.len()
+            && before.iter().all(|image| image["faces"][0]["template"].is_array())
+    );
 
     let queue = fleet.app().queue().await.unwrap();
     let enrolment = |name: &str| {
@@ -170,12 +195,17 @@ async fn a_campaign_is_resumed_with_the_selection_that_it_began_with() {
     let fleet = Fleet { variables: server.variables(), ..Fleet::new().await };
     let scan = ["scan", "s3://photos/", "--gallery", "staff", "--json"];
     fleet.json(&scan, &[]).await;
-    let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await["campaign"].as_str().unwrap().to_owned();
+    let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await["campaign"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let resume = [&scan[..], &["--resume", &campaign]].concat();
-    let other = [("FACEFLEET__DETECTOR__MIN_FACE_PX", "30"), ("FACEFLEET__DETECTOR__FACES", "largest")];
+    let other =
+        [("FACEFLEET__DETECTOR__MIN_FACE_PX", "30"), ("FACEFLEET__DETECTOR__FACES", "largest")];
     let (status, _, err) = fleet.run(&resume, &other).await;
     assert_eq!(status, Some(1), "{err}");
-    let told = "set detector.faces = all (it is largest here), detector.min_face_px = 24 (it is 30 here) to resume it";
+    let told = "set detector.faces = all (it is largest here), detector.min_face_px = 24 (it is 30 \
+        here) to resume it";
     assert!(err.contains(told) && !err.contains("min_score"), "{err}");
     fleet.json(&resume, &[]).await;
     fleet.broker.remove().await;
@@ -199,12 +229,23 @@ impl Process for Repairable {
             false => Outcome::Scored(vec![face(50)]),
         };
         let selection = job.selection.complete(&selection());
-        Processed::Ended(Box::new(JobRecord::without_content(job, &self.profile.id(), selection, "cpu", outcome)))
+        Processed::Ended(Box::new(JobRecord::without_content(
+            job,
+            &self.profile.id(),
+            selection,
+            "cpu",
+            outcome,
+        )))
     }
 }
 
 /// Waits until `enough` is said of the campaign's progress and the number of dead letters.
-async fn until(store: &dyn Store, queue: &dyn JobQueue, id: CampaignId, enough: impl Fn(&CampaignProgress, u64) -> bool) {
+async fn until(
+    store: &dyn Store,
+    queue: &dyn JobQueue,
+    id: CampaignId,
+    enough: impl Fn(&CampaignProgress, u64) -> bool,
+) {
     let give_up = Instant::now() + PATIENCE;
     loop {
         let progress = store.campaign(id).await.unwrap().unwrap().progress;
@@ -239,27 +280,41 @@ async fn dead_letters_that_are_retried_count_in_their_campaign_as_they_end_then(
     store.begin_campaign(&campaign).await.unwrap();
     let job = |number: u64| {
         let image = uri(&number.to_string());
-        Job { id: campaign.id.job(&image), image, campaign: Some(campaign.id), ..crate::support::job(Lane::Scan, "") }
+        Job {
+            id: campaign.id.job(&image),
+            image,
+            campaign: Some(campaign.id),
+            ..crate::support::job(Lane::Scan, "")
+        }
     };
     let jobs: Vec<Job> = (0..JOBS).map(job).collect();
-    store.note_listed(campaign.id, &ListedChunk { listed: JOBS, ..ListedChunk::default() }).await.unwrap();
+    store
+        .note_listed(campaign.id, &ListedChunk { listed: JOBS, ..ListedChunk::default() })
+        .await
+        .unwrap();
     store.end_listing(campaign.id).await.unwrap();
     queue.publish(jobs.clone()).await.unwrap();
 
     let work = || {
         let stop = CancellationToken::new();
-        (stop.clone(), tokio::spawn(app.worker(queue.clone(), store.clone(), processor.clone()).run(stop)))
+        (
+            stop.clone(),
+            tokio::spawn(app.worker(queue.clone(), store.clone(), processor.clone()).run(stop)),
+        )
     };
     let shown = async || {
         let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
-        let outcomes: BTreeMap<String, u64> = serde_json::from_value(campaign["outcomes"].clone()).unwrap();
+        let outcomes: BTreeMap<String, u64> =
+            serde_json::from_value(campaign["outcomes"].clone()).unwrap();
         let some: BTreeMap<_, _> = outcomes.into_iter().filter(|(_, jobs)| *jobs > 0).collect();
         (campaign["state"].as_str().unwrap().to_owned(), some, campaign["left"].as_u64().unwrap())
     };
-    let complete = |outcome: &str| ("complete".to_owned(), BTreeMap::from([(outcome.to_owned(), JOBS)]), 0);
+    let complete =
+        |outcome: &str| ("complete".to_owned(), BTreeMap::from([(outcome.to_owned(), JOBS)]), 0);
 
     let (stop, worker) = work();
-    until(&*store, &*queue, campaign.id, |progress, dead| progress.is_complete() && dead == JOBS).await;
+    until(&*store, &*queue, campaign.id, |progress, dead| progress.is_complete() && dead == JOBS)
+        .await;
     stop.cancel();
     worker.await.unwrap().unwrap();
     assert_eq!(shown().await, complete("failed"));
@@ -272,7 +327,8 @@ async fn dead_letters_that_are_retried_count_in_their_campaign_as_they_end_then(
     let (stop, worker) = work();
     // Some of them come twice.
     queue.publish(jobs[..5].to_vec()).await.unwrap();
-    let scored = |progress: &CampaignProgress, _| progress.outcomes.get(&OutcomeKind::Scored) == Some(&JOBS);
+    let scored =
+        |progress: &CampaignProgress, _| progress.outcomes.get(&OutcomeKind::Scored) == Some(&JOBS);
     until(&*store, &*queue, campaign.id, scored).await;
     stop.cancel();
     worker.await.unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! Memory: what images and messages take of it is reckoned with before they are let in, and a worker stays within what it was given.
+//! Memory: what images and messages take of it is reckoned with before they are let in, and a
+//! worker stays within what it was given.
 
 use std::ffi::OsStr;
 use std::io::{Cursor, Read};
@@ -39,12 +40,20 @@ struct Ran {
 }
 
 impl Watched {
-    fn start<A: AsRef<OsStr>>(arguments: &[A], folder: &Path, variables: &[(&str, &str)], cgroup: Option<Cgroup>) -> Self {
+    fn start<A: AsRef<OsStr>>(
+        arguments: &[A],
+        folder: &Path,
+        variables: &[(&str, &str)],
+        cgroup: Option<Cgroup>,
+    ) -> Self {
         let program = env!("CARGO_BIN_EXE_facefleet");
         let mut command = match &cgroup {
             Some(cgroup) => {
                 let mut command = Command::new("sh");
-                command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(cgroup.0.join("cgroup.procs")).arg(program);
+                command
+                    .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+                    .arg(cgroup.0.join("cgroup.procs"))
+                    .arg(program);
                 command
             }
             None => Command::new(program),
@@ -86,15 +95,17 @@ struct Cgroup(PathBuf);
 impl Cgroup {
     /// One of `bytes`; none where this user may not make one.
     fn new(name: &str, bytes: u64) -> Option<Self> {
-        let made = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")].iter().find_map(
-            |(at, file)| {
-                let folder = Path::new(at).join(format!("facefleet-{name}-{}", std::process::id()));
-                std::fs::create_dir(&folder).ok()?;
-                let cgroup = Self(folder);
-                std::fs::write(cgroup.0.join(file), bytes.to_string()).ok()?;
-                Some(cgroup)
-            },
-        );
+        let made =
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+                .iter()
+                .find_map(|(at, file)| {
+                    let folder =
+                        Path::new(at).join(format!("facefleet-{name}-{}", std::process::id()));
+                    std::fs::create_dir(&folder).ok()?;
+                    let cgroup = Self(folder);
+                    std::fs::write(cgroup.0.join(file), bytes.to_string()).ok()?;
+                    Some(cgroup)
+                });
         if made.is_none() {
             println!("no cgroup can be made here: the peak of memory is looked at alone");
         }
@@ -160,10 +171,17 @@ fn an_image_takes_no_more_memory_than_was_reckoned_with_and_not_far_less() {
         let reckoned = Need::of(&bytes, LIMITS).unwrap().memory + bytes.len() as u64;
         let taken = ran.peak.saturating_sub(small);
         println!("{name}: {} MiB reckoned with, {} taken", reckoned / MIB, taken / MIB);
-        // Copies for the detector, which are reckoned with apart, and what memory is lost between allocations.
-        assert!(taken <= reckoned + 24 * MIB, "{name}: {taken} bytes were taken, {reckoned} reckoned with");
+        // Copies for the detector, which are reckoned with apart, and what memory is lost between
+        // allocations.
+        assert!(
+            taken <= reckoned + 24 * MIB,
+            "{name}: {taken} bytes were taken, {reckoned} reckoned with"
+        );
         // At the start, models take memory for a moment, in which small images have place too.
-        assert!(reckoned <= 3 * (taken + 64 * MIB), "{name}: {taken} bytes were taken, {reckoned} reckoned with");
+        assert!(
+            reckoned <= 3 * (taken + 64 * MIB),
+            "{name}: {taken} bytes were taken, {reckoned} reckoned with"
+        );
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
 }
@@ -201,9 +219,12 @@ fn a_worker_of_a_gigabyte_for_two_cores_outlives_every_image_and_scores_their_ne
     let photos = hostile(folder.path());
     let cgroup = Cgroup::new("images", GIVEN);
     let memory = if cgroup.is_some() { 0 } else { GIVEN };
-    let variables = [("FACEFLEET__WORKER__THREADS", "2"), ("FACEFLEET__LIMITS__MEMORY", &memory.to_string())];
-    let ran = Watched::start(&["scan", "photos", "--json"], folder.path(), &variables, cgroup).end();
-    let summary: serde_json::Value = serde_json::from_str(ran.out.lines().last().unwrap_or_default()).unwrap();
+    let variables =
+        [("FACEFLEET__WORKER__THREADS", "2"), ("FACEFLEET__LIMITS__MEMORY", &memory.to_string())];
+    let ran =
+        Watched::start(&["scan", "photos", "--json"], folder.path(), &variables, cgroup).end();
+    let summary: serde_json::Value =
+        serde_json::from_str(ran.out.lines().last().unwrap_or_default()).unwrap();
     let ended = &summary["summary"]["outcomes"];
     println!("at most {} MiB; {ended}", ran.peak / MIB);
     assert!(ran.code.is_some(), "it was killed");
@@ -232,7 +253,16 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
     }
     for _ in 0..MESSAGES {
         let options = BasicPublishOptions::default();
-        channel.basic_publish(exchange.clone().into(), "scan".into(), options, &body, Default::default()).await.unwrap();
+        channel
+            .basic_publish(
+                exchange.clone().into(),
+                "scan".into(),
+                options,
+                &body,
+                Default::default(),
+            )
+            .await
+            .unwrap();
     }
     queue.publish(jobs).await.unwrap();
 
@@ -249,7 +279,8 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
     ];
     let worker = Watched::start(&["worker", "--root", root], folder.path(), &variables, cgroup);
     for _ in PHOTOS {
-        let event = timeout(PATIENCE, news.next()).await.expect("the photos should be scored").unwrap();
+        let event =
+            timeout(PATIENCE, news.next()).await.expect("the photos should be scored").unwrap();
         assert_eq!(event.end.outcome, OutcomeKind::Scored);
     }
     let mut letters = Vec::new();
@@ -260,7 +291,11 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
         }
     };
     timeout(PATIENCE, found).await.expect("the messages should become dead letters");
-    assert!(letters.iter().all(|letter| letter.reason.contains(&BYTES.to_string())), "{:?}", letters[0]);
+    assert!(
+        letters.iter().all(|letter| letter.reason.contains(&BYTES.to_string())),
+        "{:?}",
+        letters[0]
+    );
     let peak = worker.peak().expect("it lives");
     println!("at most {} MiB", peak / MIB);
     assert!(peak < GIVEN);

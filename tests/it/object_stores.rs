@@ -11,7 +11,9 @@ use futures::StreamExt;
 use crate::support::http::{Answer, HttpServer};
 use crate::support::s3::S3Server;
 use crate::support::sample;
-use crate::support::sources::{LIMITS, SourceSettings, fetch, objects, refused, transient, unreadable};
+use crate::support::sources::{
+    LIMITS, SourceSettings, fetch, objects, refused, transient, unreadable,
+};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -35,7 +37,11 @@ async fn images(listing: &Listing, after: Option<&str>) -> Result<Vec<Found>, Li
     let mut found = Vec::new();
     while let Some(entry) = entries.next().await {
         if let Listed::Image { uri, stamp, place } = entry? {
-            found.push(Found { uri: uri.as_str().to_owned(), stamp: stamp.as_str().to_owned(), place: place.unwrap() });
+            found.push(Found {
+                uri: uri.as_str().to_owned(),
+                stamp: stamp.as_str().to_owned(),
+                place: place.unwrap(),
+            });
         }
     }
     Ok(found)
@@ -48,7 +54,12 @@ async fn objects_below_the_allowed_prefix_are_read_and_no_others() {
         server.put("bucket", key, key.as_bytes());
     }
     server.put("other", "pre/a.jpg", b"other");
-    let sources = SourceSettings { allow: &["s3://bucket/pre"], variables: server.variables(), ..Default::default() }.build();
+    let sources = SourceSettings {
+        allow: &["s3://bucket/pre"],
+        variables: server.variables(),
+        ..Default::default()
+    }
+    .build();
     assert_eq!(fetch(&sources, "s3://bucket/pre/a.jpg").await.unwrap(), b"pre/a.jpg");
     let strange = fetch(&sources, "s3://bucket/pre/b%20c/%C3%BC+%252e%23%3F.jpg").await;
     assert_eq!(strange.unwrap(), "pre/b c/ü+%2e#?.jpg".as_bytes());
@@ -66,7 +77,9 @@ async fn objects_below_the_allowed_prefix_are_read_and_no_others() {
     }
     // Encoded twice, it is the name of an object that is not there.
     unreadable(fetch(&sources, "s3://bucket/pre/%252e%252e/secret.jpg").await);
-    assert!(unreadable(fetch(&sources, "s3://bucket/pre/none.jpg").await).contains("no such object"));
+    assert!(
+        unreadable(fetch(&sources, "s3://bucket/pre/none.jpg").await).contains("no such object")
+    );
 }
 
 #[tokio::test]
@@ -74,7 +87,12 @@ async fn an_object_over_the_limit_is_refused() {
     let server = S3Server::start();
     server.put("bucket", "exact.jpg", &[1; 100_000]);
     server.put("bucket", "over.jpg", &[1; 100_001]);
-    let sources = SourceSettings { allow: &["s3://bucket"], variables: server.variables(), ..Default::default() }.build();
+    let sources = SourceSettings {
+        allow: &["s3://bucket"],
+        variables: server.variables(),
+        ..Default::default()
+    }
+    .build();
     assert_eq!(fetch(&sources, "s3://bucket/exact.jpg").await.unwrap().len(), 100_000);
     assert!(refused(fetch(&sources, "s3://bucket/over.jpg").await).contains("100001 bytes"));
 }
@@ -84,17 +102,29 @@ async fn wrong_credentials_are_told_without_showing_them() {
     let server = S3Server::start();
     server.put("bucket", "a.jpg", b"bytes");
     let variables = server.variables_with_secret("wrong-secret");
-    let sources = SourceSettings { allow: &["s3://bucket"], variables: variables.clone(), ..Default::default() }.build();
+    let sources = SourceSettings {
+        allow: &["s3://bucket"],
+        variables: variables.clone(),
+        ..Default::default()
+    }
+    .build();
     let reason = unreadable(fetch(&sources, "s3://bucket/a.jpg").await);
-    assert!(reason.contains("SignatureDoesNotMatch") && reason.contains("credentials") && !reason.contains("wrong"), "{reason}");
-    let error = images(&listing(variables, &["s3://bucket/x"]), None).await.unwrap_err().to_string();
+    assert!(
+        reason.contains("SignatureDoesNotMatch")
+            && reason.contains("credentials")
+            && !reason.contains("wrong"),
+        "{reason}"
+    );
+    let error =
+        images(&listing(variables, &["s3://bucket/x"]), None).await.unwrap_err().to_string();
     assert!(error.contains("s3://bucket/x") && error.contains("SignatureDoesNotMatch"), "{error}");
 }
 
 #[tokio::test]
 async fn a_listing_goes_through_pages_in_order_and_can_be_taken_up_after_any_key() {
     let server = S3Server::start();
-    let keys: BTreeSet<String> = (0..2500).map(|number| format!("gallery/{}/{number:05}.jpg", number % 7)).collect();
+    let keys: BTreeSet<String> =
+        (0..2500).map(|number| format!("gallery/{}/{number:05}.jpg", number % 7)).collect();
     for key in &keys {
         server.put("bucket", key, key.as_bytes());
     }
@@ -105,9 +135,17 @@ async fn a_listing_goes_through_pages_in_order_and_can_be_taken_up_after_any_key
     assert!(!listing.is_local());
 
     let all = images(&listing, None).await.unwrap();
-    let expected: Vec<String> = keys.iter().map(|key| format!("s3://bucket/{key}")).chain(["s3://second/z.jpg".into()]).collect();
+    let expected: Vec<String> = keys
+        .iter()
+        .map(|key| format!("s3://bucket/{key}"))
+        .chain(["s3://second/z.jpg".into()])
+        .collect();
     assert_eq!(all.iter().map(|image| image.uri.clone()).collect::<Vec<_>>(), expected);
-    assert_eq!(all.iter().map(|image| &image.stamp).collect::<BTreeSet<_>>().len(), all.len(), "each version has its own stamp");
+    assert_eq!(
+        all.iter().map(|image| &image.stamp).collect::<BTreeSet<_>>().len(),
+        all.len(),
+        "each version has its own stamp"
+    );
     for position in [0, 998, 999, 1000, 1777, 2498, 2499, 2500] {
         let rest = images(&listing, Some(&all[position].place)).await.unwrap();
         assert_eq!(rest, all[position + 1..], "after {position}");
@@ -123,7 +161,10 @@ async fn a_stamp_changes_with_the_object_and_a_named_object_is_listed_alone() {
     server.put("bucket", "photo.jpg", b"not below it");
     let listing = listing(server.variables(), &["s3://bucket/photo"]);
     let first = images(&listing, None).await.unwrap();
-    assert_eq!(first.iter().map(|image| image.uri.as_str()).collect::<Vec<_>>(), ["s3://bucket/photo"]);
+    assert_eq!(
+        first.iter().map(|image| image.uri.as_str()).collect::<Vec<_>>(),
+        ["s3://bucket/photo"]
+    );
     assert_eq!(images(&listing, None).await.unwrap(), first);
     server.put("bucket", "photo", b"two");
     assert_ne!(images(&listing, None).await.unwrap()[0].stamp, first[0].stamp);
@@ -132,34 +173,63 @@ async fn a_stamp_changes_with_the_object_and_a_named_object_is_listed_alone() {
 
 #[tokio::test]
 async fn a_busy_store_is_asked_a_few_times_and_then_left_for_a_later_try() {
-    let busy = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>secret</Message></Error>";
+    let busy =
+        "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>secret</Message></Error>";
     let server = HttpServer::start(|_| Answer::of("503 Slow Down", "", busy.as_bytes())).await;
     let url = server.url("");
-    let keys = [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_SKIP_SIGNATURE", "true")];
-    let sources = SourceSettings { allow: &["s3://bucket"], variables: variables(&keys), ..Default::default() }.build();
+    let keys = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_SKIP_SIGNATURE", "true"),
+    ];
+    let sources = SourceSettings {
+        allow: &["s3://bucket"],
+        variables: variables(&keys),
+        ..Default::default()
+    }
+    .build();
     let reason = transient(fetch(&sources, "s3://bucket/a.jpg").await);
-    assert!(reason.contains("503") && reason.contains("SlowDown") && !reason.contains("secret"), "{reason}");
+    assert!(
+        reason.contains("503") && reason.contains("SlowDown") && !reason.contains("secret"),
+        "{reason}"
+    );
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
 async fn a_store_that_lies_hangs_or_is_gone_ends_the_fetch_in_time() {
-    const HEAD: &str = "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\n";
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\n";
     let server = HttpServer::start(|path| match path {
-        "/bucket/claims.jpg" => Answer::Silence(format!("{HEAD}Content-Length: 99999999999\r\n\r\n").into()),
-        "/bucket/stuck.jpg" => Answer::Silence(format!("{HEAD}Content-Length: 30\r\n\r\nabc").into()),
+        "/bucket/claims.jpg" => {
+            Answer::Silence(format!("{HEAD}Content-Length: 99999999999\r\n\r\n").into())
+        }
+        "/bucket/stuck.jpg" => {
+            Answer::Silence(format!("{HEAD}Content-Length: 30\r\n\r\nabc").into())
+        }
         _ => Answer::Silence(Vec::new()),
     })
     .await;
     let url = server.url("");
-    let keys = [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_SKIP_SIGNATURE", "true")];
+    let keys = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_SKIP_SIGNATURE", "true"),
+    ];
     let sources = |limits| {
         let (variables, limits) = (variables(&keys), Some(limits));
         SourceSettings { allow: &["s3://bucket"], variables, limits, ..Default::default() }.build()
     };
     let started = Instant::now();
-    assert!(refused(fetch(&sources(LIMITS), "s3://bucket/claims.jpg").await).contains("99999999999 bytes"));
-    let sources = sources(FetchLimits { whole: Duration::from_millis(800), idle: Duration::from_millis(200), ..LIMITS });
+    assert!(
+        refused(fetch(&sources(LIMITS), "s3://bucket/claims.jpg").await)
+            .contains("99999999999 bytes")
+    );
+    let sources = sources(FetchLimits {
+        whole: Duration::from_millis(800),
+        idle: Duration::from_millis(200),
+        ..LIMITS
+    });
     transient(fetch(&sources, "s3://bucket/stuck.jpg").await);
     transient(fetch(&sources, "s3://bucket/silent.jpg").await);
     drop(server);
@@ -171,10 +241,16 @@ async fn a_store_that_lies_hangs_or_is_gone_ends_the_fetch_in_time() {
 async fn a_listing_that_breaks_says_so_last_and_goes_on_from_its_last_place() {
     fn page(keys: &[&str], next: &str) -> Answer {
         let object = |key: &&str| {
-            format!("<Contents><Key>{key}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>")
+            format!(
+                "<Contents><Key>{key}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            )
         };
         let objects: String = keys.iter().map(object).collect();
-        Answer::of("200 OK", "", format!("<ListBucketResult>{objects}{next}</ListBucketResult>").as_bytes())
+        Answer::of(
+            "200 OK",
+            "",
+            format!("<ListBucketResult>{objects}{next}</ListBucketResult>").as_bytes(),
+        )
     }
     let more = "<NextContinuationToken>more</NextContinuationToken><IsTruncated>true</IsTruncated>";
     let server = HttpServer::start(move |path| match path {
@@ -186,25 +262,38 @@ async fn a_listing_that_breaks_says_so_last_and_goes_on_from_its_last_place() {
     })
     .await;
     let url = server.url("");
-    let keys = [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_SKIP_SIGNATURE", "true")];
+    let keys = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_SKIP_SIGNATURE", "true"),
+    ];
     let broken = listing(variables(&keys), &["s3://bucket/p", "s3://bucket/never"]);
     let entries: Vec<_> = broken.entries(None).unwrap().collect().await;
-    let [Ok(Listed::Image { .. }), Ok(Listed::Image { place: Some(last), stamp, .. }), Err(error)] = &entries[..] else {
+    let [Ok(Listed::Image { .. }), Ok(Listed::Image { place: Some(last), stamp, .. }), Err(error)] =
+        &entries[..]
+    else {
         panic!("{entries:?}")
     };
     // No ETag here: size and time of change.
     assert_eq!(stamp.as_str(), "1-1767225600000000");
     assert_eq!(error.to_string(), "cannot list s3://bucket/p: the object store answered HTTP 500");
     let rest: Vec<_> = broken.entries(Some(last)).unwrap().take(1).collect().await;
-    assert!(matches!(&rest[..], [Ok(Listed::Image { uri, .. })] if uri.as_str() == "s3://bucket/p/c.jpg"), "{rest:?}");
+    assert!(
+        matches!(&rest[..], [Ok(Listed::Image { uri, .. })] if uri.as_str() == "s3://bucket/p/c.jpg"),
+        "{rest:?}"
+    );
 
-    let odd = images(&listing(variables(&keys), &["s3://bucket/odd"]), None).await.unwrap_err().to_string();
+    let odd = images(&listing(variables(&keys), &["s3://bucket/odd"]), None)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(odd.contains("odd//b.jpg") && odd.contains("empty"), "{odd}");
 }
 
 #[tokio::test]
 async fn google_and_azure_are_read_by_their_own_urls() {
-    const HEAD: &str = "Last-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\nx-goog-generation: 1\r\n";
+    const HEAD: &str =
+        "Last-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\nx-goog-generation: 1\r\n";
     let server = HttpServer::start(|path| match path.replace("%2E", ".").as_str() {
         "/bucket/a%20b.jpg" => Answer::of("200 OK", HEAD, b"google"),
         "/container/a%20b.jpg?sig=secret" => Answer::of("200 OK", HEAD, b"azure"),
@@ -213,7 +302,8 @@ async fn google_and_azure_are_read_by_their_own_urls() {
     .await;
     let url = server.url("");
     let account = format!(
-        "{{\"gcs_base_url\": \"{url}\", \"disable_oauth\": true, \"client_email\": \"\", \"private_key\": \"\", \"private_key_id\": \"\"}}"
+        "{{\"gcs_base_url\": \"{url}\", \"disable_oauth\": \
+            true, \"client_email\": \"\", \"private_key\": \"\", \"private_key_id\": \"\"}}"
     );
     let variables = variables(&[
         ("GOOGLE_SERVICE_ACCOUNT_KEY", &account),
@@ -231,7 +321,11 @@ async fn google_and_azure_are_read_by_their_own_urls() {
     assert!(reason.contains("AuthenticationFailed") && !reason.contains("secret"), "{reason}");
 }
 
-fn facefleet(server: &S3Server, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+fn facefleet(
+    server: &S3Server,
+    folder: &Path,
+    arguments: &[&str],
+) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_facefleet"))
         .args(arguments)
         .current_dir(folder)
@@ -258,16 +352,25 @@ fn a_bucket_is_scanned_and_a_second_scan_skips_all_of_it() {
     let (status, out, err) = scan();
     assert_eq!(status, Some(0), "{out}{err}");
     assert!(out.contains("left alone: 1 .txt\n"), "{out}");
-    assert_eq!(out.lines().last().unwrap(), "4 listed = 2 scored + 1 no_face + 1 unreadable + 0 refused + 0 failed + 0 skipped");
+    assert_eq!(
+        out.lines().last().unwrap(),
+        "4 listed = 2 scored + 1 no_face + 1 unreadable + 0 refused + 0 failed + 0 skipped"
+    );
     assert!(err.contains("s3://faces/staff/notes.jpg: unreadable"), "{err}");
 
     let (status, out, err) = scan();
     assert_eq!(status, Some(0), "{out}{err}");
-    assert_eq!(out.lines().last().unwrap(), "4 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 4 skipped");
+    assert_eq!(
+        out.lines().last().unwrap(),
+        "4 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 4 skipped"
+    );
 
     server.put("faces", "staff/notes.jpg", &sample("obama.jpg"));
     let (_, out, _) = scan();
-    assert_eq!(out.lines().last().unwrap(), "4 listed = 1 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 3 skipped");
+    assert_eq!(
+        out.lines().last().unwrap(),
+        "4 listed = 1 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 3 skipped"
+    );
 }
 
 #[test]
@@ -281,13 +384,21 @@ fn a_bucket_s_objects_are_known_by_key_or_first_bytes_and_rules_hold_for_them() 
     for key in ["p/README", "p/list.csv", "p/._a.png"] {
         server.put("faces", key, b"no image");
     }
-    let (status, out, err) = facefleet(&server, folder.path(), &["scan", "s3://faces/p", "--exclude", "/drafts"]);
+    let (status, out, err) =
+        facefleet(&server, folder.path(), &["scan", "s3://faces/p", "--exclude", "/drafts"]);
     assert_eq!(status, Some(0), "{out}{err}");
     assert!(out.contains("left alone: 1 .csv, 1 .dat, 1 without ending\n"), "{out}");
-    assert!(out.contains("left out: 3 files by rule (1 --exclude /drafts, 1 ._*, 1 @eaDir)\n"), "{out}");
+    assert!(
+        out.contains("left out: 3 files by rule (1 --exclude /drafts, 1 ._*, 1 @eaDir)\n"),
+        "{out}"
+    );
     assert!(out.lines().last().unwrap().starts_with("1 listed = 1 scored + "), "{out}");
     // What is named itself is meant, whatever its key; another root's objects are listed once.
-    let (_, out, err) = facefleet(&server, folder.path(), &["scan", "s3://faces/p", "s3://faces/p/b.dat", "s3://faces/p/drafts"]);
+    let (_, out, err) = facefleet(
+        &server,
+        folder.path(),
+        &["scan", "s3://faces/p", "s3://faces/p/b.dat", "s3://faces/p/drafts"],
+    );
     assert!(out.lines().last().unwrap().starts_with("3 listed = 2 scored + "), "{out}{err}");
 }
 
@@ -298,9 +409,10 @@ fn a_bucket_that_cannot_be_listed_ends_the_scan_with_its_name() {
     let (status, _, err) = facefleet(&server, folder.path(), &["scan", "s3://missing/staff"]);
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("s3://missing/staff") && err.contains("no such bucket"), "{err}");
-    for (root, reason) in
-        [("https://host/photos", "only folders and buckets"), ("ftp://host/photos", "no place that images come from")]
-    {
+    for (root, reason) in [
+        ("https://host/photos", "only folders and buckets"),
+        ("ftp://host/photos", "no place that images come from"),
+    ] {
         let (status, _, err) = facefleet(&server, folder.path(), &["scan", root]);
         assert!(matches!(status, Some(1 | 2)) && err.contains(reason), "{status:?} {err}");
     }

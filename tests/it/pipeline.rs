@@ -1,4 +1,5 @@
-//! The worker over a queue, a store and the real recogniser, with a source of images that misbehaves.
+//! The worker over a queue, a store and the real recogniser, with a source of images that
+//! misbehaves.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use facefleet::domain::{
-    Chip, Faces, ImageUri, Job, JobId, JobRecord, Lane, Outcome, OutcomeEvent, OutcomeKind, Profile, Selection,
+    Chip, Faces, ImageUri, Job, JobId, JobRecord, Lane, Outcome, OutcomeEvent, OutcomeKind,
+    Profile, Selection,
 };
 use facefleet::images::{FetchError, ImageSource};
 use facefleet::inference::batcher::Batcher;
@@ -60,7 +62,11 @@ impl ImageSource for Flaky {
             return Ok(chip_file());
         }
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        if call < self.failures { Err(FetchError::Outage("the disk hiccuped".into())) } else { Ok(chip_file()) }
+        if call < self.failures {
+            Err(FetchError::Outage("the disk hiccuped".into()))
+        } else {
+            Ok(chip_file())
+        }
     }
 }
 
@@ -73,12 +79,19 @@ struct Gated {
 
 impl Gated {
     fn new() -> Arc<Self> {
-        Arc::new(Self { gate: Semaphore::new(0), inside: watch::Sender::new(0), most: AtomicU32::new(0) })
+        Arc::new(Self {
+            gate: Semaphore::new(0),
+            inside: watch::Sender::new(0),
+            most: AtomicU32::new(0),
+        })
     }
 
     async fn wait_for(&self, count: usize) {
         let mut inside = self.inside.subscribe();
-        timeout(PATIENCE, inside.wait_for(|&now| now == count)).await.expect("the fetches should come").unwrap();
+        timeout(PATIENCE, inside.wait_for(|&now| now == count))
+            .await
+            .expect("the fetches should come")
+            .unwrap();
     }
 
     fn most(&self) -> usize {
@@ -129,7 +142,8 @@ impl Bench {
     async fn start(images: Arc<dyn ImageSource>, in_flight: usize, held_images: usize) -> Self {
         let app = app();
         let name = &app.settings().models.recogniser;
-        let model = RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
+        let model =
+            RecogniserModel::load(&app.models(), name, &runtime(), Estimator::ClosedForm).unwrap();
         let (recogniser, ser_fiq, mapping) = model.profile();
         let profile = Profile { recogniser, ser_fiq, mapping, ..crate::support::profile("") };
         let limits = PixelLimits { max_pixels: 1 << 20 };
@@ -151,8 +165,12 @@ impl Bench {
 
     async fn with(processor: Arc<dyn Process>, in_flight: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&format!("sqlite:{}", folder.path().join("faces.db").display())).await.unwrap();
-        let (queue, store, profile) = (Arc::new(MemoryQueue::new(100)), Arc::new(store), processor.profile().clone());
+        let store =
+            SqliteStore::open(&format!("sqlite:{}", folder.path().join("faces.db").display()))
+                .await
+                .unwrap();
+        let (queue, store, profile) =
+            (Arc::new(MemoryQueue::new(100)), Arc::new(store), processor.profile().clone());
         let settings = WorkerSettings {
             lanes: Lane::ALL.to_vec(),
             in_flight,
@@ -163,14 +181,23 @@ impl Bench {
         };
         let news = queue.news().await.unwrap();
         let stop = CancellationToken::new();
-        let worker = Worker { queue: queue.clone(), store: store.clone(), processor, settings, vitals: Arc::default() };
+        let worker = Worker {
+            queue: queue.clone(),
+            store: store.clone(),
+            processor,
+            settings,
+            vitals: Arc::default(),
+        };
         let worker = tokio::spawn(worker.run(stop.clone()));
         Self { queue, store, profile, news, stop, worker, folder }
     }
 
     async fn publish(&self, count: usize) -> Vec<Job> {
         let profile = self.profile.id();
-        let make = |number: usize| Job { profile: Some(profile.clone()), ..job(Lane::Scan, &format!("photo-{number}")) };
+        let make = |number: usize| Job {
+            profile: Some(profile.clone()),
+            ..job(Lane::Scan, &format!("photo-{number}"))
+        };
         let jobs: Vec<Job> = (0..count).map(make).collect();
         self.queue.publish(jobs.clone()).await.unwrap();
         jobs
@@ -184,18 +211,29 @@ impl Bench {
     }
 
     async fn outcomes(&mut self, count: usize) -> Vec<OutcomeEvent> {
-        timeout(PATIENCE, self.news.by_ref().take(count).collect()).await.expect("the outcomes should come")
+        timeout(PATIENCE, self.news.by_ref().take(count).collect())
+            .await
+            .expect("the outcomes should come")
     }
 
-    /// Stops the worker, checks that every job was settled and that no more than the outcomes that were read came.
+    /// Stops the worker, checks that every job was settled and that no more than the outcomes that
+    /// were read came.
     async fn finish(self) -> Finished {
         self.stop.cancel();
         timeout(PATIENCE, self.worker).await.expect("the worker should end").unwrap().unwrap();
         self.queue.close().await;
-        let rest: Vec<_> = timeout(PATIENCE, self.news.collect()).await.expect("the news should end");
+        let rest: Vec<_> =
+            timeout(PATIENCE, self.news.collect()).await.expect("the news should end");
         assert_eq!(rest, []);
         let status = self.queue.status().await.unwrap();
-        assert_eq!((status.unsettled, status.delayed, status.ready.iter().map(|(_, count)| count).sum::<u64>()), (Some(0), 0, 0));
+        assert_eq!(
+            (
+                status.unsettled,
+                status.delayed,
+                status.ready.iter().map(|(_, count)| count).sum::<u64>()
+            ),
+            (Some(0), 0, 0)
+        );
         let summary = self.store.summary(&gallery(), &self.profile.id()).await.unwrap();
         Finished { summary, store: self.store, queue: self.queue, _folder: self.folder }
     }
@@ -212,14 +250,24 @@ async fn an_image_that_fails_for_a_while_is_tried_again_and_scored() {
     bench.see_it_work().await;
     let jobs = bench.publish(1).await;
     let events = bench.outcomes(1).await;
-    assert_eq!((events[0].job, events[0].end.outcome, events[0].end.faces), (jobs[0].id, OutcomeKind::Scored, 1));
+    assert_eq!(
+        (events[0].job, events[0].end.outcome, events[0].end.faces),
+        (jobs[0].id, OutcomeKind::Scored, 1)
+    );
     assert_eq!(source.calls(), ATTEMPTS);
 
     let profile = bench.profile.id();
     let Finished { summary, store, queue, _folder } = bench.finish().await;
     assert_eq!((summary.faces, count(&summary, OutcomeKind::Scored)), (2, 2));
     assert_eq!(summary.outcomes.iter().map(|(_, count)| count).sum::<u64>(), 2);
-    let query = PageQuery { gallery: gallery(), profile, outcomes: Vec::new(), after: 0, limit: 10, templates: true };
+    let query = PageQuery {
+        gallery: gallery(),
+        profile,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: 10,
+        templates: true,
+    };
     let page = store.page(&query).await.unwrap();
     assert!(page[0].faces[0].template.is_some());
     assert_eq!(queue.status().await.unwrap().dead, 0);
@@ -249,7 +297,8 @@ async fn an_image_that_always_fails_ends_failed_once_and_is_a_dead_letter() {
     );
 }
 
-/// Makes of every job the record of an image without a face; of one, a record that no store can keep.
+/// Makes of every job the record of an image without a face; of one, a record that no store can
+/// keep.
 struct Strange(Profile);
 
 #[async_trait]
@@ -260,9 +309,16 @@ impl Process for Strange {
 
     async fn process(&self, job: &Job) -> Processed {
         let strange = job.image.as_str().contains("photo-3");
-        let profile = if strange { crate::support::profile("never registered").id() } else { self.0.id() };
+        let profile =
+            if strange { crate::support::profile("never registered").id() } else { self.0.id() };
         let selection = Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 };
-        Processed::Ended(Box::new(JobRecord::without_content(job, &profile, selection, "cpu", Outcome::NoFace)))
+        Processed::Ended(Box::new(JobRecord::without_content(
+            job,
+            &profile,
+            selection,
+            "cpu",
+            Outcome::NoFace,
+        )))
     }
 }
 
@@ -274,7 +330,10 @@ async fn a_record_that_the_store_refuses_is_buried_and_its_batch_is_kept() {
     let Finished { summary, queue, .. } = bench.finish().await;
     assert_eq!(count(&summary, OutcomeKind::NoFace), 7);
     let dead = queue.dead_letters(10).await.unwrap();
-    assert_eq!(dead.iter().map(|letter| letter.job.as_ref().map(|job| job.id)).collect::<Vec<_>>(), [Some(jobs[3].id)]);
+    assert_eq!(
+        dead.iter().map(|letter| letter.job.as_ref().map(|job| job.id)).collect::<Vec<_>>(),
+        [Some(jobs[3].id)]
+    );
     assert!(dead[0].reason.starts_with("its outcome cannot be stored: "), "{}", dead[0].reason);
 }
 
@@ -291,13 +350,20 @@ impl Process for Fading {
         let is_first = self.1.lock().unwrap().insert(job.id);
         let outcome = if is_first { Outcome::NoFace } else { Outcome::Failed("gone".into()) };
         let selection = Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 };
-        Processed::Ended(Box::new(JobRecord::without_content(job, &self.0.id(), selection, "cpu", outcome)))
+        Processed::Ended(Box::new(JobRecord::without_content(
+            job,
+            &self.0.id(),
+            selection,
+            "cpu",
+            outcome,
+        )))
     }
 }
 
 #[tokio::test]
 async fn a_job_that_comes_again_is_announced_as_it_first_ended_and_not_buried() {
-    let mut bench = Bench::with(Arc::new(Fading(crate::support::profile("fading"), Mutex::default())), 8).await;
+    let mut bench =
+        Bench::with(Arc::new(Fading(crate::support::profile("fading"), Mutex::default())), 8).await;
     let jobs = bench.publish(3).await;
     let first = bench.outcomes(3).await;
     bench.queue.publish(jobs).await.unwrap();
@@ -314,7 +380,8 @@ async fn a_source_that_does_not_answer_at_first_costs_no_image_an_attempt() {
     let source = Flaky::new(3);
     let mut bench = Bench::start(source.clone(), 8, 8).await;
     let jobs = bench.publish(40).await;
-    let mut ended: Vec<_> = bench.outcomes(40).await.into_iter().map(|event| (event.job, event.end.outcome)).collect();
+    let mut ended: Vec<_> =
+        bench.outcomes(40).await.into_iter().map(|event| (event.job, event.end.outcome)).collect();
     ended.sort_by_key(|(job, _)| *job);
     assert_eq!(ended, jobs.iter().map(|job| (job.id, OutcomeKind::Scored)).collect::<Vec<_>>());
     let profile = bench.profile.id();
@@ -322,7 +389,14 @@ async fn a_source_that_does_not_answer_at_first_costs_no_image_an_attempt() {
     assert_eq!((summary.faces, count(&summary, OutcomeKind::Scored)), (40, 40));
     assert_eq!(queue.dead_letters(10).await.unwrap(), []);
     assert_eq!(store.sources().await.unwrap().len(), 1, "it was told");
-    let query = PageQuery { gallery: gallery(), profile, outcomes: Vec::new(), after: 0, limit: 50, templates: false };
+    let query = PageQuery {
+        gallery: gallery(),
+        profile,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: 50,
+        templates: false,
+    };
     assert_eq!(store.page(&query).await.unwrap().len(), 40);
 }
 
@@ -383,7 +457,10 @@ async fn a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand() {
     source.gate.add_permits(12);
     timeout(PATIENCE, bench.worker).await.expect("the worker should end").unwrap().unwrap();
     let status = bench.queue.status().await.unwrap();
-    assert_eq!((status.unsettled, status.ready.iter().map(|(_, count)| count).sum::<u64>()), (Some(0), 12 - IN_FLIGHT as u64));
+    assert_eq!(
+        (status.unsettled, status.ready.iter().map(|(_, count)| count).sum::<u64>()),
+        (Some(0), 12 - IN_FLIGHT as u64)
+    );
     let summary = bench.store.summary(&gallery(), &bench.profile.id()).await.unwrap();
     assert_eq!(count(&summary, OutcomeKind::Scored), IN_FLIGHT as u64);
 }

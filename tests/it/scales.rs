@@ -1,6 +1,10 @@
-//! Faces of every size are found: small ones in large images, those that fill the picture, and those of a panorama; and where they
-//! are too small to be looked for, that is told. Images are put together of the sample photos.
-#![allow(clippy::print_stdout, reason = "the measured numbers are for whoever runs the tests with --nocapture")]
+//! Faces of every size are found: small ones in large images, those that fill the picture, and
+//! those of a panorama; and where they are too small to be looked for, that is told. Images are put
+//! together of the sample photos.
+#![allow(
+    clippy::print_stdout,
+    reason = "the measured numbers are for whoever runs the tests with --nocapture"
+)]
 
 use facefleet::domain::{BoundingBox, Face};
 use facefleet::worker::Processor;
@@ -20,7 +24,13 @@ async fn analyse(processor: &Processor, image: &RgbImage) -> Analysis {
 }
 
 async fn faces(processor: &Processor, image: &RgbImage) -> Vec<Face> {
-    analyse(processor, image).await.outcome.faces().iter().map(|result| result.face.clone()).collect()
+    analyse(processor, image)
+        .await
+        .outcome
+        .faces()
+        .iter()
+        .map(|result| result.face.clone())
+        .collect()
 }
 
 /// A photo's face with `margin` of its size around it on each side.
@@ -35,28 +45,47 @@ async fn heads(processor: &Processor, margin: f32) -> Vec<Head> {
     for name in PHOTOS {
         let photo = image::load_from_memory(&sample(name)).unwrap().into_rgb8();
         let bbox = faces(processor, &photo).await[0].bbox;
-        let (left, top) = ((bbox.x - margin * bbox.width).max(0.0), (bbox.y - margin * bbox.height).max(0.0));
-        let (width, height) = (bbox.width * (1.0 + 2.0 * margin), bbox.height * (1.0 + 2.0 * margin));
-        let image = imageops::crop_imm(&photo, left as u32, top as u32, width as u32, height as u32).to_image();
+        let (left, top) =
+            ((bbox.x - margin * bbox.width).max(0.0), (bbox.y - margin * bbox.height).max(0.0));
+        let (width, height) =
+            (bbox.width * (1.0 + 2.0 * margin), bbox.height * (1.0 + 2.0 * margin));
+        let image =
+            imageops::crop_imm(&photo, left as u32, top as u32, width as u32, height as u32)
+                .to_image();
         heads.push(Head { image, bbox: BoundingBox { x: bbox.x - left, y: bbox.y - top, ..bbox } });
     }
     heads
 }
 
-/// Puts `head` into `canvas` with its upper left corner at `(x, y)`, its face `side` pixels at the shorter side; where the face is then.
+/// Puts `head` into `canvas` with its upper left corner at `(x, y)`, its face `side` pixels at the
+/// shorter side; where the face is then.
 fn put(canvas: &mut RgbImage, head: &Head, (x, y): (u32, u32), side: f32) -> BoundingBox {
     let scale = side / head.bbox.shorter_side();
     let size = |pixels: u32| (pixels as f32 * scale).round() as u32;
-    let small = imageops::resize(&head.image, size(head.image.width()), size(head.image.height()), FilterType::Triangle);
+    let small = imageops::resize(
+        &head.image,
+        size(head.image.width()),
+        size(head.image.height()),
+        FilterType::Triangle,
+    );
     imageops::replace(canvas, &small, x.into(), y.into());
     let BoundingBox { x: left, y: top, width, height } = head.bbox;
-    BoundingBox { x: x as f32 + left * scale, y: y as f32 + top * scale, width: width * scale, height: height * scale }
+    BoundingBox {
+        x: x as f32 + left * scale,
+        y: y as f32 + top * scale,
+        width: width * scale,
+        height: height * scale,
+    }
 }
 
 fn meadow(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let texture = ((x / 7 + y / 11) % 5) as u8 * 4;
-        Rgb([90 + texture, 120 + texture + (y * 40 / height) as u8, 70 + texture + (x * 40 / width) as u8])
+        Rgb([
+            90 + texture,
+            120 + texture + (y * 40 / height) as u8,
+            70 + texture + (x * 40 / width) as u8,
+        ])
     })
 }
 
@@ -73,12 +102,22 @@ async fn of_40_faces_of_a_large_photo_38_are_found() {
         .map(|number| {
             let (column, row) = (number % 8, number / 8);
             let side = 100.0 + 30.0 * (number as f32 / 39.0);
-            put(&mut photo, &heads[number as usize % heads.len()], (200 + 720 * column, 200 + 760 * row), side)
+            put(
+                &mut photo,
+                &heads[number as usize % heads.len()],
+                (200 + 720 * column, 200 + 760 * row),
+                side,
+            )
         })
         .collect();
     let faces = faces(&processor, &photo).await;
     println!("{} of 40 faces found, {} in all", found(&faces, &places), faces.len());
-    assert!(found(&faces, &places) >= 38 && faces.len() <= 40, "{} of {}", found(&faces, &places), faces.len());
+    assert!(
+        found(&faces, &places) >= 38 && faces.len() <= 40,
+        "{} of {}",
+        found(&faces, &places),
+        faces.len()
+    );
 }
 
 #[tokio::test]
@@ -86,7 +125,10 @@ async fn two_small_faces_of_a_panorama_are_found() {
     let processor = processor();
     let heads = heads(&processor, 0.4).await;
     let mut panorama = meadow(8000, 500);
-    let places = [put(&mut panorama, &heads[0], (900, 100), 90.0), put(&mut panorama, &heads[1], (6700, 200), 90.0)];
+    let places = [
+        put(&mut panorama, &heads[0], (900, 100), 90.0),
+        put(&mut panorama, &heads[1], (6700, 200), 90.0),
+    ];
     let faces = faces(&processor, &panorama).await;
     assert_eq!((found(&faces, &places), faces.len()), (2, 2), "{faces:?}");
 }
@@ -103,7 +145,10 @@ async fn a_face_that_fills_the_picture_is_found_at_every_size() {
                 let crop = imageops::resize(&head.image, width, height, FilterType::CatmullRom);
                 let faces = faces(&processor, &crop).await;
                 assert_eq!(faces.len(), 1, "photo {number}, margin {margin}, {side} px: {faces:?}");
-                assert!(faces[0].bbox.area() > 0.3 * (width * height) as f32, "photo {number}, {side} px: {faces:?}");
+                assert!(
+                    faces[0].bbox.area() > 0.3 * (width * height) as f32,
+                    "photo {number}, {side} px: {faces:?}"
+                );
             }
         }
     }
@@ -117,7 +162,12 @@ async fn portraits_and_pictures_without_a_face_gain_none() {
         for longest in [640, 1280, 3000] {
             let scale = f64::from(longest) / f64::from(photo.width().max(photo.height()));
             let size = |pixels: u32| (f64::from(pixels) * scale).round() as u32;
-            let photo = imageops::resize(&photo, size(photo.width()), size(photo.height()), FilterType::CatmullRom);
+            let photo = imageops::resize(
+                &photo,
+                size(photo.width()),
+                size(photo.height()),
+                FilterType::CatmullRom,
+            );
             let expected = usize::from(name != "chelsea.png");
             assert_eq!(faces(&processor, &photo).await.len(), expected, "{name} at {longest} px");
         }
@@ -127,7 +177,9 @@ async fn portraits_and_pictures_without_a_face_gain_none() {
 #[tokio::test]
 async fn the_smallest_face_that_was_looked_for_is_told() {
     let processor = processor();
-    for ((width, height), smallest) in [((300, 200), 20.0), ((1200, 1000), 20.0), ((4000, 3000), 61.97)] {
+    for ((width, height), smallest) in
+        [((300, 200), 20.0), ((1200, 1000), 20.0), ((4000, 3000), 61.97)]
+    {
         let told = analyse(&processor, &meadow(width, height)).await.smallest_face_px.unwrap();
         assert!((told - smallest).abs() < 0.01, "{width}x{height}: {told}");
     }

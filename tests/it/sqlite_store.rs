@@ -1,4 +1,5 @@
-//! What only the `SQLite` store promises: a file of one's own, and plain words about files that will not do.
+//! What only the `SQLite` store promises: a file of one's own, and plain words about files that
+//! will not do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,13 +48,15 @@ async fn the_file_and_its_log_are_for_their_owner_only() {
     let store = open(&file).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     store.record(&[scored("one", &[10])]).await.unwrap();
-    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).collect();
     assert_eq!(files.len(), 3, "{files:?}");
     for file in files {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
     }
     store.close().await;
-    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["faces.db"], "a closed store is one file");
 }
 
@@ -107,7 +110,10 @@ async fn folders_and_missing_folders_are_refused() {
     let reason = refusal(folder.path()).await;
     assert!(reason.contains("is a folder: name a file in it"), "{reason}");
     let reason = refusal(&folder.path().join("missing/faces.db")).await;
-    assert!(reason.contains("there is no folder") && reason.contains("create it first"), "{reason}");
+    assert!(
+        reason.contains("there is no folder") && reason.contains("create it first"),
+        "{reason}"
+    );
 }
 
 // Root may write everywhere else; nobody may create a file here.
@@ -115,7 +121,11 @@ async fn folders_and_missing_folders_are_refused() {
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_refused() {
     let reason = refusal(Path::new("/proc/faces.db")).await;
-    assert!(reason.contains("cannot be created") && reason.contains("choose a folder that can be written"), "{reason}");
+    assert!(
+        reason.contains("cannot be created")
+            && reason.contains("choose a folder that can be written"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -132,12 +142,15 @@ async fn a_schema_from_a_newer_version_is_refused() {
     let (_folder, file) = folder();
     open(&file).await.unwrap().close().await;
     let mut future = connect(&file).await;
-    let newer =
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', 1, x'', 0)";
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+        execution_time) VALUES (99, 'x', 1, x'', 0)";
     sqlx::raw_sql(newer).execute(&mut future).await.unwrap();
     future.close().await.unwrap();
     let reason = refusal(&file).await;
-    assert!(reason.contains("newer version of facefleet (schema 99): upgrade facefleet"), "{reason}");
+    assert!(
+        reason.contains("newer version of facefleet (schema 99): upgrade facefleet"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -164,7 +177,10 @@ async fn a_row_that_this_version_cannot_read_is_an_error_and_no_guess() {
     let mut future = connect(&file).await;
     sqlx::raw_sql("UPDATE results SET outcome = 'astonished'").execute(&mut future).await.unwrap();
     let error = store.summary(&gallery(), &profile("a").id()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("astonished"), "{error:?}");
+    assert!(
+        matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("astonished"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -192,7 +208,10 @@ impl SmallDisk {
     /// None where this user may not mount one.
     fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(folder.path())
+            .status();
         mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
     }
 }
@@ -215,7 +234,8 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     // All that is left, and a little of what the store has already may be written again.
     let ballast = disk.0.path().join("ballast");
     std::fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
-    let records: Vec<_> = (0..100).map(|number| scored(&format!("photo-{number}"), &[20])).collect();
+    let records: Vec<_> =
+        (0..100).map(|number| scored(&format!("photo-{number}"), &[20])).collect();
     match store.record(&records).await {
         Err(StoreError::Unavailable(reason)) => assert!(reason.contains("is full"), "{reason}"),
         other => panic!("{other:?}"),

@@ -19,12 +19,21 @@ fn ok(body: &[u8]) -> Answer {
 
 #[tokio::test]
 async fn an_allowed_server_is_read_and_the_query_is_sent() {
-    let server =
-        HttpServer::start(|path| if path == "/a.jpg?sig=x" { ok(b"bytes") } else { Answer::of("404 Not Found", "", b"") }).await;
-    let sources = SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }.build();
+    let server = HttpServer::start(|path| {
+        if path == "/a.jpg?sig=x" { ok(b"bytes") } else { Answer::of("404 Not Found", "", b"") }
+    })
+    .await;
+    let sources =
+        SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }
+            .build();
     assert_eq!(fetch(&sources, &server.url("/a.jpg?sig=x")).await.unwrap(), b"bytes");
     let request = server.requests().remove(0).to_lowercase();
-    assert!(!request.contains("accept-encoding") && !request.contains("cookie") && !request.contains("referer"), "{request}");
+    assert!(
+        !request.contains("accept-encoding")
+            && !request.contains("cookie")
+            && !request.contains("referer"),
+        "{request}"
+    );
 }
 
 #[tokio::test]
@@ -32,14 +41,21 @@ async fn looking_at_an_image_reads_all_of_it_under_the_same_rules() {
     let body = vec![7; 1000];
     let server = HttpServer::start(move |path| match path {
         "/good.jpg" => ok(&body),
-        "/cut.jpg" => Answer::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf".to_vec()),
-        "/long.jpg" => Answer::Repeat(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 1 << 16], Duration::ZERO),
+        "/cut.jpg" => {
+            Answer::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf".to_vec())
+        }
+        "/long.jpg" => {
+            Answer::Repeat(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 1 << 16], Duration::ZERO)
+        }
         "/ill.jpg" => Answer::of("503 Service Unavailable", "", b""),
         _ => Answer::of("404 Not Found", "", b""),
     })
     .await;
-    let sources = SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }.build();
-    let look = async |path: &str| sources.touch(&server.url(path).parse::<ImageUri>().unwrap()).await;
+    let sources =
+        SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }
+            .build();
+    let look =
+        async |path: &str| sources.touch(&server.url(path).parse::<ImageUri>().unwrap()).await;
     look("/good.jpg").await.unwrap();
     for path in ["/cut.jpg", "/ill.jpg"] {
         let Err(FetchError::Outage(_)) = look(path).await else { panic!("{path}") };
@@ -71,17 +87,23 @@ async fn private_addresses_are_refused_however_they_are_written() {
         let sources = SourceSettings { allow: &[&root], ..Default::default() }.build();
         let reason = refused(fetch(&sources, &format!("{root}/a.jpg?sig=secret")).await);
         assert!(
-            reason.contains("not public") && reason.contains("allow_private_hosts") && !reason.contains("secret"),
+            reason.contains("not public")
+                && reason.contains("allow_private_hosts")
+                && !reason.contains("secret"),
             "{reason}"
         );
         // Another private host's leave is not this one's.
-        let sources = SourceSettings { allow: &[&root], private_hosts: &["10.0.0.1"], ..Default::default() }.build();
+        let sources =
+            SourceSettings { allow: &[&root], private_hosts: &["10.0.0.1"], ..Default::default() }
+                .build();
         refused(fetch(&sources, &format!("{root}/a.jpg")).await);
     }
     assert_eq!(server.requests(), [""; 0], "nothing was connected to");
     for host in ["127.0.0.1", "localhost"] {
         let root = format!("http://{host}:{port}");
-        let sources = SourceSettings { allow: &[&root], private_hosts: &[host], ..Default::default() }.build();
+        let sources =
+            SourceSettings { allow: &[&root], private_hosts: &[host], ..Default::default() }
+                .build();
         assert_eq!(fetch(&sources, &format!("{root}/a.jpg")).await.unwrap(), b"secret");
     }
 }
@@ -90,15 +112,32 @@ async fn private_addresses_are_refused_however_they_are_written() {
 async fn what_is_not_allowed_is_refused_before_a_connection() {
     let server = HttpServer::start(|_| ok(b"bytes")).await;
     let root = server.url("/pub");
-    let sources = SourceSettings { allow: &[&root], private_hosts: LOOPBACK, ..Default::default() }.build();
+    let sources =
+        SourceSettings { allow: &[&root], private_hosts: LOOPBACK, ..Default::default() }.build();
     let user = format!("http://user:pass@127.0.0.1:{}/pub/a.jpg", server.port());
-    let outside = ["/a.jpg", "/public/a.jpg", "/pub/../a.jpg", "/pub/%2e%2e/a.jpg", "/pub/%252e%252e/a.jpg", "/pub/..%2fa.jpg"];
-    for uri in outside.map(|path| server.url(path)).into_iter().chain([user, "https://127.0.0.1/pub/a.jpg".into()]) {
+    let outside = [
+        "/a.jpg",
+        "/public/a.jpg",
+        "/pub/../a.jpg",
+        "/pub/%2e%2e/a.jpg",
+        "/pub/%252e%252e/a.jpg",
+        "/pub/..%2fa.jpg",
+    ];
+    for uri in outside
+        .map(|path| server.url(path))
+        .into_iter()
+        .chain([user, "https://127.0.0.1/pub/a.jpg".into()])
+    {
         let reason = refused(fetch(&sources, &uri).await);
         assert!(!reason.contains("pass"), "{reason}");
     }
     let nothing = SourceSettings::default().build();
-    for uri in [server.url("/pub/a.jpg"), "data:;base64,AAAA".into(), "s3://b/a.jpg".into(), "file:///etc/passwd".into()] {
+    for uri in [
+        server.url("/pub/a.jpg"),
+        "data:;base64,AAAA".into(),
+        "s3://b/a.jpg".into(),
+        "file:///etc/passwd".into(),
+    ] {
         refused(fetch(&nothing, &uri).await);
     }
     refused(fetch(&nothing, "ftp://host/a.jpg").await);
@@ -124,15 +163,20 @@ async fn redirects_are_followed_only_to_places_that_are_allowed() {
         _ => Answer::of("500 Unexpected", "", b""),
     })
     .await;
-    let (root, loopback, metadata) = (server.url("/pub"), format!("http://localhost:{other_port}"), "http://169.254.169.254");
+    let (root, loopback, metadata) =
+        (server.url("/pub"), format!("http://localhost:{other_port}"), "http://169.254.169.254");
     let allow = [root.as_str(), loopback.as_str(), metadata];
-    let sources = SourceSettings { allow: &allow, private_hosts: LOOPBACK, ..Default::default() }.build();
+    let sources =
+        SourceSettings { allow: &allow, private_hosts: LOOPBACK, ..Default::default() }.build();
     let follow = async |path: &str| fetch(&sources, &server.url(path)).await;
 
     assert_eq!(follow("/pub/twice").await.unwrap(), b"end");
     for path in ["/pub/other", "/pub/file", "/pub/up"] {
         let reason = refused(follow(path).await);
-        assert!(reason.contains("after a redirect") && reason.contains("images.allow"), "{path}: {reason}");
+        assert!(
+            reason.contains("after a redirect") && reason.contains("images.allow"),
+            "{path}: {reason}"
+        );
     }
     // Allowed as places, and still private: one by its address, one by its name.
     for path in ["/pub/metadata", "/pub/private"] {
@@ -155,14 +199,20 @@ async fn bytes_over_the_limit_are_refused_whatever_the_server_claims() {
     let server = HttpServer::start(move |path| match path {
         "/exact" => ok(&[7; 100_000]),
         "/over" => ok(&[7; 100_001]),
-        "/claims" => Answer::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n".to_vec()),
+        "/claims" => {
+            Answer::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n".to_vec())
+        }
         "/endless" => Answer::Repeat(chunked.to_vec(), part.clone(), Duration::ZERO),
-        "/unending" => Answer::Repeat(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 8192], Duration::ZERO),
+        "/unending" => {
+            Answer::Repeat(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 8192], Duration::ZERO)
+        }
         "/longer" => Answer::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef".to_vec()),
         _ => Answer::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nabcdef".to_vec()),
     })
     .await;
-    let sources = SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }.build();
+    let sources =
+        SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }
+            .build();
     let get = async |path: &str| fetch(&sources, &server.url(path)).await;
     assert_eq!(get("/exact").await.unwrap().len(), 100_000);
     for path in ["/over", "/claims", "/endless", "/unending"] {
@@ -178,15 +228,24 @@ async fn servers_that_keep_one_waiting_are_given_up_in_time() {
     let server = HttpServer::start(|path| match path {
         "/silent" => Answer::Silence(Vec::new()),
         "/stuck" => Answer::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nabc".to_vec()),
-        _ => {
-            Answer::Repeat(b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n".to_vec(), b"x".to_vec(), Duration::from_millis(20))
-        }
+        _ => Answer::Repeat(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n".to_vec(),
+            b"x".to_vec(),
+            Duration::from_millis(20),
+        ),
     })
     .await;
     let root = server.url("");
     let fast = Duration::from_millis(300);
-    let sources =
-        |limits| SourceSettings { allow: &[&root], private_hosts: LOOPBACK, limits: Some(limits), ..Default::default() }.build();
+    let sources = |limits| {
+        SourceSettings {
+            allow: &[&root],
+            private_hosts: LOOPBACK,
+            limits: Some(limits),
+            ..Default::default()
+        }
+        .build()
+    };
     let started = Instant::now();
     let impatient = sources(FetchLimits { idle: fast, ..LIMITS });
     for path in ["/silent", "/stuck"] {
@@ -194,7 +253,9 @@ async fn servers_that_keep_one_waiting_are_given_up_in_time() {
         assert!(reason.contains("silent"), "{path}: {reason}");
     }
     // Never silent for long, and never done.
-    let reason = transient(fetch(&sources(FetchLimits { whole: fast, ..LIMITS }), &server.url("/drip")).await);
+    let reason = transient(
+        fetch(&sources(FetchLimits { whole: fast, ..LIMITS }), &server.url("/drip")).await,
+    );
     assert!(reason.contains("images.timeout_ms"), "{reason}");
     assert!(started.elapsed() < LIMITS.idle, "{:?}", started.elapsed());
 }
@@ -206,13 +267,17 @@ async fn a_status_decides_whether_it_is_worth_another_try() {
         Answer::of(&format!("{status} Status"), "", b"<html>secret</html>")
     })
     .await;
-    let sources = SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }.build();
+    let sources =
+        SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }
+            .build();
     for status in [400, 401, 403, 404, 405, 410, 451, 204, 206, 304] {
-        let reason = unreadable(fetch(&sources, &server.url(&format!("/{status}?sig=secret"))).await);
+        let reason =
+            unreadable(fetch(&sources, &server.url(&format!("/{status}?sig=secret"))).await);
         assert!(!reason.contains("secret"), "{reason}");
     }
     for status in [408, 425, 429, 500, 502, 503, 504] {
-        let reason = transient(fetch(&sources, &server.url(&format!("/{status}?sig=secret"))).await);
+        let reason =
+            transient(fetch(&sources, &server.url(&format!("/{status}?sig=secret"))).await);
         assert!(!reason.contains("secret") && reason.contains(&status.to_string()), "{reason}");
     }
 }
@@ -222,8 +287,12 @@ async fn a_server_that_is_not_there_is_worth_another_try_and_no_reason_holds_the
     let server = HttpServer::start(|_| Answer::Close(Vec::new())).await;
     let root = server.url("");
     let uri = server.url("/a.jpg?sig=secret");
-    let sources =
-        SourceSettings { allow: &[&root, "http://host.invalid"], private_hosts: LOOPBACK, ..Default::default() }.build();
+    let sources = SourceSettings {
+        allow: &[&root, "http://host.invalid"],
+        private_hosts: LOOPBACK,
+        ..Default::default()
+    }
+    .build();
     let closed = transient(fetch(&sources, &uri).await);
     drop(server);
     let gone = transient(fetch(&sources, &uri).await);
@@ -239,12 +308,17 @@ async fn https_takes_certificates_of_the_named_authority_only() {
     std::fs::write(folder.path().join("a.jpg"), b"bytes").unwrap();
     let keys = tempfile::tempdir().unwrap();
     make_certificates(keys.path());
-    let server = S3Server::start_https(&keys.path().join("server.pem"), &keys.path().join("server.key"), folder);
+    let server = S3Server::start_https(
+        &keys.path().join("server.pem"),
+        &keys.path().join("server.key"),
+        folder,
+    );
     let authority = std::fs::read(keys.path().join("ca.pem")).unwrap();
     let uri = format!("{}/a.jpg", server.url());
     assert!(uri.starts_with("https://127.0.0.1:"), "{uri}");
     let allow = [server.url()];
-    let settings = || SourceSettings { allow: &allow, private_hosts: LOOPBACK, ..Default::default() };
+    let settings =
+        || SourceSettings { allow: &allow, private_hosts: LOOPBACK, ..Default::default() };
     let trusting = SourceSettings { authorities: Some(&authority), ..settings() }.build();
     assert_eq!(fetch(&trusting, &uri).await.unwrap(), b"bytes");
     let reason = transient(fetch(&settings().build(), &uri).await);
@@ -260,9 +334,13 @@ fn make_certificates(folder: &Path) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-    openssl(&format!("{new} -subj /CN=authority -keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:TRUE"));
     openssl(&format!(
-        "{new} -subj /CN=server -keyout server.key -out server.pem -CA ca.pem -CAkey ca.key -addext \
+        "{new} -subj /CN=authority -keyout ca.key -out ca.pem -addext \
+            basicConstraints=critical,CA:TRUE"
+    ));
+    openssl(&format!(
+        "{new} -subj /CN=server -keyout server.key -out server.pem -CA ca.pem -CAkey ca.key \
+            -addext \
          subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
     ));
 }

@@ -1,4 +1,5 @@
-//! Columns of a table, found by their names in any order: `file` and `subject`, or what people call them.
+//! Columns of a table, found by their names in any order: `file` and `subject`, or what people call
+//! them.
 
 use super::LabelError;
 
@@ -19,7 +20,19 @@ pub(super) struct Wanted {
 pub(super) const FILE: Wanted = Wanted {
     name: "file",
     others: "filename, image, photo, path",
-    words: &["file", "image", "img", "photo", "picture", "pic", "path", "fullpath", "filepath", "relativepath", "relpath"],
+    words: &[
+        "file",
+        "image",
+        "img",
+        "photo",
+        "picture",
+        "pic",
+        "path",
+        "fullpath",
+        "filepath",
+        "relativepath",
+        "relpath",
+    ],
     endings: &["", "s", "name", "path", "file", "filename"],
     weak: &["uri", "url", "imageuri", "imageurl"],
 };
@@ -38,7 +51,19 @@ pub(super) const SUBJECT: Wanted = Wanted {
 pub(super) const SAME: Wanted = Wanted {
     name: "same",
     others: "label, match, genuine",
-    words: &["same", "issame", "label", "match", "ismatch", "genuine", "isgenuine", "mated", "ismated", "target", "class"],
+    words: &[
+        "same",
+        "issame",
+        "label",
+        "match",
+        "ismatch",
+        "genuine",
+        "isgenuine",
+        "mated",
+        "ismated",
+        "target",
+        "class",
+    ],
     endings: &["", "person", "subject", "identity"],
     weak: &[],
 };
@@ -47,26 +72,45 @@ pub(super) const SAME: Wanted = Wanted {
 pub(super) const DIFFERENT: Wanted = Wanted {
     name: "different",
     others: "impostor",
-    words: &["different", "isdifferent", "impostor", "isimpostor", "imposter", "isimposter", "nonmated", "isnonmated"],
+    words: &[
+        "different",
+        "isdifferent",
+        "impostor",
+        "isimpostor",
+        "imposter",
+        "isimposter",
+        "nonmated",
+        "isnonmated",
+    ],
     endings: &["", "person", "subject", "identity", "people", "persons", "subjects", "identities"],
     weak: &[],
 };
 
 /// Names of the two photos of a pair, without what [`FILE`] says with a number or letter after it.
-const PAIRS: [(&str, &str); 5] =
-    [("a", "b"), ("left", "right"), ("first", "second"), ("probe", "reference"), ("probe", "gallery")];
+const PAIRS: [(&str, &str); 5] = [
+    ("a", "b"),
+    ("left", "right"),
+    ("first", "second"),
+    ("probe", "reference"),
+    ("probe", "gallery"),
+];
 
 /// Names of columns that number the rows: they are no groups unless they are asked for.
 const NUMBERS: [&str; 6] = ["", "id", "index", "row", "no", "unnamed0"];
 
 impl Wanted {
     fn is_meant_by(&self, column: &str) -> bool {
-        self.words.iter().any(|word| column.strip_prefix(word).is_some_and(|ending| self.endings.contains(&ending)))
+        self.words.iter().any(|word| {
+            column.strip_prefix(word).is_some_and(|ending| self.endings.contains(&ending))
+        })
     }
 
     /// Whether a column of this name could be it.
     pub(super) fn is_among(&self, header: &[String]) -> bool {
-        header.iter().map(|column| plain(column)).any(|column| self.is_meant_by(&column) || self.weak.contains(&column.as_str()))
+        header
+            .iter()
+            .map(|column| plain(column))
+            .any(|column| self.is_meant_by(&column) || self.weak.contains(&column.as_str()))
     }
 
     /// The place of the column.
@@ -76,15 +120,22 @@ impl Wanted {
     pub(super) fn find(&self, header: &[String]) -> Result<usize, LabelError> {
         let columns: Vec<String> = header.iter().map(|column| plain(column)).collect();
         let rules: [&dyn Fn(&str) -> bool; 3] =
-            [&|column| column == self.name, &|column| self.is_meant_by(column), &|column| self.weak.contains(&column)];
+            [&|column| column == self.name, &|column| self.is_meant_by(column), &|column| {
+                self.weak.contains(&column)
+            }];
         for rule in rules {
-            let found: Vec<usize> = (0..columns.len()).filter(|place| rule(&columns[*place])).collect();
+            let found: Vec<usize> =
+                (0..columns.len()).filter(|place| rule(&columns[*place])).collect();
             match found[..] {
                 [] => {}
                 [place] => return Ok(place),
                 _ => {
-                    let candidates: Vec<String> = found.iter().map(|place| format!("'{}'", header[*place])).collect();
-                    return Err(LabelError::Ambiguous { wanted: self.name, candidates: candidates.join(" and ") });
+                    let candidates: Vec<String> =
+                        found.iter().map(|place| format!("'{}'", header[*place])).collect();
+                    return Err(LabelError::Ambiguous {
+                        wanted: self.name,
+                        candidates: candidates.join(" and "),
+                    });
                 }
             }
         }
@@ -105,7 +156,9 @@ pub(super) fn find_pair(header: &[String]) -> Option<(usize, usize)> {
         }
     }
     let numbered = |number: [&str; 2]| {
-        let is_file = |column: &str| number.iter().any(|n| column.strip_suffix(n).is_some_and(|word| FILE.is_meant_by(word)));
+        let is_file = |column: &str| {
+            number.iter().any(|n| column.strip_suffix(n).is_some_and(|word| FILE.is_meant_by(word)))
+        };
         columns.iter().position(|column| is_file(column))
     };
     Some((numbered(["1", "a"])?, numbered(["2", "b"])?))
@@ -148,7 +201,11 @@ mod tests {
             ("URI,label,image", 2, 1),
         ] {
             let header = header(columns);
-            assert_eq!((FILE.find(&header).unwrap(), SUBJECT.find(&header).unwrap()), (file, subject), "{columns}");
+            assert_eq!(
+                (FILE.find(&header).unwrap(), SUBJECT.find(&header).unwrap()),
+                (file, subject),
+                "{columns}"
+            );
         }
     }
 

@@ -1,7 +1,8 @@
-//! What people know of photos: whose they are, which group the person belongs to, which pairs show one person, and what other tools
-//! say.
+//! What people know of photos: whose they are, which group the person belongs to, which pairs show
+//! one person, and what other tools say.
 //!
-//! Tables are read as people have them: in any usual encoding, with any usual separator, columns found by name in any order.
+//! Tables are read as people have them: in any usual encoding, with any usual separator, columns
+//! found by name in any order.
 
 mod columns;
 mod other;
@@ -38,7 +39,10 @@ pub enum LabelError {
         found: String,
     },
     /// More than one column that could be meant.
-    #[error("columns {candidates} could all be the {wanted}: give the one that is meant the name '{wanted}'")]
+    #[error(
+        "columns {candidates} could all be the {wanted}: give the one that is meant the name \
+            '{wanted}'"
+    )]
     Ambiguous {
         /// What is looked for.
         wanted: &'static str,
@@ -83,7 +87,8 @@ pub struct Label {
 impl Labels {
     fn of_table(table: Table) -> Result<Self, LabelError> {
         let (file, subject) = (FILE.find(&table.header)?, SUBJECT.find(&table.header)?);
-        let group = |place: &usize| *place != file && *place != subject && !table.header[*place].is_empty();
+        let group =
+            |place: &usize| *place != file && *place != subject && !table.header[*place].is_empty();
         let groups: Vec<usize> = (0..table.header.len()).filter(group).collect();
         let (mut photos, mut lines) = (Vec::new(), HashMap::new());
         for row in table.rows {
@@ -97,9 +102,16 @@ impl Labels {
                 return refused(error.to_string());
             }
             if let Some(first) = lines.insert(file.clone(), line) {
-                return refused(format!("file {file} is in line {first} already: keep one of the two"));
+                return refused(format!(
+                    "file {file} is in line {first} already: keep one of the two"
+                ));
             }
-            photos.push(Label { file, subject, groups: groups.iter().map(|place| row.cells[*place].clone()).collect(), line });
+            photos.push(Label {
+                file,
+                subject,
+                groups: groups.iter().map(|place| row.cells[*place].clone()).collect(),
+                line,
+            });
         }
         let group_columns = groups.iter().map(|place| table.header[*place].clone()).collect();
         if photos.is_empty() { Err(LabelError::Empty) } else { Ok(Self { photos, group_columns }) }
@@ -126,7 +138,8 @@ pub struct Reading {
     pub assumed: Option<&'static str>,
 }
 
-/// Reads a table of labels or a list of pairs. A table begins with the names of its columns; everything else is a list of pairs.
+/// Reads a table of labels or a list of pairs. A table begins with the names of its columns;
+/// everything else is a list of pairs.
 ///
 /// # Errors
 /// If it is neither, or a line of it cannot be used.
@@ -148,14 +161,20 @@ fn parse(text: &str) -> Result<Known, LabelError> {
     }
     let Some(table) = Table::read(text, &beginning)? else {
         return Err(match pair_list::no_pair(line, first) {
-            LabelError::Line { line, reason } if first.trim().contains([' ', '\t']) => LabelError::Line {
-                line,
-                reason: format!("{reason}; and it names no columns, as a table's first line does, such as file,subject"),
-            },
+            LabelError::Line { line, reason } if first.trim().contains([' ', '\t']) => {
+                LabelError::Line {
+                    line,
+                    reason: format!(
+                        "{reason}; and it names no columns, as a table's first line does, such as \
+                            file,subject"
+                    ),
+                }
+            }
             _ => LabelError::Line {
                 line,
                 reason: format!(
-                    "'{}' names no columns: the first line of a table does, such as file,subject; a line of a list of pairs is two \
+                    "'{}' names no columns: the first line of a table does, such as file,subject; \
+                        a line of a list of pairs is two \
                      files and 1 or 0",
                     pair_list::short(first)
                 ),
@@ -172,10 +191,17 @@ impl Known {
     /// Each file that is named, with its line and subject, if that is named too.
     pub fn files(&self) -> Vec<(&str, u64, Option<&str>)> {
         match self {
-            Self::Labels(labels) => {
-                labels.photos.iter().map(|label| (label.file.as_str(), label.line, Some(label.subject.as_str()))).collect()
-            }
-            Self::Pairs(list) => list.files.iter().zip(&list.lines).map(|(file, line)| (file.as_str(), *line, None)).collect(),
+            Self::Labels(labels) => labels
+                .photos
+                .iter()
+                .map(|label| (label.file.as_str(), label.line, Some(label.subject.as_str())))
+                .collect(),
+            Self::Pairs(list) => list
+                .files
+                .iter()
+                .zip(&list.lines)
+                .map(|(file, line)| (file.as_str(), *line, None))
+                .collect(),
             Self::Gallery => Vec::new(),
         }
     }
@@ -192,7 +218,8 @@ impl Known {
                 (any(true), any(false))
             }
             Self::Labels(labels) => {
-                let subjects: HashSet<&str> = labels.photos.iter().map(|photo| photo.subject.as_str()).collect();
+                let subjects: HashSet<&str> =
+                    labels.photos.iter().map(|photo| photo.subject.as_str()).collect();
                 (subjects.len() < labels.photos.len(), subjects.len() > 1)
             }
         };
@@ -224,7 +251,10 @@ mod tests {
         let labels = labels("file,subject,gender,age\na.jpg,Ann,f,30\nb.jpg,Bob,,\n");
         assert_eq!(labels.group_columns, ["gender", "age"]);
         assert_eq!(labels.photos[0].groups, ["f", "30"]);
-        assert_eq!((labels.photos[1].subject.as_str(), labels.photos[1].groups[0].as_str()), ("Bob", ""));
+        assert_eq!(
+            (labels.photos[1].subject.as_str(), labels.photos[1].groups[0].as_str()),
+            ("Bob", "")
+        );
     }
 
     #[test]
@@ -239,32 +269,56 @@ mod tests {
     fn labels_that_cannot_be_meant_are_named_by_line() {
         assert!(error("name,subject\na,b\n").contains("'file'"));
         assert!(error("file\na.jpg\n").contains("'subject'"));
-        assert!(error("file,subject\na.jpg,Ann\na.jpg,Bob\n").contains("line 3: file a.jpg is in line 2"));
+        assert!(
+            error("file,subject\na.jpg,Ann\na.jpg,Bob\n")
+                .contains("line 3: file a.jpg is in line 2")
+        );
         assert!(error("file,subject\na.jpg,\n").contains("line 2"));
-        assert!(error(&format!("file,subject\na.jpg,{}\n", "x".repeat(201))).contains("line 2: a subject is 1 to 200"));
+        assert!(
+            error(&format!("file,subject\na.jpg,{}\n", "x".repeat(201)))
+                .contains("line 2: a subject is 1 to 200")
+        );
         assert!(error("file,subject\n").contains("nothing"));
     }
 
     #[test]
     fn a_table_is_told_from_a_list_of_pairs_by_its_header() {
-        for table in ["file,subject\na,A\n", "file;subject\na;A\n", "\n\"file\"\t\"subject\"\na\tA\n", "subject,file\n1,a\n"] {
+        for table in [
+            "file,subject\na,A\n",
+            "file;subject\na;A\n",
+            "\n\"file\"\t\"subject\"\na\tA\n",
+            "subject,file\n1,a\n",
+        ] {
             assert!(matches!(parse(table), Ok(Known::Labels(_))), "{table:?}");
         }
-        for pairs in
-            ["# LFW, pairs\na b 1\n", "a,1.jpg b 0\n", "1\nAnn 1 2\n", "File1;File2;Same\na;b;Yes\n", "a,b,label\nx,y,0\n"]
-        {
+        for pairs in [
+            "# LFW, pairs\na b 1\n",
+            "a,1.jpg b 0\n",
+            "1\nAnn 1 2\n",
+            "File1;File2;Same\na;b;Yes\n",
+            "a,b,label\nx,y,0\n",
+        ] {
             assert!(matches!(parse(pairs), Ok(Known::Pairs(_))), "{pairs:?}");
         }
         // A header whose words could be a pair and its label.
-        for header in ["file1,file2,same", "a,b,same", "left\tright\tgenuine", "image1;image2;match", "File_A File_B Same"] {
-            let separator = header.chars().find(|c| !c.is_alphanumeric() && *c != '_').unwrap().to_string();
+        for header in [
+            "file1,file2,same",
+            "a,b,same",
+            "left\tright\tgenuine",
+            "image1;image2;match",
+            "File_A File_B Same",
+        ] {
+            let separator =
+                header.chars().find(|c| !c.is_alphanumeric() && *c != '_').unwrap().to_string();
             let row = ["x.jpg", "y.jpg", "1"].join(&separator);
             match parse(&format!("{header}\n{row}\n")) {
                 Ok(Known::Pairs(list)) => assert_eq!(list.files, ["x.jpg", "y.jpg"], "{header}"),
                 other => panic!("{header}: {other:?}"),
             }
         }
-        assert!(matches!(parse("same,file1,file2\n1,x,y\n"), Ok(Known::Pairs(list)) if list.files == ["x", "y"]));
+        assert!(
+            matches!(parse("same,file1,file2\n1,x,y\n"), Ok(Known::Pairs(list)) if list.files == ["x", "y"])
+        );
         for (text, same) in [
             ("file1,file2,different\nx,y,1\nx,z,0\n", [false, true]),
             ("different;file1;file2\nno;x;y\nyes;x;z\n", [true, false]),
@@ -278,7 +332,13 @@ mod tests {
 
     #[test]
     fn what_has_no_header_and_is_no_pair_says_what_the_first_line_must_be() {
-        for text in ["a.jpg,Ann\nb.jpg,Bob\n", "\n# people\na.jpg;Ann;f\n", "a.jpg\n", "a.jpg Ann\n", "a b.jpg c.jpg 1\n"] {
+        for text in [
+            "a.jpg,Ann\nb.jpg,Bob\n",
+            "\n# people\na.jpg;Ann;f\n",
+            "a.jpg\n",
+            "a.jpg Ann\n",
+            "a b.jpg c.jpg 1\n",
+        ] {
             let error = error(text);
             let line = if text.starts_with('\n') { "line 3" } else { "line 1" };
             assert!(error.contains(line) && error.contains("file,subject"), "{error}");

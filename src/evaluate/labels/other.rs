@@ -7,7 +7,8 @@ use super::columns::{FILE, find_named};
 use super::table::{Beginning, Table};
 use super::text::decode;
 
-/// What another tool says of photos: a table with a column `file` (or `image`) and columns of numbers, higher being better.
+/// What another tool says of photos: a table with a column `file` (or `image`) and columns of
+/// numbers, higher being better.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OtherMeasures {
     /// Names of the number columns.
@@ -17,30 +18,41 @@ pub struct OtherMeasures {
 }
 
 impl OtherMeasures {
-    /// Reads the columns `wanted` of a table; all that hold numbers, and in no row anything else, if none is wanted by name. Of a table
-    /// with a row a face, which has a column `face`, the rows of the primary face, 0, count.
+    /// Reads the columns `wanted` of a table; all that hold numbers, and in no row anything else,
+    /// if none is wanted by name. Of a table with a row a face, which has a column `face`, the rows
+    /// of the primary face, 0, count.
     ///
     /// # Errors
-    /// If it is no such table, tells a file's numbers twice, or a wanted column is not there or holds something that is no number.
+    /// If it is no such table, tells a file's numbers twice, or a wanted column is not there or
+    /// holds something that is no number.
     pub fn read(bytes: &[u8], wanted: &[String]) -> Result<Self, LabelError> {
         let text = decode(bytes)?.text;
         let mut table = Table::of_any_columns(&text, &Beginning::of(&text)?)?;
         let header = &table.header;
         let find = |name: &str| {
-            find_named(header, name).ok_or_else(|| LabelError::Column { wanted: format!("'{name}'"), found: header.join(", ") })
+            find_named(header, name).ok_or_else(|| LabelError::Column {
+                wanted: format!("'{name}'"),
+                found: header.join(", "),
+            })
         };
         let key = FILE.find(header)?;
         let face = find("face").ok();
         let commas = table.has_decimal_commas();
         // Another tool may mean something else by the word.
         let face = face.filter(|&face| table.rows.iter().any(|row| row.cells[face] == "0"));
-        table.rows.retain(|row| face.is_none_or(|face| matches!(row.cells[face].as_str(), "" | "0")));
+        table
+            .rows
+            .retain(|row| face.is_none_or(|face| matches!(row.cells[face].as_str(), "" | "0")));
         let columns: Vec<usize> = if wanted.is_empty() {
             let numeric = |column: &usize| {
                 let numbers = || table.rows.iter().map(|row| number(&row.cells[*column], commas));
-                numbers().all(|number| number.is_ok()) && numbers().flatten().flatten().next().is_some()
+                numbers().all(|number| number.is_ok())
+                    && numbers().flatten().flatten().next().is_some()
             };
-            (0..header.len()).filter(|column| *column != key && Some(*column) != face).filter(numeric).collect()
+            (0..header.len())
+                .filter(|column| *column != key && Some(*column) != face)
+                .filter(numeric)
+                .collect()
         } else {
             wanted.iter().map(|name| find(name)).collect::<Result<_, _>>()?
         };
@@ -49,7 +61,8 @@ impl OtherMeasures {
         }
         let mut values = HashMap::new();
         for row in &table.rows {
-            let numbers: Result<Vec<_>, String> = columns.iter().map(|&column| number(&row.cells[column], commas)).collect();
+            let numbers: Result<Vec<_>, String> =
+                columns.iter().map(|&column| number(&row.cells[column], commas)).collect();
             let refused = |reason| LabelError::Line { line: row.line, reason };
             if values.insert(row.cells[key].clone(), numbers.map_err(refused)?).is_some() {
                 return Err(refused(format!("there is a row of {} already", row.cells[key])));
@@ -88,9 +101,21 @@ mod tests {
         assert_eq!(all.values["b.jpg"], [None, Some(2.5)]);
         let one = OtherMeasures::read(table.as_bytes(), &["sharpness".to_owned()]).unwrap();
         assert_eq!(one.values["b.jpg"], [Some(2.5)]);
-        assert!(OtherMeasures::read(table.as_bytes(), &["tool".to_owned()]).unwrap_err().to_string().contains("line 2"));
-        assert!(OtherMeasures::read(table.as_bytes(), &["mos".to_owned()]).unwrap_err().to_string().contains("unified"));
-        let twice = OtherMeasures::read("file,x\na.jpg,1\na.jpg,2\n".as_bytes(), &[]).unwrap_err().to_string();
+        assert!(
+            OtherMeasures::read(table.as_bytes(), &["tool".to_owned()])
+                .unwrap_err()
+                .to_string()
+                .contains("line 2")
+        );
+        assert!(
+            OtherMeasures::read(table.as_bytes(), &["mos".to_owned()])
+                .unwrap_err()
+                .to_string()
+                .contains("unified")
+        );
+        let twice = OtherMeasures::read("file,x\na.jpg,1\na.jpg,2\n".as_bytes(), &[])
+            .unwrap_err()
+            .to_string();
         assert!(twice.contains("line 3") && twice.contains("a.jpg"), "{twice}");
     }
 
@@ -98,15 +123,31 @@ mod tests {
     fn of_a_row_a_face_the_primary_face_counts() {
         let export = "image,outcome,reason,face,score\na.jpg,scored,,0,0.9\na.jpg,scored,,1,0.1\nb.jpg,no_face,,,\n";
         let measures = OtherMeasures::read(export.as_bytes(), &[]).unwrap();
-        assert_eq!(measures.names, ["score"], "neither the number of the face nor a column of nothing");
-        assert_eq!((&measures.values["a.jpg"][..], &measures.values["b.jpg"][..]), (&[Some(0.9)][..], &[None][..]));
+        assert_eq!(
+            measures.names,
+            ["score"],
+            "neither the number of the face nor a column of nothing"
+        );
+        assert_eq!(
+            (&measures.values["a.jpg"][..], &measures.values["b.jpg"][..]),
+            (&[Some(0.9)][..], &[None][..])
+        );
     }
 
     #[test]
     fn a_table_of_a_spreadsheet_may_have_semicolons_and_decimal_commas() {
         let table = "sep=;\nDatei;Bild\n";
-        assert!(OtherMeasures::read(table.as_bytes(), &[]).unwrap_err().to_string().contains("'file'"));
-        let measures = OtherMeasures::read("sep=;\nFile Name;Unified\na.jpg;57,5\n".as_bytes(), &["unified".to_owned()]).unwrap();
-        assert_eq!((&measures.names[..], &measures.values["a.jpg"][..]), (&["Unified".to_owned()][..], &[Some(57.5)][..]));
+        assert!(
+            OtherMeasures::read(table.as_bytes(), &[]).unwrap_err().to_string().contains("'file'")
+        );
+        let measures = OtherMeasures::read(
+            "sep=;\nFile Name;Unified\na.jpg;57,5\n".as_bytes(),
+            &["unified".to_owned()],
+        )
+        .unwrap();
+        assert_eq!(
+            (&measures.names[..], &measures.values["a.jpg"][..]),
+            (&["Unified".to_owned()][..], &[Some(57.5)][..])
+        );
     }
 }

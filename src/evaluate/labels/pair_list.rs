@@ -1,4 +1,5 @@
-//! Lists of pairs of photos: a pair a line, a table with a header, or the `pairs.txt` of Labeled Faces in the Wild.
+//! Lists of pairs of photos: a pair a line, a table with a header, or the `pairs.txt` of Labeled
+//! Faces in the Wild.
 
 use std::collections::HashMap;
 
@@ -18,9 +19,10 @@ pub struct PairList {
 }
 
 impl PairList {
-    /// Reads a list: a line each, two files and 1 if they show one person or 0 if two. Between them are spaces, tabs, commas or
-    /// semicolons; a name with spaces stands in quotes, or has something else around it. Empty lines say nothing, nor do lines that
-    /// begin with `#` and are no pair.
+    /// Reads a list: a line each, two files and 1 if they show one person or 0 if two. Between them
+    /// are spaces, tabs, commas or semicolons; a name with spaces stands in quotes, or has
+    /// something else around it. Empty lines say nothing, nor do lines that begin with `#` and are
+    /// no pair.
     ///
     /// # Errors
     /// If a line is no pair, repeats or contradicts others, or there is none.
@@ -30,8 +32,8 @@ impl PairList {
         Builder::default().read(lines(text), pair, no_pair)
     }
 
-    /// Reads a table with columns such as `file1,file2,same` (or `different`) in any order; others are left alone. None if it has no two columns of
-    /// files.
+    /// Reads a table with columns such as `file1,file2,same` (or `different`) in any order; others
+    /// are left alone. None if it has no two columns of files.
     pub(super) fn of_table(table: &Table) -> Result<Option<Self>, LabelError> {
         let Some((a, b)) = find_pair(&table.header) else { return Ok(None) };
         let (verdict, read) = verdict(&table.header)?;
@@ -43,24 +45,29 @@ impl PairList {
                 return Err(refused(format!("a file is missing in '{}'", row.cells.join(" "))));
             }
             let found = &row.cells[verdict];
-            let same = read(found).ok_or_else(|| refused(format!("'{}' is neither 1 nor 0", short(found))))?;
+            let same = read(found)
+                .ok_or_else(|| refused(format!("'{}' is neither 1 nor 0", short(found))))?;
             list.add(row.line, first, second, same)?;
         }
         list.finish().map(Some)
     }
 
-    /// Reads the format of LFW: `Name 1 2` is two photos of one person, `Name 1 Other 3` photos of two. The photos are
-    /// `Name/Name_0001.jpg` and so on, as LFW is packed.
+    /// Reads the format of LFW: `Name 1 2` is two photos of one person, `Name 1 Other 3` photos of
+    /// two. The photos are `Name/Name_0001.jpg` and so on, as LFW is packed.
     pub(super) fn of_lfw(text: &str) -> Result<Self, LabelError> {
         // The first line that says something tells how many there are.
         let pairs = lines(text).skip_while(|(_, line)| is_silent(line)).skip(1);
         Builder::default().read(pairs, lfw_pair, |line, text| {
-            let reason = format!("'{}' is neither 'Name 1 2' nor 'Name 1 Other 3', as LFW's pairs.txt has it", short(text));
+            let reason = format!(
+                "'{}' is neither 'Name 1 2' nor 'Name 1 Other 3', as LFW's pairs.txt has it",
+                short(text)
+            );
             LabelError::Line { line, reason }
         })
     }
 
-    /// For each file a number that the files of one person share, as far as the list tells: whoever is linked by pairs of one person.
+    /// For each file a number that the files of one person share, as far as the list tells: whoever
+    /// is linked by pairs of one person.
     pub fn subjects(&self) -> Vec<u32> {
         let mut parents: Vec<u32> = (0..self.files.len() as u32).collect();
         for &(a, b, _) in self.pairs.iter().filter(|(_, _, same)| *same) {
@@ -136,7 +143,10 @@ impl Builder {
     fn finish(self) -> Result<PairList, LabelError> {
         let list = PairList { files: self.files, lines: self.lines, pairs: self.pairs };
         let subjects = list.subjects();
-        let of_two = list.pairs.iter().find(|(a, b, same)| !same && subjects[*a as usize] == subjects[*b as usize]);
+        let of_two = list
+            .pairs
+            .iter()
+            .find(|(a, b, same)| !same && subjects[*a as usize] == subjects[*b as usize]);
         match of_two {
             _ if list.pairs.is_empty() => Err(LabelError::Empty),
             None => Ok(list),
@@ -159,7 +169,9 @@ fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
 /// A line of LFW's list as a pair.
 fn lfw_pair(line: &str) -> Option<(String, String, bool)> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let photo = |name: &str, number: &str| Some(format!("{name}/{name}_{:04}.jpg", number.parse::<u32>().ok()?));
+    let photo = |name: &str, number: &str| {
+        Some(format!("{name}/{name}_{:04}.jpg", number.parse::<u32>().ok()?))
+    };
     match words[..] {
         ["#", ..] => None,
         [name, a, b] => Some((photo(name, a)?, photo(name, b)?, true)),
@@ -168,13 +180,15 @@ fn lfw_pair(line: &str) -> Option<(String, String, bool)> {
     }
 }
 
-/// Whether a first line is that of LFW's `pairs.txt`: the number of pairs, or of sets and of pairs in each.
+/// Whether a first line is that of LFW's `pairs.txt`: the number of pairs, or of sets and of pairs
+/// in each.
 pub(super) fn begins_lfw(beginning: &Beginning<'_>) -> bool {
     let words: Vec<&str> = beginning.first.1.split_whitespace().collect();
     matches!(words.len(), 1 | 2) && words.iter().all(|word| word.parse::<u32>().is_ok())
 }
 
-/// Whether a line names the columns of a table of pairs. `file1,file2,same` could be read as a pair too: `same` is also a label.
+/// Whether a line names the columns of a table of pairs. `file1,file2,same` could be read as a pair
+/// too: `same` is also a label.
 pub(super) fn is_header(line: &str) -> bool {
     SEPARATORS.into_iter().any(|separator| {
         let columns = cells(line, separator);
@@ -182,7 +196,8 @@ pub(super) fn is_header(line: &str) -> bool {
     })
 }
 
-const SEPARATORS: [Separator; 4] = [Separator::Byte(b'\t'), Separator::Byte(b','), Separator::Byte(b';'), Separator::Spaces];
+const SEPARATORS: [Separator; 4] =
+    [Separator::Byte(b'\t'), Separator::Byte(b','), Separator::Byte(b';'), Separator::Spaces];
 
 /// A line as a pair, by the first separator that makes one of it.
 pub(super) fn pair(line: &str) -> Option<(String, String, bool)> {
@@ -204,9 +219,16 @@ pub(super) fn no_pair(number: u64, line: &str) -> LabelError {
     let reason = if words.len() == 3 {
         neither(last)
     } else if words.len() > 3 && truth(last).is_some() {
-        format!("'{}' could be many names: put names with spaces into quotes, or tabs or commas between the names", short(line))
+        format!(
+            "'{}' could be many names: put names with spaces into quotes, or tabs or commas \
+                between the names",
+            short(line)
+        )
     } else {
-        format!("'{}' is no pair, which is two files and 1 (one person) or 0 (two people)", short(line))
+        format!(
+            "'{}' is no pair, which is two files and 1 (one person) or 0 (two people)",
+            short(line)
+        )
     };
     LabelError::Line { line: number, reason }
 }
@@ -235,7 +257,9 @@ type ReadVerdict = fn(&str) -> Option<bool>;
 fn verdict(header: &[String]) -> Result<(usize, ReadVerdict), LabelError> {
     match SAME.find(header) {
         Err(LabelError::Column { wanted, found }) => match DIFFERENT.find(header) {
-            Ok(place) => Ok((place, |text| answer(text).map(|different| !different).or_else(|| word(text)))),
+            Ok(place) => {
+                Ok((place, |text| answer(text).map(|different| !different).or_else(|| word(text))))
+            }
             Err(LabelError::Column { .. }) => Err(LabelError::Column { wanted, found }),
             Err(ambiguous) => Err(ambiguous),
         },
@@ -279,9 +303,11 @@ mod tests {
         assert_eq!(list.subjects(), [0, 0, 2, 2, 0]);
         assert!(PairList::read("a b 2").unwrap_err().to_string().contains("line 1"));
         assert!(PairList::read("a b").is_err());
-        for (text, line) in
-            [("a b 1\na a 1", "line 2: a is compared"), ("a b 1\nb a 0", "line 2: the pair"), ("a b 1\nb c 1\nc a 0", "line 3")]
-        {
+        for (text, line) in [
+            ("a b 1\na a 1", "line 2: a is compared"),
+            ("a b 1\nb a 0", "line 2: the pair"),
+            ("a b 1\nb c 1\nc a 0", "line 3"),
+        ] {
             let error = PairList::read(text).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
         }
@@ -317,8 +343,12 @@ mod tests {
     #[test]
     fn lfws_own_list_names_the_photos_as_lfw_is_packed() {
         for first in ["2\t1", "1"] {
-            let list = PairList::of_lfw(&format!("{first}\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBob\t13\n")).unwrap();
-            assert_eq!(list.files, ["Ann_Lee/Ann_Lee_0001.jpg", "Ann_Lee/Ann_Lee_0002.jpg", "Bob/Bob_0013.jpg"]);
+            let list = PairList::of_lfw(&format!("{first}\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBob\t13\n"))
+                .unwrap();
+            assert_eq!(
+                list.files,
+                ["Ann_Lee/Ann_Lee_0001.jpg", "Ann_Lee/Ann_Lee_0002.jpg", "Bob/Bob_0013.jpg"]
+            );
             assert_eq!(list.pairs, [(0, 1, true), (0, 2, false)]);
         }
         let error = PairList::of_lfw("1\nAnn one 2\n").unwrap_err().to_string();

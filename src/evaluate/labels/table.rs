@@ -1,4 +1,5 @@
-//! A table with a header: separated by commas, semicolons, tabs or spaces, with quotes where a cell holds its separator.
+//! A table with a header: separated by commas, semicolons, tabs or spaces, with quotes where a cell
+//! holds its separator.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -58,7 +59,9 @@ impl<'a> Beginning<'a> {
                 continue;
             }
             match named_separator(line) {
-                Some(found) if separator.is_none() => (separator, start) = (Some(found), end.min(text.len())),
+                Some(found) if separator.is_none() => {
+                    (separator, start) = (Some(found), end.min(text.len()))
+                }
                 _ => return Ok(Self { separator, start, first: (number, line) }),
             }
         }
@@ -66,7 +69,8 @@ impl<'a> Beginning<'a> {
     }
 }
 
-/// Whether a line says nothing: it is empty, or a comment. After the first line, one that begins with `#` may be a row all the same.
+/// Whether a line says nothing: it is empty, or a comment. After the first line, one that begins
+/// with `#` may be a row all the same.
 pub(super) fn is_silent(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#')
@@ -89,7 +93,10 @@ impl Table {
     }
 
     /// Reads a table whatever its columns are called.
-    pub(super) fn of_any_columns(text: &str, beginning: &Beginning<'_>) -> Result<Self, LabelError> {
+    pub(super) fn of_any_columns(
+        text: &str,
+        beginning: &Beginning<'_>,
+    ) -> Result<Self, LabelError> {
         let most = || {
             let bytes = *b",;\t|";
             let count = |byte: &u8| cells(beginning.first.1, Separator::Byte(*byte)).len();
@@ -100,7 +107,11 @@ impl Table {
         Self::separated(text, beginning, separator)
     }
 
-    fn separated(text: &str, beginning: &Beginning<'_>, separator: Separator) -> Result<Self, LabelError> {
+    fn separated(
+        text: &str,
+        beginning: &Beginning<'_>,
+        separator: Separator,
+    ) -> Result<Self, LabelError> {
         let mut rows = rows(text, beginning.start, separator)?.into_iter();
         let Some(Row { cells: header, .. }) = rows.next() else { return Err(LabelError::Empty) };
         let mut table = Self { header, rows: Vec::new(), separator };
@@ -126,7 +137,8 @@ impl Table {
             Separator::Byte(byte) => format!("'{}'", char::from(byte)),
         };
         let reason = format!(
-            "it has {} columns, the header has {}; a name with a {separator} in it stands in quotes, a value that is not known leaves \
+            "it has {} columns, the header has {}; a name with a {separator} in it stands in \
+                quotes, a value that is not known leaves \
              its place empty",
             row.cells.len(),
             self.header.len()
@@ -185,8 +197,8 @@ pub(super) fn cells(line: &str, separator: Separator) -> Vec<String> {
     record.map(|record| cells_of(&record, separator)).unwrap_or_default()
 }
 
-/// The rows of `text` from the byte `start` on, the header first. After the header, a line that begins with `#` is a comment only if it
-/// has not the cells of a row: names of files may begin so.
+/// The rows of `text` from the byte `start` on, the header first. After the header, a line that
+/// begins with `#` is a comment only if it has not the cells of a row: names of files may begin so.
 fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, LabelError> {
     let (body, delimiter) = delimited(&text[start..], separator);
     let mut reader = reader(&body, delimiter);
@@ -195,14 +207,16 @@ fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, Labe
     let mut record = StringRecord::new();
     while reader.read_record(&mut record)? {
         // The place of a record is where the one before it ended: empty lines may come between.
-        let mut place = record.position().map_or(0, |position| position.byte() as usize).min(body.len());
+        let mut place =
+            record.position().map_or(0, |position| position.byte() as usize).min(body.len());
         place += body[place..].bytes().take_while(|byte| *byte == b'\n').count();
         line += newlines(&body[counted..place]);
         counted = place;
         let first = body[place..].split('\n').next().unwrap_or_default();
         let cells = cells_of(&record, separator);
         // Between spaces, `# people` has two cells.
-        let is_text = separator == Separator::Spaces && cells.first().is_some_and(|cell| cell == "#");
+        let is_text =
+            separator == Separator::Spaces && cells.first().is_some_and(|cell| cell == "#");
         if is_silent(first) && (is_text || header.is_none_or(|columns| !is_row(&cells, columns))) {
             // A quote in a comment opens no cell of many lines.
             let end = (place + first.len() + 1) as u64;
@@ -219,7 +233,8 @@ fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, Labe
     Ok(rows)
 }
 
-/// The text, and the byte between its cells. The text has as many bytes as before, so that places are the same.
+/// The text, and the byte between its cells. The text has as many bytes as before, so that places
+/// are the same.
 fn delimited(text: &str, separator: Separator) -> (Cow<'_, str>, u8) {
     match separator {
         Separator::Byte(byte) => (Cow::Borrowed(text), byte),
@@ -270,27 +285,39 @@ mod tests {
         assert_eq!(shown("\"file\",\"subject\"\n\"a \"\"b\"\".jpg\",Ann"), row(2, "a \"b\".jpg"));
         for sep in ["sep=;", "SEP=;", "\"sep=;\"", "# table\n\nsep=;"] {
             let line = 2 + sep.lines().count() as u64;
-            assert_eq!(shown(&format!("{sep}\nfile;subject\na.jpg;Ann\n")), row(line, "a.jpg"), "{sep}");
+            assert_eq!(
+                shown(&format!("{sep}\nfile;subject\na.jpg;Ann\n")),
+                row(line, "a.jpg"),
+                "{sep}"
+            );
         }
         assert_eq!(shown("sep=\t\nfile\tsubject\na.jpg\tAnn\n"), row(3, "a.jpg"));
     }
 
     #[test]
     fn lines_are_counted_over_comments_empty_lines_and_cells_of_two_lines() {
-        let rows = shown("# people\n\nfile,subject\n\n# first\na.jpg,\"Ann\nLee\"\n\nb.jpg,Bob\n,\n");
+        let rows =
+            shown("# people\n\nfile,subject\n\n# first\na.jpg,\"Ann\nLee\"\n\nb.jpg,Bob\n,\n");
         assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [6, 9]);
     }
 
     #[test]
     fn a_line_that_begins_with_a_hash_is_a_row_if_it_has_the_cells_of_one() {
-        let row = |line, file: &str, subject: &str| (line, vec![file.to_owned(), subject.to_owned()]);
+        let row =
+            |line, file: &str, subject: &str| (line, vec![file.to_owned(), subject.to_owned()]);
         assert_eq!(
-            shown("file,subject,\n#recycle/a.jpg,Ann,\n# checked\n#b.jpg,\"Bob\nLee\",\n\nc.jpg,Joe,\n"),
+            shown(
+                "file,subject,\n#recycle/a.jpg,Ann,\n# \
+                    checked\n#b.jpg,\"Bob\nLee\",\n\nc.jpg,Joe,\n"
+            ),
             [row(2, "#recycle/a.jpg", "Ann"), row(4, "#b.jpg", "Bob\nLee"), row(7, "c.jpg", "Joe")]
         );
         // A quote in a comment hides no row.
         assert_eq!(
-            shown("# \"people\"\nfile subject\n# people\n#a.jpg Ann\n# the \"first\nb.jpg Bob\n# the \"last"),
+            shown(
+                "# \"people\"\nfile subject\n# people\n#a.jpg Ann\n# the \"first\nb.jpg Bob\n# \
+                    the \"last"
+            ),
             [row(4, "#a.jpg", "Ann"), row(6, "b.jpg", "Bob")]
         );
     }
@@ -298,7 +325,10 @@ mod tests {
     #[test]
     fn rows_of_another_length_are_named_and_what_excel_appends_is_not() {
         assert_eq!(shown("file,subject,,\na.jpg,Ann,,\nb.jpg,Bob,,\n").len(), 2);
-        for (text, line) in [("file,subject\na.jpg,Ann\nb,c.jpg,Bob\n", "line 3"), ("file,subject,age\na.jpg,Ann\n", "line 2")] {
+        for (text, line) in [
+            ("file,subject\na.jpg,Ann\nb,c.jpg,Bob\n", "line 3"),
+            ("file,subject,age\na.jpg,Ann\n", "line 2"),
+        ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains("in quotes"), "{error}");
         }
@@ -309,6 +339,9 @@ mod tests {
         let text = "a.jpg,Ann\n";
         assert_eq!(Table::read(text, &Beginning::of(text).unwrap()).unwrap(), None);
         let text = "tool;mos\nx;1\n";
-        assert_eq!(Table::of_any_columns(text, &Beginning::of(text).unwrap()).unwrap().header, ["tool", "mos"]);
+        assert_eq!(
+            Table::of_any_columns(text, &Beginning::of(text).unwrap()).unwrap().header,
+            ["tool", "mos"]
+        );
     }
 }

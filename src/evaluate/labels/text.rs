@@ -35,8 +35,12 @@ pub fn decode(bytes: &[u8]) -> Result<Text, LabelError> {
     }
     match zeros(bytes) {
         (0, 0) => {}
-        (even, odd) if odd > 10 * even => return wide(bytes, UTF_16LE, Some("UTF-16 (little endian)")),
-        (even, odd) if even > 10 * odd => return wide(bytes, UTF_16BE, Some("UTF-16 (big endian)")),
+        (even, odd) if odd > 10 * even => {
+            return wide(bytes, UTF_16LE, Some("UTF-16 (little endian)"));
+        }
+        (even, odd) if even > 10 * odd => {
+            return wide(bytes, UTF_16BE, Some("UTF-16 (big endian)"));
+        }
         _ => return no_text("no text: it holds zero bytes"),
     }
     let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
@@ -46,14 +50,19 @@ pub fn decode(bytes: &[u8]) -> Result<Text, LabelError> {
     }
 }
 
-/// Zero bytes at even and at odd places near the beginning: in UTF-16 every second byte of a Latin letter is one.
+/// Zero bytes at even and at odd places near the beginning: in UTF-16 every second byte of a Latin
+/// letter is one.
 fn zeros(bytes: &[u8]) -> (usize, usize) {
     let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
     let at = |first: usize| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
     (at(0), at(1))
 }
 
-fn wide(bytes: &[u8], encoding: &'static Encoding, assumed: Option<&'static str>) -> Result<Text, LabelError> {
+fn wide(
+    bytes: &[u8],
+    encoding: &'static Encoding,
+    assumed: Option<&'static str>,
+) -> Result<Text, LabelError> {
     let (text, damaged) = encoding.decode_without_bom_handling(bytes);
     if damaged {
         return no_text("damaged UTF-16: save it as UTF-8");
@@ -67,7 +76,8 @@ fn checked(text: &str, assumed: Option<&'static str>) -> Result<Text, LabelError
     for (line, row) in (1..).zip(text.lines()) {
         if let Some(control) = row.chars().find(|c| strange(*c)) {
             let reason = format!(
-                "it holds the control character {}, which no text has; a file with such a name is named by its file: URI",
+                "it holds the control character {}, which no text has; a file with such a name is \
+                    named by its file: URI",
                 control.escape_default()
             );
             return Err(LabelError::Line { line, reason });
@@ -103,7 +113,11 @@ mod tests {
             (utf16(text, u16::to_be_bytes), Some("UTF-16 (big endian)")),
             (WINDOWS_1252.encode(text).0.into_owned(), Some("Windows-1252")),
         ] {
-            assert_eq!(decode(&bytes).unwrap(), Text { text: expected.to_owned(), assumed }, "{assumed:?}");
+            assert_eq!(
+                decode(&bytes).unwrap(),
+                Text { text: expected.to_owned(), assumed },
+                "{assumed:?}"
+            );
         }
     }
 

@@ -1,5 +1,6 @@
-//! Charts for papers and reports, as SVG and as PNG: light, told apart by dashes as well as by colours (Okabe and Ito's, which colour-blind
-//! people can tell apart), and drawn with a font of their own, so that a machine without fonts draws them too.
+//! Charts for papers and reports, as SVG and as PNG: light, told apart by dashes as well as by
+//! colours (Okabe and Ito's, which colour-blind people can tell apart), and drawn with a font of
+//! their own, so that a machine without fonts draws them too.
 //!
 //! Knows nothing of what the numbers mean, but that an area around a line is its interval.
 
@@ -96,15 +97,26 @@ pub enum Shape {
 }
 
 impl Axis {
-    /// A linear axis with a tick at each multiple of `step`, its label in the number of decimals that `step` needs, times `unit`.
+    /// A linear axis with a tick at each multiple of `step`, its label in the number of decimals
+    /// that `step` needs, times `unit`.
     pub fn linear(label: &str, (low, high): (f64, f64), step: f64, unit: f64) -> Self {
-        let decimals = (0..6).find(|&decimals| is_whole(step * unit * 10_f64.powi(decimals))).unwrap_or(6) as usize;
-        let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        let decimals = (0..6)
+            .find(|&decimals| is_whole(step * unit * 10_f64.powi(decimals)))
+            .unwrap_or(6) as usize;
+        let (first, last) =
+            ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let tick = |i: i64| (i as f64 * step, format!("{:.decimals$}", i as f64 * step * unit));
-        Self { label: label.to_owned(), low, high, ticks: (first..=last).map(tick).collect(), logarithmic: false }
+        Self {
+            label: label.to_owned(),
+            low,
+            high,
+            ticks: (first..=last).map(tick).collect(),
+            logarithmic: false,
+        }
     }
 
-    /// A linear axis over some values, with five ticks or so at round places and a little room above.
+    /// A linear axis over some values, with five ticks or so at round places and a little room
+    /// above.
     pub fn around(label: &str, (low, high): (f64, f64), unit: f64) -> Self {
         let step = round_step((high - low).max(f64::MIN_POSITIVE) / 5.0);
         let ends = ((low / step).floor() * step, (high / step).ceil() * step);
@@ -184,7 +196,8 @@ impl Chart {
     pub fn svg(&self) -> Result<String, ChartError> {
         let x = |value: f64| self.x.place(value, LEFT, RIGHT);
         let y = |value: f64| self.y.place(value, BASE, TOP);
-        let (mut areas, mut lines, mut clouds, mut legend) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut areas, mut lines, mut clouds, mut legend) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let place = |entry: usize| TOP + 12.0 + LEGEND_STEP * entry as f64;
         for (number, series) in self.series.iter().enumerate() {
             let (colour, dash) = STYLES[number % STYLES.len()];
@@ -192,14 +205,20 @@ impl Chart {
             let width = if number == 0 { 2.4 } else { 1.8 };
             let stroke = |path| Stroke { path, colour, dash, width };
             match &series.shape {
-                Shape::Line(points) => lines.push(stroke(line(points.iter().map(|&(at, value)| (x(at), y(value)))))),
+                Shape::Line(points) => {
+                    lines.push(stroke(line(points.iter().map(|&(at, value)| (x(at), y(value))))))
+                }
                 Shape::Banded(points) => {
                     let above = points.iter().map(|&(at, _, _, high)| (x(at), y(high)));
                     let below = points.iter().rev().map(|&(at, _, low, _)| (x(at), y(low)));
                     areas.push(stroke(line(above.chain(below)) + "Z"));
-                    lines.push(stroke(line(points.iter().map(|&(at, value, _, _)| (x(at), y(value))))));
+                    lines.push(stroke(line(
+                        points.iter().map(|&(at, value, _, _)| (x(at), y(value))),
+                    )));
                 }
-                Shape::Dots(points) => clouds.push(stroke(dots(points.iter().map(|&(at, value)| (x(at), y(value)))))),
+                Shape::Dots(points) => {
+                    clouds.push(stroke(dots(points.iter().map(|&(at, value)| (x(at), y(value))))))
+                }
             }
             let is_dots = matches!(series.shape, Shape::Dots(_));
             legend.push(Entry {
@@ -213,7 +232,15 @@ impl Chart {
             });
             if matches!(series.shape, Shape::Banded(_)) {
                 let at = place(legend.len());
-                legend.push(Entry { at, name: BAND, colour, dash: "none", width: 14.0, opacity: AREA_OPACITY, dots: false });
+                legend.push(Entry {
+                    at,
+                    name: BAND,
+                    colour,
+                    dash: "none",
+                    width: 14.0,
+                    opacity: AREA_OPACITY,
+                    dots: false,
+                });
             }
         }
         // The first line lies above the others.
@@ -254,7 +281,8 @@ impl Chart {
         let options = usvg::Options { fontdb: FONTS.clone(), ..usvg::Options::default() };
         let tree = Tree::from_str(&self.svg()?, &options).map_err(|error| pixels(&error))?;
         let side = |length: f64| (length as f32 * PNG_SCALE) as u32;
-        let mut pixmap = Pixmap::new(side(WIDTH), side(HEIGHT)).ok_or_else(|| pixels(&"no memory"))?;
+        let mut pixmap =
+            Pixmap::new(side(WIDTH), side(HEIGHT)).ok_or_else(|| pixels(&"no memory"))?;
         resvg::render(&tree, Transform::from_scale(PNG_SCALE, PNG_SCALE), &mut pixmap.as_mut());
         pixmap.encode_png().map_err(|error| pixels(&error))
     }
@@ -286,17 +314,24 @@ mod tests {
         Chart {
             x: Axis::linear("discarded, %", (0.0, 0.3), 0.05, 100.0),
             y: Axis::around("FNMR", (0.0, 0.0035), 1.0),
-            series: vec![Series { name: name.to_owned(), shape: Shape::Line(vec![(0.0, 0.0035), (0.3, 0.001)]) }],
+            series: vec![Series {
+                name: name.to_owned(),
+                shape: Shape::Line(vec![(0.0, 0.0035), (0.3, 0.001)]),
+            }],
         }
     }
 
     #[test]
     fn ticks_are_round_and_reach_both_ends() {
-        let labels = |axis: &Axis| axis.ticks.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>();
+        let labels =
+            |axis: &Axis| axis.ticks.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>();
         let chart = chart("a");
         assert_eq!(labels(&chart.x), ["0", "5", "10", "15", "20", "25", "30"]);
         assert_eq!(labels(&chart.y), ["0.000", "0.001", "0.002", "0.003", "0.004"]);
-        assert_eq!(labels(&Axis::around("", (0.84, 0.93), 1.0)), ["0.84", "0.86", "0.88", "0.90", "0.92", "0.94"]);
+        assert_eq!(
+            labels(&Axis::around("", (0.84, 0.93), 1.0)),
+            ["0.84", "0.86", "0.88", "0.90", "0.92", "0.94"]
+        );
     }
 
     #[test]
@@ -309,7 +344,8 @@ mod tests {
     #[test]
     fn text_is_drawn_without_any_font_of_the_machine() {
         let dark = |name: &str| {
-            let picture = image::load_from_memory(&chart(name).png().unwrap()).unwrap().into_luma8();
+            let picture =
+                image::load_from_memory(&chart(name).png().unwrap()).unwrap().into_luma8();
             assert_eq!(picture.dimensions(), (1560, 840));
             // Right of the legend's line.
             let left = ((RIGHT + 58.0) * f64::from(PNG_SCALE)) as u32;

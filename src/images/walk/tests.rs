@@ -11,7 +11,8 @@ fn folders(files: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
         let path = folder.path().join(file);
-        std::fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().unwrap() }).unwrap();
+        std::fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().unwrap() })
+            .unwrap();
         if !file.ends_with('/') {
             std::fs::write(path, JPEG).unwrap();
         }
@@ -31,7 +32,8 @@ fn rules(exclude: &[&str]) -> Rules {
 fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
     let top = folder.path().canonicalize().unwrap();
     let short = |name: &str| name.replace(&format!("{}/", top.display()), "");
-    let roots: Vec<PathBuf> = roots.iter().map(|root| top.join(root).canonicalize().unwrap()).collect();
+    let roots: Vec<PathBuf> =
+        roots.iter().map(|root| top.join(root).canonicalize().unwrap()).collect();
     let folders = Folders::new(roots.clone(), rules);
     let mut found = Vec::new();
     for root in &roots {
@@ -45,12 +47,16 @@ fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
                         Why::Rule { rule, folder: false } => rule,
                         Why::Rule { rule, folder: true } => format!("{rule}/"),
                         Why::LinkInside => "inside".into(),
-                        Why::LinkOutside(target) => format!("outside -> {}", short(&target.display().to_string())),
+                        Why::LinkOutside(target) => {
+                            format!("outside -> {}", short(&target.display().to_string()))
+                        }
                         Why::LinkBroken => "broken".into(),
                     };
                     format!("{} ({why})", short(&name))
                 }
-                Listed::Unlisted(error) => format!("{} (unlisted: {})", short(&error.what), error.reason),
+                Listed::Unlisted(error) => {
+                    format!("{} (unlisted: {})", short(&error.what), error.reason)
+                }
             });
             Ok(())
         };
@@ -62,7 +68,15 @@ fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
 
 #[test]
 fn a_file_is_an_image_by_its_ending_or_its_first_bytes() {
-    let folder = folders(&["a.JFIF", "b.heic", "c.dng", "no_ending", "d.jpg_original", ".hidden/e.jpg", "f.txt"]);
+    let folder = folders(&[
+        "a.JFIF",
+        "b.heic",
+        "c.dng",
+        "no_ending",
+        "d.jpg_original",
+        ".hidden/e.jpg",
+        "f.txt",
+    ]);
     for (name, bytes) in [
         ("empty", &b""[..]),
         ("empty.jpg", b""),
@@ -95,9 +109,18 @@ fn a_file_is_an_image_by_its_ending_or_its_first_bytes() {
 fn a_pipe_is_no_image_whatever_its_ending() {
     let folder = folders(&["a.jpg"]);
     for name in ["pipe", "pipe.jpg"] {
-        assert!(std::process::Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(folder.path().join(name))
+                .status()
+                .unwrap()
+                .success()
+        );
     }
-    assert_eq!(walked(&folder, &[""], rules(&[])), ["a.jpg", "pipe (special)", "pipe.jpg (special)"]);
+    assert_eq!(
+        walked(&folder, &[""], rules(&[])),
+        ["a.jpg", "pipe (special)", "pipe.jpg (special)"]
+    );
     let [line] = &walked(&folder, &["pipe"], rules(&[]))[..] else { panic!("one line") };
     assert!(line.starts_with("pipe (unlisted: "), "{line}");
 }
@@ -170,21 +193,31 @@ fn what_a_rule_leaves_out_and_a_link_names_is_listed_once() {
     link(&folder, "photos/e.jpg", "photos/7.png");
     link(&folder, "photos", "@eaDir/inner/circle");
     let found = walked(&folder, &[""], rules(&["*.png"]));
-    let images: Vec<_> = found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
+    let images: Vec<_> =
+        found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
     assert_eq!(images, ["@eaDir/a.jpg", "@eaDir/inner/c.jpg", "photos/e.jpg"]);
-    for line in ["#recycle (#recycle/)", "@eaDir/inner/@eaDir (@eaDir/)", "photos/7.png (--exclude *.png)"] {
+    for line in
+        ["#recycle (#recycle/)", "@eaDir/inner/@eaDir (@eaDir/)", "photos/7.png (--exclude *.png)"]
+    {
         assert!(found.iter().any(|other| other == line), "{line} in {found:#?}");
     }
     // The folder around what was listed by links before.
     link(&folder, "@eaDir", "photos/8");
     let found = walked(&folder, &[""], rules(&["*.png"]));
-    let images: Vec<_> = found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
+    let images: Vec<_> =
+        found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
     assert_eq!(images, ["@eaDir/a.jpg", "@eaDir/b.jpg", "@eaDir/inner/c.jpg", "photos/e.jpg"]);
 }
 
 #[test]
 fn no_link_brings_back_what_exclude_matches() {
-    let folder = folders(&["private/a.jpg", "private/deep/b.jpg", "photos/c.jpg", "photos/d.png", "@eaDir/private/e.jpg"]);
+    let folder = folders(&[
+        "private/a.jpg",
+        "private/deep/b.jpg",
+        "photos/c.jpg",
+        "photos/d.png",
+        "@eaDir/private/e.jpg",
+    ]);
     link(&folder, "private", "all");
     link(&folder, "private/deep", "photos/deep");
     link(&folder, "private/a.jpg", "photos/1.jpg");
@@ -213,7 +246,8 @@ fn no_link_brings_back_what_exclude_matches() {
     );
     // A folder that is named itself is never left out, whichever way a link leads there.
     let found = walked(&folder, &["photos", "private"], rules(&["private/", "*.png"]));
-    let images: Vec<_> = found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
+    let images: Vec<_> =
+        found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
     assert_eq!(images, ["photos/c.jpg", "private/a.jpg", "private/deep/b.jpg"]);
     assert!(found.contains(&"photos/deep (inside)".to_owned()), "{found:?}");
 }
@@ -232,7 +266,8 @@ fn what_is_named_itself_is_never_left_out_and_is_listed_once() {
 
 #[test]
 fn rules_of_a_folder_hold_for_all_that_is_below_it_wherever_the_walk_begins() {
-    let folder = folders(&["a/x.png", "a/x.jpg", "a/b/y.png", "a/b/raw/z.jpg", "a/raw/z.jpg", "c/x.png"]);
+    let folder =
+        folders(&["a/x.png", "a/x.jpg", "a/b/y.png", "a/b/raw/z.jpg", "a/raw/z.jpg", "c/x.png"]);
     std::fs::write(folder.path().join("a").join(IGNORE_FILE), "*.png\nb/raw/\n").unwrap();
     let below = ["a/b/raw (.facefleetignore/)", "a/b/y.png (.facefleetignore)"];
     let a = ["a/raw/z.jpg", "a/x.jpg", "a/x.png (.facefleetignore)"];

@@ -1,4 +1,5 @@
-//! The folder that an import is made in, and the move from there into the folder of models: all files or none.
+//! The folder that an import is made in, and the move from there into the folder of models: all
+//! files or none.
 
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -20,7 +21,8 @@ impl Staging {
     pub(super) fn new(models: &Path, name: &str) -> Result<Self, ImportError> {
         remove_abandoned(models);
         let path = models.join(format!("{STAGING}{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|source| ImportError::Write { path: path.clone(), source })?;
+        fs::create_dir_all(&path)
+            .map_err(|source| ImportError::Write { path: path.clone(), source })?;
         Ok(Self(path))
     }
 
@@ -33,8 +35,8 @@ impl Staging {
         write_atomically(&path, bytes).map_err(|source| ImportError::Write { path, source })
     }
 
-    /// Moves files to `models`, in this order. If one cannot be moved, those that are new there go again, and those that were replaced
-    /// are put back.
+    /// Moves files to `models`, in this order. If one cannot be moved, those that are new there go
+    /// again, and those that were replaced are put back.
     pub(super) fn place(&self, files: &[PathBuf], models: &Path) -> Result<(), ImportError> {
         let mut moved: Vec<(PathBuf, Option<PathBuf>)> = Vec::new();
         for (i, file) in files.iter().enumerate() {
@@ -63,7 +65,8 @@ fn replace(new: &Path, target: &Path, old: &Path) -> Result<bool, Error> {
     };
     if there {
         create_folder_of(old)?;
-        // With a second name for the old file, readers always find the old or the new one. Not all file systems have hard links.
+        // With a second name for the old file, readers always find the old or the new one. Not all
+        // file systems have hard links.
         fs::hard_link(target, old).or_else(|_| fs::rename(target, old))?;
     }
     let moved = fs::rename(new, target);
@@ -94,7 +97,8 @@ fn undo(moved: &[(PathBuf, Option<PathBuf>)]) {
 
 fn put_back(old: &Path, target: &Path) {
     if let Err(error) = fs::rename(old, target) {
-        tracing::error!(file = %target.display(), %error, "cannot put back the file that an import replaced");
+        tracing::error!(file = %target.display(), %error, "cannot put back the file that an import \
+            replaced");
     }
 }
 
@@ -102,8 +106,10 @@ fn put_back(old: &Path, target: &Path) {
 fn remove_abandoned(models: &Path) {
     const HOUR: Duration = Duration::from_secs(3600);
     for entry in fs::read_dir(models).into_iter().flatten().flatten() {
-        let old =
-            entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > HOUR));
+        let old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > HOUR));
         if old && entry.file_name().to_string_lossy().starts_with(STAGING) {
             // The import at hand does not need it to succeed.
             fs::remove_dir_all(entry.path()).ok();
@@ -114,7 +120,8 @@ fn remove_abandoned(models: &Path) {
 impl Drop for Staging {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "cannot remove what was left of an import");
+            tracing::warn!(folder = %self.0.display(), %error, "cannot remove what was left of an \
+                import");
         }
     }
 }
@@ -127,7 +134,8 @@ mod tests {
     fn if_one_file_cannot_be_moved_those_replaced_before_are_put_back() {
         let folder = tempfile::tempdir().unwrap();
         let models = folder.path();
-        let files = ["fetched/new.onnx", "fetched/old.onnx", "fetched/last.onnx"].map(PathBuf::from);
+        let files =
+            ["fetched/new.onnx", "fetched/old.onnx", "fetched/last.onnx"].map(PathBuf::from);
         // A folder is in the way of the last one.
         fs::create_dir_all(models.join("fetched/last.onnx")).unwrap();
         fs::write(models.join("fetched/old.onnx"), b"old").unwrap();

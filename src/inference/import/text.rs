@@ -15,10 +15,13 @@ pub(super) fn name_of(file: &Path) -> String {
     stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
 }
 
-/// Names are parts of file names, and of settings. A dot would be mistaken for a variant of another model.
+/// Names are parts of file names, and of settings. A dot would be mistaken for a variant of another
+/// model.
 pub(super) fn is_name(name: &str) -> bool {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    first && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    first
+        && name.len() <= 64
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 /// What people import by mistake.
@@ -26,8 +29,12 @@ pub(super) fn other_kind(bytes: &[u8]) -> Option<&'static str> {
     let starts = |with: &[u8]| bytes.starts_with(with);
     match () {
         () if bytes.is_empty() => Some("empty"),
-        () if starts(b"version https://git-lfs") => Some("a pointer of Git LFS: run `git lfs pull` where it comes from"),
-        () if starts(b"\x1F\x8B") || starts(b"PK\x03\x04") => Some("an archive: unpack it and import the .onnx file inside"),
+        () if starts(b"version https://git-lfs") => {
+            Some("a pointer of Git LFS: run `git lfs pull` where it comes from")
+        }
+        () if starts(b"\x1F\x8B") || starts(b"PK\x03\x04") => {
+            Some("an archive: unpack it and import the .onnx file inside")
+        }
         () if starts(b"<") => Some("a web page: the download failed"),
         () => None,
     }
@@ -37,7 +44,11 @@ pub(super) fn other_kind(bytes: &[u8]) -> Option<&'static str> {
 ///
 /// # Errors
 /// If something is not told.
-pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) -> Result<(String, Vec<String>), ImportError> {
+pub(super) fn manifest(
+    import: &Import,
+    facts: &Facts,
+    files: &[PublishedFile],
+) -> Result<(String, Vec<String>), ImportError> {
     let told = &import.told;
     let (mean, scale) = match facts.pixels {
         Pixels::Bytes => (told.mean.or(Some(0.0)), told.scale.or(Some(1.0))),
@@ -45,7 +56,9 @@ pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) 
         Pixels::Unknown => (told.mean, told.scale),
     };
     let dropout = facts.dropout.or(told.dropout);
-    let (Some(channels), Some(mean), Some(scale), Some(dropout)) = (told.channels, mean, scale, dropout) else {
+    let (Some(channels), Some(mean), Some(scale), Some(dropout)) =
+        (told.channels, mean, scale, dropout)
+    else {
         return Err(ImportError::Untold(untold(told, facts)));
     };
     let (alpha, r) = (told.alpha.unwrap_or(PUBLISHED.0), told.r.unwrap_or(PUBLISHED.1));
@@ -55,10 +68,13 @@ pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) 
     let order = if channels == Channels::Rgb { "rgb" } else { "bgr" };
     let [file, data @ ..] = files else { return Err(ImportError::Name(name.into_owned())) };
     let data: Vec<String> = data.iter().map(entry).collect();
-    let data = if data.is_empty() { String::new() } else { format!("data = [\n{}]\n", data.concat()) };
+    let data =
+        if data.is_empty() { String::new() } else { format!("data = [\n{}]\n", data.concat()) };
     let text = format!(
-        "# Written by `facefleet model import`.\nrole = \"recogniser\"\nfile = {}\nsha256 = \"{}\"\n{data}licence = {}\nsource = {}\n\n\
-         [input]\nwidth = 112\nheight = 112\nchannels = \"{order}\"\nmean = {mean:?}\nscale = {scale:?}\n\n\
+        "# Written by `facefleet model import`.\nrole = \"recogniser\"\nfile = {}\nsha256 \
+            = \"{}\"\n{data}licence = {}\nsource = {}\n\n\
+         [input]\nwidth = 112\nheight = 112\nchannels = \"{order}\"\nmean = {mean:?}\nscale = \
+         {scale:?}\n\n\
          [recogniser]\nembedding = {}\ndropout = {dropout:?}\nalpha = {alpha:?}\nr = {r:?}\n",
         quoted(&file.file.to_string_lossy()),
         file.sha256,
@@ -74,7 +90,10 @@ pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) 
             order.to_uppercase()
         ),
         normalisation_note(facts, mean, scale),
-        format!("embedding: {} dimensions of {} features, from {}", facts.embedding, facts.features, facts.layer),
+        format!(
+            "embedding: {} dimensions of {} features, from {}",
+            facts.embedding, facts.features, facts.layer
+        ),
         dropout_note(facts.dropout, told.dropout, dropout),
         mapping_note(told, alpha, r),
         format!("licence: {licence}{}", if told.licence.is_some() { "" } else { " (--licence)" }),
@@ -85,17 +104,26 @@ pub(super) fn manifest(import: &Import, facts: &Facts, files: &[PublishedFile]) 
 
 fn dropout_note(in_graph: Option<f64>, told: Option<f64>, used: f64) -> String {
     match (in_graph, told) {
-        (Some(_), Some(told)) if told != used => format!("dropout {used}: from the graph; --dropout {told} is not used"),
+        (Some(_), Some(told)) if told != used => {
+            format!("dropout {used}: from the graph; --dropout {told} is not used")
+        }
         (Some(_), _) => format!("dropout {used}: from the graph"),
         (None, _) => {
-            format!("dropout {used}: as told; the graph has none, and the score is weaker if the network was trained without")
+            format!(
+                "dropout {used}: as told; the graph has none, and the score is weaker if the \
+                    network was trained without"
+            )
         }
     }
 }
 
 /// A line of the list `data`.
 fn entry(data: &PublishedFile) -> String {
-    format!("    {{ file = {}, sha256 = \"{}\" }},\n", quoted(&data.file.to_string_lossy()), data.sha256)
+    format!(
+        "    {{ file = {}, sha256 = \"{}\" }},\n",
+        quoted(&data.file.to_string_lossy()),
+        data.sha256
+    )
 }
 
 fn quoted(text: &str) -> String {
@@ -104,19 +132,32 @@ fn quoted(text: &str) -> String {
 
 /// About the file itself.
 pub(super) fn file_note(file: &Path, facts: &Facts) -> String {
-    let producer = if facts.producer.is_empty() { String::new() } else { format!(", written by {}", facts.producer) };
+    let producer = if facts.producer.is_empty() {
+        String::new()
+    } else {
+        format!(", written by {}", facts.producer)
+    };
     format!("file: {}, operator set {}{producer}", file.display(), facts.opset)
 }
 
 fn normalisation_note(facts: &Facts, mean: f32, scale: f32) -> String {
     let nodes = facts.normalisation.join(", ");
     match facts.pixels {
-        Pixels::Bytes if mean == 0.0 && scale == 1.0 => format!("normalisation: by the graph ({nodes}); pixels go in as 0..255"),
-        Pixels::Fractions if mean == 0.0 => format!("normalisation: by the graph ({nodes}), of pixels of 0..1; scale {scale}"),
-        Pixels::Bytes | Pixels::Fractions => {
-            format!("normalisation: (pixel - {mean}) * {scale} as told, though the graph normalises too ({nodes})")
+        Pixels::Bytes if mean == 0.0 && scale == 1.0 => {
+            format!("normalisation: by the graph ({nodes}); pixels go in as 0..255")
         }
-        Pixels::Unknown => format!("normalisation: (pixel - {mean}) * {scale} (--mean, --scale); the graph has none"),
+        Pixels::Fractions if mean == 0.0 => {
+            format!("normalisation: by the graph ({nodes}), of pixels of 0..1; scale {scale}")
+        }
+        Pixels::Bytes | Pixels::Fractions => {
+            format!(
+                "normalisation: (pixel - {mean}) * {scale} as told, though the graph normalises \
+                    too ({nodes})"
+            )
+        }
+        Pixels::Unknown => format!(
+            "normalisation: (pixel - {mean}) * {scale} (--mean, --scale); the graph has none"
+        ),
     }
 }
 
@@ -125,7 +166,8 @@ fn mapping_note(told: &Told, alpha: f64, r: f64) -> String {
         return format!("mapping: alpha {alpha}, r {r}, as told");
     }
     format!(
-        "mapping: alpha {alpha}, r {r}: published for another network; `facefleet calibrate` finds this one's from labelled photos"
+        "mapping: alpha {alpha}, r {r}: published for another network; `facefleet calibrate` finds \
+            this one's from labelled photos"
     )
 }
 
@@ -133,20 +175,29 @@ fn mapping_note(told: &Told, alpha: f64, r: f64) -> String {
 fn untold(told: &Told, facts: &Facts) -> Vec<String> {
     let mut lines = Vec::new();
     if told.channels.is_none() {
-        lines.push("--channels rgb (or bgr): InsightFace, SFace and the ONNX model zoo's LResNet100E-IR take rgb");
+        lines.push(
+            "--channels rgb (or bgr): InsightFace, SFace and the ONNX model zoo's \
+            LResNet100E-IR take rgb",
+        );
     }
     if facts.pixels == Pixels::Unknown && told.mean.is_none() {
-        lines.push("--mean 127.5: subtracted from each pixel of 0..255; 127.5 with InsightFace, 0 if the network takes pixels as they are");
+        lines.push(
+            "--mean 127.5: subtracted from each pixel of 0..255; 127.5 with InsightFace, 0 \
+            if the network takes pixels as they are",
+        );
     }
     if facts.pixels == Pixels::Unknown && told.scale.is_none() {
         lines.push(
-            "--scale 0.00784313725: multiplied after that; 1/127.5 with InsightFace, 1 if the network takes pixels as they are",
+            "--scale 0.00784313725: multiplied after that; 1/127.5 with InsightFace, 1 if the \
+                network takes pixels as they are",
         );
     }
     if facts.dropout.is_none() && told.dropout.is_none() {
         lines.push(
-            "--dropout 0.4: the ratio before the last layer in training, which this graph does not tell; 0.4 with ArcFace's and InsightFace's \
-             MXNet networks. For a network that was trained without, 0.4 gives a score too, a weaker one",
+            "--dropout 0.4: the ratio before the last layer in training, which this graph does not \
+                tell; 0.4 with ArcFace's and InsightFace's \
+             MXNet networks. For a network that was trained without, 0.4 gives a score too, a \
+             weaker one",
         );
     }
     lines.into_iter().map(str::to_owned).collect()

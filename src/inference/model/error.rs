@@ -11,7 +11,8 @@ use crate::inference::runtime::RuntimeError;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// No manifest of that name.
-    #[error("there is no model '{name}': {dir} has {}", if known.is_empty() { "no manifests".to_owned() } else { known.join(", ") })]
+    #[error("there is no model '{name}': {dir} has {}", if known.is_empty() { "no \
+        manifests".to_owned() } else { known.join(", ") })]
     Unknown {
         /// The name asked for.
         name: String,
@@ -25,7 +26,8 @@ pub enum ModelError {
     Manifest(#[from] ManifestError),
     /// The published file is not there.
     #[error(
-        "the weights of '{name}' are not at {path} ({source}): run `make setup` for the default models, or bring the file: \
+        "the weights of '{name}' are not at {path} ({source}): run `make setup` for the default \
+            models, or bring the file: \
          `facefleet model import {} --name {name}`",
         file.file_name().unwrap_or_default().display()
     )]
@@ -41,7 +43,8 @@ pub enum ModelError {
     },
     /// The graph reads a file that the manifest does not name.
     #[error(
-        "the weights of '{name}' are in {file} too, which its manifest does not list under `data`: `facefleet model import` writes it"
+        "the weights of '{name}' are in {file} too, which its manifest does not list under `data`: \
+            `facefleet model import` writes it"
     )]
     Unlisted {
         /// The model.
@@ -50,7 +53,10 @@ pub enum ModelError {
         file: PathBuf,
     },
     /// The published file is another one.
-    #[error("{path} is not the file that the manifest of '{name}' names: sha256 {found}, expected {expected}")]
+    #[error(
+        "{path} is not the file that the manifest of '{name}' names: sha256 {found}, expected \
+            {expected}"
+    )]
     Digest {
         /// The model.
         name: String,
@@ -62,7 +68,8 @@ pub enum ModelError {
         expected: String,
     },
     /// The prepared file is missing or of another manifest or version.
-    #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare {name}{}`", options(*variant))]
+    #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare \
+        {name}{}`", options(*variant))]
     NotPrepared {
         /// The model.
         name: String,
@@ -73,7 +80,8 @@ pub enum ModelError {
     },
     /// The prepared file is not the one that was written.
     #[error(
-        "the prepared file {file} of model '{name}' is damaged: its bytes have not the digest that was written with them. \
+        "the prepared file {file} of model '{name}' is damaged: its bytes have not the digest that \
+            was written with them. \
          `facefleet model prepare {name}{}` makes it anew from the published file",
         options(*variant)
     )]
@@ -105,7 +113,8 @@ pub enum ModelError {
     },
     /// A detector that cannot look at letterboxes.
     #[error(
-        "detector '{name}' looks at each image at many scales and has no letterbox: set detector.letterbox = false with it \
+        "detector '{name}' looks at each image at many scales and has no letterbox: set \
+            detector.letterbox = false with it \
          (environment variable FACEFLEET__DETECTOR__LETTERBOX)"
     )]
     Letterbox {

@@ -1,7 +1,9 @@
-//! Prepared files: ONNX models that say what they were made from, and end with the digest of all their bytes before it.
+//! Prepared files: ONNX models that say what they were made from, and end with the digest of all
+//! their bytes before it.
 //!
-//! The digest is in the file, not beside it: a file is copied, mounted and replaced alone. It is the last entry of the model's metadata,
-//! so that the file stays one that every reader of ONNX takes.
+//! The digest is in the file, not beside it: a file is copied, mounted and replaced alone. It is
+//! the last entry of the model's metadata, so that the file stays one that every reader of ONNX
+//! takes.
 
 use std::fs;
 
@@ -26,7 +28,8 @@ pub struct Preparation {
     pub variant: Variant,
     /// What it says of a recogniser; none for a detector.
     pub recogniser: Option<PreparedHead>,
-    /// What the detector finds in the test image on the machine that prepared it, CPU; of a cascade, in its last network's file.
+    /// What the detector finds in the test image on the machine that prepared it, CPU; of a
+    /// cascade, in its last network's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face: Option<Face>,
 }
@@ -36,7 +39,8 @@ pub struct Preparation {
 pub struct PreparedHead {
     /// Dropout ratio.
     pub dropout: f64,
-    /// Whether the graph itself told it; if not, the network may never have been trained with dropout.
+    /// Whether the graph itself told it; if not, the network may never have been trained with
+    /// dropout.
     pub dropout_in_graph: bool,
     /// Length of the embedding, D.
     pub embedding: usize,
@@ -44,7 +48,8 @@ pub struct PreparedHead {
     pub features: usize,
     /// Effective rank of the head, nu.
     pub effective_rank: f64,
-    /// Embedding of [`Chip::synthetic`](crate::domain::Chip::synthetic) on the machine that prepared the model, CPU.
+    /// Embedding of [`Chip::synthetic`](crate::domain::Chip::synthetic) on the machine that
+    /// prepared the model, CPU.
     pub expected_embedding: Vec<f32>,
     /// Its distance.
     pub expected_distance: f64,
@@ -63,8 +68,8 @@ pub struct HalfError {
 }
 
 impl HalfError {
-    /// What a preparation in half precision may lose at most. `SFace` keeps a cosine of 0.99999 and a distance within 0.05 % on the sample
-    /// photos; what overflows somewhere is far outside.
+    /// What a preparation in half precision may lose at most. `SFace` keeps a cosine of 0.99999 and
+    /// a distance within 0.05 % on the sample photos; what overflows somewhere is far outside.
     pub const ALLOWED: Self = Self { cosine: 0.999, distance: 0.01 };
 }
 
@@ -83,7 +88,10 @@ const METADATA_KEY: &str = "facefleet";
 const DIGEST_KEY: &str = "facefleet.blake3";
 
 /// The bytes of a prepared file.
-pub(super) fn encode(mut model: ModelProto, preparation: &Preparation) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn encode(
+    mut model: ModelProto,
+    preparation: &Preparation,
+) -> Result<Vec<u8>, serde_json::Error> {
     let value = serde_json::to_string(preparation)?;
     model.metadata_props.push(StringStringEntryProto { key: METADATA_KEY.into(), value });
     let mut bytes = model.encode_to_vec();
@@ -92,7 +100,8 @@ pub(super) fn encode(mut model: ModelProto, preparation: &Preparation) -> Result
     Ok(bytes)
 }
 
-/// The last bytes of a prepared file: concatenated messages are merged, so they add an entry to the metadata.
+/// The last bytes of a prepared file: concatenated messages are merged, so they add an entry to the
+/// metadata.
 fn digest_of(bytes: &[u8]) -> Vec<u8> {
     let value = blake3::hash(bytes).to_hex().to_string();
     let entry = StringStringEntryProto { key: DIGEST_KEY.into(), value };
@@ -115,17 +124,23 @@ impl Models {
         let variant = self.variant_of(manifest);
         let path = self.prepared_path(&manifest.name, variant);
         let (name, shown) = (manifest.model().to_owned(), path.display());
-        let not_prepared = |why: &str| ModelError::NotPrepared { name: name.clone(), variant, why: format!("{shown}: {why}") };
+        let not_prepared = |why: &str| ModelError::NotPrepared {
+            name: name.clone(),
+            variant,
+            why: format!("{shown}: {why}"),
+        };
         let damaged = || ModelError::Damaged { name: name.clone(), variant, file: path.clone() };
         let bytes = fs::read(&path).map_err(|error| not_prepared(&error.to_string()))?;
         let whole = is_whole(&bytes);
         let model = ModelProto::read(&bytes).map_err(|_| damaged())?;
-        let preparation = match model.metadata(METADATA_KEY).map(serde_json::from_str::<Preparation>) {
-            Some(Ok(preparation)) => preparation,
-            // Files of other versions have no digest, or say other things; what is whole was written by facefleet.
-            None if !whole => return Err(not_prepared("damaged, or not written by facefleet")),
-            _ => return Err(damaged()),
-        };
+        let preparation =
+            match model.metadata(METADATA_KEY).map(serde_json::from_str::<Preparation>) {
+                Some(Ok(preparation)) => preparation,
+                // Files of other versions have no digest, or say other things; what is whole was
+                // written by facefleet.
+                None if !whole => return Err(not_prepared("damaged, or not written by facefleet")),
+                _ => return Err(damaged()),
+            };
         if preparation.preparation != PREPARATION {
             return Err(not_prepared("it was prepared by another version"));
         }
@@ -138,8 +153,13 @@ impl Models {
         if preparation.sha256 != manifest.sha256 {
             return Err(not_prepared("it was prepared from another file"));
         }
-        let told = preparation.recogniser.as_ref().filter(|head| !head.dropout_in_graph).map(|head| head.dropout);
-        if told.is_some() && told != manifest.recogniser().and_then(|recogniser| recogniser.dropout) {
+        let told = preparation
+            .recogniser
+            .as_ref()
+            .filter(|head| !head.dropout_in_graph)
+            .map(|head| head.dropout);
+        if told.is_some() && told != manifest.recogniser().and_then(|recogniser| recogniser.dropout)
+        {
             return Err(not_prepared("the manifest's dropout has changed"));
         }
         Ok(PreparedFile { bytes, model, preparation })

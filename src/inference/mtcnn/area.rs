@@ -1,7 +1,8 @@
 //! Area-weighted resampling of a piece of an image straight into a network's input.
 //!
-//! Each target pixel is the mean of the source it covers, whole pixels and parts of them alike. For pieces smaller than the target
-//! that is interpolation with sharp edges. Source outside the image is black.
+//! Each target pixel is the mean of the source it covers, whole pixels and parts of them alike. For
+//! pieces smaller than the target that is interpolation with sharp edges. Source outside the image
+//! is black.
 
 use std::ops::Range;
 
@@ -10,7 +11,8 @@ use image::RgbImage;
 use super::boxes::Region;
 use crate::inference::manifest::Input;
 
-/// What a resampled pixel may be: at each stage what it is in the published cascade, so that the weights see the same pixels.
+/// What a resampled pixel may be: at each stage what it is in the published cascade, so that the
+/// weights see the same pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// A whole number, as in a picture file.
@@ -19,7 +21,8 @@ pub enum Depth {
     Exact,
 }
 
-/// Appends `region` of `image` to `values`, `columns` x `rows` pixels, as the networks want to see it: column by column.
+/// Appends `region` of `image` to `values`, `columns` x `rows` pixels, as the networks want to see
+/// it: column by column.
 pub fn append_resampled(
     image: &RgbImage,
     region: Region,
@@ -71,7 +74,8 @@ struct Cover {
 }
 
 struct Cell {
-    /// Only what lies inside the image, so that a huge piece is no more work than the image is large.
+    /// Only what lies inside the image, so that a huge piece is no more work than the image is
+    /// large.
     source: Range<usize>,
     weights: Range<usize>,
 }
@@ -109,7 +113,8 @@ mod tests {
     use crate::inference::manifest::Channels;
     use image::Rgb;
 
-    const PLAIN: Input = Input { width: 0, height: 0, channels: Channels::Rgb, mean: 0.0, scale: 1.0 };
+    const PLAIN: Input =
+        Input { width: 0, height: 0, channels: Channels::Rgb, mean: 0.0, scale: 1.0 };
 
     /// Red 0, 10, 20, … from the left, green the same from the top.
     fn ramp(width: u32, height: u32) -> RgbImage {
@@ -119,7 +124,14 @@ mod tests {
     fn resampled(image: &RgbImage, region: [f64; 4], size: [usize; 2], input: &Input) -> Vec<f32> {
         let [left, top, width, height] = region;
         let mut values = Vec::new();
-        append_resampled(image, Region { left, top, width, height }, size, Depth::Exact, input, &mut values);
+        append_resampled(
+            image,
+            Region { left, top, width, height },
+            size,
+            Depth::Exact,
+            input,
+            &mut values,
+        );
         values
     }
 
@@ -128,7 +140,10 @@ mod tests {
         // Three pixels 0, 10, 20 into two: (0 + 10/2) / 1.5 and (10/2 + 20) / 1.5.
         let values = resampled(&ramp(3, 1), [0.0, 0.0, 3.0, 1.0], [2, 1], &PLAIN);
         let expected = [5.0 / 1.5, 0.0, 7.0, 25.0 / 1.5, 0.0, 7.0];
-        assert!(values.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-5), "{values:?}");
+        assert!(
+            values.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-5),
+            "{values:?}"
+        );
     }
 
     #[test]
@@ -137,13 +152,18 @@ mod tests {
         let values = resampled(&ramp(2, 2), [0.0, 0.0, 2.0, 2.0], [2, 2], &input);
         let blue = (7.0 - 10.0) * 0.1;
         let expected = [blue, -1.0, -1.0, blue, 0.0, -1.0, blue, -1.0, 0.0, blue, 0.0, 0.0];
-        assert!(values.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-6), "{values:?}");
+        assert!(
+            values.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-6),
+            "{values:?}"
+        );
     }
 
     #[test]
     fn outside_the_image_is_black_however_far_it_reaches() {
         let image = RgbImage::from_pixel(4, 4, Rgb([200; 3]));
-        let reds = |region| -> Vec<f32> { resampled(&image, region, [2, 1], &PLAIN).into_iter().step_by(3).collect() };
+        let reds = |region| -> Vec<f32> {
+            resampled(&image, region, [2, 1], &PLAIN).into_iter().step_by(3).collect()
+        };
         assert_eq!(reds([-2.0, 0.0, 4.0, 4.0]), [0.0, 200.0]);
         assert_eq!(reds([3.0, 0.0, 4.0, 4.0]), [100.0, 0.0]);
         assert_eq!(reds([9.0, 9.0, 4.0, 4.0]), [0.0, 0.0]);

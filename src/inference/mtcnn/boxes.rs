@@ -1,11 +1,13 @@
 //! Boxes between the stages: their geometry, and which of them are the same face.
 //!
-//! The published cascade counts pixels from 1 and takes both edges of a box as inside. That arithmetic is kept here,
-//! roundings included, so that its weights see the pixels that they see there; [`Candidate::region`] and [`Candidate::face_box`] lead out of it.
+//! The published cascade counts pixels from 1 and takes both edges of a box as inside. That
+//! arithmetic is kept here, roundings included, so that its weights see the pixels that they see
+//! there; [`Candidate::region`] and [`Candidate::face_box`] lead out of it.
 
 use crate::domain::BoundingBox;
 
-/// A piece of an image: pixels from its top left corner, fractions allowed. It may reach over the image's edges.
+/// A piece of an image: pixels from its top left corner, fractions allowed. It may reach over the
+/// image's edges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     pub left: f64,
@@ -43,7 +45,8 @@ impl Candidate {
         self.bottom - self.top + 1.0
     }
 
-    /// Moves each edge by the network's `offsets` (left, top, right, bottom), in shares of `width` and `height`.
+    /// Moves each edge by the network's `offsets` (left, top, right, bottom), in shares of `width`
+    /// and `height`.
     fn moved(&self, offsets: [f32; 4], width: f64, height: f64) -> Self {
         let [left, top, right, bottom] = offsets.map(f64::from);
         Self {
@@ -55,7 +58,8 @@ impl Candidate {
         }
     }
 
-    /// Corrected by the first network's offsets, which are in shares of the distance between the edges.
+    /// Corrected by the first network's offsets, which are in shares of the distance between the
+    /// edges.
     pub fn proposed(&self, offsets: [f32; 4]) -> Self {
         self.moved(offsets, self.right - self.left, self.bottom - self.top)
     }
@@ -82,8 +86,14 @@ impl Candidate {
 
     /// The pixels inside; none if there are none, or an edge is not a number.
     pub fn region(&self) -> Option<Region> {
-        let region = Region { left: self.left - 1.0, top: self.top - 1.0, width: self.width(), height: self.height() };
-        let finite = [region.left, region.top, region.width, region.height].into_iter().all(f64::is_finite);
+        let region = Region {
+            left: self.left - 1.0,
+            top: self.top - 1.0,
+            width: self.width(),
+            height: self.height(),
+        };
+        let finite =
+            [region.left, region.top, region.width, region.height].into_iter().all(f64::is_finite);
         (finite && region.width >= 1.0 && region.height >= 1.0).then_some(region)
     }
 
@@ -97,7 +107,12 @@ impl Candidate {
     /// As the rest of the program knows it.
     pub fn face_box(&self) -> BoundingBox {
         let (width, height) = (self.right - self.left, self.bottom - self.top);
-        BoundingBox { x: self.left as f32, y: self.top as f32, width: width as f32, height: height as f32 }
+        BoundingBox {
+            x: self.left as f32,
+            y: self.top as f32,
+            width: width as f32,
+            height: height as f32,
+        }
     }
 
     fn overlap(&self, other: &Self, kind: Overlap) -> f64 {
@@ -112,9 +127,15 @@ impl Candidate {
     }
 }
 
-/// Greedy non-maximum suppression, best first: what overlaps a better one by more than `most` is the same face. `found` carries
-/// along what belongs to each candidate. At most `limit` candidates are looked at, the best ones.
-pub fn suppress<T>(mut found: Vec<(Candidate, T)>, most: f64, kind: Overlap, limit: usize) -> Vec<(Candidate, T)> {
+/// Greedy non-maximum suppression, best first: what overlaps a better one by more than `most` is
+/// the same face. `found` carries along what belongs to each candidate. At most `limit` candidates
+/// are looked at, the best ones.
+pub fn suppress<T>(
+    mut found: Vec<(Candidate, T)>,
+    most: f64,
+    kind: Overlap,
+    limit: usize,
+) -> Vec<(Candidate, T)> {
     found.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
     found.truncate(limit);
     let mut kept: Vec<(Candidate, T)> = Vec::new();
@@ -140,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_box_inside_another_is_the_same_face_by_the_smaller_area_only() {
-        let nested = vec![candidate([1.0, 1.0, 10.0, 10.0], 0.8), candidate([1.0, 1.0, 20.0, 20.0], 0.9)];
+        let nested =
+            vec![candidate([1.0, 1.0, 10.0, 10.0], 0.8), candidate([1.0, 1.0, 20.0, 20.0], 0.9)];
         assert_eq!(scores(&suppress(nested.clone(), 0.7, Overlap::Union, 10)), [0.9, 0.8]);
         assert_eq!(scores(&suppress(nested, 0.7, Overlap::Smaller, 10)), [0.9]);
     }
@@ -148,15 +170,21 @@ mod tests {
     #[test]
     fn an_overlap_worked_by_hand() {
         // 10 x 10 pixels each, 5 x 10 shared: 50 of 150 and 50 of 100.
-        let (a, b) = (candidate([1.0, 1.0, 10.0, 10.0], 0.9).0, candidate([6.0, 1.0, 15.0, 10.0], 0.8).0);
+        let (a, b) =
+            (candidate([1.0, 1.0, 10.0, 10.0], 0.9).0, candidate([6.0, 1.0, 15.0, 10.0], 0.8).0);
         assert!((a.overlap(&b, Overlap::Union) - 1.0 / 3.0).abs() < 1e-12);
         assert!((a.overlap(&b, Overlap::Smaller) - 0.5).abs() < 1e-12);
     }
 
     #[test]
     fn of_too_many_candidates_the_best_are_looked_at() {
-        let apart = |n: u32| candidate([100.0 * f64::from(n), 0.0, 100.0 * f64::from(n) + 9.0, 9.0], 0.1 * n as f32);
-        assert_eq!(scores(&suppress((1..=8).map(apart).collect(), 0.5, Overlap::Union, 2)), [0.8, 0.7]);
+        let apart = |n: u32| {
+            candidate([100.0 * f64::from(n), 0.0, 100.0 * f64::from(n) + 9.0, 9.0], 0.1 * n as f32)
+        };
+        assert_eq!(
+            scores(&suppress((1..=8).map(apart).collect(), 0.5, Overlap::Union, 2)),
+            [0.8, 0.7]
+        );
     }
 
     #[test]

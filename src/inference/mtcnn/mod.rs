@@ -1,9 +1,11 @@
-//! MTCNN: faces and five landmarks by a cascade of three small networks, after Zhang, Zhang, Li and Qiao, "Joint Face Detection and
-//! Alignment Using Multitask Cascaded Convolutional Networks", 2016 (arXiv 1604.02878).
+//! MTCNN: faces and five landmarks by a cascade of three small networks, after Zhang, Zhang, Li and
+//! Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016
+//! (arXiv 1604.02878).
 //!
-//! P-Net runs over the image at many scales and proposes boxes; R-Net looks at each, 24 x 24 pixels, and refuses most; O-Net looks at
-//! the rest, 48 x 48, and places the landmarks. After each network its offsets correct the boxes, and those that overlap a better one
-//! go. It is what SER-FIQ's authors aligned faces with, and here for parity with them.
+//! P-Net runs over the image at many scales and proposes boxes; R-Net looks at each, 24 x 24
+//! pixels, and refuses most; O-Net looks at the rest, 48 x 48, and places the landmarks. After each
+//! network its offsets correct the boxes, and those that overlap a better one go. It is what
+//! SER-FIQ's authors aligned faces with, and here for parity with them.
 
 mod area;
 mod boxes;
@@ -21,9 +23,10 @@ use super::runtime::{Network, Output, Runtime, RuntimeError};
 use super::test_face;
 use crate::domain::{Face, Point};
 
-/// The smallest face, in pixels of the image that the detector sees: the default of the package that the weights come from. It is no
-/// setting, because scales that came and went with one would move the boxes of larger faces too, and with them their scores; what is
-/// too small is dropped after detection.
+/// The smallest face, in pixels of the image that the detector sees: the default of the package
+/// that the weights come from. It is no setting, because scales that came and went with one would
+/// move the boxes of larger faces too, and with them their scores; what is too small is dropped
+/// after detection.
 const MIN_FACE: f64 = 20.0;
 /// From one scale to the next, about half the area.
 const SCALE_STEP: f64 = 0.709;
@@ -36,11 +39,12 @@ const OUTPUT_SIDE: usize = 48;
 /// Least confidences of the first two networks; the third one's is the caller's.
 const PROPOSAL_CONFIDENCE: f32 = 0.6;
 const REFINEMENT_CONFIDENCE: f32 = 0.7;
-/// What overlaps a better box by more is dropped: within a scale, and across scales and after each later network.
+/// What overlaps a better box by more is dropped: within a scale, and across scales and after each
+/// later network.
 const SAME_SCALE_OVERLAP: f64 = 0.5;
 const OVERLAP: f64 = 0.7;
-/// Candidates kept, the best ones, so that a hostile image makes neither the quadratic removal of overlaps nor the later networks
-/// long: at each scale, before R-Net, and before O-Net.
+/// Candidates kept, the best ones, so that a hostile image makes neither the quadratic removal of
+/// overlaps nor the later networks long: at each scale, before R-Net, and before O-Net.
 const MAX_PROPOSED: usize = 5000;
 const MAX_REFINED: usize = 2000;
 const MAX_OUTPUT: usize = 1000;
@@ -62,8 +66,16 @@ impl CascadeModel {
     ///
     /// # Errors
     /// If it is no cascade, or not prepared.
-    pub fn load(models: &Models, manifest: Manifest, runtime: &Runtime) -> Result<Self, ModelError> {
-        let files = manifest.networks().iter().map(|network| models.read_prepared(network)).collect::<Result<Vec<_>, _>>()?;
+    pub fn load(
+        models: &Models,
+        manifest: Manifest,
+        runtime: &Runtime,
+    ) -> Result<Self, ModelError> {
+        let files = manifest
+            .networks()
+            .iter()
+            .map(|network| models.read_prepared(network))
+            .collect::<Result<Vec<_>, _>>()?;
         let expected = files.iter().find_map(|file| file.preparation.face.clone());
         let expected = expected.ok_or_else(|| test_face::not_recorded(&manifest.name))?;
         let networks = files.into_iter().map(|file| file.bytes.into()).collect();
@@ -76,7 +88,8 @@ impl CascadeModel {
         manifest: &Manifest,
         networks: &[Arc<[u8]>],
     ) -> Result<Vec<Face>, ModelError> {
-        Ok(Cascade::open(runtime, manifest, networks, 1)?.detect(&test_face::image(), test_face::LEAST_SCORE)?)
+        Ok(Cascade::open(runtime, manifest, networks, 1)?
+            .detect(&test_face::image(), test_face::LEAST_SCORE)?)
     }
 
     /// Name and digest, for the profile.
@@ -107,15 +120,27 @@ pub struct Cascade {
 }
 
 impl Cascade {
-    fn open(runtime: &Runtime, manifest: &Manifest, networks: &[Arc<[u8]>], threads: usize) -> Result<Self, ModelError> {
-        let open = |(manifest, bytes): (&Manifest, &Arc<[u8]>)| runtime.open(&manifest.name, bytes, threads);
-        let networks = manifest.networks().iter().zip(networks).map(open).collect::<Result<Vec<_>, _>>()?;
-        let not_one = |_| ModelError::Role { name: manifest.name.clone(), wanted: "cascade of three networks" };
+    fn open(
+        runtime: &Runtime,
+        manifest: &Manifest,
+        networks: &[Arc<[u8]>],
+        threads: usize,
+    ) -> Result<Self, ModelError> {
+        let open = |(manifest, bytes): (&Manifest, &Arc<[u8]>)| {
+            runtime.open(&manifest.name, bytes, threads)
+        };
+        let networks =
+            manifest.networks().iter().zip(networks).map(open).collect::<Result<Vec<_>, _>>()?;
+        let not_one = |_| ModelError::Role {
+            name: manifest.name.clone(),
+            wanted: "cascade of three networks",
+        };
         let [proposal, refinement, output] = <[Network; 3]>::try_from(networks).map_err(not_one)?;
         Ok(Self { proposal, refinement, output, input: manifest.input.clone() })
     }
 
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
+    /// pixels.
     ///
     /// # Errors
     /// If a forward pass fails.
@@ -127,36 +152,66 @@ impl Cascade {
 
     /// P-Net over the image at every scale.
     fn propose(&mut self, image: &RgbImage) -> Result<Vec<Candidate>, RuntimeError> {
-        let whole = Region { left: 0.0, top: 0.0, width: f64::from(image.width()), height: f64::from(image.height()) };
+        let whole = Region {
+            left: 0.0,
+            top: 0.0,
+            width: f64::from(image.width()),
+            height: f64::from(image.height()),
+        };
         let mut found = Vec::new();
         let mut values = Vec::new();
         for scale in scales(image.width(), image.height()) {
-            let [columns, rows] = [whole.width, whole.height].map(|side| (side * scale).ceil() as usize);
+            let [columns, rows] =
+                [whole.width, whole.height].map(|side| (side * scale).ceil() as usize);
             values.clear();
             append_resampled(image, whole, [columns, rows], Depth::Bits8, &self.input, &mut values);
-            let outputs = self.proposal.run(&[(&[1, columns, rows, 3], &values)], &[OFFSETS, CONFIDENCE])?;
+            let outputs =
+                self.proposal.run(&[(&[1, columns, rows, 3], &values)], &[OFFSETS, CONFIDENCE])?;
             let [offsets, confidence] = outputs.as_slice() else { return Err(missing()) };
             let proposals = decode(offsets, confidence, scale)?;
             found.extend(suppress(proposals, SAME_SCALE_OVERLAP, Overlap::Union, MAX_PROPOSED));
         }
         let kept = suppress(found, OVERLAP, Overlap::Union, MAX_PROPOSED);
-        Ok(kept.into_iter().map(|(candidate, offsets)| candidate.proposed(offsets).squared()).collect())
+        Ok(kept
+            .into_iter()
+            .map(|(candidate, offsets)| candidate.proposed(offsets).squared())
+            .collect())
     }
 
     /// R-Net over the `proposed` boxes.
-    fn refine(&mut self, image: &RgbImage, proposed: &[Candidate]) -> Result<Vec<Candidate>, RuntimeError> {
-        let seen =
-            look(&mut self.refinement, &self.input, image, proposed, MAX_REFINED, REFINEMENT_SIDE, &[OFFSETS, CONFIDENCE])?;
+    fn refine(
+        &mut self,
+        image: &RgbImage,
+        proposed: &[Candidate],
+    ) -> Result<Vec<Candidate>, RuntimeError> {
+        let seen = look(
+            &mut self.refinement,
+            &self.input,
+            image,
+            proposed,
+            MAX_REFINED,
+            REFINEMENT_SIDE,
+            &[OFFSETS, CONFIDENCE],
+        )?;
         let sure = seen.into_iter().filter(|seen| seen.candidate.score > REFINEMENT_CONFIDENCE);
         let found = sure.map(|seen| (seen.candidate, seen.offsets)).collect();
         let kept = suppress(found, OVERLAP, Overlap::Union, MAX_REFINED);
-        Ok(kept.into_iter().map(|(candidate, offsets)| candidate.refined(offsets).squared()).collect())
+        Ok(kept
+            .into_iter()
+            .map(|(candidate, offsets)| candidate.refined(offsets).squared())
+            .collect())
     }
 
     /// O-Net over the `refined` boxes.
-    fn output(&mut self, image: &RgbImage, refined: &[Candidate], min_score: f32) -> Result<Vec<Face>, RuntimeError> {
+    fn output(
+        &mut self,
+        image: &RgbImage,
+        refined: &[Candidate],
+        min_score: f32,
+    ) -> Result<Vec<Face>, RuntimeError> {
         let wanted = [OFFSETS, CONFIDENCE, LANDMARKS];
-        let seen = look(&mut self.output, &self.input, image, refined, MAX_OUTPUT, OUTPUT_SIDE, &wanted)?;
+        let seen =
+            look(&mut self.output, &self.input, image, refined, MAX_OUTPUT, OUTPUT_SIDE, &wanted)?;
         let sure = seen.into_iter().filter(|seen| seen.candidate.score >= min_score);
         // Landmarks are shares of the box that the network saw, so they come before its correction.
         let placed = sure.map(|seen| {
@@ -167,28 +222,43 @@ impl Cascade {
         let face = |(candidate, points): (Candidate, [(f32, f32); 5])| {
             let bbox = candidate.face_box();
             let landmarks = points.map(|(x, y)| Point { x, y });
-            let finite = bbox.area().is_finite() && landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
-            // The network's left is the image's left: the subject's right eye comes first, as everywhere here.
-            finite.then_some(Face { bbox, landmarks: Some(landmarks), detector_score: Some(candidate.score) })
+            let finite = bbox.area().is_finite()
+                && landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
+            // The network's left is the image's left: the subject's right eye comes first, as
+            // everywhere here.
+            finite.then_some(Face {
+                bbox,
+                landmarks: Some(landmarks),
+                detector_score: Some(candidate.score),
+            })
         };
         Ok(kept.into_iter().filter_map(face).collect())
     }
 }
 
-/// The scales at which P-Net's 12 x 12 pixels are a face of [`MIN_FACE`] pixels and larger, up to the whole image. As many as the
-/// logarithm of the image's shorter side; none for an image that is smaller than a face.
+/// The scales at which P-Net's 12 x 12 pixels are a face of [`MIN_FACE`] pixels and larger, up to
+/// the whole image. As many as the logarithm of the image's shorter side; none for an image that is
+/// smaller than a face.
 fn scales(width: u32, height: u32) -> impl Iterator<Item = f64> {
     let first = CELL / MIN_FACE;
     let shorter = f64::from(width.min(height));
-    std::iter::successors(Some(first), |scale| Some(scale * SCALE_STEP)).take_while(move |scale| shorter * scale >= CELL)
+    std::iter::successors(Some(first), |scale| Some(scale * SCALE_STEP))
+        .take_while(move |scale| shorter * scale >= CELL)
 }
 
 /// P-Net's outputs [1, columns, rows, depth] at one scale, as boxes of the image.
-fn decode(offsets: &Output, confidence: &Output, scale: f64) -> Result<Vec<(Candidate, [f32; 4])>, RuntimeError> {
+fn decode(
+    offsets: &Output,
+    confidence: &Output,
+    scale: f64,
+) -> Result<Vec<(Candidate, [f32; 4])>, RuntimeError> {
     let cells = confidence.values.len() / 2;
     let rows = confidence.shape.get(2).map_or(0, |&rows| rows as usize);
     if offsets.values.len() != cells * 4 || rows == 0 || !cells.is_multiple_of(rows) {
-        return Err(unexpected(offsets, format!("4 values for each of {cells} cells in columns of {rows}")));
+        return Err(unexpected(
+            offsets,
+            format!("4 values for each of {cells} cells in columns of {rows}"),
+        ));
     }
     let mut found = Vec::new();
     let pairs = confidence.values.as_chunks::<2>().0.iter().zip(offsets.values.as_chunks::<4>().0);
@@ -197,7 +267,10 @@ fn decode(offsets: &Output, confidence: &Output, scale: f64) -> Result<Vec<(Cand
             let first = |index: usize| ((STRIDE * index as f64 + 1.0) / scale).trunc();
             let last = |index: usize| ((STRIDE * index as f64 + CELL) / scale).trunc();
             let (x, y) = (cell / rows, cell % rows);
-            found.push((Candidate { left: first(x), top: first(y), right: last(x), bottom: last(y), score }, offsets));
+            found.push((
+                Candidate { left: first(x), top: first(y), right: last(x), bottom: last(y), score },
+                offsets,
+            ));
         }
     }
     Ok(found)
@@ -222,7 +295,8 @@ fn look(
     side: usize,
     wanted: &[&str],
 ) -> Result<Vec<Seen>, RuntimeError> {
-    let visible: Vec<_> = candidates.iter().filter_map(|one| Some((one, one.region()?))).take(limit).collect();
+    let visible: Vec<_> =
+        candidates.iter().filter_map(|one| Some((one, one.region()?))).take(limit).collect();
     let mut seen = Vec::with_capacity(visible.len());
     let mut values = Vec::with_capacity(visible.len().min(BATCH) * side * side * 3);
     for batch in visible.chunks(BATCH) {
@@ -244,9 +318,16 @@ fn look(
     Ok(seen)
 }
 
-fn rows<const DEPTH: usize>(output: &Output, count: usize) -> Result<&[[f32; DEPTH]], RuntimeError> {
+fn rows<const DEPTH: usize>(
+    output: &Output,
+    count: usize,
+) -> Result<&[[f32; DEPTH]], RuntimeError> {
     let (rows, rest) = output.values.as_chunks::<DEPTH>();
-    if rows.len() == count && rest.is_empty() { Ok(rows) } else { Err(unexpected(output, format!("[{count}, {DEPTH}]"))) }
+    if rows.len() == count && rest.is_empty() {
+        Ok(rows)
+    } else {
+        Err(unexpected(output, format!("[{count}, {DEPTH}]")))
+    }
 }
 
 fn unexpected(output: &Output, expected: String) -> RuntimeError {
@@ -283,19 +364,22 @@ mod tests {
 
     #[test]
     fn a_proposal_is_where_its_cell_was_in_the_image() {
-        // Two columns of three rows; the only sure cell is column 1, row 2. 3/0.5 and 5/0.5; 14/0.5 and 16/0.5.
+        // Two columns of three rows; the only sure cell is column 1, row 2. 3/0.5 and 5/0.5; 14/0.5
+        // and 16/0.5.
         let mut confidence = vec![0.0; 12];
         confidence[5 * 2 + 1] = 0.9;
         let mut offsets = vec![0.0; 24];
         offsets[20..].copy_from_slice(&[0.1, 0.2, 0.3, 0.4]);
-        let found = decode(&output([1, 2, 3, 4], offsets), &output([1, 2, 3, 2], confidence), 0.5).unwrap();
+        let found =
+            decode(&output([1, 2, 3, 4], offsets), &output([1, 2, 3, 2], confidence), 0.5).unwrap();
         let expected = Candidate { left: 6.0, top: 10.0, right: 28.0, bottom: 32.0, score: 0.9 };
         assert_eq!(found, [(expected, [0.1, 0.2, 0.3, 0.4])]);
     }
 
     #[test]
     fn outputs_that_do_not_fit_each_other_are_an_error() {
-        let wrong = decode(&output([1, 2, 3, 4], vec![0.0; 20]), &output([1, 2, 3, 2], vec![0.0; 12]), 0.5);
+        let wrong =
+            decode(&output([1, 2, 3, 4], vec![0.0; 20]), &output([1, 2, 3, 2], vec![0.0; 12]), 0.5);
         assert!(matches!(wrong, Err(RuntimeError::Shape { .. })));
     }
 }

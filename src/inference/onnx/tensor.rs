@@ -41,7 +41,10 @@ impl TensorProto {
 
     /// Whether the values are floats of any width.
     pub fn is_float(&self) -> bool {
-        matches!(self.data_type, data_type::FLOAT | data_type::FLOAT16 | data_type::BFLOAT16 | data_type::DOUBLE)
+        matches!(
+            self.data_type,
+            data_type::FLOAT | data_type::FLOAT16 | data_type::BFLOAT16 | data_type::DOUBLE
+        )
     }
 
     /// Whether the values are in another file.
@@ -73,18 +76,27 @@ impl TensorProto {
         OnnxError::Tensor { name: self.name.clone(), reason: reason.into() }
     }
 
-    /// The shape, checked against the limits of a face network (2^31 elements). The product of any of its dimensions is within them
-    /// too, also if one of the others is 0.
+    /// The shape, checked against the limits of a face network (2^31 elements). The product of any
+    /// of its dimensions is within them too, also if one of the others is 0.
     ///
     /// # Errors
-    /// If a dimension is negative, there are more than [`Self::MAX_RANK`], or the product is out of bounds.
+    /// If a dimension is negative, there are more than [`Self::MAX_RANK`], or the product is out of
+    /// bounds.
     pub fn shape(&self) -> Result<Vec<usize>, OnnxError> {
         if self.dims.len() > Self::MAX_RANK {
-            return Err(self.error(format!("has {} dimensions, over the limit of {}", self.dims.len(), Self::MAX_RANK)));
+            return Err(self.error(format!(
+                "has {} dimensions, over the limit of {}",
+                self.dims.len(),
+                Self::MAX_RANK
+            )));
         }
-        let shape: Option<Vec<usize>> = self.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
+        let shape: Option<Vec<usize>> =
+            self.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let shape = shape.ok_or_else(|| self.error("has a negative dimension"))?;
-        let elements = shape.iter().filter(|&&dim| dim != 0).try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+        let elements = shape
+            .iter()
+            .filter(|&&dim| dim != 0)
+            .try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         match elements {
             Some(elements) if elements < 1 << 31 => Ok(shape),
             _ => Err(self.error(format!("has an impossible shape {shape:?}"))),
@@ -99,11 +111,21 @@ impl TensorProto {
         let raw = &self.raw_data;
         let values: Vec<f32> = match self.data_type {
             data_type::FLOAT if raw.is_empty() => self.float_data.clone(),
-            data_type::FLOAT => raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-            data_type::FLOAT16 => self.halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect(),
-            data_type::BFLOAT16 => self.halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
-            data_type::DOUBLE if raw.is_empty() => self.double_data.iter().map(|&value| value as f32).collect(),
-            data_type::DOUBLE => raw.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
+            data_type::FLOAT => {
+                raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+            }
+            data_type::FLOAT16 => {
+                self.halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect()
+            }
+            data_type::BFLOAT16 => {
+                self.halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect()
+            }
+            data_type::DOUBLE if raw.is_empty() => {
+                self.double_data.iter().map(|&value| value as f32).collect()
+            }
+            data_type::DOUBLE => {
+                raw.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect()
+            }
             _ => self.to_i64()?.into_iter().map(|value| value as f32).collect(),
         };
         self.check_len(values.len())?;
@@ -121,11 +143,21 @@ impl TensorProto {
             data_type::UINT8 | data_type::INT8 | data_type::INT32 if raw.is_empty() => narrow(),
             data_type::UINT8 => raw.iter().map(|&byte| i64::from(byte)).collect(),
             data_type::INT8 => raw.iter().map(|&byte| i64::from(byte.cast_signed())).collect(),
-            data_type::INT32 => raw.as_chunks().0.iter().map(|&bytes| i64::from(i32::from_le_bytes(bytes))).collect(),
+            data_type::INT32 => raw
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| i64::from(i32::from_le_bytes(bytes)))
+                .collect(),
             data_type::INT64 if raw.is_empty() => self.int64_data.clone(),
-            data_type::INT64 => raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
+            data_type::INT64 => {
+                raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect()
+            }
             other => {
-                let reason = format!("has element type {other} (see TensorProto.DataType); export the model in 32-bit floats");
+                let reason = format!(
+                    "has element type {other} (see TensorProto.DataType); export the model in \
+                        32-bit floats"
+                );
                 return Err(self.error(reason));
             }
         };
@@ -138,7 +170,8 @@ impl TensorProto {
         if len == wanted {
             return Ok(());
         }
-        Err(self.error(format!("holds {len} values where its shape {:?} needs {wanted}", self.dims)))
+        Err(self
+            .error(format!("holds {len} values where its shape {:?} needs {wanted}", self.dims)))
     }
 }
 
@@ -148,7 +181,8 @@ mod tests {
 
     #[test]
     fn shapes_are_limited_also_where_a_dimension_is_0() {
-        let shape = |dims: &[i64]| TensorProto { dims: dims.to_vec(), ..TensorProto::default() }.shape();
+        let shape =
+            |dims: &[i64]| TensorProto { dims: dims.to_vec(), ..TensorProto::default() }.shape();
         assert_eq!(shape(&[0]).unwrap(), [0]);
         assert_eq!(shape(&[2, 0, 3]).unwrap(), [2, 0, 3]);
         assert!(shape(&[0, 1 << 31]).is_err());

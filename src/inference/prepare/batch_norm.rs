@@ -16,16 +16,28 @@ pub struct Affine {
 /// # Errors
 /// If a parameter is damaged, or has another shape than the others.
 pub fn affine(graph: &Graph, node: &NodeProto) -> Result<Option<Affine>, OnnxError> {
-    let constants: Option<Vec<&TensorProto>> = node.input.iter().skip(1).map(|name| graph.constants.get(name)).collect();
+    let constants: Option<Vec<&TensorProto>> =
+        node.input.iter().skip(1).map(|name| graph.constants.get(name)).collect();
     let Some([gain, bias, mean, variance]) = constants.as_deref() else { return Ok(None) };
     let dims = gain.shape()?;
     if [bias, mean, variance].iter().any(|other| other.dims != gain.dims) {
         return Err(node.error("has parameters of unequal shape"));
     }
     let epsilon = f64::from(node.float("epsilon", 1e-5));
-    let wide = |tensor: &TensorProto| Ok::<Vec<f64>, OnnxError>(tensor.to_f32()?.into_iter().map(f64::from).collect());
+    let wide = |tensor: &TensorProto| {
+        Ok::<Vec<f64>, OnnxError>(tensor.to_f32()?.into_iter().map(f64::from).collect())
+    };
     let (gain, bias, mean, variance) = (wide(gain)?, wide(bias)?, wide(mean)?, wide(variance)?);
-    let scale: Vec<f64> = gain.iter().zip(&variance).map(|(gain, variance)| gain / (variance + epsilon).sqrt()).collect();
-    let shift = bias.iter().zip(&mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
+    let scale: Vec<f64> = gain
+        .iter()
+        .zip(&variance)
+        .map(|(gain, variance)| gain / (variance + epsilon).sqrt())
+        .collect();
+    let shift = bias
+        .iter()
+        .zip(&mean)
+        .zip(&scale)
+        .map(|((bias, mean), scale)| bias - mean * scale)
+        .collect();
     Ok(Some(Affine { dims, scale, shift }))
 }

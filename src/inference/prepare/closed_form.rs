@@ -1,8 +1,8 @@
-//! Appending SER-FIQ's closed form (see [`crate::quality::closed_form`]) to a recogniser, so that one forward pass gives embedding
-//! and distance and the features never leave the device.
+//! Appending SER-FIQ's closed form (see [`crate::quality::closed_form`]) to a recogniser, so that
+//! one forward pass gives embedding and distance and the features never leave the device.
 //!
-//! Sums over features are written as products with a constant vector: unlike `ReduceSum`, that has meant the same in every operator
-//! set, and it runs in the matrix library.
+//! Sums over features are written as products with a constant vector: unlike `ReduceSum`, that has
+//! meant the same in every operator set, and it runs in the matrix library.
 
 use ndarray::ArrayView1;
 
@@ -28,21 +28,25 @@ pub mod names {
     pub const BIAS: &str = "facefleet.c";
 }
 
-/// How the graph computes `along = A^T u`, the second product with `A`. It only enters `par`, which is about `total / nu`.
+/// How the graph computes `along = A^T u`, the second product with `A`. It only enters `par`, which
+/// is about `total / nu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Along {
     /// With `A` in 32 bits.
     Floats,
-    /// With `A` and the embedding in 8-bit integers: a quarter of the memory traffic, which is what the second product costs on a CPU.
-    /// The distance moves by less than 1e-5 of itself (tests/it/accuracy.rs).
+    /// With `A` and the embedding in 8-bit integers: a quarter of the memory traffic, which is what
+    /// the second product costs on a CPU. The distance moves by less than 1e-5 of itself
+    /// (tests/it/accuracy.rs).
     Bytes,
 }
 
 impl Along {
-    /// Effective rank from which on `par` is so small a part that 8 bits are enough for it. A smaller layer is cheap anyway.
+    /// Effective rank from which on `par` is so small a part that 8 bits are enough for it. A
+    /// smaller layer is cheap anyway.
     const LEAST_RANK: f64 = 64.0;
 
-    /// What is fastest for `target`, can be written in the operator set `opset`, and keeps the distance.
+    /// What is fastest for `target`, can be written in the operator set `opset`, and keeps the
+    /// distance.
     fn of(target: Target, opset: i64, effective_rank: f64) -> Self {
         // MatMulInteger came with operator set 10. GPUs have no kernel for it.
         let bytes = target == Target::Cpu && opset >= 10 && effective_rank >= Self::LEAST_RANK;
@@ -50,13 +54,20 @@ impl Along {
     }
 }
 
-/// Replaces what follows `features` by the folded layer and the closed form, written for `target`. Returns the head's effective rank.
-pub fn append(graph: &mut Graph, features: &str, head: &Head, target: Target) -> Result<f64, PrepareError> {
+/// Replaces what follows `features` by the folded layer and the closed form, written for `target`.
+/// Returns the head's effective rank.
+pub fn append(
+    graph: &mut Graph,
+    features: &str,
+    head: &Head,
+    target: Target,
+) -> Result<f64, PrepareError> {
     let effective_rank = append_embedding(graph, features, head);
     let (embedding_size, feature_size) = head.weights().dim();
     let q = head.mask_variance();
 
-    let energies: Vec<f32> = head.column_energies().iter().map(|energy| (q * energy) as f32).collect();
+    let energies: Vec<f32> =
+        head.column_energies().iter().map(|energy| (q * energy) as f32).collect();
     for constant in [
         TensorProto::floats("facefleet.energies", &[feature_size, 1], &energies),
         TensorProto::floats("facefleet.ones", &[embedding_size, 1], &vec![1.0; embedding_size]),
@@ -99,27 +110,37 @@ pub fn append(graph: &mut Graph, features: &str, head: &Head, target: Target) ->
     ]);
     let batch = || Dimension::Param("N".into());
     graph.outputs.push(ValueInfoProto::float(names::DISTANCE, &[batch()]));
-    graph.outputs.push(ValueInfoProto::float(names::FEATURES, &[batch(), Dimension::Value(feature_size as i64)]));
+    graph.outputs.push(ValueInfoProto::float(
+        names::FEATURES,
+        &[batch(), Dimension::Value(feature_size as i64)],
+    ));
     Ok(effective_rank)
 }
 
 /// `along = A^T mu`, [N, F]; `along_norm2 = |mu|^2`; `along_scale = q` for each feature.
 fn append_along_in_floats(graph: &mut Graph, q: f64, feature_size: usize) {
-    graph.add_constant(TensorProto::floats("facefleet.along_scale", &[feature_size, 1], &vec![q as f32; feature_size]));
-    graph
-        .nodes
-        .extend([step("MatMul", &[names::EMBEDDING, names::WEIGHTS], "along"), step("Identity", &["norm2"], "along_norm2")]);
+    graph.add_constant(TensorProto::floats(
+        "facefleet.along_scale",
+        &[feature_size, 1],
+        &vec![q as f32; feature_size],
+    ));
+    graph.nodes.extend([
+        step("MatMul", &[names::EMBEDDING, names::WEIGHTS], "along"),
+        step("Identity", &["norm2"], "along_norm2"),
+    ]);
 }
 
-/// The largest 8-bit weight. Half of what fits: processors without VNNI add pairs of products in 16 bits, which would overflow.
+/// The largest 8-bit weight. Half of what fits: processors without VNNI add pairs of products in 16
+/// bits, which would overflow.
 const MOST_WEIGHT: f64 = 64.0;
 /// Zero among the unsigned bytes of the embedding, and the largest distance from it.
 const ZERO_BYTE: f64 = 128.0;
 const MOST_BYTE: f64 = 127.0;
 
-/// `along = B^T v`, [N, F], with `B` the columns of `A`, each scaled to 7 bits and a sign, and `v` the embedding of each face, scaled
-/// to its own largest value. `along_norm2 = |v|^2`, and `along_scale = q s^2` with `s` the scale of each column: the scale of `v`
-/// cancels. Faces of one batch do not depend on each other.
+/// `along = B^T v`, [N, F], with `B` the columns of `A`, each scaled to 7 bits and a sign, and `v`
+/// the embedding of each face, scaled to its own largest value. `along_norm2 = |v|^2`, and
+/// `along_scale = q s^2` with `s` the scale of each column: the scale of `v` cancels. Faces of one
+/// batch do not depend on each other.
 fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
     let (embedding_size, feature_size) = head.weights().dim();
     let peaks: Vec<f64> = head
@@ -129,11 +150,14 @@ fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
         .map(|column| column.iter().map(|a| f64::from(a.abs())).fold(f64::MIN_POSITIVE, f64::max))
         .collect();
     let row = |row: ArrayView1<'_, f32>| -> Vec<u8> {
-        let byte = |(&a, peak): (&f32, &f64)| ((f64::from(a) / peak * MOST_WEIGHT).round() as i8).cast_unsigned();
+        let byte = |(&a, peak): (&f32, &f64)| {
+            ((f64::from(a) / peak * MOST_WEIGHT).round() as i8).cast_unsigned()
+        };
         row.iter().zip(&peaks).map(byte).collect()
     };
     let weights: Vec<u8> = head.weights().rows().into_iter().flat_map(row).collect();
-    let scales: Vec<f32> = peaks.iter().map(|peak| (q * (peak / MOST_WEIGHT).powi(2)) as f32).collect();
+    let scales: Vec<f32> =
+        peaks.iter().map(|peak| (q * (peak / MOST_WEIGHT).powi(2)) as f32).collect();
     let bytes = |name: &str, dims: &[usize], kind: i32, raw_data: Vec<u8>| TensorProto {
         name: format!("facefleet.{name}"),
         dims: dims.iter().map(|&dim| dim as i64).collect(),
@@ -184,7 +208,8 @@ fn scalar(name: &str, value: f64) -> TensorProto {
     TensorProto::floats(&format!("facefleet.{name}"), &[1], &[value as f32])
 }
 
-/// A node of the closed form. Inner tensors carry the prefix, so that they meet no name of the published graph.
+/// A node of the closed form. Inner tensors carry the prefix, so that they meet no name of the
+/// published graph.
 fn step(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     let full = |name: &str| match name {
         names::EMBEDDING | names::DISTANCE | names::FEATURES | names::WEIGHTS => name.to_owned(),
@@ -194,16 +219,23 @@ fn step(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto::new(op, &inputs.iter().map(String::as_str).collect::<Vec<_>>(), &full(output))
 }
 
-/// The folded last layer alone, as output `embedding`: what a plain recogniser computes. Returns the head's effective rank.
+/// The folded last layer alone, as output `embedding`: what a plain recogniser computes. Returns
+/// the head's effective rank.
 pub fn append_embedding(graph: &mut Graph, features: &str, head: &Head) -> f64 {
     let (embedding_size, feature_size) = head.weights().dim();
     let weights: Vec<f32> = head.weights().iter().copied().collect();
     graph.rename(features, names::FEATURES);
     graph.rename(names::EMBEDDING, "embedding.published");
     graph.rename(names::DISTANCE, "distance.published");
-    graph.add_constant(TensorProto::floats(names::WEIGHTS, &[embedding_size, feature_size], &weights));
+    graph.add_constant(TensorProto::floats(
+        names::WEIGHTS,
+        &[embedding_size, feature_size],
+        &weights,
+    ));
     graph.add_constant(TensorProto::floats(names::BIAS, &[embedding_size], &head.bias().to_vec()));
-    let layer = NodeProto::new("Gemm", &[names::FEATURES, names::WEIGHTS, names::BIAS], names::EMBEDDING).with_int("transB", 1);
+    let layer =
+        NodeProto::new("Gemm", &[names::FEATURES, names::WEIGHTS, names::BIAS], names::EMBEDDING)
+            .with_int("transB", 1);
     graph.nodes.push(layer);
     let dims = [Dimension::Param("N".into()), Dimension::Value(embedding_size as i64)];
     graph.outputs = vec![ValueInfoProto::float(names::EMBEDDING, &dims)];

@@ -5,8 +5,9 @@ use super::graph::Graph;
 use super::shapes::{Dim, Shapes};
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
 
-/// Batch normalisations of MXNet's exporter say `spatial = 0`, which asks for parameters of one value per channel and position, and
-/// have one per channel: they mean per channel, as MXNet does. Those that do have one per position become a product and a sum.
+/// Batch normalisations of MXNet's exporter say `spatial = 0`, which asks for parameters of one
+/// value per channel and position, and have one per channel: they mean per channel, as MXNet does.
+/// Those that do have one per position become a product and a sum.
 ///
 /// # Errors
 /// If a normalisation was exported in training mode, or its parameters fit none.
@@ -18,7 +19,10 @@ pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), Onnx
             continue;
         }
         if node.int("training_mode", 0) != 0 {
-            return Err(node.error("was exported in training mode; export the model in evaluation mode (`model.eval()`)"));
+            return Err(node.error(
+                "was exported in training mode; export the model in evaluation \
+                mode (`model.eval()`)",
+            ));
         }
         let spatial = node.int("spatial", 1) != 0;
         node.attribute.retain(|attribute| attribute.name != "spatial");
@@ -31,14 +35,21 @@ pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), Onnx
         let channels = shapes.of(&node.input[0]).and_then(|shape| shape.get(1).copied());
         match (parameters.dims.as_slice(), channels) {
             (&[length], Some(Dim::Fixed(channels))) if i64::try_from(length) != Ok(channels) => {
-                return Err(node.error(format!("has parameters for {length} channels where its input has {channels}")));
+                return Err(node.error(format!(
+                    "has parameters for {length} channels where its input has {channels}"
+                )));
             }
             (&[_], _) => nodes.push(node),
             _ if spatial => {
-                return Err(node.error(format!("has parameters of shape {:?} instead of one per channel", parameters.dims)));
+                return Err(node.error(format!(
+                    "has parameters of shape {:?} instead of one per channel",
+                    parameters.dims
+                )));
             }
             _ => match (node.input.as_slice(), node.output.as_slice()) {
-                ([x, ..], [output, ..]) => nodes.extend(per_position(graph, x, output, &parameters)),
+                ([x, ..], [output, ..]) => {
+                    nodes.extend(per_position(graph, x, output, &parameters))
+                }
                 _ => return Err(node.error("has no output")),
             },
         }
@@ -59,24 +70,28 @@ fn per_position(graph: &mut Graph, x: &str, output: &str, affine: &Affine) -> [N
     ]
 }
 
-/// Slopes of shape `[C]`, as MXNet's exporter writes them, would apply to the last axis of [N, C, H, W]. They mean the channels, and get
-/// the shape [C, 1, 1].
+/// Slopes of shape `[C]`, as MXNet's exporter writes them, would apply to the last axis of [N, C,
+/// H, W]. They mean the channels, and get the shape [C, 1, 1].
 ///
-/// Where channels and columns are equally many, both readings are possible; then another node of the same file decides.
+/// Where channels and columns are equally many, both readings are possible; then another node of
+/// the same file decides.
 ///
 /// # Errors
 /// If the slopes fit neither.
 pub fn shape_slopes(graph: &mut Graph, shapes: &Shapes) -> Result<(), OnnxError> {
     let mut flat = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.op_type == "PRelu") {
-        let Some(slope) = node.input.get(1).and_then(|name| graph.constants.get(name)) else { continue };
+        let Some(slope) = node.input.get(1).and_then(|name| graph.constants.get(name)) else {
+            continue;
+        };
         let &[length] = slope.shape()?.as_slice() else { continue };
         let Some(shape) = shapes.of(&node.input[0]) else {
             if length == 1 {
                 continue;
             }
             return Err(node.error(format!(
-                "has slopes of shape [{length}], and its input's shape is not known; give them [{length}, 1, 1]"
+                "has slopes of shape [{length}], and its input's shape is not known; give them \
+                    [{length}, 1, 1]"
             )));
         };
         if length == 1 || shape.len() < 3 {
@@ -85,9 +100,10 @@ pub fn shape_slopes(graph: &mut Graph, shapes: &Shapes) -> Result<(), OnnxError>
         let fits = |dim: Dim| i64::try_from(length).is_ok_and(|length| dim == Dim::Fixed(length));
         match (fits(shape[1]), shape.last().is_some_and(|&last| fits(last))) {
             (false, false) => {
-                return Err(
-                    node.error(format!("has {length} slopes, which fit neither channels nor columns of its input {shape:?}"))
-                );
+                return Err(node.error(format!(
+                    "has {length} slopes, which fit neither channels nor \
+                        columns of its input {shape:?}"
+                )));
             }
             (channels, columns) => flat.push((i, length, shape.len(), channels, columns)),
         }
@@ -108,17 +124,26 @@ pub fn shape_slopes(graph: &mut Graph, shapes: &Shapes) -> Result<(), OnnxError>
     Ok(())
 }
 
-/// Dropout that a graph asks for at inference does not happen: its place tells the features, and the closed form does the rest.
+/// Dropout that a graph asks for at inference does not happen: its place tells the features, and
+/// the closed form does the rest.
 pub fn switch_off_dropout(graph: &mut Graph) {
     for node in graph.nodes.iter_mut().filter(|node| node.op_type == "Dropout") {
-        // From opset 12 on the third input asks for training mode; a mask as second output is of training too.
+        // From opset 12 on the third input asks for training mode; a mask as second output is of
+        // training too.
         node.input.truncate(2);
         node.output.truncate(1);
     }
 }
 
-/// The first node of a graph older than operator set 7 that broadcasts by attributes, for the error.
+/// The first node of a graph older than operator set 7 that broadcasts by attributes, for the
+/// error.
 pub fn old_broadcast(graph: &Graph) -> Option<&NodeProto> {
-    let binary = |node: &&NodeProto| matches!(node.op_type.as_str(), "Add" | "Sub" | "Mul" | "Div" | "PRelu" | "Pow" | "Gemm");
-    graph.nodes.iter().filter(binary).find(|node| node.attribute("broadcast").is_some() || node.attribute("axis").is_some())
+    let binary = |node: &&NodeProto| {
+        matches!(node.op_type.as_str(), "Add" | "Sub" | "Mul" | "Div" | "PRelu" | "Pow" | "Gemm")
+    };
+    graph
+        .nodes
+        .iter()
+        .filter(binary)
+        .find(|node| node.attribute("broadcast").is_some() || node.attribute("axis").is_some())
 }

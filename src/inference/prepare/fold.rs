@@ -1,5 +1,5 @@
-//! What can be computed once is computed now: block-quantised weights become floats, and constants that are only renamed, reshaped,
-//! transposed or cast become what comes out.
+//! What can be computed once is computed now: block-quantised weights become floats, and constants
+//! that are only renamed, reshaped, transposed or cast become what comes out.
 
 use std::collections::HashMap;
 
@@ -27,11 +27,16 @@ pub fn fold_constants(graph: &mut Graph) -> Result<(), OnnxError> {
     }
 }
 
-fn fold(node: &NodeProto, constants: &HashMap<String, TensorProto>) -> Result<Option<TensorProto>, OnnxError> {
+fn fold(
+    node: &NodeProto,
+    constants: &HashMap<String, TensorProto>,
+) -> Result<Option<TensorProto>, OnnxError> {
     let constant = |i: usize| node.input.get(i).and_then(|name| constants.get(name));
     let Some(output) = node.output.first() else { return Ok(None) };
     let tensor = match (node.op_type.as_str(), constant(0), constant(1)) {
-        ("DequantizeLinear", Some(values), Some(scale)) => dequantize(node, values, scale, constant(2))?,
+        ("DequantizeLinear", Some(values), Some(scale)) => {
+            dequantize(node, values, scale, constant(2))?
+        }
         ("Reshape", Some(values), Some(shape)) => reshape(node, values, shape)?,
         ("Identity", Some(values), _) => values.clone(),
         ("Transpose", Some(values), _) => transpose(node, values)?,
@@ -39,7 +44,8 @@ fn fold(node: &NodeProto, constants: &HashMap<String, TensorProto>) -> Result<Op
             Some(tensor) => tensor,
             None => return Ok(None),
         },
-        ("Squeeze" | "Unsqueeze", Some(values), axes) => match with_other_axes(node, values, axes)? {
+        ("Squeeze" | "Unsqueeze", Some(values), axes) => match with_other_axes(node, values, axes)?
+        {
             Some(tensor) => tensor,
             None => return Ok(None),
         },
@@ -48,8 +54,8 @@ fn fold(node: &NodeProto, constants: &HashMap<String, TensorProto>) -> Result<Op
     Ok(Some(TensorProto { name: output.clone(), ..tensor }))
 }
 
-/// `(values - zero_point) * scale`, with one scale for the tensor, one per index of `axis`, or one per `block_size` of them
-/// (ONNX operator `DequantizeLinear`, versions 10, 13, 19 and 21).
+/// `(values - zero_point) * scale`, with one scale for the tensor, one per index of `axis`, or one
+/// per `block_size` of them (ONNX operator `DequantizeLinear`, versions 10, 13, 19 and 21).
 fn dequantize(
     node: &NodeProto,
     values: &TensorProto,
@@ -65,9 +71,14 @@ fn dequantize(
     let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX);
     let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
 
-    // The tensor as [outer, length along the axis, inner]; `blocks` scales along the axis for each (outer, inner), or one row for all.
+    // The tensor as [outer, length along the axis, inner]; `blocks` scales along the axis for each
+    // (outer, inner), or one row for all.
     let (outer, length, inner) = match shape.get(axis) {
-        Some(&length) => (shape[..axis].iter().product::<usize>(), length, shape[axis + 1..].iter().product::<usize>()),
+        Some(&length) => (
+            shape[..axis].iter().product::<usize>(),
+            length,
+            shape[axis + 1..].iter().product::<usize>(),
+        ),
         None => (1, 1, data.len()),
     };
     let blocks = if block > 0 { length.div_ceil(block) } else { length };
@@ -78,7 +89,10 @@ fn dequantize(
     } else if block == 0 && scales.len() == length {
         Box::new(|_, a, _| a)
     } else {
-        return Err(scale.error(format!("has {} scales, which fit no quantisation of a tensor {shape:?}", scales.len())));
+        return Err(scale.error(format!(
+            "has {} scales, which fit no quantisation of a tensor {shape:?}",
+            scales.len()
+        )));
     };
     if zeros.as_ref().is_some_and(|zeros| zeros.len() != scales.len()) {
         return Err(scale.error("has not as many scales as zero points"));
@@ -96,7 +110,11 @@ fn dequantize(
     Ok(TensorProto::floats(&values.name, &shape, &floats))
 }
 
-fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Result<TensorProto, OnnxError> {
+fn reshape(
+    node: &NodeProto,
+    values: &TensorProto,
+    shape: &TensorProto,
+) -> Result<TensorProto, OnnxError> {
     let old = values.shape()?;
     let elements: usize = old.iter().product();
     let allow_zero = node.int("allowzero", 0) != 0;
@@ -106,7 +124,11 @@ fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Resul
             *dim = old.get(i).map_or(0, |&dim| dim as i64);
         }
     }
-    let fixed = dims.iter().filter(|&&dim| dim != -1).try_fold(1_i64, |product, &dim| product.checked_mul(dim)).unwrap_or(0);
+    let fixed = dims
+        .iter()
+        .filter(|&&dim| dim != -1)
+        .try_fold(1_i64, |product, &dim| product.checked_mul(dim))
+        .unwrap_or(0);
     if let Some(free) = dims.iter_mut().find(|dim| **dim == -1) {
         *free = (elements as i64).checked_div(fixed).unwrap_or(0);
     }
@@ -114,13 +136,16 @@ fn reshape(node: &NodeProto, values: &TensorProto, shape: &TensorProto) -> Resul
     if reshaped.shape()?.iter().product::<usize>() == elements {
         return Ok(reshaped);
     }
-    Err(values.error(format!("has {elements} elements and cannot take the shape {:?}", reshaped.dims)))
+    Err(values
+        .error(format!("has {elements} elements and cannot take the shape {:?}", reshaped.dims)))
 }
 
 fn transpose(node: &NodeProto, values: &TensorProto) -> Result<TensorProto, OnnxError> {
     let shape = values.shape()?;
     let axes: Vec<usize> = match node.ints("perm") {
-        Some(axes) => axes.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect(),
+        Some(axes) => {
+            axes.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect()
+        }
         None => (0..shape.len()).rev().collect(),
     };
     let mut sorted = axes.clone();
@@ -128,9 +153,14 @@ fn transpose(node: &NodeProto, values: &TensorProto) -> Result<TensorProto, Onnx
     if !sorted.into_iter().eq(0..shape.len()) {
         return Err(node.error(format!("its `perm` {axes:?} fits no tensor of shape {shape:?}")));
     }
-    let array = ArrayD::from_shape_vec(shape, values.to_f32()?).map_err(|error| values.error(error.to_string()))?;
+    let array = ArrayD::from_shape_vec(shape, values.to_f32()?)
+        .map_err(|error| values.error(error.to_string()))?;
     let turned = array.permuted_axes(axes);
-    Ok(TensorProto::floats(&values.name, turned.shape(), &turned.iter().copied().collect::<Vec<_>>()))
+    Ok(TensorProto::floats(
+        &values.name,
+        turned.shape(),
+        &turned.iter().copied().collect::<Vec<_>>(),
+    ))
 }
 
 /// Of casts between kinds of floats and to 64-bit integers; others stay.
@@ -140,14 +170,19 @@ fn cast(node: &NodeProto, values: &TensorProto) -> Result<Option<TensorProto>, O
         data_type::FLOAT | data_type::FLOAT16 | data_type::BFLOAT16 | data_type::DOUBLE => {
             Some(TensorProto::floats(&values.name, &values.shape()?, &values.to_f32()?))
         }
-        data_type::INT64 if !values.is_float() => {
-            Some(TensorProto { dims: values.dims.clone(), ..TensorProto::ints(&values.name, &values.to_i64()?) })
-        }
+        data_type::INT64 if !values.is_float() => Some(TensorProto {
+            dims: values.dims.clone(),
+            ..TensorProto::ints(&values.name, &values.to_i64()?)
+        }),
         _ => None,
     })
 }
 
-fn with_other_axes(node: &NodeProto, values: &TensorProto, axes: Option<&TensorProto>) -> Result<Option<TensorProto>, OnnxError> {
+fn with_other_axes(
+    node: &NodeProto,
+    values: &TensorProto,
+    axes: Option<&TensorProto>,
+) -> Result<Option<TensorProto>, OnnxError> {
     let axes = match (node.ints("axes"), axes) {
         (Some(axes), _) => axes.to_vec(),
         (None, Some(axes)) => axes.to_i64()?,
@@ -156,10 +191,15 @@ fn with_other_axes(node: &NodeProto, values: &TensorProto, axes: Option<&TensorP
     let elements: usize = values.shape()?.iter().product();
     let adds = node.op_type == "Unsqueeze";
     if axes.len() > TensorProto::MAX_RANK {
-        return Err(node.error(format!("has {} axes, over the limit of {}", axes.len(), TensorProto::MAX_RANK)));
+        return Err(node.error(format!(
+            "has {} axes, over the limit of {}",
+            axes.len(),
+            TensorProto::MAX_RANK
+        )));
     }
     let rank = values.dims.len() as i64 + if adds { axes.len() as i64 } else { 0 };
-    let axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+    let axes: Vec<i64> =
+        axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
     let mut old = values.dims.iter().copied();
     let dims: Vec<i64> = if adds {
         (0..rank).filter_map(|i| if axes.contains(&i) { Some(1) } else { old.next() }).collect()
@@ -179,12 +219,20 @@ mod tests {
 
     fn int8(dims: &[i64], values: &[i8]) -> TensorProto {
         let raw_data = values.iter().map(|value| value.cast_unsigned()).collect();
-        TensorProto { name: "w".into(), dims: dims.to_vec(), data_type: data_type::INT8, raw_data, ..TensorProto::default() }
+        TensorProto {
+            name: "w".into(),
+            dims: dims.to_vec(),
+            data_type: data_type::INT8,
+            raw_data,
+            ..TensorProto::default()
+        }
     }
 
     #[test]
     fn blocks_take_their_own_scale_and_zero_point() {
-        let node = NodeProto::new("DequantizeLinear", &["w", "s", "z"], "y").with_int("axis", 1).with_int("block_size", 2);
+        let node = NodeProto::new("DequantizeLinear", &["w", "s", "z"], "y")
+            .with_int("axis", 1)
+            .with_int("block_size", 2);
         let values = int8(&[2, 3], &[1, 2, 3, 4, 5, 6]);
         let scale = TensorProto::floats("s", &[2, 2], &[1.0, 10.0, 100.0, 1000.0]);
         let zeros = TensorProto { name: "z".into(), ..int8(&[2, 2], &[0, 1, 0, 0]) };
@@ -197,9 +245,15 @@ mod tests {
         let node = NodeProto::new("DequantizeLinear", &["w", "s"], "y").with_int("axis", 0);
         let values = int8(&[2, 2], &[1, 2, 3, 4]);
         let per_channel = TensorProto::floats("s", &[2], &[1.0, 10.0]);
-        assert_eq!(dequantize(&node, &values, &per_channel, None).unwrap().to_f32().unwrap(), [1.0, 2.0, 30.0, 40.0]);
+        assert_eq!(
+            dequantize(&node, &values, &per_channel, None).unwrap().to_f32().unwrap(),
+            [1.0, 2.0, 30.0, 40.0]
+        );
         let one = TensorProto::floats("s", &[], &[2.0]);
-        assert_eq!(dequantize(&node, &values, &one, None).unwrap().to_f32().unwrap(), [2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(
+            dequantize(&node, &values, &one, None).unwrap().to_f32().unwrap(),
+            [2.0, 4.0, 6.0, 8.0]
+        );
         let wrong = TensorProto::floats("s", &[3], &[1.0; 3]);
         assert!(dequantize(&node, &values, &wrong, None).is_err());
     }
@@ -216,14 +270,23 @@ mod tests {
     #[test]
     fn renamed_transposed_and_cast_constants_become_what_comes_out() {
         let matrix = TensorProto::floats("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let constants = HashMap::from([("w".to_owned(), matrix), ("axes".to_owned(), TensorProto::ints("axes", &[-1]))]);
+        let constants = HashMap::from([
+            ("w".to_owned(), matrix),
+            ("axes".to_owned(), TensorProto::ints("axes", &[-1])),
+        ]);
         let turned = fold(&NodeProto::new("Transpose", &["w"], "y"), &constants).unwrap().unwrap();
         assert_eq!((turned.name.as_str(), turned.dims.as_slice()), ("y", &[3, 2][..]));
         assert_eq!(turned.to_f32().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        let wider = fold(&NodeProto::new("Unsqueeze", &["w", "axes"], "y"), &constants).unwrap().unwrap();
+        let wider =
+            fold(&NodeProto::new("Unsqueeze", &["w", "axes"], "y"), &constants).unwrap().unwrap();
         assert_eq!(wider.dims, [2, 3, 1]);
-        let cast = NodeProto::new("Cast", &["w"], "y").with_int("to", i64::from(data_type::FLOAT16));
-        assert_eq!(fold(&cast, &constants).unwrap().unwrap().data_type, data_type::FLOAT, "all is computed in 32 bits");
+        let cast =
+            NodeProto::new("Cast", &["w"], "y").with_int("to", i64::from(data_type::FLOAT16));
+        assert_eq!(
+            fold(&cast, &constants).unwrap().unwrap().data_type,
+            data_type::FLOAT,
+            "all is computed in 32 bits"
+        );
         assert!(fold(&NodeProto::new("Identity", &["x"], "y"), &constants).unwrap().is_none());
     }
 
@@ -231,7 +294,9 @@ mod tests {
     fn more_axes_than_a_tensor_can_have_are_refused() {
         let constants = HashMap::from([("w".to_owned(), TensorProto::floats("w", &[], &[1.0]))]);
         let axes: Vec<i64> = (0..65).collect();
-        let error = fold(&NodeProto::new("Unsqueeze", &["w"], "y").with_ints("axes", &axes), &constants).unwrap_err();
+        let error =
+            fold(&NodeProto::new("Unsqueeze", &["w"], "y").with_ints("axes", &axes), &constants)
+                .unwrap_err();
         assert!(error.to_string().contains("'y' (Unsqueeze): has 65 axes"), "{error}");
     }
 }

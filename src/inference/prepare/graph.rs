@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::inference::onnx::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OnnxError, OperatorSetIdProto, TensorProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OnnxError, OperatorSetIdProto, TensorProto,
+    ValueInfoProto,
 };
 
 fn is_standard(set: &OperatorSetIdProto) -> bool {
@@ -13,16 +14,24 @@ fn is_standard(set: &OperatorSetIdProto) -> bool {
 /// The value of a `Constant` node, in any of the ways to write one.
 fn constant_value(node: &NodeProto) -> Option<TensorProto> {
     let tensor = node.attribute("value").and_then(|attribute| attribute.t.clone());
-    let ints = || node.attribute("value_ints").map(|attribute| TensorProto::ints("", &attribute.ints));
+    let ints =
+        || node.attribute("value_ints").map(|attribute| TensorProto::ints("", &attribute.ints));
     let int = || {
-        let scalar = |attribute: &AttributeProto| TensorProto { dims: Vec::new(), ..TensorProto::ints("", &[attribute.i]) };
+        let scalar = |attribute: &AttributeProto| TensorProto {
+            dims: Vec::new(),
+            ..TensorProto::ints("", &[attribute.i])
+        };
         node.attribute("value_int").map(scalar)
     };
     let floats = || {
-        let list = |attribute: &AttributeProto| TensorProto::floats("", &[attribute.floats.len()], &attribute.floats);
+        let list = |attribute: &AttributeProto| {
+            TensorProto::floats("", &[attribute.floats.len()], &attribute.floats)
+        };
         node.attribute("value_floats").map(list)
     };
-    let float = || node.attribute("value_float").map(|attribute| TensorProto::floats("", &[], &[attribute.f]));
+    let float = || {
+        node.attribute("value_float").map(|attribute| TensorProto::floats("", &[], &[attribute.f]))
+    };
     tensor.or_else(ints).or_else(int).or_else(floats).or_else(float)
 }
 
@@ -39,11 +48,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Takes the graph out of a model. `Constant` nodes become initializers; inputs that only shadow an initializer go (they
-    /// keep ONNX Runtime from fusing batch normalisation).
+    /// Takes the graph out of a model. `Constant` nodes become initializers; inputs that only
+    /// shadow an initializer go (they keep ONNX Runtime from fusing batch normalisation).
     pub fn new(mut model: ModelProto) -> Result<Self, OnnxError> {
         let graph = model.graph.take().unwrap_or_default();
-        let mut constants: HashMap<_, _> = graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        let mut constants: HashMap<_, _> =
+            graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let mut nodes = Vec::with_capacity(graph.node.len());
         for node in graph.node {
             match (node.op_type.as_str(), constant_value(&node), node.output.first()) {
@@ -56,9 +66,13 @@ impl Graph {
         // Quantisers leave the inputs of the weights they replaced behind.
         let read: HashSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
         let real = |name: &String| read.contains(name) && !constants.contains_key(name);
-        let mut inputs: Vec<_> = graph.input.into_iter().filter(|input| real(&input.name)).collect();
+        let mut inputs: Vec<_> =
+            graph.input.into_iter().filter(|input| real(&input.name)).collect();
         let (Some(input), true) = (inputs.pop(), inputs.is_empty()) else {
-            return Err(OnnxError::Unsupported("several inputs".into(), "the image as its only input"));
+            return Err(OnnxError::Unsupported(
+                "several inputs".into(),
+                "the image as its only input",
+            ));
         };
         Ok(Self {
             nodes,
@@ -97,7 +111,8 @@ impl Graph {
         self.constants.insert(tensor.name.clone(), tensor);
     }
 
-    /// Gives tensor `old` the name `new`, everywhere; a tensor that already has that name makes room.
+    /// Gives tensor `old` the name `new`, everywhere; a tensor that already has that name makes
+    /// room.
     pub fn rename(&mut self, old: &str, new: &str) {
         if old == new {
             return;
@@ -115,7 +130,8 @@ impl Graph {
     }
 
     fn replace_name(&mut self, old: &str, new: &str) {
-        let names = self.nodes.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+        let names =
+            self.nodes.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
         let names = names.chain(self.outputs.iter_mut().map(|output| &mut output.name));
         for name in names.chain([&mut self.input.name]).filter(|name| *name == old) {
             new.clone_into(name);
@@ -132,12 +148,14 @@ impl Graph {
         self.prune();
     }
 
-    /// Puts the graph back into a model file: only what the outputs need, in topological order, without stale shapes.
+    /// Puts the graph back into a model file: only what the outputs need, in topological order,
+    /// without stale shapes.
     pub fn into_model(mut self, producer: &str) -> Result<ModelProto, OnnxError> {
         self.prune();
         let nodes = self.sorted()?;
         let used: HashSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
-        let mut initializer: Vec<_> = self.constants.into_values().filter(|tensor| used.contains(&tensor.name)).collect();
+        let mut initializer: Vec<_> =
+            self.constants.into_values().filter(|tensor| used.contains(&tensor.name)).collect();
         // A hash map's order is random; the same input must give the same file.
         initializer.sort_by(|a, b| a.name.cmp(&b.name));
         let graph = GraphProto {
@@ -160,9 +178,14 @@ impl Graph {
 
     /// Drops nodes whose results nobody reads.
     pub fn prune(&mut self) {
-        let mut wanted: Vec<String> = self.outputs.iter().map(|output| output.name.clone()).collect();
-        let makers: HashMap<&String, usize> =
-            self.nodes.iter().enumerate().flat_map(|(i, node)| node.output.iter().map(move |output| (output, i))).collect();
+        let mut wanted: Vec<String> =
+            self.outputs.iter().map(|output| output.name.clone()).collect();
+        let makers: HashMap<&String, usize> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(i, node)| node.output.iter().map(move |output| (output, i)))
+            .collect();
         let mut keep = vec![false; self.nodes.len()];
         while let Some(name) = wanted.pop() {
             if let Some(&i) = makers.get(&name)
@@ -195,7 +218,12 @@ impl Graph {
                 }
             }
             if later.len() == before {
-                let name = later[0].input.iter().find(|input| !known.contains(*input)).cloned().unwrap_or_default();
+                let name = later[0]
+                    .input
+                    .iter()
+                    .find(|input| !known.contains(*input))
+                    .cloned()
+                    .unwrap_or_default();
                 return Err(OnnxError::Tensor { name, reason: "is read but never made".into() });
             }
             waiting = later;

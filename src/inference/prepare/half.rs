@@ -1,5 +1,5 @@
-//! Half precision: the backbone's weights and sums in 16 bits, from the chip to the features. The last layer and SER-FIQ's closed form,
-//! where small differences of large sums decide, stay in 32.
+//! Half precision: the backbone's weights and sums in 16 bits, from the chip to the features. The
+//! last layer and SER-FIQ's closed form, where small differences of large sums decide, stay in 32.
 
 use half::f16;
 
@@ -34,7 +34,8 @@ const KNOWN: [&str; 23] = [
     "Unsqueeze",
 ];
 
-/// Lets everything between the tensors `chip` and `features` compute in half precision. Both stay floats of 32 bits.
+/// Lets everything between the tensors `chip` and `features` compute in half precision. Both stay
+/// floats of 32 bits.
 ///
 /// # Errors
 /// If an operator is not known to work so, or a weight is too large.
@@ -48,7 +49,10 @@ pub fn compute_in_half(graph: &mut Graph, chip: &str, features: &str) -> Result<
     let mut nodes = std::mem::take(&mut graph.nodes);
     for node in &mut nodes {
         if !KNOWN.contains(&node.op_type.as_str()) {
-            return Err(OnnxError::Unsupported(format!("the operator {} in half precision", node.op_type), "32-bit floats"));
+            return Err(OnnxError::Unsupported(
+                format!("the operator {} in half precision", node.op_type),
+                "32-bit floats",
+            ));
         }
         // The second input of Dropout is its ratio, and that is a 32-bit float always.
         let floats = if node.op_type == "Dropout" { 1 } else { node.input.len() };
@@ -84,16 +88,22 @@ fn in_half(constant: &TensorProto, name: &str) -> Result<TensorProto, OnnxError>
     if values.iter().all(|value| value.is_finite()) {
         return Ok(TensorProto::halves(name, &constant.shape()?, &values));
     }
-    Err(constant.error("has values over 65504, the largest of half precision; prepare the model in 32-bit floats"))
+    Err(constant.error(
+        "has values over 65504, the largest of half precision; prepare the model in 32-bit floats",
+    ))
 }
 
-/// Batch normalisations go into the convolution before them, while the weights still have 32 bits; variances may be too small or too
-/// large for 16. Those that follow no convolution become `x * scale + shift`, written as a normalisation of mean 0 and variance 1,
-/// which works for tensors of any rank.
+/// Batch normalisations go into the convolution before them, while the weights still have 32 bits;
+/// variances may be too small or too large for 16. Those that follow no convolution become `x *
+/// scale + shift`, written as a normalisation of mean 0 and variance 1, which works for tensors of
+/// any rank.
 fn fold_batch_norms(graph: &mut Graph) -> Result<(), OnnxError> {
-    let norms: Vec<NodeProto> = graph.nodes.iter().filter(|node| node.op_type == "BatchNormalization").cloned().collect();
+    let norms: Vec<NodeProto> =
+        graph.nodes.iter().filter(|node| node.op_type == "BatchNormalization").cloned().collect();
     for norm in norms {
-        let ([x, ..], [output, ..]) = (norm.input.as_slice(), norm.output.as_slice()) else { continue };
+        let ([x, ..], [output, ..]) = (norm.input.as_slice(), norm.output.as_slice()) else {
+            continue;
+        };
         let Some(Affine { scale, shift, .. }) = batch_norm::affine(graph, &norm)? else { continue };
         if !fold_into_convolution(graph, x, output, &scale, &shift)? {
             write_plainly(graph, output, &scale, &shift);
@@ -102,17 +112,29 @@ fn fold_batch_norms(graph: &mut Graph) -> Result<(), OnnxError> {
     Ok(())
 }
 
-/// Whether `x` came from a convolution that nobody else reads, into which the normalisation could go.
-fn fold_into_convolution(graph: &mut Graph, x: &str, output: &str, scale: &[f64], shift: &[f64]) -> Result<bool, OnnxError> {
-    let readers = graph.nodes.iter().flat_map(|node| &node.input).filter(|input| *input == x).count();
-    let Some(convolution) = graph.producer(x).filter(|node| node.op_type == "Conv" && readers == 1) else { return Ok(false) };
+/// Whether `x` came from a convolution that nobody else reads, into which the normalisation could
+/// go.
+fn fold_into_convolution(
+    graph: &mut Graph,
+    x: &str,
+    output: &str,
+    scale: &[f64],
+    shift: &[f64],
+) -> Result<bool, OnnxError> {
+    let readers =
+        graph.nodes.iter().flat_map(|node| &node.input).filter(|input| *input == x).count();
+    let Some(convolution) = graph.producer(x).filter(|node| node.op_type == "Conv" && readers == 1)
+    else {
+        return Ok(false);
+    };
     let constant = |i: usize| convolution.input.get(i).and_then(|name| graph.constants.get(name));
     let Some(weights) = constant(1) else { return Ok(false) };
     if convolution.input.len() > 2 && constant(2).is_none() {
         return Ok(false);
     }
     let (shape, mut values) = (weights.shape()?, weights.to_f32()?);
-    let biases = constant(2).map(TensorProto::to_f32).transpose()?.unwrap_or_else(|| vec![0.0; scale.len()]);
+    let biases =
+        constant(2).map(TensorProto::to_f32).transpose()?.unwrap_or_else(|| vec![0.0; scale.len()]);
     if shape.first() != Some(&scale.len()) || biases.len() != scale.len() || values.is_empty() {
         return Ok(false);
     }
@@ -128,8 +150,13 @@ fn fold_into_convolution(graph: &mut Graph, x: &str, output: &str, scale: &[f64]
     let part = |suffix: &str| format!("{output}.facefleet.{suffix}");
     graph.add_constant(TensorProto::floats(&part("weight"), &shape, &values));
     graph.add_constant(TensorProto::floats(&part("bias"), &[biases.len()], &biases));
-    graph.nodes.retain(|node| node.op_type != "BatchNormalization" || node.output.first().is_none_or(|name| name != output));
-    for node in graph.nodes.iter_mut().filter(|node| node.output.first().is_some_and(|name| name == x)) {
+    graph.nodes.retain(|node| {
+        node.op_type != "BatchNormalization"
+            || node.output.first().is_none_or(|name| name != output)
+    });
+    for node in
+        graph.nodes.iter_mut().filter(|node| node.output.first().is_some_and(|name| name == x))
+    {
         node.input.truncate(1);
         node.input.extend([part("weight"), part("bias")]);
         node.output = vec![output.to_owned()];
@@ -141,12 +168,18 @@ fn write_plainly(graph: &mut Graph, output: &str, scale: &[f64], shift: &[f64]) 
     let part = |suffix: &str| format!("{output}.facefleet.{suffix}");
     let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
     let channels = scale.len();
-    let parameters =
-        [("scale", narrow(scale)), ("shift", narrow(shift)), ("mean", vec![0.0; channels]), ("variance", vec![1.0; channels])];
+    let parameters = [
+        ("scale", narrow(scale)),
+        ("shift", narrow(shift)),
+        ("mean", vec![0.0; channels]),
+        ("variance", vec![1.0; channels]),
+    ];
     for (suffix, values) in &parameters {
         graph.add_constant(TensorProto::floats(&part(suffix), &[channels], values));
     }
-    for node in graph.nodes.iter_mut().filter(|node| node.output.first().is_some_and(|name| name == output)) {
+    for node in
+        graph.nodes.iter_mut().filter(|node| node.output.first().is_some_and(|name| name == output))
+    {
         node.input.truncate(1);
         node.input.extend(parameters.iter().map(|(suffix, _)| part(suffix)));
         // Its default, 1e-5, is far below what half precision resolves.

@@ -12,9 +12,11 @@ use crate::inference::onnx::{NodeProto, OnnxError};
 /// A recogniser's last layer, as found.
 #[derive(Debug)]
 pub struct FoundHead {
-    /// Name of the tensor that enters the layer: the features, after dropout (which does nothing at inference).
+    /// Name of the tensor that enters the layer: the features, after dropout (which does nothing at
+    /// inference).
     pub features: String,
-    /// Whether that tensor still has to be flattened to [N, F]: a convolution reads it, or a layer that flattens by itself.
+    /// Whether that tensor still has to be flattened to [N, F]: a convolution reads it, or a layer
+    /// that flattens by itself.
     pub flatten: bool,
     /// `A`, [D, F], what follows the layer folded in.
     pub weights: Array2<f32>,
@@ -26,7 +28,8 @@ pub struct FoundHead {
     pub layer: String,
 }
 
-const LOOKED_FOR: &str = "[Dropout ->] Flatten|Reshape|Squeeze -> Gemm | MatMul (+ Add) | Conv that leaves one position \
+const LOOKED_FOR: &str = "[Dropout ->] Flatten|Reshape|Squeeze -> Gemm | MatMul (+ Add) | Conv \
+    that leaves one position \
                           [-> BatchNormalization] [-> normalisation to unit length] -> output";
 
 /// Finds the last linear layer before one of the graph's outputs, with what is affine after it.
@@ -46,9 +49,10 @@ pub fn find_head(graph: &Graph, shapes: &Shapes) -> Result<FoundHead, PrepareErr
     match (found.pop(), found.is_empty(), error) {
         (Some((_, head)), true, _) => Ok(head),
         (None, _, Some(error)) if names.len() == 1 => Err(error),
-        _ => {
-            Err(PrepareError::NoHead { looked_for: LOOKED_FOR, found: format!("{} outputs: {}", names.len(), names.join(", ")) })
-        }
+        _ => Err(PrepareError::NoHead {
+            looked_for: LOOKED_FOR,
+            found: format!("{} outputs: {}", names.len(), names.join(", ")),
+        }),
     }
 }
 
@@ -59,8 +63,11 @@ fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead
     let node = loop {
         let node = walk.producer(name)?;
         match node.op_type.as_str() {
-            // Nodes that only rename, reshape or rescale to unit length: the template is scaled to unit length anyway.
-            "Identity" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Dropout" | "Cast" => name = data_input(node),
+            // Nodes that only rename, reshape or rescale to unit length: the template is scaled to
+            // unit length anyway.
+            "Identity" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Dropout" | "Cast" => {
+                name = data_input(node)
+            }
             "LpNormalization" => {
                 only_scaled_after(&steps, node)?;
                 steps.clear();
@@ -72,7 +79,9 @@ fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead
                 || op.starts_with("QLinear")
                 || op.ends_with("Integer") =>
             {
-                return Err(node.error("computes in 8-bit integers; use the model's file in floats").into());
+                return Err(node
+                    .error("computes in 8-bit integers; use the model's file in floats")
+                    .into());
             }
             _ => match layer::step(graph, node)? {
                 Some((step, data)) => {
@@ -115,7 +124,10 @@ fn only_scaled_after(steps: &[Step], node: &NodeProto) -> Result<(), OnnxError> 
     if steps.iter().all(Step::is_plain_scale) {
         return Ok(());
     }
-    Err(node.error("scales the embedding to unit length before its last step; export the model up to this node"))
+    Err(node.error(
+        "scales the embedding to unit length before its last step; export the model up \
+        to this node",
+    ))
 }
 
 /// Dropout stands before or after the nodes that flatten.
@@ -163,9 +175,13 @@ impl<'a> Walk<'a> {
     }
 
     fn no_head(&self) -> PrepareError {
-        let nodes = self.seen.iter().rev().map(|node| format!("{} '{}'", node.op_type, node.label()));
+        let nodes =
+            self.seen.iter().rev().map(|node| format!("{} '{}'", node.op_type, node.label()));
         let path: Vec<String> = nodes.chain(["output".to_owned()]).collect();
-        PrepareError::NoHead { looked_for: LOOKED_FOR, found: format!("… -> {}", path.join(" -> ")) }
+        PrepareError::NoHead {
+            looked_for: LOOKED_FOR,
+            found: format!("… -> {}", path.join(" -> ")),
+        }
     }
 }
 

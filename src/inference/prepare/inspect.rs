@@ -51,8 +51,10 @@ pub fn inspect(published: &[u8]) -> Result<Facts, PrepareError> {
     let (input, opset) = (graph.input.name.clone(), graph.opset());
     let side = i64::try_from(CHIP_SIDE).unwrap_or(i64::MAX);
     let dims = graph.input.dims();
-    let sides: Vec<Option<i64>> = dims.iter().skip(1).filter(|&&dim| dim != Some(3)).copied().collect();
-    let images = dims.is_empty() || (dims.len() == 4 && sides.iter().flatten().all(|&dim| dim == side));
+    let sides: Vec<Option<i64>> =
+        dims.iter().skip(1).filter(|&&dim| dim != Some(3)).copied().collect();
+    let images =
+        dims.is_empty() || (dims.len() == 4 && sides.iter().flatten().all(|&dim| dim == side));
     if !images {
         let what = format!("an input '{input}' of shape {}", shape_text(&dims));
         return Err(OnnxError::Unsupported(
@@ -78,17 +80,20 @@ pub fn inspect(published: &[u8]) -> Result<Facts, PrepareError> {
 }
 
 fn shape_text(dims: &[Option<i64>]) -> String {
-    let dims: Vec<String> = dims.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect();
+    let dims: Vec<String> =
+        dims.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect();
     format!("[{}]", dims.join(", "))
 }
 
-/// Follows the chip through affine nodes. Which range of pixels they are for shows in the value that they make zero.
+/// Follows the chip through affine nodes. Which range of pixels they are for shows in the value
+/// that they make zero.
 fn normalisation(graph: &Graph) -> (Pixels, Vec<String>) {
     let (mut scale, mut shift) = (1.0, 0.0);
     let mut nodes: Vec<&NodeProto> = Vec::new();
     let mut name = names::CHIP;
     for _ in 0..graph.nodes.len() {
-        let mut readers = graph.nodes.iter().filter(|node| node.input.iter().any(|input| input == name));
+        let mut readers =
+            graph.nodes.iter().filter(|node| node.input.iter().any(|input| input == name));
         let (Some(node), None) = (readers.next(), readers.next()) else { break };
         let Some(output) = node.output.first() else { break };
         if !matches!(node.op_type.as_str(), "Identity" | "Cast" | "Transpose") {

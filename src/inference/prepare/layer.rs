@@ -1,5 +1,5 @@
-//! Linear layers as `A x + c` over flattened features, and the steps after one that are affine in each dimension of the embedding.
-//! All in f64.
+//! Linear layers as `A x + c` over flattened features, and the steps after one that are affine in
+//! each dimension of the embedding. All in f64.
 
 use ndarray::{Array1, Array2};
 
@@ -8,8 +8,8 @@ use super::graph::Graph;
 use super::shapes::Shapes;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
 
-/// Weights of the largest last layer that a convolution may stand for: a small kernel over a large map must not fill the memory.
-/// `MobileFaceNet`'s full one has 13 million.
+/// Weights of the largest last layer that a convolution may stand for: a small kernel over a large
+/// map must not fill the memory. `MobileFaceNet`'s full one has 13 million.
 const MAX_ELEMENTS: usize = 1 << 27;
 
 /// A linear layer.
@@ -34,7 +34,10 @@ impl Layer {
         let size = self.bias.len();
         let fits = |values: &[f64]| values.len() == 1 || values.len() == size;
         if !fits(&step.scale) || !fits(&step.shift) {
-            let reason = format!("has {} values where the embedding has {size}", step.scale.len().max(step.shift.len()));
+            let reason = format!(
+                "has {} values where the embedding has {size}",
+                step.scale.len().max(step.shift.len())
+            );
             return Err(OnnxError::Node { name: step.name.clone(), op: step.op.clone(), reason });
         }
         let at = |values: &[f64], d: usize| if values.len() == 1 { values[0] } else { values[d] };
@@ -66,7 +69,9 @@ impl Step {
     /// Whether it changes the embedding's length only.
     pub fn is_plain_scale(&self) -> bool {
         let first = self.scale.first().copied().unwrap_or(0.0);
-        first > 0.0 && self.scale.iter().all(|&scale| scale == first) && self.shift.iter().all(|&shift| shift == 0.0)
+        first > 0.0
+            && self.scale.iter().all(|&scale| scale == first)
+            && self.shift.iter().all(|&shift| shift == 0.0)
     }
 }
 
@@ -75,7 +80,12 @@ impl Step {
 /// # Errors
 /// If a constant is damaged.
 pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a str)>, OnnxError> {
-    let step = |scale, shift| Step { name: node.label().to_owned(), op: node.op_type.clone(), scale, shift };
+    let step = |scale, shift| Step {
+        name: node.label().to_owned(),
+        op: node.op_type.clone(),
+        scale,
+        shift,
+    };
     if node.op_type == "BatchNormalization" {
         let [data, parameters @ ..] = node.input.as_slice() else { return Ok(None) };
         for name in parameters {
@@ -85,11 +95,12 @@ pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a 
         return Ok(affine.map(|Affine { scale, shift, .. }| (step(scale, shift), data.as_str())));
     }
     let [a, b] = node.input.as_slice() else { return Ok(None) };
-    let (data, constant, swapped) = match (graph.constants.contains_key(a), graph.constants.contains_key(b)) {
-        (false, true) => (a, b, false),
-        (true, false) => (b, a, true),
-        _ => return Ok(None),
-    };
+    let (data, constant, swapped) =
+        match (graph.constants.contains_key(a), graph.constants.contains_key(b)) {
+            (false, true) => (a, b, false),
+            (true, false) => (b, a, true),
+            _ => return Ok(None),
+        };
     let values = || vector(graph, node, constant);
     let negated = |values: Vec<f64>| values.into_iter().map(|value| -value).collect();
     Ok(match (node.op_type.as_str(), swapped) {
@@ -97,7 +108,9 @@ pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a 
         ("Sub", false) => Some((step(vec![1.0], negated(values()?)), data)),
         ("Sub", true) => Some((step(vec![-1.0], values()?), data)),
         ("Mul", _) => Some((step(values()?, vec![0.0]), data)),
-        ("Div", false) => Some((step(values()?.into_iter().map(|value| 1.0 / value).collect(), vec![0.0]), data)),
+        ("Div", false) => {
+            Some((step(values()?.into_iter().map(|value| 1.0 / value).collect(), vec![0.0]), data))
+        }
         _ => None,
     })
 }
@@ -107,75 +120,122 @@ pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a 
 /// # Errors
 /// If its weights are computed, or do not fit its input.
 pub fn product(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer, OnnxError> {
-    let [data, matrix, ..] = node.input.as_slice() else { return Err(node.error("has fewer than two inputs")) };
+    let [data, matrix, ..] = node.input.as_slice() else {
+        return Err(node.error("has fewer than two inputs"));
+    };
     let gemm = node.op_type == "Gemm";
     if gemm && node.int("transA", 0) != 0 {
-        return Err(node.error("reads the features transposed; export the last layer as a plain linear layer"));
+        return Err(node.error(
+            "reads the features transposed; export the last layer as a plain linear layer",
+        ));
     }
-    let (alpha, beta) = if gemm { (f64::from(node.float("alpha", 1.0)), f64::from(node.float("beta", 1.0))) } else { (1.0, 1.0) };
+    let (alpha, beta) = if gemm {
+        (f64::from(node.float("alpha", 1.0)), f64::from(node.float("beta", 1.0)))
+    } else {
+        (1.0, 1.0)
+    };
     let weights = weights(graph, node, matrix, gemm && node.int("transB", 0) != 0)? * alpha;
     let bias = match node.input.get(2).filter(|name| gemm && !name.is_empty()) {
         None => Array1::zeros(weights.nrows()),
         Some(name) => match vector(graph, node, name)?.as_slice() {
             [value] => Array1::from_elem(weights.nrows(), value * beta),
-            values if values.len() == weights.nrows() => values.iter().map(|value| value * beta).collect(),
+            values if values.len() == weights.nrows() => {
+                values.iter().map(|value| value * beta).collect()
+            }
             values => {
-                return Err(node.error(format!("has {} biases for {} dimensions", values.len(), weights.nrows())));
+                return Err(node.error(format!(
+                    "has {} biases for {} dimensions",
+                    values.len(),
+                    weights.nrows()
+                )));
             }
         },
     };
-    // MXNet's fully connected layer flattens by itself, and so does the Gemm that its exporter writes.
+    // MXNet's fully connected layer flattens by itself, and so does the Gemm that its exporter
+    // writes.
     let shape = shapes.of(data).unwrap_or_default();
     let flatten = match shape.len() {
         0 | 2 => false,
         4 if gemm => true,
-        rank => return Err(node.error(format!("reads a tensor of {rank} dimensions, not [N, F]; flatten it before this node"))),
+        rank => {
+            return Err(node.error(format!(
+                "reads a tensor of {rank} dimensions, not [N, F]; flatten it before this node"
+            )));
+        }
     };
     if let Some(map) = shapes.map(data).filter(|_| flatten)
-        && map.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim)) != Some(weights.ncols())
+        && map.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
+            != Some(weights.ncols())
     {
-        return Err(node.error(format!("has weights for {} features where its input has {map:?}", weights.ncols())));
+        return Err(node.error(format!(
+            "has weights for {} features where its input has {map:?}",
+            weights.ncols()
+        )));
     }
     Ok(Layer { data: data.clone(), flatten, weights, bias })
 }
 
-/// A convolution that leaves one position is a linear layer of what it covers: 1x1 over a pooled map, or as large as the map.
+/// A convolution that leaves one position is a linear layer of what it covers: 1x1 over a pooled
+/// map, or as large as the map.
 ///
 /// # Errors
-/// If it leaves more than one position, or has groups: then it mixes no channels and is no last layer.
+/// If it leaves more than one position, or has groups: then it mixes no channels and is no last
+/// layer.
 pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer, OnnxError> {
-    let [data, kernel, ..] = node.input.as_slice() else { return Err(node.error("has fewer than two inputs")) };
+    let [data, kernel, ..] = node.input.as_slice() else {
+        return Err(node.error("has fewer than two inputs"));
+    };
     let kernel = constant(graph, node, kernel)?;
     let shape = kernel.shape()?;
     let &[size, channels, rows, columns] = shape.as_slice() else {
-        return Err(node.error(format!("has a kernel of shape {shape:?}; the last layer must be a convolution of images")));
+        return Err(node.error(format!(
+            "has a kernel of shape {shape:?}; the last layer must be a convolution of images"
+        )));
     };
     if node.int("group", 1) != 1 {
-        return Err(node.error("is a convolution by groups and mixes no channels; export the model with its last linear layer"));
+        return Err(node.error(
+            "is a convolution by groups and mixes no channels; export the model \
+            with its last linear layer",
+        ));
     }
     let Some([map_channels, height, width]) = shapes.map(data) else {
-        return Err(node
-            .error("is the last layer, and the shape of its input is not known; export the model with fixed height and width"));
+        return Err(node.error(
+            "is the last layer, and the shape of its input is not known; export the model \
+                with fixed height and width",
+        ));
     };
-    let leaves_one = node.output.first().and_then(|output| shapes.map(output)) == Some([size, 1, 1]);
+    let leaves_one =
+        node.output.first().and_then(|output| shapes.map(output)) == Some([size, 1, 1]);
     if map_channels != channels || !leaves_one {
-        let reason = format!("turns a map of {height}x{width} into more than one position; pool the map before this node");
+        let reason = format!(
+            "turns a map of {height}x{width} into more than one position; pool the map before this \
+                node"
+        );
         return Err(node.error(reason));
     }
     if [size, channels, rows, columns, height, width].contains(&0) {
-        return Err(node.error(format!("has a kernel of shape {shape:?} over a map of {height}x{width}, which holds no values")));
+        return Err(node.error(format!(
+            "has a kernel of shape {shape:?} over a map of {height}x{width}, which holds no values"
+        )));
     }
     let elements = size.saturating_mul(channels).saturating_mul(height).saturating_mul(width);
     if elements > MAX_ELEMENTS {
-        return Err(node.error(format!("is a linear layer of {elements} weights, over the limit of {MAX_ELEMENTS}")));
+        return Err(node.error(format!(
+            "is a linear layer of {elements} weights, over the limit of {MAX_ELEMENTS}"
+        )));
     }
-    let at = |name: &str, i: usize, default: i64| node.ints(name).and_then(|list| list.get(i)).copied().unwrap_or(default);
+    let at = |name: &str, i: usize, default: i64| {
+        node.ints(name).and_then(|list| list.get(i)).copied().unwrap_or(default)
+    };
     // Where the kernel's element k of an axis looks, if inside the map.
     let place = |k: usize, axis: usize, side: usize| {
-        let at = (k as i64).checked_mul(at("dilations", axis, 1))?.checked_sub(at("pads", axis, 0))?;
+        let at =
+            (k as i64).checked_mul(at("dilations", axis, 1))?.checked_sub(at("pads", axis, 0))?;
         usize::try_from(at).ok().filter(|&at| at < side)
     };
-    if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME")) && (rows, columns) != (1, 1) {
+    if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME"))
+        && (rows, columns) != (1, 1)
+    {
         return Err(node.error("pads its input by itself (`auto_pad`); export it with `pads`"));
     }
     let values = kernel.to_f32()?;
@@ -201,10 +261,15 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
 ///
 /// # Errors
 /// If it is computed.
-pub fn constant<'a>(graph: &'a Graph, node: &NodeProto, name: &str) -> Result<&'a TensorProto, OnnxError> {
+pub fn constant<'a>(
+    graph: &'a Graph,
+    node: &NodeProto,
+    name: &str,
+) -> Result<&'a TensorProto, OnnxError> {
     let computed = || {
         node.error(format!(
-            "reads '{name}', which is computed where a constant is needed; export the model with its weights as constants"
+            "reads '{name}', which is computed where a constant is needed; export the model with \
+                its weights as constants"
         ))
     };
     graph.constants.get(name).ok_or_else(computed)
@@ -219,13 +284,21 @@ fn vector(graph: &Graph, node: &NodeProto, name: &str) -> Result<Vec<f64>, OnnxE
 
 fn check_vector(node: &NodeProto, tensor: &TensorProto) -> Result<(), OnnxError> {
     if tensor.dims.iter().filter(|&&dim| dim != 1).count() > 1 {
-        return Err(node.error(format!("reads '{}' of shape {:?} where a vector is needed", tensor.name, tensor.dims)));
+        return Err(node.error(format!(
+            "reads '{}' of shape {:?} where a vector is needed",
+            tensor.name, tensor.dims
+        )));
     }
     Ok(())
 }
 
 /// A constant matrix as [D, F].
-fn weights(graph: &Graph, node: &NodeProto, name: &str, transposed: bool) -> Result<Array2<f64>, OnnxError> {
+fn weights(
+    graph: &Graph,
+    node: &NodeProto,
+    name: &str,
+    transposed: bool,
+) -> Result<Array2<f64>, OnnxError> {
     let tensor = constant(graph, node, name)?;
     let shape = tensor.shape()?;
     let &[rows, columns] = shape.as_slice() else {
@@ -235,7 +308,8 @@ fn weights(graph: &Graph, node: &NodeProto, name: &str, transposed: bool) -> Res
         return Err(node.error(format!("has weights of shape {shape:?}, which hold no values")));
     }
     let values = tensor.to_f32()?.into_iter().map(f64::from).collect();
-    let matrix = Array2::from_shape_vec((rows, columns), values).map_err(|error| tensor.error(error.to_string()))?;
+    let matrix = Array2::from_shape_vec((rows, columns), values)
+        .map_err(|error| tensor.error(error.to_string()))?;
     Ok(if transposed { matrix } else { matrix.t().as_standard_layout().into_owned() })
 }
 
@@ -247,7 +321,8 @@ mod tests {
 
     #[test]
     fn a_convolution_without_values_is_refused() {
-        let node = NodeProto::new("Conv", &["data", "kernel"], "y").with_ints("strides", &[i64::MAX, i64::MAX]);
+        let node = NodeProto::new("Conv", &["data", "kernel"], "y")
+            .with_ints("strides", &[i64::MAX, i64::MAX]);
         let graph = GraphProto {
             node: vec![node.clone()],
             initializer: vec![TensorProto::floats("kernel", &[0, 3, 1, 1], &[])],

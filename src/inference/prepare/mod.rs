@@ -1,5 +1,5 @@
-//! From a published ONNX file to the one that runs: constants folded, batch free, and, for a recogniser, SER-FIQ's closed form
-//! appended. Bytes in, bytes out: no files, no runtime.
+//! From a published ONNX file to the one that runs: constants folded, batch free, and, for a
+//! recogniser, SER-FIQ's closed form appended. Bytes in, bytes out: no files, no runtime.
 
 mod batch_norm;
 mod closed_form;
@@ -43,7 +43,8 @@ pub enum PrepareError {
     Onnx(#[from] OnnxError),
     /// The end of the graph is not that of a recogniser.
     #[error(
-        "no recogniser's head at the end of the graph: looked for {looked_for}; found {found}; export the model up to its embedding"
+        "no recogniser's head at the end of the graph: looked for {looked_for}; found {found}; \
+            export the model up to its embedding"
     )]
     NoHead {
         /// The pattern.
@@ -53,7 +54,8 @@ pub enum PrepareError {
     },
     /// Neither graph nor manifest tell the dropout ratio.
     #[error(
-        "the graph has no Dropout node and the manifest no `dropout`: SER-FIQ needs the ratio the network was trained with; \
+        "the graph has no Dropout node and the manifest no `dropout`: SER-FIQ needs the ratio the \
+            network was trained with; \
          set `dropout` in the manifest (InsightFace's networks use 0.4)"
     )]
     NoDropout,
@@ -79,7 +81,8 @@ pub enum Target {
     /// `PRelu` is written out: ONNX Runtime's CPU kernel for it takes almost half of SFace's time.
     #[default]
     Cpu,
-    /// `PRelu` stays: GPUs fuse it, and `OpenVINO` does too (written out, it takes 1.15 times as long there).
+    /// `PRelu` stays: GPUs fuse it, and `OpenVINO` does too (written out, it takes 1.15 times as
+    /// long there).
     Gpu,
 }
 
@@ -93,9 +96,11 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// The variant whose file this one runs: rounding to [`Precision::Bfloat16`] is the device's work, and its graph that of 32 bits.
+    /// The variant whose file this one runs: rounding to [`Precision::Bfloat16`] is the device's
+    /// work, and its graph that of 32 bits.
     pub fn on_disk(self) -> Self {
-        let precision = if self.precision == Precision::Bfloat16 { Precision::Float32 } else { self.precision };
+        let precision =
+            if self.precision == Precision::Bfloat16 { Precision::Float32 } else { self.precision };
         Self { precision, ..self }
     }
 }
@@ -113,8 +118,8 @@ pub enum Outputs {
     Quality,
     /// `embedding` alone: the yardstick for what the closed form costs.
     EmbeddingOnly,
-    /// `embedding` of the features times a second input, `mask` [N, F]: the published SER-FIQ algorithm, which runs the whole
-    /// network once per mask. For benchmarks and tests.
+    /// `embedding` of the features times a second input, `mask` [N, F]: the published SER-FIQ
+    /// algorithm, which runs the whole network once per mask. For benchmarks and tests.
     Masked,
 }
 
@@ -136,7 +141,8 @@ pub struct PreparedRecogniser {
 /// Prepares a recogniser.
 ///
 /// # Errors
-/// If the file is no ONNX model that these structs cover, has no recognisable head, or contradicts its manifest.
+/// If the file is no ONNX model that these structs cover, has no recognisable head, or contradicts
+/// its manifest.
 pub fn prepare_recogniser(
     published: &[u8],
     manifest: &Manifest,
@@ -150,7 +156,11 @@ pub fn prepare_recogniser(
     let mut graph = open(published)?;
     let found = open_recogniser(&mut graph, manifest.input.width, manifest.input.height)?;
     if found.bias.len() != recogniser.embedding {
-        return Err(mismatch("embedding", recogniser.embedding.to_string(), found.bias.len().to_string()));
+        return Err(mismatch(
+            "embedding",
+            recogniser.embedding.to_string(),
+            found.bias.len().to_string(),
+        ));
     }
     let dropout = found.dropout.or(recogniser.dropout).ok_or(PrepareError::NoDropout)?;
     let head = Head::new(found.weights, found.bias, dropout)?;
@@ -175,7 +185,13 @@ pub fn prepare_recogniser(
     if outputs == Outputs::Masked {
         rewrite::add_mask_input(&mut model, head.weights().ncols());
     }
-    Ok(PreparedRecogniser { model, head, dropout_in_graph: found.dropout.is_some(), effective_rank, precision })
+    Ok(PreparedRecogniser {
+        model,
+        head,
+        dropout_in_graph: found.dropout.is_some(),
+        effective_rank,
+        precision,
+    })
 }
 
 /// Prepares a detector: height, width and batch become free.
@@ -186,11 +202,13 @@ pub fn prepare_detector(published: &[u8]) -> Result<ModelProto, PrepareError> {
     let mut graph = open(published)?;
     let free = |name: &str| Dimension::Param(name.into());
     let input = graph.input.name.clone();
-    graph.input = ValueInfoProto::float(&input, &[free("N"), Dimension::Value(3), free("H"), free("W")]);
+    graph.input =
+        ValueInfoProto::float(&input, &[free("N"), Dimension::Value(3), free("H"), free("W")]);
     for output in &mut graph.outputs {
         let anchors = free(&format!("anchors_{}", output.name));
         let depth = output.dims().last().copied().flatten().unwrap_or(1);
-        *output = ValueInfoProto::float(&output.name, &[free("N"), anchors, Dimension::Value(depth)]);
+        *output =
+            ValueInfoProto::float(&output.name, &[free("N"), anchors, Dimension::Value(depth)]);
     }
     Ok(graph.into_model(PRODUCER)?)
 }
@@ -202,7 +220,10 @@ pub fn prepare_detector(published: &[u8]) -> Result<ModelProto, PrepareError> {
 pub fn read_head(model: &ModelProto, dropout: f64) -> Result<Head, PrepareError> {
     let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
     let find = |name: &str| {
-        let missing = OnnxError::Tensor { name: name.to_owned(), reason: "is not in the prepared model".into() };
+        let missing = OnnxError::Tensor {
+            name: name.to_owned(),
+            reason: "is not in the prepared model".into(),
+        };
         initializers.clone().find(|tensor| tensor.name == name).ok_or(missing)
     };
     let (weights, bias) = (find(names::WEIGHTS)?, find(names::BIAS)?);
@@ -210,7 +231,8 @@ pub fn read_head(model: &ModelProto, dropout: f64) -> Result<Head, PrepareError>
     let [rows, columns] = shape[..] else {
         return Err(weights.error(format!("has shape {shape:?}")).into());
     };
-    let matrix = Array2::from_shape_vec((rows, columns), weights.to_f32()?).map_err(|error| weights.error(error.to_string()))?;
+    let matrix = Array2::from_shape_vec((rows, columns), weights.to_f32()?)
+        .map_err(|error| weights.error(error.to_string()))?;
     Ok(Head::new(matrix, Array1::from(bias.to_f32()?), dropout)?)
 }
 
@@ -233,7 +255,11 @@ fn open(published: &[u8]) -> Result<Graph, PrepareError> {
             let place = dialect::old_broadcast(&graph).map_or_else(String::new, |node| {
                 format!(" (node '{}', {}, broadcasts by attributes)", node.label(), node.op_type)
             });
-            return Err(OnnxError::Unsupported(format!("operator set {old}{place}"), "operator set 8 or later").into());
+            return Err(OnnxError::Unsupported(
+                format!("operator set {old}{place}"),
+                "operator set 8 or later",
+            )
+            .into());
         }
         _ => {}
     }
@@ -246,15 +272,22 @@ fn open(published: &[u8]) -> Result<Graph, PrepareError> {
     Ok(graph)
 }
 
-/// Gives the graph its input `chip`, settles what its exporter wrote in ways of its own, and finds the head.
-fn open_recogniser(graph: &mut Graph, width: u32, height: u32) -> Result<head::FoundHead, PrepareError> {
+/// Gives the graph its input `chip`, settles what its exporter wrote in ways of its own, and finds
+/// the head.
+fn open_recogniser(
+    graph: &mut Graph,
+    width: u32,
+    height: u32,
+) -> Result<head::FoundHead, PrepareError> {
     let layout = input_layout(graph, width, height)?;
     let batch = declared_batch(graph);
     let input = graph.input.name.clone();
     graph.rename(&input, names::CHIP);
     let size = |side: u32| Dimension::Value(i64::from(side));
-    graph.input =
-        ValueInfoProto::float(names::CHIP, &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)]);
+    graph.input = ValueInfoProto::float(
+        names::CHIP,
+        &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)],
+    );
     if layout == Layout::ChannelsLast {
         rewrite::feed_channels_last(graph, names::CHIP);
     }
@@ -288,7 +321,10 @@ fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<Layout, Prepar
     let dims = graph.input.dims();
     let fits = |wanted: &[Option<i64>; 4]| {
         let pairs = dims.iter().zip(wanted);
-        dims.len() == 4 && pairs.into_iter().all(|(have, want)| want.is_none() || have.is_none() || have == want)
+        dims.len() == 4
+            && pairs
+                .into_iter()
+                .all(|(have, want)| want.is_none() || have.is_none() || have == want)
     };
     let first = [None, Some(3), height, width];
     if dims.is_empty() || fits(&first) {
@@ -300,6 +336,10 @@ fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<Layout, Prepar
     Err(mismatch("input [N, channels, height, width]", format!("{first:?}"), format!("{dims:?}")))
 }
 
-fn mismatch(what: &'static str, manifest: impl Into<String>, model: impl Into<String>) -> PrepareError {
+fn mismatch(
+    what: &'static str,
+    manifest: impl Into<String>,
+    model: impl Into<String>,
+) -> PrepareError {
     PrepareError::Mismatch { what, manifest: manifest.into(), model: model.into() }
 }

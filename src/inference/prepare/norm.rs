@@ -28,8 +28,8 @@ const BETWEEN: [&str; 19] = [
     "Reshape",
 ];
 
-/// The tensor that `node` divides by its own length: `x / max(|x|, e)` as `ReduceL2`, as a root of a sum of squares, or as a product
-/// with the reciprocal of either.
+/// The tensor that `node` divides by its own length: `x / max(|x|, e)` as `ReduceL2`, as a root of
+/// a sum of squares, or as a product with the reciprocal of either.
 pub fn divided_by_its_norm<'a>(graph: &Graph, node: &'a NodeProto) -> Option<&'a str> {
     let [a, b] = node.input.as_slice() else { return None };
     match node.op_type.as_str() {
@@ -40,7 +40,8 @@ pub fn divided_by_its_norm<'a>(graph: &Graph, node: &'a NodeProto) -> Option<&'a
     }
 }
 
-/// Whether `name` is computed from `of` alone, through a sum of squares (and, if it is to be the inverse, one reciprocal).
+/// Whether `name` is computed from `of` alone, through a sum of squares (and, if it is to be the
+/// inverse, one reciprocal).
 fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
     let mut waiting = vec![name];
     let mut seen = HashSet::new();
@@ -53,7 +54,11 @@ fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
         if name.is_empty() || graph.constants.contains_key(name) || !seen.insert(name) {
             continue;
         }
-        let Some(node) = graph.producer(name).filter(|node| BETWEEN.contains(&node.op_type.as_str())) else { return false };
+        let Some(node) =
+            graph.producer(name).filter(|node| BETWEEN.contains(&node.op_type.as_str()))
+        else {
+            return false;
+        };
         match node.op_type.as_str() {
             "ReduceL2" => {
                 squares += 1;
@@ -76,7 +81,9 @@ fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
             "Reciprocal" => reciprocals += 1,
             _ => {}
         }
-        if matches!(node.op_type.as_str(), "ReduceL2" | "ReduceSum" | "ReduceSumSquare") && !along_embedding(graph, node) {
+        if matches!(node.op_type.as_str(), "ReduceL2" | "ReduceSum" | "ReduceSumSquare")
+            && !along_embedding(graph, node)
+        {
             return false;
         }
         waiting.extend(node.input.iter().map(String::as_str));
@@ -88,11 +95,17 @@ fn exponent(graph: &Graph, node: &NodeProto) -> Option<f32> {
     graph.constants.get(node.input.get(1)?)?.to_f32().ok()?.first().copied()
 }
 
-/// Whether it sums over the embedding's dimensions: axis 1, the last, or several of them, never the batch.
+/// Whether it sums over the embedding's dimensions: axis 1, the last, or several of them, never the
+/// batch.
 fn along_embedding(graph: &Graph, node: &NodeProto) -> bool {
     let axes = match node.ints("axes") {
         Some(axes) => axes.to_vec(),
-        None => match node.input.get(1).and_then(|name| graph.constants.get(name)).map(|axes| axes.to_i64()) {
+        None => match node
+            .input
+            .get(1)
+            .and_then(|name| graph.constants.get(name))
+            .map(|axes| axes.to_i64())
+        {
             Some(Ok(axes)) => axes,
             _ => return false,
         },

@@ -2,17 +2,25 @@
 
 use super::closed_form::{append_embedding, names};
 use super::graph::Graph;
-use crate::inference::onnx::{Dimension, ModelProto, NodeProto, OnnxError, TensorProto, ValueInfoProto};
+use crate::inference::onnx::{
+    Dimension, ModelProto, NodeProto, OnnxError, TensorProto, ValueInfoProto,
+};
 use crate::quality::Head;
 
-/// Frees the batch dimension of reshapes that were exported for one image, or for `batch` of them: that number as first dimension
-/// becomes 0, "as in the input".
+/// Frees the batch dimension of reshapes that were exported for one image, or for `batch` of them:
+/// that number as first dimension becomes 0, "as in the input".
 pub fn free_batch(graph: &mut Graph, batch: i64) -> Result<(), OnnxError> {
     let mut freed = Vec::new();
     for node in graph.nodes.iter_mut().filter(|node| node.op_type == "Reshape") {
-        let Some(shape) = node.input.get(1).and_then(|name| graph.constants.get(name)) else { continue };
+        let Some(shape) = node.input.get(1).and_then(|name| graph.constants.get(name)) else {
+            continue;
+        };
         let mut dims = shape.to_i64()?;
-        if dims.len() > 1 && (dims[0] == 1 || dims[0] == batch) && dims[0] > 0 && node.int("allowzero", 0) == 0 {
+        if dims.len() > 1
+            && (dims[0] == 1 || dims[0] == batch)
+            && dims[0] > 0
+            && node.int("allowzero", 0) == 0
+        {
             dims[0] = 0;
             // Where a fixed length follows, it holds for one image just as well.
             let name = format!("{}.facefleet.free", node.input[1]);
@@ -27,19 +35,23 @@ pub fn free_batch(graph: &mut Graph, batch: i64) -> Result<(), OnnxError> {
 /// Lets a graph that reads [N, H, W, C] read `chip`, [N, C, H, W].
 pub fn feed_channels_last(graph: &mut Graph, chip: &str) {
     const TURNED: &str = "facefleet.channels_last";
-    for input in graph.nodes.iter_mut().flat_map(|node| &mut node.input).filter(|input| *input == chip) {
+    for input in
+        graph.nodes.iter_mut().flat_map(|node| &mut node.input).filter(|input| *input == chip)
+    {
         TURNED.clone_into(input);
     }
     graph.nodes.push(NodeProto::new("Transpose", &[chip], TURNED).with_ints("perm", &[0, 2, 3, 1]));
 }
 
-/// `PRelu(x, s)` becomes `Relu(x * (1 - s)) + x * s`, which ONNX Runtime fuses into two passes over the data, or, where a slope is
-/// over 1, `Relu(x) * (1 - s) + x * s`.
+/// `PRelu(x, s)` becomes `Relu(x * (1 - s)) + x * s`, which ONNX Runtime fuses into two passes over
+/// the data, or, where a slope is over 1, `Relu(x) * (1 - s) + x * s`.
 pub fn write_out_prelu(graph: &mut Graph) -> Result<(), OnnxError> {
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for node in std::mem::take(&mut graph.nodes) {
         let slope = node.input.get(1).and_then(|name| graph.constants.get(name)).cloned();
-        let (Some(slope), "PRelu", [output]) = (slope, node.op_type.as_str(), node.output.as_slice()) else {
+        let (Some(slope), "PRelu", [output]) =
+            (slope, node.op_type.as_str(), node.output.as_slice())
+        else {
             nodes.push(node);
             continue;
         };

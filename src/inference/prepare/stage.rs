@@ -1,5 +1,5 @@
-//! Preparing one of MTCNN's networks. Published graphs call their tensors what the exporter liked; what tells the outputs apart is
-//! their depth.
+//! Preparing one of MTCNN's networks. Published graphs call their tensors what the exporter liked;
+//! what tells the outputs apart is their depth.
 
 use super::graph::Graph;
 use super::{PRODUCER, PrepareError, mismatch, open, rewrite};
@@ -17,7 +17,8 @@ pub mod outputs {
 }
 
 impl Stage {
-    /// What the network sees: squares of so many pixels, in batches; none if it sees images of any size.
+    /// What the network sees: squares of so many pixels, in batches; none if it sees images of any
+    /// size.
     fn side(self) -> Option<i64> {
         match self {
             Self::Proposal => None,
@@ -30,8 +31,8 @@ impl Stage {
 /// Prepares a network of a cascade: outputs get the names in [`outputs`].
 ///
 /// # Errors
-/// If the file is no ONNX model that these structs cover, or not a network of this stage with its input laid out as
-/// [N, column, row, channel].
+/// If the file is no ONNX model that these structs cover, or not a network of this stage with its
+/// input laid out as [N, column, row, channel].
 pub fn prepare_stage(published: &[u8], stage: Stage) -> Result<ModelProto, PrepareError> {
     let mut graph = open(published)?;
     let wanted = [None, stage.side(), stage.side(), Some(3)];
@@ -41,7 +42,10 @@ pub fn prepare_stage(published: &[u8], stage: Stage) -> Result<ModelProto, Prepa
     }
     let input = graph.input.name.clone();
     let side = |name: &str| stage.side().map_or(Dimension::Param(name.into()), Dimension::Value);
-    graph.input = ValueInfoProto::float(&input, &[Dimension::Param("N".into()), side("W"), side("H"), Dimension::Value(3)]);
+    graph.input = ValueInfoProto::float(
+        &input,
+        &[Dimension::Param("N".into()), side("W"), side("H"), Dimension::Value(3)],
+    );
     name_output(&mut graph, 4, outputs::OFFSETS)?;
     name_output(&mut graph, 2, outputs::CONFIDENCE)?;
     if stage == Stage::Output {
@@ -54,8 +58,13 @@ pub fn prepare_stage(published: &[u8], stage: Stage) -> Result<ModelProto, Prepa
 fn name_output(graph: &mut Graph, depth: i64, name: &'static str) -> Result<(), PrepareError> {
     let output = graph.outputs.iter().find(|output| output.dims().last() == Some(&Some(depth)));
     let Some(published) = output.map(|output| output.name.clone()) else {
-        let depths: Vec<_> = graph.outputs.iter().map(|output| output.dims().last().copied().flatten()).collect();
-        return Err(mismatch(name, format!("an output of depth {depth}"), format!("outputs of depths {depths:?}")));
+        let depths: Vec<_> =
+            graph.outputs.iter().map(|output| output.dims().last().copied().flatten()).collect();
+        return Err(mismatch(
+            name,
+            format!("an output of depth {depth}"),
+            format!("outputs of depths {depths:?}"),
+        ));
     };
     graph.rename(&published, name);
     Ok(())

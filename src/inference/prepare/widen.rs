@@ -1,11 +1,13 @@
-//! Graphs of 16- or 64-bit floats, or of mixed widths, compute in 32 bits: weights are converted and casts between floats go.
+//! Graphs of 16- or 64-bit floats, or of mixed widths, compute in 32 bits: weights are converted
+//! and casts between floats go.
 
 use std::collections::HashMap;
 
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, ValueInfoProto, data_type};
 
-/// Makes every float of the graph one of 32 bits. The input may also be integers that are cast to floats first: pixels.
+/// Makes every float of the graph one of 32 bits. The input may also be integers that are cast to
+/// floats first: pixels.
 ///
 /// # Errors
 /// If a weight is damaged or the input is of another type.
@@ -53,28 +55,36 @@ fn check_input(graph: &Graph) -> Result<(), OnnxError> {
     let mut readers = graph.nodes.iter().filter(|node| node.input.contains(&graph.input.name));
     match readers.find(|node| node.op_type != "Cast") {
         None => Ok(()),
-        Some(node) => {
-            Err(node.error(format!("reads integers (element type {kind}) from the input; export the model with a float input")))
-        }
+        Some(node) => Err(node.error(format!(
+            "reads integers (element type {kind}) from the input; export \
+                the model with a float input"
+        ))),
     }
 }
 
-/// Casts from floats to floats do nothing now. Those that are an output of the graph stay, as do those from integers.
+/// Casts from floats to floats do nothing now. Those that are an output of the graph stay, as do
+/// those from integers.
 fn remove_casts(graph: &mut Graph) {
     let casts: Vec<(String, String)> = graph
         .nodes
         .iter()
-        .filter(|node| node.op_type == "Cast" && i32::try_from(node.int("to", 0)).is_ok_and(is_float))
+        .filter(|node| {
+            node.op_type == "Cast" && i32::try_from(node.int("to", 0)).is_ok_and(is_float)
+        })
         .filter_map(|node| Some((node.input.first()?.clone(), node.output.first()?.clone())))
         .collect();
     let floats: Vec<bool> = casts.iter().map(|(from, _)| holds_floats(graph, from)).collect();
     let removed: HashMap<String, String> = casts
         .iter()
         .zip(floats)
-        .filter(|((_, to), floats)| *floats && graph.outputs.iter().all(|output| output.name != *to))
+        .filter(|((_, to), floats)| {
+            *floats && graph.outputs.iter().all(|output| output.name != *to)
+        })
         .map(|((from, to), _)| (to.clone(), from.clone()))
         .collect();
-    graph.nodes.retain(|node| node.op_type != "Cast" || !node.output.iter().any(|output| removed.contains_key(output)));
+    graph.nodes.retain(|node| {
+        node.op_type != "Cast" || !node.output.iter().any(|output| removed.contains_key(output))
+    });
     for input in graph.nodes.iter_mut().flat_map(|node| &mut node.input) {
         // No chain is longer than all of them; in a damaged graph two may read each other.
         for _ in 0..removed.len() {
@@ -82,14 +92,19 @@ fn remove_casts(graph: &mut Graph) {
             input.clone_from(from);
         }
     }
-    for node in graph.nodes.iter_mut().filter(|node| node.op_type == "Cast" && is_float(node.int("to", 0) as i32)) {
+    for node in graph
+        .nodes
+        .iter_mut()
+        .filter(|node| node.op_type == "Cast" && is_float(node.int("to", 0) as i32))
+    {
         for attribute in node.attribute.iter_mut().filter(|attribute| attribute.name == "to") {
             attribute.i = i64::from(data_type::FLOAT);
         }
     }
 }
 
-/// Whether tensor `name` holds floats: what moves data passes its input's type on, and what makes integers is known.
+/// Whether tensor `name` holds floats: what moves data passes its input's type on, and what makes
+/// integers is known.
 fn holds_floats(graph: &Graph, name: &str) -> bool {
     let mut name = name;
     // A graph has no cycles; a damaged one may.
@@ -119,10 +134,12 @@ enum Kind {
 fn kind_of_output(node: &NodeProto) -> Kind {
     match node.op_type.as_str() {
         "Cast" if i32::try_from(node.int("to", 0)).is_ok_and(is_float) => Kind::Floats,
-        "Cast" | "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "Equal" | "Less" | "LessOrEqual" | "Greater"
-        | "GreaterOrEqual" | "Not" | "And" | "Or" | "QuantizeLinear" | "ConstantOfShape" | "Where" => Kind::Other,
-        "Add" | "Sub" | "Mul" | "Div" | "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Concat"
-        | "Gather" | "Slice" | "Expand" | "Pad" | "Max" | "Min" | "Abs" | "Neg" => Kind::AsInput,
+        "Cast" | "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "Equal" | "Less"
+        | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Not" | "And" | "Or"
+        | "QuantizeLinear" | "ConstantOfShape" | "Where" => Kind::Other,
+        "Add" | "Sub" | "Mul" | "Div" | "Identity" | "Reshape" | "Flatten" | "Squeeze"
+        | "Unsqueeze" | "Transpose" | "Concat" | "Gather" | "Slice" | "Expand" | "Pad" | "Max"
+        | "Min" | "Abs" | "Neg" => Kind::AsInput,
         _ => Kind::Floats,
     }
 }
@@ -134,12 +151,19 @@ mod tests {
 
     #[test]
     fn casts_that_read_each_other_come_to_an_end() {
-        let to_float = |from, to| NodeProto::new("Cast", &[from], to).with_int("to", i64::from(data_type::FLOAT));
-        let node = vec![NodeProto::new("Add", &["data", "a"], "sum"), to_float("a", "b"), to_float("b", "a")];
+        let to_float = |from, to| {
+            NodeProto::new("Cast", &[from], to).with_int("to", i64::from(data_type::FLOAT))
+        };
+        let node = vec![
+            NodeProto::new("Add", &["data", "a"], "sum"),
+            to_float("a", "b"),
+            to_float("b", "a"),
+        ];
         let input = vec![ValueInfoProto::float("data", &[])];
         let output = vec![ValueInfoProto::float("sum", &[])];
         let graph = GraphProto { node, input, output, ..GraphProto::default() };
-        let mut graph = Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
+        let mut graph =
+            Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
         widen_floats(&mut graph).unwrap();
         let error = graph.into_model("test").unwrap_err().to_string();
         assert!(error.contains("read but never made"), "{error}");

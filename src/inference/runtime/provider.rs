@@ -1,6 +1,8 @@
-//! The execution providers of ONNX Runtime that make up a device, and what each of them needs of the machine.
+//! The execution providers of ONNX Runtime that make up a device, and what each of them needs of
+//! the machine.
 //!
-//! All are asked to fail: left to itself, ONNX Runtime replaces a provider that does not start by the CPU in silence.
+//! All are asked to fail: left to itself, ONNX Runtime replaces a provider that does not start by
+//! the CPU in silence.
 
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 
@@ -28,7 +30,8 @@ impl ShapeRange {
 
 /// The providers for `plan`, the preferred one first.
 pub fn of(plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Vec<ExecutionProviderDispatch> {
-    // Without asking, the arena is off, and every tensor is a fresh allocation (1.3 to 1.5 times slower).
+    // Without asking, the arena is off, and every tensor is a fresh allocation (1.3 to 1.5 times
+    // slower).
     let cpu = ep::CPU::default().with_arena_allocator(true).build();
     let device = match plan.device {
         Device::Cpu => vec![],
@@ -40,8 +43,8 @@ pub fn of(plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Vec<ExecutionProvid
     device.into_iter().chain([cpu]).map(ExecutionProviderDispatch::error_on_failure).collect()
 }
 
-/// `OpenVINO`'s own properties; ONNX Runtime has no option for the first. Without the second, the sessions of all threads are bound to
-/// one and the same core.
+/// `OpenVINO`'s own properties; ONNX Runtime has no option for the first. Without the second, the
+/// sessions of all threads are bound to one and the same core.
 const BFLOAT16: &str = r#"{"CPU":{"INFERENCE_PRECISION_HINT":"bf16","ENABLE_CPU_PINNING":"NO"}}"#;
 
 fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
@@ -49,22 +52,30 @@ fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
     if plan.precision == Precision::Bfloat16 {
         return provider.with_arbitrary_config("load_config", BFLOAT16).build();
     }
-    // Where the CPU can, OpenVINO may compute in bfloat16 unless told not to; the profile says 32 bits.
+    // Where the CPU can, OpenVINO may compute in bfloat16 unless told not to; the profile says 32
+    // bits.
     provider.with_precision("FP32").build()
 }
 
 fn cuda(index: u16) -> ExecutionProviderDispatch {
     ep::CUDA::default()
         .with_device_id(i32::from(index))
-        // The shapes are few: what the largest needs is what the arena needs, and no power of two more.
+        // The shapes are few: what the largest needs is what the arena needs, and no power of two
+        // more.
         .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
         // TF32 has the ten-bit mantissa of half precision; the profile says 32 bits.
         .with_tf32(false)
         .build()
 }
 
-fn tensor_rt(index: u16, plan: &DevicePlan, shapes: Option<&ShapeRange>) -> ExecutionProviderDispatch {
-    let mut provider = ep::TensorRT::default().with_device_id(i32::from(index)).with_fp16(plan.precision == Precision::Half);
+fn tensor_rt(
+    index: u16,
+    plan: &DevicePlan,
+    shapes: Option<&ShapeRange>,
+) -> ExecutionProviderDispatch {
+    let mut provider = ep::TensorRT::default()
+        .with_device_id(i32::from(index))
+        .with_fp16(plan.precision == Precision::Half);
     if let Some(folder) = &plan.engines {
         let folder = folder.display();
         provider = provider
@@ -74,9 +85,13 @@ fn tensor_rt(index: u16, plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Exec
             .with_timing_cache_path(&folder);
     }
     if let Some(range) = shapes {
-        // One engine for all shapes, tuned for the largest; otherwise each new shape would build another.
+        // One engine for all shapes, tuned for the largest; otherwise each new shape would build
+        // another.
         let (least, most) = (range.text(&range.least), range.text(&range.most));
-        provider = provider.with_profile_min_shapes(least).with_profile_opt_shapes(&most).with_profile_max_shapes(&most);
+        provider = provider
+            .with_profile_min_shapes(least)
+            .with_profile_opt_shapes(&most)
+            .with_profile_max_shapes(&most);
     }
     provider.build()
 }
@@ -86,13 +101,18 @@ pub fn remedy(device: Device) -> &'static str {
     match device {
         Device::Cpu => "Run `make setup` again",
         Device::OpenVino => {
-            "OpenVINO needs its own build of ONNX Runtime: run `python3 scripts/setup.py --runtime openvino` and set runtime.library as it says"
+            "OpenVINO needs its own build of ONNX Runtime: run `python3 scripts/setup.py --runtime \
+                openvino` and set runtime.library as it says"
         }
         Device::Cuda(_) => {
-            "CUDA needs an NVIDIA GPU of that number with its driver, CUDA 12 and cuDNN 9 on the library path, and the CUDA build of \
-             ONNX Runtime: run `python3 scripts/setup.py --runtime cuda` and set runtime.library as it says (docs/gpu.md)"
+            "CUDA needs an NVIDIA GPU of that number with its driver, CUDA 12 and cuDNN 9 on the \
+                library path, and the CUDA build of \
+             ONNX Runtime: run `python3 scripts/setup.py --runtime cuda` and set runtime.library \
+             as it says (docs/gpu.md)"
         }
-        Device::TensorRt(_) => "TensorRT needs all that CUDA needs and TensorRT 10 on the library path (docs/gpu.md)",
+        Device::TensorRt(_) => {
+            "TensorRT needs all that CUDA needs and TensorRT 10 on the library path (docs/gpu.md)"
+        }
     }
 }
 
@@ -102,9 +122,14 @@ mod tests {
 
     #[test]
     fn every_device_is_asked_for_by_its_own_provider_with_the_cpu_behind_it() {
-        let names =
-            |device| of(&DevicePlan::new(device, 1, 4), None).iter().map(ExecutionProviderDispatch::name).collect::<Vec<_>>();
-        let [cpu, cuda, tensor_rt] = ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"];
+        let names = |device| {
+            of(&DevicePlan::new(device, 1, 4), None)
+                .iter()
+                .map(ExecutionProviderDispatch::name)
+                .collect::<Vec<_>>()
+        };
+        let [cpu, cuda, tensor_rt] =
+            ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"];
         assert_eq!(names(Device::Cpu), [cpu]);
         assert_eq!(names(Device::OpenVino), ["OpenVINOExecutionProvider", cpu]);
         assert_eq!(names(Device::Cuda(1)), [cuda, cpu]);
@@ -113,7 +138,8 @@ mod tests {
 
     #[test]
     fn shapes_are_written_as_tensorrt_reads_them() {
-        let range = ShapeRange { input: "chip".into(), least: [1, 3, 112, 112], most: [32, 3, 112, 112] };
+        let range =
+            ShapeRange { input: "chip".into(), least: [1, 3, 112, 112], most: [32, 3, 112, 112] };
         assert_eq!(range.text(&range.most), "chip:32x3x112x112");
     }
 }

@@ -1,9 +1,12 @@
-//! Models that are newer than the loaded ONNX Runtime. It tells its versions by no function, so it is asked to open models of one node.
+//! Models that are newer than the loaded ONNX Runtime. It tells its versions by no function, so it
+//! is asked to open models of one node.
 
 use prost::Message;
 
 use super::{Runtime, RuntimeError};
-use crate::inference::onnx::{Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, Versions};
+use crate::inference::onnx::{
+    Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, Versions,
+};
 
 /// What ONNX Runtime 1.17 reads, the oldest that is used.
 const LEAST: Reads = Reads { ir_version: 9, opset: 20 };
@@ -17,20 +20,29 @@ struct Reads {
 }
 
 impl Runtime {
-    /// Refuses a model whose operator set or file format this library does not read yet. Where the file is none, nothing is said.
+    /// Refuses a model whose operator set or file format this library does not read yet. Where the
+    /// file is none, nothing is said.
     ///
     /// # Errors
     /// What is newer, and what the library reads.
     pub fn check_versions(&self, name: &str, model: &[u8]) -> Result<(), RuntimeError> {
         let Ok(versions) = Versions::decode(model) else { return Ok(()) };
-        let newer = |what, found, newest| Err(RuntimeError::Newer { model: name.to_owned(), what, found, newest });
+        let newer = |what, found, newest| {
+            Err(RuntimeError::Newer { model: name.to_owned(), what, found, newest })
+        };
         let found = Reads { ir_version: versions.ir_version, opset: versions.opset() };
-        if found.ir_version > LEAST.ir_version && !self.reads(&Reads { ir_version: found.ir_version, ..LEAST }) {
+        if found.ir_version > LEAST.ir_version
+            && !self.reads(&Reads { ir_version: found.ir_version, ..LEAST })
+        {
             let newest = self.newest(LEAST.ir_version, |ir_version| Reads { ir_version, ..LEAST });
             return newer("ONNX file format (IR version)", found.ir_version, newest);
         }
         if found.opset > LEAST.opset && !self.reads(&Reads { opset: found.opset, ..LEAST }) {
-            return newer("operator set", found.opset, self.newest(LEAST.opset, |opset| Reads { opset, ..LEAST }));
+            return newer(
+                "operator set",
+                found.opset,
+                self.newest(LEAST.opset, |opset| Reads { opset, ..LEAST }),
+            );
         }
         Ok(())
     }
@@ -51,7 +63,10 @@ impl Runtime {
         };
         let model = ModelProto {
             ir_version: versions.ir_version,
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: versions.opset }],
+            opset_import: vec![OperatorSetIdProto {
+                domain: String::new(),
+                version: versions.opset,
+            }],
             graph: Some(graph),
             ..ModelProto::default()
         };

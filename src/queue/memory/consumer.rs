@@ -19,8 +19,9 @@ use crate::queue::{Consumer, Delivery, Held, QueueError, Settle, weight};
 pub(super) struct MemoryConsumer {
     hold: Arc<Hold>,
     prefetch: usize,
-    /// The lanes, the most urgent first, each with the deliveries left to it in this turn. A turn ends when no lane with deliveries
-    /// left has jobs. Each consumer counts its own turns: another's lanes do not disturb them.
+    /// The lanes, the most urgent first, each with the deliveries left to it in this turn. A turn
+    /// ends when no lane with deliveries left has jobs. Each consumer counts its own turns:
+    /// another's lanes do not disturb them.
     lanes: Vec<(Lane, u32)>,
     /// From where it takes beside its lanes.
     places: BTreeSet<Place>,
@@ -30,8 +31,18 @@ pub(super) struct MemoryConsumer {
 
 impl MemoryConsumer {
     pub(super) fn new(shared: Arc<Shared>, lanes: &[Lane], prefetch: usize) -> Self {
-        let lanes = Lane::ALL.into_iter().filter(|lane| lanes.contains(lane)).map(|lane| (lane, weight(lane))).collect();
-        Self { hold: Arc::new(Hold { shared, held: Mutex::default() }), prefetch, lanes, places: BTreeSet::new(), turn: 0 }
+        let lanes = Lane::ALL
+            .into_iter()
+            .filter(|lane| lanes.contains(lane))
+            .map(|lane| (lane, weight(lane)))
+            .collect();
+        Self {
+            hold: Arc::new(Hold { shared, held: Mutex::default() }),
+            prefetch,
+            lanes,
+            places: BTreeSet::new(),
+            turn: 0,
+        }
     }
 
     fn take(&mut self, state: &mut State) -> Option<Job> {
@@ -62,7 +73,8 @@ impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         let hold = Arc::clone(&self.hold);
         loop {
-            // Made before the look at the state: it hears of every change from here on, waited for or not.
+            // Made before the look at the state: it hears of every change from here on, waited for
+            // or not.
             let change = pin!(hold.shared.change.notified());
             let next_due = {
                 let mut state = hold.shared.state();
@@ -124,7 +136,11 @@ fn next_attempt(job: Job) -> Job {
 
 impl Settle for Hold {
     // Done before the future is polled: dropping it changes nothing.
-    fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>> {
+    fn settle(
+        &self,
+        job: Job,
+        disposition: Disposition,
+    ) -> BoxFuture<'static, Result<bool, QueueError>> {
         self.end(job.lane, |state| match disposition {
             Disposition::Done => state.forget(job.id),
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
@@ -135,7 +151,8 @@ impl Settle for Hold {
         ready(Ok(true)).boxed()
     }
 
-    // Behind the others of its lane, at once: a job that panics its worker must not keep them waiting.
+    // Behind the others of its lane, at once: a job that panics its worker must not keep them
+    // waiting.
     fn abandon(&self, job: Job) {
         self.end(job.lane, |state| state.push(next_attempt(job)));
     }
@@ -192,7 +209,13 @@ mod tests {
         queue.publish(vec![job(Lane::Scan)]).await.unwrap();
         let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
         let start = Instant::now();
-        consumer.next().await.unwrap().settle(Disposition::Retry(Duration::from_secs(3600))).await.unwrap();
+        consumer
+            .next()
+            .await
+            .unwrap()
+            .settle(Disposition::Retry(Duration::from_secs(3600)))
+            .await
+            .unwrap();
         consumer.next().await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(3600));
         assert!(start.elapsed() < Duration::from_millis(3_600_010));

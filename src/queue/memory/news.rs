@@ -40,5 +40,9 @@ pub(super) fn subscribe(shared: &Shared) -> Result<BoxStream<'static, OutcomeEve
     }
     state.subscribers.push(sender);
     drop(state);
-    Ok(stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed())
+    Ok(stream::unfold(
+        receiver,
+        |mut receiver| async move { Some((receiver.recv().await?, receiver)) },
+    )
+    .boxed())
 }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use crate::domain::{Job, JobId, Lane, OutcomeEvent, Place, PlaceOf};
 use crate::queue::{DeadLetter, DeadSelection, QueueStatus, revived};
 
-/// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the system, and memory goes first:
-/// the oldest letters are then written to the log, with their reasons, and forgotten.
+/// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the
+/// system, and memory goes first: the oldest letters are then written to the log, with their
+/// reasons, and forgotten.
 pub(super) const MOST_DEAD: usize = 10_000;
 
 /// Jobs put aside that keep no publisher waiting: some hundred MB of them.
@@ -57,12 +58,13 @@ fn place(lane: Lane) -> usize {
 }
 
 impl State {
-    /// Number of jobs that publishers brought and nobody has taken. What was put aside keeps no publisher waiting, unless there is very
-    /// much of it.
+    /// Number of jobs that publishers brought and nobody has taken. What was put aside keeps no
+    /// publisher waiting, unless there is very much of it.
     pub(super) fn published(&self) -> usize {
         let (mut published, mut aside) = (self.ready.iter().map(VecDeque::len).sum::<usize>(), 0);
         for (place, jobs) in &self.places {
-            *if matches!(place.of, PlaceOf::Campaign(_)) { &mut published } else { &mut aside } += jobs.len();
+            *if matches!(place.of, PlaceOf::Campaign(_)) { &mut published } else { &mut aside } +=
+                jobs.len();
         }
         published + aside.saturating_sub(MOST_ASIDE)
     }
@@ -92,12 +94,22 @@ impl State {
         self.places.remove(place);
     }
 
-    /// Takes a job of `lane` out for delivery: the first of the lane itself and of those of `places`, one after the other, each
-    /// `turn` from the next.
-    pub(super) fn deliver(&mut self, lane: Lane, places: &BTreeSet<Place>, turn: usize) -> Option<Job> {
+    /// Takes a job of `lane` out for delivery: the first of the lane itself and of those of
+    /// `places`, one after the other, each `turn` from the next.
+    pub(super) fn deliver(
+        &mut self,
+        lane: Lane,
+        places: &BTreeSet<Place>,
+        turn: usize,
+    ) -> Option<Job> {
         let own = &mut self.ready[place(lane)];
-        let apart = self.places.iter_mut().filter(|(at, _)| at.lane == lane && places.contains(at)).map(|(_, jobs)| jobs);
-        let mut queues: Vec<&mut VecDeque<Job>> = std::iter::once(own).chain(apart).filter(|jobs| !jobs.is_empty()).collect();
+        let apart = self
+            .places
+            .iter_mut()
+            .filter(|(at, _)| at.lane == lane && places.contains(at))
+            .map(|(_, jobs)| jobs);
+        let mut queues: Vec<&mut VecDeque<Job>> =
+            std::iter::once(own).chain(apart).filter(|jobs| !jobs.is_empty()).collect();
         let next = turn.checked_rem(queues.len())?;
         let job = queues[next].pop_front()?;
         self.unsettled += 1;
@@ -138,7 +150,11 @@ impl State {
             && let Some(oldest) = self.dead.pop_front()
         {
             let job = oldest.job.map(|job| job.id.to_string());
-            tracing::warn!(job, reason = oldest.reason, "Too many dead letters, forgetting the oldest");
+            tracing::warn!(
+                job,
+                reason = oldest.reason,
+                "Too many dead letters, forgetting the oldest"
+            );
         }
         let (died_at, deliveries) = (Some(Timestamp::now().to_string()), job.attempt);
         let history = self.history.remove(&job.id).unwrap_or_default();
@@ -150,7 +166,8 @@ impl State {
         self.history.remove(&job);
     }
 
-    /// Removes the dead letters of `selection` and, with `retry`, makes the job of each ready again.
+    /// Removes the dead letters of `selection` and, with `retry`, makes the job of each ready
+    /// again.
     pub(super) fn resolve_dead(&mut self, selection: &DeadSelection, retry: bool) -> u64 {
         let before = self.dead.len();
         for letter in std::mem::take(&mut self.dead) {
@@ -184,9 +201,16 @@ impl State {
 
     pub(super) fn status(&self) -> QueueStatus {
         let at = |wanted: &dyn Fn(&Place) -> bool| -> u64 {
-            self.places.iter().filter(|(place, _)| wanted(place)).map(|(_, jobs)| count(jobs.len())).sum()
+            self.places
+                .iter()
+                .filter(|(place, _)| wanted(place))
+                .map(|(_, jobs)| count(jobs.len()))
+                .sum()
         };
-        let ready = |lane| count(self.ready[place(lane)].len()) + at(&|at| at.lane == lane && self.taken.contains(at));
+        let ready = |lane| {
+            count(self.ready[place(lane)].len())
+                + at(&|at| at.lane == lane && self.taken.contains(at))
+        };
         QueueStatus {
             ready: Lane::ALL.into_iter().map(|lane| (lane, ready(lane))).collect(),
             waiting: at(&|at| !self.taken.contains(at)),

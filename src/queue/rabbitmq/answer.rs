@@ -8,16 +8,18 @@ use tokio::time::timeout;
 
 use crate::queue::QueueError;
 
-/// Time for the broker to answer a request. One that is starting or going down may take a request and never answer it, over a
-/// connection that lives on.
+/// Time for the broker to answer a request. One that is starting or going down may take a request
+/// and never answer it, over a connection that lives on.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
-/// What `error` on a connection that was up means. Nearly all pass: the next connection is told if it is not welcome.
+/// What `error` on a connection that was up means. Nearly all pass: the next connection is told if
+/// it is not welcome.
 pub(super) fn explain(error: &lapin::Error) -> QueueError {
     match error.kind() {
-        ErrorKind::ProtocolError(amqp) if amqp.get_id() == 403 => {
-            QueueError::Unusable(format!("the broker refuses what this user has no permission for: {}", amqp.get_message()))
-        }
+        ErrorKind::ProtocolError(amqp) if amqp.get_id() == 403 => QueueError::Unusable(format!(
+            "the broker refuses what this user has no permission for: {}",
+            amqp.get_message()
+        )),
         _ => QueueError::Unavailable(error.to_string()),
     }
 }
@@ -26,7 +28,9 @@ pub(super) fn explain(error: &lapin::Error) -> QueueError {
 ///
 /// # Errors
 /// What the broker objects to, or [`QueueError::Unavailable`] if it says nothing.
-pub(super) async fn answer<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+pub(super) async fn answer<T>(
+    request: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, QueueError> {
     match timeout(ANSWER, request).await {
         Ok(answer) => answer.map_err(|error| explain(&error)),
         Err(_) => Err(silent()),

@@ -1,7 +1,8 @@
-//! From which places a session takes now, which of those wanted are not there, and how it comes to take from one.
+//! From which places a session takes now, which of those wanted are not there, and how it comes to
+//! take from one.
 //!
-//! Each place has a channel of its own: a queue that the broker cannot serve (its leader is gone) blocks the channel on which it is asked
-//! for, and no other may wait for that.
+//! Each place has a channel of its own: a queue that the broker cannot serve (its leader is gone)
+//! blocks the channel on which it is asked for, and no other may wait for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ const FIRST: Duration = Duration::from_millis(500);
 const MOST: Duration = Duration::from_secs(30);
 /// A time that nobody waits for.
 const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// After this time the broker has taken back what was still held of a place that was left: its `consumer_timeout` is 30 minutes.
+/// After this time the broker has taken back what was still held of a place that was left: its
+/// `consumer_timeout` is 30 minutes.
 const FORGOTTEN: Duration = Duration::from_secs(40 * 60);
 
 /// The places of a session.
@@ -45,8 +47,9 @@ impl Attached {
     pub(super) fn leave(&mut self, wanted: &BTreeSet<Place>) -> Vec<(String, Channel)> {
         self.missing.retain(|place, _| wanted.contains(place));
         self.left.retain(|(_, at)| at.elapsed() < FORGOTTEN);
-        let (kept, left): (BTreeMap<_, _>, _) =
-            std::mem::take(&mut self.taken).into_iter().partition(|(place, _)| wanted.contains(place));
+        let (kept, left): (BTreeMap<_, _>, _) = std::mem::take(&mut self.taken)
+            .into_iter()
+            .partition(|(place, _)| wanted.contains(place));
         self.taken = kept;
         let left: Vec<(String, Channel)> = left.into_values().collect();
         self.left.extend(left.iter().map(|(_, channel)| (channel.clone(), Instant::now())));
@@ -77,13 +80,15 @@ impl Attached {
     /// `place` is not there, or cannot be taken from now.
     pub(super) fn miss(&mut self, place: Place) {
         self.joining.remove(&place);
-        let wait = self.missing.get(&place).map_or(FIRST, |(_, wait)| wait.saturating_mul(2).min(MOST));
+        let wait =
+            self.missing.get(&place).map_or(FIRST, |(_, wait)| wait.saturating_mul(2).min(MOST));
         self.missing.insert(place, (Instant::now() + wait, wait));
     }
 
     /// The consumer of this tag ended: its place is gone, or was left.
     pub(super) fn end(&mut self, tag: &str) {
-        let gone = self.taken.iter().find(|(_, (other, _))| other == tag).map(|(place, _)| place.clone());
+        let gone =
+            self.taken.iter().find(|(_, (other, _))| other == tag).map(|(place, _)| place.clone());
         if let Some(place) = gone
             && let Some((_, channel)) = self.taken.remove(&place)
         {
@@ -94,12 +99,19 @@ impl Attached {
 
     /// When to look for a place that is not there.
     pub(super) fn next_look(&self) -> Instant {
-        self.missing.values().map(|(again, _)| *again).min().unwrap_or_else(|| Instant::now() + FAR_AWAY)
+        self.missing
+            .values()
+            .map(|(again, _)| *again)
+            .min()
+            .unwrap_or_else(|| Instant::now() + FAR_AWAY)
     }
 
     /// All channels, when the session ends: what is held is settled on them.
     pub(super) fn into_channels(self) -> impl Iterator<Item = Channel> {
-        self.taken.into_values().map(|(_, channel)| channel).chain(self.left.into_iter().map(|(channel, _)| channel))
+        self.taken
+            .into_values()
+            .map(|(_, channel)| channel)
+            .chain(self.left.into_iter().map(|(channel, _)| channel))
     }
 }
 
@@ -112,18 +124,26 @@ pub(super) async fn join(broker: Arc<Broker>, place: Place, tag: String, ahead: 
     (place, tag, joined)
 }
 
-async fn consume(broker: &Broker, place: &Place, tag: &str, ahead: u16) -> Result<Option<(Channel, Consumer)>, QueueError> {
+async fn consume(
+    broker: &Broker,
+    place: &Place,
+    tag: &str,
+    ahead: u16,
+) -> Result<Option<(Channel, Consumer)>, QueueError> {
     if !is_there(broker, place).await? {
         return Ok(None);
     }
     let channel = broker.consumers.channel().await?;
     answer(channel.basic_qos(ahead, BasicQosOptions::default())).await?;
     let (queue, options) = (broker.topology.place(place), BasicConsumeOptions::default());
-    let consumer = answer(channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default())).await?;
+    let consumer =
+        answer(channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default()))
+            .await?;
     Ok(Some((channel, consumer)))
 }
 
-/// Whether there is a queue for `place`. That of a campaign, which ends, whoever publishes declares; the others are declared here.
+/// Whether there is a queue for `place`. That of a campaign, which ends, whoever publishes
+/// declares; the others are declared here.
 async fn is_there(broker: &Broker, place: &Place) -> Result<bool, QueueError> {
     if let PlaceOf::Campaign(_) = place.of {
         return Ok(broker.count_if_there(place).await?.is_some());

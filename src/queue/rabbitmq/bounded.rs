@@ -1,9 +1,12 @@
-//! The stream under the AMQP client: what comes from the broker, with the bodies of messages bounded before anything holds them.
+//! The stream under the AMQP client: what comes from the broker, with the bodies of messages
+//! bounded before anything holds them.
 //!
-//! AMQP has no bound on messages for a consumer, and a prefetch of 48 lets the broker send 48 of them, of up to 512 MiB each. So the frames
-//! are looked at as they are read: a content header that announces more than [`MOST_BODY`] bytes announces as many instead, and what
-//! comes after them is dropped. The message ends with a note of its true length ([`crate::queue::cut`]), is too long to be a job, and
-//! becomes a dead letter. A frame of which nothing is left becomes a heartbeat: the client knows then that the broker is there.
+//! AMQP has no bound on messages for a consumer, and a prefetch of 48 lets the broker send 48 of
+//! them, of up to 512 MiB each. So the frames are looked at as they are read: a content header that
+//! announces more than [`MOST_BODY`] bytes announces as many instead, and what comes after them is
+//! dropped. The message ends with a note of its true length ([`crate::queue::cut`]), is too long to
+//! be a job, and becomes a dead letter. A frame of which nothing is left becomes a heartbeat: the
+//! client knows then that the broker is there.
 //!
 //! The frames are those of AMQP 0-9-1, section 4.2: type, channel, length, content, end.
 
@@ -25,7 +28,8 @@ use lapin::{Connection, ConnectionProperties};
 
 use crate::queue::cut;
 
-/// The longest body that is let through, bytes: more than a job has, or an event, which names the image twice.
+/// The longest body that is let through, bytes: more than a job has, or an event, which names the
+/// image twice.
 const MOST_BODY: u64 = 1 << 18;
 
 const HEADER: u8 = 2;
@@ -51,11 +55,20 @@ type Broker = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 ///
 /// # Errors
 /// As the client.
-pub(super) async fn connect(uri: AMQPUri, properties: ConnectionProperties, tls: OwnedTLSConfig) -> lapin::Result<Connection> {
+pub(super) async fn connect(
+    uri: AMQPUri,
+    properties: ConnectionProperties,
+    tls: OwnedTLSConfig,
+) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Connections(tokio.clone())));
     let connect = async move |uri: AMQPUri, _: Runtime<_>| {
-        let stream = AMQPUriTcpExt::connect_with_config_async(&uri, tls.as_ref(), &Runtime::new(tokio.clone())).await?;
+        let stream = AMQPUriTcpExt::connect_with_config_async(
+            &uri,
+            tls.as_ref(),
+            &Runtime::new(tokio.clone()),
+        )
+        .await?;
         Ok(AsyncTcpStream::Plain(Bounded::new(stream)))
     };
     Connection::connector(uri, runtime, connect, properties).await
@@ -81,7 +94,10 @@ impl Reactor for Connections {
         self.0.interval(duration)
     }
 
-    fn tcp_connect_addr(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
         async move { Ok(Bounded::new(AsyncTcpStream::Plain(connecting.await?))) }
     }
@@ -107,7 +123,11 @@ impl<S> Bounded<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         while this.handed == this.ready.len() {
             let count = ready!(Pin::new(&mut this.stream).poll_read(context, &mut this.buffer))?;
@@ -127,7 +147,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 
@@ -176,12 +200,14 @@ impl Frames {
                 return;
             }
             if self.pass > 0 {
-                let (now, rest) = bytes.split_at(bytes.len().min(usize::try_from(self.pass).unwrap_or(usize::MAX)));
+                let (now, rest) = bytes
+                    .split_at(bytes.len().min(usize::try_from(self.pass).unwrap_or(usize::MAX)));
                 out.extend(now);
                 self.pass -= now.len() as u64;
                 bytes = rest;
             } else if self.drop > 0 {
-                let (now, rest) = bytes.split_at(bytes.len().min(usize::try_from(self.drop).unwrap_or(usize::MAX)));
+                let (now, rest) = bytes
+                    .split_at(bytes.len().min(usize::try_from(self.drop).unwrap_or(usize::MAX)));
                 self.drop -= now.len() as u64;
                 bytes = rest;
             } else {
@@ -204,7 +230,11 @@ impl Frames {
             }
             return;
         };
-        let Some(length) = rest.first_chunk::<4>().map(|length| u64::from(u32::from_be_bytes(*length))) else { return };
+        let Some(length) =
+            rest.first_chunk::<4>().map(|length| u64::from(u32::from_be_bytes(*length)))
+        else {
+            return;
+        };
         let channel = u16::from_be_bytes([channel_high, channel_low]);
         match kind {
             HEADER if length >= UP_TO_LENGTH as u64 => {
@@ -214,7 +244,10 @@ impl Frames {
                 if body > MOST_BODY {
                     self.start[BEFORE + 4..].copy_from_slice(&MOST_BODY.to_be_bytes());
                     let note = cut::note(body);
-                    self.cut.insert(channel, Cut { coming: body, kept: MOST_BODY - note.len() as u64, note });
+                    self.cut.insert(
+                        channel,
+                        Cut { coming: body, kept: MOST_BODY - note.len() as u64, note },
+                    );
                 }
                 self.pass = length - UP_TO_LENGTH as u64 + 1;
                 out.append(&mut self.start);
@@ -262,13 +295,28 @@ mod tests {
     use super::*;
 
     fn frame(kind: u8, channel: u16, content: &[u8]) -> Vec<u8> {
-        [&[kind][..], &channel.to_be_bytes(), &(content.len() as u32).to_be_bytes(), content, &[END]].concat()
+        [
+            &[kind][..],
+            &channel.to_be_bytes(),
+            &(content.len() as u32).to_be_bytes(),
+            content,
+            &[END],
+        ]
+        .concat()
     }
 
     fn message(channel: u16, body: &[u8], of_a_frame: usize) -> Vec<Vec<u8>> {
-        let header = [&[0, 60, 0, 0][..], &(body.len() as u64).to_be_bytes(), &[0x80, 0, 3, b'a', b'/', b'b']].concat();
+        let header = [
+            &[0, 60, 0, 0][..],
+            &(body.len() as u64).to_be_bytes(),
+            &[0x80, 0, 3, b'a', b'/', b'b'],
+        ]
+        .concat();
         let bodies = body.chunks(of_a_frame).map(|part| frame(BODY, channel, part));
-        [frame(1, channel, b"deliver"), frame(HEADER, channel, &header)].into_iter().chain(bodies).collect()
+        [frame(1, channel, b"deliver"), frame(HEADER, channel, &header)]
+            .into_iter()
+            .chain(bodies)
+            .collect()
     }
 
     /// What comes through, read in pieces of `piece` bytes.
@@ -287,7 +335,9 @@ mod tests {
             assert_eq!(frames[BEFORE + length], END);
             assert!(length <= longest, "a frame is longer than agreed");
             match (frames[0], u16::from_be_bytes([frames[1], frames[2]])) {
-                (HEADER, of) if of == channel => announced = u64::from_be_bytes(*content[4..].first_chunk().unwrap()),
+                (HEADER, of) if of == channel => {
+                    announced = u64::from_be_bytes(*content[4..].first_chunk().unwrap())
+                }
                 (BODY, of) if of == channel => body.extend(content),
                 _ => {}
             }
@@ -299,8 +349,11 @@ mod tests {
 
     #[test]
     fn what_is_short_enough_comes_through_as_it_is() {
-        let all =
-            [message(1, &[7; 1000], 300).concat(), HEARTBEAT.to_vec(), message(2, &vec![8; MOST_BODY as usize], 50_000).concat()];
+        let all = [
+            message(1, &[7; 1000], 300).concat(),
+            HEARTBEAT.to_vec(),
+            message(2, &vec![8; MOST_BODY as usize], 50_000).concat(),
+        ];
         for piece in [1, 7, 64, 1 << 20] {
             assert_eq!(through(&all.concat(), piece), all.concat());
         }
@@ -312,8 +365,10 @@ mod tests {
     fn a_long_body_is_cut_and_ends_with_its_true_length() {
         let long: Vec<u8> = (0..3 * MOST_BODY).map(|at| at as u8).collect();
         let frames = message(1, &long, 50_000);
-        // Between two of its frames come those of another channel; after it, another message of its own.
-        let (mut mixed, other, next) = (frames.clone(), message(2, b"other", 3), message(1, b"next", 100));
+        // Between two of its frames come those of another channel; after it, another message of its
+        // own.
+        let (mut mixed, other, next) =
+            (frames.clone(), message(2, b"other", 3), message(1, b"next", 100));
         mixed.splice(3..3, other);
         for piece in [1, 1000, 1 << 20] {
             let out = through(&mixed.concat(), piece);
@@ -332,9 +387,15 @@ mod tests {
     fn a_body_is_cut_wherever_its_frames_end() {
         for more in [1, 30, 50, 100, 40_000] {
             let long = vec![1; (MOST_BODY + more) as usize];
-            for of_a_frame in [4096, MOST_BODY as usize, MOST_BODY as usize - 20, MOST_BODY as usize + 10] {
-                let body = body_of(&through(&message(9, &long, of_a_frame).concat(), 999), 9, of_a_frame);
-                assert_eq!((body.len() as u64, cut::true_length(&body)), (MOST_BODY, Some(MOST_BODY + more)));
+            for of_a_frame in
+                [4096, MOST_BODY as usize, MOST_BODY as usize - 20, MOST_BODY as usize + 10]
+            {
+                let body =
+                    body_of(&through(&message(9, &long, of_a_frame).concat(), 999), 9, of_a_frame);
+                assert_eq!(
+                    (body.len() as u64, cut::true_length(&body)),
+                    (MOST_BODY, Some(MOST_BODY + more))
+                );
             }
         }
     }

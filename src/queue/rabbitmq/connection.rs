@@ -1,8 +1,9 @@
 //! Connections to the broker: made when one is needed, used until their first error, then replaced.
 //!
-//! lapin can recover connections by itself. It is not asked to: an acknowledgement must never meet a delivery tag of the
-//! connection before, and a publisher must know exactly what was confirmed. A connection that is lost is lost with its channels,
-//! and whoever used them starts again on new ones.
+//! lapin can recover connections by itself. It is not asked to: an acknowledgement must never meet
+//! a delivery tag of the connection before, and a publisher must know exactly what was confirmed. A
+//! connection that is lost is lost with its channels, and whoever used them starts again on new
+//! ones.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,7 +29,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Time for all queues to be declared: a cluster agrees on each of them.
 const DECLARE: Duration = Duration::from_secs(60);
 
-/// Seconds between heartbeats, unless the URL says otherwise: a peer that is silent for two of these is gone.
+/// Seconds between heartbeats, unless the URL says otherwise: a peer that is silent for two of
+/// these is gone.
 const HEARTBEAT: u16 = 15;
 
 /// How the broker is reached.
@@ -57,25 +59,39 @@ pub(super) struct Link {
 
 impl Link {
     /// A link that is not connected yet.
-    pub(super) fn new(settings: &RabbitSettings, topology: Arc<Topology>, purpose: &'static str) -> Result<Self, QueueError> {
+    pub(super) fn new(
+        settings: &RabbitSettings,
+        topology: Arc<Topology>,
+        purpose: &'static str,
+    ) -> Result<Self, QueueError> {
         let uri = parse(settings.url.expose_secret())?;
         let roots = settings.ca_file.as_ref().map(|file| {
-            std::fs::read_to_string(file)
-                .map_err(|error| QueueError::Unusable(format!("queue.ca_file: {} cannot be read: {error}", file.display())))
+            std::fs::read_to_string(file).map_err(|error| {
+                QueueError::Unusable(format!(
+                    "queue.ca_file: {} cannot be read: {error}",
+                    file.display()
+                ))
+            })
         });
         Ok(Self { uri, roots: roots.transpose()?, purpose, topology, connection: Mutex::new(None) })
     }
 
-    /// A new channel, on a new connection if the last one was lost. A new connection first sees that the topology is there.
+    /// A new channel, on a new connection if the last one was lost. A new connection first sees
+    /// that the topology is there.
     ///
     /// # Errors
     /// If the broker cannot be reached, refuses the user, or has other queues of these names.
     pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
         let mut connection = self.connection.lock().await;
-        if let Some(connected) = connection.as_ref().filter(|connection| connection.status().connected()) {
+        if let Some(connected) =
+            connection.as_ref().filter(|connection| connection.status().connected())
+        {
             match answer(connected.create_channel()).await {
                 Ok(channel) => return Ok(channel),
-                Err(error) => tracing::debug!(purpose = self.purpose, %error, "the connection to the broker is lost"),
+                Err(error) => {
+                    tracing::debug!(purpose = self.purpose, %error, "the connection to the broker \
+                        is lost")
+                }
             }
         }
         // Dropped before the next is made: the broker then sees one connection of this purpose.
@@ -115,14 +131,20 @@ impl Link {
     /// As [`Link::channel`], or if this user may not declare them.
     pub(super) async fn declare_places(&self, keys: &BTreeSet<String>) -> Result<(), QueueError> {
         let channel = self.channel().await?;
-        let declared = timeout(DECLARE, self.topology.declare_places(&channel, keys)).await.map_err(|_| self.late())?;
+        let declared = timeout(DECLARE, self.topology.declare_places(&channel, keys))
+            .await
+            .map_err(|_| self.late())?;
         // A refusal has closed it.
         channel.close(200, "done".into()).await.ok();
         declared
     }
 
     fn late(&self) -> QueueError {
-        QueueError::Unavailable(format!("{} does not declare the queues within {} s", self.place(), DECLARE.as_secs()))
+        QueueError::Unavailable(format!(
+            "{} does not declare the queues within {} s",
+            self.place(),
+            DECLARE.as_secs()
+        ))
     }
 
     async fn ensure(&self, connection: &Connection) -> Result<(), QueueError> {
@@ -131,7 +153,11 @@ impl Link {
 
     /// Whether the broker takes nothing from this connection because it is short of memory or disk.
     pub(super) async fn is_blocked(&self) -> bool {
-        self.connection.lock().await.as_ref().is_some_and(|connection| connection.status().blocked())
+        self.connection
+            .lock()
+            .await
+            .as_ref()
+            .is_some_and(|connection| connection.status().blocked())
     }
 
     async fn connect(&self) -> Result<Connection, QueueError> {
@@ -142,7 +168,11 @@ impl Link {
         match timeout(CONNECT, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.explain_refusal(&error)),
-            Err(_) => Err(QueueError::Unavailable(format!("{} does not answer within {} s", self.place(), CONNECT.as_secs()))),
+            Err(_) => Err(QueueError::Unavailable(format!(
+                "{} does not answer within {} s",
+                self.place(),
+                CONNECT.as_secs()
+            ))),
         }
     }
 
@@ -152,25 +182,34 @@ impl Link {
     }
 
     fn explain_refusal(&self, error: &lapin::Error) -> QueueError {
-        let (place, user, vhost) = (self.place(), &self.uri.authority.userinfo.username, &self.uri.vhost);
+        let (place, user, vhost) =
+            (self.place(), &self.uri.authority.userinfo.username, &self.uri.vhost);
         match error.kind() {
             ErrorKind::ProtocolError(amqp) => {
                 let text = amqp.get_message().as_str();
                 match amqp.get_id() {
                     // A broker that is starting has vhosts that are not up yet.
-                    _ if text.contains("is down") => QueueError::Unavailable(format!("{place}: {text}")),
+                    _ if text.contains("is down") => {
+                        QueueError::Unavailable(format!("{place}: {text}"))
+                    }
                     403 => QueueError::Unusable(format!(
-                        "{place} refuses user '{user}': check user and password in queue.url ({text})"
+                        "{place} refuses user '{user}': check user and password in queue.url \
+                            ({text})"
                     )),
                     530 => QueueError::Unusable(format!(
-                        "{place} does not let user '{user}' into vhost '{vhost}': check the vhost in queue.url and the user's permissions ({text})"
+                        "{place} does not let user '{user}' into vhost '{vhost}': check the vhost \
+                            in queue.url and the user's permissions ({text})"
                     )),
                     _ => QueueError::Unavailable(format!("{place}: {text}")),
                 }
             }
-            ErrorKind::IOError(io) if self.uri.scheme == AMQPScheme::AMQPS && io.kind() == std::io::ErrorKind::InvalidData => {
+            ErrorKind::IOError(io)
+                if self.uri.scheme == AMQPScheme::AMQPS
+                    && io.kind() == std::io::ErrorKind::InvalidData =>
+            {
                 QueueError::Unusable(format!(
-                    "no TLS with {place}: {io}. Check that it is the broker's TLS port and that its certificate is signed by one in queue.ca_file"
+                    "no TLS with {place}: {io}. Check that it is the broker's TLS port and that \
+                        its certificate is signed by one in queue.ca_file"
                 ))
             }
             _ => QueueError::Unavailable(format!("{place}: {error}")),
@@ -178,10 +217,15 @@ impl Link {
     }
 }
 
-/// Parses `url`. lapin takes an IPv6 address for no host at all, and a URL that it cannot parse it quotes in full.
+/// Parses `url`. lapin takes an IPv6 address for no host at all, and a URL that it cannot parse it
+/// quotes in full.
 fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     let bad = || {
-        QueueError::Unusable("queue.url is no amqp://USER:PASSWORD@HOST:PORT/VHOST (special characters percent-encoded)".into())
+        QueueError::Unusable(
+            "queue.url is no amqp://USER:PASSWORD@HOST:PORT/VHOST (special \
+            characters percent-encoded)"
+                .into(),
+        )
     };
     let parsed = url::Url::parse(url).map_err(|_| bad())?;
     let mut uri: AMQPUri = url.parse().map_err(|_| bad())?;
@@ -192,8 +236,8 @@ fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     Ok(uri)
 }
 
-/// The wait before trying again: doubled from a quarter of a second up to ten, less a random share of up to half, so that a fleet
-/// that lost its broker does not come back as one.
+/// The wait before trying again: doubled from a quarter of a second up to ten, less a random share
+/// of up to half, so that a fleet that lost its broker does not come back as one.
 pub(super) struct Backoff(u32);
 
 impl Backoff {
@@ -227,7 +271,11 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_parsed_is_not_quoted() {
-        for url in ["amqp://user:hunter2@[::1", "http://user:hunter2@host", "amqp://user:hunter2@host:port/"] {
+        for url in [
+            "amqp://user:hunter2@[::1",
+            "http://user:hunter2@host",
+            "amqp://user:hunter2@host:port/",
+        ] {
             let error = parse(url).unwrap_err();
             assert!(matches!(error, QueueError::Unusable(_)));
             assert!(!error.to_string().contains("hunter2"), "{error}");

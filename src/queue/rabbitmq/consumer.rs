@@ -1,8 +1,10 @@
-//! Taking jobs from the broker: lane weights, prefetch, and jobs that are handled alone. [`super::feeder`] keeps it supplied.
+//! Taking jobs from the broker: lane weights, prefetch, and jobs that are handled alone.
+//! [`super::feeder`] keeps it supplied.
 //!
-//! **Prefetch.** The broker sends each lane's consumer at most `prefetch` jobs ahead of their settlement; of those, the worker is
-//! handed at most `prefetch` enrolments and as many of the other lanes at once. So an enrolment that comes while a scan fills the
-//! worker is already here, and goes at once. (One limit over several quorum queues the broker does not offer.)
+//! **Prefetch.** The broker sends each lane's consumer at most `prefetch` jobs ahead of their
+//! settlement; of those, the worker is handed at most `prefetch` enrolments and as many of the
+//! other lanes at once. So an enrolment that comes while a scan fills the worker is already here,
+//! and goes at once. (One limit over several quorum queues the broker does not offer.)
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,7 +35,11 @@ impl RabbitConsumer {
     ///
     /// # Errors
     /// If the broker cannot be reached. Once it could be, it is waited for.
-    pub(super) async fn start(broker: &Arc<Broker>, lanes: &[Lane], prefetch: usize) -> Result<Self, QueueError> {
+    pub(super) async fn start(
+        broker: &Arc<Broker>,
+        lanes: &[Lane],
+        prefetch: usize,
+    ) -> Result<Self, QueueError> {
         let lanes: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| lanes.contains(lane)).collect();
         // The broker counts in 16 bits.
         let prefetch = u16::try_from(prefetch.max(1)).unwrap_or(u16::MAX);

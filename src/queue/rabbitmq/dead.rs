@@ -1,6 +1,6 @@
-//! The dead letters: looked at, retried and dropped, without ever being out of the broker's hands before something safe is in
-//! their place. A letter that is looked at is taken out unacknowledged and let go again; if this process ends meanwhile, the broker
-//! puts it back.
+//! The dead letters: looked at, retried and dropped, without ever being out of the broker's hands
+//! before something safe is in their place. A letter that is looked at is taken out unacknowledged
+//! and let go again; if this process ends meanwhile, the broker puts it back.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ const BATCH: usize = 256;
 const TAKEN_IN: Duration = Duration::from_millis(5);
 const MOST_TAKEN_IN: Duration = Duration::from_secs(2);
 
-/// Dead letters, at most `limit`. Those that were looked at before and let go come after those that were not.
+/// Dead letters, at most `limit`. Those that were looked at before and let go come after those that
+/// were not.
 pub(super) async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
     let queue = broker.topology.dead();
     let channel = broker.consumers.channel().await?;
@@ -37,7 +38,11 @@ pub(super) async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter
 }
 
 /// Removes the letters of `selection` and, with `retry`, publishes the job of each again first.
-pub(super) async fn resolve(broker: &Broker, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError> {
+pub(super) async fn resolve(
+    broker: &Broker,
+    selection: &DeadSelection,
+    retry: bool,
+) -> Result<u64, QueueError> {
     let queue = broker.topology.dead();
     let channel = broker.consumers.channel().await?;
     let (mut resolved, mut kept) = (0, 0);
@@ -81,7 +86,10 @@ struct Batch {
 
 impl Batch {
     async fn finish(&mut self, broker: &Broker, channel: &Channel) -> Result<u64, QueueError> {
-        broker.publisher.publish(std::mem::take(&mut self.retries), PATIENCE, Some(&broker.closed)).await?;
+        broker
+            .publisher
+            .publish(std::mem::take(&mut self.retries), PATIENCE, Some(&broker.closed))
+            .await?;
         let mut resolved = 0;
         for tag in self.tags.drain(..) {
             answer(channel.basic_ack(tag, BasicAckOptions::default())).await?;
@@ -95,8 +103,8 @@ async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, 
     answer(channel.basic_get(queue.into(), BasicGetOptions::default())).await
 }
 
-/// Gives back the `kept` letters that were taken out and not resolved. A quorum queue takes them in when it gets
-/// to it: whoever looks next should find them.
+/// Gives back the `kept` letters that were taken out and not resolved. A quorum queue takes them in
+/// when it gets to it: whoever looks next should find them.
 async fn let_go(channel: &Channel, queue: &str, kept: usize) -> Result<(), QueueError> {
     let rest = count(channel, queue).await?;
     let all = BasicNackOptions { multiple: true, requeue: true };

@@ -1,18 +1,20 @@
-//! The task behind a consumer: receives what the broker sends, buries what is no job, sets apart what may kill, and starts again on
-//! a new connection when the last one is lost.
+//! The task behind a consumer: receives what the broker sends, buries what is no job, sets apart
+//! what may kill, and starts again on a new connection when the last one is lost.
 //!
-//! **Jobs that kill.** When a worker dies, the broker takes back all it had and counts a delivery for each, the killer's batch-mates
-//! too. A job that came back [`SUSPECT`] times is therefore moved to its lane's solo queue, and from there it is handled alone: the
-//! feeder gives back what was sent ahead, waits until the worker has settled what it holds, takes one job, and lets nothing else
-//! out until that is settled. If the worker dies of it, nobody else is counted. The attempts of the killer go on being counted, and
-//! the worker gives it up, unprocessed, once they are spent; the broker's own delivery limit is only the last resort. Its innocent
-//! mates end as if nothing had been. To tell them apart takes at least `SUSPECT + 1` attempts.
+//! **Jobs that kill.** When a worker dies, the broker takes back all it had and counts a delivery
+//! for each, the killer's batch-mates too. A job that came back [`SUSPECT`] times is therefore
+//! moved to its lane's solo queue, and from there it is handled alone: the feeder gives back what
+//! was sent ahead, waits until the worker has settled what it holds, takes one job, and lets
+//! nothing else out until that is settled. If the worker dies of it, nobody else is counted. The
+//! attempts of the killer go on being counted, and the worker gives it up, unprocessed, once they
+//! are spent; the broker's own delivery limit is only the last resort. Its innocent mates end as if
+//! nothing had been. To tell them apart takes at least `SUSPECT + 1` attempts.
 //!
-//! **Places.** Beside its lanes' queues it takes from those of the places it is told, as long as it is told so. A campaign's
-//! place that is not there is looked for again.
+//! **Places.** Beside its lanes' queues it takes from those of the places it is told, as long as it
+//! is told so. A campaign's place that is not there is looked for again.
 //!
-//! **Lost connections.** The jobs of a lost connection come again, from the broker. What a worker still holds of it settles as
-//! `Ok(false)`.
+//! **Lost connections.** The jobs of a lost connection come again, from the broker. What a worker
+//! still holds of it settles as `Ok(false)`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +23,9 @@ use std::time::Duration;
 use futures::stream::{SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -47,7 +51,8 @@ const SUSPECT: u32 = 2;
 /// How long a session that ends waits for what is about to take from places.
 const JOINING: Duration = Duration::from_secs(3);
 
-/// Longest time between looks into the solo queues. The shortest is half of it: a fleet need not stop as one.
+/// Longest time between looks into the solo queues. The shortest is half of it: a fleet need not
+/// stop as one.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Feeds one consumer.
@@ -88,16 +93,20 @@ impl Feeder {
         Ok(())
     }
 
-    /// Feeds until it is told to stop. The session, if there is one then, is still needed to settle what is held.
+    /// Feeds until it is told to stop. The session, if there is one then, is still needed to settle
+    /// what is held.
     async fn run(&self, mut session: Session) -> Option<Session> {
         loop {
             let error = match self.feed(&mut session).await {
                 Ok(()) => return Some(session),
                 Err(Lost::Connection(error)) => error,
                 Err(Lost::Queue(lane)) => {
-                    // What is missing is declared again; an error shows when the next session is opened.
+                    // What is missing is declared again; an error shows when the next session is
+                    // opened.
                     self.broker.consumers.repair().await.ok();
-                    QueueError::Unavailable(format!("the queue of lane {lane} was deleted, or its leader moved"))
+                    QueueError::Unavailable(format!(
+                        "the queue of lane {lane} was deleted, or its leader moved"
+                    ))
                 }
             };
             tracing::warn!(%error, "no jobs come from the broker; connecting again");
@@ -143,7 +152,8 @@ impl Feeder {
     /// The most urgent lane first: its jobs are then the first to be here.
     async fn consume(&self, session: &mut Session) -> Result<(), QueueError> {
         session.incoming = SelectAll::new();
-        answer(session.channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default())).await?;
+        answer(session.channel.basic_qos(self.hands.prefetch(), BasicQosOptions::default()))
+            .await?;
         for &lane in &self.lanes {
             let origin = Origin { lane, tag: None };
             self.listen(session, &self.broker.topology.lane(lane), lane.as_str(), origin).await?;
@@ -154,13 +164,30 @@ impl Feeder {
 
     /// The places of its lanes from which to take.
     fn wanted(&self) -> BTreeSet<Place> {
-        self.places.borrow().iter().filter(|place| self.lanes.contains(&place.lane)).cloned().collect()
+        self.places
+            .borrow()
+            .iter()
+            .filter(|place| self.lanes.contains(&place.lane))
+            .cloned()
+            .collect()
     }
 
     /// Lets the broker send what is in `queue`.
-    async fn listen(&self, session: &mut Session, queue: &str, tag: &str, origin: Origin) -> Result<(), QueueError> {
+    async fn listen(
+        &self,
+        session: &mut Session,
+        queue: &str,
+        tag: &str,
+        origin: Origin,
+    ) -> Result<(), QueueError> {
         let options = BasicConsumeOptions::default();
-        let consumer = answer(session.channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default())).await?;
+        let consumer = answer(session.channel.basic_consume(
+            queue.into(),
+            tag.into(),
+            options,
+            FieldTable::default(),
+        ))
+        .await?;
         session.hear(consumer, origin);
         Ok(())
     }
@@ -209,7 +236,11 @@ impl Feeder {
             Ok(Arrived { job, .. }) if origin.lane != job.lane => {
                 self.bury(
                     incoming,
-                    format!("invalid job message: its lane is '{}', and it came through the queue of another", job.lane),
+                    format!(
+                        "invalid job message: its lane is '{}', and it came through the queue \
+                        of another",
+                        job.lane
+                    ),
                 );
                 return Ok(false);
             }
@@ -225,9 +256,16 @@ impl Feeder {
             return Ok(false);
         }
         let Parcel { arrived: Arrived { job, history, .. }, acker } = parcel;
-        tracing::warn!(job = %job.id, attempt = job.attempt, "came back without an end too often; it will be handled alone");
-        let apart = Outgoing::later(&self.broker.topology, Topology::solo_key(job.lane), &job, &history)?;
-        match self.broker.publisher.publish(vec![apart], publisher::PATIENCE, Some(&self.stop)).await {
+        tracing::warn!(job = %job.id, attempt = job.attempt, "came back without an end too often; \
+            it will be handled alone");
+        let apart =
+            Outgoing::later(&self.broker.topology, Topology::solo_key(job.lane), &job, &history)?;
+        match self
+            .broker
+            .publisher
+            .publish(vec![apart], publisher::PATIENCE, Some(&self.stop))
+            .await
+        {
             Ok(()) => acknowledge(&acker).await,
             Err(_) => {
                 give_up(&acker).await;
@@ -246,18 +284,21 @@ impl Feeder {
         message::read(&incoming.properties, &incoming.data, way)
     }
 
-    /// Buries a message that is no job, as it is. In a task of its own: the dead letters may be full, and the jobs should come.
+    /// Buries a message that is no job, as it is. In a task of its own: the dead letters may be
+    /// full, and the jobs should come.
     fn bury(&self, incoming: Incoming, reason: String) {
         let (broker, burying) = (Arc::clone(&self.broker), self.burying.one());
         tokio::spawn(async move {
             let _burying = burying;
             let Incoming { properties, data, acker, .. } = incoming;
             tracing::warn!(reason, "a message is no job and is buried");
-            let letter = Outgoing::dead(&broker.topology, &message::id(&properties), data, &reason, 1, &[]);
+            let letter =
+                Outgoing::dead(&broker.topology, &message::id(&properties), data, &reason, 1, &[]);
             match broker.publisher.publish(vec![letter], publisher::PATIENCE, None).await {
                 Ok(()) => acknowledge(&acker).await,
                 Err(error) => {
-                    tracing::warn!(%error, "a message that is no job could not be buried; it will come again");
+                    tracing::warn!(%error, "a message that is no job could not be buried; it will \
+                        come again");
                     give_up(&acker).await;
                     false
                 }
@@ -265,14 +306,18 @@ impl Feeder {
         });
     }
 
-    /// Sees that the lanes' queues are there and that jobs come from them. A broker does not always tell that a queue was deleted: not
-    /// if somebody declares it again at once.
+    /// Sees that the lanes' queues are there and that jobs come from them. A broker does not always
+    /// tell that a queue was deleted: not if somebody declares it again at once.
     async fn look_after_lanes(&self, session: &mut Session) -> Result<(), Lost> {
         let heard = std::mem::take(&mut session.heard);
         let before = std::mem::take(&mut session.silent);
         for &lane in &self.lanes {
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let asked = session.channel.queue_declare(self.broker.topology.lane(lane).into(), options, FieldTable::default());
+            let asked = session.channel.queue_declare(
+                self.broker.topology.lane(lane).into(),
+                options,
+                FieldTable::default(),
+            );
             match timeout(ANSWER, asked).await.map_err(|_| silent())? {
                 Ok(queue) => {
                     // What is being buried takes room too.
@@ -299,7 +344,8 @@ impl Feeder {
         Ok(false)
     }
 
-    /// Handles what is in the solo queues, one by one and with nothing beside it; then goes on as before.
+    /// Handles what is in the solo queues, one by one and with nothing beside it; then goes on as
+    /// before.
     async fn handle_alone(&self, session: &mut Session) -> Result<(), QueueError> {
         self.hands.update(|shelf| shelf.mode = Mode::Solo);
         self.empty_hands(session).await?;
@@ -315,10 +361,13 @@ impl Feeder {
         for &lane in &self.lanes {
             let queue = self.broker.topology.solo(lane);
             loop {
-                let got = session.channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
+                let got =
+                    session.channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
                 let Some(got) = answer(got).await? else { break };
                 match self.read(&got.delivery) {
-                    Ok(arrived) => self.hands.update(|shelf| shelf.put_solo(Parcel { arrived, acker: got.delivery.acker })),
+                    Ok(arrived) => self.hands.update(|shelf| {
+                        shelf.put_solo(Parcel { arrived, acker: got.delivery.acker })
+                    }),
                     Err(invalid) => self.bury(got.delivery, invalid.to_string()),
                 }
                 if !until_idle().await {
@@ -334,7 +383,10 @@ impl Feeder {
     /// Lets the broker send nothing more, and puts back what it sent ahead.
     async fn empty_hands(&self, session: &mut Session) -> Result<(), QueueError> {
         for lane in &self.lanes {
-            answer(session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default())).await?;
+            answer(
+                session.channel.basic_cancel(lane.as_str().into(), BasicCancelOptions::default()),
+            )
+            .await?;
         }
         // What is about to be taken from is left as soon as it is.
         while let Ok(Some(Ok(joined))) = timeout(JOINING, session.joining.join_next()).await {
@@ -350,17 +402,22 @@ impl Feeder {
         Ok(())
     }
 
-    /// Publishes what was sent ahead anew: a job that no worker had in hand was not delivered. If that fails, the broker takes it
-    /// back and counts it.
+    /// Publishes what was sent ahead anew: a job that no worker had in hand was not delivered. If
+    /// that fails, the broker takes it back and counts it.
     async fn put_back(&self) {
         let (solo, parcels) = self.hands.update(|shelf| (shelf.take_solo(), shelf.clear()));
         if let Some(solo) = solo {
             give_up(&solo.acker).await;
         }
         let topology = &self.broker.topology;
-        let messages = parcels.iter().map(|parcel| Outgoing::back(topology, &parcel.arrived)).collect::<Result<Vec<_>, _>>();
+        let messages = parcels
+            .iter()
+            .map(|parcel| Outgoing::back(topology, &parcel.arrived))
+            .collect::<Result<Vec<_>, _>>();
         let published = match messages {
-            Ok(messages) => self.broker.publisher.publish(messages, Duration::from_secs(5), None).await,
+            Ok(messages) => {
+                self.broker.publisher.publish(messages, Duration::from_secs(5), None).await
+            }
             Err(error) => Err(error),
         };
         match published {
@@ -370,7 +427,8 @@ impl Feeder {
                 }
             }
             Err(error) => {
-                tracing::warn!(jobs = parcels.len(), %error, "jobs could not be put back; the broker will deliver them again")
+                tracing::warn!(jobs = parcels.len(), %error, "jobs could not be put back; the \
+                    broker will deliver them again")
             }
         }
     }
@@ -382,8 +440,9 @@ impl Feeder {
         }
         let (hands, channel) = (Arc::clone(&self.hands), session.channel);
         let channels: Vec<Channel> = session.places.into_channels().chain([channel]).collect();
-        // The broker's answer: it has read every acknowledgement. What a process wrote just before its end may be lost with it. (A
-        // quorum queue may still drop a few behind the 32 that it passes on at once; those jobs come twice and are recorded once.)
+        // The broker's answer: it has read every acknowledgement. What a process wrote just before
+        // its end may be lost with it. (A quorum queue may still drop a few behind the 32 that it
+        // passes on at once; those jobs come twice and are recorded once.)
         let ended = async move {
             hands.until_idle().await;
             for channel in channels {

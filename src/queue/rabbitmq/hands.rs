@@ -1,4 +1,5 @@
-//! What a consumer, its deliveries and its feeder share: the shelf behind a lock, and the news of its changes.
+//! What a consumer, its deliveries and its feeder share: the shelf behind a lock, and the news of
+//! its changes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +28,8 @@ impl Hands {
         self.prefetch
     }
 
-    /// The shelf. Nothing panics half-way through a change of it, so a poisoned lock is as good as any.
+    /// The shelf. Nothing panics half-way through a change of it, so a poisoned lock is as good as
+    /// any.
     pub(super) fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,7 +64,8 @@ impl Hands {
     /// Waits until nobody holds anything, and nothing waits to be handled alone.
     pub(super) async fn until_idle(&self) {
         loop {
-            // Made before the look at the shelf: it hears of every change from here on, waited for or not.
+            // Made before the look at the shelf: it hears of every change from here on, waited for
+            // or not.
             let change = self.change.notified();
             if self.is_idle() {
                 return;

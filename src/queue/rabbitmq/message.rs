@@ -1,6 +1,7 @@
 //! Messages as they travel: which exchange, which headers, and the way to a job and back.
 //!
-//! The headers of a dead letter (`facefleet-…`) say why it is one; a job that is retried takes its reasons along.
+//! The headers of a dead letter (`facefleet-…`) say why it is one; a job that is retried takes its
+//! reasons along.
 
 use jiff::Timestamp;
 use lapin::BasicProperties;
@@ -54,7 +55,8 @@ pub(super) struct Arrived {
     /// With this delivery counted.
     pub(super) job: Job,
     pub(super) history: Vec<String>,
-    /// Deliveries that were never settled since it was last published as a new message, being put back apart.
+    /// Deliveries that were never settled since it was last published as a new message, being put
+    /// back apart.
     pub(super) returned: u32,
     /// The routing key of the place that it waited at; none if it came from its lane.
     pub(super) place: Option<String>,
@@ -78,7 +80,11 @@ impl Outgoing {
     }
 
     /// Another try at a job that was buried, to the queue of its lane.
-    pub(super) fn again(topology: &Topology, job: &Job, history: &[String]) -> Result<Self, QueueError> {
+    pub(super) fn again(
+        topology: &Topology,
+        job: &Job,
+        history: &[String],
+    ) -> Result<Self, QueueError> {
         Self::job(topology.back(), job.lane.as_str().to_owned(), job, history, 0)
     }
 
@@ -93,50 +99,102 @@ impl Outgoing {
     }
 
     /// `job` to wait at a place.
-    pub(super) fn at(topology: &Topology, place: &Place, job: &Job, history: &[String]) -> Result<Self, QueueError> {
+    pub(super) fn at(
+        topology: &Topology,
+        place: &Place,
+        job: &Job,
+        history: &[String],
+    ) -> Result<Self, QueueError> {
         let key = place.to_string();
-        Ok(Self { place: Some(key.clone()), ..Self::job(topology.waiting(), key, job, history, 0)? })
+        Ok(Self {
+            place: Some(key.clone()),
+            ..Self::job(topology.waiting(), key, job, history, 0)?
+        })
     }
 
     /// `job` to wait for a time, or to be handled alone.
-    pub(super) fn later(topology: &Topology, key: String, job: &Job, history: &[String]) -> Result<Self, QueueError> {
+    pub(super) fn later(
+        topology: &Topology,
+        key: String,
+        job: &Job,
+        history: &[String],
+    ) -> Result<Self, QueueError> {
         Self::job(topology.waiting(), key, job, history, 0)
     }
 
     /// `job` to the dead letters.
-    pub(super) fn dead_job(topology: &Topology, job: &Job, reason: &str, history: &[String]) -> Result<Self, QueueError> {
+    pub(super) fn dead_job(
+        topology: &Topology,
+        job: &Job,
+        reason: &str,
+        history: &[String],
+    ) -> Result<Self, QueueError> {
         Ok(Self::dead(topology, &job.id.to_string(), body(job)?, reason, job.attempt, history))
     }
 
-    fn job(exchange: String, key: String, job: &Job, history: &[String], returned: u32) -> Result<Self, QueueError> {
+    fn job(
+        exchange: String,
+        key: String,
+        job: &Job,
+        history: &[String],
+        returned: u32,
+    ) -> Result<Self, QueueError> {
         let body = body(job)?;
         let mut headers = FieldTable::default();
         insert_history(&mut headers, history);
         if returned > 0 {
             headers.insert(RETURNED.into(), AMQPValue::LongUInt(returned));
         }
-        let properties =
-            properties("application/json", &job.id.to_string()).with_type("facefleet.job".into()).with_headers(headers);
+        let properties = properties("application/json", &job.id.to_string())
+            .with_type("facefleet.job".into())
+            .with_headers(headers);
         Ok(Self { exchange, key, mandatory: true, place: None, properties, body })
     }
 
     /// `body` to the dead letters.
-    pub(super) fn dead(topology: &Topology, id: &str, body: Vec<u8>, reason: &str, deliveries: u32, history: &[String]) -> Self {
+    pub(super) fn dead(
+        topology: &Topology,
+        id: &str,
+        body: Vec<u8>,
+        reason: &str,
+        deliveries: u32,
+        history: &[String],
+    ) -> Self {
         let mut headers = FieldTable::default();
         headers.insert(REASON.into(), text(reason));
         headers.insert(DIED_AT.into(), text(&Timestamp::now().to_string()));
         headers.insert(DELIVERIES.into(), AMQPValue::LongUInt(deliveries));
         insert_history(&mut headers, history);
-        let properties = properties("application/json", id).with_type("facefleet.dead".into()).with_headers(headers);
-        Self { exchange: topology.dead(), key: String::new(), mandatory: true, place: None, properties, body }
+        let properties = properties("application/json", id)
+            .with_type("facefleet.dead".into())
+            .with_headers(headers);
+        Self {
+            exchange: topology.dead(),
+            key: String::new(),
+            mandatory: true,
+            place: None,
+            properties,
+            body,
+        }
     }
 
     /// The news of `event`. Nobody need be there to hear it.
     pub(super) fn event(topology: &Topology, event: &OutcomeEvent) -> Result<Self, QueueError> {
-        let body = event::encode(event, topology.prefix())
-            .map_err(|error| QueueError::Unusable(format!("the event of job {} cannot be written: {error}", event.job)))?;
+        let body = event::encode(event, topology.prefix()).map_err(|error| {
+            QueueError::Unusable(format!(
+                "the event of job {} cannot be written: {error}",
+                event.job
+            ))
+        })?;
         let properties = properties(event::CONTENT_TYPE, &event::id(event).to_string());
-        Ok(Self { exchange: topology.events(), key: event::topic(event), mandatory: false, place: None, properties, body })
+        Ok(Self {
+            exchange: topology.events(),
+            key: event::topic(event),
+            mandatory: false,
+            place: None,
+            properties,
+            body,
+        })
     }
 }
 
@@ -169,16 +227,22 @@ fn insert_history(headers: &mut FieldTable, history: &[String]) {
 ///
 /// # Errors
 /// If it holds none.
-pub(super) fn read(properties: &BasicProperties, body: &[u8], way: Way<'_>) -> Result<Arrived, InvalidJob> {
+pub(super) fn read(
+    properties: &BasicProperties,
+    body: &[u8],
+    way: Way<'_>,
+) -> Result<Arrived, InvalidJob> {
     let mut job = wire::decode(body)?;
     if !way.of_worker {
         job.attempt = 1;
     }
     let returned = if way.redelivered { count(properties, DELIVERY_COUNT) } else { 0 };
     job.attempt = job.attempt.saturating_add(returned);
-    let returned = returned.saturating_add(if way.of_worker { count(properties, RETURNED) } else { 0 });
+    let returned =
+        returned.saturating_add(if way.of_worker { count(properties, RETURNED) } else { 0 });
     if job.trace.is_none() {
-        job.trace = header(properties, TRACE).and_then(as_text).and_then(|trace| trace.parse().ok());
+        job.trace =
+            header(properties, TRACE).and_then(as_text).and_then(|trace| trace.parse().ok());
     }
     let history = if way.of_worker { history(properties) } else { Vec::new() };
     // `LANE.campaign.ID` and its like; a delay's key has two words.
@@ -188,10 +252,14 @@ pub(super) fn read(properties: &BasicProperties, body: &[u8], way: Way<'_>) -> R
 
 /// The number in a header; 0 if there is none.
 fn count(properties: &BasicProperties, name: &str) -> u32 {
-    header(properties, name).and_then(as_number).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
+    header(properties, name)
+        .and_then(as_number)
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(0)
 }
 
-/// The id that a producer gave to a message, if it is one; what else may stand there is not for logs.
+/// The id that a producer gave to a message, if it is one; what else may stand there is not for
+/// logs.
 pub(super) fn id(properties: &BasicProperties) -> String {
     let id = properties.message_id().as_ref().and_then(|id| id.as_str().parse::<uuid::Uuid>().ok());
     id.map(|id| id.to_string()).unwrap_or_default()
@@ -222,7 +290,9 @@ fn death(properties: &BasicProperties) -> (String, Option<String>) {
     let field = |name: &str| latest.inner().get(name);
     let reason = match field("reason").and_then(as_text).as_deref() {
         Some("delivery_limit") => {
-            "delivered again and again without an end, up to the broker's limit: it may kill its workers".into()
+            "delivered again and again without an end, up to the broker's limit: it may kill its \
+                workers"
+                .into()
         }
         Some(reason) => format!("the broker gave it up: {reason}"),
         None => "the broker gave no reason".into(),
@@ -231,12 +301,17 @@ fn death(properties: &BasicProperties) -> (String, Option<String>) {
         Some(AMQPValue::Timestamp(seconds)) => i64::try_from(*seconds).ok(),
         _ => None,
     };
-    (reason, time.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(|time| time.to_string()))
+    (
+        reason,
+        time.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(|time| time.to_string()),
+    )
 }
 
 fn history(properties: &BasicProperties) -> Vec<String> {
     match header(properties, HISTORY) {
-        Some(AMQPValue::FieldArray(reasons)) => reasons.as_slice().iter().filter_map(as_text).collect(),
+        Some(AMQPValue::FieldArray(reasons)) => {
+            reasons.as_slice().iter().filter_map(as_text).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -1,9 +1,11 @@
-//! The queue on a `RabbitMQ` broker, 3.10 to 4.x: any number of processes on any number of hosts share it.
+//! The queue on a `RabbitMQ` broker, 3.10 to 4.x: any number of processes on any number of hosts
+//! share it.
 //!
-//! `topology` says which queues there are, `message` how a job becomes a message, `connection` how the broker is reached and
-//! reached again, `publisher` how a message becomes safe, `feeder`, `session`, `attached`, `shelf` and `consumer` how jobs come out, `settle` what
-//! becomes of them, `dead` and `news` the rest. Publishing and consuming have a connection each: a broker that is short of memory
-//! stops reading from publishers, and acknowledgements must still get through.
+//! `topology` says which queues there are, `message` how a job becomes a message, `connection` how
+//! the broker is reached and reached again, `publisher` how a message becomes safe, `feeder`,
+//! `session`, `attached`, `shelf` and `consumer` how jobs come out, `settle` what becomes of them,
+//! `dead` and `news` the rest. Publishing and consuming have a connection each: a broker that is
+//! short of memory stops reading from publishers, and acknowledgements must still get through.
 //!
 //! Nothing here logs a message's body or the password of the URL.
 
@@ -96,7 +98,9 @@ impl RabbitQueue {
         let prefix = &settings.prefix;
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if prefix.is_empty() || prefix.len() > 100 || !prefix.bytes().all(good) {
-            return Err(QueueError::Unusable("queue.prefix must be 1 to 100 letters, digits, '.', '_' and '-'".into()));
+            return Err(QueueError::Unusable(
+                "queue.prefix must be 1 to 100 letters, digits, '.', '_' and '-'".into(),
+            ));
         }
         let topology = Arc::new(Topology::new(prefix, settings.delivery_limit));
         let publisher = Publisher::new(Link::new(settings, Arc::clone(&topology), "publish")?);
@@ -131,7 +135,8 @@ impl RabbitQueue {
         self.open()?;
         let checked = |job: &Job| {
             let message = message(job)?;
-            let too_long = |error: InvalidJob| QueueError::Unusable(format!("job {}: {error}", job.id));
+            let too_long =
+                |error: InvalidJob| QueueError::Unusable(format!("job {}: {error}", job.id));
             check_length(&message.body).map_err(too_long)?;
             Ok(message)
         };
@@ -146,7 +151,11 @@ impl Broker {
         // A channel of its own: it does not survive the answer that there is no such queue.
         let channel = self.consumers.channel().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let asked = channel.queue_declare(self.topology.place(place).into(), options, FieldTable::default());
+        let asked = channel.queue_declare(
+            self.topology.place(place).into(),
+            options,
+            FieldTable::default(),
+        );
         match timeout(ANSWER, asked).await {
             Ok(Ok(queue)) => {
                 let waiting = queue.message_count().into();
@@ -201,7 +210,10 @@ impl Broker {
 /// The number of messages that are ready in a queue.
 async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    Ok(answer(channel.queue_declare(queue.into(), options, FieldTable::default())).await?.message_count().into())
+    Ok(answer(channel.queue_declare(queue.into(), options, FieldTable::default()))
+        .await?
+        .message_count()
+        .into())
 }
 
 #[async_trait]
@@ -228,11 +240,21 @@ impl JobQueue for RabbitQueue {
         self.broker.places().remove(place);
         let channel = self.broker.consumers.channel().await?;
         // One that is not there is removed.
-        answer(channel.queue_delete(self.broker.topology.place(place).into(), QueueDeleteOptions::default())).await?;
+        answer(
+            channel.queue_delete(
+                self.broker.topology.place(place).into(),
+                QueueDeleteOptions::default(),
+            ),
+        )
+        .await?;
         answer(channel.close(200, "done".into())).await
     }
 
-    async fn consume(&self, lanes: &[Lane], prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
+    async fn consume(
+        &self,
+        lanes: &[Lane],
+        prefetch: usize,
+    ) -> Result<Box<dyn Consumer>, QueueError> {
         self.open()?;
         Ok(Box::new(RabbitConsumer::start(&self.broker, lanes, prefetch).await?))
     }
@@ -241,7 +263,10 @@ impl JobQueue for RabbitQueue {
         if self.broker.news_over() {
             return Err(QueueError::Closed);
         }
-        let messages = events.iter().map(|event| Outgoing::event(&self.broker.topology, event)).collect::<Result<Vec<_>, _>>()?;
+        let messages = events
+            .iter()
+            .map(|event| Outgoing::event(&self.broker.topology, event))
+            .collect::<Result<Vec<_>, _>>()?;
         self.broker.publisher.publish(messages, PATIENCE, None).await
     }
 
@@ -273,13 +298,18 @@ impl JobQueue for RabbitQueue {
         let (topology, channel) = (&self.broker.topology, self.broker.consumers.channel().await?);
         let mut status = QueueStatus::default();
         for lane in Lane::ALL {
-            let (ready, solo) = (count(&channel, &topology.lane(lane)).await?, count(&channel, &topology.solo(lane)).await?);
+            let (ready, solo) = (
+                count(&channel, &topology.lane(lane)).await?,
+                count(&channel, &topology.solo(lane)).await?,
+            );
             status.ready.push((lane, ready + solo));
         }
         let places = self.broker.places().clone();
         for (place, Met { taken, .. }) in places {
             // One that the broker cannot serve does not hide the others.
-            let Ok(count) = timeout(PLACE, self.broker.count_if_there(&place)).await else { continue };
+            let Ok(count) = timeout(PLACE, self.broker.count_if_there(&place)).await else {
+                continue;
+            };
             let Some(jobs) = count? else {
                 // Whoever has it back declares it anew.
                 let mut places = self.broker.places();
@@ -303,7 +333,11 @@ impl JobQueue for RabbitQueue {
         dead::list(&self.broker, limit).await
     }
 
-    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool) -> Result<u64, QueueError> {
+    async fn resolve_dead(
+        &self,
+        selection: &DeadSelection,
+        retry: bool,
+    ) -> Result<u64, QueueError> {
         if retry {
             self.open()?;
         }
@@ -315,7 +349,10 @@ impl JobQueue for RabbitQueue {
         self.broker.closed.cancel();
         // What was sent ahead and is not put back, the broker delivers again: late, and counted.
         if timeout(PUT_BACK, self.broker.feeders.until_zero()).await.is_err() {
-            tracing::warn!("not everything that was sent ahead could be put back; the broker will deliver it again");
+            tracing::warn!(
+                "not everything that was sent ahead could be put back; the broker will deliver it \
+                    again"
+            );
         }
     }
 }

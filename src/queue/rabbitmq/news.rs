@@ -1,10 +1,13 @@
-//! The news of outcomes: an exclusive queue, bound to all events, that goes with its reader's connection.
+//! The news of outcomes: an exclusive queue, bound to all events, that goes with its reader's
+//! connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicCancelOptions, BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
@@ -31,7 +34,9 @@ struct Subscription {
 }
 
 /// The events announced from now on.
-pub(super) async fn subscribe(broker: &Arc<Broker>) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
+pub(super) async fn subscribe(
+    broker: &Arc<Broker>,
+) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
     let mut subscription = open(broker).await?;
     let (sender, receiver) = mpsc::channel(usize::from(BACKLOG));
     let broker = Arc::clone(broker);
@@ -65,7 +70,11 @@ pub(super) async fn subscribe(broker: &Arc<Broker>) -> Result<BoxStream<'static,
             tracing::debug!(%error, "the last news was not read: the connection is lost");
         }
     });
-    Ok(stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed())
+    Ok(stream::unfold(
+        receiver,
+        |mut receiver| async move { Some((receiver.recv().await?, receiver)) },
+    )
+    .boxed())
 }
 
 /// Waits until nothing can be announced by this process any more.
@@ -85,19 +94,45 @@ async fn open(broker: &Broker) -> Result<Subscription, QueueError> {
     let channel = broker.consumers.channel().await?;
     let mut bound = FieldTable::default();
     bound.insert("x-max-length".into(), AMQPValue::LongInt(MOST_WAITING));
-    let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let exclusive = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
     let name = format!("{}.news.{}", broker.topology.prefix(), uuid::Uuid::now_v7());
-    let queue = answer(channel.queue_declare(name.into(), exclusive, bound)).await?.name().as_str().to_owned();
+    let queue = answer(channel.queue_declare(name.into(), exclusive, bound))
+        .await?
+        .name()
+        .as_str()
+        .to_owned();
     let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-    answer(channel.queue_bind(queue.as_str().into(), broker.topology.events().into(), "#".into(), options, none)).await?;
+    answer(channel.queue_bind(
+        queue.as_str().into(),
+        broker.topology.events().into(),
+        "#".into(),
+        options,
+        none,
+    ))
+    .await?;
     // Not acknowledged: what is lost with the connection is lost with the queue too.
-    let consume = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
-    let incoming = answer(channel.basic_consume(queue.as_str().into(), TAG.into(), consume, FieldTable::default())).await?;
+    let consume =
+        BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
+    let incoming = answer(channel.basic_consume(
+        queue.as_str().into(),
+        TAG.into(),
+        consume,
+        FieldTable::default(),
+    ))
+    .await?;
     Ok(Subscription { channel, queue, incoming })
 }
 
-/// Reads what was announced before the end: once the queue is empty and its consumer cancelled, everything is here.
-async fn finish(mut subscription: Subscription, sender: &mpsc::Sender<OutcomeEvent>) -> Result<(), QueueError> {
+/// Reads what was announced before the end: once the queue is empty and its consumer cancelled,
+/// everything is here.
+async fn finish(
+    mut subscription: Subscription,
+    sender: &mpsc::Sender<OutcomeEvent>,
+) -> Result<(), QueueError> {
     let Subscription { channel, queue, incoming } = &mut subscription;
     while count(channel, queue).await? > 0 {
         while let Ok(Some(Ok(message))) = tokio::time::timeout(LOOK, incoming.next()).await {

@@ -1,8 +1,10 @@
 //! Publishing: every message is confirmed by the broker before anybody hears that it is safe.
 //!
-//! A batch has a channel to itself while it is on its way. lapin hands a returned message to whichever confirmation comes next, so
-//! only the batch as a whole can be judged: once every confirmation is there, so is every return, each known by its message's id.
-//! What was refused, returned or not confirmed before the connection was lost is sent again; the broker may then have it twice.
+//! A batch has a channel to itself while it is on its way. lapin hands a returned message to
+//! whichever confirmation comes next, so only the batch as a whole can be judged: once every
+//! confirmation is there, so is every return, each known by its message's id. What was refused,
+//! returned or not confirmed before the connection was lost is sent again; the broker may then have
+//! it twice.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +34,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// And after this long the channel is given up. Longer than a lost connection goes unnoticed.
 const MOST_SILENCE: Duration = Duration::from_secs(60);
 
-/// How long a publisher tries. Shorter than the 30 minutes after which a broker takes back what a consumer holds.
+/// How long a publisher tries. Shorter than the 30 minutes after which a broker takes back what a
+/// consumer holds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// After this long without a confirm, health tells.
@@ -44,7 +47,8 @@ pub(super) struct Publisher {
     idle: Mutex<Vec<Channel>>,
     /// What was published and is not confirmed.
     waits: Waits,
-    /// Whether this user was allowed to publish: then a refusal is a right that was lost, and may come back.
+    /// Whether this user was allowed to publish: then a refusal is a right that was lost, and may
+    /// come back.
     allowed: AtomicBool,
 }
 
@@ -67,7 +71,12 @@ enum Trouble {
 
 impl Publisher {
     pub(super) fn new(link: Link) -> Self {
-        Self { link, idle: Mutex::default(), waits: Waits::default(), allowed: AtomicBool::new(false) }
+        Self {
+            link,
+            idle: Mutex::default(),
+            waits: Waits::default(),
+            allowed: AtomicBool::new(false),
+        }
     }
 
     /// The connection.
@@ -85,8 +94,9 @@ impl Publisher {
         self.allowed.store(true, Ordering::Relaxed);
     }
 
-    /// Publishes `messages` in order and returns once all are confirmed. Tries for `patience`, or until `closed` says so. A right that
-    /// was there and is lost is waited for, however long that takes: giving up would cost the jobs an attempt.
+    /// Publishes `messages` in order and returns once all are confirmed. Tries for `patience`, or
+    /// until `closed` says so. A right that was there and is lost is waited for, however long that
+    /// takes: giving up would cost the jobs an attempt.
     ///
     /// # Errors
     /// If not all could be made safe.
@@ -105,7 +115,11 @@ impl Publisher {
         }
     }
 
-    async fn publish_until(&self, messages: Vec<Outgoing>, deadline: Instant) -> Result<(), QueueError> {
+    async fn publish_until(
+        &self,
+        messages: Vec<Outgoing>,
+        deadline: Instant,
+    ) -> Result<(), QueueError> {
         let mut messages = messages.into_iter();
         loop {
             let mut left: Vec<Outgoing> = messages.by_ref().take(WINDOW).collect();
@@ -132,7 +146,8 @@ impl Publisher {
                     return Err(error);
                 }
                 if waiting.because(error.to_string()) {
-                    tracing::warn!(messages = left.len(), %error, "not everything could be published; trying again");
+                    tracing::warn!(messages = left.len(), %error, "not everything could be \
+                        published; trying again");
                 }
                 tokio::time::sleep(wait).await;
             }
@@ -142,7 +157,8 @@ impl Publisher {
     /// Declares what is missing, the places too at which something of `left` is to wait.
     async fn repair(&self, left: &[Outgoing]) -> Result<(), QueueError> {
         self.link.repair().await?;
-        let places: BTreeSet<String> = left.iter().filter_map(|message| message.place.clone()).collect();
+        let places: BTreeSet<String> =
+            left.iter().filter_map(|message| message.place.clone()).collect();
         if places.is_empty() { Ok(()) } else { self.link.declare_places(&places).await }
     }
 
@@ -151,14 +167,16 @@ impl Publisher {
         let messages = left.len();
         let error = match trouble {
             Trouble::Lost(error) => error,
-            Trouble::Refused => {
-                QueueError::Unavailable(format!("the broker takes no more: {messages} messages refused by a queue at its bound"))
-            }
+            Trouble::Refused => QueueError::Unavailable(format!(
+                "the broker takes no more: {messages} messages refused by a queue at its bound"
+            )),
             // Somebody deleted a queue under a running fleet.
             // A queue that may not be declared is no right that comes back.
             Trouble::Unroutable => match self.repair(left).await {
                 Err(error @ QueueError::Unusable(_)) => return Err(error),
-                Ok(()) => QueueError::Unavailable(format!("{messages} messages found no queue; it was declared again")),
+                Ok(()) => QueueError::Unavailable(format!(
+                    "{messages} messages found no queue; it was declared again"
+                )),
                 Err(error) => error,
             },
         };
@@ -176,8 +194,12 @@ impl Publisher {
         };
         let publish = |message: &Outgoing| {
             let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
-            let options = BasicPublishOptions { mandatory: message.mandatory, ..BasicPublishOptions::default() };
-            let (channel, properties, body) = (channel.clone(), message.properties.clone(), message.body.clone());
+            let options = BasicPublishOptions {
+                mandatory: message.mandatory,
+                ..BasicPublishOptions::default()
+            };
+            let (channel, properties, body) =
+                (channel.clone(), message.properties.clone(), message.body.clone());
             async move { channel.basic_publish(exchange, key, options, &body, properties).await }
         };
         let mut sending = stream::iter(batch.iter().map(publish)).buffered(IN_HAND);
@@ -197,11 +219,17 @@ impl Publisher {
             self.give_back(channel);
         }
         let returned = |message: &Outgoing| {
-            message.properties.message_id().as_ref().is_some_and(|id| verdict.returned.contains(id.as_str()))
+            message
+                .properties
+                .message_id()
+                .as_ref()
+                .is_some_and(|id| verdict.returned.contains(id.as_str()))
         };
         let mut confirmed = verdict.confirmed.iter().copied().chain(std::iter::repeat(false));
-        let left: Vec<Outgoing> =
-            batch.into_iter().filter(|message| !confirmed.next().unwrap_or(false) || returned(message)).collect();
+        let left: Vec<Outgoing> = batch
+            .into_iter()
+            .filter(|message| !confirmed.next().unwrap_or(false) || returned(message))
+            .collect();
         let trouble = match verdict.lost {
             _ if left.is_empty() => None,
             Some(error) => Some(Trouble::Lost(error)),
@@ -211,12 +239,24 @@ impl Publisher {
         Sent { left, trouble }
     }
 
-    async fn collect(&self, confirms: Vec<PublisherConfirm>, mut lost: Option<QueueError>) -> Verdict {
-        let mut verdict = Verdict { confirmed: Vec::with_capacity(confirms.len()), returned: HashSet::new(), lost: None };
+    async fn collect(
+        &self,
+        confirms: Vec<PublisherConfirm>,
+        mut lost: Option<QueueError>,
+    ) -> Verdict {
+        let mut verdict = Verdict {
+            confirmed: Vec::with_capacity(confirms.len()),
+            returned: HashSet::new(),
+            lost: None,
+        };
         for confirm in confirms {
             let answer = match &lost {
-                None => self.answer(confirm).await.and_then(|answer| answer.map_err(|error| explain(&error))),
-                // What the broker said before the connection was lost is there at once, or will never be.
+                None => self
+                    .answer(confirm)
+                    .await
+                    .and_then(|answer| answer.map_err(|error| explain(&error))),
+                // What the broker said before the connection was lost is there at once, or will
+                // never be.
                 Some(error) => match timeout(Duration::ZERO, confirm).await {
                     Ok(Ok(answer)) => Ok(answer),
                     // Why it was closed is told to what waited then, and not to what came later.
@@ -227,7 +267,9 @@ impl Publisher {
             verdict.confirmed.push(matches!(answer, Ok(Confirmation::Ack(_))));
             match answer {
                 Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) => {
-                    verdict.returned.extend(message.properties.message_id().as_ref().map(|id| id.as_str().to_owned()));
+                    verdict.returned.extend(
+                        message.properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
+                    );
                 }
                 Ok(_) => {}
                 Err(error @ QueueError::Unusable(_)) => lost = Some(error),
@@ -238,8 +280,8 @@ impl Publisher {
         verdict
     }
 
-    /// What comes of `wait`; an error if the broker is silent for too long. A broker that is short of memory or disk says so, and
-    /// is waited for.
+    /// What comes of `wait`; an error if the broker is silent for too long. A broker that is short
+    /// of memory or disk says so, and is waited for.
     async fn answer<T>(&self, wait: impl Future<Output = T>) -> Result<T, QueueError> {
         let mut wait = std::pin::pin!(wait);
         let mut silence = Duration::ZERO;
@@ -248,12 +290,17 @@ impl Publisher {
                 return Ok(answer);
             }
             if self.link.is_blocked().await {
-                tracing::warn!("the broker is short of memory or disk and takes no messages; waiting");
+                tracing::warn!(
+                    "the broker is short of memory or disk and takes no messages; waiting"
+                );
                 continue;
             }
             silence += SILENCE;
             if silence >= MOST_SILENCE {
-                return Err(QueueError::Unavailable(format!("the broker confirmed nothing for {} s", silence.as_secs())));
+                return Err(QueueError::Unavailable(format!(
+                    "the broker confirmed nothing for {} s",
+                    silence.as_secs()
+                )));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What a feeder uses until its connection is lost: a channel for the lanes, one for each place, and what the broker sends on them.
+//! What a feeder uses until its connection is lost: a channel for the lanes, one for each place,
+//! and what the broker sends on them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,14 +71,23 @@ impl Session {
     /// Hears what the broker sends to `consumer`.
     pub(super) fn hear(&mut self, consumer: lapin::Consumer, origin: Origin) {
         let ended = stream::iter([(origin.clone(), None)]);
-        self.incoming.push(consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed());
+        self.incoming.push(
+            consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed(),
+        );
     }
 
-    /// Takes from the places of `wanted`, as soon as they can be, and from no others. Of them together about `prefetch` jobs are sent
-    /// ahead: what waits here for too long, the broker takes back.
-    pub(super) async fn attach(&mut self, broker: &Arc<Broker>, wanted: BTreeSet<Place>, prefetch: u16) {
+    /// Takes from the places of `wanted`, as soon as they can be, and from no others. Of them
+    /// together about `prefetch` jobs are sent ahead: what waits here for too long, the broker
+    /// takes back.
+    pub(super) async fn attach(
+        &mut self,
+        broker: &Arc<Broker>,
+        wanted: BTreeSet<Place>,
+        prefetch: u16,
+    ) {
         self.leave(&wanted).await;
-        let campaigns = wanted.iter().filter(|place| matches!(place.of, PlaceOf::Campaign(_))).count();
+        let campaigns =
+            wanted.iter().filter(|place| matches!(place.of, PlaceOf::Campaign(_))).count();
         let share = prefetch / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
         let ahead = share.max(LEAST_AHEAD).min(prefetch);
         for place in wanted {
@@ -90,7 +100,10 @@ impl Session {
     /// Takes from no places but those of `wanted`.
     pub(super) async fn leave(&mut self, wanted: &BTreeSet<Place>) {
         for (tag, channel) in self.places.leave(wanted) {
-            if let Err(error) = answer(channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default())).await {
+            if let Err(error) =
+                answer(channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default()))
+                    .await
+            {
                 tracing::debug!(%error, "a place that is left was lost");
             }
         }

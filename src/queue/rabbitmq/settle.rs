@@ -1,4 +1,5 @@
-//! What becomes of a delivery. Its message is acknowledged last: what takes its place is then safe on the broker.
+//! What becomes of a delivery. Its message is acknowledged last: what takes its place is then safe
+//! on the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ use super::topology::Topology;
 use crate::domain::{Disposition, Job, Lane};
 use crate::queue::{Delivery, QueueError, Settle};
 
-/// How long a settlement tries to put something in the place of its message; then the job comes again instead.
+/// How long a settlement tries to put something in the place of its message; then the job comes
+/// again instead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a job is put back for that has no place to wait at.
@@ -71,15 +73,26 @@ impl Settlement {
 
 impl Settle for Settlement {
     // A task of its own: whoever waits for it may go away, and it is finished all the same.
-    fn settle(&self, job: Job, disposition: Disposition) -> BoxFuture<'static, Result<bool, QueueError>> {
-        let (broker, acker, history) = (Arc::clone(&self.broker), self.acker.clone(), self.history.clone());
+    fn settle(
+        &self,
+        job: Job,
+        disposition: Disposition,
+    ) -> BoxFuture<'static, Result<bool, QueueError>> {
+        let (broker, acker, history) =
+            (Arc::clone(&self.broker), self.acker.clone(), self.history.clone());
         let ended = self.ended(job.lane);
         let settling = self.runtime.spawn(async move {
             let settled = replace(&broker, &acker, &job, disposition, &history).await;
             drop(ended);
             settled
         });
-        settling.map(|settled| settled.unwrap_or_else(|_| Err(QueueError::Unavailable("the process is ending".into())))).boxed()
+        settling
+            .map(|settled| {
+                settled.unwrap_or_else(|_| {
+                    Err(QueueError::Unavailable("the process is ending".into()))
+                })
+            })
+            .boxed()
     }
 
     fn abandon(&self, job: Job) {
@@ -121,7 +134,12 @@ async fn replace(
 }
 
 /// Makes safe what comes after a delivery of `job`.
-async fn publish(broker: &Broker, job: &Job, disposition: Disposition, history: &[String]) -> Result<(), QueueError> {
+async fn publish(
+    broker: &Broker,
+    job: &Job,
+    disposition: Disposition,
+    history: &[String],
+) -> Result<(), QueueError> {
     let successor = successor(broker, job, disposition, history).await?;
     broker.publisher.publish(successor.into_iter().collect(), PATIENCE, None).await
 }
@@ -133,16 +151,22 @@ async fn successor(
     disposition: Disposition,
     history: &[String],
 ) -> Result<Option<Outgoing>, QueueError> {
-    let later = |wait, job: &Job| Outgoing::later(&broker.topology, Topology::delay_key(job.lane, wait), job, history);
+    let later = |wait, job: &Job| {
+        Outgoing::later(&broker.topology, Topology::delay_key(job.lane, wait), job, history)
+    };
     Ok(match disposition {
         Disposition::Done => None,
-        Disposition::Retry(wait) => Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?),
+        Disposition::Retry(wait) => {
+            Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?)
+        }
         Disposition::Defer(wait) => Some(later(wait, job)?),
         Disposition::Hold(place) => {
             broker.meet(&place).await?;
             Some(Outgoing::at(&broker.topology, &place, job, history)?)
         }
-        Disposition::Bury(reason) => Some(Outgoing::dead_job(&broker.topology, job, &reason, history)?),
+        Disposition::Bury(reason) => {
+            Some(Outgoing::dead_job(&broker.topology, job, &reason, history)?)
+        }
     })
 }
 
@@ -151,8 +175,8 @@ pub(super) async fn acknowledge(acker: &Acker) -> bool {
     answer(acker.ack(BasicAckOptions::default())).await.unwrap_or(false)
 }
 
-/// Lets the broker deliver the message again, and count that: from 4.3 on it counts a reject, and no nack. An error means that
-/// it does so anyway.
+/// Lets the broker deliver the message again, and count that: from 4.3 on it counts a reject, and
+/// no nack. An error means that it does so anyway.
 pub(super) async fn give_up(acker: &Acker) {
     answer(acker.reject(BasicRejectOptions { requeue: true })).await.ok();
 }

@@ -1,4 +1,5 @@
-//! What a consumer has in hand: jobs that the broker sent ahead, by lane, and how many a worker holds. Plain data; waits for nothing.
+//! What a consumer has in hand: jobs that the broker sent ahead, by lane, and how many a worker
+//! holds. Plain data; waits for nothing.
 
 use std::collections::VecDeque;
 
@@ -30,8 +31,8 @@ pub(super) struct Shelf {
     pub(super) mode: Mode,
     /// Deliveries in the hands of a worker.
     held: Held,
-    /// The lanes, the most urgent first, each with the deliveries left to it in this turn and its jobs. As in the queue in memory,
-    /// a turn ends when no lane with deliveries left has jobs.
+    /// The lanes, the most urgent first, each with the deliveries left to it in this turn and its
+    /// jobs. As in the queue in memory, a turn ends when no lane with deliveries left has jobs.
     lanes: Vec<(Lane, u32, VecDeque<Parcel>)>,
     /// The one to be handled alone.
     solo: Option<Parcel>,
@@ -56,7 +57,8 @@ impl Shelf {
         self.solo = Some(parcel);
     }
 
-    /// Takes the next job to hand out, if there is one and a worker holds fewer than `prefetch` of its kind.
+    /// Takes the next job to hand out, if there is one and a worker holds fewer than `prefetch` of
+    /// its kind.
     pub(super) fn take(&mut self, prefetch: usize) -> Option<Parcel> {
         let parcel = match self.mode {
             Mode::Lanes => self.take_in_turn(prefetch).or_else(|| {
@@ -87,7 +89,8 @@ impl Shelf {
         })
     }
 
-    /// Whether a worker holds fewer than `prefetch` of the kind of `lane`, and none of the lane is here.
+    /// Whether a worker holds fewer than `prefetch` of the kind of `lane`, and none of the lane is
+    /// here.
     pub(super) fn has_room(&mut self, lane: Lane, prefetch: usize) -> bool {
         let here = self.lanes.iter().any(|(id, _, parcels)| *id == lane && !parcels.is_empty());
         !here && *self.held.beside(lane) < prefetch

@@ -1,15 +1,17 @@
-//! The queues and exchanges on the broker: what they are called, how they are declared, and what to do if others of the same name
-//! are there. `docs/queues.md` tells operators.
+//! The queues and exchanges on the broker: what they are called, how they are declared, and what to
+//! do if others of the same name are there. `docs/queues.md` tells operators.
 //!
-//! All queues are durable quorum queues with `reject-publish`, so that a full one refuses and loses nothing, and dead-letter with
-//! at-least-once, so that what cannot be passed on stays where it is. New jobs go through the exchange `PREFIX.jobs` by their lane.
-//! A job that waits for a time goes through `PREFIX.waiting` into the queue of its delay: all jobs in it wait equally long, so the
-//! first to be due is always at its head. When its time is over the broker passes it to `PREFIX.back` under the routing key it came
-//! with, `LANE.DELAY`, of which the first word leads it home. A job that waits at a place goes through `PREFIX.waiting` into the
-//! place's queue, `PREFIX.LANE.campaign.ID` and the like, which is declared by whoever puts the first job there.
+//! All queues are durable quorum queues with `reject-publish`, so that a full one refuses and loses
+//! nothing, and dead-letter with at-least-once, so that what cannot be passed on stays where it is.
+//! New jobs go through the exchange `PREFIX.jobs` by their lane. A job that waits for a time goes
+//! through `PREFIX.waiting` into the queue of its delay: all jobs in it wait equally long, so the
+//! first to be due is always at its head. When its time is over the broker passes it to
+//! `PREFIX.back` under the routing key it came with, `LANE.DELAY`, of which the first word leads it
+//! home. A job that waits at a place goes through `PREFIX.waiting` into the place's queue,
+//! `PREFIX.LANE.campaign.ID` and the like, which is declared by whoever puts the first job there.
 //!
-//! Producers need the right to write to `PREFIX.jobs` alone. So what comes through another exchange was written by a worker, and only
-//! there attempts and returns are believed.
+//! Producers need the right to write to `PREFIX.jobs` alone. So what comes through another exchange
+//! was written by a worker, and only there attempts and returns are believed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,8 +24,8 @@ use super::answer::{NOT_FOUND, explain, has_code};
 use crate::domain::{Lane, Place};
 use crate::queue::QueueError;
 
-/// The delays that jobs can wait for, with the names of their queues. Those of a running fleet must not change: their queues would
-/// have other arguments.
+/// The delays that jobs can wait for, with the names of their queues. Those of a running fleet must
+/// not change: their queues would have other arguments.
 const LADDER: [(&str, Duration); 5] = [
     ("1s", Duration::from_secs(1)),
     ("5s", Duration::from_secs(5)),
@@ -45,7 +47,8 @@ const BACK: &str = "back";
 /// The word after the lane in the routing key of a job that is handled alone.
 const SOLO: &str = "solo";
 
-/// Looking at a dead letter counts as a delivery, and from 4.0 on a queue without a limit of its own gives up after 20.
+/// Looking at a dead letter counts as a delivery, and from 4.0 on a queue without a limit of its
+/// own gives up after 20.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
 /// Names and arguments.
@@ -78,7 +81,8 @@ impl Topology {
         format!("{}.{JOBS}", self.prefix)
     }
 
-    /// Where jobs are published that wait, for a time or at a place, or that are to be handled alone.
+    /// Where jobs are published that wait, for a time or at a place, or that are to be handled
+    /// alone.
     pub(super) fn waiting(&self) -> String {
         format!("{}.{WAITING}", self.prefix)
     }
@@ -124,9 +128,11 @@ impl Topology {
         format!("{lane}.{SOLO}")
     }
 
-    /// The routing key, on [`Topology::waiting`], of a job that waits at least `wait`, or for the longest delay there is.
+    /// The routing key, on [`Topology::waiting`], of a job that waits at least `wait`, or for the
+    /// longest delay there is.
     pub(super) fn delay_key(lane: Lane, wait: Duration) -> String {
-        let step = LADDER.iter().find(|(_, delay)| *delay >= wait).unwrap_or(&LADDER[LADDER.len() - 1]);
+        let step =
+            LADDER.iter().find(|(_, delay)| *delay >= wait).unwrap_or(&LADDER[LADDER.len() - 1]);
         format!("{lane}.{}", step.0)
     }
 
@@ -150,13 +156,20 @@ impl Topology {
     }
 
     fn queues(&self) -> Vec<Queue> {
-        let ways = |id: Lane| [self.jobs(), self.back()].map(|exchange| (exchange, format!("{id}.#"))).to_vec();
+        let ways = |id: Lane| {
+            [self.jobs(), self.back()].map(|exchange| (exchange, format!("{id}.#"))).to_vec()
+        };
         let lanes = Lane::ALL.into_iter().map(|id| self.of_jobs(self.lane(id), ways(id)));
-        let solos = Lane::ALL.into_iter().map(|id| self.of_jobs(self.solo(id), vec![(self.waiting(), Self::solo_key(id))]));
+        let solos = Lane::ALL
+            .into_iter()
+            .map(|id| self.of_jobs(self.solo(id), vec![(self.waiting(), Self::solo_key(id))]));
         let delays = LADDER.iter().map(|(name, delay)| Queue {
             name: self.delay(name),
             arguments: vec![
-                ("x-message-ttl", AMQPValue::LongLongInt(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))),
+                (
+                    "x-message-ttl",
+                    AMQPValue::LongLongInt(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)),
+                ),
                 ("x-dead-letter-exchange", text(&self.back())),
                 ("x-dead-letter-strategy", text("at-least-once")),
             ]
@@ -167,9 +180,12 @@ impl Topology {
         });
         let dead = Queue {
             name: self.dead(),
-            arguments: std::iter::once(("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT)))
-                .chain(SAFE.map(|(key, value)| (key, text(value))))
-                .collect(),
+            arguments: std::iter::once((
+                "x-delivery-limit",
+                AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT),
+            ))
+            .chain(SAFE.map(|(key, value)| (key, text(value))))
+            .collect(),
             bindings: vec![(self.dead(), String::new())],
         };
         lanes.chain(solos).chain(delays).chain([dead]).collect()
@@ -190,13 +206,20 @@ impl Topology {
     ///
     /// # Errors
     /// If this user may not, or the connection is lost.
-    pub(super) async fn declare_places(&self, channel: &Channel, keys: &BTreeSet<String>) -> Result<(), QueueError> {
+    pub(super) async fn declare_places(
+        &self,
+        channel: &Channel,
+        keys: &BTreeSet<String>,
+    ) -> Result<(), QueueError> {
         for key in keys {
             let name = format!("{}.{key}", self.prefix);
-            let declared = declare(channel, self.of_jobs(name.clone(), vec![(self.waiting(), key.clone())])).await;
+            let declared =
+                declare(channel, self.of_jobs(name.clone(), vec![(self.waiting(), key.clone())]))
+                    .await;
             declared.map_err(|source| match has_code(&source, ACCESS_REFUSED) {
                 true => QueueError::Unusable(format!(
-                    "'{name}', where jobs are to wait, cannot be declared: give this user configure permission on its name (docs/queues.md, Users)"
+                    "'{name}', where jobs are to wait, cannot be declared: give this user \
+                        configure permission on its name (docs/queues.md, Users)"
                 )),
                 false => self.mismatch(&Undeclared { name: name.clone(), source }),
             })?;
@@ -207,7 +230,8 @@ impl Topology {
     /// Declares what is missing. A user that may not declare is content with what is there.
     ///
     /// # Errors
-    /// If something of another kind has one of the names, or something is missing that this user may not declare.
+    /// If something of another kind has one of the names, or something is missing that this user
+    /// may not declare.
     pub(super) async fn ensure(&self, connection: &Connection) -> Result<(), QueueError> {
         match self.declare(connection).await {
             Err(error) if has_code(&error.source, ACCESS_REFUSED) => self.look(connection).await,
@@ -224,8 +248,12 @@ impl Topology {
         // A channel does not survive a refusal; it is this function's own.
         let channel = connection.create_channel().await.map_err(failed("a channel"))?;
         for (name, kind) in self.exchanges() {
-            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            channel.exchange_declare(name.as_str().into(), kind, options, FieldTable::default()).await.map_err(failed(&name))?;
+            let options =
+                ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            channel
+                .exchange_declare(name.as_str().into(), kind, options, FieldTable::default())
+                .await
+                .map_err(failed(&name))?;
         }
         for queue in self.queues() {
             let name = queue.name.clone();
@@ -238,19 +266,27 @@ impl Topology {
         let channel = connection.create_channel().await.map_err(|error| explain(&error))?;
         let missing = |name: &str, error: &lapin::Error| match has_code(error, NOT_FOUND) {
             true => QueueError::Unusable(format!(
-                "'{name}' is not on the broker and this user may not declare it: start a worker once as a user with configure permission on ^{}\\.",
+                "'{name}' is not on the broker and this user may not declare it: start a worker \
+                    once as a user with configure permission on ^{}\\.",
                 self.prefix.replace('.', "\\.")
             )),
             false => explain(error),
         };
         for (name, kind) in self.exchanges() {
-            let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            let looked = channel.exchange_declare(name.as_str().into(), kind, options, FieldTable::default());
+            let options =
+                ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+            let looked = channel.exchange_declare(
+                name.as_str().into(),
+                kind,
+                options,
+                FieldTable::default(),
+            );
             looked.await.map_err(|error| missing(&name, &error))?;
         }
         for Queue { name, .. } in self.queues() {
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let looked = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
+            let looked =
+                channel.queue_declare(name.as_str().into(), options, FieldTable::default());
             looked.await.map_err(|error| missing(&name, &error))?;
         }
         channel.close(200, "done".into()).await.map_err(|error| explain(&error))
@@ -261,8 +297,10 @@ impl Topology {
             return explain(source);
         }
         QueueError::Unusable(format!(
-            "'{name}' is on the broker already and is not what these settings make of it: {source}. If queue.delivery_limit was changed, \
-             change it back; otherwise let the workers empty the queue, stop them, delete it and start them again, or choose another \
+            "'{name}' is on the broker already and is not what these settings make of it: \
+                {source}. If queue.delivery_limit was changed, \
+             change it back; otherwise let the workers empty the queue, stop them, delete it and \
+             start them again, or choose another \
              queue.prefix (now '{}')",
             self.prefix
         ))
@@ -286,7 +324,9 @@ async fn declare(channel: &Channel, queue: Queue) -> lapin::Result<()> {
     channel.queue_declare(name.as_str().into(), options, table).await?;
     for (exchange, key) in bindings {
         let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-        channel.queue_bind(name.as_str().into(), exchange.into(), key.into(), options, none).await?;
+        channel
+            .queue_bind(name.as_str().into(), exchange.into(), key.into(), options, none)
+            .await?;
     }
     Ok(())
 }

@@ -12,12 +12,14 @@ use super::fault;
 use super::{PostgresStore, StoreError, index};
 use crate::store::fault::Fault;
 
-/// Where it is noted which migrations have run: not where another program in the same schema would look.
+/// Where it is noted which migrations have run: not where another program in the same schema would
+/// look.
 const MIGRATIONS: &str = "facefleet_migrations";
 
 /// How long a caller waits for a connection before the server counts as away.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// How long a connection that is given back may take to say that it is idle again, before it is thrown away.
+/// How long a connection that is given back may take to say that it is idle again, before it is
+/// thrown away.
 const RELEASE: Duration = Duration::from_secs(5);
 /// How long a statement may take. A summary of tens of millions of rows is the longest.
 const STATEMENT_MS: &str = "120000";
@@ -28,7 +30,8 @@ const LEAST_VERSION: u32 = 14;
 fn parse(url: &str) -> Result<(PgConnectOptions, String), StoreError> {
     let unusable = || {
         StoreError::Unusable(
-            "store.url is no URL of a Postgres database: use postgres://user:password@host:port/database?sslmode=verify-full"
+            "store.url is no URL of a Postgres database: use \
+                postgres://user:password@host:port/database?sslmode=verify-full"
                 .into(),
         )
     };
@@ -37,7 +40,12 @@ fn parse(url: &str) -> Result<(PgConnectOptions, String), StoreError> {
         return Err(unusable());
     }
     let options = PgConnectOptions::from_str(url).map_err(|_| unusable())?;
-    let place = format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default());
+    let place = format!(
+        "{}:{}/{}",
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or_default()
+    );
     let options = options
         .application_name("facefleet")
         .options([
@@ -64,10 +72,14 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<PostgresStore, S
         .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE)
         .idle_timeout(Duration::from_secs(300))
-        // A query that was given up may have been cut off from the server: waiting for its end could take a quarter of an hour.
+        // A query that was given up may have been cut off from the server: waiting for its end
+        // could take a quarter of an hour.
         .after_release(|connection, _| {
             Box::pin(async {
-                timeout(RELEASE, connection.ping()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map(|()| true)
+                timeout(RELEASE, connection.ping())
+                    .await
+                    .unwrap_or(Err(sqlx::Error::WorkerCrashed))
+                    .map(|()| true)
             })
         })
         .connect_lazy_with(options);
@@ -90,8 +102,8 @@ pub(super) async fn migrate(url: &str) -> Result<u32, StoreError> {
     migrate().await.map_err(|fault| fault::at(fault, &place))
 }
 
-/// A connection to a database whose schema is up to date. A role that may only use the schema needs no right to make anything, as long
-/// as there is nothing to do.
+/// A connection to a database whose schema is up to date. A role that may only use the schema needs
+/// no right to make anything, as long as there is nothing to do.
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
     let mut connection = PgConnection::connect_with(options).await?;
     check_version(&mut connection).await?;
@@ -106,29 +118,36 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
 }
 
 async fn check_version(connection: &mut PgConnection) -> Result<(), Fault> {
-    let version: String = sqlx::query_scalar("SHOW server_version_num").fetch_one(connection).await?;
+    let version: String =
+        sqlx::query_scalar("SHOW server_version_num").fetch_one(connection).await?;
     let major = version.parse::<u32>().unwrap_or(0) / 10_000;
     if major < LEAST_VERSION {
-        return Err(
-            StoreError::Unusable(format!("the server is Postgres {major}, and {LEAST_VERSION} or later is needed")).into()
-        );
+        return Err(StoreError::Unusable(format!(
+            "the server is Postgres {major}, and {LEAST_VERSION} or later is needed"
+        ))
+        .into());
     }
     Ok(())
 }
 
 /// Whether every migration has run.
 async fn is_current(connection: &mut PgConnection, migrations: &Migrator) -> Result<bool, Fault> {
-    let there: bool =
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(MIGRATIONS).fetch_one(&mut *connection).await?;
+    let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(MIGRATIONS)
+        .fetch_one(&mut *connection)
+        .await?;
     if !there {
         return Ok(false);
     }
     let applied = connection.list_applied_migrations(MIGRATIONS).await?;
-    if let Some(newer) = applied.iter().find(|applied| !migrations.version_exists(applied.version)) {
+    if let Some(newer) = applied.iter().find(|applied| !migrations.version_exists(applied.version))
+    {
         return Err(MigrateError::VersionMissing(newer.version).into());
     }
     Ok(migrations.iter().all(|migration| {
-        applied.iter().any(|applied| applied.version == migration.version && applied.checksum == migration.checksum)
+        applied.iter().any(|applied| {
+            applied.version == migration.version && applied.checksum == migration.checksum
+        })
     }))
 }
 
@@ -138,33 +157,40 @@ async fn ensure_pgvector(connection: &mut PgConnection) -> Result<(), Fault> {
     }
     let unusable = |text: String| Fault::from(StoreError::Unusable(text));
     let elsewhere: Option<(String, String)> = sqlx::query_as(
-        "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'",
+        "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = \
+            e.extnamespace WHERE e.extname = 'vector'",
     )
     .fetch_optional(&mut *connection)
     .await?;
     if let Some((schema, version)) = elsewhere {
         return Err(unusable(format!(
-            "its pgvector {version} has no halfvec that this role sees: 0.7 or later is needed, and its schema, {schema}, must be in the \
+            "its pgvector {version} has no halfvec that this role sees: 0.7 or later is needed, \
+                and its schema, {schema}, must be in the \
              search_path (ALTER ROLE … SET search_path, or ?options=-csearch_path=… in store.url)"
         )));
     }
-    let available: Option<String> =
-        sqlx::query_scalar("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
-            .fetch_optional(&mut *connection)
-            .await?;
+    let available: Option<String> = sqlx::query_scalar(
+        "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
     if available.is_none() {
         return Err(unusable(
-            "the server has no pgvector: install the extension (0.7 or later) on the server's host, or choose a server that offers it".into(),
+            "the server has no pgvector: install the extension (0.7 or later) on the server's \
+                host, or choose a server that offers it"
+                .into(),
         ));
     }
-    let created = sqlx::query("CREATE EXTENSION IF NOT EXISTS vector").execute(&mut *connection).await;
+    let created =
+        sqlx::query("CREATE EXTENSION IF NOT EXISTS vector").execute(&mut *connection).await;
     if has_halfvec(connection).await? {
         // By us, or by another process that was faster.
         return Ok(());
     }
     match created.err().and_then(|error| Some(error.as_database_error()?.message().to_owned())) {
         Some(reason) => Err(unusable(format!(
-            "pgvector is not enabled in this database, and this role may not do it ({reason}): let an administrator run CREATE EXTENSION vector; in it"
+            "pgvector is not enabled in this database, and this role may not do it ({reason}): let \
+                an administrator run CREATE EXTENSION vector; in it"
         ))),
         None => Err(unusable("its pgvector has no halfvec: 0.7 or later is needed".into())),
     }

@@ -1,7 +1,9 @@
-//! The store in Postgres with pgvector, for a fleet: any number of workers on any number of hosts write to it at a time.
+//! The store in Postgres with pgvector, for a fleet: any number of workers on any number of hosts
+//! write to it at a time.
 //!
-//! Owns the connections and the schema. Whoever records holds the rows of its images' sources, in the order of their keys: two workers
-//! with the same image go one after the other, all others side by side. Knows nothing of how results come about.
+//! Owns the connections and the schema. Whoever records holds the rows of its images' sources, in
+//! the order of their keys: two workers with the same image go one after the other, all others side
+//! by side. Knows nothing of how results come about.
 
 mod campaigns;
 mod connect;
@@ -21,15 +23,18 @@ use futures::future::BoxFuture;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
-use super::{Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+use super::{
+    Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary,
+};
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, NotedSource, Profile, ProfileId,
-    Selection, SourceName, SourceStamp,
+    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
+    NotedSource, Profile, ProfileId, Selection, SourceName, SourceStamp,
 };
 use crate::store::fault::Fault;
 
-/// How long an answer may take before the server counts as away, which it may be without a word: a network that drops packets breaks no
-/// connection. To a trial of rights, to what workers wait for, and to what reads a whole gallery (a little more than a statement may take).
+/// How long an answer may take before the server counts as away, which it may be without a word: a
+/// network that drops packets breaks no connection. To a trial of rights, to what workers wait for,
+/// and to what reads a whole gallery (a little more than a statement may take).
 const TRIAL: Duration = Duration::from_secs(5);
 const WRITE: Duration = Duration::from_secs(60);
 const READ: Duration = Duration::from_secs(130);
@@ -42,18 +47,21 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the store at `url` (`postgres://user:password@host/database`, with what libpq's URLs may say, `sslmode` among it) with at
-    /// most `connections`. An empty schema, or one of an older version, is brought up to date if the role may do that.
+    /// Opens the store at `url` (`postgres://user:password@host/database`, with what libpq's URLs
+    /// may say, `sslmode` among it) with at most `connections`. An empty schema, or one of an older
+    /// version, is brought up to date if the role may do that.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] with what to do about it: a wrong URL or password, a server without pgvector, a schema that must be
-    /// migrated by another role or comes from a newer version; [`StoreError::Unavailable`] if the server does not answer.
+    /// [`StoreError::Unusable`] with what to do about it: a wrong URL or password, a server without
+    /// pgvector, a schema that must be migrated by another role or comes from a newer version;
+    /// [`StoreError::Unavailable`] if the server does not answer.
     pub async fn open(url: &str, connections: u32) -> Result<Self, StoreError> {
         connect::open(url, connections).await
     }
 
-    /// Brings the schema up to date, and gives each profile's templates their index if they have none, beside whoever records. Returns
-    /// how many were indexed. For the role that owns the schema.
+    /// Brings the schema up to date, and gives each profile's templates their index if they have
+    /// none, beside whoever records. Returns how many were indexed. For the role that owns the
+    /// schema.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -71,7 +79,11 @@ impl PostgresStore {
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => answer.map_err(|fault| fault::at(fault, &self.place)),
-                Err(_) => Err(StoreError::Unavailable(format!("{} did not answer within {} s", self.place, most.as_secs()))),
+                Err(_) => Err(StoreError::Unavailable(format!(
+                    "{} did not answer within {} s",
+                    self.place,
+                    most.as_secs()
+                ))),
             }
         })
     }
@@ -105,7 +117,11 @@ impl Store for PostgresStore {
         self.answer(READ, read::profile(&self.pool, id)).await
     }
 
-    async fn summary(&self, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, StoreError> {
+    async fn summary(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<Summary, StoreError> {
         self.answer(READ, read::summary(&self.pool, gallery, profile)).await
     }
 
@@ -127,7 +143,11 @@ impl Store for PostgresStore {
         self.answer(WRITE, campaigns::begin(&self.pool, campaign)).await
     }
 
-    async fn note_listed(&self, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), StoreError> {
+    async fn note_listed(
+        &self,
+        campaign: CampaignId,
+        chunk: &ListedChunk,
+    ) -> Result<(), StoreError> {
         self.answer(WRITE, campaigns::note_listed(&self.pool, campaign, chunk)).await
     }
 
@@ -135,11 +155,19 @@ impl Store for PostgresStore {
         self.answer(WRITE, campaigns::end_listing(&self.pool, campaign)).await
     }
 
-    async fn uncounted_jobs(&self, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+    async fn uncounted_jobs(
+        &self,
+        campaign: CampaignId,
+        jobs: &[JobId],
+    ) -> Result<Vec<JobId>, StoreError> {
         self.answer(READ, campaigns::uncounted(&self.pool, campaign, jobs)).await
     }
 
-    async fn set_campaign_state(&self, campaign: CampaignId, state: CampaignState) -> Result<bool, StoreError> {
+    async fn set_campaign_state(
+        &self,
+        campaign: CampaignId,
+        state: CampaignState,
+    ) -> Result<bool, StoreError> {
         self.answer(WRITE, campaigns::set_state(&self.pool, campaign, state)).await
     }
 
@@ -159,7 +187,11 @@ impl Store for PostgresStore {
         self.answer(WRITE, campaigns::close(&self.pool, campaign)).await
     }
 
-    async fn note_source(&self, source: &SourceName, trouble: Option<&str>) -> Result<(), StoreError> {
+    async fn note_source(
+        &self,
+        source: &SourceName,
+        trouble: Option<&str>,
+    ) -> Result<(), StoreError> {
         self.answer(WRITE, sources::note(&self.pool, source, trouble)).await
     }
 

@@ -1,5 +1,6 @@
-//! Tries what a worker's role may write. Each statement needs a right that recording needs, and matches no row: the server checks rights,
-//! and whether it is read-only, before it looks for rows. So nothing is written, no id is drawn and no row is locked.
+//! Tries what a worker's role may write. Each statement needs a right that recording needs, and
+//! matches no row: the server checks rights, and whether it is read-only, before it looks for rows.
+//! So nothing is written, no id is drawn and no row is locked.
 
 use sqlx::{PgConnection, PgPool};
 
@@ -9,7 +10,11 @@ use crate::store::fault::Fault;
 /// The right, the table, and a statement that needs it.
 const TRIALS: [(&str, &str, &str); 23] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
-    ("INSERT", "gallery_profiles", "INSERT INTO gallery_profiles (gallery_id) SELECT NULL WHERE false"),
+    (
+        "INSERT",
+        "gallery_profiles",
+        "INSERT INTO gallery_profiles (gallery_id) SELECT NULL WHERE false",
+    ),
     ("UPDATE", "gallery_profiles", "UPDATE gallery_profiles SET touched = touched WHERE false"),
     ("INSERT", "sources", "INSERT INTO sources (gallery_id) SELECT NULL WHERE false"),
     ("UPDATE", "sources", "SELECT FROM sources WHERE false FOR NO KEY UPDATE"),
@@ -24,7 +29,11 @@ const TRIALS: [(&str, &str, &str); 23] = [
     ("DELETE", "templates", "DELETE FROM templates WHERE false"),
     ("INSERT", "campaigns", "INSERT INTO campaigns (id) SELECT NULL WHERE false"),
     ("UPDATE", "campaigns", "UPDATE campaigns SET state = state WHERE false"),
-    ("INSERT", "campaign_outcomes", "INSERT INTO campaign_outcomes (campaign_id) SELECT NULL WHERE false"),
+    (
+        "INSERT",
+        "campaign_outcomes",
+        "INSERT INTO campaign_outcomes (campaign_id) SELECT NULL WHERE false",
+    ),
     ("UPDATE", "campaign_outcomes", "UPDATE campaign_outcomes SET jobs = jobs WHERE false"),
     ("INSERT", "campaign_jobs", "INSERT INTO campaign_jobs (campaign_id) SELECT NULL WHERE false"),
     ("UPDATE", "campaign_jobs", "UPDATE campaign_jobs SET outcome = outcome WHERE false"),
@@ -36,8 +45,16 @@ const TRIALS: [(&str, &str, &str); 23] = [
 /// What is not tried but looked up, because using it leaves something behind.
 const LOOKED_UP: [(&str, &str, &str); 3] = [
     ("USAGE", "SEQUENCE images_id_seq", "SELECT has_sequence_privilege('images_id_seq', 'USAGE')"),
-    ("USAGE", "SEQUENCE results_id_seq", "SELECT has_sequence_privilege('results_id_seq', 'USAGE')"),
-    ("EXECUTE", "FUNCTION add_profile(text, text)", "SELECT has_function_privilege('add_profile(text, text)', 'EXECUTE')"),
+    (
+        "USAGE",
+        "SEQUENCE results_id_seq",
+        "SELECT has_sequence_privilege('results_id_seq', 'USAGE')",
+    ),
+    (
+        "EXECUTE",
+        "FUNCTION add_profile(text, text)",
+        "SELECT has_function_privilege('add_profile(text, text)', 'EXECUTE')",
+    ),
 ];
 
 pub(super) async fn try_all(pool: &PgPool) -> Result<(), Fault> {
@@ -50,10 +67,12 @@ pub(super) async fn try_all(pool: &PgPool) -> Result<(), Fault> {
         Ok(Some(missing)) => {
             transaction.rollback().await?;
             // The failed statement ended the transaction.
-            let role: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(pool).await?;
+            let role: String =
+                sqlx::query_scalar("SELECT current_user::text").fetch_one(pool).await?;
             let (right, what) = missing;
             Err(StoreError::Unusable(format!(
-                "role {role} has no right to {right} on {what}: let the schema's owner run GRANT {right} ON {what} TO {role}; see docs/postgres.md"
+                "role {role} has no right to {right} on {what}: let the schema's owner run GRANT \
+                    {right} ON {what} TO {role}; see docs/postgres.md"
             ))
             .into())
         }
@@ -62,7 +81,9 @@ pub(super) async fn try_all(pool: &PgPool) -> Result<(), Fault> {
 }
 
 /// The first right that is missing, and on what.
-async fn try_each(connection: &mut PgConnection) -> Result<Option<(&'static str, &'static str)>, Fault> {
+async fn try_each(
+    connection: &mut PgConnection,
+) -> Result<Option<(&'static str, &'static str)>, Fault> {
     for (right, what, question) in LOOKED_UP {
         let has: bool = sqlx::query_scalar(question).fetch_one(&mut *connection).await?;
         if !has {
@@ -72,7 +93,11 @@ async fn try_each(connection: &mut PgConnection) -> Result<Option<(&'static str,
     for (right, table, statement) in TRIALS {
         match sqlx::query(statement).execute(&mut *connection).await {
             Ok(_) => {}
-            Err(error) if error.as_database_error().is_some_and(|told| told.code().as_deref() == Some("42501")) => {
+            Err(error)
+                if error
+                    .as_database_error()
+                    .is_some_and(|told| told.code().as_deref() == Some("42501")) =>
+            {
                 return Ok(Some((right, table)));
             }
             Err(error) => return Err(error.into()),

@@ -21,8 +21,8 @@ fn template(row: &PgRow, column: usize) -> Result<Option<Template>, Fault> {
     Template::from_embedding(&values).map(|(template, _)| Some(template)).map_err(corrupt)
 }
 
-/// An image from the columns: result id, URI, hash, note, bytes, width, height, outcome, reason, provider, three timings, time recorded,
-/// subject, and a note's three.
+/// An image from the columns: result id, URI, hash, note, bytes, width, height, outcome, reason,
+/// provider, three timings, time recorded, subject, and a note's three.
 pub(super) fn image(row: &PgRow) -> Result<StoredImage, Fault> {
     Ok(StoredImage {
         cursor: row.try_get(0)?,
@@ -34,16 +34,30 @@ pub(super) fn image(row: &PgRow) -> Result<StoredImage, Fault> {
         outcome: parsed(row, 6)?,
         reason: row.try_get(7)?,
         provider: row.try_get(8)?,
-        timings: Timings { fetch_ms: row.try_get(9)?, vision_ms: row.try_get(10)?, recognise_ms: row.try_get(11)? },
+        timings: Timings {
+            fetch_ms: row.try_get(9)?,
+            vision_ms: row.try_get(10)?,
+            recognise_ms: row.try_get(11)?,
+        },
         recorded_at: time(row, 12)?,
         noted: note(row, 14)?,
         faces: Vec::new(),
     })
 }
 
-/// A face of `image` from the columns: index, box, landmarks, detector score, distance, score, quality, norm, template.
-pub(super) fn face(row: &PgRow, image: ImageUri, hash: Option<ContentHash>) -> Result<StoredFace, Fault> {
-    let bbox = BoundingBox { x: row.try_get(1)?, y: row.try_get(2)?, width: row.try_get(3)?, height: row.try_get(4)? };
+/// A face of `image` from the columns: index, box, landmarks, detector score, distance, score,
+/// quality, norm, template.
+pub(super) fn face(
+    row: &PgRow,
+    image: ImageUri,
+    hash: Option<ContentHash>,
+) -> Result<StoredFace, Fault> {
+    let bbox = BoundingBox {
+        x: row.try_get(1)?,
+        y: row.try_get(2)?,
+        width: row.try_get(3)?,
+        height: row.try_get(4)?,
+    };
     let landmarks = row.try_get::<Option<&[u8]>, _>(5)?.map(landmarks).transpose()?;
     Ok(StoredFace {
         image,

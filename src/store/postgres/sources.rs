@@ -7,10 +7,16 @@ use crate::store::columns::noted_source;
 use crate::store::fault::Fault;
 use crate::store::news_ms;
 
-pub(super) async fn note(pool: &PgPool, source: &SourceName, trouble: Option<&str>) -> Result<(), Fault> {
+pub(super) async fn note(
+    pool: &PgPool,
+    source: &SourceName,
+    trouble: Option<&str>,
+) -> Result<(), Fault> {
     sqlx::query(
-        "INSERT INTO source_troubles AS s (name, reason) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
-         since = CASE WHEN s.reason IS NULL OR excluded.reason IS NULL OR s.seen < now() - $3 * interval '1 ms' \
+        "INSERT INTO source_troubles AS s (name, reason) VALUES ($1, $2) ON CONFLICT (name) DO \
+            UPDATE SET \
+         since = CASE WHEN s.reason IS NULL OR excluded.reason IS NULL OR s.seen < now() - $3 * \
+         interval '1 ms' \
          THEN excluded.since ELSE s.since END, reason = excluded.reason, seen = excluded.seen",
     )
     .bind(source.as_str())

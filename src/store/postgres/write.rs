@@ -1,8 +1,10 @@
-//! Recording a batch: the sources of its images are locked, what is known of them is looked up, each record's fate is decided (see
-//! [`crate::store::fate`]), and the rows are written. As many statements for a batch of one as for one of thousands. What the decisions
-//! mean is said at [`super::Store::record`].
+//! Recording a batch: the sources of its images are locked, what is known of them is looked up,
+//! each record's fate is decided (see [`crate::store::fate`]), and the rows are written. As many
+//! statements for a batch of one as for one of thousands. What the decisions mean is said at
+//! [`super::Store::record`].
 //!
-//! Locks are taken in one order everywhere: galleries, sources, galleries with their profiles, campaigns; in each of them by key.
+//! Locks are taken in one order everywhere: galleries, sources, galleries with their profiles,
+//! campaigns; in each of them by key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,12 +22,16 @@ use crate::store::encoding::{definition, selection_key};
 use crate::store::fate::{Fate, Item, Known, Scope, decide, ended_notes, named, outdated, rounds};
 use crate::store::fault::Fault;
 
-/// How often a batch is tried that another transaction was faster than. The order of locks should leave no such case; an administrator's
-/// transaction may still make one.
+/// How often a batch is tried that another transaction was faster than. The order of locks should
+/// leave no such case; an administrator's transaction may still make one.
 const TRIES: usize = 3;
 
 pub(super) async fn register_profile(pool: &PgPool, profile: &Profile) -> Result<(), Fault> {
-    sqlx::query("SELECT add_profile($1, $2)").bind(profile.id().as_str()).bind(definition(profile)?).execute(pool).await?;
+    sqlx::query("SELECT add_profile($1, $2)")
+        .bind(profile.id().as_str())
+        .bind(definition(profile)?)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
@@ -44,16 +50,23 @@ pub(super) async fn record(pool: &PgPool, records: &[JobRecord]) -> Result<Vec<R
 
 async fn try_record(pool: &PgPool, records: &[JobRecord]) -> Result<Vec<Recorded>, Fault> {
     let mut fates = vec![Recorded::Repeated; records.len()];
-    let selections: Vec<String> = records.iter().map(|record| selection_key(&record.selection)).collect();
+    let selections: Vec<String> =
+        records.iter().map(|record| selection_key(&record.selection)).collect();
     let keys: Vec<Uuid> = records.iter().map(|record| uri_key(&record.image)).collect();
-    // Each statement must see what was committed while it waited for a lock, whatever the database's default.
+    // Each statement must see what was committed while it waited for a lock, whatever the
+    // database's default.
     let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let scopes = find_scopes(&mut transaction, records).await?;
     let all_new = lock_sources(&mut transaction, records, &keys, &scopes).await?;
     for (number, round) in rounds(records).into_iter().enumerate() {
         let items: Vec<_> = round
             .into_iter()
-            .map(|index| Item { index, record: &records[index], selection: &selections[index], scope: scopes[index] })
+            .map(|index| Item {
+                index,
+                record: &records[index],
+                selection: &selections[index],
+                scope: scopes[index],
+            })
             .collect();
         let known = if all_new && number == 0 {
             items.iter().map(|_| Vec::new()).collect()
@@ -74,7 +87,10 @@ fn names(record: &JobRecord) -> (&str, &str) {
 }
 
 /// The ids of each record's gallery and profile.
-async fn find_scopes(connection: &mut PgConnection, records: &[JobRecord]) -> Result<Vec<Scope>, Fault> {
+async fn find_scopes(
+    connection: &mut PgConnection,
+    records: &[JobRecord],
+) -> Result<Vec<Scope>, Fault> {
     let wanted: BTreeSet<(&str, &str)> = records.iter().map(names).collect();
     let (galleries, profiles): (Vec<&str>, Vec<&str>) = wanted.iter().copied().unzip();
     let mut found = look_up_scopes(connection, &galleries, &profiles).await?;
@@ -83,42 +99,63 @@ async fn find_scopes(connection: &mut PgConnection, records: &[JobRecord]) -> Re
         found = look_up_scopes(connection, &galleries, &profiles).await?;
     }
     let scopes: HashMap<(&str, &str), Scope> = wanted.into_iter().zip(found).collect();
-    records.iter().map(|record| scopes.get(&names(record)).copied()).collect::<Option<_>>().ok_or_else(unasked)
+    records
+        .iter()
+        .map(|record| scopes.get(&names(record)).copied())
+        .collect::<Option<_>>()
+        .ok_or_else(unasked)
 }
 
 /// The ids of galleries with profiles, in the order given; fewer if some are new.
-async fn look_up_scopes(connection: &mut PgConnection, galleries: &[&str], profiles: &[&str]) -> Result<Vec<Scope>, Fault> {
+async fn look_up_scopes(
+    connection: &mut PgConnection,
+    galleries: &[&str],
+    profiles: &[&str],
+) -> Result<Vec<Scope>, Fault> {
     let rows = sqlx::query(
-        "SELECT g.id, gp.id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY k (name, profile_id, place) \
-         JOIN galleries g ON g.name = k.name JOIN gallery_profiles gp ON gp.gallery_id = g.id AND gp.profile_id = k.profile_id \
+        "SELECT g.id, gp.id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY k (name, \
+            profile_id, place) \
+         JOIN galleries g ON g.name = k.name JOIN gallery_profiles gp ON gp.gallery_id = g.id AND \
+         gp.profile_id = k.profile_id \
          ORDER BY k.place",
     )
     .bind(galleries)
     .bind(profiles)
     .fetch_all(connection)
     .await?;
-    rows.iter().map(|row| Ok(Scope { gallery: row.try_get(0)?, gallery_profile: row.try_get(1)? })).collect()
+    rows.iter()
+        .map(|row| Ok(Scope { gallery: row.try_get(0)?, gallery_profile: row.try_get(1)? }))
+        .collect()
 }
 
-async fn add_scopes(connection: &mut PgConnection, galleries: &[&str], profiles: &[&str]) -> Result<(), Fault> {
+async fn add_scopes(
+    connection: &mut PgConnection,
+    galleries: &[&str],
+    profiles: &[&str],
+) -> Result<(), Fault> {
     let stranger: Option<String> = sqlx::query_scalar(
-        "SELECT k.id FROM unnest($1::text[]) k (id) WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = k.id) LIMIT 1",
+        "SELECT k.id FROM unnest($1::text[]) k (id) WHERE NOT EXISTS (SELECT FROM profiles p WHERE \
+            p.id = k.id) LIMIT 1",
     )
     .bind(profiles)
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(profile) = stranger {
-        return Err(StoreError::Invalid(format!("its profile {profile} was never registered")).into());
+        return Err(
+            StoreError::Invalid(format!("its profile {profile} was never registered")).into()
+        );
     }
     sqlx::query(
-        "INSERT INTO galleries (name) SELECT DISTINCT k.name FROM unnest($1::text[]) k (name) ORDER BY 1 ON CONFLICT DO NOTHING",
+        "INSERT INTO galleries (name) SELECT DISTINCT k.name FROM unnest($1::text[]) k (name) \
+            ORDER BY 1 ON CONFLICT DO NOTHING",
     )
     .bind(galleries)
     .execute(&mut *connection)
     .await?;
     sqlx::query(
         "INSERT INTO gallery_profiles (gallery_id, profile_id) \
-         SELECT g.id, k.profile_id FROM unnest($1::text[], $2::text[]) k (name, profile_id) JOIN galleries g ON g.name = k.name \
+         SELECT g.id, k.profile_id FROM unnest($1::text[], $2::text[]) k (name, profile_id) JOIN \
+         galleries g ON g.name = k.name \
          ORDER BY 1, 2 ON CONFLICT DO NOTHING",
     )
     .bind(galleries)
@@ -137,8 +174,9 @@ fn unasked() -> Fault {
     StoreError::Corrupt("a look-up answered what was not asked".to_owned()).into()
 }
 
-/// Holds the batch's sources until the end of the transaction, new ones by inserting them. True if all were new: then nothing is known
-/// of them. Keys come sorted, so that two batches with the same images never wait for each other in a circle.
+/// Holds the batch's sources until the end of the transaction, new ones by inserting them. True if
+/// all were new: then nothing is known of them. Keys come sorted, so that two batches with the same
+/// images never wait for each other in a circle.
 async fn lock_sources(
     connection: &mut PgConnection,
     records: &[JobRecord],
@@ -146,11 +184,13 @@ async fn lock_sources(
     scopes: &[Scope],
 ) -> Result<bool, Fault> {
     let places = scopes.iter().map(|scope| scope.gallery).zip(keys.iter().copied());
-    let sources: BTreeMap<(i64, Uuid), &str> = places.zip(records.iter().map(|record| record.image.as_str())).collect();
+    let sources: BTreeMap<(i64, Uuid), &str> =
+        places.zip(records.iter().map(|record| record.image.as_str())).collect();
     let galleries: Vec<i64> = sources.keys().map(|(gallery, _)| *gallery).collect();
     let keys: Vec<Uuid> = sources.keys().map(|(_, key)| *key).collect();
     let inserted = sqlx::query(
-        "INSERT INTO sources (gallery_id, uri_key, uri) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[]) ORDER BY 1, 2 \
+        "INSERT INTO sources (gallery_id, uri_key, uri) SELECT * FROM unnest($1::bigint[], \
+            $2::uuid[], $3::text[]) ORDER BY 1, 2 \
          ON CONFLICT DO NOTHING",
     )
     .bind(&galleries)
@@ -174,12 +214,18 @@ async fn lock_sources(
 }
 
 /// Everything known of the items' sources, by item.
-async fn look_up(connection: &mut PgConnection, items: &[Item<'_>], keys: &[Uuid]) -> Result<Vec<Vec<Known>>, Fault> {
+async fn look_up(
+    connection: &mut PgConnection,
+    items: &[Item<'_>],
+    keys: &[Uuid],
+) -> Result<Vec<Vec<Known>>, Fault> {
     let rows = sqlx::query(
-        "SELECT k.place, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, r.outcome, r.selection, r.stamp, r.job_id, \
+        "SELECT k.place, i.id, i.content_hash, r.id, r.gallery_profile_id, r.superseded, \
+            r.outcome, r.selection, r.stamp, r.job_id, \
          r.noted \
          FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY k (gallery_id, uri_key, place) \
-         JOIN images i ON i.gallery_id = k.gallery_id AND i.uri_key = k.uri_key LEFT JOIN results r ON r.image_id = i.id",
+         JOIN images i ON i.gallery_id = k.gallery_id AND i.uri_key = k.uri_key LEFT JOIN results \
+         r ON r.image_id = i.id",
     )
     .bind(items.iter().map(|item| item.scope.gallery).collect::<Vec<_>>())
     .bind(items.iter().map(|item| keys[item.index]).collect::<Vec<_>>())
@@ -187,7 +233,8 @@ async fn look_up(connection: &mut PgConnection, items: &[Item<'_>], keys: &[Uuid
     .await?;
     let mut found: Vec<Vec<Known>> = items.iter().map(|_| Vec::new()).collect();
     for row in rows {
-        let of_item = place(row.try_get(0)?).and_then(|place| found.get_mut(place)).ok_or_else(unasked)?;
+        let of_item =
+            place(row.try_get(0)?).and_then(|place| found.get_mut(place)).ok_or_else(unasked)?;
         of_item.push(known(&row)?);
     }
     Ok(found)
@@ -204,10 +251,13 @@ async fn record_round(
     let (mut ended, mut rows) = (Vec::new(), Vec::with_capacity(items.len()));
     let (mut supersede, mut revive, mut clear) = (Vec::new(), Vec::new(), Vec::new());
     let (mut restamps, mut subjects, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let fates: Vec<Fate> = items.iter().zip(known).map(|(item, known)| decide(item, known)).collect();
+    let fates: Vec<Fate> =
+        items.iter().zip(known).map(|(item, known)| decide(item, known)).collect();
     let mut ids = draw_ids(connection, &fates).await?;
     for ((item, known), fate) in items.iter().zip(known).zip(fates) {
-        if let Fate::Repeat { restamp: Some(result), .. } | Fate::Revive { restamp: Some(result), .. } = fate {
+        if let Fate::Repeat { restamp: Some(result), .. }
+        | Fate::Revive { restamp: Some(result), .. } = fate
+        {
             restamps.push((result, item.record.stamp.as_ref().map(SourceStamp::as_str)));
         }
         if !matches!(fate, Fate::Write { .. }) {
@@ -251,14 +301,20 @@ async fn record_round(
 }
 
 /// Of jobs that had `ended` before, by place in the batch and result: how.
-async fn look_up_ends(connection: &mut PgConnection, ended: &[(usize, i64)], recorded: &mut [Recorded]) -> Result<(), Fault> {
+async fn look_up_ends(
+    connection: &mut PgConnection,
+    ended: &[(usize, i64)],
+    recorded: &mut [Recorded],
+) -> Result<(), Fault> {
     if ended.is_empty() {
         return Ok(());
     }
     let ids: Vec<i64> = ended.iter().map(|(_, result)| *result).collect();
     let rows = sqlx::query(
-        "SELECT r.id, r.outcome, r.reason, (SELECT count(*) FROM faces f WHERE f.result_id = r.id), \
-                (SELECT f.quality::bigint FROM faces f WHERE f.result_id = r.id AND f.face_index = 0) \
+        "SELECT r.id, r.outcome, r.reason, (SELECT count(*) FROM faces f WHERE f.result_id = \
+            r.id), \
+                (SELECT f.quality::bigint FROM faces f WHERE f.result_id = r.id AND f.face_index = \
+                0) \
          FROM results r WHERE r.id = ANY ($1::bigint[])",
     )
     .bind(ids)
@@ -274,7 +330,9 @@ struct Ids {
 }
 
 async fn draw_ids(connection: &mut PgConnection, fates: &[Fate]) -> Result<Ids, Fault> {
-    let count = |wanted: fn(&Fate) -> bool| i64::try_from(fates.iter().filter(|fate| wanted(fate)).count()).unwrap_or(i64::MAX);
+    let count = |wanted: fn(&Fate) -> bool| {
+        i64::try_from(fates.iter().filter(|fate| wanted(fate)).count()).unwrap_or(i64::MAX)
+    };
     let images = count(|fate| matches!(fate, Fate::Write { image: None, .. }));
     let results = count(|fate| matches!(fate, Fate::Write { result: None, .. }));
     if images == 0 && results == 0 {
@@ -288,10 +346,17 @@ async fn draw_ids(connection: &mut PgConnection, fates: &[Fate]) -> Result<Ids, 
     .bind(results)
     .fetch_one(connection)
     .await?;
-    Ok(Ids { images: row.try_get::<Vec<_>, _>(0)?.into_iter(), results: row.try_get::<Vec<_>, _>(1)?.into_iter() })
+    Ok(Ids {
+        images: row.try_get::<Vec<_>, _>(0)?.into_iter(),
+        results: row.try_get::<Vec<_>, _>(1)?.into_iter(),
+    })
 }
 
-async fn set_superseded(connection: &mut PgConnection, results: &[i64], superseded: bool) -> Result<(), Fault> {
+async fn set_superseded(
+    connection: &mut PgConnection,
+    results: &[i64],
+    superseded: bool,
+) -> Result<(), Fault> {
     if results.is_empty() {
         return Ok(());
     }
@@ -310,31 +375,46 @@ async fn clear_faces(connection: &mut PgConnection, results: &[(i64, &str)]) -> 
         return Ok(());
     }
     let ids: Vec<i64> = results.iter().map(|(id, _)| *id).collect();
-    sqlx::query("DELETE FROM templates WHERE profile_id = ANY ($2::text[]) AND result_id = ANY ($1::bigint[])")
+    sqlx::query(
+        "DELETE FROM templates WHERE profile_id = ANY ($2::text[]) AND result_id = ANY \
+        ($1::bigint[])",
+    )
+    .bind(&ids)
+    .bind(results.iter().map(|(_, profile)| *profile).collect::<Vec<_>>())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM faces WHERE result_id = ANY ($1::bigint[])")
         .bind(&ids)
-        .bind(results.iter().map(|(_, profile)| *profile).collect::<Vec<_>>())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM faces WHERE result_id = ANY ($1::bigint[])").bind(&ids).execute(connection).await?;
-    Ok(())
-}
-
-/// Remembers new listed versions.
-async fn restamp(connection: &mut PgConnection, stamps: &[(i64, Option<&str>)]) -> Result<(), Fault> {
-    if stamps.is_empty() {
-        return Ok(());
-    }
-    sqlx::query("UPDATE results r SET stamp = k.stamp FROM unnest($1::bigint[], $2::text[]) k (id, stamp) WHERE r.id = k.id")
-        .bind(stamps.iter().map(|(result, _)| *result).collect::<Vec<_>>())
-        .bind(stamps.iter().map(|(_, stamp)| *stamp).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())
 }
 
+/// Remembers new listed versions.
+async fn restamp(
+    connection: &mut PgConnection,
+    stamps: &[(i64, Option<&str>)],
+) -> Result<(), Fault> {
+    if stamps.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE results r SET stamp = k.stamp FROM unnest($1::bigint[], $2::text[]) k (id, \
+        stamp) WHERE r.id = k.id",
+    )
+    .bind(stamps.iter().map(|(result, _)| *result).collect::<Vec<_>>())
+    .bind(stamps.iter().map(|(_, stamp)| *stamp).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 async fn end_notes(connection: &mut PgConnection, results: &[i64]) -> Result<(), Fault> {
     if !results.is_empty() {
-        sqlx::query("UPDATE results SET noted = false WHERE id = ANY ($1::bigint[])").bind(results).execute(connection).await?;
+        sqlx::query("UPDATE results SET noted = false WHERE id = ANY ($1::bigint[])")
+            .bind(results)
+            .execute(connection)
+            .await?;
     }
     Ok(())
 }
@@ -345,7 +425,8 @@ async fn name(connection: &mut PgConnection, subjects: &[(i64, &str)]) -> Result
         return Ok(());
     }
     sqlx::query(
-        "UPDATE images i SET subject = k.subject FROM unnest($1::bigint[], $2::text[]) k (id, subject) \
+        "UPDATE images i SET subject = k.subject FROM unnest($1::bigint[], $2::text[]) k (id, \
+            subject) \
          WHERE i.id = k.id AND i.subject IS DISTINCT FROM k.subject",
     )
     .bind(subjects.iter().map(|(image, _)| *image).collect::<Vec<_>>())
@@ -355,19 +436,25 @@ async fn name(connection: &mut PgConnection, subjects: &[(i64, &str)]) -> Result
     Ok(())
 }
 
-/// Makes galleries with profiles the ones recorded to last. Where they are already, no row is locked or written: the workers that fill a
-/// gallery would queue up at it.
-async fn touch(connection: &mut PgConnection, gallery_profiles: impl Iterator<Item = i64>) -> Result<(), Fault> {
+/// Makes galleries with profiles the ones recorded to last. Where they are already, no row is
+/// locked or written: the workers that fill a gallery would queue up at it.
+async fn touch(
+    connection: &mut PgConnection,
+    gallery_profiles: impl Iterator<Item = i64>,
+) -> Result<(), Fault> {
     let ids: BTreeSet<i64> = gallery_profiles.collect();
     if ids.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "WITH late AS (SELECT gp.id FROM gallery_profiles gp WHERE gp.id = ANY ($1::bigint[]) AND EXISTS (\
-             SELECT FROM gallery_profiles o WHERE o.gallery_id = gp.gallery_id AND o.id <> gp.id AND o.touched >= gp.touched) \
+        "WITH late AS (SELECT gp.id FROM gallery_profiles gp WHERE gp.id = ANY ($1::bigint[]) AND \
+            EXISTS (\
+             SELECT FROM gallery_profiles o WHERE o.gallery_id = gp.gallery_id AND o.id <> gp.id \
+             AND o.touched >= gp.touched) \
              ORDER BY gp.id FOR NO KEY UPDATE) \
          UPDATE gallery_profiles gp SET touched = \
-             (SELECT max(o.touched) + 1 FROM gallery_profiles o WHERE o.gallery_id = gp.gallery_id) \
+             (SELECT max(o.touched) + 1 FROM gallery_profiles o WHERE o.gallery_id = \
+             gp.gallery_id) \
          FROM late WHERE late.id = gp.id",
     )
     .bind(ids.into_iter().collect::<Vec<_>>())

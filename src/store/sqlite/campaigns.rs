@@ -1,5 +1,5 @@
-//! Campaigns: what was listed, and each job's end counted once. The counting of ends happens inside the transaction that records
-//! them.
+//! Campaigns: what was listed, and each job's end counted once. The counting of ends happens inside
+//! the transaction that records them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::now_ms;
-use crate::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk, OutcomeKind};
+use crate::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, ListedChunk,
+    OutcomeKind,
+};
 use crate::store::Recorded;
 use crate::store::columns::{corrupt, counted, parsed, selection, time};
 use crate::store::encoding::selection_key;
@@ -31,10 +34,15 @@ pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), 
         .fetch_one(pool)
         .await?;
     if !known {
-        return Err(StoreError::Invalid(format!("its profile {} was never registered", campaign.profile)).into());
+        return Err(StoreError::Invalid(format!(
+            "its profile {} was never registered",
+            campaign.profile
+        ))
+        .into());
     }
     sqlx::query(
-        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, started_at_ms, selection) \
+        "INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, started_at_ms, \
+            selection) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
          ON CONFLICT (id) DO UPDATE SET closed = 0",
     )
@@ -51,12 +59,17 @@ pub(super) async fn begin(pool: &SqlitePool, campaign: &Campaign) -> Result<(), 
     Ok(())
 }
 
-pub(super) async fn note_listed(pool: &SqlitePool, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), Fault> {
+pub(super) async fn note_listed(
+    pool: &SqlitePool,
+    campaign: CampaignId,
+    chunk: &ListedChunk,
+) -> Result<(), Fault> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let skipped: Vec<_> = chunk.skipped.iter().map(|job| (*job, None)).collect();
     let skipped = count_jobs(&mut transaction, campaign, &skipped).await?.len();
     let noted = sqlx::query(
-        "UPDATE campaigns SET listed = listed + ?2, skipped = skipped + ?3, chunk_from = ?4, chunk_to = ?5 WHERE id = ?1",
+        "UPDATE campaigns SET listed = listed + ?2, skipped = skipped + ?3, chunk_from = ?4, \
+            chunk_to = ?5 WHERE id = ?1",
     )
     .bind(campaign.0.as_bytes().as_slice())
     .bind(i64::try_from(chunk.listed).unwrap_or(i64::MAX))
@@ -80,19 +93,31 @@ pub(super) async fn end_listing(pool: &SqlitePool, campaign: CampaignId) -> Resu
     if ended.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
 }
 
-pub(super) async fn uncounted(pool: &SqlitePool, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, Fault> {
+pub(super) async fn uncounted(
+    pool: &SqlitePool,
+    campaign: CampaignId,
+    jobs: &[JobId],
+) -> Result<Vec<JobId>, Fault> {
     let rows = sqlx::query_scalar::<_, i64>(
         "SELECT k.key FROM json_each(?2) k WHERE NOT EXISTS \
-         (SELECT 1 FROM campaign_jobs WHERE campaign_id = ?1 AND job_id = unhex(k.value)) ORDER BY k.key",
+         (SELECT 1 FROM campaign_jobs WHERE campaign_id = ?1 AND job_id = unhex(k.value)) ORDER BY \
+         k.key",
     )
     .bind(campaign.0.as_bytes().as_slice())
     .bind(job_list(jobs.iter().copied()))
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().filter_map(|place| jobs.get(usize::try_from(place).ok()?).copied()).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|place| jobs.get(usize::try_from(place).ok()?).copied())
+        .collect())
 }
 
-pub(super) async fn set_state(pool: &SqlitePool, campaign: CampaignId, state: CampaignState) -> Result<bool, Fault> {
+pub(super) async fn set_state(
+    pool: &SqlitePool,
+    campaign: CampaignId,
+    state: CampaignState,
+) -> Result<bool, Fault> {
     let set = sqlx::query("UPDATE campaigns SET state = ?2, closed = 0 WHERE id = ?1")
         .bind(campaign.0.as_bytes().as_slice())
         .bind(state.as_str())
@@ -109,7 +134,8 @@ pub(super) async fn close(pool: &SqlitePool, campaign: CampaignId) -> Result<(),
     Ok(())
 }
 
-/// Counts the ends of the campaigns' jobs of `records`: those that did not count before, and those that ended otherwise before.
+/// Counts the ends of the campaigns' jobs of `records`: those that did not count before, and those
+/// that ended otherwise before.
 pub(super) async fn count_ends(
     connection: &mut SqliteConnection,
     records: &[JobRecord],
@@ -147,8 +173,8 @@ pub(super) async fn count_ends(
     Ok(())
 }
 
-/// Counts `jobs`, each under an outcome or as skipped; returns those that did not count before. Of a campaign that is not known (it was
-/// deleted) nothing counts.
+/// Counts `jobs`, each under an outcome or as skipped; returns those that did not count before. Of
+/// a campaign that is not known (it was deleted) nothing counts.
 async fn count_jobs(
     connection: &mut SqliteConnection,
     campaign: CampaignId,
@@ -156,7 +182,8 @@ async fn count_jobs(
 ) -> Result<Vec<Counted>, Fault> {
     let new: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO campaign_jobs (campaign_id, job_id, outcome) \
-         SELECT c.id, unhex(k.value ->> 0), k.value ->> 1 FROM campaigns c CROSS JOIN json_each(?2) k WHERE c.id = ?1 \
+         SELECT c.id, unhex(k.value ->> 0), k.value ->> 1 FROM campaigns c CROSS JOIN \
+         json_each(?2) k WHERE c.id = ?1 \
          ON CONFLICT DO NOTHING RETURNING job_id",
     )
     .bind(campaign.0.as_bytes().as_slice())
@@ -182,10 +209,13 @@ async fn count_again(
     .bind(serde_json::json!(tally::MOVING).to_string())
     .fetch_all(&mut *connection)
     .await?;
-    let (mut moved, mut counted) = (Vec::with_capacity(again.len()), Vec::with_capacity(again.len()));
+    let (mut moved, mut counted) =
+        (Vec::with_capacity(again.len()), Vec::with_capacity(again.len()));
     for row in &again {
         let place = usize::try_from(row.try_get::<i64, _>(0)?).ok();
-        let (job, outcome) = *place.and_then(|place| jobs.get(place)).ok_or_else(|| corrupt("a job that was not asked for"))?;
+        let (job, outcome) = *place
+            .and_then(|place| jobs.get(place))
+            .ok_or_else(|| corrupt("a job that was not asked for"))?;
         moved.push((job, outcome));
         counted.push(Counted { campaign, job, before: Some(parsed(row, 1)?) });
     }
@@ -204,14 +234,17 @@ async fn count_again(
 
 /// As [`job_list`], each with its outcome.
 fn to_count(jobs: &[(JobId, Option<OutcomeKind>)]) -> String {
-    let pair = |(job, outcome): &(JobId, Option<OutcomeKind>)| serde_json::json!([job.0.simple().to_string(), outcome]);
+    let pair = |(job, outcome): &(JobId, Option<OutcomeKind>)| {
+        serde_json::json!([job.0.simple().to_string(), outcome])
+    };
     jobs.iter().map(pair).collect::<serde_json::Value>().to_string()
 }
 
 pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Campaign>, Fault> {
     let mut snapshot = pool.begin().await?;
     let row = sqlx::query(
-        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, started_at_ms, \
+        "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, \
+            chunk_from, chunk_to, faces, started_at_ms, \
          selection \
          FROM campaigns WHERE id = ?1",
     )
@@ -222,14 +255,21 @@ pub(super) async fn one(pool: &SqlitePool, id: CampaignId) -> Result<Option<Camp
     Ok(Some(with_outcomes(&mut snapshot, campaign(&row)?).await?))
 }
 
-pub(super) async fn latest(pool: &SqlitePool, limit: u32, open: bool) -> Result<Vec<Campaign>, Fault> {
+pub(super) async fn latest(
+    pool: &SqlitePool,
+    limit: u32,
+    open: bool,
+) -> Result<Vec<Campaign>, Fault> {
     // Spelt out: the index of open campaigns serves no other condition.
-    const OPEN: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, \
+    const OPEN: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, \
+        listing_done, chunk_from, chunk_to, faces, \
          started_at_ms, selection FROM campaigns WHERE closed = 0 ORDER BY id DESC LIMIT ?1";
-    const ALL: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, listing_done, chunk_from, chunk_to, faces, \
+    const ALL: &str = "SELECT id, lane, gallery, profile_id, source, state, listed, skipped, \
+        listing_done, chunk_from, chunk_to, faces, \
          started_at_ms, selection FROM campaigns ORDER BY id DESC LIMIT ?1";
     let mut snapshot = pool.begin().await?;
-    let rows = sqlx::query(if open { OPEN } else { ALL }).bind(limit).fetch_all(&mut *snapshot).await?;
+    let rows =
+        sqlx::query(if open { OPEN } else { ALL }).bind(limit).fetch_all(&mut *snapshot).await?;
     let mut campaigns = Vec::with_capacity(rows.len());
     for row in &rows {
         campaigns.push(with_outcomes(&mut snapshot, campaign(row)?).await?);
@@ -259,11 +299,16 @@ fn campaign(row: &SqliteRow) -> Result<Campaign, Fault> {
     })
 }
 
-async fn with_outcomes(connection: &mut SqliteConnection, mut campaign: Campaign) -> Result<Campaign, Fault> {
-    let rows = sqlx::query("SELECT outcome, jobs FROM campaign_outcomes WHERE campaign_id = ?1 AND jobs > 0")
-        .bind(campaign.id.0.as_bytes().as_slice())
-        .fetch_all(connection)
-        .await?;
+async fn with_outcomes(
+    connection: &mut SqliteConnection,
+    mut campaign: Campaign,
+) -> Result<Campaign, Fault> {
+    let rows = sqlx::query(
+        "SELECT outcome, jobs FROM campaign_outcomes WHERE campaign_id = ?1 AND jobs > 0",
+    )
+    .bind(campaign.id.0.as_bytes().as_slice())
+    .fetch_all(connection)
+    .await?;
     for row in &rows {
         campaign.progress.outcomes.insert(parsed(row, 0)?, counted(row, 1)?);
     }

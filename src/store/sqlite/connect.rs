@@ -1,5 +1,5 @@
-//! From a URL to an open store: the file, its mode, its connections, its schema. Refuses files that are not ours before it changes
-//! a byte of them.
+//! From a URL to an open store: the file, its mode, its connections, its schema. Refuses files that
+//! are not ours before it changes a byte of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -31,8 +31,11 @@ enum Place {
 
 impl Place {
     fn parse(url: &str) -> Result<Self, StoreError> {
-        let unusable =
-            || StoreError::Unusable(format!("'{url}' is no URL of a SQLite store: use sqlite:<path> or sqlite::memory:"));
+        let unusable = || {
+            StoreError::Unusable(format!(
+                "'{url}' is no URL of a SQLite store: use sqlite:<path> or sqlite::memory:"
+            ))
+        };
         let rest = url.strip_prefix("sqlite:").ok_or_else(unusable)?;
         match rest.strip_prefix("//").unwrap_or(rest) {
             "" => Err(unusable()),
@@ -62,13 +65,20 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
     };
     prepared.map_err(|fault| fault::at(fault, &name))?;
 
-    // Neither pool may close an idle connection: the store in memory would be gone, and a file's caches cold.
-    let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).acquire_timeout(busy_timeout.saturating_mul(2));
-    // When the disk is full, SQLite itself ends a transaction, and the connection goes on thinking that it is in one. A file's can be
-    // replaced; that of a store in memory is the store, and has no disk.
+    // Neither pool may close an idle connection: the store in memory would be gone, and a file's
+    // caches cold.
+    let pool = SqlitePoolOptions::new()
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(busy_timeout.saturating_mul(2));
+    // When the disk is full, SQLite itself ends a transaction, and the connection goes on thinking
+    // that it is in one. A file's can be replaced; that of a store in memory is the store, and has
+    // no disk.
     let pool = match &place {
         Place::Memory => pool,
-        Place::File(_) => pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) })),
+        Place::File(_) => pool.before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        }),
     };
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| fault::at(error.into(), &name))?;
@@ -77,20 +87,27 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
             MIGRATIONS.run(&writer).await.map_err(|error| fault::at(error.into(), &name))?;
             writer.clone()
         }
-        Place::File(_) => pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
+        Place::File(_) => {
+            pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"))
+        }
     };
     Ok(SqliteStore { writer, readers, place: name })
 }
 
-/// Creates a missing file with mode 0600, which `SQLite` copies to the log beside it: templates are biometric data.
+/// Creates a missing file with mode 0600, which `SQLite` copies to the log beside it: templates are
+/// biometric data.
 fn create_file(path: &Path) -> Result<(), StoreError> {
-    // POSIX drops all locks of a process on a file when it closes any descriptor of it. Here, one is closed: no other task of this
-    // process may have the file open yet, so they create and find files one at a time.
+    // POSIX drops all locks of a process on a file when it closes any descriptor of it. Here, one
+    // is closed: no other task of this process may have the file open yet, so they create and find
+    // files one at a time.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
     if path.is_dir() {
-        return Err(StoreError::Unusable(format!("{} is a folder: name a file in it", path.display())));
+        return Err(StoreError::Unusable(format!(
+            "{} is a folder: name a file in it",
+            path.display()
+        )));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
@@ -122,7 +139,8 @@ fn connect_options(place: &Place, busy_timeout: Duration) -> SqliteConnectOption
     options
         .busy_timeout(busy_timeout)
         .foreign_keys(true)
-        // With a write-ahead log, a power cut may cost the last transactions and never the file. Their jobs are scanned again.
+        // With a write-ahead log, a power cut may cost the last transactions and never the file.
+        // Their jobs are scanned again.
         .synchronous(SqliteSynchronous::Normal)
         // What is deleted is biometric data: overwrite it.
         .pragma("secure_delete", "ON")
@@ -135,7 +153,8 @@ fn connect_options(place: &Place, busy_timeout: Duration) -> SqliteConnectOption
 async fn prepare_file(options: &SqliteConnectOptions, busy_timeout: Duration) -> Result<(), Fault> {
     let mut connection = options.connect().await?;
     let prepared = prepare(&mut connection, busy_timeout).await;
-    // Closed also after a failure: a descriptor left to the background could outlive the caller's clean-up.
+    // Closed also after a failure: a descriptor left to the background could outlive the caller's
+    // clean-up.
     connection.close().await?;
     prepared
 }
@@ -143,7 +162,8 @@ async fn prepare_file(options: &SqliteConnectOptions, busy_timeout: Duration) ->
 async fn prepare(connection: &mut SqliteConnection, busy_timeout: Duration) -> Result<(), Fault> {
     refuse_foreign(connection).await?;
     enter_wal(connection, busy_timeout).await?;
-    // Two processes may open a new file at once: the second waits here, then finds the schema of the first.
+    // Two processes may open a new file at once: the second waits here, then finds the schema of
+    // the first.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
@@ -154,23 +174,32 @@ async fn refuse_foreign(connection: &mut SqliteConnection) -> Result<(), Fault> 
     // One snapshot: another process may be putting the schema in between.
     let mut snapshot = connection.begin().await?;
     let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *snapshot).await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *snapshot).await?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *snapshot).await?;
     snapshot.rollback().await?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
     }
-    let file: String = sqlx::query("PRAGMA database_list").fetch_one(connection).await?.try_get(2)?;
-    Err(StoreError::Unusable(format!("{file} is another program's database: choose another file")).into())
+    let file: String =
+        sqlx::query("PRAGMA database_list").fetch_one(connection).await?.try_get(2)?;
+    Err(StoreError::Unusable(format!("{file} is another program's database: choose another file"))
+        .into())
 }
 
-/// Switching to the write-ahead log needs the file for oneself, and `SQLite`'s own waiting does not cover that.
+/// Switching to the write-ahead log needs the file for oneself, and `SQLite`'s own waiting does not
+/// cover that.
 async fn enter_wal(connection: &mut SqliteConnection, busy_timeout: Duration) -> Result<(), Fault> {
     let give_up = Instant::now() + busy_timeout;
     loop {
-        match sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await.map_err(Fault::from)
+        match sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(Fault::from)
         {
             Ok(_) => return Ok(()),
-            Err(fault) if fault::is_busy(&fault) && Instant::now() < give_up => sleep(Duration::from_millis(10)).await,
+            Err(fault) if fault::is_busy(&fault) && Instant::now() < give_up => {
+                sleep(Duration::from_millis(10)).await
+            }
             Err(fault) => return Err(fault),
         }
     }

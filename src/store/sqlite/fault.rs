@@ -5,7 +5,8 @@ use sqlx::migrate::MigrateError;
 use super::StoreError;
 use crate::store::fault::Fault;
 
-/// The primary result codes that mean something to a caller (<https://www.sqlite.org/rescode.html>).
+/// The primary result codes that mean something to a caller
+/// (<https://www.sqlite.org/rescode.html>).
 mod code {
     pub(super) const PERM: i32 = 3;
     pub(super) const BUSY: i32 = 5;
@@ -44,29 +45,46 @@ pub(super) fn at(fault: Fault, place: &str) -> StoreError {
 fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
     use StoreError::{Corrupt, Invalid, Unavailable, Unusable};
     match primary_code(error) {
-        Some(code::BUSY | code::LOCKED) => Unavailable(format!("{place} is locked by another process for too long ({error})")),
+        Some(code::BUSY | code::LOCKED) => {
+            Unavailable(format!("{place} is locked by another process for too long ({error})"))
+        }
         // Faults of this machine that pass: what waits for the store is not lost by them.
-        Some(code::FULL) => Unavailable(format!("the disk of {place} is full: free some space, nothing is lost")),
-        Some(code::IOERR) => Unavailable(format!("{place} cannot be read or written now ({error})")),
+        Some(code::FULL) => {
+            Unavailable(format!("the disk of {place} is full: free some space, nothing is lost"))
+        }
+        Some(code::IOERR) => {
+            Unavailable(format!("{place} cannot be read or written now ({error})"))
+        }
         Some(code::NOMEM) => Unavailable(format!("there is no memory left for {place} ({error})")),
         Some(code::READONLY | code::PERM | code::AUTH) => Unusable(format!(
-            "{place} cannot be written ({error}): check the permissions of the file and its folder, or choose another file"
+            "{place} cannot be written ({error}): check the permissions of the file and its \
+                folder, or choose another file"
         )),
-        Some(code::CANTOPEN) if std::fs::File::open("/dev/null").is_err() => {
-            Unavailable(format!("{place} cannot be opened now: this machine is out of file descriptors ({error})"))
+        Some(code::CANTOPEN) if std::fs::File::open("/dev/null").is_err() => Unavailable(format!(
+            "{place} cannot be opened now: this machine is out of file descriptors ({error})"
+        )),
+        Some(code::CANTOPEN) => Unusable(format!(
+            "{place} cannot be opened ({error}): check the permissions of the file and its folder"
+        )),
+        Some(code::NOTADB) => Unusable(format!(
+            "{place} is not a SQLite database: choose another file, or move this one away"
+        )),
+        Some(code::CORRUPT) => {
+            Unusable(format!("{place} is damaged ({error}): restore it from a backup"))
         }
-        Some(code::CANTOPEN) => {
-            Unusable(format!("{place} cannot be opened ({error}): check the permissions of the file and its folder"))
-        }
-        Some(code::NOTADB) => Unusable(format!("{place} is not a SQLite database: choose another file, or move this one away")),
-        Some(code::CORRUPT) => Unusable(format!("{place} is damaged ({error}): restore it from a backup")),
         Some(code::CONSTRAINT) => Invalid(error.to_string()),
         Some(_) => Unusable(format!("{place}: {error}")),
         None => match error {
-            sqlx::Error::PoolTimedOut => Unavailable(format!("no connection to {place} became free in time")),
+            sqlx::Error::PoolTimedOut => {
+                Unavailable(format!("no connection to {place} became free in time"))
+            }
             sqlx::Error::PoolClosed => Unusable(format!("{place} was closed")),
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Corrupt(format!("{place}: {error}")),
-            sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => Unavailable(format!("{place}: {error}")),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Corrupt(format!("{place}: {error}"))
+            }
+            sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+                Unavailable(format!("{place}: {error}"))
+            }
             other => Unusable(format!("{place}: {other}")),
         },
     }
@@ -74,12 +92,18 @@ fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
 
 fn migration_error(error: &MigrateError, place: &str) -> StoreError {
     match error {
-        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => StoreError::Unusable(format!(
-            "{place} was written by a newer version of facefleet (schema {version}): upgrade facefleet, or choose another file"
-        )),
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
+            StoreError::Unusable(format!(
+                "{place} was written by a newer version of facefleet (schema {version}): upgrade \
+                    facefleet, or choose another file"
+            ))
+        }
         MigrateError::VersionMismatch(version) => StoreError::Unusable(format!(
-            "{place} was written by a development version of facefleet whose schema {version} was another one: choose another file"
+            "{place} was written by a development version of facefleet whose schema {version} was \
+                another one: choose another file"
         )),
-        other => StoreError::Unusable(format!("the schema of {place} cannot be brought up to date: {other}")),
+        other => StoreError::Unusable(format!(
+            "the schema of {place} cannot be brought up to date: {other}"
+        )),
     }
 }

@@ -6,8 +6,8 @@ use crate::domain::{FaceResult, JobRecord};
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
 
-/// Rows in one statement: at up to 16 values a row, well below the 32766 that `SQLite` allows. Each statement costs a round trip to
-/// the connection's thread, which is why there are few of them.
+/// Rows in one statement: at up to 16 values a row, well below the 32766 that `SQLite` allows. Each
+/// statement costs a round trip to the connection's thread, which is why there are few of them.
 const MOST_ROWS: usize = 256;
 
 /// A record and the ids of its rows.
@@ -32,7 +32,8 @@ pub(super) struct PlacedFace<'a> {
     pub(super) gallery_profile: i64,
 }
 
-/// Cuts `rows` into pieces of 256, 128, … 1: whatever the size of a batch, the same few statements serve it, and stay prepared.
+/// Cuts `rows` into pieces of 256, 128, … 1: whatever the size of a batch, the same few statements
+/// serve it, and stay prepared.
 fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let largest = 1_usize << rows.len().checked_ilog2()?;
@@ -42,16 +43,24 @@ fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-async fn run(mut insert: QueryBuilder<Sqlite>, connection: &mut SqliteConnection) -> Result<(), Fault> {
+async fn run(
+    mut insert: QueryBuilder<Sqlite>,
+    connection: &mut SqliteConnection,
+) -> Result<(), Fault> {
     insert.build().execute(connection).await?;
     Ok(())
 }
 
 /// Inserts new images; of known ones, learns what was not known.
-pub(super) async fn images(connection: &mut SqliteConnection, rows: &[Placed<'_>]) -> Result<(), Fault> {
+pub(super) async fn images(
+    connection: &mut SqliteConnection,
+    rows: &[Placed<'_>],
+) -> Result<(), Fault> {
     for piece in pieces(rows) {
-        let mut insert =
-            QueryBuilder::new("INSERT INTO images (id, gallery_id, uri, content_hash, bytes, width, height, subject) ");
+        let mut insert = QueryBuilder::new(
+            "INSERT INTO images (id, gallery_id, uri, content_hash, bytes, width, height, \
+                subject) ",
+        );
         insert.push_values(piece, |mut row, placed| {
             let content = placed.record.content.as_ref();
             let size = content.and_then(|content| content.size);
@@ -62,7 +71,9 @@ pub(super) async fn images(connection: &mut SqliteConnection, rows: &[Placed<'_>
                 .push_bind(content.map(|content| i64::try_from(content.bytes).unwrap_or(i64::MAX)))
                 .push_bind(size.map(|(width, _)| width))
                 .push_bind(size.map(|(_, height)| height))
-                .push_bind(placed.record.subject.as_ref().map(|subject| subject.as_str().to_owned()));
+                .push_bind(
+                    placed.record.subject.as_ref().map(|subject| subject.as_str().to_owned()),
+                );
         });
         insert.push(
             " ON CONFLICT (id) DO UPDATE SET bytes = coalesce(excluded.bytes, bytes), \
@@ -75,11 +86,17 @@ pub(super) async fn images(connection: &mut SqliteConnection, rows: &[Placed<'_>
 }
 
 /// Inserts new results; replaces those whose id is there.
-pub(super) async fn results(connection: &mut SqliteConnection, rows: &[Placed<'_>], now_ms: i64) -> Result<(), Fault> {
+pub(super) async fn results(
+    connection: &mut SqliteConnection,
+    rows: &[Placed<'_>],
+    now_ms: i64,
+) -> Result<(), Fault> {
     for piece in pieces(rows) {
         let mut insert = QueryBuilder::new(
-            "INSERT INTO results (id, image_id, gallery_profile_id, outcome, reason, selection, stamp, provider, \
-             fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms, superseded, noted) ",
+            "INSERT INTO results (id, image_id, gallery_profile_id, outcome, reason, selection, \
+                stamp, provider, \
+             fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms, superseded, \
+             noted) ",
         );
         insert.push_values(piece, |mut row, placed| {
             let record = placed.record;
@@ -101,9 +118,12 @@ pub(super) async fn results(connection: &mut SqliteConnection, rows: &[Placed<'_
                 .push_bind(placed.noted);
         });
         insert.push(
-            " ON CONFLICT (id) DO UPDATE SET superseded = excluded.superseded, noted = excluded.noted, outcome = excluded.outcome, reason = excluded.reason, \
-             selection = excluded.selection, stamp = excluded.stamp, provider = excluded.provider, fetch_ms = excluded.fetch_ms, \
-             vision_ms = excluded.vision_ms, recognise_ms = excluded.recognise_ms, attempt = excluded.attempt, \
+            " ON CONFLICT (id) DO UPDATE SET superseded = excluded.superseded, noted = \
+                excluded.noted, outcome = excluded.outcome, reason = excluded.reason, \
+             selection = excluded.selection, stamp = excluded.stamp, provider = excluded.provider, \
+             fetch_ms = excluded.fetch_ms, \
+             vision_ms = excluded.vision_ms, recognise_ms = excluded.recognise_ms, attempt = \
+             excluded.attempt, \
              job_id = excluded.job_id, recorded_at_ms = excluded.recorded_at_ms",
         );
         run(insert, connection).await?;
@@ -112,10 +132,14 @@ pub(super) async fn results(connection: &mut SqliteConnection, rows: &[Placed<'_
 }
 
 /// Inserts faces, with their templates.
-pub(super) async fn faces(connection: &mut SqliteConnection, rows: &[PlacedFace<'_>]) -> Result<(), Fault> {
+pub(super) async fn faces(
+    connection: &mut SqliteConnection,
+    rows: &[PlacedFace<'_>],
+) -> Result<(), Fault> {
     for piece in pieces(rows) {
         let mut insert = QueryBuilder::new(
-            "INSERT INTO faces (id, result_id, face_index, gallery_profile_id, x, y, width, height, landmarks, detector_score, \
+            "INSERT INTO faces (id, result_id, face_index, gallery_profile_id, x, y, width, \
+                height, landmarks, detector_score, \
              distance, score, quality, norm) ",
         );
         insert.push_values(piece, |mut row, placed| {
@@ -139,7 +163,9 @@ pub(super) async fn faces(connection: &mut SqliteConnection, rows: &[PlacedFace<
     }
     let templates: Vec<_> = rows
         .iter()
-        .filter_map(|placed| placed.face.recognition.as_ref().map(|recognition| (placed.id, &recognition.template)))
+        .filter_map(|placed| {
+            placed.face.recognition.as_ref().map(|recognition| (placed.id, &recognition.template))
+        })
         .collect();
     for piece in pieces(&templates) {
         let mut insert = QueryBuilder::new("INSERT INTO templates (face_id, dimension, vector) ");

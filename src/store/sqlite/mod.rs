@@ -1,7 +1,9 @@
-//! The store in one `SQLite` file, for one host: any number of processes on it may read and write at a time.
+//! The store in one `SQLite` file, for one host: any number of processes on it may read and write
+//! at a time.
 //!
-//! Owns the file, its connections and its schema. One connection writes, so that the tasks of a process queue up in order instead
-//! of racing for the file's lock; others read beside it (WAL). Knows nothing of how results come about.
+//! Owns the file, its connections and its schema. One connection writes, so that the tasks of a
+//! process queue up in order instead of racing for the file's lock; others read beside it (WAL).
+//! Knows nothing of how results come about.
 
 mod campaigns;
 mod connect;
@@ -17,14 +19,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 
-use super::{Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary};
+use super::{
+    Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary,
+};
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, NotedSource, Profile, ProfileId,
-    Selection, SourceName, SourceStamp,
+    Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
+    NotedSource, Profile, ProfileId, Selection, SourceName, SourceStamp,
 };
 use crate::store::fault::Fault;
 
-/// How long a writer waits for another process's transaction. Ours take milliseconds; a backup or a `VACUUM` takes longer.
+/// How long a writer waits for another process's transaction. Ours take milliseconds; a backup or a
+/// `VACUUM` takes longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Results and templates in one `SQLite` file.
@@ -37,12 +42,14 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store at `url`: `sqlite:<path>`, where a missing file is created for its owner's eyes only, or `sqlite::memory:`,
-    /// which is gone when it is closed. Brings an older schema up to date.
+    /// Opens the store at `url`: `sqlite:<path>`, where a missing file is created for its owner's
+    /// eyes only, or `sqlite::memory:`, which is gone when it is closed. Brings an older schema up
+    /// to date.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] with what to do about it, if the file cannot be opened, is no database of ours, or comes from a
-    /// newer version; [`StoreError::Unavailable`] if another process holds it for too long.
+    /// [`StoreError::Unusable`] with what to do about it, if the file cannot be opened, is no
+    /// database of ours, or comes from a newer version; [`StoreError::Unavailable`] if another
+    /// process holds it for too long.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::open_with(url, BUSY_TIMEOUT).await
     }
@@ -89,7 +96,11 @@ impl Store for SqliteStore {
         self.located(read::profile(&self.readers, id).await)
     }
 
-    async fn summary(&self, gallery: &GalleryName, profile: &ProfileId) -> Result<Summary, StoreError> {
+    async fn summary(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<Summary, StoreError> {
         self.located(read::summary(&self.readers, gallery, profile).await)
     }
 
@@ -111,7 +122,11 @@ impl Store for SqliteStore {
         self.located(campaigns::begin(&self.writer, campaign).await)
     }
 
-    async fn note_listed(&self, campaign: CampaignId, chunk: &ListedChunk) -> Result<(), StoreError> {
+    async fn note_listed(
+        &self,
+        campaign: CampaignId,
+        chunk: &ListedChunk,
+    ) -> Result<(), StoreError> {
         self.located(campaigns::note_listed(&self.writer, campaign, chunk).await)
     }
 
@@ -119,11 +134,19 @@ impl Store for SqliteStore {
         self.located(campaigns::end_listing(&self.writer, campaign).await)
     }
 
-    async fn uncounted_jobs(&self, campaign: CampaignId, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+    async fn uncounted_jobs(
+        &self,
+        campaign: CampaignId,
+        jobs: &[JobId],
+    ) -> Result<Vec<JobId>, StoreError> {
         self.located(campaigns::uncounted(&self.readers, campaign, jobs).await)
     }
 
-    async fn set_campaign_state(&self, campaign: CampaignId, state: CampaignState) -> Result<bool, StoreError> {
+    async fn set_campaign_state(
+        &self,
+        campaign: CampaignId,
+        state: CampaignState,
+    ) -> Result<bool, StoreError> {
         self.located(campaigns::set_state(&self.writer, campaign, state).await)
     }
 
@@ -143,7 +166,11 @@ impl Store for SqliteStore {
         self.located(campaigns::close(&self.writer, campaign).await)
     }
 
-    async fn note_source(&self, source: &SourceName, trouble: Option<&str>) -> Result<(), StoreError> {
+    async fn note_source(
+        &self,
+        source: &SourceName,
+        trouble: Option<&str>,
+    ) -> Result<(), StoreError> {
         self.located(sources::note(&self.writer, source, trouble).await)
     }
 
@@ -156,7 +183,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        // Readers first: the last connection to close, a writer, folds the write-ahead log into the file and removes it.
+        // Readers first: the last connection to close, a writer, folds the write-ahead log into the
+        // file and removes it.
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -174,7 +202,11 @@ mod tests {
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
         let profile = Profile {
             alignment: AlignmentProfile::None,
-            recogniser: RecogniserProfile { name: "x".repeat(1_000_000), sha256: "00".into(), precision: Precision::Float32 },
+            recogniser: RecogniserProfile {
+                name: "x".repeat(1_000_000),
+                sha256: "00".into(),
+                precision: Precision::Float32,
+            },
             ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
             mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
         };
@@ -189,7 +221,10 @@ mod tests {
         let store = SqliteStore::open("sqlite::memory:").await.unwrap();
         store.try_writing().await.unwrap();
         assert_eq!(store.galleries().await.unwrap(), []);
-        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM galleries").fetch_one(&store.writer).await.unwrap();
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM galleries")
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
         assert_eq!(rows, 0);
         // What SQLite reports of a file that it could open for reading alone.
         sqlx::query("PRAGMA query_only = ON").execute(&store.writer).await.unwrap();

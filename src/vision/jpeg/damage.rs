@@ -3,7 +3,8 @@
 use super::frame::Frame;
 use super::segments::{Segment, segments};
 
-/// A run of so many zero bytes in coded data that cannot hold one is damage. They stand for some 80 coefficients that are all -1.
+/// A run of so many zero bytes in coded data that cannot hold one is damage. They stand for some 80
+/// coefficients that are all -1.
 const ZEROS: usize = 32;
 
 /// Bands of fewer coefficients than this may well be all -1: a gradient is.
@@ -24,8 +25,14 @@ impl<'a> Scan<'a> {
         let (&count, rest) = segment.parameters.split_first()?;
         let (components, rest) = rest.split_at_checked(usize::from(count) * 2)?;
         let &[first, last, bits, ..] = rest else { return None };
-        let components = components.chunks_exact(2).map(|part| (part[0], usize::from(part[1] & 3))).collect();
-        Some(Self { components, band: (first, last), bits: (bits >> 4, bits & 15), data: segment.data })
+        let components =
+            components.chunks_exact(2).map(|part| (part[0], usize::from(part[1] & 3))).collect();
+        Some(Self {
+            components,
+            band: (first, last),
+            bits: (bits >> 4, bits & 15),
+            data: segment.data,
+        })
     }
 }
 
@@ -61,7 +68,9 @@ fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
         if segment.marker == 0xC4 {
             read_tables(segment.parameters, &mut tables);
         }
-        let Some(scan) = segment.is_scan().then(|| Scan::parse(segment)).flatten() else { continue };
+        let Some(scan) = segment.is_scan().then(|| Scan::parse(segment)).flatten() else {
+            continue;
+        };
         all += scan.data.len();
         if !may_be_zeros(frame, &scan, &tables) {
             zeros += zero_bytes(scan.data);
@@ -70,7 +79,10 @@ fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
     let share = zeros as f64 * 100.0 / all.max(1) as f64;
     (zeros > 0).then(|| {
         let share = if share >= 1.0 { format!("{share:.0} %") } else { "less than 1 %".into() };
-        format!("{zeros} bytes of its image data ({share}) are zeros, and so much of the picture is missing or wrong")
+        format!(
+            "{zeros} bytes of its image data ({share}) are zeros, and so much of the picture \
+            is missing or wrong"
+        )
     })
 }
 
@@ -82,9 +94,10 @@ fn missing_scans(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
     coverage.missing()
 }
 
-/// True if a picture may have a long run of zeros there. Zeros are codes of the first symbol. If that is a coefficient, whole blocks
-/// would be full of the smallest one. If it is the end of a block, they are what an empty area looks like; but encoders of progressive
-/// files write one symbol for many blocks that end at once, and not the same symbol again and again.
+/// True if a picture may have a long run of zeros there. Zeros are codes of the first symbol. If
+/// that is a coefficient, whole blocks would be full of the smallest one. If it is the end of a
+/// block, they are what an empty area looks like; but encoders of progressive files write one
+/// symbol for many blocks that end at once, and not the same symbol again and again.
 fn may_be_zeros(frame: &Frame, scan: &Scan<'_>, tables: &[AcTable; 4]) -> bool {
     let (first, last) = scan.band;
     let mut tables = scan.components.iter().map(|&(_, table)| tables[table]);
@@ -105,8 +118,10 @@ fn read_tables(mut parameters: &[u8], tables: &mut [AcTable; 4]) {
         let Some((symbols, rest)) = rest.split_at_checked(count) else { return };
         // The upper half of the byte tells tables of AC coefficients from those of DC.
         if head[0] >> 4 == 1 {
-            let has_long_ends = symbols.iter().any(|&symbol| symbol & 15 == 0 && symbol != 0 && symbol != 0xF0);
-            tables[usize::from(head[0] & 3)] = AcTable { first: symbols.first().copied().unwrap_or(0), has_long_ends };
+            let has_long_ends =
+                symbols.iter().any(|&symbol| symbol & 15 == 0 && symbol != 0 && symbol != 0xF0);
+            tables[usize::from(head[0] & 3)] =
+                AcTable { first: symbols.first().copied().unwrap_or(0), has_long_ends };
         }
         parameters = rest;
     }
@@ -143,7 +158,8 @@ impl Coverage {
     }
 
     fn add(&mut self, scan: &Scan<'_>) {
-        // The scans of the other processes are whole; of lossless ones the band says something else.
+        // The scans of the other processes are whole; of lossless ones the band says something
+        // else.
         let (first, last) = if self.is_progressive { scan.band } else { (0, 63) };
         let bit = if self.is_progressive { scan.bits.1 } else { 0 };
         for (id, bits) in &mut self.components {
@@ -157,9 +173,19 @@ impl Coverage {
 
     fn missing(&self) -> Option<String> {
         let all = self.components.len() * 64;
-        let absent = self.components.iter().flat_map(|(_, bits)| bits).filter(|lowest| **lowest != Some(0)).count();
+        let absent = self
+            .components
+            .iter()
+            .flat_map(|(_, bits)| bits)
+            .filter(|lowest| **lowest != Some(0))
+            .count();
         let share = absent as f64 * 100.0 / all as f64;
-        (absent > 0).then(|| format!("scans are missing, and with them {share:.0} % of the coefficients or their lower bits"))
+        (absent > 0).then(|| {
+            format!(
+                "scans are missing, and with them {share:.0} % of the \
+            coefficients or their lower bits"
+            )
+        })
     }
 }
 
@@ -173,7 +199,11 @@ mod tests {
             for length in [0, 20, 31, 32, 33, 100] {
                 let mut data = vec![7; 200];
                 data[start..start + length].fill(0);
-                assert_eq!(zero_bytes(&data), if length < ZEROS { 0 } else { length }, "{length} from {start}");
+                assert_eq!(
+                    zero_bytes(&data),
+                    if length < ZEROS { 0 } else { length },
+                    "{length} from {start}"
+                );
             }
         }
     }

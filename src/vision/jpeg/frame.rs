@@ -27,7 +27,9 @@ impl Frame {
     }
 
     fn parse(segment: &Segment<'_>) -> Option<Self> {
-        let &[precision, height_high, height_low, width_high, width_low, count, ref rest @ ..] = segment.parameters else {
+        let &[precision, height_high, height_low, width_high, width_low, count, ref rest @ ..] =
+            segment.parameters
+        else {
             return None;
         };
         let components = rest.chunks_exact(3).take(usize::from(count));
@@ -37,7 +39,11 @@ impl Frame {
             height: u16::from_be_bytes([height_high, height_low]),
             width: u16::from_be_bytes([width_high, width_low]),
             components: components
-                .map(|part| Component { id: part[0], horizontal: part[1] >> 4, vertical: part[1] & 15 })
+                .map(|part| Component {
+                    id: part[0],
+                    horizontal: part[1] >> 4,
+                    vertical: part[1] & 15,
+                })
                 .collect(),
         })
     }
@@ -51,7 +57,8 @@ impl Frame {
         matches!(self.process, 0xC0..=0xC2)
     }
 
-    /// True for lossless JPEGs of 2 to 7 bits: libjpeg-turbo decodes them, and leaves it to its caller to make 0 to 255 of the values.
+    /// True for lossless JPEGs of 2 to 7 bits: libjpeg-turbo decodes them, and leaves it to its
+    /// caller to make 0 to 255 of the values.
     pub(super) fn is_narrow(&self) -> bool {
         self.precision < 8
     }
@@ -59,15 +66,26 @@ impl Frame {
     /// Why this is not read, for what libjpeg-turbo refused with a message of its own.
     pub(super) fn not_read(&self) -> Option<String> {
         let factors = || {
-            let factors: Vec<_> = self.components.iter().map(|part| format!("{}x{}", part.horizontal, part.vertical)).collect();
+            let factors: Vec<_> = self
+                .components
+                .iter()
+                .map(|part| format!("{}x{}", part.horizontal, part.vertical))
+                .collect();
             factors.join(", ")
         };
         let largest = |of: fn(&Component) -> u8| self.components.iter().map(of).max().unwrap_or(1);
         let (widest, tallest) = (largest(|part| part.horizontal), largest(|part| part.vertical));
         let fractional = |part: &Component| {
-            part.horizontal == 0 || part.vertical == 0 || widest % part.horizontal != 0 || tallest % part.vertical != 0
+            part.horizontal == 0
+                || part.vertical == 0
+                || widest % part.horizontal != 0
+                || tallest % part.vertical != 0
         };
-        let blocks: u32 = self.components.iter().map(|part| u32::from(part.horizontal) * u32::from(part.vertical)).sum();
+        let blocks: u32 = self
+            .components
+            .iter()
+            .map(|part| u32::from(part.horizontal) * u32::from(part.vertical))
+            .sum();
         match self.process {
             0xC5..=0xC7 | 0xCD..=0xCF => return Some("hierarchical JPEGs are not read".into()),
             _ => {}
@@ -77,11 +95,21 @@ impl Frame {
         } else if self.height == 0 {
             Some("JPEGs whose height is given after the picture (DNL) are not read".into())
         } else if !matches!(self.components.len(), 1 | 3 | 4) {
-            Some(format!("JPEGs of {} components are not read, only of 1, 3 and 4", self.components.len()))
+            Some(format!(
+                "JPEGs of {} components are not read, only of 1, 3 and 4",
+                self.components.len()
+            ))
         } else if self.components.iter().any(fractional) {
-            Some(format!("JPEGs whose sampling factors do not divide the largest are not read (they are {})", factors()))
+            Some(format!(
+                "JPEGs whose sampling factors do not divide the largest are not read (they are {})",
+                factors()
+            ))
         } else if self.components.len() > 1 && blocks > 10 {
-            Some(format!("JPEGs of {blocks} blocks a unit are not read, 10 are allowed (the sampling factors are {})", factors()))
+            Some(format!(
+                "JPEGs of {blocks} blocks a unit are not read, 10 are allowed (the sampling \
+                    factors are {})",
+                factors()
+            ))
         } else {
             None
         }
@@ -93,7 +121,11 @@ mod tests {
     use super::*;
 
     fn frame(process: u8, precision: u8, height: u16, factors: &[(u8, u8)]) -> Frame {
-        let components = factors.iter().zip(1..).map(|(&(horizontal, vertical), id)| Component { id, horizontal, vertical });
+        let components = factors.iter().zip(1..).map(|(&(horizontal, vertical), id)| Component {
+            id,
+            horizontal,
+            vertical,
+        });
         Frame { process, precision, height, width: 16, components: components.collect() }
     }
 

@@ -17,7 +17,8 @@ pub(super) struct Segment<'a> {
     pub(super) extraneous: usize,
     /// The parameters, without their length. Empty where the marker has none.
     pub(super) parameters: &'a [u8],
-    /// The entropy-coded data after a scan's header, restart markers included. Empty for other segments.
+    /// The entropy-coded data after a scan's header, restart markers included. Empty for other
+    /// segments.
     pub(super) data: &'a [u8],
     /// Where that data begins in the file.
     pub(super) data_start: usize,
@@ -28,7 +29,8 @@ impl Segment<'_> {
         self.marker == START_OF_SCAN
     }
 
-    /// The frame header, which says what kind of JPEG it is. 0xC4, 0xC8 and 0xCC stand between them in the table of codes and are none.
+    /// The frame header, which says what kind of JPEG it is. 0xC4, 0xC8 and 0xCC stand between them
+    /// in the table of codes and are none.
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.marker, 0xC0..=0xCF) && !matches!(self.marker, 0xC4 | 0xC8 | 0xCC)
     }
@@ -52,7 +54,8 @@ fn has_parameters(marker: u8) -> bool {
     !matches!(marker, 0x01 | 0xD0..=0xD7 | END_OF_IMAGE)
 }
 
-/// The segments after the start of the image, up to its end or to where the file makes no sense any more.
+/// The segments after the start of the image, up to its end or to where the file makes no sense any
+/// more.
 #[derive(Debug, Clone)]
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
@@ -73,8 +76,14 @@ impl<'a> Iterator for Segments<'a> {
         self.at = self.bytes.len();
         // A marker: 0xFF, perhaps repeated as padding, then its code. After 0xFF a zero is data.
         let (start, code_at) = next_marker(self.bytes, from, |code| code != 0)?;
-        let mut segment =
-            Segment { marker: self.bytes[code_at], start, extraneous: start - from, parameters: &[], data: &[], data_start: 0 };
+        let mut segment = Segment {
+            marker: self.bytes[code_at],
+            start,
+            extraneous: start - from,
+            parameters: &[],
+            data: &[],
+            data_start: 0,
+        };
         let rest = &self.bytes[code_at + 1..];
         if segment.is_end() {
             return Some(segment);
@@ -88,7 +97,8 @@ impl<'a> Iterator for Segments<'a> {
         segment.parameters = rest.get(2..length)?;
         self.at = code_at + 1 + length;
         if segment.is_scan() {
-            let end = next_marker(self.bytes, self.at, |code| !matches!(code, 0x00 | 0x01 | 0xD0..=0xD7));
+            let end =
+                next_marker(self.bytes, self.at, |code| !matches!(code, 0x00 | 0x01 | 0xD0..=0xD7));
             let end = end.map_or(self.bytes.len(), |(start, _)| start);
             segment.data = &self.bytes[self.at..end];
             segment.data_start = self.at;
@@ -110,8 +120,8 @@ fn next_marker(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool) -> Opti
     }
 }
 
-/// True if the end-of-image marker follows the last scan. A thumbnail's marker inside a segment does not count. False for what is no
-/// JPEG.
+/// True if the end-of-image marker follows the last scan. A thumbnail's marker inside a segment
+/// does not count. False for what is no JPEG.
 pub(super) fn is_complete(bytes: &[u8]) -> bool {
     segments(bytes).last().is_some_and(|segment| segment.is_end())
 }
@@ -121,7 +131,9 @@ mod tests {
     use super::*;
 
     fn encoded() -> Vec<u8> {
-        let image = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x * y) as u8]));
+        let image = image::RgbImage::from_fn(64, 48, |x, y| {
+            image::Rgb([(x * 4) as u8, (y * 5) as u8, (x * y) as u8])
+        });
         let mut bytes = std::io::Cursor::new(Vec::new());
         image.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
         bytes.into_inner()

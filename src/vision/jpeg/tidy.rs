@@ -1,20 +1,28 @@
-//! What libjpeg-turbo warns of though nothing of the picture is missing. It tells only its last warning, so these must not hide
-//! another one: the bytes that they are about are mended or left out before it decodes.
+//! What libjpeg-turbo warns of though nothing of the picture is missing. It tells only its last
+//! warning, so these must not hide another one: the bytes that they are about are mended or left
+//! out before it decodes.
 
 use std::borrow::Cow;
 
 use super::segments::{Segment, segments};
 
-/// So many bytes behind the last scan are an encoder's oddity (webcams and phones write one or two).
+/// So many bytes behind the last scan are an encoder's oddity (webcams and phones write one or
+/// two).
 const FEW: usize = 4;
 
-/// `bytes` with what the decoder would warn of in the headers mended: an unknown revision of JFIF, an unknown colour transform of
-/// Adobe's, bytes between the segments.
+/// `bytes` with what the decoder would warn of in the headers mended: an unknown revision of JFIF,
+/// an unknown colour transform of Adobe's, bytes between the segments.
 pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     let headers = || segments(bytes).take_while(|segment| !segment.is_scan());
-    let components = headers().filter(Segment::is_frame).find_map(|segment| segment.parameters.get(5).copied()).unwrap_or(0);
+    let components = headers()
+        .filter(Segment::is_frame)
+        .find_map(|segment| segment.parameters.get(5).copied())
+        .unwrap_or(0);
     let Some(scan) = segments(bytes).find(Segment::is_scan) else { return Cow::Borrowed(bytes) };
-    if scan.extraneous == 0 && !headers().any(|segment| segment.extraneous > 0 || mended(&segment, components).is_some()) {
+    if scan.extraneous == 0
+        && !headers()
+            .any(|segment| segment.extraneous > 0 || mended(&segment, components).is_some())
+    {
         return Cow::Borrowed(bytes);
     }
     let mut tidied = vec![0xFF, 0xD8];
@@ -29,7 +37,8 @@ pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(tidied)
 }
 
-/// Where in the segment's parameters stands a value that libjpeg-turbo does not know, and the one it goes on with.
+/// Where in the segment's parameters stands a value that libjpeg-turbo does not know, and the one
+/// it goes on with.
 fn mended(segment: &Segment<'_>, components: u8) -> Option<(usize, u8)> {
     let value = |at: usize| segment.parameters.get(at).copied();
     if segment.marker == 0xE0 && segment.parameters.starts_with(b"JFIF\0") {
@@ -59,7 +68,8 @@ pub(super) fn is_warning(message: &str) -> bool {
         .any(|start| message.starts_with(start))
 }
 
-/// Copies that lack what an encoder may have written behind the data of a scan: zeros, and a few bytes before the end of the image.
+/// Copies that lack what an encoder may have written behind the data of a scan: zeros, and a few
+/// bytes before the end of the image.
 pub(super) fn without_extraneous(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
     let mut copies = vec![without_padding(bytes)];
     if count <= FEW
@@ -78,7 +88,8 @@ fn without_padding(bytes: &[u8]) -> Vec<u8> {
         kept.extend(&bytes[from..scan.data_start]);
         let mut interval_start = 0;
         let data = scan.data;
-        let markers = (0..data.len()).filter(|&at| data[at] == 0xFF && matches!(data.get(at + 1), Some(0xD0..=0xD7)));
+        let markers = (0..data.len())
+            .filter(|&at| data[at] == 0xFF && matches!(data.get(at + 1), Some(0xD0..=0xD7)));
         for end in markers.chain([data.len()]) {
             kept.extend(trimmed(&data[interval_start..end]));
             interval_start = end;

@@ -20,7 +20,9 @@ impl Samples {
     /// One plane a sample becomes pixels.
     pub(super) fn interleave(planes: &[Self]) -> Self {
         let pixels = planes.iter().map(|plane| plane.values.len()).min().unwrap_or(0);
-        let values = (0..pixels).flat_map(|pixel| planes.iter().map(move |plane| plane.values[pixel])).collect();
+        let values = (0..pixels)
+            .flat_map(|pixel| planes.iter().map(move |plane| plane.values[pixel]))
+            .collect();
         Self { values, of_a_pixel: planes.len() }
     }
 }
@@ -44,8 +46,8 @@ impl Subsampling {
     }
 }
 
-/// Y, Cb and Cr of each pixel of a chunk whose chroma is stored once for several (TIFF 6.0, section 21). Like libtiff, each pixel takes its
-/// unit's chroma.
+/// Y, Cb and Cr of each pixel of a chunk whose chroma is stored once for several (TIFF 6.0, section
+/// 21). Like libtiff, each pixel takes its unit's chroma.
 pub(super) fn subsampled(data: &[u8], width: u32, rows: u32, subsampling: Subsampling) -> Samples {
     let Subsampling { columns: across, rows: down } = subsampling;
     let units_in_row = width.div_ceil(across) as usize;
@@ -63,7 +65,12 @@ pub(super) fn subsampled(data: &[u8], width: u32, rows: u32, subsampling: Subsam
 }
 
 /// At most `wanted` bytes; fewer if the data ends or breaks before.
-pub(super) fn decompress(stored: &[u8], compression: u64, reversed: bool, wanted: u64) -> Result<Vec<u8>, DecodeError> {
+pub(super) fn decompress(
+    stored: &[u8],
+    compression: u64,
+    reversed: bool,
+    wanted: u64,
+) -> Result<Vec<u8>, DecodeError> {
     let turned: Vec<u8>;
     let stored = if reversed {
         turned = stored.iter().map(|byte| byte.reverse_bits()).collect();
@@ -81,7 +88,9 @@ pub(super) fn decompress(stored: &[u8], compression: u64, reversed: bool, wanted
             ZlibDecoder::new(stored).take(wanted).read_to_end(&mut data).ok();
         }
         32773 => packed_bits(stored, most, &mut data),
-        other => return Err(not_read(&format!("{} compression ({other})", compression_name(other)))),
+        other => {
+            return Err(not_read(&format!("{} compression ({other})", compression_name(other))));
+        }
     }
     Ok(data)
 }
@@ -105,7 +114,9 @@ fn compression_name(compression: u64) -> &'static str {
 }
 
 fn lzw(stored: &[u8], most: usize, data: &mut Vec<u8>) {
-    let mut decoder = Configuration::with_tiff_size_switch(BitOrder::Msb, 8).with_yield_on_full_buffer(true).build();
+    let mut decoder = Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
+        .with_yield_on_full_buffer(true)
+        .build();
     let mut stored = stored;
     let mut buffer = vec![0; 1 << 14];
     while data.len() < most {
@@ -113,7 +124,8 @@ fn lzw(stored: &[u8], most: usize, data: &mut Vec<u8>) {
         let result = decoder.decode_bytes(stored, &mut buffer[..room]);
         data.extend(&buffer[..result.consumed_out]);
         stored = &stored[result.consumed_in..];
-        let goes_on = matches!(result.status, Ok(weezl::LzwStatus::Ok)) && (result.consumed_in > 0 || result.consumed_out > 0);
+        let goes_on = matches!(result.status, Ok(weezl::LzwStatus::Ok))
+            && (result.consumed_in > 0 || result.consumed_out > 0);
         if !goes_on {
             break;
         }
@@ -145,7 +157,12 @@ fn packed_bits(stored: &[u8], most: usize, data: &mut Vec<u8>) {
 }
 
 /// The samples in `data`, whose rows have `row_bytes`. Fractions become 16 bits.
-pub(super) fn unpack(data: &[u8], page: &Page, samples: u32, row_bytes: usize) -> Result<Samples, DecodeError> {
+pub(super) fn unpack(
+    data: &[u8],
+    page: &Page,
+    samples: u32,
+    row_bytes: usize,
+) -> Result<Samples, DecodeError> {
     let in_row = page.chunk_width as usize * samples as usize;
     let mut values = Vec::with_capacity(data.len() / row_bytes.max(1) * in_row);
     for row in data.chunks_exact(row_bytes) {
@@ -166,9 +183,14 @@ pub(super) fn unpack(data: &[u8], page: &Page, samples: u32, row_bytes: usize) -
     Ok(Samples { values, of_a_pixel: samples as usize })
 }
 
-/// A row of floating-point samples as 16 bits. What they mean is nowhere said: 0 to 1 is what most programs write, and with a margin for what
-/// arithmetic makes of them no other range is read.
-fn fractions(row: &[u8], page: &Page, samples: usize, values: &mut Vec<u16>) -> Result<(), DecodeError> {
+/// A row of floating-point samples as 16 bits. What they mean is nowhere said: 0 to 1 is what most
+/// programs write, and with a margin for what arithmetic makes of them no other range is read.
+fn fractions(
+    row: &[u8],
+    page: &Page,
+    samples: usize,
+    values: &mut Vec<u16>,
+) -> Result<(), DecodeError> {
     let restored: Vec<u8>;
     let (row, big_endian) = if page.predictor == FLOATING {
         restored = undo_byte_differences(row, samples, page.bits as usize / 8);
@@ -177,18 +199,26 @@ fn fractions(row: &[u8], page: &Page, samples: usize, values: &mut Vec<u16>) -> 
         (row, page.big_endian)
     };
     let numbers: Vec<f64> = match page.bits {
-        16 => wide(row, big_endian, u16::from_be_bytes).map(|bits| half::f16::from_bits(bits).to_f64()).collect(),
+        16 => wide(row, big_endian, u16::from_be_bytes)
+            .map(|bits| half::f16::from_bits(bits).to_f64())
+            .collect(),
         32 => wide(row, big_endian, f32::from_be_bytes).map(f64::from).collect(),
         _ => wide(row, big_endian, f64::from_be_bytes).collect(),
     };
     if !numbers.iter().all(|number| (-0.1..=1.1).contains(number)) {
         return Err(not_read("floating-point samples beyond 0 to 1"));
     }
-    values.extend(numbers.into_iter().map(|number| (number.clamp(0.0, 1.0) * 65535.0).round() as u16));
+    values.extend(
+        numbers.into_iter().map(|number| (number.clamp(0.0, 1.0) * 65535.0).round() as u16),
+    );
     Ok(())
 }
 
-fn wide<T, const BYTES: usize>(row: &[u8], big_endian: bool, read: fn([u8; BYTES]) -> T) -> impl Iterator<Item = T> {
+fn wide<T, const BYTES: usize>(
+    row: &[u8],
+    big_endian: bool,
+    read: fn([u8; BYTES]) -> T,
+) -> impl Iterator<Item = T> {
     row.as_chunks::<BYTES>().0.iter().map(move |bytes| {
         let mut bytes = *bytes;
         if !big_endian {
@@ -222,8 +252,8 @@ fn undo_differences(row: &mut [u16], samples: usize, bits: u32) {
     }
 }
 
-/// The bytes of a row's samples by significance, the most significant of all samples first, each as its difference to that of the pixel before
-/// (TIFF Technical Note 3). As samples, big-endian.
+/// The bytes of a row's samples by significance, the most significant of all samples first, each as
+/// its difference to that of the pixel before (TIFF Technical Note 3). As samples, big-endian.
 fn undo_byte_differences(row: &[u8], samples: usize, width: usize) -> Vec<u8> {
     let mut row = row.to_vec();
     for place in samples..row.len() {

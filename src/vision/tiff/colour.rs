@@ -1,4 +1,5 @@
-//! The colour spaces of TIFF (TIFF 6.0, sections 3 to 6, 16, 20 to 23) as sRGB of 8 bits. Alpha and other extra samples are dropped.
+//! The colour spaces of TIFF (TIFF 6.0, sections 3 to 6, 16, 20 to 23) as sRGB of 8 bits. Alpha and
+//! other extra samples are dropped.
 
 use super::chunks::Subsampling;
 use super::{JPEG, Page, not_read};
@@ -37,7 +38,9 @@ impl Colour {
             3 => (Space::Palette(palette(directory, bits)?), 1),
             5 if matches!(directory.number(332), None | Some(1)) => (Space::Cmyk, 4),
             6 => (Space::YCbCr(YCbCr::of(directory, page)?), 3),
-            8 | 9 if matches!(page.bits, 8 | 16) && !page.float => (Space::Lab(LabEncoding::of(page)), 3),
+            8 | 9 if matches!(page.bits, 8 | 16) && !page.float => {
+                (Space::Lab(LabEncoding::of(page)), 3)
+            }
             other => return Err(not_read(&format!("{} ({other})", space_name(other)))),
         };
         if page.samples < samples {
@@ -51,7 +54,11 @@ impl Colour {
         let in_jpeg = matches!(colour.space, Space::Grey { .. } | Space::Rgb | Space::YCbCr(_));
         if page.compression == JPEG && (!in_jpeg || page.planar || page.bits != 8) {
             let planes = if page.planar { " in planes" } else { "" };
-            return Err(not_read(&format!("{}{planes} of {} bits in JPEG compression", space_name(page.photometric), page.bits)));
+            return Err(not_read(&format!(
+                "{}{planes} of {} bits in JPEG compression",
+                space_name(page.photometric),
+                page.bits
+            )));
         }
         Ok(colour)
     }
@@ -69,7 +76,8 @@ impl Colour {
     /// How chroma is stored, if not once a pixel.
     pub(super) fn subsampling(&self) -> Option<Subsampling> {
         match &self.space {
-            Space::YCbCr(ycbcr) => Some(ycbcr.subsampling).filter(|sampling| *sampling != Subsampling { columns: 1, rows: 1 }),
+            Space::YCbCr(ycbcr) => Some(ycbcr.subsampling)
+                .filter(|sampling| *sampling != Subsampling { columns: 1, rows: 1 }),
             _ => None,
         }
     }
@@ -81,12 +89,16 @@ impl Colour {
             (Space::Grey { white_is_zero: false }, &[grey, ..]) => [eight(grey); 3],
             (Space::Grey { white_is_zero: true }, &[grey, ..]) => [255 - eight(grey); 3],
             (Space::Rgb, &[red, green, blue, ..]) => [red, green, blue].map(eight),
-            (Space::Palette(colours), &[index, ..]) => colours.get(usize::from(index)).copied().unwrap_or_default(),
+            (Space::Palette(colours), &[index, ..]) => {
+                colours.get(usize::from(index)).copied().unwrap_or_default()
+            }
             // Without the profile of a press: what ink lets through of the paper's white.
-            (Space::Cmyk, &[cyan, magenta, yellow, black, ..]) => [cyan, magenta, yellow].map(|ink| {
-                let through = |ink: u16| 255 - u32::from(eight(ink));
-                ((through(ink) * through(black) + 127) / 255) as u8
-            }),
+            (Space::Cmyk, &[cyan, magenta, yellow, black, ..]) => {
+                [cyan, magenta, yellow].map(|ink| {
+                    let through = |ink: u16| 255 - u32::from(eight(ink));
+                    ((through(ink) * through(black) + 127) / 255) as u8
+                })
+            }
             (Space::YCbCr(ycbcr), &[y, cb, cr, ..]) => ycbcr.to_rgb([y, cb, cr].map(f64::from)),
             (Space::Lab(encoding), &[l, a, b, ..]) => lab_to_rgb(encoding.decode([l, a, b])),
             // The number of samples was checked.
@@ -111,7 +123,8 @@ fn space_name(photometric: u64) -> &'static str {
     }
 }
 
-/// The colour map: all reds, all greens, all blues, of 16 bits. Some programs write 8, which shows in that none is larger.
+/// The colour map: all reds, all greens, all blues, of 16 bits. Some programs write 8, which shows
+/// in that none is larger.
 fn palette(directory: &Directory<'_>, bits: u32) -> Result<Vec<[u8; 3]>, DecodeError> {
     let map = directory.numbers(320).unwrap_or_default();
     let colours = 1_usize << bits;
@@ -121,11 +134,14 @@ fn palette(directory: &Directory<'_>, bits: u32) -> Result<Vec<[u8; 3]>, DecodeE
         return Err(unreadable("the TIFF is broken: its palette is missing or too short"));
     };
     let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
-    let colour = |place: usize| [reds[place], greens[place], blues[place]].map(|value| (value >> shift) as u8);
+    let colour = |place: usize| {
+        [reds[place], greens[place], blues[place]].map(|value| (value >> shift) as u8)
+    };
     Ok((0..colours).map(colour).collect())
 }
 
-/// YCbCr as section 21 defines it: coefficients (ITU-R BT.601 unless others are named) and the values of black and white.
+/// YCbCr as section 21 defines it: coefficients (ITU-R BT.601 unless others are named) and the
+/// values of black and white.
 #[derive(Debug)]
 struct YCbCr {
     /// The shares of red, green and blue in luma.
@@ -139,19 +155,35 @@ impl YCbCr {
     fn of(directory: &Directory<'_>, page: &Page) -> Result<Self, DecodeError> {
         let subsampling = match directory.numbers(530).as_deref() {
             None => Subsampling { columns: 2, rows: 2 },
-            Some(&[columns @ (1 | 2 | 4), rows @ (1 | 2 | 4)]) => Subsampling { columns: columns as u32, rows: rows as u32 },
+            Some(&[columns @ (1 | 2 | 4), rows @ (1 | 2 | 4)]) => {
+                Subsampling { columns: columns as u32, rows: rows as u32 }
+            }
             Some(_) => return Err(not_read("YCbCr subsampled by other factors than 1, 2 and 4")),
         };
         let is_whole = subsampling == Subsampling { columns: 1, rows: 1 };
-        if page.bits != 8 || page.float || (page.planar && !is_whole) || (!is_whole && page.predictor != 1) || page.samples != 3 {
+        if page.bits != 8
+            || page.float
+            || (page.planar && !is_whole)
+            || (!is_whole && page.predictor != 1)
+            || page.samples != 3
+        {
             let planes = if page.planar { ", subsampled in planes" } else { "" };
-            return Err(not_read(&format!("YCbCr of {} samples of {} bits{planes}", page.samples, page.bits)));
+            return Err(not_read(&format!(
+                "YCbCr of {} samples of {} bits{planes}",
+                page.samples, page.bits
+            )));
         }
-        let list = |tag: u16| directory.fractions(tag).filter(|values| values.iter().all(|value| value.is_finite()));
+        let list = |tag: u16| {
+            directory.fractions(tag).filter(|values| values.iter().all(|value| value.is_finite()))
+        };
         // The range may be written as whole numbers.
-        let whole = |tag: u16| Some(directory.numbers(tag)?.into_iter().map(|value| value as f64).collect());
-        let luma = list(529).and_then(|values| values.try_into().ok()).unwrap_or([0.299, 0.587, 0.114]);
-        let range = list(532).or_else(|| whole(532)).and_then(|values: Vec<f64>| values.try_into().ok());
+        let whole = |tag: u16| {
+            Some(directory.numbers(tag)?.into_iter().map(|value| value as f64).collect())
+        };
+        let luma =
+            list(529).and_then(|values| values.try_into().ok()).unwrap_or([0.299, 0.587, 0.114]);
+        let range =
+            list(532).or_else(|| whole(532)).and_then(|values: Vec<f64>| values.try_into().ok());
         let range: [f64; 6] = range.unwrap_or([0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);
         if luma[1] == 0.0 || range.as_chunks::<2>().0.iter().any(|[black, white]| black == white) {
             return Err(unreadable("the TIFF is broken: its YCbCr coefficients make no colours"));
@@ -178,7 +210,8 @@ impl YCbCr {
 enum LabEncoding {
     /// Section 23: L* from 0, a* and b* signed. With 16 bits, a* and b* in 256ths.
     Cie { wide: bool },
-    /// TIFF Technical Note 4, for ICC profiles: a* and b* from -128 on; with 16 bits, 100 is 0xFF00.
+    /// TIFF Technical Note 4, for ICC profiles: a* and b* from -128 on; with 16 bits, 100 is
+    /// 0xFF00.
     Icc { wide: bool },
 }
 
@@ -191,16 +224,22 @@ impl LabEncoding {
     fn decode(&self, [l, a, b]: [u16; 3]) -> [f64; 3] {
         let l = f64::from(l);
         match self {
-            Self::Cie { wide: false } => [l / 2.55, f64::from(a as u8 as i8), f64::from(b as u8 as i8)],
-            Self::Cie { wide: true } => [l / 655.35, f64::from(a as i16) / 256.0, f64::from(b as i16) / 256.0],
+            Self::Cie { wide: false } => {
+                [l / 2.55, f64::from(a as u8 as i8), f64::from(b as u8 as i8)]
+            }
+            Self::Cie { wide: true } => {
+                [l / 655.35, f64::from(a as i16) / 256.0, f64::from(b as i16) / 256.0]
+            }
             Self::Icc { wide: false } => [l / 2.55, f64::from(a) - 128.0, f64::from(b) - 128.0],
-            Self::Icc { wide: true } => [l / 652.8, f64::from(a) / 256.0 - 128.0, f64::from(b) / 256.0 - 128.0],
+            Self::Icc { wide: true } => {
+                [l / 652.8, f64::from(a) / 256.0 - 128.0, f64::from(b) / 256.0 - 128.0]
+            }
         }
     }
 }
 
-/// CIE 1976 L*a*b* (CIE 15) relative to the white of D50, as TIFF and ICC have it, to sRGB (IEC 61966-2-1). The matrix takes D50 to the D65 of
-/// sRGB too (Bradford), so that white is white.
+/// CIE 1976 L*a*b* (CIE 15) relative to the white of D50, as TIFF and ICC have it, to sRGB (IEC
+/// 61966-2-1). The matrix takes D50 to the D65 of sRGB too (Bradford), so that white is white.
 fn lab_to_rgb([l, a, b]: [f64; 3]) -> [u8; 3] {
     const D50: [f64; 3] = [0.96422, 1.0, 0.82521];
     const TO_RGB: [[f64; 3]; 3] = [
@@ -209,12 +248,18 @@ fn lab_to_rgb([l, a, b]: [f64; 3]) -> [u8; 3] {
         [0.071_945_3, -0.228_991_4, 1.405_242_7],
     ];
     let fy = (l + 16.0) / 116.0;
-    let restore = |f: f64| if f > 6.0 / 29.0 { f.powi(3) } else { 3.0 * (6.0_f64 / 29.0).powi(2) * (f - 4.0 / 29.0) };
+    let restore = |f: f64| {
+        if f > 6.0 / 29.0 { f.powi(3) } else { 3.0 * (6.0_f64 / 29.0).powi(2) * (f - 4.0 / 29.0) }
+    };
     let [fx, fz] = [fy + a / 500.0, fy - b / 200.0];
     let xyz = [D50[0] * restore(fx), D50[1] * restore(fy), D50[2] * restore(fz)];
     TO_RGB.map(|row| {
         let linear: f64 = row.iter().zip(xyz).map(|(factor, value)| factor * value).sum();
-        let curved = if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 };
+        let curved = if linear <= 0.003_130_8 {
+            12.92 * linear
+        } else {
+            1.055 * linear.powf(1.0 / 2.4) - 0.055
+        };
         // A cast saturates.
         (curved * 255.0).round() as u8
     })

@@ -15,7 +15,8 @@ const SMALL_TILE: u64 = 1 << 20;
 pub(super) fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool), DecodeError> {
     let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
     let all_bits = directory.numbers(258).unwrap_or_else(|| vec![1]);
-    let (bits, samples, format) = (all_bits.first().copied().unwrap_or(1), number(277, 1), number(339, 1));
+    let (bits, samples, format) =
+        (all_bits.first().copied().unwrap_or(1), number(277, 1), number(339, 1));
     if all_bits.iter().any(|other| *other != bits) {
         let some = &all_bits[..all_bits.len().min(MOST_SAMPLES as usize)];
         return Err(not_read(&format!("samples of different widths ({some:?} bits)")));
@@ -41,17 +42,26 @@ pub(super) fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool
 }
 
 /// As in libtiff, compressions other than LZW and Deflate have none, whatever the tag says.
-pub(super) fn predictor(directory: &Directory<'_>, compression: u64, float: bool) -> Result<u64, DecodeError> {
-    let predictor = directory.number(317).filter(|_| matches!(compression, 5 | 8 | 32946)).unwrap_or(1);
+pub(super) fn predictor(
+    directory: &Directory<'_>,
+    compression: u64,
+    float: bool,
+) -> Result<u64, DecodeError> {
+    let predictor =
+        directory.number(317).filter(|_| matches!(compression, 5 | 8 | 32946)).unwrap_or(1);
     match predictor {
         1 => Ok(1),
         HORIZONTAL if !float => Ok(HORIZONTAL),
         FLOATING if float => Ok(FLOATING),
-        other => Err(not_read(&format!("predictor {other} with {} samples", if float { "floating-point" } else { "whole" }))),
+        other => Err(not_read(&format!(
+            "predictor {other} with {} samples",
+            if float { "floating-point" } else { "whole" }
+        ))),
     }
 }
 
-/// Bits that a pixel of a chunk takes before it is RGB: decompressed, and as samples of 16 bits; where planes are joined, these twice.
+/// Bits that a pixel of a chunk takes before it is RGB: decompressed, and as samples of 16 bits;
+/// where planes are joined, these twice.
 pub(super) fn bits_in_memory(bits: u32, samples: u32, planar: bool) -> u64 {
     let bits = if planar { bits + 2 * 16 * samples } else { (bits + 16) * samples };
     bits.into()
@@ -66,13 +76,17 @@ pub(super) fn chunk_size(
 ) -> Result<(u32, u32), DecodeError> {
     let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
     let (width, height) = (u64::from(width), u64::from(height));
-    let (chunk_width, chunk_height) =
-        if directory.has(324) { (number(322, 0), number(323, 0)) } else { (width, number(278, height).min(height)) };
+    let (chunk_width, chunk_height) = if directory.has(324) {
+        (number(322, 0), number(323, 0))
+    } else {
+        (width, number(278, height).min(height))
+    };
     if chunk_width == 0 || chunk_height == 0 {
         return Err(unreadable("the TIFF is broken: its tiles or strips have no pixels"));
     }
-    // Tiles reach beyond the image, those of a small image far. What they hold in all is bounded, and what one takes: 16 bytes for each
-    // pixel that an image may have, as with the other formats, and its pixels in RGB.
+    // Tiles reach beyond the image, those of a small image far. What they hold in all is bounded,
+    // and what one takes: 16 bytes for each pixel that an image may have, as with the other
+    // formats, and its pixels in RGB.
     let room = limits.max_pixels.max(SMALL_TILE);
     let across = chunk_width.saturating_mul(width.div_ceil(chunk_width));
     let down = chunk_height.saturating_mul(height.div_ceil(chunk_height));
@@ -80,16 +94,22 @@ pub(super) fn chunk_size(
     let pixels = chunk_width.saturating_mul(chunk_height);
     let one_fits = pixels / 2 <= room && pixels.saturating_mul(pixel_bits) / (16 * 8) <= room;
     let reason = match (u32::try_from(chunk_width), u32::try_from(chunk_height)) {
-        (Ok(chunk_width), Ok(chunk_height)) if fit_in_all && one_fits => return Ok((chunk_width, chunk_height)),
+        (Ok(chunk_width), Ok(chunk_height)) if fit_in_all && one_fits => {
+            return Ok((chunk_width, chunk_height));
+        }
         _ if fit_in_all => {
-            format!("a tile or strip of {chunk_width}x{chunk_height} pixels takes more memory than limits.max_pixels = ")
+            format!(
+                "a tile or strip of {chunk_width}x{chunk_height} pixels takes more memory than \
+                    limits.max_pixels = "
+            )
         }
         _ => format!("the tiles are {across}x{down} pixels, more than limits.max_pixels = "),
     };
     Err(DecodeError::TooLarge(format!("{reason}{} allows", limits.max_pixels)))
 }
 
-/// The lengths of chunks of which the file names the offsets alone: each ends where the next one begins, the last one with the file.
+/// The lengths of chunks of which the file names the offsets alone: each ends where the next one
+/// begins, the last one with the file.
 pub(super) fn lengths_between(offsets: &[u64]) -> Vec<u64> {
     let mut sorted = offsets.to_vec();
     sorted.sort_unstable();

@@ -1,5 +1,6 @@
-//! TIFF and BigTIFF: the first page, strip by strip or tile by tile, each turned into RGB as it is read. The image crate reads fewer colour
-//! spaces and gives no raw samples of the others (palettes, subsampled YCbCr, Lab); the decompressors are those that it uses.
+//! TIFF and BigTIFF: the first page, strip by strip or tile by tile, each turned into RGB as it is
+//! read. The image crate reads fewer colour spaces and gives no raw samples of the others
+//! (palettes, subsampled YCbCr, Lab); the decompressors are those that it uses.
 //!
 //! What is not read is named: a TIFF says of itself what it is.
 
@@ -34,7 +35,8 @@ const FLOATING: u64 = 3;
 /// Bytes that strips or tiles may share, whatever the length of the file.
 const OVERLAP: u64 = 1 << 16;
 
-/// Bytes of the JPEG tables that a TIFF keeps apart, at most: they are read for each strip or tile. All that there can be take less than 3 KiB.
+/// Bytes of the JPEG tables that a TIFF keeps apart, at most: they are read for each strip or tile.
+/// All that there can be take less than 3 KiB.
 const MOST_TABLES: usize = 1 << 14;
 
 /// The first page of a TIFF.
@@ -42,10 +44,14 @@ const MOST_TABLES: usize = 1 << 14;
 /// # Errors
 /// If it is not whole, too large, or of a kind that is not read, which the reason names.
 pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
-    let directory = Directory::first(bytes).ok_or_else(|| unreadable("the TIFF is truncated: its directory is missing"))?;
+    let directory = Directory::first(bytes)
+        .ok_or_else(|| unreadable("the TIFF is truncated: its directory is missing"))?;
     if is_raw(&directory) {
         let what = if directory.has(DNG_VERSION) { "a DNG, which is" } else { "in a TIFF" };
-        let reason = format!("camera raw images ({what} a sensor's data with a small preview) are not read: convert it to JPEG");
+        let reason = format!(
+            "camera raw images ({what} a sensor's data with a small preview) are not read: convert \
+                it to JPEG"
+        );
         return Err(unreadable(reason));
     }
     let page = Page::read(&directory, limits)?;
@@ -68,7 +74,8 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
     Ok(image)
 }
 
-/// Whether the file is a camera's: a sensor's data somewhere, or a DNG, whatever the preview in the first directory looks like.
+/// Whether the file is a camera's: a sensor's data somewhere, or a DNG, whatever the preview in the
+/// first directory looks like.
 fn is_raw(directory: &Directory<'_>) -> bool {
     // Colour filter array, or what a DNG made of it.
     let sensor = |directory: &Directory<'_>| matches!(directory.number(262), Some(32803 | 34892));
@@ -104,22 +111,24 @@ impl Page {
     fn read(directory: &Directory<'_>, limits: PixelLimits) -> Result<Self, DecodeError> {
         let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
         let (Some(width), Some(height)) = (directory.number(256), directory.number(257)) else {
-            let reason =
-                "the TIFF has no image in its first directory; if it is a camera's raw file (DNG, NEF, ARW), convert it to JPEG";
+            let reason = "the TIFF has no image in its first directory; if it is a camera's raw \
+                file (DNG, NEF, ARW), convert it to JPEG";
             return Err(unreadable(reason));
         };
         limits.check(width, height)?;
         let too_wide = |_| unreadable(format!("a TIFF of {width}x{height} pixels is not read"));
-        let (width, height) = (u32::try_from(width).map_err(too_wide)?, u32::try_from(height).map_err(too_wide)?);
+        let (width, height) =
+            (u32::try_from(width).map_err(too_wide)?, u32::try_from(height).map_err(too_wide)?);
         let (bits, samples, float) = sample_layout(directory)?;
         let compression = number(259, 1);
         let planar = number(284, 1) == 2 && samples > 1;
         let is_tiled = directory.has(324);
-        let (chunk_width, chunk_height) = chunk_size(directory, (width, height), bits_in_memory(bits, samples, planar), limits)?;
+        let (chunk_width, chunk_height) =
+            chunk_size(directory, (width, height), bits_in_memory(bits, samples, planar), limits)?;
         let (offset_tag, length_tag) = if is_tiled { (324, 325) } else { (273, 279) };
-        let offsets = directory
-            .numbers(offset_tag)
-            .ok_or_else(|| unreadable("the TIFF is broken: it does not say where its pixels are"))?;
+        let offsets = directory.numbers(offset_tag).ok_or_else(|| {
+            unreadable("the TIFF is broken: it does not say where its pixels are")
+        })?;
         Ok(Self {
             width,
             height,
@@ -153,20 +162,27 @@ impl Page {
         u64::from(self.rows_of_chunks()) * u64::from(self.columns_of_chunks())
     }
 
-    /// Checks how much there is to read. Each chunk is read up to its end: if all are the same large part of the file, that takes hours.
+    /// Checks how much there is to read. Each chunk is read up to its end: if all are the same
+    /// large part of the file, that takes hours.
     fn check_stored(&self, directory: &Directory<'_>) -> Result<(), DecodeError> {
         let file = directory.after(0).len() as u64;
         let planes = if self.planar { u64::from(self.samples) } else { 1 };
-        let count = usize::try_from(self.chunks() * planes).unwrap_or(usize::MAX).min(self.offsets.len());
+        let count =
+            usize::try_from(self.chunks() * planes).unwrap_or(usize::MAX).min(self.offsets.len());
         let stored: u64 = (0..count).map(|place| self.in_file(directory, place).len() as u64).sum();
         if stored > file.saturating_mul(2) + OVERLAP {
             let what = if self.is_tiled { "tiles" } else { "strips" };
-            let reason = format!("the TIFF is broken: its {count} {what} overlap: {stored} bytes in a file of {file}");
+            let reason = format!(
+                "the TIFF is broken: its {count} {what} overlap: {stored} bytes in a file of {file}"
+            );
             return Err(unreadable(reason));
         }
         match directory.raw(JPEG_TABLES) {
             Some(tables) if self.compression == JPEG && tables.len() > MOST_TABLES => {
-                Err(unreadable(format!("the TIFF is broken: its JPEG tables are {} bytes", tables.len())))
+                Err(unreadable(format!(
+                    "the TIFF is broken: its JPEG tables are {} bytes",
+                    tables.len()
+                )))
             }
             _ => Ok(()),
         }
@@ -174,7 +190,11 @@ impl Page {
 
     /// Rows of the chunks in `row`: a tile is always whole, the last strip ends with the image.
     fn rows_in(&self, row: u32) -> u32 {
-        if self.is_tiled { self.chunk_height } else { self.chunk_height.min(self.height - row * self.chunk_height) }
+        if self.is_tiled {
+            self.chunk_height
+        } else {
+            self.chunk_height.min(self.height - row * self.chunk_height)
+        }
     }
 
     fn chunk(
@@ -191,7 +211,9 @@ impl Page {
             return self.jpeg_at(directory, colour, place, rows, limits);
         }
         let samples = if self.planar {
-            let plane = |sample: u32| self.samples_at(directory, place + u64::from(sample) * self.chunks(), 1, rows);
+            let plane = |sample: u32| {
+                self.samples_at(directory, place + u64::from(sample) * self.chunks(), 1, rows)
+            };
             Samples::interleave(&(0..self.samples).map(plane).collect::<Result<Vec<_>, _>>()?)
         } else if let Some(subsampling) = colour.subsampling() {
             let data = self.data_at(directory, place, subsampling.bytes(width, rows))?;
@@ -201,7 +223,8 @@ impl Page {
         };
         let pixels = samples.values.chunks_exact(samples.of_a_pixel);
         let pixels = pixels.flat_map(|pixel| colour.to_rgb(pixel)).collect();
-        RgbImage::from_raw(width, rows, pixels).ok_or_else(|| unreadable("the TIFF is broken: a part of it is too short"))
+        RgbImage::from_raw(width, rows, pixels)
+            .ok_or_else(|| unreadable("the TIFF is broken: a part of it is too short"))
     }
 
     /// `rows` rows of the chunk at `place`, which is a JPEG.
@@ -214,13 +237,24 @@ impl Page {
         limits: PixelLimits,
     ) -> Result<RgbImage, DecodeError> {
         let width = self.chunk_width;
-        let broken = |has: &str| unreadable(format!("the TIFF is broken: a part of {width}x{rows} pixels is a JPEG of {has}"));
-        let stream = jpeg::joined(directory.raw(JPEG_TABLES), self.stored(directory, place)?, colour.is_ycbcr());
+        let broken = |has: &str| {
+            unreadable(format!(
+                "the TIFF is broken: a part of {width}x{rows} pixels is a JPEG of {has}"
+            ))
+        };
+        let stream = jpeg::joined(
+            directory.raw(JPEG_TABLES),
+            self.stored(directory, place)?,
+            colour.is_ycbcr(),
+        );
         let max_pixels = self.most_jpeg_pixels(limits);
-        let pixels = jpeg::decode(&stream, PixelLimits { max_pixels }).map_err(|error| match error {
-            DecodeError::TooLarge(_) if max_pixels != limits.max_pixels => broken(&format!("more than {max_pixels} pixels")),
-            error => error,
-        })?;
+        let pixels =
+            jpeg::decode(&stream, PixelLimits { max_pixels }).map_err(|error| match error {
+                DecodeError::TooLarge(_) if max_pixels != limits.max_pixels => {
+                    broken(&format!("more than {max_pixels} pixels"))
+                }
+                error => error,
+            })?;
         if pixels.width() < width || pixels.height() < rows {
             return Err(broken(&format!("{}x{}", pixels.width(), pixels.height())));
         }
@@ -230,25 +264,40 @@ impl Page {
 
     /// How many pixels the JPEG of one chunk may have.
     fn most_jpeg_pixels(&self, limits: PixelLimits) -> u64 {
-        // Sides may be rounded up to whole units, of at most 32 pixels. The last strip may have all its rows, though the image ends in it.
+        // Sides may be rounded up to whole units, of at most 32 pixels. The last strip may have all
+        // its rows, though the image ends in it.
         let rounded = |side: u32| u64::from(side).next_multiple_of(32);
         let rounded = rounded(self.chunk_width).saturating_mul(rounded(self.chunk_height));
         // Of strips of one row that would be 32 times the image.
-        let chunk = rounded.min((u64::from(self.chunk_width) * u64::from(self.chunk_height)).saturating_mul(4));
+        let chunk = rounded
+            .min((u64::from(self.chunk_width) * u64::from(self.chunk_height)).saturating_mul(4));
         // A single strip may be named longer than the image, and have that many rows.
         if self.chunks() == 1 { chunk.max(limits.max_pixels) } else { chunk }
     }
 
     /// The samples in the chunk at `place`, `samples` a pixel.
-    fn samples_at(&self, directory: &Directory<'_>, place: u64, samples: u32, rows: u32) -> Result<Samples, DecodeError> {
-        let row_bytes = (u64::from(self.chunk_width) * u64::from(samples) * u64::from(self.bits)).div_ceil(8);
+    fn samples_at(
+        &self,
+        directory: &Directory<'_>,
+        place: u64,
+        samples: u32,
+        rows: u32,
+    ) -> Result<Samples, DecodeError> {
+        let row_bytes =
+            (u64::from(self.chunk_width) * u64::from(samples) * u64::from(self.bits)).div_ceil(8);
         let data = self.data_at(directory, place, row_bytes * u64::from(rows))?;
         unpack(&data, self, samples, row_bytes as usize)
     }
 
     /// `wanted` bytes of the chunk at `place`, decompressed.
-    fn data_at(&self, directory: &Directory<'_>, place: u64, wanted: u64) -> Result<Vec<u8>, DecodeError> {
-        let data = decompress(self.stored(directory, place)?, self.compression, self.reversed, wanted)?;
+    fn data_at(
+        &self,
+        directory: &Directory<'_>,
+        place: u64,
+        wanted: u64,
+    ) -> Result<Vec<u8>, DecodeError> {
+        let data =
+            decompress(self.stored(directory, place)?, self.compression, self.reversed, wanted)?;
         if (data.len() as u64) < wanted {
             let what = if self.is_tiled { "tile" } else { "strip" };
             let reason = format!(
@@ -270,14 +319,19 @@ impl Page {
         }
         let stored = self.in_file(directory, place);
         if stored.is_empty() {
-            return Err(unreadable(format!("the TIFF is truncated: part {} of {} is missing", place + 1, self.offsets.len())));
+            return Err(unreadable(format!(
+                "the TIFF is truncated: part {} of {} is missing",
+                place + 1,
+                self.offsets.len()
+            )));
         }
         Ok(stored)
     }
 
     /// What of the chunk at `place` is in the file.
     fn in_file<'a>(&self, directory: &Directory<'a>, place: usize) -> &'a [u8] {
-        let rest = self.offsets.get(place).map(|&offset| directory.after(offset)).unwrap_or_default();
+        let rest =
+            self.offsets.get(place).map(|&offset| directory.after(offset)).unwrap_or_default();
         let length = self.lengths.get(place).copied().unwrap_or(u64::MAX);
         &rest[..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX))]
     }
@@ -295,7 +349,10 @@ fn place(image: &mut RgbImage, part: &RgbImage, left: u32, top: u32) {
 
 /// What a TIFF is that is not read.
 fn not_read(what: &str) -> DecodeError {
-    unreadable(format!("a TIFF of {what} is not read: save it as 8-bit RGB with LZW compression or none, or as JPEG"))
+    unreadable(format!(
+        "a TIFF of {what} is not read: save it as 8-bit RGB with LZW compression or none, or as \
+            JPEG"
+    ))
 }
 
 fn inverted(mut image: RgbImage) -> RgbImage {
@@ -304,10 +361,18 @@ fn inverted(mut image: RgbImage) -> RgbImage {
 }
 
 /// The JPEG of before Technical Note 2, if it is one whole file inside the other.
-fn old_jpeg(directory: &Directory<'_>, page: &Page, limits: PixelLimits) -> Result<RgbImage, DecodeError> {
-    let whole = directory.number(513).zip(directory.number(514)).and_then(|(at, length)| directory.part(at, length));
+fn old_jpeg(
+    directory: &Directory<'_>,
+    page: &Page,
+    limits: PixelLimits,
+) -> Result<RgbImage, DecodeError> {
+    let whole = directory
+        .number(513)
+        .zip(directory.number(514))
+        .and_then(|(at, length)| directory.part(at, length));
     let whole = whole.filter(|jpeg| jpeg.starts_with(&[0xFF, 0xD8, 0xFF]));
-    let image = jpeg::decode(whole.ok_or_else(|| not_read("old-style JPEG compression (6)"))?, limits)?;
+    let image =
+        jpeg::decode(whole.ok_or_else(|| not_read("old-style JPEG compression (6)"))?, limits)?;
     if image.dimensions() != (page.width, page.height) {
         return Err(not_read("old-style JPEG compression (6)"));
     }

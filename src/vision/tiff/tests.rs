@@ -54,15 +54,27 @@ impl Tiff {
     }
 
     fn number(&self, value: u64, bytes: usize) -> Vec<u8> {
-        if self.big_endian { value.to_be_bytes()[8 - bytes..].to_vec() } else { value.to_le_bytes()[..bytes].to_vec() }
+        if self.big_endian {
+            value.to_be_bytes()[8 - bytes..].to_vec()
+        } else {
+            value.to_le_bytes()[..bytes].to_vec()
+        }
     }
 
     /// Header, directory, values that do not fit in it, chunks.
     fn bytes(mut self) -> Vec<u8> {
         let (header, long) = if self.wide { (16, 8) } else { (8, 4) };
         let (offset_tag, length_tag) = if self.tiled { (324, 325) } else { (273, 279) };
-        self.entries.push((offset_tag, if self.wide { 16 } else { LONG }, vec![0; self.chunks.len()]));
-        self.entries.push((length_tag, LONG, self.chunks.iter().map(|chunk| chunk.len() as u64).collect()));
+        self.entries.push((
+            offset_tag,
+            if self.wide { 16 } else { LONG },
+            vec![0; self.chunks.len()],
+        ));
+        self.entries.push((
+            length_tag,
+            LONG,
+            self.chunks.iter().map(|chunk| chunk.len() as u64).collect(),
+        ));
         self.entries.sort_by_key(|entry| entry.0);
         let size = |kind: u16| match kind {
             BYTE | UNDEFINED => 1,
@@ -82,12 +94,18 @@ impl Tiff {
             offsets.push(place);
             place += chunk.len() as u64;
         }
-        self.entries.iter_mut().filter(|entry| entry.0 == offset_tag).for_each(|entry| entry.2 = offsets.clone());
+        self.entries
+            .iter_mut()
+            .filter(|entry| entry.0 == offset_tag)
+            .for_each(|entry| entry.2 = offsets.clone());
 
         let order = if self.big_endian { b"MM" } else { b"II" };
         let mut bytes = order.to_vec();
         if self.wide {
-            bytes.extend([self.number(43, 2), self.number(8, 2), self.number(0, 2), self.number(16, 8)].concat());
+            bytes.extend(
+                [self.number(43, 2), self.number(8, 2), self.number(0, 2), self.number(16, 8)]
+                    .concat(),
+            );
         } else {
             bytes.extend([self.number(42, 2), self.number(8, 4)].concat());
         }
@@ -95,12 +113,18 @@ impl Tiff {
         let mut values = Vec::new();
         for (tag, kind, numbers) in &self.entries {
             bytes.extend(
-                [self.number(u64::from(*tag), 2), self.number(u64::from(*kind), 2), self.number(numbers.len() as u64, long)]
-                    .concat(),
+                [
+                    self.number(u64::from(*tag), 2),
+                    self.number(u64::from(*kind), 2),
+                    self.number(numbers.len() as u64, long),
+                ]
+                .concat(),
             );
             let number = |value: &u64| match *kind {
                 // Whole numbers over one.
-                RATIONAL => [self.number(value >> 32, 4), self.number(value & 0xFFFF_FFFF, 4)].concat(),
+                RATIONAL => {
+                    [self.number(value >> 32, 4), self.number(value & 0xFFFF_FFFF, 4)].concat()
+                }
                 kind => self.number(*value, size(kind)),
             };
             let mut content: Vec<u8> = numbers.iter().flat_map(number).collect();
@@ -147,18 +171,37 @@ fn grey_of_every_width_and_both_polarities_is_read() {
         Tiff::new(9, 1, 1, 1, 1).strip(&[0b1010_0000, 0b1000_0000]).pixels()[..9],
         [255, 255, 255, 0, 0, 0, 255, 255, 255]
     );
-    assert_eq!(Tiff::new(9, 1, 1, 1, 0).strip(&[0b1010_0000, 0b1000_0000]).pixels()[24..], [0, 0, 0]);
-    assert_eq!(Tiff::new(4, 1, 2, 1, 1).strip(&[0b00_01_10_11]).pixels(), [0, 0, 0, 85, 85, 85, 170, 170, 170, 255, 255, 255]);
-    assert_eq!(Tiff::new(3, 1, 4, 1, 1).strip(&[0x0F, 0x80]).pixels(), [0, 0, 0, 255, 255, 255, 136, 136, 136]);
+    assert_eq!(
+        Tiff::new(9, 1, 1, 1, 0).strip(&[0b1010_0000, 0b1000_0000]).pixels()[24..],
+        [0, 0, 0]
+    );
+    assert_eq!(
+        Tiff::new(4, 1, 2, 1, 1).strip(&[0b00_01_10_11]).pixels(),
+        [0, 0, 0, 85, 85, 85, 170, 170, 170, 255, 255, 255]
+    );
+    assert_eq!(
+        Tiff::new(3, 1, 4, 1, 1).strip(&[0x0F, 0x80]).pixels(),
+        [0, 0, 0, 255, 255, 255, 136, 136, 136]
+    );
     assert_eq!(Tiff::new(2, 1, 8, 1, 0).strip(&[0, 200]).pixels(), [255, 255, 255, 55, 55, 55]);
-    assert_eq!(Tiff::new(2, 1, 12, 1, 1).strip(&[0xFF, 0xF8, 0x08]).pixels(), [255, 255, 255, 128, 128, 128]);
+    assert_eq!(
+        Tiff::new(2, 1, 12, 1, 1).strip(&[0xFF, 0xF8, 0x08]).pixels(),
+        [255, 255, 255, 128, 128, 128]
+    );
     for big_endian in [false, true] {
-        let samples = [0_u16, 0x80FF, 0xFFFF].map(|value| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() });
+        let samples = [0_u16, 0x80FF, 0xFFFF]
+            .map(|value| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() });
         let tiff = Tiff { big_endian, ..Tiff::new(3, 1, 16, 1, 1) };
-        assert_eq!(tiff.strip(samples.as_flattened()).pixels(), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
+        assert_eq!(
+            tiff.strip(samples.as_flattened()).pixels(),
+            [0, 0, 0, 128, 128, 128, 255, 255, 255]
+        );
     }
     // Grey with alpha.
-    assert_eq!(Tiff::new(2, 1, 8, 2, 1).with(338, SHORT, &[2]).strip(&[10, 0, 20, 255]).pixels(), [10, 10, 10, 20, 20, 20]);
+    assert_eq!(
+        Tiff::new(2, 1, 8, 2, 1).with(338, SHORT, &[2]).strip(&[10, 0, 20, 255]).pixels(),
+        [10, 10, 10, 20, 20, 20]
+    );
 }
 
 #[test]
@@ -167,31 +210,54 @@ fn fractions_are_read_from_zero_to_one() {
     let expected = [0, 0, 0, 128, 128, 128, 255, 255, 255];
     let numbers = [-0.01_f32, 0.5, 1.0];
     assert_eq!(float(32).strip(numbers.map(f32::to_le_bytes).as_flattened()).pixels(), expected);
-    assert_eq!(float(64).strip(numbers.map(|number| f64::from(number).to_le_bytes()).as_flattened()).pixels(), expected);
     assert_eq!(
-        float(16).strip(numbers.map(|number| half::f16::from_f32(number).to_le_bytes()).as_flattened()).pixels(),
+        float(64)
+            .strip(numbers.map(|number| f64::from(number).to_le_bytes()).as_flattened())
+            .pixels(),
+        expected
+    );
+    assert_eq!(
+        float(16)
+            .strip(numbers.map(|number| half::f16::from_f32(number).to_le_bytes()).as_flattened())
+            .pixels(),
         expected
     );
     // 0, 0.5 and 1 are 00000000, 3F000000 and 3F800000: bytes by significance, then differences.
     let differences = [0, 0x3F, 0, 0_u8.wrapping_sub(0x3F), 0, 0x80, 0x80, 0, 0, 0, 0, 0];
-    assert_eq!(float(32).with(259, SHORT, &[8]).with(317, SHORT, &[3]).strip(&deflated(&differences)).pixels(), expected);
+    assert_eq!(
+        float(32)
+            .with(259, SHORT, &[8])
+            .with(317, SHORT, &[3])
+            .strip(&deflated(&differences))
+            .pixels(),
+        expected
+    );
     for beyond in [255.0_f32, -3.0, f32::NAN] {
-        float(32).strip([0.0, beyond, 1.0].map(f32::to_le_bytes).as_flattened()).must_be_named("beyond 0 to 1");
+        float(32)
+            .strip([0.0, beyond, 1.0].map(f32::to_le_bytes).as_flattened())
+            .must_be_named("beyond 0 to 1");
     }
     Tiff::new(3, 1, 32, 1, 1).strip(&[0; 12]).must_be_named("32 bits");
 }
 
 #[test]
 fn rgb_is_read_in_strips_tiles_planes_and_big_tiff() {
-    let rows: [[u8; 9]; 3] =
-        [[1, 2, 3, 4, 5, 6, 7, 8, 9], [11, 12, 13, 14, 15, 16, 17, 18, 19], [21, 22, 23, 24, 25, 26, 27, 28, 29]];
+    let rows: [[u8; 9]; 3] = [
+        [1, 2, 3, 4, 5, 6, 7, 8, 9],
+        [11, 12, 13, 14, 15, 16, 17, 18, 19],
+        [21, 22, 23, 24, 25, 26, 27, 28, 29],
+    ];
     let whole = rows.as_flattened();
     let rgb = || Tiff::new(3, 3, 8, 3, 2);
     assert_eq!(rgb().strip(whole).pixels(), whole);
     assert_eq!(rgb().strips(2, &[&whole[..18], &whole[18..]]).pixels(), whole);
     for (big_endian, wide) in [(true, false), (false, true), (true, true)] {
         let tiff = Tiff { big_endian, wide, ..rgb() };
-        assert_eq!(tiff.strips(1, &[&rows[0], &rows[1], &rows[2]]).pixels(), whole, "{big_endian} {wide}");
+        assert_eq!(
+            tiff.strips(1, &[&rows[0], &rows[1], &rows[2]]).pixels(),
+            whole,
+            "{big_endian} {wide}"
+        );
     }
     let plane = |sample: usize| whole.iter().skip(sample).step_by(3).copied().collect::<Vec<u8>>();
     let planes = [plane(0), plane(1), plane(2)];
@@ -199,29 +265,42 @@ fn rgb_is_read_in_strips_tiles_planes_and_big_tiff() {
     assert_eq!(rgb().with(284, SHORT, &[2]).strips(2, &planes).pixels(), whole);
     // Tiles of 16x16 reach beyond the image.
     let wide = Tiff::new(18, 3, 8, 1, 1).with(322, SHORT, &[16]).with(323, SHORT, &[16]);
-    let tile = |first: u8| (0..=255).map(|place: u8| if place / 16 < 3 { first + place % 16 } else { 99 }).collect::<Vec<u8>>();
+    let tile = |first: u8| {
+        (0..=255)
+            .map(|place: u8| if place / 16 < 3 { first + place % 16 } else { 99 })
+            .collect::<Vec<u8>>()
+    };
     let tiled = Tiff { tiled: true, chunks: vec![tile(0), tile(16)], ..wide };
     let expected: Vec<u8> = (0..3).flat_map(|_| (0..18).flat_map(|grey| [grey; 3])).collect();
     assert_eq!(tiled.pixels(), expected);
     // Alpha is dropped.
-    assert_eq!(Tiff::new(1, 1, 8, 4, 2).with(338, SHORT, &[2]).strip(&[1, 2, 3, 0]).pixels(), [1, 2, 3]);
+    assert_eq!(
+        Tiff::new(1, 1, 8, 4, 2).with(338, SHORT, &[2]).strip(&[1, 2, 3, 0]).pixels(),
+        [1, 2, 3]
+    );
 }
 
 #[test]
 fn compressed_strips_are_read_with_and_without_a_predictor() {
     let plain = [10, 20, 30, 11, 22, 33, 12, 24, 36, 10, 10, 10];
     let differences = [10, 20, 30, 1, 2, 3, 1, 2, 3, 254, 242, 230];
-    let lzw = |data: &[u8]| weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(data).unwrap();
+    let lzw = |data: &[u8]| {
+        weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(data).unwrap()
+    };
     let rgb = |compression: u64| Tiff::new(4, 1, 8, 3, 2).with(259, SHORT, &[compression]);
     for compression in [8, 32946] {
         assert_eq!(rgb(compression).strip(&deflated(&plain)).pixels(), plain);
-        assert_eq!(rgb(compression).with(317, SHORT, &[2]).strip(&deflated(&differences)).pixels(), plain);
+        assert_eq!(
+            rgb(compression).with(317, SHORT, &[2]).strip(&deflated(&differences)).pixels(),
+            plain
+        );
     }
     assert_eq!(rgb(5).strip(&lzw(&plain)).pixels(), plain);
     assert_eq!(rgb(5).with(317, SHORT, &[2]).strip(&lzw(&differences)).pixels(), plain);
     let packed = [&[8_u8][..], &plain[..9], &[254, 10]].concat();
     assert_eq!(rgb(32773).strip(&packed).pixels(), plain);
-    // Without compression there is no predictor, whatever the tag says; bits may be in reverse order.
+    // Without compression there is no predictor, whatever the tag says; bits may be in reverse
+    // order.
     assert_eq!(rgb(1).with(317, SHORT, &[2]).strip(&plain).pixels(), plain);
     assert_eq!(rgb(1).with(266, SHORT, &[2]).strip(&plain.map(u8::reverse_bits)).pixels(), plain);
 }
@@ -229,7 +308,8 @@ fn compressed_strips_are_read_with_and_without_a_predictor() {
 #[test]
 fn a_palette_is_looked_up_in_sixteen_bits_or_in_eight() {
     let map = |scale: u64| {
-        let part = |first: u64| (0..16).map(move |index| (first + index) * scale).collect::<Vec<u64>>();
+        let part =
+            |first: u64| (0..16).map(move |index| (first + index) * scale).collect::<Vec<u64>>();
         [part(0), part(100), part(200)].concat()
     };
     for scale in [1, 257, 256] {
@@ -241,13 +321,15 @@ fn a_palette_is_looked_up_in_sixteen_bits_or_in_eight() {
 
 #[test]
 fn ycbcr_is_read_with_subsampled_chroma_and_its_own_coefficients() {
-    // Two units of 2x2 pixels, the second half outside of the 3x2 image. Chroma of the first is neutral, of the second red.
+    // Two units of 2x2 pixels, the second half outside of the 3x2 image. Chroma of the first is
+    // neutral, of the second red.
     let units = [10, 20, 30, 40, 128, 128, 76, 0, 76, 0, 85, 255];
     let expected = [10, 10, 10, 20, 20, 20, 254, 0, 0, 30, 30, 30, 40, 40, 40, 254, 0, 0];
     let tiff = Tiff::new(3, 2, 8, 3, 6).strip(&units);
     let pixels = tiff.pixels();
     assert!(pixels.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 1), "{pixels:?}");
-    let whole = Tiff::new(2, 1, 8, 3, 6).with(530, SHORT, &[1, 1]).strip(&[100, 128, 128, 29, 255, 107]);
+    let whole =
+        Tiff::new(2, 1, 8, 3, 6).with(530, SHORT, &[1, 1]).strip(&[100, 128, 128, 29, 255, 107]);
     assert_eq!(whole.pixels(), [100, 100, 100, 0, 0, 254]);
     // BT.709: a pure green has luma 0.7152.
     let of_709 = [ratio(2126, 10000), ratio(7152, 10000), ratio(722, 10000)];
@@ -262,17 +344,35 @@ fn ycbcr_is_read_with_subsampled_chroma_and_its_own_coefficients() {
 
 #[test]
 fn lab_is_read_in_both_encodings_and_white_is_white() {
-    // sRGB's corners in L*a*b* of D50: red 54.29, 80.80, 69.89; green 87.82, -79.27, 80.99; blue 29.57, 68.30, -112.03 (Lindbloom).
-    let lab = [[100.0, 0.0, 0.0], [0.0, 0.0, 0.0], [54.29, 80.80, 69.89], [87.82, -79.27, 80.99], [29.57, 68.30, -112.03]];
+    // sRGB's corners in L*a*b* of D50: red 54.29, 80.80, 69.89; green 87.82, -79.27, 80.99; blue
+    // 29.57, 68.30, -112.03 (Lindbloom).
+    let lab = [
+        [100.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0],
+        [54.29, 80.80, 69.89],
+        [87.82, -79.27, 80.99],
+        [29.57, 68.30, -112.03],
+    ];
     let expected = [255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
-    let signed = lab.map(|[l, a, b]: [f64; 3]| [(l * 2.55).round() as u8, a.round() as i8 as u8, b.round() as i8 as u8]);
-    let unsigned = lab.map(|[l, a, b]| [(l * 2.55).round() as u8, (a + 128.0).round() as u8, (b + 128.0).round() as u8]);
-    let wide =
-        lab.map(|[l, a, b]| [(l * 655.35).round() as u16, (a * 256.0).round() as i16 as u16, (b * 256.0).round() as i16 as u16]);
+    let signed = lab.map(|[l, a, b]: [f64; 3]| {
+        [(l * 2.55).round() as u8, a.round() as i8 as u8, b.round() as i8 as u8]
+    });
+    let unsigned = lab.map(|[l, a, b]| {
+        [(l * 2.55).round() as u8, (a + 128.0).round() as u8, (b + 128.0).round() as u8]
+    });
+    let wide = lab.map(|[l, a, b]| {
+        [
+            (l * 655.35).round() as u16,
+            (a * 256.0).round() as i16 as u16,
+            (b * 256.0).round() as i16 as u16,
+        ]
+    });
     let wide: Vec<u8> = wide.as_flattened().iter().flat_map(|value| value.to_le_bytes()).collect();
-    for (photometric, bits, data, most) in
-        [(8, 8, signed.as_flattened(), 16), (9, 8, unsigned.as_flattened(), 16), (8, 16, &wide[..], 2)]
-    {
+    for (photometric, bits, data, most) in [
+        (8, 8, signed.as_flattened(), 16),
+        (9, 8, unsigned.as_flattened(), 16),
+        (8, 16, &wide[..], 2),
+    ] {
         let pixels = Tiff::new(5, 1, bits, 3, photometric).strip(data).pixels();
         // The corners of the gamut are where rounding shows most.
         let worst = pixels.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).max().unwrap();
@@ -283,7 +383,9 @@ fn lab_is_read_in_both_encodings_and_white_is_white() {
 
 #[test]
 fn ink_is_read_without_a_profile() {
-    let pixels = Tiff::new(4, 1, 8, 4, 5).strip(&[0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 51, 102, 127]).pixels();
+    let pixels = Tiff::new(4, 1, 8, 4, 5)
+        .strip(&[0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 51, 102, 127])
+        .pixels();
     assert_eq!(pixels, [255, 255, 255, 0, 0, 0, 0, 255, 255, 128, 102, 77]);
     Tiff::new(1, 1, 8, 4, 5).with(332, SHORT, &[2]).strip(&[0; 4]).must_be_named("inks");
 }
@@ -319,8 +421,13 @@ fn jpeg_strips_are_read_with_their_tables_apart_and_the_colours_that_the_tiff_na
     assert_eq!(ycbcr(6).strips(16, &[&upper, &lower]).pixels(), expected);
     let ((tables, upper), (_, lower)) = (apart(&upper), apart(&lower));
     let table_bytes: Vec<u64> = tables.iter().map(|&byte| byte.into()).collect();
-    assert_eq!(ycbcr(6).with(347, UNDEFINED, &table_bytes).strips(16, &[&upper, &lower]).pixels(), expected);
-    let short = ycbcr(6).with(347, UNDEFINED, &table_bytes).strips(16, &[&upper, &lower[..lower.len() - 20]]);
+    assert_eq!(
+        ycbcr(6).with(347, UNDEFINED, &table_bytes).strips(16, &[&upper, &lower]).pixels(),
+        expected
+    );
+    let short = ycbcr(6)
+        .with(347, UNDEFINED, &table_bytes)
+        .strips(16, &[&upper, &lower[..lower.len() - 20]]);
     assert!(matches!(decode(&short.bytes(), LIMITS), Err(DecodeError::Unreadable(_))));
     Tiff::new(20, 20, 8, 4, 5).with(259, SHORT, &[7]).strip(&upper).must_be_named("CMYK");
 }
@@ -329,7 +436,11 @@ fn jpeg_strips_are_read_with_their_tables_apart_and_the_colours_that_the_tiff_na
 fn a_jpeg_strip_that_is_much_larger_than_the_tiff_says_is_not_decoded() {
     let (large, _) = jpeg(100, 80);
     let two = |chunk: &[u8]| {
-        let tiff = Tiff::new(32, 16, 8, 3, 6).with(259, SHORT, &[7]).with(322, SHORT, &[16]).with(323, SHORT, &[16]);
+        let tiff = Tiff::new(32, 16, 8, 3, 6).with(259, SHORT, &[7]).with(322, SHORT, &[16]).with(
+            323,
+            SHORT,
+            &[16],
+        );
         Tiff { tiled: true, chunks: vec![chunk.to_vec(); 2], ..tiff }
     };
     two(&large).must_be_named("a part of 16x16 pixels is a JPEG of more than 1024 pixels");
@@ -337,7 +448,10 @@ fn a_jpeg_strip_that_is_much_larger_than_the_tiff_says_is_not_decoded() {
     // Units of 32x16 pixels; and a single strip, encoded in full.
     assert_eq!(two(&jpeg(32, 16).0).pixels().len(), 32 * 16 * 3);
     let (strip, pixels) = jpeg(20, 64);
-    assert_eq!(Tiff::new(20, 10, 8, 3, 6).with(259, SHORT, &[7]).strip(&strip).pixels(), pixels[..20 * 10 * 3]);
+    assert_eq!(
+        Tiff::new(20, 10, 8, 3, 6).with(259, SHORT, &[7]).strip(&strip).pixels(),
+        pixels[..20 * 10 * 3]
+    );
     let tables = [&[0xFF_u8, 0xD8, 0xFF, 0xFE, 0x50, 0][..], &[0; 0x4FFE], &[0xFF, 0xD9]].concat();
     let tables: Vec<u64> = tables.into_iter().map(u64::from).collect();
     two(&jpeg(16, 16).0).with(347, UNDEFINED, &tables).must_be_named("JPEG tables are 20486 bytes");
@@ -346,7 +460,8 @@ fn a_jpeg_strip_that_is_much_larger_than_the_tiff_says_is_not_decoded() {
 #[test]
 fn padding_before_a_marker_hides_no_colours_of_a_jpeg_strip() {
     let (strip, _) = jpeg(16, 16);
-    let rgb = |strip: &[u8]| Tiff::new(16, 16, 8, 3, 2).with(259, SHORT, &[7]).strip(strip).pixels();
+    let rgb =
+        |strip: &[u8]| Tiff::new(16, 16, 8, 3, 2).with(259, SHORT, &[7]).strip(strip).pixels();
     // JFIF says YCbCr, the TIFF RGB.
     assert_eq!(strip[2..4], [0xFF, 0xE0]);
     assert_eq!(rgb(&[&strip[..2], &[0xFF, 0xFF], &strip[2..]].concat()), rgb(&strip));
@@ -355,7 +470,9 @@ fn padding_before_a_marker_hides_no_colours_of_a_jpeg_strip() {
 /// A TIFF of 100 strips, 2,000 bytes each; its pixels are 0 to 99, a strip each.
 fn many_strips() -> Vec<u8> {
     let strips: Vec<Vec<u8>> = (0..100).map(|row| vec![row; 2000]).collect();
-    Tiff::new(2000, 100, 8, 1, 1).strips(1, &strips.iter().map(Vec::as_slice).collect::<Vec<_>>()).bytes()
+    Tiff::new(2000, 100, 8, 1, 1)
+        .strips(1, &strips.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        .bytes()
 }
 
 /// Where the entry of `StripByteCounts` is.
@@ -383,7 +500,9 @@ fn strips_that_are_all_the_same_large_part_of_the_file_are_not_read() {
     let values = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
     bytes[values..values + 400].fill(0xFF);
     match decode(&bytes, PixelLimits { max_pixels: 200_000 }) {
-        Err(DecodeError::Unreadable(reason)) => assert!(reason.contains("its 100 strips overlap"), "{reason}"),
+        Err(DecodeError::Unreadable(reason)) => {
+            assert!(reason.contains("its 100 strips overlap"), "{reason}")
+        }
         other => panic!("{:?}", other.map(|image| image.dimensions())),
     }
 }
@@ -392,7 +511,12 @@ fn strips_that_are_all_the_same_large_part_of_the_file_are_not_read() {
 fn a_tile_is_bounded_by_what_it_takes_and_not_by_a_small_image() {
     let tiled = |bits: u64, samples: u64, (width, height): (u64, u64), chunk: Vec<u8>| {
         let tiff = Tiff::new(100, 100, bits, samples, if samples == 3 { 2 } else { 1 });
-        Tiff { tiled: true, chunks: vec![chunk], ..tiff.with(322, LONG, &[width]).with(323, LONG, &[height]) }.bytes()
+        Tiff {
+            tiled: true,
+            chunks: vec![chunk],
+            ..tiff.with(322, LONG, &[width]).with(323, LONG, &[height])
+        }
+        .bytes()
     };
     let small = decode(&tiled(8, 1, (512, 512), vec![7; 512 * 512]), LIMITS).unwrap();
     assert!(small.dimensions() == (100, 100) && small.iter().all(|&value| value == 7));
@@ -405,7 +529,10 @@ fn a_tile_is_bounded_by_what_it_takes_and_not_by_a_small_image() {
             "{side}"
         );
     }
-    assert!(matches!(decode(&tiled(8, 3, (1280, 1280), vec![0]), limits), Err(DecodeError::Unreadable(_))));
+    assert!(matches!(
+        decode(&tiled(8, 3, (1280, 1280), vec![0]), limits),
+        Err(DecodeError::Unreadable(_))
+    ));
 }
 
 #[test]
@@ -421,19 +548,25 @@ fn what_is_not_read_is_named() {
     grey().with(262, SHORT, &[32803]).must_be_named("camera raw");
     Tiff::new(2, 1, 8, 2, 2).strip(&[0; 4]).must_be_named("3 samples");
     let empty = [&b"II*\0\x08\0\0\0"[..], &[0; 20]].concat();
-    assert!(matches!(decode(&empty, LIMITS), Err(DecodeError::Unreadable(reason)) if reason.contains("DNG")));
+    assert!(
+        matches!(decode(&empty, LIMITS), Err(DecodeError::Unreadable(reason)) if reason.contains("DNG"))
+    );
 }
 
 #[test]
 fn a_small_preview_is_no_substitute_for_the_raw_image_below_it() {
-    let preview = Tiff::new(2, 1, 8, 1, 1).with(254, LONG, &[1]).with(330, LONG, &[0]).strip(&[7, 9]);
+    let preview =
+        Tiff::new(2, 1, 8, 1, 1).with(254, LONG, &[1]).with(330, LONG, &[0]).strip(&[7, 9]);
     let mut bytes = preview.bytes();
     let below = bytes.len() as u32;
     let at = bytes.windows(4).position(|entry| entry == [0x4A, 0x01, 4, 0]).unwrap();
     bytes[at + 8..at + 12].copy_from_slice(&below.to_le_bytes());
-    let directory_of = |photometric: u8| [1, 0, 6, 1, 3, 0, 1, 0, 0, 0, photometric, 0x80, 0, 0, 0, 0, 0, 0];
+    let directory_of =
+        |photometric: u8| [1, 0, 6, 1, 3, 0, 1, 0, 0, 0, photometric, 0x80, 0, 0, 0, 0, 0, 0];
     let raw = [&bytes[..], &directory_of(0x23)].concat();
-    assert!(matches!(decode(&raw, LIMITS), Err(DecodeError::Unreadable(reason)) if reason.contains("camera raw")));
+    assert!(
+        matches!(decode(&raw, LIMITS), Err(DecodeError::Unreadable(reason)) if reason.contains("camera raw"))
+    );
     let layers = [&bytes[..], &directory_of(0x00)].concat();
     assert_eq!(decode(&layers, LIMITS).unwrap().into_raw(), [7, 7, 7, 9, 9, 9]);
 }
@@ -441,19 +574,28 @@ fn a_small_preview_is_no_substitute_for_the_raw_image_below_it() {
 #[test]
 fn a_cut_tiff_is_unreadable_wherever_it_is_cut() {
     let data: Vec<u8> = (0..120).collect();
-    let bytes = Tiff { wide: true, ..Tiff::new(4, 10, 8, 3, 2) }.strips(4, &[&data[..48], &data[48..96], &data[96..]]).bytes();
+    let bytes = Tiff { wide: true, ..Tiff::new(4, 10, 8, 3, 2) }
+        .strips(4, &[&data[..48], &data[48..96], &data[96..]])
+        .bytes();
     assert!(decode(&bytes, LIMITS).is_ok());
     for cut in 0..bytes.len() {
-        assert!(matches!(decode(&bytes[..cut], LIMITS), Err(DecodeError::Unreadable(_))), "cut at {cut}");
+        assert!(
+            matches!(decode(&bytes[..cut], LIMITS), Err(DecodeError::Unreadable(_))),
+            "cut at {cut}"
+        );
     }
 }
 
 #[test]
 fn sizes_are_checked_before_memory_is_asked_for() {
-    let size =
-        |width: u64, height: u64| Tiff::new(1, 1, 8, 1, 1).with(256, LONG, &[width]).with(257, LONG, &[height]).strip(&[0]);
+    let size = |width: u64, height: u64| {
+        Tiff::new(1, 1, 8, 1, 1).with(256, LONG, &[width]).with(257, LONG, &[height]).strip(&[0])
+    };
     for (width, height) in [(101, 100), (0xFFFF_FFFF, 1), (0xFFFF_FFFF, 0xFFFF_FFFF)] {
-        assert!(matches!(decode(&size(width, height).bytes(), LIMITS), Err(DecodeError::TooLarge(_))), "{width}x{height}");
+        assert!(
+            matches!(decode(&size(width, height).bytes(), LIMITS), Err(DecodeError::TooLarge(_))),
+            "{width}x{height}"
+        );
     }
     let tile = Tiff::new(10, 10, 8, 1, 1).with(322, LONG, &[1]).with(323, LONG, &[0xFFFF_FFFF]);
     let tile = Tiff { tiled: true, chunks: vec![vec![0]; 10], ..tile };
@@ -464,7 +606,8 @@ fn sizes_are_checked_before_memory_is_asked_for() {
 #[test]
 fn a_tiff_is_turned_as_its_own_tag_says() {
     for wide in [false, true] {
-        let tiff = Tiff { wide, ..Tiff::new(3, 1, 8, 1, 1) }.with(274, SHORT, &[6]).strip(&[1, 2, 3]);
+        let tiff =
+            Tiff { wide, ..Tiff::new(3, 1, 8, 1, 1) }.with(274, SHORT, &[6]).strip(&[1, 2, 3]);
         assert_eq!(Picture::decode(&tiff.bytes(), LIMITS).unwrap().size(), (1, 3));
     }
 }

@@ -9,8 +9,7 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
     for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png", "chelsea.png"] {
         sandbox.write(&format!("photos/{name}"), &sample(name));
     }
-    let labels =
-        "file,subject,hair\nobama.jpg,b,grey\nobama2.jpg,b,grey\nbiden.jpg,j,white\nastronaut.png,e,brown\nchelsea.png,c,red\n";
+    let labels = "file,subject,hair\nobama.jpg,b,grey\nobama2.jpg,b,grey\nbiden.jpg,j,white\nastronaut.png,e,brown\nchelsea.png,c,red\n";
     sandbox.write("photos/labels.csv", labels.as_bytes());
     let headline = "4 photos of 3 people: 1 pairs of one person, 5 of two; left out: 1 no_face";
     let evaluate = ["evaluate", "photos/labels.csv", "--out", "evidence"];
@@ -18,17 +17,28 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
         let run = sandbox.run(&evaluate);
         run.ended(0);
         assert!(run.out.starts_with(headline), "{}", run.out);
-        assert!(run.out.contains("too few pairs of two people"), "five impostors cannot show FMR 1e-2: {}", run.out);
+        assert!(
+            run.out.contains("too few pairs of two people"),
+            "five impostors cannot show FMR 1e-2: {}",
+            run.out
+        );
     }
     assert!(sandbox.path("evidence/measures.csv").exists());
     let by_gallery = sandbox.run(&["evaluate", "evaluation"]);
     by_gallery.ended(0);
     assert!(by_gallery.out.starts_with("4 photos of 3 people"), "{}", by_gallery.out);
 
-    sandbox.write("photos/pairs.txt", b"obama.jpg obama2.jpg 1\nobama.jpg biden.jpg 0\nbiden.jpg astronaut.png 0\n");
+    sandbox.write(
+        "photos/pairs.txt",
+        b"obama.jpg obama2.jpg 1\nobama.jpg biden.jpg 0\nbiden.jpg astronaut.png 0\n",
+    );
     let pairs = sandbox.run(&["evaluate", "photos/pairs.txt"]);
     pairs.ended(0);
-    assert!(pairs.out.starts_with("4 photos of 3 people: 1 pairs of one person, 2 of two"), "{}", pairs.out);
+    assert!(
+        pairs.out.starts_with("4 photos of 3 people: 1 pairs of one person, 2 of two"),
+        "{}",
+        pairs.out
+    );
 
     // No label of a person and no score of a face is worth a guess.
     let bias = sandbox.run(&["bias", "photos/labels.csv", "--group", "age"]);
@@ -42,7 +52,11 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
     assert!(unknown.err.contains("'nothing.csv' is no file"), "{}", unknown.err);
     let missing = sandbox.run(&["evaluate", "photos/labels.csv", "--images", "."]);
     missing.ended(1);
-    assert!(missing.err.contains("there is no file obama.jpg") && missing.err.contains("--images"), "{}", missing.err);
+    assert!(
+        missing.err.contains("there is no file obama.jpg") && missing.err.contains("--images"),
+        "{}",
+        missing.err
+    );
     sandbox.write("photos/one.csv", b"file,subject\nobama.jpg,o\nobama2.jpg,o\n");
     let one = sandbox.run(&["evaluate", "photos/one.csv"]);
     one.ended(1);
@@ -64,13 +78,23 @@ fn a_calibration_gives_qualities_of_its_own_under_a_profile_of_its_own() {
     run.ended(0);
     let again = run.summary();
     assert_ne!(again["profile"], scanned["profile"]);
-    assert_eq!((number(&again, "skipped"), outcome(&again, "scored")), (0, 120), "results of the other mapping do not count");
+    assert_eq!(
+        (number(&again, "skipped"), outcome(&again, "scored")),
+        (0, 120),
+        "results of the other mapping do not count"
+    );
     // All photos are one: none is worse than another, and none is better than it.
-    assert!(run.json().iter().filter_map(|line| line["quality"].as_u64()).all(|quality| quality == 100), "{}", run.out);
+    assert!(
+        run.json().iter().filter_map(|line| line["quality"].as_u64()).all(|quality| quality == 100),
+        "{}",
+        run.out
+    );
 
     // Another detection size gives other scores: the calibration says nothing of them.
     let mut command = sandbox.command(&["scan", "photos"]);
-    command.env("FACEFLEET__QUALITY__CALIBRATION", sandbox.path("gallery.toml")).env("FACEFLEET__DETECTOR__MAX_SIDE", "320");
+    command
+        .env("FACEFLEET__QUALITY__CALIBRATION", sandbox.path("gallery.toml"))
+        .env("FACEFLEET__DETECTOR__MAX_SIDE", "320");
     let other = Run::of(command.output().unwrap());
     other.ended(1);
     assert!(other.err.contains("gallery.toml") && other.err.contains("calibrate"), "{}", other.err);
@@ -83,7 +107,8 @@ fn what_the_labels_alone_show_to_be_wrong_is_told_before_anything_is_scored() {
         sandbox.write(&format!("photos/{name}"), &sample(name));
     }
     sandbox.write("photos/labels.csv", b"file,subject\nobama.jpg,b\nbiden.jpg,j\n");
-    sandbox.write("photos/spellings.csv", b"file,subject\nobama.jpg,b\n./obama.jpg,b\nbiden.jpg,j\n");
+    sandbox
+        .write("photos/spellings.csv", b"file,subject\nobama.jpg,b\n./obama.jpg,b\nbiden.jpg,j\n");
     sandbox.write("taken", b"");
     for (arguments, told) in [
         (&["bias", "photos/labels.csv"][..], "no column of groups"),

@@ -23,7 +23,15 @@ fn every_file_is_listed_or_counted_and_named() {
     }
     sandbox.write("photos/IMG_1.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
     std::fs::create_dir_all(sandbox.path("photos/@eaDir/a.jfif")).unwrap();
-    for name in ["notes.txt", "more.TXT", "film.mp4", "README", "._a.jfif", "@eaDir/a.jfif/SYNOPHOTO_THUMB_M.jpg", "x.drawing"] {
+    for name in [
+        "notes.txt",
+        "more.TXT",
+        "film.mp4",
+        "README",
+        "._a.jfif",
+        "@eaDir/a.jfif/SYNOPHOTO_THUMB_M.jpg",
+        "x.drawing",
+    ] {
         sandbox.write(&format!("photos/{name}"), b"no image");
     }
     std::fs::create_dir(sandbox.path("elsewhere")).unwrap();
@@ -38,7 +46,10 @@ fn every_file_is_listed_or_counted_and_named() {
     let summary = run.summary();
     assert_adds_up(&summary);
     assert_eq!((number(&summary, "listed"), number(&summary, "faces")), (4, 3), "{summary}");
-    assert_eq!(summary["left_alone"], serde_json::json!({ ".txt": 1, ".mp4": 1, "without ending": 1 }));
+    assert_eq!(
+        summary["left_alone"],
+        serde_json::json!({ ".txt": 1, ".mp4": 1, "without ending": 1 })
+    );
     let left_out = &summary["left_out"];
     assert_eq!((number(left_out, "folders"), number(left_out, "files")), (1, 3));
     for rule in ["@eaDir", "._*", "--exclude more.*", ".facefleetignore"] {
@@ -48,12 +59,18 @@ fn every_file_is_listed_or_counted_and_named() {
     for line in run.json() {
         let named = ["left_alone", "left_out", "link"].iter().find_map(|kind| line.get(kind));
         let uri = named.unwrap_or(&line)["uri"].as_str();
-        assert!(line.get("summary").is_some() || uri.is_some_and(|uri| uri.starts_with("file:///")), "{line}");
+        assert!(
+            line.get("summary").is_some() || uri.is_some_and(|uri| uri.starts_with("file:///")),
+            "{line}"
+        );
     }
     let film = lines(&run, "left_alone").into_iter().find(|line| line["ending"] == "mp4").unwrap();
     assert!(film["name"].as_str().unwrap().ends_with("/photos/film.mp4"), "{film}");
     let folder = lines(&run, "left_out").into_iter().find(|line| line["folder"] == true).unwrap();
-    assert!(folder["uri"].as_str().unwrap().ends_with("/photos/@eaDir") && folder["rule"] == "@eaDir", "{folder}");
+    assert!(
+        folder["uri"].as_str().unwrap().ends_with("/photos/@eaDir") && folder["rule"] == "@eaDir",
+        "{folder}"
+    );
     let outside = lines(&run, "link").into_iter().find(|line| line["leads"] == "outside").unwrap();
     assert!(outside["target"].as_str().unwrap().ends_with("/elsewhere/far.jpg"), "{outside}");
 
@@ -61,7 +78,12 @@ fn every_file_is_listed_or_counted_and_named() {
     run.ended(0);
     assert!(run.out.contains("left alone: 2 .txt, 1 .mp4, 1 without ending\n"), "{}", run.out);
     assert!(run.out.contains("left out: 1 folder and 2 files by rule ("), "{}", run.out);
-    assert!(run.out.contains("2 links to what is below the roots, which is listed once\n1 link broken: "), "{}", run.out);
+    assert!(
+        run.out
+            .contains("2 links to what is below the roots, which is listed once\n1 link broken: "),
+        "{}",
+        run.out
+    );
     assert!(run.out.lines().last().unwrap().starts_with("5 listed = 1 scored + "), "{}", run.out);
     for name in ["film.mp4: left alone", "._a.jfif: left out: ._*", "broken.jpg: a broken link"] {
         assert!(run.err.contains(name), "{name}: {}", run.err);
@@ -73,7 +95,8 @@ fn include_and_exclude_choose_what_is_scanned() {
     let sandbox = Sandbox::new();
     sandbox.fill(4);
     std::fs::create_dir(sandbox.path("photos/drafts")).unwrap();
-    std::fs::rename(sandbox.path("photos/0003.jpg"), sandbox.path("photos/drafts/0003.JPG")).unwrap();
+    std::fs::rename(sandbox.path("photos/0003.jpg"), sandbox.path("photos/drafts/0003.JPG"))
+        .unwrap();
     std::fs::copy(sandbox.path("photos/0001.jpg"), sandbox.path("photos/copy.jpeg")).unwrap();
     let listed = |arguments: &[&str]| {
         let run = sandbox.run(&[&["scan", "photos", "--json"][..], arguments].concat());
@@ -84,7 +107,8 @@ fn include_and_exclude_choose_what_is_scanned() {
     assert_eq!(listed(&["--include", "*.jpg"]), 4);
     assert_eq!(listed(&["--include", "*.jpg", "--exclude", "drafts"]), 3);
     assert_eq!(listed(&["--include", "drafts/", "--include", "*.jpeg"]), 2);
-    let unused = sandbox.run(&["scan", "photos", "--exclude", "photos/drafts", "--exclude", "drafts"]);
+    let unused =
+        sandbox.run(&["scan", "photos", "--exclude", "photos/drafts", "--exclude", "drafts"]);
     assert!(unused.err.contains("--exclude photos/drafts matched nothing"), "{}", unused.err);
     assert!(!unused.err.contains("--exclude drafts matched"), "{}", unused.err);
     let wrong = sandbox.run(&["scan", "photos", "--exclude", "a["]);
@@ -101,7 +125,11 @@ fn that_nothing_was_found_is_told_with_what_was_there() {
     sandbox.write("photos/film.mp4", b"no image");
     let run = sandbox.run(&["scan", "photos"]);
     run.ended(0);
-    assert!(run.out.contains("no image found below photos: 1 file left alone\nleft alone: 1 .mp4\n"), "{}", run.out);
+    assert!(
+        run.out.contains("no image found below photos: 1 file left alone\nleft alone: 1 .mp4\n"),
+        "{}",
+        run.out
+    );
 }
 
 #[test]
@@ -110,15 +138,20 @@ fn two_names_that_are_not_utf_8_are_told_apart_by_their_uris() {
     for name in [&b"photos/a\xFF.jpg"[..], b"photos/a\xFE.jpg"] {
         std::fs::write(sandbox.folder.path().join(OsStr::from_bytes(name)), b"no photo").unwrap();
     }
-    std::fs::write(sandbox.folder.path().join(OsStr::from_bytes(b"photos/b\xFF.mp4")), b"no photo").unwrap();
+    std::fs::write(sandbox.folder.path().join(OsStr::from_bytes(b"photos/b\xFF.mp4")), b"no photo")
+        .unwrap();
     let run = sandbox.run(&["scan", "photos", "--json"]);
     run.ended(0);
     assert_adds_up(&run.summary());
-    let images: Vec<_> = run.json().into_iter().filter(|line| line.get("image").is_some()).collect();
+    let images: Vec<_> =
+        run.json().into_iter().filter(|line| line.get("image").is_some()).collect();
     assert_eq!(images.len(), 2);
     assert_eq!(images[0]["image"], images[1]["image"], "people see no difference");
     for uri in ["a%FF.jpg", "a%FE.jpg"] {
-        assert!(images.iter().any(|line| line["uri"].as_str().unwrap().ends_with(uri)), "{uri}: {images:?}");
+        assert!(
+            images.iter().any(|line| line["uri"].as_str().unwrap().ends_with(uri)),
+            "{uri}: {images:?}"
+        );
     }
     assert!(lines(&run, "left_alone")[0]["uri"].as_str().unwrap().ends_with("b%FF.mp4"));
 }

@@ -1,4 +1,5 @@
-//! `facefleet model import`: what the graph tells is read, what it does not tell is asked for, and a failure leaves nothing behind.
+//! `facefleet model import`: what the graph tells is read, what it does not tell is asked for, and
+//! a failure leaves nothing behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use crate::support::networks::{Flattening, Network, View, iresnet, lresnet100e_i
 use crate::support::tape::{Stored, Style};
 
 /// InsightFace's.
-const TOLD: [&str; 8] = ["--channels", "rgb", "--mean", "127.5", "--scale", "0.0078431", "--dropout", "0.4"];
+const TOLD: [&str; 8] =
+    ["--channels", "rgb", "--mean", "127.5", "--scale", "0.0078431", "--dropout", "0.4"];
 
 fn of_mxnet() -> Vec<u8> {
     lresnet100e_ir(Style::mxnet(), Flattening::Flatten, 0.4).file()
@@ -64,7 +66,10 @@ fn refused(run: &Run, reasons: &[&str]) {
 fn what_the_graph_tells_is_read_and_said() {
     let bytes = of_mxnet();
     let sandbox = sandbox("Arc Face.onnx", &bytes);
-    let run = model(&sandbox, &["import", "Arc Face.onnx", "--channels", "rgb", "--licence", "Apache-2.0"]);
+    let run = model(
+        &sandbox,
+        &["import", "Arc Face.onnx", "--channels", "rgb", "--licence", "Apache-2.0"],
+    );
     run.ended(0);
     for line in [
         "arc-face: imported",
@@ -86,8 +91,16 @@ fn what_the_graph_tells_is_read_and_said() {
     run.ended(0);
     assert!(run.out.contains("arc-face: up to date"), "{}", run.out);
     let run = model(&sandbox, &["list"]);
-    assert!(run.out.contains("licence: Apache-2.0") && run.out.contains("  prepared"), "{}", run.out);
-    assert!(tree(&sandbox).iter().all(|path| !path.to_string_lossy().contains(".import")), "{:?}", tree(&sandbox));
+    assert!(
+        run.out.contains("licence: Apache-2.0") && run.out.contains("  prepared"),
+        "{}",
+        run.out
+    );
+    assert!(
+        tree(&sandbox).iter().all(|path| !path.to_string_lossy().contains(".import")),
+        "{:?}",
+        tree(&sandbox)
+    );
 }
 
 #[test]
@@ -95,9 +108,16 @@ fn what_no_graph_tells_is_asked_for_all_at_once() {
     let sandbox = sandbox("a.onnx", &of_mxnet());
     let run = model(&sandbox, &["import", "a.onnx"]);
     refused(&run, &["--channels rgb"]);
-    assert!(!run.err.contains("--mean") && !run.err.contains("--dropout"), "the graph tells these: {}", run.err);
+    assert!(
+        !run.err.contains("--mean") && !run.err.contains("--dropout"),
+        "the graph tells these: {}",
+        run.err
+    );
     sandbox.write("b.onnx", &of_pytorch().file());
-    refused(&model(&sandbox, &["import", "b.onnx"]), &["--channels rgb", "--mean 127.5", "--scale 0.0078", "--dropout 0.4"]);
+    refused(
+        &model(&sandbox, &["import", "b.onnx"]),
+        &["--channels rgb", "--mean 127.5", "--scale 0.0078", "--dropout 0.4"],
+    );
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
 }
 
@@ -126,7 +146,10 @@ fn wrong_words_and_numbers_are_refused_and_leave_nothing() {
 #[test]
 fn what_is_no_model_is_refused_with_what_it_is() {
     let sandbox = sandbox("text.onnx", b"This is not a network.\n");
-    sandbox.write("pointer.onnx", b"version https://git-lfs.github.com/spec/v1\noid sha256:f3a6\nsize 261036388\n");
+    sandbox.write(
+        "pointer.onnx",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:f3a6\nsize 261036388\n",
+    );
     sandbox.write("page.onnx", b"<!DOCTYPE html><title>404</title>");
     sandbox.write("empty.onnx", b"");
     sandbox.write("zoo.tar.gz", &[0x1F, 0x8B, 8, 0]);
@@ -152,7 +175,10 @@ fn a_second_import_is_refused_unless_forced() {
     let sandbox = sandbox("a.onnx", &of_mxnet());
     model(&sandbox, &["import", "a.onnx", "--channels", "rgb"]).ended(0);
     let before = (tree(&sandbox), fs::read(sandbox.path("models/a.toml")).unwrap());
-    refused(&model(&sandbox, &["import", "a.onnx", "--channels", "bgr"]), &["a.toml exists", "--force"]);
+    refused(
+        &model(&sandbox, &["import", "a.onnx", "--channels", "bgr"]),
+        &["a.toml exists", "--force"],
+    );
     refused(&model(&sandbox, &["import", "a.onnx"]), &["a.toml exists", "in place"]);
     let other = of_pytorch().file();
     sandbox.write("other.onnx", &other);
@@ -174,9 +200,20 @@ fn a_node_that_nobody_can_run_and_a_newer_file_are_refused_with_the_files_name()
     let sandbox = sandbox("new.onnx", b"");
     published.opset_import[0].version = 99;
     sandbox.write("new.onnx", &published.encode_to_vec());
-    refused(&model(&sandbox, &["import", "new.onnx", "--channels", "rgb"]), &["new.onnx is of operator set 99", "reads up to"]);
+    refused(
+        &model(&sandbox, &["import", "new.onnx", "--channels", "rgb"]),
+        &["new.onnx is of operator set 99", "reads up to"],
+    );
     published.opset_import[0].version = 8;
-    published.graph.as_mut().unwrap().node.iter_mut().find(|node| node.name == "_minusscalar0").unwrap().op_type = "Foo".into();
+    published
+        .graph
+        .as_mut()
+        .unwrap()
+        .node
+        .iter_mut()
+        .find(|node| node.name == "_minusscalar0")
+        .unwrap()
+        .op_type = "Foo".into();
     sandbox.write("foo.onnx", &published.encode_to_vec());
     let run = model(&sandbox, &["import", "foo.onnx", "--channels", "rgb"]);
     refused(&run, &["foo.onnx cannot be imported: node '_minusscalar0' (Foo): neither"]);
@@ -193,7 +230,10 @@ fn that_onnx_runtime_cannot_run_the_published_file_is_no_error() {
 
 #[test]
 fn weights_in_a_second_file_come_along() {
-    let network = iresnet(Style { stored: Stored::Beside("model.onnx.data"), ..Style::pytorch(17) }, View::Flatten);
+    let network = iresnet(
+        Style { stored: Stored::Beside("model.onnx.data"), ..Style::pytorch(17) },
+        View::Flatten,
+    );
     let sandbox = sandbox("model.onnx", &network.file());
     let mut arguments = vec!["import", "model.onnx", "--name", "large"];
     arguments.extend(TOLD);
@@ -212,7 +252,10 @@ fn a_file_that_a_manifest_names_is_put_in_its_place() {
     let file = of_mxnet();
     let sandbox = sandbox("downloaded.onnx", &file);
     // As `models/lresnet100e-ir.toml` stands in the repository, for another file.
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/lresnet100e-ir.toml")).unwrap();
+    let manifest = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models/lresnet100e-ir.toml"),
+    )
+    .unwrap();
     let digest: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
     let manifest = manifest
         .lines()
@@ -225,12 +268,23 @@ fn a_file_that_a_manifest_names_is_put_in_its_place() {
     sandbox.write("models/lresnet100e-ir.toml", manifest.as_bytes());
     let run = model(&sandbox, &["list"]);
     assert!(run.out.contains("facefleet model import arcfaceresnet100-8.onnx"), "{}", run.out);
-    refused(&model(&sandbox, &["prepare", "lresnet100e-ir"]), &["facefleet model import arcfaceresnet100-8.onnx"]);
+    refused(
+        &model(&sandbox, &["prepare", "lresnet100e-ir"]),
+        &["facefleet model import arcfaceresnet100-8.onnx"],
+    );
 
     let run = model(&sandbox, &["import", "downloaded.onnx"]);
     run.ended(0);
-    assert!(run.out.contains("lresnet100e-ir: imported") && run.out.contains("known by its sha256"), "{}", run.out);
-    assert_eq!(fs::read_to_string(sandbox.path("models/lresnet100e-ir.toml")).unwrap(), manifest, "the manifest stays as it is");
+    assert!(
+        run.out.contains("lresnet100e-ir: imported") && run.out.contains("known by its sha256"),
+        "{}",
+        run.out
+    );
+    assert_eq!(
+        fs::read_to_string(sandbox.path("models/lresnet100e-ir.toml")).unwrap(),
+        manifest,
+        "the manifest stays as it is"
+    );
     assert!(sandbox.path("models/fetched/arcfaceresnet100-8.onnx").exists());
     model(&sandbox, &["prepare", "lresnet100e-ir"]).ended(0);
 
@@ -281,9 +335,15 @@ fn a_file_that_no_manifest_names_is_replaced_by_force_alone() {
 
 #[test]
 fn weights_cannot_be_in_the_onnx_file_itself() {
-    let network = iresnet(Style { stored: Stored::Beside("model.onnx"), ..Style::pytorch(17) }, View::Flatten);
+    let network = iresnet(
+        Style { stored: Stored::Beside("model.onnx"), ..Style::pytorch(17) },
+        View::Flatten,
+    );
     let sandbox = sandbox("model.onnx", &network.file());
-    refused(&import(&sandbox, "model.onnx", &[]), &["weights in 'model.onnx', the ONNX file itself"]);
+    refused(
+        &import(&sandbox, "model.onnx", &[]),
+        &["weights in 'model.onnx', the ONNX file itself"],
+    );
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
 }
 
@@ -294,5 +354,9 @@ fn what_a_terminal_obeys_is_escaped_in_what_the_file_says() {
     let sandbox = sandbox("a.onnx", &published.encode_to_vec());
     let run = model(&sandbox, &["import", "a.onnx", "--channels", "rgb"]);
     run.ended(0);
-    assert!(run.out.contains("written by somebody\\u{1b}[31m") && !run.out.contains('\x1b'), "{:?}", run.out);
+    assert!(
+        run.out.contains("written by somebody\\u{1b}[31m") && !run.out.contains('\x1b'),
+        "{:?}",
+        run.out
+    );
 }

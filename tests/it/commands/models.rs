@@ -1,4 +1,5 @@
-//! Every command that opens models says which one is damaged and what to do, and scores nothing with it.
+//! Every command that opens models says which one is damaged and what to do, and scores nothing
+//! with it.
 
 use std::fs;
 
@@ -13,10 +14,21 @@ fn a_damaged_detector_is_named_by_every_command_and_no_photo_is_scored_with_it()
     sandbox.write("photos/b.jpg", &sample("biden.jpg"));
     sandbox.write("photos/c.jpg", &sample("obama2.jpg"));
     sandbox.write("photos/labels.csv", b"file,subject\na.jpg,Ann\nb.jpg,Bob\nc.jpg,Ann\n");
-    let run =
-        |arguments: &[&str]| Run::of(sandbox.command(arguments).env("FACEFLEET__MODELS__DIR", models.path()).output().unwrap());
+    let run = |arguments: &[&str]| {
+        Run::of(
+            sandbox
+                .command(arguments)
+                .env("FACEFLEET__MODELS__DIR", models.path())
+                .output()
+                .unwrap(),
+        )
+    };
     let doctor = run(&["doctor"]);
-    assert!(doctor.out.contains("whole by BLAKE3: sface-2021dec.onnx, yunet-2023mar.onnx;"), "{}", doctor.out);
+    assert!(
+        doctor.out.contains("whole by BLAKE3: sface-2021dec.onnx, yunet-2023mar.onnx;"),
+        "{}",
+        doctor.out
+    );
     assert!(doctor.out.contains("face_detection_yunet_2023mar_int8bq.onnx"), "{}", doctor.out);
     assert!(doctor.out.contains("yunet-2023mar found the drawn face"), "{}", doctor.out);
 
@@ -26,15 +38,19 @@ fn a_damaged_detector_is_named_by_every_command_and_no_photo_is_scored_with_it()
     let middle = bytes.len() / 2;
     bytes[middle..middle + 64].fill(0x5A);
     fs::write(&path, &bytes).unwrap();
-    for command in
-        [&["scan", "photos", "--json"][..], &["score", "photos/a.jpg"], &["evaluate", "photos/labels.csv"], &["doctor"]]
-    {
+    for command in [
+        &["scan", "photos", "--json"][..],
+        &["score", "photos/a.jpg"],
+        &["evaluate", "photos/labels.csv"],
+        &["doctor"],
+    ] {
         let run = run(command);
         assert!(run.status != Some(0), "{command:?}: {}", run.out);
         let told = run.out.clone() + &run.err;
-        for words in
-            ["prepared/yunet-2023mar.onnx of model 'yunet-2023mar' is damaged", "`facefleet model prepare yunet-2023mar`"]
-        {
+        for words in [
+            "prepared/yunet-2023mar.onnx of model 'yunet-2023mar' is damaged",
+            "`facefleet model prepare yunet-2023mar`",
+        ] {
             assert!(told.contains(words), "{command:?}: {told}");
         }
         assert!(!told.contains("no_face"), "{command:?}: {told}");

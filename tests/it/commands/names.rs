@@ -1,4 +1,5 @@
-//! Names of files that are no text, too long for a suffix, or made to deceive a terminal; and images that are no chips.
+//! Names of files that are no text, too long for a suffix, or made to deceive a terminal; and
+//! images that are no chips.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -19,20 +20,45 @@ fn photo(sandbox: &Sandbox, name: &[u8]) -> OsString {
 fn names_that_are_not_utf_8_are_exact_in_json() {
     let sandbox = Sandbox::new();
     let (a, b) = (photo(&sandbox, b"a\xe9.jpg"), photo(&sandbox, b"a\xe8.jpg"));
-    let arguments =
-        ["score".as_ref(), "--json".as_ref(), "--chips".as_ref(), "chips".as_ref(), a.as_os_str(), &b, "gone.jpg".as_ref()];
+    let arguments = [
+        "score".as_ref(),
+        "--json".as_ref(),
+        "--chips".as_ref(),
+        "chips".as_ref(),
+        a.as_os_str(),
+        &b,
+        "gone.jpg".as_ref(),
+    ];
     let run = Run::of(sandbox.command(&arguments).output().unwrap());
     run.ended(3);
     let [first, second, gone] = &run.json()[..] else { panic!("{}", run.out) };
-    assert_eq!((first["image"].as_str(), second["image"].as_str()), (Some("a\u{fffd}.jpg"), Some("a\u{fffd}.jpg")));
-    assert!(first["uri"].as_str().unwrap().ends_with("/a%E9.jpg") && second["uri"].as_str().unwrap().ends_with("/a%E8.jpg"));
-    assert!(gone["uri"].as_str().unwrap().ends_with("/gone.jpg") && gone["outcome"] == "unreadable", "{gone}");
+    assert_eq!(
+        (first["image"].as_str(), second["image"].as_str()),
+        (Some("a\u{fffd}.jpg"), Some("a\u{fffd}.jpg"))
+    );
+    assert!(
+        first["uri"].as_str().unwrap().ends_with("/a%E9.jpg")
+            && second["uri"].as_str().unwrap().ends_with("/a%E8.jpg")
+    );
+    assert!(
+        gone["uri"].as_str().unwrap().ends_with("/gone.jpg") && gone["outcome"] == "unreadable",
+        "{gone}"
+    );
     assert_ne!(first["chip"], second["chip"]);
     assert_eq!(std::fs::read_dir(sandbox.path("chips")).unwrap().count(), 2);
 
-    let compared = Run::of(sandbox.command(&["match".as_ref(), "--json".as_ref(), a.as_os_str(), &b]).output().unwrap());
+    let compared = Run::of(
+        sandbox
+            .command(&["match".as_ref(), "--json".as_ref(), a.as_os_str(), &b])
+            .output()
+            .unwrap(),
+    );
     compared.ended(0);
-    assert!(compared.json()[0]["images"][1]["uri"].as_str().unwrap().ends_with("/a%E8.jpg"), "{}", compared.out);
+    assert!(
+        compared.json()[0]["images"][1]["uri"].as_str().unwrap().ends_with("/a%E8.jpg"),
+        "{}",
+        compared.out
+    );
 }
 
 #[test]
@@ -41,14 +67,28 @@ fn chips_of_long_names_are_written_and_deceiving_names_are_escaped() {
     let long = photo(&sandbox, format!("{}.jpg", "x".repeat(247)).as_bytes());
     let strange = photo(&sandbox, b"a\n0  face 0  quality 100\x1b[2J.jpg");
     let run = Run::of(
-        sandbox.command(&["score".as_ref(), "--chips".as_ref(), "chips".as_ref(), long.as_os_str(), &strange]).output().unwrap(),
+        sandbox
+            .command(&[
+                "score".as_ref(),
+                "--chips".as_ref(),
+                "chips".as_ref(),
+                long.as_os_str(),
+                &strange,
+            ])
+            .output()
+            .unwrap(),
     );
     run.ended(0);
     assert_eq!(run.out.lines().count(), 2, "{}", run.out);
     assert!(run.out.contains("a\\n0  face 0") && !run.out.contains('\x1b'), "{}", run.out);
     assert_eq!(std::fs::read_dir(sandbox.path("chips")).unwrap().count(), 2);
 
-    let compared = Run::of(sandbox.command(&["match".as_ref(), "gone\x1b.jpg".as_ref(), strange.as_os_str()]).output().unwrap());
+    let compared = Run::of(
+        sandbox
+            .command(&["match".as_ref(), "gone\x1b.jpg".as_ref(), strange.as_os_str()])
+            .output()
+            .unwrap(),
+    );
     compared.ended(1);
     assert!(compared.err.contains("gone\\u{1b}.jpg"), "{}", compared.err);
 }
@@ -78,7 +118,11 @@ fn a_scan_escapes_deceiving_names_and_they_are_exact_in_json() {
     let lines = run.json();
     let ends = |name: &Value, end: &str| name.as_str().is_some_and(|name| name.ends_with(end));
     assert!(lines.iter().any(|line| ends(&line["image"], "/a\x1b[2J.jpg")), "{}", run.out);
-    assert!(lines.iter().any(|line| ends(&line["unlisted"]["name"], "/c\x1b/.facefleetignore")), "{}", run.out);
+    assert!(
+        lines.iter().any(|line| ends(&line["unlisted"]["name"], "/c\x1b/.facefleetignore")),
+        "{}",
+        run.out
+    );
 }
 
 #[test]
@@ -88,13 +132,16 @@ fn what_is_no_chip_is_refused_as_one() {
     sandbox.run(&["score", "--chips", "photos", &photo]).ended(0);
     sandbox.write("photos/whole.png", &sample("astronaut.png"));
     let told = "512x512 pixels are no chip, which is an aligned face of 112x112: without --aligned";
-    let score = sandbox.run(&["score", "--aligned", "photos/whole.png", "photos/000000-astronaut-0.png"]);
+    let score =
+        sandbox.run(&["score", "--aligned", "photos/whole.png", "photos/000000-astronaut-0.png"]);
     score.ended(3);
     assert!(score.out.contains(told) && score.out.contains("face 0  quality"), "{}", score.out);
     let scan = sandbox.run(&["scan", "--aligned", "photos"]);
     scan.ended(0);
     assert!(
-        scan.out.ends_with("2 listed = 1 scored + 0 no_face + 0 unreadable + 1 refused + 0 failed + 0 skipped\n"),
+        scan.out.ends_with(
+            "2 listed = 1 scored + 0 no_face + 0 unreadable + 1 refused + 0 failed + 0 skipped\n"
+        ),
         "{}",
         scan.out
     );

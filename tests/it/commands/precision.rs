@@ -22,10 +22,15 @@ fn bfloat16_on_a_device_that_computes_in_32_bits_is_refused() {
     let mut command = sandbox.command(&["score".as_ref(), photo.as_os_str()]);
     let run = Run::of(command.env("FACEFLEET__MODELS__PRECISION", "bf16").output().unwrap());
     run.ended(1);
-    assert!(run.err.contains("'bf16' is no precision; use float32, half or bfloat16"), "{}", run.err);
+    assert!(
+        run.err.contains("'bf16' is no precision; use float32, half or bfloat16"),
+        "{}",
+        run.err
+    );
 }
 
-/// Where the processor cannot do it, the program must say so: both ends are right, and which one it was is printed.
+/// Where the processor cannot do it, the program must say so: both ends are right, and which one it
+/// was is printed.
 #[test]
 fn bfloat16_gives_templates_and_distances_close_to_those_of_32_bits() {
     let config = checkout("config/bfloat16.toml");
@@ -40,10 +45,16 @@ fn bfloat16_gives_templates_and_distances_close_to_those_of_32_bits() {
     // For the device that the settings name.
     let prepared = sandbox.run(&["--config", config.to_str().unwrap(), "model", "prepare"]);
     prepared.ended(0);
-    let photos: Vec<String> = PHOTOS.iter().map(|name| sample_path(name).to_str().unwrap().to_owned()).collect();
+    let photos: Vec<String> =
+        PHOTOS.iter().map(|name| sample_path(name).to_str().unwrap().to_owned()).collect();
     let score = |options: &[&str]| {
         let photos = photos.iter().map(String::as_str);
-        let arguments: Vec<&str> = options.iter().copied().chain(["score", "--json", "--templates"]).chain(photos).collect();
+        let arguments: Vec<&str> = options
+            .iter()
+            .copied()
+            .chain(["score", "--json", "--templates"])
+            .chain(photos)
+            .collect();
         sandbox.run(&arguments)
     };
     let fast = score(&["--config", config.to_str().unwrap()]);
@@ -53,11 +64,17 @@ fn bfloat16_gives_templates_and_distances_close_to_those_of_32_bits() {
         return;
     }
     fast.ended(0);
-    let faces = |run: &Run| run.json().into_iter().filter(|line| line["outcome"] == "scored").collect::<Vec<_>>();
+    let faces = |run: &Run| {
+        run.json().into_iter().filter(|line| line["outcome"] == "scored").collect::<Vec<_>>()
+    };
     let (fast, exact) = (faces(&fast), faces(&score(&[])));
     assert!(exact.len() >= 6 && fast.len() == exact.len(), "{} {}", fast.len(), exact.len());
     for (fast, exact) in fast.iter().zip(&exact) {
-        assert_eq!((&fast["image"], &fast["box"]), (&exact["image"], &exact["box"]), "the detector keeps 32 bits");
+        assert_eq!(
+            (&fast["image"], &fast["box"]),
+            (&exact["image"], &exact["box"]),
+            "the detector keeps 32 bits"
+        );
         let error = fast["distance"].as_f64().unwrap() / exact["distance"].as_f64().unwrap() - 1.0;
         let cosine = cosine(fast, exact);
         println!("{}: cosine {cosine:.6}, distance {:+.3} %", exact["image"], 100.0 * error);
@@ -68,6 +85,8 @@ fn bfloat16_gives_templates_and_distances_close_to_those_of_32_bits() {
 
 /// Cosine of two faces' templates, which have unit length.
 fn cosine(a: &Value, b: &Value) -> f64 {
-    let template = |face: &Value| face["template"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
+    let template = |face: &Value| {
+        face["template"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>()
+    };
     template(a).iter().zip(template(b)).map(|(a, b)| a * b).sum()
 }

@@ -30,12 +30,16 @@ fn tables_are_read_as_spreadsheets_and_people_write_them() {
     let sandbox = sandbox();
     let rows = |separator: &str| {
         let subjects = PHOTOS.iter().zip(["René", "René", "Joe", "Eileen"]);
-        subjects.map(|(file, subject)| format!("{file}{separator}{subject}\r\n")).collect::<String>()
+        subjects
+            .map(|(file, subject)| format!("{file}{separator}{subject}\r\n"))
+            .collect::<String>()
     };
-    let paths = |prefix: &str| rows(",").lines().map(|row| format!("{prefix}{row}\n")).collect::<String>();
+    let paths =
+        |prefix: &str| rows(",").lines().map(|row| format!("{prefix}{row}\n")).collect::<String>();
     let photos = sandbox.path("photos").canonicalize().unwrap();
     let table = format!("file,subject\r\n{}", rows(","));
-    let turned = "id,Person,Gender,Image Path\n1,o,m,obama.jpg\n2,o,m,obama2.jpg\n3,b,m,biden.jpg\n4,e,f,astronaut.png\n";
+    let turned = "id,Person,Gender,Image \
+        Path\n1,o,m,obama.jpg\n2,o,m,obama2.jpg\n3,b,m,biden.jpg\n4,e,f,astronaut.png\n";
     std::fs::create_dir(sandbox.path("photos/sub")).unwrap();
     for (name, bytes) in [
         ("plain.csv", table.clone().into_bytes()),
@@ -48,8 +52,15 @@ fn tables_are_read_as_spreadsheets_and_people_write_them() {
         ("turned.csv", turned.as_bytes().to_vec()),
         ("sub/above.csv", format!("file,subject\n{}", paths("../")).into_bytes()),
         ("sub/windows.csv", format!("file,subject\n{}", paths("..\\")).into_bytes()),
-        ("sub/whole.csv", format!("file,subject\n{}", paths(&format!("{}/", photos.display()))).into_bytes()),
-        ("sub/uris.csv", format!("uri,subject\n{}", paths(&format!("file://{}/", photos.display()))).into_bytes()),
+        (
+            "sub/whole.csv",
+            format!("file,subject\n{}", paths(&format!("{}/", photos.display()))).into_bytes(),
+        ),
+        (
+            "sub/uris.csv",
+            format!("uri,subject\n{}", paths(&format!("file://{}/", photos.display())))
+                .into_bytes(),
+        ),
     ] {
         sandbox.write(&format!("photos/{name}"), &bytes);
         let run = evaluate(&sandbox, &format!("photos/{name}"));
@@ -63,7 +74,12 @@ fn tables_are_read_as_spreadsheets_and_people_write_them() {
     assert!(bias.out.contains("by Gender"), "{}", bias.out);
     let calibrate = sandbox.run(&["calibrate", "photos/utf16.csv", "--percentiles"]);
     calibrate.ended(1);
-    assert!(calibrate.out.starts_with(HEADLINE) && calibrate.err.contains("4 scored images are too few"), "{}", calibrate.err);
+    assert!(
+        calibrate.out.starts_with(HEADLINE)
+            && calibrate.err.contains("4 scored images are too few"),
+        "{}",
+        calibrate.err
+    );
 }
 
 #[test]
@@ -71,9 +87,11 @@ fn lists_of_pairs_may_have_spaces_in_names_a_header_or_the_form_of_lfw() {
     let sandbox = sandbox();
     std::fs::create_dir_all(sandbox.path("photos/Obama")).unwrap();
     std::fs::create_dir_all(sandbox.path("photos/Biden")).unwrap();
-    for (name, copy) in
-        [("obama.jpg", "Obama/Obama_0001.jpg"), ("obama2.jpg", "Obama/Obama_0002.jpg"), ("biden.jpg", "Biden/Biden_0010.jpg")]
-    {
+    for (name, copy) in [
+        ("obama.jpg", "Obama/Obama_0001.jpg"),
+        ("obama2.jpg", "Obama/Obama_0002.jpg"),
+        ("biden.jpg", "Biden/Biden_0010.jpg"),
+    ] {
         sandbox.write(&format!("photos/{copy}"), &sample(name));
     }
     sandbox.write("photos/a b.jpg", &sample("obama.jpg"));
@@ -87,7 +105,11 @@ fn lists_of_pairs_may_have_spaces_in_names_a_header_or_the_form_of_lfw() {
         sandbox.write(&format!("photos/{name}"), text.as_bytes());
         let run = evaluate(&sandbox, &format!("photos/{name}"));
         run.ended(0);
-        assert!(run.out.starts_with("3 photos of 2 people: 1 pairs of one person, 1 of two"), "{name}: {}", run.out);
+        assert!(
+            run.out.starts_with("3 photos of 2 people: 1 pairs of one person, 1 of two"),
+            "{name}: {}",
+            run.out
+        );
     }
 }
 
@@ -106,7 +128,11 @@ fn what_cannot_be_read_is_told_with_its_line_and_what_to_do() {
         let run = evaluate(&sandbox, "photos/labels.csv");
         run.ended(1);
         for told in told {
-            assert!(run.err.contains(told) && run.err.contains("photos/labels.csv"), "{told}: {}", run.err);
+            assert!(
+                run.err.contains(told) && run.err.contains("photos/labels.csv"),
+                "{told}: {}",
+                run.err
+            );
         }
         assert_eq!(run.err.lines().count(), 1, "{}", run.err);
     }
@@ -128,7 +154,11 @@ fn photos_that_are_links_are_read_and_two_names_of_one_file_are_told() {
     sandbox.write("links/twice.csv", format!("{table}../photos/obama.jpg,o\n").as_bytes());
     let twice = evaluate(&sandbox, "links/twice.csv");
     twice.ended(1);
-    assert!(twice.err.contains("obama.jpg and ../photos/obama.jpg are the same file (lines 2 and 6)"), "{}", twice.err);
+    assert!(
+        twice.err.contains("obama.jpg and ../photos/obama.jpg are the same file (lines 2 and 6)"),
+        "{}",
+        twice.err
+    );
 }
 
 #[test]
@@ -148,11 +178,25 @@ fn photos_without_a_score_are_named_and_the_others_go_on() {
         (&["bias", "photos/labels.csv", "--fmr", "0.2", "--out", "out"], 3),
     ] {
         let mut command = sandbox.command(command);
-        let run = Run::of(command.args(["--bootstrap", "0"]).env("FACEFLEET__WORKER__BACKOFF_MS", "1").output().unwrap());
+        let run = Run::of(
+            command
+                .args(["--bootstrap", "0"])
+                .env("FACEFLEET__WORKER__BACKOFF_MS", "1")
+                .output()
+                .unwrap(),
+        );
         run.ended(status);
         assert!(run.out.starts_with(HEADLINE), "{}", run.out);
-        assert!(run.out.contains("left out: 9 missing; left out: 1 unreadable; left out: 1 failed"), "{}", run.out);
-        for told in ["notes.jpg (line 6): unreadable: not an image", "/mem (line 7): failed: ", "gone0.jpg (line 8): missing"] {
+        assert!(
+            run.out.contains("left out: 9 missing; left out: 1 unreadable; left out: 1 failed"),
+            "{}",
+            run.out
+        );
+        for told in [
+            "notes.jpg (line 6): unreadable: not an image",
+            "/mem (line 7): failed: ",
+            "gone0.jpg (line 8): missing",
+        ] {
             assert!(run.err.contains(told), "{told}: {}", run.err);
         }
         assert!(run.err.contains("and 1 more") && !run.err.contains("gone8.jpg"), "{}", run.err);
@@ -166,14 +210,23 @@ fn photos_without_a_score_are_named_and_the_others_go_on() {
 #[test]
 fn nothing_to_evaluate_says_how_the_photos_ended_and_what_to_do() {
     let sandbox = sandbox();
-    sandbox.write("photos/labels.csv", b"file,subject\nobama.jpg,o\nobama2.jpg,o\nbiden.jpg,b\nastronaut.png,e\n");
+    sandbox.write(
+        "photos/labels.csv",
+        b"file,subject\nobama.jpg,o\nobama2.jpg,o\nbiden.jpg,b\nastronaut.png,e\n",
+    );
     let mut command = sandbox.command(&["evaluate", "photos/labels.csv"]);
     let refused = Run::of(command.env("FACEFLEET__LIMITS__MAX_BYTES", "1000").output().unwrap());
     refused.ended(1);
-    for told in ["none of the 4 photos has a score: 4 refused", "setting limits.max_bytes", "obama.jpg"] {
+    for told in
+        ["none of the 4 photos has a score: 4 refused", "setting limits.max_bytes", "obama.jpg"]
+    {
         assert!(refused.err.contains(told), "{told}: {}", refused.err);
     }
     let aligned = sandbox.run(&["evaluate", "photos/labels.csv", "--aligned"]);
     aligned.ended(1);
-    assert!(aligned.err.contains("4 refused") && aligned.err.contains("without --aligned"), "{}", aligned.err);
+    assert!(
+        aligned.err.contains("4 refused") && aligned.err.contains("without --aligned"),
+        "{}",
+        aligned.err
+    );
 }

@@ -11,7 +11,8 @@ async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {
     let fleet = Fleet::new(names(1)).await;
     let mut news = fleet.queue.news().await.unwrap();
     let broker = Proxy::to(fleet.ground.queue_address()).await;
-    // All that a worker publishes for a job that goes well is its event, and that comes after the commit.
+    // All that a worker publishes for a job that goes well is its event, and that comes after the
+    // commit.
     broker.cut_before(PUBLISH);
     let worker = fleet.worker_through(&broker.through(&fleet.ground.queue), &fleet.store_url);
     timeout(PATIENCE, broker.sprung(1)).await.unwrap();
@@ -39,7 +40,10 @@ async fn a_cut_between_event_and_ack_brings_the_job_again_and_changes_nothing() 
 async fn a_cut_while_jobs_are_published_loses_none() {
     let (fleet, jobs) = Fleet::unpublished(names(3000)).await;
     let broker = Proxy::to(fleet.ground.queue_address()).await;
-    let publisher = app(&broker.through(&fleet.ground.queue), &fleet.store_url, &fleet.prefix).queue().await.unwrap();
+    let publisher = app(&broker.through(&fleet.ground.queue), &fleet.store_url, &fleet.prefix)
+        .queue()
+        .await
+        .unwrap();
     let (first, rest) = jobs.split_at(500);
     publisher.publish(first.to_vec()).await.unwrap();
     broker.cut_before(PUBLISH);

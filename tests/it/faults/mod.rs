@@ -1,7 +1,9 @@
-//! Faults on the real stack: workers killed, servers restarted, connections cut at the worst moments. After each, every job has exactly
-//! one outcome, every scored image exactly one set of rows, the queues are empty and the counts add up.
+//! Faults on the real stack: workers killed, servers restarted, connections cut at the worst
+//! moments. After each, every job has exactly one outcome, every scored image exactly one set of
+//! rows, the queues are empty and the counts add up.
 //!
-//! The stack is one of these tests' own, because they take it away from under whoever uses it, and they run one at a time.
+//! The stack is one of these tests' own, because they take it away from under whoever uses it, and
+//! they run one at a time.
 
 mod cuts;
 #[path = "../../../benches/null_profile.rs"]
@@ -19,7 +21,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facefleet::app::App;
-use facefleet::domain::{Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk, OutcomeKind};
+use facefleet::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk,
+    OutcomeKind,
+};
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
 use facefleet::store::{PageQuery, Store};
@@ -41,9 +46,18 @@ struct Ground {
 }
 
 fn stack(arguments: &[&str]) {
-    let output =
-        Command::new("python3").arg(root().join("scripts/stack.py")).arg("--dir").arg(ground()).args(arguments).output().unwrap();
-    assert!(output.status.success(), "scripts/stack.py {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("python3")
+        .arg(root().join("scripts/stack.py"))
+        .arg("--dir")
+        .arg(ground())
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "scripts/stack.py {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Where the stack of these tests is: in the build folder, so that no two checkouts share one.
@@ -62,8 +76,17 @@ impl Ground {
         // Whatever the test before left stopped is started again.
         stack(&["up"]);
         let env = std::fs::read_to_string(ground().join("env")).unwrap();
-        let value = |key: &str| env.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_owned();
-        Self { queue: value("FACEFLEET__QUEUE__URL"), store: value("FACEFLEET__STORE__URL"), _turn: turn }
+        let value = |key: &str| {
+            env.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+                .unwrap()
+                .to_owned()
+        };
+        Self {
+            queue: value("FACEFLEET__QUEUE__URL"),
+            store: value("FACEFLEET__STORE__URL"),
+            _turn: turn,
+        }
     }
 
     fn queue_address(&self) -> SocketAddr {
@@ -127,9 +150,27 @@ impl Fleet {
             std::fs::write(&path, name).unwrap();
             jobs.push(job(&campaign, ImageUri::from_path(&path).unwrap()));
         }
-        store.note_listed(campaign.id, &ListedChunk { listed: jobs.len() as u64, ..ListedChunk::default() }).await.unwrap();
+        store
+            .note_listed(
+                campaign.id,
+                &ListedChunk { listed: jobs.len() as u64, ..ListedChunk::default() },
+            )
+            .await
+            .unwrap();
         store.end_listing(campaign.id).await.unwrap();
-        (Self { ground, queue, store, prefix: name, store_url, campaign, folder, _database: database }, jobs)
+        (
+            Self {
+                ground,
+                queue,
+                store,
+                prefix: name,
+                store_url,
+                campaign,
+                folder,
+                _database: database,
+            },
+            jobs,
+        )
     }
 
     /// A worker process without a model.
@@ -180,19 +221,25 @@ impl Fleet {
             {
                 return;
             }
-            assert!(Instant::now() < give_up, "the campaign came to a halt: {:?}", self.store.campaign(self.campaign.id).await);
+            assert!(
+                Instant::now() < give_up,
+                "the campaign came to a halt: {:?}",
+                self.store.campaign(self.campaign.id).await
+            );
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Waits for the end, tells the workers to stop, and holds what is there against the promise. `failed` names begin so.
+    /// Waits for the end, tells the workers to stop, and holds what is there against the promise.
+    /// `failed` names begin so.
     async fn ends_well(&self, workers: impl IntoIterator<Item = Worker>, failed: &[&str]) {
         self.until(CampaignProgress::is_complete).await;
         self.runs_empty().await;
         for worker in workers {
             assert_eq!(worker.stop().await, Some(0), "a worker did not end well");
         }
-        // A job that ended while its worker was cut off came again, perhaps to a worker that was about to stop: it put it back.
+        // A job that ended while its worker was cut off came again, perhaps to a worker that was
+        // about to stop: it put it back.
         while !self.is_empty().await {
             let worker = self.worker();
             self.runs_empty().await;
@@ -214,11 +261,18 @@ impl Fleet {
             let Some(last) = page.last() else { break };
             cursor = last.cursor;
             for image in page {
-                assert!(seen.insert(image.image.clone()), "{} has two current results", image.image);
+                assert!(
+                    seen.insert(image.image.clone()),
+                    "{} has two current results",
+                    image.image
+                );
                 let name = image.image.to_string();
                 let name = name.rsplit('/').next().unwrap();
-                let expected =
-                    if failed.iter().any(|prefix| name.starts_with(prefix)) { OutcomeKind::Failed } else { OutcomeKind::Scored };
+                let expected = if failed.iter().any(|prefix| name.starts_with(prefix)) {
+                    OutcomeKind::Failed
+                } else {
+                    OutcomeKind::Scored
+                };
                 assert_eq!(image.outcome, expected, "{name}: {:?}", image.reason);
                 if image.outcome == OutcomeKind::Scored {
                     scored += 1;
@@ -234,7 +288,9 @@ impl Fleet {
 
     async fn is_empty(&self) -> bool {
         let status = self.queue.status().await;
-        status.is_ok_and(|status| status.ready.iter().all(|(_, jobs)| *jobs == 0) && status.delayed == 0)
+        status.is_ok_and(|status| {
+            status.ready.iter().all(|(_, jobs)| *jobs == 0) && status.delayed == 0
+        })
     }
 
     /// Waits until no job is ready or delayed: the last acknowledgement follows the last commit.
@@ -244,7 +300,11 @@ impl Fleet {
             if self.is_empty().await {
                 return;
             }
-            assert!(Instant::now() < give_up, "the queues do not run empty: {:?}", self.queue.status().await);
+            assert!(
+                Instant::now() < give_up,
+                "the queues do not run empty: {:?}",
+                self.queue.status().await
+            );
             sleep(Duration::from_millis(50)).await;
         }
     }
@@ -276,7 +336,11 @@ fn null_worker() -> PathBuf {
     // Cargo builds examples beside the tests: target/release/examples, target/release/deps/it-….
     let here = std::env::current_exe().unwrap();
     let program = here.parent().unwrap().parent().unwrap().join("examples/null_worker");
-    assert!(program.exists(), "{} is missing: `cargo test` builds it, `cargo test --test it` does not", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: `cargo test` builds it, `cargo test --test it` does not",
+        program.display()
+    );
     program
 }
 
@@ -296,7 +360,13 @@ impl Worker {
     async fn stop(mut self) -> Option<i32> {
         let stopping = move || {
             self.at_work.recv_timeout(PATIENCE).unwrap();
-            assert!(Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap().success());
+            assert!(
+                Command::new("kill")
+                    .args(["-TERM", &self.process.id().to_string()])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             self.process.wait().unwrap().code()
         };
         tokio::task::spawn_blocking(stopping).await.unwrap()

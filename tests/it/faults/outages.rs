@@ -44,7 +44,10 @@ async fn a_share_that_is_gone_for_a_while_costs_no_image_its_score() {
     std::fs::remove_dir(&folder).unwrap();
     std::fs::rename(&away, &folder).unwrap();
     fleet.until(CampaignProgress::is_complete).await;
-    assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 1495), (OutcomeKind::Unreadable, 5)]);
+    assert_eq!(
+        outcomes(&fleet.progress().await),
+        [(OutcomeKind::Scored, 1495), (OutcomeKind::Unreadable, 5)]
+    );
     told(&fleet, false).await;
     fleet.runs_empty().await;
     assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
@@ -89,15 +92,18 @@ async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
         }
     };
     let server = HttpServer::start(answer).await;
-    let (fleet, mut jobs) = Fleet::unpublished((0..200).map(|number| format!("{number}.jpg"))).await;
+    let (fleet, mut jobs) =
+        Fleet::unpublished((0..200).map(|number| format!("{number}.jpg"))).await;
     // Every second job is of the server.
     for (number, of_server) in jobs.iter_mut().enumerate().filter(|(number, _)| number % 2 == 0) {
         let name = if number == 42 { "denied".to_owned() } else { number.to_string() };
         *of_server = job(&fleet.campaign, server.url(&format!("/{name}.jpg")).parse().unwrap());
     }
     fleet.queue.publish(jobs).await.unwrap();
-    let allow =
-        [("FACEFLEET__IMAGES__ALLOW", server.url("/")), ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned())];
+    let allow = [
+        ("FACEFLEET__IMAGES__ALLOW", server.url("/")),
+        ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned()),
+    ];
     let worker = fleet.worker_with(&fleet.ground.queue, &fleet.store_url, &allow);
     // The others do not wait for it.
     fleet.until(|progress| progress.ended() == 100).await;
@@ -106,7 +112,10 @@ async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
     assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 100)]);
     up.store(true, Ordering::SeqCst);
     fleet.until(CampaignProgress::is_complete).await;
-    assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 199), (OutcomeKind::Unreadable, 1)]);
+    assert_eq!(
+        outcomes(&fleet.progress().await),
+        [(OutcomeKind::Scored, 199), (OutcomeKind::Unreadable, 1)]
+    );
     fleet.runs_empty().await;
     assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
     assert_eq!(worker.stop().await, Some(0));
@@ -114,7 +123,8 @@ async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
 
 #[tokio::test]
 async fn an_outage_that_never_ends_is_given_up_in_the_end() {
-    let server = HttpServer::start(|_: &str| Answer::of("503 Service Unavailable", "", b"later")).await;
+    let server =
+        HttpServer::start(|_: &str| Answer::of("503 Service Unavailable", "", b"later")).await;
     let (fleet, mut jobs) = Fleet::unpublished((0..20).map(|number| format!("{number}.jpg"))).await;
     for (number, of_server) in jobs.iter_mut().enumerate() {
         *of_server = job(&fleet.campaign, server.url(&format!("/{number}.jpg")).parse().unwrap());
@@ -131,7 +141,11 @@ async fn an_outage_that_never_ends_is_given_up_in_the_end() {
     fleet.runs_empty().await;
     let letters = fleet.queue.dead_letters(30).await.unwrap();
     assert_eq!(letters.len(), 20);
-    assert!(letters[0].reason.contains("images.outage_seconds") && letters[0].deliveries == 1, "{:?}", letters[0]);
+    assert!(
+        letters[0].reason.contains("images.outage_seconds") && letters[0].deliveries == 1,
+        "{:?}",
+        letters[0]
+    );
     assert_eq!(worker.stop().await, Some(0));
 }
 
@@ -146,7 +160,11 @@ async fn a_paused_campaign_waits_untouched_and_goes_on_where_it_was() {
     let worker = fleet.worker();
     let give_up = Instant::now() + PATIENCE;
     while fleet.queue.waiting(std::slice::from_ref(&place)).await.unwrap() != [600] {
-        assert!(Instant::now() < give_up, "{:?}", fleet.queue.waiting(std::slice::from_ref(&place)).await);
+        assert!(
+            Instant::now() < give_up,
+            "{:?}",
+            fleet.queue.waiting(std::slice::from_ref(&place)).await
+        );
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(fleet.progress().await.ended(), 0);
@@ -186,7 +204,8 @@ async fn a_cancelled_campaign_is_gone_from_the_broker_and_another_goes_on() {
     let (fleet, jobs) = Fleet::unpublished((0..300).map(|number| format!("{number}.jpg"))).await;
     let other = Campaign { id: CampaignId::new(), ..fleet.campaign.clone() };
     fleet.store.begin_campaign(&other).await.unwrap();
-    let of_other: Vec<Job> = jobs.iter().map(|of_campaign| job(&other, of_campaign.image.clone())).collect();
+    let of_other: Vec<Job> =
+        jobs.iter().map(|of_campaign| job(&other, of_campaign.image.clone())).collect();
     fleet.queue.publish_at(&other.place(), of_other).await.unwrap();
     fleet.store.set_campaign_state(other.id, CampaignState::Cancelled).await.unwrap();
     fleet.queue.publish_at(&fleet.campaign.place(), jobs).await.unwrap();

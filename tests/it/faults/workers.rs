@@ -11,7 +11,8 @@ use super::{Fleet, Worker, names};
 async fn two_thousand_jobs_survive_workers_killed_at_random() {
     let fleet = Fleet::new(names(2000)).await;
     let mut workers: Vec<Worker> = (0..3).map(|_| fleet.worker()).collect();
-    // A fixed sequence: which worker, and after how long. The waits are the fault's timing, not a wait for anything.
+    // A fixed sequence: which worker, and after how long. The waits are the fault's timing, not a
+    // wait for anything.
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: u64| {
         random ^= random << 13;
@@ -33,7 +34,12 @@ async fn two_thousand_jobs_survive_workers_killed_at_random() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_panics_is_given_up_and_its_neighbours_are_not() {
-    let fleet = Fleet::new(names(50).chain(["panic.jpg".to_owned(), "hiccup.jpg".to_owned(), "never.jpg".to_owned()])).await;
+    let fleet = Fleet::new(names(50).chain([
+        "panic.jpg".to_owned(),
+        "hiccup.jpg".to_owned(),
+        "never.jpg".to_owned(),
+    ]))
+    .await;
     let worker = fleet.worker();
     fleet.ends_well([worker], &["panic", "never"]).await;
     let dead = fleet.queue.dead_letters(10).await.unwrap();
@@ -42,7 +48,10 @@ async fn a_job_that_panics_is_given_up_and_its_neighbours_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_kills_its_worker_is_isolated() {
-    let fleet = Fleet::new(names(30).chain(["abort.jpg".to_owned()]).chain((30..60).map(|n| format!("{n:05}.jpg")))).await;
+    let fleet = Fleet::new(
+        names(30).chain(["abort.jpg".to_owned()]).chain((30..60).map(|n| format!("{n:05}.jpg"))),
+    )
+    .await;
     // What an orchestrator does: start it again.
     let mut worker = fleet.worker();
     while !fleet.progress().await.is_complete() {
@@ -68,8 +77,9 @@ async fn a_worker_told_to_stop_finishes_what_it_has_and_ends_well() {
     let worker = fleet.worker();
     fleet.until(|progress| progress.ended() > 0).await;
     assert_eq!(worker.stop().await, Some(0));
-    // Nothing is in anybody's hands: what was taken was settled, the rest is ready. Some may be there twice: a quorum queue passes on
-    // 32 acknowledgements at once and drops those behind them when the channel ends. They are recorded once, as the end shows.
+    // Nothing is in anybody's hands: what was taken was settled, the rest is ready. Some may be
+    // there twice: a quorum queue passes on 32 acknowledgements at once and drops those behind them
+    // when the channel ends. They are recorded once, as the end shows.
     let (queue, progress) = (fleet.queue.status().await.unwrap(), fleet.progress().await);
     let ready: u64 = queue.ready.iter().map(|(_, jobs)| jobs).sum();
     assert!(ready + progress.ended() >= 500, "{ready} + {}", progress.ended());

@@ -44,7 +44,10 @@ async fn behind_three_hundred_half_sent_requests_an_honest_one_is_answered_at_on
         assert!(is_closed(stream).await, "it should have been closed");
     }
     // Its own work goes on.
-    queue.publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect()).await.unwrap();
+    queue
+        .publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect())
+        .await
+        .unwrap();
     worker.says("/metrics", 200, "facefleet_jobs_in_hand 0").await;
     assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 20);
     worker.stop().await;
@@ -56,7 +59,10 @@ async fn a_request_that_never_ends_is_given_up_and_so_is_an_idle_connection() {
     let mut half = half_sent(worker.address).await;
     let mut idle = TcpStream::connect(worker.address).await.unwrap();
     let mut endless = TcpStream::connect(worker.address).await.unwrap();
-    endless.write_all(b"POST /health/live HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nx").await.unwrap();
+    endless
+        .write_all(b"POST /health/live HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\nx")
+        .await
+        .unwrap();
     for stream in [&mut half, &mut idle, &mut endless] {
         let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "it should have been closed");
@@ -97,7 +103,8 @@ async fn the_program_stops_within_its_drain_time_whoever_is_connected() {
     ]);
     let mut program = Program(command.spawn().unwrap());
     let give_up = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).await.is_err() || get(address, "/health/ready").await.0 != 200 {
+    while TcpStream::connect(address).await.is_err() || get(address, "/health/ready").await.0 != 200
+    {
         assert!(Instant::now() < give_up, "the worker should become ready");
         sleep(Duration::from_millis(100)).await;
     }
@@ -105,7 +112,13 @@ async fn the_program_stops_within_its_drain_time_whoever_is_connected() {
     let _idle = TcpStream::connect(address).await.unwrap();
     assert_eq!(get(address, "/health/live").await.0, 200, "those before it were accepted");
     let told = Instant::now();
-    assert!(Command::new("kill").args(["-TERM", &program.0.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &program.0.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let status = loop {
         if let Some(status) = program.0.try_wait().unwrap() {
             break status;

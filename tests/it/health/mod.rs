@@ -1,4 +1,5 @@
-//! What a running worker says of itself, and that it waits for what it has lost: the real worker, broker and database, and no model.
+//! What a running worker says of itself, and that it waits for what it has lost: the real worker,
+//! broker and database, and no model.
 
 mod listener;
 mod rights;
@@ -32,7 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 static RECORDER: LazyLock<Recorder> = LazyLock::new(|| Recorder::install().unwrap());
 
-/// Finds one face in every image at once; images named `hiccup` fail in passing the first time they are seen.
+/// Finds one face in every image at once; images named `hiccup` fail in passing the first time they
+/// are seen.
 struct Scorer {
     profile: Profile,
     calls: AtomicU32,
@@ -51,7 +53,12 @@ impl Process for Scorer {
             self.hiccups.fetch_add(1, Ordering::SeqCst);
             return Processed::Transient("as the test wants".into());
         }
-        let record = JobRecord { job: job.id, image: job.image.clone(), attempt: job.attempt, ..scored("x", &[50]) };
+        let record = JobRecord {
+            job: job.id,
+            image: job.image.clone(),
+            attempt: job.attempt,
+            ..scored("x", &[50])
+        };
         Processed::Ended(Box::new(record))
     }
 }
@@ -75,7 +82,11 @@ impl Running {
     async fn with(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, bounds: Bounds) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let scorer = Arc::new(Scorer { profile: profile("a"), calls: AtomicU32::new(0), hiccups: AtomicU32::new(0) });
+        let scorer = Arc::new(Scorer {
+            profile: profile("a"),
+            calls: AtomicU32::new(0),
+            hiccups: AtomicU32::new(0),
+        });
         let settings = WorkerSettings {
             lanes: Lane::ALL.to_vec(),
             in_flight: 50,
@@ -85,11 +96,22 @@ impl Running {
             drain: Duration::from_secs(2),
         };
         let vitals = Arc::new(Vitals::default());
-        let worker =
-            Worker { queue: queue.clone(), store: store.clone(), processor: scorer.clone(), settings, vitals: vitals.clone() };
+        let worker = Worker {
+            queue: queue.clone(),
+            store: store.clone(),
+            processor: scorer.clone(),
+            settings,
+            vitals: vitals.clone(),
+        };
         let (stop, served) = (CancellationToken::new(), CancellationToken::new());
-        let surroundings =
-            Surroundings { store, queue, recorder: RECORDER.clone(), vitals: vitals.clone(), bounds, stopping: stop.clone() };
+        let surroundings = Surroundings {
+            store,
+            queue,
+            recorder: RECORDER.clone(),
+            vitals: vitals.clone(),
+            bounds,
+            stopping: stop.clone(),
+        };
         let serving = tokio::spawn(web::serve(listener, surroundings, served.clone()));
         let worker = tokio::spawn(worker.run(stop.clone()));
         Self { address, scorer, stop, worker, served, serving, vitals }
@@ -103,7 +125,10 @@ impl Running {
             if got == status && body.contains(part) {
                 return body;
             }
-            assert!(Instant::now() < give_up, "{path} says {got} {body:?}, and not {status} with {part:?}");
+            assert!(
+                Instant::now() < give_up,
+                "{path} says {got} {body:?}, and not {status} with {part:?}"
+            );
             assert!(!self.worker.is_finished(), "the worker ended; {path} said {got} {body:?}");
             sleep(Duration::from_millis(100)).await;
         }
@@ -112,9 +137,16 @@ impl Running {
     /// Tells it to stop; it must end well, in time for an orchestrator.
     async fn stop(self) {
         self.stop.cancel();
-        timeout(Duration::from_secs(5), self.worker).await.expect("it drains for 2 s").unwrap().unwrap();
+        timeout(Duration::from_secs(5), self.worker)
+            .await
+            .expect("it drains for 2 s")
+            .unwrap()
+            .unwrap();
         self.served.cancel();
-        timeout(Duration::from_secs(3), self.serving).await.expect("the listener should end").unwrap();
+        timeout(Duration::from_secs(3), self.serving)
+            .await
+            .expect("the listener should end")
+            .unwrap();
     }
 }
 
@@ -122,7 +154,12 @@ impl Running {
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let asking = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
@@ -169,6 +206,15 @@ impl Drop for User {
 }
 
 fn control(arguments: &[&str]) {
-    let output = Command::new("python3").arg("scripts/stack.py").arg("ctl").args(arguments).output().unwrap();
-    assert!(output.status.success(), "rabbitmqctl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("python3")
+        .arg("scripts/stack.py")
+        .arg("ctl")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "rabbitmqctl {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

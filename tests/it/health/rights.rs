@@ -1,4 +1,5 @@
-//! Rights that a running worker loses: it waits and says so, spends no attempt, and goes on when they are back.
+//! Rights that a running worker loses: it waits and says so, spends no attempt, and goes on when
+//! they are back.
 
 use std::collections::HashSet;
 use std::process::Output;
@@ -30,7 +31,8 @@ impl Site {
     async fn new() -> Self {
         let broker = TestBroker::new();
         let user = User::new(&broker);
-        let proxy = Proxy::to(format!("127.0.0.1:{}", broker.url.port().unwrap()).parse().unwrap()).await;
+        let proxy =
+            Proxy::to(format!("127.0.0.1:{}", broker.url.port().unwrap()).parse().unwrap()).await;
         let admin = broker.queue().await;
         Self { user, proxy, database: guided().await, admin, broker }
     }
@@ -49,7 +51,8 @@ impl Site {
     }
 
     async fn publish(&self, name: &str, count: usize) -> Vec<Job> {
-        let jobs: Vec<Job> = (0..count).map(|number| job(Lane::Scan, &format!("{name}-{number}"))).collect();
+        let jobs: Vec<Job> =
+            (0..count).map(|number| job(Lane::Scan, &format!("{name}-{number}"))).collect();
         self.admin.publish(jobs.clone()).await.unwrap();
         jobs
     }
@@ -62,23 +65,37 @@ impl Site {
 
     /// The jobs with a result, and the highest attempt.
     async fn recorded(&self) -> (HashSet<JobId>, i64) {
-        let mut connection = PgConnection::connect(url_of(&self.database, "worker").as_str()).await.unwrap();
+        let mut connection =
+            PgConnection::connect(url_of(&self.database, "worker").as_str()).await.unwrap();
         let rows: Vec<(uuid::Uuid, i64)> =
-            sqlx::query_as("SELECT job_id, attempt FROM facefleet.results").fetch_all(&mut connection).await.unwrap();
-        (rows.iter().map(|row| JobId(row.0)).collect(), rows.iter().map(|row| row.1).max().unwrap_or(0))
+            sqlx::query_as("SELECT job_id, attempt FROM facefleet.results")
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        (
+            rows.iter().map(|row| JobId(row.0)).collect(),
+            rows.iter().map(|row| row.1).max().unwrap_or(0),
+        )
     }
 
-    /// Waits until each of `jobs` has a result and the queues are empty; nothing may be dead. Returns the highest attempt.
+    /// Waits until each of `jobs` has a result and the queues are empty; nothing may be dead.
+    /// Returns the highest attempt.
     async fn all_end(&self, jobs: &[Job]) -> i64 {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let ((recorded, attempt), status) = (self.recorded().await, self.admin.status().await.unwrap());
+            let ((recorded, attempt), status) =
+                (self.recorded().await, self.admin.status().await.unwrap());
             assert_eq!(status.dead, 0);
             let empty = status.delayed == 0 && status.ready.iter().all(|(_, count)| *count == 0);
             if empty && jobs.iter().all(|job| recorded.contains(&job.id)) {
                 return attempt;
             }
-            assert!(Instant::now() < give_up, "{} of {} ended; {status:?}", recorded.len(), jobs.len());
+            assert!(
+                Instant::now() < give_up,
+                "{} of {} ended; {status:?}",
+                recorded.len(),
+                jobs.len()
+            );
             sleep(Duration::from_millis(100)).await;
         }
     }
@@ -97,7 +114,10 @@ impl Site {
     /// Whether doctor says `verdict` of `part`, with `why`.
     fn doctor_says(&self, verdict: &str, part: &str, why: &str) {
         let said = String::from_utf8(self.doctor().stdout).unwrap();
-        let line = said.lines().find(|line| line.split_whitespace().nth(1) == Some(part)).expect("a line for each part");
+        let line = said
+            .lines()
+            .find(|line| line.split_whitespace().nth(1) == Some(part))
+            .expect("a line for each part");
         assert!(line.starts_with(verdict) && line.contains(why), "{line}");
     }
 
@@ -139,7 +159,9 @@ async fn a_worker_that_waits_for_a_right_still_stops_in_time() {
     let site = Site::new().await;
     let worker = site.worker().await;
     worker.says("/health/ready", 200, "ready").await;
-    site.database.run(&format!("REVOKE INSERT ON facefleet.results FROM {}", site.database.role("worker"))).await;
+    site.database
+        .run(&format!("REVOKE INSERT ON facefleet.results FROM {}", site.database.role("worker")))
+        .await;
     site.publish("one", 1).await;
     worker.says("/health/ready", 503, "the store has not taken").await;
     site.end(worker).await;
@@ -180,7 +202,11 @@ async fn a_worker_that_may_no_longer_publish_waits_and_goes_on_once_it_may() {
 
     site.user.may(".*", ".*");
     assert_eq!(site.all_end(&jobs).await, 2, "the second attempt of the one that failed");
-    assert_eq!(worker.scorer.hiccups.load(Ordering::SeqCst), 1, "what could not be put back was not delivered again");
+    assert_eq!(
+        worker.scorer.hiccups.load(Ordering::SeqCst),
+        1,
+        "what could not be put back was not delivered again"
+    );
     worker.says("/health/ready", 200, "ready").await;
     site.end(worker).await;
 }
@@ -188,14 +214,26 @@ async fn a_worker_that_may_no_longer_publish_waits_and_goes_on_once_it_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_its_rights_does_not_start() {
     let site = Site::new().await;
-    site.database.run(&format!("REVOKE DELETE ON facefleet.faces FROM {}", site.database.role("worker"))).await;
+    site.database
+        .run(&format!("REVOKE DELETE ON facefleet.faces FROM {}", site.database.role("worker")))
+        .await;
     let error = site.worker().await.worker.await.unwrap().unwrap_err();
-    assert!(matches!(&error, WorkerError::Store(StoreError::Unusable(why)) if why.contains("DELETE on faces")), "{error}");
-    site.database.run(&format!("GRANT DELETE ON facefleet.faces TO {}", site.database.role("worker"))).await;
-    for (write, read, why) in [("^$", ".*", "access to exchange"), (".*", "^$", "access to queue")] {
+    assert!(
+        matches!(&error, WorkerError::Store(StoreError::Unusable(why)) if why.contains("DELETE on \
+            faces")),
+        "{error}"
+    );
+    site.database
+        .run(&format!("GRANT DELETE ON facefleet.faces TO {}", site.database.role("worker")))
+        .await;
+    for (write, read, why) in [("^$", ".*", "access to exchange"), (".*", "^$", "access to queue")]
+    {
         site.user.may(write, read);
         let error = site.worker().await.worker.await.unwrap().unwrap_err();
-        assert!(matches!(&error, WorkerError::Queue(QueueError::Unusable(text)) if text.contains(why)), "{error}");
+        assert!(
+            matches!(&error, WorkerError::Queue(QueueError::Unusable(text)) if text.contains(why)),
+            "{error}"
+        );
     }
     site.broker.remove().await;
 }

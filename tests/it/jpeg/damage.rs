@@ -15,14 +15,20 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % bound
     }
 }
 
 static PHOTOS: LazyLock<Vec<RgbImage>> = LazyLock::new(|| {
     ["biden.jpg", "obama.jpg", "obama2.jpg", "astronaut.png", "chelsea.png"]
-        .map(|name| image::load_from_memory(&sample(name)).unwrap().resize_to_fill(250, 250, FilterType::Triangle).into_rgb8())
+        .map(|name| {
+            image::load_from_memory(&sample(name))
+                .unwrap()
+                .resize_to_fill(250, 250, FilterType::Triangle)
+                .into_rgb8()
+        })
         .to_vec()
 });
 
@@ -35,7 +41,13 @@ struct Make {
 
 fn compress(photo: &RgbImage, make: &Make) -> Vec<u8> {
     let (width, height) = (photo.width() as usize, photo.height() as usize);
-    let image = Image { pixels: &photo.as_raw()[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
+    let image = Image {
+        pixels: &photo.as_raw()[..],
+        width,
+        pitch: width * 3,
+        height,
+        format: PixelFormat::RGB,
+    };
     let mut compressor = Compressor::new().unwrap();
     compressor.set_quality(make.quality).unwrap();
     compressor.set_progressive(make.progressive).unwrap();
@@ -47,7 +59,14 @@ fn compress(photo: &RgbImage, make: &Make) -> Vec<u8> {
 /// The same photo with restart markers, or with a scan for each component.
 fn with_own_encoder(photo: &RgbImage, scans: Scans, restart: Option<u16>) -> Vec<u8> {
     let size = (photo.width() as usize, photo.height() as usize);
-    let spec = Spec { size, colour: Colour::YCbCr, sampling: vec![(2, 2), (1, 1), (1, 1)], scans, restart, quantisation: 12 };
+    let spec = Spec {
+        size,
+        colour: Colour::YCbCr,
+        sampling: vec![(2, 2), (1, 1), (1, 1)],
+        scans,
+        restart,
+        quantisation: 12,
+    };
     spec.encode(&|component, x, y| {
         let [r, g, b] = photo.get_pixel(x.round() as u32, y.round() as u32).0.map(f64::from);
         let luma = 0.299 * r + 0.587 * g + 0.114 * b;
@@ -62,15 +81,23 @@ fn files() -> Vec<(String, Vec<u8>)> {
         for quality in [60, 85, 95] {
             for (progressive, optimised) in [(false, false), (false, true), (true, true)] {
                 for chroma in [Subsamp::Sub2x2, Subsamp::None] {
-                    let name =
-                        format!("photo {index}, quality {quality}, progressive {progressive}, optimised {optimised}, {chroma:?}");
-                    files.push((name, compress(photo, &Make { quality, progressive, optimised, chroma })));
+                    let name = format!(
+                        "photo {index}, quality {quality}, progressive {progressive}, optimised \
+                            {optimised}, {chroma:?}"
+                    );
+                    files.push((
+                        name,
+                        compress(photo, &Make { quality, progressive, optimised, chroma }),
+                    ));
                 }
             }
         }
         for scans in Scans::ALL {
             for restart in [None, Some(4), Some(16)] {
-                files.push((format!("photo {index}, {scans:?}, restart {restart:?}"), with_own_encoder(photo, scans, restart)));
+                files.push((
+                    format!("photo {index}, {scans:?}, restart {restart:?}"),
+                    with_own_encoder(photo, scans, restart),
+                ));
             }
         }
     }
@@ -87,7 +114,9 @@ fn coded_data(bytes: &[u8]) -> std::ops::Range<usize> {
 /// A part of the coded data: 100 bytes, or a share of it.
 fn part(bytes: &[u8], share: Option<f64>, random: &mut Random) -> std::ops::Range<usize> {
     let data = coded_data(bytes);
-    let length = share.map_or(100, |share| ((data.len() as f64 * share) as usize).max(100)).min(data.len() - 1);
+    let length = share
+        .map_or(100, |share| ((data.len() as f64 * share) as usize).max(100))
+        .min(data.len() - 1);
     let start = data.start + random.below(data.len() - length);
     start..start + length
 }
@@ -103,7 +132,10 @@ fn zeroed(bytes: &[u8], part: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 /// How many of the damaged copies are unreadable, in per cent; the others are named.
-fn caught(files: &[(String, Vec<u8>)], damage: fn(&[u8], std::ops::Range<usize>) -> Vec<u8>) -> f64 {
+fn caught(
+    files: &[(String, Vec<u8>)],
+    damage: fn(&[u8], std::ops::Range<usize>) -> Vec<u8>,
+) -> f64 {
     let mut random = Random(9);
     let (mut copies, mut caught) = (0, 0);
     for (name, bytes) in files {
@@ -149,7 +181,9 @@ fn a_drawing_with_empty_areas_is_no_damage() {
         for (progressive, optimised) in [(false, false), (false, true), (true, true)] {
             for chroma in [Subsamp::Sub2x2, Subsamp::None, Subsamp::Gray] {
                 let bytes = compress(&drawing, &Make { quality, progressive, optimised, chroma });
-                decode(&bytes).unwrap_or_else(|error| panic!("{quality} {progressive} {optimised} {chroma:?}: {error}"));
+                decode(&bytes).unwrap_or_else(|error| {
+                    panic!("{quality} {progressive} {optimised} {chroma:?}: {error}")
+                });
             }
         }
     }
@@ -158,11 +192,20 @@ fn a_drawing_with_empty_areas_is_no_damage() {
 #[test]
 fn the_reason_says_how_much_is_missing() {
     let photo = &PHOTOS[3];
-    let bytes = compress(photo, &Make { quality: 85, progressive: false, optimised: false, chroma: Subsamp::Sub2x2 });
+    let bytes = compress(
+        photo,
+        &Make { quality: 85, progressive: false, optimised: false, chroma: Subsamp::Sub2x2 },
+    );
     let data = coded_data(&bytes);
     let third = data.start + data.len() / 3;
     let missing = |reason: &str| -> f64 {
-        let number = reason.split("about ").nth(1).unwrap_or_else(|| panic!("{reason}")).split(' ').next().unwrap();
+        let number = reason
+            .split("about ")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{reason}"))
+            .split(' ')
+            .next()
+            .unwrap();
         number.parse().unwrap()
     };
     let cut_out = reason(&cut(&bytes, third..third + data.len() / 3));
@@ -172,17 +215,25 @@ fn the_reason_says_how_much_is_missing() {
     assert!(truncated.starts_with("the JPEG is truncated: its end is missing"), "{truncated}");
     assert!((35.0..65.0).contains(&missing(&truncated)), "{truncated}");
     let zeros = reason(&zeroed(&bytes, third..third + 500));
-    assert!(zeros.contains("zeros") || zeros.contains("left over") || zeros.contains("missing"), "{zeros}");
+    assert!(
+        zeros.contains("zeros") || zeros.contains("left over") || zeros.contains("missing"),
+        "{zeros}"
+    );
 }
 
 #[test]
 fn a_jpeg_that_lacks_a_scan_is_damaged() {
     let photo = &PHOTOS[0];
     let last_scan = |bytes: &[u8]| bytes.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).unwrap();
-    let progressive = compress(photo, &Make { quality: 85, progressive: true, optimised: true, chroma: Subsamp::Sub2x2 });
-    for bytes in
-        [progressive, with_own_encoder(photo, Scans::OneEach, None), with_own_encoder(photo, Scans::LumaThenChroma, None)]
-    {
+    let progressive = compress(
+        photo,
+        &Make { quality: 85, progressive: true, optimised: true, chroma: Subsamp::Sub2x2 },
+    );
+    for bytes in [
+        progressive,
+        with_own_encoder(photo, Scans::OneEach, None),
+        with_own_encoder(photo, Scans::LumaThenChroma, None),
+    ] {
         let reason = reason(&[&bytes[..last_scan(&bytes)], &[0xFF, 0xD9]].concat());
         assert!(reason.contains("scans are missing"), "{reason}");
     }
@@ -213,7 +264,10 @@ fn a_webp_with_a_part_cut_out_is_unreadable_wherever_that_was() {
     PHOTOS[0].write_to(&mut bytes, ImageFormat::WebP).unwrap();
     let bytes = bytes.into_inner();
     for start in (30..bytes.len() - 100).step_by(997) {
-        assert!(reason(&cut(&bytes, start..start + 100)).contains("bytes that its header names are missing"));
+        assert!(
+            reason(&cut(&bytes, start..start + 100))
+                .contains("bytes that its header names are missing")
+        );
     }
 }
 

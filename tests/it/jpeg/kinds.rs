@@ -7,12 +7,14 @@ use super::{decode, reason};
 use crate::support::jpeg::{Colour, Scans, Spec};
 
 /// Horizontal 1 to 4 times vertical 1 to 2.
-const FACTORS: [(usize, usize); 8] = [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (3, 2), (4, 2)];
+const FACTORS: [(usize, usize); 8] =
+    [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (3, 2), (4, 2)];
 
-/// Slopes so gentle that the way of enlarging a component does not matter, but steep enough that no block can stand in another's
-/// place; and a texture on what has a sample a pixel.
+/// Slopes so gentle that the way of enlarging a component does not matter, but steep enough that no
+/// block can stand in another's place; and a texture on what has a sample a pixel.
 fn value(spec: &Spec) -> impl Fn(usize, f64, f64) -> f64 {
-    let full: Vec<bool> = (0..spec.sampling.len()).map(|component| spec.is_full(component)).collect();
+    let full: Vec<bool> =
+        (0..spec.sampling.len()).map(|component| spec.is_full(component)).collect();
     move |component, x, y| {
         let slope = match component {
             0 => 70.0 + 0.4 * x + 0.5 * y,
@@ -20,7 +22,11 @@ fn value(spec: &Spec) -> impl Fn(usize, f64, f64) -> f64 {
             2 => 150.0 - 0.25 * x + 0.3 * y,
             _ => 250.0 - 0.3 * x - 0.4 * y,
         };
-        let texture = if full[component] { 7.0 * (1.1 * x + component as f64).sin() * (0.9 * y).cos() } else { 0.0 };
+        let texture = if full[component] {
+            7.0 * (1.1 * x + component as f64).sin() * (0.9 * y).cos()
+        } else {
+            0.0
+        };
         slope + texture
     }
 }
@@ -40,9 +46,18 @@ fn spec(colour: Colour, sampling: Vec<(usize, usize)>, scans: Scans, restart: Op
 fn samplings(components: usize) -> Vec<Vec<(usize, usize)>> {
     match components {
         1 => FACTORS.iter().map(|&factors| vec![factors]).collect(),
-        3 => (0..512).map(|index| vec![FACTORS[index / 64], FACTORS[index / 8 % 8], FACTORS[index % 8]]).collect(),
+        3 => (0..512)
+            .map(|index| vec![FACTORS[index / 64], FACTORS[index / 8 % 8], FACTORS[index % 8]])
+            .collect(),
         _ => (0..64)
-            .map(|index| vec![FACTORS[index / 8], FACTORS[index % 8], FACTORS[(index + index / 8) % 8], FACTORS[index / 8]])
+            .map(|index| {
+                vec![
+                    FACTORS[index / 8],
+                    FACTORS[index % 8],
+                    FACTORS[(index + index / 8) % 8],
+                    FACTORS[index / 8],
+                ]
+            })
             .collect(),
     }
 }
@@ -57,13 +72,22 @@ fn read_all(colour: Colour) -> (usize, usize, f64) {
                 let value = value(&spec);
                 let bytes = spec.encode(&value);
                 if spec.is_fractional() {
-                    assert!(reason(&bytes).contains("sampling factors"), "{spec:?}: {}", reason(&bytes));
+                    assert!(
+                        reason(&bytes).contains("sampling factors"),
+                        "{spec:?}: {}",
+                        reason(&bytes)
+                    );
                     refused += 1;
                 } else if spec.has_too_large_a_unit() {
-                    assert!(reason(&bytes).contains("blocks a unit"), "{spec:?}: {}", reason(&bytes));
+                    assert!(
+                        reason(&bytes).contains("blocks a unit"),
+                        "{spec:?}: {}",
+                        reason(&bytes)
+                    );
                     refused += 1;
                 } else {
-                    let picture = decode(&bytes).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
+                    let picture =
+                        decode(&bytes).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
                     let error = mean_error(&picture, &spec.picture(&value));
                     assert!(error <= 1.0, "{spec:?}: mean error {error}");
                     worst = worst.max(error);
@@ -105,7 +129,8 @@ fn usual() -> Spec {
     spec(Colour::YCbCr, vec![(2, 2), (1, 1), (1, 1)], Scans::Interleaved, None)
 }
 
-/// `bytes` with another value at this place after the marker of the frame: 2 is the precision, 3 the height, 7 the number of components.
+/// `bytes` with another value at this place after the marker of the frame: 2 is the precision, 3
+/// the height, 7 the number of components.
 fn with_frame_byte(mut bytes: Vec<u8>, at: usize, value: u8) -> Vec<u8> {
     let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     bytes[frame + 2 + at] = value;
@@ -150,7 +175,11 @@ fn oddities_that_cost_nothing_of_the_picture_are_read() {
         ("a comment", insert(scan, b"\xFF\xFE\0\x05abc")),
         ("a restart marker before the end", insert(end, &[0xFF, 0xD0])),
     ] {
-        assert_eq!(decode(&odd).unwrap_or_else(|error| panic!("{name}: {error}")), expected, "{name}");
+        assert_eq!(
+            decode(&odd).unwrap_or_else(|error| panic!("{name}: {error}")),
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -159,8 +188,16 @@ fn arithmetic_coding_and_lossless_jpegs_are_read() {
     let spec = usual();
     let picture = spec.picture(&value(&spec));
     let (width, height) = spec.size;
-    let image = Image { pixels: &picture.as_raw()[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
-    for (arithmetic, progressive, lossless) in [(true, false, false), (true, true, false), (false, false, true)] {
+    let image = Image {
+        pixels: &picture.as_raw()[..],
+        width,
+        pitch: width * 3,
+        height,
+        format: PixelFormat::RGB,
+    };
+    for (arithmetic, progressive, lossless) in
+        [(true, false, false), (true, true, false), (false, false, true)]
+    {
         let mut compressor = Compressor::new().unwrap();
         compressor.set_quality(100).unwrap();
         compressor.set_subsamp(Subsamp::None).unwrap();
@@ -169,7 +206,10 @@ fn arithmetic_coding_and_lossless_jpegs_are_read() {
         compressor.set_lossless(lossless).unwrap();
         let decoded = decode(&compressor.compress_to_vec(image).unwrap()).unwrap();
         let error = mean_error(&decoded, &picture);
-        assert!(error <= if lossless { 0.0 } else { 1.0 }, "{arithmetic} {progressive} {lossless}: {error}");
+        assert!(
+            error <= if lossless { 0.0 } else { 1.0 },
+            "{arithmetic} {progressive} {lossless}: {error}"
+        );
     }
 }
 

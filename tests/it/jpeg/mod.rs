@@ -7,7 +7,8 @@ use facefleet::vision::{DecodeError, Picture, PixelLimits};
 use image::RgbImage;
 
 fn decode(bytes: &[u8]) -> Result<RgbImage, DecodeError> {
-    Picture::decode(bytes, PixelLimits { max_pixels: 100_000_000 }).map(|picture| picture.upright(picture.size()))
+    Picture::decode(bytes, PixelLimits { max_pixels: 100_000_000 })
+        .map(|picture| picture.upright(picture.size()))
 }
 
 /// The reason for which `bytes` are unreadable.

@@ -14,7 +14,8 @@ use crate::support::{content, gallery, profile, scored, unfetched};
 const WORKERS: usize = 6;
 const IMAGES: usize = 60;
 
-/// What worker `worker` records of image `number`: bytes, versions and profiles that contradict each other's.
+/// What worker `worker` records of image `number`: bytes, versions and profiles that contradict
+/// each other's.
 fn contradicting(worker: usize, number: usize) -> JobRecord {
     let name = number.to_string();
     let record = match (worker + number) % 4 {
@@ -23,7 +24,11 @@ fn contradicting(worker: usize, number: usize) -> JobRecord {
         2 => unfetched(&name, Outcome::Failed("timed out".into())),
         _ => JobRecord { content: content(b"newest"), ..scored(&name, &[40]) },
     };
-    if worker.is_multiple_of(2) { record } else { JobRecord { profile: profile("b").id(), ..record } }
+    if worker.is_multiple_of(2) {
+        record
+    } else {
+        JobRecord { profile: profile("b").id(), ..record }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,8 +42,9 @@ async fn workers_that_contradict_each_other_leave_one_version_of_each_image_and_
             tokio::spawn(async move {
                 let store = PostgresStore::open(&url, 1).await.unwrap();
                 // Each in an order of its own: 7 and 60 have no common divisor.
-                let records: Vec<_> =
-                    (0..IMAGES).map(|place| contradicting(worker, (place * 7 + worker * 11) % IMAGES)).collect();
+                let records: Vec<_> = (0..IMAGES)
+                    .map(|place| contradicting(worker, (place * 7 + worker * 11) % IMAGES))
+                    .collect();
                 start.wait().await;
                 for batch in records.chunks(20) {
                     store.record(batch).await.unwrap();
@@ -51,19 +57,32 @@ async fn workers_that_contradict_each_other_leave_one_version_of_each_image_and_
     for worker in workers {
         worker.await.unwrap();
     }
-    assert_eq!(number(&database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await, 0);
-    // Of an image, all that is current was made of the same bytes, or of none; and a profile has one result of it.
-    let versions = "SELECT coalesce(max(versions), 0)::bigint FROM (SELECT count(DISTINCT nullif(content_hash, '')) AS versions \
-                    FROM results r JOIN images i ON i.id = r.image_id WHERE NOT superseded GROUP BY uri_key) v";
+    assert_eq!(
+        number(
+            &database,
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        )
+        .await,
+        0
+    );
+    // Of an image, all that is current was made of the same bytes, or of none; and a profile has
+    // one result of it.
+    let versions = "SELECT coalesce(max(versions), 0)::bigint FROM (SELECT count(DISTINCT \
+        nullif(content_hash, '')) AS versions \
+                    FROM results r JOIN images i ON i.id = r.image_id WHERE NOT superseded GROUP \
+                    BY uri_key) v";
     assert_eq!(number(&database, versions).await, 1);
-    let results = "SELECT max(results)::bigint FROM (SELECT count(*) AS results FROM results r JOIN images i ON i.id = r.image_id \
+    let results = "SELECT max(results)::bigint FROM (SELECT count(*) AS results FROM results r \
+        JOIN images i ON i.id = r.image_id \
                    WHERE NOT superseded GROUP BY uri_key, gallery_profile_id) v";
     assert_eq!(number(&database, results).await, 1);
     assert_eq!(number(&database, "SELECT count(*) FROM sources").await, IMAGES as i64);
     let strays = "SELECT count(*) FROM templates t WHERE NOT EXISTS \
-                  (SELECT FROM faces f WHERE f.result_id = t.result_id AND f.face_index = t.face_index)";
+                  (SELECT FROM faces f WHERE f.result_id = t.result_id AND f.face_index = \
+                  t.face_index)";
     assert_eq!(number(&database, strays).await, 0);
-    let unlike = "SELECT count(*) FROM faces f JOIN results r ON r.id = f.result_id WHERE f.superseded <> r.superseded";
+    let unlike = "SELECT count(*) FROM faces f JOIN results r ON r.id = f.result_id WHERE \
+        f.superseded <> r.superseded";
     assert_eq!(number(&database, unlike).await, 0);
 }
 
@@ -94,7 +113,8 @@ async fn a_pool_whose_connections_were_cut_recovers_by_itself() {
     let database = Database::new().await;
     let store = opened(&database).await;
     store.record(&[scored("one", &[10])]).await.unwrap();
-    let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = \
+        current_database() AND pid <> pg_backend_pid()";
     assert!(number(&database, cut).await > 0);
     // A connection that breaks in the middle is a passing fault: whoever records tries again.
     let mut tries = 0;
@@ -115,7 +135,13 @@ async fn a_lock_that_another_holds_for_too_long_is_passing_and_leaves_nothing_be
     url.query_pairs_mut().append_pair("options[lock_timeout]", "50");
     opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
     let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
-    let mut other = sqlx::postgres::PgPoolOptions::new().connect(&database.url).await.unwrap().begin().await.unwrap();
+    let mut other = sqlx::postgres::PgPoolOptions::new()
+        .connect(&database.url)
+        .await
+        .unwrap()
+        .begin()
+        .await
+        .unwrap();
     sqlx::query("SELECT FROM sources FOR UPDATE").execute(&mut *other).await.unwrap();
     let batch = [scored("two", &[20]), scored("one", &[10])];
     let error = store.record(&batch).await.unwrap_err();

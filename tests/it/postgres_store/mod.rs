@@ -1,5 +1,5 @@
-//! What only the Postgres store promises: many that write at once, roles with few rights, an index that is built apart, and plain words
-//! about servers that will not do.
+//! What only the Postgres store promises: many that write at once, roles with few rights, an index
+//! that is built apart, and plain words about servers that will not do.
 
 mod meeting;
 mod refusals;
@@ -27,7 +27,10 @@ async fn opened(database: &Database) -> Arc<PostgresStore> {
 /// A number that the database answers to a question around the store.
 async fn number(database: &Database, question: &str) -> i64 {
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    let number = sqlx::query_scalar(AssertSqlSafe(question.to_owned())).fetch_one(&mut connection).await.unwrap();
+    let number = sqlx::query_scalar(AssertSqlSafe(question.to_owned()))
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
     number
 }

@@ -12,7 +12,8 @@ use crate::support::{gallery, profile, record, scored};
 
 /// Why `url` cannot be used. Its password is never told.
 async fn refusal(url: &Url) -> StoreError {
-    let error = PostgresStore::open(url.as_str(), 2).await.err().expect("the server should be refused");
+    let error =
+        PostgresStore::open(url.as_str(), 2).await.err().expect("the server should be refused");
     if let Some(password) = url.password() {
         assert!(!format!("{error} {error:?}").contains(password), "{error}");
     }
@@ -24,7 +25,10 @@ fn url_of(database: &Database) -> Url {
 }
 
 fn assert_unusable(error: &StoreError, reason: &str) {
-    assert!(matches!(error, StoreError::Unusable(_)) && error.to_string().contains(reason), "{error:?}");
+    assert!(
+        matches!(error, StoreError::Unusable(_)) && error.to_string().contains(reason),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -35,7 +39,10 @@ async fn a_wrong_password_and_a_database_that_is_not_there_are_called_so() {
     assert_unusable(&refusal(&url).await, "the server refuses this user or password");
     let mut url = url_of(&database);
     url.set_path("nowhere");
-    assert_unusable(&refusal(&url).await, "\"nowhere\" does not exist: create it, or correct store.url");
+    assert_unusable(
+        &refusal(&url).await,
+        "\"nowhere\" does not exist: create it, or correct store.url",
+    );
 }
 
 #[tokio::test]
@@ -52,7 +59,11 @@ async fn a_port_where_nobody_listens_is_passing() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let url = format!("postgres://user:geheim@127.0.0.1:{port}/faces").parse().unwrap();
     let error = refusal(&url).await;
-    assert!(matches!(error, StoreError::Unavailable(_)) && error.to_string().contains(&port.to_string()), "{error:?}");
+    assert!(
+        matches!(error, StoreError::Unavailable(_))
+            && error.to_string().contains(&port.to_string()),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +72,11 @@ async fn a_server_that_never_answers_is_passing_and_no_hang() {
     let port = listener.local_addr().unwrap().port();
     let url = format!("postgres://user:geheim@127.0.0.1:{port}/faces").parse().unwrap();
     let error = refusal(&url).await;
-    assert!(matches!(error, StoreError::Unavailable(_)) && error.to_string().contains("does not answer"), "{error:?}");
+    assert!(
+        matches!(error, StoreError::Unavailable(_))
+            && error.to_string().contains("does not answer"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -69,15 +84,26 @@ async fn a_schema_from_a_newer_version_is_refused() {
     let database = Database::new().await;
     opened(&database).await.close().await;
     database
-        .run("INSERT INTO facefleet_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, '', 0)")
+        .run(
+            "INSERT INTO facefleet_migrations (version, description, success, checksum, \
+            execution_time) VALUES (99, 'x', true, '', 0)",
+        )
         .await;
-    assert_unusable(&refusal(&url_of(&database)).await, "schema version 99, from a newer facefleet");
+    assert_unusable(
+        &refusal(&url_of(&database)).await,
+        "schema version 99, from a newer facefleet",
+    );
 }
 
 #[tokio::test]
 async fn another_programs_migrations_are_left_alone() {
     let database = Database::new().await;
-    database.run("CREATE TABLE _sqlx_migrations (version bigint); INSERT INTO _sqlx_migrations VALUES (7)").await;
+    database
+        .run(
+            "CREATE TABLE _sqlx_migrations (version bigint); INSERT INTO _sqlx_migrations \
+        VALUES (7)",
+        )
+        .await;
     opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
 }
 
@@ -88,15 +114,30 @@ async fn a_row_that_this_version_cannot_read_is_an_error_and_no_guess() {
     store.record(&[record("one", Outcome::NoFace)]).await.unwrap();
     database.run("UPDATE results SET outcome = 'astonished'").await;
     let error = store.summary(&gallery(), &profile("a").id()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("astonished"), "{error:?}");
+    assert!(
+        matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("astonished"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_reason_that_postgres_cannot_hold_keeps_no_record_out() {
     let database = Database::new().await;
     let store = opened(&database).await;
-    store.record(&[record("one", Outcome::Unreadable("not a JPEG: \0\u{1}".into()))]).await.unwrap();
-    let query =
-        PageQuery { gallery: gallery(), profile: profile("a").id(), outcomes: Vec::new(), after: 0, limit: 10, templates: false };
-    assert_eq!(store.page(&query).await.unwrap()[0].reason.as_deref(), Some("not a JPEG: \u{fffd}\u{1}"));
+    store
+        .record(&[record("one", Outcome::Unreadable("not a JPEG: \0\u{1}".into()))])
+        .await
+        .unwrap();
+    let query = PageQuery {
+        gallery: gallery(),
+        profile: profile("a").id(),
+        outcomes: Vec::new(),
+        after: 0,
+        limit: 10,
+        templates: false,
+    };
+    assert_eq!(
+        store.page(&query).await.unwrap()[0].reason.as_deref(),
+        Some("not a JPEG: \u{fffd}\u{1}")
+    );
 }

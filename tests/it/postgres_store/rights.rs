@@ -38,7 +38,10 @@ async fn each_right_that_is_missing_is_named_with_what_to_do() {
         database.run(&format!("REVOKE {right} ON {qualified} FROM {role}")).await;
         let error = store.try_writing().await.unwrap_err();
         let remedy = format!("GRANT {right} ON {what} TO {role}");
-        assert!(matches!(&error, StoreError::Unusable(why) if why.contains(&remedy)), "{right} on {what}: {error}");
+        assert!(
+            matches!(&error, StoreError::Unusable(why) if why.contains(&remedy)),
+            "{right} on {what}: {error}"
+        );
         database.run(&format!("GRANT {right} ON {qualified} TO {role}")).await;
         store.try_writing().await.unwrap();
     }
@@ -53,21 +56,40 @@ async fn a_trial_leaves_nothing_behind_draws_no_id_and_waits_for_no_lock() {
         store.try_writing().await.unwrap();
     }
     let mut owner = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
-    for table in ["galleries", "gallery_profiles", "sources", "images", "results", "faces", "templates", "campaigns"] {
+    for table in [
+        "galleries",
+        "gallery_profiles",
+        "sources",
+        "images",
+        "results",
+        "faces",
+        "templates",
+        "campaigns",
+    ] {
         let count: i64 =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(&mut owner).await.unwrap();
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+                .fetch_one(&mut owner)
+                .await
+                .unwrap();
         assert_eq!(count, 0, "{table}");
     }
-    let drawn: bool =
-        sqlx::query_scalar("SELECT (SELECT is_called FROM images_id_seq) OR (SELECT is_called FROM results_id_seq)")
-            .fetch_one(&mut owner)
-            .await
-            .unwrap();
+    let drawn: bool = sqlx::query_scalar(
+        "SELECT (SELECT is_called FROM images_id_seq) OR (SELECT is_called FROM results_id_seq)",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
     assert!(!drawn);
 
     let mut transaction = owner.begin().await.unwrap();
-    sqlx::query("LOCK TABLE results IN ACCESS EXCLUSIVE MODE").execute(&mut *transaction).await.unwrap();
-    let error = timeout(Duration::from_secs(5), store.try_writing()).await.expect("it should not wait").unwrap_err();
+    sqlx::query("LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let error = timeout(Duration::from_secs(5), store.try_writing())
+        .await
+        .expect("it should not wait")
+        .unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     transaction.rollback().await.unwrap();
     // And holds up nobody.

@@ -1,7 +1,8 @@
 //! Roles with few rights, made by the very statements that docs/postgres.md shows.
 
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind, Selection,
+    Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Outcome,
+    OutcomeKind, Selection,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError};
@@ -15,11 +16,14 @@ const PASSWORD: &str = "not-a-secret";
 
 /// The guide's blocks of statements, with roles of this test's own.
 fn statements(database: &Database) -> Vec<String> {
-    let blocks = GUIDE.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap().replace('…', PASSWORD));
+    let blocks = GUIDE
+        .split("```sql\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap().replace('…', PASSWORD));
     let renamed = |block: String| {
-        ["owner", "worker", "reader"]
-            .iter()
-            .fold(block, |block, role| block.replace(&format!("facefleet_{role}"), &database.role(role)))
+        ["owner", "worker", "reader"].iter().fold(block, |block, role| {
+            block.replace(&format!("facefleet_{role}"), &database.role(role))
+        })
     };
     blocks.map(renamed).collect()
 }
@@ -27,7 +31,9 @@ fn statements(database: &Database) -> Vec<String> {
 /// A database as the guide makes it, the schema migrated by its owner.
 pub async fn guided() -> Database {
     let database = Database::new().await;
-    let [administrator, owner] = &statements(&database)[..] else { panic!("the guide has two blocks of statements") };
+    let [administrator, owner] = &statements(&database)[..] else {
+        panic!("the guide has two blocks of statements")
+    };
     database.run(administrator).await;
     PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap();
     let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
@@ -54,7 +60,14 @@ fn campaign() -> Campaign {
 }
 
 fn page(templates: bool) -> PageQuery {
-    PageQuery { gallery: gallery(), profile: profile("a").id(), outcomes: Vec::new(), after: 0, limit: 10, templates }
+    PageQuery {
+        gallery: gallery(),
+        profile: profile("a").id(),
+        outcomes: Vec::new(),
+        after: 0,
+        limit: 10,
+        templates,
+    }
 }
 
 #[tokio::test]
@@ -65,14 +78,22 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
     store.begin_campaign(&campaign).await.unwrap();
-    let chunk = ListedChunk { listed: 2, skipped: vec![campaign.id.job(&uri("skipped"))], from: None, to: None };
+    let chunk = ListedChunk {
+        listed: 2,
+        skipped: vec![campaign.id.job(&uri("skipped"))],
+        from: None,
+        to: None,
+    };
     store.note_listed(campaign.id, &chunk).await.unwrap();
     let first = JobRecord { campaign: Some(campaign.id), ..scored("one", &[10]) };
     assert_eq!(store.record(std::slice::from_ref(&first)).await.unwrap(), [Recorded::New]);
     // A repeat with a new version, a replacement, new bytes, bytes that come back.
     let restamped = JobRecord { stamp: Some(stamp("v2")), ..first.clone() };
     assert_eq!(store.record(&[restamped]).await.unwrap(), [Recorded::Repeated]);
-    let replaced = JobRecord { selection: Selection { min_size_px: 1, ..selection() }, ..scored("one", &[10, 20]) };
+    let replaced = JobRecord {
+        selection: Selection { min_size_px: 1, ..selection() },
+        ..scored("one", &[10, 20])
+    };
     assert_eq!(store.record(std::slice::from_ref(&replaced)).await.unwrap(), [Recorded::New]);
     let newer = JobRecord { content: content(b"newer"), ..replaced.clone() };
     assert_eq!(store.record(&[newer, replaced]).await.unwrap(), vec![Recorded::New; 2]);
@@ -94,21 +115,35 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
         "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
     ] {
         let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.unwrap_err();
-        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{forbidden}: {error}");
+        assert_eq!(
+            error.as_database_error().unwrap().code().unwrap(),
+            "42501",
+            "{forbidden}: {error}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let database = Database::new().await;
-    let [administrator, owner] = &statements(&database)[..] else { panic!("the guide has two blocks of statements") };
+    let [administrator, owner] = &statements(&database)[..] else {
+        panic!("the guide has two blocks of statements")
+    };
     database.run(administrator).await;
     let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
     let mut first = sqlx::migrate!("migrations/postgres");
     first.dangerous_set_table_name("facefleet_migrations");
-    first.migrations = first.migrations.iter().filter(|migration| migration.version == 1).cloned().collect::<Vec<_>>().into();
+    first.migrations = first
+        .migrations
+        .iter()
+        .filter(|migration| migration.version == 1)
+        .cloned()
+        .collect::<Vec<_>>()
+        .into();
     first.run_direct(None, &mut connection, false).await.unwrap();
-    let then = owner.replace(", campaign_jobs,\n    source_troubles TO", " TO").replace(", source_troubles TO", " TO");
+    let then = owner
+        .replace(", campaign_jobs,\n    source_troubles TO", " TO")
+        .replace(", source_troubles TO", " TO");
     assert_ne!(then, *owner);
     sqlx::raw_sql(sqlx::AssertSqlSafe(then)).execute(&mut connection).await.unwrap();
 
@@ -118,7 +153,8 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let campaign = campaign();
     store.begin_campaign(&campaign).await.unwrap();
     let scored = JobRecord { campaign: Some(campaign.id), ..scored("one", &[10]) };
-    let failed = JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..scored.clone() };
+    let failed =
+        JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..scored.clone() };
     store.record(&[failed]).await.unwrap();
     store.record(&[scored]).await.unwrap();
     let outcomes = store.campaign(campaign.id).await.unwrap().unwrap().progress.outcomes;
@@ -133,7 +169,10 @@ async fn a_temporary_table_of_a_worker_does_not_deceive_what_runs_with_its_owner
         .execute(&mut connection)
         .await
         .unwrap();
-    sqlx::raw_sql("SELECT add_profile('0123456789abcdef', '{}')").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("SELECT add_profile('0123456789abcdef', '{}')")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let real = "SELECT count(*) FROM facefleet.profiles";
     assert_eq!(sqlx::query_scalar::<_, i64>(real).fetch_one(&mut connection).await.unwrap(), 1);
 }
@@ -146,11 +185,16 @@ async fn a_reader_sees_results_and_never_a_template() {
     worker.record(&[scored("one", &[10])]).await.unwrap();
     let reader = PostgresStore::open(url_of(&database, "reader").as_str(), 2).await.unwrap();
     assert_eq!(reader.summary(&gallery(), &profile("a").id()).await.unwrap().faces, 1);
-    assert_eq!(reader.extremes(&gallery(), &profile("a").id(), Extreme::Worst, 3).await.unwrap().len(), 1);
+    assert_eq!(
+        reader.extremes(&gallery(), &profile("a").id(), Extreme::Worst, 3).await.unwrap().len(),
+        1
+    );
     assert_eq!(reader.galleries().await.unwrap().len(), 1);
     assert_eq!(reader.campaigns(10).await.unwrap(), []);
     assert_eq!(reader.page(&page(false)).await.unwrap().len(), 1);
-    for refused in [reader.page(&page(true)).await.err(), reader.record(&[scored("two", &[20])]).await.err()] {
+    for refused in
+        [reader.page(&page(true)).await.err(), reader.record(&[scored("two", &[20])]).await.err()]
+    {
         assert!(matches!(refused, Some(StoreError::Unusable(_))), "{refused:?}");
     }
 }
@@ -160,23 +204,36 @@ async fn a_worker_that_comes_before_the_migration_says_who_must_migrate() {
     let database = Database::new().await;
     database.run(&statements(&database)[0]).await;
     database.run(&format!("GRANT USAGE ON SCHEMA facefleet TO {}", database.role("worker"))).await;
-    let error = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.err().expect("there is no schema yet");
+    let error = PostgresStore::open(url_of(&database, "worker").as_str(), 2)
+        .await
+        .err()
+        .expect("there is no schema yet");
     let text = error.to_string();
-    assert!(matches!(error, StoreError::Unusable(_)) && text.contains("run `facefleet migrate`"), "{text}");
+    assert!(
+        matches!(error, StoreError::Unusable(_)) && text.contains("run `facefleet migrate`"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn without_pgvector_the_error_says_what_the_administrator_must_run() {
     let database = Database::new().await;
-    let administrator = statements(&database)[0].replace("CREATE EXTENSION IF NOT EXISTS vector;", "");
+    let administrator =
+        statements(&database)[0].replace("CREATE EXTENSION IF NOT EXISTS vector;", "");
     database.run(&administrator).await;
     let error = PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, StoreError::Unusable(_)) && text.contains("run CREATE EXTENSION vector;"), "{text}");
+    assert!(
+        matches!(error, StoreError::Unusable(_)) && text.contains("run CREATE EXTENSION vector;"),
+        "{text}"
+    );
 
     database.run("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions").await;
     let error = PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap_err();
-    assert!(error.to_string().contains("its schema, extensions, must be in the search_path"), "{error}");
+    assert!(
+        error.to_string().contains("its schema, extensions, must be in the search_path"),
+        "{error}"
+    );
 
     let mut url = url_of(&database, "owner");
     database.run(&format!("GRANT USAGE ON SCHEMA extensions TO {}", database.role("owner"))).await;

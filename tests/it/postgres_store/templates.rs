@@ -1,4 +1,5 @@
-//! Templates: what the schema refuses, the index that is built apart, and profiles that are retired.
+//! Templates: what the schema refuses, the index that is built apart, and profiles that are
+//! retired.
 
 use facefleet::domain::JobRecord;
 use facefleet::store::postgres::PostgresStore;
@@ -15,8 +16,13 @@ async fn the_schema_refuses_what_no_template_and_no_result_can_be() {
     opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
     for vector in ["NULL", "'[0,0]'", "'[NaN,1]'", "'[Infinity,0]'", "'[2,0]'", "'[0.1,0.1]'"] {
-        let insert = format!("INSERT INTO templates SELECT profile_id, result_id, 7, {vector} FROM templates");
-        assert!(sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.is_err(), "{vector}");
+        let insert = format!(
+            "INSERT INTO templates SELECT profile_id, result_id, 7, {vector} FROM templates"
+        );
+        assert!(
+            sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.is_err(),
+            "{vector}"
+        );
     }
     for wrong in [
         "UPDATE faces SET quality = 101",
@@ -33,7 +39,8 @@ async fn the_schema_refuses_what_no_template_and_no_result_can_be() {
 async fn an_index_is_built_once_for_each_profile_with_templates_and_finds_them() {
     let database = Database::new().await;
     let store = opened(&database).await;
-    let records: Vec<_> = (0..100).map(|quality| scored(&quality.to_string(), &[quality])).collect();
+    let records: Vec<_> =
+        (0..100).map(|quality| scored(&quality.to_string(), &[quality])).collect();
     store.record(&records).await.unwrap();
     assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 1);
     assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 0);
@@ -41,16 +48,23 @@ async fn an_index_is_built_once_for_each_profile_with_templates_and_finds_them()
     assert_eq!(store.record(&[scored("more", &[100])]).await.unwrap(), [Recorded::New]);
 
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let a = profile("a").id();
     let search = format!(
-        "SELECT result_id FROM templates WHERE profile_id = '{a}' ORDER BY vector::halfvec(128) <#> \
+        "SELECT result_id FROM templates WHERE profile_id = '{a}' ORDER BY vector::halfvec(128) \
+            <#> \
          (SELECT vector::halfvec(128) FROM templates ORDER BY result_id DESC LIMIT 1) LIMIT 1"
     );
-    let plan: Vec<String> =
-        sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {search}"))).fetch_all(&mut connection).await.unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {search}")))
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
     assert!(plan.iter().any(|line| line.contains(&format!("templates_{a}_hnsw"))), "{plan:?}");
-    let found: i64 = sqlx::query_scalar(AssertSqlSafe(search)).fetch_one(&mut connection).await.unwrap();
+    let found: i64 =
+        sqlx::query_scalar(AssertSqlSafe(search)).fetch_one(&mut connection).await.unwrap();
     assert_eq!(found, number(&database, "SELECT max(result_id) FROM templates").await);
 }
 
@@ -60,9 +74,14 @@ async fn an_index_that_was_left_half_built_is_built_again() {
     opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
     PostgresStore::migrate(&database.url).await.unwrap();
     // What a process leaves that dies in the middle.
-    database.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE '%_hnsw'").await;
+    database
+        .run(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE '%_hnsw'",
+        )
+        .await;
     assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 1);
-    let valid = "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid::regclass::text LIKE '%_hnsw'";
+    let valid = "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid::regclass::text \
+        LIKE '%_hnsw'";
     assert_eq!(number(&database, valid).await, 1);
 }
 
@@ -72,7 +91,10 @@ async fn a_retired_profile_takes_its_partition_and_results_along_and_nothing_els
     let store = opened(&database).await;
     let (a, b) = (profile("a").id(), profile("b").id());
     let under_b = |record: JobRecord| JobRecord { profile: b.clone(), ..record };
-    store.record(&[scored("one", &[10]), scored("two", &[20]), under_b(scored("one", &[30]))]).await.unwrap();
+    store
+        .record(&[scored("one", &[10]), scored("two", &[20]), under_b(scored("one", &[30]))])
+        .await
+        .unwrap();
     database.run(&format!("CALL retire_profile('{a}')")).await;
     assert_eq!(store.galleries().await.unwrap(), [(gallery(), vec![b.clone()])]);
     assert_eq!(store.summary(&gallery(), &a).await.unwrap().faces, 0);

@@ -1,15 +1,18 @@
-//! The networks that people have, in the dialects of their exporters, against arithmetic in f64 that knows nothing of ONNX.
+//! The networks that people have, in the dialects of their exporters, against arithmetic in f64
+//! that knows nothing of ONNX.
 
 use facefleet::domain::Precision;
 use facefleet::inference::onnx::{GraphProto, ModelProto, NodeProto, data_type};
-use facefleet::inference::prepare::{self, Outputs, Pixels, PrepareError, Target, Variant, inspect, prepare_recogniser};
+use facefleet::inference::prepare::{
+    self, Outputs, Pixels, PrepareError, Target, Variant, inspect, prepare_recogniser,
+};
 
 use super::{CHIP_VALUES, OUTPUTS, open};
 use crate::support::arithmetic::{Array, closed_form};
 use crate::support::graphs::{float, manifest, numbers};
 use crate::support::networks::{
-    Flattening, MobileHead, Network, View, iresnet, iresnet_with_casts, lresnet100e_ir, mobile_face_net, tensorflow,
-    with_unit_length,
+    Flattening, MobileHead, Network, View, iresnet, iresnet_with_casts, lresnet100e_ir,
+    mobile_face_net, tensorflow, with_unit_length,
 };
 use crate::support::tape::{Id, Slopes, Stored, Style, Tape};
 
@@ -20,7 +23,8 @@ fn chips(count: usize) -> Vec<f32> {
     numbers(77, count * CHIP_VALUES)
 }
 
-/// Prepares the network and holds embedding and distance of two chips against the arithmetic. `turned` gives the arithmetic's input.
+/// Prepares the network and holds embedding and distance of two chips against the arithmetic.
+/// `turned` gives the arithmetic's input.
 fn check_turned(network: &Network, dropout: f64, input: &[f32], turned: Array) {
     let published = network.file();
     let told = (dropout == TOLD).then_some(TOLD);
@@ -29,17 +33,31 @@ fn check_turned(network: &Network, dropout: f64, input: &[f32], turned: Array) {
     let embeddings = network.tape.evaluate(network.features, features.clone(), network.embedding);
     let (weights, bias) = network.head(&features);
     for target in [Target::Cpu, Target::Gpu] {
-        let prepared = prepare_recogniser(&published, &manifest(network.size, told), target, Outputs::Quality).unwrap();
+        let prepared =
+            prepare_recogniser(&published, &manifest(network.size, told), target, Outputs::Quality)
+                .unwrap();
         assert!((prepared.head.dropout() - dropout).abs() < 1e-9);
         assert_eq!(prepared.dropout_in_graph, told.is_none());
-        let outputs = open(&prepare::encode(&prepared.model)).run(&[(&[batch, 3, 112, 112], input)], &OUTPUTS).unwrap();
+        let outputs = open(&prepare::encode(&prepared.model))
+            .run(&[(&[batch, 3, 112, 112], input)], &OUTPUTS)
+            .unwrap();
         for n in 0..batch {
-            let row = |data: &[f64], n: usize| data[n * data.len() / batch..(n + 1) * data.len() / batch].to_vec();
+            let row = |data: &[f64], n: usize| {
+                data[n * data.len() / batch..(n + 1) * data.len() / batch].to_vec()
+            };
             let expected = row(&embeddings.data, n);
             let found = &outputs[0].values[n * network.size..(n + 1) * network.size];
             let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt();
-            let error = expected.iter().zip(found).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum::<f64>().sqrt();
-            assert!(norm > 0.1 && error < 1e-5 * norm, "embedding of chip {n}, {target:?}: off by {error} of {norm}");
+            let error = expected
+                .iter()
+                .zip(found)
+                .map(|(a, &b)| (a - f64::from(b)).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            assert!(
+                norm > 0.1 && error < 1e-5 * norm,
+                "embedding of chip {n}, {target:?}: off by {error} of {norm}"
+            );
             let expected = closed_form(&weights, &bias, &row(&features.data, n), dropout);
             let found = f64::from(outputs[1].values[n]);
             assert!(
@@ -52,21 +70,29 @@ fn check_turned(network: &Network, dropout: f64, input: &[f32], turned: Array) {
 
 fn check(network: &Network, dropout: f64) {
     let input = chips(2);
-    let turned = Array::new(&[2, 3, 112, 112], input.iter().map(|&value| f64::from(value)).collect());
+    let turned =
+        Array::new(&[2, 3, 112, 112], input.iter().map(|&value| f64::from(value)).collect());
     check_turned(network, dropout, &input, turned);
 }
 
 /// As [`check`], with pixels of 0..255.
 fn check_pixels(network: &Network, dropout: f64) {
-    let input: Vec<f32> = chips(2).into_iter().map(|value| ((value + 1.0) * 127.5).round()).collect();
-    let turned = Array::new(&[2, 3, 112, 112], input.iter().map(|&value| f64::from(value)).collect());
+    let input: Vec<f32> =
+        chips(2).into_iter().map(|value| ((value + 1.0) * 127.5).round()).collect();
+    let turned =
+        Array::new(&[2, 3, 112, 112], input.iter().map(|&value| f64::from(value)).collect());
     check_turned(network, dropout, &input, turned);
 }
 
 fn refusal(network: &Network) -> String {
-    prepare_recogniser(&network.file(), &manifest(network.size, Some(TOLD)), Target::Cpu, Outputs::Quality)
-        .unwrap_err()
-        .to_string()
+    prepare_recogniser(
+        &network.file(),
+        &manifest(network.size, Some(TOLD)),
+        Target::Cpu,
+        Outputs::Quality,
+    )
+    .unwrap_err()
+    .to_string()
 }
 
 #[test]
@@ -124,7 +150,9 @@ fn what_range_of_pixels_a_graph_normalises_shows_in_its_numbers() {
     ];
     for (steps, expected) in steps {
         let network = around(Style::pytorch(13), |tape, input| {
-            let step = |x, (i, &(op, value)): (usize, &(&'static str, f32))| tape.scalar(op, x, &format!("step{i}"), value);
+            let step = |x, (i, &(op, value)): (usize, &(&'static str, f32))| {
+                tape.scalar(op, x, &format!("step{i}"), value)
+            };
             steps.iter().enumerate().fold(input, step)
         });
         let facts = inspect(&network.file()).unwrap();
@@ -132,17 +160,31 @@ fn what_range_of_pixels_a_graph_normalises_shows_in_its_numbers() {
         check(&network, TOLD);
     }
     let learned = around(Style::pytorch(13), |tape, input| tape.batch_norm(input, "bn_data", 3));
-    assert_eq!(inspect(&learned.file()).unwrap().pixels, Pixels::Unknown, "its means are of values normalised before");
+    assert_eq!(
+        inspect(&learned.file()).unwrap().pixels,
+        Pixels::Unknown,
+        "its means are of values normalised before"
+    );
 }
 
 #[test]
 fn mxnets_scalars_and_weights_of_64_bits_are_prepared() {
-    check_pixels(&lresnet100e_ir(Style { stored: Stored::Double, ..Style::mxnet() }, Flattening::Flatten, 0.4), 0.4);
+    check_pixels(
+        &lresnet100e_ir(
+            Style { stored: Stored::Double, ..Style::mxnet() },
+            Flattening::Flatten,
+            0.4,
+        ),
+        0.4,
+    );
 }
 
 #[test]
 fn operator_set_7_is_prepared_as_8() {
-    check_pixels(&lresnet100e_ir(Style { opset: 7, ..Style::mxnet() }, Flattening::Flatten, 0.4), 0.4);
+    check_pixels(
+        &lresnet100e_ir(Style { opset: 7, ..Style::mxnet() }, Flattening::Flatten, 0.4),
+        0.4,
+    );
 }
 
 #[test]
@@ -177,7 +219,11 @@ fn unit_length_as_a_root_of_a_sum_of_squares_is_left_out() {
         network.tape.node(NodeProto::new("ReduceSum", &["squares"], "sum").with_ints("axes", &[1]));
         network.tape.node(NodeProto::new("Sqrt", &["sum"], "length"));
         network.tape.node(NodeProto::new("Reciprocal", &["length"], "inverse"));
-        let node = if inverse { NodeProto::new("Mul", &["inverse"], "unit") } else { NodeProto::new("Div", &["length"], "unit") };
+        let node = if inverse {
+            NodeProto::new("Mul", &["inverse"], "unit")
+        } else {
+            NodeProto::new("Div", &["length"], "unit")
+        };
         network.output = network.tape.same(node, network.embedding);
         check(&network, TOLD);
     }
@@ -189,7 +235,8 @@ fn what_is_divided_by_something_else_than_its_length_is_refused_by_name() {
     let embedding = network.tape.name(network.embedding).to_owned();
     network.tape.node(NodeProto::new("ReduceSum", &[&embedding], "sum").with_ints("axes", &[1]));
     network.tape.node(NodeProto::new("Sqrt", &["sum"], "root"));
-    network.output = network.tape.same(NodeProto::new("Div", &["root"], "divided"), network.embedding);
+    network.output =
+        network.tape.same(NodeProto::new("Div", &["root"], "divided"), network.embedding);
     let refusal = refusal(&network);
     assert!(refusal.contains("Div 'divided' -> output"), "{refusal}");
 }
@@ -209,7 +256,12 @@ fn no_number_in_a_file_makes_preparing_panic() {
             let mut model = file.clone();
             change(model.graph.as_mut().unwrap());
             // Whether it is refused or not: it ends.
-            drop(prepare_recogniser(&prepare::encode(&model), &told, Target::Cpu, Outputs::Quality));
+            drop(prepare_recogniser(
+                &prepare::encode(&model),
+                &told,
+                Target::Cpu,
+                Outputs::Quality,
+            ));
         };
         let graph = file.graph.as_ref().unwrap();
         for absurd in [i64::MIN, -1, 0, i64::MAX] {
@@ -267,7 +319,13 @@ fn a_depthwise_end_is_refused_by_name() {
 fn files_of_16_bit_floats_compute_in_32() {
     for stored in [Stored::Half, Stored::Brain] {
         let kind = if stored == Stored::Half { data_type::FLOAT16 } else { data_type::BFLOAT16 };
-        check(&with_unit_length(iresnet(Style { stored, kind, ..Style::pytorch(13) }, View::Computed)), TOLD);
+        check(
+            &with_unit_length(iresnet(
+                Style { stored, kind, ..Style::pytorch(13) },
+                View::Computed,
+            )),
+            TOLD,
+        );
     }
     check(&iresnet_with_casts(), TOLD);
 }
@@ -285,7 +343,9 @@ fn images_with_the_channels_last_are_turned() {
         let network = tensorflow(Style { batch, ..Style::pytorch(13) });
         let input = chips(2);
         let plane = 112 * 112;
-        let pixel = |i: usize| f64::from(input[i / (3 * plane) * 3 * plane + i % 3 * plane + i / 3 % plane]);
+        let pixel = |i: usize| {
+            f64::from(input[i / (3 * plane) * 3 * plane + i % 3 * plane + i / 3 % plane])
+        };
         let turned = Array::new(&[2, 112, 112, 3], (0..input.len()).map(pixel).collect());
         check_turned(&network, TOLD, &input, turned);
     }
@@ -293,7 +353,8 @@ fn images_with_the_channels_last_are_turned() {
 
 #[test]
 fn flat_slopes_mean_columns_only_where_nothing_in_the_file_says_otherwise() {
-    // Seven channels of 7 x 7: by the operator set the slopes are those of the columns; MXNet means the channels.
+    // Seven channels of 7 x 7: by the operator set the slopes are those of the columns; MXNet means
+    // the channels.
     let network = |mxnet: bool| {
         let (mut tape, input) = Tape::new(Style::mxnet(), "data", [3, 112, 112]);
         let mut x = tape.conv(input, "conv0", [4, 3, 3, 3], [8, 0, 1], true);
@@ -312,16 +373,21 @@ fn flat_slopes_mean_columns_only_where_nothing_in_the_file_says_otherwise() {
     let told = manifest(12, Some(TOLD));
     let prepared = prepare_recogniser(&alone.file(), &told, Target::Gpu, Outputs::Quality).unwrap();
     let graph = prepared.model.graph.unwrap();
-    let slope = graph.node.iter().find(|node| node.op_type == "PRelu").map(|node| node.input[1].as_str());
+    let slope =
+        graph.node.iter().find(|node| node.op_type == "PRelu").map(|node| node.input[1].as_str());
     assert_eq!(slope, Some("relu1_gamma"), "as the operator set reads it");
 }
 
 #[test]
 fn an_unknown_end_is_refused_with_the_names_of_its_nodes() {
     let mut network = iresnet(Style::pytorch(11), View::Flatten);
-    network.output = network.tape.same(NodeProto::new("Softmax", &[], "probabilities"), network.embedding);
+    network.output =
+        network.tape.same(NodeProto::new("Softmax", &[], "probabilities"), network.embedding);
     let refusal = refusal(&network);
-    assert!(refusal.contains("Softmax 'probabilities' -> output") && refusal.contains("export"), "{refusal}");
+    assert!(
+        refusal.contains("Softmax 'probabilities' -> output") && refusal.contains("export"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -330,28 +396,45 @@ fn an_end_in_integers_is_refused_by_name() {
     let embedding = network.tape.name(network.embedding).to_owned();
     network.tape.store("step", &[], &[0.1]);
     network.tape.node(NodeProto::new("QuantizeLinear", &[&embedding, "step"], "bytes"));
-    network.output = network.tape.add(NodeProto::new("DequantizeLinear", &["bytes", "step"], "floats"), &[], |_| unreachable!());
+    network.output = network.tape.add(
+        NodeProto::new("DequantizeLinear", &["bytes", "step"], "floats"),
+        &[],
+        |_| unreachable!(),
+    );
     let refusal = refusal(&network);
-    assert!(refusal.contains("'floats' (DequantizeLinear)") && refusal.contains("in floats"), "{refusal}");
+    assert!(
+        refusal.contains("'floats' (DequantizeLinear)") && refusal.contains("in floats"),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn training_mode_is_refused_by_name() {
     let mut network = iresnet(Style::pytorch(14), View::Flatten);
-    let training = NodeProto::new("BatchNormalization", &["bn2_gamma", "bn2_beta", "bn2_moving_mean", "bn2_moving_var"], "bn9");
+    let training = NodeProto::new(
+        "BatchNormalization",
+        &["bn2_gamma", "bn2_beta", "bn2_moving_mean", "bn2_moving_var"],
+        "bn9",
+    );
     network.output = network.tape.same(training.with_int("training_mode", 1), network.embedding);
     let refusal = refusal(&network);
-    assert!(refusal.contains("'bn9' (BatchNormalization)") && refusal.contains("eval"), "{refusal}");
+    assert!(
+        refusal.contains("'bn9' (BatchNormalization)") && refusal.contains("eval"),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn of_several_outputs_the_embedding_is_taken() {
     let network = with_unit_length(iresnet(Style::pytorch(11), View::Flatten));
     let mut both = network.tape.build(&[network.output]);
-    // AdaFace has the length as second output: field 12 of the graph, field 7 of the model. Messages are merged.
+    // AdaFace has the length as second output: field 12 of the graph, field 7 of the model.
+    // Messages are merged.
     both.extend([0x3A, 8, 0x62, 6, 0x0A, 4]);
     both.extend(b"norm");
-    let prepared = prepare_recogniser(&both, &manifest(16, Some(TOLD)), Target::Cpu, Outputs::Quality).unwrap();
+    let prepared =
+        prepare_recogniser(&both, &manifest(16, Some(TOLD)), Target::Cpu, Outputs::Quality)
+            .unwrap();
     assert_eq!(prepared.head.weights().nrows(), 16);
 }
 
@@ -368,9 +451,12 @@ fn dialects_are_prepared_in_half_precision_too() {
     for network in networks {
         let told = manifest(network.size, Some(TOLD));
         let prepared = prepare_recogniser(&network.file(), &told, half, Outputs::Quality).unwrap();
-        let full = prepare_recogniser(&network.file(), &told, Target::Cpu, Outputs::Quality).unwrap();
+        let full =
+            prepare_recogniser(&network.file(), &told, Target::Cpu, Outputs::Quality).unwrap();
         let input = chips(1);
-        let run = |model| open(&prepare::encode(model)).run(&[(&[1, 3, 112, 112], &input)], &OUTPUTS).unwrap();
+        let run = |model| {
+            open(&prepare::encode(model)).run(&[(&[1, 3, 112, 112], &input)], &OUTPUTS).unwrap()
+        };
         let (found, expected) = (run(&prepared.model), run(&full.model));
         let error = (found[1].values[0] / expected[1].values[0] - 1.0).abs();
         assert!(error < 1e-2, "off by {error}");
@@ -381,8 +467,15 @@ fn dialects_are_prepared_in_half_precision_too() {
 fn an_error_about_a_node_names_it_and_its_operator() {
     let mut network = iresnet(Style::pytorch(11), View::Flatten);
     let embedding = network.embedding;
-    network.output = network.tape.same(NodeProto::new("MatMul", &["682_bias"], "classifier"), embedding);
-    let error = prepare_recogniser(&network.file(), &manifest(16, Some(TOLD)), Target::Cpu, Outputs::Quality).unwrap_err();
+    network.output =
+        network.tape.same(NodeProto::new("MatMul", &["682_bias"], "classifier"), embedding);
+    let error = prepare_recogniser(
+        &network.file(),
+        &manifest(16, Some(TOLD)),
+        Target::Cpu,
+        Outputs::Quality,
+    )
+    .unwrap_err();
     assert!(matches!(error, PrepareError::Onnx(_)), "{error:?}");
     assert!(error.to_string().contains("'classifier' (MatMul)"), "{error}");
 }

@@ -1,5 +1,6 @@
-//! Any ArcFace-style network can be dropped in: the tails that training frameworks export are found, and the prepared graph computes
-//! what the published one does, and the closed form beside it.
+//! Any ArcFace-style network can be dropped in: the tails that training frameworks export are
+//! found, and the prepared graph computes what the published one does, and the closed form beside
+//! it.
 
 mod dialects;
 mod refusals;
@@ -35,7 +36,12 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 }
 
 /// Prepares `published` and holds it against `reference`, a graph that computes the same.
-fn check(published: &[u8], reference: &[u8], manifest_dropout: Option<f64>, expected_dropout: f64) -> PreparedRecogniser {
+fn check(
+    published: &[u8],
+    reference: &[u8],
+    manifest_dropout: Option<f64>,
+    expected_dropout: f64,
+) -> PreparedRecogniser {
     let prepared = prepare(published, manifest_dropout).unwrap();
     assert_eq!(prepared.head.dropout(), expected_dropout);
     assert_eq!(prepared.dropout_in_graph, manifest_dropout.is_none());
@@ -64,27 +70,47 @@ fn check(published: &[u8], reference: &[u8], manifest_dropout: Option<f64>, expe
         let input: (&[usize], &[f32]) = (&[1, 3, 112, 112], chip);
         let expected = original.run(&[input], &[&output]).unwrap();
         let single = network.run(&[input], &OUTPUTS).unwrap();
-        assert_close(&single[0].values, &expected[0].values, "embedding against the published graph's");
+        assert_close(
+            &single[0].values,
+            &expected[0].values,
+            "embedding against the published graph's",
+        );
         let distance = single[1].values[0];
         let reference = closed_form.distance(single[2].values.as_slice().into());
         assert!(reference > 0.01, "{reference}");
-        assert!((f64::from(distance) / reference - 1.0).abs() < 1e-5, "distance {distance}, closed form {reference}");
+        assert!(
+            (f64::from(distance) / reference - 1.0).abs() < 1e-5,
+            "distance {distance}, closed form {reference}"
+        );
         for (of_batch, of_single) in batch.iter().zip(&single) {
             let row = of_single.values.len();
-            assert_close(&of_batch.values[n * row..(n + 1) * row], &of_single.values, "a chip of a batch against itself alone");
+            assert_close(
+                &of_batch.values[n * row..(n + 1) * row],
+                &of_single.values,
+                "a chip of a batch against itself alone",
+            );
         }
     }
     prepared
 }
 
-fn check_itself(builder: Builder, manifest_dropout: Option<f64>, expected_dropout: f64) -> PreparedRecogniser {
+fn check_itself(
+    builder: Builder,
+    manifest_dropout: Option<f64>,
+    expected_dropout: f64,
+) -> PreparedRecogniser {
     let published = builder.build();
     check(&published, &published, manifest_dropout, expected_dropout)
 }
 
 #[test]
 fn the_head_of_sface_is_found() {
-    let graph = Builder::new(21).batch_norm("bn", CHANNELS).dropout_input(0.4).flatten().gemm().batch_norm("out", EMBEDDING);
+    let graph = Builder::new(21)
+        .batch_norm("bn", CHANNELS)
+        .dropout_input(0.4)
+        .flatten()
+        .gemm()
+        .batch_norm("out", EMBEDDING);
     check_itself(graph, None, 0.4);
 }
 
@@ -97,23 +123,35 @@ fn the_head_of_lresnet100e_from_mxnet_is_found() {
 
 #[test]
 fn the_head_of_iresnet_from_pytorch_is_found_and_its_dropout_is_the_manifests() {
-    let graph = Builder::new(17).batch_norm("bn", CHANNELS).flatten().gemm().batch_norm("out", EMBEDDING);
+    let graph =
+        Builder::new(17).batch_norm("bn", CHANNELS).flatten().gemm().batch_norm("out", EMBEDDING);
     check_itself(graph, Some(0.25), 0.25);
 }
 
 #[test]
 fn a_last_layer_in_two_nodes_is_found() {
     check_itself(Builder::new(13).dropout_input(0.5).flatten().matmul_add(), None, 0.5);
-    check_itself(Builder::new(13).flatten().matmul_add().batch_norm("out", EMBEDDING), Some(0.4), 0.4);
+    check_itself(
+        Builder::new(13).flatten().matmul_add().batch_norm("out", EMBEDDING),
+        Some(0.4),
+        0.4,
+    );
 }
 
 #[test]
 fn prelu_is_written_out_for_the_cpu_even_with_slopes_over_1() {
     let graph = || Builder::new(13).prelu().dropout_input(0.4).flatten().gemm();
-    let has_prelu =
-        |prepared: &PreparedRecogniser| prepared.model.graph.as_ref().unwrap().node.iter().any(|node| node.op_type == "PRelu");
+    let has_prelu = |prepared: &PreparedRecogniser| {
+        prepared.model.graph.as_ref().unwrap().node.iter().any(|node| node.op_type == "PRelu")
+    };
     assert!(!has_prelu(&check_itself(graph(), None, 0.4)));
-    let for_gpu = prepare_recogniser(&graph().build(), &manifest(EMBEDDING, None), Target::Gpu, Outputs::Quality).unwrap();
+    let for_gpu = prepare_recogniser(
+        &graph().build(),
+        &manifest(EMBEDDING, None),
+        Target::Gpu,
+        Outputs::Quality,
+    )
+    .unwrap();
     assert!(has_prelu(&for_gpu));
 }
 
@@ -122,7 +160,9 @@ fn weights_quantised_in_blocks_become_floats() {
     let (blocked, plain) = Builder::quantised(21);
     let tail = |graph: Builder| graph.dropout_input(0.4).flatten().gemm().build();
     let prepared = check(&tail(blocked), &tail(plain), None, 0.4);
-    assert!(prepared.model.graph.unwrap().node.iter().all(|node| node.op_type != "DequantizeLinear"));
+    assert!(
+        prepared.model.graph.unwrap().node.iter().all(|node| node.op_type != "DequantizeLinear")
+    );
 }
 
 #[test]
@@ -135,10 +175,14 @@ fn the_graphs_own_dropout_goes_before_the_manifests() {
 
 #[test]
 fn a_graph_without_a_head_is_told_what_was_looked_for_and_found() {
-    let published = Builder::new(13).flatten().gemm().step("Sigmoid", "probability", Vec::new()).build();
+    let published =
+        Builder::new(13).flatten().gemm().step("Sigmoid", "probability", Vec::new()).build();
     let error = prepare(&published, Some(0.4)).unwrap_err();
     let PrepareError::NoHead { looked_for, found } = &error else { panic!("{error:?}") };
-    assert!(looked_for.contains("Gemm") && found.contains("Sigmoid 'probability' -> output"), "{error}");
+    assert!(
+        looked_for.contains("Gemm") && found.contains("Sigmoid 'probability' -> output"),
+        "{error}"
+    );
     assert!(error.to_string().contains(looked_for) && error.to_string().contains(found), "{error}");
 }
 
@@ -153,16 +197,23 @@ fn a_graph_and_a_manifest_without_dropout_are_refused() {
 #[test]
 fn another_embedding_than_the_manifests_is_refused() {
     let published = Builder::new(13).dropout_input(0.4).flatten().gemm().build();
-    let error = prepare_recogniser(&published, &manifest(512, None), Target::Cpu, Outputs::Quality).unwrap_err();
+    let error = prepare_recogniser(&published, &manifest(512, None), Target::Cpu, Outputs::Quality)
+        .unwrap_err();
     assert!(matches!(error, PrepareError::Mismatch { what: "embedding", .. }), "{error:?}");
-    assert!(error.to_string().contains("512") && error.to_string().contains(&EMBEDDING.to_string()), "{error}");
+    assert!(
+        error.to_string().contains("512") && error.to_string().contains(&EMBEDDING.to_string()),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_preparing_would_lose_is_refused() {
     let published = Builder::new(13).dropout_input(0.4).flatten().gemm().build();
-    // Concatenated messages are merged. Field 25 of a model: a function; field 7, 5, 14: a weight's place, 1 is another file.
-    for (appended, what) in [(&[0xCA, 0x01, 0x00][..], "functions"), (&[0x3A, 4, 0x2A, 2, 0x70, 1][..], "second file")] {
+    // Concatenated messages are merged. Field 25 of a model: a function; field 7, 5, 14: a weight's
+    // place, 1 is another file.
+    for (appended, what) in
+        [(&[0xCA, 0x01, 0x00][..], "functions"), (&[0x3A, 4, 0x2A, 2, 0x70, 1][..], "second file")]
+    {
         let error = prepare(&[&published, appended].concat(), None).unwrap_err();
         assert!(matches!(error, PrepareError::Onnx(OnnxError::Unsupported(..))), "{error:?}");
         assert!(error.to_string().contains(what), "{error}");
@@ -182,15 +233,23 @@ fn what_is_no_model_is_refused() {
 
 #[test]
 fn an_operator_set_older_than_7_is_refused_by_its_number() {
-    let error = prepare(&Builder::new(6).dropout_attribute(0.4).flatten().gemm().build(), None).unwrap_err();
-    assert!(error.to_string().contains("operator set 6") && error.to_string().contains("operator set 8"), "{error}");
+    let error = prepare(&Builder::new(6).dropout_attribute(0.4).flatten().gemm().build(), None)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("operator set 6")
+            && error.to_string().contains("operator set 8"),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_head_can_be_read_back_from_the_prepared_file() {
-    let published = Builder::new(13).dropout_input(0.4).flatten().gemm().batch_norm("out", EMBEDDING).build();
+    let published =
+        Builder::new(13).dropout_input(0.4).flatten().gemm().batch_norm("out", EMBEDDING).build();
     let prepared = prepare(&published, None).unwrap();
-    let read = prepare::read_head(&ModelProto::read(&prepare::encode(&prepared.model)).unwrap(), 0.4).unwrap();
+    let read =
+        prepare::read_head(&ModelProto::read(&prepare::encode(&prepared.model)).unwrap(), 0.4)
+            .unwrap();
     assert_eq!((read.weights(), read.bias()), (prepared.head.weights(), prepared.head.bias()));
 }
 
@@ -201,31 +260,52 @@ fn prepare_half(published: &[u8]) -> Result<PreparedRecogniser, PrepareError> {
 
 #[test]
 fn in_half_precision_the_backbone_alone_has_16_bits_and_the_answer_is_close() {
-    // A normalisation that goes into the convolution, one that follows none, and a tail of each kind.
-    let body = |opset| Builder::new(opset).batch_norm("bn", CHANNELS).prelu().batch_norm("bn2", CHANNELS);
+    // A normalisation that goes into the convolution, one that follows none, and a tail of each
+    // kind.
+    let body =
+        |opset| Builder::new(opset).batch_norm("bn", CHANNELS).prelu().batch_norm("bn2", CHANNELS);
     for published in [
         body(13).dropout_input(0.4).flatten().gemm().build(),
         body(8).dropout_attribute(0.4).reshape().gemm().batch_norm("out", EMBEDDING).build(),
         Builder::quantised(21).0.flatten().matmul_add().build(),
     ] {
-        let (full, half) = (prepare(&published, Some(0.4)).unwrap(), prepare_half(&published).unwrap());
+        let (full, half) =
+            (prepare(&published, Some(0.4)).unwrap(), prepare_half(&published).unwrap());
         let graph = half.model.graph.as_ref().unwrap();
-        let kinds = |name: &str| graph.initializer.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.data_type);
-        assert_eq!((kinds(names::WEIGHTS), kinds(names::BIAS)), (Some(data_type::FLOAT), Some(data_type::FLOAT)));
+        let kinds = |name: &str| {
+            graph
+                .initializer
+                .iter()
+                .find(|tensor| tensor.name == name)
+                .map(|tensor| tensor.data_type)
+        };
+        assert_eq!(
+            (kinds(names::WEIGHTS), kinds(names::BIAS)),
+            (Some(data_type::FLOAT), Some(data_type::FLOAT))
+        );
         let convolution = graph.node.iter().find(|node| node.op_type == "Conv").unwrap();
         assert_eq!(kinds(&convolution.input[1]), Some(data_type::FLOAT16));
         let norms = graph.node.iter().filter(|node| node.op_type == "BatchNormalization").count();
         assert!(norms <= 1, "the first is in the convolution's weights");
 
-        let (mut full, mut half) = (open(&prepare::encode(&full.model)), open(&prepare::encode(&half.model)));
+        let (mut full, mut half) =
+            (open(&prepare::encode(&full.model)), open(&prepare::encode(&half.model)));
         let chips = numbers(78, 2 * CHIP_VALUES);
         let input: (&[usize], &[f32]) = (&[2, 3, 112, 112], &chips);
-        let (expected, found) = (full.run(&[input], &OUTPUTS).unwrap(), half.run(&[input], &OUTPUTS).unwrap());
+        let (expected, found) =
+            (full.run(&[input], &OUTPUTS).unwrap(), half.run(&[input], &OUTPUTS).unwrap());
         for (found, expected) in found.iter().zip(&expected) {
             assert_eq!(found.shape, expected.shape);
             let norm = expected.values.iter().map(|value| value * value).sum::<f32>().sqrt();
-            let error = found.values.iter().zip(&expected.values).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
-            // Half precision keeps eleven bits; that the error is not zero shows that it was at work.
+            let error = found
+                .values
+                .iter()
+                .zip(&expected.values)
+                .map(|(a, b)| (a - b).powi(2))
+                .sum::<f32>()
+                .sqrt();
+            // Half precision keeps eleven bits; that the error is not zero shows that it was at
+            // work.
             assert!(error > 1e-6 * norm && error < 2e-3 * norm, "off by {error} of {norm}");
         }
     }
@@ -240,5 +320,8 @@ fn what_half_precision_cannot_hold_is_refused() {
     let large = TensorProto::floats("large", &[1], &[70_000.0]);
     let published = Builder::new(13).step("Mul", "scaled", vec![large]).flatten().gemm().build();
     let error = prepare_half(&published).unwrap_err();
-    assert!(error.to_string().contains("'large'") && error.to_string().contains("65504"), "{error}");
+    assert!(
+        error.to_string().contains("'large'") && error.to_string().contains("65504"),
+        "{error}"
+    );
 }

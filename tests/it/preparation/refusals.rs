@@ -1,11 +1,14 @@
-//! What ONNX Runtime cannot run is refused in our own words: which node of which file, and what to do.
+//! What ONNX Runtime cannot run is refused in our own words: which node of which file, and what to
+//! do.
 
 use std::fs;
 use std::path::Path;
 
 use facefleet::inference::model::Models;
 use facefleet::inference::onnx::ModelProto;
-use facefleet::inference::prepare::{Outputs, Target, inspect, prepare_detector, prepare_recogniser};
+use facefleet::inference::prepare::{
+    Outputs, Target, inspect, prepare_detector, prepare_recogniser,
+};
 use facefleet::inference::runtime::RuntimeError;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -20,16 +23,22 @@ fn network() -> Network {
 }
 
 /// The file with node `name` changed.
-fn with(network: &Network, name: &str, change: impl Fn(&mut facefleet::inference::onnx::NodeProto)) -> Vec<u8> {
+fn with(
+    network: &Network,
+    name: &str,
+    change: impl Fn(&mut facefleet::inference::onnx::NodeProto),
+) -> Vec<u8> {
     let mut model = ModelProto::decode(network.file().as_slice()).unwrap();
-    let node = model.graph.as_mut().unwrap().node.iter_mut().find(|node| node.name == name).unwrap();
+    let node =
+        model.graph.as_mut().unwrap().node.iter_mut().find(|node| node.name == name).unwrap();
     change(node);
     model.encode_to_vec()
 }
 
 /// What everyone who reads the file says of it.
 fn refusals(file: &[u8], size: usize) -> [String; 3] {
-    let recogniser = prepare_recogniser(file, &manifest(size, Some(0.4)), Target::Cpu, Outputs::Quality);
+    let recogniser =
+        prepare_recogniser(file, &manifest(size, Some(0.4)), Target::Cpu, Outputs::Quality);
     [
         recogniser.map(|_| ()).unwrap_err().to_string(),
         inspect(file).unwrap_err().to_string(),
@@ -41,8 +50,14 @@ fn refusals(file: &[u8], size: usize) -> [String; 3] {
 fn an_operator_that_nobody_has_is_refused_by_the_name_of_its_node() {
     let network = network();
     for name in ["_minusscalar0", "relu0", "fc1"] {
-        for refusal in refusals(&with(&network, name, |node| node.op_type = "Foo".into()), network.size) {
-            assert!(refusal.starts_with(&format!("node '{name}' (Foo): neither")) && refusal.contains("export"), "{refusal}");
+        for refusal in
+            refusals(&with(&network, name, |node| node.op_type = "Foo".into()), network.size)
+        {
+            assert!(
+                refusal.starts_with(&format!("node '{name}' (Foo): neither"))
+                    && refusal.contains("export"),
+                "{refusal}"
+            );
         }
     }
 }
@@ -57,7 +72,10 @@ fn a_node_of_a_foreign_domain_is_refused_by_its_name_and_domain() {
         };
         for refusal in refusals(&with(&network, "_minusscalar0", change), network.size) {
             assert!(refusal.starts_with(&format!("node '_minusscalar0' ({op}): ")), "{refusal}");
-            assert!(refusal.contains(&format!("'{domain}'")) == (domain != "com.microsoft"), "{refusal}");
+            assert!(
+                refusal.contains(&format!("'{domain}'")) == (domain != "com.microsoft"),
+                "{refusal}"
+            );
         }
     }
 }
@@ -68,7 +86,9 @@ fn an_operator_of_a_later_set_than_the_file_declares_is_refused_with_both_number
     let file = with(&network, "relu0", |node| node.op_type = "HardSwish".into());
     for refusal in refusals(&file, network.size) {
         assert!(
-            refusal.contains("'relu0' (HardSwish)") && refusal.contains("set 14") && refusal.contains("declares 8"),
+            refusal.contains("'relu0' (HardSwish)")
+                && refusal.contains("set 14")
+                && refusal.contains("declares 8"),
             "{refusal}"
         );
     }
@@ -82,13 +102,19 @@ fn what_no_output_needs_refuses_nothing() {
     let mut node = graph.node[0].clone();
     (node.name, node.op_type, node.output) = ("aside".into(), "Foo".into(), vec!["aside".into()]);
     graph.node.push(node);
-    let prepared = prepare_recogniser(&model.encode_to_vec(), &manifest(network.size, None), Target::Cpu, Outputs::Quality);
+    let prepared = prepare_recogniser(
+        &model.encode_to_vec(),
+        &manifest(network.size, None),
+        Target::Cpu,
+        Outputs::Quality,
+    );
     assert!(prepared.is_ok(), "{:?}", prepared.map(|_| ()).unwrap_err());
 }
 
 /// A small recogniser of this operator set and file format.
 fn of_versions(opset: i64, ir_version: i64) -> Vec<u8> {
-    let file = Builder::new(13).batch_norm("bn", CHANNELS).dropout_input(0.4).flatten().gemm().build();
+    let file =
+        Builder::new(13).batch_norm("bn", CHANNELS).dropout_input(0.4).flatten().gemm().build();
     let mut model = ModelProto::decode(file.as_slice()).unwrap();
     model.opset_import[0].version = opset;
     model.ir_version = ir_version;
@@ -101,7 +127,8 @@ fn in_folder(folder: &Path, file: &[u8]) -> Models {
     fs::create_dir_all(folder.join("fetched")).unwrap();
     fs::write(folder.join("fetched/small.onnx"), file).unwrap();
     let manifest = format!(
-        "role = \"recogniser\"\nfile = \"small.onnx\"\nsha256 = \"{digest}\"\nlicence = \"none\"\nsource = \"a test\"\n\
+        "role = \"recogniser\"\nfile = \"small.onnx\"\nsha256 = \"{digest}\"\nlicence \
+            = \"none\"\nsource = \"a test\"\n\
          [input]\nwidth = 112\nheight = 112\nchannels = \"rgb\"\n\
          [recogniser]\nembedding = {EMBEDDING}\nalpha = 130.0\nr = 0.88\n"
     );
@@ -114,14 +141,28 @@ fn a_model_newer_than_onnx_runtime_is_refused_with_what_that_reads() {
     for (opset, ir_version, what) in [(99, 10, "operator set 99"), (21, 99, "(IR version) 99")] {
         let file = of_versions(opset, ir_version);
         let folder = tempfile::tempdir().unwrap();
-        let prepared = in_folder(folder.path(), &file).prepare("small", &runtime(), false).unwrap_err().to_string();
-        // As it would be served, or read by an older library than the one that it was prepared with.
+        let prepared = in_folder(folder.path(), &file)
+            .prepare("small", &runtime(), false)
+            .unwrap_err()
+            .to_string();
+        // As it would be served, or read by an older library than the one that it was prepared
+        // with.
         let served = runtime().open("small", &file, 1).unwrap_err();
         let RuntimeError::Newer { newest, found: 99, .. } = &served else { panic!("{served:?}") };
         assert!((9..99).contains(newest), "{served}");
         for refusal in [prepared, served.to_string()] {
-            assert!(refusal.contains(what) && refusal.contains("export") && refusal.contains("runtime.library"), "{refusal}");
-            assert!(refusal.contains("small") && !refusal.contains("onnxruntime_src") && !refusal.contains(".cc"), "{refusal}");
+            assert!(
+                refusal.contains(what)
+                    && refusal.contains("export")
+                    && refusal.contains("runtime.library"),
+                "{refusal}"
+            );
+            assert!(
+                refusal.contains("small")
+                    && !refusal.contains("onnxruntime_src")
+                    && !refusal.contains(".cc"),
+                "{refusal}"
+            );
         }
     }
     let folder = tempfile::tempdir().unwrap();
@@ -132,6 +173,13 @@ fn a_model_newer_than_onnx_runtime_is_refused_with_what_that_reads() {
 fn a_refused_node_is_told_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = with(&network(), "relu0", |node| node.op_type = "Foo".into());
-    let refusal = in_folder(folder.path(), &file).prepare("small", &runtime(), false).unwrap_err().to_string();
-    assert!(refusal.contains("fetched/small.onnx: node 'relu0' (Foo)") && refusal.contains("model 'small'"), "{refusal}");
+    let refusal = in_folder(folder.path(), &file)
+        .prepare("small", &runtime(), false)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal.contains("fetched/small.onnx: node 'relu0' (Foo)")
+            && refusal.contains("model 'small'"),
+        "{refusal}"
+    );
 }

@@ -30,7 +30,8 @@ fn folder(onnx: &[u8], data: &[u8]) -> TempDir {
     fs::write(folder.path().join("fetched/small/model.onnx"), onnx).unwrap();
     fs::write(folder.path().join("fetched/small").join(DATA), data).unwrap();
     let manifest = format!(
-        "role = \"recogniser\"\nfile = \"small/model.onnx\"\nsha256 = \"{}\"\nlicence = \"none\"\nsource = \"a test\"\n\
+        "role = \"recogniser\"\nfile = \"small/model.onnx\"\nsha256 = \"{}\"\nlicence \
+            = \"none\"\nsource = \"a test\"\n\
          data = [{{ file = \"small/{DATA}\", sha256 = \"{}\" }}]\n\
          [input]\nwidth = 112\nheight = 112\nchannels = \"rgb\"\nmean = 127.5\nscale = 0.0078125\n\
          [recogniser]\nembedding = 16\ndropout = 0.4\nalpha = 130.0\nr = 0.88\n",
@@ -57,7 +58,11 @@ fn a_model_with_its_weights_in_a_second_file_is_prepared_as_if_they_were_inside(
     let whole = models.published(&models.manifest("small").unwrap()).unwrap();
     let weights = |bytes: &[u8]| {
         let graph = ModelProto::read(bytes).unwrap().graph.unwrap();
-        graph.initializer.iter().map(|tensor| (tensor.name.clone(), tensor.to_f32().unwrap())).collect::<Vec<_>>()
+        graph
+            .initializer
+            .iter()
+            .map(|tensor| (tensor.name.clone(), tensor.to_f32().unwrap()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(weights(&whole), weights(&inside.file()));
     assert!(!models.prepare("small", &runtime(), false).unwrap()[0].written, "it is up to date");
@@ -86,11 +91,19 @@ fn another_data_file_is_refused_by_its_digest_and_a_missing_one_by_its_path() {
     let mut other = beside.tape.beside.clone();
     other[100] ^= 1;
     fs::write(&path, other).unwrap();
-    assert!(refusal(folder.path()).contains("all.bin is not the file that the manifest"), "{}", refusal(folder.path()));
+    assert!(
+        refusal(folder.path()).contains("all.bin is not the file that the manifest"),
+        "{}",
+        refusal(folder.path())
+    );
     fs::remove_file(&path).unwrap();
     assert!(refusal(folder.path()).contains("all.bin"), "{}", refusal(folder.path()));
     let manifest = fs::read_to_string(folder.path().join("small.toml")).unwrap();
-    let unlisted: String = manifest.lines().filter(|line| !line.starts_with("data")).flat_map(|line| [line, "\n"]).collect();
+    let unlisted: String = manifest
+        .lines()
+        .filter(|line| !line.starts_with("data"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     fs::write(folder.path().join("small.toml"), unlisted).unwrap();
     assert!(refusal(folder.path()).contains("`data`"), "{}", refusal(folder.path()));
 }
@@ -100,7 +113,9 @@ fn with(key: &str, value: &str) -> Vec<u8> {
     let mut model = ModelProto::decode(network().file().as_slice()).unwrap();
     let tensor = &mut model.graph.as_mut().unwrap().initializer[0];
     tensor.external_data.retain(|entry| entry.key != key);
-    tensor.external_data.push(StringStringEntryProto { key: key.to_owned(), value: value.to_owned() });
+    tensor
+        .external_data
+        .push(StringStringEntryProto { key: key.to_owned(), value: value.to_owned() });
     model.encode_to_vec()
 }
 
@@ -117,7 +132,10 @@ fn places_outside_the_folder_or_the_file_are_refused_by_the_tensors_name() {
         ("length", "4", "its shape needs"),
     ] {
         let refusal = refusal(folder(&with(key, value), &data).path());
-        assert!(refusal.contains("'411_weight'") && refusal.contains(reason), "{key} = {value}: {refusal}");
+        assert!(
+            refusal.contains("'411_weight'") && refusal.contains(reason),
+            "{key} = {value}: {refusal}"
+        );
     }
     let cut = folder(&network().file(), &data[..data.len() / 2]);
     assert!(refusal(cut.path()).contains("ends at"), "{}", refusal(cut.path()));

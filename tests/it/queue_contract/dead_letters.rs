@@ -23,8 +23,12 @@ pub async fn a_buried_job_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
     assert!(nothing_comes(&mut consumer).await);
     becomes(&queue, QueueStatus { dead: 3, ..empty() }).await;
     let letters = queue.dead_letters(10).await.unwrap();
-    for (letter, (job, reason)) in letters.iter().zip(jobs.iter().zip(["first", "second", "third"])) {
-        assert_eq!((letter.job.as_ref(), letter.reason.as_str(), letter.deliveries), (Some(job), reason, 1));
+    for (letter, (job, reason)) in letters.iter().zip(jobs.iter().zip(["first", "second", "third"]))
+    {
+        assert_eq!(
+            (letter.job.as_ref(), letter.reason.as_str(), letter.deliveries),
+            (Some(job), reason, 1)
+        );
         assert!(letter.history.is_empty());
         let died_at: jiff::Timestamp = letter.died_at.as_ref().unwrap().parse().unwrap();
         assert!(jiff::Timestamp::now().duration_since(died_at).as_secs() < 60);
@@ -57,7 +61,10 @@ pub async fn a_dead_letter_can_be_retried_or_dropped_once(queue: Arc<dyn JobQueu
 
     settle(delivery, Disposition::Bury("no again".into())).await;
     let letters = queue.dead_letters(10).await.unwrap();
-    assert_eq!((letters[0].reason.as_str(), &letters[0].history[..]), ("no again", &["no".to_owned()][..]));
+    assert_eq!(
+        (letters[0].reason.as_str(), &letters[0].history[..]),
+        ("no again", &["no".to_owned()][..])
+    );
     assert!(nothing_comes(&mut consumer).await);
 }
 
@@ -70,13 +77,22 @@ pub async fn dead_letters_are_counted_and_resolved_by_reason(queue: Arc<dyn JobQ
     }
     let counts = count_by_reason(&queue.dead_letters(10).await.unwrap());
     let count = |reason: &str, count| (reason.to_owned(), count);
-    assert_eq!(counts, [count("timeout", 3), count("no such bucket: a", 1), count("no such bucket: b", 1)]);
+    assert_eq!(
+        counts,
+        [count("timeout", 3), count("no such bucket: a", 1), count("no such bucket: b", 1)]
+    );
 
     assert_eq!(queue.resolve_dead(&of_reason("no such bucket"), false).await.unwrap(), 2);
     let one = DeadSelection { reason: Some("timeout".into()), ..of_job(&jobs[1]) };
     assert_eq!(queue.resolve_dead(&one, true).await.unwrap(), 1);
     assert_eq!(next(&mut first).await.job().id, jobs[1].id);
-    let left: Vec<_> = queue.dead_letters(10).await.unwrap().into_iter().map(|letter| letter.job.unwrap().id).collect();
+    let left: Vec<_> = queue
+        .dead_letters(10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|letter| letter.job.unwrap().id)
+        .collect();
     assert_eq!(left, [jobs[3].id, jobs[4].id]);
     assert_eq!(queue.resolve_dead(&DeadSelection::default(), false).await.unwrap(), 2);
     assert_eq!(queue.status().await.unwrap().dead, 0);

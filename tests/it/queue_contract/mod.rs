@@ -1,5 +1,6 @@
-//! What every queue promises. A backend joins with one line at the end. What only a queue with a bound of its own or with readers
-//! in its process can promise is tested in memory only: a broker's bounds are its operator's, and its news waits on the broker.
+//! What every queue promises. A backend joins with one line at the end. What only a queue with a
+//! bound of its own or with readers in its process can promise is tested in memory only: a broker's
+//! bounds are its operator's, and its news waits on the broker.
 //!
 //! That no delivery is settled twice needs no test: settling takes the delivery away.
 
@@ -24,10 +25,12 @@ use crate::support::job;
 /// Jobs that a queue under test holds ready before publishers wait.
 const CAPACITY: usize = 100;
 
-/// Nothing that is going to happen takes longer. On a paused clock it passes once nothing else can happen.
+/// Nothing that is going to happen takes longer. On a paused clock it passes once nothing else can
+/// happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What does not happen within this time does not happen: the other end has long done all it had to.
+/// What does not happen within this time does not happen: the other end has long done all it had
+/// to.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Longer than any test.
@@ -38,7 +41,10 @@ fn jobs(lane: Lane, count: usize) -> Vec<Job> {
 }
 
 async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
-    timeout(PATIENCE, consumer.next()).await.expect("a delivery should come").expect("the queue should be open")
+    timeout(PATIENCE, consumer.next())
+        .await
+        .expect("a delivery should come")
+        .expect("the queue should be open")
 }
 
 async fn nothing_comes(consumer: &mut Box<dyn Consumer>) -> bool {
@@ -57,7 +63,12 @@ async fn becomes(queue: &Arc<dyn JobQueue>, expected: QueueStatus) {
     let mut status = queue.status().await.unwrap();
     let due = Instant::now() + PATIENCE;
     // A broker counts when it gets to it, and does not count what workers hold.
-    while status != (QueueStatus { unsettled: expected.unsettled.filter(|_| status.unsettled.is_some()), ..expected.clone() }) {
+    while status
+        != (QueueStatus {
+            unsettled: expected.unsettled.filter(|_| status.unsettled.is_some()),
+            ..expected.clone()
+        })
+    {
         assert!(Instant::now() < due, "{status:?} instead of {expected:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
         status = queue.status().await.unwrap();
@@ -65,7 +76,11 @@ async fn becomes(queue: &Arc<dyn JobQueue>, expected: QueueStatus) {
 }
 
 fn empty() -> QueueStatus {
-    QueueStatus { ready: Lane::ALL.map(|lane| (lane, 0)).to_vec(), unsettled: Some(0), ..QueueStatus::default() }
+    QueueStatus {
+        ready: Lane::ALL.map(|lane| (lane, 0)).to_vec(),
+        unsettled: Some(0),
+        ..QueueStatus::default()
+    }
 }
 
 fn ready(queue: &QueueStatus) -> u64 {
@@ -103,7 +118,10 @@ pub async fn enrolments_go_first_and_no_lane_starves(queue: Arc<dyn JobQueue>) {
 }
 
 pub async fn a_consumer_takes_its_own_lanes_only(queue: Arc<dyn JobQueue>) {
-    queue.publish([jobs(Lane::Enrol, 2), jobs(Lane::Rescore, 2), jobs(Lane::Scan, 2)].concat()).await.unwrap();
+    queue
+        .publish([jobs(Lane::Enrol, 2), jobs(Lane::Rescore, 2), jobs(Lane::Scan, 2)].concat())
+        .await
+        .unwrap();
     let mut consumer = queue.consume(&[Lane::Rescore], 10).await.unwrap();
     let deliveries = [next(&mut consumer).await, next(&mut consumer).await];
     assert!(deliveries.iter().all(|delivery| delivery.job().lane == Lane::Rescore));
@@ -207,7 +225,9 @@ pub async fn enrolments_have_places_of_their_own(queue: Arc<dyn JobQueue>) {
     let enrolments = [next(&mut consumer).await, next(&mut consumer).await];
     assert_eq!(enrolments.each_ref().map(|delivery| delivery.job().lane), [Lane::Enrol; 2]);
     assert!(nothing_comes(&mut consumer).await);
-    for (freed, lane) in enrolments.into_iter().zip([Lane::Enrol; 2]).chain(scans.into_iter().zip([Lane::Scan; 2])) {
+    for (freed, lane) in
+        enrolments.into_iter().zip([Lane::Enrol; 2]).chain(scans.into_iter().zip([Lane::Scan; 2]))
+    {
         settle(freed, Disposition::Done).await;
         let delivery = next(&mut consumer).await;
         assert_eq!(delivery.job().lane, lane);
@@ -250,7 +270,8 @@ pub async fn a_retry_comes_after_its_time_with_the_attempt_counted(queue: Arc<dy
     queue.publish(jobs(Lane::Scan, 3)).await.unwrap();
     let mut consumer = consumer(&queue, 10).await;
     let start = Instant::now();
-    let waits = [Duration::from_millis(1500), Duration::from_millis(500), Duration::from_millis(1000)];
+    let waits =
+        [Duration::from_millis(1500), Duration::from_millis(500), Duration::from_millis(1000)];
     for wait in waits {
         settle(next(&mut consumer).await, Disposition::Retry(wait)).await;
     }
@@ -268,7 +289,8 @@ pub async fn a_retry_comes_after_its_time_with_the_attempt_counted(queue: Arc<dy
 pub async fn a_full_queue_keeps_no_retry_waiting(queue: Arc<dyn JobQueue>) {
     queue.publish(jobs(Lane::Scan, 3)).await.unwrap();
     let mut consumer = consumer(&queue, 3).await;
-    let [retried, dropped, buried] = [next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await];
+    let [retried, dropped, buried] =
+        [next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await];
     let dead = of_job(buried.job());
     queue.publish(jobs(Lane::Rescore, CAPACITY)).await.unwrap();
 
@@ -281,14 +303,18 @@ pub async fn a_full_queue_keeps_no_retry_waiting(queue: Arc<dyn JobQueue>) {
 }
 
 pub async fn status_says_how_many_jobs_are_where(queue: Arc<dyn JobQueue>) {
-    queue.publish([jobs(Lane::Enrol, 1), jobs(Lane::Scan, 5), jobs(Lane::Rescore, 7)].concat()).await.unwrap();
+    queue
+        .publish([jobs(Lane::Enrol, 1), jobs(Lane::Scan, 5), jobs(Lane::Rescore, 7)].concat())
+        .await
+        .unwrap();
     let mut scans = queue.consume(&[Lane::Scan], 1).await.unwrap();
     settle(next(&mut scans).await, Disposition::Retry(FOREVER)).await;
     settle(next(&mut scans).await, Disposition::Bury("no".into())).await;
     settle(next(&mut scans).await, Disposition::Done).await;
     let _held = next(&mut scans).await;
     let ready = vec![(Lane::Enrol, 1), (Lane::Scan, 1), (Lane::Rescore, 7)];
-    becomes(&queue, QueueStatus { ready, waiting: 0, delayed: 1, unsettled: Some(1), dead: 1 }).await;
+    becomes(&queue, QueueStatus { ready, waiting: 0, delayed: 1, unsettled: Some(1), dead: 1 })
+        .await;
 }
 
 pub async fn a_publish_that_waits_fails_when_the_queue_closes(queue: Arc<dyn JobQueue>) {
@@ -302,7 +328,8 @@ pub async fn a_publish_that_waits_fails_when_the_queue_closes(queue: Arc<dyn Job
     tokio::task::yield_now().await;
     queue.close().await;
     for publisher in publishers {
-        let refused = timeout(PATIENCE, publisher).await.expect("a pending publish should fail").unwrap();
+        let refused =
+            timeout(PATIENCE, publisher).await.expect("a pending publish should fail").unwrap();
         assert!(matches!(refused, Err(QueueError::Closed)));
     }
 }
@@ -325,7 +352,12 @@ pub async fn a_closed_queue_lets_nothing_in_or_out(queue: Arc<dyn JobQueue>) {
 pub async fn what_is_out_when_the_queue_closes_can_still_be_settled(queue: Arc<dyn JobQueue>) {
     queue.publish(jobs(Lane::Scan, 4)).await.unwrap();
     let mut consumer = consumer(&queue, 4).await;
-    let deliveries = [next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await];
+    let deliveries = [
+        next(&mut consumer).await,
+        next(&mut consumer).await,
+        next(&mut consumer).await,
+        next(&mut consumer).await,
+    ];
     queue.close().await;
     let [done, retried, buried, dropped] = deliveries;
     settle(done, Disposition::Done).await;

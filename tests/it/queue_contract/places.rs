@@ -22,7 +22,9 @@ async fn waiting(queue: &Arc<dyn JobQueue>, place: &Place, expected: u64) {
     let due = Instant::now() + PATIENCE;
     // A broker counts when it gets to it.
     loop {
-        let [count] = queue.waiting(std::slice::from_ref(place)).await.unwrap()[..] else { panic!("one count a place") };
+        let [count] = queue.waiting(std::slice::from_ref(place)).await.unwrap()[..] else {
+            panic!("one count a place")
+        };
         if count == expected {
             return;
         }
@@ -61,7 +63,9 @@ pub async fn a_place_is_taken_from_only_while_that_is_wanted(queue: Arc<dyn JobQ
     becomes(&queue, empty()).await;
 }
 
-pub async fn a_job_that_is_held_waits_at_its_place_as_if_it_had_not_been_delivered(queue: Arc<dyn JobQueue>) {
+pub async fn a_job_that_is_held_waits_at_its_place_as_if_it_had_not_been_delivered(
+    queue: Arc<dyn JobQueue>,
+) {
     let jobs = jobs(Lane::Scan, 2);
     queue.publish(jobs.clone()).await.unwrap();
     let mut consumer = consumer(&queue, 2).await;
@@ -140,5 +144,8 @@ pub async fn a_place_that_is_removed_is_gone_with_its_jobs(queue: Arc<dyn JobQue
 
 pub async fn a_closed_queue_takes_nothing_for_a_place(queue: Arc<dyn JobQueue>) {
     queue.close().await;
-    assert!(matches!(queue.publish_at(&of_campaign(), jobs(Lane::Scan, 1)).await, Err(QueueError::Closed)));
+    assert!(matches!(
+        queue.publish_at(&of_campaign(), jobs(Lane::Scan, 1)).await,
+        Err(QueueError::Closed)
+    ));
 }

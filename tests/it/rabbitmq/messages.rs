@@ -22,7 +22,11 @@ fn least(lane: &str) -> Value {
 }
 
 /// What is published with `key` on one of the exchanges from now on.
-async fn listen(broker: &TestBroker, exchange: &str, key: &str) -> (lapin::Connection, lapin::Consumer) {
+async fn listen(
+    broker: &TestBroker,
+    exchange: &str,
+    key: &str,
+) -> (lapin::Connection, lapin::Consumer) {
     let connection = broker.connection().await;
     let channel = connection.create_channel().await.unwrap();
     let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
@@ -31,7 +35,10 @@ async fn listen(broker: &TestBroker, exchange: &str, key: &str) -> (lapin::Conne
     let (options, none) = (QueueBindOptions::default(), FieldTable::default());
     channel.queue_bind(queue.name().clone(), exchange, key.into(), options, none).await.unwrap();
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-    let consumer = channel.basic_consume(queue.name().clone(), "".into(), options, FieldTable::default()).await.unwrap();
+    let consumer = channel
+        .basic_consume(queue.name().clone(), "".into(), options, FieldTable::default())
+        .await
+        .unwrap();
     (connection, consumer)
 }
 
@@ -86,7 +93,10 @@ async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
     let channel = broker.channel().await;
     let mut kept = Vec::new();
     while kept.len() < 3 {
-        let got = channel.basic_get(format!("{}.dead", broker.prefix).into(), Default::default()).await.unwrap();
+        let got = channel
+            .basic_get(format!("{}.dead", broker.prefix).into(), Default::default())
+            .await
+            .unwrap();
         kept.extend(got.map(|got| String::from_utf8(got.delivery.data).unwrap()));
     }
     kept.sort();
@@ -112,11 +122,22 @@ async fn events_go_by_gallery_lane_and_outcome_and_say_what_the_schema_says() {
     for _ in 0..2 {
         let message = heard(&mut staff).await;
         assert_eq!(message.routing_key.as_str(), "staff.scan.scored");
-        assert_eq!(message.properties.content_type().as_ref().unwrap().as_str(), "application/cloudevents+json");
+        assert_eq!(
+            message.properties.content_type().as_ref().unwrap().as_str(),
+            "application/cloudevents+json"
+        );
         let value: Value = serde_json::from_slice(&message.data).unwrap();
         assert!(schema.is_valid(&value), "{:?}", schema.iter_errors(&value).collect::<Vec<_>>());
-        assert_eq!((&value["type"], &value["data"]["quality"]), (&json!("facefleet.image.scored"), &json!(77)));
-        assert!(value["traceparent"].as_str().unwrap().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+        assert_eq!(
+            (&value["type"], &value["data"]["quality"]),
+            (&json!("facefleet.image.scored"), &json!(77))
+        );
+        assert!(
+            value["traceparent"]
+                .as_str()
+                .unwrap()
+                .starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-")
+        );
         ids.push(value["id"].clone());
     }
     assert_eq!(ids[0], ids[1]);
@@ -162,7 +183,9 @@ async fn jobs_say_what_the_schema_says() {
 
 #[test]
 fn the_schemas_in_the_documentation_are_those_of_the_code() {
-    for (file, schema) in [("job.schema.json", wire::schema()), ("event.schema.json", event::schema())] {
+    for (file, schema) in
+        [("job.schema.json", wire::schema()), ("event.schema.json", event::schema())]
+    {
         let path = root().join("docs").join(file);
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         // How it is brought up to date.
@@ -172,7 +195,8 @@ fn the_schemas_in_the_documentation_are_those_of_the_code() {
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == text,
-            "docs/{file} is not what the code says: run the tests once with FACEFLEET_WRITE_SCHEMAS=1 and look at the change"
+            "docs/{file} is not what the code says: run the tests once with \
+                FACEFLEET_WRITE_SCHEMAS=1 and look at the change"
         );
     }
 }
@@ -182,7 +206,11 @@ async fn the_python_example_of_the_documentation_sends_a_job() {
     let document = std::fs::read_to_string(root().join("docs/queues.md")).unwrap();
     let example = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
     let client: PathBuf = root().join(".facefleet/downloads/pika-1.3.2-py3-none-any.whl");
-    assert!(client.exists(), "{} is missing: run `python3 scripts/setup.py test`", client.display());
+    assert!(
+        client.exists(),
+        "{} is missing: run `python3 scripts/setup.py test`",
+        client.display()
+    );
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let mut command = Command::new("python3");
@@ -192,6 +220,9 @@ async fn the_python_example_of_the_documentation_sends_a_job() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
     let job = delivery.job();
-    assert_eq!((job.lane, job.gallery.as_str(), job.image.as_str()), (Lane::Enrol, "staff", "s3://photos/ada.jpg"));
+    assert_eq!(
+        (job.lane, job.gallery.as_str(), job.image.as_str()),
+        (Lane::Enrol, "staff", "s3://photos/ada.jpg")
+    );
     broker.remove().await;
 }

@@ -1,4 +1,5 @@
-//! What only the queue on `RabbitMQ` promises: its topology, its messages, and that it outlives the broker's absence.
+//! What only the queue on `RabbitMQ` promises: its topology, its messages, and that it outlives the
+//! broker's absence.
 
 mod messages;
 mod places;
@@ -25,7 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_secs(1);
 
 async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
-    timeout(PATIENCE, consumer.next()).await.expect("a delivery should come").expect("the queue should be open")
+    timeout(PATIENCE, consumer.next())
+        .await
+        .expect("a delivery should come")
+        .expect("the queue should be open")
 }
 
 async fn nothing_comes(consumer: &mut Box<dyn Consumer>) -> bool {
@@ -52,6 +56,11 @@ async fn send(broker: &TestBroker, key: &str, properties: BasicProperties, body:
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let exchange = format!("{}.jobs", broker.prefix);
-    let confirm = channel.basic_publish(exchange.into(), key.into(), options, body, properties).await.unwrap().await.unwrap();
+    let confirm = channel
+        .basic_publish(exchange.into(), key.into(), options, body, properties)
+        .await
+        .unwrap()
+        .await
+        .unwrap();
     assert_eq!(confirm, Confirmation::Ack(None));
 }

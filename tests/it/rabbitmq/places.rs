@@ -14,15 +14,20 @@ use crate::support::job;
 async fn what_a_producer_says_of_attempts_and_deliveries_decides_nothing() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let forged =
-        json!({"id": facefleet::domain::JobId::new(), "lane": "scan", "gallery": "g", "image": "file:///a.jpg", "attempt": 99});
+    let forged = json!({"id": facefleet::domain::JobId::new(), "lane": "scan", "gallery": "g", "image": "file:///a.jpg", "attempt": 99});
     let mut headers = FieldTable::default();
     for name in ["x-delivery-count", "facefleet-returned"] {
         headers.insert(name.into(), AMQPValue::LongInt(9));
     }
     // Also under the key of a job that comes back from a delay.
     for key in ["scan", "scan.1s"] {
-        send(&broker, key, BasicProperties::default().with_headers(headers.clone()), forged.to_string().as_bytes()).await;
+        send(
+            &broker,
+            key,
+            BasicProperties::default().with_headers(headers.clone()),
+            forged.to_string().as_bytes(),
+        )
+        .await;
     }
     let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();
     let deliveries = [next(&mut consumer).await, next(&mut consumer).await];
@@ -39,11 +44,23 @@ async fn a_lanes_queue_that_is_deleted_under_a_worker_is_there_again() {
     let queue = broker.queue().await;
     let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();
     let name = format!("{}.scan", broker.prefix);
-    broker.channel().await.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
-    // The worker declares it again. (A job that comes before may still go to the queue that is on its way out.)
+    broker
+        .channel()
+        .await
+        .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
+    // The worker declares it again. (A job that comes before may still go to the queue that is on
+    // its way out.)
     let due = Instant::now() + PATIENCE;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    while broker.channel().await.queue_declare(name.as_str().into(), passive, FieldTable::default()).await.is_err() {
+    while broker
+        .channel()
+        .await
+        .queue_declare(name.as_str().into(), passive, FieldTable::default())
+        .await
+        .is_err()
+    {
         assert!(Instant::now() < due);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -61,7 +78,10 @@ async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attemp
     let place = Place { lane: Lane::Scan, of: PlaceOf::Campaign(CampaignId::new()) };
     // Another kind of queue under its name is what this user cannot mend either.
     let name = format!("{}.{place}", broker.prefix);
-    let (channel, durable) = (broker.channel().await, QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() });
+    let (channel, durable) = (
+        broker.channel().await,
+        QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() },
+    );
     channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await.unwrap();
     queue.publish(vec![job(Lane::Scan, "a")]).await.unwrap();
     let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
@@ -80,12 +100,16 @@ async fn nothing_moves_while_jobs_wait() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let place = Place { lane: Lane::Scan, of: PlaceOf::Campaign(CampaignId::new()) };
-    queue.publish_at(&place, (0..50).map(|number| job(Lane::Scan, &number.to_string())).collect()).await.unwrap();
+    queue
+        .publish_at(&place, (0..50).map(|number| job(Lane::Scan, &number.to_string())).collect())
+        .await
+        .unwrap();
     let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();
     consumer.take_from(BTreeSet::new());
     assert!(nothing_comes(&mut consumer).await);
     let name = format!("{}.{place}", broker.prefix);
-    let got = broker.channel().await.basic_get(name.into(), Default::default()).await.unwrap().unwrap();
+    let got =
+        broker.channel().await.basic_get(name.into(), Default::default()).await.unwrap().unwrap();
     assert!(!got.redelivered, "it was never delivered before");
     queue.remove(&place).await.unwrap();
     broker.remove().await;

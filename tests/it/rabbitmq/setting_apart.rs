@@ -17,7 +17,10 @@ async fn a_job_that_came_back_twice_is_handled_with_nothing_beside_it() {
         let delivery = next(&mut consumer).await;
         assert_eq!((delivery.job().id, delivery.job().attempt), (killer.id, attempt));
     }
-    queue.publish((0..9).map(|number| job(Lane::Scan, &number.to_string())).collect()).await.unwrap();
+    queue
+        .publish((0..9).map(|number| job(Lane::Scan, &number.to_string())).collect())
+        .await
+        .unwrap();
     // Others may come first, until it is seen to; it waits until they are settled.
     let mut others = 0;
     let alone = loop {
@@ -31,7 +34,11 @@ async fn a_job_that_came_back_twice_is_handled_with_nothing_beside_it() {
     assert_eq!(alone.job().attempt, 3);
     assert!(nothing_comes(&mut consumer).await, "it is handled alone");
     let status = queue.status().await.unwrap();
-    assert_eq!(status.ready[1], (Lane::Scan, 9 - others), "what was sent ahead is back on the broker");
+    assert_eq!(
+        status.ready[1],
+        (Lane::Scan, 9 - others),
+        "what was sent ahead is back on the broker"
+    );
     assert!(alone.settle(Disposition::Done).await.unwrap());
     for _ in others..9 {
         let delivery = next(&mut consumer).await;
@@ -57,7 +64,10 @@ async fn a_job_alone_that_comes_back_is_handled_alone_again_with_the_attempt_cou
 async fn a_consumer_that_goes_gives_back_what_it_never_handed_out() {
     let broker = TestBroker::new();
     let queue: Arc<dyn JobQueue> = Arc::new(broker.queue().await);
-    queue.publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect()).await.unwrap();
+    queue
+        .publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect())
+        .await
+        .unwrap();
     for _ in 0..4 {
         let going = broker.queue().await;
         let mut consumer = going.consume(&Lane::ALL, 20).await.unwrap();
@@ -83,7 +93,10 @@ async fn what_the_broker_gives_up_is_a_dead_letter_with_a_reason() {
     // A consumer that is none of ours, and never learns.
     let mut deliveries = 0;
     while queue.status().await.unwrap().dead == 0 {
-        if let Some(got) = channel.basic_get(format!("{}.scan", broker.prefix).into(), BasicGetOptions::default()).await.unwrap()
+        if let Some(got) = channel
+            .basic_get(format!("{}.scan", broker.prefix).into(), BasicGetOptions::default())
+            .await
+            .unwrap()
         {
             got.delivery.reject(BasicRejectOptions { requeue: true }).await.unwrap();
             deliveries += 1;

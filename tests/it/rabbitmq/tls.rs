@@ -1,4 +1,5 @@
-//! `amqps:`: a broker whose certificate a private authority signed is trusted where the settings name that authority, and not elsewhere.
+//! `amqps:`: a broker whose certificate a private authority signed is trusted where the settings
+//! name that authority, and not elsewhere.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,18 +16,28 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::support::job;
 
-/// An authority and a certificate for `localhost` that it signed: the authority's in PEM, and what a server needs.
+/// An authority and a certificate for `localhost` that it signed: the authority's in PEM, and what
+/// a server needs.
 fn certificates() -> (String, ServerConfig) {
     let (key, mut authority) = (KeyPair::generate().unwrap(), CertificateParams::default());
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = authority.self_signed(&key).unwrap().pem();
     let issuer = Issuer::new(authority, key);
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    (pem, config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
+    (
+        pem,
+        config
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap(),
+    )
 }
 
 /// Ends TLS in front of the broker, as its own TLS port or a load balancer does.
@@ -60,7 +71,11 @@ async fn a_private_authority_is_trusted_where_the_settings_name_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("authority.pem");
     std::fs::write(&file, authority).unwrap();
-    let settings = RabbitSettings { url: url.as_str().to_owned().into(), ca_file: Some(file), ..broker.settings() };
+    let settings = RabbitSettings {
+        url: url.as_str().to_owned().into(),
+        ca_file: Some(file),
+        ..broker.settings()
+    };
 
     let queue = RabbitQueue::connect(&settings).await.unwrap();
     let sent = job(Lane::Enrol, "one");
@@ -70,10 +85,14 @@ async fn a_private_authority_is_trusted_where_the_settings_name_it() {
     assert_eq!(delivery.job(), &sent);
     assert!(delivery.settle(Disposition::Done).await.unwrap());
 
-    let refused = RabbitQueue::connect(&RabbitSettings { ca_file: None, ..settings }).await.err().unwrap();
+    let refused =
+        RabbitQueue::connect(&RabbitSettings { ca_file: None, ..settings }).await.err().unwrap();
     assert!(matches!(refused, QueueError::Unusable(_)), "{refused}");
     let text = refused.to_string();
-    assert!(text.contains("queue.ca_file") && text.contains(&format!("localhost:{}", address.port())), "{text}");
+    assert!(
+        text.contains("queue.ca_file") && text.contains(&format!("localhost:{}", address.port())),
+        "{text}"
+    );
     assert!(!text.contains(broker.url.password().unwrap()), "{text}");
     broker.remove().await;
 }

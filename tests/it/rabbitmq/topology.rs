@@ -15,7 +15,10 @@ async fn a_fleet_that_starts_twice_finds_its_queues() {
     let broker = TestBroker::new();
     let (first, second) = (broker.queue().await, broker.queue().await);
     first.publish(vec![crate::support::job(Lane::Scan, "a")]).await.unwrap();
-    assert_eq!(next(&mut second.consume(&Lane::ALL, 1).await.unwrap()).await.job().lane, Lane::Scan);
+    assert_eq!(
+        next(&mut second.consume(&Lane::ALL, 1).await.unwrap()).await.job().lane,
+        Lane::Scan
+    );
     broker.remove().await;
 }
 
@@ -24,7 +27,12 @@ async fn another_queue_of_the_same_name_is_explained() {
     let broker = TestBroker::new();
     let name = format!("{}.scan", broker.prefix);
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    broker.channel().await.queue_declare(name.as_str().into(), durable, FieldTable::default()).await.unwrap();
+    broker
+        .channel()
+        .await
+        .queue_declare(name.as_str().into(), durable, FieldTable::default())
+        .await
+        .unwrap();
     let error = refusal(&broker.settings()).await;
     assert!(matches!(error, QueueError::Unusable(_)), "{error:?}");
     for word in [name.as_str(), "inequivalent arg", "queue.prefix"] {
@@ -55,7 +63,10 @@ async fn who_is_not_let_in_is_told_what_to_check_and_no_password() {
     };
     let error = refusal(&with(&|url| url.set_password(Some("hunter2")).unwrap())).await;
     assert!(matches!(error, QueueError::Unusable(_)), "{error:?}");
-    assert!(error.to_string().contains("user and password") && !error.to_string().contains("hunter2"), "{error}");
+    assert!(
+        error.to_string().contains("user and password") && !error.to_string().contains("hunter2"),
+        "{error}"
+    );
     let error = refusal(&with(&|url| url.set_path("/nowhere"))).await;
     assert!(matches!(error, QueueError::Unusable(_)), "{error:?}");
     assert!(error.to_string().contains("vhost 'nowhere'"), "{error}");
@@ -71,10 +82,19 @@ async fn settings_that_will_not_do_are_told_before_anybody_connects() {
     let broker = TestBroker::new();
     let error = refusal(&RabbitSettings { prefix: "a b".into(), ..broker.settings() }).await;
     assert!(error.to_string().contains("queue.prefix"), "{error}");
-    let error = refusal(&RabbitSettings { ca_file: Some("/no/such/ca.pem".into()), ..broker.settings() }).await;
+    let error =
+        refusal(&RabbitSettings { ca_file: Some("/no/such/ca.pem".into()), ..broker.settings() })
+            .await;
     assert!(error.to_string().contains("queue.ca_file: /no/such/ca.pem"), "{error}");
-    let error = refusal(&RabbitSettings { url: String::from("amqp://u:hunter2@host:port/").into(), ..broker.settings() }).await;
-    assert!(error.to_string().contains("queue.url") && !error.to_string().contains("hunter2"), "{error}");
+    let error = refusal(&RabbitSettings {
+        url: String::from("amqp://u:hunter2@host:port/").into(),
+        ..broker.settings()
+    })
+    .await;
+    assert!(
+        error.to_string().contains("queue.url") && !error.to_string().contains("hunter2"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

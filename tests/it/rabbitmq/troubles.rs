@@ -15,8 +15,10 @@ use crate::support::proxy::{ACK, PUBLISH, Proxy};
 async fn proxy(broker: &TestBroker) -> (Proxy, RabbitQueue) {
     let address = format!("127.0.0.1:{}", broker.url.port().unwrap()).parse().unwrap();
     let proxy = Proxy::to(address).await;
-    let settings =
-        RabbitSettings { url: format!("{}?heartbeat=2", proxy.through(broker.url.as_str())).into(), ..broker.settings() };
+    let settings = RabbitSettings {
+        url: format!("{}?heartbeat=2", proxy.through(broker.url.as_str())).into(),
+        ..broker.settings()
+    };
     let queue = RabbitQueue::connect(&settings).await.unwrap();
     (proxy, queue)
 }
@@ -66,7 +68,10 @@ async fn a_connection_on_which_nobody_answers_is_given_up() {
     let jobs = jobs(100);
     let mut consumer = queue.consume(&Lane::ALL, 200).await.unwrap();
     proxy.stall();
-    timeout(PATIENCE, queue.publish(jobs.clone())).await.expect("it should go on by itself").unwrap();
+    timeout(PATIENCE, queue.publish(jobs.clone()))
+        .await
+        .expect("it should go on by itself")
+        .unwrap();
     let mut arrived = HashSet::new();
     while arrived.len() < jobs.len() {
         let delivery = next(&mut consumer).await;
@@ -88,7 +93,8 @@ async fn what_is_held_when_the_connection_is_cut_comes_again_and_the_worker_is_t
     // What comes next comes of the new connection: the old one is known to be lost.
     let first = next(&mut consumer).await;
     for (number, delivery) in held.into_iter().enumerate() {
-        let disposition = if number == 1 { Disposition::Retry(Duration::ZERO) } else { Disposition::Done };
+        let disposition =
+            if number == 1 { Disposition::Retry(Duration::ZERO) } else { Disposition::Done };
         assert!(!delivery.settle(disposition).await.unwrap(), "the broker had taken it back");
     }
     assert_eq!(first.job().attempt, 2);
@@ -128,8 +134,15 @@ async fn a_dead_letter_queue_that_was_deleted_is_there_again_before_a_job_is_los
     let queue = broker.queue().await;
     queue.publish(jobs(1)).await.unwrap();
     let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
-    broker.channel().await.queue_delete(format!("{}.dead", broker.prefix).into(), QueueDeleteOptions::default()).await.unwrap();
-    assert!(timeout(PATIENCE, delivery.settle(Disposition::Bury("no".into()))).await.unwrap().unwrap());
+    broker
+        .channel()
+        .await
+        .queue_delete(format!("{}.dead", broker.prefix).into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
+    assert!(
+        timeout(PATIENCE, delivery.settle(Disposition::Bury("no".into()))).await.unwrap().unwrap()
+    );
     assert_eq!(dead(&queue, 1).await[0].reason, "no");
     broker.remove().await;
 }
@@ -151,7 +164,13 @@ async fn a_full_dead_letter_queue_makes_workers_wait_and_loses_nothing() {
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(name.as_str().into(), durable, bounded).await.unwrap();
     channel
-        .queue_bind(name.as_str().into(), name.as_str().into(), "".into(), Default::default(), FieldTable::default())
+        .queue_bind(
+            name.as_str().into(),
+            name.as_str().into(),
+            "".into(),
+            Default::default(),
+            FieldTable::default(),
+        )
         .await
         .unwrap();
 

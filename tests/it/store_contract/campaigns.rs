@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, Lane, ListedChunk, Outcome, OutcomeKind, Selection,
+    Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, Lane, ListedChunk,
+    Outcome, OutcomeKind, Selection,
 };
 use facefleet::store::{Store, StoreError};
 
@@ -45,10 +46,18 @@ pub async fn a_campaign_adds_up(home: impl Home) {
     let skipped = vec![campaign.id.job(&uri("0"))];
     let chunk = ListedChunk { listed: 4, skipped, from: None, to: Some("photos/3.jpg".into()) };
     store.note_listed(campaign.id, &chunk).await.unwrap();
-    let chunk = ListedChunk { listed: 1, skipped: vec![], from: Some("photos/3.jpg".into()), to: Some("photos/4.jpg".into()) };
+    let chunk = ListedChunk {
+        listed: 1,
+        skipped: vec![],
+        from: Some("photos/3.jpg".into()),
+        to: Some("photos/4.jpg".into()),
+    };
     store.note_listed(campaign.id, &chunk).await.unwrap();
     let failed = of(&campaign, unfetched("3", Outcome::Failed("gone".into())));
-    store.record(&[of(&campaign, scored("1", &[50, 60])), of(&campaign, scored("2", &[70])), failed]).await.unwrap();
+    store
+        .record(&[of(&campaign, scored("1", &[50, 60])), of(&campaign, scored("2", &[70])), failed])
+        .await
+        .unwrap();
     assert_eq!(progress(&store, &campaign).await.left(), 1);
     assert!(!progress(&store, &campaign).await.is_complete());
     store.record(&[of(&campaign, scored("4", &[70])), scored("another's", &[1])]).await.unwrap();
@@ -84,7 +93,8 @@ pub async fn a_job_counts_once_however_often_it_ends(home: impl Home) {
 pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
     let store = opened(&home).await;
     let campaign = begun(&store).await;
-    let chunk = ListedChunk { listed: 3, skipped: vec![campaign.id.job(&uri("0"))], from: None, to: None };
+    let chunk =
+        ListedChunk { listed: 3, skipped: vec![campaign.id.job(&uri("0"))], from: None, to: None };
     store.note_listed(campaign.id, &chunk).await.unwrap();
     store.end_listing(campaign.id).await.unwrap();
     let failed = |name: &str| of(&campaign, unfetched(name, Outcome::Failed("gone".into())));
@@ -102,13 +112,23 @@ pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
     let scored = of(&campaign, scored("1", &[50, 60]));
     for _ in 0..2 {
         store.record(&[scored.clone(), unreadable.clone()]).await.unwrap();
-        assert_eq!(counts().await, ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2));
+        assert_eq!(
+            counts().await,
+            ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2)
+        );
     }
-    // It was scored, whatever comes after: the results of another campaign's selection, and the image gone.
+    // It was scored, whatever comes after: the results of another campaign's selection, and the
+    // image gone.
     let other = Selection { min_size_px: 7, ..selection() };
-    store.record(&[JobRecord { campaign: None, job: JobId::new(), selection: other, ..scored }]).await.unwrap();
+    store
+        .record(&[JobRecord { campaign: None, job: JobId::new(), selection: other, ..scored }])
+        .await
+        .unwrap();
     store.record(&[failed("1"), failed("0")]).await.unwrap();
-    assert_eq!(counts().await, ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2));
+    assert_eq!(
+        counts().await,
+        ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2)
+    );
 }
 
 pub async fn a_campaign_without_a_selection_is_one_from_before(home: impl Home) {
@@ -121,9 +141,14 @@ pub async fn a_campaign_without_a_selection_is_one_from_before(home: impl Home) 
 pub async fn two_handles_count_the_same_jobs_once(home: impl Home) {
     let (store, other) = (opened(&home).await, home.open().await);
     let campaign = begun(&store).await;
-    let records: Vec<_> = (0..100).map(|number| of(&campaign, scored(&number.to_string(), &[50]))).collect();
+    let records: Vec<_> =
+        (0..100).map(|number| of(&campaign, scored(&number.to_string(), &[50]))).collect();
     // Half of them are retries.
-    let failed = |record: &JobRecord| JobRecord { content: None, outcome: Outcome::Failed("gone".into()), ..record.clone() };
+    let failed = |record: &JobRecord| JobRecord {
+        content: None,
+        outcome: Outcome::Failed("gone".into()),
+        ..record.clone()
+    };
     store.record(&records[..50].iter().map(failed).collect::<Vec<_>>()).await.unwrap();
     let reversed: Vec<_> = records.iter().rev().cloned().collect();
     let batches = records.chunks(10).zip(reversed.chunks(10));
@@ -139,7 +164,8 @@ pub async fn two_handles_count_the_same_jobs_once(home: impl Home) {
 pub async fn a_chunk_that_is_gone_through_again_gives_the_jobs_that_are_left(home: impl Home) {
     let store = opened(&home).await;
     let campaign = begun(&store).await;
-    let jobs: Vec<JobId> = ["skipped", "ended", "left", "left too"].map(|name| campaign.id.job(&uri(name))).into();
+    let jobs: Vec<JobId> =
+        ["skipped", "ended", "left", "left too"].map(|name| campaign.id.job(&uri(name))).into();
     let chunk = ListedChunk { listed: 4, skipped: vec![jobs[0]], from: None, to: None };
     store.note_listed(campaign.id, &chunk).await.unwrap();
     store.record(&[of(&campaign, scored("ended", &[50]))]).await.unwrap();
@@ -160,7 +186,9 @@ pub async fn operators_pause_resume_and_cancel(home: impl Home) {
 pub async fn campaigns_come_latest_first(home: impl Home) {
     let store = opened(&home).await;
     let (first, second) = (begun(&store).await, begun(&store).await);
-    let ids = |campaigns: Vec<Campaign>| campaigns.into_iter().map(|campaign| campaign.id).collect::<Vec<_>>();
+    let ids = |campaigns: Vec<Campaign>| {
+        campaigns.into_iter().map(|campaign| campaign.id).collect::<Vec<_>>()
+    };
     assert_eq!(ids(store.campaigns(10).await.unwrap()), [second.id, first.id]);
     assert_eq!(ids(store.campaigns(1).await.unwrap()), [second.id]);
 }
@@ -169,7 +197,10 @@ pub async fn a_campaign_that_is_not_there_is_said_so(home: impl Home) {
     let store = opened(&home).await;
     let nowhere = CampaignId::new();
     assert_eq!(store.campaign(nowhere).await.unwrap(), None);
-    for answer in [store.note_listed(nowhere, &ListedChunk::default()).await, store.end_listing(nowhere).await] {
+    for answer in [
+        store.note_listed(nowhere, &ListedChunk::default()).await,
+        store.end_listing(nowhere).await,
+    ] {
         assert!(matches!(answer, Err(StoreError::Invalid(_))), "{answer:?}");
     }
     // The result is kept all the same: only the counting has nowhere to go.

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use crate::support::stack::Database;
 use crate::support::{gallery, profile, selection, stamp, uri};
 
-/// A place of a test's own that a store can be opened at, more than once. What it holds goes with it.
+/// A place of a test's own that a store can be opened at, more than once. What it holds goes with
+/// it.
 pub trait Home {
     /// A new, empty place.
     async fn new() -> Self;
@@ -45,7 +46,14 @@ fn under_b(record: JobRecord) -> JobRecord {
 }
 
 fn whole_page(profile: ProfileId) -> PageQuery {
-    PageQuery { gallery: gallery(), profile, outcomes: Vec::new(), after: 0, limit: 10_000, templates: true }
+    PageQuery {
+        gallery: gallery(),
+        profile,
+        outcomes: Vec::new(),
+        after: 0,
+        limit: 10_000,
+        templates: true,
+    }
 }
 
 async fn images(store: &Arc<dyn Store>, profile: ProfileId) -> Vec<StoredImage> {
@@ -165,7 +173,11 @@ impl Home for SqliteHome {
     }
 
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&format!("sqlite:{}", self.0.path().join("faces.db").display())).await.unwrap())
+        Arc::new(
+            SqliteStore::open(&format!("sqlite:{}", self.0.path().join("faces.db").display()))
+                .await
+                .unwrap(),
+        )
     }
 }
 

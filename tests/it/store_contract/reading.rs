@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use facefleet::domain::{Faces, GalleryName, ImageUri, JobId, JobRecord, Outcome, OutcomeKind, Selection, SourceStamp};
+use facefleet::domain::{
+    Faces, GalleryName, ImageUri, JobId, JobRecord, Outcome, OutcomeKind, Selection, SourceStamp,
+};
 use facefleet::store::{Extreme, PageQuery, Recorded, StoredFace, Summary};
 
 use super::{Home, a, assert_holds, b, images, opened, settled, under_b, whole_page};
-use crate::support::{content, face, gallery, profile, record, scored, selection, stamp, template, unfetched, uri};
+use crate::support::{
+    content, face, gallery, profile, record, scored, selection, stamp, template, unfetched, uri,
+};
 
 pub async fn everything_of_a_record_comes_back(home: impl Home) {
     let store = opened(&home).await;
@@ -81,7 +85,8 @@ pub async fn profiles_are_registered_once_and_come_back_as_they_were(home: impl 
 
 pub async fn two_profiles_live_side_by_side(home: impl Home) {
     let store = opened(&home).await;
-    let (of_a, of_b) = ([scored("one", &[10]), scored("two", &[20])], [under_b(scored("one", &[70, 71]))]);
+    let (of_a, of_b) =
+        ([scored("one", &[10]), scored("two", &[20])], [under_b(scored("one", &[70, 71]))]);
     store.record(&of_a).await.unwrap();
     let before = images(&store, a()).await;
     assert_eq!(store.record(&of_b).await.unwrap(), [Recorded::New]);
@@ -99,11 +104,17 @@ pub async fn galleries_come_by_name_and_their_profiles_by_the_last_record(home: 
     store.record(&[JobRecord { gallery: visitors.clone(), ..scored("one", &[10]) }]).await.unwrap();
     store.record(&[scored("one", &[10])]).await.unwrap();
     store.record(&[under_b(scored("one", &[10]))]).await.unwrap();
-    assert_eq!(store.galleries().await.unwrap(), [(gallery(), vec![b(), a()]), (visitors.clone(), vec![a()])]);
+    assert_eq!(
+        store.galleries().await.unwrap(),
+        [(gallery(), vec![b(), a()]), (visitors.clone(), vec![a()])]
+    );
     store.record(&[scored("one", &[10])]).await.unwrap();
     assert_eq!(store.galleries().await.unwrap()[0].1, [b(), a()], "a repeat records nothing");
     store.record(&[scored("two", &[10])]).await.unwrap();
-    assert_eq!(store.galleries().await.unwrap(), [(gallery(), vec![a(), b()]), (visitors, vec![a()])]);
+    assert_eq!(
+        store.galleries().await.unwrap(),
+        [(gallery(), vec![a(), b()]), (visitors, vec![a()])]
+    );
 }
 
 pub async fn the_summary_adds_up(home: impl Home) {
@@ -127,7 +138,10 @@ pub async fn the_summary_adds_up(home: impl Home) {
     let (scored, no_face, unreadable, refused) =
         (OutcomeKind::Scored, OutcomeKind::NoFace, OutcomeKind::Unreadable, OutcomeKind::Refused);
     assert_eq!(summary.outcomes, [(scored, 3), (no_face, 1), (unreadable, 4), (refused, 1)]);
-    assert_eq!(summary.outcomes.iter().map(|(_, images)| images).sum::<u64>(), records.len() as u64);
+    assert_eq!(
+        summary.outcomes.iter().map(|(_, images)| images).sum::<u64>(),
+        records.len() as u64
+    );
     assert_eq!(summary.providers, [("cpu".to_owned(), 8), ("cuda:0".to_owned(), 1)]);
     assert_eq!(summary.faces, 7);
     assert_eq!(summary.histogram.len(), 101);
@@ -135,7 +149,10 @@ pub async fn the_summary_adds_up(home: impl Home) {
     assert_eq!([0, 7, 50, 100].map(|quality| summary.histogram[quality]), [1, 1, 3, 1]);
     assert_eq!(summary.reasons[0], (unreadable, "cut".to_owned(), 3));
     let rest: BTreeSet<_> = summary.reasons[1..].iter().cloned().collect();
-    assert_eq!(rest, BTreeSet::from([(unreadable, "empty".to_owned(), 1), (refused, "cut".to_owned(), 1)]));
+    assert_eq!(
+        rest,
+        BTreeSet::from([(unreadable, "empty".to_owned(), 1), (refused, "cut".to_owned(), 1)])
+    );
 }
 
 pub async fn a_summary_of_nothing_is_empty(home: impl Home) {
@@ -151,12 +168,18 @@ pub async fn a_summary_names_the_twenty_most_frequent_reasons(home: impl Home) {
     let mut records = Vec::new();
     for reason in 1..=25 {
         for image in 0..reason {
-            records.push(unfetched(&format!("{reason}-{image}"), Outcome::Failed(format!("reason {reason}"))));
+            records.push(unfetched(
+                &format!("{reason}-{image}"),
+                Outcome::Failed(format!("reason {reason}")),
+            ));
         }
     }
     store.record(&records).await.unwrap();
     let reasons = store.summary(&gallery(), &a()).await.unwrap().reasons;
-    let expected: Vec<_> = (6..=25).rev().map(|reason| (OutcomeKind::Failed, format!("reason {reason}"), reason)).collect();
+    let expected: Vec<_> = (6..=25)
+        .rev()
+        .map(|reason| (OutcomeKind::Failed, format!("reason {reason}"), reason))
+        .collect();
     assert_eq!(reasons, expected);
 }
 
@@ -173,7 +196,8 @@ pub async fn extremes_come_in_order_and_without_unscored_faces(home: impl Home) 
         ])
         .await
         .unwrap();
-    let qualities = |faces: &[StoredFace]| faces.iter().filter_map(|face| face.quality).collect::<Vec<_>>();
+    let qualities =
+        |faces: &[StoredFace]| faces.iter().filter_map(|face| face.quality).collect::<Vec<_>>();
     let worst = store.extremes(&gallery(), &a(), Extreme::Worst, 10).await.unwrap();
     assert_eq!(qualities(&worst), [3, 20, 50, 99]);
     assert_eq!((&worst[0].image, worst[0].index, &worst[0].template), (&uri("one"), 1, &None));
@@ -200,10 +224,16 @@ pub async fn pages_cover_every_image_exactly_once(home: impl Home) {
         store.record(batch).await.unwrap();
     }
     records.retain(|record| record.profile == a());
-    let filters = [vec![], vec![OutcomeKind::Failed], vec![OutcomeKind::NoFace, OutcomeKind::Scored], vec![OutcomeKind::Refused]];
+    let filters = [
+        vec![],
+        vec![OutcomeKind::Failed],
+        vec![OutcomeKind::NoFace, OutcomeKind::Scored],
+        vec![OutcomeKind::Refused],
+    ];
     for (outcomes, limit) in filters.into_iter().zip([7, 3, 1000, 10]) {
         for templates in [true, false] {
-            let mut query = PageQuery { outcomes: outcomes.clone(), limit, templates, ..whole_page(a()) };
+            let mut query =
+                PageQuery { outcomes: outcomes.clone(), limit, templates, ..whole_page(a()) };
             let mut read = Vec::new();
             loop {
                 let page = store.page(&query).await.unwrap();
@@ -212,14 +242,19 @@ pub async fn pages_cover_every_image_exactly_once(home: impl Home) {
                 query.after = last.cursor;
                 read.extend(page);
             }
-            let wanted: Vec<_> =
-                records.iter().filter(|record| outcomes.is_empty() || outcomes.contains(&record.outcome.kind())).collect();
+            let wanted: Vec<_> = records
+                .iter()
+                .filter(|record| outcomes.is_empty() || outcomes.contains(&record.outcome.kind()))
+                .collect();
             assert_eq!(read.len(), wanted.len(), "{outcomes:?}");
             for (image, record) in read.iter_mut().zip(wanted) {
                 if !templates {
                     for (stored, recorded) in image.faces.iter_mut().zip(record.outcome.faces()) {
                         assert_eq!(stored.template, None);
-                        stored.template = recorded.recognition.as_ref().map(|recognition| recognition.template.clone());
+                        stored.template = recorded
+                            .recognition
+                            .as_ref()
+                            .map(|recognition| recognition.template.clone());
                     }
                 }
                 assert_holds(image, record);
@@ -235,7 +270,10 @@ pub async fn templates_come_back_as_they_were(home: impl Home) {
         let (template, norm) = template(seed, dimension);
         let recognition = wanted.recognition.as_mut().unwrap();
         (recognition.template, recognition.norm) = (template.clone(), norm);
-        store.record(&[record(&format!("{dimension}"), Outcome::Scored(vec![wanted]))]).await.unwrap();
+        store
+            .record(&[record(&format!("{dimension}"), Outcome::Scored(vec![wanted]))])
+            .await
+            .unwrap();
         let images = images(&store, a()).await;
         let stored = images.last().unwrap().faces[0].template.as_ref().unwrap();
         assert_eq!(stored.as_slice().len(), dimension);
@@ -248,7 +286,9 @@ pub async fn a_reopened_store_holds_everything(home: impl Home) {
     store.record(&[scored("one", &[10, 20]), record("two", Outcome::NoFace)]).await.unwrap();
     let before = (images(&store, a()).await, store.summary(&gallery(), &a()).await.unwrap());
     store.close().await;
-    assert!(store.record(&[JobRecord { job: JobId::new(), ..scored("three", &[1]) }]).await.is_err());
+    assert!(
+        store.record(&[JobRecord { job: JobId::new(), ..scored("three", &[1]) }]).await.is_err()
+    );
     let store = home.open().await;
     assert_eq!((images(&store, a()).await, store.summary(&gallery(), &a()).await.unwrap()), before);
     assert_eq!(store.profile(&a()).await.unwrap(), Some(profile("a")));

@@ -20,12 +20,18 @@ impl Array {
 
     pub fn map(&self, f: impl Fn(usize, f64) -> f64) -> Self {
         let (_, channels, inner) = self.planes();
-        let data = self.data.iter().enumerate().map(|(i, &value)| f(i / inner % channels, value)).collect();
+        let data = self
+            .data
+            .iter()
+            .enumerate()
+            .map(|(i, &value)| f(i / inner % channels, value))
+            .collect();
         Self { shape: self.shape.clone(), data }
     }
 }
 
-/// A convolution of a batch of maps: kernel of [M, C, rows, columns]; stride, padding on each side, groups.
+/// A convolution of a batch of maps: kernel of [M, C, rows, columns]; stride, padding on each side,
+/// groups.
 pub fn convolve(
     x: &Array,
     kernel: &[f64],
@@ -33,7 +39,9 @@ pub fn convolve(
     [size, channels, rows, columns]: [usize; 4],
     [stride, pad, groups]: [usize; 3],
 ) -> Array {
-    let [batch, all, height, width] = x.shape[..] else { panic!("{:?} is no batch of maps", x.shape) };
+    let [batch, all, height, width] = x.shape[..] else {
+        panic!("{:?} is no batch of maps", x.shape)
+    };
     assert_eq!(all, channels * groups);
     let side = |length: usize, kernel: usize| (length + 2 * pad - kernel) / stride + 1;
     let (out_height, out_width) = (side(height, rows), side(width, columns));
@@ -46,13 +54,22 @@ pub fn convolve(
                     let mut sum = bias[m];
                     for c in 0..channels {
                         for i in 0..rows {
-                            let Some(row) = (y * stride + i).checked_sub(pad).filter(|&row| row < height) else { continue };
+                            let Some(row) =
+                                (y * stride + i).checked_sub(pad).filter(|&row| row < height)
+                            else {
+                                continue;
+                            };
                             for j in 0..columns {
-                                let Some(column) = (x0 * stride + j).checked_sub(pad).filter(|&column| column < width) else {
+                                let Some(column) = (x0 * stride + j)
+                                    .checked_sub(pad)
+                                    .filter(|&column| column < width)
+                                else {
                                     continue;
                                 };
-                                let pixel = x.data[((n * all + first + c) * height + row) * width + column];
-                                sum += pixel * kernel[((m * channels + c) * rows + i) * columns + j];
+                                let pixel =
+                                    x.data[((n * all + first + c) * height + row) * width + column];
+                                sum +=
+                                    pixel * kernel[((m * channels + c) * rows + i) * columns + j];
                             }
                         }
                     }
@@ -64,7 +81,8 @@ pub fn convolve(
     Array::new(&[batch, size, out_height, out_width], data)
 }
 
-/// SER-FIQ's distance for the features `x` of a head `A x + c` with the dropout ratio `p`, from the formulas of the README.
+/// SER-FIQ's distance for the features `x` of a head `A x + c` with the dropout ratio `p`, from the
+/// formulas of the README.
 pub fn closed_form(weights: &[Vec<f64>], bias: &[f64], features: &[f64], p: f64) -> f64 {
     let q = p / (1.0 - p);
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -76,7 +94,8 @@ pub fn closed_form(weights: &[Vec<f64>], bias: &[f64], features: &[f64], p: f64)
         total += q * x * x * dot(&column, &column);
         par += q * x * x * dot(&column, &mu).powi(2) / m2;
     }
-    let gram: Vec<Vec<f64>> = weights.iter().map(|a| weights.iter().map(|b| dot(a, b)).collect()).collect();
+    let gram: Vec<Vec<f64>> =
+        weights.iter().map(|a| weights.iter().map(|b| dot(a, b)).collect()).collect();
     let trace: f64 = (0..gram.len()).map(|d| gram[d][d]).sum();
     let squared: f64 = gram.iter().flatten().map(|value| value * value).sum();
     let nu = trace * trace / squared;

@@ -16,7 +16,10 @@ pub struct TestBroker {
 
 impl TestBroker {
     pub fn new() -> Self {
-        Self { url: address("FACEFLEET__QUEUE__URL").parse().unwrap(), prefix: format!("test-{}", Uuid::now_v7()) }
+        Self {
+            url: address("FACEFLEET__QUEUE__URL").parse().unwrap(),
+            prefix: format!("test-{}", Uuid::now_v7()),
+        }
     }
 
     pub fn settings(&self) -> RabbitSettings {
@@ -56,14 +59,18 @@ impl TestBroker {
         lanes.iter().chain(&others).map(|name| format!("{}.{name}", self.prefix)).collect()
     }
 
-    /// Leaves nothing on the broker. A test that failed leaves its queues to whoever takes the stack down.
+    /// Leaves nothing on the broker. A test that failed leaves its queues to whoever takes the
+    /// stack down.
     pub async fn remove(self) {
         let channel = self.channel().await;
         for queue in self.queues() {
             channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
         }
         for exchange in ["jobs", "waiting", "back", "events", "dead"] {
-            channel.exchange_delete(format!("{}.{exchange}", self.prefix).into(), Default::default()).await.unwrap();
+            channel
+                .exchange_delete(format!("{}.{exchange}", self.prefix).into(), Default::default())
+                .await
+                .unwrap();
         }
     }
 }

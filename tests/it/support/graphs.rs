@@ -1,8 +1,10 @@
-//! Small recognisers in the shapes that training frameworks export: a convolution, then one of the known tails.
+//! Small recognisers in the shapes that training frameworks export: a convolution, then one of the
+//! known tails.
 
 use facefleet::inference::manifest::Manifest;
 use facefleet::inference::onnx::{
-    AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, data_type,
+    AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    ValueInfoProto, data_type,
 };
 use prost::Message;
 
@@ -24,7 +26,8 @@ pub struct Builder {
 pub fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     std::iter::repeat_with(next).take(count).collect()
@@ -51,24 +54,32 @@ pub fn float(name: &str, value: f32) -> AttributeProto {
 impl Builder {
     /// Starts with the convolution.
     pub fn new(opset: i64) -> Self {
-        let mut builder = Self { nodes: Vec::new(), constants: Vec::new(), last: "data".into(), opset };
+        let mut builder =
+            Self { nodes: Vec::new(), constants: Vec::new(), last: "data".into(), opset };
         let weights = numbers(1, CHANNELS * 3 * KERNEL * KERNEL);
-        builder.constant(TensorProto::floats("conv.weight", &[CHANNELS, 3, KERNEL, KERNEL], &weights));
+        builder.constant(TensorProto::floats(
+            "conv.weight",
+            &[CHANNELS, 3, KERNEL, KERNEL],
+            &weights,
+        ));
         builder.convolve();
         builder
     }
 
-    /// Starts with a convolution whose weights are 8-bit integers with a scale for each block of 4 x 7 x 7; and the same with the
-    /// weights as floats.
+    /// Starts with a convolution whose weights are 8-bit integers with a scale for each block of 4
+    /// x 7 x 7; and the same with the weights as floats.
     pub fn quantised(opset: i64) -> (Self, Self) {
         const BLOCK: usize = 4;
         let inner = 3 * KERNEL * KERNEL;
         let (blocks, count) = (CHANNELS / BLOCK, CHANNELS * inner);
         let values: Vec<i8> = numbers(2, count).iter().map(|value| (value * 127.0) as i8).collect();
-        let scales: Vec<f32> = numbers(3, blocks * inner).iter().map(|value| 0.01 + 0.004 * value).collect();
-        let floats: Vec<f32> =
-            (0..count).map(|i| f32::from(values[i]) * scales[i / (BLOCK * inner) * inner + i % inner]).collect();
-        let start = || Self { nodes: Vec::new(), constants: Vec::new(), last: "data".into(), opset };
+        let scales: Vec<f32> =
+            numbers(3, blocks * inner).iter().map(|value| 0.01 + 0.004 * value).collect();
+        let floats: Vec<f32> = (0..count)
+            .map(|i| f32::from(values[i]) * scales[i / (BLOCK * inner) * inner + i % inner])
+            .collect();
+        let start =
+            || Self { nodes: Vec::new(), constants: Vec::new(), last: "data".into(), opset };
 
         let (mut blocked, mut plain) = (start(), start());
         let mut weights = TensorProto::default();
@@ -77,8 +88,16 @@ impl Builder {
         weights.data_type = data_type::INT8;
         weights.raw_data = values.iter().map(|value| value.cast_unsigned()).collect();
         blocked.constant(weights);
-        blocked.constant(TensorProto::floats("conv.weight.scale", &[blocks, 3, KERNEL, KERNEL], &scales));
-        let node = NodeProto::new("DequantizeLinear", &["conv.weight.int8", "conv.weight.scale"], "conv.weight");
+        blocked.constant(TensorProto::floats(
+            "conv.weight.scale",
+            &[blocks, 3, KERNEL, KERNEL],
+            &scales,
+        ));
+        let node = NodeProto::new(
+            "DequantizeLinear",
+            &["conv.weight.int8", "conv.weight.scale"],
+            "conv.weight",
+        );
         blocked.nodes.push(node.with_int("axis", 0).with_int("block_size", BLOCK as i64));
         plain.constant(TensorProto::floats("conv.weight", &[CHANNELS, 3, KERNEL, KERNEL], &floats));
         blocked.convolve();
@@ -116,7 +135,8 @@ impl Builder {
     /// A batch normalisation of `size` channels.
     pub fn batch_norm(self, name: &str, size: usize) -> Self {
         let vector = |part: &str, seed: u64, around: f32, spread: f32| {
-            let values: Vec<f32> = numbers(seed, size).iter().map(|value| around + spread * value).collect();
+            let values: Vec<f32> =
+                numbers(seed, size).iter().map(|value| around + spread * value).collect();
             TensorProto::floats(&format!("{name}.{part}"), &[size], &values)
         };
         let parameters = vec![
@@ -155,7 +175,11 @@ impl Builder {
 
     /// The last layer, weights [D, F].
     pub fn gemm(mut self) -> Self {
-        let weights = TensorProto::floats("fc.weight", &[EMBEDDING, FEATURES], &numbers(21, EMBEDDING * FEATURES));
+        let weights = TensorProto::floats(
+            "fc.weight",
+            &[EMBEDDING, FEATURES],
+            &numbers(21, EMBEDDING * FEATURES),
+        );
         let bias = TensorProto::floats("fc.bias", &[EMBEDDING], &numbers(22, EMBEDDING));
         self = self.step("Gemm", "fc", vec![weights, bias]);
         let node = self.nodes.pop().unwrap();
@@ -165,34 +189,48 @@ impl Builder {
 
     /// The last layer, weights [F, D], in two nodes.
     pub fn matmul_add(self) -> Self {
-        let weights = TensorProto::floats("fc.weight", &[FEATURES, EMBEDDING], &numbers(23, EMBEDDING * FEATURES));
+        let weights = TensorProto::floats(
+            "fc.weight",
+            &[FEATURES, EMBEDDING],
+            &numbers(23, EMBEDDING * FEATURES),
+        );
         let bias = TensorProto::floats("fc.bias", &[EMBEDDING], &numbers(24, EMBEDDING));
         self.step("MatMul", "product", vec![weights]).step("Add", "fc", vec![bias])
     }
 
-    /// The file's bytes. As old exporters did, a graph of operator set 8 lists its weights among its inputs.
+    /// The file's bytes. As old exporters did, a graph of operator set 8 lists its weights among
+    /// its inputs.
     pub fn build(self) -> Vec<u8> {
         let value = |dim: i64| Dimension::Value(dim);
         let mut graph = GraphProto::default();
         graph.name = "small".into();
-        graph.input = vec![ValueInfoProto::float("data", &[value(1), value(3), value(112), value(112)])];
+        graph.input =
+            vec![ValueInfoProto::float("data", &[value(1), value(3), value(112), value(112)])];
         let mut ir_version = 10;
         if self.opset <= 8 {
             ir_version = 3;
-            let shape = |tensor: &TensorProto| tensor.dims.iter().map(|&dim| value(dim)).collect::<Vec<_>>();
-            let mut shadows: Vec<_> =
-                self.constants.iter().map(|tensor| ValueInfoProto::float(&tensor.name, &shape(tensor))).collect();
+            let shape = |tensor: &TensorProto| {
+                tensor.dims.iter().map(|&dim| value(dim)).collect::<Vec<_>>()
+            };
+            let mut shadows: Vec<_> = self
+                .constants
+                .iter()
+                .map(|tensor| ValueInfoProto::float(&tensor.name, &shape(tensor)))
+                .collect();
             for (shadow, tensor) in shadows.iter_mut().zip(&self.constants) {
-                shadow.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = tensor.data_type;
+                shadow.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type =
+                    tensor.data_type;
             }
             graph.input.extend(shadows);
         }
-        graph.output = vec![ValueInfoProto::float(&self.last, &[value(1), value(EMBEDDING as i64)])];
+        graph.output =
+            vec![ValueInfoProto::float(&self.last, &[value(1), value(EMBEDDING as i64)])];
         graph.node = self.nodes;
         graph.initializer = self.constants;
         let mut model = ModelProto::default();
         model.ir_version = ir_version;
-        model.opset_import = vec![OperatorSetIdProto { domain: String::new(), version: self.opset }];
+        model.opset_import =
+            vec![OperatorSetIdProto { domain: String::new(), version: self.opset }];
         model.graph = Some(graph);
         model.encode_to_vec()
     }
@@ -202,7 +240,8 @@ impl Builder {
 pub fn manifest(embedding: usize, dropout: Option<f64>) -> Manifest {
     let dropout = dropout.map(|ratio| format!("dropout = {ratio}")).unwrap_or_default();
     let text = format!(
-        "role = \"recogniser\"\nfile = \"small.onnx\"\nsha256 = \"{}\"\nlicence = \"none\"\nsource = \"a test\"\n\
+        "role = \"recogniser\"\nfile = \"small.onnx\"\nsha256 = \"{}\"\nlicence = \"none\"\nsource \
+            = \"a test\"\n\
          [input]\nwidth = 112\nheight = 112\nchannels = \"rgb\"\n\
          [recogniser]\nembedding = {embedding}\n{dropout}\nalpha = 130.0\nr = 0.88\n",
         "0".repeat(64)

@@ -1,4 +1,5 @@
-//! A web server that answers as it is told: hand-written, so that it can do what no honest server does.
+//! A web server that answers as it is told: hand-written, so that it can do what no honest server
+//! does.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,10 @@ pub enum Answer {
 impl Answer {
     /// An honest answer.
     pub fn of(status: &str, headers: &str, body: &[u8]) -> Self {
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n",
+            body.len()
+        );
         Self::Close([head.as_bytes(), body].concat())
     }
 

@@ -1,5 +1,6 @@
-//! Large images of one colour, in the kinds that take most memory to decode, and files that unpack to much more than they are. They are
-//! written by hand: whole, in no more memory than the file takes.
+//! Large images of one colour, in the kinds that take most memory to decode, and files that unpack
+//! to much more than they are. They are written by hand: whole, in no more memory than the file
+//! takes.
 
 use std::io::Write;
 
@@ -53,13 +54,26 @@ impl Png {
     pub fn black(self, width: u32, height: u32, more: &[u8]) -> Vec<u8> {
         let (w, h) = (u64::from(width), u64::from(height));
         // Start and step of each pass of Adam7, across and down.
-        let adam7 = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)];
-        let passes: &[(u64, u64, u64, u64)] = if self.interlaced { &adam7 } else { &[(0, 1, 0, 1)] };
+        let adam7 = [
+            (0, 8, 0, 8),
+            (4, 8, 0, 8),
+            (0, 4, 4, 8),
+            (2, 4, 0, 4),
+            (0, 2, 2, 4),
+            (1, 2, 0, 2),
+            (0, 1, 1, 2),
+        ];
+        let passes: &[(u64, u64, u64, u64)] =
+            if self.interlaced { &adam7 } else { &[(0, 1, 0, 1)] };
         let bytes = |&(x, across, y, down): &(u64, u64, u64, u64)| {
-            self.row_bytes(w.saturating_sub(x).div_ceil(across)) * h.saturating_sub(y).div_ceil(down)
+            self.row_bytes(w.saturating_sub(x).div_ceil(across))
+                * h.saturating_sub(y).div_ceil(down)
         };
-        let header =
-            [&width.to_be_bytes()[..], &height.to_be_bytes(), &[self.bits, self.colour, 0, 0, u8::from(self.interlaced)]];
+        let header = [
+            &width.to_be_bytes()[..],
+            &height.to_be_bytes(),
+            &[self.bits, self.colour, 0, 0, u8::from(self.interlaced)],
+        ];
         let palette = if self.colour == 3 { chunk(b"PLTE", &[0; 768]) } else { Vec::new() };
         [
             b"\x89PNG\r\n\x1a\n".to_vec(),
@@ -89,9 +103,16 @@ pub fn tiff_rgb16(side: u32, rows: u32, tile: Option<u32>) -> Vec<u8> {
     let mut file = [&b"II*\0"[..], &(8 + count * part.len() as u32).to_le_bytes()].concat();
     (0..count).for_each(|_| file.extend(&part));
     let directory_at = file.len() as u32;
-    let (width_tag, places) = if tile.is_some() { (322_u16, (324_u16, 325_u16)) } else { (278, (273, 279)) };
-    let mut entries =
-        vec![(256, vec![side]), (257, vec![side]), (258, vec![16; 3]), (259, vec![8]), (262, vec![2]), (277, vec![3])];
+    let (width_tag, places) =
+        if tile.is_some() { (322_u16, (324_u16, 325_u16)) } else { (278, (273, 279)) };
+    let mut entries = vec![
+        (256, vec![side]),
+        (257, vec![side]),
+        (258, vec![16; 3]),
+        (259, vec![8]),
+        (262, vec![2]),
+        (277, vec![3]),
+    ];
     entries.push((width_tag, vec![tile.unwrap_or(rows)]));
     entries.extend(tile.map(|tile| (323, vec![tile])));
     entries.push((places.0, (0..count).map(|number| 8 + number * part.len() as u32).collect()));
@@ -100,7 +121,10 @@ pub fn tiff_rgb16(side: u32, rows: u32, tile: Option<u32>) -> Vec<u8> {
     let mut after = directory_at + 2 + 12 * entries.len() as u32 + 4;
     let (mut directory, mut values) = ((entries.len() as u16).to_le_bytes().to_vec(), Vec::new());
     for (tag, numbers) in entries {
-        directory.extend([&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &(numbers.len() as u32).to_le_bytes()].concat());
+        directory.extend(
+            [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &(numbers.len() as u32).to_le_bytes()]
+                .concat(),
+        );
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         if bytes.len() == 4 {
             directory.extend(bytes);
@@ -113,11 +137,13 @@ pub fn tiff_rgb16(side: u32, rows: u32, tile: Option<u32>) -> Vec<u8> {
     [file, directory, vec![0; 4], values].concat()
 }
 
-/// A progressive JPEG of `components` components in one scan, mid-grey, of this side. Its other scans are missing, which shows when all
-/// its coefficients are in memory.
+/// A progressive JPEG of `components` components in one scan, mid-grey, of this side. Its other
+/// scans are missing, which shows when all its coefficients are in memory.
 pub fn jpeg_progressive(side: u16, components: u8) -> Vec<u8> {
     let each = |of: fn(u8) -> Vec<u8>| (1..=components).flat_map(of).collect::<Vec<u8>>();
-    let segment = |code: u8, content: &[u8]| [&[0xFF, code][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat();
+    let segment = |code: u8, content: &[u8]| {
+        [&[0xFF, code][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat()
+    };
     let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
     let blocks = usize::from(side).div_ceil(8).pow(2) * usize::from(components);
     [
@@ -139,6 +165,12 @@ pub fn jpeg(side: usize, progressive: bool, cmyk: bool) -> Vec<u8> {
     let mut compressor = turbojpeg::Compressor::new().unwrap();
     compressor.set_subsamp(turbojpeg::Subsamp::None).unwrap();
     compressor.set_progressive(progressive).unwrap();
-    let image = turbojpeg::Image { pixels: &pixels[..], width: side, pitch: side * format.size(), height: side, format };
+    let image = turbojpeg::Image {
+        pixels: &pixels[..],
+        width: side,
+        pitch: side * format.size(),
+        height: side,
+        format,
+    };
     compressor.compress_to_vec(image).unwrap()
 }

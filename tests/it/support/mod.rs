@@ -1,5 +1,6 @@
-//! Builders of jobs and records. Every field of what they build is public: a test changes what it is about, and nothing else.
-//! And the application with its models and sample photos, as `make setup` leaves them.
+//! Builders of jobs and records. Every field of what they build is public: a test changes what it
+//! is about, and nothing else. And the application with its models and sample photos, as `make
+//! setup` leaves them.
 
 pub mod arithmetic;
 pub mod broker;
@@ -18,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent, ImageUri, Job, JobId,
-    JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
-    Template, Timings,
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent,
+    ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile,
+    RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template, Timings,
 };
 use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
@@ -42,7 +43,11 @@ pub const PHOTOS: [&str; 8] = [
 pub fn profile(name: &str) -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile { name: name.to_owned(), sha256: "00".repeat(32), precision: Precision::Float32 },
+        recogniser: RecogniserProfile {
+            name: name.to_owned(),
+            sha256: "00".repeat(32),
+            precision: Precision::Float32,
+        },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
         // Not short in decimal: the way through storage must not lose its last bit.
         mapping: Mapping::Logistic { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
@@ -84,7 +89,11 @@ pub fn job(lane: Lane, name: &str) -> Job {
 
 /// What is known of an image with these bytes.
 pub fn content(bytes: &[u8]) -> Option<ImageContent> {
-    Some(ImageContent { hash: ContentHash::of(bytes), bytes: bytes.len() as u64, size: Some((640, 480)) })
+    Some(ImageContent {
+        hash: ContentHash::of(bytes),
+        bytes: bytes.len() as u64,
+        size: Some((640, 480)),
+    })
 }
 
 /// A template that depends on `seed`, with components of every size.
@@ -92,7 +101,9 @@ pub fn template(seed: u64, dimension: usize) -> (Template, f32) {
     let mut state = seed;
     let embedding: Vec<f32> = (0..dimension)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / 1e5 - 80.0
         })
         .collect();
@@ -102,7 +113,8 @@ pub fn template(seed: u64, dimension: usize) -> (Template, f32) {
 /// A scored face of this quality.
 pub fn face(quality: u8) -> FaceResult {
     let offset = f32::from(quality);
-    let landmarks = std::array::from_fn(|i| Point { x: offset + 0.1 * i as f32, y: 7.7 * i as f32 });
+    let landmarks =
+        std::array::from_fn(|i| Point { x: offset + 0.1 * i as f32, y: 7.7 * i as f32 });
     let (template, norm) = template(u64::from(quality), 128);
     let score = 0.8 + f64::from(quality) / 1000.0 + 1.0 / 3e9;
     FaceResult {
@@ -111,11 +123,18 @@ pub fn face(quality: u8) -> FaceResult {
             landmarks: Some(landmarks),
             detector_score: Some(0.93),
         },
-        recognition: Some(Recognition { template, norm, distance: (2.0 / score - 1.0).ln(), score, quality }),
+        recognition: Some(Recognition {
+            template,
+            norm,
+            distance: (2.0 / score - 1.0).ln(),
+            score,
+            quality,
+        }),
     }
 }
 
-/// The record of a job on the image `name`, whose bytes are its name, that ended with `outcome` under `profile("a")`.
+/// The record of a job on the image `name`, whose bytes are its name, that ended with `outcome`
+/// under `profile("a")`.
 pub fn record(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord {
         job: JobId::new(),
@@ -161,7 +180,8 @@ pub fn runtime() -> Runtime {
 /// The model `name` of this checkout in a `folder` of its own, fetched and not prepared.
 pub fn unprepared(name: &str, folder: &Path) -> Models {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    std::fs::copy(source.join(format!("{name}.toml")), folder.join(format!("{name}.toml"))).unwrap();
+    std::fs::copy(source.join(format!("{name}.toml")), folder.join(format!("{name}.toml")))
+        .unwrap();
     std::os::unix::fs::symlink(source.join("fetched"), folder.join("fetched")).unwrap();
     Models::new(folder)
 }
@@ -169,8 +189,9 @@ pub fn unprepared(name: &str, folder: &Path) -> Models {
 /// The bytes of a sample photo.
 pub fn sample(name: &str) -> Vec<u8> {
     let path = sample_path(name);
-    std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; the tests need the sample photos: run `make setup`", path.display()))
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; the tests need the sample photos: run `make setup`", path.display())
+    })
 }
 
 /// Where a sample photo is.

@@ -31,9 +31,12 @@ impl Network {
         let mut probes = vec![0.0; (count + 1) * count];
         (0..count).for_each(|i| probes[i * count + i] = 1.0);
         let shape = [&[count + 1], &features.shape[1..]].concat();
-        let answers = self.tape.evaluate(self.features, Array::new(&shape, probes), self.embedding).data;
+        let answers =
+            self.tape.evaluate(self.features, Array::new(&shape, probes), self.embedding).data;
         let bias = answers[count * self.size..].to_vec();
-        let weights = (0..self.size).map(|d| (0..count).map(|i| answers[i * self.size + d] - bias[d]).collect()).collect();
+        let weights = (0..self.size)
+            .map(|d| (0..count).map(|i| answers[i * self.size + d] - bias[d]).collect())
+            .collect();
         (weights, bias)
     }
 }
@@ -91,7 +94,11 @@ pub fn lresnet100e_ir(style: Style, flattening: Flattening, dropout: f32) -> Net
         }
         Flattening::ByGemm => NodeProto::new("Identity", &[], "flatten0"),
     };
-    x = if matches!(flattening, Flattening::ByGemm) { tape.same(flat, x) } else { tape.flat(flat, x) };
+    x = if matches!(flattening, Flattening::ByGemm) {
+        tape.same(flat, x)
+    } else {
+        tape.flat(flat, x)
+    };
     x = tape.gemm(x, "pre_fc1", 16, 8 * 49);
     let embedding = tape.batch_norm(x, "fc1", 16);
     Network { tape, input, features, embedding, output: embedding, size: 16 }
@@ -105,7 +112,8 @@ pub enum View {
     Computed,
 }
 
-/// InsightFace's iresnet, with convolutions that took their normalisation in; values of -1..1 go in. No dropout is in the graph.
+/// InsightFace's iresnet, with convolutions that took their normalisation in; values of -1..1 go
+/// in. No dropout is in the graph.
 pub fn iresnet(style: Style, view: View) -> Network {
     let opset = style.opset;
     let (mut tape, input) = Tape::new(style, "input.1", [3, 112, 112]);
@@ -131,7 +139,8 @@ pub fn iresnet(style: Style, view: View) -> Network {
             first.dims.clear();
             tape.node(constant("676", first));
             tape.node(NodeProto::new("Gather", &["675", "676"], "677").with_int("axis", 0));
-            let (mut batch, rest) = (NodeProto::new("Unsqueeze", &["677"], "678"), TensorProto::ints("679", &[-1]));
+            let (mut batch, rest) =
+                (NodeProto::new("Unsqueeze", &["677"], "678"), TensorProto::ints("679", &[-1]));
             if opset < 13 {
                 batch = batch.with_ints("axes", &[0]);
             } else {
@@ -164,7 +173,11 @@ fn constant(name: &str, value: TensorProto) -> NodeProto {
 pub fn with_unit_length(mut network: Network) -> Network {
     let embedding = network.tape.name(network.embedding).to_owned();
     let tape = &mut network.tape;
-    tape.node(NodeProto::new("ReduceL2", &[&embedding], "norm").with_ints("axes", &[1]).with_int("keepdims", 1));
+    tape.node(
+        NodeProto::new("ReduceL2", &[&embedding], "norm")
+            .with_ints("axes", &[1])
+            .with_int("keepdims", 1),
+    );
     let mut clip = NodeProto::new("Clip", &["norm"], "clipped");
     let mut least = float("least", 1e-12);
     least.name = "min".into();
@@ -177,7 +190,10 @@ pub fn with_unit_length(mut network: Network) -> Network {
     tape.node(clip);
     tape.node(NodeProto::new("Shape", &[&embedding], "shape"));
     tape.node(NodeProto::new("Expand", &["clipped", "shape"], "expanded"));
-    network.output = tape.add(NodeProto::new("Div", &["expanded"], "unit"), &[network.embedding], |x| x[0].clone());
+    network.output =
+        tape.add(NodeProto::new("Div", &["expanded"], "unit"), &[network.embedding], |x| {
+            x[0].clone()
+        });
     network
 }
 
@@ -235,12 +251,19 @@ pub fn mobile_face_net(style: Style, head: MobileHead) -> Network {
         MobileHead::MatMul => {
             x = tape.flat(NodeProto::new("Flatten", &[], "flat"), x);
             let weights = tape.weights("linear.weight", &[size, 8], 0.0, 0.6);
-            tape.node(NodeProto::new("Transpose", &["linear.weight"], "linear.weight.T").with_ints("perm", &[1, 0]));
+            tape.node(
+                NodeProto::new("Transpose", &["linear.weight"], "linear.weight.T")
+                    .with_ints("perm", &[1, 0]),
+            );
             let node = NodeProto::new("MatMul", &["linear.weight.T"], "product");
             x = tape.add(node, &[x], move |x| {
                 let rows = x[0].data.chunks_exact(8);
-                let dot = |row: &[f64], d: usize| row.iter().zip(&weights[d * 8..]).map(|(x, w)| x * w).sum();
-                let data = rows.flat_map(|row| (0..size).map(|d| dot(row, d)).collect::<Vec<f64>>()).collect();
+                let dot = |row: &[f64], d: usize| {
+                    row.iter().zip(&weights[d * 8..]).map(|(x, w)| x * w).sum()
+                };
+                let data = rows
+                    .flat_map(|row| (0..size).map(|d| dot(row, d)).collect::<Vec<f64>>())
+                    .collect();
                 Array::new(&[x[0].shape[0], size], data)
             });
             tape.batch_norm(x, "embedding", size)
@@ -249,7 +272,8 @@ pub fn mobile_face_net(style: Style, head: MobileHead) -> Network {
     Network { tape, input, features, embedding, output: embedding, size }
 }
 
-/// What TensorFlow's converter writes: images of [N, H, W, C] go in, are turned for the convolution and turned back before the end.
+/// What TensorFlow's converter writes: images of [N, H, W, C] go in, are turned for the convolution
+/// and turned back before the end.
 pub fn tensorflow(style: Style) -> Network {
     let (mut tape, input) = Tape::new(style, "input_1:0", [112, 112, 3]);
     let turn = |x: &Array, perm: [usize; 4]| {
@@ -268,11 +292,15 @@ pub fn tensorflow(style: Style) -> Network {
         let data = (0..x.data.len()).map(|i| x.data[place(i)]).collect();
         Array::new(&shape, data)
     };
-    let transpose = |name: &str, perm: [i64; 4]| NodeProto::new("Transpose", &[], name).with_ints("perm", &perm);
-    let mut x = tape.add(transpose("model/conv__6", [0, 3, 1, 2]), &[input], move |x| turn(x[0], [0, 3, 1, 2]));
+    let transpose = |name: &str, perm: [i64; 4]| {
+        NodeProto::new("Transpose", &[], name).with_ints("perm", &perm)
+    };
+    let mut x = tape
+        .add(transpose("model/conv__6", [0, 3, 1, 2]), &[input], move |x| turn(x[0], [0, 3, 1, 2]));
     x = tape.conv(x, "model/conv", [6, 3, 3, 3], [8, 0, 1], true);
     x = tape.same(NodeProto::new("Identity", &[], "model/relu"), x);
-    x = tape.add(transpose("model/flatten__8", [0, 2, 3, 1]), &[x], move |x| turn(x[0], [0, 2, 3, 1]));
+    x = tape
+        .add(transpose("model/flatten__8", [0, 2, 3, 1]), &[x], move |x| turn(x[0], [0, 2, 3, 1]));
     tape.integers("model/flatten/Const", &[-1, 6 * 14 * 14]);
     x = tape.flat(NodeProto::new("Reshape", &["model/flatten/Const"], "model/flatten"), x);
     let features = x;
@@ -284,7 +312,8 @@ pub fn tensorflow(style: Style) -> Network {
 pub fn iresnet_with_casts() -> Network {
     let style = Style { stored: Stored::Half, ..Style::pytorch(13) };
     let (mut tape, input) = Tape::new(style, "input", [3, 112, 112]);
-    let cast = |name: &str, kind: i32| NodeProto::new("Cast", &[], name).with_int("to", i64::from(kind));
+    let cast =
+        |name: &str, kind: i32| NodeProto::new("Cast", &[], name).with_int("to", i64::from(kind));
     let mut x = tape.same(cast("cast_in", data_type::FLOAT16), input);
     x = tape.conv(x, "conv", [6, 3, 3, 3], [8, 0, 1], true);
     x = tape.prelu(x, "prelu", 6);

@@ -1,5 +1,5 @@
-//! A proxy between a worker and its broker or database that tests cut and restore. It can read AMQP's frames, so as to cut a connection
-//! at the very moment when a certain method passes.
+//! A proxy between a worker and its broker or database that tests cut and restore. It can read
+//! AMQP's frames, so as to cut a connection at the very moment when a certain method passes.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -56,7 +56,9 @@ impl Proxy {
             let (shared, end) = (shared.clone(), end.clone());
             async move {
                 while let Some(Ok((client, _))) = end.run_until_cancelled(listener.accept()).await {
-                    tokio::spawn(end.clone().run_until_cancelled_owned(serve(client, shared.clone())));
+                    tokio::spawn(
+                        end.clone().run_until_cancelled_owned(serve(client, shared.clone())),
+                    );
                 }
             }
         });
@@ -81,12 +83,14 @@ impl Proxy {
         self.shared.down.send_modify(|(down, _)| *down = false);
     }
 
-    /// Lets nothing more through on the connections that stand, and keeps them open. New ones are let through.
+    /// Lets nothing more through on the connections that stand, and keeps them open. New ones are
+    /// let through.
     pub fn stall(&self) {
         self.shared.stalls.send_modify(|stalls| *stalls += 1);
     }
 
-    /// Cuts the connection on which a client next sends `method`, before the broker sees it. Others stand.
+    /// Cuts the connection on which a client next sends `method`, before the broker sees it. Others
+    /// stand.
     pub fn cut_before(&self, method: Method) {
         self.shared.trap.send_replace(Some(method));
     }
@@ -112,11 +116,13 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let Ok(server) = TcpStream::connect(shared.target).await else { return };
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     let mut stalls = shared.stalls.subscribe();
     let before = *stalls.borrow_and_update();
     // Pinned here: a connection that stalls is still held by both, and stays open.
-    let (mut up, mut back) = (pin!(up(from_client, to_server, &shared)), pin!(copy(from_server, to_client)));
+    let (mut up, mut back) =
+        (pin!(up(from_client, to_server, &shared)), pin!(copy(from_server, to_client)));
     let both = async {
         tokio::select! {
             () = &mut up => {}
@@ -157,8 +163,12 @@ async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
         if from.read_exact(&mut frame[7..]).await.is_err() {
             return;
         }
-        let method = (frame[0] == 1 && size >= 4)
-            .then(|| Method(u16::from_be_bytes([frame[7], frame[8]]), u16::from_be_bytes([frame[9], frame[10]])));
+        let method = (frame[0] == 1 && size >= 4).then(|| {
+            Method(
+                u16::from_be_bytes([frame[7], frame[8]]),
+                u16::from_be_bytes([frame[9], frame[10]]),
+            )
+        });
         let trapped = shared.trap.send_if_modified(|trap| {
             let trapped = trap.is_some() && *trap == method;
             if trapped {

@@ -1,5 +1,5 @@
-//! A real S3 server over a folder: `rclone serve s3`, as `scripts/setup.py test` leaves it. It checks signatures and lists in pages of
-//! 1000 keys.
+//! A real S3 server over a folder: `rclone serve s3`, as `scripts/setup.py test` leaves it. It
+//! checks signatures and lists in pages of 1000 keys.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,12 +20,18 @@ pub struct S3Server {
 impl S3Server {
     /// Starts a server without buckets.
     pub fn start() -> Self {
-        Self::serve(&["s3", "--auth-key", &format!("{KEY},{SECRET}"), "--dir-cache-time", "0s"], tempfile::tempdir().unwrap())
+        Self::serve(
+            &["s3", "--auth-key", &format!("{KEY},{SECRET}"), "--dir-cache-time", "0s"],
+            tempfile::tempdir().unwrap(),
+        )
     }
 
     /// Starts a server of plain files below `folder` over HTTPS instead.
     pub fn start_https(certificate: &Path, key: &Path, folder: TempDir) -> Self {
-        Self::serve(&["http", "--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()], folder)
+        Self::serve(
+            &["http", "--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()],
+            folder,
+        )
     }
 
     fn serve(arguments: &[&str], folder: TempDir) -> Self {
@@ -37,7 +43,9 @@ impl S3Server {
             .arg(folder.path())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; run `python3 scripts/setup.py test`", program.display()));
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}; run `python3 scripts/setup.py test`", program.display())
+            });
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         let url = loop {

@@ -29,7 +29,8 @@ impl SourceSettings<'_> {
         let limits = self.limits.unwrap_or(LIMITS);
         let objects = objects(self.variables, limits);
         let allow = self.allow.iter().map(|root| root.parse().unwrap()).collect();
-        let private_hosts: Vec<String> = self.private_hosts.iter().map(|&host| host.to_owned()).collect();
+        let private_hosts: Vec<String> =
+            self.private_hosts.iter().map(|&host| host.to_owned()).collect();
         Sources::new(allow, &private_hosts, self.authorities, objects, limits).unwrap()
     }
 }
@@ -58,7 +59,11 @@ pub fn refused(result: Result<Vec<u8>, FetchError>) -> String {
 #[track_caller]
 pub fn unreadable(result: Result<Vec<u8>, FetchError>) -> String {
     match result {
-        Err(FetchError::Unreadable(reason) | FetchError::NotThere(reason) | FetchError::Denied(reason)) => reason,
+        Err(
+            FetchError::Unreadable(reason)
+            | FetchError::NotThere(reason)
+            | FetchError::Denied(reason),
+        ) => reason,
         other => panic!("not unreadable: {other:?}"),
     }
 }

@@ -1,9 +1,9 @@
-//! A network written down twice at once: as the nodes of an ONNX file in an exporter's way, and as plain arithmetic in f64 that knows
-//! nothing of ONNX. The second says what the first must give.
+//! A network written down twice at once: as the nodes of an ONNX file in an exporter's way, and as
+//! plain arithmetic in f64 that knows nothing of ONNX. The second says what the first must give.
 
 use facefleet::inference::onnx::{
-    Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
-    data_type,
+    Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, ValueInfoProto, data_type,
 };
 use half::{bf16, f16};
 use prost::Message;
@@ -73,7 +73,13 @@ impl Style {
 
     /// MXNet's exporter.
     pub fn mxnet() -> Self {
-        Self { ir_version: 3, shadows: true, spatial: true, slopes: Slopes::Flat, ..Self::pytorch(8) }
+        Self {
+            ir_version: 3,
+            shadows: true,
+            spatial: true,
+            slopes: Slopes::Flat,
+            ..Self::pytorch(8)
+        }
     }
 }
 
@@ -112,7 +118,12 @@ impl Tape {
     }
 
     /// Adds `node`, whose first inputs are `inputs`, with its arithmetic.
-    pub fn add(&mut self, node: NodeProto, inputs: &[Id], arithmetic: impl Fn(&[&Array]) -> Array + 'static) -> Id {
+    pub fn add(
+        &mut self,
+        node: NodeProto,
+        inputs: &[Id],
+        arithmetic: impl Fn(&[&Array]) -> Array + 'static,
+    ) -> Id {
         let mut node = node;
         let names: Vec<String> = inputs.iter().map(|&id| self.name(id).to_owned()).collect();
         node.input.splice(0..0, names);
@@ -132,7 +143,8 @@ impl Tape {
         let mut values: Vec<Option<Array>> = vec![None; given.0];
         values.push(Some(value));
         for (inputs, arithmetic) in &self.steps[given.0 + 1..=wanted.0] {
-            let arguments: Option<Vec<&Array>> = inputs.iter().map(|id| values[id.0].as_ref()).collect();
+            let arguments: Option<Vec<&Array>> =
+                inputs.iter().map(|id| values[id.0].as_ref()).collect();
             let value = arguments.map(|arguments| arithmetic(&arguments));
             values.push(value);
         }
@@ -169,7 +181,10 @@ impl Tape {
                 tensor.raw_data = stored.iter().flat_map(|value| value.to_le_bytes()).collect();
             }
             Stored::Beside(file) => {
-                let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
+                let entry = |key: &str, value: String| StringStringEntryProto {
+                    key: key.to_owned(),
+                    value,
+                };
                 tensor.external_data = vec![
                     entry("location", file.to_owned()),
                     entry("offset", self.beside.len().to_string()),
@@ -188,8 +203,16 @@ impl Tape {
         self.constants.push(TensorProto::ints(name, values));
     }
 
-    /// A convolution by a kernel of `shape` with this stride, padding on each side, and number of groups.
-    pub fn conv(&mut self, x: Id, name: &str, shape: [usize; 4], window: [usize; 3], bias: bool) -> Id {
+    /// A convolution by a kernel of `shape` with this stride, padding on each side, and number of
+    /// groups.
+    pub fn conv(
+        &mut self,
+        x: Id,
+        name: &str,
+        shape: [usize; 4],
+        window: [usize; 3],
+        bias: bool,
+    ) -> Id {
         let [stride, pad, groups] = window;
         let [size, channels, rows, columns] = shape;
         let spread = 1.7 / ((channels * rows * columns) as f32).sqrt();
@@ -200,7 +223,8 @@ impl Tape {
             inputs.push(format!("{name}_bias"));
             biases = self.weights(&format!("{name}_bias"), &[size], 0.0, 0.3);
         }
-        let mut node = NodeProto::new("Conv", &inputs.iter().map(String::as_str).collect::<Vec<_>>(), name);
+        let mut node =
+            NodeProto::new("Conv", &inputs.iter().map(String::as_str).collect::<Vec<_>>(), name);
         let pair = |value: usize| [value as i64, value as i64];
         node.attribute.extend([
             ints("dilations", &[1, 1]),
@@ -219,20 +243,24 @@ impl Tape {
         let mean = self.weights(&part("moving_mean"), &[size], 0.0, 0.3);
         let variance = self.weights(&part("moving_var"), &[size], 1.0, 0.6);
         let inputs = ["gamma", "beta", "moving_mean", "moving_var"].map(part);
-        let mut node = NodeProto::new("BatchNormalization", &inputs.each_ref().map(String::as_str), name);
+        let mut node =
+            NodeProto::new("BatchNormalization", &inputs.each_ref().map(String::as_str), name);
         node.attribute.extend([float("epsilon", 2e-5), float("momentum", 0.9)]);
         if self.style.spatial {
             node = node.with_int("spatial", 0);
         }
         let epsilon = f64::from(2e-5_f32);
         self.add(node, &[x], move |x| {
-            x[0].map(|c, value| gain[c] * (value - mean[c]) / (variance[c] + epsilon).sqrt() + shift[c])
+            x[0].map(|c, value| {
+                gain[c] * (value - mean[c]) / (variance[c] + epsilon).sqrt() + shift[c]
+            })
         })
     }
 
     pub fn prelu(&mut self, x: Id, name: &str, size: usize) -> Id {
         let mut slope = format!("{name}_gamma");
-        let shape: &[usize] = if self.style.slopes == Slopes::Shaped { &[size, 1, 1] } else { &[size] };
+        let shape: &[usize] =
+            if self.style.slopes == Slopes::Shaped { &[size, 1, 1] } else { &[size] };
         let slopes = self.weights(&slope, shape, 0.25, 0.4);
         if self.style.slopes == Slopes::Reshaped {
             let (target, reshaped) = (format!("{name}_shape"), format!("{name}_reshaped"));
@@ -241,7 +269,9 @@ impl Tape {
             slope = reshaped;
         }
         let node = NodeProto::new("PRelu", &[&slope], name);
-        self.add(node, &[x], move |x| x[0].map(|c, value| if value < 0.0 { slopes[c] * value } else { value }))
+        self.add(node, &[x], move |x| {
+            x[0].map(|c, value| if value < 0.0 { slopes[c] * value } else { value })
+        })
     }
 
     /// `Add`, `Sub`, `Mul` or `Div` with one number.
@@ -284,12 +314,18 @@ impl Tape {
         let spread = 1.7 / (features as f32).sqrt();
         let weights = self.weights(&format!("{name}_weight"), &[size, features], 0.0, spread);
         let bias = self.weights(&format!("{name}_bias"), &[size], 0.0, 0.3);
-        let mut node = NodeProto::new("Gemm", &[&format!("{name}_weight"), &format!("{name}_bias")], name).with_int("transB", 1);
+        let mut node =
+            NodeProto::new("Gemm", &[&format!("{name}_weight"), &format!("{name}_bias")], name)
+                .with_int("transB", 1);
         node.attribute.extend([float("alpha", 1.0), float("beta", 1.0)]);
         self.add(node, &[x], move |x| {
             let rows = x[0].data.chunks_exact(features);
-            let dot = |row: &[f64], d: usize| row.iter().zip(&weights[d * features..]).map(|(x, w)| x * w).sum::<f64>();
-            let data = rows.flat_map(|row| (0..size).map(|d| dot(row, d) + bias[d]).collect::<Vec<_>>()).collect();
+            let dot = |row: &[f64], d: usize| {
+                row.iter().zip(&weights[d * features..]).map(|(x, w)| x * w).sum::<f64>()
+            };
+            let data = rows
+                .flat_map(|row| (0..size).map(|d| dot(row, d) + bias[d]).collect::<Vec<_>>())
+                .collect();
             Array::new(&[x[0].shape[0], size], data)
         })
     }
@@ -298,9 +334,12 @@ impl Tape {
     pub fn build(&self, outputs: &[Id]) -> Vec<u8> {
         let mut graph = GraphProto::default();
         graph.name = "network".into();
-        let batch = self.style.batch.map_or_else(|| Dimension::Param("None".into()), Dimension::Value);
-        let dims: Vec<Dimension> =
-            [batch.clone()].into_iter().chain(self.input_shape.iter().map(|&dim| Dimension::Value(dim))).collect();
+        let batch =
+            self.style.batch.map_or_else(|| Dimension::Param("None".into()), Dimension::Value);
+        let dims: Vec<Dimension> = [batch.clone()]
+            .into_iter()
+            .chain(self.input_shape.iter().map(|&dim| Dimension::Value(dim)))
+            .collect();
         let typed = |name: &str, dims: &[Dimension], kind: i32| {
             let mut value = ValueInfoProto::float(name, dims);
             value.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = kind;
@@ -309,18 +348,23 @@ impl Tape {
         graph.input = vec![typed(&self.names[0], &dims, self.style.kind)];
         if self.style.shadows {
             for tensor in &self.constants {
-                let dims: Vec<Dimension> = tensor.dims.iter().map(|&dim| Dimension::Value(dim)).collect();
+                let dims: Vec<Dimension> =
+                    tensor.dims.iter().map(|&dim| Dimension::Value(dim)).collect();
                 graph.input.push(typed(&tensor.name, &dims, tensor.data_type));
             }
         }
         // Outputs of unknown length, as many exporters leave them.
         let dims = [batch, Dimension::Param("length".into())];
-        graph.output = outputs.iter().map(|&output| typed(self.name(output), &dims, self.style.kind)).collect();
+        graph.output = outputs
+            .iter()
+            .map(|&output| typed(self.name(output), &dims, self.style.kind))
+            .collect();
         graph.node = self.nodes.clone();
         graph.initializer = self.constants.clone();
         let mut model = ModelProto::default();
         model.ir_version = self.style.ir_version;
-        model.opset_import = vec![OperatorSetIdProto { domain: String::new(), version: self.style.opset }];
+        model.opset_import =
+            vec![OperatorSetIdProto { domain: String::new(), version: self.style.opset }];
         model.graph = Some(graph);
         model.encode_to_vec()
     }

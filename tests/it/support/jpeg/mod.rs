@@ -1,5 +1,6 @@
-//! A small JPEG encoder for what no common encoder writes: any sampling factors, components in scans of their own, every colour space.
-//! It follows ITU-T T.81 and shares nothing with the decoder under test.
+//! A small JPEG encoder for what no common encoder writes: any sampling factors, components in
+//! scans of their own, every colour space. It follows ITU-T T.81 and shares nothing with the
+//! decoder under test.
 
 mod coding;
 
@@ -25,7 +26,8 @@ impl Colour {
         }
     }
 
-    /// The colour of a pixel with these components. Inks are stored inverted, as Adobe's programs do.
+    /// The colour of a pixel with these components. Inks are stored inverted, as Adobe's programs
+    /// do.
     pub fn to_rgb(self, parts: &[f64]) -> [u8; 3] {
         let byte = |value: f64| value.round().clamp(0.0, 255.0);
         let from_ycc = |y: f64, cb: f64, cr: f64| {
@@ -39,7 +41,9 @@ impl Colour {
             (Self::Rgb, &[r, g, b]) => [r, g, b].map(byte),
             (Self::Cmyk, &[c, m, y, k]) => inked([c, m, y].map(byte), k),
             // YCC of the inks' complements.
-            (Self::Ycck, &[y, cb, cr, k]) => inked(from_ycc(y, cb, cr).map(|value| 255.0 - value), k),
+            (Self::Ycck, &[y, cb, cr, k]) => {
+                inked(from_ycc(y, cb, cr).map(|value| 255.0 - value), k)
+            }
             _ => unreachable!("{self:?} of {} components", parts.len()),
         };
         colour.map(|value| value as u8)
@@ -52,12 +56,14 @@ pub enum Scans {
     Interleaved,
     OneEach,
     LumaThenChroma,
-    /// DC of all components but for the last bit, then AC in two bands a component, then the last bit of DC.
+    /// DC of all components but for the last bit, then AC in two bands a component, then the last
+    /// bit of DC.
     Progressive,
 }
 
 impl Scans {
-    pub const ALL: [Self; 4] = [Self::Interleaved, Self::OneEach, Self::LumaThenChroma, Self::Progressive];
+    pub const ALL: [Self; 4] =
+        [Self::Interleaved, Self::OneEach, Self::LumaThenChroma, Self::Progressive];
 }
 
 /// A file to be written.
@@ -82,7 +88,10 @@ impl Spec {
 
     /// True if the standard allows a scan of these components: ten blocks a unit.
     fn fits(&self, components: &[usize]) -> bool {
-        let blocks = components.iter().map(|&index| self.sampling[index].0 * self.sampling[index].1).sum::<usize>();
+        let blocks = components
+            .iter()
+            .map(|&index| self.sampling[index].0 * self.sampling[index].1)
+            .sum::<usize>();
         components.len() == 1 || blocks <= 10
     }
 
@@ -115,24 +124,45 @@ impl Spec {
 
     /// Writes the picture whose `component` has the value `value(component, x, y)` at a pixel.
     pub fn encode(&self, value: &dyn Fn(usize, f64, f64) -> f64) -> Vec<u8> {
-        let planes: Vec<Plane> = (0..self.sampling.len()).map(|component| self.plane(component, value)).collect();
+        let planes: Vec<Plane> =
+            (0..self.sampling.len()).map(|component| self.plane(component, value)).collect();
         let mut bytes = vec![0xFF, 0xD8];
         self.write_headers(&mut bytes);
         if self.scans == Scans::Progressive {
             for group in self.groups() {
-                self.write_scan(&mut bytes, &planes, &group, Pass { band: (0, 0), high: 0, low: 1 });
+                self.write_scan(
+                    &mut bytes,
+                    &planes,
+                    &group,
+                    Pass { band: (0, 0), high: 0, low: 1 },
+                );
             }
             for component in 0..planes.len() {
                 for band in [(1, 5), (6, 63)] {
-                    self.write_scan(&mut bytes, &planes, &[component], Pass { band, high: 0, low: 0 });
+                    self.write_scan(
+                        &mut bytes,
+                        &planes,
+                        &[component],
+                        Pass { band, high: 0, low: 0 },
+                    );
                 }
             }
             for group in self.groups() {
-                self.write_scan(&mut bytes, &planes, &group, Pass { band: (0, 0), high: 1, low: 0 });
+                self.write_scan(
+                    &mut bytes,
+                    &planes,
+                    &group,
+                    Pass { band: (0, 0), high: 1, low: 0 },
+                );
             }
         } else {
             for group in self.groups() {
-                self.write_scan(&mut bytes, &planes, &group, Pass { band: (0, 63), high: 0, low: 0 });
+                self.write_scan(
+                    &mut bytes,
+                    &planes,
+                    &group,
+                    Pass { band: (0, 63), high: 0, low: 0 },
+                );
             }
         }
         bytes.extend([0xFF, 0xD9]);
@@ -142,29 +172,42 @@ impl Spec {
     /// The picture that `encode` stores.
     pub fn picture(&self, value: &dyn Fn(usize, f64, f64) -> f64) -> RgbImage {
         RgbImage::from_fn(self.size.0 as u32, self.size.1 as u32, |x, y| {
-            let parts: Vec<f64> = (0..self.sampling.len()).map(|part| value(part, f64::from(x), f64::from(y))).collect();
+            let parts: Vec<f64> = (0..self.sampling.len())
+                .map(|part| value(part, f64::from(x), f64::from(y)))
+                .collect();
             image::Rgb(self.colour.to_rgb(&parts))
         })
     }
 
     fn plane(&self, component: usize, value: &dyn Fn(usize, f64, f64) -> f64) -> Plane {
         let (largest, (horizontal, vertical)) = (self.largest(), self.sampling[component]);
-        let (step_x, step_y) = (largest.0 as f64 / horizontal as f64, largest.1 as f64 / vertical as f64);
-        let side = |pixels: usize, factor: usize, largest: usize| (pixels * factor).div_ceil(largest).div_ceil(8);
+        let (step_x, step_y) =
+            (largest.0 as f64 / horizontal as f64, largest.1 as f64 / vertical as f64);
+        let side = |pixels: usize, factor: usize, largest: usize| {
+            (pixels * factor).div_ceil(largest).div_ceil(8)
+        };
         let units = |pixels: usize, largest: usize| pixels.div_ceil(8 * largest);
-        let own = (side(self.size.0, horizontal, largest.0), side(self.size.1, vertical, largest.1));
-        let padded = (units(self.size.0, largest.0) * horizontal, units(self.size.1, largest.1) * vertical);
+        let own =
+            (side(self.size.0, horizontal, largest.0), side(self.size.1, vertical, largest.1));
+        let padded =
+            (units(self.size.0, largest.0) * horizontal, units(self.size.1, largest.1) * vertical);
         let sample = |x: usize, y: usize| {
-            // The middle of the pixels that the sample stands for. Beyond the edge the last pixel is repeated.
+            // The middle of the pixels that the sample stands for. Beyond the edge the last pixel
+            // is repeated.
             let middle = |at: usize, step: f64, pixels: usize| {
                 let middle = (at as f64 + 0.5) * step - 0.5;
                 middle.min(pixels as f64 - 1.0)
             };
-            value(component, middle(x, step_x, self.size.0), middle(y, step_y, self.size.1)).round().clamp(0.0, 255.0)
+            value(component, middle(x, step_x, self.size.0), middle(y, step_y, self.size.1))
+                .round()
+                .clamp(0.0, 255.0)
         };
         let blocks = (0..padded.0 * padded.1).map(|index| {
             let (left, top) = (index % padded.0 * 8, index / padded.0 * 8);
-            coding::coefficients(&|x, y| sample(left + x, top + y) - 128.0, f64::from(self.quantisation))
+            coding::coefficients(
+                &|x, y| sample(left + x, top + y) - 128.0,
+                f64::from(self.quantisation),
+            )
         });
         Plane { own, padded, blocks: blocks.collect() }
     }
@@ -189,7 +232,9 @@ impl Spec {
             frame.extend([index as u8 + 1, (horizontal << 4 | vertical) as u8, 0]);
         }
         segment(if self.scans == Scans::Progressive { 0xC2 } else { 0xC0 }, &frame);
-        for (identifier, table) in [(0x00, &DC_LUMA), (0x01, &DC_CHROMA), (0x10, &AC_LUMA), (0x11, &AC_CHROMA)] {
+        for (identifier, table) in
+            [(0x00, &DC_LUMA), (0x01, &DC_CHROMA), (0x10, &AC_LUMA), (0x11, &AC_CHROMA)]
+        {
             segment(0xC4, &[&[identifier], &table.0[..], table.1].concat());
         }
         if let Some(interval) = self.restart {
@@ -205,18 +250,26 @@ impl Spec {
             bytes.extend([component as u8 + 1, table_of(component) * 0x11]);
         }
         bytes.extend([pass.band.0 as u8, pass.band.1 as u8, pass.high << 4 | pass.low]);
-        let tables = [(DC_LUMA, AC_LUMA), (DC_CHROMA, AC_CHROMA)].map(|(dc, ac)| (HuffmanTable::of(&dc), HuffmanTable::of(&ac)));
+        let tables = [(DC_LUMA, AC_LUMA), (DC_CHROMA, AC_CHROMA)]
+            .map(|(dc, ac)| (HuffmanTable::of(&dc), HuffmanTable::of(&ac)));
         let mut bits = Bits::default();
         let mut last_dc = vec![0; planes.len()];
         for (index, unit) in self.units(planes, group).iter().enumerate() {
-            if let Some(interval) = self.restart.map(usize::from).filter(|&interval| index > 0 && index % interval == 0) {
+            if let Some(interval) =
+                self.restart.map(usize::from).filter(|&interval| index > 0 && index % interval == 0)
+            {
                 bits.finish();
                 bits.bytes.extend([0xFF, 0xD0 + ((index / interval - 1) % 8) as u8]);
                 last_dc.fill(0);
             }
             for &(component, block) in unit {
                 let (dc, ac) = &tables[usize::from(table_of(component))];
-                pass.write_block(&mut bits, &planes[component].blocks[block], (dc, ac), &mut last_dc[component]);
+                pass.write_block(
+                    &mut bits,
+                    &planes[component].blocks[block],
+                    (dc, ac),
+                    &mut last_dc[component],
+                );
             }
         }
         bits.finish();
@@ -226,19 +279,24 @@ impl Spec {
     /// The units of a scan in order, each with its blocks: component and index.
     fn units(&self, planes: &[Plane], group: &[usize]) -> Vec<Vec<(usize, usize)>> {
         if let &[component] = group {
-            // Alone, a component's unit is a block, and blocks that only fill up units are left out.
+            // Alone, a component's unit is a block, and blocks that only fill up units are left
+            // out.
             let plane = &planes[component];
-            let blocks = (0..plane.own.1).flat_map(|row| (0..plane.own.0).map(move |column| row * plane.padded.0 + column));
+            let blocks = (0..plane.own.1)
+                .flat_map(|row| (0..plane.own.0).map(move |column| row * plane.padded.0 + column));
             return blocks.map(|block| vec![(component, block)]).collect();
         }
         let largest = self.largest();
-        let (columns, rows) = (self.size.0.div_ceil(8 * largest.0), self.size.1.div_ceil(8 * largest.1));
+        let (columns, rows) =
+            (self.size.0.div_ceil(8 * largest.0), self.size.1.div_ceil(8 * largest.1));
         let unit = |index: usize| {
             let blocks = group.iter().flat_map(|&component| {
                 let (horizontal, vertical) = self.sampling[component];
                 let (left, top) = (index % columns * horizontal, index / columns * vertical);
                 let width = planes[component].padded.0;
-                (0..vertical).flat_map(move |y| (0..horizontal).map(move |x| (component, (top + y) * width + left + x)))
+                (0..vertical).flat_map(move |y| {
+                    (0..horizontal).map(move |x| (component, (top + y) * width + left + x))
+                })
             });
             blocks.collect()
         };
@@ -269,7 +327,13 @@ struct Pass {
 }
 
 impl Pass {
-    fn write_block(self, bits: &mut Bits, block: &[i32; 64], (dc, ac): (&HuffmanTable, &HuffmanTable), last_dc: &mut i32) {
+    fn write_block(
+        self,
+        bits: &mut Bits,
+        block: &[i32; 64],
+        (dc, ac): (&HuffmanTable, &HuffmanTable),
+        last_dc: &mut i32,
+    ) {
         if self.band.0 == 0 && self.high > 0 {
             bits.push((block[0] >> self.low & 1) as u32, 1);
             return;
