@@ -204,11 +204,11 @@ impl Bench {
         std::fs::write(&path, b"a")?;
         let image = ImageUri::from_path(&path)?;
         let campaign = self.campaign(null_profile()).await?;
-        let place = campaign.place();
+        let place = campaign.sub_queue();
         self.note(&campaign, usize::try_from(PAUSED)?).await?;
         for _ in 0..PAUSED / 10_000 {
             let one = || job(&campaign.gallery, Lane::Scan, &image, Some(&campaign), None);
-            self.queue.publish_at(&place, (0..10_000).map(|_| one()).collect()).await?;
+            self.queue.publish_to(&place, (0..10_000).map(|_| one()).collect()).await?;
         }
         let _worker = self.start(
             null_worker()?,
@@ -366,7 +366,7 @@ impl Bench {
     }
 
     async fn wait_for_load(&self) -> Result<()> {
-        let mut news = self.queue.news().await?;
+        let mut news = self.queue.events().await?;
         for _ in 0..50 {
             news.next().await.context("the news ended")?;
         }
@@ -376,7 +376,7 @@ impl Bench {
     /// Enrols one portrait after another; 50th and 99th percentile of the time from publishing to
     /// the event, milliseconds.
     async fn enrol(&self, portraits: &Portraits, gallery: &str) -> Result<(f64, f64)> {
-        let mut news = self.queue.news().await?;
+        let mut news = self.queue.events().await?;
         let gallery: GalleryName = format!("{}-{gallery}", self.prefix).parse()?;
         let mut times = Vec::with_capacity(ENROLMENTS);
         for image in portraits.images.iter().cycle().take(ENROLMENTS) {

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
     BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome,
-    Place, PlaceOf, Profile, ProfileId, Recognition, Selection, Template,
+    Profile, ProfileId, Recognition, Selection, SubQueue, SubQueueOf, Template,
 };
 use facefleet::images::{Boundless, ImageSource, Root};
 use facefleet::settings::Settings;
@@ -63,8 +63,8 @@ impl Process for Null {
             ))));
         }
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.id) {
-            let place = Place { lane: job.lane, of: PlaceOf::Profile(wanted.clone()) };
-            return Processed::Held { place, reason: "it wants another profile".into() };
+            let sub_queue = SubQueue { lane: job.lane, of: SubQueueOf::Profile(wanted.clone()) };
+            return Processed::SetAside { sub_queue, reason: "it wants another profile".into() };
         }
         let name = job.image.as_str().rsplit('/').next().unwrap_or_default();
         if name.starts_with("abort") {
@@ -85,8 +85,8 @@ impl Process for Null {
             Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
             Err(Unfetched::Transient(reason)) => return Processed::Unanswered(reason),
             Err(Unfetched::Held(source, reason)) => {
-                return Processed::Held {
-                    place: Place { lane: job.lane, of: PlaceOf::Source(source) },
+                return Processed::SetAside {
+                    sub_queue: SubQueue { lane: job.lane, of: SubQueueOf::Source(source) },
                     reason,
                 };
             }

@@ -73,7 +73,7 @@ impl CampaignCommand {
                     if json { say(as_json(&campaign))? } else { say(as_line(&campaign))? }
                 }
                 // For people; programs have `facefleet_source_trouble` and `queue status --json`.
-                for source in store.sources().await?.into_iter().filter(|_| !json) {
+                for source in store.source_statuses().await?.into_iter().filter(|_| !json) {
                     if let Some(told) = source.told() {
                         say(told)?;
                     }
@@ -110,7 +110,7 @@ impl CampaignCommand {
                 // Its jobs go at once, with their place; workers would see to it within seconds.
                 if !app.is_embedded() {
                     let queue = app.queue().await?;
-                    queue.remove(&cancelled.place()).await?;
+                    queue.remove(&cancelled.sub_queue()).await?;
                     queue.close().await;
                 }
             }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::say;
 use crate::app::App;
-use crate::domain::{DeviceChoice, NotedSource};
+use crate::domain::{DeviceChoice, SourceStatus};
 
 /// Tries everything that a scan or a worker needs, a line each: ok, or what is wrong and what to
 /// do. Exit status 1 if something is wrong.
@@ -121,9 +121,9 @@ async fn store(app: &App) -> Result<String> {
 /// What workers noted of the sources of images.
 async fn sources(app: &App) -> Result<String> {
     let store = app.store().await?;
-    let sources = store.sources().await?;
+    let sources = store.source_statuses().await?;
     store.close().await;
-    let troubles: Vec<String> = sources.iter().filter_map(NotedSource::told).collect();
+    let troubles: Vec<String> = sources.iter().filter_map(SourceStatus::told).collect();
     if !troubles.is_empty() {
         bail!("{}; it is tried again until it works", troubles.join("; "));
     }

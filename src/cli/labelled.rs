@@ -21,7 +21,7 @@ use crate::evaluate::evaluation::Bootstrap;
 use crate::evaluate::labels::{self, Known, Reading};
 use crate::evaluate::left_out::{Absence, LeftOut, counts};
 use crate::evaluate::pairs::Comparisons;
-use crate::evaluate::photos::{self, Place};
+use crate::evaluate::photos::{self, PhotoLocation};
 use crate::evaluate::plot::Chart;
 use crate::evaluate::scoring::{Photo, Scoring};
 use crate::evaluate::tables;
@@ -286,15 +286,17 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 async fn find_photos(
     app: &App,
     known: &Known,
-    places: &[Place],
+    places: &[PhotoLocation],
 ) -> Result<Vec<Result<Photo, String>>> {
     let mut photos = Vec::with_capacity(places.len());
     for ((_, _, subject), place) in known.files().into_iter().zip(places) {
         let subject = subject.map(str::parse::<SubjectName>).transpose()?;
         photos.push(match place {
-            Place::Missing(reason) => Err(reason.clone()),
-            Place::Elsewhere(image) => Ok(Photo { image: image.clone(), stamp: None, subject }),
-            Place::File(path) => {
+            PhotoLocation::Missing(reason) => Err(reason.clone()),
+            PhotoLocation::Elsewhere(image) => {
+                Ok(Photo { image: image.clone(), stamp: None, subject })
+            }
+            PhotoLocation::File(path) => {
                 match app.listing(&[Root::Path(path.clone())])?.entries(None)?.next().await {
                     Some(Ok(Listed::Image { uri, stamp, .. })) => {
                         Ok(Photo { image: uri, stamp: Some(stamp), subject })

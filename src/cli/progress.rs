@@ -109,7 +109,7 @@ fn image_json(event: &OutcomeEvent) -> Value {
 
 /// How a scan was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ScanEnd {
     /// Followed to its end.
     Complete,
     /// Stopped; this process was the worker.
@@ -121,14 +121,14 @@ pub(super) enum End {
 }
 
 /// A scan's last words.
-pub(super) struct Summary<'a> {
+pub(super) struct ScanSummary<'a> {
     pub(super) tally: &'a Tally,
     pub(super) campaign: &'a Campaign,
-    pub(super) end: End,
+    pub(super) end: ScanEnd,
     pub(super) elapsed: Duration,
 }
 
-impl Summary<'_> {
+impl ScanSummary<'_> {
     /// Prints it; the exit status of the command.
     pub(super) fn say(&self, json: bool) -> Result<ExitCode> {
         if json {
@@ -140,10 +140,10 @@ impl Summary<'_> {
         let all_well =
             !counts.outcomes.contains_key(&OutcomeKind::Failed) && self.tally.unlisted == 0;
         Ok(match self.end {
-            End::Interrupted | End::LeftToWorkers => ExitCode::from(INTERRUPTED),
-            End::Complete if all_well && counts.left() == 0 => ExitCode::SUCCESS,
-            End::Published if self.tally.unlisted == 0 => ExitCode::SUCCESS,
-            End::Complete | End::Published => ExitCode::from(SOME_FAILED),
+            ScanEnd::Interrupted | ScanEnd::LeftToWorkers => ExitCode::from(INTERRUPTED),
+            ScanEnd::Complete if all_well && counts.left() == 0 => ExitCode::SUCCESS,
+            ScanEnd::Published if self.tally.unlisted == 0 => ExitCode::SUCCESS,
+            ScanEnd::Complete | ScanEnd::Published => ExitCode::from(SOME_FAILED),
         })
     }
 
@@ -173,27 +173,27 @@ impl Summary<'_> {
             text += &format!("{} files or folders could not be listed\n", tally.unlisted);
         }
         match end {
-            End::Complete => {}
-            End::Interrupted => text += "interrupted: the same command goes on from here\n",
-            End::Published => {
+            ScanEnd::Complete => {}
+            ScanEnd::Interrupted => text += "interrupted: the same command goes on from here\n",
+            ScanEnd::Published => {
                 text += &format!(
                     "in the queue: `facefleet campaign show {}` tells how far it is\n",
                     campaign.id
                 )
             }
-            End::LeftToWorkers if counts.listing_done => {
+            ScanEnd::LeftToWorkers if counts.listing_done => {
                 text += &format!(
                     "not waiting any longer: `facefleet campaign show {}` tells how far it is\n",
                     campaign.id
                 );
             }
-            End::LeftToWorkers if counts.chunk_to.is_some() => {
+            ScanEnd::LeftToWorkers if counts.chunk_to.is_some() => {
                 text += &format!(
                     "interrupted: the same command with --resume {} goes on\n",
                     campaign.id
                 );
             }
-            End::LeftToWorkers => {
+            ScanEnd::LeftToWorkers => {
                 text += "interrupted: what is in the queue goes on; the same command, run again, \
                     does the rest\n"
             }
@@ -209,7 +209,7 @@ impl Summary<'_> {
                 "gallery": campaign.gallery, "profile": campaign.profile, "campaign": campaign.id, "listed": counts.listed,
                 "skipped": counts.skipped, "outcomes": outcomes_json(counts), "left": counts.left(), "faces": counts.faces,
                 "unlisted": tally.unlisted, "seconds": elapsed.as_secs_f64(),
-                "interrupted": matches!(end, End::Interrupted | End::LeftToWorkers),
+                "interrupted": matches!(end, ScanEnd::Interrupted | ScanEnd::LeftToWorkers),
             }
         });
         if let (Value::Object(summary), Value::Object(others)) =

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::say;
 use crate::app::App;
-use crate::domain::{JobId, Lane, Place, PlaceOf, ProfileId};
-use crate::queue::{DeadLetter, DeadSelection, JobQueue};
+use crate::domain::{JobId, Lane, ProfileId, SubQueue, SubQueueOf};
+use crate::queue::{DeadLetter, DeadLetterFilter, JobQueue};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -77,24 +77,24 @@ impl QueueCommand {
 /// and profiles.
 async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, String)>> {
     let store = app.store().await?;
-    let (campaigns, sources) = (store.open_campaigns().await?, store.sources().await?);
+    let (campaigns, sources) = (store.open_campaigns().await?, store.source_statuses().await?);
     let profiles: BTreeSet<ProfileId> =
         store.galleries().await?.into_iter().flat_map(|(_, profiles)| profiles).collect();
     store.close().await;
     let of_campaigns = campaigns.iter().map(|campaign| {
         (
-            campaign.place(),
+            campaign.sub_queue(),
             format!("campaign {}", campaign.id),
             format!("{}, profile {}", campaign.state.as_str(), campaign.profile),
         )
     });
     let of_sources = sources.iter().flat_map(|source| {
         let why = source.trouble.clone().unwrap_or_else(|| "it works".into());
-        let place = |lane| Place { lane, of: PlaceOf::Source(source.name.clone()) };
+        let place = |lane| SubQueue { lane, of: SubQueueOf::Source(source.name.clone()) };
         Lane::ALL.map(|lane| (place(lane), format!("source {}", source.name), why.clone()))
     });
     let of_profiles = profiles.into_iter().flat_map(|profile| {
-        let place = |lane| Place { lane, of: PlaceOf::Profile(profile.clone()) };
+        let place = |lane| SubQueue { lane, of: SubQueueOf::Profile(profile.clone()) };
         Lane::ALL.map(|lane| {
             (place(lane), format!("profile {profile}"), "for a worker with this profile".to_owned())
         })
@@ -173,7 +173,7 @@ fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
 }
 
 async fn resolve(queue: &dyn JobQueue, selection: Selection, retry: bool) -> Result<()> {
-    let which = DeadSelection { job: selection.job.map(JobId), reason: selection.reason };
+    let which = DeadLetterFilter { job: selection.job.map(JobId), reason: selection.reason };
     let resolved = queue.resolve_dead(&which, retry).await?;
     say(format!("{resolved} {}", if retry { "published again" } else { "dropped" }))?;
     Ok(())

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{End, Summary, View};
+use super::progress::{ScanEnd, ScanSummary, View};
 use super::{GalleryOption, interrupt, printable};
 use crate::app::App;
 use crate::domain::{
@@ -154,9 +154,9 @@ impl Scan {
         let tally = tally?;
         ended?;
         store.close().await;
-        let end = if stop.is_cancelled() { End::Interrupted } else { End::Complete };
+        let end = if stop.is_cancelled() { ScanEnd::Interrupted } else { ScanEnd::Complete };
         self.tell_unused(&tally);
-        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }
+        ScanSummary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }
             .say(self.json)
     }
 
@@ -236,17 +236,17 @@ impl Scan {
             .await?
             .is_some_and(|found| found.state == CampaignState::Cancelled)
         {
-            queue.remove(&campaign.place()).await?;
+            queue.remove(&campaign.sub_queue()).await?;
         }
         queue.close().await;
         store.close().await;
         let end = match () {
-            () if stop.is_cancelled() => End::LeftToWorkers,
-            () if !self.wait => End::Published,
-            () => End::Complete,
+            () if stop.is_cancelled() => ScanEnd::LeftToWorkers,
+            () if !self.wait => ScanEnd::Published,
+            () => ScanEnd::Complete,
         };
         self.tell_unused(&tally);
-        Summary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }
+        ScanSummary { tally: &tally, campaign: &campaign, end, elapsed: started.elapsed() }
             .say(self.json)
     }
 

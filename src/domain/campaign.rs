@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use super::{
-    GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, Place, PlaceOf, ProfileId,
-    Selection,
+    GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, ProfileId, Selection, SubQueue,
+    SubQueueOf,
 };
 
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
@@ -121,8 +121,8 @@ pub struct Campaign {
 
 impl Campaign {
     /// Where its jobs wait.
-    pub fn place(&self) -> Place {
-        Place { lane: self.lane, of: PlaceOf::Campaign(self.id) }
+    pub fn sub_queue(&self) -> SubQueue {
+        SubQueue { lane: self.lane, of: SubQueueOf::Campaign(self.id) }
     }
 }
 

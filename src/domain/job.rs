@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, Place, ProfileId, SourceStamp,
+    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, ProfileId, SourceStamp, SubQueue,
     SubjectName, TraceParent,
 };
 
@@ -122,7 +122,7 @@ pub enum Disposition {
     Defer(Duration),
     /// It is not its time (its campaign is paused, its profile is another worker's, its source does
     /// not answer): let it wait there, as if this delivery had not been.
-    Hold(Place),
+    SetAside(SubQueue),
     /// It can never succeed: keep it among the dead letters with this reason.
     Bury(String),
 }

@@ -13,8 +13,8 @@ mod format;
 mod image;
 mod job;
 mod outcome;
-mod place;
 mod profile;
+mod sub_queue;
 mod template;
 mod trace;
 
@@ -29,10 +29,10 @@ pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,
 };
-pub use place::{NotedSource, Place, PlaceOf, SourceName};
 pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq,
 };
+pub use sub_queue::{SourceName, SourceStatus, SubQueue, SubQueueOf};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

@@ -15,7 +15,7 @@ use crate::domain::ImageUri;
 
 /// Where a photo is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum PhotoLocation {
     /// A file of this machine: its canonical path, links resolved.
     File(PathBuf),
     /// Elsewhere.
@@ -64,13 +64,13 @@ pub enum PhotosError {
 ///
 /// # Errors
 /// If none is there, or two names lead to one file.
-pub fn locate(labels: &Reading, folder: &Path) -> Result<Vec<Place>, PhotosError> {
+pub fn locate(labels: &Reading, folder: &Path) -> Result<Vec<PhotoLocation>, PhotosError> {
     let files = labels.known.files();
-    let places: Vec<Place> =
+    let places: Vec<PhotoLocation> =
         files.iter().map(|(file, ..)| place(folder, file, labels.assumed)).collect();
     let mut found = HashMap::with_capacity(places.len());
     for (place, (file, line, _)) in
-        places.iter().zip(&files).filter(|(place, _)| !matches!(place, Place::Missing(_)))
+        places.iter().zip(&files).filter(|(place, _)| !matches!(place, PhotoLocation::Missing(_)))
     {
         if let Some((first, first_line)) = found.insert(place, (*file, *line)) {
             let (first, second) = (first.to_owned(), (*file).to_owned());
@@ -88,17 +88,18 @@ pub fn locate(labels: &Reading, folder: &Path) -> Result<Vec<Place>, PhotosError
     }
 }
 
-fn place(folder: &Path, name: &str, assumed: Option<&str>) -> Place {
+fn place(folder: &Path, name: &str, assumed: Option<&str>) -> PhotoLocation {
     if let Some(place) = of_uri(name) {
         return place;
     }
-    let mut missing = Place::Missing(format!("there is no such file in {}", folder.display()));
+    let mut missing =
+        PhotoLocation::Missing(format!("there is no such file in {}", folder.display()));
     for (number, spelling) in spellings(name, assumed).into_iter().enumerate() {
         match of_path(&folder.join(spelling)) {
-            Place::Missing(reason) if number == 0 && reason != ABSENT => {
-                missing = Place::Missing(reason)
+            PhotoLocation::Missing(reason) if number == 0 && reason != ABSENT => {
+                missing = PhotoLocation::Missing(reason)
             }
-            Place::Missing(_) => {}
+            PhotoLocation::Missing(_) => {}
             found => return found,
         }
     }
@@ -107,22 +108,24 @@ fn place(folder: &Path, name: &str, assumed: Option<&str>) -> Place {
 
 const ABSENT: &str = "there is no such file";
 
-fn of_path(path: &Path) -> Place {
+fn of_path(path: &Path) -> PhotoLocation {
     let failed = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Place::Missing(ABSENT.to_owned()),
-        ErrorKind::PermissionDenied => Place::Missing("permission to read it is denied".to_owned()),
-        _ => Place::Missing(error.to_string()),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => PhotoLocation::Missing(ABSENT.to_owned()),
+        ErrorKind::PermissionDenied => {
+            PhotoLocation::Missing("permission to read it is denied".to_owned())
+        }
+        _ => PhotoLocation::Missing(error.to_string()),
     };
     let found = path.canonicalize().and_then(|path| Ok((path.metadata()?, path)));
     match found {
-        Ok((metadata, path)) if metadata.is_file() => Place::File(path),
-        Ok(_) => Place::Missing("it is no file".to_owned()),
+        Ok((metadata, path)) if metadata.is_file() => PhotoLocation::File(path),
+        Ok(_) => PhotoLocation::Missing("it is no file".to_owned()),
         Err(error) => failed(error),
     }
 }
 
 /// A URI of a kind that images are fetched from; all else is a path.
-fn of_uri(name: &str) -> Option<Place> {
+fn of_uri(name: &str) -> Option<PhotoLocation> {
     let (scheme, _) = name.split_once(':')?;
     let scheme = scheme.to_ascii_lowercase();
     if !matches!(scheme.as_str(), "file" | "s3" | "gs" | "az" | "https" | "http") {
@@ -130,13 +133,13 @@ fn of_uri(name: &str) -> Option<Place> {
     }
     let uri: ImageUri = match name.parse() {
         Ok(uri) => uri,
-        Err(error) => return Some(Place::Missing(error.to_string())),
+        Err(error) => return Some(PhotoLocation::Missing(error.to_string())),
     };
     if scheme != "file" {
-        return Some(Place::Elsewhere(uri));
+        return Some(PhotoLocation::Elsewhere(uri));
     }
     Some(uri.to_path().map_or_else(
-        || Place::Missing("it is a file of another machine".to_owned()),
+        || PhotoLocation::Missing("it is a file of another machine".to_owned()),
         |path| of_path(&path),
     ))
 }
@@ -177,7 +180,7 @@ mod tests {
     use super::*;
     use crate::evaluate::labels;
 
-    fn located(folder: &Path, files: &[&str]) -> Result<Vec<Place>, PhotosError> {
+    fn located(folder: &Path, files: &[&str]) -> Result<Vec<PhotoLocation>, PhotosError> {
         let rows = files.iter().enumerate().map(|(number, file)| format!("{file}\ts{number}\n"));
         let table = format!("file\tsubject\n{}", rows.collect::<String>());
         locate(&labels::read(table.as_bytes()).unwrap(), folder)
@@ -212,12 +215,12 @@ mod tests {
         ] {
             assert_eq!(
                 located(&root.join("tables"), &[name]).unwrap(),
-                [Place::File(root.join(file))],
+                [PhotoLocation::File(root.join(file))],
                 "{name}"
             );
         }
         let elsewhere = located(&root, &["s3://faces/a.jpg"]).unwrap();
-        assert_eq!(elsewhere, [Place::Elsewhere("s3://faces/a.jpg".parse().unwrap())]);
+        assert_eq!(elsewhere, [PhotoLocation::Elsewhere("s3://faces/a.jpg".parse().unwrap())]);
     }
 
     #[test]
@@ -227,7 +230,7 @@ mod tests {
             folder.path().canonicalize().unwrap().join(OsString::from_vec(b"Ren\xe9.jpg".to_vec()));
         std::fs::write(&path, b"x").unwrap();
         let labels = labels::read(b"file,subject\nRen\xe9.jpg,Ann\n").unwrap();
-        assert_eq!(locate(&labels, folder.path()).unwrap(), [Place::File(path)]);
+        assert_eq!(locate(&labels, folder.path()).unwrap(), [PhotoLocation::File(path)]);
     }
 
     #[test]
@@ -235,12 +238,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.jpg"), b"x").unwrap();
         let places = located(folder.path(), &["a.jpg", "b.jpg", "."]).unwrap();
-        let Place::Missing(absent) = &places[1] else { panic!("{places:?}") };
+        let PhotoLocation::Missing(absent) = &places[1] else { panic!("{places:?}") };
         assert!(
             absent.contains("no such file") && absent.contains(folder.path().to_str().unwrap()),
             "{absent}"
         );
-        assert_eq!(places[2], Place::Missing("it is no file".into()));
+        assert_eq!(places[2], PhotoLocation::Missing("it is no file".into()));
         let error = located(folder.path(), &["b.jpg", "c.jpg"]).unwrap_err().to_string();
         assert!(
             error.contains("no file b.jpg")

@@ -6,8 +6,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::collect::CollectError;
 use crate::domain::{
-    GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Place, PlaceOf, Selection, SourceStamp,
-    SubjectName,
+    GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Selection, SourceStamp, SubQueue,
+    SubQueueOf, SubjectName,
 };
 use crate::store::Store;
 use crate::worker::Process;
@@ -104,7 +104,10 @@ impl Scoring<'_> {
                 Processed::Deferred(wait) => tokio::time::sleep(wait).await,
                 // Its source does not work, which was told. Somebody waits for the evaluation: not
                 // for as long as a worker would.
-                Processed::Held { place: Place { of: PlaceOf::Source(source), .. }, .. } => {
+                Processed::SetAside {
+                    sub_queue: SubQueue { of: SubQueueOf::Source(source), .. },
+                    ..
+                } => {
                     tokio::time::sleep(look_again).await;
                     (looks, look_again) =
                         (looks + 1, look_again.saturating_mul(2).min(LONGEST_LOOK));
@@ -115,7 +118,7 @@ impl Scoring<'_> {
                     }
                 }
                 // It asks for no profile and belongs to no campaign.
-                Processed::Held { .. } | Processed::Dropped => {
+                Processed::SetAside { .. } | Processed::Dropped => {
                     return Err(CollectError::PutBack(job.image));
                 }
             }

@@ -118,7 +118,7 @@ pub async fn run(
     // Subscribed before the first job is published: no end is missed.
     let mut news: BoxStream<'static, OutcomeEvent> = match follow {
         Follow::Published => stream::pending().boxed(),
-        Follow::Ended | Follow::EndedHere => queue.news().await?,
+        Follow::Ended | Follow::EndedHere => queue.events().await?,
     };
     let (filled, mut filling) = mpsc::channel(16);
     // Listing ends early also for a campaign that is given up meanwhile.
@@ -303,7 +303,7 @@ impl Filler {
         }
         self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
         if !jobs.is_empty() {
-            self.queue.publish_at(&self.scan.campaign.place(), jobs).await?;
+            self.queue.publish_to(&self.scan.campaign.sub_queue(), jobs).await?;
         }
         Ok(())
     }
@@ -318,7 +318,7 @@ impl Filler {
         let left: HashSet<_> = self.store.uncounted_jobs(id, &ids).await?.into_iter().collect();
         let jobs: Vec<Job> = jobs.into_iter().filter(|job| left.contains(&job.id)).collect();
         if !jobs.is_empty() {
-            self.queue.publish_at(&self.scan.campaign.place(), jobs).await?;
+            self.queue.publish_to(&self.scan.campaign.sub_queue(), jobs).await?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@
 //! nothing to do sleeps until the first of them is due, on tokio's clock, which tests can pause.
 
 mod consumer;
-mod news;
+mod events;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 
 use self::consumer::MemoryConsumer;
 use self::state::State;
-use super::{Consumer, DeadLetter, DeadSelection, JobQueue, QueueError, QueueStatus};
-use crate::domain::{Job, Lane, OutcomeEvent, Place};
+use super::{Consumer, DeadLetter, DeadLetterFilter, JobQueue, QueueError, QueueStatus};
+use crate::domain::{Job, Lane, OutcomeEvent, SubQueue};
 
 /// The queue inside one process.
 pub struct MemoryQueue {
@@ -106,16 +106,16 @@ impl JobQueue for MemoryQueue {
         self.enter(jobs, State::push).await
     }
 
-    async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError> {
+    async fn publish_to(&self, place: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
         self.enter(jobs, |state, job| state.push_at(place, job)).await
     }
 
-    async fn waiting(&self, places: &[Place]) -> Result<Vec<u64>, QueueError> {
+    async fn waiting(&self, places: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
         let state = self.shared.state();
         Ok(places.iter().map(|place| state.waiting(place)).collect())
     }
 
-    async fn remove(&self, place: &Place) -> Result<(), QueueError> {
+    async fn remove(&self, place: &SubQueue) -> Result<(), QueueError> {
         self.shared.state().remove(place);
         self.shared.room.notify_one();
         Ok(())
@@ -133,11 +133,11 @@ impl JobQueue for MemoryQueue {
     }
 
     async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError> {
-        news::announce(&self.shared, events).await
+        events::announce(&self.shared, events).await
     }
 
-    async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
-        news::subscribe(&self.shared)
+    async fn events(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
+        events::subscribe(&self.shared)
     }
 
     fn is_shared(&self) -> bool {
@@ -168,7 +168,7 @@ impl JobQueue for MemoryQueue {
 
     async fn resolve_dead(
         &self,
-        selection: &DeadSelection,
+        selection: &DeadLetterFilter,
         retry: bool,
     ) -> Result<u64, QueueError> {
         let resolved = {

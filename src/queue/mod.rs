@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::domain::{Disposition, Job, JobId, Lane, OutcomeEvent, Place};
+use crate::domain::{Disposition, Job, JobId, Lane, OutcomeEvent, SubQueue};
 
 /// What can go wrong with a queue.
 #[derive(Debug, thiserror::Error)]
@@ -52,19 +52,19 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::publish`].
-    async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError>;
+    async fn publish_to(&self, place: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError>;
 
     /// How many jobs wait at each of `places`.
     ///
     /// # Errors
     /// If the queue cannot be reached.
-    async fn waiting(&self, places: &[Place]) -> Result<Vec<u64>, QueueError>;
+    async fn waiting(&self, places: &[SubQueue]) -> Result<Vec<u64>, QueueError>;
 
     /// Drops all jobs that wait at `place`, and the place. What is delivered can still be settled.
     ///
     /// # Errors
     /// If the queue cannot be reached.
-    async fn remove(&self, place: &Place) -> Result<(), QueueError>;
+    async fn remove(&self, place: &SubQueue) -> Result<(), QueueError>;
 
     /// Starts a consumer of `lanes` that holds at most `prefetch` unsettled deliveries (at least
     /// one), and as many enrolments beside them: an enrolment, which somebody waits for, never
@@ -94,7 +94,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// If the queue cannot be reached, or is closed with no delivery out.
-    async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
+    async fn events(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError>;
 
     /// Whether other processes share it.
     fn is_shared(&self) -> bool;
@@ -137,8 +137,11 @@ pub trait JobQueue: Send + Sync {
     /// If the queue cannot be reached, or is closed and jobs should be retried; what is not
     /// resolved stays, and the same call goes on from there. A letter may then be retried twice,
     /// and none is lost.
-    async fn resolve_dead(&self, selection: &DeadSelection, retry: bool)
-    -> Result<u64, QueueError>;
+    async fn resolve_dead(
+        &self,
+        selection: &DeadLetterFilter,
+        retry: bool,
+    ) -> Result<u64, QueueError>;
 
     /// Lets no more jobs in or out: pending publishes fail, consumers end. Deliveries already
     /// handed out can still be settled.
@@ -154,7 +157,7 @@ pub trait Consumer: Send {
 
     /// Takes from these places too, from now on and from no others; a place that is not there yet
     /// as soon as it is. What was sent ahead from others still comes.
-    fn take_from(&mut self, places: BTreeSet<Place>);
+    fn take_from(&mut self, places: BTreeSet<SubQueue>);
 }
 
 /// The queue's end of a delivery.
@@ -229,14 +232,14 @@ pub struct DeadLetter {
 
 /// Which dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeadSelection {
+pub struct DeadLetterFilter {
     /// Those of this job; none: of any.
     pub job: Option<JobId>,
     /// Those whose reason contains this; none: of any reason.
     pub reason: Option<String>,
 }
 
-impl DeadSelection {
+impl DeadLetterFilter {
     /// Whether `letter` is one of them.
     pub fn matches(&self, letter: &DeadLetter) -> bool {
         self.job.is_none_or(|job| letter.job.as_ref().is_some_and(|buried| buried.id == job))

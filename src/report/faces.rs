@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use super::Thumbnails;
 use super::histogram::band;
 use crate::domain::{GalleryName, ImageUri, ProfileId};
-use crate::store::{Extreme, Store, StoreError, StoredFace, Summary};
+use crate::store::{Extreme, GallerySummary, Store, StoreError, StoredFace};
 
 /// Thumbnails made at the same time: whole images are decoded for them.
 const THUMBNAILS_AT_ONCE: usize = 4;
@@ -42,7 +42,7 @@ pub(super) async fn collect(
     gallery: &GalleryName,
     profile: &ProfileId,
     thumbnails: &dyn Thumbnails,
-    summary: &Summary,
+    summary: &GallerySummary,
     each: u32,
 ) -> Result<Vec<Section>, StoreError> {
     let scored: u64 = summary.histogram.iter().sum();

@@ -2,7 +2,7 @@
 
 use super::outcome_label;
 use crate::domain::OutcomeKind;
-use crate::store::Summary;
+use crate::store::GallerySummary;
 
 /// The figures at the top of the page.
 pub(super) struct Headline {
@@ -33,7 +33,7 @@ pub(super) struct ShareOf {
 }
 
 impl Headline {
-    pub(super) fn new(summary: &Summary) -> Self {
+    pub(super) fn new(summary: &GallerySummary) -> Self {
         let images: u64 = summary.outcomes.iter().map(|(_, count)| count).sum();
         let scored: u64 = summary.histogram.iter().sum();
         let unscored = summary.faces.saturating_sub(scored);

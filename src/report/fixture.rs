@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use crate::domain::{
     AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash,
     DetectorProfile, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Mapping,
-    NotedSource, OutcomeKind, Point, Precision, Profile, ProfileId, RecogniserProfile, Selection,
-    SerFiq, SourceName, SourceStamp, Template, Timings,
+    OutcomeKind, Point, Precision, Profile, ProfileId, RecogniserProfile, Selection, SerFiq,
+    SourceName, SourceStamp, SourceStatus, Template, Timings,
 };
 use crate::store::{
-    Extreme, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary,
+    Extreme, GallerySummary, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -152,11 +152,11 @@ impl Store for Fixture {
         Ok(Some(profile()).filter(|profile| profile.id() == *id))
     }
 
-    async fn summary(&self, _: &GalleryName, _: &ProfileId) -> Result<Summary, StoreError> {
-        let mut summary = Summary {
+    async fn summary(&self, _: &GalleryName, _: &ProfileId) -> Result<GallerySummary, StoreError> {
+        let mut summary = GallerySummary {
             histogram: vec![0; 101],
             faces: self.faces().count() as u64,
-            ..Summary::default()
+            ..GallerySummary::default()
         };
         for quality in self.faces().filter_map(|face| face.quality) {
             summary.histogram[usize::from(quality)] += 1;
@@ -259,11 +259,11 @@ impl Store for Fixture {
         read_only()
     }
 
-    async fn note_source(&self, _: &SourceName, _: Option<&str>) -> Result<(), StoreError> {
+    async fn set_source_status(&self, _: &SourceName, _: Option<&str>) -> Result<(), StoreError> {
         read_only()
     }
 
-    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError> {
+    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError> {
         Ok(Vec::new())
     }
 

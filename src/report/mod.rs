@@ -19,7 +19,7 @@ use async_trait::async_trait;
 pub use export::{ExportError, ExportFormat, export};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{Store, StoreError, StoredFace, Summary};
+use crate::store::{GallerySummary, Store, StoreError, StoredFace};
 use faces::Section;
 use figures::{Headline, OutcomeRow};
 use histogram::Histogram;
@@ -133,7 +133,7 @@ pub async fn collect(
     })
 }
 
-fn provider_rows(summary: &Summary) -> Vec<(String, String)> {
+fn provider_rows(summary: &GallerySummary) -> Vec<(String, String)> {
     summary
         .providers
         .iter()

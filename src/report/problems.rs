@@ -3,7 +3,7 @@
 use super::figures::grouped;
 use super::outcome_label;
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{PageQuery, Store, StoreError, Summary};
+use crate::store::{GallerySummary, PageQuery, Store, StoreError};
 
 /// What an operator looks at first.
 const FAILURES: [OutcomeKind; 3] =
@@ -43,7 +43,7 @@ pub(super) async fn collect(
     store: &dyn Store,
     gallery: &GalleryName,
     profile: &ProfileId,
-    summary: &Summary,
+    summary: &GallerySummary,
     limit: u32,
 ) -> Result<Problems, StoreError> {
     let total = summary
@@ -87,7 +87,7 @@ pub(super) async fn collect(
 
 /// The store names only the most frequent reasons: a last row for each outcome makes its rows add
 /// up.
-fn reason_rows(summary: &Summary) -> Vec<ReasonRow> {
+fn reason_rows(summary: &GallerySummary) -> Vec<ReasonRow> {
     let row = |kind: OutcomeKind, reason: &str, images: u64| ReasonRow {
         class: kind.as_str(),
         outcome: outcome_label(kind),
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn rows_of_reasons_add_up_even_if_the_store_names_only_some() {
-        let summary = Summary {
+        let summary = GallerySummary {
             outcomes: vec![
                 (OutcomeKind::Scored, 5),
                 (OutcomeKind::NoFace, 7),
@@ -137,7 +137,7 @@ mod tests {
                 (OutcomeKind::Unreadable, "truncated".into(), 6),
                 (OutcomeKind::Unreadable, "empty".into(), 3),
             ],
-            ..Summary::default()
+            ..GallerySummary::default()
         };
         let rows = reason_rows(&summary);
         let shown: Vec<_> =

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::fate::{Known, KnownResult};
 use super::fault::Fault;
 use super::{Note, Recorded, StoreError, StoredFace, StoredImage, encoding};
-use crate::domain::{ContentHash, End, ImageUri, JobId, NotedSource, Selection, SourceName};
+use crate::domain::{ContentHash, End, ImageUri, JobId, Selection, SourceName, SourceStatus};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -67,7 +67,7 @@ where
 }
 
 /// A source that workers had trouble with: its name, what is wrong now, since when.
-pub(super) fn noted_source<'r, R: Row>(row: &'r R) -> Result<NotedSource, Fault>
+pub(super) fn noted_source<'r, R: Row>(row: &'r R) -> Result<SourceStatus, Fault>
 where
     usize: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
@@ -75,7 +75,7 @@ where
     Option<String>: Decode<'r, R::Database> + Type<R::Database>,
 {
     let name = SourceName::new(row.try_get::<&str, _>(0)?);
-    Ok(NotedSource { name, trouble: row.try_get(1)?, since: time(row, 2)? })
+    Ok(SourceStatus { name, trouble: row.try_get(1)?, since: time(row, 2)? })
 }
 
 /// A campaign's selection, if it is known.

@@ -20,18 +20,18 @@ use serde::Serialize;
 
 use crate::domain::{
     Campaign, CampaignId, CampaignState, ContentHash, End, Face, GalleryName, ImageUri, JobId,
-    JobRecord, ListedChunk, NotedSource, OutcomeKind, Profile, ProfileId, Selection, SourceName,
-    SourceStamp, SubjectName, Template, Timings,
+    JobRecord, ListedChunk, OutcomeKind, Profile, ProfileId, Selection, SourceName, SourceStamp,
+    SourceStatus, SubjectName, Template, Timings,
 };
 
 /// Campaigns that are looked at by workers, at most.
 pub const MOST_OPEN: u32 = 1000;
 
 /// How long a source's trouble is believed in that nobody notes again.
-pub const SOURCE_NEWS: Duration = Duration::from_secs(120);
+pub const SOURCE_STATUS_TTL: Duration = Duration::from_secs(120);
 
 fn news_ms() -> i64 {
-    i64::try_from(SOURCE_NEWS.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(SOURCE_STATUS_TTL.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What can go wrong with a store.
@@ -149,7 +149,7 @@ pub trait Store: Send + Sync {
         &self,
         gallery: &GalleryName,
         profile: &ProfileId,
-    ) -> Result<Summary, StoreError>;
+    ) -> Result<GallerySummary, StoreError>;
 
     /// The `limit` scored faces of lowest or highest score, worst or best first; without templates.
     ///
@@ -243,11 +243,11 @@ pub trait Store: Send + Sync {
     async fn close_campaign(&self, campaign: CampaignId) -> Result<(), StoreError>;
 
     /// Notes what is wrong with a source, or that it is well. To be repeated while it lasts: what
-    /// nobody has noted for [`SOURCE_NEWS`] is taken to be over.
+    /// nobody has noted for [`SOURCE_STATUS_TTL`] is taken to be over.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn note_source(
+    async fn set_source_status(
         &self,
         source: &SourceName,
         trouble: Option<&str>,
@@ -257,7 +257,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError>;
+    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError>;
 
     /// Tries, in a transaction that is rolled back, whether the store answers and takes everything
     /// that a worker writes. Leaves nothing behind, draws no id, and waits for no lock longer than
@@ -299,7 +299,7 @@ pub enum Extreme {
 
 /// Counts over one gallery and profile.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Summary {
+pub struct GallerySummary {
     /// Images by outcome; outcomes that did not occur are absent. Adds up to the number of images.
     pub outcomes: Vec<(OutcomeKind, u64)>,
     /// Faces recorded, scored or not.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Recorded, Summary};
+use super::{GallerySummary, Recorded};
 use crate::domain::{CampaignId, End, GalleryName, JobId, JobRecord, OutcomeKind, ProfileId};
 
 /// Reasons in a summary.
@@ -17,8 +17,9 @@ pub(super) fn summary(
     images: Vec<(OutcomeKind, String, u64)>,
     faces: Vec<(Option<u8>, u64)>,
     reasons: Vec<(OutcomeKind, String, u64)>,
-) -> Summary {
-    let mut summary = Summary { histogram: vec![0; 101], reasons, ..Summary::default() };
+) -> GallerySummary {
+    let mut summary =
+        GallerySummary { histogram: vec![0; 101], reasons, ..GallerySummary::default() };
     let (mut outcomes, mut providers) = (HashMap::new(), HashMap::new());
     for (outcome, provider, images) in images {
         *outcomes.entry(outcome).or_insert(0) += images;

@@ -91,7 +91,7 @@ async fn answers(surroundings: &Surroundings, last: &LastAnswers) -> Answers {
         in_time("the store", surroundings.store.try_writing()),
         in_time("the queue", surroundings.queue.try_publishing()),
         in_time("the queue", surroundings.queue.status()),
-        in_time("the store", surroundings.store.sources()),
+        in_time("the store", surroundings.store.source_statuses()),
     );
     let mut objections: Vec<String> =
         [store.err(), publishing.err(), status.err()].into_iter().flatten().collect();

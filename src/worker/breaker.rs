@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::sample::Sample;
 use crate::domain::{ImageUri, SourceName};
 use crate::images::{FetchError, ImageSource};
-use crate::store::SOURCE_NEWS;
+use crate::store::SOURCE_STATUS_TTL;
 use crate::telemetry::metrics;
 
 /// The wait before the first probe, doubled up to the last.
@@ -280,7 +280,7 @@ impl Breaker {
     /// What others noted of the source, if nothing was read of it here.
     fn doubted(&self) -> Option<String> {
         let state = self.state();
-        let noted = state.noted.as_ref().filter(|noted| noted.at.elapsed() < SOURCE_NEWS);
+        let noted = state.noted.as_ref().filter(|noted| noted.at.elapsed() < SOURCE_STATUS_TTL);
         noted.filter(|_| state.sample.is_empty()).map(|noted| noted.reason.clone())
     }
 
@@ -408,7 +408,7 @@ impl Breaker {
             let noted = state
                 .noted
                 .as_ref()
-                .filter(|noted| noted.at.elapsed() < SOURCE_NEWS)
+                .filter(|noted| noted.at.elapsed() < SOURCE_STATUS_TTL)
                 .map(|noted| noted.since);
             let wait = again
                 .as_ref()

@@ -13,7 +13,7 @@ use super::gate::Gate;
 use super::process::{Process, Processed};
 use super::rounds::Rounds;
 use super::settle::{Finished, Settler};
-use crate::domain::{CampaignId, CampaignState, Job, Lane, Place, PlaceOf};
+use crate::domain::{CampaignId, CampaignState, Job, Lane, SubQueue, SubQueueOf};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
@@ -189,8 +189,8 @@ async fn unwanted(gate: &Gate, lane: Lane, campaign: Option<CampaignId>) -> Opti
         // campaign's.
         CampaignState::Paused if standing.lane != Some(lane) => None,
         CampaignState::Paused => {
-            let place = Place { lane, of: PlaceOf::Campaign(campaign) };
-            Some(Processed::Held { place, reason: "its campaign is paused".into() })
+            let sub_queue = SubQueue { lane, of: SubQueueOf::Campaign(campaign) };
+            Some(Processed::SetAside { sub_queue, reason: "its campaign is paused".into() })
         }
         CampaignState::Cancelled => Some(Processed::Dropped),
     }

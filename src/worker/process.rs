@@ -12,8 +12,8 @@ use super::budget::Budget;
 use super::fetching::{Fetched, Fetcher, Unfetched};
 use super::vision_stage::{Look, Seen, SeenPicture, Vision};
 use crate::domain::{
-    Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Place,
-    PlaceOf, Profile, ProfileId, Selection, Timings,
+    Chip, ContentHash, FaceResult, ImageContent, ImageUri, Job, JobRecord, Lane, Outcome, Profile,
+    ProfileId, Selection, SubQueue, SubQueueOf, Timings,
 };
 use crate::images::ImageSource;
 use crate::inference::batcher::{BatchError, Batcher, Priority};
@@ -32,9 +32,9 @@ pub enum Processed {
     /// It cannot be done here now, through no fault of its own: put it back for this time.
     Deferred(Duration),
     /// It is not this worker's to do, or not now: let it wait there, and why.
-    Held {
+    SetAside {
         /// Where.
-        place: Place,
+        sub_queue: SubQueue,
         /// Why.
         reason: String,
     },
@@ -327,8 +327,8 @@ impl Process for Processor {
     async fn process(&self, job: &Job) -> Processed {
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.profile_id) {
             self.tell_of_another(wanted);
-            let place = Place { lane: job.lane, of: PlaceOf::Profile(wanted.clone()) };
-            return Processed::Held { place, reason: "it wants another profile".into() };
+            let sub_queue = SubQueue { lane: job.lane, of: SubQueueOf::Profile(wanted.clone()) };
+            return Processed::SetAside { sub_queue, reason: "it wants another profile".into() };
         }
         let ended = |outcome| {
             let record = JobRecord::without_content(
@@ -371,8 +371,8 @@ impl Process for Processor {
                 Err(Unfetched::Ended(outcome)) => return ended(outcome),
                 Err(Unfetched::Transient(reason)) => return again(Processed::Unanswered, reason),
                 Err(Unfetched::Held(source, reason)) => {
-                    return Processed::Held {
-                        place: Place { lane: job.lane, of: PlaceOf::Source(source) },
+                    return Processed::SetAside {
+                        sub_queue: SubQueue { lane: job.lane, of: SubQueueOf::Source(source) },
                         reason,
                     };
                 }

@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{Breakers, Trouble};
 use super::gate::Gate;
 use crate::domain::{
-    Campaign, CampaignId, CampaignState, Lane, NotedSource, Place, PlaceOf, ProfileId, SourceName,
+    Campaign, CampaignId, CampaignState, Lane, ProfileId, SourceName, SourceStatus, SubQueue,
+    SubQueueOf,
 };
 use crate::queue::JobQueue;
-use crate::store::{SOURCE_NEWS, Store, StoreError};
+use crate::store::{SOURCE_STATUS_TTL, Store, StoreError};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -54,7 +55,11 @@ struct Memory {
 
 impl Rounds {
     /// Looks, and tells from where to take jobs, until `stop` is cancelled.
-    pub(super) async fn run(self, places: watch::Sender<BTreeSet<Place>>, stop: CancellationToken) {
+    pub(super) async fn run(
+        self,
+        places: watch::Sender<BTreeSet<SubQueue>>,
+        stop: CancellationToken,
+    ) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.look_again_and_again(&places) => {}
@@ -63,7 +68,7 @@ impl Rounds {
         }
     }
 
-    async fn look_again_and_again(&self, places: &watch::Sender<BTreeSet<Place>>) {
+    async fn look_again_and_again(&self, places: &watch::Sender<BTreeSet<SubQueue>>) {
         let mut memory = Memory::default();
         let mut next = interval(EVERY);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,11 +89,11 @@ impl Rounds {
     async fn look(
         &self,
         memory: &mut Memory,
-        places: &watch::Sender<BTreeSet<Place>>,
+        places: &watch::Sender<BTreeSet<SubQueue>>,
     ) -> Result<(), StoreError> {
         self.note_troubles(memory).await?;
         let campaigns = self.store.open_campaigns().await?;
-        let noted = self.store.sources().await?;
+        let noted = self.store.source_statuses().await?;
         self.remember(&noted);
         memory.sources.extend(noted.into_iter().map(|source| source.name));
         // What runs again is let through before it is taken from, and what is paused is taken from
@@ -110,8 +115,8 @@ impl Rounds {
         let troubles = self.troubles();
         for trouble in &troubles {
             let noted = memory.noted.get(&trouble.source);
-            if noted.is_none_or(|noted| noted.elapsed() >= SOURCE_NEWS / 4) {
-                self.store.note_source(&trouble.source, Some(&trouble.reason)).await?;
+            if noted.is_none_or(|noted| noted.elapsed() >= SOURCE_STATUS_TTL / 4) {
+                self.store.set_source_status(&trouble.source, Some(&trouble.reason)).await?;
                 memory.noted.insert(trouble.source.clone(), Instant::now());
             }
         }
@@ -122,7 +127,7 @@ impl Rounds {
             .cloned()
             .collect();
         for name in well {
-            self.store.note_source(&name, None).await?;
+            self.store.set_source_status(&name, None).await?;
             memory.noted.remove(&name);
         }
         Ok(())
@@ -133,9 +138,9 @@ impl Rounds {
     }
 
     /// Takes note of what any worker noted of sources.
-    fn remember(&self, sources: &[NotedSource]) {
+    fn remember(&self, sources: &[SourceStatus]) {
         let Some(breakers) = &self.breakers else { return };
-        for NotedSource { name, trouble, since } in sources {
+        for SourceStatus { name, trouble, since } in sources {
             let since: Option<Timestamp> = since.parse().ok();
             if let Some((trouble, since)) = trouble.as_ref().zip(since) {
                 let lasting = Timestamp::now().duration_since(since);
@@ -145,13 +150,13 @@ impl Rounds {
     }
 
     /// From where to take beside the lanes.
-    fn places(&self, memory: &Memory, campaigns: &[Campaign]) -> BTreeSet<Place> {
+    fn places(&self, memory: &Memory, campaigns: &[Campaign]) -> BTreeSet<SubQueue> {
         // As it is now: a source that others noted a moment ago may be in trouble here too.
         let troubles = self.troubles();
         let running = campaigns.iter().filter(|campaign| {
             campaign.state == CampaignState::Running && campaign.profile == self.profile
         });
-        let running = running.map(Campaign::place);
+        let running = running.map(Campaign::sub_queue);
         let waits = |name: &SourceName| {
             troubles.iter().any(|trouble| trouble.source == *name && !trouble.given_up)
         };
@@ -159,10 +164,10 @@ impl Rounds {
             .sources
             .iter()
             .filter(|name| !waits(name))
-            .map(|name| PlaceOf::Source(name.clone()));
-        let others = well.chain([PlaceOf::Profile(self.profile.clone())]);
+            .map(|name| SubQueueOf::Source(name.clone()));
+        let others = well.chain([SubQueueOf::Profile(self.profile.clone())]);
         let in_lanes = others
-            .flat_map(|of| self.lanes.iter().map(move |&lane| Place { lane, of: of.clone() }));
+            .flat_map(|of| self.lanes.iter().map(move |&lane| SubQueue { lane, of: of.clone() }));
         running.filter(|place| self.lanes.contains(&place.lane)).chain(in_lanes).collect()
     }
 
@@ -182,7 +187,7 @@ impl Rounds {
             if since.elapsed() < long {
                 continue;
             }
-            let place = campaign.place();
+            let place = campaign.sub_queue();
             // What waits of a campaign that is complete are repeats; they are worked on first, and
             // end there.
             let empty = campaign.state == CampaignState::Cancelled

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::process::Processed;
 use crate::domain::{
-    Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, Place, PlaceOf, SourceName,
+    Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, SubQueue, SubQueueOf,
 };
 use crate::queue::{Delivery, JobQueue, QueueError, backoff};
 use crate::store::{Recorded, Store, StoreError};
@@ -79,11 +79,11 @@ impl Settler {
                         metrics::put_back("defer");
                         put_back.push((delivery, Disposition::Defer(wait)));
                     }
-                    Processed::Held { place, reason } => {
+                    Processed::SetAside { sub_queue, reason } => {
                         metrics::put_back("hold");
-                        tracing::debug!(job = %delivery.job().id, %place, reason, "waits");
-                        self.note_source(&place, &reason).await;
-                        put_back.push((delivery, Disposition::Hold(place)));
+                        tracing::debug!(job = %delivery.job().id, %sub_queue, reason, "waits");
+                        self.set_source_status(&sub_queue, &reason).await;
+                        put_back.push((delivery, Disposition::SetAside(sub_queue)));
                     }
                     Processed::Dropped => {
                         metrics::put_back("drop");
@@ -186,13 +186,13 @@ impl Settler {
 
     /// Notes the source at which a job is about to wait, so that every worker knows of it, whatever
     /// becomes of this one.
-    async fn note_source(&self, place: &Place, reason: &str) {
-        let PlaceOf::Source(source) = &place.of else { return };
+    async fn set_source_status(&self, sub_queue: &SubQueue, reason: &str) {
+        let SubQueueOf::Source(source) = &sub_queue.of else { return };
         if !self.noted.lock().await.insert(source.clone()) {
             return;
         }
         let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
-        while let Err(error) = self.store.note_source(source, Some(reason)).await {
+        while let Err(error) = self.store.set_source_status(source, Some(reason)).await {
             if let StoreError::Invalid(reason) = &error {
                 tracing::error!(%source, reason, "the name of a source cannot be stored: only \
                     workers that were told of it take its jobs");

@@ -170,7 +170,7 @@ async fn images_that_are_denied_later_keep_their_faces_in_the_export() {
         let image = ImageUri::from_path(&folder.path().canonicalize().unwrap().join(name)).unwrap();
         Job { image, stamp: None, profile: None, ..crate::support::job(Lane::Enrol, "") }
     };
-    let mut news = queue.news().await.unwrap();
+    let mut news = queue.events().await.unwrap();
     queue.publish(PHOTOS.map(enrolment).into()).await.unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let denied = worker(elsewhere.path().to_str().unwrap());

@@ -241,7 +241,7 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
     let folder: TempDir = tempfile::tempdir().unwrap();
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let mut news = queue.news().await.unwrap();
+    let mut news = queue.events().await.unwrap();
     let channel = broker.channel().await;
     let exchange = format!("{}.jobs", broker.prefix);
     let body = vec![b' '; BYTES];

@@ -17,7 +17,7 @@ use facefleet::inference::recogniser::{Estimator, RecogniserModel};
 use facefleet::queue::JobQueue;
 use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{PageQuery, Store, Summary};
+use facefleet::store::{GallerySummary, PageQuery, Store};
 use facefleet::vision::PixelLimits;
 use facefleet::worker::budget::{Bounds, Budget};
 use facefleet::worker::fetching::Fetcher;
@@ -132,7 +132,7 @@ struct Bench {
 
 /// What is there once the worker has ended.
 struct Finished {
-    summary: Summary,
+    summary: GallerySummary,
     store: Arc<SqliteStore>,
     queue: Arc<MemoryQueue>,
     _folder: TempDir,
@@ -179,7 +179,7 @@ impl Bench {
             backoff_most: Duration::from_millis(4),
             drain: PATIENCE,
         };
-        let news = queue.news().await.unwrap();
+        let news = queue.events().await.unwrap();
         let stop = CancellationToken::new();
         let worker = Worker {
             queue: queue.clone(),
@@ -239,7 +239,7 @@ impl Bench {
     }
 }
 
-fn count(summary: &Summary, kind: OutcomeKind) -> u64 {
+fn count(summary: &GallerySummary, kind: OutcomeKind) -> u64 {
     summary.outcomes.iter().filter(|(other, _)| *other == kind).map(|(_, count)| count).sum()
 }
 
@@ -388,7 +388,7 @@ async fn a_source_that_does_not_answer_at_first_costs_no_image_an_attempt() {
     let Finished { summary, store, queue, _folder } = bench.finish().await;
     assert_eq!((summary.faces, count(&summary, OutcomeKind::Scored)), (40, 40));
     assert_eq!(queue.dead_letters(10).await.unwrap(), []);
-    assert_eq!(store.sources().await.unwrap().len(), 1, "it was told");
+    assert_eq!(store.source_statuses().await.unwrap().len(), 1, "it was told");
     let query = PageQuery {
         gallery: gallery(),
         profile,

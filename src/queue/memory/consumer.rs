@@ -12,7 +12,7 @@ use tokio::time::sleep_until;
 
 use super::Shared;
 use super::state::State;
-use crate::domain::{Disposition, Job, Lane, Place};
+use crate::domain::{Disposition, Job, Lane, SubQueue};
 use crate::queue::{Consumer, Delivery, Held, QueueError, Settle, weight};
 
 /// One consumer.
@@ -24,7 +24,7 @@ pub(super) struct MemoryConsumer {
     /// another's lanes do not disturb them.
     lanes: Vec<(Lane, u32)>,
     /// From where it takes beside its lanes.
-    places: BTreeSet<Place>,
+    places: BTreeSet<SubQueue>,
     /// Deliveries so far: lanes and places take turns by it.
     turn: usize,
 }
@@ -100,7 +100,7 @@ impl Consumer for MemoryConsumer {
         }
     }
 
-    fn take_from(&mut self, places: BTreeSet<Place>) {
+    fn take_from(&mut self, places: BTreeSet<SubQueue>) {
         self.hold.shared.state().take_from(&places);
         self.places = places;
     }
@@ -145,7 +145,7 @@ impl Settle for Hold {
             Disposition::Done => state.forget(job.id),
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
             Disposition::Defer(wait) => state.delay(job, wait),
-            Disposition::Hold(place) => state.push_at(&place, job),
+            Disposition::SetAside(place) => state.push_at(&place, job),
             Disposition::Bury(reason) => state.bury(job, reason),
         });
         ready(Ok(true)).boxed()

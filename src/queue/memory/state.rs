@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::domain::{Job, JobId, Lane, OutcomeEvent, Place, PlaceOf};
-use crate::queue::{DeadLetter, DeadSelection, QueueStatus, revived};
+use crate::domain::{Job, JobId, Lane, OutcomeEvent, SubQueue, SubQueueOf};
+use crate::queue::{DeadLetter, DeadLetterFilter, QueueStatus, revived};
 
 /// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the
 /// system, and memory goes first: the oldest letters are then written to the log, with their
@@ -29,9 +29,9 @@ pub(super) struct State {
     /// By lane, as in [`Lane::ALL`].
     ready: [VecDeque<Job>; 3],
     /// What waits apart from its lane.
-    places: BTreeMap<Place, VecDeque<Job>>,
+    places: BTreeMap<SubQueue, VecDeque<Job>>,
     /// From where a consumer takes.
-    taken: BTreeSet<Place>,
+    taken: BTreeSet<SubQueue>,
     /// By the time of the next attempt, then in order of settlement.
     delayed: BTreeMap<(Instant, u64), Job>,
     /// Number of jobs that were ever delayed.
@@ -63,8 +63,11 @@ impl State {
     pub(super) fn published(&self) -> usize {
         let (mut published, mut aside) = (self.ready.iter().map(VecDeque::len).sum::<usize>(), 0);
         for (place, jobs) in &self.places {
-            *if matches!(place.of, PlaceOf::Campaign(_)) { &mut published } else { &mut aside } +=
-                jobs.len();
+            *if matches!(place.of, SubQueueOf::Campaign(_)) {
+                &mut published
+            } else {
+                &mut aside
+            } += jobs.len();
         }
         published + aside.saturating_sub(MOST_ASIDE)
     }
@@ -75,22 +78,22 @@ impl State {
     }
 
     /// Puts `job` behind the others at `place`.
-    pub(super) fn push_at(&mut self, place: &Place, job: Job) {
+    pub(super) fn push_at(&mut self, place: &SubQueue, job: Job) {
         self.places.entry(place.clone()).or_default().push_back(job);
     }
 
     /// Notes from where a consumer takes.
-    pub(super) fn take_from(&mut self, places: &BTreeSet<Place>) {
+    pub(super) fn take_from(&mut self, places: &BTreeSet<SubQueue>) {
         self.taken.clone_from(places);
     }
 
     /// Number of jobs at `place`.
-    pub(super) fn waiting(&self, place: &Place) -> u64 {
+    pub(super) fn waiting(&self, place: &SubQueue) -> u64 {
         self.places.get(place).map_or(0, |jobs| count(jobs.len()))
     }
 
     /// Drops `place` with its jobs.
-    pub(super) fn remove(&mut self, place: &Place) {
+    pub(super) fn remove(&mut self, place: &SubQueue) {
         self.places.remove(place);
     }
 
@@ -99,7 +102,7 @@ impl State {
     pub(super) fn deliver(
         &mut self,
         lane: Lane,
-        places: &BTreeSet<Place>,
+        places: &BTreeSet<SubQueue>,
         turn: usize,
     ) -> Option<Job> {
         let own = &mut self.ready[place(lane)];
@@ -168,7 +171,7 @@ impl State {
 
     /// Removes the dead letters of `selection` and, with `retry`, makes the job of each ready
     /// again.
-    pub(super) fn resolve_dead(&mut self, selection: &DeadSelection, retry: bool) -> u64 {
+    pub(super) fn resolve_dead(&mut self, selection: &DeadLetterFilter, retry: bool) -> u64 {
         let before = self.dead.len();
         for letter in std::mem::take(&mut self.dead) {
             if !selection.matches(&letter) {
@@ -200,7 +203,7 @@ impl State {
     }
 
     pub(super) fn status(&self) -> QueueStatus {
-        let at = |wanted: &dyn Fn(&Place) -> bool| -> u64 {
+        let at = |wanted: &dyn Fn(&SubQueue) -> bool| -> u64 {
             self.places
                 .iter()
                 .filter(|(place, _)| wanted(place))

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Broker;
 use super::answer::answer;
-use crate::domain::{Place, PlaceOf};
+use crate::domain::{SubQueue, SubQueueOf};
 use crate::queue::QueueError;
 
 /// Before a place that is not there is looked for again: first, doubled each time, and at most.
@@ -31,11 +31,11 @@ const FORGOTTEN: Duration = Duration::from_secs(40 * 60);
 #[derive(Default)]
 pub(super) struct Attached {
     /// From which it takes: the tags of their consumers, and their channels.
-    taken: BTreeMap<Place, (String, Channel)>,
+    taken: BTreeMap<SubQueue, (String, Channel)>,
     /// From which it is about to take.
-    joining: BTreeSet<Place>,
+    joining: BTreeSet<SubQueue>,
     /// Which are not there: when to look again, and the wait before that.
-    missing: BTreeMap<Place, (Instant, Duration)>,
+    missing: BTreeMap<SubQueue, (Instant, Duration)>,
     /// Channels of places that were left, on which deliveries may still be settled.
     left: Vec<(Channel, Instant)>,
     /// Consumers so far: no tag is used twice.
@@ -44,7 +44,7 @@ pub(super) struct Attached {
 
 impl Attached {
     /// Leaves all places but those of `wanted`: the tags of their consumers, with their channels.
-    pub(super) fn leave(&mut self, wanted: &BTreeSet<Place>) -> Vec<(String, Channel)> {
+    pub(super) fn leave(&mut self, wanted: &BTreeSet<SubQueue>) -> Vec<(String, Channel)> {
         self.missing.retain(|place, _| wanted.contains(place));
         self.left.retain(|(_, at)| at.elapsed() < FORGOTTEN);
         let (kept, left): (BTreeMap<_, _>, _) = std::mem::take(&mut self.taken)
@@ -57,7 +57,7 @@ impl Attached {
     }
 
     /// Begins to take from `place`, if it is time to and nobody does: the tag of its consumer.
-    pub(super) fn begin(&mut self, place: &Place) -> Option<String> {
+    pub(super) fn begin(&mut self, place: &SubQueue) -> Option<String> {
         let due = self.missing.get(place).is_none_or(|(again, _)| *again <= Instant::now());
         if !due || self.taken.contains_key(place) || !self.joining.insert(place.clone()) {
             return None;
@@ -71,14 +71,14 @@ impl Attached {
     }
 
     /// Takes from `place`, by a consumer of this tag on this channel.
-    pub(super) fn join(&mut self, place: Place, tag: String, channel: Channel) {
+    pub(super) fn join(&mut self, place: SubQueue, tag: String, channel: Channel) {
         self.joining.remove(&place);
         self.missing.remove(&place);
         self.taken.insert(place, (tag, channel));
     }
 
     /// `place` is not there, or cannot be taken from now.
-    pub(super) fn miss(&mut self, place: Place) {
+    pub(super) fn miss(&mut self, place: SubQueue) {
         self.joining.remove(&place);
         let wait =
             self.missing.get(&place).map_or(FIRST, |(_, wait)| wait.saturating_mul(2).min(MOST));
@@ -116,17 +116,17 @@ impl Attached {
 }
 
 /// What comes of beginning to take from a place; none if it is not there.
-pub(super) type Joined = (Place, String, Result<Option<(Channel, Consumer)>, QueueError>);
+pub(super) type Joined = (SubQueue, String, Result<Option<(Channel, Consumer)>, QueueError>);
 
 /// Begins to take from `place`, of which at most `ahead` jobs are sent ahead.
-pub(super) async fn join(broker: Arc<Broker>, place: Place, tag: String, ahead: u16) -> Joined {
+pub(super) async fn join(broker: Arc<Broker>, place: SubQueue, tag: String, ahead: u16) -> Joined {
     let joined = consume(&broker, &place, &tag, ahead).await;
     (place, tag, joined)
 }
 
 async fn consume(
     broker: &Broker,
-    place: &Place,
+    place: &SubQueue,
     tag: &str,
     ahead: u16,
 ) -> Result<Option<(Channel, Consumer)>, QueueError> {
@@ -144,8 +144,8 @@ async fn consume(
 
 /// Whether there is a queue for `place`. That of a campaign, which ends, whoever publishes
 /// declares; the others are declared here.
-async fn is_there(broker: &Broker, place: &Place) -> Result<bool, QueueError> {
-    if let PlaceOf::Campaign(_) = place.of {
+async fn is_there(broker: &Broker, place: &SubQueue) -> Result<bool, QueueError> {
+    if let SubQueueOf::Campaign(_) = place.of {
         return Ok(broker.count_if_there(place).await?.is_some());
     }
     match broker.declare_place(place).await {

@@ -18,14 +18,14 @@ use super::feeder::Feeder;
 use super::hands::Hands;
 use super::settle::deliver;
 use super::shelf::Mode;
-use crate::domain::{Lane, Place};
+use crate::domain::{Lane, SubQueue};
 use crate::queue::{Consumer, Delivery, QueueError};
 
 /// One consumer.
 pub(super) struct RabbitConsumer {
     broker: Arc<Broker>,
     hands: Arc<Hands>,
-    places: watch::Sender<BTreeSet<Place>>,
+    places: watch::Sender<BTreeSet<SubQueue>>,
     /// Stops the feeder once nobody consumes any more.
     _stop: DropGuard,
 }
@@ -72,7 +72,7 @@ impl Consumer for RabbitConsumer {
         }
     }
 
-    fn take_from(&mut self, places: BTreeSet<Place>) {
+    fn take_from(&mut self, places: BTreeSet<SubQueue>) {
         self.broker.take_from(&places);
         self.places.send_if_modified(|taken| {
             let modified = *taken != places;

@@ -13,7 +13,7 @@ use super::answer::answer;
 use super::message::{self, Outgoing};
 use super::publisher::PATIENCE;
 use super::{Broker, count};
-use crate::queue::{DeadLetter, DeadSelection, QueueError, revived};
+use crate::queue::{DeadLetter, DeadLetterFilter, QueueError, revived};
 
 /// Letters that are resolved together.
 const BATCH: usize = 256;
@@ -40,7 +40,7 @@ pub(super) async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter
 /// Removes the letters of `selection` and, with `retry`, publishes the job of each again first.
 pub(super) async fn resolve(
     broker: &Broker,
-    selection: &DeadSelection,
+    selection: &DeadLetterFilter,
     retry: bool,
 ) -> Result<u64, QueueError> {
     let queue = broker.topology.dead();

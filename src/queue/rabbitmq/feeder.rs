@@ -41,7 +41,7 @@ use super::settle::{acknowledge, give_up};
 use super::shelf::{Mode, Parcel};
 use super::topology::Topology;
 use super::{Broker, count, publisher};
-use crate::domain::{Lane, Place};
+use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 use crate::queue::wire::InvalidJob;
 
@@ -61,7 +61,7 @@ pub(super) struct Feeder {
     lanes: Vec<Lane>,
     hands: Arc<Hands>,
     /// From where to take beside the lanes.
-    places: watch::Receiver<BTreeSet<Place>>,
+    places: watch::Receiver<BTreeSet<SubQueue>>,
     /// Messages that are being buried.
     burying: Counter,
     stop: CancellationToken,
@@ -76,7 +76,7 @@ impl Feeder {
         broker: Arc<Broker>,
         lanes: Vec<Lane>,
         hands: Arc<Hands>,
-        places: watch::Receiver<BTreeSet<Place>>,
+        places: watch::Receiver<BTreeSet<SubQueue>>,
         stop: CancellationToken,
     ) -> Result<(), QueueError> {
         let feeder = Self { broker, lanes, hands, places, burying: Counter::new(), stop };
@@ -163,7 +163,7 @@ impl Feeder {
     }
 
     /// The places of its lanes from which to take.
-    fn wanted(&self) -> BTreeSet<Place> {
+    fn wanted(&self) -> BTreeSet<SubQueue> {
         self.places
             .borrow()
             .iter()

@@ -8,7 +8,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 
 use super::topology::Topology;
-use crate::domain::{Job, OutcomeEvent, Place};
+use crate::domain::{Job, OutcomeEvent, SubQueue};
 use crate::queue::wire::{self, InvalidJob};
 use crate::queue::{DeadLetter, QueueError, event};
 
@@ -101,7 +101,7 @@ impl Outgoing {
     /// `job` to wait at a place.
     pub(super) fn at(
         topology: &Topology,
-        place: &Place,
+        place: &SubQueue,
         job: &Job,
         history: &[String],
     ) -> Result<Self, QueueError> {

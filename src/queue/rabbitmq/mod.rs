@@ -16,10 +16,10 @@ mod connection;
 mod consumer;
 mod counter;
 mod dead;
+mod events;
 mod feeder;
 mod hands;
 mod message;
-mod news;
 mod publisher;
 mod rights;
 mod session;
@@ -48,8 +48,8 @@ use self::message::Outgoing;
 use self::publisher::{PATIENCE, Publisher};
 use self::topology::Topology;
 use super::wire::{InvalidJob, check_length};
-use super::{Consumer, DeadLetter, DeadSelection, JobQueue, QueueError, QueueStatus};
-use crate::domain::{Job, Lane, OutcomeEvent, Place};
+use super::{Consumer, DeadLetter, DeadLetterFilter, JobQueue, QueueError, QueueStatus};
+use crate::domain::{Job, Lane, OutcomeEvent, SubQueue};
 
 /// Time for the broker to say how many jobs are at a place.
 const PLACE: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ struct Broker {
     /// Consumers that may hold jobs that were sent ahead.
     feeders: Counter,
     /// The places that this process has met, and how.
-    places: Mutex<BTreeMap<Place, Met>>,
+    places: Mutex<BTreeMap<SubQueue, Met>>,
     /// Why no jobs come to the consumers; none while they do.
     trouble: Mutex<Option<String>>,
     /// Held by whoever looks at the dead letters: two at once would each see a part of them.
@@ -147,7 +147,7 @@ impl RabbitQueue {
 
 impl Broker {
     /// How many jobs wait at `place`; none if it is not there.
-    async fn count_if_there(&self, place: &Place) -> Result<Option<u64>, QueueError> {
+    async fn count_if_there(&self, place: &SubQueue) -> Result<Option<u64>, QueueError> {
         // A channel of its own: it does not survive the answer that there is no such queue.
         let channel = self.consumers.channel().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -169,12 +169,12 @@ impl Broker {
     }
 
     /// The places that this process has met, and how.
-    fn places(&self) -> MutexGuard<'_, BTreeMap<Place, Met>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<SubQueue, Met>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes from which places this process takes.
-    fn take_from(&self, places: &BTreeSet<Place>) {
+    fn take_from(&self, places: &BTreeSet<SubQueue>) {
         let mut met = self.places();
         met.values_mut().for_each(|met| met.taken = false);
         for place in places {
@@ -183,7 +183,7 @@ impl Broker {
     }
 
     /// Sees that there is a queue for `place`, the first time.
-    async fn meet(&self, place: &Place) -> Result<(), QueueError> {
+    async fn meet(&self, place: &SubQueue) -> Result<(), QueueError> {
         if !self.places().get(place).is_some_and(|met| met.declared) {
             self.declare_place(place).await?;
             self.places().entry(place.clone()).or_default().declared = true;
@@ -192,7 +192,7 @@ impl Broker {
     }
 
     /// Declares the queue of `place`, if it is not there.
-    async fn declare_place(&self, place: &Place) -> Result<(), QueueError> {
+    async fn declare_place(&self, place: &SubQueue) -> Result<(), QueueError> {
         self.publisher.link().declare_places(&BTreeSet::from([place.to_string()])).await
     }
 
@@ -222,13 +222,13 @@ impl JobQueue for RabbitQueue {
         self.enter(&jobs, |job| Outgoing::new_job(&self.broker.topology, job)).await
     }
 
-    async fn publish_at(&self, place: &Place, jobs: Vec<Job>) -> Result<(), QueueError> {
+    async fn publish_to(&self, place: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
         self.open()?;
         self.broker.meet(place).await?;
         self.enter(&jobs, |job| Outgoing::at(&self.broker.topology, place, job, &[])).await
     }
 
-    async fn waiting(&self, places: &[Place]) -> Result<Vec<u64>, QueueError> {
+    async fn waiting(&self, places: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
         let mut waiting = Vec::with_capacity(places.len());
         for place in places {
             waiting.push(self.broker.count_if_there(place).await?.unwrap_or(0));
@@ -236,7 +236,7 @@ impl JobQueue for RabbitQueue {
         Ok(waiting)
     }
 
-    async fn remove(&self, place: &Place) -> Result<(), QueueError> {
+    async fn remove(&self, place: &SubQueue) -> Result<(), QueueError> {
         self.broker.places().remove(place);
         let channel = self.broker.consumers.channel().await?;
         // One that is not there is removed.
@@ -270,11 +270,11 @@ impl JobQueue for RabbitQueue {
         self.broker.publisher.publish(messages, PATIENCE, None).await
     }
 
-    async fn news(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
+    async fn events(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
         if self.broker.news_over() {
             return Err(QueueError::Closed);
         }
-        news::subscribe(&self.broker).await
+        events::subscribe(&self.broker).await
     }
 
     fn is_shared(&self) -> bool {
@@ -335,7 +335,7 @@ impl JobQueue for RabbitQueue {
 
     async fn resolve_dead(
         &self,
-        selection: &DeadSelection,
+        selection: &DeadLetterFilter,
         retry: bool,
     ) -> Result<u64, QueueError> {
         if retry {

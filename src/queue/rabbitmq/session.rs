@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::Broker;
 use super::answer::answer;
 use super::attached::{self, Attached, Joined};
-use crate::domain::{Lane, Place, PlaceOf};
+use crate::domain::{Lane, SubQueue, SubQueueOf};
 use crate::queue::QueueError;
 
 /// Jobs of one of many campaigns that are sent ahead.
@@ -82,12 +82,12 @@ impl Session {
     pub(super) async fn attach(
         &mut self,
         broker: &Arc<Broker>,
-        wanted: BTreeSet<Place>,
+        wanted: BTreeSet<SubQueue>,
         prefetch: u16,
     ) {
         self.leave(&wanted).await;
         let campaigns =
-            wanted.iter().filter(|place| matches!(place.of, PlaceOf::Campaign(_))).count();
+            wanted.iter().filter(|place| matches!(place.of, SubQueueOf::Campaign(_))).count();
         let share = prefetch / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
         let ahead = share.max(LEAST_AHEAD).min(prefetch);
         for place in wanted {
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// Takes from no places but those of `wanted`.
-    pub(super) async fn leave(&mut self, wanted: &BTreeSet<Place>) {
+    pub(super) async fn leave(&mut self, wanted: &BTreeSet<SubQueue>) {
         for (tag, channel) in self.places.leave(wanted) {
             if let Err(error) =
                 answer(channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default()))
@@ -110,7 +110,11 @@ impl Session {
     }
 
     /// Takes from a place that can be taken from now, unless it is none of `wanted` any more.
-    pub(super) async fn joined(&mut self, (place, tag, joined): Joined, wanted: &BTreeSet<Place>) {
+    pub(super) async fn joined(
+        &mut self,
+        (place, tag, joined): Joined,
+        wanted: &BTreeSet<SubQueue>,
+    ) {
         match joined {
             Ok(Some((channel, consumer))) => {
                 self.hear(consumer, Origin { lane: place.lane, tag: Some(tag.clone()) });

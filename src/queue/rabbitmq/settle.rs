@@ -115,7 +115,7 @@ async fn replace(
     if !acker.usable() {
         return Ok(false);
     }
-    let held = matches!(disposition, Disposition::Hold(_));
+    let held = matches!(disposition, Disposition::SetAside(_));
     let mut published = publish(broker, job, disposition, history).await;
     // This user may not declare the place's queue. The job is not charged for that.
     if let Err(QueueError::Unusable(reason)) = &published
@@ -160,7 +160,7 @@ async fn successor(
             Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?)
         }
         Disposition::Defer(wait) => Some(later(wait, job)?),
-        Disposition::Hold(place) => {
+        Disposition::SetAside(place) => {
             broker.meet(&place).await?;
             Some(Outgoing::at(&broker.topology, &place, job, history)?)
         }

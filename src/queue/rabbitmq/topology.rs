@@ -21,7 +21,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
 use super::answer::{NOT_FOUND, explain, has_code};
-use crate::domain::{Lane, Place};
+use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
 /// The delays that jobs can wait for, with the names of their queues. Those of a running fleet must
@@ -99,7 +99,7 @@ impl Topology {
     }
 
     /// The queue of a place.
-    pub(super) fn place(&self, place: &Place) -> String {
+    pub(super) fn place(&self, place: &SubQueue) -> String {
         format!("{}.{place}", self.prefix)
     }
 

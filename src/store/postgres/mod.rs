@@ -24,11 +24,12 @@ use sqlx::PgPool;
 use tokio::time::timeout;
 
 use super::{
-    Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary,
+    Extreme, GallerySummary, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace,
+    StoredImage,
 };
 use crate::domain::{
     Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
-    NotedSource, Profile, ProfileId, Selection, SourceName, SourceStamp,
+    Profile, ProfileId, Selection, SourceName, SourceStamp, SourceStatus,
 };
 use crate::store::fault::Fault;
 
@@ -121,7 +122,7 @@ impl Store for PostgresStore {
         &self,
         gallery: &GalleryName,
         profile: &ProfileId,
-    ) -> Result<Summary, StoreError> {
+    ) -> Result<GallerySummary, StoreError> {
         self.answer(READ, read::summary(&self.pool, gallery, profile)).await
     }
 
@@ -187,7 +188,7 @@ impl Store for PostgresStore {
         self.answer(WRITE, campaigns::close(&self.pool, campaign)).await
     }
 
-    async fn note_source(
+    async fn set_source_status(
         &self,
         source: &SourceName,
         trouble: Option<&str>,
@@ -195,7 +196,7 @@ impl Store for PostgresStore {
         self.answer(WRITE, sources::note(&self.pool, source, trouble)).await
     }
 
-    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError> {
+    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError> {
         self.answer(READ, sources::all(&self.pool)).await
     }
 

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::rows::{face, face_with_image, image, quality};
-use super::{Extreme, PageQuery, StoredFace, StoredImage, Summary};
+use super::{Extreme, GallerySummary, PageQuery, StoredFace, StoredImage};
 use crate::domain::{
     GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
 };
@@ -118,7 +118,7 @@ pub(super) async fn summary(
     pool: &PgPool,
     gallery: &GalleryName,
     profile: &ProfileId,
-) -> Result<Summary, Fault> {
+) -> Result<GallerySummary, Fault> {
     let mut snapshot = snapshot(pool).await?;
     let Some(scope) = find_scope(&mut snapshot, gallery, profile).await? else {
         return Ok(tally::summary(Vec::new(), Vec::new(), Vec::new()));
@@ -163,7 +163,7 @@ pub(super) async fn summary(
             .collect::<Result<_, Fault>>()?,
         reasons.iter().map(with_text).collect::<Result<_, Fault>>()?,
     );
-    Ok(Summary { noted: counted(&noted, 0)?, ..summary })
+    Ok(GallerySummary { noted: counted(&noted, 0)?, ..summary })
 }
 
 pub(super) async fn extremes(

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::domain::{NotedSource, SourceName};
+use crate::domain::{SourceName, SourceStatus};
 use crate::store::columns::noted_source;
 use crate::store::fault::Fault;
 use crate::store::news_ms;
@@ -27,7 +27,7 @@ pub(super) async fn note(
     Ok(())
 }
 
-pub(super) async fn all(pool: &PgPool) -> Result<Vec<NotedSource>, Fault> {
+pub(super) async fn all(pool: &PgPool) -> Result<Vec<SourceStatus>, Fault> {
     let rows = sqlx::query(
         "SELECT name, CASE WHEN seen < now() - $1 * interval '1 ms' THEN NULL ELSE reason END, \
          floor(extract(epoch FROM since) * 1000)::bigint FROM source_troubles ORDER BY name",

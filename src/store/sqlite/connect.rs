@@ -24,12 +24,12 @@ const READERS: u32 = 4;
 
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq)]
-enum Place {
+enum FileLocation {
     Memory,
     File(PathBuf),
 }
 
-impl Place {
+impl FileLocation {
     fn parse(url: &str) -> Result<Self, StoreError> {
         let unusable = || {
             StoreError::Unusable(format!(
@@ -53,15 +53,15 @@ impl Place {
 }
 
 pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStore, StoreError> {
-    let place = Place::parse(url)?;
+    let place = FileLocation::parse(url)?;
     let name = place.name();
-    if let Place::File(path) = &place {
+    if let FileLocation::File(path) = &place {
         create_file(path)?;
     }
     let options = connect_options(&place, busy_timeout);
     let prepared = match &place {
-        Place::Memory => Ok(()),
-        Place::File(_) => prepare_file(&options, busy_timeout).await,
+        FileLocation::Memory => Ok(()),
+        FileLocation::File(_) => prepare_file(&options, busy_timeout).await,
     };
     prepared.map_err(|fault| fault::at(fault, &name))?;
 
@@ -75,19 +75,19 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
     // that it is in one. A file's can be replaced; that of a store in memory is the store, and has
     // no disk.
     let pool = match &place {
-        Place::Memory => pool,
-        Place::File(_) => pool.before_acquire(|connection, _| {
+        FileLocation::Memory => pool,
+        FileLocation::File(_) => pool.before_acquire(|connection, _| {
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
         }),
     };
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| fault::at(error.into(), &name))?;
     let readers = match &place {
-        Place::Memory => {
+        FileLocation::Memory => {
             MIGRATIONS.run(&writer).await.map_err(|error| fault::at(error.into(), &name))?;
             writer.clone()
         }
-        Place::File(_) => {
+        FileLocation::File(_) => {
             pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"))
         }
     };
@@ -131,10 +131,10 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn connect_options(place: &Place, busy_timeout: Duration) -> SqliteConnectOptions {
+fn connect_options(place: &FileLocation, busy_timeout: Duration) -> SqliteConnectOptions {
     let options = match place {
-        Place::Memory => SqliteConnectOptions::new().filename(":memory:"),
-        Place::File(path) => SqliteConnectOptions::new().filename(path),
+        FileLocation::Memory => SqliteConnectOptions::new().filename(":memory:"),
+        FileLocation::File(path) => SqliteConnectOptions::new().filename(path),
     };
     options
         .busy_timeout(busy_timeout)

@@ -20,11 +20,12 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 
 use super::{
-    Extreme, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage, Summary,
+    Extreme, GallerySummary, MOST_OPEN, PageQuery, Recorded, Store, StoreError, StoredFace,
+    StoredImage,
 };
 use crate::domain::{
     Campaign, CampaignId, CampaignState, GalleryName, ImageUri, JobId, JobRecord, ListedChunk,
-    NotedSource, Profile, ProfileId, Selection, SourceName, SourceStamp,
+    Profile, ProfileId, Selection, SourceName, SourceStamp, SourceStatus,
 };
 use crate::store::fault::Fault;
 
@@ -100,7 +101,7 @@ impl Store for SqliteStore {
         &self,
         gallery: &GalleryName,
         profile: &ProfileId,
-    ) -> Result<Summary, StoreError> {
+    ) -> Result<GallerySummary, StoreError> {
         self.located(read::summary(&self.readers, gallery, profile).await)
     }
 
@@ -166,7 +167,7 @@ impl Store for SqliteStore {
         self.located(campaigns::close(&self.writer, campaign).await)
     }
 
-    async fn note_source(
+    async fn set_source_status(
         &self,
         source: &SourceName,
         trouble: Option<&str>,
@@ -174,7 +175,7 @@ impl Store for SqliteStore {
         self.located(sources::note(&self.writer, source, trouble).await)
     }
 
-    async fn sources(&self) -> Result<Vec<NotedSource>, StoreError> {
+    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError> {
         self.located(sources::all(&self.readers).await)
     }
 

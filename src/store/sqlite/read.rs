@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::rows::{face, face_with_image, image};
 use super::write::id_list;
-use super::{Extreme, PageQuery, StoreError, StoredFace, StoredImage, Summary};
+use super::{Extreme, GallerySummary, PageQuery, StoreError, StoredFace, StoredImage};
 use crate::domain::{
     GalleryName, ImageUri, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
 };
@@ -112,7 +112,7 @@ pub(super) async fn summary(
     pool: &SqlitePool,
     gallery: &GalleryName,
     profile: &ProfileId,
-) -> Result<Summary, Fault> {
+) -> Result<GallerySummary, Fault> {
     let mut snapshot = pool.begin().await?;
     let Some(scope) = find_scope(&mut snapshot, gallery, profile).await? else {
         return Ok(tally::summary(Vec::new(), Vec::new(), Vec::new()));
@@ -145,7 +145,7 @@ pub(super) async fn summary(
             .collect::<Result<_, Fault>>()?,
         reasons.iter().map(with_text).collect::<Result<_, Fault>>()?,
     );
-    Ok(Summary { noted: counted(&noted, 0)?, ..summary })
+    Ok(GallerySummary { noted: counted(&noted, 0)?, ..summary })
 }
 
 pub(super) async fn extremes(

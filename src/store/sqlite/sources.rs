@@ -3,7 +3,7 @@
 use sqlx::SqlitePool;
 
 use super::rows::now_ms;
-use crate::domain::{NotedSource, SourceName};
+use crate::domain::{SourceName, SourceStatus};
 use crate::store::columns::noted_source;
 use crate::store::fault::Fault;
 use crate::store::news_ms;
@@ -30,7 +30,7 @@ pub(super) async fn note(
     Ok(())
 }
 
-pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<NotedSource>, Fault> {
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<SourceStatus>, Fault> {
     let rows = sqlx::query(
         "SELECT name, iif(seen_ms < ?1, NULL, reason), since_ms FROM source_troubles ORDER BY name",
     )

@@ -9,7 +9,7 @@ use crate::support::proxy::{ACK, PUBLISH, Proxy};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {
     let fleet = Fleet::new(names(1)).await;
-    let mut news = fleet.queue.news().await.unwrap();
+    let mut news = fleet.queue.events().await.unwrap();
     let broker = Proxy::to(fleet.ground.queue_address()).await;
     // All that a worker publishes for a job that goes well is its event, and that comes after the
     // commit.
@@ -24,7 +24,7 @@ async fn a_cut_between_commit_and_event_repeats_the_event_and_not_the_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_between_event_and_ack_brings_the_job_again_and_changes_nothing() {
     let fleet = Fleet::new(names(1)).await;
-    let mut news = fleet.queue.news().await.unwrap();
+    let mut news = fleet.queue.events().await.unwrap();
     let broker = Proxy::to(fleet.ground.queue_address()).await;
     broker.cut_before(ACK);
     let worker = fleet.worker_through(&broker.through(&fleet.ground.queue), &fleet.store_url);

@@ -2,16 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use facefleet::domain::{NotedSource, OutcomeKind, Place, PlaceOf, ProfileId};
+use facefleet::domain::{OutcomeKind, ProfileId, SourceStatus, SubQueue, SubQueueOf};
 
 use super::*;
 use crate::support::http::{Answer, HttpServer};
 
 /// Waits until a worker has told that a source is in trouble, or that none is any more.
-async fn told(fleet: &Fleet, trouble: bool) -> Vec<NotedSource> {
+async fn told(fleet: &Fleet, trouble: bool) -> Vec<SourceStatus> {
     let give_up = Instant::now() + PATIENCE;
     loop {
-        let sources = fleet.store.sources().await.unwrap();
+        let sources = fleet.store.source_statuses().await.unwrap();
         if sources.iter().any(|source| source.trouble.is_some()) == trouble && !sources.is_empty() {
             return sources;
         }
@@ -152,9 +152,9 @@ async fn an_outage_that_never_ends_is_given_up_in_the_end() {
 #[tokio::test]
 async fn a_paused_campaign_waits_untouched_and_goes_on_where_it_was() {
     let (fleet, jobs) = Fleet::unpublished((0..600).map(|number| format!("{number}.jpg"))).await;
-    let place = fleet.campaign.place();
+    let place = fleet.campaign.sub_queue();
     fleet.store.set_campaign_state(fleet.campaign.id, CampaignState::Paused).await.unwrap();
-    fleet.queue.publish_at(&place, jobs[..500].to_vec()).await.unwrap();
+    fleet.queue.publish_to(&place, jobs[..500].to_vec()).await.unwrap();
     // What comes by its lane is put there too, once.
     fleet.queue.publish(jobs[500..].to_vec()).await.unwrap();
     let worker = fleet.worker();
@@ -184,7 +184,7 @@ async fn jobs_of_another_fleets_profile_are_moved_once_and_left_alone() {
     fleet.queue.publish(jobs).await.unwrap();
     let worker = fleet.worker();
     fleet.until(CampaignProgress::is_complete).await;
-    let place = Place { lane: Lane::Scan, of: PlaceOf::Profile(profile) };
+    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Profile(profile) };
     let give_up = Instant::now() + PATIENCE;
     while fleet.queue.waiting(std::slice::from_ref(&place)).await.unwrap() != [60] {
         assert!(Instant::now() < give_up);
@@ -206,9 +206,9 @@ async fn a_cancelled_campaign_is_gone_from_the_broker_and_another_goes_on() {
     fleet.store.begin_campaign(&other).await.unwrap();
     let of_other: Vec<Job> =
         jobs.iter().map(|of_campaign| job(&other, of_campaign.image.clone())).collect();
-    fleet.queue.publish_at(&other.place(), of_other).await.unwrap();
+    fleet.queue.publish_to(&other.sub_queue(), of_other).await.unwrap();
     fleet.store.set_campaign_state(other.id, CampaignState::Cancelled).await.unwrap();
-    fleet.queue.publish_at(&fleet.campaign.place(), jobs).await.unwrap();
+    fleet.queue.publish_to(&fleet.campaign.sub_queue(), jobs).await.unwrap();
     let worker = fleet.worker();
     fleet.until(CampaignProgress::is_complete).await;
     // The worker removes its place by itself.
@@ -217,7 +217,7 @@ async fn a_cancelled_campaign_is_gone_from_the_broker_and_another_goes_on() {
         assert!(Instant::now() < give_up);
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(fleet.queue.waiting(&[other.place()]).await.unwrap(), [0]);
+    assert_eq!(fleet.queue.waiting(&[other.sub_queue()]).await.unwrap(), [0]);
     assert_eq!(fleet.store.campaign(other.id).await.unwrap().unwrap().progress.ended(), 0);
     fleet.ends_well([worker], &[]).await;
 }

@@ -1,16 +1,16 @@
 //! Jobs that were buried: listed, retried, dropped.
 
 use facefleet::domain::CampaignId;
-use facefleet::queue::{DeadSelection, count_by_reason};
+use facefleet::queue::{DeadLetterFilter, count_by_reason};
 
 use super::*;
 
-pub fn of_job(job: &Job) -> DeadSelection {
-    DeadSelection { job: Some(job.id), reason: None }
+pub fn of_job(job: &Job) -> DeadLetterFilter {
+    DeadLetterFilter { job: Some(job.id), reason: None }
 }
 
-fn of_reason(reason: &str) -> DeadSelection {
-    DeadSelection { job: None, reason: Some(reason.into()) }
+fn of_reason(reason: &str) -> DeadLetterFilter {
+    DeadLetterFilter { job: None, reason: Some(reason.into()) }
 }
 
 pub async fn a_buried_job_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
@@ -83,7 +83,7 @@ pub async fn dead_letters_are_counted_and_resolved_by_reason(queue: Arc<dyn JobQ
     );
 
     assert_eq!(queue.resolve_dead(&of_reason("no such bucket"), false).await.unwrap(), 2);
-    let one = DeadSelection { reason: Some("timeout".into()), ..of_job(&jobs[1]) };
+    let one = DeadLetterFilter { reason: Some("timeout".into()), ..of_job(&jobs[1]) };
     assert_eq!(queue.resolve_dead(&one, true).await.unwrap(), 1);
     assert_eq!(next(&mut first).await.job().id, jobs[1].id);
     let left: Vec<_> = queue
@@ -94,6 +94,6 @@ pub async fn dead_letters_are_counted_and_resolved_by_reason(queue: Arc<dyn JobQ
         .map(|letter| letter.job.unwrap().id)
         .collect();
     assert_eq!(left, [jobs[3].id, jobs[4].id]);
-    assert_eq!(queue.resolve_dead(&DeadSelection::default(), false).await.unwrap(), 2);
+    assert_eq!(queue.resolve_dead(&DeadLetterFilter::default(), false).await.unwrap(), 2);
     assert_eq!(queue.status().await.unwrap().dead, 0);
 }

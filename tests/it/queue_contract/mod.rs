@@ -5,7 +5,7 @@
 //! That no delivery is settled twice needs no test: settling takes the delivery away.
 
 mod dead_letters;
-mod news;
+mod events;
 mod places;
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use facefleet::queue::{Consumer, Delivery, JobQueue, QueueError, QueueStatus};
 use tokio::time::{Instant, timeout};
 
 use self::dead_letters::*;
-use self::news::*;
+use self::events::*;
 use self::places::*;
 use crate::support::broker::TestBroker;
 use crate::support::job;

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use facefleet::domain::{CampaignId, Place, PlaceOf, ProfileId, SourceName};
+use facefleet::domain::{CampaignId, ProfileId, SourceName, SubQueue, SubQueueOf};
 
 use super::*;
 
-fn of_campaign() -> Place {
-    Place { lane: Lane::Scan, of: PlaceOf::Campaign(CampaignId::new()) }
+fn of_campaign() -> SubQueue {
+    SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) }
 }
 
-fn of_source(lane: Lane) -> Place {
-    Place { lane, of: PlaceOf::Source(SourceName::new("s3://photos")) }
+fn of_source(lane: Lane) -> SubQueue {
+    SubQueue { lane, of: SubQueueOf::Source(SourceName::new("s3://photos")) }
 }
 
-fn from(places: &[&Place]) -> BTreeSet<Place> {
+fn from(places: &[&SubQueue]) -> BTreeSet<SubQueue> {
     places.iter().map(|place| (*place).clone()).collect()
 }
 
-async fn waiting(queue: &Arc<dyn JobQueue>, place: &Place, expected: u64) {
+async fn waiting(queue: &Arc<dyn JobQueue>, place: &SubQueue, expected: u64) {
     let due = Instant::now() + PATIENCE;
     // A broker counts when it gets to it.
     loop {
@@ -36,7 +36,7 @@ async fn waiting(queue: &Arc<dyn JobQueue>, place: &Place, expected: u64) {
 pub async fn a_place_is_taken_from_only_while_that_is_wanted(queue: Arc<dyn JobQueue>) {
     let (place, jobs) = (of_campaign(), jobs(Lane::Scan, 8));
     let mut consumer = consumer(&queue, 1).await;
-    queue.publish_at(&place, jobs.clone()).await.unwrap();
+    queue.publish_to(&place, jobs.clone()).await.unwrap();
     assert!(nothing_comes(&mut consumer).await);
     waiting(&queue, &place, 8).await;
     becomes(&queue, QueueStatus { waiting: 8, ..empty() }).await;
@@ -70,9 +70,9 @@ pub async fn a_job_that_is_held_waits_at_its_place_as_if_it_had_not_been_deliver
     queue.publish(jobs.clone()).await.unwrap();
     let mut consumer = consumer(&queue, 2).await;
     let profile: ProfileId = "0123456789abcdef".parse().unwrap();
-    let place = Place { lane: Lane::Scan, of: PlaceOf::Profile(profile) };
+    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Profile(profile) };
     for _ in 0..2 {
-        settle(next(&mut consumer).await, Disposition::Hold(place.clone())).await;
+        settle(next(&mut consumer).await, Disposition::SetAside(place.clone())).await;
     }
     assert!(nothing_comes(&mut consumer).await);
     waiting(&queue, &place, 2).await;
@@ -87,7 +87,7 @@ pub async fn a_job_that_is_held_waits_at_its_place_as_if_it_had_not_been_deliver
 
 pub async fn a_dropped_delivery_of_a_place_comes_again_from_there(queue: Arc<dyn JobQueue>) {
     let (place, jobs) = (of_campaign(), jobs(Lane::Scan, 1));
-    queue.publish_at(&place, jobs.clone()).await.unwrap();
+    queue.publish_to(&place, jobs.clone()).await.unwrap();
     let mut consumer = consumer(&queue, 1).await;
     consumer.take_from(from(&[&place]));
     drop(next(&mut consumer).await);
@@ -96,8 +96,8 @@ pub async fn a_dropped_delivery_of_a_place_comes_again_from_there(queue: Arc<dyn
 
 pub async fn a_consumer_takes_from_places_of_its_own_lanes_only(queue: Arc<dyn JobQueue>) {
     let (own, other) = (of_source(Lane::Rescore), of_source(Lane::Enrol));
-    queue.publish_at(&own, jobs(Lane::Rescore, 1)).await.unwrap();
-    queue.publish_at(&other, jobs(Lane::Enrol, 1)).await.unwrap();
+    queue.publish_to(&own, jobs(Lane::Rescore, 1)).await.unwrap();
+    queue.publish_to(&other, jobs(Lane::Enrol, 1)).await.unwrap();
     let mut consumer = queue.consume(&[Lane::Rescore], 4).await.unwrap();
     consumer.take_from(from(&[&own, &other]));
     let held = next(&mut consumer).await;
@@ -107,9 +107,9 @@ pub async fn a_consumer_takes_from_places_of_its_own_lanes_only(queue: Arc<dyn J
 
 pub async fn no_campaign_waits_for_another_to_end(queue: Arc<dyn JobQueue>) {
     let (large, small) = (of_campaign(), of_campaign());
-    queue.publish_at(&large, jobs(Lane::Scan, 80)).await.unwrap();
+    queue.publish_to(&large, jobs(Lane::Scan, 80)).await.unwrap();
     let few = jobs(Lane::Scan, 4);
-    queue.publish_at(&small, few.clone()).await.unwrap();
+    queue.publish_to(&small, few.clone()).await.unwrap();
     let mut consumer = consumer(&queue, 2).await;
     consumer.take_from(from(&[&large, &small]));
     let mut left = few.len();
@@ -123,7 +123,7 @@ pub async fn no_campaign_waits_for_another_to_end(queue: Arc<dyn JobQueue>) {
 
 pub async fn a_place_that_is_removed_is_gone_with_its_jobs(queue: Arc<dyn JobQueue>) {
     let place = of_campaign();
-    queue.publish_at(&place, jobs(Lane::Scan, 5)).await.unwrap();
+    queue.publish_to(&place, jobs(Lane::Scan, 5)).await.unwrap();
     let mut consumer = consumer(&queue, 1).await;
     consumer.take_from(from(&[&place]));
     let held = next(&mut consumer).await;
@@ -137,7 +137,7 @@ pub async fn a_place_that_is_removed_is_gone_with_its_jobs(queue: Arc<dyn JobQue
         delivery.settle(Disposition::Done).await.unwrap();
     }
     assert!(nothing_comes(&mut consumer).await);
-    queue.publish_at(&place, jobs(Lane::Scan, 1)).await.unwrap();
+    queue.publish_to(&place, jobs(Lane::Scan, 1)).await.unwrap();
     settle(next(&mut consumer).await, Disposition::Done).await;
     becomes(&queue, empty()).await;
 }
@@ -145,7 +145,7 @@ pub async fn a_place_that_is_removed_is_gone_with_its_jobs(queue: Arc<dyn JobQue
 pub async fn a_closed_queue_takes_nothing_for_a_place(queue: Arc<dyn JobQueue>) {
     queue.close().await;
     assert!(matches!(
-        queue.publish_at(&of_campaign(), jobs(Lane::Scan, 1)).await,
+        queue.publish_to(&of_campaign(), jobs(Lane::Scan, 1)).await,
         Err(QueueError::Closed)
     ));
 }

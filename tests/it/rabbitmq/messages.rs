@@ -88,7 +88,7 @@ async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
     assert_eq!(letters.iter().filter(|letter| letter.job.is_none()).count(), 2);
 
     // A message that cannot be read cannot be retried, and is not lost by the try.
-    let all = facefleet::queue::DeadSelection { job: None, reason: Some("version".into()) };
+    let all = facefleet::queue::DeadLetterFilter { job: None, reason: Some("version".into()) };
     assert_eq!(queue.resolve_dead(&all, true).await.unwrap(), 0);
     let channel = broker.channel().await;
     let mut kept = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use facefleet::domain::{CampaignId, Disposition, Place, PlaceOf};
+use facefleet::domain::{CampaignId, Disposition, SubQueue, SubQueueOf};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
@@ -75,7 +75,7 @@ async fn a_lanes_queue_that_is_deleted_under_a_worker_is_there_again() {
 async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attempt() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let place = Place { lane: Lane::Scan, of: PlaceOf::Campaign(CampaignId::new()) };
+    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) };
     // Another kind of queue under its name is what this user cannot mend either.
     let name = format!("{}.{place}", broker.prefix);
     let (channel, durable) = (
@@ -85,7 +85,7 @@ async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attemp
     channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await.unwrap();
     queue.publish(vec![job(Lane::Scan, "a")]).await.unwrap();
     let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
-    assert!(delivery.settle(Disposition::Hold(place)).await.unwrap());
+    assert!(delivery.settle(Disposition::SetAside(place)).await.unwrap());
     let due = Instant::now() + PATIENCE;
     while queue.status().await.unwrap().delayed != 1 {
         assert!(Instant::now() < due);
@@ -99,9 +99,9 @@ async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attemp
 async fn nothing_moves_while_jobs_wait() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let place = Place { lane: Lane::Scan, of: PlaceOf::Campaign(CampaignId::new()) };
+    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) };
     queue
-        .publish_at(&place, (0..50).map(|number| job(Lane::Scan, &number.to_string())).collect())
+        .publish_to(&place, (0..50).map(|number| job(Lane::Scan, &number.to_string())).collect())
         .await
         .unwrap();
     let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();

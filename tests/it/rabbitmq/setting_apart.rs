@@ -108,7 +108,7 @@ async fn what_the_broker_gives_up_is_a_dead_letter_with_a_reason() {
     assert_eq!(letters[0].job.as_ref().unwrap().id, killer.id);
     assert!(letters[0].reason.contains("up to the broker's limit"), "{}", letters[0].reason);
     assert!(letters[0].died_at.is_some());
-    let selection = facefleet::queue::DeadSelection { job: Some(killer.id), reason: None };
+    let selection = facefleet::queue::DeadLetterFilter { job: Some(killer.id), reason: None };
     assert_eq!(queue.resolve_dead(&selection, true).await.unwrap(), 1);
     let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
     assert_eq!(next(&mut consumer).await.job().id, killer.id);

@@ -196,7 +196,7 @@ async fn news_and_announcements_go_on_after_a_cut() {
     let broker = TestBroker::new();
     let (proxy, queue) = proxy(&broker).await;
     let queue = Arc::new(queue);
-    let mut news = queue.news().await.unwrap();
+    let mut news = queue.events().await.unwrap();
     proxy.cut();
     proxy.restore();
     let event = facefleet::domain::OutcomeEvent::from(&crate::support::scored("a", &[50]));

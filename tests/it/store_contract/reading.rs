@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use facefleet::domain::{
     Faces, GalleryName, ImageUri, JobId, JobRecord, Outcome, OutcomeKind, Selection, SourceStamp,
 };
-use facefleet::store::{Extreme, PageQuery, Recorded, StoredFace, Summary};
+use facefleet::store::{Extreme, GallerySummary, PageQuery, Recorded, StoredFace};
 
 use super::{Home, a, assert_holds, b, images, opened, settled, under_b, whole_page};
 use crate::support::{
@@ -157,7 +157,7 @@ pub async fn the_summary_adds_up(home: impl Home) {
 
 pub async fn a_summary_of_nothing_is_empty(home: impl Home) {
     let store = opened(&home).await;
-    let empty = Summary { histogram: vec![0; 101], ..Summary::default() };
+    let empty = GallerySummary { histogram: vec![0; 101], ..GallerySummary::default() };
     assert_eq!(store.summary(&gallery(), &a()).await.unwrap(), empty);
     assert_eq!(images(&store, a()).await, []);
     assert_eq!(store.extremes(&gallery(), &a(), Extreme::Best, 3).await.unwrap(), []);

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use facefleet::domain::{End, Faces, JobId, JobRecord, Outcome, OutcomeKind, ProfileId, Selection};
-use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError, StoredImage, Summary};
+use facefleet::store::{
+    Extreme, GallerySummary, PageQuery, Recorded, Store, StoreError, StoredImage,
+};
 use tokio::sync::Barrier;
 
 use super::{Home, a, assert_holds, b, images, opened, outcomes, settled, under_b, whole_page};
@@ -146,7 +148,7 @@ pub async fn new_bytes_supersede_the_old_results_of_every_profile_in_the_gallery
     );
     assert_eq!(
         store.summary(&gallery(), &b()).await.unwrap(),
-        Summary { histogram: vec![0; 101], ..Summary::default() }
+        GallerySummary { histogram: vec![0; 101], ..GallerySummary::default() }
     );
     let worst = store.extremes(&gallery(), &a(), Extreme::Worst, 10).await.unwrap();
     assert_eq!(worst.iter().map(|face| face.quality).collect::<Vec<_>>(), [Some(50)]);
@@ -220,7 +222,10 @@ pub async fn what_got_no_bytes_is_noted_beside_the_result_of_its_profile(home: i
     assert_eq!(note(&store, a(), "one").await, Some((OutcomeKind::Refused, "denied".into())));
     assert_eq!(note(&store, b(), "one").await, None, "it was no attempt of this profile");
     assert_holds(&images(&store, a()).await[0], &first);
-    assert_eq!(store.summary(&gallery(), &a()).await.unwrap(), Summary { noted: 1, ..before });
+    assert_eq!(
+        store.summary(&gallery(), &a()).await.unwrap(),
+        GallerySummary { noted: 1, ..before }
+    );
     assert_eq!(store.extremes(&gallery(), &a(), Extreme::Worst, 10).await.unwrap().len(), 1);
     assert!(settled(&store, a(), "one", "v1").await && !settled(&store, a(), "one", "v2").await);
 

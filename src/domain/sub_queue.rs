@@ -29,7 +29,7 @@ impl fmt::Display for SourceName {
 
 /// A source that workers had trouble with, as they noted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotedSource {
+pub struct SourceStatus {
     /// Which.
     pub name: SourceName,
     /// What is wrong with it now; none if it is well again, or nobody has met the trouble for a
@@ -39,7 +39,7 @@ pub struct NotedSource {
     pub since: String,
 }
 
-impl NotedSource {
+impl SourceStatus {
     /// What to tell people, if it is in trouble.
     pub fn told(&self) -> Option<String> {
         let trouble = self.trouble.as_ref()?;
@@ -50,16 +50,16 @@ impl NotedSource {
 /// Where jobs of a lane wait apart from its others. Consumers take from a place only while they are
 /// told to, so that whatever waits there costs nothing and hinders nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct SubQueue {
     /// The lane.
     pub lane: Lane,
     /// What the jobs have in common.
-    pub of: PlaceOf,
+    pub of: SubQueueOf,
 }
 
 /// What the jobs of a place have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PlaceOf {
+pub enum SubQueueOf {
     /// They are of this campaign: taken while it runs, by workers with its profile.
     Campaign(CampaignId),
     /// They want this profile: taken by workers with it.
@@ -70,13 +70,13 @@ pub enum PlaceOf {
 
 /// The name of the place's queue on a broker, without the prefix. Of a source it shows the first 64
 /// bits of its name's BLAKE3.
-impl fmt::Display for Place {
+impl fmt::Display for SubQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.", self.lane)?;
         match &self.of {
-            PlaceOf::Campaign(id) => write!(f, "campaign.{id}"),
-            PlaceOf::Profile(id) => write!(f, "profile.{}", id.as_str()),
-            PlaceOf::Source(name) => {
+            SubQueueOf::Campaign(id) => write!(f, "campaign.{id}"),
+            SubQueueOf::Profile(id) => write!(f, "profile.{}", id.as_str()),
+            SubQueueOf::Source(name) => {
                 write!(f, "source.{:.16}", blake3::hash(name.as_str().as_bytes()).to_hex())
             }
         }
@@ -89,15 +89,16 @@ mod tests {
 
     #[test]
     fn every_place_has_a_name_of_its_own_that_a_broker_takes() {
-        let source = |name: &str| PlaceOf::Source(SourceName::new(name));
+        let source = |name: &str| SubQueueOf::Source(SourceName::new(name));
         let profile: ProfileId = "0123456789abcdef".parse().unwrap();
         let of = [
-            PlaceOf::Campaign(CampaignId::new()),
-            PlaceOf::Profile(profile),
+            SubQueueOf::Campaign(CampaignId::new()),
+            SubQueueOf::Profile(profile),
             source("/photos"),
             source("s3://photos"),
         ];
-        let names: Vec<String> = of.map(|of| Place { lane: Lane::Scan, of }.to_string()).to_vec();
+        let names: Vec<String> =
+            of.map(|of| SubQueue { lane: Lane::Scan, of }.to_string()).to_vec();
         assert!(
             names.iter().all(|name| name.split('.').count() == 3 && name.starts_with("scan.")),
             "{names:?}"

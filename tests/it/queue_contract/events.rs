@@ -18,16 +18,16 @@ async fn read(news: &mut BoxStream<'static, OutcomeEvent>, count: usize) -> Vec<
 pub async fn news_reaches_every_reader_from_when_it_came(queue: Arc<dyn JobQueue>) {
     let events = events(6);
     queue.announce(&events[..1]).await.unwrap();
-    let mut early = queue.news().await.unwrap();
+    let mut early = queue.events().await.unwrap();
     queue.announce(&events[1..3]).await.unwrap();
-    let mut late = queue.news().await.unwrap();
+    let mut late = queue.events().await.unwrap();
     queue.announce(&events[3..]).await.unwrap();
     assert_eq!(read(&mut early, 5).await, events[1..]);
     assert_eq!(read(&mut late, 3).await, events[3..]);
 }
 
 pub async fn a_slow_reader_slows_the_announcers(queue: Arc<dyn JobQueue>) {
-    let mut news = queue.news().await.unwrap();
+    let mut news = queue.events().await.unwrap();
     let events = events(2000);
     let mut announcer = {
         let (queue, events) = (Arc::clone(&queue), events.clone());
@@ -39,8 +39,8 @@ pub async fn a_slow_reader_slows_the_announcers(queue: Arc<dyn JobQueue>) {
 }
 
 pub async fn a_reader_that_leaves_is_forgotten(queue: Arc<dyn JobQueue>) {
-    let slow = queue.news().await.unwrap();
-    drop(queue.news().await.unwrap());
+    let slow = queue.events().await.unwrap();
+    drop(queue.events().await.unwrap());
     let events = events(2000);
     let mut announcer = {
         let (queue, events) = (Arc::clone(&queue), events.clone());
@@ -56,7 +56,7 @@ pub async fn the_news_ends_with_the_last_delivery_of_a_closed_queue(queue: Arc<d
     queue.publish(jobs(Lane::Scan, 2)).await.unwrap();
     let mut consumer = consumer(&queue, 2).await;
     let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
-    let mut news = queue.news().await.unwrap();
+    let mut news = queue.events().await.unwrap();
     let events = events(2);
 
     queue.close().await;
@@ -68,5 +68,5 @@ pub async fn the_news_ends_with_the_last_delivery_of_a_closed_queue(queue: Arc<d
     assert_eq!(read(&mut news, 2).await, events);
     assert!(timeout(PATIENCE, news.next()).await.expect("the news should end").is_none());
     assert!(matches!(queue.announce(&events).await, Err(QueueError::Closed)));
-    assert!(matches!(queue.news().await, Err(QueueError::Closed)));
+    assert!(matches!(queue.events().await, Err(QueueError::Closed)));
 }
