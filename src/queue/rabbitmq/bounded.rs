@@ -22,10 +22,11 @@ use async_rs::util::RuntimeParts;
 use async_rs::{Runtime, Tokio};
 use futures::Stream;
 use futures::io::{AsyncRead, AsyncWrite};
-use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
+use lapin::tcp::AsyncTcpStream;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 
+use super::transport::{self, Transport};
 use crate::queue::cut;
 
 /// The longest body that is let through, bytes: more than a job has, or an event, which names the
@@ -48,34 +49,26 @@ const AT_ONCE: usize = 1 << 15;
 #[derive(Debug, Clone)]
 pub(super) struct Connections(Tokio);
 
-/// A connection to the broker, plain or TLS.
-type Broker = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
-
-/// Connects to the broker.
+/// Connects to the broker; `authorities` as for [`transport::open`].
 ///
 /// # Errors
 /// As the client.
 pub(super) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
-    tls: OwnedTLSConfig,
+    authorities: Option<String>,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
-    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Connections(tokio.clone())));
+    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Connections(tokio)));
     let connect = async move |uri: AMQPUri, _: Runtime<_>| {
-        let stream = AMQPUriTcpExt::connect_with_config_async(
-            &uri,
-            tls.as_ref(),
-            &Runtime::new(tokio.clone()),
-        )
-        .await?;
+        let stream = transport::open(&uri, authorities.as_deref()).await?;
         Ok(AsyncTcpStream::Plain(Bounded::new(stream)))
     };
     Connection::connector(uri, runtime, connect, properties).await
 }
 
 impl Reactor for Connections {
-    type TcpStream = Bounded<Broker>;
+    type TcpStream = Bounded<Box<dyn Transport>>;
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// The client does not ask for this.
@@ -83,7 +76,7 @@ impl Reactor for Connections {
         &self,
         _socket: H,
     ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-        Err::<Bounded<Broker>, _>(io::ErrorKind::Unsupported.into())
+        Err::<Bounded<Box<dyn Transport>>, _>(io::ErrorKind::Unsupported.into())
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {
@@ -99,7 +92,7 @@ impl Reactor for Connections {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
-        async move { Ok(Bounded::new(AsyncTcpStream::Plain(connecting.await?))) }
+        async move { Ok(Bounded::new(Box::new(connecting.await?) as Box<dyn Transport>)) }
     }
 }
 

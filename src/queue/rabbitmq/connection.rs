@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
-use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
@@ -163,8 +162,7 @@ impl Link {
     async fn connect(&self) -> Result<Connection, QueueError> {
         let name = format!("facefleet {} {}", self.purpose, std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let tls = OwnedTLSConfig { identity: None, cert_chain: self.roots.clone() };
-        let connecting = bounded::connect(self.uri.clone(), properties, tls);
+        let connecting = bounded::connect(self.uri.clone(), properties, self.roots.clone());
         match timeout(CONNECT, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.explain_refusal(&error)),

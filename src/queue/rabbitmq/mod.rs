@@ -26,6 +26,7 @@ mod session;
 mod settle;
 mod shelf;
 mod topology;
+mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
