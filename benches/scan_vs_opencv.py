@@ -9,6 +9,7 @@ of its settings: the faces that each finds are printed, and fewer than 0.99 of O
 the processor multiplies bfloat16, once more with config/bfloat16.toml (`make bfloat16`). Exits with 1 if no median ratio
 reaches 2.
 """
+
 import argparse
 import json
 import os
@@ -37,7 +38,9 @@ OPENVINO = ROOT / ".facefleet/runtime-openvino"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", nargs="?", type=Path)
     folder = parser.parse_args().folder
     for needed in (FACEFLEET, folder or SAMPLES):
@@ -45,7 +48,9 @@ def main():
             sys.exit(f"scan_vs_opencv: {needed} is missing: run `make setup` first.")
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        sys.exit(compare(folder.resolve() if folder else multiply_samples(scratch / "photos"), scratch))
+        sys.exit(
+            compare(folder.resolve() if folder else multiply_samples(scratch / "photos"), scratch)
+        )
 
 
 def compare(folder, scratch) -> int:
@@ -60,7 +65,10 @@ def compare(folder, scratch) -> int:
     ratios = {name: [] for name in configurations}
     for round in range(ROUNDS + 1):
         opencv = run_opencv(folder)
-        runs = {name: run_facefleet(folder, scratch, opencv["images"], options) for name, options in configurations.items()}
+        runs = {
+            name: run_facefleet(folder, scratch, opencv["images"], options)
+            for name, options in configurations.items()
+        }
         speeds = {name: speed for name, (speed, _) in runs.items()}
         if round == 0:
             # Being faster by looking less is no gain: what was found stands beside how fast.
@@ -68,14 +76,21 @@ def compare(folder, scratch) -> int:
             print(f"faces found in {opencv['images']} images: OpenCV {opencv['faces']}, {found}")
             few = [name for name, (_, faces) in runs.items() if faces < MIN_FOUND * opencv["faces"]]
             if few:
-                sys.exit(f"scan_vs_opencv: fewer than {MIN_FOUND} of OpenCV's faces were found in {', '.join(few)}")
+                sys.exit(
+                    f"scan_vs_opencv: fewer than {MIN_FOUND} of OpenCV's faces were found in {', '.join(few)}"
+                )
             continue
         for name, speed in speeds.items():
             ratios[name].append(speed / opencv["images_per_s"])
-        shown = ", ".join(f"facefleet in {name} {speed:.1f} (ratio {ratios[name][-1]:.2f})" for name, speed in speeds.items())
+        shown = ", ".join(
+            f"facefleet in {name} {speed:.1f} (ratio {ratios[name][-1]:.2f})"
+            for name, speed in speeds.items()
+        )
         print(f"round {round}, images/s: OpenCV {opencv['images_per_s']:.1f}, {shown}", flush=True)
     for name, found in ratios.items():
-        print(f"ratio in {name}: min {min(found):.2f}, median {statistics.median(found):.2f}, max {max(found):.2f}")
+        print(
+            f"ratio in {name}: min {min(found):.2f}, median {statistics.median(found):.2f}, max {max(found):.2f}"
+        )
     reached = max(map(statistics.median, ratios.values())) >= MIN_RATIO
     print(f"at least {MIN_RATIO} wanted: {'reached' if reached else 'not reached'}")
     return 0 if reached else 1
@@ -100,15 +115,26 @@ def run_facefleet(folder, scratch, images, options) -> "tuple[float, int]":
     with tempfile.TemporaryDirectory(dir=scratch) as store:
         environment = dict(os.environ, FACEFLEET__STORE__URL=f"sqlite:{store}/x.db")
         started = time.perf_counter()
-        lines = run([str(FACEFLEET), *options, "scan", str(folder), "--json"], environment).splitlines()
+        lines = run(
+            [str(FACEFLEET), *options, "scan", str(folder), "--json"], environment
+        ).splitlines()
         seconds = time.perf_counter() - started
         return images / seconds, sum(json.loads(line).get("faces") or 0 for line in lines)
 
 
 def run(command, environment=None) -> str:
-    finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finished = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if finished.returncode:
-        sys.exit(f"scan_vs_opencv: {' '.join(command)} ended with exit code {finished.returncode}:\n{finished.stdout[-1000:]}{finished.stderr[-2000:]}")
+        sys.exit(
+            f"scan_vs_opencv: {' '.join(command)} ended with exit code {finished.returncode}:\n{finished.stdout[-1000:]}{finished.stderr[-2000:]}"
+        )
     return finished.stdout
 
 
@@ -117,7 +143,9 @@ def multiply_samples(target):
     for photo in sorted(path for path in SAMPLES.iterdir() if path.suffix in SUFFIXES):
         data = photo.read_bytes()
         for number in range(COPIES):
-            (target / f"{photo.stem}-{number:02}{photo.suffix}").write_bytes(with_comment(data, b"copy %d" % number))
+            (target / f"{photo.stem}-{number:02}{photo.suffix}").write_bytes(
+                with_comment(data, b"copy %d" % number)
+            )
     return target
 
 
@@ -128,7 +156,13 @@ def with_comment(data, text) -> bytes:
         return data[:2] + segment + data[2:]
     chunk = b"tEXt" + b"Comment\0" + text
     ending = data.rindex(b"IEND") - 4
-    return data[:ending] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[ending:]
+    return (
+        data[:ending]
+        + struct.pack(">I", len(chunk) - 4)
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
+        + data[ending:]
+    )
 
 
 if __name__ == "__main__":

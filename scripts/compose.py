@@ -6,6 +6,7 @@
 
 Passwords are made once and kept in .env, for this user alone. `docker compose down` stops it; with `--volumes`, its data goes too.
 """
+
 import os
 import re
 import secrets
@@ -26,7 +27,9 @@ def main():
     if not folder.is_dir():
         sys.exit(f"compose: {folder} is missing: run `make setup` first.")
     if not has_engine():
-        sys.exit("compose: no Docker engine with the compose plugin answers: start one, or run `make fleet DOCKER=no`.")
+        sys.exit(
+            "compose: no Docker engine with the compose plugin answers: start one, or run `make fleet DOCKER=no`."
+        )
     fill_in(ROOT / ".env")
     run("up", "--detach", "--build")
     # The S3 server's buckets are folders, and its objects are files.
@@ -34,20 +37,30 @@ def main():
     run("cp", f"{folder}/.", f"s3:/photos/{BUCKET}/")
     run("run", "--rm", "worker", "scan", f"s3://{BUCKET}/", "--gallery", "fleet", "--wait")
     run("run", "--rm", "worker", "campaign", "show", "latest")
-    print("the stack is still up: `docker compose down` stops it; the broker's page is http://127.0.0.1:15672")
+    print(
+        "the stack is still up: `docker compose down` stops it; the broker's page is http://127.0.0.1:15672"
+    )
 
 
 def has_engine():
     if shutil.which("docker") is None:
         return False
     asked = [["docker", "info"], ["docker", "compose", "version"]]
-    return all(subprocess.run(ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0 for ask in asked)
+    return all(
+        subprocess.run(ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        for ask in asked
+    )
 
 
 def fill_in(path):
     """Gives every secret that .env leaves empty a value; whatever stands there stays."""
     text = path.read_text() if path.exists() else (ROOT / ".env.example").read_text()
-    text = re.sub(r"^(\w+_(?:PASSWORD|KEY))=$", lambda line: f"{line[1]}={secrets.token_hex(24)}", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^(\w+_(?:PASSWORD|KEY))=$",
+        lambda line: f"{line[1]}={secrets.token_hex(24)}",
+        text,
+        flags=re.MULTILINE,
+    )
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 
@@ -55,7 +68,9 @@ def fill_in(path):
 def run(*arguments):
     finished = subprocess.run([*COMPOSE, *arguments])
     if finished.returncode:
-        sys.exit(f"compose: `docker compose {' '.join(arguments)}` ended with status {finished.returncode}; `docker compose logs` tells more.")
+        sys.exit(
+            f"compose: `docker compose {' '.join(arguments)}` ended with status {finished.returncode}; `docker compose logs` tells more."
+        )
 
 
 if __name__ == "__main__":

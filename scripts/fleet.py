@@ -5,6 +5,7 @@
 
 The stack must be up (`make stack-up`); its addresses are read from .facefleet/stack/env. Run again: settled images are skipped.
 """
+
 import os
 import signal
 import subprocess
@@ -21,15 +22,25 @@ WORKERS = 2
 
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".facefleet/samples")
-    for needed, mend in ((FACEFLEET, "make setup"), (STACK, "make stack-up"), (folder, "make setup")):
+    for needed, mend in (
+        (FACEFLEET, "make setup"),
+        (STACK, "make stack-up"),
+        (folder, "make setup"),
+    ):
         if not needed.exists():
             sys.exit(f"fleet: {needed} is missing: run `{mend}` first.")
-    stack = dict(line.split("=", 1) for line in STACK.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    stack = dict(
+        line.split("=", 1)
+        for line in STACK.read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
     environment = {**os.environ, **stack, "FACEFLEET__HOME": str(ROOT)}
     run(environment, "migrate")
     workers = [start_worker(environment, folder, number) for number in range(WORKERS)]
     try:
-        code = subprocess.run([FACEFLEET, "scan", folder, "--gallery", "fleet", "--wait"], env=environment).returncode
+        code = subprocess.run(
+            [FACEFLEET, "scan", folder, "--gallery", "fleet", "--wait"], env=environment
+        ).returncode
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
@@ -47,13 +58,25 @@ def run(environment, *arguments):
 
 def start_worker(environment, folder, number):
     environment = {**environment, "FACEFLEET__SERVER__LISTEN": "127.0.0.1:0"}
-    worker = subprocess.Popen([FACEFLEET, "worker", "-v", "--root", folder], env=environment, stderr=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(
+        [FACEFLEET, "worker", "-v", "--root", folder],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for line in worker.stderr:
         if "health and metrics" in line or "taking jobs" in line:
             print(f"worker {number + 1}: {line.strip()}", flush=True)
         if "taking jobs" in line:
             # Read on, so that the worker never waits for a reader.
-            threading.Thread(target=lambda: [sys.stderr.write(line) for line in worker.stderr if "WARN" in line or "ERROR" in line], daemon=True).start()
+            threading.Thread(
+                target=lambda: [
+                    sys.stderr.write(line)
+                    for line in worker.stderr
+                    if "WARN" in line or "ERROR" in line
+                ],
+                daemon=True,
+            ).start()
             return worker
     sys.exit(f"fleet: worker {number + 1} ended at its start, with status {worker.wait()}")
 

@@ -6,6 +6,7 @@
 The package's cascade runs as it is, on OpenCV's own network runner. Prints how far boxes and landmarks differ, and exits with 1 if
 they differ by more than the limits below. Needs `make setup` and `make bench-tools`.
 """
+
 import contextlib
 import io
 import sys
@@ -26,10 +27,22 @@ try:
 except ImportError as error:
     sys.exit(f"parity: {error}: run `make bench-tools` first.")
 
-from parity_opencv import FACEFLEET, batches, describe, folder_of, pair_up, score_with_facefleet, verdict
+from parity_opencv import (
+    FACEFLEET,
+    batches,
+    describe,
+    folder_of,
+    pair_up,
+    score_with_facefleet,
+    verdict,
+)
 
 WEIGHTS = ROOT / "models/fetched"
-OUTPUTS = {"pnet": ["conv2d_4", "softmax"], "rnet": ["dense_2", "softmax_1"], "onet": ["dense_5", "dense_6", "softmax_2"]}
+OUTPUTS = {
+    "pnet": ["conv2d_4", "softmax"],
+    "rnet": ["dense_2", "softmax_1"],
+    "onet": ["dense_5", "dense_6", "softmax_2"],
+}
 # The package's own: smallest face 20 px, and this confidence from each network.
 CONFIDENCES = [0.6, 0.7, 0.7]
 
@@ -67,7 +80,9 @@ class Comparison:
         self.unmatched, self.ious, self.landmark_distances, self.score_differences = [], [], [], []
 
     def add(self, images):
-        ours = score_with_facefleet(list(images), MODELS__DETECTOR="mtcnn", DETECTOR__MIN_SCORE=str(CONFIDENCES[2]))
+        ours = score_with_facefleet(
+            list(images), MODELS__DETECTOR="mtcnn", DETECTOR__MIN_SCORE=str(CONFIDENCES[2])
+        )
         for path, image in images.items():
             self.add_image(path, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), ours[path])
         self.images += len(images)
@@ -79,8 +94,14 @@ class Comparison:
         self.theirs += len(theirs)
         self.ours += len(ours)
         pairs, alone_theirs, alone_ours = pair_up(list(theirs), [face["box"] for face in ours])
-        self.unmatched += [f"{path.name}: only the package finds {describe(theirs[i], boxes[i, 4])}" for i in alone_theirs]
-        self.unmatched += [f"{path.name}: only facefleet finds {describe(ours[j]['box'], ours[j]['detector_score'])}" for j in alone_ours]
+        self.unmatched += [
+            f"{path.name}: only the package finds {describe(theirs[i], boxes[i, 4])}"
+            for i in alone_theirs
+        ]
+        self.unmatched += [
+            f"{path.name}: only facefleet finds {describe(ours[j]['box'], ours[j]['detector_score'])}"
+            for j in alone_ours
+        ]
         for overlap, i, j in pairs:
             landmarks = points[:, i].reshape(2, 5).T
             apart = np.linalg.norm(landmarks - np.float32(ours[j]["landmarks"]), axis=1).max()
@@ -90,22 +111,33 @@ class Comparison:
 
     def report(self) -> int:
         print(f"images      {self.images} compared")
-        print(f"faces       {self.theirs} found by the package, {self.ours} by facefleet, {len(self.ious)} by both")
+        print(
+            f"faces       {self.theirs} found by the package, {self.ours} by facefleet, {len(self.ious)} by both"
+        )
         for line in self.unmatched:
             print(f"            {line}")
         if not self.ious:
             print("parity: FAILED: no face to compare")
             return 1
         iou, landmark = np.median(self.ious), np.median(self.landmark_distances)
-        print(f"IoU         min {min(self.ious):.4f}, 5 % {np.quantile(self.ious, 0.05):.4f}, median {iou:.4f}")
-        print(f"landmarks   median {landmark:.4f}, 95 % {np.quantile(self.landmark_distances, 0.95):.4f}, "
-              f"max {max(self.landmark_distances):.4f} of the distance between the eyes (worst of five)")
-        print(f"confidence  median {np.median(self.score_differences):.5f}, max {max(self.score_differences):.5f} apart")
+        print(
+            f"IoU         min {min(self.ious):.4f}, 5 % {np.quantile(self.ious, 0.05):.4f}, median {iou:.4f}"
+        )
+        print(
+            f"landmarks   median {landmark:.4f}, 95 % {np.quantile(self.landmark_distances, 0.95):.4f}, "
+            f"max {max(self.landmark_distances):.4f} of the distance between the eyes (worst of five)"
+        )
+        print(
+            f"confidence  median {np.median(self.score_differences):.5f}, max {max(self.score_differences):.5f} apart"
+        )
         share = len(self.unmatched) / (len(self.unmatched) + len(self.ious))
         limits = (
             (share <= MAX_UNMATCHED_SHARE, f"{share:.1%} of the faces were found by one side only"),
             (iou >= MIN_MEDIAN_IOU, f"the median IoU is {iou:.4f}, under {MIN_MEDIAN_IOU}"),
-            (landmark <= MAX_MEDIAN_LANDMARK, f"landmarks are {landmark:.4f} apart, more than {MAX_MEDIAN_LANDMARK}"),
+            (
+                landmark <= MAX_MEDIAN_LANDMARK,
+                f"landmarks are {landmark:.4f} apart, more than {MAX_MEDIAN_LANDMARK}",
+            ),
         )
         return verdict(limits)
 

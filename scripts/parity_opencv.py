@@ -6,6 +6,7 @@
 Prints how far boxes, landmarks, chips and templates differ, and exits with 1 if they differ by more than the limits below.
 Needs `make setup` and `make bench-tools`.
 """
+
 import argparse
 import json
 import os
@@ -47,12 +48,16 @@ def main():
 
 def folder_of(doc, needed):
     """The folder of photos that the command line names."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".facefleet/samples")
     folder = parser.parse_args().folder.resolve()
     for path in (*needed, folder):
         if not path.exists():
-            sys.exit(f"parity: {path} is missing: run `make setup` first; `make parity` fetches what it needs besides.")
+            sys.exit(
+                f"parity: {path} is missing: run `make setup` first; `make parity` fetches what it needs besides."
+            )
     return folder
 
 
@@ -73,11 +78,19 @@ def read(path):
 
 class Comparison:
     def __init__(self):
-        self.detector = cv2.FaceDetectorYN.create(str(DETECTOR), "", (320, 320), MIN_SCORE, NMS_IOU, TOP_K)
+        self.detector = cv2.FaceDetectorYN.create(
+            str(DETECTOR), "", (320, 320), MIN_SCORE, NMS_IOU, TOP_K
+        )
         self.recogniser = cv2.FaceRecognizerSF.create(str(RECOGNISER), "")
         self.images = self.unreadable = self.theirs = self.ours = 0
         self.unmatched = []
-        self.ious, self.landmark_distances, self.chip_differences, self.warp_differences, self.cosines = [], [], [], [], []
+        (
+            self.ious,
+            self.landmark_distances,
+            self.chip_differences,
+            self.warp_differences,
+            self.cosines,
+        ) = [], [], [], [], []
 
     def add(self, images):
         with tempfile.TemporaryDirectory() as chips:
@@ -92,16 +105,26 @@ class Comparison:
         theirs = [] if theirs is None else list(theirs)
         self.theirs += len(theirs)
         self.ours += len(ours)
-        pairs, alone_theirs, alone_ours = pair_up([row[:4] for row in theirs], [face["box"] for face in ours])
-        self.unmatched += [f"{path}: only OpenCV finds {describe(theirs[i][:4], theirs[i][14])}" for i in alone_theirs]
-        self.unmatched += [f"{path}: only facefleet finds {describe(ours[j]['box'], ours[j]['detector_score'])}" for j in alone_ours]
+        pairs, alone_theirs, alone_ours = pair_up(
+            [row[:4] for row in theirs], [face["box"] for face in ours]
+        )
+        self.unmatched += [
+            f"{path}: only OpenCV finds {describe(theirs[i][:4], theirs[i][14])}"
+            for i in alone_theirs
+        ]
+        self.unmatched += [
+            f"{path}: only facefleet finds {describe(ours[j]['box'], ours[j]['detector_score'])}"
+            for j in alone_ours
+        ]
         for overlap, i, j in pairs:
             self.ious.append(overlap)
             self.add_face(image, theirs[i], ours[j])
 
     def add_face(self, image, row, face):
         landmarks = np.float32(face["landmarks"])
-        self.landmark_distances.append(np.linalg.norm(row[4:14].reshape(5, 2) - landmarks, axis=1).max())
+        self.landmark_distances.append(
+            np.linalg.norm(row[4:14].reshape(5, 2) - landmarks, axis=1).max()
+        )
 
         chip = self.recogniser.alignCrop(image, row)
         our_chip = cv2.imread(face["chip"], cv2.IMREAD_COLOR)
@@ -109,14 +132,22 @@ class Comparison:
         # The same again from our landmarks: what is left is decoding and warping alone.
         our_row = row.copy()
         our_row[4:14] = landmarks.ravel()
-        self.warp_differences.append(np.abs(np.int16(self.recogniser.alignCrop(image, our_row)) - our_chip).mean())
+        self.warp_differences.append(
+            np.abs(np.int16(self.recogniser.alignCrop(image, our_row)) - our_chip).mean()
+        )
 
         feature, template = self.recogniser.feature(chip).ravel(), np.float32(face["template"])
-        self.cosines.append(feature @ template / (np.linalg.norm(feature) * np.linalg.norm(template)))
+        self.cosines.append(
+            feature @ template / (np.linalg.norm(feature) * np.linalg.norm(template))
+        )
 
     def report(self) -> int:
-        print(f"images      {self.images} compared, {self.unreadable} skipped (not readable by OpenCV, or truncated)")
-        print(f"faces       {self.theirs} found by OpenCV {cv2.__version__}, {self.ours} by facefleet, {len(self.ious)} by both")
+        print(
+            f"images      {self.images} compared, {self.unreadable} skipped (not readable by OpenCV, or truncated)"
+        )
+        print(
+            f"faces       {self.theirs} found by OpenCV {cv2.__version__}, {self.ours} by facefleet, {len(self.ious)} by both"
+        )
         for line in self.unmatched:
             print(f"            {line}")
         if not self.ious:
@@ -124,18 +155,34 @@ class Comparison:
             return 1
         share = np.mean(np.array(self.cosines) > MIN_COSINE)
         print(f"IoU         min {min(self.ious):.4f}, median {np.median(self.ious):.4f}")
-        print(f"landmarks   median {np.median(self.landmark_distances):.3f} px, max {max(self.landmark_distances):.3f} px (worst of five)")
-        print(f"chips       mean {np.mean(self.chip_differences):.3f} grey levels apart, max {max(self.chip_differences):.3f}")
-        print(f"  warp only mean {np.mean(self.warp_differences):.3f} grey levels apart, max {max(self.warp_differences):.3f} (both from facefleet's landmarks)")
+        print(
+            f"landmarks   median {np.median(self.landmark_distances):.3f} px, max {max(self.landmark_distances):.3f} px (worst of five)"
+        )
+        print(
+            f"chips       mean {np.mean(self.chip_differences):.3f} grey levels apart, max {max(self.chip_differences):.3f}"
+        )
+        print(
+            f"  warp only mean {np.mean(self.warp_differences):.3f} grey levels apart, max {max(self.warp_differences):.3f} (both from facefleet's landmarks)"
+        )
         low, five, middle = np.quantile(self.cosines, (0, 0.05, 0.5))
-        print(f"templates   cosine min {low:.5f}, 5 % {five:.5f}, median {middle:.5f}; {share:.1%} over {MIN_COSINE}")
+        print(
+            f"templates   cosine min {low:.5f}, 5 % {five:.5f}, median {middle:.5f}; {share:.1%} over {MIN_COSINE}"
+        )
 
         limits = (
             (not self.unmatched, f"{len(self.unmatched)} faces were found by one side only"),
-            (min(self.ious) > MIN_IOU, f"the smallest IoU is {min(self.ious):.4f}, not over {MIN_IOU}"),
-            (np.mean(self.chip_differences) <= MAX_CHIP_DIFFERENCE,
-             f"chips differ by {np.mean(self.chip_differences):.3f} grey levels on average, more than {MAX_CHIP_DIFFERENCE}"),
-            (share >= MIN_COSINE_SHARE, f"{share:.1%} of the templates have a cosine over {MIN_COSINE}, fewer than {MIN_COSINE_SHARE:.0%}"),
+            (
+                min(self.ious) > MIN_IOU,
+                f"the smallest IoU is {min(self.ious):.4f}, not over {MIN_IOU}",
+            ),
+            (
+                np.mean(self.chip_differences) <= MAX_CHIP_DIFFERENCE,
+                f"chips differ by {np.mean(self.chip_differences):.3f} grey levels on average, more than {MAX_CHIP_DIFFERENCE}",
+            ),
+            (
+                share >= MIN_COSINE_SHARE,
+                f"{share:.1%} of the templates have a cosine over {MIN_COSINE}, fewer than {MIN_COSINE_SHARE:.0%}",
+            ),
         )
         return verdict(limits)
 
@@ -154,7 +201,9 @@ def score_with_facefleet(paths, arguments=(), **settings):
         return faces
     # No photo may be scaled down, and no face be too small: what it is compared with looks at everything.
     settings = {"DETECTOR__MAX_SIDE": "8192", "DETECTOR__MIN_FACE_PX": "1", **settings}
-    environment = dict(os.environ, **{f"FACEFLEET__{name}": value for name, value in settings.items()})
+    environment = dict(
+        os.environ, **{f"FACEFLEET__{name}": value for name, value in settings.items()}
+    )
     command = [str(FACEFLEET), "score", "--json", *arguments, "--faces", "all", *map(str, paths)]
     finished = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     if finished.returncode:
@@ -167,7 +216,9 @@ def score_with_facefleet(paths, arguments=(), **settings):
 
 def pair_up(theirs, ours):
     """Pairs of boxes of the same face, best overlap first, and the indices of those that have no counterpart."""
-    overlaps = sorted(((iou(a, b), i, j) for i, a in enumerate(theirs) for j, b in enumerate(ours)), reverse=True)
+    overlaps = sorted(
+        ((iou(a, b), i, j) for i, a in enumerate(theirs) for j, b in enumerate(ours)), reverse=True
+    )
     alone_theirs, alone_ours, pairs = set(range(len(theirs))), set(range(len(ours))), []
     for overlap, i, j in overlaps:
         if overlap > 0.5 and i in alone_theirs and j in alone_ours:

@@ -5,6 +5,7 @@
 
 Ends with an error if one is not. Each scan has a store of its own, which is removed afterwards.
 """
+
 import csv
 import os
 import subprocess
@@ -22,14 +23,21 @@ def main():
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
         sys.exit("repeat: name the folder of the photos: python3 scripts/repeat.py FOLDER")
     with tempfile.TemporaryDirectory() as folder:
-        first, *others = [scan(Path(sys.argv[1]), batch, Path(folder) / f"{number}.db") for number, batch in enumerate(BATCHES)]
+        first, *others = [
+            scan(Path(sys.argv[1]), batch, Path(folder) / f"{number}.db")
+            for number, batch in enumerate(BATCHES)
+        ]
     differ = 0
     for number, (batch, other) in enumerate(zip(BATCHES[1:], others), 2):
         if first.keys() != other.keys():
-            sys.exit(f"repeat: {len(first.keys() ^ other.keys())} faces were found in one of two scans only")
+            sys.exit(
+                f"repeat: {len(first.keys() ^ other.keys())} faces were found in one of two scans only"
+            )
         for place, name in enumerate(COMPARED):
             count = sum(first[face][place] != other[face][place] for face in first)
-            print(f"scan 1 (batches of {BATCHES[0]}) and scan {number} (of {batch}): {name} differs in {count} of {len(first)} faces")
+            print(
+                f"scan 1 (batches of {BATCHES[0]}) and scan {number} (of {batch}): {name} differs in {count} of {len(first)} faces"
+            )
             differ += count
     sys.exit(1 if differ else 0)
 
@@ -42,8 +50,19 @@ def scan(photos, batch, store):
         "FACEFLEET__QUEUE__URL": "memory:",
         "FACEFLEET__WORKER__BATCH": str(batch),
     }
-    subprocess.run([FACEFLEET, "scan", photos, "--gallery", "repeat"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    table = subprocess.run([FACEFLEET, "export", "--gallery", "repeat"], env=environment, check=True, capture_output=True, text=True)
+    subprocess.run(
+        [FACEFLEET, "scan", photos, "--gallery", "repeat"],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    table = subprocess.run(
+        [FACEFLEET, "export", "--gallery", "repeat"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     rows = csv.DictReader(table.stdout.splitlines())
     return {(row["image"], row["face"]): [row[name] for name in COMPARED] for row in rows}
 
