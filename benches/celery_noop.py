@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Tasks a second of one Celery worker whose task does nothing and records nothing, through the same RabbitMQ.
+"""Prints the tasks a second of one Celery worker on RabbitMQ; the task does nothing.
 
     FACEFLEET__QUEUE__URL=amqp://... python3 benches/celery_noop.py TASKS
 
-The worker acknowledges late, as a worker that must lose nothing does. The clock runs from the first task to the last.
+The worker acknowledges after the task, as a worker that must not lose tasks does. The clock runs
+from the first task to the last.
 """
 
 import os
@@ -67,7 +68,10 @@ def main():
     try:
         with Connection(URL) as connection:
             channel = connection.channel()
-            left = lambda: channel.queue_declare(QUEUE, passive=True).message_count
+
+            def left():
+                return channel.queue_declare(QUEUE, passive=True).message_count
+
             while left() > tasks - 100:
                 time.sleep(0.01)
             first, started = left(), time.perf_counter()
