@@ -48,7 +48,7 @@ pub trait ImageSource: Send + Sync {
     /// See [`FetchError`].
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError>;
 
-    /// The same. Takes memory for the bytes from `memory` before it reads them.
+    /// The same, but reserves the bytes in `memory` before it reads them.
     ///
     /// # Errors
     /// See [`FetchError`]. Also refused if the image can never fit in memory.

@@ -36,7 +36,7 @@ fn of_kind<T>(
     guarded(decoder).unwrap_or_else(|panic| {
         let name = kind.name();
         Err(unreadable(format!(
-            "the file is not a valid {name}: the {name} decoder panicked ({panic})"
+            "the file is not a valid {name}: the {name} decoder stopped with '{panic}'"
         )))
     })
 }
@@ -73,8 +73,8 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
 
 fn no_image(bytes: &[u8]) -> String {
     match other_content(bytes) {
-        Some(content) => format!("the file is not a supported image: its content is {content}"),
-        None => "the file is not an image: its format is unknown".into(),
+        Some(content) => format!("not an image of a supported format: the content is {content}"),
+        None => "not an image: the content has no known format".into(),
     }
 }
 

@@ -54,15 +54,17 @@ async fn checking_an_image_reads_all_of_it_under_the_same_rules() {
     let sources =
         SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }
             .build();
-    let look = async |path: &str| {
+    let check = async |path: &str| {
         sources.check_image(&server.url(path).parse::<ImageUri>().unwrap()).await
     };
-    look("/good.jpg").await.unwrap();
+    check("/good.jpg").await.unwrap();
     for path in ["/cut.jpg", "/ill.jpg"] {
-        let Err(FetchError::Outage(_)) = look(path).await else { panic!("{path}") };
+        let Err(FetchError::Outage(_)) = check(path).await else { panic!("{path}") };
     }
-    let Err(FetchError::NotFound(_)) = look("/none.jpg").await else { panic!("it exists") };
-    let Err(FetchError::Refused(reason)) = look("/long.jpg").await else { panic!("it has no end") };
+    let Err(FetchError::NotFound(_)) = check("/none.jpg").await else { panic!("it exists") };
+    let Err(FetchError::Refused(reason)) = check("/long.jpg").await else {
+        panic!("it has no end")
+    };
     assert!(reason.contains("limits.max_bytes"), "{reason}");
     let elsewhere =
         sources.check_image(&"http://127.0.0.1:1/a.jpg".parse::<ImageUri>().unwrap()).await;
