@@ -136,10 +136,16 @@ impl Tiff {
 
     #[track_caller]
     pub(super) fn must_be_named(self, named: &str) {
-        match decode(&self.bytes(), LIMITS) {
-            Err(DecodeError::Unreadable(reason)) => assert!(reason.contains(named), "{reason}"),
-            other => panic!("{other:?}"),
-        }
+        must_be_named(&self.bytes(), named);
+    }
+}
+
+/// Checks that `bytes` are unreadable, with `named` in the reason.
+#[track_caller]
+pub(super) fn must_be_named(bytes: &[u8], named: &str) {
+    match decode(bytes, LIMITS) {
+        Err(DecodeError::Unreadable(reason)) => assert!(reason.contains(named), "{reason}"),
+        other => panic!("{other:?}"),
     }
 }
 
