@@ -20,7 +20,7 @@ use facefleet::domain::{
     BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome,
     Profile, ProfileId, Recognition, Selection, SubQueue, SubQueueOf, Template,
 };
-use facefleet::images::{Boundless, ImageSource, Root};
+use facefleet::images::{ImageSource, Root, Unlimited};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
 use facefleet::worker::breaker::Breakers;
@@ -80,7 +80,7 @@ impl Process for Null {
                 ))))
             };
         }
-        let bytes = match self.fetcher.fetch(job, &self.held, || Boundless).await {
+        let bytes = match self.fetcher.fetch(job, &self.held, || Unlimited).await {
             Ok(fetched) => fetched.bytes,
             Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
             Err(Unfetched::Transient(reason)) => return Processed::Unanswered(reason),

@@ -25,7 +25,7 @@ use crate::evaluate::photos::{self, PhotoLocation};
 use crate::evaluate::plot::Chart;
 use crate::evaluate::scoring::{Photo, Scoring};
 use crate::evaluate::tables;
-use crate::images::{Listed, Root};
+use crate::images::{ListingEntry, Root};
 use crate::store::Store;
 use crate::worker::Process;
 
@@ -298,10 +298,10 @@ async fn find_photos(
             }
             PhotoLocation::File(path) => {
                 match app.listing(&[Root::Path(path.clone())])?.entries(None)?.next().await {
-                    Some(Ok(Listed::Image { uri, stamp, .. })) => {
+                    Some(Ok(ListingEntry::Image { uri, stamp, .. })) => {
                         Ok(Photo { image: uri, stamp: Some(stamp), subject })
                     }
-                    Some(Ok(Listed::Unlisted(error)) | Err(error)) => Err(error.to_string()),
+                    Some(Ok(ListingEntry::Failed(error)) | Err(error)) => Err(error.to_string()),
                     Some(Ok(_)) | None => Err("it is no image file".to_owned()),
                 }
             }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::printable;
 use crate::gallery::others::{LeftOut, Others};
-use crate::images::{ListingError, Other, Why};
+use crate::images::{ListingError, NotListed, NotListedReason};
 
 /// More endings or rules than this are told together.
 const SHOWN: usize = 12;
@@ -82,22 +82,28 @@ pub(super) fn counts_json(others: &Others) -> Value {
 }
 
 /// The line of one.
-pub(super) fn line_json(other: &Other) -> Value {
+pub(super) fn line_json(other: &NotListed) -> Value {
     let uri = other.uri.as_ref().map(|uri| uri.without_secrets().as_str().to_owned());
     let with = |key: &str, mut about: Value| {
         about["name"] = json!(other.name);
         about["uri"] = json!(uri);
         json!({ key: about })
     };
-    match &other.why {
-        Why::NoImage(ending) => with("left_alone", json!({ "ending": ending.strip_prefix('.') })),
-        Why::NoFile => with("left_alone", json!({ "ending": null, "special": true })),
-        Why::Rule { rule, folder } => with("left_out", json!({ "rule": rule, "folder": folder })),
-        Why::LinkInside => with("link", json!({ "leads": "inside" })),
-        Why::LinkOutside(target) => {
+    match &other.reason {
+        NotListedReason::NotAnImage(ending) => {
+            with("left_alone", json!({ "ending": ending.strip_prefix('.') }))
+        }
+        NotListedReason::SpecialFile => {
+            with("left_alone", json!({ "ending": null, "special": true }))
+        }
+        NotListedReason::Rule { rule, folder } => {
+            with("left_out", json!({ "rule": rule, "folder": folder }))
+        }
+        NotListedReason::LinkInside => with("link", json!({ "leads": "inside" })),
+        NotListedReason::LinkOutside(target) => {
             with("link", json!({ "leads": "outside", "target": target.display().to_string() }))
         }
-        Why::LinkBroken => with("link", json!({ "leads": "nowhere" })),
+        NotListedReason::LinkBroken => with("link", json!({ "leads": "nowhere" })),
     }
 }
 
@@ -107,19 +113,21 @@ pub(super) fn unlisted_json(error: &ListingError) -> Value {
 }
 
 /// Why one is not listed, in a few words.
-pub(super) fn reason(why: &Why) -> String {
+pub(super) fn reason(why: &NotListedReason) -> String {
     match why {
-        Why::NoImage(_) => {
+        NotListedReason::NotAnImage(_) => {
             "left alone: neither its ending nor its first bytes are an image's".into()
         }
-        Why::NoFile => "left alone: a pipe, a socket or a device".into(),
-        Why::Rule { rule, folder: true } => format!("left out with all that is in it: {rule}"),
-        Why::Rule { rule, folder: false } => format!("left out: {rule}"),
-        Why::LinkInside => "a link to what is below the roots".into(),
-        Why::LinkOutside(target) => {
+        NotListedReason::SpecialFile => "left alone: a pipe, a socket or a device".into(),
+        NotListedReason::Rule { rule, folder: true } => {
+            format!("left out with all that is in it: {rule}")
+        }
+        NotListedReason::Rule { rule, folder: false } => format!("left out: {rule}"),
+        NotListedReason::LinkInside => "a link to what is below the roots".into(),
+        NotListedReason::LinkOutside(target) => {
             format!("not followed: the link leads outside the roots, to {}", target.display())
         }
-        Why::LinkBroken => "a broken link".into(),
+        NotListedReason::LinkBroken => "a broken link".into(),
     }
 }
 

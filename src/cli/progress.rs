@@ -52,7 +52,7 @@ impl View {
             Progress::Other(other) => {
                 return tracing::info!(
                     "{}",
-                    printable(&format!("{}: {}", other.name, others::reason(&other.why)))
+                    printable(&format!("{}: {}", other.name, others::reason(&other.reason)))
                 );
             }
             Progress::Unlisted(error) => {

@@ -18,7 +18,7 @@ use crate::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, Faces, Lane, ProfileId, Selection,
 };
 use crate::gallery::scan::{self, Follow, Progress, Tally};
-use crate::images::{Listed, Listing, Root, Rules};
+use crate::images::{Listing, ListingEntry, Root, Rules};
 use crate::store::{Store, StoreError};
 use crate::worker::Process;
 
@@ -167,7 +167,7 @@ impl Scan {
         store.register_profile(&profile).await?;
         let campaign = match self.resume {
             None => self.campaign(&app, profile.id()),
-            Some(_) if !listing.has_places() => {
+            Some(_) if !listing.is_resumable() => {
                 bail!(
                     "--resume is for buckets, whose listing has an order: run the same scan of \
                         folders again, and it does what is left"
@@ -336,7 +336,7 @@ fn count_ahead(
             if stop.is_cancelled() || bar.is_finished() {
                 return;
             }
-            images += u64::from(matches!(entry, Ok(Listed::Image { .. })));
+            images += u64::from(matches!(entry, Ok(ListingEntry::Image { .. })));
         }
         bar.set_length(images);
     })

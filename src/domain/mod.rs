@@ -1,9 +1,9 @@
-//! The words of the program as plain types: no I/O, no model, no database. Every other room may
-//! know this one; it knows none.
+//! The domain as plain types: no I/O, no model, no database. Every other module may depend on this
+//! one; it depends on none.
 //!
-//! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is
-//! finite and has unit norm, an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from
-//! there on.
+//! Values are parsed once, at the edge, into types that cannot hold an invalid value (a
+//! [`Template`] is finite and has unit norm, an [`ImageUri`] is an absolute URL), and are trusted
+//! from there on.
 
 mod campaign;
 mod chip;

@@ -2,26 +2,26 @@
 
 use std::fmt;
 
-/// A vector that cannot be a template.
+/// Why a vector cannot be a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// A component is NaN or infinite.
     #[error("the embedding has a component that is not finite")]
     NotFinite,
-    /// It has no direction.
+    /// The norm is zero.
     #[error("the embedding is zero")]
     Zero,
-    /// Stored bytes that are no whole number of floats.
-    #[error("{0} stored bytes are no whole number of 32-bit floats")]
+    /// The number of stored bytes is not a multiple of 4.
+    #[error("{0} stored bytes are not a whole number of 32-bit floats")]
     Bytes(usize),
 }
 
-/// A unit vector of D finite components. Never shown by `Debug`: it is biometric data.
+/// A unit vector of D finite components. `Debug` does not show it: it is biometric data.
 #[derive(Clone, PartialEq)]
 pub struct Template(Box<[f32]>);
 
 impl Template {
-    /// Scales an embedding to unit norm. Returns the template and the embedding's norm.
+    /// Scales an embedding to unit norm. Returns the template and the norm of the embedding.
     ///
     /// # Errors
     /// If a component is NaN or infinite, or the norm is zero.
@@ -43,12 +43,12 @@ impl Template {
         &self.0
     }
 
-    /// Cosine similarity, -1 to 1. Both must come from one profile.
+    /// Cosine similarity, -1 to 1. Both templates must come from the same profile.
     pub fn similarity(&self, other: &Self) -> f64 {
         self.0.iter().zip(&other.0).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     }
 
-    /// Little-endian 32-bit floats.
+    /// The components as little-endian 32-bit floats.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
@@ -56,7 +56,7 @@ impl Template {
     /// Reads what [`Self::to_bytes`] wrote.
     ///
     /// # Errors
-    /// If the length is wrong or the vector is no template.
+    /// If the length is not a multiple of 4, or the vector is not a template.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TemplateError> {
         let (floats, rest) = bytes.as_chunks::<4>();
         if !rest.is_empty() {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_without_direction_are_no_templates() {
+    fn vectors_without_direction_are_not_templates() {
         assert_eq!(Template::from_embedding(&[0.0, 0.0]), Err(TemplateError::Zero));
         assert_eq!(Template::from_embedding(&[]), Err(TemplateError::Zero));
         assert_eq!(Template::from_embedding(&[1.0, f32::NAN]), Err(TemplateError::NotFinite));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::images::{Other, Why};
+use crate::images::{NotListed, NotListedReason};
 
 /// More endings than this are counted together: some programs give every file one of its own.
 const MOST_ENDINGS: usize = 200;
@@ -39,26 +39,28 @@ pub struct LeftOut {
 
 impl Others {
     /// Counts one more.
-    pub fn count(&mut self, other: &Other) {
-        match &other.why {
-            Why::NoImage(ending) => {
+    pub fn count(&mut self, other: &NotListed) {
+        match &other.reason {
+            NotListedReason::NotAnImage(ending) => {
                 let known =
                     self.left_alone.contains_key(ending) || self.left_alone.len() < MOST_ENDINGS;
                 let ending = if known { ending } else { OTHER_ENDINGS };
                 *self.left_alone.entry(ending.to_owned()).or_default() += 1;
             }
-            Why::NoFile => *self.left_alone.entry(NO_FILE.to_owned()).or_default() += 1,
-            Why::Rule { rule, folder } => {
+            NotListedReason::SpecialFile => {
+                *self.left_alone.entry(NO_FILE.to_owned()).or_default() += 1
+            }
+            NotListedReason::Rule { rule, folder } => {
                 let left_out = self.left_out.entry(rule.clone()).or_default();
                 *(if *folder { &mut left_out.folders } else { &mut left_out.files }) += 1;
             }
-            Why::LinkInside => self.links_inside += 1,
-            Why::LinkOutside(target) => {
+            NotListedReason::LinkInside => self.links_inside += 1,
+            NotListedReason::LinkOutside(target) => {
                 self.links_outside += 1;
                 self.link_outside
                     .get_or_insert_with(|| (other.name.clone(), target.display().to_string()));
             }
-            Why::LinkBroken => self.links_broken += 1,
+            NotListedReason::LinkBroken => self.links_broken += 1,
         }
     }
 
@@ -80,27 +82,27 @@ impl Others {
 mod tests {
     use super::*;
 
-    fn other(why: Why) -> Other {
-        Other { name: "/photos/a".into(), uri: None, why }
+    fn other(why: NotListedReason) -> NotListed {
+        NotListed { name: "/photos/a".into(), uri: None, reason: why }
     }
 
     #[test]
     fn everything_is_counted_by_its_reason() {
         let mut others = Others::default();
-        let rule = |rule: &str, folder| Why::Rule { rule: rule.into(), folder };
-        let no_image = |ending: &str| Why::NoImage(ending.into());
+        let rule = |rule: &str, folder| NotListedReason::Rule { rule: rule.into(), folder };
+        let no_image = |ending: &str| NotListedReason::NotAnImage(ending.into());
         for why in [
             no_image(".txt"),
             no_image(".txt"),
             no_image("without ending"),
-            Why::NoFile,
+            NotListedReason::SpecialFile,
             rule("@eaDir", true),
             rule("._*", false),
             rule("._*", false),
-            Why::LinkInside,
-            Why::LinkOutside("/far".into()),
-            Why::LinkOutside("/farther".into()),
-            Why::LinkBroken,
+            NotListedReason::LinkInside,
+            NotListedReason::LinkOutside("/far".into()),
+            NotListedReason::LinkOutside("/farther".into()),
+            NotListedReason::LinkBroken,
         ] {
             others.count(&other(why));
         }
@@ -114,7 +116,7 @@ mod tests {
     fn endings_without_number_take_no_memory_without_end() {
         let mut others = Others::default();
         for number in 0..10_000 {
-            others.count(&other(Why::NoImage(format!(".{number}"))));
+            others.count(&other(NotListedReason::NotAnImage(format!(".{number}"))));
         }
         assert_eq!((others.left_alone(), others.left_alone.len()), (10_000, MOST_ENDINGS + 1));
         assert_eq!(others.left_alone[OTHER_ENDINGS], 10_000 - MOST_ENDINGS as u64);

@@ -19,7 +19,7 @@ use crate::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, Lane, ListedChunk,
     OutcomeEvent, Selection, SourceStamp,
 };
-use crate::images::{Listed, Listing, ListingError, Other, is_past};
+use crate::images::{Listing, ListingEntry, ListingError, NotListed, is_past};
 use crate::queue::{JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 
@@ -72,7 +72,7 @@ pub enum Progress<'a> {
     /// The counts were looked up.
     Counted,
     /// Something is not listed as an image.
-    Other(&'a Other),
+    Other(&'a NotListed),
     /// Something could not be listed.
     Unlisted(&'a ListingError),
 }
@@ -96,7 +96,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 enum Filled {
     Chunk,
-    Other(Other),
+    Other(NotListed),
     Unlisted(ListingError),
 }
 
@@ -228,7 +228,7 @@ struct Found {
 impl Filler {
     async fn run(
         self,
-        entries: BoxStream<'static, Result<Listed, ListingError>>,
+        entries: BoxStream<'static, Result<ListingEntry, ListingError>>,
     ) -> Result<(), ScanError> {
         let CampaignProgress { chunk_from: mut from, chunk_to, .. } =
             self.scan.campaign.progress.clone();
@@ -240,7 +240,7 @@ impl Filler {
             let mut broken = None;
             for entry in chunk {
                 let step = match entry {
-                    Ok(Listed::Image { uri: image, stamp, place }) => {
+                    Ok(ListingEntry::Image { uri: image, stamp, position: place }) => {
                         let again = chunk_to
                             .as_deref()
                             .zip(place.as_deref())
@@ -252,8 +252,8 @@ impl Filler {
                         });
                         continue;
                     }
-                    Ok(Listed::Other(other)) => Filled::Other(other),
-                    Ok(Listed::Unlisted(error)) => Filled::Unlisted(error),
+                    Ok(ListingEntry::NotListed(other)) => Filled::Other(other),
+                    Ok(ListingEntry::Failed(error)) => Filled::Unlisted(error),
                     Err(error) => {
                         broken = Some(error);
                         continue;

@@ -206,7 +206,9 @@ impl Breakers {
         let breaker = self.of(image);
         let outage = matches!(error, FetchError::Outage(_));
         let often = breaker.note(outage);
-        if matches!(error, FetchError::NotThere(_)) && self.images.sees_around(image).await {
+        if matches!(error, FetchError::NotFound(_))
+            && self.images.has_visible_neighbours(image).await
+        {
             return Fault::Image;
         }
         let fault = match (breaker.look(self.images.as_ref(), failed).await, outage) {
@@ -306,7 +308,7 @@ impl Breaker {
     }
 
     async fn look_now(&self, images: &dyn ImageSource) -> Found {
-        match images.look(&self.name).await {
+        match images.check_source(&self.name).await {
             Ok(()) => self.read_again(images).await,
             Err(reason) => Found::Ill(reason),
         }
@@ -321,10 +323,10 @@ impl Breaker {
         for part in sample {
             let mut last = None;
             for image in &part {
-                match images.touch(image).await {
+                match images.check_image(image).await {
                     Ok(()) => last = None,
                     Err(FetchError::Outage(reason)) => return Found::Ill(reason),
-                    Err(FetchError::Local(reason)) => return Found::Local(reason),
+                    Err(FetchError::Shortage(reason)) => return Found::Local(reason),
                     Err(error) => {
                         last = Some(error.to_string());
                         continue;
@@ -343,7 +345,7 @@ impl Breaker {
 
     /// As [`Self::look_now`]; where nothing that was read before can be, one that waits will do.
     async fn probe(&self, images: &dyn ImageSource) -> Found {
-        if let Err(reason) = images.look(&self.name).await {
+        if let Err(reason) = images.check_source(&self.name).await {
             return Found::Ill(reason);
         }
         let found = self.read_again(images).await;
@@ -351,14 +353,14 @@ impl Breaker {
         let doubtful = matches!(found, Found::Ill(_)) || self.doubted().is_some();
         let held: Vec<ImageUri> = self.state().held.iter().rev().cloned().collect();
         for image in held {
-            match images.touch(&image).await {
+            match images.check_image(&image).await {
                 Ok(()) => {
                     // What was read before is out of date, if it is that which cannot be read.
                     self.state().sample = Sample::default();
                     return Found::Well;
                 }
                 Err(FetchError::Outage(reason)) => return Found::Ill(reason),
-                Err(FetchError::Local(reason)) => return Found::Local(reason),
+                Err(FetchError::Shortage(reason)) => return Found::Local(reason),
                 // It answers; of those that were read before it says the same.
                 Err(_) if doubtful => {}
                 Err(_) => return Found::Well,

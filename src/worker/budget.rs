@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::pyramid::Pyramid;
-use crate::images::{FetchError, Room};
+use crate::images::{FetchError, MemoryReservation};
 use crate::inference::batcher::Priority;
 use crate::vision::{DecodeError, Need, PixelLimits};
 
@@ -164,7 +164,7 @@ impl FileRoom {
 }
 
 #[async_trait]
-impl Room for FileRoom {
+impl MemoryReservation for FileRoom {
     async fn take(&self, bytes: u64) -> Result<(), FetchError> {
         let is_enough = self.update(|state| {
             let is_enough = state.reserved.as_mut().is_some_and(|reserved| reserved.shrink(bytes));

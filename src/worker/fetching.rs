@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::breaker::{Admission, Breakers, Fault};
 use crate::domain::{ImageUri, Job, Outcome, SourceName};
-use crate::images::{FetchError, ImageSource, Room};
+use crate::images::{FetchError, ImageSource, MemoryReservation};
 
 /// Between tries while this machine is short of something: first, doubled each time, and in all;
 /// then the job is put back.
@@ -67,7 +67,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// What is to become of the job without them.
-    pub async fn fetch<'a, R: Room>(
+    pub async fn fetch<'a, R: MemoryReservation>(
         &self,
         job: &Job,
         permits: &'a Semaphore,
@@ -87,8 +87,8 @@ impl Fetcher {
                 FetchError::Unreadable(_) | FetchError::Refused(_) => {
                     return Err(Unfetched::Ended(error.outcome()));
                 }
-                FetchError::Local(shortage) => Fault::Local(shortage.clone()),
-                FetchError::NotThere(_) | FetchError::Denied(_) | FetchError::Outage(_) => {
+                FetchError::Shortage(shortage) => Fault::Local(shortage.clone()),
+                FetchError::NotFound(_) | FetchError::Denied(_) | FetchError::Outage(_) => {
                     self.breakers.judge(image, &error).await
                 }
             };
@@ -126,7 +126,7 @@ impl Fetcher {
         }
     }
 
-    async fn try_once<'a, R: Room>(
+    async fn try_once<'a, R: MemoryReservation>(
         &self,
         image: &ImageUri,
         permits: &'a Semaphore,

@@ -60,7 +60,7 @@ async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
     let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     for image in &images {
         match fetch(&sources, image).await {
-            Err(FetchError::Local(reason)) => {
+            Err(FetchError::Shortage(reason)) => {
                 assert!(reason.contains("file descriptors"), "{image}: {reason}")
             }
             other => panic!("{image}: {other:?}"),

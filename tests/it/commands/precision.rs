@@ -23,7 +23,7 @@ fn bfloat16_on_a_device_that_computes_in_32_bits_is_refused() {
     let run = Run::of(command.env("FACEFLEET__MODELS__PRECISION", "bf16").output().unwrap());
     run.ended(1);
     assert!(
-        run.err.contains("'bf16' is no precision; use float32, half or bfloat16"),
+        run.err.contains("unknown precision 'bf16': use float32, half or bfloat16"),
         "{}",
         run.err
     );

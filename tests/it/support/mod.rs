@@ -1,6 +1,6 @@
-//! Builders of jobs and records. Every field of what they build is public: a test changes what it
-//! is about, and nothing else. And the application with its models and sample photos, as `make
-//! setup` leaves them.
+//! Builders of jobs and records, and the application with the models and sample photos that `make
+//! setup` installs. All fields of jobs and records are public, so a test changes only the fields
+//! that it is about.
 
 pub mod arithmetic;
 pub mod broker;
@@ -27,7 +27,7 @@ use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
 
-/// The sample photos with a face each.
+/// The sample photos that contain a face.
 pub const PHOTOS: [&str; 8] = [
     "32bit.png",
     "astronaut.png",
@@ -39,7 +39,7 @@ pub const PHOTOS: [&str; 8] = [
     "obama_partial_face2.jpg",
 ];
 
-/// A profile whose recogniser has this name.
+/// A profile with a recogniser of this name.
 pub fn profile(name: &str) -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
@@ -49,7 +49,7 @@ pub fn profile(name: &str) -> Profile {
             precision: Precision::Float32,
         },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        // Not short in decimal: the way through storage must not lose its last bit.
+        // Numbers without a short decimal form: storage must not lose the last bit.
         mapping: Mapping::Logistic { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
     }
 }
@@ -87,7 +87,7 @@ pub fn job(lane: Lane, name: &str) -> Job {
     }
 }
 
-/// What is known of an image with these bytes.
+/// The content record of an image with these bytes.
 pub fn content(bytes: &[u8]) -> Option<ImageContent> {
     Some(ImageContent {
         hash: ContentHash::of(bytes),
@@ -96,7 +96,7 @@ pub fn content(bytes: &[u8]) -> Option<ImageContent> {
     })
 }
 
-/// A template that depends on `seed`, with components of every size.
+/// A template that depends on `seed`, with components of all magnitudes.
 pub fn template(seed: u64, dimension: usize) -> (Template, f32) {
     let mut state = seed;
     let embedding: Vec<f32> = (0..dimension)
@@ -133,8 +133,8 @@ pub fn face(quality: u8) -> FaceResult {
     }
 }
 
-/// The record of a job on the image `name`, whose bytes are its name, that ended with `outcome`
-/// under `profile("a")`.
+/// The record of a job on the image `name` with `outcome`, under `profile("a")`. The bytes of the
+/// image are its name.
 pub fn record(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord {
         job: JobId::new(),
@@ -155,17 +155,17 @@ pub fn record(name: &str, outcome: Outcome) -> JobRecord {
     }
 }
 
-/// The record of an image with scored faces of these qualities.
+/// The record of an image whose faces have these qualities.
 pub fn scored(name: &str, qualities: &[u8]) -> JobRecord {
     record(name, Outcome::Scored(qualities.iter().map(|&quality| face(quality)).collect()))
 }
 
-/// The record of a job that got no bytes.
+/// The record of a job whose image was not fetched.
 pub fn unfetched(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord { content: None, ..record(name, outcome) }
 }
 
-/// The application that this checkout sets up.
+/// The application, with this checkout as its home.
 pub fn app() -> App {
     let mut settings = Settings::load(None).unwrap();
     settings.home = env!("CARGO_MANIFEST_DIR").into();
@@ -177,7 +177,7 @@ pub fn runtime() -> Runtime {
     app().runtime().expect("the tests need ONNX Runtime: run `make setup`")
 }
 
-/// The model `name` of this checkout in a `folder` of its own, fetched and not prepared.
+/// The model `name` of this checkout, fetched and not prepared, in `folder`.
 pub fn unprepared(name: &str, folder: &Path) -> Models {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     std::fs::copy(source.join(format!("{name}.toml")), folder.join(format!("{name}.toml")))
@@ -194,7 +194,7 @@ pub fn sample(name: &str) -> Vec<u8> {
     })
 }
 
-/// Where a sample photo is.
+/// The path of a sample photo.
 pub fn sample_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/samples").join(name)
 }

@@ -1,9 +1,9 @@
-//! Coefficients and bits of the encoder: the DCT, the tables of annex K, Huffman codes.
+//! DCT coefficients and entropy coding of the encoder: the tables of annex K and Huffman codes.
 
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
-/// Codes of each length from 1 to 16, and the symbols in the order of their codes.
+/// The number of codes of each length from 1 to 16, and the symbols in the order of their codes.
 pub type Table = ([u8; 16], &'static [u8]);
 
 pub const DC_LUMA: Table =
@@ -33,7 +33,7 @@ pub const AC_CHROMA: Table = ([0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77
     0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA,
 ]);
 
-/// The code of each symbol and its length; length 0 for symbols without one.
+/// The code of each symbol and its length; length 0 for symbols without a code.
 pub struct HuffmanTable([(u32, u8); 256]);
 
 impl HuffmanTable {
@@ -51,7 +51,7 @@ impl HuffmanTable {
     }
 }
 
-/// Entropy-coded data in the making.
+/// A writer of entropy-coded data.
 #[derive(Default)]
 pub struct Bits {
     pub bytes: Vec<u8>,
@@ -67,7 +67,7 @@ impl Bits {
             if self.count == 8 {
                 let byte = self.pending as u8;
                 self.bytes.push(byte);
-                // After 0xFF a zero says that it is no marker.
+                // A zero after 0xFF marks it as data, not a marker.
                 if byte == 0xFF {
                     self.bytes.push(0);
                 }
@@ -82,15 +82,15 @@ impl Bits {
         self.push(code, length);
     }
 
-    /// A run of zeros and the value after it.
+    /// Writes a run of zeros and the value after it.
     pub fn push_value(&mut self, table: &HuffmanTable, run: u8, value: i32) {
         let size = (32 - value.unsigned_abs().leading_zeros()) as u8;
         self.push_symbol(table, run << 4 | size);
-        // Negative values are stored minus one, in as many bits.
+        // Negative values are stored minus one, in `size` bits.
         self.push((if value < 0 { value - 1 } else { value }) as u32, size);
     }
 
-    /// Fills the last byte with ones.
+    /// Pads the last byte with ones.
     pub fn finish(&mut self) {
         if self.count > 0 {
             self.push(0xFF, 8 - self.count);
@@ -101,7 +101,7 @@ impl Bits {
 /// Column and row of each coefficient in zigzag order.
 static ZIGZAG: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
     let mut order: Vec<_> = (0..64).map(|index| (index % 8, index / 8)).collect();
-    // Along the diagonals, up on the even ones and down on the odd ones.
+    // Along the diagonals: up on even ones and down on odd ones.
     order.sort_by_key(|&(u, v)| (u + v, if (u + v) % 2 == 0 { u } else { v }));
     order
 });

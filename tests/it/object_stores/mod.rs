@@ -1,16 +1,15 @@
-//! Images in object stores: on a real S3 server, and on servers that fail as the clouds do.
+//! Images in object stores: on an S3 server, and on servers that fail as the clouds do.
+
+mod scans;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use facefleet::images::{FetchLimits, Listed, Listing, ListingError, Root, Rules};
+use facefleet::images::{FetchLimits, Listing, ListingEntry, ListingError, Root, Rules};
 use futures::StreamExt;
 
 use crate::support::http::{Answer, HttpServer};
 use crate::support::s3::S3Server;
-use crate::support::sample;
 use crate::support::sources::{
     LIMITS, SourceSettings, fetch, objects, refused, transient, unreadable,
 };
@@ -24,7 +23,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 struct Found {
     uri: String,
     stamp: String,
-    place: String,
+    position: String,
 }
 
 fn listing(variables: Vec<(String, String)>, roots: &[&str]) -> Listing {
@@ -36,11 +35,11 @@ async fn images(listing: &Listing, after: Option<&str>) -> Result<Vec<Found>, Li
     let mut entries = listing.entries(after)?;
     let mut found = Vec::new();
     while let Some(entry) = entries.next().await {
-        if let Listed::Image { uri, stamp, place } = entry? {
+        if let ListingEntry::Image { uri, stamp, position } = entry? {
             found.push(Found {
                 uri: uri.as_str().to_owned(),
                 stamp: stamp.as_str().to_owned(),
-                place: place.unwrap(),
+                position: position.unwrap(),
             });
         }
     }
@@ -75,7 +74,7 @@ async fn objects_below_the_allowed_prefix_are_read_and_no_others() {
     ] {
         refused(fetch(&sources, outside).await);
     }
-    // Encoded twice, it is the name of an object that is not there.
+    // Encoded twice, it is the key of an object that does not exist.
     unreadable(fetch(&sources, "s3://bucket/pre/%252e%252e/secret.jpg").await);
     assert!(
         unreadable(fetch(&sources, "s3://bucket/pre/none.jpg").await).contains("no such object")
@@ -98,7 +97,7 @@ async fn an_object_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_without_showing_them() {
+async fn an_error_about_wrong_credentials_does_not_show_them() {
     let server = S3Server::start();
     server.put("bucket", "a.jpg", b"bytes");
     let variables = server.variables_with_secret("wrong-secret");
@@ -121,7 +120,7 @@ async fn wrong_credentials_are_told_without_showing_them() {
 }
 
 #[tokio::test]
-async fn a_listing_goes_through_pages_in_order_and_can_be_taken_up_after_any_key() {
+async fn a_listing_reads_pages_in_order_and_can_resume_after_any_key() {
     let server = S3Server::start();
     let keys: BTreeSet<String> =
         (0..2500).map(|number| format!("gallery/{}/{number:05}.jpg", number % 7)).collect();
@@ -147,15 +146,15 @@ async fn a_listing_goes_through_pages_in_order_and_can_be_taken_up_after_any_key
         "each version has its own stamp"
     );
     for position in [0, 998, 999, 1000, 1777, 2498, 2499, 2500] {
-        let rest = images(&listing, Some(&all[position].place)).await.unwrap();
+        let rest = images(&listing, Some(&all[position].position)).await.unwrap();
         assert_eq!(rest, all[position + 1..], "after {position}");
     }
-    // After a key that is gone meanwhile, too.
+    // It can also resume after a key that no longer exists.
     assert_eq!(images(&listing, Some("0 gallery/6/99999.png")).await.unwrap(), all[2500..]);
 }
 
 #[tokio::test]
-async fn a_stamp_changes_with_the_object_and_a_named_object_is_listed_alone() {
+async fn a_stamp_changes_with_the_object_and_a_root_that_is_an_object_is_listed_alone() {
     let server = S3Server::start();
     server.put("bucket", "photo", b"one");
     server.put("bucket", "photo.jpg", b"not below it");
@@ -168,11 +167,11 @@ async fn a_stamp_changes_with_the_object_and_a_named_object_is_listed_alone() {
     assert_eq!(images(&listing, None).await.unwrap(), first);
     server.put("bucket", "photo", b"two");
     assert_ne!(images(&listing, None).await.unwrap()[0].stamp, first[0].stamp);
-    assert_eq!(images(&listing, Some(&first[0].place)).await.unwrap(), []);
+    assert_eq!(images(&listing, Some(&first[0].position)).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_busy_store_is_asked_a_few_times_and_then_left_for_a_later_try() {
+async fn a_busy_store_is_retried_a_few_times_and_is_then_an_outage() {
     let busy =
         "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>secret</Message></Error>";
     let server = HttpServer::start(|_| Answer::of("503 Slow Down", "", busy.as_bytes())).await;
@@ -197,7 +196,7 @@ async fn a_busy_store_is_asked_a_few_times_and_then_left_for_a_later_try() {
 }
 
 #[tokio::test]
-async fn a_store_that_lies_hangs_or_is_gone_ends_the_fetch_in_time() {
+async fn a_fetch_ends_in_time_if_a_store_lies_hangs_or_disappears() {
     const HEAD: &str =
         "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\n";
     let server = HttpServer::start(|path| match path {
@@ -238,11 +237,12 @@ async fn a_store_that_lies_hangs_or_is_gone_ends_the_fetch_in_time() {
 }
 
 #[tokio::test]
-async fn a_listing_that_breaks_says_so_last_and_goes_on_from_its_last_place() {
+async fn a_listing_that_fails_reports_the_error_last_and_resumes_after_its_last_position() {
     fn page(keys: &[&str], next: &str) -> Answer {
         let object = |key: &&str| {
             format!(
-                "<Contents><Key>{key}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+                "<Contents><Key>{key}</Key><Size>1</Size>\
+                 <LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
             )
         };
         let objects: String = keys.iter().map(object).collect();
@@ -269,19 +269,20 @@ async fn a_listing_that_breaks_says_so_last_and_goes_on_from_its_last_place() {
     ];
     let broken = listing(variables(&keys), &["s3://bucket/p", "s3://bucket/never"]);
     let entries: Vec<_> = broken.entries(None).unwrap().collect().await;
-    let [Ok(Listed::Image { .. }), Ok(Listed::Image { place: Some(last), stamp, .. }), Err(error)] =
-        &entries[..]
+    let [
+        Ok(ListingEntry::Image { .. }),
+        Ok(ListingEntry::Image { position: Some(last), stamp, .. }),
+        Err(error),
+    ] = &entries[..]
     else {
         panic!("{entries:?}")
     };
-    // No ETag here: size and time of change.
+    // Without an ETag, the stamp is size and modification time.
     assert_eq!(stamp.as_str(), "1-1767225600000000");
     assert_eq!(error.to_string(), "cannot list s3://bucket/p: the object store answered HTTP 500");
     let rest: Vec<_> = broken.entries(Some(last)).unwrap().take(1).collect().await;
-    assert!(
-        matches!(&rest[..], [Ok(Listed::Image { uri, .. })] if uri.as_str() == "s3://bucket/p/c.jpg"),
-        "{rest:?}"
-    );
+    let [Ok(ListingEntry::Image { uri, .. })] = &rest[..] else { panic!("{rest:?}") };
+    assert_eq!(uri.as_str(), "s3://bucket/p/c.jpg");
 
     let odd = images(&listing(variables(&keys), &["s3://bucket/odd"]), None)
         .await
@@ -291,7 +292,7 @@ async fn a_listing_that_breaks_says_so_last_and_goes_on_from_its_last_place() {
 }
 
 #[tokio::test]
-async fn google_and_azure_are_read_by_their_own_urls() {
+async fn google_and_azure_objects_are_fetched_by_their_own_urls() {
     const HEAD: &str =
         "Last-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\nx-goog-generation: 1\r\n";
     let server = HttpServer::start(|path| match path.replace("%2E", ".").as_str() {
@@ -302,8 +303,8 @@ async fn google_and_azure_are_read_by_their_own_urls() {
     .await;
     let url = server.url("");
     let account = format!(
-        "{{\"gcs_base_url\": \"{url}\", \"disable_oauth\": \
-            true, \"client_email\": \"\", \"private_key\": \"\", \"private_key_id\": \"\"}}"
+        r#"{{"gcs_base_url": "{url}", "disable_oauth": true, "client_email": "",
+            "private_key": "", "private_key_id": ""}}"#
     );
     let variables = variables(&[
         ("GOOGLE_SERVICE_ACCOUNT_KEY", &account),
@@ -319,101 +320,4 @@ async fn google_and_azure_are_read_by_their_own_urls() {
     assert_eq!(fetch(&sources, "az://container/a%20b.jpg").await.unwrap(), b"azure");
     let reason = unreadable(fetch(&sources, "az://container/other.jpg").await);
     assert!(reason.contains("AuthenticationFailed") && !reason.contains("secret"), "{reason}");
-}
-
-fn facefleet(
-    server: &S3Server,
-    folder: &Path,
-    arguments: &[&str],
-) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_facefleet"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"))
-        .envs(server.variables())
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-#[test]
-fn a_bucket_is_scanned_and_a_second_scan_skips_all_of_it() {
-    let server = S3Server::start();
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["astronaut.png", "obama.jpg", "chelsea.png"] {
-        server.put("faces", &format!("staff/{name}"), &sample(name));
-    }
-    server.put("faces", "staff/notes.jpg", b"a shopping list, not a photo");
-    server.put("faces", "staff/readme.txt", b"no image, and not named like one");
-    server.put("faces", "staff-old/obama.jpg", &sample("obama.jpg"));
-
-    let scan = || facefleet(&server, folder.path(), &["scan", "s3://faces/staff"]);
-    let (status, out, err) = scan();
-    assert_eq!(status, Some(0), "{out}{err}");
-    assert!(out.contains("left alone: 1 .txt\n"), "{out}");
-    assert_eq!(
-        out.lines().last().unwrap(),
-        "4 listed = 2 scored + 1 no_face + 1 unreadable + 0 refused + 0 failed + 0 skipped"
-    );
-    assert!(err.contains("s3://faces/staff/notes.jpg: unreadable"), "{err}");
-
-    let (status, out, err) = scan();
-    assert_eq!(status, Some(0), "{out}{err}");
-    assert_eq!(
-        out.lines().last().unwrap(),
-        "4 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 4 skipped"
-    );
-
-    server.put("faces", "staff/notes.jpg", &sample("obama.jpg"));
-    let (_, out, _) = scan();
-    assert_eq!(
-        out.lines().last().unwrap(),
-        "4 listed = 1 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 3 skipped"
-    );
-}
-
-#[test]
-fn a_bucket_s_objects_are_known_by_key_or_first_bytes_and_rules_hold_for_them() {
-    let server = S3Server::start();
-    let folder = tempfile::tempdir().unwrap();
-    let photo = sample("astronaut.png");
-    for key in ["p/no_ending", "p/drafts/a.png", "p/@eaDir/a.png/thumb.jpg", "p/b.dat"] {
-        server.put("faces", key, &photo);
-    }
-    for key in ["p/README", "p/list.csv", "p/._a.png"] {
-        server.put("faces", key, b"no image");
-    }
-    let (status, out, err) =
-        facefleet(&server, folder.path(), &["scan", "s3://faces/p", "--exclude", "/drafts"]);
-    assert_eq!(status, Some(0), "{out}{err}");
-    assert!(out.contains("left alone: 1 .csv, 1 .dat, 1 without ending\n"), "{out}");
-    assert!(
-        out.contains("left out: 3 files by rule (1 --exclude /drafts, 1 ._*, 1 @eaDir)\n"),
-        "{out}"
-    );
-    assert!(out.lines().last().unwrap().starts_with("1 listed = 1 scored + "), "{out}");
-    // What is named itself is meant, whatever its key; another root's objects are listed once.
-    let (_, out, err) = facefleet(
-        &server,
-        folder.path(),
-        &["scan", "s3://faces/p", "s3://faces/p/b.dat", "s3://faces/p/drafts"],
-    );
-    assert!(out.lines().last().unwrap().starts_with("3 listed = 2 scored + "), "{out}{err}");
-}
-
-#[test]
-fn a_bucket_that_cannot_be_listed_ends_the_scan_with_its_name() {
-    let server = S3Server::start();
-    let folder = tempfile::tempdir().unwrap();
-    let (status, _, err) = facefleet(&server, folder.path(), &["scan", "s3://missing/staff"]);
-    assert_eq!(status, Some(1), "{err}");
-    assert!(err.contains("s3://missing/staff") && err.contains("no such bucket"), "{err}");
-    for (root, reason) in [
-        ("https://host/photos", "only folders and buckets"),
-        ("ftp://host/photos", "no place that images come from"),
-    ] {
-        let (status, _, err) = facefleet(&server, folder.path(), &["scan", root]);
-        assert!(matches!(status, Some(1 | 2)) && err.contains(reason), "{status:?} {err}");
-    }
 }
