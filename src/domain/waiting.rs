@@ -28,9 +28,6 @@ use std::time::Duration;
 
 use super::{CampaignId, Job, Lane, ProfileId, SourceName};
 
-/// The wait after a shortage of this machine.
-const SHORTAGE: Duration = Duration::from_secs(30);
-
 /// After [`WaitReason::ImageUnavailable`] the backoff is longer by this factor, up to this maximum.
 const SLOW_FACTOR: u32 = 120;
 const SLOW_MOST: Duration = Duration::from_secs(600);
@@ -49,7 +46,7 @@ pub enum WaitReason {
         /// What is wrong with it.
         reason: String,
     },
-    /// This machine is short of what fetching the image takes.
+    /// This machine is short of file descriptors, memory or threads.
     Shortage,
     /// This attempt failed, and another one may succeed.
     AttemptFailed(String),
@@ -58,6 +55,9 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
+    /// The wait after a shortage of this machine.
+    pub const SHORTAGE: Duration = Duration::from_secs(30);
+
     /// How to settle the delivery of `job`, if a first retry is to come after `backoff`.
     pub fn disposition(&self, job: &Job, backoff: Backoff) -> Disposition {
         let set_aside = |of| Disposition::SetAside(SubQueue { lane: job.lane, of });
@@ -65,7 +65,7 @@ impl WaitReason {
             Self::CampaignPaused(id) => set_aside(SubQueueOf::Campaign(*id)),
             Self::OtherProfile(id) => set_aside(SubQueueOf::Profile(id.clone())),
             Self::SourceOutage { source, .. } => set_aside(SubQueueOf::Source(source.clone())),
-            Self::Shortage => Disposition::Defer(SHORTAGE),
+            Self::Shortage => Disposition::Defer(Self::SHORTAGE),
             Self::AttemptFailed(_) => Disposition::Retry(backoff.after(job)),
             Self::ImageUnavailable(_) => Disposition::Retry(backoff.slow().after(job)),
         }
@@ -77,7 +77,7 @@ impl fmt::Display for WaitReason {
         f.write_str(match self {
             Self::CampaignPaused(_) => "its campaign is paused",
             Self::OtherProfile(_) => "it requires another profile",
-            Self::Shortage => "this machine is short of memory, disk or open files",
+            Self::Shortage => "this machine is short of file descriptors, memory or threads",
             Self::SourceOutage { reason, .. }
             | Self::AttemptFailed(reason)
             | Self::ImageUnavailable(reason) => reason,

@@ -1,5 +1,6 @@
-//! The queue inside one process, for embedded use and for tests: bounded, and lost with the process.
-//! The next scan lists the lost jobs' images again, because the store has no result for them.
+//! The queue inside one process, for embedded use and for tests: bounded, and lost with the
+//! process. The next scan lists the lost jobs' images again, because the store has no result for
+//! them.
 //!
 //! **Capacity.** Publishers wait while the queue holds as many jobs of theirs as its capacity.
 //! Retries, jobs that are set aside, dropped deliveries and retried dead letters are always

@@ -46,7 +46,8 @@ struct JobMessage {
     #[serde(default = "version")]
     #[schemars(range(min = 1, max = 2))]
     version: u32,
-    /// The job's id, a UUID of version 7. A job that is sent twice with the same id has one outcome.
+    /// The job's id, a UUID of version 7. A job that is sent twice with the same id has one
+    /// outcome.
     id: Uuid,
     /// The lane, which selects the queue and with it the urgency.
     lane: LaneMessage,

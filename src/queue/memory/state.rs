@@ -11,8 +11,8 @@ use crate::domain::{Job, JobId, Lane, OutcomeEvent, SubQueue, SubQueueOf};
 use crate::queue::dead_letter::revived;
 use crate::queue::{DeadLetter, DeadLetterFilter, QueueStatus};
 
-/// Most dead letters kept in memory. Beyond this many, something is wrong with the system, because a
-/// bad image is an outcome and not a dead letter; the oldest letters are then logged and dropped.
+/// Most dead letters kept in memory. Beyond this many, something is wrong with the system, because
+/// a bad image is an outcome and not a dead letter; the oldest letters are then logged and dropped.
 pub(super) const MOST_DEAD: usize = 10_000;
 
 /// Jobs set aside, some hundred MB, beyond which publishers wait.

@@ -1,8 +1,8 @@
-//! The limit of message bodies: the stream below the AMQP client truncates longer bodies as they are
-//! received.
+//! The limit of message bodies: the stream below the AMQP client truncates longer bodies as they
+//! are received.
 //!
-//! AMQP lets a consumer set no limit, and with a prefetch of 48 the broker may send 48 messages of up
-//! to 512 MiB each. A truncated message is too long to be a job, and becomes a dead letter.
+//! AMQP lets a consumer set no limit, and with a prefetch of 48 the broker may send 48 messages of
+//! up to 512 MiB each. A truncated message is too long to be a job, and becomes a dead letter.
 
 mod frames;
 

@@ -1,4 +1,5 @@
-//! Connections to the broker: opened when one is needed, used until their first error, then replaced.
+//! Connections to the broker: opened when one is needed, used until their first error, then
+//! replaced.
 //!
 //! lapin's own recovery is not used: an acknowledgement must never use a delivery tag of an earlier
 //! connection, and a publisher must know exactly what was confirmed. When a connection is lost, its
@@ -29,8 +30,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The time for declaring all queues: a cluster has to agree on each of them.
 const DECLARE: Duration = Duration::from_secs(60);
 
-/// Seconds between heartbeats, unless the URL sets them. After two silent intervals the connection is
-/// lost.
+/// Seconds between heartbeats, unless the URL sets them. After two silent intervals the connection
+/// is lost.
 const HEARTBEAT: u16 = 15;
 
 /// How to connect to the broker.
@@ -202,8 +203,8 @@ impl BrokerConnection {
                             ({text})"
                     )),
                     NOT_ALLOWED => QueueError::Unusable(format!(
-                        "{address} does not let user '{user}' into vhost '{vhost}': check the vhost \
-                            in queue.url and the user's permissions ({text})"
+                        "{address} refuses user '{user}' access to vhost '{vhost}': check the \
+                            vhost in queue.url and the user's permissions ({text})"
                     )),
                     _ => QueueError::Unavailable(format!("{address}: {text}")),
                 }
@@ -222,8 +223,8 @@ impl BrokerConnection {
     }
 }
 
-/// Parses `url`. Works around lapin, which ignores an IPv6 host, and whose error quotes the URL with
-/// its password.
+/// Parses `url`. Works around lapin, which ignores an IPv6 host, and whose error quotes the URL
+/// with its password.
 fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     let bad = || {
         QueueError::Unusable(
@@ -241,8 +242,8 @@ fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     Ok(uri)
 }
 
-/// The waits between attempts to reach the broker, without end: doubled from a quarter of a second up
-/// to ten seconds, less a random share of up to half, so that the workers of a fleet do not
+/// The waits between attempts to reach the broker, without end: doubled from a quarter of a second
+/// up to ten seconds, less a random share of up to half, so that the workers of a fleet do not
 /// reconnect at the same moment.
 pub(super) fn reconnect_backoff() -> impl Iterator<Item = Duration> {
     // Jitter adds a random share of up to the whole wait.

@@ -1,6 +1,6 @@
 //! Listing, retrying and dropping dead letters. To list a letter, it is fetched, left
-//! unacknowledged, and requeued; if this process ends meanwhile, the broker requeues it. A letter is
-//! acknowledged only after the broker confirmed what replaces it.
+//! unacknowledged, and requeued; if this process ends meanwhile, the broker requeues it. A letter
+//! is acknowledged only after the broker confirmed what replaces it.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use crate::queue::{DeadLetter, DeadLetterFilter, QueueError};
 
 /// Letters that are resolved together, at most.
 const BATCH: usize = 256;
-/// The time between checks of whether requeued letters are ready again, and the longest wait for that.
+/// The time between checks of whether requeued letters are ready again, and the longest wait for
+/// that.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 const MOST_WAIT: Duration = Duration::from_secs(2);
 

@@ -1,10 +1,11 @@
 //! Isolation of suspected poison jobs, and the return of prefetched jobs to the broker.
 //!
-//! When a worker dies, the broker requeues everything that it had and counts a delivery of each job,
-//! also of those that did not kill it. A job that was requeued [`SUSPECT`] times is therefore moved
-//! to its lane's isolation queue. To process it, the receive loop returns what is prefetched, waits
-//! until the worker has settled all deliveries, fetches one isolated job, and hands out nothing else
-//! until that is settled. If the worker dies of it, no other job's deliveries are counted.
+//! When a worker dies, the broker requeues everything that it had and counts a delivery of each
+//! job, also of those that did not kill it. A job that was requeued [`SUSPECT`] times is therefore
+//! moved to its lane's isolation queue. To process it, the receive loop returns what is prefetched,
+//! waits until the worker has settled all deliveries, fetches one isolated job, and hands out
+//! nothing else until that is settled. If the worker dies of it, no other job's deliveries are
+//! counted.
 //!
 //! The attempts of a poison job go on being counted, and the worker ends it as failed, unprocessed,
 //! once they are used up; the broker's own delivery limit is the last resort. An innocent job ends
@@ -23,7 +24,7 @@ use super::buffer::{Mode, Prefetched};
 use super::message::{Outgoing, ReceivedJob};
 use super::receive::ReceiveLoop;
 use super::reply::{queue_error, reply};
-use super::session::Session;
+use super::session::BrokerSession;
 use super::settle::{acknowledge, requeue};
 use super::topology::Topology;
 use super::{count, publisher};
@@ -75,7 +76,10 @@ impl ReceiveLoop {
 
     /// Processes the jobs of the isolation queues one at a time, with nothing else in flight; then
     /// resumes consuming.
-    pub(super) async fn process_isolated(&self, session: &mut Session) -> Result<(), QueueError> {
+    pub(super) async fn process_isolated(
+        &self,
+        session: &mut BrokerSession,
+    ) -> Result<(), QueueError> {
         self.buffer.set_mode(Mode::Isolation);
         self.stop_consuming(session).await?;
         if !self.until_idle_or_stopped().await {
@@ -113,7 +117,7 @@ impl ReceiveLoop {
     }
 
     /// Cancels all consumers, and returns what was prefetched to the broker.
-    async fn stop_consuming(&self, session: &mut Session) -> Result<(), QueueError> {
+    async fn stop_consuming(&self, session: &mut BrokerSession) -> Result<(), QueueError> {
         for lane in &self.lanes {
             let tag = lane.as_str().into();
             reply(session.channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
@@ -164,7 +168,7 @@ impl ReceiveLoop {
 
     /// Returns what was prefetched, and closes the session's channels once every delivery is
     /// settled.
-    pub(super) async fn end(&self, mut session: Session) {
+    pub(super) async fn end(&self, mut session: BrokerSession) {
         if let Err(error) = self.stop_consuming(&mut session).await {
             tracing::debug!(%error, "prefetched jobs were not returned: the connection is lost");
         }

@@ -289,8 +289,7 @@ fn death(properties: &BasicProperties) -> (String, Option<String>) {
     let field = |name: &str| latest.inner().get(name);
     let reason = match field("reason").and_then(as_text).as_deref() {
         Some("delivery_limit") => {
-            "delivered without ever being settled, up to the broker's limit: it may kill its workers"
-                .into()
+            "delivered and never settled, up to the broker's limit: it may kill its workers".into()
         }
         Some(reason) => format!("dead-lettered by the broker: {reason}"),
         None => "the broker gave no reason".into(),

@@ -1,5 +1,5 @@
-//! The queue on a `RabbitMQ` broker, 3.10 to 4.x, shared by any number of processes on any number of
-//! hosts.
+//! The queue on a `RabbitMQ` broker, 3.10 to 4.x, shared by any number of processes on any number
+//! of hosts.
 //!
 //! | module | owns |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | `settle` | the settlement of deliveries |
 //! | `dead`, `events`, `rights` | dead letters, subscriptions to events, permission checks |
 //!
-//! Publishing and consuming use separate connections: a broker that is short of memory stops reading
-//! from publishers, and acknowledgements must still arrive.
+//! Publishing and consuming use separate connections: a broker that is short of memory stops
+//! reading from publishers, and acknowledgements must still arrive.
 //!
 //! No message body and no password is logged here.
 
@@ -366,7 +366,8 @@ impl JobQueue for RabbitQueue {
 
     async fn close(&self) {
         self.broker.closed.cancel();
-        // Jobs that are not returned are requeued by the broker: later, and with a delivery counted.
+        // Jobs that are not returned are requeued by the broker: later, and with a delivery
+        // counted.
         if timeout(RETURN, self.broker.receive_loops.wait()).await.is_err() {
             tracing::warn!(
                 "not all prefetched jobs could be returned in time; the broker will deliver them \

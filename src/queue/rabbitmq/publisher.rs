@@ -32,12 +32,12 @@ const SENDING: usize = 256;
 const MOST_IDLE: usize = 8;
 /// The time between checks of whether the broker blocks publishers.
 const SILENCE: Duration = Duration::from_secs(10);
-/// After this time without a reply, the channel is given up. It is longer than the heartbeat takes to
-/// detect a lost connection.
+/// After this time without a reply, the channel is given up. It is longer than the heartbeat takes
+/// to detect a lost connection.
 const MOST_SILENCE: Duration = Duration::from_secs(60);
 
-/// How long a publish retries by default. Shorter than the broker's `consumer_timeout` of 30 minutes,
-/// after which it requeues unsettled deliveries.
+/// How long a publish retries by default. Shorter than the broker's `consumer_timeout` of 30
+/// minutes, after which it requeues unsettled deliveries.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// After this time without a confirm, health reports it.
@@ -49,8 +49,8 @@ pub(super) struct Publisher {
     idle: Mutex<Vec<Channel>>,
     /// Publishes that are not confirmed yet.
     waits: Waits,
-    /// Whether this user was allowed to publish before: then a refusal means that the permission was
-    /// revoked, and it may be granted again.
+    /// Whether this user was allowed to publish before: then a refusal means that the permission
+    /// was revoked, and it may be granted again.
     allowed: AtomicBool,
 }
 
@@ -97,8 +97,8 @@ impl Publisher {
     }
 
     /// Publishes `messages` in order and returns once all are confirmed. Retries for `patience`, or
-    /// until `closed` is cancelled. Waits without limit for a permission that was revoked: giving up
-    /// would cost the jobs an attempt.
+    /// until `closed` is cancelled. Waits without limit for a permission that was revoked: giving
+    /// up would cost the jobs an attempt.
     ///
     /// # Errors
     /// If not all messages are confirmed.
@@ -167,8 +167,8 @@ impl Publisher {
         self.connection.declare_sub_queues(&sub_queues).await
     }
 
-    /// Prepares for publishing `left` again, and returns the error to report if there is no time for
-    /// that. `Err` if publishing again is useless.
+    /// Prepares for publishing `left` again, and returns the error to report if there is no time
+    /// for that. `Err` if publishing again is useless.
     async fn handle(
         &self,
         failure: PublishFailure,
@@ -289,8 +289,8 @@ impl Publisher {
         batch
     }
 
-    /// The result of `wait`, or an error after too long a silence of the broker. Waits without limit
-    /// while the broker blocks publishers because it is short of memory or disk.
+    /// The result of `wait`, or an error after too long a silence of the broker. Waits without
+    /// limit while the broker blocks publishers because it is short of memory or disk.
     async fn within_silence<T>(&self, wait: impl Future<Output = T>) -> Result<T, QueueError> {
         let mut wait = std::pin::pin!(wait);
         let mut silence = Duration::ZERO;

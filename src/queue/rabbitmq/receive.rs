@@ -1,8 +1,8 @@
 //! The task behind a consumer: receives what the broker sends and fills the buffer. Dead-letters
 //! malformed messages, isolates suspected poison jobs, and reconnects.
 //!
-//! **Sub-queues.** In addition to its lanes' queues, it consumes from the sub-queues that the worker
-//! selects. It retries a campaign's sub-queue that does not exist.
+//! **Sub-queues.** In addition to its lanes' queues, it consumes from the sub-queues that the
+//! worker selects. It retries a campaign's sub-queue that does not exist.
 //!
 //! **Lost connections.** The broker delivers the jobs of a lost connection again. Deliveries of the
 //! lost connection settle as `Ok(false)`.
@@ -25,7 +25,7 @@ use super::buffer::{Buffer, Mode, Prefetched};
 use super::connection::reconnect_backoff;
 use super::message::{self, Origin, Outgoing, ReceivedJob};
 use super::reply::{queue_error, reply};
-use super::session::{ConsumerId, Interrupted, Session};
+use super::session::{BrokerSession, ConsumerId, ReceiveError};
 use super::settle::{acknowledge, requeue};
 use super::{Broker, publisher};
 use crate::domain::{Lane, SubQueue};
@@ -77,12 +77,12 @@ impl ReceiveLoop {
 
     /// Receives until it is stopped. Returns the session that is open then: unsettled deliveries
     /// still need it.
-    async fn run(&self, mut session: Session) -> Option<Session> {
+    async fn run(&self, mut session: BrokerSession) -> Option<BrokerSession> {
         loop {
             let error = match self.receive(&mut session).await {
                 Ok(()) => return Some(session),
-                Err(Interrupted::Connection(error)) => error,
-                Err(Interrupted::LaneQueue(lane)) => {
+                Err(ReceiveError::Connection(error)) => error,
+                Err(ReceiveError::LaneQueue(lane)) => {
                     // Declares the queue again; opening the next session reports an error.
                     self.broker.consumers.declare_missing().await.ok();
                     QueueError::Unavailable(format!(
@@ -100,7 +100,7 @@ impl ReceiveLoop {
         }
     }
 
-    async fn reconnect(&self) -> Option<Session> {
+    async fn reconnect(&self) -> Option<BrokerSession> {
         for wait in reconnect_backoff() {
             tokio::select! {
                 () = self.stop.cancelled() => return None,
@@ -120,16 +120,19 @@ impl ReceiveLoop {
         None
     }
 
-    async fn open_session(&self) -> Result<Session, QueueError> {
+    async fn open_session(&self) -> Result<BrokerSession, QueueError> {
         let channel = self.broker.consumers.channel().await?;
-        let mut session = Session::new(channel);
+        let mut session = BrokerSession::new(channel);
         self.start_consuming(&mut session).await?;
         Ok(session)
     }
 
     /// Starts consumers of the lanes and sub-queues, the most urgent lane first: its jobs arrive
     /// first.
-    pub(super) async fn start_consuming(&self, session: &mut Session) -> Result<(), QueueError> {
+    pub(super) async fn start_consuming(
+        &self,
+        session: &mut BrokerSession,
+    ) -> Result<(), QueueError> {
         session.incoming = SelectAll::new();
         reply(session.channel.basic_qos(self.buffer.prefetch(), BasicQosOptions::default()))
             .await?;
@@ -147,7 +150,7 @@ impl ReceiveLoop {
         Ok(())
     }
 
-    async fn consume_sub_queues(&self, session: &mut Session) {
+    async fn consume_sub_queues(&self, session: &mut BrokerSession) {
         session
             .sub_queues
             .consume(&self.broker, self.wanted_sub_queues(), self.buffer.prefetch())
@@ -164,7 +167,7 @@ impl ReceiveLoop {
     ///
     /// # Errors
     /// If the connection or a lane's queue is lost.
-    async fn receive(&self, session: &mut Session) -> Result<(), Interrupted> {
+    async fn receive(&self, session: &mut BrokerSession) -> Result<(), ReceiveError> {
         let mut selection = self.sub_queues.clone();
         let intervals = ConstantBuilder::new().with_delay(CHECK_INTERVAL).with_jitter();
         let mut intervals = intervals.without_max_times().build();
@@ -199,7 +202,7 @@ impl ReceiveLoop {
                             session.active_lanes.insert(from.lane);
                         }
                         let incoming = incoming.map_err(|error| queue_error(&error))?;
-                        if self.accept(&from, incoming).await? == Accepted::Isolated {
+                        if self.accept(&from, incoming).await? {
                             next_check = Instant::now();
                         }
                     }
@@ -207,19 +210,19 @@ impl ReceiveLoop {
                         session.sub_queues.ended(&tag);
                     }
                     Some((ConsumerId { lane, sub_queue_tag: None }, None)) => {
-                        return Err(Interrupted::LaneQueue(lane));
+                        return Err(ReceiveError::LaneQueue(lane));
                     }
                 }
             }
         }
     }
 
-    /// Adds a job to the buffer, isolates it, or dead-letters the message.
+    /// Adds a job to the buffer, isolates it, or dead-letters the message. True if it was isolated.
     pub(super) async fn accept(
         &self,
         from: &ConsumerId,
         incoming: Incoming,
-    ) -> Result<Accepted, QueueError> {
+    ) -> Result<bool, QueueError> {
         let received = match self.parse(&incoming) {
             Ok(ReceivedJob { job, .. }) if from.lane != job.lane => {
                 let lane = job.lane;
@@ -230,21 +233,21 @@ impl ReceiveLoop {
                         from.lane
                     ),
                 );
-                return Ok(Accepted::DeadLettered);
+                return Ok(false);
             }
             Ok(received) => received,
             Err(invalid) => {
                 self.dead_letter(incoming, invalid.to_string());
-                return Ok(Accepted::DeadLettered);
+                return Ok(false);
             }
         };
         let job = Prefetched { received, acker: incoming.acker };
         if job.received.is_suspect() {
             self.isolate(job).await?;
-            return Ok(Accepted::Isolated);
+            return Ok(true);
         }
         self.buffer.push(job);
-        Ok(Accepted::Buffered)
+        Ok(false)
     }
 
     pub(super) fn parse(&self, incoming: &Incoming) -> Result<ReceivedJob, InvalidJob> {
@@ -277,15 +280,4 @@ impl ReceiveLoop {
             }
         });
     }
-}
-
-/// What became of a received message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accepted {
-    /// It is in the buffer.
-    Buffered,
-    /// It is in its lane's isolation queue.
-    Isolated,
-    /// It is among the dead letters.
-    DeadLettered,
 }

@@ -17,7 +17,7 @@ use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
 /// The channels and consumers on one connection.
-pub(super) struct Session {
+pub(super) struct BrokerSession {
     /// The channel of the lanes' consumers.
     pub(super) channel: Channel,
     /// What the broker sends to the consumers; `None` is the end of a consumer.
@@ -39,20 +39,20 @@ pub(super) struct ConsumerId {
 }
 
 /// Why receiving ended.
-pub(super) enum Interrupted {
+pub(super) enum ReceiveError {
     /// The connection or the channel is lost.
     Connection(QueueError),
     /// The lane's queue was deleted, or its leader moved.
     LaneQueue(Lane),
 }
 
-impl From<QueueError> for Interrupted {
+impl From<QueueError> for ReceiveError {
     fn from(error: QueueError) -> Self {
         Self::Connection(error)
     }
 }
 
-impl Session {
+impl BrokerSession {
     /// A session without consumers, whose lanes use `channel`.
     pub(super) fn new(channel: Channel) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Session {
         topology: &Topology,
         lanes: &[Lane],
         lacks: impl Fn(Lane) -> bool,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<(), ReceiveError> {
         let active = std::mem::take(&mut self.active_lanes);
         let stalled_before = std::mem::take(&mut self.stalled_lanes);
         for &lane in lanes {
@@ -102,12 +102,12 @@ impl Session {
                     let stalled =
                         queue.message_count() > 0 && !active.contains(&lane) && lacks(lane);
                     if queue.consumer_count() == 0 || (stalled && stalled_before.contains(&lane)) {
-                        return Err(Interrupted::LaneQueue(lane));
+                        return Err(ReceiveError::LaneQueue(lane));
                     }
                     self.stalled_lanes.extend(stalled.then_some(lane));
                 }
                 Err(error) if has_code(&error, NOT_FOUND) => {
-                    return Err(Interrupted::LaneQueue(lane));
+                    return Err(ReceiveError::LaneQueue(lane));
                 }
                 Err(error) => return Err(queue_error(&error).into()),
             }

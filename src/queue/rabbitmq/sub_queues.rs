@@ -194,8 +194,8 @@ async fn consume(
     Ok(Some((channel, consumer)))
 }
 
-/// Whether the queue of `sub_queue` exists. A campaign's queue is declared by its publisher, because
-/// a campaign ends; the others are declared here.
+/// Whether the queue of `sub_queue` exists. A campaign's queue is declared by its publisher,
+/// because a campaign ends; the others are declared here.
 async fn exists(broker: &Broker, sub_queue: &SubQueue) -> Result<bool, QueueError> {
     if let SubQueueOf::Campaign(_) = sub_queue.of {
         return Ok(broker.count_if_exists(sub_queue).await?.is_some());

@@ -7,10 +7,10 @@
 //!
 //! New jobs go through the exchange `PREFIX.jobs` by their lane. A job that waits for a time goes
 //! through `PREFIX.waiting` into a delay queue, in which all jobs wait equally long, so that the
-//! first to be due is always at its head. After the delay the broker passes it to `PREFIX.back` with
-//! its routing key, `LANE.DELAY`, whose first word routes it to its lane. A job that waits in a
-//! sub-queue goes through `PREFIX.waiting` into `PREFIX.LANE.campaign.ID` or a similar queue, which
-//! is declared by the publisher of its first job.
+//! first to be due is always at its head. After the delay the broker passes it to `PREFIX.back`
+//! with its routing key, `LANE.DELAY`, whose first word routes it to its lane. A job that waits in
+//! a sub-queue goes through `PREFIX.waiting` into `PREFIX.LANE.campaign.ID` or a similar queue,
+//! which is declared by the publisher of its first job.
 //!
 //! Producers need write permission on `PREFIX.jobs` only. So a message from another exchange was
 //! written by a worker, and only its attempts and requeues are trusted.
@@ -26,8 +26,8 @@ use super::reply::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, has_code, que
 use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
-/// The delay queues: their names and delays. They must not change under a running fleet, because the
-/// existing queues have the old arguments.
+/// The delay queues: their names and delays. They must not change under a running fleet, because
+/// the existing queues have the old arguments.
 const DELAYS: [(&str, Duration); 5] = [
     ("1s", Duration::from_secs(1)),
     ("5s", Duration::from_secs(5)),

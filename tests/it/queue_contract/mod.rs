@@ -1,6 +1,6 @@
 //! The contract of `JobQueue`, run against both backends. Tests of the capacity and of slow
-//! subscribers run in memory only: on a broker, operators set the capacity by policy, and events are
-//! buffered.
+//! subscribers run in memory only: on a broker, operators set the capacity by policy, and events
+//! are buffered.
 //!
 //! That no delivery is settled twice needs no test: settling consumes the delivery.
 
