@@ -74,8 +74,8 @@ impl CampaignCommand {
                 }
                 // For people; programs have `facefleet_source_trouble` and `queue status --json`.
                 for source in store.source_statuses().await?.into_iter().filter(|_| !json) {
-                    if let Some(told) = source.told() {
-                        say(told)?;
+                    if let Some(warning) = source.warning() {
+                        say(warning)?;
                     }
                 }
             }

@@ -123,7 +123,7 @@ async fn sources(app: &App) -> Result<String> {
     let store = app.store().await?;
     let sources = store.source_statuses().await?;
     store.close().await;
-    let troubles: Vec<String> = sources.iter().filter_map(SourceStatus::told).collect();
+    let troubles: Vec<String> = sources.iter().filter_map(SourceStatus::warning).collect();
     if !troubles.is_empty() {
         bail!("{}; it is tried again until it works", troubles.join("; "));
     }

@@ -14,9 +14,10 @@ mod image;
 mod job;
 mod outcome;
 mod profile;
-mod sub_queue;
+mod source;
 mod template;
 mod trace;
+mod waiting;
 
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
@@ -24,7 +25,7 @@ pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
-pub use job::{Disposition, Job, JobId, Lane};
+pub use job::{Job, JobId, Lane};
 pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,
@@ -33,6 +34,7 @@ pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq,
 };
-pub use sub_queue::{SourceName, SourceStatus, SubQueue, SubQueueOf};
+pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;
+pub use waiting::{Backoff, Disposition, SubQueue, SubQueueOf, WaitReason};

@@ -98,7 +98,7 @@ async fn answers(surroundings: &Surroundings, last: &LastAnswers) -> Answers {
     objections.dedup();
     // An error of the store is told by the first.
     let sources =
-        sources.unwrap_or_default().into_iter().filter_map(|source| source.told()).collect();
+        sources.unwrap_or_default().into_iter().filter_map(|source| source.warning()).collect();
     let answers = Answers { objections, sources };
     *last = Some((Instant::now(), answers.clone()));
     answers

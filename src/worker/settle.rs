@@ -9,9 +9,10 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::process::Processed;
 use crate::domain::{
-    Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, SubQueue, SubQueueOf,
+    Backoff, Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, SubQueue,
+    SubQueueOf,
 };
-use crate::queue::{Delivery, JobQueue, QueueError, backoff};
+use crate::queue::{Delivery, JobQueue, QueueError};
 use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::{InHand, Vitals};
@@ -216,7 +217,7 @@ impl Settler {
     /// The next attempt after a wait that is doubled each time from `first`, at most `most`.
     fn retry(delivery: &Delivery, reason: &str, first: Duration, most: Duration) -> Disposition {
         let Job { id, attempt, image, .. } = delivery.job();
-        let wait = backoff(*attempt, *id, first, most);
+        let wait = Backoff { first, most }.after(delivery.job());
         tracing::warn!(job = %id, %image, attempt, reason, "will be tried again");
         metrics::put_back("retry");
         Disposition::Retry(wait)

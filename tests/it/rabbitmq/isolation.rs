@@ -1,4 +1,4 @@
-//! Jobs that may kill their worker are handled alone, and given up in the end.
+//! Isolation of suspected poison jobs, and the broker's delivery limit.
 
 use facefleet::domain::Disposition;
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
@@ -7,7 +7,7 @@ use super::*;
 use crate::support::job;
 
 #[tokio::test]
-async fn a_job_that_came_back_twice_is_handled_with_nothing_beside_it() {
+async fn a_job_that_was_requeued_twice_is_processed_with_nothing_else_in_flight() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let killer = job(Lane::Scan, "killer");
@@ -21,9 +21,9 @@ async fn a_job_that_came_back_twice_is_handled_with_nothing_beside_it() {
         .publish((0..9).map(|number| job(Lane::Scan, &number.to_string())).collect())
         .await
         .unwrap();
-    // Others may come first, until it is seen to; it waits until they are settled.
+    // Other jobs may come first; isolation waits until they are settled.
     let mut others = 0;
-    let alone = loop {
+    let isolated = loop {
         let delivery = next(&mut consumer).await;
         if delivery.job().id == killer.id {
             break delivery;
@@ -31,25 +31,25 @@ async fn a_job_that_came_back_twice_is_handled_with_nothing_beside_it() {
         others += 1;
         assert!(delivery.settle(Disposition::Done).await.unwrap());
     };
-    assert_eq!(alone.job().attempt, 3);
-    assert!(nothing_comes(&mut consumer).await, "it is handled alone");
+    assert_eq!(isolated.job().attempt, 3);
+    assert!(nothing_comes(&mut consumer).await, "it is isolated");
     let status = queue.status().await.unwrap();
     assert_eq!(
         status.ready[1],
         (Lane::Scan, 9 - others),
-        "what was sent ahead is back on the broker"
+        "prefetched jobs are returned to the broker"
     );
-    assert!(alone.settle(Disposition::Done).await.unwrap());
+    assert!(isolated.settle(Disposition::Done).await.unwrap());
     for _ in others..9 {
         let delivery = next(&mut consumer).await;
-        assert_eq!(delivery.job().attempt, 1, "nobody else was counted");
+        assert_eq!(delivery.job().attempt, 1, "no other job's delivery was counted");
         assert!(delivery.settle(Disposition::Done).await.unwrap());
     }
     broker.remove().await;
 }
 
 #[tokio::test]
-async fn a_job_alone_that_comes_back_is_handled_alone_again_with_the_attempt_counted() {
+async fn an_isolated_job_that_is_requeued_is_isolated_again_with_the_attempt_counted() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     queue.publish(vec![job(Lane::Enrol, "killer")]).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_job_alone_that_comes_back_is_handled_alone_again_with_the_attempt_cou
 }
 
 #[tokio::test]
-async fn a_consumer_that_goes_gives_back_what_it_never_handed_out() {
+async fn a_closed_consumer_returns_what_it_prefetched() {
     let broker = TestBroker::new();
     let queue: Arc<dyn JobQueue> = Arc::new(broker.queue().await);
     queue
@@ -77,20 +77,20 @@ async fn a_consumer_that_goes_gives_back_what_it_never_handed_out() {
     let mut consumer = queue.consume(&Lane::ALL, 20).await.unwrap();
     for _ in 0..16 {
         let delivery = next(&mut consumer).await;
-        assert_eq!(delivery.job().attempt, 1, "what was sent ahead was not delivered");
+        assert_eq!(delivery.job().attempt, 1, "a prefetched job was not attempted");
         assert!(delivery.settle(Disposition::Done).await.unwrap());
     }
     broker.remove().await;
 }
 
 #[tokio::test]
-async fn what_the_broker_gives_up_is_a_dead_letter_with_a_reason() {
+async fn what_the_broker_dead_letters_has_a_reason() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let killer = job(Lane::Scan, "killer");
     queue.publish(vec![killer.clone()]).await.unwrap();
     let channel = broker.channel().await;
-    // A consumer that is none of ours, and never learns.
+    // A consumer that requeues every message.
     let mut deliveries = 0;
     while queue.status().await.unwrap().dead == 0 {
         if let Some(got) = channel
@@ -101,7 +101,7 @@ async fn what_the_broker_gives_up_is_a_dead_letter_with_a_reason() {
             got.delivery.reject(BasicRejectOptions { requeue: true }).await.unwrap();
             deliveries += 1;
         }
-        assert!(deliveries < 100, "the broker never gives it up");
+        assert!(deliveries < 100, "the broker never dead-letters it");
     }
     assert!(deliveries > 15, "the limit is 20: {deliveries}");
     let letters = dead(&queue, 1).await;

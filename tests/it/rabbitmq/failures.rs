@@ -1,4 +1,4 @@
-//! Connections that are cut, and queues that are away or full.
+//! Connections that are cut, and queues that are missing or full.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::support::job;
 use crate::support::proxy::{ACK, PUBLISH, Proxy};
 
-/// A queue whose connections go through a proxy, and notice within seconds if nobody answers.
+/// A queue whose connections go through a proxy, and detect within seconds that it is stalled.
 async fn proxy(broker: &TestBroker) -> (Proxy, RabbitQueue) {
     let address = format!("127.0.0.1:{}", broker.url.port().unwrap()).parse().unwrap();
     let proxy = Proxy::to(address).await;
@@ -27,7 +27,7 @@ fn jobs(count: usize) -> Vec<Job> {
     (0..count).map(|number| job(Lane::Scan, &number.to_string())).collect()
 }
 
-/// Takes and settles everything, and returns whose jobs it was.
+/// Receives and settles everything, and returns the ids of the jobs.
 async fn drain(queue: &dyn JobQueue) -> Vec<facefleet::domain::JobId> {
     let mut consumer = queue.consume(&Lane::ALL, 500).await.unwrap();
     let mut ids = Vec::new();
@@ -49,9 +49,9 @@ async fn a_publish_that_is_cut_again_and_again_loses_no_job() {
     });
     for cuts in 1..=3 {
         proxy.cut_before(PUBLISH);
-        // It may be through before the third.
+        // The publish may be complete before the third cut.
         if timeout(QUIET * 3, proxy.sprung(cuts)).await.is_err() {
-            assert!(cuts > 1, "nothing was cut");
+            assert!(cuts > 1, "no connection was cut");
             break;
         }
     }
@@ -62,7 +62,7 @@ async fn a_publish_that_is_cut_again_and_again_loses_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_on_which_nobody_answers_is_given_up() {
+async fn a_connection_without_replies_is_replaced() {
     let broker = TestBroker::new();
     let (proxy, queue) = proxy(&broker).await;
     let jobs = jobs(100);
@@ -82,7 +82,7 @@ async fn a_connection_on_which_nobody_answers_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_held_when_the_connection_is_cut_comes_again_and_the_worker_is_told() {
+async fn unsettled_deliveries_of_a_cut_connection_come_again_and_settle_as_lost() {
     let broker = TestBroker::new();
     let (proxy, queue) = proxy(&broker).await;
     queue.publish(jobs(3)).await.unwrap();
@@ -90,12 +90,12 @@ async fn what_is_held_when_the_connection_is_cut_comes_again_and_the_worker_is_t
     let held = [next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await];
     proxy.cut();
     proxy.restore();
-    // What comes next comes of the new connection: the old one is known to be lost.
+    // The next delivery is of the new connection: the old one is known to be lost.
     let first = next(&mut consumer).await;
     for (number, delivery) in held.into_iter().enumerate() {
         let disposition =
             if number == 1 { Disposition::Retry(Duration::ZERO) } else { Disposition::Done };
-        assert!(!delivery.settle(disposition).await.unwrap(), "the broker had taken it back");
+        assert!(!delivery.settle(disposition).await.unwrap(), "the broker had requeued it");
     }
     assert_eq!(first.job().attempt, 2);
     let rest = [next(&mut consumer).await, next(&mut consumer).await];
@@ -116,7 +116,7 @@ async fn a_cut_between_the_retry_and_the_ack_leaves_both_and_loses_none() {
     let mut consumer = queue.consume(&Lane::ALL, 2).await.unwrap();
     let delivery = next(&mut consumer).await;
     proxy.cut_before(ACK);
-    // Whether it had been written when the connection went is not known; the job is safe twice.
+    // Whether the ack was written before the cut is unknown; the job is on the broker twice.
     delivery.settle(Disposition::Retry(Duration::ZERO)).await.unwrap();
     proxy.sprung(1).await;
     for _ in 0..2 {
@@ -129,7 +129,7 @@ async fn a_cut_between_the_retry_and_the_ack_leaves_both_and_loses_none() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_queue_that_was_deleted_is_there_again_before_a_job_is_lost() {
+async fn a_dead_letter_queue_that_was_deleted_is_declared_again_before_a_job_is_lost() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     queue.publish(jobs(1)).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_full_dead_letter_queue_makes_workers_wait_and_loses_nothing() {
     let queue = broker.queue().await;
     queue.publish(jobs(5)).await.unwrap();
     let mut consumer = queue.consume(&Lane::ALL, 5).await.unwrap();
-    // What a policy does, without the right to set one.
+    // Like a policy, without the permission to set one.
     let (name, channel) = (format!("{}.dead", broker.prefix), broker.channel().await);
     channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     let mut bounded = FieldTable::default();
@@ -174,41 +174,41 @@ async fn a_full_dead_letter_queue_makes_workers_wait_and_loses_nothing() {
         .await
         .unwrap();
 
-    // A quorum queue takes a little more than its bound before it refuses.
-    let (id, burying) = loop {
+    // A quorum queue accepts a few messages more than its maximum.
+    let (id, settling) = loop {
         let delivery = next(&mut consumer).await;
         let id = delivery.job().id;
-        let mut burying = tokio::spawn(delivery.settle(Disposition::Bury("no".into())));
-        match timeout(QUIET, &mut burying).await {
-            Err(_) => break (id, burying),
+        let mut settling = tokio::spawn(delivery.settle(Disposition::Bury("no".into())));
+        match timeout(QUIET, &mut settling).await {
+            Err(_) => break (id, settling),
             Ok(settled) => assert!(settled.unwrap().unwrap()),
         }
     };
     channel.queue_purge(name.as_str().into(), QueuePurgeOptions::default()).await.unwrap();
-    assert!(timeout(PATIENCE, burying).await.expect("there is room").unwrap().unwrap());
+    assert!(timeout(PATIENCE, settling).await.expect("there is room").unwrap().unwrap());
     let letters = dead(&queue, 1).await;
     assert_eq!(letters[0].job.as_ref().unwrap().id, id);
     broker.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn news_and_announcements_go_on_after_a_cut() {
+async fn events_and_announcements_resume_after_a_cut() {
     let broker = TestBroker::new();
     let (proxy, queue) = proxy(&broker).await;
     let queue = Arc::new(queue);
-    let mut news = queue.events().await.unwrap();
+    let mut events = queue.events().await.unwrap();
     proxy.cut();
     proxy.restore();
     let event = facefleet::domain::OutcomeEvent::from(&crate::support::scored("a", &[50]));
-    let heard = timeout(PATIENCE, async {
+    let received = timeout(PATIENCE, async {
         loop {
-            // Announced until the reader is there again: what comes in between may be missed.
+            // Announced until the subscriber has reconnected; events before that may be missed.
             queue.announce(std::slice::from_ref(&event)).await.unwrap();
-            if let Ok(Some(heard)) = timeout(QUIET, futures::StreamExt::next(&mut news)).await {
-                return heard;
+            if let Ok(Some(event)) = timeout(QUIET, futures::StreamExt::next(&mut events)).await {
+                return event;
             }
         }
     });
-    assert_eq!(heard.await.expect("the news should go on"), event);
+    assert_eq!(received.await.expect("the events should resume"), event);
     broker.remove().await;
 }

@@ -1,4 +1,4 @@
-//! What only a broker shows of places and of who wrote a message.
+//! Sub-queues on the broker, and trust in the writer of a message.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,21 @@ use super::*;
 use crate::support::job;
 
 #[tokio::test]
-async fn what_a_producer_says_of_attempts_and_deliveries_decides_nothing() {
+async fn a_producers_attempts_and_delivery_counts_are_ignored() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let forged = json!({"id": facefleet::domain::JobId::new(), "lane": "scan", "gallery": "g", "image": "file:///a.jpg", "attempt": 99});
+    let forged = json!({
+        "id": facefleet::domain::JobId::new(),
+        "lane": "scan",
+        "gallery": "g",
+        "image": "file:///a.jpg",
+        "attempt": 99,
+    });
     let mut headers = FieldTable::default();
     for name in ["x-delivery-count", "facefleet-returned"] {
         headers.insert(name.into(), AMQPValue::LongInt(9));
     }
-    // Also under the key of a job that comes back from a delay.
+    // Also with the routing key of a job that returns from a delay.
     for key in ["scan", "scan.1s"] {
         send(
             &broker,
@@ -39,7 +45,7 @@ async fn what_a_producer_says_of_attempts_and_deliveries_decides_nothing() {
 }
 
 #[tokio::test]
-async fn a_lanes_queue_that_is_deleted_under_a_worker_is_there_again() {
+async fn a_lanes_queue_that_is_deleted_under_a_worker_is_declared_again() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();
@@ -50,8 +56,8 @@ async fn a_lanes_queue_that_is_deleted_under_a_worker_is_there_again() {
         .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
         .await
         .unwrap();
-    // The worker declares it again. (A job that comes before may still go to the queue that is on
-    // its way out.)
+    // The worker declares it again. (A job that is published before may still go to the queue that
+    // is being deleted.)
     let due = Instant::now() + PATIENCE;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     while broker
@@ -72,12 +78,12 @@ async fn a_lanes_queue_that_is_deleted_under_a_worker_is_there_again() {
 }
 
 #[tokio::test]
-async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attempt() {
+async fn a_job_whose_sub_queue_cannot_be_declared_is_deferred_as_the_same_attempt() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) };
-    // Another kind of queue under its name is what this user cannot mend either.
-    let name = format!("{}.{place}", broker.prefix);
+    let sub_queue = SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) };
+    // A classic queue of the same name makes the declaration fail, like a missing permission.
+    let name = format!("{}.{sub_queue}", broker.prefix);
     let (channel, durable) = (
         broker.channel().await,
         QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() },
@@ -85,7 +91,7 @@ async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attemp
     channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await.unwrap();
     queue.publish(vec![job(Lane::Scan, "a")]).await.unwrap();
     let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
-    assert!(delivery.settle(Disposition::SetAside(place)).await.unwrap());
+    assert!(delivery.settle(Disposition::SetAside(sub_queue)).await.unwrap());
     let due = Instant::now() + PATIENCE;
     while queue.status().await.unwrap().delayed != 1 {
         assert!(Instant::now() < due);
@@ -99,18 +105,21 @@ async fn a_user_that_may_not_declare_a_place_puts_its_job_back_without_an_attemp
 async fn nothing_moves_while_jobs_wait() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) };
+    let sub_queue = SubQueue { lane: Lane::Scan, of: SubQueueOf::Campaign(CampaignId::new()) };
     queue
-        .publish_to(&place, (0..50).map(|number| job(Lane::Scan, &number.to_string())).collect())
+        .publish_to(
+            &sub_queue,
+            (0..50).map(|number| job(Lane::Scan, &number.to_string())).collect(),
+        )
         .await
         .unwrap();
     let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();
     consumer.take_from(BTreeSet::new());
     assert!(nothing_comes(&mut consumer).await);
-    let name = format!("{}.{place}", broker.prefix);
+    let name = format!("{}.{sub_queue}", broker.prefix);
     let got =
         broker.channel().await.basic_get(name.into(), Default::default()).await.unwrap().unwrap();
     assert!(!got.redelivered, "it was never delivered before");
-    queue.remove(&place).await.unwrap();
+    queue.remove(&sub_queue).await.unwrap();
     broker.remove().await;
 }
