@@ -23,8 +23,8 @@ use facefleet::domain::{
 use facefleet::images::{Boundless, ImageSource, Root};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
-use facefleet::worker::breaker::Breakers;
-use facefleet::worker::fetching::{Fetcher, Unfetched};
+use facefleet::worker::circuit_breaker::CircuitBreakers;
+use facefleet::worker::fetcher::{FetchFailure, Fetcher};
 use facefleet::worker::{Process, Processed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -46,7 +46,7 @@ impl Process for Null {
         &self.profile
     }
 
-    fn breakers(&self) -> Option<&Arc<Breakers>> {
+    fn breakers(&self) -> Option<&Arc<CircuitBreakers>> {
         Some(self.fetcher.breakers())
     }
 
@@ -82,15 +82,15 @@ impl Process for Null {
         }
         let bytes = match self.fetcher.fetch(job, &self.held, || Boundless).await {
             Ok(fetched) => fetched.bytes,
-            Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
-            Err(Unfetched::Transient(reason)) => return Processed::Unanswered(reason),
-            Err(Unfetched::Held(source, reason)) => {
+            Err(FetchFailure::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
+            Err(FetchFailure::Unanswered(reason)) => return Processed::Unanswered(reason),
+            Err(FetchFailure::Outage(source, reason)) => {
                 return Processed::SetAside {
                     sub_queue: SubQueue { lane: job.lane, of: SubQueueOf::Source(source) },
                     reason,
                 };
             }
-            Err(Unfetched::Local) => return Processed::Deferred(Duration::from_secs(30)),
+            Err(FetchFailure::Shortage) => return Processed::Deferred(Duration::from_secs(30)),
         };
         let hash = ContentHash::of(&bytes);
         let content =

@@ -19,10 +19,10 @@ use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{GallerySummary, PageQuery, Store};
 use facefleet::vision::PixelLimits;
-use facefleet::worker::budget::{Bounds, Budget};
-use facefleet::worker::fetching::Fetcher;
+use facefleet::worker::budget::{Budget, MemoryLimits};
+use facefleet::worker::fetcher::Fetcher;
 use facefleet::worker::process::Parts;
-use facefleet::worker::vision_stage::{Finder, Vision, VisionStage};
+use facefleet::worker::vision_stage::{ChipExtractor, Vision, VisionStage};
 use facefleet::worker::{Process, Processed, Processor, Worker, WorkerError, WorkerSettings};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -139,7 +139,7 @@ struct Finished {
 }
 
 impl Bench {
-    async fn start(images: Arc<dyn ImageSource>, in_flight: usize, held_images: usize) -> Self {
+    async fn start(images: Arc<dyn ImageSource>, in_flight: usize, image_slots: usize) -> Self {
         let app = app();
         let name = &app.settings().models.recogniser;
         let model =
@@ -147,8 +147,8 @@ impl Bench {
         let (recogniser, ser_fiq, mapping) = model.profile();
         let profile = Profile { recogniser, ser_fiq, mapping, ..crate::support::profile("") };
         let limits = PixelLimits { max_pixels: 1 << 20 };
-        let bounds = Bounds { memory: 1 << 28, max_bytes: 1 << 24, limits };
-        let stage = VisionStage::new(Finder::Aligned, limits);
+        let memory = MemoryLimits { memory: 1 << 28, max_bytes: 1 << 24, limits };
+        let stage = VisionStage::new(ChipExtractor::Aligned, limits);
         let processor = Processor::new(Parts {
             fetcher: Fetcher::new(images, Duration::from_secs(600)),
             vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
@@ -157,8 +157,8 @@ impl Bench {
             selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
             provider: "cpu".into(),
             attempts: ATTEMPTS,
-            held_images,
-            budget: Arc::new(Budget::new(bounds, None)),
+            image_slots,
+            budget: Arc::new(Budget::new(memory, None)),
         });
         Self::with(Arc::new(processor), in_flight).await
     }

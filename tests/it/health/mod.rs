@@ -17,7 +17,7 @@ use facefleet::queue::JobQueue;
 use facefleet::store::Store;
 use facefleet::telemetry::metrics::Recorder;
 use facefleet::telemetry::vitals::Vitals;
-use facefleet::web::{self, Bounds, Surroundings};
+use facefleet::web::{self, HealthContext, HealthLimits};
 use facefleet::worker::{Process, Processed, Worker, WorkerError, WorkerSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,10 +76,11 @@ struct Running {
 
 impl Running {
     async fn start(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>) -> Self {
-        Self::with(queue, store, Bounds { wait: Duration::from_secs(1), ..Bounds::default() }).await
+        let limits = HealthLimits { wait: Duration::from_secs(1), ..HealthLimits::default() };
+        Self::with(queue, store, limits).await
     }
 
-    async fn with(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, bounds: Bounds) -> Self {
+    async fn with(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, limits: HealthLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scorer = Arc::new(Scorer {
@@ -104,15 +105,15 @@ impl Running {
             vitals: vitals.clone(),
         };
         let (stop, served) = (CancellationToken::new(), CancellationToken::new());
-        let surroundings = Surroundings {
+        let context = HealthContext {
             store,
             queue,
             recorder: RECORDER.clone(),
             vitals: vitals.clone(),
-            bounds,
+            limits,
             stopping: stop.clone(),
         };
-        let serving = tokio::spawn(web::serve(listener, surroundings, served.clone()));
+        let serving = tokio::spawn(web::serve(listener, context, served.clone()));
         let worker = tokio::spawn(worker.run(stop.clone()));
         Self { address, scorer, stop, worker, served, serving, vitals }
     }

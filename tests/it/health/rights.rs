@@ -140,7 +140,7 @@ async fn a_worker_that_may_no_longer_insert_waits_and_goes_on_once_it_may() {
     site.database.run(&format!("REVOKE INSERT ON facefleet.results FROM {role}")).await;
     jobs.extend(site.publish("after", 20).await);
     worker.says("/health/ready", 503, &format!("GRANT INSERT ON results TO {role}")).await;
-    worker.says("/health/ready", 503, "the store has not taken what was handed to it").await;
+    worker.says("/health/ready", 503, "a request to the store has waited").await;
     worker.says("/metrics", 200, "facefleet_waiting_seconds{backend=\"store\"}").await;
     worker.says("/health/live", 200, "live").await;
     site.doctor_says("WRONG", "store", "no right to INSERT on results");
@@ -163,7 +163,7 @@ async fn a_worker_that_waits_for_a_right_still_stops_in_time() {
         .run(&format!("REVOKE INSERT ON facefleet.results FROM {}", site.database.role("worker")))
         .await;
     site.publish("one", 1).await;
-    worker.says("/health/ready", 503, "the store has not taken").await;
+    worker.says("/health/ready", 503, "a request to the store has waited").await;
     site.end(worker).await;
 }
 
@@ -197,7 +197,7 @@ async fn a_worker_that_may_no_longer_publish_waits_and_goes_on_once_it_may() {
     let mut jobs = site.publish("waiting", 20).await;
     jobs.extend(site.publish("hiccup", 1).await);
     worker.says("/health/ready", 503, "give it the right to write").await;
-    worker.says("/health/ready", 503, "has not taken what was handed to it").await;
+    worker.says("/health/ready", 503, "a request to the queue has waited").await;
     site.doctor_says("WRONG", "queue", "give it the right to write");
 
     site.user.may(".*", ".*");

@@ -25,8 +25,8 @@ impl BatchModel for Hanging {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_hangs_is_not_live() {
     let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
-    let bounds = Bounds { batch: Duration::from_millis(300), ..Bounds::default() };
-    let worker = Running::with(Arc::new(MemoryQueue::new(10)), store, bounds).await;
+    let limits = HealthLimits { batch: Duration::from_millis(300), ..HealthLimits::default() };
+    let worker = Running::with(Arc::new(MemoryQueue::new(10)), store, limits).await;
     let (answer, gate) = mpsc::channel();
     let batcher = Batcher::start("recognise", vec![Hanging(Mutex::new(gate))], 4).unwrap();
     worker.vitals.watch(batcher.activity().iter().cloned());
