@@ -9,13 +9,13 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-use crate::settings::{Log, LogFormat};
+use crate::settings::{LogFormat, LogSection};
 
 /// Starts logging with `settings`. A second call does nothing.
 ///
 /// # Errors
 /// If the filter cannot be parsed.
-pub fn start(settings: &Log) -> Result<(), ParseError> {
+pub fn start(settings: &LogSection) -> Result<(), ParseError> {
     let mut filter = EnvFilter::builder().parse(&settings.level)?;
     // lapin logs returned messages, and at trace level whole frames. They may hold names of people,
     // signed URLs and the password of the broker.
