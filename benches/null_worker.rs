@@ -1,10 +1,11 @@
-//! A worker without a model, for benchmarks and tests of faults: the real pipeline, queue and store,
-//! and a processor that fetches the image and recognises nothing. Each image gets one face with a
-//! template derived from its content hash.
+//! A worker without a model, for benchmarks and tests of faults: the real pipeline, queue and
+//! store, and a processor that fetches the image and recognises nothing. Each image gets one face
+//! with a template derived from its content hash.
 //!
-//! Settings come from the environment, as for `facefleet worker`. The arguments are the folders that
-//! it may read. Some file names cause faults that no real image causes: `panic*` panics, `abort*`
-//! aborts the process, `hiccup*` fails with a transient error on the first attempt, `never*` on each.
+//! Settings come from the environment, as for `facefleet worker`. The arguments are the folders
+//! that it may read. Some file names cause faults that no real image causes: `panic*` panics,
+//! `abort*` aborts the process, `hiccup*` fails with a transient error on the first attempt,
+//! `never*` on each.
 #![allow(clippy::print_stdout, reason = "it prints a line for its parent process")]
 
 mod null_profile;

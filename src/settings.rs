@@ -1,5 +1,5 @@
-//! Settings, from `config/default.toml`, then a config file, then the environment. They are read and
-//! checked once, at the start.
+//! Settings, from `config/default.toml`, then a config file, then the environment. They are read
+//! and checked once, at the start.
 
 mod check;
 mod endpoint;

@@ -61,8 +61,8 @@ impl Bench {
         Ok(median(&mut ratios))
     }
 
-    /// The ratio of the 99th percentile of an enrolment's time with a full scan lane to that with an
-    /// idle worker.
+    /// The ratio of the 99th percentile of an enrolment's time with a full scan lane to that with
+    /// an idle worker.
     pub(super) async fn latency(&self, photos: &Path) -> Result<f64> {
         let _worker = self.worker(photos)?;
         let portraits = Portraits::new(self.folder.as_path(), photos)?;

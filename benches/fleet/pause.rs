@@ -75,8 +75,8 @@ impl Bench {
         Ok(asked.elapsed())
     }
 
-    /// The time from `asked` to the last job of the campaign that ended. No job ends for two seconds
-    /// after it.
+    /// The time from `asked` to the last job of the campaign that ended. No job ends for two
+    /// seconds after it.
     async fn until_nothing_ends(&self, campaign: &Campaign, asked: Instant) -> Result<Duration> {
         let (mut last, mut at) = (self.progress(campaign).await?.ended(), asked.elapsed());
         while asked.elapsed() < at + Duration::from_secs(2) {

@@ -1,5 +1,6 @@
-//! Every metric: its name, its labels, and the one function that changes it. Labels have few values;
-//! none is an image, a subject or a gallery. Without a [`Recorder`] these functions do nothing.
+//! Every metric: its name, its labels, and the one function that changes it. Labels have few
+//! values; none is an image, a subject or a gallery. Without a [`Recorder`] these functions do
+//! nothing.
 
 use std::time::Duration;
 

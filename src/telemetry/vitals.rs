@@ -1,6 +1,6 @@
-//! Vital signs of a process: the waits for a backend, the age of the jobs in flight, and whether the
-//! model threads make progress. The pipeline, the publisher and the batchers write them; health and
-//! metrics read them.
+//! Vital signs of a process: the waits for a backend, the age of the jobs in flight, and whether
+//! the model threads make progress. The pipeline, the publisher and the batchers write them; health
+//! and metrics read them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

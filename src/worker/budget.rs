@@ -71,8 +71,8 @@ struct Pool {
 }
 
 impl Budget {
-    /// A budget within `limits`, for pictures of which the copies of `pyramid` are made. A quarter of
-    /// the memory is for files, or as much as the largest file needs, up to half.
+    /// A budget within `limits`, for pictures of which the copies of `pyramid` are made. A quarter
+    /// of the memory is for files, or as much as the largest file needs, up to half.
     pub fn new(limits: MemoryLimits, pyramid: Option<Pyramid>) -> Self {
         let MemoryLimits { memory, max_bytes, limits } = limits;
         let files = max_bytes.clamp(memory / 4, memory / 2);

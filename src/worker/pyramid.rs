@@ -30,8 +30,8 @@ const COARSE_SHARE: f32 = 0.35;
 /// The last resort is for faces of at least this share of the image's shorter side: smaller ones
 /// are found in the other copies.
 const LAST_SHARE: f32 = 0.5;
-/// The fine copy is for faces up to this size in the base copy, pixels. Faces of this size are found
-/// in both copies.
+/// The fine copy is for faces up to this size in the base copy, pixels. Faces of this size are
+/// found in both copies.
 const BASE_IS_SURE_PX: f32 = 40.0;
 /// The fine copy is for faces up to this size in it, pixels: a larger limit would need tiles that
 /// overlap more.
@@ -79,8 +79,8 @@ pub struct LevelTile {
 }
 
 impl Pyramid {
-    /// The copies of an image of `size` for faces of at least `min_face_px`. Of a face that is found
-    /// in several, the first counts.
+    /// The copies of an image of `size` for faces of at least `min_face_px`. Of a face that is
+    /// found in several, the first counts.
     pub fn levels(&self, size: (u32, u32), min_face_px: u32) -> Vec<Level> {
         let mut levels =
             vec![Level::whole(scaled(size, self.base_scale(size)), 0.0..f32::INFINITY)];
@@ -137,8 +137,8 @@ impl Pyramid {
         format!("detector.fine_pixels = {pixels:.0}, for faces from {smallest:.0} px on")
     }
 
-    /// Width and height of the fine copy of an image of `size`; `None` if the base copy is as large,
-    /// or no face fits into the fine copy.
+    /// Width and height of the fine copy of an image of `size`; `None` if the base copy is as
+    /// large, or no face fits into the fine copy.
     pub fn fine_size(&self, size: (u32, u32)) -> Option<(u32, u32)> {
         let fine = self.fine_scale(size);
         let copy = scaled(size, fine);

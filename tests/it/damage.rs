@@ -26,8 +26,8 @@ const FILES: [(&str, &str, &str); 5] = [
     ("mtcnn.o.onnx", MTCNN, MTCNN),
 ];
 
-/// A folder with copies of this checkout's manifests and prepared files, and a link to the published
-/// files.
+/// A folder with copies of this checkout's manifests and prepared files, and a link to the
+/// published files.
 pub fn models() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");

@@ -204,8 +204,8 @@ async fn a_campaign_is_resumed_with_its_own_selection() {
         [("FACEFLEET__DETECTOR__MIN_FACE_PX", "30"), ("FACEFLEET__DETECTOR__FACES", "largest")];
     let (status, _, err) = fleet.run(&resume, &other).await;
     assert_eq!(status, Some(1), "{err}");
-    let advice = "set detector.faces = all (it is largest here), detector.min_face_px = 24 (it is 30 \
-        here) to resume it";
+    let advice = "set detector.faces = all (it is largest here), detector.min_face_px = 24 (it is \
+        30 here) to resume it";
     assert!(err.contains(advice) && !err.contains("min_score"), "{err}");
     fleet.json(&resume, &[]).await;
     fleet.broker.remove().await;

@@ -229,16 +229,16 @@ impl Fleet {
         }
     }
 
-    /// Waits for the end, stops the workers and checks the delivery promise. Images whose names begin
-    /// with one of `failed` must have failed.
+    /// Waits for the end, stops the workers and checks the delivery promise. Images whose names
+    /// begin with one of `failed` must have failed.
     async fn ends_well(&self, workers: impl IntoIterator<Item = Worker>, failed: &[&str]) {
         self.until(CampaignProgress::is_complete).await;
         self.until_empty().await;
         for worker in workers {
             assert_eq!(worker.stop().await, Some(0), "a worker failed");
         }
-        // A job that ended while its worker was disconnected is redelivered, perhaps to a worker that
-        // is stopping and returns it.
+        // A job that ended while its worker was disconnected is redelivered, perhaps to a worker
+        // that is stopping and returns it.
         while !self.is_empty().await {
             let worker = self.worker();
             self.until_empty().await;

@@ -78,8 +78,8 @@ async fn a_worker_that_is_asked_to_stop_finishes_its_jobs_and_exits_with_zero() 
     fleet.until(|progress| progress.ended() > 0).await;
     assert_eq!(worker.stop().await, Some(0));
     // No job is unsettled: those that were taken are settled, the rest are ready. Some may be ready
-    // again after they ended: a quorum queue applies 32 acknowledgements at once and drops incomplete
-    // groups when the channel ends. They are recorded once, as the end shows.
+    // again after they ended: a quorum queue applies 32 acknowledgements at once and drops
+    // incomplete groups when the channel ends. They are recorded once, as the end shows.
     let (queue, progress) = (fleet.queue.status().await.unwrap(), fleet.progress().await);
     let ready: u64 = queue.ready.iter().map(|(_, jobs)| jobs).sum();
     assert!(ready + progress.ended() >= 500, "{ready} + {}", progress.ended());

@@ -197,7 +197,7 @@ async fn a_worker_that_may_no_longer_publish_waits_and_continues_once_it_may() {
     let mut jobs = site.publish("waiting", 20).await;
     jobs.extend(site.publish("hiccup", 1).await);
     worker.answers("/health/ready", 503, "give it the right to write").await;
-    worker.answers("/health/ready", 503, "a request to the queue has waited").await;
+    worker.answers("/health/ready", 503, "has waited for").await;
     site.doctor_says("WRONG", "queue", "give it the right to write");
 
     site.user.may(".*", ".*");

@@ -49,7 +49,8 @@ async fn a_record_that_the_store_rejects_is_dead_lettered_and_its_batch_is_store
     assert!(dead[0].reason.starts_with("its outcome cannot be stored: "), "{}", dead[0].reason);
 }
 
-/// Finds no face at the first delivery of a job, and fails at the second: the image has disappeared.
+/// Finds no face at the first delivery of a job, and fails at the second: the image has
+/// disappeared.
 struct Fading(Profile, Mutex<HashSet<JobId>>);
 
 #[async_trait]
