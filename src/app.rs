@@ -22,7 +22,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::vitals::Vitals;
 use crate::worker::budget::Budget;
-use crate::worker::fetching::Fetcher;
+use crate::worker::fetcher::Fetcher;
 use crate::worker::process::Parts;
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
@@ -184,7 +184,7 @@ impl App {
             selection: self.settings.selection(),
             provider: networks.device.to_string(),
             attempts: self.settings.worker.attempts,
-            held_images: networks.held_images,
+            image_slots: networks.held_images,
             budget: Arc::new(budget),
         }))
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::App;
 use crate::domain::Device;
 use crate::vision::PixelLimits;
-use crate::worker::budget::Bounds;
+use crate::worker::budget::MemoryLimits;
 use crate::worker::pyramid::Pyramid;
 
 /// Runtime, program, connections, jobs in hand and results on their way, bytes.
@@ -23,7 +23,7 @@ const GPU: u64 = 1 << 30;
 
 impl App {
     /// What images may take, where the networks run on `device`.
-    pub(super) fn bounds(&self, device: Device, pyramid: Option<&Pyramid>) -> Bounds {
+    pub(super) fn bounds(&self, device: Device, pyramid: Option<&Pyramid>) -> MemoryLimits {
         let limits = &self.settings.limits;
         let (whole, from) = match limits.memory {
             0 => of_this_process(),
@@ -52,7 +52,7 @@ impl App {
             mebibytes(whole),
             mebibytes(memory)
         );
-        Bounds {
+        MemoryLimits {
             memory,
             max_bytes: limits.max_bytes,
             limits: PixelLimits { max_pixels: limits.max_pixels },

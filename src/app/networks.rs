@@ -17,7 +17,7 @@ use crate::settings::Method;
 use crate::telemetry::metrics;
 use crate::vision::PixelLimits;
 use crate::worker::pyramid::Pyramid;
-use crate::worker::vision_stage::{Finder, Hands, Vision, VisionStage};
+use crate::worker::vision_stage::{ChipExtractor, PictureStage, Vision, VisionStage};
 
 /// The device that `auto` tries first.
 const FIRST_GPU: Device = Device::Cuda(0);
@@ -112,7 +112,7 @@ impl App {
         let recognisers = side_by_side(plan.sessions, || Ok(recogniser.open_on(&plan)?))?;
         let vision = self.vision(detector.as_ref(), &plan)?;
         let threads = settings.threads();
-        let ahead = if matches!(vision, Vision::Ahead { .. }) { 2 * plan.batch } else { 0 };
+        let ahead = if matches!(vision, Vision::Split { .. }) { 2 * plan.batch } else { 0 };
         Ok(Networks {
             vision,
             recogniser: Batcher::start("recognise", recognisers, plan.batch)
@@ -191,10 +191,10 @@ impl App {
                 if plan.padded =>
             {
                 let pyramid = self.pyramid(detector);
-                let hands =
-                    vec![Hands { model: model.clone(), size: *size, pyramid, limits }; threads];
-                Ok(Vision::Ahead {
-                    hands: Batcher::start("vision", hands, 1).context("Failed to start threads")?,
+                let stage = PictureStage { model: model.clone(), size: *size, pyramid, limits };
+                Ok(Vision::Split {
+                    pictures: Batcher::start("vision", vec![stage; threads], 1)
+                        .context("Failed to start threads")?,
                     detector: Batcher::start(
                         "detect",
                         vec![model.open_on(plan, *size)?],
@@ -205,14 +205,14 @@ impl App {
             }
             _ => {
                 let stages = side_by_side(threads, || {
-                    let finder = match detector {
-                        Some(model) => Finder::Detect {
+                    let extractor = match detector {
+                        Some(model) => ChipExtractor::Detect {
                             detector: model.open(1)?,
                             pyramid: self.pyramid(model),
                         },
-                        None => Finder::Aligned,
+                        None => ChipExtractor::Aligned,
                     };
-                    Ok(VisionStage::new(finder, limits))
+                    Ok(VisionStage::new(extractor, limits))
                 })?;
                 Ok(Vision::Whole(
                     Batcher::start("vision", stages, 1).context("Failed to start threads")?,

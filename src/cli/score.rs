@@ -16,7 +16,7 @@ use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
 use crate::inference::batcher::BatchError;
 use crate::vision::encode_chip;
 use crate::worker::Processor;
-use crate::worker::process::Analysis;
+use crate::worker::analysis::Analysis;
 
 /// Quality is 0 to 100, 100 is best; score is SER-FIQ's 2/(1+e^d) of the distance d.
 #[derive(Debug, Args)]

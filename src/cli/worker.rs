@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::domain::Lane;
 use crate::images::Root;
 use crate::telemetry::metrics::Recorder;
-use crate::web::{self, Bounds, Surroundings};
+use crate::web::{self, HealthContext, HealthLimits};
 
 /// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within
 /// `worker.drain_seconds`, and exits with 0. What is not finished by then is delivered again. Any
@@ -59,15 +59,15 @@ impl Worker {
         })?;
         let served = CancellationToken::new();
         let serving = listener.map(|listener| {
-            let surroundings = Surroundings {
+            let context = HealthContext {
                 store: store.clone(),
                 queue: queue.clone(),
                 recorder,
                 vitals: worker.vitals.clone(),
-                bounds: Bounds::default(),
+                limits: HealthLimits::default(),
                 stopping: stop.clone(),
             };
-            tokio::spawn(web::serve(listener, surroundings, served.clone()))
+            tokio::spawn(web::serve(listener, context, served.clone()))
         });
         tracing::info!(profile = %processor.profile_id(), provider = processor.provider(), "taking \
             jobs");

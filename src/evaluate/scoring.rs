@@ -112,7 +112,7 @@ impl Scoring<'_> {
                     (looks, look_again) =
                         (looks + 1, look_again.saturating_mul(2).min(LONGEST_LOOK));
                     let Some(breakers) = processor.breakers() else { continue };
-                    breakers.probe().await;
+                    breakers.check_health().await;
                     if looks == MOST_LOOKS {
                         breakers.give_up(&source);
                     }

@@ -21,7 +21,9 @@ use facefleet::inference::prepare::{Target, Variant};
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
 use facefleet::vision::PixelLimits;
 use facefleet::worker::pyramid::Pyramid;
-use facefleet::worker::vision_stage::{Finder, Hands, Look, Seen, Vision, VisionStage};
+use facefleet::worker::vision_stage::{
+    ChipExtractor, PictureStage, Vision, VisionInput, VisionOutput, VisionStage,
+};
 use facefleet::worker::{Process, Processed};
 use image::{RgbImage, imageops};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -237,9 +239,9 @@ fn a_letterbox_moves_no_face_but_those_that_the_edge_cuts() {
     assert!(cut > 0.01, "{cut}");
 }
 
-async fn see(vision: &Vision, bytes: Vec<u8>) -> Seen {
+async fn see(vision: &Vision, bytes: Vec<u8>) -> VisionOutput {
     let selection = Selection { faces: Faces::All, min_size_px: 24, min_score: 0.6 };
-    vision.look(Look { bytes, selection }, Priority::Bulk).await.unwrap()
+    vision.run(VisionInput { bytes, selection }, Priority::Bulk).await.unwrap()
 }
 
 #[tokio::test]
@@ -247,14 +249,14 @@ async fn decoding_ahead_of_a_lane_sees_what_one_thread_sees() {
     let model = detector();
     let detector = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
     let stage = VisionStage::new(
-        Finder::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID },
+        ChipExtractor::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID },
         LIMITS,
     );
     let whole = Vision::Whole(Batcher::start("whole", vec![stage], 1).unwrap());
-    let hands =
-        vec![Hands { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS }; 2];
-    let ahead = Vision::Ahead {
-        hands: Batcher::start("hands", hands, 1).unwrap(),
+    let pictures =
+        PictureStage { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS };
+    let ahead = Vision::Split {
+        pictures: Batcher::start("pictures", vec![pictures; 2], 1).unwrap(),
         detector: Batcher::start("detect", vec![model.open_on(&lane(4), LETTERBOX).unwrap()], 4)
             .unwrap(),
     };

@@ -8,7 +8,7 @@
 
 use facefleet::domain::{BoundingBox, Face};
 use facefleet::worker::Processor;
-use facefleet::worker::process::Analysis;
+use facefleet::worker::analysis::Analysis;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 

@@ -131,7 +131,8 @@ fn what_is_no_chip_is_refused_as_one() {
     let photo = sample_path("astronaut.png").to_str().unwrap().to_owned();
     sandbox.run(&["score", "--chips", "photos", &photo]).ended(0);
     sandbox.write("photos/whole.png", &sample("astronaut.png"));
-    let told = "512x512 pixels are no chip, which is an aligned face of 112x112: without --aligned";
+    let told =
+        "512x512 pixels are not a chip, which is an aligned face of 112x112: without --aligned";
     let score =
         sandbox.run(&["score", "--aligned", "photos/whole.png", "photos/000000-astronaut-0.png"]);
     score.ended(3);

@@ -1,27 +1,26 @@
-//! A few of the images that were read from a source, spread evenly over all that were. Plain data.
+//! A random sample of the images that were read from a source.
 
 use std::collections::BTreeMap;
 
 use crate::domain::ImageUri;
 
-/// Images kept of each part.
+/// Images kept for each part.
 const KEPT: usize = 8;
-/// Parts kept: a source of more has its images in one.
+/// Parts, at most. Images of further parts are counted in part 0.
 const PARTS: usize = 64;
 
 /// A sample of the images that were read.
 #[derive(Default)]
 pub(super) struct Sample {
-    /// Of each part, how many were read, and those kept.
+    /// For each part, how many images were read, and those kept.
     parts: BTreeMap<u64, (u64, Vec<ImageUri>)>,
-    /// The state of a small generator of numbers: which are kept need not be secret.
+    /// State of the random number generator, which need not be secure.
     random: u64,
 }
 
 impl Sample {
-    /// Counts an image of a part that was read, and keeps it perhaps. The first are kept, and later
-    /// ones ever more rarely in place of another, so that all have the same chance to be among
-    /// those kept at the end (reservoir sampling; Vitter, 1985).
+    /// Counts an image that was read. It may replace one of those kept, with a probability that
+    /// gives every image of the part the same chance to be kept (reservoir sampling; Vitter, 1985).
     pub(super) fn count(&mut self, part: u64, image: &ImageUri) {
         let part =
             if self.parts.len() < PARTS || self.parts.contains_key(&part) { part } else { 0 };
@@ -30,19 +29,20 @@ impl Sample {
         *read += 1;
         if kept.len() < KEPT {
             kept.push(image.clone());
-        } else if let Some(place) =
-            usize::try_from(random % *read).ok().and_then(|place| kept.get_mut(place))
+        } else if let Some(replaced) =
+            usize::try_from(random % *read).ok().and_then(|index| kept.get_mut(index))
         {
-            *place = image.clone();
+            *replaced = image.clone();
         }
     }
 
-    /// Whether nothing was read.
+    /// Whether no image was read.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Those kept, by part; a part is one that comes and goes by itself.
+    /// The images kept, by part. Each part of a source fails by itself, as a mounted file system
+    /// does.
     pub(super) fn by_part(&self) -> Vec<Vec<ImageUri>> {
         self.parts.values().map(|(_, kept)| kept.clone()).collect()
     }

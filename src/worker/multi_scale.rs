@@ -1,65 +1,65 @@
-//! The search for the faces of one picture: copies for the detector to see, and what it found in
-//! them put together.
+//! Multi-scale detection in one picture: makes the copies for the detector, and merges the faces
+//! found in them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use image::{RgbImage, imageops};
 
-use super::pyramid::{self, Level, Pyramid, Tile};
+use super::pyramid::{self, Level, LevelTile, Pyramid};
 use crate::domain::{Face, Selection};
 use crate::vision::{Picture, Scale, picture};
 
-/// A search under way.
+/// The detection in one picture, step by step: [`Self::copies`], detect, [`Self::add`], until there
+/// are no more copies.
 #[derive(Debug, Clone)]
-pub struct Search {
+pub struct MultiScaleDetection {
     pyramid: Pyramid,
     min_face_px: u32,
-    round: Round,
-    /// What each copy shows that was handed out and not answered yet.
-    views: Vec<View>,
+    pass: Pass,
+    /// The tiles for which copies were made and no faces were added yet.
+    pending: Vec<PendingTile>,
     found: Vec<Face>,
 }
 
+/// The next pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Round {
-    /// Nothing was looked at.
-    First,
-    /// All scales were, but for the last resort.
-    Second,
-    /// Everything was.
-    Over,
+enum Pass {
+    /// All levels but those of the last resort.
+    Levels,
+    LastResort,
+    Done,
 }
 
-/// A tile of a level.
 #[derive(Debug, Clone)]
-struct View {
+struct PendingTile {
     level: Arc<Level>,
-    tile: Tile,
+    tile: LevelTile,
     scale: Scale,
 }
 
-impl Search {
-    /// A search for the faces that `selection` wants, at the scales of `pyramid`.
+impl MultiScaleDetection {
+    /// A detection of the faces that `selection` wants, at the scales of `pyramid`.
     pub fn new(pyramid: Pyramid, selection: &Selection) -> Self {
         let min_face_px = selection.min_size_px;
-        Self { pyramid, min_face_px, round: Round::First, views: Vec::new(), found: Vec::new() }
+        Self { pyramid, min_face_px, pass: Pass::Levels, pending: Vec::new(), found: Vec::new() }
     }
 
-    /// The copies of `picture` to be looked at now, upright. None: the search is over.
+    /// The upright copies of `picture` in which to detect now. If there are none, the detection is
+    /// complete.
     pub fn copies(&mut self, picture: &Picture) -> Vec<RgbImage> {
         let size = picture.size();
-        let levels = match self.round {
-            Round::First => self.pyramid.levels(size, self.min_face_px),
-            Round::Second if !self.has_found() => self.pyramid.last_resort(size),
-            Round::Second | Round::Over => Vec::new(),
+        let (levels, next) = match self.pass {
+            Pass::Levels => (self.pyramid.levels(size, self.min_face_px), Pass::LastResort),
+            Pass::LastResort if !self.has_found() => (self.pyramid.last_resort(size), Pass::Done),
+            Pass::LastResort | Pass::Done => (Vec::new(), Pass::Done),
         };
-        self.round = if self.round == Round::First { Round::Second } else { Round::Over };
+        self.pass = next;
         if levels.is_empty() {
             return Vec::new();
         }
-        // Each copy is made of the fine one, whether that is looked at or not: reading all pixels
-        // of a large picture once costs as much as finding the faces in a small copy.
+        // Every copy is made from the fine one, even if no faces are detected in that: to read all
+        // pixels of a large picture once costs as much as a detection in a small copy.
         let fine = self.pyramid.fine_size(size).map(|fine| picture.averaged(fine));
         let mut copies: Vec<RgbImage> = Vec::with_capacity(levels.len());
         for level in levels.into_iter().map(Arc::new) {
@@ -69,29 +69,29 @@ impl Search {
                 None => Cow::Owned(picture.upright(level.size)),
             };
             let scale = Scale::new(size, level.size);
-            self.views.extend(level.tiles.iter().map(|&tile| View {
+            self.pending.extend(level.tiles.iter().map(|&tile| PendingTile {
                 level: level.clone(),
                 tile,
                 scale,
             }));
             match level.tiles.as_slice() {
                 [_] => copies.push(copy.into_owned()),
-                tiles => copies.extend(tiles.iter().map(|tile| cut(&copy, tile))),
+                tiles => copies.extend(tiles.iter().map(|tile| crop(&copy, tile))),
             }
         }
         copies
     }
 
-    /// Takes in what was found in the copies, in their order.
-    pub fn take(&mut self, found: Vec<Vec<Face>>) {
-        for (view, faces) in std::mem::take(&mut self.views).into_iter().zip(found) {
+    /// Adds the faces that were found in each of the last copies, in their order.
+    pub fn add(&mut self, found: Vec<Vec<Face>>) {
+        for (pending, faces) in std::mem::take(&mut self.pending).into_iter().zip(found) {
             let faces: Vec<Face> =
-                faces.into_iter().filter_map(|face| view.restore(face)).collect();
+                faces.into_iter().filter_map(|face| pending.restore(face)).collect();
             pyramid::merge(&mut self.found, faces);
         }
     }
 
-    /// Whether a face was found that is large enough.
+    /// Whether a face of the wanted size was found.
     fn has_found(&self) -> bool {
         self.found.iter().any(|face| face.bbox.shorter_side() >= self.min_face_px as f32)
     }
@@ -107,8 +107,8 @@ impl Search {
     }
 }
 
-impl View {
-    /// `face` of the tile in pixels of the picture, if it counts.
+impl PendingTile {
+    /// A face of the tile in pixels of the picture, if it counts.
     fn restore(&self, mut face: Face) -> Option<Face> {
         if !self.level.holds(&self.tile, &face.bbox) {
             return None;
@@ -125,6 +125,6 @@ impl View {
     }
 }
 
-fn cut(copy: &RgbImage, tile: &Tile) -> RgbImage {
+fn crop(copy: &RgbImage, tile: &LevelTile) -> RgbImage {
     imageops::crop_imm(copy, tile.x, tile.y, tile.width, tile.height).to_image()
 }
