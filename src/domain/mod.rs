@@ -12,6 +12,7 @@ mod face;
 mod format;
 mod image;
 mod job;
+mod labelled_image;
 mod outcome;
 mod profile;
 mod sub_queue;
@@ -25,6 +26,7 @@ pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selecti
 pub use format::{ImageKind, other_content};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
+pub use labelled_image::LabelledImage;
 pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,
