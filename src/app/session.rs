@@ -182,8 +182,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        AlignmentProfile, Campaign, Faces, JobRecord, Lane, Mapping, Outcome, OutcomeKind,
-        Precision, RecogniserProfile, SerFiq,
+        AlignmentProfile, Campaign, ContentHash, Faces, ImageContent, JobRecord, Lane, Mapping,
+        Outcome, OutcomeKind, Precision, RecogniserProfile, SerFiq,
     };
     use crate::queue::memory::MemoryQueue;
     use crate::store::sqlite::SqliteStore;
@@ -207,14 +207,12 @@ mod tests {
                 true => Outcome::Failed(format!("the disk hums (attempt {})", job.attempt)),
                 false => Outcome::NoFace,
             };
-            let selection = job.selection.complete(&SELECTION);
-            Processed::Ended(Box::new(JobRecord::without_content(
-                job,
-                &self.0.id(),
-                selection,
-                "cpu",
-                outcome,
-            )))
+            let hash = ContentHash::of(job.image.as_str().as_bytes());
+            let content = ImageContent { hash, bytes: 1, size: Some((640, 480)) };
+            let content = (outcome == Outcome::NoFace).then_some(content);
+            let (id, selection) = (self.0.id(), job.selection.complete(&SELECTION));
+            let record = JobRecord::without_content(job, &id, selection, "cpu", outcome);
+            Processed::Ended(Box::new(JobRecord { content, ..record }))
         }
     }
 
