@@ -32,18 +32,23 @@ pub(super) enum CampaignCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Pause a campaign: within two seconds no worker starts any more of its jobs. Jobs in flight
-    /// are finished.
+    /// Pause a campaign.
+    ///
+    /// Within two seconds no worker starts any more of its jobs. Jobs in flight are finished.
     Pause {
         /// Its id, or "latest".
         campaign: CampaignRef,
     },
-    /// Resume a paused campaign: workers start its jobs again within two seconds.
+    /// Resume a paused campaign.
+    ///
+    /// Workers start its jobs again within two seconds.
     Resume {
         /// Its id, or "latest".
         campaign: CampaignRef,
     },
-    /// Cancel a campaign: its jobs are dropped. What is recorded stays.
+    /// Cancel a campaign.
+    ///
+    /// Its jobs are dropped. Results that are recorded stay.
     Cancel {
         /// Its id, or "latest".
         campaign: CampaignRef,

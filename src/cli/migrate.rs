@@ -12,7 +12,7 @@ use crate::app::App;
 ///
 /// With Postgres: run it as the role that owns the schema, once for each new version, before the
 /// workers start. Run it again after a gallery was filled, to build its HNSW index. Repeating it is
-/// harmless. A `SQLite` file is migrated whenever it is opened.
+/// harmless. A store that is a file is migrated whenever it is opened.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {}
 

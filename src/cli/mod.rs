@@ -69,9 +69,9 @@ enum Command {
     /// Show, pause, resume and cancel campaigns.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
-    /// Score images and print a line for each face. Nothing is stored.
+    /// Score images and print a line a face. Nothing is stored.
     Score(score::Score),
-    /// Compare the primary faces of two images: similarity, and the quality of both.
+    /// Compare two images' primary faces: similarity, and the quality of both.
     Match(compare::Compare),
     /// Write a gallery's report: one self-contained HTML file.
     Report(report::ReportCommand),

@@ -32,8 +32,10 @@ pub(super) enum QueueCommand {
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         limit: usize,
     },
-    /// Publish the jobs of dead letters again, as first attempts. In their campaigns they count as
-    /// failed until they end again. Those of a cancelled campaign are dropped.
+    /// Publish the jobs of dead letters again, as first attempts.
+    ///
+    /// In its campaign a job counts as failed until it ends again. Workers drop the jobs of a
+    /// cancelled campaign.
     Retry(DeadLetterArgs),
     /// Delete dead letters. Their outcomes stay in the store.
     Drop(DeadLetterArgs),

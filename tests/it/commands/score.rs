@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Run, Sandbox, assert_adds_up, number, outcome};
-use crate::support::{sample_path};
+use crate::support::sample_path;
 
 #[test]
 fn score_prints_json_lines_and_no_template_unless_asked() {
