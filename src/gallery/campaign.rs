@@ -60,7 +60,8 @@ impl ScanPlan {
 
     /// The run of `campaign` over `listing`.
     pub fn run(&self, campaign: Campaign, listing: Listing) -> CampaignRun {
-        CampaignRun { images: Images::Listing(listing), campaign, selection: self.selection }
+        let images = Images::Listing(Box::new(listing));
+        CampaignRun { images, campaign, selection: self.selection }
     }
 
     /// The campaign `id`, if this scan under `profile` can resume it.

@@ -25,7 +25,7 @@ const CHUNK: usize = 512;
 /// The images of a campaign.
 pub enum Images {
     /// What lies below folders, in buckets.
-    Listing(Listing),
+    Listing(Box<Listing>),
     /// These.
     Given(Vec<LabelledImage>),
 }
