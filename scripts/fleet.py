@@ -67,9 +67,9 @@ def start_worker(environment, folder, number):
         text=True,
     )
     for line in worker.stderr:
-        if "health and metrics" in line or "taking jobs" in line:
+        if "health and metrics" in line or "consuming jobs" in line:
             print(f"worker {number + 1}: {line.strip()}", flush=True)
-        if "taking jobs" in line:
+        if "consuming jobs" in line:
             threading.Thread(target=show_problems, args=[worker.stderr], daemon=True).start()
             return worker
     sys.exit(f"fleet: worker {number + 1} ended at its start, with status {worker.wait()}")

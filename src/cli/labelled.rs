@@ -4,17 +4,20 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::interrupt::{Interrupted, stop_on_signal};
 use super::report::choose_profile;
 use super::{SOME_FAILED, printable};
 use crate::app::App;
-use crate::domain::{GalleryName, ImageUri, OutcomeKind, ProfileId, SerFiq, SubjectName};
+use crate::app::session::{Scoring, Session};
+use crate::domain::{
+    GalleryName, ImageUri, LabelledImage, OutcomeKind, ProfileId, SerFiq, SubjectName,
+};
 use crate::evaluate::bootstrap::Estimate;
 use crate::evaluate::collect::{self, Collected};
 use crate::evaluate::evaluation::Bootstrap;
@@ -23,11 +26,9 @@ use crate::evaluate::left_out::{Absence, LeftOut, counts};
 use crate::evaluate::pairs::Comparisons;
 use crate::evaluate::photos::{self, PhotoLocation};
 use crate::evaluate::plot::Chart;
-use crate::evaluate::scoring::{Photo, Scoring};
 use crate::evaluate::tables;
 use crate::images::{ListingEntry, Root};
 use crate::store::Store;
-use crate::worker::Process;
 
 /// The photos, and how they are compared.
 #[derive(Debug, Args)]
@@ -65,7 +66,7 @@ pub(super) struct Labelled {
 /// What was found.
 pub(super) struct Found {
     pub(super) collected: Collected,
-    photos: Vec<Photo>,
+    photos: Vec<LabelledImage>,
 }
 
 impl Found {
@@ -163,14 +164,11 @@ impl Labelled {
         let folder = self.images.as_deref().or(beside).unwrap_or(Path::new("."));
         let places = photos::locate(labels, folder).with_context(|| self.data.clone())?;
         let found = find_photos(app, &labels.known, &places).await?;
-        let photos: Vec<Photo> = found.iter().flatten().cloned().collect();
-        let processor = app.processor(&roots(&photos), self.aligned)?;
-        self.score(app, store, &processor, &photos).await?;
+        let photos: Vec<LabelledImage> = found.iter().flatten().cloned().collect();
+        let profile = self.score(app, &photos).await?;
         let places: Vec<Result<ImageUri, String>> =
             found.into_iter().map(|photo| photo.map(|photo| photo.image)).collect();
-        let collected =
-            collect::read(store, &self.gallery, &processor.profile().id(), &labels.known, &places)
-                .await;
+        let collected = collect::read(store, &self.gallery, &profile, &labels.known, &places).await;
         let collected = collected.with_context(|| self.data.clone())?;
         name_left_out(&collected.left_out);
         Ok(Found { collected, photos })
@@ -190,40 +188,38 @@ impl Labelled {
                     score them by another method"
             );
         }
-        let processor = app.processor(&roots(&found.photos), self.aligned)?;
-        self.score(app, store, &processor, &found.photos).await?;
-        Ok(collect::read_scores(
-            store,
-            &self.gallery,
-            &processor.profile().id(),
-            &found.collected.samples.images,
-        )
-        .await?)
+        let profile = self.score(app, &found.photos).await?;
+        Ok(collect::read_scores(store, &self.gallery, &profile, &found.collected.samples.images)
+            .await?)
     }
 
-    async fn score(
-        &self,
-        app: &App,
-        store: &dyn Store,
-        processor: &dyn Process,
-        photos: &[Photo],
-    ) -> Result<()> {
+    /// Scores the photos that are not up to date in the gallery; the profile of the results.
+    async fn score(&self, app: &App, photos: &[LabelledImage]) -> Result<ProfileId> {
+        let session = Session::open_for_scoring(app, &roots(photos), self.aligned).await?;
+        let profile = session.profile_id();
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new(photos.len() as u64)
         } else {
             ProgressBar::hidden()
         };
         bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} scored, {eta} left")?);
+        let stop = stop_on_signal({
+            let bar = bar.clone();
+            move || bar.suspend(|| eprintln!("stopping: photos in work are finished first"))
+        })?;
         let scoring = Scoring {
-            gallery: &self.gallery,
-            selection: &app.settings().selection(),
-            ahead: 24 * app.settings().threads(),
-            backoff: Duration::from_millis(app.settings().worker.backoff_ms),
-            ended: &|images| bar.inc(images),
+            gallery: self.gallery.clone(),
+            selection: app.settings().selection(),
+            source: format!("labels {}", self.data),
+            images: photos.to_vec(),
         };
-        let scored = scoring.run(photos, processor, store).await;
+        let scored = session.score(scoring, stop.token(), |done| bar.set_position(done)).await;
         bar.finish_and_clear();
-        Ok(scored?)
+        scored?;
+        if stop.is_stopped() {
+            return Err(Interrupted.into());
+        }
+        Ok(profile)
     }
 
     /// All comparisons, with thresholds for `fmrs`.
@@ -287,19 +283,19 @@ async fn find_photos(
     app: &App,
     known: &Known,
     places: &[PhotoLocation],
-) -> Result<Vec<Result<Photo, String>>> {
+) -> Result<Vec<Result<LabelledImage, String>>> {
     let mut photos = Vec::with_capacity(places.len());
     for ((_, _, subject), place) in known.files().into_iter().zip(places) {
         let subject = subject.map(str::parse::<SubjectName>).transpose()?;
         photos.push(match place {
             PhotoLocation::Missing(reason) => Err(reason.clone()),
             PhotoLocation::Elsewhere(image) => {
-                Ok(Photo { image: image.clone(), stamp: None, subject })
+                Ok(LabelledImage { image: image.clone(), stamp: None, subject })
             }
             PhotoLocation::File(path) => {
                 match app.listing(&[Root::Path(path.clone())])?.entries(None)?.next().await {
                     Some(Ok(ListingEntry::Image { uri, stamp, .. })) => {
-                        Ok(Photo { image: uri, stamp: Some(stamp), subject })
+                        Ok(LabelledImage { image: uri, stamp: Some(stamp), subject })
                     }
                     Some(Ok(ListingEntry::Failed(error)) | Err(error)) => Err(error.to_string()),
                     Some(Ok(_)) | None => Err("it is no image file".to_owned()),
@@ -311,7 +307,7 @@ async fn find_photos(
 }
 
 /// What may be read: the files that the labels name, wherever they are, and nothing beside them.
-fn roots(photos: &[Photo]) -> Vec<Root> {
+fn roots(photos: &[LabelledImage]) -> Vec<Root> {
     photos.iter().filter_map(|photo| photo.image.to_path()).map(Root::Path).collect()
 }
 

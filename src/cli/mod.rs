@@ -1,5 +1,5 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands print")]
 
 mod bias;
 mod calibrate;
@@ -12,7 +12,7 @@ mod interrupt;
 mod labelled;
 mod migrate;
 mod model;
-mod others;
+mod not_listed;
 mod printable;
 mod progress;
 mod queue;
@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use self::printable::printable;
 use crate::app::App;
@@ -35,23 +36,23 @@ use crate::settings::Settings;
 
 /// Face image quality (SER-FIQ) and templates for large galleries.
 ///
-/// Images become faces, faces become templates and quality scores in one forward pass of one
-/// network, and every image ends in exactly one recorded outcome: scored, no face, unreadable,
-/// refused or failed.
+/// Finds the faces in images and computes, in one forward pass of one network, each face's template
+/// and its quality score. Every image ends in exactly one recorded outcome: scored, no face,
+/// unreadable, refused or failed.
 ///
-/// Exit status: 0 all went well (bad images included: they are outcomes), 1 the command could not
-/// be done, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
+/// Exit status: 0 success (unreadable and refused images are outcomes, not errors), 1 the command
+/// failed, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
 pub struct Cli {
     /// Settings file, instead of facefleet.toml in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where results are kept: sqlite:FILE, or postgres://… (with a password, set
+    /// Database for the results: sqlite:FILE or postgres://… (if it needs a password, set
     /// `FACEFLEET__STORE__URL` instead) [default: sqlite:facefleet.db].
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
-    /// Log more, to standard error: -v info, -vv debug.
+    /// Log more to standard error: -v info, -vv debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -60,13 +61,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Scan(scan::Scan),
-    /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
-    Worker(worker::Worker),
-    /// Show the queue, and its dead letters; retry and drop them.
+    Scan(scan::ScanArgs),
+    Worker(worker::WorkerArgs),
+    /// Show the queue and its dead letters; retry or delete dead letters.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
-    /// Show campaigns, pause, resume and cancel them.
+    /// Show, pause, resume and cancel campaigns.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
     /// Score images and print a line a face. Nothing is stored.
@@ -80,22 +80,20 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Calibrate(calibrate::Calibrate),
     Bias(bias::Bias),
-    /// Bring the store's schema up to date, and index what has no index yet.
-    Migrate(migrate::Migrate),
-    /// Check runtime, models, store, queue and disk: a line each.
-    Doctor(doctor::Doctor),
-    /// Import and prepare models, or show them.
+    Migrate(migrate::MigrateArgs),
+    Doctor(doctor::DoctorArgs),
+    /// Import, prepare and list models.
     #[command(subcommand)]
-    Model(model::Model),
+    Model(model::ModelCommand),
 }
 
-/// Something failed though the command ran.
+/// The command ran, and something failed.
 const SOME_FAILED: u8 = 3;
-/// As shells report an end by SIGINT.
+/// What shells report for a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
 impl Cli {
-    /// Options that stand above settings.
+    /// Lets options override settings.
     pub fn override_settings(&self, settings: &mut Settings) {
         if let Some(store) = &self.store {
             settings.store.url = store.clone().into();
@@ -131,15 +129,19 @@ impl Cli {
     }
 }
 
-/// Prints a line. Unlike `println!`, a reader that went away is an error, and [`fail`] knows it is
-/// none of ours.
+/// Prints a line. Unlike `println!`, a closed pipe is an error, which [`fail`] does not report.
 fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }
 
+/// Prints `value` as one line of JSON.
+fn say_json(value: &impl Serialize) -> std::io::Result<()> {
+    say(serde_json::to_value(value)?)
+}
+
 /// Prints an error and its causes; the exit status for it.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
-    // `facefleet score … | head` is no failure.
+    // `facefleet score … | head` does not fail.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause
             .downcast_ref::<std::io::Error>()
@@ -155,19 +157,22 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
     }
-    // If standard error is gone, nobody reads this.
+    // An error means that standard error is closed.
     writeln!(
         std::io::stderr(),
         "facefleet: {}",
         text.lines().map(printable).collect::<Vec<_>>().join("\n")
     )
     .ok();
+    if error.is::<interrupt::Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
+    }
     ExitCode::FAILURE
 }
 
-/// The gallery to work on.
+/// The gallery of a command.
 #[derive(Debug, clap::Args)]
-struct GalleryOption {
+struct GalleryArgs {
     /// The gallery's name.
     #[arg(long, default_value = "default", value_name = "NAME")]
     gallery: GalleryName,

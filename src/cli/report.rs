@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use clap::Args;
 use image::ImageFormat;
 
-use super::{GalleryOption, say};
+use super::{GalleryArgs as GalleryOption, say};
 use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ProfileId};
 use crate::images::{ImageSource, Root, Sources};

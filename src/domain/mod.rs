@@ -12,6 +12,7 @@ mod face;
 mod format;
 mod image;
 mod job;
+mod labelled_image;
 mod outcome;
 mod profile;
 mod source;
@@ -26,6 +27,7 @@ pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selecti
 pub use format::{ImageKind, other_content};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Job, JobId, Lane};
+pub use labelled_image::LabelledImage;
 pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,

@@ -2,8 +2,8 @@
 //! (EDC), what a score means there (calibration), and whether groups of people are treated alike
 //! (bias).
 //!
-//! [`labels`] reads what people know, [`photos`] finds the files that it names, [`scoring`] scores
-//! them, and [`collect`] turns what the store holds into [`samples`]. All others are numbers in,
+//! [`labels`] reads what people know, [`photos`] finds the files that it names, a session of the
+//! application scores them, and [`collect`] turns what the store holds into [`samples`]. All others are numbers in,
 //! numbers out. [`figures`] and [`tables`] turn results into what papers want; printing is left to
 //! the command line.
 
@@ -21,5 +21,4 @@ pub mod pairs;
 pub mod photos;
 pub mod plot;
 pub mod samples;
-pub mod scoring;
 pub mod tables;

@@ -211,7 +211,28 @@ async fn a_campaign_is_resumed_with_its_own_selection() {
     fleet.broker.remove().await;
 }
 
-/// Fails every job while it is broken, and finds a face in each afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn labelled_photos_are_scored_by_the_process_that_evaluates_them() {
+    let fleet = Fleet::new().await;
+    let folder = photos();
+    let labels = folder.path().join("labels.csv");
+    std::fs::write(&labels, "file,subject\nobama.jpg,o\nobama2.jpg,o\nbiden.jpg,b\n").unwrap();
+    // There is no worker.
+    let (status, out, err) = fleet.run(&["evaluate", labels.to_str().unwrap()], &[]).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.starts_with("3 photos of 2 people"), "{out}");
+    let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
+    assert_eq!(campaign["source"], format!("labels {}", labels.display()));
+    assert_eq!(
+        (&campaign["state"], &campaign["outcomes"]["scored"]),
+        (&json!("complete"), &json!(3))
+    );
+    let status = fleet.json(&["queue", "status", "--json"], &[]).await;
+    assert_eq!((&status["ready"]["scan"], &status["dead"]), (&json!(0), &json!(0)), "{status}");
+    fleet.broker.remove().await;
+}
+
+/// Fails at every job while it is broken, and finds a face in each afterwards.
 struct Repairable {
     profile: Profile,
     broken: AtomicBool,

@@ -34,7 +34,7 @@ fn a_damaged_detector_is_named_by_every_command_and_no_photo_is_scored_with_it()
 
     let path = models.path().join("prepared/yunet-2023mar.onnx");
     let mut bytes = fs::read(&path).unwrap();
-    // In the weights: all photos were without a face.
+    // In the weights: such a detector would find no face in any photo.
     let middle = bytes.len() / 2;
     bytes[middle..middle + 64].fill(0x5A);
     fs::write(&path, &bytes).unwrap();

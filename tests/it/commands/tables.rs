@@ -182,6 +182,7 @@ fn photos_without_a_score_are_named_and_the_others_go_on() {
             command
                 .args(["--bootstrap", "0"])
                 .env("FACEFLEET__WORKER__BACKOFF_MS", "1")
+                .env("FACEFLEET__IMAGES__OUTAGE_SECONDS", "1")
                 .output()
                 .unwrap(),
         );
