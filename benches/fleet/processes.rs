@@ -27,7 +27,7 @@ impl Bench {
         let mut child = command.spawn()?;
         let output = child.stderr.take().context("no standard error")?;
         let running = Running(child);
-        await_line(output, "taking jobs")?;
+        await_line(output, "consuming jobs")?;
         Ok(running)
     }
 

@@ -70,7 +70,7 @@ pub(super) fn brief(met: &NotListedCounter) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// NotListedReason something is not listed, in a few words.
+/// Why something is not listed, in a few words.
 pub(super) fn reason(why: &NotListedReason) -> String {
     match why {
         NotListedReason::NotAnImage(_) => {
