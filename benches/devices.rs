@@ -16,9 +16,9 @@ use anyhow::{Context, Result};
 use facefleet::app::App;
 use facefleet::domain::{Chip, Device, DeviceChoice, Precision, Recognition};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
-use facefleet::inference::detector::{Detector, DetectorModel};
 use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
+use facefleet::inference::yunet::{Yunet, YunetModel};
 use facefleet::settings::Settings;
 use image::RgbImage;
 
@@ -139,10 +139,9 @@ fn error(answers: &[Recognition], reference: &[Recognition]) -> (f64, f64) {
 }
 
 fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64> {
-    let model =
-        DetectorModel::load(&app.models(), &app.settings().models.detector, &app.runtime()?)?;
+    let model = YunetModel::load(&app.models(), &app.settings().models.detector, &app.runtime()?)?;
     let size = CanvasSize::Letterbox { max_side: side };
-    let mut detector: Detector = model.open_on(plan, size)?;
+    let mut detector: Yunet = model.open_on(plan, size)?;
     let canvas = model.canvas(&RgbImage::new(side, side), size);
     let looks: Vec<(&Canvas, f32)> = vec![(&canvas, 0.6); batch];
     let mut times = Vec::new();

@@ -8,7 +8,7 @@
 
 use image::RgbImage;
 
-use super::manifest::Input;
+use super::manifest::InputSpec;
 
 /// The network halves the image five times.
 const MULTIPLE: usize = 32;
@@ -60,16 +60,16 @@ impl CanvasSize {
 
 impl Canvas {
     /// `image` on a canvas of `size`, as the network with this `input` wants it.
-    pub fn new(image: &RgbImage, input: &Input, size: CanvasSize) -> Self {
+    pub fn new(image: &RgbImage, input: &InputSpec, size: CanvasSize) -> Self {
         Self::of(image, input, size.of(image.width() as usize, image.height() as usize))
     }
 
     /// `image` on a square canvas of this side; what reaches over its edge is cut off.
-    pub(super) fn square(image: &RgbImage, input: &Input, side: usize) -> Self {
+    pub(super) fn square(image: &RgbImage, input: &InputSpec, side: usize) -> Self {
         Self::of(image, input, (side, side))
     }
 
-    fn of(image: &RgbImage, input: &Input, (width, height): (usize, usize)) -> Self {
+    fn of(image: &RgbImage, input: &InputSpec, (width, height): (usize, usize)) -> Self {
         let image_width = image.width() as usize;
         let (mean, scale) = (input.mean, input.scale);
         let mut values = vec![0.0; 3 * width * height];
@@ -101,7 +101,8 @@ mod tests {
         assert_eq!(CanvasSize::Letterbox { max_side: 100 }.of(100, 20), (128, 128));
         assert_eq!(CanvasSize::Image.of(300, 200), (320, 224));
 
-        let input = Input { width: 0, height: 0, channels: Channels::Bgr, mean: 0.0, scale: 1.0 };
+        let input =
+            InputSpec { width: 0, height: 0, channels: Channels::Bgr, mean: 0.0, scale: 1.0 };
         let image = RgbImage::from_fn(2, 2, |x, y| image::Rgb([1 + x as u8, 10 + y as u8, 100]));
         let canvas = Canvas::new(&image, &input, CanvasSize::Letterbox { max_side: 32 });
         let at = |plane: usize, x: usize, y: usize| canvas.values[plane * 32 * 32 + y * 32 + x];

@@ -3,7 +3,6 @@
 
 pub mod batcher;
 pub mod canvas;
-pub mod detection;
 pub mod detector;
 mod external;
 pub mod import;
@@ -16,3 +15,4 @@ pub mod prepare;
 pub mod recogniser;
 pub mod runtime;
 mod test_face;
+pub mod yunet;

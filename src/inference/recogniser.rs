@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::ArrayView2;
 
-use super::manifest::{Input, Manifest};
+use super::manifest::{InputSpec, Manifest};
 use super::model::{ModelError, Models, PreparedFile, PreparedHead, self_test};
 use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
@@ -208,7 +208,7 @@ impl RecogniserModel {
 #[derive(Debug)]
 pub struct Recogniser {
     network: Network,
-    input: Input,
+    input: InputSpec,
     mapping: Mapping,
     embedding: usize,
     sampled: Option<Arc<Sampled>>,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::pyramid::Pyramid;
 use super::search::Search;
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, ContentHash, Face, Selection};
-use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
+use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority, UrgentGuard};
 use crate::inference::canvas::{Canvas, CanvasSize};
-use crate::inference::detection::Detector;
-use crate::inference::detector::{self, DetectorModel};
+use crate::inference::detector::Detector;
+use crate::inference::yunet::{Yunet, YunetModel};
 use crate::telemetry::vitals::Activity;
 use crate::vision::{DecodeError, Picture, PixelLimits, guarded};
 
@@ -73,13 +73,13 @@ pub enum Vision {
         /// Decoding and aligning.
         hands: Batcher<Hands>,
         /// Detecting.
-        detector: Batcher<detector::Detector>,
+        detector: Batcher<Yunet>,
     },
 }
 
 impl Vision {
     /// Announces an urgent image.
-    pub fn expect_urgent(&self) -> Expected {
+    pub fn expect_urgent(&self) -> UrgentGuard {
         match self {
             Self::Whole(stage) => stage.expect_urgent(),
             Self::Ahead { hands, .. } => hands.expect_urgent(),
@@ -241,7 +241,7 @@ impl BatchModel for VisionStage {
 #[derive(Debug, Clone)]
 pub struct Hands {
     /// Knows what the detector wants to see.
-    pub model: DetectorModel,
+    pub model: YunetModel,
     /// The canvases it sees.
     pub size: CanvasSize,
     /// At which scales the detector looks.
@@ -338,7 +338,7 @@ pub struct Sight {
     min_score: f32,
 }
 
-impl BatchModel for detector::Detector {
+impl BatchModel for Yunet {
     type Input = Sight;
     type Output = Vec<Face>;
 

@@ -4,7 +4,7 @@
 use facefleet::app::App;
 use facefleet::domain::{AlignmentProfile, Face, Point, Precision};
 use facefleet::inference::canvas::CanvasSize;
-use facefleet::inference::detection::{Detector, DetectorModel};
+use facefleet::inference::detector::{Detector, DetectorModel};
 use facefleet::inference::manifest::Stage;
 use facefleet::inference::model::Models;
 use facefleet::inference::prepare::{self, PrepareError, Target, Variant};

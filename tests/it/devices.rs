@@ -13,12 +13,12 @@ use facefleet::domain::{
 use facefleet::images::Root;
 use facefleet::inference::batcher::{Batcher, Priority};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
-use facefleet::inference::detection::Detector;
-use facefleet::inference::detector::DetectorModel;
+use facefleet::inference::detector::Detector;
 use facefleet::inference::model::{HalfError, Models};
 use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::prepare::{Target, Variant};
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
+use facefleet::inference::yunet::YunetModel;
 use facefleet::vision::PixelLimits;
 use facefleet::worker::pyramid::Pyramid;
 use facefleet::worker::vision_stage::{Finder, Hands, Look, Seen, Vision, VisionStage};
@@ -69,8 +69,8 @@ fn recognise(models: &Models, plan: &DevicePlan, chips: &[Chip]) -> Vec<Recognit
     answers.into_iter().map(Option::unwrap).collect()
 }
 
-fn detector() -> DetectorModel {
-    DetectorModel::load(&app().models(), &app().settings().models.detector, &runtime()).unwrap()
+fn detector() -> YunetModel {
+    YunetModel::load(&app().models(), &app().settings().models.detector, &runtime()).unwrap()
 }
 
 fn photo(name: &str) -> RgbImage {

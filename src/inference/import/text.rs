@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Facts, Import, ImportError, Told};
+use super::{Facts, ImportError, ImportOptions, ImportRequest};
 use crate::inference::manifest::{Channels, PublishedFile};
 use crate::inference::prepare::Pixels;
 
@@ -43,28 +43,28 @@ pub(super) fn other_kind(bytes: &[u8]) -> Option<&'static str> {
 /// The manifest's text, and what is known of the model and from where.
 ///
 /// # Errors
-/// If something is not told.
+/// If something is not options.
 pub(super) fn manifest(
-    import: &Import,
+    import: &ImportRequest,
     facts: &Facts,
     files: &[PublishedFile],
 ) -> Result<(String, Vec<String>), ImportError> {
-    let told = &import.told;
+    let options = &import.options;
     let (mean, scale) = match facts.pixels {
-        Pixels::Bytes => (told.mean.or(Some(0.0)), told.scale.or(Some(1.0))),
-        Pixels::Fractions => (told.mean.or(Some(0.0)), told.scale.or(Some(1.0 / 255.0))),
-        Pixels::Unknown => (told.mean, told.scale),
+        Pixels::Bytes => (options.mean.or(Some(0.0)), options.scale.or(Some(1.0))),
+        Pixels::Fractions => (options.mean.or(Some(0.0)), options.scale.or(Some(1.0 / 255.0))),
+        Pixels::Unknown => (options.mean, options.scale),
     };
-    let dropout = facts.dropout.or(told.dropout);
+    let dropout = facts.dropout.or(options.dropout);
     let (Some(channels), Some(mean), Some(scale), Some(dropout)) =
-        (told.channels, mean, scale, dropout)
+        (options.channels, mean, scale, dropout)
     else {
-        return Err(ImportError::Untold(untold(told, facts)));
+        return Err(ImportError::MissingOptions(missing_options(options, facts)));
     };
-    let (alpha, r) = (told.alpha.unwrap_or(PUBLISHED.0), told.r.unwrap_or(PUBLISHED.1));
-    let licence = told.licence.as_deref().unwrap_or("not stated");
+    let (alpha, r) = (options.alpha.unwrap_or(PUBLISHED.0), options.r.unwrap_or(PUBLISHED.1));
+    let licence = options.licence.as_deref().unwrap_or("not stated");
     let name = import.file.file_name().unwrap_or_default().to_string_lossy();
-    let source = told.source.clone().unwrap_or_else(|| format!("brought as {name}"));
+    let source = options.source.clone().unwrap_or_else(|| format!("brought as {name}"));
     let order = if channels == Channels::Rgb { "rgb" } else { "bgr" };
     let [file, data @ ..] = files else { return Err(ImportError::Name(name.into_owned())) };
     let data: Vec<String> = data.iter().map(entry).collect();
@@ -94,10 +94,13 @@ pub(super) fn manifest(
             "embedding: {} dimensions of {} features, from {}",
             facts.embedding, facts.features, facts.layer
         ),
-        dropout_note(facts.dropout, told.dropout, dropout),
-        mapping_note(told, alpha, r),
-        format!("licence: {licence}{}", if told.licence.is_some() { "" } else { " (--licence)" }),
-        format!("source: {source}{}", if told.source.is_some() { "" } else { " (--source)" }),
+        dropout_note(facts.dropout, options.dropout, dropout),
+        mapping_note(options, alpha, r),
+        format!(
+            "licence: {licence}{}",
+            if options.licence.is_some() { "" } else { " (--licence)" }
+        ),
+        format!("source: {source}{}", if options.source.is_some() { "" } else { " (--source)" }),
     ];
     Ok((text, notes))
 }
@@ -161,8 +164,8 @@ fn normalisation_note(facts: &Facts, mean: f32, scale: f32) -> String {
     }
 }
 
-fn mapping_note(told: &Told, alpha: f64, r: f64) -> String {
-    if told.alpha.is_some() && told.r.is_some() {
+fn mapping_note(options: &ImportOptions, alpha: f64, r: f64) -> String {
+    if options.alpha.is_some() && options.r.is_some() {
         return format!("mapping: alpha {alpha}, r {r}, as told");
     }
     format!(
@@ -172,27 +175,27 @@ fn mapping_note(told: &Told, alpha: f64, r: f64) -> String {
 }
 
 /// What has to be added to the command, with the usual values.
-fn untold(told: &Told, facts: &Facts) -> Vec<String> {
+fn missing_options(options: &ImportOptions, facts: &Facts) -> Vec<String> {
     let mut lines = Vec::new();
-    if told.channels.is_none() {
+    if options.channels.is_none() {
         lines.push(
             "--channels rgb (or bgr): InsightFace, SFace and the ONNX model zoo's \
             LResNet100E-IR take rgb",
         );
     }
-    if facts.pixels == Pixels::Unknown && told.mean.is_none() {
+    if facts.pixels == Pixels::Unknown && options.mean.is_none() {
         lines.push(
             "--mean 127.5: subtracted from each pixel of 0..255; 127.5 with InsightFace, 0 \
             if the network takes pixels as they are",
         );
     }
-    if facts.pixels == Pixels::Unknown && told.scale.is_none() {
+    if facts.pixels == Pixels::Unknown && options.scale.is_none() {
         lines.push(
             "--scale 0.00784313725: multiplied after that; 1/127.5 with InsightFace, 1 if the \
                 network takes pixels as they are",
         );
     }
-    if facts.dropout.is_none() && told.dropout.is_none() {
+    if facts.dropout.is_none() && options.dropout.is_none() {
         lines.push(
             "--dropout 0.4: the ratio before the last layer in training, which this graph does not \
                 tell; 0.4 with ArcFace's and InsightFace's \

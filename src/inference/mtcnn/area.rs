@@ -9,7 +9,7 @@ use std::ops::Range;
 use image::RgbImage;
 
 use super::boxes::Region;
-use crate::inference::manifest::Input;
+use crate::inference::manifest::InputSpec;
 
 /// What a resampled pixel may be: at each stage what it is in the published cascade, so that the
 /// weights see the same pixels.
@@ -28,7 +28,7 @@ pub fn append_resampled(
     region: Region,
     [columns, rows]: [usize; 2],
     depth: Depth,
-    input: &Input,
+    input: &InputSpec,
     values: &mut Vec<f32>,
 ) {
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -113,15 +113,20 @@ mod tests {
     use crate::inference::manifest::Channels;
     use image::Rgb;
 
-    const PLAIN: Input =
-        Input { width: 0, height: 0, channels: Channels::Rgb, mean: 0.0, scale: 1.0 };
+    const PLAIN: InputSpec =
+        InputSpec { width: 0, height: 0, channels: Channels::Rgb, mean: 0.0, scale: 1.0 };
 
     /// Red 0, 10, 20, … from the left, green the same from the top.
     fn ramp(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| Rgb([10 * x as u8, 10 * y as u8, 7]))
     }
 
-    fn resampled(image: &RgbImage, region: [f64; 4], size: [usize; 2], input: &Input) -> Vec<f32> {
+    fn resampled(
+        image: &RgbImage,
+        region: [f64; 4],
+        size: [usize; 2],
+        input: &InputSpec,
+    ) -> Vec<f32> {
         let [left, top, width, height] = region;
         let mut values = Vec::new();
         append_resampled(
@@ -148,7 +153,7 @@ mod tests {
 
     #[test]
     fn columns_come_one_after_the_other_in_the_networks_colours_and_scale() {
-        let input = Input { channels: Channels::Bgr, mean: 10.0, scale: 0.1, ..PLAIN };
+        let input = InputSpec { channels: Channels::Bgr, mean: 10.0, scale: 0.1, ..PLAIN };
         let values = resampled(&ramp(2, 2), [0.0, 0.0, 2.0, 2.0], [2, 2], &input);
         let blue = (7.0 - 10.0) * 0.1;
         let expected = [blue, -1.0, -1.0, blue, 0.0, -1.0, blue, -1.0, 0.0, blue, 0.0, 0.0];

@@ -16,7 +16,7 @@ use image::RgbImage;
 
 use self::area::{Depth, append_resampled};
 use self::boxes::{Candidate, Overlap, Region, suppress};
-use super::manifest::{Input, Manifest};
+use super::manifest::{InputSpec, Manifest};
 use super::model::{ModelError, Models};
 use super::prepare::stage_outputs::{CONFIDENCE, LANDMARKS, OFFSETS};
 use super::runtime::{Network, Output, Runtime, RuntimeError};
@@ -116,7 +116,7 @@ pub struct Cascade {
     proposal: Network,
     refinement: Network,
     output: Network,
-    input: Input,
+    input: InputSpec,
 }
 
 impl Cascade {
@@ -277,7 +277,7 @@ fn decode(
 }
 
 /// What a network says of a candidate.
-struct Seen {
+struct StageOutput {
     /// With the network's confidence.
     candidate: Candidate,
     offsets: [f32; 4],
@@ -288,13 +288,13 @@ struct Seen {
 /// Shows the `limit` best of `candidates` (best first) to `network`, `side` x `side` pixels each.
 fn look(
     network: &mut Network,
-    input: &Input,
+    input: &InputSpec,
     image: &RgbImage,
     candidates: &[Candidate],
     limit: usize,
     side: usize,
     wanted: &[&str],
-) -> Result<Vec<Seen>, RuntimeError> {
+) -> Result<Vec<StageOutput>, RuntimeError> {
     let visible: Vec<_> =
         candidates.iter().filter_map(|one| Some((one, one.region()?))).take(limit).collect();
     let mut seen = Vec::with_capacity(visible.len());
@@ -312,7 +312,7 @@ fn look(
         for (n, (candidate, _)) in batch.iter().enumerate() {
             let candidate = Candidate { score: confidence[n][1], ..(*candidate).clone() };
             let landmarks = landmarks.map_or([0.0; 10], |landmarks| landmarks[n]);
-            seen.push(Seen { candidate, offsets: offsets[n], landmarks });
+            seen.push(StageOutput { candidate, offsets: offsets[n], landmarks });
         }
     }
     Ok(seen)

@@ -5,7 +5,7 @@ use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
 
 /// `x * scale + shift`, with parameters of this shape.
 #[derive(Debug)]
-pub struct Affine {
+pub struct ScaleShift {
     pub dims: Vec<usize>,
     pub scale: Vec<f64>,
     pub shift: Vec<f64>,
@@ -15,7 +15,7 @@ pub struct Affine {
 ///
 /// # Errors
 /// If a parameter is damaged, or has another shape than the others.
-pub fn affine(graph: &Graph, node: &NodeProto) -> Result<Option<Affine>, OnnxError> {
+pub fn scale_shift(graph: &Graph, node: &NodeProto) -> Result<Option<ScaleShift>, OnnxError> {
     let constants: Option<Vec<&TensorProto>> =
         node.input.iter().skip(1).map(|name| graph.constants.get(name)).collect();
     let Some([gain, bias, mean, variance]) = constants.as_deref() else { return Ok(None) };
@@ -39,5 +39,5 @@ pub fn affine(graph: &Graph, node: &NodeProto) -> Result<Option<Affine>, OnnxErr
         .zip(&scale)
         .map(|((bias, mean), scale)| bias - mean * scale)
         .collect();
-    Ok(Some(Affine { dims, scale, shift }))
+    Ok(Some(ScaleShift { dims, scale, shift }))
 }

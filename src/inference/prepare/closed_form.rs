@@ -143,19 +143,7 @@ const MOST_BYTE: f64 = 127.0;
 /// batch do not depend on each other.
 fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
     let (embedding_size, feature_size) = head.weights().dim();
-    let peaks: Vec<f64> = head
-        .weights()
-        .columns()
-        .into_iter()
-        .map(|column| column.iter().map(|a| f64::from(a.abs())).fold(f64::MIN_POSITIVE, f64::max))
-        .collect();
-    let row = |row: ArrayView1<'_, f32>| -> Vec<u8> {
-        let byte = |(&a, peak): (&f32, &f64)| {
-            ((f64::from(a) / peak * MOST_WEIGHT).round() as i8).cast_unsigned()
-        };
-        row.iter().zip(&peaks).map(byte).collect()
-    };
-    let weights: Vec<u8> = head.weights().rows().into_iter().flat_map(row).collect();
+    let (weights, peaks) = quantise_columns(head);
     let scales: Vec<f32> =
         peaks.iter().map(|peak| (q * (peak / MOST_WEIGHT).powi(2)) as f32).collect();
     let bytes = |name: &str, dims: &[usize], kind: i32, raw_data: Vec<u8>| TensorProto {
@@ -202,6 +190,25 @@ fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
         step("MatMulInteger", &["bytes", "A_bytes", "zero_byte"], "along_sums"),
         step("Cast", &["along_sums"], "along").with_int("to", i64::from(data_type::FLOAT)),
     ]);
+}
+
+/// `A` [D, F] as signed bytes, row by row, and the largest magnitude in each of the F columns, which
+/// becomes [`MOST_WEIGHT`].
+fn quantise_columns(head: &Head) -> (Vec<u8>, Vec<f64>) {
+    let peaks: Vec<f64> = head
+        .weights()
+        .columns()
+        .into_iter()
+        .map(|column| column.iter().map(|a| f64::from(a.abs())).fold(f64::MIN_POSITIVE, f64::max))
+        .collect();
+    let row = |row: ArrayView1<'_, f32>| -> Vec<u8> {
+        let byte = |(&a, peak): (&f32, &f64)| {
+            ((f64::from(a) / peak * MOST_WEIGHT).round() as i8).cast_unsigned()
+        };
+        row.iter().zip(&peaks).map(byte).collect()
+    };
+    let weights = head.weights().rows().into_iter().flat_map(row).collect();
+    (weights, peaks)
 }
 
 fn scalar(name: &str, value: f64) -> TensorProto {

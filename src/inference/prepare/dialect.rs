@@ -1,6 +1,6 @@
 //! What exporters write in ways of their own, written as the operator set means it.
 
-use super::batch_norm::{self, Affine};
+use super::batch_norm::{self, ScaleShift};
 use super::graph::Graph;
 use super::shapes::{Dim, Shapes};
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
@@ -11,7 +11,7 @@ use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
 ///
 /// # Errors
 /// If a normalisation was exported in training mode, or its parameters fit none.
-pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), OnnxError> {
+pub fn correct_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), OnnxError> {
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for mut node in std::mem::take(&mut graph.nodes) {
         if node.op_type != "BatchNormalization" {
@@ -28,7 +28,7 @@ pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), Onnx
         node.attribute.retain(|attribute| attribute.name != "spatial");
         // Further outputs are of training.
         node.output.truncate(1);
-        let Some(parameters) = batch_norm::affine(graph, &node)? else {
+        let Some(parameters) = batch_norm::scale_shift(graph, &node)? else {
             nodes.push(node);
             continue;
         };
@@ -58,11 +58,11 @@ pub fn settle_batch_norms(graph: &mut Graph, shapes: &Shapes) -> Result<(), Onnx
     Ok(())
 }
 
-fn per_position(graph: &mut Graph, x: &str, output: &str, affine: &Affine) -> [NodeProto; 2] {
+fn per_position(graph: &mut Graph, x: &str, output: &str, folded: &ScaleShift) -> [NodeProto; 2] {
     let part = |suffix: &str| format!("{output}.facefleet.{suffix}");
-    for (suffix, values) in [("scale", &affine.scale), ("shift", &affine.shift)] {
+    for (suffix, values) in [("scale", &folded.scale), ("shift", &folded.shift)] {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        graph.add_constant(TensorProto::floats(&part(suffix), &affine.dims, &values));
+        graph.add_constant(TensorProto::floats(&part(suffix), &folded.dims, &values));
     }
     [
         NodeProto::new("Mul", &[x, &part("scale")], &part("product")),

@@ -3,7 +3,7 @@
 
 use half::f16;
 
-use super::batch_norm::{self, Affine};
+use super::batch_norm::{self, ScaleShift};
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, data_type};
 
@@ -104,7 +104,9 @@ fn fold_batch_norms(graph: &mut Graph) -> Result<(), OnnxError> {
         let ([x, ..], [output, ..]) = (norm.input.as_slice(), norm.output.as_slice()) else {
             continue;
         };
-        let Some(Affine { scale, shift, .. }) = batch_norm::affine(graph, &norm)? else { continue };
+        let Some(ScaleShift { scale, shift, .. }) = batch_norm::scale_shift(graph, &norm)? else {
+            continue;
+        };
         if !fold_into_convolution(graph, x, output, &scale, &shift)? {
             write_plainly(graph, output, &scale, &shift);
         }

@@ -57,7 +57,7 @@ pub fn find_head(graph: &Graph, shapes: &Shapes) -> Result<FoundHead, PrepareErr
 }
 
 fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead, PrepareError> {
-    let mut walk = Walk { graph, seen: Vec::new() };
+    let mut walk = BackwardWalk { graph, seen: Vec::new() };
     let mut steps = Vec::new();
     let mut name = output;
     let node = loop {
@@ -69,19 +69,13 @@ fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead
                 name = data_input(node)
             }
             "LpNormalization" => {
-                only_scaled_after(&steps, node)?;
-                steps.clear();
+                drop_unit_length(&mut steps, node)?;
                 name = data_input(node);
             }
             "Gemm" | "MatMul" | "Conv" => break node,
-            op if op == "DequantizeLinear"
-                || op.ends_with("QuantizeLinear")
-                || op.starts_with("QLinear")
-                || op.ends_with("Integer") =>
-            {
-                return Err(node
-                    .error("computes in 8-bit integers; use the model's file in floats")
-                    .into());
+            op if computes_in_integers(op) => {
+                let reason = "computes in 8-bit integers; use the model's file in floats";
+                return Err(node.error(reason).into());
             }
             _ => match layer::step(graph, node)? {
                 Some((step, data)) => {
@@ -90,8 +84,7 @@ fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead
                 }
                 None => match norm::divided_by_its_norm(graph, node) {
                     Some(data) => {
-                        only_scaled_after(&steps, node)?;
-                        steps.clear();
+                        drop_unit_length(&mut steps, node)?;
                         name = data;
                     }
                     None => return Err(walk.no_head()),
@@ -119,14 +112,23 @@ fn find_behind(graph: &Graph, shapes: &Shapes, output: &str) -> Result<FoundHead
     })
 }
 
-/// A normalisation to unit length may be left out if what follows it only scales.
-fn only_scaled_after(steps: &[Step], node: &NodeProto) -> Result<(), OnnxError> {
+fn computes_in_integers(op: &str) -> bool {
+    op.ends_with("QuantizeLinear")
+        || op.starts_with("QLinear")
+        || op.ends_with("Integer")
+        || op == "DequantizeLinear"
+}
+
+/// Drops `node`, which scales to unit length, and the `steps` after it. That is allowed if those
+/// only scale: the template is scaled to unit length anyway.
+fn drop_unit_length(steps: &mut Vec<Step>, node: &NodeProto) -> Result<(), OnnxError> {
     if steps.iter().all(Step::is_plain_scale) {
+        steps.clear();
         return Ok(());
     }
     Err(node.error(
-        "scales the embedding to unit length before its last step; export the model up \
-        to this node",
+        "scales the embedding to unit length before its last step; export the model up to this \
+            node",
     ))
 }
 
@@ -157,12 +159,12 @@ fn dropout_ratio(graph: &Graph, node: &NodeProto) -> Result<f64, OnnxError> {
 }
 
 /// Walks backwards and remembers what it saw, for the error.
-struct Walk<'a> {
+struct BackwardWalk<'a> {
     graph: &'a Graph,
     seen: Vec<&'a NodeProto>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> BackwardWalk<'a> {
     fn producer(&mut self, name: &str) -> Result<&'a NodeProto, PrepareError> {
         // A graph without cycles has no longer way.
         match self.graph.producer(name).filter(|_| self.seen.len() <= self.graph.nodes.len()) {

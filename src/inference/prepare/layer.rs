@@ -3,7 +3,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::batch_norm::{self, Affine};
+use super::batch_norm::{self, ScaleShift};
 use super::graph::Graph;
 use super::shapes::Shapes;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
@@ -91,8 +91,10 @@ pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a 
         for name in parameters {
             check_vector(node, constant(graph, node, name)?)?;
         }
-        let affine = batch_norm::affine(graph, node)?;
-        return Ok(affine.map(|Affine { scale, shift, .. }| (step(scale, shift), data.as_str())));
+        let folded = batch_norm::scale_shift(graph, node)?;
+        return Ok(
+            folded.map(|ScaleShift { scale, shift, .. }| (step(scale, shift), data.as_str()))
+        );
     }
     let [a, b] = node.input.as_slice() else { return Ok(None) };
     let (data, constant, swapped) =
@@ -175,12 +177,12 @@ pub fn product(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer
     Ok(Layer { data: data.clone(), flatten, weights, bias })
 }
 
-/// A convolution that leaves one position is a linear layer of what it covers: 1x1 over a pooled
-/// map, or as large as the map.
+/// A convolution that leaves one position is a linear layer over its input map: a kernel of 1x1 over
+/// a pooled map, or one as large as the map.
 ///
 /// # Errors
-/// If it leaves more than one position, or has groups: then it mixes no channels and is no last
-/// layer.
+/// If it leaves more than one position, or has groups: such a convolution does not mix all channels
+/// and is not a last layer.
 pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer, OnnxError> {
     let [data, kernel, ..] = node.input.as_slice() else {
         return Err(node.error("has fewer than two inputs"));
@@ -192,26 +194,46 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
             "has a kernel of shape {shape:?}; the last layer must be a convolution of images"
         )));
     };
+    let shape = [size, channels, rows, columns];
+    let map = covered_map(shapes, node, data, shape)?;
+    let weights = unroll(node, &kernel.to_f32()?, shape, map);
+    let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
+        None => Array1::zeros(size),
+        Some(name) => Array1::from(vector(graph, node, name)?),
+    };
+    if bias.len() != size {
+        return Err(node.error(format!("has {} biases for {size} dimensions", bias.len())));
+    }
+    Ok(Layer { data: data.clone(), flatten: true, weights, bias })
+}
+
+/// Height and width of the map that the convolution reads, if it leaves one position of it.
+fn covered_map(
+    shapes: &Shapes,
+    node: &NodeProto,
+    data: &str,
+    shape: [usize; 4],
+) -> Result<[usize; 2], OnnxError> {
+    let [size, channels, rows, columns] = shape;
     if node.int("group", 1) != 1 {
         return Err(node.error(
-            "is a convolution by groups and mixes no channels; export the model \
-            with its last linear layer",
+            "is a convolution by groups and mixes no channels; export the model with its last \
+                linear layer",
         ));
     }
     let Some([map_channels, height, width]) = shapes.map(data) else {
         return Err(node.error(
-            "is the last layer, and the shape of its input is not known; export the model \
-                with fixed height and width",
+            "is the last layer, and the shape of its input is unknown; export the model with \
+                fixed height and width",
         ));
     };
     let leaves_one =
         node.output.first().and_then(|output| shapes.map(output)) == Some([size, 1, 1]);
     if map_channels != channels || !leaves_one {
-        let reason = format!(
+        return Err(node.error(format!(
             "turns a map of {height}x{width} into more than one position; pool the map before this \
                 node"
-        );
-        return Err(node.error(reason));
+        )));
     }
     if [size, channels, rows, columns, height, width].contains(&0) {
         return Err(node.error(format!(
@@ -224,37 +246,39 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
             "is a linear layer of {elements} weights, over the limit of {MAX_ELEMENTS}"
         )));
     }
+    if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME"))
+        && (rows, columns) != (1, 1)
+    {
+        return Err(node.error("pads its input by `auto_pad`; export the model with `pads`"));
+    }
+    Ok([height, width])
+}
+
+/// The kernel as the matrix [D, C x height x width] that it multiplies the flattened map by.
+fn unroll(
+    node: &NodeProto,
+    kernel: &[f32],
+    [size, channels, rows, columns]: [usize; 4],
+    [height, width]: [usize; 2],
+) -> Array2<f64> {
     let at = |name: &str, i: usize, default: i64| {
         node.ints(name).and_then(|list| list.get(i)).copied().unwrap_or(default)
     };
-    // Where the kernel's element k of an axis looks, if inside the map.
-    let place = |k: usize, axis: usize, side: usize| {
+    // The position on an axis of the map that kernel element k reads; `None` in the padding.
+    let position = |k: usize, axis: usize, side: usize| {
         let at =
             (k as i64).checked_mul(at("dilations", axis, 1))?.checked_sub(at("pads", axis, 0))?;
         usize::try_from(at).ok().filter(|&at| at < side)
     };
-    if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME"))
-        && (rows, columns) != (1, 1)
-    {
-        return Err(node.error("pads its input by itself (`auto_pad`); export it with `pads`"));
-    }
-    let values = kernel.to_f32()?;
     let mut weights = Array2::zeros((size, channels * height * width));
-    for (i, &value) in values.iter().enumerate() {
+    for (i, &value) in kernel.iter().enumerate() {
         let (column, row) = (i % columns, i / columns % rows);
         let (channel, d) = (i / (columns * rows) % channels, i / (columns * rows * channels));
-        if let (Some(y), Some(x)) = (place(row, 0, height), place(column, 1, width)) {
+        if let (Some(y), Some(x)) = (position(row, 0, height), position(column, 1, width)) {
             weights[[d, (channel * height + y) * width + x]] += f64::from(value);
         }
     }
-    let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
-        None => Array1::zeros(size),
-        Some(name) => Array1::from(vector(graph, node, name)?),
-    };
-    if bias.len() != size {
-        return Err(node.error(format!("has {} biases for {size} dimensions", bias.len())));
-    }
-    Ok(Layer { data: data.clone(), flatten: true, weights, bias })
+    weights
 }
 
 /// A constant that `node` reads.

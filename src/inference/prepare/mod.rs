@@ -288,15 +288,15 @@ fn open_recogniser(
         names::CHIP,
         &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)],
     );
-    if layout == Layout::ChannelsLast {
-        rewrite::feed_channels_last(graph, names::CHIP);
+    if layout == InputLayout::Nhwc {
+        rewrite::transpose_input(graph, names::CHIP);
     }
     let side = |side: u32| Dim::Fixed(i64::from(side));
     let shape = [Dim::Batch, Dim::Fixed(3), side(height), side(width)];
     let shapes = Shapes::infer(graph, &shape)?;
-    shapes::settle_reshapes(graph, &shapes);
+    shapes::resolve_reshapes(graph, &shapes);
     rewrite::free_batch(graph, batch)?;
-    dialect::settle_batch_norms(graph, &shapes)?;
+    dialect::correct_batch_norms(graph, &shapes)?;
     dialect::shape_slopes(graph, &shapes)?;
     dialect::switch_off_dropout(graph);
     head::find_head(graph, &shapes)
@@ -309,14 +309,14 @@ fn declared_batch(graph: &Graph) -> i64 {
 
 /// Order of the input's dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum InputLayout {
     /// [N, C, H, W].
-    ChannelsFirst,
+    Nchw,
     /// [N, H, W, C], as TensorFlow has it.
-    ChannelsLast,
+    Nhwc,
 }
 
-fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<Layout, PrepareError> {
+fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<InputLayout, PrepareError> {
     let (width, height) = (Some(i64::from(width)), Some(i64::from(height)));
     let dims = graph.input.dims();
     let fits = |wanted: &[Option<i64>; 4]| {
@@ -328,10 +328,10 @@ fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<Layout, Prepar
     };
     let first = [None, Some(3), height, width];
     if dims.is_empty() || fits(&first) {
-        return Ok(Layout::ChannelsFirst);
+        return Ok(InputLayout::Nchw);
     }
     if fits(&[None, height, width, Some(3)]) {
-        return Ok(Layout::ChannelsLast);
+        return Ok(InputLayout::Nhwc);
     }
     Err(mismatch("input [N, channels, height, width]", format!("{first:?}"), format!("{dims:?}")))
 }

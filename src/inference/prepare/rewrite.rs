@@ -33,7 +33,7 @@ pub fn free_batch(graph: &mut Graph, batch: i64) -> Result<(), OnnxError> {
 }
 
 /// Lets a graph that reads [N, H, W, C] read `chip`, [N, C, H, W].
-pub fn feed_channels_last(graph: &mut Graph, chip: &str) {
+pub fn transpose_input(graph: &mut Graph, chip: &str) {
     const TURNED: &str = "facefleet.channels_last";
     for input in
         graph.nodes.iter_mut().flat_map(|node| &mut node.input).filter(|input| *input == chip)

@@ -116,31 +116,31 @@ fn holds_floats(graph: &Graph, name: &str) -> bool {
             return constant.is_float();
         }
         let Some(node) = graph.producer(name) else { return false };
-        match kind_of_output(node) {
-            Kind::Floats => return true,
-            Kind::Other => return false,
-            Kind::AsInput => name = node.input.first().map_or("", String::as_str),
+        match output_type(node) {
+            OutputType::Float => return true,
+            OutputType::Other => return false,
+            OutputType::SameAsInput => name = node.input.first().map_or("", String::as_str),
         }
     }
     false
 }
 
-enum Kind {
-    Floats,
+enum OutputType {
+    Float,
     Other,
-    AsInput,
+    SameAsInput,
 }
 
-fn kind_of_output(node: &NodeProto) -> Kind {
+fn output_type(node: &NodeProto) -> OutputType {
     match node.op_type.as_str() {
-        "Cast" if i32::try_from(node.int("to", 0)).is_ok_and(is_float) => Kind::Floats,
+        "Cast" if i32::try_from(node.int("to", 0)).is_ok_and(is_float) => OutputType::Float,
         "Cast" | "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "Equal" | "Less"
         | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Not" | "And" | "Or"
-        | "QuantizeLinear" | "ConstantOfShape" | "Where" => Kind::Other,
+        | "QuantizeLinear" | "ConstantOfShape" | "Where" => OutputType::Other,
         "Add" | "Sub" | "Mul" | "Div" | "Identity" | "Reshape" | "Flatten" | "Squeeze"
         | "Unsqueeze" | "Transpose" | "Concat" | "Gather" | "Slice" | "Expand" | "Pad" | "Max"
-        | "Min" | "Abs" | "Neg" => Kind::AsInput,
-        _ => Kind::Floats,
+        | "Min" | "Abs" | "Neg" => OutputType::SameAsInput,
+        _ => OutputType::Float,
     }
 }
 

@@ -137,9 +137,9 @@ fn wrong_words_and_numbers_are_refused_and_leave_nothing() {
     refused(&with("--dropout", "5"), &["dropout ratio of 5"]);
     refused(&with("--scale", "0"), &["`scale`"]);
     refused(&with("--alpha", "-3"), &["`alpha`"]);
-    refused(&with("--name", "../b"), &["'../b' is no name"]);
+    refused(&with("--name", "../b"), &["'../b' is not a name"]);
     // All pixels become nearly the same number.
-    refused(&with("--scale", "1e-30"), &["answers the same", "--scale"]);
+    refused(&with("--scale", "1e-30"), &["the same embedding", "--scale"]);
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
 }
 

@@ -3,24 +3,20 @@
 
 mod error;
 mod prepared;
+mod proof;
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::detector::DetectorModel;
 use super::external;
 use super::manifest::{Manifest, Role};
-use super::mtcnn::CascadeModel;
 use super::onnx::{ModelProto, OnnxError};
 use super::prepare::{self, Outputs, PREPARATION, Target, Variant};
 use super::runtime::Runtime;
-use super::test_face;
-use crate::domain::{Chip, Face, Precision, Template};
-use crate::quality::closed_form::ClosedForm;
+use crate::domain::Precision;
 pub use error::ModelError;
 pub use prepared::{HalfError, Preparation, PreparedFile, PreparedHead};
 
@@ -187,7 +183,8 @@ impl Models {
         manifest.networks().iter().map(prepare).collect()
     }
 
-    /// Prepares `network` of the model `whole`; those before it are prepared.
+    /// Prepares `network`, one of the networks of the model `whole`. The networks before it are
+    /// prepared already.
     fn prepare_network(
         &self,
         whole: &Manifest,
@@ -203,39 +200,7 @@ impl Models {
         let published = self.published(network)?;
         let shown = self.published_path(network);
         runtime.check_versions(&shown.display().to_string(), &published)?;
-        let unfit = |source| ModelError::Prepare {
-            name: network.name.clone(),
-            file: shown.clone(),
-            source,
-        };
-        let (model, recogniser) = match &network.role {
-            Role::Detector => (prepare::prepare_detector(&published).map_err(unfit)?, None),
-            Role::Stage(stage) => {
-                (prepare::prepare_stage(&published, *stage).map_err(unfit)?, None)
-            }
-            Role::Cascade(_) => {
-                return Err(ModelError::Role {
-                    name: network.name.clone(),
-                    wanted: "single network",
-                });
-            }
-            Role::Recogniser(_) => {
-                let prepare = |variant| {
-                    prepare::prepare_recogniser(&published, network, variant, Outputs::Quality)
-                };
-                let prepared = prepare(variant).map_err(unfit)?;
-                let full =
-                    (variant.precision == Precision::Half).then(|| prepare(variant.target.into()));
-                let head = prove(
-                    network,
-                    &published,
-                    &prepared,
-                    full.transpose().map_err(unfit)?.as_ref(),
-                    runtime,
-                )?;
-                (prepared.model, Some(head))
-            }
-        };
+        let (model, recogniser) = self.build(network, &published, variant, runtime)?;
         let face = if recogniser.is_some() {
             None
         } else {
@@ -255,141 +220,41 @@ impl Models {
         Ok(Prepared { path, written: true, preparation })
     }
 
-    /// What the detector `whole` finds in the test image, `network` being `model`: its only
-    /// network, or the last one of a cascade. One that is not the last only has to open.
-    fn prove_detector(
+    /// The prepared graph of `network` and, for a recogniser, its head, proven.
+    fn build(
         &self,
-        whole: &Manifest,
         network: &Manifest,
-        model: &ModelProto,
+        published: &[u8],
+        variant: Variant,
         runtime: &Runtime,
-    ) -> Result<Option<Face>, ModelError> {
-        let bytes = prepare::encode(model);
-        let [before @ .., last] = whole.networks() else { return Ok(None) };
-        let found = match network.role {
-            Role::Stage(_) if network.name != last.name => {
-                return runtime.open(&network.name, &bytes, 1).map(|_| None).map_err(Into::into);
-            }
-            Role::Stage(_) => {
-                let read = |network| self.read_prepared(network).map(|file| Arc::from(file.bytes));
-                let mut networks = before.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-                networks.push(bytes.into());
-                CascadeModel::find_test_face(runtime, whole, &networks)?
-            }
-            _ => DetectorModel::find_test_face(runtime, network, &bytes)?,
+    ) -> Result<(ModelProto, Option<PreparedHead>), ModelError> {
+        let unfit = |source| ModelError::Prepare {
+            name: network.name.clone(),
+            file: self.published_path(network),
+            source,
         };
-        test_face::recorded(network.model(), found).map(Some)
-    }
-}
-
-/// Runs the synthetic chip and compares: with the closed form, the published network, and `full`,
-/// the same graph in 32 bits, if it is one of half precision.
-fn prove(
-    manifest: &Manifest,
-    published: &[u8],
-    prepared: &prepare::PreparedRecogniser,
-    full: Option<&prepare::PreparedRecogniser>,
-    runtime: &Runtime,
-) -> Result<PreparedHead, ModelError> {
-    let name = &manifest.name;
-    let wrong = |reason: String| self_test(name, reason);
-    let chip = Chip::synthetic();
-    let input = manifest.input.values(std::slice::from_ref(&chip));
-    let shape = [1, 3, manifest.input.height as usize, manifest.input.width as usize];
-
-    let mut network = runtime.open(name, &prepare::encode(&prepared.model), 1)?;
-    let outputs = [prepare::names::EMBEDDING, prepare::names::DISTANCE, prepare::names::FEATURES];
-    let results = network.run(&[(&shape, &input)], &outputs)?;
-    let [embedding, distance, features] = results.as_slice() else {
-        return Err(wrong("outputs are missing".into()));
-    };
-    let distance = f64::from(distance.values.first().copied().unwrap_or(f32::NAN));
-    let expected = ClosedForm::new(&prepared.head).distance(features.values.as_slice().into());
-    if (distance - expected).abs() > 1e-4 * expected.max(1e-3) || !distance.is_finite() {
-        return Err(wrong(format!(
-            "the graph's distance is {distance}, the closed form's {expected}"
-        )));
-    }
-    let (template, _) =
-        Template::from_embedding(&embedding.values).map_err(|error| wrong(error.to_string()))?;
-
-    // Some published files do not run as they are (that is why they are prepared); those that do
-    // must agree.
-    let original = runtime.open_quietly(name, published).and_then(|mut original| {
-        let output = original.outputs().first().cloned().unwrap_or_default();
-        original.run(&[(&shape, &input)], &[&output])
-    });
-    match original {
-        Ok(results) => {
-            let reference = results.first().map_or(&[][..], |output| &output.values);
-            let (reference, _) =
-                Template::from_embedding(reference).map_err(|error| wrong(error.to_string()))?;
-            let cosine = template.similarity(&reference);
-            // In half precision it is held against the prepared graph of 32 bits, with a tolerance
-            // of its own.
-            let least = if prepared.precision == Precision::Half {
-                HalfError::ALLOWED.cosine
-            } else {
-                0.9999
-            };
-            if cosine < least {
-                return Err(wrong(format!(
-                    "its embedding has cosine {cosine:.6} to that of the published network"
-                )));
+        match &network.role {
+            Role::Detector => Ok((prepare::prepare_detector(published).map_err(unfit)?, None)),
+            Role::Stage(stage) => {
+                Ok((prepare::prepare_stage(published, *stage).map_err(unfit)?, None))
+            }
+            Role::Cascade(_) => {
+                Err(ModelError::Role { name: network.name.clone(), wanted: "single network" })
+            }
+            Role::Recogniser(_) => {
+                let prepare = |variant| {
+                    prepare::prepare_recogniser(published, network, variant, Outputs::Quality)
+                        .map_err(unfit)
+                };
+                let prepared = prepare(variant)?;
+                let full = (variant.precision == Precision::Half)
+                    .then(|| prepare(variant.target.into()))
+                    .transpose()?;
+                let head = proof::prove(network, published, &prepared, full.as_ref(), runtime)?;
+                Ok((prepared.model, Some(head)))
             }
         }
-        Err(error) => {
-            tracing::debug!(model = name, %error, "the published file does not run as it is; not \
-                compared with it")
-        }
     }
-    let mut head = PreparedHead {
-        dropout: prepared.head.dropout(),
-        dropout_in_graph: prepared.dropout_in_graph,
-        embedding: prepared.head.bias().len(),
-        features: prepared.head.weights().ncols(),
-        effective_rank: prepared.effective_rank,
-        expected_embedding: embedding.values.clone(),
-        expected_distance: distance,
-        half: None,
-    };
-    head.half = full.map(|full| half_error(manifest, full, &head, runtime)).transpose()?;
-    Ok(head)
-}
-
-/// Holds what half precision gave for the synthetic chip against `full`, the same graph in 32 bits.
-fn half_error(
-    manifest: &Manifest,
-    full: &prepare::PreparedRecogniser,
-    half: &PreparedHead,
-    runtime: &Runtime,
-) -> Result<HalfError, ModelError> {
-    let name = &manifest.name;
-    let input = manifest.input.values(&[Chip::synthetic()]);
-    let shape = [1, 3, manifest.input.height as usize, manifest.input.width as usize];
-    let mut network = runtime.open(name, &prepare::encode(&full.model), 1)?;
-    let results =
-        network.run(&[(&shape, &input)], &[prepare::names::EMBEDDING, prepare::names::DISTANCE])?;
-    let template = |embedding: &[f32]| {
-        Template::from_embedding(embedding)
-            .map(|(template, _)| template)
-            .map_err(|error| self_test(name, error.to_string()))
-    };
-    let cosine = template(&half.expected_embedding)?.similarity(&template(&results[0].values)?);
-    let distance = f64::from(results[1].values.first().copied().unwrap_or(f32::NAN));
-    let error = HalfError { cosine, distance: half.expected_distance / distance - 1.0 };
-    if error.cosine >= HalfError::ALLOWED.cosine
-        && error.distance.abs() <= HalfError::ALLOWED.distance
-    {
-        return Ok(error);
-    }
-    let reason = format!(
-        "half precision is too far from 32 bits: cosine {:.6}, distance {:+.3} %; prepare it \
-            without --half",
-        error.cosine,
-        100.0 * error.distance
-    );
-    Err(self_test(name, reason))
 }
 
 pub(super) fn self_test(name: &str, reason: String) -> ModelError {
