@@ -1,11 +1,10 @@
-//! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32
-//! bits.
+//! Speed of a device by batch size, and how far its results are from the CPU's in 32 bits.
 //!
-//! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or
-//! `tensorrt:N`, each with `+half` or `+bfloat16` for fewer bits; the default is `cpu`. All must be
-//! in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device
-//! once, so that all meet the same weather; medians. A CPU session has one thread: a machine runs
-//! one for each core.
+//! `cargo bench --bench devices [-- DEVICE…]`. DEVICE is `cpu`, `openvino`, `cuda:N` or
+//! `tensorrt:N`, each with `+half` or `+bfloat16` for lower precision; the default is `cpu`. The
+//! ONNX Runtime in `runtime.library` must have all of them, and the models must be prepared for
+//! them. Every round runs each device once, so that all see the same load of the machine; the
+//! results are medians. A CPU session has one thread: a worker runs one per core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -27,7 +26,7 @@ use self::sample_chips::sample_chips;
 const CHIPS: usize = 64;
 const ROUNDS: usize = 7;
 
-/// Sizes of batches. A CPU gains nothing from the large ones.
+/// Batch sizes. A CPU gains nothing from large ones.
 fn batches(device: Device) -> &'static [usize] {
     if matches!(device, Device::Cpu | Device::OpenVino) { &[1, 4, 8] } else { &[1, 8, 16, 32, 64] }
 }
@@ -153,7 +152,7 @@ fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64
     Ok(median(&mut times))
 }
 
-/// Found on the CPU in 32 bits, whatever is compared.
+/// Always found on the CPU in 32 bits.
 fn chips(app: &App) -> Result<Vec<Chip>> {
     let mut settings = app.settings().clone();
     settings.runtime.device = DeviceChoice::Only(Device::Cpu);

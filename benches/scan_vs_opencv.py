@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Images per second of `facefleet scan` and of benches/opencv_scan.py, in turns, on the same photos and models.
+"""Compares images per second of `facefleet scan` and of benches/opencv_scan.py, in turns, on the same photos and models.
 
     python3 benches/scan_vs_opencv.py [FOLDER]      default: each sample photo 25 times
 
-facefleet's time is its whole process, from start-up and self-test to the last committed row, quality included; OpenCV's
-leaves out imports and model loading, and it computes no quality. OpenCV looks for faces at full size, facefleet at the scales
-of its settings: the faces that each finds are printed, and fewer than 0.99 of OpenCV's are an error. facefleet scans with its defaults, in 32 bits, and, where
-the processor multiplies bfloat16, once more with config/bfloat16.toml (`make bfloat16`). Exits with 1 if no median ratio
-reaches 2.
+facefleet's time is that of its whole process, from start-up and self-test to the last committed row, with quality. OpenCV's
+time excludes imports and model loading, and OpenCV computes no quality. OpenCV detects faces at full size, facefleet at the
+scales of its settings: the number of faces of each is printed, and it is an error if facefleet finds fewer than 0.99 of
+OpenCV's. facefleet scans with its defaults, in 32 bits, and on processors with bfloat16 again with config/bfloat16.toml
+(`make bfloat16`). Exits with 1 if no median ratio reaches 2.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ SAMPLES = ROOT / ".facefleet/samples"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 COPIES = 25
 ROUNDS = 3
-# It was 2.5, and 4.6 was measured, while facefleet looked at 640 pixels alone and missed the small faces that OpenCV found.
+# It was 2.5 (and 4.6 was measured) when facefleet detected at 640 pixels only and missed the small faces that OpenCV found.
 MIN_RATIO = 2.0
 MIN_FOUND = 0.99
 # Words of /proc/cpuinfo.
@@ -63,7 +63,7 @@ def compare(folder, scratch) -> int:
         runs = {name: run_facefleet(folder, scratch, opencv["images"], options) for name, options in configurations.items()}
         speeds = {name: speed for name, (speed, _) in runs.items()}
         if round == 0:
-            # Being faster by looking less is no gain: what was found stands beside how fast.
+            # A scan is not better if it is faster and finds fewer faces: print the faces next to the speed.
             found = ", ".join(f"facefleet in {name} {faces}" for name, (_, faces) in runs.items())
             print(f"faces found in {opencv['images']} images: OpenCV {opencv['faces']}, {found}")
             few = [name for name, (_, faces) in runs.items() if faces < MIN_FOUND * opencv["faces"]]
@@ -122,7 +122,7 @@ def multiply_samples(target):
 
 
 def with_comment(data, text) -> bytes:
-    """The same picture in different bytes, so that nobody can save work by recognising a file by its hash."""
+    """The same picture in different bytes, so that neither side can skip a file by its hash."""
     if data.startswith(b"\xff\xd8"):
         segment = b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text
         return data[:2] + segment + data[2:]

@@ -1,8 +1,7 @@
-//! One face for all detectors: a manifest says which architecture a name stands for, and callers
-//! need not know.
+//! The detector that a manifest names, YuNet or MTCNN, behind one interface.
 //!
-//! Only YuNet has a letterbox, and with it a place on a GPU; MTCNN with `detector.letterbox` is an
-//! error, and without it runs on the CPU whatever the device, as YuNet does then.
+//! Only YuNet has a letterbox, which a GPU needs. MTCNN with `detector.letterbox = true` is an
+//! error. Without the letterbox, both run on the CPU whatever the device is.
 
 use image::RgbImage;
 
@@ -15,20 +14,21 @@ use super::runtime::{Runtime, RuntimeError};
 use super::yunet;
 use crate::domain::Face;
 
-/// A detector, read and checked, of which sessions can be opened.
+/// A detector whose prepared files are read and checked. Opens sessions.
 #[derive(Debug, Clone)]
 pub enum DetectorModel {
     /// One network, one pass over a canvas of this size.
     Yunet(yunet::YunetModel, CanvasSize),
-    /// A cascade of three.
+    /// A cascade of three networks.
     Mtcnn(mtcnn::CascadeModel),
 }
 
 impl DetectorModel {
-    /// Reads the prepared detector `name`, which is to look at canvases of `size`.
+    /// Reads the prepared detector `name`, for canvases of `size`.
     ///
     /// # Errors
-    /// If there is no such model, it is no detector or has no such canvases, or it is not prepared.
+    /// If no model has that name, it is not a detector, it has no such canvases, or it is not
+    /// prepared.
     pub fn load(
         models: &Models,
         name: &str,
@@ -55,10 +55,10 @@ impl DetectorModel {
         }
     }
 
-    /// Opens sessions of `threads` threads on the CPU and runs them once.
+    /// Opens a detector on the CPU, with `threads` threads per session, and runs its self-test.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses the model.
+    /// If ONNX Runtime refuses the model, or the self-test fails.
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
         Ok(match self {
             Self::Yunet(model, size) => {
@@ -79,8 +79,8 @@ pub enum Detector {
 }
 
 impl Detector {
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
-    /// pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in pixels of the
+    /// image.
     ///
     /// # Errors
     /// If a forward pass fails.

@@ -1,5 +1,9 @@
-//! The networks: their description, their preparation, and running them. The only room that knows
-//! ONNX Runtime.
+//! The networks: their manifests, their preparation, and running them. Only this module uses ONNX
+//! Runtime.
+//!
+//! The detectors are [`detector`] (the choice), [`yunet`] and [`mtcnn`]; the recogniser is
+//! [`recogniser`]. [`prepare`] rewrites graphs, [`model`] keeps the files, [`batcher`] runs
+//! batches.
 
 pub mod batcher;
 pub mod canvas;

@@ -1,9 +1,9 @@
 //! YuNet: faces and five landmarks in an image of any size.
 //!
-//! Per stride S of 8, 16 and 32 the network gives, for each cell (x, y) of the S-pixel grid, row by
-//! row: `cls` and `obj` confidences, `bbox` (centre offset in cells, log size in cells) and `kps`
-//! (five landmark offsets in cells). Decoding after Wu, Peng and Yu, "YuNet: A Tiny
-//! Millisecond-level Face Detector", 2023.
+//! For each stride S of 8, 16 and 32, and each cell (x, y) of the grid of S pixels, row by row, the
+//! network outputs `cls` and `obj` (confidences), `bbox` (offset of the centre in cells, log of the
+//! size in cells) and `kps` (offsets of five landmarks in cells). Decoding after Wu, Peng and Yu,
+//! "YuNet: A Tiny Millisecond-level Face Detector", 2023.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,30 +18,30 @@ use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
 use super::test_face;
 use crate::domain::{BoundingBox, Face, Point};
 
-/// The smallest face that can be hoped for, the shorter side of its box in pixels of what the
-/// detector sees: of 230 faces of LFW it found 75 % at this size, 93 % at 24 pixels and none at 10.
+/// The smallest face that the detector finds reliably: the shorter side of its box, in pixels of
+/// the canvas. Of 230 faces of LFW it found 75 % at this size, 93 % at 24 pixels and none at 10.
 pub const SMALLEST_FACE_PX: f32 = 20.0;
 const STRIDES: [usize; 3] = [8, 16, 32];
-/// Values a cell of `cls`, `obj`, `bbox` and `kps`.
+/// Values per cell of `cls`, `obj`, `bbox` and `kps`.
 const DEPTHS: [usize; 4] = [1, 1, 4, 10];
 /// Detections that overlap a better one by more than this (intersection over union) are the same
 /// face.
 pub const SAME_FACE_IOU: f32 = 0.3;
-/// Pixels of all canvases of a batch, at most: 16 of 640x640. What a batch takes on the device
-/// grows with them.
+/// The most pixels in all canvases of a batch: 16 canvases of 640x640. The device's memory per
+/// batch grows with them.
 const BATCH_PIXELS: usize = 16 * 640 * 640;
-/// Candidates kept before overlaps are removed, so that a hostile image cannot make that quadratic
-/// step long.
+/// The most candidates that enter the quadratic removal of overlaps. A hostile image cannot make
+/// that step long.
 const MAX_CANDIDATES: usize = 5000;
 
-/// A detector, read and checked, of which sessions can be opened.
+/// A detector whose prepared file is read and checked. Opens sessions.
 #[derive(Debug, Clone)]
 pub struct YunetModel {
     runtime: Runtime,
     manifest: Manifest,
     bytes: Arc<[u8]>,
     input_name: String,
-    /// What it finds in the test image.
+    /// The face that it finds in the test image.
     expected: Face,
 }
 
@@ -49,7 +49,7 @@ impl YunetModel {
     /// Reads the prepared detector `name`.
     ///
     /// # Errors
-    /// If there is no such model, or it is not prepared.
+    /// If no model has that name, it is not a detector, or it is not prepared.
     pub fn load(models: &Models, name: &str, runtime: &Runtime) -> Result<Self, ModelError> {
         let manifest = models.manifest(name)?;
         if manifest.role != Role::Detector {
@@ -67,7 +67,7 @@ impl YunetModel {
         Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name, expected })
     }
 
-    /// What the network in `bytes` finds in the test image, on the CPU.
+    /// The faces that the network in `bytes` finds in the test image, on the CPU.
     pub(super) fn find_test_face(
         runtime: &Runtime,
         manifest: &Manifest,
@@ -84,13 +84,13 @@ impl YunetModel {
         (&self.manifest.name, &self.manifest.sha256)
     }
 
-    /// What the detector sees of `image` on a canvas of `size`. Needs no session, so that it is
-    /// done ahead of one.
+    /// Puts `image` on a canvas of `size`. Needs no session, so other threads do it ahead of the
+    /// detector.
     pub fn canvas(&self, image: &RgbImage, size: CanvasSize) -> Canvas {
         Canvas::new(image, &self.manifest.input, size)
     }
 
-    /// Opens a session of `threads` threads on the CPU and runs the self-test on it.
+    /// Opens a session with `threads` threads on the CPU and runs the self-test on it.
     ///
     /// # Errors
     /// If ONNX Runtime refuses the model, or the self-test fails.
@@ -98,9 +98,9 @@ impl YunetModel {
         self.open_on(&DevicePlan::cpu(threads), CanvasSize::Image)
     }
 
-    /// Opens a session as `plan` says, for canvases of `size`, and runs the self-test on it, where
-    /// shapes are fixed in each of them: before the first job, the device has reserved all it
-    /// needs, found its kernels, and given the right answer.
+    /// Opens a session as `plan` says, for canvases of `size`, and runs the self-test on it. If
+    /// shapes are fixed, the self-test runs each of them: before the first job, the device has
+    /// reserved its memory, chosen its kernels and given the right answer.
     ///
     /// # Errors
     /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
@@ -121,9 +121,10 @@ impl YunetModel {
         for (side, sizes) in detector.batches.clone() {
             let canvas = Canvas::square(&image, &self.manifest.input, side);
             for items in sizes {
-                let looks: Vec<_> = (0..items).map(|_| (&canvas, test_face::LEAST_SCORE)).collect();
-                let found = detector.detect_batch(&looks)?;
-                // A canvas smaller than the test image shows a part of the face.
+                let inputs: Vec<_> =
+                    (0..items).map(|_| (&canvas, test_face::LEAST_SCORE)).collect();
+                let found = detector.detect_batch(&inputs)?;
+                // A canvas smaller than the test image shows only a part of the face.
                 if side >= test_face::SIDE as usize {
                     found.iter().try_for_each(|found| check(found))?;
                 }
@@ -146,15 +147,15 @@ pub struct Yunet {
     network: Network,
     input: InputSpec,
     size: CanvasSize,
-    /// For each side of a square canvas, the sizes of batches that the device sees.
+    /// The batch sizes that the device gets, for each side of a square canvas.
     batches: Vec<(usize, Vec<usize>)>,
-    /// Canvases of a forward pass, at most.
+    /// The most canvases in a forward pass.
     batch: usize,
 }
 
 impl Yunet {
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
-    /// pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in pixels of the
+    /// image.
     ///
     /// # Errors
     /// If the forward pass fails.
@@ -163,25 +164,26 @@ impl Yunet {
         Ok(self.detect_batch(&[(&canvas, min_score)])?.pop().unwrap_or_default())
     }
 
-    /// The faces on each of `looks`, canvases with the confidence wanted of their faces. Canvases
-    /// of one size go through together.
+    /// The faces on each of `inputs`, which are canvases with the least confidence of their faces.
+    /// Canvases of equal size share a forward pass.
     ///
     /// # Errors
+    /// If a forward pass fails; no canvas has a result then.
     /// If a forward pass fails; then for all of them.
     pub fn detect_batch(
         &mut self,
-        looks: &[(&Canvas, f32)],
+        inputs: &[(&Canvas, f32)],
     ) -> Result<Vec<Vec<Face>>, RuntimeError> {
         let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-        for (index, (canvas, _)) in looks.iter().enumerate() {
+        for (index, (canvas, _)) in inputs.iter().enumerate() {
             groups.entry((canvas.width, canvas.height)).or_default().push(index);
         }
-        let mut found = vec![Vec::new(); looks.len()];
+        let mut found = vec![Vec::new(); inputs.len()];
         for ((width, height), members) in groups {
             let sizes = self.sizes(width, height);
             let most = sizes.last().copied().unwrap_or(self.batch);
             for members in members.chunks(most) {
-                let faces = self.forward(looks, members, padded_to(&sizes, members.len()))?;
+                let faces = self.forward(inputs, members, padded_to(&sizes, members.len()))?;
                 for (&member, faces) in members.iter().zip(faces) {
                     found[member] = faces;
                 }
@@ -195,21 +197,21 @@ impl Yunet {
         square.map(|(_, sizes)| sizes.clone()).unwrap_or_default()
     }
 
-    /// One pass over `members` of `looks`, which are of one size, filled up to `rows`.
+    /// One forward pass over the `members` of `inputs`, which have one size, padded to `rows` rows.
     fn forward(
         &mut self,
-        looks: &[(&Canvas, f32)],
+        inputs: &[(&Canvas, f32)],
         members: &[usize],
         rows: usize,
     ) -> Result<Vec<Vec<Face>>, RuntimeError> {
         let Some(&first) = members.first() else { return Ok(Vec::new()) };
-        let (width, height) = (looks[first].0.width, looks[first].0.height);
+        let (width, height) = (inputs[first].0.width, inputs[first].0.height);
         let joined: Vec<f32>;
         let values = if rows == 1 {
-            &looks[first].0.values
+            &inputs[first].0.values
         } else {
             let mut values = Vec::with_capacity(rows * 3 * width * height);
-            members.iter().for_each(|&member| values.extend_from_slice(&looks[member].0.values));
+            members.iter().for_each(|&member| values.extend_from_slice(&inputs[member].0.values));
             values.resize(rows * 3 * width * height, 0.0);
             joined = values;
             &joined
@@ -229,7 +231,7 @@ impl Yunet {
                     (row, rows),
                     stride,
                     (width, height),
-                    looks[member].1,
+                    inputs[member].1,
                     &mut candidates,
                 )?;
             }
@@ -239,7 +241,7 @@ impl Yunet {
     }
 }
 
-/// What row `row` of `rows` says at one stride.
+/// Decodes row `row` of `rows` at one stride.
 fn decode(
     outputs: [&Output; 4],
     (row, rows): (usize, usize),

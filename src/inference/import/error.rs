@@ -34,7 +34,10 @@ pub enum ImportError {
         source: PrepareError,
     },
     /// Neither the graph nor the command has all that the manifest needs.
-    #[error("the graph does not state all that is needed; add to the command:\n  {}", .0.join("\n  "))]
+    #[error(
+        "the graph does not state all that is needed; add to the command:\n  {}",
+        .0.join("\n  ")
+    )]
     MissingOptions(Vec<String>),
     /// The name is not allowed.
     #[error("'{0}' is not a name for a model: use letters, digits, '-' and '_' (--name)")]

@@ -116,27 +116,44 @@ impl Models {
         notes.insert(0, text::file_note(&import.file, &facts));
         self.check_files(&published, &manifest, import.force || !rewrite)?;
 
-        let staging = Staging::new(&self.dir, &name)?;
+        let prepared = self.stage(&published, &manifest, &manifest_text, rewrite, runtime)?;
+        Ok(Imported { name, manifest: target, notes, prepared })
+    }
+
+    /// Writes all files into a folder of their own, prepares and proves the model there, and moves
+    /// the files into the folder of models. The manifest is moved only if `rewrite` is true.
+    fn stage(
+        &self,
+        published: &Published,
+        manifest: &Manifest,
+        manifest_text: &str,
+        rewrite: bool,
+        runtime: &Runtime,
+    ) -> Result<Prepared, ImportError> {
+        let name = &manifest.name;
+        let staging = Staging::new(&self.dir, name)?;
         staging.write(format!("{name}.toml"), manifest_text.as_bytes())?;
-        for (file, bytes, _) in published.files(&manifest) {
+        for (file, bytes, _) in published.files(manifest) {
             staging.write(Path::new("fetched").join(&file), bytes)?;
         }
         let staged = Self::new(staging.path()).prepared_as(self.variant());
-        let mut prepared = staged.prepare(&name, runtime, true)?;
-        let Some(mut prepared) = prepared.pop() else { return Err(ImportError::Name(name)) };
-        check_embeddings_differ(&staged, &manifest, runtime)?;
+        let mut prepared = staged.prepare(name, runtime, true)?;
+        let Some(mut prepared) = prepared.pop() else {
+            return Err(ImportError::Name(name.clone()));
+        };
+        check_embeddings_differ(&staged, manifest, runtime)?;
 
         let prepared_file =
             prepared.path.strip_prefix(staging.path()).unwrap_or(&prepared.path).to_owned();
         let mut files: Vec<PathBuf> =
-            published.files(&manifest).map(|(file, ..)| Path::new("fetched").join(file)).collect();
+            published.files(manifest).map(|(file, ..)| Path::new("fetched").join(file)).collect();
         files.push(prepared_file.clone());
         if rewrite {
             files.push(format!("{name}.toml").into());
         }
         staging.place(&files, &self.dir)?;
         prepared.path = self.dir.join(prepared_file);
-        Ok(Imported { name, manifest: target, notes, prepared })
+        Ok(prepared)
     }
 
     /// The manifest that names this file: with the requested name, or with any name if the request

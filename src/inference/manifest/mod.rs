@@ -13,69 +13,70 @@ use crate::domain::{Chip, Mapping};
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// The file is not there or cannot be read.
+    /// The file is missing or cannot be read.
     #[error("cannot read the manifest {path}: {source}")]
     Read {
-        /// Its path.
+        /// The manifest's path.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// Its content.
+    /// The content is not valid.
     #[error("the manifest {path} is not valid: {reason}")]
     Invalid {
-        /// Its path.
+        /// The manifest's path.
         path: PathBuf,
         /// What is wrong, and where.
         reason: String,
     },
 }
 
-/// What a model is, where it comes from and what it wants to see.
+/// What a model is, where it comes from, and the format of its input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
-    /// The name: the manifest's file name without `.toml`.
+    /// The file name without `.toml`.
     pub name: String,
-    /// The published ONNX file; a relative path is below `models/fetched/`. Of a cascade, its first
-    /// network's.
+    /// The published ONNX file; a relative path is below `models/fetched/`. For a cascade, the file
+    /// of its first network.
     pub file: PathBuf,
     /// SHA-256 of that file, lower-case hex.
     pub file_sha256: String,
-    /// The files that hold weights beside it, if there are any.
+    /// Further files that hold weights.
     pub data: Vec<PublishedFile>,
-    /// What identifies the model: the digest of its only file, or that of the digests of all its
-    /// files one after the other, as text.
+    /// The model's identity: the digest of its only file, or the digest of all its files' digests,
+    /// concatenated as text.
     pub sha256: String,
     /// Licence of the weights.
     pub licence: String,
-    /// Where they were published.
+    /// Where the weights were published.
     pub source: String,
-    /// What the network wants to see.
+    /// The format of the network's input.
     pub input: InputSpec,
-    /// What the model is for.
+    /// The model's task.
     pub role: Role,
 }
 
-/// The network's input: `(pixel - mean) * scale` for each 8-bit channel value.
+/// The format of a network's input: `(pixel - mean) * scale` for each 8-bit channel value.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
-    /// Width, pixels; 0 if free.
+    /// In pixels; 0 if free.
     pub width: u32,
-    /// Height, pixels; 0 if free.
+    /// In pixels; 0 if free.
     pub height: u32,
     /// Order of the channels.
     pub channels: Channels,
     /// Subtracted from each value.
     #[serde(default)]
     pub mean: f32,
-    /// Multiplied after that.
+    /// Factor after the subtraction.
     #[serde(default = "one")]
     pub scale: f32,
 }
 
 impl InputSpec {
-    /// What the network sees of `chips`, `[N, 3, 112, 112]`: planes in the order of the channels.
+    /// The network's input for `chips`, `[N, 3, 112, 112]`: one plane per channel, in the order of
+    /// the channels.
     pub fn values(&self, chips: &[Chip]) -> Vec<f32> {
         let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
         for chip in chips {
@@ -106,7 +107,7 @@ pub enum Channels {
 }
 
 impl Channels {
-    /// For each plane of the network's input, the channel of an RGB pixel that fills it.
+    /// The channel of an RGB pixel in each plane of the network's input.
     pub fn order(self) -> [usize; 3] {
         match self {
             Self::Rgb => [0, 1, 2],
@@ -115,38 +116,38 @@ impl Channels {
     }
 }
 
-/// What a model is for.
+/// A model's task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Role {
     /// Finds faces and their landmarks: YuNet.
     Detector,
-    /// Finds them with three networks, one after the other: MTCNN.
+    /// Finds them with three networks in sequence: MTCNN.
     Cascade(Box<[Manifest; 3]>),
-    /// One of those three.
+    /// One of those three networks.
     Stage(Stage),
     /// Turns chips into embeddings.
     Recogniser(RecogniserManifest),
 }
 
-/// The place of a network in a cascade.
+/// The position of a network in a cascade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// P-Net: looks everywhere and proposes boxes.
+    /// P-Net: proposes boxes in the whole image.
     Proposal,
-    /// R-Net: looks at each of them, and refuses most.
+    /// R-Net: refuses most of the boxes.
     Refinement,
-    /// O-Net: looks again, larger, and finds the landmarks.
+    /// O-Net: refuses more, at a higher resolution, and places the landmarks.
     Output,
 }
 
-/// What is special to recognisers.
+/// The part of a manifest for recognisers.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecogniserManifest {
-    /// D, the embedding's length.
+    /// D, the length of the embedding.
     pub embedding: usize,
-    /// The dropout ratio before the last layer, for graphs that do not tell it. SER-FIQ is weaker
-    /// for a network that was not trained with dropout.
+    /// The dropout ratio before the last layer, for graphs that do not state it. SER-FIQ is weaker
+    /// for a network that was trained without dropout.
     pub dropout: Option<f64>,
     /// Steepness of the score-to-quality mapping.
     pub alpha: f64,
@@ -172,10 +173,10 @@ pub struct PublishedFile {
 }
 
 impl Manifest {
-    /// Reads `path`.
+    /// Reads the manifest in `path`.
     ///
     /// # Errors
-    /// If it cannot be read or says something it must not.
+    /// If the file cannot be read or is not a valid manifest.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
@@ -184,7 +185,7 @@ impl Manifest {
             .map_err(|reason| ManifestError::Invalid { path: path.to_owned(), reason })
     }
 
-    /// The networks, each of one file: those of a cascade, otherwise this one.
+    /// The networks, one file each: a cascade's three, or this one.
     pub fn networks(&self) -> &[Self] {
         match &self.role {
             Role::Cascade(networks) => networks.as_slice(),
@@ -192,13 +193,13 @@ impl Manifest {
         }
     }
 
-    /// The files of this network and their digests: the ONNX file first.
+    /// The files of this network with their digests; the ONNX file comes first.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
         let data = self.data.iter().map(|data| (data.file.as_path(), data.sha256.as_str()));
         [(self.file.as_path(), self.file_sha256.as_str())].into_iter().chain(data)
     }
 
-    /// The model that it belongs to, as commands know it: of a cascade's network, the cascade.
+    /// The model's name in commands: for a network of a cascade, the name of the cascade.
     pub fn model(&self) -> &str {
         match self.role {
             Role::Stage(_) => self.name.rsplit_once('.').map_or(&self.name, |(model, _)| model),
@@ -206,7 +207,7 @@ impl Manifest {
         }
     }
 
-    /// What is special to recognisers, if this is one.
+    /// The part for recognisers, if this is one.
     pub fn recogniser(&self) -> Option<&RecogniserManifest> {
         match &self.role {
             Role::Recogniser(recogniser) => Some(recogniser),

@@ -1,4 +1,4 @@
-//! The text of a manifest, and what it must not say.
+//! The TOML format of a manifest and its checks.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{InputSpec, Manifest, PublishedFile, RecogniserManifest, Role, Stage};
 use crate::domain::CHIP_SIDE;
 
-/// A manifest as its TOML file has it.
+/// A manifest as in its TOML file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ManifestFile {
@@ -119,8 +119,8 @@ impl ManifestFile {
             (self.cascade.take(), own_files, role)
         else {
             return Err(
-                "`kind = \"mtcnn\"` needs `role = \"detector\"` and a [cascade] table of p, \
-                r and o, and no `file`, `sha256` or `data`"
+                "`kind = \"mtcnn\"` needs `role = \"detector\"` and a [cascade] table of p, r and \
+                    o, and no `file`, `sha256` or `data`"
                     .into(),
             );
         };

@@ -1,4 +1,4 @@
-//! The manifests in models/, and wrong ones.
+//! The manifests in models/, and invalid ones.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Models on disk: `DIR/<name>.toml` describes, `DIR/fetched/` holds what was published,
-//! `DIR/prepared/` what runs.
+//! The folder of models: `DIR/<name>.toml` holds the manifests, `DIR/fetched/` the published files,
+//! and `DIR/prepared/` the files that run.
 
 mod error;
 mod prepared;
@@ -20,23 +20,23 @@ use crate::domain::Precision;
 pub use error::ModelError;
 pub use prepared::{HalfError, Preparation, PreparedFile, PreparedHead};
 
-/// What [`Models::prepare`] did.
+/// The result of [`Models::prepare`] for one network.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The file that runs.
+    /// The prepared file.
     pub path: PathBuf,
-    /// False if it was there already.
+    /// False if it was prepared before.
     pub written: bool,
-    /// What it says of itself.
+    /// The record in the prepared file.
     pub preparation: Preparation,
 }
 
-/// The files of a model that were found whole.
+/// The files of a model, all undamaged.
 #[derive(Debug, Default)]
 pub struct CheckedFiles {
-    /// Those that run.
+    /// The prepared files.
     pub prepared: Vec<PathBuf>,
-    /// Those that they were made from; none where they are not there.
+    /// The published files that exist.
     pub published: Vec<PathBuf>,
 }
 
@@ -78,7 +78,7 @@ impl Models {
     /// The manifest of model `name`.
     ///
     /// # Errors
-    /// If there is none, or it is not valid.
+    /// If no manifest has that name, or it is not valid.
     pub fn manifest(&self, name: &str) -> Result<Manifest, ModelError> {
         let known = self.names();
         if !known.iter().any(|other| other == name) {
@@ -91,7 +91,7 @@ impl Models {
         Ok(Manifest::read(&self.dir.join(format!("{name}.toml")))?)
     }
 
-    /// Where the published file of `manifest` is.
+    /// The path of the published file of `manifest`.
     pub fn published_path(&self, manifest: &Manifest) -> PathBuf {
         self.dir.join("fetched").join(&manifest.file)
     }
@@ -102,16 +102,16 @@ impl Models {
         self.dir.join("prepared").join(format!("{name}{target}{precision}.onnx"))
     }
 
-    /// The preparation of this network: those of detectors have one for all devices.
+    /// The preparation of this network. Detectors have one for all devices.
     fn variant_of(&self, manifest: &Manifest) -> Variant {
         if manifest.recogniser().is_some() { self.variant.on_disk() } else { Variant::default() }
     }
 
-    /// Reads the published file and checks its digest. Weights that are in other files are read,
-    /// checked and put inside.
+    /// Reads the published file and checks its digest. Weights in other files are read, checked and
+    /// copied into the model.
     ///
     /// # Errors
-    /// If a file is not there or another one.
+    /// If a file is missing or has another digest.
     pub fn published(&self, manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
         let path = self.published_path(manifest);
         let name = manifest.name.clone();
@@ -133,11 +133,11 @@ impl Models {
             let Some(listed) = manifest.data.iter().find(|data| data.file == file) else {
                 return Err(ModelError::Unlisted { name: name.clone(), file });
             };
-            let beside = self.dir.join("fetched").join(&file);
+            let data_path = self.dir.join("fetched").join(&file);
             let folder = path.parent().unwrap_or(Path::new(""));
-            let bytes =
-                external::read(&beside, folder).map_err(|source| not_fetched(&beside, source))?;
-            check_digest(&name, &beside, &bytes, &listed.sha256)?;
+            let bytes = external::read(&data_path, folder)
+                .map_err(|source| not_fetched(&data_path, source))?;
+            check_digest(&name, &data_path, &bytes, &listed.sha256)?;
             Ok(bytes)
         };
         match external::locations(&bytes).map_err(unfit)? {
@@ -146,11 +146,11 @@ impl Models {
         }
     }
 
-    /// Checks the files of model `name`: the prepared ones against their own digests, and those
-    /// that were published, where they are there, against the manifest's. Returns their names.
+    /// Checks the files of model `name`: the prepared files against their own digests, and the
+    /// published files, where they exist, against the manifest's. Returns their paths.
     ///
     /// # Errors
-    /// If one is damaged, or is not prepared.
+    /// If a file is damaged, or a network is not prepared.
     pub fn verify(&self, name: &str) -> Result<CheckedFiles, ModelError> {
         let manifest = self.manifest(name)?;
         let mut checked = CheckedFiles::default();
@@ -165,13 +165,14 @@ impl Models {
         Ok(checked)
     }
 
-    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result: a
-    /// prepared recogniser must agree with the published one on the embedding (where ONNX Runtime
-    /// runs that at all), and its distance with the closed form computed in f64; a detector must
-    /// find the face of the test image. Does nothing if it is done already.
+    /// Prepares the networks of model `name` (one, or a cascade's three) and proves the result. A
+    /// prepared recogniser must agree with the published one on the embedding (if ONNX Runtime runs
+    /// the published file), and with the closed form in f64 on the distance. A detector must find
+    /// the face in the test image. Skips networks that are prepared already, unless `again` is
+    /// true.
     ///
     /// # Errors
-    /// If the model is not there, cannot be prepared, or fails the proof.
+    /// If a file is missing, the model cannot be prepared, or it fails the proof.
     pub fn prepare(
         &self,
         name: &str,
@@ -220,7 +221,8 @@ impl Models {
         Ok(Prepared { path, written: true, preparation })
     }
 
-    /// The prepared graph of `network` and, for a recogniser, its head, proven.
+    /// The prepared graph of `network`, and a recogniser's head with the answers that the proof
+    /// recorded.
     fn build(
         &self,
         network: &Manifest,
@@ -261,7 +263,8 @@ pub(super) fn self_test(name: &str, reason: String) -> ModelError {
     ModelError::SelfTest { name: name.to_owned(), reason }
 }
 
-/// Writes beside the target and renames, so that a reader sees the old file or the whole new one.
+/// Writes a temporary file next to `path` and renames it. A reader finds the old file or the
+/// complete new one.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -272,7 +275,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()>
         fs::rename(&part, path)
     });
     if result.is_err() {
-        // The error of the write is the one to report.
+        // Report the error of the write, not of the cleanup.
         fs::remove_file(&part).ok();
     }
     result

@@ -1,4 +1,4 @@
-//! The proof that a prepared network computes what it should. What it computes is recorded in the
+//! The proof that a prepared network computes what it should. The answers are recorded in the
 //! prepared file, for the self-test of each session.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Building nodes and declarations of tensors, and reading their attributes and shapes.
+//! Nodes and declarations of tensors: building them, and reading their attributes and shapes.
 
 use super::{
     AttributeProto, Dimension, DimensionProto, NodeProto, OnnxError, TensorShapeProto,
@@ -29,7 +29,7 @@ impl NodeProto {
         self
     }
 
-    /// Adds a list of integers.
+    /// Adds an attribute that is a list of integers.
     pub fn with_ints(mut self, name: &str, values: &[i64]) -> Self {
         const INTS: i32 = 7;
         let attribute = AttributeProto {
@@ -42,7 +42,7 @@ impl NodeProto {
         self
     }
 
-    /// The node's name, or its output's if it has none.
+    /// The node's name, or the name of its first output.
     pub fn label(&self) -> &str {
         let output = self.output.first().map_or("", String::as_str);
         if self.name.is_empty() { output } else { &self.name }
@@ -57,29 +57,29 @@ impl NodeProto {
         }
     }
 
-    /// A list of integers, if the attribute is there.
+    /// The attribute `name` as a list of integers, if the node has it.
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
         self.attribute(name).map(|attribute| attribute.ints.as_slice())
     }
 
-    /// An attribute.
+    /// The attribute `name`, if the node has it.
     pub fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|attribute| attribute.name == name)
     }
 
-    /// An integer attribute, or its default.
+    /// The integer attribute `name`, or `default`.
     pub fn int(&self, name: &str, default: i64) -> i64 {
         self.attribute(name).map_or(default, |attribute| attribute.i)
     }
 
-    /// A float attribute, or its default.
+    /// The float attribute `name`, or `default`.
     pub fn float(&self, name: &str, default: f32) -> f32 {
         self.attribute(name).map_or(default, |attribute| attribute.f)
     }
 }
 
 impl ValueInfoProto {
-    /// A float tensor; a dimension is a number or, for one that is free, a name.
+    /// A float tensor. A dimension is a number, or a name if it is free.
     pub fn float(name: &str, dims: &[Dimension]) -> Self {
         let dim = dims.iter().map(|dim| DimensionProto { value: Some(dim.clone()) }).collect();
         let shape = Some(TensorShapeProto { dim });
@@ -95,7 +95,7 @@ impl ValueInfoProto {
             .map_or(0, |tensor| tensor.elem_type)
     }
 
-    /// The shape, as far as it is declared; `None` for a free dimension.
+    /// The declared shape. A free dimension is `None`.
     pub fn dims(&self) -> Vec<Option<i64>> {
         let tensor = self.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         let shape = tensor.and_then(|t| t.shape.as_ref());

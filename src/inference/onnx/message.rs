@@ -1,9 +1,9 @@
 //! The messages of `onnx.proto3` that preparing a graph needs, as plain structs with their field
 //! numbers.
 //!
-//! A field that is not declared here is lost when a model is read and written. A field that carries
-//! meaning and is not supported (functions, sparse tensors, subgraphs) is declared as bytes, so that
-//! [`ModelProto::read`] can refuse it.
+//! A field that is not declared here is lost when a model is read and written. Documentation and
+//! annotations are lost on purpose. A field that carries meaning and is not supported (functions,
+//! sparse tensors, subgraphs) is declared as bytes, so that [`ModelProto::read`] can refuse it.
 
 use prost::Message;
 
@@ -13,10 +13,10 @@ pub struct ModelProto {
     /// Version of the file format.
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
-    /// Who wrote it.
+    /// The program that wrote the file.
     #[prost(string, tag = "2")]
     pub producer_name: String,
-    /// In which version.
+    /// The version of that program.
     #[prost(string, tag = "3")]
     pub producer_version: String,
     /// Reverse-DNS namespace.
@@ -54,13 +54,13 @@ pub struct StringStringEntryProto {
     pub value: String,
 }
 
-/// An operator set.
+/// An operator set: the version of the operators of one domain.
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetIdProto {
-    /// Empty for ONNX itself.
+    /// The domain; empty for standard ONNX.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// Its version.
+    /// The version.
     #[prost(int64, tag = "2")]
     pub version: i64,
 }
@@ -93,7 +93,7 @@ pub struct GraphProto {
 /// A node.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeProto {
-    /// Names of its inputs; an empty one is left out.
+    /// Names of its inputs. An empty name is an optional input that is left out.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     /// Names of its outputs.
@@ -102,13 +102,13 @@ pub struct NodeProto {
     /// Name.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// Operator.
+    /// Operator type.
     #[prost(string, tag = "4")]
     pub op_type: String,
     /// Attributes.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
-    /// Operator set.
+    /// Domain of the operator.
     #[prost(string, tag = "7")]
     pub domain: String,
 }
@@ -178,7 +178,7 @@ pub struct TensorProto {
     /// Values of a double tensor, if not raw.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    /// Where the values are, if they are in another file: `location`, `offset` and `length`.
+    /// The file, `location`, `offset` and `length` of values in another file.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
     /// 1 if the values are in another file.
@@ -200,7 +200,7 @@ pub struct ValueInfoProto {
 /// A tensor type.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
-    /// None for sequences, maps and other types that no face network has.
+    /// `None` for sequences, maps and other types, which face networks do not have.
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
 }
@@ -235,10 +235,10 @@ pub struct DimensionProto {
 /// A number or a name.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Dimension {
-    /// Fixed.
+    /// A fixed number.
     #[prost(int64, tag = "1")]
     Value(i64),
-    /// Symbolic.
+    /// A symbolic name.
     #[prost(string, tag = "2")]
     Param(String),
 }

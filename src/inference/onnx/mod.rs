@@ -1,4 +1,4 @@
-//! ONNX files: the messages they are made of, and reading a model without losing any part of it.
+//! ONNX files: their messages, and reading a model without losing a part that carries meaning.
 
 mod graph;
 mod message;
@@ -12,7 +12,7 @@ pub use message::{
     TypeProto, ValueInfoProto,
 };
 
-/// `TensorProto.DataType` values that are read or written.
+/// The `TensorProto.DataType` values that are read or written.
 pub mod data_type {
     /// 32-bit float.
     pub const FLOAT: i32 = 1;
@@ -35,13 +35,13 @@ pub mod data_type {
 /// Why an ONNX file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    /// The bytes are no ONNX model.
+    /// The bytes are not an ONNX model.
     #[error("not an ONNX file: {0}")]
     Decode(#[from] prost::DecodeError),
-    /// It is one, with a feature that would be lost.
+    /// The model has a part that would be lost.
     #[error("the model uses {0}, which model preparation does not support; export it with {1}")]
     Unsupported(String, &'static str),
-    /// A tensor that is not what its place in the graph needs.
+    /// A tensor does not fit its use in the graph.
     #[error("tensor '{name}': {reason}")]
     Tensor {
         /// The tensor's name.
@@ -49,7 +49,7 @@ pub enum OnnxError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A node that cannot be served.
+    /// A node cannot be prepared.
     #[error("node '{name}' ({op}): {reason}")]
     Node {
         /// The node's name.
@@ -61,7 +61,7 @@ pub enum OnnxError {
     },
 }
 
-/// What a model file says of its versions. The rest of the file is passed over.
+/// The versions that a model file declares. Decoding this skips the rest of the file.
 #[derive(Clone, PartialEq, Message)]
 pub struct Versions {
     /// Version of the file format.
@@ -84,11 +84,10 @@ fn standard_opset(sets: &[OperatorSetIdProto]) -> i64 {
 }
 
 impl ModelProto {
-    /// Reads a model and refuses what would be lost on writing it back.
+    /// Reads a model, and refuses one with a part that would be lost when it is written.
     ///
     /// # Errors
-    /// If the bytes are no ONNX model, use something these structs do not cover, or a node has no
-    /// output.
+    /// If the bytes are not an ONNX model, the model has such a part, or a node has no output.
     pub fn read(bytes: &[u8]) -> Result<Self, OnnxError> {
         let model = Self::decode(bytes)?;
         let unsupported = |what: &str, cure| Err(OnnxError::Unsupported(what.to_owned(), cure));
@@ -135,7 +134,7 @@ impl ModelProto {
         standard_opset(&self.opset_import)
     }
 
-    /// The value of a metadata key.
+    /// The value of the metadata entry `key`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }

@@ -231,7 +231,7 @@ fn that_onnx_runtime_cannot_run_the_published_file_is_no_error() {
 #[test]
 fn weights_in_a_second_file_come_along() {
     let network = iresnet(
-        Style { stored: Stored::Beside("model.onnx.data"), ..Style::pytorch(17) },
+        Style { stored: Stored::External("model.onnx.data"), ..Style::pytorch(17) },
         View::Flatten,
     );
     let sandbox = sandbox("model.onnx", &network.file());
@@ -239,7 +239,7 @@ fn weights_in_a_second_file_come_along() {
     arguments.extend(TOLD);
     refused(&model(&sandbox, &arguments), &["model.onnx.data"]);
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
-    sandbox.write("model.onnx.data", &network.tape.beside);
+    sandbox.write("model.onnx.data", &network.tape.external);
     model(&sandbox, &arguments).ended(0);
     assert!(sandbox.path("models/fetched/large/model.onnx.data").exists());
     model(&sandbox, &["prepare", "large", "--again"]).ended(0);
@@ -336,7 +336,7 @@ fn a_file_that_no_manifest_names_is_replaced_by_force_alone() {
 #[test]
 fn weights_cannot_be_in_the_onnx_file_itself() {
     let network = iresnet(
-        Style { stored: Stored::Beside("model.onnx"), ..Style::pytorch(17) },
+        Style { stored: Stored::External("model.onnx"), ..Style::pytorch(17) },
         View::Flatten,
     );
     let sandbox = sandbox("model.onnx", &network.file());

@@ -1,5 +1,5 @@
-//! Shapes of the tensors inside a graph, as far as they follow from the input's and the weights'.
-//! What is not known is left out: nothing relies on a shape that is not there.
+//! The shapes of inner tensors, as far as they follow from the input and the weights. Unknown
+//! shapes are left out.
 
 mod rules;
 mod values;
@@ -7,33 +7,33 @@ mod values;
 use std::collections::HashMap;
 
 use super::graph::Graph;
-use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, data_type};
+use crate::inference::onnx::{NodeProto, OnnxError, data_type};
 
 /// A dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dim {
     /// The number of chips in the batch.
     Batch,
-    /// A number.
+    /// A fixed number.
     Fixed(i64),
-    /// Not known.
+    /// Unknown.
     Unknown,
 }
 
-/// The longest list that is followed, of values or of dimensions. Exporters compute shapes, of a
-/// handful of dimensions; a damaged graph may double a list with every node.
+/// The most values or dimensions that are followed. Exporters compute with shapes of a few
+/// dimensions; a damaged graph may double a list in every node.
 const LONGEST: usize = 64;
 
-/// What is known of a graph's tensors.
+/// The known shapes and values of a graph's tensors.
 #[derive(Debug, Default)]
 pub struct Shapes {
     shapes: HashMap<String, Vec<Dim>>,
-    /// Values of small integer tensors, which often are shapes.
+    /// Values of small integer tensors, many of which are shapes.
     values: HashMap<String, Vec<Dim>>,
 }
 
 impl Shapes {
-    /// Follows the shapes through `graph`, whose input has the shape `input`.
+    /// Infers the shapes in `graph`, whose input has the shape `input`.
     ///
     /// # Errors
     /// If a constant is damaged.
@@ -53,7 +53,7 @@ impl Shapes {
                 shape.into_iter().map(|dim| Dim::Fixed(dim as i64)).collect(),
             );
         }
-        // Nodes need not be in order.
+        // Nodes may be in any order.
         let mut waiting: Vec<&NodeProto> = graph.nodes.iter().collect();
         loop {
             let before = waiting.len();
@@ -69,12 +69,12 @@ impl Shapes {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
-    /// The values of an integer tensor.
+    /// The values of the integer tensor `name`.
     pub fn values(&self, name: &str) -> Option<&[Dim]> {
         self.values.get(name).map(Vec::as_slice)
     }
 
-    /// The shape of a tensor [batch, channels, height, width] without the batch.
+    /// Channels, height and width of a tensor [batch, channels, height, width].
     pub fn map(&self, name: &str) -> Option<[usize; 3]> {
         let [Dim::Batch, Dim::Fixed(c), Dim::Fixed(h), Dim::Fixed(w)] = *self.of(name)? else {
             return None;
@@ -82,7 +82,7 @@ impl Shapes {
         Some([usize::try_from(c).ok()?, usize::try_from(h).ok()?, usize::try_from(w).ok()?])
     }
 
-    /// Whether all that can be told of the node's output is told.
+    /// Infers shape and values of the node's first output. Returns whether the node is done.
     fn follow(&mut self, node: &NodeProto) -> bool {
         let Some(output) = node.output.first() else { return true };
         if let Some(values) = self.values_after(node).filter(|values| values.len() <= LONGEST) {
@@ -102,7 +102,7 @@ impl Shapes {
         node.input.get(i).and_then(|name| self.of(name))
     }
 
-    /// An attribute of old operator sets that became an input.
+    /// A list that is an attribute in old operator sets and the input `i` in newer ones.
     fn list(&self, node: &NodeProto, attribute: &str, i: usize) -> Option<Vec<i64>> {
         if let Some(ints) = node.ints(attribute) {
             return (ints.len() <= LONGEST).then(|| ints.to_vec());
@@ -115,39 +115,6 @@ impl Shapes {
     }
 }
 
-/// Where reshapes take their shape from a computation whose result is known, they get it as a
-/// constant. The batch becomes 0, "as in the input".
-///
-/// # Errors
-/// If a constant is damaged.
-pub fn resolve_reshapes(graph: &mut Graph, shapes: &Shapes) {
-    let mut resolved = Vec::new();
-    for node in graph
-        .nodes
-        .iter_mut()
-        .filter(|node| node.op_type == "Reshape" && node.int("allowzero", 0) == 0)
-    {
-        let Some(name) = node.input.get(1).filter(|name| !graph.constants.contains_key(*name))
-        else {
-            continue;
-        };
-        let number = |(i, dim): (usize, &Dim)| match *dim {
-            Dim::Batch if i == 0 => Some(0),
-            Dim::Fixed(value) => Some(value),
-            Dim::Batch | Dim::Unknown => None,
-        };
-        let known = shapes
-            .values(name)
-            .and_then(|values| values.iter().enumerate().map(number).collect::<Option<Vec<i64>>>());
-        if let Some(dims) = known {
-            let name = format!("{name}.facefleet.settled");
-            resolved.push(TensorProto::ints(&name, &dims));
-            node.input[1] = name;
-        }
-    }
-    resolved.into_iter().for_each(|shape| graph.add_constant(shape));
-}
-
 fn position(axis: i64, rank: usize) -> Option<usize> {
     let axis = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
@@ -156,7 +123,7 @@ fn position(axis: i64, rank: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::onnx::{GraphProto, ModelProto, ValueInfoProto};
+    use crate::inference::onnx::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
     #[test]
     fn lists_that_double_with_every_node_are_not_followed() {

@@ -1,11 +1,11 @@
-//! The rule of each operator: the shape of its output from the shapes of its inputs. `None` is a
-//! shape that is not known.
+//! One rule per operator: the shape of its output from the shapes of its inputs. `None` means
+//! unknown.
 
 use super::{Dim, Shapes, position};
 use crate::inference::onnx::NodeProto;
 
 impl Shapes {
-    /// The shape of the node's first output, if it follows from what is known.
+    /// The shape of the node's first output, if it is known.
     pub(super) fn shape_after(&self, node: &NodeProto) -> Option<Vec<Dim>> {
         let x = || self.input(node, 0);
         match node.op_type.as_str() {
@@ -130,7 +130,7 @@ fn shifted(dim: Dim, by: i64) -> Dim {
     }
 }
 
-/// Convolutions and pools.
+/// The output of a convolution or pool.
 fn window(node: &NodeProto, x: &[Dim], kernel: &[Dim], channels: Option<Dim>) -> Option<Vec<Dim>> {
     let [batch, have, sides @ ..] = x else { return None };
     let at = |name: &str, i: usize, default: i64| {
@@ -147,7 +147,7 @@ fn window(node: &NodeProto, x: &[Dim], kernel: &[Dim], channels: Option<Dim>) ->
             b"VALID" => 0,
             _ => at("pads", i, 0).saturating_add(at("pads", i + sides.len(), 0)),
         };
-        // A damaged file may say anything: what is absurd is not known.
+        // A damaged file may have any number here. Out of range means unknown.
         let covered = dilation.saturating_mul(kernel.saturating_sub(1)).saturating_add(1);
         let room = side.saturating_add(pads).saturating_sub(covered);
         let rounding = if node.int("ceil_mode", 0) != 0 { stride - 1 } else { 0 };
@@ -190,7 +190,7 @@ fn flatten(x: &[Dim], axis: i64) -> Option<Vec<Dim>> {
     }
 }
 
-/// A batch of one that was written into the shape stands for any batch.
+/// A batch of one in the target shape stands for any batch.
 fn reshape(x: &[Dim], wanted: &[Dim], allow_zero: bool) -> Option<Vec<Dim>> {
     let batched = x.first() == Some(&Dim::Batch);
     let per_chip = if batched { product(&x[1..]) } else { product(x) };

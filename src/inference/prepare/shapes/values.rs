@@ -4,7 +4,7 @@ use super::{Dim, LONGEST, Shapes, position};
 use crate::inference::onnx::NodeProto;
 
 impl Shapes {
-    /// The values of the node's first output, if they follow from what is known.
+    /// The values of the node's first output, if they are known.
     pub(super) fn values_after(&self, node: &NodeProto) -> Option<Vec<Dim>> {
         let of = |i: usize| node.input.get(i).and_then(|name| self.values(name));
         match node.op_type.as_str() {
