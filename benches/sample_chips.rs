@@ -1,4 +1,4 @@
-//! Real faces to measure on: how long a pass takes on a CPU depends on what it sees.
+//! Real faces to measure on: the time of a pass on a CPU depends on the input.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use facefleet::domain::Chip;
 use facefleet::images::{ListingEntry, Root};
 use futures::StreamExt;
 
-/// `count` chips of the photos in `folder`, some repeatedly if it has fewer faces.
+/// `count` chips of the photos in `folder`, repeated if it has fewer faces.
 pub fn sample_chips(app: &App, folder: PathBuf, count: usize) -> Result<Vec<Chip>> {
     let processor = app.processor(&[], false)?;
     let runtime = tokio::runtime::Runtime::new()?;

@@ -6,7 +6,7 @@ use super::App;
 use crate::domain::{AlignmentProfile, DetectorProfile, Device, DeviceChoice, Precision, Profile};
 use crate::inference::batcher::Batcher;
 use crate::inference::canvas::CanvasSize;
-use crate::inference::detection::DetectorModel;
+use crate::inference::detector::DetectorModel;
 use crate::inference::plan::DevicePlan;
 use crate::inference::prepare::Variant;
 use crate::inference::recogniser::{Estimator, Recogniser, RecogniserModel};

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{printable, say};
 use crate::app::App;
-use crate::inference::import::{Import as Request, Told};
+use crate::inference::import::{ImportOptions, ImportRequest};
 use crate::inference::manifest::Channels;
 use crate::inference::model::{Models, Prepared};
 
@@ -77,7 +77,7 @@ fn finite(text: &str) -> Result<f32, String> {
 
 impl ImportArgs {
     pub(super) fn run(self, app: &App, models: &Models) -> Result<()> {
-        let told = Told {
+        let options = ImportOptions {
             channels: self.channels.map(Channels::from),
             mean: self.mean,
             scale: self.scale,
@@ -87,7 +87,8 @@ impl ImportArgs {
             licence: self.licence,
             source: self.source,
         };
-        let request = Request { file: self.file, name: self.name, told, force: self.force };
+        let request =
+            ImportRequest { file: self.file, name: self.name, options, force: self.force };
         let imported = models.import(&request, &app.runtime()?)?;
         say(format!("{}: imported, {}", imported.name, imported.manifest.display()))?;
         for note in &imported.notes {

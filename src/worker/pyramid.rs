@@ -19,7 +19,7 @@
 use std::ops::Range;
 
 use crate::domain::{BoundingBox, Face};
-use crate::inference::detector::{SAME_FACE_IOU, SMALLEST_FACE_PX};
+use crate::inference::yunet::{SAME_FACE_IOU, SMALLEST_FACE_PX};
 
 /// Side of the smallest coarse copy, pixels.
 const COARSE_SIDE: u32 = 320;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::multi_scale::MultiScaleDetection;
 use super::pyramid::Pyramid;
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, ContentHash, Face, Selection};
-use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
+use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority, UrgentGuard};
 use crate::inference::canvas::{Canvas, CanvasSize};
-use crate::inference::detection::Detector;
-use crate::inference::detector::{self, DetectorModel};
+use crate::inference::detector::Detector;
+use crate::inference::yunet::{Yunet, YunetModel};
 use crate::telemetry::vitals::Activity;
 use crate::vision::{DecodeError, Picture, PixelLimits, guarded};
 
@@ -75,13 +75,13 @@ pub enum Vision {
         /// Decoding and aligning.
         pictures: Batcher<PictureStage>,
         /// Detecting.
-        detector: Batcher<detector::Detector>,
+        detector: Batcher<Yunet>,
     },
 }
 
 impl Vision {
     /// Announces an urgent image.
-    pub fn expect_urgent(&self) -> Expected {
+    pub fn expect_urgent(&self) -> UrgentGuard {
         match self {
             Self::Whole(stage) => stage.expect_urgent(),
             Self::Split { pictures, .. } => pictures.expect_urgent(),
@@ -250,7 +250,7 @@ impl BatchModel for VisionStage {
 #[derive(Debug, Clone)]
 pub struct PictureStage {
     /// The model of the detector, which makes the canvases.
-    pub model: DetectorModel,
+    pub model: YunetModel,
     /// The size of the canvases.
     pub size: CanvasSize,
     /// The scales at which to detect.
@@ -338,7 +338,7 @@ pub struct DetectorInput {
     min_score: f32,
 }
 
-impl BatchModel for detector::Detector {
+impl BatchModel for Yunet {
     type Input = DetectorInput;
     type Output = Vec<Face>;
 

@@ -1,5 +1,5 @@
-//! Models that are newer than the loaded ONNX Runtime. It tells its versions by no function, so it
-//! is asked to open models of one node.
+//! Refuses models that are newer than the loaded ONNX Runtime. The library has no function that
+//! returns the versions it reads, so this module tries to open models of one node.
 
 use prost::Message;
 
@@ -8,10 +8,10 @@ use crate::inference::onnx::{
     Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, Versions,
 };
 
-/// What ONNX Runtime 1.17 reads, the oldest that is used.
+/// The versions that ONNX Runtime 1.17 reads, the oldest supported one.
 const LEAST: Reads = Reads { ir_version: 9, opset: 20 };
 
-/// Versions are small numbers; what is larger is damage.
+/// A larger version number is damage.
 const MOST: i64 = 100;
 
 struct Reads {
@@ -20,11 +20,11 @@ struct Reads {
 }
 
 impl Runtime {
-    /// Refuses a model whose operator set or file format this library does not read yet. Where the
-    /// file is none, nothing is said.
+    /// Refuses a model whose operator set or file format this library does not read. Accepts bytes
+    /// that are not a model.
     ///
     /// # Errors
-    /// What is newer, and what the library reads.
+    /// If the model is newer; the error has both versions.
     pub fn check_versions(&self, name: &str, model: &[u8]) -> Result<(), RuntimeError> {
         let Ok(versions) = Versions::decode(model) else { return Ok(()) };
         let newer = |what, found, newest| {

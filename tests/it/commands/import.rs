@@ -137,9 +137,9 @@ fn wrong_words_and_numbers_are_refused_and_leave_nothing() {
     refused(&with("--dropout", "5"), &["dropout ratio of 5"]);
     refused(&with("--scale", "0"), &["`scale`"]);
     refused(&with("--alpha", "-3"), &["`alpha`"]);
-    refused(&with("--name", "../b"), &["'../b' is no name"]);
+    refused(&with("--name", "../b"), &["'../b' is not a name"]);
     // All pixels become nearly the same number.
-    refused(&with("--scale", "1e-30"), &["answers the same", "--scale"]);
+    refused(&with("--scale", "1e-30"), &["the same embedding", "--scale"]);
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
 }
 
@@ -231,7 +231,7 @@ fn a_published_file_that_onnx_runtime_cannot_run_is_not_an_error() {
 #[test]
 fn weights_in_a_second_file_are_imported_too() {
     let network = iresnet(
-        Style { stored: Stored::Beside("model.onnx.data"), ..Style::pytorch(17) },
+        Style { stored: Stored::External("model.onnx.data"), ..Style::pytorch(17) },
         View::Flatten,
     );
     let sandbox = sandbox("model.onnx", &network.file());
@@ -239,7 +239,7 @@ fn weights_in_a_second_file_are_imported_too() {
     arguments.extend(TOLD);
     refused(&model(&sandbox, &arguments), &["model.onnx.data"]);
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
-    sandbox.write("model.onnx.data", &network.tape.beside);
+    sandbox.write("model.onnx.data", &network.tape.external);
     model(&sandbox, &arguments).ended(0);
     assert!(sandbox.path("models/fetched/large/model.onnx.data").exists());
     model(&sandbox, &["prepare", "large", "--again"]).ended(0);
@@ -336,7 +336,7 @@ fn a_file_that_no_manifest_names_is_replaced_only_with_force() {
 #[test]
 fn weights_cannot_be_in_the_onnx_file_itself() {
     let network = iresnet(
-        Style { stored: Stored::Beside("model.onnx"), ..Style::pytorch(17) },
+        Style { stored: Stored::External("model.onnx"), ..Style::pytorch(17) },
         View::Flatten,
     );
     let sandbox = sandbox("model.onnx", &network.file());

@@ -1,24 +1,23 @@
-//! Preparing one of MTCNN's networks. Published graphs call their tensors what the exporter liked;
-//! what tells the outputs apart is their depth.
+//! Prepares one of MTCNN's networks. The names of the outputs differ between exporters; their
+//! depths do not.
 
 use super::graph::Graph;
-use super::{PRODUCER, PrepareError, mismatch, open, rewrite};
+use super::{PRODUCER, PrepareError, mismatch, open, prelu};
 use crate::inference::manifest::Stage;
 use crate::inference::onnx::{Dimension, ModelProto, ValueInfoProto};
 
-/// Names of a prepared network's outputs; the last dimension is the depth.
+/// Names of a prepared network's outputs. The last dimension is the depth.
 pub mod outputs {
     /// Corrections of a box's edges, depth 4: left, top, right, bottom.
     pub const OFFSETS: &str = "offsets";
-    /// Landmarks, depth 10: five across, five down. Only the last network has them.
+    /// Landmarks, depth 10: five x, then five y. Only the last network has them.
     pub const LANDMARKS: &str = "landmarks";
-    /// Depth 2: how sure it is that there is no face, and that there is one.
+    /// Confidence that there is no face, and that there is one; depth 2.
     pub const CONFIDENCE: &str = "confidence";
 }
 
 impl Stage {
-    /// What the network sees: squares of so many pixels, in batches; none if it sees images of any
-    /// size.
+    /// The side of the network's input in pixels; `None` if it accepts images of any size.
     fn side(self) -> Option<i64> {
         match self {
             Self::Proposal => None,
@@ -28,11 +27,11 @@ impl Stage {
     }
 }
 
-/// Prepares a network of a cascade: outputs get the names in [`outputs`].
+/// Prepares a network of a cascade: its outputs get the names in [`outputs`].
 ///
 /// # Errors
-/// If the file is no ONNX model that these structs cover, or not a network of this stage with its
-/// input laid out as [N, column, row, channel].
+/// If the file is not an ONNX model that can be prepared, or not a network of this stage with the
+/// input [N, column, row, channel].
 pub fn prepare_stage(published: &[u8], stage: Stage) -> Result<ModelProto, PrepareError> {
     let mut graph = open(published)?;
     let wanted = [None, stage.side(), stage.side(), Some(3)];
@@ -51,7 +50,7 @@ pub fn prepare_stage(published: &[u8], stage: Stage) -> Result<ModelProto, Prepa
     if stage == Stage::Output {
         name_output(&mut graph, 10, outputs::LANDMARKS)?;
     }
-    rewrite::write_out_prelu(&mut graph)?;
+    prelu::write_out(&mut graph)?;
     Ok(graph.into_model(PRODUCER)?)
 }
 

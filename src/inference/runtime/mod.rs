@@ -1,4 +1,4 @@
-//! ONNX Runtime: finding the library, opening sessions, running them.
+//! ONNX Runtime: loading the library, opening sessions, running them.
 
 mod provider;
 mod versions;
@@ -20,86 +20,84 @@ pub use provider::ShapeRange;
 /// Why a network cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The library is missing or is none.
+    /// The library is missing, or is not an ONNX Runtime.
     #[error(
         "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup` (`make bfloat16` \
-            for OpenVINO's), or set runtime.library to an \
-         ONNX Runtime of 1.17 or later"
+            for OpenVINO's), or set runtime.library to an ONNX Runtime of 1.17 or later"
     )]
     Library {
-        /// Where it was looked for.
+        /// Its expected path.
         path: PathBuf,
-        /// What the loader said.
+        /// The loader's message.
         reason: String,
     },
-    /// The library refused a model.
+    /// The library refuses a model.
     #[error("ONNX Runtime refuses {model} on {device}: {reason}")]
     Model {
-        /// Which one.
+        /// The model.
         model: String,
-        /// Where.
+        /// The device.
         device: Device,
-        /// What it said.
+        /// The library's message.
         reason: String,
     },
     /// The model is newer than the library.
     #[error(
-        "{model} is of {what} {found}, and this ONNX Runtime reads up to {newest}: export the \
-            model with {what} {newest} or older, or set \
-         runtime.library to a newer ONNX Runtime"
+        "{model} has {what} {found}, and this ONNX Runtime reads up to {newest}: export the model \
+            with {what} {newest} or older, or set runtime.library to a newer ONNX Runtime"
     )]
     Newer {
-        /// Which one.
+        /// The model.
         model: String,
-        /// What is newer.
+        /// The version that is newer.
         what: &'static str,
-        /// In the model.
+        /// The model's version.
         found: i64,
-        /// What the library reads.
+        /// The newest version that the library reads.
         newest: i64,
     },
-    /// The device is not there, or cannot run anything.
+    /// The device is missing or cannot run a network.
     #[error(
         "{device} cannot be used: {reason}. {remedy}, or set runtime.device to another device \
             (environment variable FACEFLEET__RUNTIME__DEVICE)"
     )]
     Device {
-        /// Which one.
+        /// The device.
         device: Device,
-        /// What ONNX Runtime said.
+        /// ONNX Runtime's message.
         reason: String,
-        /// What it needs.
+        /// What the user must do.
         remedy: &'static str,
     },
     /// A forward pass failed.
     #[error("the forward pass failed: {0}")]
     Run(String),
-    /// A network gave tensors of unexpected shape.
+    /// A network's output has an unexpected shape.
     #[error("the network's output '{output}' has shape {shape:?}, expected {expected}")]
     Shape {
-        /// Its name.
+        /// The name of the output.
         output: String,
-        /// What came.
+        /// Its shape.
         shape: Vec<i64>,
-        /// What should have come.
+        /// The expected shape.
         expected: String,
     },
 }
 
-/// The loaded library. One a process, shared by all sessions.
+/// The loaded library: one per process, shared by all sessions.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     environment: Environment,
 }
 
-/// A process has one ONNX Runtime; a second [`Runtime::load`] gives the first one again.
+/// The library, once it is loaded: a second [`Runtime::load`] returns the same one.
 static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
 
 impl Runtime {
     /// Loads the shared library `path`.
     ///
     /// # Errors
-    /// If there is none, or it is not an ONNX Runtime of 1.17 or later.
+    /// If the file is missing, or is not an ONNX Runtime of version 1.17 or later.
     pub fn load(path: &Path) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(environment) = loaded.as_ref() {
@@ -109,7 +107,7 @@ impl Runtime {
         if !path.is_file() {
             return Err(library("there is no such file".into()));
         }
-        // A relative name would be looked up in the system's library folders.
+        // The loader searches the system's library folders for a relative name.
         let absolute = path.canonicalize().map_err(|error| library(error.to_string()))?;
         let builder = ort::environment::init_from(&absolute)
             .map_err(|error| library(with_sources(&error)))?;
@@ -123,8 +121,8 @@ impl Runtime {
         Ok(Self { environment })
     }
 
-    /// Whether this library was built for `device`. That says nothing of this machine: only a
-    /// session that was opened and gave the right answer does.
+    /// Whether this library was built for `device`. The device may still be missing on this
+    /// machine: only an open session with the right answer proves it.
     pub fn offers(&self, device: Device) -> bool {
         let built_for = match device {
             Device::Cpu => return true,
@@ -135,10 +133,10 @@ impl Runtime {
         built_for.unwrap_or(false)
     }
 
-    /// Refuses a device that this library cannot have.
+    /// Refuses a device that this library was not built for.
     ///
     /// # Errors
-    /// If it was built without it.
+    /// If the library was not built for it.
     pub fn require(&self, device: Device) -> Result<(), RuntimeError> {
         if self.offers(device) {
             return Ok(());
@@ -147,7 +145,7 @@ impl Runtime {
         Err(RuntimeError::Device { device, reason, remedy: provider::remedy(device) })
     }
 
-    /// Opens a session of `threads` threads on the CPU.
+    /// Opens a session with `threads` threads on the CPU.
     ///
     /// # Errors
     /// If the library refuses the model.
@@ -155,7 +153,7 @@ impl Runtime {
         self.open_on(name, model, &DevicePlan::cpu(threads), None)
     }
 
-    /// Opens a session as [`Self::open`] does; that the library refuses the model is not logged.
+    /// Opens a session as [`Self::open`] does. The library does not log a refusal.
     ///
     /// # Errors
     /// If the library refuses the model.
@@ -163,8 +161,8 @@ impl Runtime {
         self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)
     }
 
-    /// Opens a session as `plan` says. `shapes` are those of the input that it is going to see, if
-    /// they are few.
+    /// Opens a session as `plan` says. `shapes` is the range of the input's shapes, if they are
+    /// few.
     ///
     /// # Errors
     /// If the device cannot be used, or the library refuses the model.
@@ -177,7 +175,7 @@ impl Runtime {
     ) -> Result<Network, RuntimeError> {
         self.require(plan.device)?;
         self.build(name, model, plan, shapes, LogLevel::Error).map_err(|refused| match refused {
-            // What it says of a newer model names places in its own source.
+            // The library's message about a newer model is about its own source files. Replace it.
             RuntimeError::Model { .. } => self.check_versions(name, model).err().unwrap_or(refused),
             _ => refused,
         })
@@ -212,10 +210,10 @@ impl Runtime {
             .map_err(text)?
             .with_inter_threads(1)
             .map_err(text)?
-            // Batches and image sizes vary: a memory pattern would be planned anew for each.
+            // Batches and image sizes vary. A memory pattern would be planned for each of them.
             .with_memory_pattern(false)
             .map_err(text)?
-            // A thread that spins while it waits takes the core from the other sessions.
+            // A thread that spins while it waits takes the core from other sessions.
             .with_intra_op_spinning(false)
             .map_err(text)?
             .with_execution_providers(provider::of(plan, shapes))
@@ -227,7 +225,7 @@ impl Runtime {
     }
 }
 
-/// What a provider's message says without the places in ONNX Runtime's own source around it.
+/// The message of a provider, without the locations in ONNX Runtime's source.
 fn essence(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.rsplit_once(" : FAIL : ")
@@ -253,12 +251,12 @@ pub struct Network {
     outputs: Vec<String>,
 }
 
-/// A tensor from a network: shape and values.
+/// An output tensor of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// Shape.
+    /// The shape.
     pub shape: Vec<i64>,
-    /// Values, row-major.
+    /// The values, row-major.
     pub values: Vec<f32>,
 }
 
@@ -268,11 +266,11 @@ impl Network {
         &self.outputs
     }
 
-    /// Runs `inputs` (each a shape and its values, in the order of the graph) forward and returns
-    /// the outputs `wanted`, in that order.
+    /// Runs the network on `inputs` (shape and values of each, in the order of the graph) and
+    /// returns the outputs `wanted`, in that order.
     ///
     /// # Errors
-    /// If the pass fails or an output is not there.
+    /// If the forward pass fails, or the network has no such output.
     pub fn run(
         &mut self,
         inputs: &[(&[usize], &[f32])],
@@ -300,7 +298,7 @@ impl Network {
         let extract = |name: &&str| {
             let value = results
                 .get(*name)
-                .ok_or_else(|| RuntimeError::Run(format!("output '{name}' did not come")))?;
+                .ok_or_else(|| RuntimeError::Run(format!("output '{name}' is missing")))?;
             let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
             Ok(Output { shape: shape.iter().copied().collect(), values: values.to_vec() })
         };

@@ -1,4 +1,4 @@
-//! Models whose weights are in files of their own.
+//! Models with weights in other files.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::support::tape::{Stored, Style};
 const DATA: &str = "weights/all.bin";
 
 fn network() -> Network {
-    iresnet(Style { stored: Stored::Beside(DATA), ..Style::pytorch(13) }, View::Computed)
+    iresnet(Style { stored: Stored::External(DATA), ..Style::pytorch(13) }, View::Computed)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -48,8 +48,8 @@ fn refusal(folder: &Path) -> String {
 
 #[test]
 fn a_model_with_its_weights_in_a_second_file_is_prepared_as_if_they_were_inside() {
-    let beside = network();
-    let folder = folder(&beside.file(), &beside.tape.beside);
+    let external = network();
+    let folder = folder(&external.file(), &external.tape.external);
     let models = Models::new(folder.path());
     let prepared = models.prepare("small", &runtime(), false).unwrap();
     assert!(prepared[0].written);
@@ -69,14 +69,14 @@ fn a_model_with_its_weights_in_a_second_file_is_prepared_as_if_they_were_inside(
 }
 
 #[test]
-fn a_damaged_data_file_is_noticed_though_the_model_is_prepared() {
-    let beside = network();
-    let folder = folder(&beside.file(), &beside.tape.beside);
+fn a_damaged_data_file_is_reported_although_the_model_is_prepared() {
+    let external = network();
+    let folder = folder(&external.file(), &external.tape.external);
     let models = Models::new(folder.path());
     models.prepare("small", &runtime(), false).unwrap();
     assert_eq!(models.verify("small").unwrap().published.len(), 2);
     let path = folder.path().join("fetched/small").join(DATA);
-    let mut other = beside.tape.beside.clone();
+    let mut other = external.tape.external.clone();
     other[100] ^= 1;
     fs::write(&path, other).unwrap();
     let error = models.verify("small").unwrap_err().to_string();
@@ -85,10 +85,10 @@ fn a_damaged_data_file_is_noticed_though_the_model_is_prepared() {
 
 #[test]
 fn another_data_file_is_refused_by_its_digest_and_a_missing_one_by_its_path() {
-    let beside = network();
-    let folder = folder(&beside.file(), &beside.tape.beside);
+    let external = network();
+    let folder = folder(&external.file(), &external.tape.external);
     let path = folder.path().join("fetched/small").join(DATA);
-    let mut other = beside.tape.beside.clone();
+    let mut other = external.tape.external.clone();
     other[100] ^= 1;
     fs::write(&path, other).unwrap();
     assert!(
@@ -120,15 +120,15 @@ fn with(key: &str, value: &str) -> Vec<u8> {
 }
 
 #[test]
-fn places_outside_the_folder_or_the_file_are_refused_by_the_tensors_name() {
-    let data = network().tape.beside;
+fn locations_outside_the_folder_or_the_file_are_refused_by_the_tensors_name() {
+    let data = network().tape.external;
     for (key, value, reason) in [
-        ("location", "../model.onnx", "no path below"),
-        ("location", "/etc/passwd", "no path below"),
-        ("location", "", "no path below"),
+        ("location", "../model.onnx", "not a path below"),
+        ("location", "/etc/passwd", "not a path below"),
+        ("location", "", "not a path below"),
         ("offset", "999999999", "ends at"),
         ("offset", "18446744073709551615", "ends at"),
-        ("offset", "-4", "no number"),
+        ("offset", "-4", "not a number"),
         ("length", "4", "its shape needs"),
     ] {
         let refusal = refusal(folder(&with(key, value), &data).path());
@@ -143,8 +143,8 @@ fn places_outside_the_folder_or_the_file_are_refused_by_the_tensors_name() {
 
 #[test]
 fn a_link_that_leaves_the_folder_is_refused() {
-    let beside = network();
-    let folder = folder(&beside.file(), &beside.tape.beside);
+    let external = network();
+    let folder = folder(&external.file(), &external.tape.external);
     let path = folder.path().join("fetched/small").join(DATA);
     let outside = folder.path().join("outside.bin");
     fs::rename(&path, &outside).unwrap();
@@ -154,8 +154,8 @@ fn a_link_that_leaves_the_folder_is_refused() {
 
 #[test]
 fn a_folder_of_weights_that_is_a_link_must_not_leave_the_models_folder() {
-    let beside = network();
-    let folder = folder(&beside.file(), &beside.tape.beside);
+    let external = network();
+    let folder = folder(&external.file(), &external.tape.external);
     let model = folder.path().join("fetched/small");
     let (weights, inside) = (model.join("weights"), model.join("elsewhere"));
     fs::rename(&weights, &inside).unwrap();
