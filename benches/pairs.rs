@@ -47,9 +47,9 @@ fn main() -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let megabytes = peak_megabytes()?;
     println!(
-        "{} impostor and {} genuine pairs on {threads} threads",
-        comparisons.impostor_total(),
-        comparisons.genuine().len()
+        "{} non_mated and {} mated pairs on {threads} threads",
+        comparisons.non_mated_total(),
+        comparisons.mated().len()
     );
     println!(
         "compared in {compared:.1} s; with {} thresholds, {MEASURES} measures and {REPLICATES} \

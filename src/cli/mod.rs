@@ -4,6 +4,7 @@
 mod bias;
 mod calibrate;
 mod campaign;
+mod columns;
 mod compare;
 mod doctor;
 mod evaluate;
@@ -70,16 +71,16 @@ enum Command {
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
     /// Score images and print a line a face. Nothing is stored.
-    Score(score::Score),
+    Score(score::ScoreArgs),
     /// Compare two images' primary faces: similarity, and the quality of both.
-    Match(compare::Compare),
+    Match(compare::MatchArgs),
     /// Write a gallery's report: one self-contained HTML file.
-    Report(report::ReportCommand),
+    Report(report::ReportArgs),
     /// Write a gallery's results as CSV or JSON lines.
-    Export(report::Export),
-    Evaluate(evaluate::Evaluate),
-    Calibrate(calibrate::Calibrate),
-    Bias(bias::Bias),
+    Export(report::ExportArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Calibrate(calibrate::CalibrateArgs),
+    Bias(bias::BiasArgs),
     /// Bring the store's schema up to date, and index what has no index yet.
     Migrate(migrate::Migrate),
     /// Check runtime, models, store, queue and disk: a line each.

@@ -5,10 +5,8 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 
 use super::collect::CollectError;
-use crate::domain::{
-    GalleryName, ImageUri, Job, JobId, JobRecord, Lane, Selection, SourceStamp, SubQueue,
-    SubQueueOf, SubjectName,
-};
+use super::photos::Photo;
+use crate::domain::{GalleryName, Job, JobId, JobRecord, Lane, Selection, SubQueue, SubQueueOf};
 use crate::store::Store;
 use crate::worker::Process;
 use crate::worker::process::Processed;
@@ -19,17 +17,6 @@ const CHUNK: usize = 256;
 /// between: about a minute in all.
 const MOST_LOOKS: u32 = 10;
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
-
-/// A photo to evaluate.
-#[derive(Debug, Clone)]
-pub struct Photo {
-    /// Where it is.
-    pub image: ImageUri,
-    /// Its listed version.
-    pub stamp: Option<SourceStamp>,
-    /// Whose it is, if there is a label.
-    pub subject: Option<SubjectName>,
-}
 
 /// How photos are scored.
 pub struct Scoring<'a> {

@@ -19,11 +19,11 @@ pub(super) struct Section {
     pub id: &'static str,
     pub title: &'static str,
     pub note: String,
-    pub tiles: Vec<Tile>,
+    pub tiles: Vec<FaceTile>,
 }
 
 /// One face.
-pub(super) struct Tile {
+pub(super) struct FaceTile {
     /// A `data:` URI.
     pub picture: Option<String>,
     pub quality: u8,
@@ -102,12 +102,12 @@ async fn section(
     let pictures: Vec<Option<Vec<u8>>> =
         stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
     let tiles = std::iter::zip(faces, pictures)
-        .filter_map(|(face, picture)| Tile::new(face, picture.as_deref()))
+        .filter_map(|(face, picture)| FaceTile::new(face, picture.as_deref()))
         .collect();
     Section { id, title, note, tiles }
 }
 
-impl Tile {
+impl FaceTile {
     /// None if the face was not scored.
     fn new(face: &StoredFace, picture: Option<&[u8]>) -> Option<Self> {
         let quality = face.quality?;

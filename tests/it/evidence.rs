@@ -149,7 +149,7 @@ async fn quality_falls_with_every_degradation_and_discarding_by_it_beats_chance(
     println!(
         "{} photos, {} pairs of one person, FNMR {:.3}: pAUC {closed:.3}, random {random:.3}",
         subjects.len(),
-        comparisons.genuine().len(),
+        comparisons.mated().len(),
         at.fnmr.value
     );
     assert!(at.fnmr.value > 0.05, "the degraded photos should be hard to match: {}", at.fnmr.value);

@@ -4,7 +4,7 @@
 use super::LabelError;
 
 /// A column that is looked for.
-pub(super) struct Wanted {
+pub(super) struct ColumnSpec {
     /// The name that is always understood.
     pub name: &'static str,
     /// Other names, as an error tells them.
@@ -17,7 +17,7 @@ pub(super) struct Wanted {
 }
 
 /// The photo.
-pub(super) const FILE: Wanted = Wanted {
+pub(super) const FILE: ColumnSpec = ColumnSpec {
     name: "file",
     others: "filename, image, photo, path",
     words: &[
@@ -38,7 +38,7 @@ pub(super) const FILE: Wanted = Wanted {
 };
 
 /// Whose photo it is.
-pub(super) const SUBJECT: Wanted = Wanted {
+pub(super) const SUBJECT: ColumnSpec = ColumnSpec {
     name: "subject",
     others: "person, identity, name, label, id",
     words: &["subject", "person", "identity", "individual", "name", "label", "celebrity"],
@@ -48,7 +48,7 @@ pub(super) const SUBJECT: Wanted = Wanted {
 };
 
 /// Whether the photos of a pair show one person.
-pub(super) const SAME: Wanted = Wanted {
+pub(super) const SAME: ColumnSpec = ColumnSpec {
     name: "same",
     others: "label, match, genuine",
     words: &[
@@ -69,7 +69,7 @@ pub(super) const SAME: Wanted = Wanted {
 };
 
 /// Whether they show two people.
-pub(super) const DIFFERENT: Wanted = Wanted {
+pub(super) const DIFFERENT: ColumnSpec = ColumnSpec {
     name: "different",
     others: "impostor",
     words: &[
@@ -98,7 +98,7 @@ const PAIRS: [(&str, &str); 5] = [
 /// Names of columns that number the rows: they are no groups unless they are asked for.
 const NUMBERS: [&str; 6] = ["", "id", "index", "row", "no", "unnamed0"];
 
-impl Wanted {
+impl ColumnSpec {
     fn is_meant_by(&self, column: &str) -> bool {
         self.words.iter().any(|word| {
             column.strip_prefix(word).is_some_and(|ending| self.endings.contains(&ending))
@@ -165,13 +165,13 @@ pub(super) fn find_pair(header: &[String]) -> Option<(usize, usize)> {
 }
 
 /// The place of the column `name`, spelt in whatever way.
-pub fn find_named(header: &[String], name: &str) -> Option<usize> {
+pub(super) fn find_named(header: &[String], name: &str) -> Option<usize> {
     let exact = header.iter().position(|column| column == name);
     exact.or_else(|| header.iter().position(|column| plain(column) == plain(name)))
 }
 
 /// Whether a column only numbers the rows.
-pub fn is_number(column: &str) -> bool {
+pub(super) fn is_number(column: &str) -> bool {
     NUMBERS.contains(&plain(column).as_str())
 }
 

@@ -29,7 +29,7 @@ impl PairList {
     pub fn read(text: &str) -> Result<Self, LabelError> {
         // `# no match` has three words, and is a comment.
         let pair = |line: &str| pair(line).filter(|(first, ..)| first != "#" || !is_silent(line));
-        Builder::default().read(lines(text), pair, no_pair)
+        Builder::default().read(lines(text), pair, not_a_pair)
     }
 
     /// Reads a table with columns such as `file1,file2,same` (or `different`) in any order; others
@@ -213,7 +213,7 @@ pub(super) fn pair(line: &str) -> Option<(String, String, bool)> {
 }
 
 /// Why a line is no pair, and what to do.
-pub(super) fn no_pair(number: u64, line: &str) -> LabelError {
+pub(super) fn not_a_pair(number: u64, line: &str) -> LabelError {
     let words = cells(line, Separator::Spaces);
     let last = words.last().map(String::as_str).unwrap_or_default();
     let reason = if words.len() == 3 {
