@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_told_from_a_list_of_pairs_by_its_header() {
+    fn the_header_distinguishes_a_table_from_a_list_of_pairs() {
         for table in [
             "file,subject\na,A\n",
             "file;subject\na;A\n",
@@ -215,7 +215,7 @@ mod tests {
         ] {
             assert!(matches!(parse(pairs), Ok(GroundTruth::Pairs(_))), "{pairs:?}");
         }
-        // A header whose words could be a pair and its label.
+        // Headers that could be read as a pair and its label.
         for header in [
             "file1,file2,same",
             "a,b,same",
@@ -233,9 +233,8 @@ mod tests {
                 other => panic!("{header}: {other:?}"),
             }
         }
-        assert!(
-            matches!(parse("same,file1,file2\n1,x,y\n"), Ok(GroundTruth::Pairs(list)) if list.files == ["x", "y"])
-        );
+        assert!(matches!(parse("same,file1,file2\n1,x,y\n"), Ok(GroundTruth::Pairs(list))
+                if list.files == ["x", "y"]));
         for (text, same) in [
             ("file1,file2,different\nx,y,1\nx,z,0\n", [false, true]),
             ("different;file1;file2\nno;x;y\nyes;x;z\n", [true, false]),
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_header_and_is_no_pair_says_what_the_first_line_must_be() {
+    fn the_error_says_what_the_first_line_must_be() {
         for text in [
             "a.jpg,Ann\nb.jpg,Bob\n",
             "\n# people\na.jpg;Ann;f\n",

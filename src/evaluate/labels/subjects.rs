@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_cannot_be_meant_are_named_by_line() {
+    fn errors_name_the_line() {
         assert!(error("name,subject\na,b\n").contains("'file'"));
         assert!(error("file\na.jpg\n").contains("'subject'"));
         assert!(
