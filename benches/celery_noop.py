@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Tasks a second of one Celery worker, whose task does nothing and records nothing, through the same RabbitMQ.
+"""Tasks a second of one Celery worker whose task does nothing and records nothing, through the same RabbitMQ.
 
     FACEFLEET__QUEUE__URL=amqp://... python3 benches/celery_noop.py TASKS
 
-The worker acknowledges late, as a worker must that may not lose a task. Measures from the first task to the last.
+The worker acknowledges late, as a worker that must lose nothing does. The clock runs from the first task to the last.
 """
 import os
 import subprocess

@@ -1,11 +1,11 @@
-//! Speed of devices by batch size, and the difference of their results from those of the CPU in 32
+//! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32
 //! bits.
 //!
 //! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or
-//! `tensorrt:N`, each with `+half` or `+bfloat16` for fewer bits; the default is `cpu`. The ONNX
-//! Runtime that `runtime.library` names must support all of them, and the models must be prepared
-//! for them. Every round runs each device once, so that other load on the machine affects all
-//! alike. Prints medians. A CPU session has one thread: a machine runs one for each core.
+//! `tensorrt:N`, each with `+half` or `+bfloat16` for fewer bits; the default is `cpu`. All must be
+//! in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device
+//! once, so that all meet the same weather; medians. A CPU session has one thread: a machine runs
+//! one for each core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -27,7 +27,7 @@ use self::sample_chips::sample_chips;
 const CHIPS: usize = 64;
 const ROUNDS: usize = 7;
 
-/// Batch sizes. Large ones are no faster on a CPU.
+/// Sizes of batches. A CPU gains nothing from the large ones.
 fn batches(device: Device) -> &'static [usize] {
     if matches!(device, Device::Cpu | Device::OpenVino) { &[1, 4, 8] } else { &[1, 8, 16, 32, 64] }
 }
@@ -59,8 +59,8 @@ fn main() -> Result<()> {
                 let (cosine, distance) =
                     error(&answers(&mut recogniser, &chips, batch)?, &reference);
                 println!(
-                    "{name}: lowest cosine to the CPU {cosine:.6}, largest error of the distance \
-                     {:.4} %",
+                    "{name}: least cosine to the CPU {cosine:.6}, largest error of the distance \
+                        {:.4} %",
                     100.0 * distance
                 );
             }
@@ -130,7 +130,7 @@ fn answers(recogniser: &mut Recogniser, chips: &[Chip], batch: usize) -> Result<
     Ok(answers)
 }
 
-/// The lowest cosine and the largest relative error of the distance.
+/// The least cosine and the largest relative error of the distance.
 fn error(answers: &[Recognition], reference: &[Recognition]) -> (f64, f64) {
     answers.iter().zip(reference).fold((1.0, 0.0), |(cosine, distance), (answer, reference)| {
         let off = (answer.distance / reference.distance - 1.0).abs();
@@ -154,7 +154,7 @@ fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64
     Ok(median(&mut times))
 }
 
-/// Chips that the CPU found in 32 bits, so that they are the same for all devices.
+/// Found on the CPU in 32 bits, whatever is compared.
 fn chips(app: &App) -> Result<Vec<Chip>> {
     let mut settings = app.settings().clone();
     settings.runtime.device = DeviceChoice::Only(Device::Cpu);

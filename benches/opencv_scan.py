@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The baseline of scan_vs_opencv.py: templates of every face in a folder with plain OpenCV 4.
+"""The other side of the comparison: templates of every face in a folder with plain OpenCV 4, as one would write it in a day.
 
     python3 benches/opencv_scan.py FOLDER [--out TEMPLATES.npy]
 
-Prints one line of JSON. The time excludes imports and model loading and includes reading the files. OpenCV chooses the
-number of threads. Computes no quality.
+Prints one line of JSON. The clock starts after imports and model loading and covers reading the files. OpenCV uses as
+many threads as it chooses. No quality is computed.
 """
 import argparse
 import json

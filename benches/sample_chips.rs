@@ -1,4 +1,4 @@
-//! Chips of real faces for benchmarks: on a CPU, the time of a pass depends on the picture.
+//! Real faces to measure on: how long a pass takes on a CPU depends on what it sees.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use facefleet::domain::Chip;
 use facefleet::images::{Listed, Root};
 use futures::StreamExt;
 
-/// `count` chips of the photos in `folder`, repeated if there are fewer faces.
+/// `count` chips of the photos in `folder`, some repeatedly if it has fewer faces.
 pub fn sample_chips(app: &App, folder: PathBuf, count: usize) -> Result<Vec<Chip>> {
     let processor = app.processor(&[], false)?;
     let runtime = tokio::runtime::Runtime::new()?;

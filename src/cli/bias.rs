@@ -15,9 +15,9 @@ use crate::evaluate::out_folder::OutFolder;
 
 /// Measure whether quality treats groups of people alike.
 ///
-/// Prints, for each group of a column of the labels: the distribution of quality, the share of
-/// images that a quality threshold discards, and the false non-match rate (FNMR), each also as a
-/// ratio to that of all people. Needs a table of labels with a group column.
+/// Prints, for each group of a column of the labels, the distribution of quality, the share of
+/// images that a quality threshold discards, and the false non-match rate (FNMR). The share and the
+/// rate also have a ratio to those of all people. Needs a table of labels with a group column.
 #[derive(Debug, Args)]
 pub(super) struct BiasArgs {
     #[command(flatten)]

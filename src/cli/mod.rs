@@ -70,13 +70,13 @@ enum Command {
     /// Show campaigns, pause, resume and cancel them.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
-    /// Score images and print a line a face. Nothing is stored.
+    /// Score images and print a line for each face. Stores nothing.
     Score(score::ScoreArgs),
-    /// Compare two images' primary faces: similarity, and the quality of both.
+    /// Compare the primary faces of two images: print the similarity and both qualities.
     Match(compare::MatchArgs),
-    /// Write a gallery's report: one self-contained HTML file.
+    /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
-    /// Write a gallery's results as CSV or JSON lines.
+    /// Write the results of a gallery as CSV or JSON Lines.
     Export(report::ExportArgs),
     Evaluate(evaluate::EvaluateArgs),
     Calibrate(calibrate::CalibrateArgs),

@@ -69,7 +69,7 @@ pub fn convergence(sampled: &[(u32, Measure)], closed: &Measure) -> Chart {
         let deviations = deviations(&measure.values, &closed.values);
         let every = deviations.len().div_ceil(MOST_DOTS).max(1);
         let shown: Vec<f64> = deviations.iter().copied().step_by(every).collect();
-        // The dots of one T are spread horizontally so that they can be told apart. Their order
+        // The dots of one T are spread horizontally so that they can be seen. Their order
         // has no meaning.
         let spread = |index: usize| {
             f64::from(*passes) * 1.25_f64.powf(2.0 * ((index * 89) % 144) as f64 / 144.0 - 1.0)

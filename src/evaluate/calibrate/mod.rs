@@ -37,8 +37,8 @@ pub enum FitError {
     /// All mated comparisons match, or none does, or the score does not tell which.
     #[error(
         "the mated comparisons do not show how quality affects matching: {errors} of {mated} do \
-         not match at FMR {fmr:e}, and their scores do not fit a curve; choose a lower FMR or label \
-         harder photos"
+         not match at FMR {fmr:e}, and their scores do not fit a curve; choose a lower FMR or \
+         label harder photos"
     )]
     Separable {
         /// Mated comparisons.

@@ -47,7 +47,7 @@ pub struct Collected {
     pub unscored: Vec<UnscoredPhoto>,
     /// Photos that have no result in the store, or no subject.
     pub unknown: u64,
-    /// Photos for which the store holds, from an earlier run, another subject than the labels. The
+    /// Photos whose subject in the store, from an earlier run, differs from that of the labels. The
     /// evaluation uses the labels.
     pub renamed: u64,
 }

@@ -9,7 +9,7 @@ use crate::store::{PageQuery, Store, StoreError, StoredImage};
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
 
-/// Calls `visit` with every image that `gallery` holds under `profile`.
+/// Calls `visit` with every image that `gallery` has under `profile`.
 async fn each_image(
     store: &dyn Store,
     gallery: &GalleryName,
@@ -81,7 +81,7 @@ pub async fn gallery_scores(
 }
 
 /// The gallery's latest profile that scores by the closed form, if it has one. `evaluate --sampled`
-/// records its sampled scores under profiles of their own, which are more recent.
+/// records sampled scores under other profiles, which are more recent.
 ///
 /// # Errors
 /// If the store cannot be read.

@@ -45,8 +45,8 @@ pub enum GroupError {
     None,
     /// All group columns look like row numbers.
     #[error(
-        "the labels have no column of groups, only file, subject and {0}, which looks like a row \
-         number; if {0} holds groups, name it with --group"
+        "the labels have no column of groups, only file, subject and what seem to be row numbers \
+         ({0}); if a column contains groups, name it with --group"
     )]
     Numbers(String),
 }

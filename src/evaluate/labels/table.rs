@@ -137,8 +137,8 @@ impl Table {
             Separator::Byte(byte) => format!("'{}'", char::from(byte)),
         };
         let reason = format!(
-            "it has {} columns, the header has {}; put a name that contains a {separator} in quotes, \
-             and leave the cell of an unknown value empty",
+            "it has {} columns, the header has {}; put a name that contains a {separator} in \
+             quotes, and leave the cell of an unknown value empty",
             row.cells.len(),
             self.header.len()
         );

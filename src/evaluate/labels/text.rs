@@ -76,8 +76,8 @@ fn checked(text: &str, assumed: Option<&'static str>) -> Result<Text, LabelError
     for (line, row) in (1..).zip(text.lines()) {
         if let Some(control) = row.chars().find(|c| strange(*c)) {
             let reason = format!(
-                "it contains the control character {}, which a text cannot have; name a file with such a \
-                 name by its file: URI",
+                "it contains the control character {}, which a text cannot have; name a file with \
+                 such a name by its file: URI",
                 control.escape_default()
             );
             return Err(LabelError::Line { line, reason });
