@@ -34,7 +34,7 @@ pub(super) struct ScoreArgs {
     /// name is not UTF-8.
     #[arg(long)]
     json: bool,
-    /// Print the templates too. They are biometric data.
+    /// With --json, print the templates too. They are biometric data.
     #[arg(long, requires = "json")]
     templates: bool,
     /// Write the chip of each face to this folder, as PNG.
