@@ -1,8 +1,8 @@
-//! How fast results go into Postgres: `cargo bench --bench store -- [RECORDS]`, on the database of
-//! `FACEFLEET__STORE__URL`, in a schema of its own that is dropped afterwards.
+//! Rate of recording results in Postgres: `cargo bench --bench store -- [RECORDS]`, on the database
+//! of `FACEFLEET__STORE__URL`, in a new schema that is dropped at the end.
 //!
-//! Records are what the null model makes: one scored face with a template of 128 components, of an
-//! image never seen before. They are made before the clock runs.
+//! Each record has one scored face with a template of 128 components, of a new image. The records
+//! are made before the measurement starts.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::sync::Arc;
@@ -72,7 +72,7 @@ fn record(name: &str) -> JobRecord {
     }
 }
 
-/// Records a second, written by `tasks` at a time.
+/// Records a second, with `tasks` concurrent writers.
 async fn measure(
     store: &Arc<PostgresStore>,
     what: &str,

@@ -4,6 +4,7 @@
 mod bias;
 mod calibrate;
 mod campaign;
+mod columns;
 mod compare;
 mod doctor;
 mod evaluate;
@@ -69,17 +70,17 @@ enum Command {
     /// Show, pause, resume and cancel campaigns.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
-    /// Score images and print a line a face. Nothing is stored.
-    Score(score::Score),
-    /// Compare two images' primary faces: similarity, and the quality of both.
-    Match(compare::Compare),
-    /// Write a gallery's report: one self-contained HTML file.
-    Report(report::ReportCommand),
-    /// Write a gallery's results as CSV or JSON lines.
-    Export(report::Export),
-    Evaluate(evaluate::Evaluate),
-    Calibrate(calibrate::Calibrate),
-    Bias(bias::Bias),
+    /// Score images and print a line for each face. Stores nothing.
+    Score(score::ScoreArgs),
+    /// Compare the primary faces of two images: print the similarity and both qualities.
+    Match(compare::MatchArgs),
+    /// Write the report of a gallery: one self-contained HTML file.
+    Report(report::ReportArgs),
+    /// Write the results of a gallery as CSV or JSON Lines.
+    Export(report::ExportArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Calibrate(calibrate::CalibrateArgs),
+    Bias(bias::BiasArgs),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
