@@ -148,6 +148,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
         mut events: BoxStream<'static, OutcomeEvent>,
     ) -> Result<(), GalleryError> {
         loop {
+            let may_stop = self.until == FollowUntil::Ended && !self.listing;
             let over = tokio::select! {
                 met = not_images.recv(), if self.listing => match met {
                     Some(met) => self.met(&met),
@@ -163,9 +164,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
                     }
                 },
                 _ = self.next_read.tick() => self.read_counts().await?,
-                () = self.stop.cancelled(), if self.until == FollowUntil::Ended && !self.listing => {
-                    true
-                }
+                () = self.stop.cancelled(), if may_stop => true,
             };
             if over {
                 return Ok(());
