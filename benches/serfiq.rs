@@ -105,7 +105,7 @@ impl Times {
             || time_batches(quality, inputs, &[names::EMBEDDING, names::DISTANCE]);
         // The order alternates, so that neither always meets a warm or a throttled core.
         let (a, b);
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             a = time_plain()?;
             b = time_quality()?;
         } else {

@@ -144,10 +144,10 @@ impl RecogniserModel {
     /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
     pub fn open_on(&self, plan: &DevicePlan) -> Result<Recogniser, ModelError> {
         let sizes = plan.sizes();
-        let shapes = sizes.last().map(|&most| ShapeRange {
+        let shapes = sizes.last().map(|&max| ShapeRange {
             input: names::CHIP.into(),
-            least: [1, 3, CHIP_SIDE, CHIP_SIDE],
-            most: [most, 3, CHIP_SIDE, CHIP_SIDE],
+            min: [1, 3, CHIP_SIDE, CHIP_SIDE],
+            max: [max, 3, CHIP_SIDE, CHIP_SIDE],
         });
         let network = self.runtime.open_on(self.name(), &self.bytes, plan, shapes.as_ref())?;
         let mut recogniser = Recogniser {

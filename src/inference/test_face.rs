@@ -12,7 +12,7 @@ pub const SIDE: u32 = 160;
 /// image.
 const UNIT: f32 = 48.0;
 /// The least confidence of the face in the test image. `YuNet` has 0.93, MTCNN 0.9999.
-pub const LEAST_SCORE: f32 = 0.5;
+pub const MIN_SCORE: f32 = 0.5;
 
 /// An ellipse of the drawing: centre, half axes, colour. Those of [`HALF`] are drawn on both sides.
 type Ellipse = (f32, f32, f32, f32, [u8; 3]);
@@ -83,17 +83,17 @@ struct Tolerance {
 }
 
 /// Each detector has its own convention for boxes and landmarks.
-const OF_THE_DRAWING: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
+const TO_DRAWN_FACE: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
 /// Other devices and larger canvases differ in the third digit, or prefer the other of two cells
 /// that see the same face.
-const OF_THE_RECORD: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
+const TO_RECORDED_FACE: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
 
 /// The face that detector `name` found in the test image when it was prepared, to be recorded.
 ///
 /// # Errors
 /// If it found no face, several, or one that is not where it was drawn.
 pub fn recorded(name: &str, mut found: Vec<Face>) -> Result<Face, ModelError> {
-    compare(&drawn(), &found, &OF_THE_DRAWING).map_err(|reason| {
+    compare(&drawn(), &found, &TO_DRAWN_FACE).map_err(|reason| {
         let remedy = "check `channels`, `mean` and `scale` in its manifest, and that the file is a \
             detector of that kind";
         self_test(name, format!("{reason}; {remedy}"))
@@ -114,7 +114,7 @@ pub fn not_recorded(name: &str) -> ModelError {
 /// # Errors
 /// If it found no face, several, or another one.
 pub fn check(name: &str, recorded: &Face, found: &[Face]) -> Result<(), ModelError> {
-    compare(recorded, found, &OF_THE_RECORD).map_err(|reason| {
+    compare(recorded, found, &TO_RECORDED_FACE).map_err(|reason| {
         let remedy =
             format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
         self_test(name, format!("{reason}; {remedy}"))

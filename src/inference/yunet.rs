@@ -76,7 +76,7 @@ impl YunetModel {
         let network = runtime.open(&manifest.name, bytes, 1)?;
         let (input, size) = (manifest.input.clone(), CanvasSize::Image);
         let mut detector = Yunet { network, size, batches: Vec::new(), input, batch: 1 };
-        Ok(detector.detect(&test_face::image(), test_face::LEAST_SCORE)?)
+        Ok(detector.detect(&test_face::image(), test_face::MIN_SCORE)?)
     }
 
     /// Name and digest, for the profile.
@@ -117,12 +117,11 @@ impl YunetModel {
             Yunet { network, size, batches, input: self.manifest.input.clone(), batch: plan.batch };
         let image = test_face::image();
         let check = |found: &[Face]| test_face::check(&self.manifest.name, &self.expected, found);
-        check(&detector.detect(&image, test_face::LEAST_SCORE)?)?;
+        check(&detector.detect(&image, test_face::MIN_SCORE)?)?;
         for (side, sizes) in detector.batches.clone() {
             let canvas = Canvas::square(&image, &self.manifest.input, side);
             for items in sizes {
-                let inputs: Vec<_> =
-                    (0..items).map(|_| (&canvas, test_face::LEAST_SCORE)).collect();
+                let inputs: Vec<_> = (0..items).map(|_| (&canvas, test_face::MIN_SCORE)).collect();
                 let found = detector.detect_batch(&inputs)?;
                 // A canvas smaller than the test image shows only a part of the face.
                 if side >= test_face::SIDE as usize {
@@ -134,10 +133,10 @@ impl YunetModel {
     }
 
     fn shape_range(&self, batches: &[(usize, Vec<usize>)]) -> Option<ShapeRange> {
-        let (least, most) = (batches.first()?.0, batches.last()?.0);
+        let (min, max) = (batches.first()?.0, batches.last()?.0);
         let items = batches.iter().flat_map(|(_, sizes)| sizes).copied().max()?;
         let input = self.input_name.clone();
-        Some(ShapeRange { input, least: [1, 3, least, least], most: [items, 3, most, most] })
+        Some(ShapeRange { input, min: [1, 3, min, min], max: [items, 3, max, max] })
     }
 }
 
@@ -181,8 +180,8 @@ impl Yunet {
         let mut found = vec![Vec::new(); inputs.len()];
         for ((width, height), members) in groups {
             let sizes = self.sizes(width, height);
-            let most = sizes.last().copied().unwrap_or(self.batch);
-            for members in members.chunks(most) {
+            let max = sizes.last().copied().unwrap_or(self.batch);
+            for members in members.chunks(max) {
                 let faces = self.forward(inputs, members, padded_to(&sizes, members.len()))?;
                 for (&member, faces) in members.iter().zip(faces) {
                     found[member] = faces;

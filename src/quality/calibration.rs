@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Mapping, Profile, ProfileId};
 
 /// The most knots of a percentile mapping.
-const MOST_KNOTS: usize = 10_001;
+const MAX_KNOTS: usize = 10_001;
 
 /// Why a calibration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,7 @@ impl Calibration {
                 *alpha > 0.0 && alpha.is_finite() && r.is_finite()
             }
             Mapping::Percentile { scores, .. } => {
-                (2..=MOST_KNOTS).contains(&scores.len())
+                (2..=MAX_KNOTS).contains(&scores.len())
                     && scores.iter().all(|score| score.is_finite())
                     && scores.is_sorted()
             }

@@ -88,7 +88,7 @@ impl CascadeModel {
         networks: &[Arc<[u8]>],
     ) -> Result<Vec<Face>, ModelError> {
         Ok(Cascade::open(runtime, manifest, networks, 1)?
-            .detect(&test_face::image(), test_face::LEAST_SCORE)?)
+            .detect(&test_face::image(), test_face::MIN_SCORE)?)
     }
 
     /// Name and digest, for the profile.
@@ -103,7 +103,7 @@ impl CascadeModel {
     pub fn open(&self, threads: usize) -> Result<Cascade, ModelError> {
         let mut cascade = Cascade::open(&self.runtime, &self.manifest, &self.networks, threads)?;
         // The test image has a face, so all three networks run.
-        let found = cascade.detect(&test_face::image(), test_face::LEAST_SCORE)?;
+        let found = cascade.detect(&test_face::image(), test_face::MIN_SCORE)?;
         test_face::check(&self.manifest.name, &self.expected, &found)?;
         Ok(cascade)
     }
@@ -183,7 +183,7 @@ impl Cascade {
         image: &RgbImage,
         proposed: &[Candidate],
     ) -> Result<Vec<Candidate>, RuntimeError> {
-        let seen = run_on_candidates(
+        let outputs = run_on_candidates(
             &mut self.refinement,
             &self.input,
             image,
@@ -192,8 +192,9 @@ impl Cascade {
             REFINEMENT_SIDE,
             &[OFFSETS, CONFIDENCE],
         )?;
-        let sure = seen.into_iter().filter(|seen| seen.candidate.score > REFINEMENT_CONFIDENCE);
-        let found = sure.map(|seen| (seen.candidate, seen.offsets)).collect();
+        let confident =
+            outputs.into_iter().filter(|output| output.candidate.score > REFINEMENT_CONFIDENCE);
+        let found = confident.map(|output| (output.candidate, output.offsets)).collect();
         let kept = suppress(found, OVERLAP, Overlap::Union, MAX_REFINED);
         Ok(kept
             .into_iter()
@@ -209,7 +210,7 @@ impl Cascade {
         min_score: f32,
     ) -> Result<Vec<Face>, RuntimeError> {
         let wanted = [OFFSETS, CONFIDENCE, LANDMARKS];
-        let seen = run_on_candidates(
+        let outputs = run_on_candidates(
             &mut self.output,
             &self.input,
             image,
@@ -218,13 +219,14 @@ impl Cascade {
             OUTPUT_SIDE,
             &wanted,
         )?;
-        let sure = seen.into_iter().filter(|seen| seen.candidate.score >= min_score);
+        let confident = outputs.into_iter().filter(|output| output.candidate.score >= min_score);
         // Landmarks are fractions of the box before its correction.
-        let placed = sure.map(|seen| {
-            let point = |k: usize| seen.candidate.point(seen.landmarks[k], seen.landmarks[k + 5]);
-            (seen.candidate.refined(seen.offsets), [0, 1, 2, 3, 4].map(point))
+        let corrected = confident.map(|output| {
+            let point =
+                |k: usize| output.candidate.point(output.landmarks[k], output.landmarks[k + 5]);
+            (output.candidate.refined(output.offsets), [0, 1, 2, 3, 4].map(point))
         });
-        let kept = suppress(placed.collect(), OVERLAP, Overlap::Smaller, MAX_OUTPUT);
+        let kept = suppress(corrected.collect(), OVERLAP, Overlap::Smaller, MAX_OUTPUT);
         let face = |(candidate, points): (Candidate, [(f32, f32); 5])| {
             let bbox = candidate.face_box();
             let landmarks = points.map(|(x, y)| Point { x, y });
@@ -303,7 +305,7 @@ fn run_on_candidates(
 ) -> Result<Vec<StageOutput>, RuntimeError> {
     let visible: Vec<_> =
         candidates.iter().filter_map(|one| Some((one, one.region()?))).take(limit).collect();
-    let mut seen = Vec::with_capacity(visible.len());
+    let mut results = Vec::with_capacity(visible.len());
     let mut values = Vec::with_capacity(visible.len().min(BATCH) * side * side * 3);
     for batch in visible.chunks(BATCH) {
         values.clear();
@@ -318,10 +320,10 @@ fn run_on_candidates(
         for (n, (candidate, _)) in batch.iter().enumerate() {
             let candidate = Candidate { score: confidence[n][1], ..(*candidate).clone() };
             let landmarks = landmarks.map_or([0.0; 10], |landmarks| landmarks[n]);
-            seen.push(StageOutput { candidate, offsets: offsets[n], landmarks });
+            results.push(StageOutput { candidate, offsets: offsets[n], landmarks });
         }
     }
-    Ok(seen)
+    Ok(results)
 }
 
 fn rows<const DEPTH: usize>(

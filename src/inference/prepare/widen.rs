@@ -165,6 +165,6 @@ mod tests {
             Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
         widen_floats(&mut graph).unwrap();
         let error = graph.into_model("test").unwrap_err().to_string();
-        assert!(error.contains("read but never made"), "{error}");
+        assert!(error.contains("no node computes it"), "{error}");
     }
 }

@@ -14,13 +14,13 @@ pub struct ShapeRange {
     /// Name of the input.
     pub input: String,
     /// The smallest.
-    pub least: [usize; 4],
+    pub min: [usize; 4],
     /// The largest.
-    pub most: [usize; 4],
+    pub max: [usize; 4],
 }
 
 impl ShapeRange {
-    /// `input:1x3x112x112`, TensorRT's notation.
+    /// `input:1x3x112x112`, in the notation of `TensorRT`.
     fn text(&self, shape: &[usize; 4]) -> String {
         let [n, channels, height, width] = shape;
         format!("{}:{n}x{channels}x{height}x{width}", self.input)
@@ -85,11 +85,11 @@ fn tensor_rt(
     if let Some(range) = shapes {
         // One engine for all shapes, tuned for the largest. Otherwise TensorRT builds an engine for
         // each new shape.
-        let (least, most) = (range.text(&range.least), range.text(&range.most));
+        let (min, max) = (range.text(&range.min), range.text(&range.max));
         provider = provider
-            .with_profile_min_shapes(least)
-            .with_profile_opt_shapes(&most)
-            .with_profile_max_shapes(&most);
+            .with_profile_min_shapes(min)
+            .with_profile_opt_shapes(&max)
+            .with_profile_max_shapes(&max);
     }
     provider.build()
 }
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn shapes_are_written_as_tensorrt_reads_them() {
         let range =
-            ShapeRange { input: "chip".into(), least: [1, 3, 112, 112], most: [32, 3, 112, 112] };
-        assert_eq!(range.text(&range.most), "chip:32x3x112x112");
+            ShapeRange { input: "chip".into(), min: [1, 3, 112, 112], max: [32, 3, 112, 112] };
+        assert_eq!(range.text(&range.max), "chip:32x3x112x112");
     }
 }

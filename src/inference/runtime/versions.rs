@@ -9,10 +9,10 @@ use crate::inference::onnx::{
 };
 
 /// The versions that ONNX Runtime 1.17 reads, the oldest supported one.
-const LEAST: Reads = Reads { ir_version: 9, opset: 20 };
+const OLDEST: Reads = Reads { ir_version: 9, opset: 20 };
 
 /// A larger version number is damage.
-const MOST: i64 = 100;
+const MAX_VERSION: i64 = 100;
 
 struct Reads {
     ir_version: i64,
@@ -31,17 +31,18 @@ impl Runtime {
             Err(RuntimeError::Newer { model: name.to_owned(), what, found, newest })
         };
         let found = Reads { ir_version: versions.ir_version, opset: versions.opset() };
-        if found.ir_version > LEAST.ir_version
-            && !self.reads(&Reads { ir_version: found.ir_version, ..LEAST })
+        if found.ir_version > OLDEST.ir_version
+            && !self.reads(&Reads { ir_version: found.ir_version, ..OLDEST })
         {
-            let newest = self.newest(LEAST.ir_version, |ir_version| Reads { ir_version, ..LEAST });
+            let newest =
+                self.newest(OLDEST.ir_version, |ir_version| Reads { ir_version, ..OLDEST });
             return newer("ONNX file format (IR version)", found.ir_version, newest);
         }
-        if found.opset > LEAST.opset && !self.reads(&Reads { opset: found.opset, ..LEAST }) {
+        if found.opset > OLDEST.opset && !self.reads(&Reads { opset: found.opset, ..OLDEST }) {
             return newer(
                 "operator set",
                 found.opset,
-                self.newest(LEAST.opset, |opset| Reads { opset, ..LEAST }),
+                self.newest(OLDEST.opset, |opset| Reads { opset, ..OLDEST }),
             );
         }
         Ok(())
@@ -49,7 +50,10 @@ impl Runtime {
 
     /// The last version from `first` on that the library reads.
     fn newest(&self, first: i64, with: impl Fn(i64) -> Reads) -> i64 {
-        (first + 1..MOST).take_while(|&version| self.reads(&with(version))).last().unwrap_or(first)
+        (first + 1..MAX_VERSION)
+            .take_while(|&version| self.reads(&with(version)))
+            .last()
+            .unwrap_or(first)
     }
 
     fn reads(&self, versions: &Reads) -> bool {

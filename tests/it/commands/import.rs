@@ -202,7 +202,7 @@ fn an_unsupported_node_and_a_newer_file_are_refused_with_the_files_name() {
     sandbox.write("new.onnx", &published.encode_to_vec());
     refused(
         &model(&sandbox, &["import", "new.onnx", "--channels", "rgb"]),
-        &["new.onnx is of operator set 99", "reads up to"],
+        &["new.onnx has operator set 99", "reads up to"],
     );
     published.opset_import[0].version = 8;
     published
