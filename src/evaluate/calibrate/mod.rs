@@ -98,7 +98,7 @@ impl MatchChance {
     }
 }
 
-/// CalibrationSet photos and one measure of their quality.
+/// Labelled photos and one measure of their quality.
 #[derive(Debug)]
 pub struct CalibrationSet<'a> {
     /// The comparisons of the photos.

@@ -256,9 +256,9 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    fn add_to_legend(&mut self, entry: LegendEntry<'a>) {
-        let at = TOP + 12.0 + LEGEND_STEP * self.legend.len() as f64;
-        self.legend.push(LegendEntry { at, ..entry });
+    fn add_to_legend(&mut self, mut entry: LegendEntry<'a>) {
+        entry.at = TOP + 12.0 + LEGEND_STEP * self.legend.len() as f64;
+        self.legend.push(entry);
     }
 }
 
