@@ -10,7 +10,7 @@ use super::progress::{accounts, outcomes_json};
 use super::say;
 use crate::app::App;
 use crate::domain::{Campaign, CampaignId, CampaignState};
-use crate::store::Store;
+use crate::store::Campaigns;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CampaignCommand {
@@ -120,7 +120,7 @@ impl CampaignCommand {
     }
 }
 
-async fn find(store: &dyn Store, which: Which) -> Result<Campaign> {
+async fn find(store: &dyn Campaigns, which: Which) -> Result<Campaign> {
     let found = match which {
         Which::Latest => store.campaigns(1).await?.pop(),
         Which::Id(id) => store.campaign(id).await?,
@@ -133,7 +133,7 @@ async fn find(store: &dyn Store, which: Which) -> Result<Campaign> {
     }
 }
 
-async fn set(store: &dyn Store, which: Which, state: CampaignState) -> Result<Campaign> {
+async fn set(store: &dyn Campaigns, which: Which, state: CampaignState) -> Result<Campaign> {
     let campaign = find(store, which).await?;
     // What was given up is not taken up again: its jobs may be gone from the queue.
     if campaign.state == CampaignState::Cancelled {

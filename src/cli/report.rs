@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ProfileId};
 use crate::images::{ImageSource, Root, Sources};
 use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails};
-use crate::store::{Store, StoredFace};
+use crate::store::{Reading, StoredFace};
 use crate::vision::{Picture, PixelLimits, encode_chip};
 
 /// Histogram of quality, worst and best faces, outcomes, failures with their reasons, profile and
@@ -122,7 +122,7 @@ impl Export {
 
 /// The profile asked for, or the gallery's latest; says what there is if there is none.
 pub(super) async fn choose_profile(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     wanted: Option<ProfileId>,
 ) -> Result<ProfileId> {

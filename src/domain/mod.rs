@@ -10,6 +10,7 @@ mod chip;
 mod device;
 mod face;
 mod format;
+mod ids;
 mod image;
 mod job;
 mod outcome;
@@ -23,6 +24,7 @@ pub use chip::{CHIP_SIDE, Chip};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
+pub use ids::{FaceId, ImageId};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Disposition, Job, JobId, Lane};
 pub use outcome::{

@@ -62,7 +62,8 @@ impl Scoring<'_> {
         store.register_profile(profile).await?;
         let images: Vec<_> =
             photos.iter().map(|photo| (photo.image.clone(), photo.stamp.clone())).collect();
-        let settled = store.settled(self.gallery, &profile.id(), self.selection, &images).await?;
+        let settled =
+            store.up_to_date(self.gallery, &profile.id(), self.selection, &images).await?;
         (self.ended)(settled.iter().filter(|settled| **settled).count() as u64);
         let left = photos.iter().zip(settled).filter(|(_, settled)| !settled);
         let work = left.map(|(photo, _)| self.attempts(self.job(photo), processor));
@@ -154,8 +155,8 @@ mod tests {
         AlignmentProfile, Faces, Mapping, Outcome, OutcomeKind, Precision, Profile,
         RecogniserProfile, SerFiq,
     };
-    use crate::store::PageQuery;
     use crate::store::sqlite::SqliteStore;
+    use crate::store::{PageQuery, Reading};
 
     /// Finds no face, and cannot read images whose name has "broken" in it.
     struct Eyes(Profile);

@@ -295,7 +295,8 @@ impl Filler {
         let Campaign { id, gallery, profile, .. } = &self.scan.campaign;
         let images: Vec<_> =
             found.into_iter().map(|found| (found.image, Some(found.stamp))).collect();
-        let settled = self.store.settled(gallery, profile, &self.scan.selection, &images).await?;
+        let settled =
+            self.store.up_to_date(gallery, profile, &self.scan.selection, &images).await?;
         let (mut jobs, mut skipped, listed) =
             (Vec::with_capacity(images.len()), Vec::new(), images.len() as u64);
         for ((image, stamp), settled) in images.into_iter().zip(settled) {

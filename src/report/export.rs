@@ -8,14 +8,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::domain::{BoundingBox, GalleryName, ImageUri, Landmarks, ProfileId, Template, Timings};
-use crate::store::{Note, PageQuery, Store, StoreError, StoredFace, StoredImage};
+use crate::domain::{
+    BoundingBox, GalleryName, ImageId, ImageUri, Landmarks, ProfileId, Template, Timings,
+};
+use crate::store::{Note, PageQuery, Reading, StoreError, StoredFace, StoredImage};
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
 
-const IMAGE_COLUMNS: &str = "gallery,image,content_hash,outcome,reason,width,height";
-const FACE_COLUMNS: &str = "face,x,y,w,h,right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
+const IMAGE_COLUMNS: &str = "gallery,image,image_id,content_hash,outcome,reason,width,height";
+const FACE_COLUMNS: &str = "face,face_id,x,y,w,h,right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
                             left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm";
 const RECORD_COLUMNS: &str = "profile,provider,recorded_at,noted_outcome,noted_reason,noted_at";
 
@@ -29,7 +31,8 @@ pub enum ExportFormat {
     /// A table: one row a face, with its image's columns repeated; an image without a face has one
     /// row with empty face columns.
     ///
-    /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image,
+    /// `image_id` is the same under every profile. `face` counts from 0, the primary face;
+    /// `face_id` is `IMAGE-INDEX`. `x,y,w,h` is its box and `width,height` the image,
     /// pixels. `template`, if asked for, is the base64 of little-endian 32-bit floats. `noted_…`
     /// says how a later attempt to read the image ended, if that got no bytes. A text that a
     /// spreadsheet would run as a formula begins with an apostrophe.
@@ -70,7 +73,7 @@ pub enum ExportError {
 /// # Errors
 /// If the store cannot be read or `out` cannot be written; what was written so far stays.
 pub async fn export(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     format: ExportFormat,
@@ -156,6 +159,7 @@ fn write_row(
     for text in [
         guarded(query.gallery.as_str().to_owned()),
         guarded(locator(&image.image)),
+        image.id.to_string(),
         optional(image.hash),
         image.outcome.to_string(),
         guarded(image.reason.clone().unwrap_or_default()),
@@ -165,7 +169,8 @@ fn write_row(
         writer.write_field(text)?;
     }
     let bbox = face.map(|face| face.face.bbox);
-    writer.write_field(optional(face.map(|face| face.index)))?;
+    writer.write_field(optional(face.map(|face| face.id.index)))?;
+    writer.write_field(optional(face.map(|face| face.id)))?;
     for i in 0..4 {
         writer.write_field(optional(bbox.map(|b| [b.x, b.y, b.width, b.height][i])))?;
     }
@@ -221,6 +226,7 @@ fn locator(image: &ImageUri) -> String {
 struct ImageLine<'a> {
     gallery: &'a str,
     image: String,
+    image_id: ImageId,
     content_hash: Option<String>,
     bytes: Option<u64>,
     outcome: &'a str,
@@ -239,6 +245,7 @@ struct ImageLine<'a> {
 #[derive(Serialize)]
 struct FaceLine<'a> {
     face: u32,
+    face_id: String,
     #[serde(rename = "box")]
     bbox: BoundingBox,
     landmarks: Option<Landmarks>,
@@ -257,6 +264,7 @@ impl<'a> ImageLine<'a> {
         Self {
             gallery: query.gallery.as_str(),
             image: locator(&image.image),
+            image_id: image.id,
             content_hash: image.hash.map(|hash| hash.to_string()),
             bytes: image.bytes,
             outcome: image.outcome.as_str(),
@@ -276,7 +284,8 @@ impl<'a> ImageLine<'a> {
 impl<'a> FaceLine<'a> {
     fn new(face: &'a StoredFace, templates: bool) -> Self {
         Self {
-            face: face.index,
+            face: face.id.index,
+            face_id: face.id.to_string(),
             bbox: face.face.bbox,
             landmarks: face.face.landmarks,
             detector_score: face.face.detector_score,
@@ -333,6 +342,8 @@ mod tests {
         assert_eq!(images, 3);
         assert_eq!(rows.len(), 4);
         assert_eq!(rows[1]["face"], "1");
+        assert_eq!((&*rows[1]["image_id"], &*rows[1]["face_id"]), ("101", "101-1"));
+        assert_eq!((&*rows[2]["image_id"], &*rows[2]["face_id"]), ("102", ""));
         assert_eq!(rows[1]["image"], "/photos/two.jpg");
         assert_eq!(rows[1]["quality"], "30");
         assert_eq!(
@@ -402,6 +413,8 @@ mod tests {
             jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((images, lines.len()), (3, 3));
         assert_eq!(lines[0]["faces"][1]["quality"], 30);
+        assert_eq!(lines[0]["image_id"], 101);
+        assert_eq!(lines[0]["faces"][1]["face_id"], "101-1");
         assert_eq!(lines[0]["faces"][0]["box"]["height"], 96.25);
         assert_eq!(lines[0]["faces"][0]["template"].as_array().unwrap().len(), 2);
         assert_eq!(lines[1]["faces"], serde_json::json!([]));

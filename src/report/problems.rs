@@ -3,7 +3,7 @@
 use super::figures::grouped;
 use super::outcome_label;
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{GallerySummary, PageQuery, Store, StoreError};
+use crate::store::{GallerySummary, PageQuery, Reading, StoreError};
 
 /// What an operator looks at first.
 const FAILURES: [OutcomeKind; 3] =
@@ -40,7 +40,7 @@ pub(super) struct ProblemFile {
 /// The reasons with their counts, and up to `limit` images by name: failures first, images without
 /// a face in the room that is left.
 pub(super) async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     summary: &GallerySummary,

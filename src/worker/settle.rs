@@ -150,9 +150,9 @@ impl Settler {
         wait.done();
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
-        // What a redelivery met, whose image may be gone meanwhile, is not how the job ended.
+        // Announce the stored outcome, not the redelivery's: the image may have disappeared since.
         let event = |(record, recorded): (&JobRecord, &Recorded)| {
-            OutcomeEvent::new(record, recorded.end(record))
+            OutcomeEvent::new(record, recorded.image, recorded.end(record))
         };
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);

@@ -199,7 +199,7 @@ async fn news_and_announcements_go_on_after_a_cut() {
     let mut news = queue.events().await.unwrap();
     proxy.cut();
     proxy.restore();
-    let event = facefleet::domain::OutcomeEvent::from(&crate::support::scored("a", &[50]));
+    let event = crate::support::event(&crate::support::scored("a", &[50]));
     let heard = timeout(PATIENCE, async {
         loop {
             // Announced until the reader is there again: what comes in between may be missed.
