@@ -126,7 +126,7 @@ impl Session {
         store.register_profile(profile).await?;
         let versions: Vec<_> =
             images.iter().map(|image| (image.image.clone(), image.stamp.clone())).collect();
-        let up_to_date = store.settled(&gallery, &profile.id(), &selection, &versions).await?;
+        let up_to_date = store.up_to_date(&gallery, &profile.id(), &selection, &versions).await?;
         let images: Vec<LabelledImage> = images
             .into_iter()
             .zip(&up_to_date)
@@ -187,7 +187,7 @@ mod tests {
     };
     use crate::queue::memory::MemoryQueue;
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{PageQuery, Store};
+    use crate::store::{Campaigns, PageQuery, Reading};
     use crate::worker::WorkerSettings;
 
     const SELECTION: Selection = Selection { faces: Faces::All, min_size_px: 24, min_score: 0.5 };

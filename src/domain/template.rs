@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use half::f16;
+
 /// Why a vector cannot be a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -11,9 +13,6 @@ pub enum TemplateError {
     /// The norm is zero.
     #[error("the embedding is zero")]
     Zero,
-    /// The number of stored bytes is not a multiple of 4.
-    #[error("{0} stored bytes are not a whole number of 32-bit floats")]
-    Bytes(usize),
 }
 
 /// A unit vector of D finite components. `Debug` does not show it: it is biometric data.
@@ -53,16 +52,17 @@ impl Template {
         self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
-    /// Reads what [`Self::to_bytes`] wrote.
+    /// The components as stores keep them: 16-bit floats.
+    pub fn to_halves(&self) -> Vec<f16> {
+        self.0.iter().map(|&value| f16::from_f32(value)).collect()
+    }
+
+    /// The template whose components were stored as `halves`, scaled to unit norm again.
     ///
     /// # Errors
-    /// If the length is not a multiple of 4, or the vector is not a template.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TemplateError> {
-        let (floats, rest) = bytes.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(TemplateError::Bytes(bytes.len()));
-        }
-        let values: Vec<f32> = floats.iter().map(|&float| f32::from_le_bytes(float)).collect();
+    /// As [`Self::from_embedding`].
+    pub fn from_halves(halves: &[f16]) -> Result<Self, TemplateError> {
+        let values: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
         Self::from_embedding(&values).map(|(template, _)| template)
     }
 }
@@ -90,9 +90,10 @@ mod tests {
         let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
         assert_eq!(norm, 5.0);
         assert!((template.similarity(&template) - 1.0).abs() < 1e-6);
-        let again = Template::from_bytes(&template.to_bytes()).unwrap();
+        let again = Template::from_halves(&template.to_halves()).unwrap();
         assert!((template.similarity(&again) - 1.0).abs() < 1e-6);
-        assert!(Template::from_bytes(&[1, 2, 3]).is_err());
+        assert_eq!(again.to_halves(), template.to_halves());
+        assert!(Template::from_halves(&[f16::ZERO, f16::NAN]).is_err());
         assert_eq!(format!("{template:?}"), "Template(2 components)");
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::images::{Listing, Root};
 use crate::queue::JobQueue;
-use crate::store::{Store, StoreError};
+use crate::store::{Campaigns, Store, StoreError};
 
 /// A campaign of the scan lane that has listed nothing yet. `source` says what it lists.
 pub fn new_campaign(
@@ -73,7 +73,7 @@ impl ScanPlan {
         id: CampaignId,
         profile: &ProfileId,
         listing: &Listing,
-        store: &dyn Store,
+        store: &dyn Campaigns,
     ) -> Result<Campaign, ResumeError> {
         if !listing.is_resumable() {
             return Err(ResumeError::NoOrder);
@@ -193,7 +193,7 @@ pub async fn run_on_fleet(
 ///
 /// # Errors
 /// If the store fails.
-pub async fn close_local(store: &dyn Store, id: CampaignId) -> Result<(), StoreError> {
+pub async fn close_local(store: &dyn Campaigns, id: CampaignId) -> Result<(), StoreError> {
     if !store.campaign(id).await?.is_some_and(|found| found.progress.is_complete()) {
         store.set_campaign_state(id, CampaignState::Cancelled).await?;
     }
@@ -221,7 +221,7 @@ impl FromStr for CampaignRef {
 ///
 /// # Errors
 /// If there is no such campaign, or the store fails.
-pub async fn find(store: &dyn Store, which: CampaignRef) -> Result<Campaign, GalleryError> {
+pub async fn find(store: &dyn Campaigns, which: CampaignRef) -> Result<Campaign, GalleryError> {
     let found = match which {
         CampaignRef::Latest => store.campaigns(1).await?.pop(),
         CampaignRef::Id(id) => store.campaign(id).await?,
@@ -234,7 +234,7 @@ pub async fn find(store: &dyn Store, which: CampaignRef) -> Result<Campaign, Gal
 /// # Errors
 /// If there is no such campaign, it was cancelled, or the store fails.
 pub async fn set_state(
-    store: &dyn Store,
+    store: &dyn Campaigns,
     which: CampaignRef,
     state: CampaignState,
 ) -> Result<Campaign, GalleryError> {

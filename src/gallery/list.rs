@@ -165,7 +165,8 @@ impl Lister {
             .iter()
             .map(|ListedImage { image, .. }| (image.image.clone(), image.stamp.clone()))
             .collect();
-        let up_to_date = self.store.settled(gallery, profile, &self.selection, &versions).await?;
+        let up_to_date =
+            self.store.up_to_date(gallery, profile, &self.selection, &versions).await?;
         let listed = images.len() as u64;
         let (mut jobs, mut skipped) = (Vec::with_capacity(images.len()), Vec::new());
         for (ListedImage { image, .. }, up_to_date) in images.into_iter().zip(up_to_date) {

@@ -12,7 +12,8 @@ use serde_json::Value;
 use uuid::{Builder, Uuid};
 
 use crate::domain::{
-    CampaignId, End, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent,
+    CampaignId, End, ImageId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId,
+    TraceParent,
 };
 
 /// The content type of [`encode`]'s result.
@@ -62,6 +63,9 @@ struct EventData {
     gallery: String,
     /// The image's URI, without password, query and inline bytes.
     image: String,
+    /// The id of the stored image: the same under every profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image_id: Option<i64>,
     /// The campaign in which it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     campaign: Option<Uuid>,
@@ -123,6 +127,7 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             lane: event.lane.as_str().into(),
             gallery: event.gallery.as_str().into(),
             image: event.image.without_secrets().as_str().into(),
+            image_id: event.image_id.map(|id| id.0),
             campaign: event.campaign.map(|campaign| campaign.0),
             profile: event.profile.as_str().into(),
             outcome: event.end.outcome.as_str().into(),
@@ -142,6 +147,7 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
         lane: data.lane.parse::<Lane>().ok()?,
         gallery: data.gallery.parse().ok()?,
         image: data.image.parse::<ImageUri>().ok()?,
+        image_id: data.image_id.map(ImageId),
         campaign: data.campaign.map(CampaignId),
         trace: traceparent.and_then(|trace| trace.parse::<TraceParent>().ok()),
         profile: data.profile.parse::<ProfileId>().ok()?,
@@ -169,6 +175,7 @@ mod tests {
             lane: Lane::Scan,
             gallery: "staff.v1".parse().unwrap(),
             image: "https://user:secret@photos.example/a.jpg?signature=abc#x".parse().unwrap(),
+            image_id: Some(ImageId(7)),
             campaign: Some(CampaignId::new()),
             trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
             profile: "ab".repeat(8).parse().unwrap(),

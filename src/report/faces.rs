@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use super::Thumbnails;
 use super::histogram::band;
 use crate::domain::{GalleryName, ImageUri, ProfileId};
-use crate::store::{Extreme, GallerySummary, Store, StoreError, StoredFace};
+use crate::store::{Extreme, GallerySummary, Reading, StoreError, StoredFace};
 
 /// Thumbnails to make concurrently. Each decodes a whole image.
 const THUMBNAILS_AT_ONCE: usize = 4;
@@ -38,7 +38,7 @@ pub(super) struct FaceTile {
 /// Up to `each` worst and `each` best faces. No face is in both: in a small gallery, the lower half
 /// are the worst.
 pub(super) async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     thumbnails: &dyn Thumbnails,
@@ -82,7 +82,7 @@ pub(super) async fn collect(
 
 /// Image and index identify a face.
 fn identity(face: &StoredFace) -> (&str, u32) {
-    (face.image.as_str(), face.index)
+    (face.image.as_str(), face.id.index)
 }
 
 fn counted(faces: &[StoredFace]) -> String {
@@ -118,7 +118,7 @@ impl FaceTile {
             score: format!("{:.4}", face.score?),
             name: file_name(&face.image),
             path: face.image.to_string(),
-            index: (face.index > 0).then_some(face.index),
+            index: (face.id.index > 0).then_some(face.id.index),
         })
     }
 

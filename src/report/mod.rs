@@ -21,7 +21,7 @@ pub use export::{ExportError, ExportFormat, export};
 pub use profile_choice::{ProfileChoiceError, choose_profile};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{GallerySummary, Store, StoreError, StoredFace};
+use crate::store::{GallerySummary, Reading, StoreError, StoredFace};
 use faces::Section;
 use figures::{Headline, OutcomeRow};
 use histogram::Histogram;
@@ -99,7 +99,7 @@ impl Report {
 /// # Errors
 /// If the store cannot be read.
 pub async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     thumbnails: &dyn Thumbnails,

@@ -3,7 +3,7 @@
 use super::figures::grouped;
 use super::outcome_label;
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{GallerySummary, PageQuery, Store, StoreError};
+use crate::store::{GallerySummary, PageQuery, Reading, StoreError};
 
 /// The outcomes that are listed first.
 const FAILURES: [OutcomeKind; 3] =
@@ -40,7 +40,7 @@ pub(super) struct ProblemFile {
 /// The reasons with their counts, and up to `limit` images by name: failures first, then images
 /// without a face.
 pub(super) async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     summary: &GallerySummary,

@@ -1,7 +1,7 @@
 //! Which profile of a gallery to show.
 
 use crate::domain::{GalleryName, ProfileId};
-use crate::store::{Store, StoreError};
+use crate::store::{Reading, StoreError};
 
 /// Why there is no profile to show.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum ProfileChoiceError {
 /// # Errors
 /// If the gallery has no result of it, or the store cannot be read.
 pub async fn choose_profile(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     wanted: Option<ProfileId>,
 ) -> Result<ProfileId, ProfileChoiceError> {

@@ -66,7 +66,7 @@ pub struct LinkView {
 pub struct UnlistedView {
     /// Its path or URL.
     pub name: String,
-    /// NotListedReason.
+    /// Why.
     pub reason: String,
 }
 

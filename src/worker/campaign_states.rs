@@ -8,7 +8,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 use crate::domain::{Campaign, CampaignId, CampaignState, Lane};
-use crate::store::Store;
+use crate::store::Campaigns;
 
 /// A change of a campaign's state reaches every worker within this time.
 const TIME_TO_LIVE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ struct OpenCampaign {
 
 /// The states of campaigns.
 pub(super) struct CampaignStates {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Campaigns>,
     open: Mutex<HashMap<CampaignId, OpenCampaign>>,
     /// Campaigns that are not in `open`; `None` if the store has no such campaign or cannot be
     /// read.
@@ -33,7 +33,7 @@ pub(super) struct CampaignStates {
 }
 
 impl CampaignStates {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Arc<dyn Campaigns>) -> Self {
         let others = Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build();
         Self { store, open: Mutex::default(), others }
     }

@@ -117,7 +117,7 @@ impl Settler {
         metrics::batch_took("record", started.elapsed());
         // Announce the stored outcome, not the redelivery's: the image may have disappeared since.
         let event = |(record, recorded): (&JobRecord, &Recorded)| {
-            OutcomeEvent::new(record, recorded.end(record))
+            OutcomeEvent::new(record, recorded.image, recorded.end(record))
         };
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);

@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use facefleet::store::Store;
+use facefleet::store::Reading;
 use facefleet::store::sqlite::SqliteStore;
 use image::ImageFormat;
 use image::imageops::FilterType;

@@ -17,7 +17,7 @@ use super::pairs::{Comparisons, PairError};
 use super::samples::{GroupColumn, SampleSet};
 use super::unscored::{Absence, UnscoredPhoto, why_none};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
-use crate::store::{Store, StoreError, StoredImage};
+use crate::store::{Reading, StoreError, StoredImage};
 
 /// Why photos could not be collected.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ impl Collected {
 /// # Errors
 /// If the store cannot be read, or no photo has a score.
 pub async fn labelled(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     truth: &GroundTruth,
@@ -134,7 +134,7 @@ pub async fn labelled(
 /// # Errors
 /// If the store cannot be read, or no such image has a score.
 pub async fn gallery(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
 ) -> Result<Collected, CollectError> {
@@ -157,7 +157,7 @@ pub async fn gallery(
     collector.finish(definition, None, Vec::new())
 }
 
-async fn definition(store: &dyn Store, profile: &ProfileId) -> Result<Profile, CollectError> {
+async fn definition(store: &dyn Reading, profile: &ProfileId) -> Result<Profile, CollectError> {
     store.profile(profile).await?.ok_or_else(|| CollectError::Profile(profile.clone()))
 }
 

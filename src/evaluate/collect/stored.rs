@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::rows::fingerprint;
 use crate::domain::{GalleryName, ImageUri, ProfileId, SerFiq};
-use crate::store::{PageQuery, Store, StoreError, StoredImage};
+use crate::store::{PageQuery, Reading, StoreError, StoredImage};
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
 
 /// Calls `visit` with every image that `gallery` has under `profile`.
 async fn each_image(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     templates: bool,
@@ -30,7 +30,7 @@ async fn each_image(
 
 /// The images with their primary faces: all of them, or only those in `wanted`.
 pub(super) async fn read_images(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     wanted: Option<&HashSet<&ImageUri>>,
@@ -51,7 +51,7 @@ pub(super) async fn read_images(
 /// # Errors
 /// If the store cannot be read.
 pub async fn read_scores(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     images: &[ImageUri],
@@ -65,7 +65,7 @@ pub async fn read_scores(
 /// # Errors
 /// If the store cannot be read.
 pub async fn gallery_scores(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
 ) -> Result<(Vec<f64>, String), StoreError> {
@@ -86,7 +86,7 @@ pub async fn gallery_scores(
 /// # Errors
 /// If the store cannot be read.
 pub async fn latest_closed_form(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
 ) -> Result<Option<ProfileId>, StoreError> {
     let galleries = store.galleries().await?;

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use self::rows::{FaceRow, ImageRow};
 use crate::domain::{GalleryName, ImageUri, ProfileId, Template};
-use crate::store::{PageQuery, Store, StoreError, StoredFace, StoredImage};
+use crate::store::{PageQuery, Reading, StoreError, StoredFace, StoredImage};
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
@@ -67,7 +67,7 @@ pub enum ExportError {
 /// # Errors
 /// If the store cannot be read or `out` cannot be written. What has been written until then stays.
 pub async fn export(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     format: ExportFormat,
@@ -101,6 +101,7 @@ fn image_row<'a>(image: &'a StoredImage, query: &'a PageQuery) -> ImageRow<'a> {
     ImageRow {
         gallery: query.gallery.as_str(),
         image: locator(&image.image),
+        image_id: image.id,
         content_hash: image.hash.map(|hash| hash.to_string()),
         bytes: image.bytes,
         outcome: image.outcome.as_str(),
@@ -118,7 +119,8 @@ fn image_row<'a>(image: &'a StoredImage, query: &'a PageQuery) -> ImageRow<'a> {
 
 fn face_row(face: &StoredFace, templates: bool) -> FaceRow<'_> {
     FaceRow {
-        face: face.index,
+        face: face.id.index,
+        face_id: face.id.to_string(),
         bbox: face.face.bbox,
         landmarks: face.face.landmarks,
         detector_score: face.face.detector_score,

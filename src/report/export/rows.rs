@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{BoundingBox, Landmarks, Timings};
+use crate::domain::{BoundingBox, ImageId, Landmarks, Timings};
 use crate::store::Note;
 
 /// An exported image.
@@ -10,6 +10,8 @@ use crate::store::Note;
 pub(super) struct ImageRow<'a> {
     pub gallery: &'a str,
     pub image: String,
+    /// The same under every profile.
+    pub image_id: ImageId,
     pub content_hash: Option<String>,
     pub bytes: Option<u64>,
     pub outcome: &'a str,
@@ -34,6 +36,7 @@ pub(super) struct ImageRow<'a> {
 pub(super) struct FaceRow<'a> {
     /// Its index among the faces of its image; 0 is the primary face.
     pub face: u32,
+    pub face_id: String,
     #[serde(rename = "box")]
     pub bbox: BoundingBox,
     pub landmarks: Option<Landmarks>,

@@ -37,6 +37,8 @@ async fn csv_has_a_row_for_each_face_and_one_for_an_image_without_a_face() {
     assert_eq!(images, 3);
     assert_eq!(rows.len(), 4);
     assert_eq!(rows[1]["face"], "1");
+    assert_eq!((&*rows[1]["image_id"], &*rows[1]["face_id"]), ("101", "101-1"));
+    assert_eq!((&*rows[2]["image_id"], &*rows[2]["face_id"]), ("102", ""));
     assert_eq!(rows[1]["image"], "/photos/two.jpg");
     assert_eq!(rows[1]["quality"], "30");
     assert_eq!(
@@ -103,6 +105,8 @@ async fn jsonl_has_a_line_for_each_image() {
         jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((images, lines.len()), (3, 3));
     assert_eq!(lines[0]["faces"][1]["quality"], 30);
+    assert_eq!(lines[0]["image_id"], 101);
+    assert_eq!(lines[0]["faces"][1]["face_id"], "101-1");
     assert_eq!(lines[0]["faces"][0]["box"]["height"], 96.25);
     assert_eq!(lines[0]["faces"][0]["template"].as_array().unwrap().len(), 2);
     assert_eq!(lines[1]["faces"], serde_json::json!([]));
@@ -138,9 +142,9 @@ fn csv_has_a_column_for_every_number_of_a_face() {
     let names: Vec<&str> = columns::of(true).map(|column| column.name).collect();
     assert_eq!(
         names.join(","),
-        "gallery,image,content_hash,outcome,reason,width,height,face,x,y,w,h,right_eye_x,\
-         right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,left_mouth_x,\
-         left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,recorded_at,\
+        "gallery,image,image_id,content_hash,outcome,reason,width,height,face,face_id,x,y,w,h,\
+         right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
+         left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,recorded_at,\
          noted_outcome,noted_reason,noted_at,template"
     );
 }

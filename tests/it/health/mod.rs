@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use facefleet::domain::{Job, JobRecord, Lane, Profile};
+use facefleet::domain::{Job, Lane, Profile};
 use facefleet::queue::JobQueue;
 use facefleet::store::Store;
 use facefleet::telemetry::metrics::Recorder;
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::broker::TestBroker;
-use crate::support::{profile, scored};
+use crate::support::{profile, scored, with_job};
 
 /// Whatever a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,12 +53,11 @@ impl Process for Scorer {
             self.hiccups.fetch_add(1, Ordering::SeqCst);
             return Processed::Transient("as the test wants".into());
         }
-        let record = JobRecord {
-            job: job.id,
-            image: job.image.clone(),
-            attempt: job.attempt,
-            ..scored("x", &[50])
-        };
+        let record = with_job(scored("x", &[50]), |recorded| {
+            recorded.id = job.id;
+            recorded.image = job.image.clone();
+            recorded.attempt = job.attempt;
+        });
         Processed::Ended(Box::new(record))
     }
 }

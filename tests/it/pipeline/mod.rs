@@ -18,7 +18,7 @@ use facefleet::inference::recogniser::{Estimator, RecogniserModel};
 use facefleet::queue::JobQueue;
 use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{GallerySummary, PageQuery, Store};
+use facefleet::store::{GallerySummary, PageQuery, Reading, SourceStatuses};
 use facefleet::vision::PixelLimits;
 use facefleet::worker::budget::{Budget, MemoryLimits};
 use facefleet::worker::fetcher::Fetcher;
@@ -227,6 +227,8 @@ async fn an_image_that_fails_for_a_while_is_tried_again_and_scored() {
     };
     let page = store.page(&query).await.unwrap();
     assert!(page[0].faces[0].template.is_some());
+    let scored = page.iter().find(|image| image.image == events[0].image).unwrap();
+    assert_eq!(events[0].image_id, Some(scored.id), "an event has the id of the stored image");
     assert_eq!(queue.status().await.unwrap().dead, 0);
 }
 

@@ -5,10 +5,10 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::*;
-use crate::support::scored;
+use crate::support::{event, scored};
 
 fn events(count: usize) -> Vec<OutcomeEvent> {
-    (0..count).map(|number| OutcomeEvent::from(&scored(&number.to_string(), &[50]))).collect()
+    (0..count).map(|number| event(&scored(&number.to_string(), &[50]))).collect()
 }
 
 async fn read(stream: &mut BoxStream<'static, OutcomeEvent>, count: usize) -> Vec<OutcomeEvent> {

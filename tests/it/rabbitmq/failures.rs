@@ -199,7 +199,7 @@ async fn events_and_announcements_resume_after_a_cut() {
     let mut events = queue.events().await.unwrap();
     proxy.cut();
     proxy.restore();
-    let event = facefleet::domain::OutcomeEvent::from(&crate::support::scored("a", &[50]));
+    let event = crate::support::event(&crate::support::scored("a", &[50]));
     let received = timeout(PATIENCE, async {
         loop {
             // Announced until the subscriber has reconnected; events before that may be missed.

@@ -111,7 +111,7 @@ async fn events_are_routed_by_gallery_lane_and_outcome_and_match_the_schema() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let (_connection, mut staff) = listen(&broker, "events", "staff.*.*").await;
-    let mut event = OutcomeEvent::from(&scored("a", &[77]));
+    let mut event = crate::support::event(&scored("a", &[77]));
     event.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
     let other = OutcomeEvent { gallery: "staff.v1".parse().unwrap(), ..event.clone() };
     // The second is a duplicate, as after a redelivery.

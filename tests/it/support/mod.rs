@@ -19,13 +19,15 @@ use std::path::{Path, PathBuf};
 
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent,
-    ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile,
-    RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template, Timings,
+    AlignmentProfile, BoundingBox, ContentHash, End, Face, FaceResult, Faces, GalleryName,
+    ImageContent, ImageId, ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, OutcomeEvent,
+    Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
+    Template, Timings,
 };
 use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
+use facefleet::store::{Effect, Recorded, StoreError};
 
 /// The sample photos that contain a face.
 pub const PHOTOS: [&str; 8] = [
@@ -137,22 +139,30 @@ pub fn face(quality: u8) -> FaceResult {
 /// image are its name.
 pub fn record(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord {
-        job: JobId::new(),
-        lane: Lane::Scan,
-        gallery: gallery(),
-        image: uri(name),
-        subject: None,
-        campaign: None,
-        trace: None,
-        stamp: Some(stamp("v1")),
+        job: job(Lane::Scan, name),
         content: content(name.as_bytes()),
         profile: profile("a").id(),
         selection: selection(),
         outcome,
         provider: "cpu".to_owned(),
         timings: Timings { fetch_ms: 0.1, vision_ms: 2.2, recognise_ms: 30.3 },
-        attempt: 1,
     }
+}
+
+/// `record` with a changed job.
+pub fn with_job(mut record: JobRecord, change: impl FnOnce(&mut Job)) -> JobRecord {
+    change(&mut record.job);
+    record
+}
+
+/// What recording changed, record by record.
+pub fn effects(recorded: Result<Vec<Recorded>, StoreError>) -> Vec<Effect> {
+    recorded.unwrap().into_iter().map(|recorded| recorded.effect).collect()
+}
+
+/// The event of `record`, whose image is stored as 7.
+pub fn event(record: &JobRecord) -> OutcomeEvent {
+    OutcomeEvent::new(record, ImageId(7), End::from(&record.outcome))
 }
 
 /// The record of an image whose faces have these qualities.
