@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use facefleet::domain::{ImageUri, OutcomeKind};
 use facefleet::images::{FetchError, ImageSource};
 use facefleet::queue::JobQueue;
-use facefleet::store::Store;
+use facefleet::store::Reading;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
