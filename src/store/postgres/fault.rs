@@ -29,8 +29,8 @@ pub(super) fn at(fault: Fault, location: &str) -> StoreError {
         Fault::Migration(error) => StoreError::Unusable(match error {
             MigrateError::VersionMissing(version) => {
                 format!(
-                    "{location} has schema version {version}, from a newer facefleet: use that one, \
-                        or another database"
+                    "{location} has schema version {version}, from a newer facefleet: use that \
+                        one, or another database"
                 )
             }
             other => format!("{location}: its schema cannot be migrated: {other}"),
@@ -75,8 +75,8 @@ fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
             "{location}: {message}: let an administrator create it and grant this role its use"
         )),
         "42" if code == "42501" => StoreError::Unusable(format!(
-            "{location}: {message}: let a role that owns the schema run `facefleet migrate`, and see \
-                docs/postgres.md for the rights of others"
+            "{location}: {message}: let a role that owns the schema run `facefleet migrate`, and \
+                see docs/postgres.md for the rights of others"
         )),
         // A value that a check of the schema refuses, or that is too long for an index.
         "22" | "23" | "54" => {

@@ -67,7 +67,8 @@ fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
             "{location} cannot be opened now: this machine is out of file descriptors ({error})"
         )),
         Some(code::CANTOPEN) => Unusable(format!(
-            "{location} cannot be opened ({error}): check the permissions of the file and its folder"
+            "{location} cannot be opened ({error}): check the permissions of the file and its \
+                folder"
         )),
         Some(code::NOTADB) => Unusable(format!(
             "{location} is not a SQLite database: choose another file, or move this one away"
@@ -97,8 +98,8 @@ fn migration_error(error: &MigrateError, location: &str) -> StoreError {
     match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
             StoreError::Unusable(format!(
-                "{location} was written by a newer version of facefleet (schema {version}): upgrade \
-                    facefleet, or choose another file"
+                "{location} was written by a newer version of facefleet (schema {version}): \
+                    upgrade facefleet, or choose another file"
             ))
         }
         MigrateError::VersionMismatch(version) => StoreError::Unusable(format!(

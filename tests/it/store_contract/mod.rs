@@ -71,7 +71,15 @@ async fn settled(store: &Arc<dyn Store>, profile: ProfileId, name: &str, version
     store.up_to_date(&gallery(), &profile, &selection(), &images).await.unwrap()[0]
 }
 
+/// `stored` is what was recorded as `record`, just now.
 fn assert_holds(stored: &StoredImage, record: &JobRecord) {
+    let time: jiff::Timestamp = stored.recorded_at.parse().unwrap();
+    assert!(jiff::Timestamp::now().duration_since(time).abs().as_secs() < 3600);
+    assert_held(stored, record);
+}
+
+/// `stored` is what was recorded as `record`, at any time.
+fn assert_held(stored: &StoredImage, record: &JobRecord) {
     let id = stored.id;
     assert_eq!(stored.image, record.job.image);
     assert_eq!(stored.hash, record.content.map(|content| content.hash));
@@ -81,8 +89,7 @@ fn assert_holds(stored: &StoredImage, record: &JobRecord) {
     assert_eq!(stored.reason.as_deref(), record.outcome.reason());
     assert_eq!(stored.provider, record.provider);
     assert_eq!(stored.timings, record.timings);
-    let time: jiff::Timestamp = stored.recorded_at.parse().unwrap();
-    assert!(jiff::Timestamp::now().duration_since(time).abs().as_secs() < 3600);
+    stored.recorded_at.parse::<jiff::Timestamp>().unwrap();
     assert!(stored.recorded_at.ends_with('Z'));
     assert_eq!(stored.faces.len(), record.outcome.faces().len());
     for ((index, stored), recorded) in (0..).zip(&stored.faces).zip(record.outcome.faces()) {

@@ -13,7 +13,7 @@ use facefleet::store::{Effect, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::{a, assert_holds, b, images, outcomes, under_b};
+use super::{a, assert_held, b, images, outcomes, under_b};
 use crate::support::stack::Database;
 use crate::support::{
     content, effects, face, gallery, profile, record, selection, stamp, template, unfetched,
@@ -88,14 +88,14 @@ async fn assert_holds_everything(store: &Arc<dyn Store>) {
     let stored = images(store, a()).await;
     let current = [0, 1, 2, 3, 6].map(|index| &records[index]);
     assert_eq!(stored.len(), current.len());
-    stored.iter().zip(current).for_each(|(image, record)| assert_holds(image, record));
+    stored.iter().zip(current).for_each(|(image, record)| assert_held(image, record));
     let ids: Vec<_> = stored.iter().map(|image| image.id).collect();
     assert_eq!(ids, [1, 2, 3, 4, 6].map(ImageId));
     assert_eq!(stored[0].subject, Some("ann".parse().unwrap()));
     let note = stored[1].noted.as_ref().unwrap();
     assert_eq!((note.outcome, note.reason.as_deref()), (OutcomeKind::Refused, Some("denied")));
     let under_b = images(store, b()).await;
-    assert_holds(&under_b[0], &records[4]);
+    assert_held(&under_b[0], &records[4]);
     assert_eq!((under_b.len(), under_b[0].id), (1, ImageId(1)));
     let counts = [
         (OutcomeKind::Scored, 2),
