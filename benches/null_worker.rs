@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
     BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome,
-    Profile, ProfileId, Recognition, Selection, SubQueue, SubQueueOf, Template,
+    Profile, ProfileId, Recognition, Selection, Template, WaitReason,
 };
 use facefleet::images::{ImageSource, Root, Unlimited};
 use facefleet::settings::Settings;
@@ -63,8 +63,7 @@ impl Process for Null {
             ))));
         }
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.id) {
-            let sub_queue = SubQueue { lane: job.lane, of: SubQueueOf::Profile(wanted.clone()) };
-            return Processed::SetAside { sub_queue, reason: "it wants another profile".into() };
+            return Processed::Waits(WaitReason::OtherProfile(wanted.clone()));
         }
         let name = job.image.as_str().rsplit('/').next().unwrap_or_default();
         if name.starts_with("abort") {
@@ -73,7 +72,7 @@ impl Process for Null {
         assert!(!name.starts_with("panic"), "a file name asked for it");
         if name.starts_with("never") || (name.starts_with("hiccup") && job.attempt == 1) {
             return if job.attempt < self.attempts {
-                Processed::Transient("a file name asked for it".into())
+                Processed::Waits(WaitReason::AttemptFailed("a file name asked for it".into()))
             } else {
                 Processed::Ended(Box::new(ended(Outcome::Failed(
                     "a file name asked for it".into(),
@@ -83,14 +82,13 @@ impl Process for Null {
         let bytes = match self.fetcher.fetch(job, &self.slots, || Unlimited).await {
             Ok(fetched) => fetched.bytes,
             Err(FetchFailure::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
-            Err(FetchFailure::Unanswered(reason)) => return Processed::Unanswered(reason),
-            Err(FetchFailure::Outage(source, reason)) => {
-                return Processed::SetAside {
-                    sub_queue: SubQueue { lane: job.lane, of: SubQueueOf::Source(source) },
-                    reason,
-                };
+            Err(FetchFailure::Unanswered(reason)) => {
+                return Processed::Waits(WaitReason::ImageUnavailable(reason));
             }
-            Err(FetchFailure::Shortage) => return Processed::Deferred(Duration::from_secs(30)),
+            Err(FetchFailure::Outage(source, reason)) => {
+                return Processed::Waits(WaitReason::SourceOutage { source, reason });
+            }
+            Err(FetchFailure::Shortage) => return Processed::Waits(WaitReason::Shortage),
         };
         let hash = ContentHash::of(&bytes);
         let content =

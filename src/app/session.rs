@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use crate::domain::{GalleryName, Job, LabelledImage, Profile, ProfileId, Selection};
+use crate::domain::{GalleryName, Job, LabelledImage, Profile, ProfileId, Selection, WaitReason};
 use crate::gallery::campaign::{close_local, new_campaign};
 use crate::gallery::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
 use crate::gallery::list::Images;
@@ -170,7 +170,9 @@ impl<P: Process> Process for RetriesSoon<P> {
 
     async fn process(&self, job: &Job) -> Processed {
         match self.0.process(job).await {
-            Processed::Unanswered(reason) => Processed::Transient(reason),
+            Processed::Waits(WaitReason::ImageUnavailable(reason)) => {
+                Processed::Waits(WaitReason::AttemptFailed(reason))
+            }
             processed => processed,
         }
     }
@@ -203,7 +205,10 @@ mod tests {
 
         async fn process(&self, job: &Job) -> Processed {
             let outcome = match job.image.as_str().contains("broken") {
-                true if job.attempt < 3 => return Processed::Unanswered("the disk hums".into()),
+                true if job.attempt < 3 => {
+                    let reason = WaitReason::ImageUnavailable("the disk hums".into());
+                    return Processed::Waits(reason);
+                }
                 true => Outcome::Failed(format!("the disk hums (attempt {})", job.attempt)),
                 false => Outcome::NoFace,
             };

@@ -13,7 +13,7 @@ use super::campaign_states::CampaignStates;
 use super::housekeeping::Housekeeping;
 use super::process::{Process, Processed};
 use super::settle::{Finished, Settler};
-use crate::domain::{CampaignId, CampaignState, Job, Lane, SubQueue, SubQueueOf};
+use crate::domain::{CampaignId, CampaignState, Job, Lane, SubQueue, WaitReason};
 use crate::queue::{Consumer, Delivery, JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
@@ -238,10 +238,7 @@ async fn stopped_by_campaign(
     let campaign = campaign?;
     match campaigns.state_for(campaign, lane).await {
         CampaignState::Running => None,
-        CampaignState::Paused => {
-            let sub_queue = SubQueue { lane, of: SubQueueOf::Campaign(campaign) };
-            Some(Processed::SetAside { sub_queue, reason: "its campaign is paused".into() })
-        }
+        CampaignState::Paused => Some(Processed::Waits(WaitReason::CampaignPaused(campaign))),
         CampaignState::Cancelled => Some(Processed::Dropped),
     }
 }

@@ -12,8 +12,8 @@ use super::circuit_breaker::CircuitBreakers;
 use super::fetcher::{FetchFailure, Fetched, Fetcher};
 use super::vision_stage::Vision;
 use crate::domain::{
-    ContentHash, ImageUri, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, SubQueue,
-    SubQueueOf, Timings,
+    ContentHash, ImageUri, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
+    WaitReason,
 };
 use crate::images::ImageSource;
 use crate::inference::batcher::{BatchError, Batcher, Priority};
@@ -24,26 +24,11 @@ use crate::inference::recogniser::Recogniser;
 pub enum Processed {
     /// The job ended.
     Ended(Box<JobRecord>),
-    /// A transient error: try again.
-    Transient(String),
-    /// The source works, and did not give this image: try again after a long wait.
-    Unanswered(String),
-    /// This worker cannot process the job now: defer it for this time, without an attempt counted.
-    Deferred(Duration),
-    /// The job must wait in a sub-queue: its campaign is paused, its source is in an outage, or it
-    /// wants another profile.
-    SetAside {
-        /// The sub-queue.
-        sub_queue: SubQueue,
-        /// Why the job waits.
-        reason: String,
-    },
+    /// The job has to wait.
+    Waits(WaitReason),
     /// The job's campaign was cancelled.
     Dropped,
 }
-
-/// How long a job is deferred if this machine lacks a resource.
-const SHORTAGE: Duration = Duration::from_secs(30);
 
 /// Rate limit of the wrong-profile warning.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -164,9 +149,7 @@ impl Processor {
     fn process_without_image(&self, job: &Job) -> Option<Processed> {
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.profile_id) {
             self.warn_of_profile(wanted);
-            let sub_queue = SubQueue { lane: job.lane, of: SubQueueOf::Profile(wanted.clone()) };
-            let reason = "it wants another profile".into();
-            return Some(Processed::SetAside { sub_queue, reason });
+            return Some(Processed::Waits(WaitReason::OtherProfile(wanted.clone())));
         }
         // Each delivery ended without being settled: the job may crash its workers.
         (job.attempt > self.attempts).then(|| {
@@ -196,7 +179,7 @@ impl Processor {
             return self.ended(job, Outcome::Refused(reason.into()));
         }
         match self.analyser.analyse(bytes, (slot, room), self.selection(job), priority).await {
-            Err(error) => self.retry(job, Processed::Transient, error.to_string()),
+            Err(error) => self.retry(job, WaitReason::AttemptFailed, error.to_string()),
             Ok(Analysis { content, outcome, timings, .. }) => {
                 Processed::Ended(Box::new(JobRecord {
                     content,
@@ -210,19 +193,20 @@ impl Processor {
     fn not_fetched(&self, job: &Job, failure: FetchFailure) -> Processed {
         match failure {
             FetchFailure::Ended(outcome) => self.ended(job, outcome),
-            FetchFailure::Unanswered(reason) => self.retry(job, Processed::Unanswered, reason),
-            FetchFailure::Outage(source, reason) => {
-                let sub_queue = SubQueue { lane: job.lane, of: SubQueueOf::Source(source) };
-                Processed::SetAside { sub_queue, reason }
+            FetchFailure::Unanswered(reason) => {
+                self.retry(job, WaitReason::ImageUnavailable, reason)
             }
-            FetchFailure::Shortage => Processed::Deferred(SHORTAGE),
+            FetchFailure::Outage(source, reason) => {
+                Processed::Waits(WaitReason::SourceOutage { source, reason })
+            }
+            FetchFailure::Shortage => Processed::Waits(WaitReason::Shortage),
         }
     }
 
     /// Asks for another attempt; after the last one, ends the job as failed.
-    fn retry(&self, job: &Job, retry: fn(String) -> Processed, reason: String) -> Processed {
+    fn retry(&self, job: &Job, wait: fn(String) -> WaitReason, reason: String) -> Processed {
         if job.attempt < self.attempts {
-            return retry(reason);
+            return Processed::Waits(wait(reason));
         }
         let reason = format!("{reason} (attempt {} of {})", job.attempt, self.attempts);
         self.ended(job, Outcome::Failed(reason))

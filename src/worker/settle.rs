@@ -11,18 +11,12 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::process::Processed;
 use crate::domain::{
-    Backoff, Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, SubQueue,
-    SubQueueOf,
+    Backoff, Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, WaitReason,
 };
 use crate::queue::{Delivery, JobQueue, QueueError};
 use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::{JobInFlight, Vitals};
-
-/// A source that works otherwise and does not give an image gets more time: the waits between
-/// attempts are longer by this factor, up to this limit.
-const UNANSWERED_FACTOR: u32 = 120;
-const LONGEST_UNANSWERED: Duration = Duration::from_secs(600);
 
 /// The longest pause before a backend is tried again. It is short, because the batch waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -65,24 +59,7 @@ impl Settler {
                         deliveries.push(delivery);
                         continue;
                     }
-                    Processed::Transient(reason) => {
-                        retry(&delivery, &reason, self.backoff, self.backoff_most)
-                    }
-                    Processed::Unanswered(reason) => {
-                        let first = self.backoff.saturating_mul(UNANSWERED_FACTOR);
-                        retry(&delivery, &reason, first, LONGEST_UNANSWERED)
-                    }
-                    Processed::Deferred(wait) => {
-                        metrics::put_back("defer");
-                        Disposition::Defer(wait)
-                    }
-                    Processed::SetAside { sub_queue, reason } => {
-                        metrics::put_back("hold");
-                        let job = delivery.job().id;
-                        tracing::debug!(%job, %sub_queue, reason, "a job is set aside");
-                        self.report_outage(&sub_queue, &reason).await;
-                        Disposition::SetAside(sub_queue)
-                    }
+                    Processed::Waits(reason) => self.disposition(&delivery, &reason).await,
                     Processed::Dropped => {
                         metrics::put_back("drop");
                         Disposition::Done
@@ -179,10 +156,31 @@ impl Settler {
         .ok();
     }
 
+    /// How to settle the delivery of a job that has to wait.
+    async fn disposition(&self, delivery: &Delivery, reason: &WaitReason) -> Disposition {
+        if let WaitReason::SourceOutage { source, reason } = reason {
+            self.report_outage(source, reason).await;
+        }
+        let backoff = Backoff { first: self.backoff, most: self.backoff_most };
+        let Job { id, attempt, image, .. } = delivery.job();
+        let disposition = reason.disposition(delivery.job(), backoff);
+        match &disposition {
+            Disposition::Retry(_) => {
+                tracing::warn!(job = %id, %image, attempt, %reason, "a job failed; it is retried");
+                metrics::put_back("retry");
+            }
+            Disposition::SetAside(sub_queue) => {
+                tracing::debug!(job = %id, %sub_queue, %reason, "a job is set aside");
+                metrics::put_back("hold");
+            }
+            _ => metrics::put_back("defer"),
+        }
+        disposition
+    }
+
     /// Writes an outage to the store before a job is set aside for it. Other workers then consume
     /// the sub-queue, even if this one dies.
-    async fn report_outage(&self, sub_queue: &SubQueue, reason: &str) {
-        let SubQueueOf::Source(source) = &sub_queue.of else { return };
+    async fn report_outage(&self, source: &SourceName, reason: &str) {
         if !self.reported.lock().await.insert(source.clone()) {
             return;
         }
@@ -230,15 +228,6 @@ impl Settler {
             pause = pause.saturating_mul(2).min(self.backoff_most).min(LONGEST_PAUSE);
         }
     }
-}
-
-/// A retry after a wait that doubles with each attempt from `first`, at most `most`.
-fn retry(delivery: &Delivery, reason: &str, first: Duration, most: Duration) -> Disposition {
-    let Job { id, attempt, image, .. } = delivery.job();
-    let wait = Backoff { first, most }.after(delivery.job());
-    tracing::warn!(job = %id, %image, attempt, reason, "a job failed; it is tried again");
-    metrics::put_back("retry");
-    Disposition::Retry(wait)
 }
 
 /// If the settlement is lost, the job is redelivered and finds its row.

@@ -119,10 +119,13 @@ pub fn type_names(source: &Source) -> Vec<String> {
     names
 }
 
-/// The traits that it defines, with their numbers of methods.
-pub fn traits(source: &Source) -> Vec<(String, usize)> {
+/// The public traits that it defines, with their numbers of methods.
+pub fn public_traits(source: &Source) -> Vec<(String, usize)> {
     let code = &source.code;
     let found = keyword(code, "trait ").into_iter().filter_map(|at| {
+        if !code[..at].ends_with("pub ") {
+            return None;
+        }
         let (from, to) = body(code, at)?;
         Some((word(&code[at + 6..]).to_owned(), keyword(&code[from..to], "fn ").len()))
     });

@@ -37,7 +37,7 @@ pub struct Threshold {
 
 /// The effect of a threshold. The rate is NaN if no mated comparison is left.
 #[derive(Debug, Clone, Copy)]
-struct Effect {
+struct ThresholdEffect {
     discard: f64,
     fnmr: f64,
 }
@@ -63,8 +63,9 @@ impl CalibrationSet<'_> {
         let whole = self.effects(&qualities, similarity, &once);
         let chosen = match goal {
             ThresholdGoal::Fnmr(rate) => {
-                let reached =
-                    |effect: &Effect| effect.fnmr <= rate && effect.discard <= MOST_DISCARDED;
+                let reached = |effect: &ThresholdEffect| {
+                    effect.fnmr <= rate && effect.discard <= MOST_DISCARDED
+                };
                 whole.iter().position(reached)
             }
             ThresholdGoal::Discard(share) => {
@@ -77,7 +78,7 @@ impl CalibrationSet<'_> {
             let similarity = self.comparisons.threshold(fmr, weights)?;
             Some(self.effects(&qualities, similarity, weights)[chosen])
         });
-        let estimate = |of: fn(&Effect) -> f64| {
+        let estimate = |of: fn(&ThresholdEffect) -> f64| {
             Estimate::new(of(&whole[chosen]), drawn.iter().flatten().map(of))
         };
         let kept = self
@@ -96,7 +97,12 @@ impl CalibrationSet<'_> {
     }
 
     /// The effect of each quality from 0 to 100 as a threshold.
-    fn effects(&self, qualities: &[u8], similarity: f32, weights: &Weights) -> Vec<Effect> {
+    fn effects(
+        &self,
+        qualities: &[u8],
+        similarity: f32,
+        weights: &Weights,
+    ) -> Vec<ThresholdEffect> {
         let (mut images, mut pairs, mut errors) = ([0.0; LEVELS], [0.0; LEVELS], [0.0; LEVELS]);
         for (&quality, weight) in qualities.iter().zip(weights.photos()) {
             images[usize::from(quality)] += weight;
@@ -109,7 +115,7 @@ impl CalibrationSet<'_> {
         }
         let total: f64 = images.iter().sum();
         let from = |counts: &[f64; LEVELS], quality: usize| counts[quality..].iter().sum::<f64>();
-        let effect = |quality: usize| Effect {
+        let effect = |quality: usize| ThresholdEffect {
             // An empty sum is -0, which would be printed as such.
             discard: (0.0 + images[..quality].iter().sum::<f64>()) / total,
             fnmr: from(&errors, quality) / from(&pairs, quality),

@@ -25,9 +25,6 @@ pub enum CollectError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The processor did not accept a photo.
-    #[error("the processor put {0} back; scores so far are kept: run the same command again")]
-    PutBack(ImageUri),
     /// The profile is missing in the store.
     #[error("unknown profile {0}: the store has no definition of it")]
     Profile(ProfileId),

@@ -3,13 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::rows::{FaceRow, ImageRow};
+use super::rows::{ExportedFace, ExportedImage};
 use crate::domain::Point;
 
 /// A column: its name, and its text in the row of a face, or of an image without a face.
 pub(super) struct Column {
     pub name: &'static str,
-    pub cell: fn(&ImageRow<'_>, Option<&FaceRow<'_>>) -> String,
+    pub cell: fn(&ExportedImage<'_>, Option<&ExportedFace<'_>>) -> String,
 }
 
 /// The columns, with or without templates.
@@ -66,11 +66,11 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn landmark(face: Option<&FaceRow<'_>>, index: usize) -> Option<Point> {
+fn landmark(face: Option<&ExportedFace<'_>>, index: usize) -> Option<Point> {
     face.and_then(|face| face.landmarks).map(|points| points[index])
 }
 
-fn base64(face: Option<&FaceRow<'_>>) -> String {
+fn base64(face: Option<&ExportedFace<'_>>) -> String {
     let template = face.and_then(|face| face.template.flatten()).unwrap_or_default();
     let bytes: Vec<u8> = template.iter().flat_map(|value| value.to_le_bytes()).collect();
     STANDARD.encode(bytes)

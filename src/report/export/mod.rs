@@ -9,7 +9,7 @@ mod rows;
 use std::io::{self, BufWriter, Write};
 use std::str::FromStr;
 
-use self::rows::{FaceRow, ImageRow};
+use self::rows::{ExportedFace, ExportedImage};
 use crate::domain::{GalleryName, ImageUri, ProfileId, Template};
 use crate::store::{PageQuery, Reading, StoreError, StoredFace, StoredImage};
 
@@ -97,8 +97,8 @@ pub async fn export(
     Ok(images)
 }
 
-fn image_row<'a>(image: &'a StoredImage, query: &'a PageQuery) -> ImageRow<'a> {
-    ImageRow {
+fn image_row<'a>(image: &'a StoredImage, query: &'a PageQuery) -> ExportedImage<'a> {
+    ExportedImage {
         gallery: query.gallery.as_str(),
         image: locator(&image.image),
         image_id: image.id,
@@ -117,8 +117,8 @@ fn image_row<'a>(image: &'a StoredImage, query: &'a PageQuery) -> ImageRow<'a> {
     }
 }
 
-fn face_row(face: &StoredFace, templates: bool) -> FaceRow<'_> {
-    FaceRow {
+fn face_row(face: &StoredFace, templates: bool) -> ExportedFace<'_> {
+    ExportedFace {
         face: face.id.index,
         face_id: face.id.to_string(),
         bbox: face.face.bbox,
@@ -162,10 +162,10 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn write(&mut self, image: &ImageRow<'_>) -> io::Result<()> {
+    fn write(&mut self, image: &ExportedImage<'_>) -> io::Result<()> {
         match self {
             Self::Csv { writer, templates } => {
-                let mut row = |face: Option<&FaceRow<'_>>| {
+                let mut row = |face: Option<&ExportedFace<'_>>| {
                     let cells = columns::of(*templates).map(|column| (column.cell)(image, face));
                     writer.write_record(cells)
                 };

@@ -7,7 +7,7 @@ use crate::store::Note;
 
 /// An exported image.
 #[derive(Debug, Serialize)]
-pub(super) struct ImageRow<'a> {
+pub(super) struct ExportedImage<'a> {
     pub gallery: &'a str,
     pub image: String,
     /// The same under every profile.
@@ -28,12 +28,12 @@ pub(super) struct ImageRow<'a> {
     /// The outcome of a later attempt to read the image, if that got no bytes.
     pub noted: Option<&'a Note>,
     /// The primary face first.
-    pub faces: Vec<FaceRow<'a>>,
+    pub faces: Vec<ExportedFace<'a>>,
 }
 
 /// An exported face.
 #[derive(Debug, Serialize)]
-pub(super) struct FaceRow<'a> {
+pub(super) struct ExportedFace<'a> {
     /// Its index among the faces of its image; 0 is the primary face.
     pub face: u32,
     pub face_id: String,

@@ -144,7 +144,7 @@ fn csv_has_a_column_for_every_number_of_a_face() {
         names.join(","),
         "gallery,image,image_id,content_hash,outcome,reason,width,height,face,face_id,x,y,w,h,\
          right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
-         left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,recorded_at,\
-         noted_outcome,noted_reason,noted_at,template"
+         left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,\
+         recorded_at,noted_outcome,noted_reason,noted_at,template"
     );
 }

@@ -17,13 +17,13 @@ use crate::store::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion};
 use crate::store::rows::{EndRow, ScopeRow, VersionRow, ends, versions};
 
 /// The tables as the transaction of a batch sees them.
-pub(super) struct Tables<'t> {
+pub(super) struct PostgresTables<'t> {
     connection: &'t mut PgConnection,
     /// All sources of the batch are new, and no round was written yet: nothing is stored of them.
     all_new: bool,
 }
 
-impl<'t> Tables<'t> {
+impl<'t> PostgresTables<'t> {
     pub(super) fn new(connection: &'t mut PgConnection) -> Self {
         Self { connection, all_new: false }
     }
@@ -35,7 +35,7 @@ struct NewIdsRow {
     results: Vec<i64>,
 }
 
-impl BatchTables for Tables<'_> {
+impl BatchTables for PostgresTables<'_> {
     async fn find_scopes(&mut self, names: &[ScopeName<'_>]) -> Result<Vec<Scope>, Fault> {
         let (galleries, profiles): (Vec<&str>, Vec<&str>) = names.iter().copied().unzip();
         let rows: Vec<ScopeRow> = sqlx::query_as(include_str!("sql/find_scopes.sql"))
@@ -166,7 +166,7 @@ impl BatchTables for Tables<'_> {
     }
 }
 
-impl Tables<'_> {
+impl PostgresTables<'_> {
     async fn set_superseded(&mut self, results: &[i64], superseded: bool) -> Result<(), Fault> {
         if results.is_empty() {
             return Ok(());

@@ -61,13 +61,13 @@ pub(super) async fn results(
 }
 
 /// A face and the result it belongs to.
-struct NewFace<'a> {
+struct PostgresFace<'a> {
     result: &'a NewResult<'a>,
     index: i32,
     face: &'a FaceResult,
 }
 
-impl NewFace<'_> {
+impl PostgresFace<'_> {
     fn recognised<T>(&self, value: impl Fn(&Recognition) -> T) -> Option<T> {
         self.face.recognition.as_ref().map(value)
     }
@@ -80,9 +80,9 @@ pub(super) async fn faces(
 ) -> Result<(), Fault> {
     let faces = rows.iter().flat_map(|result| {
         let faces = (0..).zip(result.record.outcome.faces());
-        faces.map(move |(index, face)| NewFace { result, index, face })
+        faces.map(move |(index, face)| PostgresFace { result, index, face })
     });
-    let faces: Vec<NewFace<'_>> = faces.collect();
+    let faces: Vec<PostgresFace<'_>> = faces.collect();
     if faces.is_empty() {
         return Ok(());
     }
@@ -105,13 +105,13 @@ pub(super) async fn faces(
     templates(connection, &faces).await
 }
 
-async fn templates(connection: &mut PgConnection, faces: &[NewFace<'_>]) -> Result<(), Fault> {
-    let recognised = |new: &NewFace<'_>| new.face.recognition.is_some();
-    let faces: Vec<&NewFace<'_>> = faces.iter().filter(|new| recognised(new)).collect();
+async fn templates(connection: &mut PgConnection, faces: &[PostgresFace<'_>]) -> Result<(), Fault> {
+    let recognised = |new: &PostgresFace<'_>| new.face.recognition.is_some();
+    let faces: Vec<&PostgresFace<'_>> = faces.iter().filter(|new| recognised(new)).collect();
     if faces.is_empty() {
         return Ok(());
     }
-    let vector = |new: &&NewFace<'_>| {
+    let vector = |new: &&PostgresFace<'_>| {
         new.recognised(|recognition| HalfVector::from(Halves::from(&recognition.template)))
     };
     sqlx::query(include_str!("sql/insert_templates.sql"))

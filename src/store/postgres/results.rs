@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::batch::Tables;
+use super::batch::PostgresTables;
 use super::{PostgresStore, READ, WRITE, column, fault, uri_key};
 use crate::domain::{
     GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
@@ -80,7 +80,7 @@ impl PostgresStore {
         // Each statement must see what was committed while it waited for a lock, whatever the
         // default of the database is.
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        let recorded = batch::record(&mut Tables::new(&mut transaction), records).await?;
+        let recorded = batch::record(&mut PostgresTables::new(&mut transaction), records).await?;
         transaction.commit().await?;
         Ok(recorded)
     }

@@ -13,7 +13,7 @@ use crate::store::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion};
 use crate::store::rows::{EndRow, ScopeRow, VersionRow, ends, versions};
 
 /// The tables as the transaction of a batch sees them.
-pub(super) struct Tables<'t>(pub(super) &'t mut SqliteConnection);
+pub(super) struct SqliteTables<'t>(pub(super) &'t mut SqliteConnection);
 
 /// The ids given to the latest rows.
 #[derive(sqlx::FromRow)]
@@ -22,7 +22,7 @@ struct LastIds {
     result_id: i64,
 }
 
-impl BatchTables for Tables<'_> {
+impl BatchTables for SqliteTables<'_> {
     async fn find_scopes(&mut self, names: &[ScopeName<'_>]) -> Result<Vec<Scope>, Fault> {
         let rows: Vec<ScopeRow> = sqlx::query_as(include_str!("sql/find_scopes.sql"))
             .bind(scope_list(names))
@@ -119,7 +119,7 @@ impl BatchTables for Tables<'_> {
     }
 }
 
-impl Tables<'_> {
+impl SqliteTables<'_> {
     async fn set_superseded(&mut self, results: &[i64], superseded: bool) -> Result<(), Fault> {
         if results.is_empty() {
             return Ok(());

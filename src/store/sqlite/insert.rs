@@ -17,7 +17,7 @@ const MOST_ROWS: usize = 256;
 const ROWS: &str = "{rows}";
 
 /// A face and the ids of its rows.
-struct NewFace<'a> {
+struct SqliteFace<'a> {
     face: &'a FaceResult,
     id: i64,
     index: i64,
@@ -25,7 +25,7 @@ struct NewFace<'a> {
 }
 
 /// A template of a face.
-pub(super) struct Template {
+pub(super) struct SqliteTemplate {
     pub(super) face: i64,
     pub(super) dimension: i64,
     pub(super) vector: Halves,
@@ -122,9 +122,9 @@ pub(super) async fn faces(
     let faces = rows.iter().flat_map(|result| {
         (0..).zip(result.record.outcome.faces()).map(move |(index, face)| (result, index, face))
     });
-    let faces: Vec<NewFace<'_>> = (last + 1..)
+    let faces: Vec<SqliteFace<'_>> = (last + 1..)
         .zip(faces)
-        .map(|(id, (result, index, face))| NewFace { face, id, index, result })
+        .map(|(id, (result, index, face))| SqliteFace { face, id, index, result })
         .collect();
     insert(connection, include_str!("sql/insert_faces.sql"), &faces, |mut row, new| {
         let (face, recognition) = (&new.face.face, new.face.recognition.as_ref());
@@ -144,10 +144,10 @@ pub(super) async fn faces(
             .push_bind(recognition.map(|recognition| recognition.norm));
     })
     .await?;
-    let template = |new: &NewFace<'_>| {
+    let template = |new: &SqliteFace<'_>| {
         let template = &new.face.recognition.as_ref()?.template;
         let dimension = i64::try_from(template.as_slice().len()).unwrap_or(i64::MAX);
-        Some(Template { face: new.id, dimension, vector: template.into() })
+        Some(SqliteTemplate { face: new.id, dimension, vector: template.into() })
     };
     templates(connection, &faces.iter().filter_map(template).collect::<Vec<_>>()).await
 }
@@ -155,7 +155,7 @@ pub(super) async fn faces(
 /// Inserts templates.
 pub(super) async fn templates(
     connection: &mut SqliteConnection,
-    rows: &[Template],
+    rows: &[SqliteTemplate],
 ) -> Result<(), Fault> {
     insert(connection, include_str!("sql/insert_templates.sql"), rows, |mut row, new| {
         row.push_bind(new.face).push_bind(new.dimension).push_bind(new.vector.clone());

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::batch::Tables;
+use super::batch::SqliteTables;
 use super::{SqliteStore, json, now_ms};
 use crate::domain::{
     GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
@@ -35,7 +35,7 @@ impl Results for SqliteStore {
             // Takes the write lock at once: a transaction that began by reading would fail if
             // another process wrote before this one does.
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let recorded = batch::record(&mut Tables(&mut transaction), records).await?;
+            let recorded = batch::record(&mut SqliteTables(&mut transaction), records).await?;
             transaction.commit().await?;
             Ok(recorded)
         })

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use facefleet::domain::{Job, Lane, Profile};
+use facefleet::domain::{Job, Lane, Profile, WaitReason};
 use facefleet::queue::JobQueue;
 use facefleet::store::Store;
 use facefleet::telemetry::metrics::Recorder;
@@ -51,7 +51,7 @@ impl Process for Scorer {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if job.image.as_str().contains("hiccup") && job.attempt == 1 {
             self.hiccups.fetch_add(1, Ordering::SeqCst);
-            return Processed::Transient("as the test wants".into());
+            return Processed::Waits(WaitReason::AttemptFailed("as the test wants".into()));
         }
         let record = with_job(scored("x", &[50]), |recorded| {
             recorded.id = job.id;
