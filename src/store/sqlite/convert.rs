@@ -8,7 +8,7 @@
 use half::f16;
 use sqlx::SqliteConnection;
 
-use super::insert::{self, Template};
+use super::insert::{self, SqliteTemplate};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
 use crate::store::rows::corrupt;
@@ -26,14 +26,14 @@ struct OldTemplate {
 }
 
 impl OldTemplate {
-    fn converted(&self) -> Result<Template, Fault> {
+    fn converted(&self) -> Result<SqliteTemplate, Fault> {
         let (floats, rest) = self.vector.as_chunks::<4>();
         if !rest.is_empty() {
             return Err(corrupt(format!("a template of {} bytes", self.vector.len())));
         }
         let half = |&float: &[u8; 4]| f16::from_f32(f32::from_le_bytes(float));
         let vector = Halves(floats.iter().map(half).collect());
-        Ok(Template { face: self.face_id, dimension: self.dimension, vector })
+        Ok(SqliteTemplate { face: self.face_id, dimension: self.dimension, vector })
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn templates(connection: &mut SqliteConnection) -> Result<(), F
         }
         last = end.face_id;
         converted += chunk.len();
-        let rows: Vec<Template> =
+        let rows: Vec<SqliteTemplate> =
             chunk.iter().map(OldTemplate::converted).collect::<Result<_, _>>()?;
         insert::templates(connection, &rows).await?;
     }
