@@ -4,8 +4,8 @@
 //!
 //! [`dataset`] and [`labels`] read the ground truth, [`photos`] finds the named files. The
 //! application scores them in a session, and [`collect`] turns the results in the store into
-//! [`samples`]. The other modules compute numbers from numbers. [`figures`], [`tables`] and [`out_folder`] write the results;
-//! printing is left to the command line.
+//! [`samples`]. The other modules compute numbers from numbers. [`figures`], [`tables`] and
+//! [`out_folder`] write the results; printing is left to the command line.
 
 pub mod agreement;
 pub mod bias;

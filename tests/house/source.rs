@@ -203,8 +203,8 @@ fn literal_end(text: &str, at: usize) -> usize {
     if rest.starts_with("/*") {
         return to(rest.find("*/"), 2);
     }
-    if rest.starts_with('"') {
-        return at + 1 + escaped_end(&rest[1..], '"');
+    if let Some(inside) = rest.strip_prefix('"') {
+        return at + 1 + escaped_end(inside, '"');
     }
     if rest.starts_with('r') && !text[..at].ends_with(|c: char| is_word(c) && c != 'b') {
         let hashes = rest[1..].len() - rest[1..].trim_start_matches('#').len();

@@ -148,7 +148,7 @@ impl Builder {
         self.step("BatchNormalization", name, parameters).with(float("epsilon", 2e-5))
     }
 
-    /// A PRelu with some slopes over 1.
+    /// A `PRelu` with some slopes over 1.
     pub fn prelu(self) -> Self {
         let slopes: Vec<f32> = (0..CHANNELS).map(|channel| -0.3 + 0.25 * channel as f32).collect();
         self.step("PRelu", "prelu", vec![TensorProto::floats("slope", &[CHANNELS, 1, 1], &slopes)])
