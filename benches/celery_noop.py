@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Tasks a second of one Celery worker whose task does nothing and records nothing, through the same RabbitMQ.
+"""Prints the tasks a second of one Celery worker on RabbitMQ; the task does nothing.
 
     FACEFLEET__QUEUE__URL=amqp://... python3 benches/celery_noop.py TASKS
 
-The worker acknowledges late, as a worker that must lose nothing does. The clock runs from the first task to the last.
+The worker acknowledges after the task, as a worker that must not lose tasks does. The clock runs
+from the first task to the last.
 """
+
 import os
 import subprocess
 import sys
@@ -22,8 +24,13 @@ except ImportError:
 URL = os.environ.get("FACEFLEET__QUEUE__URL", "")
 QUEUE = f"celery-noop-{os.environ.get('CELERY_NOOP_RUN', os.getpid())}"
 app = Celery("celery_noop", broker=URL)
-app.conf.update(task_default_queue=QUEUE, task_ignore_result=True, task_acks_late=True, worker_prefetch_multiplier=64,
-                broker_connection_retry_on_startup=True)
+app.conf.update(
+    task_default_queue=QUEUE,
+    task_ignore_result=True,
+    task_acks_late=True,
+    worker_prefetch_multiplier=64,
+    broker_connection_retry_on_startup=True,
+)
 
 
 @app.task(name="noop")
@@ -35,14 +42,36 @@ def main():
     tasks = int(sys.argv[1])
     for _ in range(tasks):
         noop.delay("file:///nowhere/a.jpg")
-    environment = dict(os.environ, CELERY_NOOP_RUN=QUEUE.rsplit("-", 1)[1], PYTHONPATH=f"{ROOT}/.facefleet/tools/python:{ROOT}/benches")
-    command = [sys.executable, "-m", "celery", "-A", "celery_noop", "worker", "--concurrency", "2", "-Q", QUEUE,
-               "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "ERROR"]
+    environment = dict(
+        os.environ,
+        CELERY_NOOP_RUN=QUEUE.rsplit("-", 1)[1],
+        PYTHONPATH=f"{ROOT}/.facefleet/tools/python:{ROOT}/benches",
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "celery_noop",
+        "worker",
+        "--concurrency",
+        "2",
+        "-Q",
+        QUEUE,
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "--loglevel",
+        "ERROR",
+    ]
     worker = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         with Connection(URL) as connection:
             channel = connection.channel()
-            left = lambda: channel.queue_declare(QUEUE, passive=True).message_count
+
+            def left():
+                return channel.queue_declare(QUEUE, passive=True).message_count
+
             while left() > tasks - 100:
                 time.sleep(0.01)
             first, started = left(), time.perf_counter()

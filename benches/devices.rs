@@ -1,11 +1,10 @@
-//! What a device gives: speed by size of batch, and how far its answers are from the CPU's in 32
-//! bits.
+//! Speed of a device by batch size, and how far its results are from the CPU's in 32 bits.
 //!
-//! `cargo bench --bench devices [-- DEVICE…]`; DEVICE is `cpu`, `openvino`, `cuda:N` or
-//! `tensorrt:N`, each with `+half` or `+bfloat16` for fewer bits; the default is `cpu`. All must be
-//! in the ONNX Runtime that `runtime.library` names, and prepared. Every round takes each device
-//! once, so that all meet the same weather; medians. A CPU session has one thread: a machine runs
-//! one for each core.
+//! `cargo bench --bench devices [-- DEVICE…]`. DEVICE is `cpu`, `openvino`, `cuda:N` or
+//! `tensorrt:N`, each with `+half` or `+bfloat16` for lower precision; the default is `cpu`. The
+//! ONNX Runtime in `runtime.library` must have all of them, and the models must be prepared for
+//! them. Every round runs each device once, so that all see the same load of the machine; the
+//! results are medians. A CPU session has one thread: a worker runs one per core.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod sample_chips;
@@ -16,9 +15,9 @@ use anyhow::{Context, Result};
 use facefleet::app::App;
 use facefleet::domain::{Chip, Device, DeviceChoice, Precision, Recognition};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
-use facefleet::inference::detector::{Detector, DetectorModel};
 use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
+use facefleet::inference::yunet::{Yunet, YunetModel};
 use facefleet::settings::Settings;
 use image::RgbImage;
 
@@ -27,7 +26,7 @@ use self::sample_chips::sample_chips;
 const CHIPS: usize = 64;
 const ROUNDS: usize = 7;
 
-/// Sizes of batches. A CPU gains nothing from the large ones.
+/// Batch sizes. A CPU gains nothing from large ones.
 fn batches(device: Device) -> &'static [usize] {
     if matches!(device, Device::Cpu | Device::OpenVino) { &[1, 4, 8] } else { &[1, 8, 16, 32, 64] }
 }
@@ -139,10 +138,9 @@ fn error(answers: &[Recognition], reference: &[Recognition]) -> (f64, f64) {
 }
 
 fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64> {
-    let model =
-        DetectorModel::load(&app.models(), &app.settings().models.detector, &app.runtime()?)?;
+    let model = YunetModel::load(&app.models(), &app.settings().models.detector, &app.runtime()?)?;
     let size = CanvasSize::Letterbox { max_side: side };
-    let mut detector: Detector = model.open_on(plan, size)?;
+    let mut detector: Yunet = model.open_on(plan, size)?;
     let canvas = model.canvas(&RgbImage::new(side, side), size);
     let looks: Vec<(&Canvas, f32)> = vec![(&canvas, 0.6); batch];
     let mut times = Vec::new();
@@ -154,7 +152,7 @@ fn detector(app: &App, plan: &DevicePlan, side: u32, batch: usize) -> Result<f64
     Ok(median(&mut times))
 }
 
-/// Found on the CPU in 32 bits, whatever is compared.
+/// Always found on the CPU in 32 bits.
 fn chips(app: &App) -> Result<Vec<Chip>> {
     let mut settings = app.settings().clone();
     settings.runtime.device = DeviceChoice::Only(Device::Cpu);

@@ -1,4 +1,4 @@
-//! The profile of the null worker's results, for it and for whoever waits for them.
+//! The profile of the null worker's results.
 
 use facefleet::domain::{AlignmentProfile, Mapping, Precision, Profile, RecogniserProfile, SerFiq};
 

@@ -1,12 +1,12 @@
-//! A worker with a null model, for benchmarks of the plumbing and tests of faults: the real
-//! pipeline, queue and store, and a processor that fetches the image and recognises nothing. Each
-//! image gets one face with a template made of its content hash.
+//! A worker without a model, for benchmarks and tests of faults: the real pipeline, queue and
+//! store, and a processor that fetches the image and recognises nothing. Each image gets one face
+//! with a template derived from its content hash.
 //!
-//! Settings come from the environment, as for `facefleet worker`; arguments are the folders it may
-//! read. Some file names make it misbehave, as no real image can be made to: `panic*` panics,
-//! `abort*` ends the process on the spot, `hiccup*` fails in passing on its first attempt, `never*`
-//! on each.
-#![allow(clippy::print_stdout, reason = "it tells its parent that it is at work")]
+//! Settings come from the environment, as for `facefleet worker`. The arguments are the folders
+//! that it may read. Some file names cause faults that no real image causes: `panic*` panics,
+//! `abort*` aborts the process, `hiccup*` fails with a transient error on the first attempt,
+//! `never*` on each.
+#![allow(clippy::print_stdout, reason = "it prints a line for its parent process")]
 
 mod null_profile;
 
@@ -18,13 +18,13 @@ use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
     BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome,
-    Profile, ProfileId, Recognition, Selection, SubQueue, SubQueueOf, Template,
+    Profile, ProfileId, Recognition, Selection, Template, WaitReason,
 };
-use facefleet::images::{Boundless, ImageSource, Root};
+use facefleet::images::{ImageSource, Root, Unlimited};
 use facefleet::settings::Settings;
 use facefleet::telemetry;
-use facefleet::worker::breaker::Breakers;
-use facefleet::worker::fetching::{Fetcher, Unfetched};
+use facefleet::worker::circuit_breaker::CircuitBreakers;
+use facefleet::worker::fetcher::{FetchFailure, Fetcher};
 use facefleet::worker::{Process, Processed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -34,7 +34,7 @@ use self::null_profile::null_profile;
 
 struct Null {
     fetcher: Fetcher,
-    held: Semaphore,
+    slots: Semaphore,
     profile: Profile,
     id: ProfileId,
     attempts: u32,
@@ -46,7 +46,7 @@ impl Process for Null {
         &self.profile
     }
 
-    fn breakers(&self) -> Option<&Arc<Breakers>> {
+    fn breakers(&self) -> Option<&Arc<CircuitBreakers>> {
         Some(self.fetcher.breakers())
     }
 
@@ -63,8 +63,7 @@ impl Process for Null {
             ))));
         }
         if let Some(wanted) = job.profile.as_ref().filter(|wanted| **wanted != self.id) {
-            let sub_queue = SubQueue { lane: job.lane, of: SubQueueOf::Profile(wanted.clone()) };
-            return Processed::SetAside { sub_queue, reason: "it wants another profile".into() };
+            return Processed::Waits(WaitReason::OtherProfile(wanted.clone()));
         }
         let name = job.image.as_str().rsplit('/').next().unwrap_or_default();
         if name.starts_with("abort") {
@@ -73,24 +72,23 @@ impl Process for Null {
         assert!(!name.starts_with("panic"), "a file name asked for it");
         if name.starts_with("never") || (name.starts_with("hiccup") && job.attempt == 1) {
             return if job.attempt < self.attempts {
-                Processed::Transient("a file name asked for it".into())
+                Processed::Waits(WaitReason::AttemptFailed("a file name asked for it".into()))
             } else {
                 Processed::Ended(Box::new(ended(Outcome::Failed(
                     "a file name asked for it".into(),
                 ))))
             };
         }
-        let bytes = match self.fetcher.fetch(job, &self.held, || Boundless).await {
+        let bytes = match self.fetcher.fetch(job, &self.slots, || Unlimited).await {
             Ok(fetched) => fetched.bytes,
-            Err(Unfetched::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
-            Err(Unfetched::Transient(reason)) => return Processed::Unanswered(reason),
-            Err(Unfetched::Held(source, reason)) => {
-                return Processed::SetAside {
-                    sub_queue: SubQueue { lane: job.lane, of: SubQueueOf::Source(source) },
-                    reason,
-                };
+            Err(FetchFailure::Ended(outcome)) => return Processed::Ended(Box::new(ended(outcome))),
+            Err(FetchFailure::Unanswered(reason)) => {
+                return Processed::Waits(WaitReason::ImageUnavailable(reason));
             }
-            Err(Unfetched::Local) => return Processed::Deferred(Duration::from_secs(30)),
+            Err(FetchFailure::Outage(source, reason)) => {
+                return Processed::Waits(WaitReason::SourceOutage { source, reason });
+            }
+            Err(FetchFailure::Shortage) => return Processed::Waits(WaitReason::Shortage),
         };
         let hash = ContentHash::of(&bytes);
         let content =
@@ -102,7 +100,7 @@ impl Process for Null {
     }
 }
 
-/// A face whose template depends on the bytes and the place.
+/// A face whose template depends on the bytes and the URI.
 fn face(hash: ContentHash, job: &Job) -> FaceResult {
     let mut seed = blake3::Hasher::new();
     seed.update(&hash.0).update(job.image.as_str().as_bytes());
@@ -125,15 +123,15 @@ fn face(hash: ContentHash, job: &Job) -> FaceResult {
 async fn main() -> Result<()> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
-    let told = stop.clone();
+    let stop_on_signal = stop.clone();
     tokio::spawn(async move {
         terminate.recv().await;
-        told.cancel();
+        stop_on_signal.cancel();
     });
     let roots = std::env::args_os().skip(1).map(Root::try_from).collect::<Result<Vec<_>, _>>()?;
     let settings = Settings::load(None)?;
     telemetry::start(&settings.log)?;
-    // The program does so when it starts; it fails if it was done, which changes nothing.
+    // As the program does at its start. It fails if a provider is installed already.
     rustls::crypto::ring::default_provider().install_default().ok();
     let attempts = settings.worker.attempts;
     let app = App::new(settings);
@@ -142,7 +140,7 @@ async fn main() -> Result<()> {
     let fetcher = Fetcher::new(images, Duration::from_secs(app.settings().images.outage_seconds));
     let null = Arc::new(Null {
         fetcher,
-        held: Semaphore::new(1024),
+        slots: Semaphore::new(1024),
         profile: null_profile(),
         id: null_profile().id(),
         attempts,

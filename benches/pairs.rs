@@ -1,5 +1,5 @@
-//! Time and memory of an evaluation of 20 million pairs: `cargo bench --bench pairs`. No model, no
-//! photo; ends with an error beyond a goal.
+//! Time and memory of an evaluation of 20 million comparisons: `cargo bench --bench pairs`. Needs
+//! no model and no photo. Exits with an error if it misses a goal.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::time::Instant;
@@ -10,12 +10,12 @@ use facefleet::evaluate::pairs::Comparisons;
 use facefleet::evaluate::samples::{Measure, random_measure};
 use ndarray::Array2;
 
-/// Photos: 20.5 million pairs.
+/// Photos: 20.5 million comparisons.
 const PHOTOS: usize = 6_400;
-/// People, each of about five photos.
+/// People, with about five photos each.
 const PEOPLE: usize = 1_280;
 const DIMENSION: usize = 128;
-/// As many measures as `evaluate` shows.
+/// The number of measures that `evaluate` prints.
 const MEASURES: u64 = 6;
 const REPLICATES: u32 = 200;
 
@@ -47,9 +47,9 @@ fn main() -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let megabytes = peak_megabytes()?;
     println!(
-        "{} impostor and {} genuine pairs on {threads} threads",
-        comparisons.impostor_total(),
-        comparisons.genuine().len()
+        "{} non-mated and {} mated comparisons on {threads} threads",
+        comparisons.non_mated_total(),
+        comparisons.mated().len()
     );
     println!(
         "compared in {compared:.1} s; with {} thresholds, {MEASURES} measures and {REPLICATES} \
@@ -62,12 +62,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Between -1 and 1.
+/// The values of a random measure, scaled to -1 to 1.
 fn values(measure: &Measure) -> Vec<f64> {
     measure.values.iter().flatten().map(|value| 2.0 * value / f64::from(u32::MAX) - 1.0).collect()
 }
 
-/// The most memory this process ever had.
+/// The peak memory of this process.
 fn peak_megabytes() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status

@@ -1,14 +1,14 @@
-//! Real faces to measure on: how long a pass takes on a CPU depends on what it sees.
+//! Real faces to measure on: the time of a pass on a CPU depends on the input.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use facefleet::app::App;
 use facefleet::domain::Chip;
-use facefleet::images::{Listed, Root};
+use facefleet::images::{ListingEntry, Root};
 use futures::StreamExt;
 
-/// `count` chips of the photos in `folder`, some repeatedly if it has fewer faces.
+/// `count` chips of the photos in `folder`, repeated if it has fewer faces.
 pub fn sample_chips(app: &App, folder: PathBuf, count: usize) -> Result<Vec<Chip>> {
     let processor = app.processor(&[], false)?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -16,7 +16,7 @@ pub fn sample_chips(app: &App, folder: PathBuf, count: usize) -> Result<Vec<Chip
     let chips = runtime.block_on(async {
         let (mut chips, mut entries) = (Vec::new(), listing.entries(None)?);
         while let Some(entry) = entries.next().await {
-            let Listed::Image { uri, .. } = entry? else { continue };
+            let ListingEntry::Image { uri, .. } = entry? else { continue };
             let Some(path) = uri.to_path() else { continue };
             chips
                 .extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());

@@ -1,20 +1,20 @@
-//! How fast results go into Postgres: `cargo bench --bench store -- [RECORDS]`, on the database of
-//! `FACEFLEET__STORE__URL`, in a schema of its own that is dropped afterwards.
+//! Rate of recording results in Postgres: `cargo bench --bench store -- [RECORDS]`, on the database
+//! of `FACEFLEET__STORE__URL`, in a new schema that is dropped at the end.
 //!
-//! Records are what the null model makes: one scored face with a template of 128 components, of an
-//! image never seen before. They are made before the clock runs.
+//! Each record has one scored face with a template of 128 components, of a new image. The records
+//! are made before the measurement starts.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, JobId,
-    JobRecord, Lane, Mapping, Outcome, Precision, Profile, RecogniserProfile, Recognition,
-    Selection, SerFiq, Template, Timings,
+    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobId,
+    JobRecord, JobSelection, Lane, Mapping, Outcome, Precision, Profile, RecogniserProfile,
+    Recognition, Selection, SerFiq, Template, Timings,
 };
-use facefleet::store::Store;
 use facefleet::store::postgres::PostgresStore;
+use facefleet::store::{Maintenance, Results};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 
@@ -50,14 +50,20 @@ fn record(name: &str) -> JobRecord {
     let face =
         FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition };
     JobRecord {
-        job: JobId::new(),
-        lane: Lane::Scan,
-        gallery: "bench".parse().unwrap(),
-        image: format!("s3://photos/bench/{name}.jpg").parse().unwrap(),
-        subject: None,
-        campaign: None,
-        trace: None,
-        stamp: "v1".parse().ok(),
+        job: Job {
+            id: JobId::new(),
+            lane: Lane::Scan,
+            gallery: "bench".parse().unwrap(),
+            image: format!("s3://photos/bench/{name}.jpg").parse().unwrap(),
+            stamp: "v1".parse().ok(),
+            expected_hash: None,
+            subject: None,
+            selection: JobSelection::default(),
+            profile: None,
+            campaign: None,
+            trace: None,
+            attempt: 1,
+        },
         content: Some(ImageContent {
             hash: ContentHash::of(name.as_bytes()),
             bytes: 4096,
@@ -68,11 +74,10 @@ fn record(name: &str) -> JobRecord {
         outcome: Outcome::Scored(vec![face]),
         provider: "null".into(),
         timings: Timings::default(),
-        attempt: 1,
     }
 }
 
-/// Records a second, written by `tasks` at a time.
+/// Records a second, with `tasks` concurrent writers.
 async fn measure(
     store: &Arc<PostgresStore>,
     what: &str,

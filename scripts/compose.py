@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""The same as fleet.py in containers: docker-compose.yml brought up, photos put into its S3 server, a scan that fills the queue and waits.
+"""Runs the fleet of docker-compose.yml over a folder of photos, as fleet.py does with processes.
 
-    python3 scripts/compose.py [FOLDER]             default: the sample photos
-    python3 scripts/compose.py --wanted             exit status 0 if there is an engine to run it with
+    python3 scripts/compose.py [FOLDER]     start the services, copy the photos into the S3 server,
+                                            scan them and wait; default: the sample photos
+    python3 scripts/compose.py --wanted     exit status 0 if a Docker engine can run it
 
-Passwords are made once and kept in .env, for this user alone. `docker compose down` stops it; with `--volumes`, its data goes too.
+Passwords are made once and kept in .env, readable by this user only. `docker compose down` stops
+the fleet; with `--volumes`, its data is deleted too.
 """
+
 import os
 import re
 import secrets
@@ -26,36 +29,54 @@ def main():
     if not folder.is_dir():
         sys.exit(f"compose: {folder} is missing: run `make setup` first.")
     if not has_engine():
-        sys.exit("compose: no Docker engine with the compose plugin answers: start one, or run `make fleet DOCKER=no`.")
-    fill_in(ROOT / ".env")
+        sys.exit(
+            "compose: no Docker engine with the compose plugin answers: start one, or run "
+            "`make fleet DOCKER=no`."
+        )
+    write_secrets(ROOT / ".env")
     run("up", "--detach", "--build")
     # The S3 server's buckets are folders, and its objects are files.
     run("exec", "s3", "mkdir", "-p", f"/photos/{BUCKET}")
     run("cp", f"{folder}/.", f"s3:/photos/{BUCKET}/")
     run("run", "--rm", "worker", "scan", f"s3://{BUCKET}/", "--gallery", "fleet", "--wait")
     run("run", "--rm", "worker", "campaign", "show", "latest")
-    print("the stack is still up: `docker compose down` stops it; the broker's page is http://127.0.0.1:15672")
+    print("the fleet still runs: `docker compose down` stops it")
+    print("the broker's management page: http://127.0.0.1:15672")
 
 
 def has_engine():
     if shutil.which("docker") is None:
         return False
-    asked = [["docker", "info"], ["docker", "compose", "version"]]
-    return all(subprocess.run(ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0 for ask in asked)
+    commands = [["docker", "info"], ["docker", "compose", "version"]]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return all(subprocess.run(command, **quiet).returncode == 0 for command in commands)
 
 
-def fill_in(path):
-    """Gives every secret that .env leaves empty a value; whatever stands there stays."""
+def write_secrets(path):
+    """Fills in the empty secrets of .env; values that are set stay."""
     text = path.read_text() if path.exists() else (ROOT / ".env.example").read_text()
-    text = re.sub(r"^(\w+_(?:PASSWORD|KEY))=$", lambda line: f"{line[1]}={secrets.token_hex(24)}", text, flags=re.MULTILINE)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(with_secrets(text, lambda: secrets.token_hex(24)))
+
+
+def with_secrets(text, make):
+    """`text` with a new value for each empty variable that ends in _PASSWORD or _KEY."""
+    return re.sub(
+        r"^(\w+_(?:PASSWORD|KEY))=$",
+        lambda line: f"{line[1]}={make()}",
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def run(*arguments):
     finished = subprocess.run([*COMPOSE, *arguments])
     if finished.returncode:
-        sys.exit(f"compose: `docker compose {' '.join(arguments)}` ended with status {finished.returncode}; `docker compose logs` tells more.")
+        sys.exit(
+            f"compose: `docker compose {' '.join(arguments)}` ended with status "
+            f"{finished.returncode}: see `docker compose logs`."
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""A real fleet on this machine: two workers on the local stack, a scan that fills the queue and waits, a report from Postgres.
+"""Runs a fleet on this machine: two workers on the local stack, a scan, a report from Postgres.
 
-    python3 scripts/fleet.py [FOLDER]               default: the sample photos
+    python3 scripts/fleet.py [FOLDER]       default: the sample photos
 
-The stack must be up (`make stack-up`); its addresses are read from .facefleet/stack/env. Run again: settled images are skipped.
+The stack must be up (`make stack-up`); its addresses are read from .facefleet/stack/env. A second
+run skips the images that are up to date.
 """
+
 import os
 import signal
 import subprocess
@@ -21,24 +23,35 @@ WORKERS = 2
 
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".facefleet/samples")
-    for needed, mend in ((FACEFLEET, "make setup"), (STACK, "make stack-up"), (folder, "make setup")):
+    for needed, mend in (
+        (FACEFLEET, "make setup"),
+        (STACK, "make stack-up"),
+        (folder, "make setup"),
+    ):
         if not needed.exists():
             sys.exit(f"fleet: {needed} is missing: run `{mend}` first.")
-    stack = dict(line.split("=", 1) for line in STACK.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    stack = read_environment(STACK.read_text())
     environment = {**os.environ, **stack, "FACEFLEET__HOME": str(ROOT)}
     run(environment, "migrate")
     workers = [start_worker(environment, folder, number) for number in range(WORKERS)]
     try:
-        code = subprocess.run([FACEFLEET, "scan", folder, "--gallery", "fleet", "--wait"], env=environment).returncode
+        scan = [FACEFLEET, "scan", folder, "--gallery", "fleet", "--wait"]
+        code = subprocess.run(scan, env=environment).returncode
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
         ends = [worker.wait(60) for worker in workers]
-    print(f"{WORKERS} workers told to stop, exit status {', '.join(map(str, ends))}")
+    print(f"{WORKERS} workers stopped, exit status {', '.join(map(str, ends))}")
     run(environment, "report", "--gallery", "fleet", "--out", str(REPORT))
     run(environment, "campaign", "show", "latest")
-    print("the stack is still up: `make stack-down` stops it")
+    print("the stack still runs: `make stack-down` stops it")
     sys.exit(code or max(ends))
+
+
+def read_environment(text):
+    """The variables of a file of KEY=VALUE lines; lines that begin with # are comments."""
+    lines = (line for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
 
 
 def run(environment, *arguments):
@@ -46,16 +59,27 @@ def run(environment, *arguments):
 
 
 def start_worker(environment, folder, number):
-    environment = {**environment, "FACEFLEET__SERVER__LISTEN": "127.0.0.1:0"}
-    worker = subprocess.Popen([FACEFLEET, "worker", "-v", "--root", folder], env=environment, stderr=subprocess.PIPE, text=True)
+    """Starts a worker and waits until it takes jobs."""
+    worker = subprocess.Popen(
+        [FACEFLEET, "worker", "-v", "--root", folder],
+        env={**environment, "FACEFLEET__SERVER__LISTEN": "127.0.0.1:0"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for line in worker.stderr:
-        if "health and metrics" in line or "taking jobs" in line:
+        if "health and metrics" in line or "consuming jobs" in line:
             print(f"worker {number + 1}: {line.strip()}", flush=True)
-        if "taking jobs" in line:
-            # Read on, so that the worker never waits for a reader.
-            threading.Thread(target=lambda: [sys.stderr.write(line) for line in worker.stderr if "WARN" in line or "ERROR" in line], daemon=True).start()
+        if "consuming jobs" in line:
+            threading.Thread(target=show_problems, args=[worker.stderr], daemon=True).start()
             return worker
     sys.exit(f"fleet: worker {number + 1} ended at its start, with status {worker.wait()}")
+
+
+def show_problems(log):
+    """Reads all of the log, so that its writer never waits; prints warnings and errors."""
+    for line in log:
+        if "WARN" in line or "ERROR" in line:
+            sys.stderr.write(line)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Compares facefleet's MTCNN with the one in the package that the weights come from, on the same photos.
+"""Compares facefleet's MTCNN with that of the package that the weights come from.
 
     python3 scripts/parity_mtcnn.py [FOLDER]        default: the sample photos
 
-The package's cascade runs as it is, on OpenCV's own network runner. Prints how far boxes and landmarks differ, and exits with 1 if
-they differ by more than the limits below. Needs `make setup` and `make bench-tools`.
+Both run on the same photos. The package's cascade runs unchanged on OpenCV's network runner. Prints
+how far boxes and landmarks differ, and exits with 1 if they differ by more than the limits below.
+Needs `make setup` and `make bench-tools`.
 """
+
 import contextlib
 import io
 import sys
@@ -14,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / ".facefleet/tools/python"), str(ROOT / ".facefleet/tools/references")]
-# The package asks for a module that OpenCV and one that Python no longer have, and needs neither for what is used here.
+# The package imports a module that Python has removed and one that OpenCV has removed. The code
+# that is used here needs neither.
 sys.modules.setdefault("imghdr", types.ModuleType("imghdr"))
 try:
     import cv2
@@ -26,21 +29,33 @@ try:
 except ImportError as error:
     sys.exit(f"parity: {error}: run `make bench-tools` first.")
 
-from parity_opencv import FACEFLEET, batches, describe, folder_of, pair_up, score_with_facefleet, verdict
+from boxes import describe, pair_up
+from parity_opencv import (
+    FACEFLEET,
+    batches,
+    folder_of,
+    score_with_facefleet,
+    verdict,
+)
 
 WEIGHTS = ROOT / "models/fetched"
-OUTPUTS = {"pnet": ["conv2d_4", "softmax"], "rnet": ["dense_2", "softmax_1"], "onet": ["dense_5", "dense_6", "softmax_2"]}
-# The package's own: smallest face 20 px, and this confidence from each network.
+OUTPUTS = {
+    "pnet": ["conv2d_4", "softmax"],
+    "rnet": ["dense_2", "softmax_1"],
+    "onet": ["dense_5", "dense_6", "softmax_2"],
+}
+# The package's defaults: smallest face 20 px, and this confidence from each network.
 CONFIDENCES = [0.6, 0.7, 0.7]
 
-# The limits. Most faces are the same to four digits of the IoU, a few are apart by a tenth (docs/parity.md). Hence medians.
+# The limits. Most faces agree to four digits of the IoU, a few differ by a tenth (docs/parity.md):
+# hence medians.
 MIN_MEDIAN_IOU = 0.99
 MAX_MEDIAN_LANDMARK = 0.005  # worst of five, in distances between the eyes
 MAX_UNMATCHED_SHARE = 0.02
 
 
 class Network:
-    """One of the package's networks; it passes the path of the file that lies beside its code."""
+    """One of the package's networks. The package passes the path of the file next to its code."""
 
     def __init__(self, path):
         net = Path(path).stem
@@ -67,7 +82,9 @@ class Comparison:
         self.unmatched, self.ious, self.landmark_distances, self.score_differences = [], [], [], []
 
     def add(self, images):
-        ours = score_with_facefleet(list(images), MODELS__DETECTOR="mtcnn", DETECTOR__MIN_SCORE=str(CONFIDENCES[2]))
+        ours = score_with_facefleet(
+            list(images), MODELS__DETECTOR="mtcnn", DETECTOR__MIN_SCORE=str(CONFIDENCES[2])
+        )
         for path, image in images.items():
             self.add_image(path, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), ours[path])
         self.images += len(images)
@@ -79,8 +96,12 @@ class Comparison:
         self.theirs += len(theirs)
         self.ours += len(ours)
         pairs, alone_theirs, alone_ours = pair_up(list(theirs), [face["box"] for face in ours])
-        self.unmatched += [f"{path.name}: only the package finds {describe(theirs[i], boxes[i, 4])}" for i in alone_theirs]
-        self.unmatched += [f"{path.name}: only facefleet finds {describe(ours[j]['box'], ours[j]['detector_score'])}" for j in alone_ours]
+        for i in alone_theirs:
+            face = describe(theirs[i], boxes[i, 4])
+            self.unmatched.append(f"{path.name}: only the package finds {face}")
+        for j in alone_ours:
+            face = describe(ours[j]["box"], ours[j]["detector_score"])
+            self.unmatched.append(f"{path.name}: only facefleet finds {face}")
         for overlap, i, j in pairs:
             landmarks = points[:, i].reshape(2, 5).T
             apart = np.linalg.norm(landmarks - np.float32(ours[j]["landmarks"]), axis=1).max()
@@ -90,22 +111,33 @@ class Comparison:
 
     def report(self) -> int:
         print(f"images      {self.images} compared")
-        print(f"faces       {self.theirs} found by the package, {self.ours} by facefleet, {len(self.ious)} by both")
+        print(
+            f"faces       {self.theirs} found by the package, {self.ours} by facefleet, "
+            f"{len(self.ious)} by both"
+        )
         for line in self.unmatched:
             print(f"            {line}")
         if not self.ious:
             print("parity: FAILED: no face to compare")
             return 1
         iou, landmark = np.median(self.ious), np.median(self.landmark_distances)
-        print(f"IoU         min {min(self.ious):.4f}, 5 % {np.quantile(self.ious, 0.05):.4f}, median {iou:.4f}")
-        print(f"landmarks   median {landmark:.4f}, 95 % {np.quantile(self.landmark_distances, 0.95):.4f}, "
-              f"max {max(self.landmark_distances):.4f} of the distance between the eyes (worst of five)")
-        print(f"confidence  median {np.median(self.score_differences):.5f}, max {max(self.score_differences):.5f} apart")
+        least, most = np.quantile(self.ious, 0.05), np.quantile(self.landmark_distances, 0.95)
+        scores = self.score_differences
+        print(f"IoU         min {min(self.ious):.4f}, 5 % {least:.4f}, median {iou:.4f}")
+        print(
+            f"landmarks   median {landmark:.4f}, 95 % {most:.4f}, "
+            f"max {max(self.landmark_distances):.4f} of the distance between the eyes (worst of "
+            "five)"
+        )
+        print(f"confidence  median {np.median(scores):.5f}, max {max(scores):.5f} apart")
         share = len(self.unmatched) / (len(self.unmatched) + len(self.ious))
         limits = (
             (share <= MAX_UNMATCHED_SHARE, f"{share:.1%} of the faces were found by one side only"),
             (iou >= MIN_MEDIAN_IOU, f"the median IoU is {iou:.4f}, under {MIN_MEDIAN_IOU}"),
-            (landmark <= MAX_MEDIAN_LANDMARK, f"landmarks are {landmark:.4f} apart, more than {MAX_MEDIAN_LANDMARK}"),
+            (
+                landmark <= MAX_MEDIAN_LANDMARK,
+                f"landmarks are {landmark:.4f} apart, more than {MAX_MEDIAN_LANDMARK}",
+            ),
         )
         return verdict(limits)
 

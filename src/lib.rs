@@ -3,14 +3,15 @@
 //!
 //! The way of the data: a [`domain::Job`] is fetched by [`images`], decoded and aligned by
 //! [`vision`] with the detector of [`inference`], recognised in batches, and recorded by [`worker`]
-//! in the [`store`]; the [`queue`] then hears of its end. [`gallery`] fills the queue, [`report`]
-//! reads the store, [`evaluate`] measures what its scores are worth, [`web`] tells how a worker is,
-//! [`app`] puts the parts together, [`cli`] talks to people.
+//! in the [`store`]; the [`queue`] then carries the event that it ended. [`gallery`] fills the
+//! queue, [`report`] reads the store, [`evaluate`] measures what its scores are worth, [`view`]
+//! holds what programs are shown, [`app`] puts the parts together, [`web`] serves a worker's health
+//! and metrics, [`cli`] parses and prints.
 //!
-//! Who may know whom: `domain <- telemetry <- {vision, quality, images, inference, store, queue} <-
-//! {worker, gallery, report} <- evaluate <- {web, cli} <- app, main`. ONNX Runtime is known to
-//! [`inference`] only, SQL to [`store`] only, AMQP to [`queue`] only, HTTP and object stores to
-//! [`images`] only.
+//! Each room may use those to the left of it, and none to the right: `domain <- telemetry <-
+//! {vision, quality, images, inference, store, queue} <- {worker, view} <- {gallery, report,
+//! evaluate} <- app <- web <- cli <- main`. Only [`inference`] uses ONNX Runtime, only [`store`]
+//! SQL, only [`queue`] AMQP, only [`images`] HTTP and object stores.
 
 pub mod app;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod report;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod view;
 pub mod vision;
 pub mod web;
 pub mod worker;

@@ -1,37 +1,38 @@
-//! Settings: `config/default.toml`, then a config file, then the environment. Read once, checked at
-//! start, passed down.
+//! Settings, from `config/default.toml`, then a config file, then the environment. They are read
+//! and checked once, at the start.
 
-use std::fmt;
+mod check;
+mod endpoint;
+
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::Url;
 
+pub use self::endpoint::Endpoint;
 use crate::domain::{DeviceChoice, Faces, Precision, Selection};
 
-/// Every default, with what it means.
+/// All settings with their defaults and documentation.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
-/// Read from the current folder if no file is named.
+/// The config file in the current folder, used if no file is named.
 const CONFIG_FILE: &str = "facefleet.toml";
-/// Settings that are lists; in the environment, their items stand between commas.
+/// Settings that are lists. In the environment, commas separate the items.
 const LISTS: [&str; 2] = ["images.allow", "images.allow_private_hosts"];
 
-/// A setting that cannot be used.
+/// An unusable setting.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A file or variable that cannot be read or parsed.
+    /// A file or variable cannot be read or parsed.
     #[error("the settings cannot be read: {0}")]
     Read(#[from] config::ConfigError),
-    /// A value out of bounds.
+    /// A value is out of range.
     #[error("setting {key} = {value}: {reason} (environment variable {})", variable(key))]
     Value {
         /// `section.key`.
         key: &'static str,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What is allowed.
+        /// The allowed values.
         reason: &'static str,
     },
 }
@@ -40,7 +41,7 @@ fn variable(key: &str) -> String {
     format!("FACEFLEET__{}", key.to_uppercase().replace('.', "__"))
 }
 
-/// All settings; see `config/default.toml` for what each means.
+/// All settings. `config/default.toml` documents each.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(
@@ -49,22 +50,22 @@ fn variable(key: &str) -> String {
 )]
 pub struct Settings {
     pub home: PathBuf,
-    pub queue: Queue,
-    pub store: Store,
-    pub runtime: Runtime,
-    pub models: Models,
-    pub detector: Detector,
-    pub quality: Quality,
-    pub limits: Limits,
-    pub images: Images,
-    pub worker: Worker,
-    pub server: Server,
-    pub log: Log,
+    pub queue: QueueSection,
+    pub store: StoreSection,
+    pub runtime: RuntimeSection,
+    pub models: ModelsSection,
+    pub detector: DetectorSection,
+    pub quality: QualitySection,
+    pub limits: LimitsSection,
+    pub images: ImagesSection,
+    pub worker: WorkerSection,
+    pub server: ServerSection,
+    pub log: LogSection,
 }
 
 macro_rules! section {
     ($name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
-        #[doc = concat!("The section of `config/default.toml` of this name.")]
+        #[doc = "A section of `config/default.toml`."]
         #[derive(Debug, Clone, PartialEq, Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(missing_docs, reason = "config/default.toml documents every key")]
@@ -72,11 +73,22 @@ macro_rules! section {
     };
 }
 
-section!(Queue { url: Endpoint, capacity: usize, prefix: String, delivery_limit: u32, ca_file: Option<PathBuf> });
-section!(Store { url: Endpoint, connections: u32 });
-section!(Runtime { library: PathBuf, device: DeviceChoice, engines: PathBuf });
-section!(Models { dir: PathBuf, detector: String, recogniser: String, precision: Precision });
-section!(Detector {
+section!(QueueSection {
+    url: Endpoint,
+    capacity: usize,
+    prefix: String,
+    delivery_limit: u32,
+    ca_file: Option<PathBuf>,
+});
+section!(StoreSection { url: Endpoint, connections: u32 });
+section!(RuntimeSection { library: PathBuf, device: DeviceChoice, engines: PathBuf });
+section!(ModelsSection {
+    dir: PathBuf,
+    detector: String,
+    recogniser: String,
+    precision: Precision
+});
+section!(DetectorSection {
     max_side: u32,
     fine_pixels: u64,
     letterbox: bool,
@@ -84,9 +96,9 @@ section!(Detector {
     min_face_px: u32,
     min_score: f32
 });
-section!(Quality { method: Method, passes: u32, seed: u64, calibration: PathBuf });
-section!(Limits { max_bytes: u64, max_pixels: u64, memory: u64 });
-section!(Images {
+section!(QualitySection { method: Method, passes: u32, seed: u64, calibration: PathBuf });
+section!(LimitsSection { max_bytes: u64, max_pixels: u64, memory: u64 });
+section!(ImagesSection {
     allow: Vec<String>,
     allow_private_hosts: Vec<String>,
     ca_file: Option<PathBuf>,
@@ -96,7 +108,7 @@ section!(Images {
     outage_seconds: u64,
     redirects: u32,
 });
-section!(Worker {
+section!(WorkerSection {
     threads: usize,
     batch: usize,
     in_flight: usize,
@@ -106,67 +118,8 @@ section!(Worker {
     drain_seconds: u64,
     record_batch: usize,
 });
-section!(Server { listen: String });
-section!(Log { level: String, format: LogFormat });
-
-/// Where a backend is: a URL that may hold a password, which no form but [`Self::expose`] shows.
-#[derive(Clone, Deserialize)]
-#[serde(from = "String")]
-pub struct Endpoint(SecretString);
-
-impl Endpoint {
-    /// All of it, for whoever connects.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-
-    /// The same, still wrapped.
-    pub fn secret(&self) -> SecretString {
-        self.0.clone()
-    }
-
-    /// The scheme, without the colon.
-    pub fn scheme(&self) -> &str {
-        self.expose().split(':').next().unwrap_or_default()
-    }
-}
-
-impl From<String> for Endpoint {
-    fn from(url: String) -> Self {
-        Self(url.into())
-    }
-}
-
-impl PartialEq for Endpoint {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-/// For people and logs: without the password, and without a query, which may hold one too.
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Url::parse(self.expose()) {
-            Ok(mut url) if url.has_host() => {
-                url.set_query(None);
-                if url.password().is_some() {
-                    // Fails only for URLs that cannot have one.
-                    url.set_password(Some("***")).ok();
-                }
-                f.write_str(url.as_str())
-            }
-            // A path, or `memory:`.
-            Ok(_) => f.write_str(self.expose()),
-            Err(_) => write!(f, "{}:…", self.scheme()),
-        }
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({self})")
-    }
-}
+section!(ServerSection { listen: String });
+section!(LogSection { level: String, format: LogFormat });
 
 /// How SER-FIQ's distance is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -178,22 +131,22 @@ pub enum Method {
     Sampled,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One object a line.
+    /// A JSON object on each line.
     Json,
 }
 
 impl Settings {
-    /// Reads the defaults, then `file` (or `facefleet.toml` in the current folder, if there is
-    /// one), then the environment.
+    /// Reads the defaults, then `file` (or `facefleet.toml` in the current folder, if it exists),
+    /// then the environment.
     ///
     /// # Errors
-    /// If a source cannot be read, names an unknown key, or gives a value out of bounds.
+    /// If a source cannot be read, contains an unknown key, or has a value out of range.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
         Self::from_sources(file, Environment::with_prefix("FACEFLEET"))
     }
@@ -215,126 +168,8 @@ impl Settings {
             .add_source(file.format(FileFormat::Toml))
             .add_source(environment);
         let settings: Self = sources.build()?.try_deserialize()?;
-        settings.check()?;
+        check::check(&settings)?;
         Ok(settings)
-    }
-
-    fn check(&self) -> Result<(), SettingsError> {
-        let bounds: [(&'static str, String, bool, &'static str); 18] = [
-            (
-                "queue.capacity",
-                self.queue.capacity.to_string(),
-                self.queue.capacity > 0,
-                "must be at least 1",
-            ),
-            (
-                "queue.delivery_limit",
-                self.queue.delivery_limit.to_string(),
-                self.queue.delivery_limit >= 5,
-                "must be at least 5: a job that kills its worker is set apart after 2",
-            ),
-            (
-                "detector.max_side",
-                self.detector.max_side.to_string(),
-                (32..=16_384).contains(&self.detector.max_side),
-                "must be 32 to 16384",
-            ),
-            (
-                "detector.fine_pixels",
-                self.detector.fine_pixels.to_string(),
-                self.detector.fine_pixels <= 100_000_000,
-                "must be at most 100000000: the detector takes about 100 bytes of memory a pixel",
-            ),
-            (
-                "detector.min_face_px",
-                self.detector.min_face_px.to_string(),
-                Selection::SIZES_PX.contains(&self.detector.min_face_px),
-                "must be at most 65535",
-            ),
-            (
-                "detector.min_score",
-                self.detector.min_score.to_string(),
-                Selection::SCORES.contains(&self.detector.min_score),
-                "must be 0.01 to 1",
-            ),
-            (
-                "quality.passes",
-                self.quality.passes.to_string(),
-                (2..=100_000).contains(&self.quality.passes),
-                "must be 2 to 100000",
-            ),
-            (
-                "limits.max_bytes",
-                self.limits.max_bytes.to_string(),
-                self.limits.max_bytes > 0,
-                "must be at least 1",
-            ),
-            (
-                "limits.max_pixels",
-                self.limits.max_pixels.to_string(),
-                self.limits.max_pixels > 0,
-                "must be at least 1",
-            ),
-            (
-                "limits.memory",
-                self.limits.memory.to_string(),
-                self.limits.memory == 0 || self.limits.memory >= 256 << 20,
-                "must be 0 or at least 268435456: it is counted in bytes, and a thread with its \
-                    networks takes 250 MB",
-            ),
-            (
-                "images.timeout_ms",
-                self.images.timeout_ms.to_string(),
-                self.images.timeout_ms > 0,
-                "must be at least 1",
-            ),
-            (
-                "images.connect_timeout_ms",
-                self.images.connect_timeout_ms.to_string(),
-                self.images.connect_timeout_ms > 0,
-                "must be at least 1",
-            ),
-            (
-                "images.idle_timeout_ms",
-                self.images.idle_timeout_ms.to_string(),
-                self.images.idle_timeout_ms > 0,
-                "must be at least 1",
-            ),
-            (
-                "images.outage_seconds",
-                self.images.outage_seconds.to_string(),
-                (1..=31_536_000).contains(&self.images.outage_seconds),
-                "must be 1 to 31536000, a year",
-            ),
-            (
-                "images.redirects",
-                self.images.redirects.to_string(),
-                self.images.redirects <= 20,
-                "must be at most 20",
-            ),
-            (
-                "worker.batch",
-                self.worker.batch.to_string(),
-                (1..=1024).contains(&self.worker.batch),
-                "must be 1 to 1024",
-            ),
-            (
-                "worker.attempts",
-                self.worker.attempts.to_string(),
-                self.worker.attempts > 0,
-                "must be at least 1",
-            ),
-            (
-                "worker.record_batch",
-                self.worker.record_batch.to_string(),
-                self.worker.record_batch > 0,
-                "must be at least 1",
-            ),
-        ];
-        match bounds.into_iter().find(|(_, _, good, _)| !good) {
-            Some((key, value, _, reason)) => Err(SettingsError::Value { key, value, reason }),
-            None => Ok(()),
-        }
     }
 
     /// Which faces become results.
@@ -346,7 +181,7 @@ impl Settings {
         }
     }
 
-    /// Number of threads and sessions: as set, or one a core.
+    /// The number of threads and sessions: as set, or one for each core.
     pub fn threads(&self) -> usize {
         match self.worker.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -389,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_in_the_environment_stand_between_commas() {
+    fn commas_separate_the_items_of_lists_in_the_environment() {
         let settings = Settings::from_sources(
             None,
             environment(&[("FACEFLEET__IMAGES__ALLOW", "s3://a/b,data:")]),
@@ -404,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn typos_and_values_out_of_bounds_are_named() {
+    fn errors_name_unknown_keys_and_values_out_of_range() {
         let error = Settings::from_sources(None, environment(&[("FACEFLEET__WORKER__BACTH", "1")]))
             .unwrap_err();
         assert!(error.to_string().contains("bacth"), "{error}");
@@ -421,23 +256,5 @@ mod tests {
         let error =
             Settings::from_sources(Some(Path::new("/no/such.toml")), environment(&[])).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"), "{error}");
-    }
-
-    #[test]
-    fn a_password_is_never_shown() {
-        for url in [
-            "amqp://me:secret@host:5671/vhost",
-            "postgres://me:secret@host/db?password=secret",
-            "postgres://me:se@cret@[bad/secret",
-        ] {
-            let endpoint = Endpoint::from(url.to_owned());
-            assert!(!format!("{endpoint} {endpoint:?}").contains("secret"), "{endpoint}");
-            assert_eq!(endpoint.expose(), url);
-        }
-        assert_eq!(Endpoint::from("sqlite:a b.db".to_owned()).to_string(), "sqlite:a b.db");
-        assert_eq!(
-            Endpoint::from("postgres://me:p@host/db".to_owned()).to_string(),
-            "postgres://me:***@host/db"
-        );
     }
 }

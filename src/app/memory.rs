@@ -1,29 +1,29 @@
-//! How much memory this process may use, and how much of it images may.
+//! How much memory this process may use, and how much of it images may use.
 
 use std::path::{Path, PathBuf};
 
 use super::App;
 use crate::domain::Device;
 use crate::vision::PixelLimits;
-use crate::worker::budget::Bounds;
+use crate::worker::budget::MemoryLimits;
 use crate::worker::pyramid::Pyramid;
 
-/// Runtime, program, connections, jobs in hand and results on their way, bytes.
+/// Memory of the runtime, the program, connections, jobs in flight and unrecorded results, bytes.
 const PROGRAM: u64 = 112 << 20;
 
-/// What each thread keeps, bytes: a session of the recogniser, one of the detector and a spare
+/// Memory of each thread, bytes: a session of the recogniser, a session of the detector and a spare
 /// picture.
 const THREAD: u64 = 150 << 20;
 
-/// Memory that a detector keeps for each pixel of the largest copy that it has seen, bytes.
+/// Memory that a detector keeps for each pixel of the largest copy that it has processed, bytes.
 const DETECTOR_PIXEL: u64 = 64;
 
-/// A driver's own memory in the process, bytes.
+/// Memory of a GPU driver in the process, bytes.
 const GPU: u64 = 1 << 30;
 
 impl App {
-    /// What images may take, where the networks run on `device`.
-    pub(super) fn bounds(&self, device: Device, pyramid: Option<&Pyramid>) -> Bounds {
+    /// How much memory images may use while the networks run on `device`.
+    pub(super) fn bounds(&self, device: Device, pyramid: Option<&Pyramid>) -> MemoryLimits {
         let limits = &self.settings.limits;
         let (whole, from) = match limits.memory {
             0 => of_this_process(),
@@ -35,14 +35,13 @@ impl App {
         let gpu = if device == Device::Cpu || matches!(device, Device::OpenVino) { 0 } else { GPU };
         let threads = self.settings.threads() as u64;
         let rest = PROGRAM + gpu + threads * (THREAD + DETECTOR_PIXEL * copy);
-        // So little that it cannot be kept to: small images are looked at all the same.
+        // Small images are processed even if there is too little memory.
         let memory = whole.saturating_sub(rest).max(whole / 4);
         let mebibytes = |bytes: u64| bytes >> 20;
         if memory + rest > whole {
             tracing::warn!(
                 "memory is short: {} MiB ({from}), of which {threads} threads and their networks \
-                    take about {}. Give the process more, or \
-                 set worker.threads lower",
+                    use about {}. Give the process more, or set worker.threads lower",
                 mebibytes(whole),
                 mebibytes(rest)
             );
@@ -52,7 +51,7 @@ impl App {
             mebibytes(whole),
             mebibytes(memory)
         );
-        Bounds {
+        MemoryLimits {
             memory,
             max_bytes: limits.max_bytes,
             limits: PixelLimits { max_pixels: limits.max_pixels },
@@ -60,7 +59,7 @@ impl App {
     }
 }
 
-/// The least limit of the cgroups that this process is in, or the machine's memory, bytes; and
+/// The lowest memory limit of the cgroups of this process, or the machine's memory, bytes; and
 /// which of them it is.
 fn of_this_process() -> (u64, &'static str) {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -78,19 +77,19 @@ fn total(meminfo: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
-/// The limit that a cgroup's folder names, of either version.
+/// The limit that a cgroup's folder contains, of either version of cgroups.
 fn limit(folder: &Path) -> Option<u64> {
     let named = |file: &str| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
-    // "max" is no number, and no limit.
+    // "max" is not a number: there is no limit.
     named("memory.max").or_else(|| named("memory.limit_in_bytes"))
 }
 
-/// The folders of the cgroups that bound this process's memory: its own and those above it, as far
-/// as they are to be seen here. `own` is /proc/self/cgroup, `mounts` is /proc/self/mountinfo.
+/// The folders of the cgroups that limit this process's memory: its own and its parents, as far as
+/// they are visible. `own` is /proc/self/cgroup, `mounts` is /proc/self/mountinfo.
 fn cgroups(own: &str, mounts: &str) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for line in own.lines() {
-        // HIERARCHY:CONTROLLERS:PATH; the controllers of version 2 are not named.
+        // HIERARCHY:CONTROLLERS:PATH; version 2 names no controllers.
         let Some((controllers, path)) =
             line.split_once(':').and_then(|(_, rest)| rest.split_once(':'))
         else {

@@ -1,5 +1,4 @@
-//! Opening the networks on the device that the settings choose, and starting the threads that run
-//! them.
+//! Opens the networks on the device that the settings choose, and starts the threads that run them.
 
 use anyhow::{Context, Result};
 
@@ -7,7 +6,7 @@ use super::App;
 use crate::domain::{AlignmentProfile, DetectorProfile, Device, DeviceChoice, Precision, Profile};
 use crate::inference::batcher::Batcher;
 use crate::inference::canvas::CanvasSize;
-use crate::inference::detection::DetectorModel;
+use crate::inference::detector::DetectorModel;
 use crate::inference::plan::DevicePlan;
 use crate::inference::prepare::Variant;
 use crate::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
@@ -17,7 +16,7 @@ use crate::settings::Method;
 use crate::telemetry::metrics;
 use crate::vision::PixelLimits;
 use crate::worker::pyramid::Pyramid;
-use crate::worker::vision_stage::{Finder, Hands, Vision, VisionStage};
+use crate::worker::vision_stage::{ChipExtractor, PictureStage, Vision, VisionStage};
 
 /// The device that `auto` tries first.
 const FIRST_GPU: Device = Device::Cuda(0);
@@ -31,11 +30,11 @@ pub(super) struct Networks {
     pub device: Device,
     /// Images whose bytes or pixels may be in memory at once.
     pub held_images: usize,
-    /// The copies that the detector sees; none if the images are chips.
+    /// The scaled copies that the detector processes; none if the images are chips.
     pub pyramid: Option<Pyramid>,
 }
 
-/// Models that were read and are not open yet.
+/// Models that are read and not yet opened.
 pub(super) struct ModelsRead {
     recogniser: RecogniserModel,
     /// None if the images are chips.
@@ -44,7 +43,7 @@ pub(super) struct ModelsRead {
 }
 
 impl App {
-    /// The networks, on the device of the settings.
+    /// The networks, opened on the device of the settings.
     ///
     /// # Errors
     /// If that device cannot be used, a model is missing, or a self-test fails. With `auto`, only
@@ -71,7 +70,7 @@ impl App {
         Ok(networks)
     }
 
-    /// How `device` is fed.
+    /// How the networks run on `device`.
     pub fn plan(&self, device: Device) -> DevicePlan {
         let settings = &self.settings;
         DevicePlan {
@@ -85,19 +84,18 @@ impl App {
     pub fn variant(&self, device: DeviceChoice) -> Variant {
         match device {
             DeviceChoice::Only(device) => self.plan(device).variant(),
-            // Its first choice may not be there; the CPU always is.
+            // A GPU may be missing; the CPU never is.
             DeviceChoice::Auto => self.plan(Device::Cpu).variant(),
         }
     }
 
     fn networks_on(&self, device: Device, runtime: &Runtime, aligned: bool) -> Result<Networks> {
-        // Told before anything about its preparations, which would be beside the point.
+        // Report a missing device first: whether models are prepared for it does not matter then.
         runtime.require(device)?;
         let (settings, plan) = (&self.settings, self.plan(device));
         if plan.precision == Precision::Bfloat16 && !multiplies_bfloat16() {
             tracing::warn!(
-                "this processor does not multiply bfloat16; where it is imitated, it is slower \
-                    than 32 bits"
+                "this processor does not multiply bfloat16; emulated, it is slower than 32 bits"
             );
         }
         let ModelsRead { recogniser, detector, profile } =
@@ -112,7 +110,7 @@ impl App {
         let recognisers = side_by_side(plan.sessions, || Ok(recogniser.open_on(&plan)?))?;
         let vision = self.vision(detector.as_ref(), &plan)?;
         let threads = settings.threads();
-        let ahead = if matches!(vision, Vision::Ahead { .. }) { 2 * plan.batch } else { 0 };
+        let ahead = if matches!(vision, Vision::Split { .. }) { 2 * plan.batch } else { 0 };
         Ok(Networks {
             vision,
             recogniser: Batcher::start("recognise", recognisers, plan.batch)
@@ -124,7 +122,7 @@ impl App {
         })
     }
 
-    /// The models that `plan` runs, and the profile they amount to.
+    /// The models that `plan` runs, and their profile.
     pub(super) fn read_models(
         &self,
         plan: &DevicePlan,
@@ -158,7 +156,7 @@ impl App {
         };
         let (recogniser_profile, ser_fiq, mapping) = recogniser.profile();
         let mut profile = Profile { alignment, recogniser: recogniser_profile, ser_fiq, mapping };
-        // Set to nothing is not set.
+        // Treat an empty string as unset.
         if !settings.quality.calibration.as_os_str().is_empty() {
             let path = settings.below_home(&settings.quality.calibration);
             let mapping = Calibration::read(&path)?
@@ -170,7 +168,7 @@ impl App {
         Ok(ModelsRead { recogniser, detector, profile })
     }
 
-    /// The scales at which `detector` looks. MTCNN has scales of its own.
+    /// The scales at which `detector` looks for faces. MTCNN has its own scales.
     fn pyramid(&self, detector: &DetectorModel) -> Pyramid {
         let settings = &self.settings.detector;
         let (fine_pixels, size) = match detector {
@@ -185,16 +183,16 @@ impl App {
         let (settings, threads) = (&self.settings, self.settings.threads());
         let limits = PixelLimits { max_pixels: settings.limits.max_pixels };
         match detector {
-            // Images of all sizes would be a new shape each: without a letterbox the detector stays
+            // Without a letterbox, each size of image is a new input shape: then the detector runs
             // on the CPU.
             Some(detector @ DetectorModel::Yunet(model, size @ CanvasSize::Letterbox { .. }))
                 if plan.padded =>
             {
                 let pyramid = self.pyramid(detector);
-                let hands =
-                    vec![Hands { model: model.clone(), size: *size, pyramid, limits }; threads];
-                Ok(Vision::Ahead {
-                    hands: Batcher::start("vision", hands, 1).context("Failed to start threads")?,
+                let stage = PictureStage { model: model.clone(), size: *size, pyramid, limits };
+                Ok(Vision::Split {
+                    pictures: Batcher::start("vision", vec![stage; threads], 1)
+                        .context("Failed to start threads")?,
                     detector: Batcher::start(
                         "detect",
                         vec![model.open_on(plan, *size)?],
@@ -205,14 +203,14 @@ impl App {
             }
             _ => {
                 let stages = side_by_side(threads, || {
-                    let finder = match detector {
-                        Some(model) => Finder::Detect {
+                    let extractor = match detector {
+                        Some(model) => ChipExtractor::Detect {
                             detector: model.open(1)?,
                             pyramid: self.pyramid(model),
                         },
-                        None => Finder::Aligned,
+                        None => ChipExtractor::Aligned,
                     };
-                    Ok(VisionStage::new(finder, limits))
+                    Ok(VisionStage::new(extractor, limits))
                 })?;
                 Ok(Vision::Whole(
                     Batcher::start("vision", stages, 1).context("Failed to start threads")?,
@@ -222,8 +220,8 @@ impl App {
     }
 }
 
-/// Whether the processor has the instructions, as far as that can be told: every x86-64 with AMX
-/// has those of AVX-512 too.
+/// Whether the processor multiplies bfloat16. On x86-64 the flag of AVX-512 is enough: every
+/// processor with AMX has it too. Elsewhere this is not detected.
 fn multiplies_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
@@ -231,8 +229,8 @@ fn multiplies_bfloat16() -> bool {
     true
 }
 
-/// `count` of what `open` opens, each in a thread of its own: a session takes a fifth of a second
-/// or more, and there is one for each core.
+/// Calls `open` `count` times, each in its own thread: opening a session takes 200 ms or more, and
+/// there is one session for each core.
 fn side_by_side<T: Send>(count: usize, open: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..count).map(|_| scope.spawn(&open)).collect();

@@ -3,31 +3,32 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::labelled::{Labelled, OutFolder, headline, share, shown, shown_or_dash, table};
+use super::columns::{shown, shown_or_dash, table};
+use super::labelled::{LabelledArgs, headline, share};
 use super::say;
 use crate::app::App;
-use crate::evaluate::bias::{GroupResult, LiveThreshold, Subject};
-use crate::evaluate::labels::{Known, find_named, is_number};
-use crate::evaluate::{figures, tables};
+use crate::evaluate::bias::{BiasInput, GroupResult, LiveThreshold};
+use crate::evaluate::out_folder::OutFolder;
 
 /// Measure whether quality treats groups of people alike.
 ///
-/// For each group of a column of the labels: the distribution of quality, the share that each
-/// quality threshold leaves, and how often images are discarded and pairs of one person fail to
-/// match, against everybody's. Wants a table of labels with a group column.
+/// Prints, for each group of a column of the labels, the distribution of quality, the share of
+/// images that a quality threshold discards, and the false non-match rate (FNMR). The share and the
+/// rate also have a ratio to those of all people. Needs a table of labels with a group column.
 #[derive(Debug, Args)]
-pub(super) struct Bias {
+pub(super) struct BiasArgs {
     #[command(flatten)]
-    labelled: Labelled,
-    /// The column of the labels that names the groups; the first one beside file and subject if not
-    /// given.
+    labelled: LabelledArgs,
+    /// The column of the labels that names the groups [default: the first one that is neither file
+    /// nor subject].
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
-    /// The live threshold: images of lower quality are discarded.
-    #[arg(long, default_value_t = 50, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=100))]
+    /// The quality threshold in use: images of lower quality are discarded.
+    #[arg(long, default_value_t = 50, value_name = "QUALITY")]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
     threshold: u8,
     /// The false match rate that fixes the similarity threshold on the whole set.
     #[arg(long, default_value_t = 1e-3, value_name = "RATE", value_parser = share)]
@@ -37,88 +38,42 @@ pub(super) struct Bias {
     out: Option<PathBuf>,
 }
 
-impl Bias {
+impl BiasArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        // What is wrong with the table or the folder is told before anything is scored.
-        let known = self.labelled.known()?;
-        let column = self.column(&known.known)?;
+        // Errors in the table or the folder are reported before anything is scored.
+        let dataset = self.labelled.dataset()?;
+        let column = dataset.group_column(self.group.as_deref())?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
-        let found = self.labelled.collect(app, store.as_ref(), &known).await?;
+        let found = self.labelled.collect(app, store.as_ref(), &dataset).await?;
         store.close().await;
         let samples = &found.collected.samples;
         let column = &samples.groups[column];
         let comparisons = self.labelled.compare(app, &found.collected, &[self.fmr])?;
         say(headline(&found.collected, &comparisons))?;
-        let subject = Subject {
+        let input = BiasInput {
             comparisons: &comparisons,
             subjects: &samples.subjects,
             scores: &samples.measures[0],
             mapping: &samples.profile.mapping,
         };
         let live = LiveThreshold { quality: self.threshold, fmr: self.fmr };
-        let groups =
-            subject.bias(column, live, self.labelled.bootstrap(app)).with_context(|| {
-                format!("too few pairs of two people to show a false match rate of {:e}", self.fmr)
-            })?;
+        let groups = input.bias(column, live, self.labelled.bootstrap(app)).with_context(|| {
+            format!("too few non-mated comparisons to show a false match rate of {:e}", self.fmr)
+        })?;
         say(format!(
-            "by {}, images below quality {} discarded, pairs match at FMR {:e}",
+            "by {}, images below quality {} discarded, similarity threshold at FMR {:e}",
             column.name, live.quality, live.fmr
         ))?;
         say(format!("\n{}\n\n{}", quality_table(&groups), error_table(&groups)))?;
         if let Some(out) = out {
-            out.write("bias.csv", |file| tables::groups(&groups, file))?;
-            out.write("bias-left.csv", |file| tables::shares_left(&groups, file))?;
-            out.left_out(&found.collected.left_out)?;
-            match figures::distributions(&groups) {
-                Some(chart) => out.chart("bias-scores", &chart)?,
-                None => say("no figure of scores: no group has enough of them")?,
+            out.write_unscored(&found.collected.unscored)?;
+            if !out.write_bias(&groups)? {
+                say("no figure of scores: no group has enough of them")?;
             }
-            out.chart("bias-left", &figures::shares_left(&groups))?;
             say(format!("\nwritten to {}", out.path().display()))?;
         }
         Ok(found.status())
-    }
-
-    /// The place of the column among the labels' groups.
-    fn column(&self, known: &Known) -> Result<usize> {
-        let group_columns = match known {
-            Known::Labels(labels) => &labels.group_columns,
-            Known::Pairs(_) => {
-                bail!(
-                    "'{}' is a list of pairs: groups come from a table file,subject,group…",
-                    self.labelled.data()
-                )
-            }
-            Known::Gallery => bail!(
-                "'{}' is no file: groups come from a table file,subject,group…",
-                self.labelled.data()
-            ),
-        };
-        let shown = || {
-            group_columns.iter().map(|column| format!("'{column}'")).collect::<Vec<_>>().join(", ")
-        };
-        match &self.group {
-            Some(name) => {
-                let place = find_named(group_columns, name);
-                place.with_context(|| {
-                    format!("the labels have no column '{name}' of groups, only {}", shown())
-                })
-            }
-            None if group_columns.is_empty() => {
-                bail!("the labels have no column of groups beside file and subject")
-            }
-            None => {
-                let place = group_columns.iter().position(|column| !is_number(column));
-                place.with_context(|| {
-                    let columns = shown();
-                    format!(
-                        "the labels have no column of groups beside file and subject; if {columns} \
-                            is one, name it by --group"
-                    )
-                })
-            }
-        }
     }
 }
 
@@ -137,7 +92,7 @@ fn quality_table(groups: &[GroupResult]) -> String {
 }
 
 fn error_table(groups: &[GroupResult]) -> String {
-    let header = ["", "discarded", "ratio", "FNMR", "ratio", "FNMR of what is left", "FMR within"];
+    let header = ["", "discarded", "ratio", "FNMR", "ratio", "FNMR after discarding", "FMR within"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(groups.iter().map(|group| {
         vec![

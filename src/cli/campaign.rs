@@ -2,102 +2,66 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
-use serde_json::json;
 
-use super::progress::{accounts, outcomes_json};
-use super::say;
+use super::progress::accounts;
+use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{Campaign, CampaignId, CampaignState};
+use crate::domain::{Campaign, CampaignState};
+use crate::gallery::campaign::{CampaignRef, find, set_state};
 use crate::store::Store;
+use crate::view::campaign::{CampaignView, campaign_state};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CampaignCommand {
-    /// The campaigns that began last, the latest first.
+    /// Show campaigns, the latest first.
     List {
-        /// At most so many.
+        /// At most N.
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u32,
-        /// One JSON object a line.
+        /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// One campaign: where every one of its images is.
+    /// Show one campaign and account for its images.
     Show {
         /// Its id, or "latest".
-        campaign: Which,
-        /// One JSON object.
+        campaign: CampaignRef,
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Let its jobs wait: within a second or two no worker takes any more of them. Jobs in hand are
-    /// finished.
+    /// Pause a campaign.
+    ///
+    /// Within two seconds no worker starts any more of its jobs. Jobs in flight are finished.
     Pause {
         /// Its id, or "latest".
-        campaign: Which,
+        campaign: CampaignRef,
     },
-    /// Go on with a paused campaign: workers take its jobs again within a second or two.
+    /// Resume a paused campaign.
+    ///
+    /// Workers start its jobs again within two seconds.
     Resume {
         /// Its id, or "latest".
-        campaign: Which,
+        campaign: CampaignRef,
     },
-    /// Give it up: its jobs are dropped. What is recorded stays.
+    /// Cancel a campaign.
+    ///
+    /// Its jobs are dropped. Results that are recorded stay.
     Cancel {
         /// Its id, or "latest".
-        campaign: Which,
+        campaign: CampaignRef,
     },
-}
-
-/// A campaign, by id or as the latest.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Which {
-    Latest,
-    Id(CampaignId),
-}
-
-impl std::str::FromStr for Which {
-    type Err = crate::domain::InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "latest" { Ok(Self::Latest) } else { text.parse().map(Self::Id) }
-    }
 }
 
 impl CampaignCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.store().await?;
         match self {
-            Self::List { limit, json } => {
-                for campaign in store.campaigns(limit).await? {
-                    if json { say(as_json(&campaign))? } else { say(as_line(&campaign))? }
-                }
-                // For people; programs have `facefleet_source_trouble` and `queue status --json`.
-                for source in store.source_statuses().await?.into_iter().filter(|_| !json) {
-                    if let Some(told) = source.told() {
-                        say(told)?;
-                    }
-                }
-            }
+            Self::List { limit, json } => list(store.as_ref(), limit, json).await?,
             Self::Show { campaign, json } => {
-                let campaign = find(store.as_ref(), campaign).await?;
-                if json {
-                    say(as_json(&campaign))?;
-                } else {
-                    say(as_line(&campaign))?;
-                    say(format!(
-                        "  {} into gallery {}, profile {}",
-                        campaign.source, campaign.gallery, campaign.profile
-                    ))?;
-                    if let Some(selection) = &campaign.selection {
-                        say(format!("  {selection}"))?;
-                    }
-                    say(format!(
-                        "  {}, {} faces",
-                        accounts(&campaign.progress),
-                        campaign.progress.faces
-                    ))?;
-                }
+                show(&find(store.as_ref(), campaign).await?, json)?;
             }
             Self::Pause { campaign } => {
                 set(store.as_ref(), campaign, CampaignState::Paused).await?;
@@ -107,9 +71,8 @@ impl CampaignCommand {
             }
             Self::Cancel { campaign } => {
                 let cancelled = set(store.as_ref(), campaign, CampaignState::Cancelled).await?;
-                // Its jobs go at once, with their place; workers would see to it within seconds.
-                if !app.is_embedded() {
-                    let queue = app.queue().await?;
+                // Workers would remove its jobs too, within seconds.
+                if let Some(queue) = app.shared_queue().await? {
                     queue.remove(&cancelled.sub_queue()).await?;
                     queue.close().await;
                 }
@@ -120,36 +83,40 @@ impl CampaignCommand {
     }
 }
 
-async fn find(store: &dyn Store, which: Which) -> Result<Campaign> {
-    let found = match which {
-        Which::Latest => store.campaigns(1).await?.pop(),
-        Which::Id(id) => store.campaign(id).await?,
-    };
-    match found {
-        Some(campaign) => Ok(campaign),
-        None => {
-            bail!("there is no such campaign; `facefleet campaign list` shows those that are there")
+async fn list(store: &dyn Store, limit: u32, json: bool) -> Result<()> {
+    for campaign in store.campaigns(limit).await? {
+        if json { say_json(&CampaignView::from(&campaign))? } else { say(as_line(&campaign))? }
+    }
+    if !json {
+        // For people. Programs read `facefleet_source_trouble` or `queue status --json`.
+        for source in store.source_statuses().await? {
+            if let Some(trouble) = source.warning() {
+                say(trouble)?;
+            }
         }
     }
+    Ok(())
 }
 
-async fn set(store: &dyn Store, which: Which, state: CampaignState) -> Result<Campaign> {
-    let campaign = find(store, which).await?;
-    // What was given up is not taken up again: its jobs may be gone from the queue.
-    if campaign.state == CampaignState::Cancelled {
-        bail!("campaign {} was cancelled; scan again: what is settled is skipped", campaign.id);
+fn show(campaign: &Campaign, json: bool) -> Result<()> {
+    if json {
+        say_json(&CampaignView::from(campaign))?;
+        return Ok(());
     }
-    store.set_campaign_state(campaign.id, state).await?;
+    let Campaign { gallery, profile, source, progress, .. } = campaign;
+    say(as_line(campaign))?;
+    say(format!("  {} into gallery {gallery}, profile {profile}", printable(source)))?;
+    if let Some(selection) = &campaign.selection {
+        say(format!("  {selection}"))?;
+    }
+    say(format!("  {}, {} faces", accounts(progress), progress.faces))?;
+    Ok(())
+}
+
+async fn set(store: &dyn Store, which: CampaignRef, state: CampaignState) -> Result<Campaign> {
+    let campaign = set_state(store, which, state).await?;
     say(format!("{} {}", campaign.id, state.as_str()))?;
     Ok(campaign)
-}
-
-/// A word for people: "complete" is what counts say of a running campaign.
-fn standing(campaign: &Campaign) -> &'static str {
-    match campaign.state {
-        CampaignState::Running if campaign.progress.is_complete() => "complete",
-        state => state.as_str(),
-    }
 }
 
 fn as_line(campaign: &Campaign) -> String {
@@ -158,18 +125,7 @@ fn as_line(campaign: &Campaign) -> String {
     let more = if progress.listing_done { "" } else { "+" };
     format!(
         "{id}  {started_at:.19}Z  {:9}  {lane:7}  {gallery}  {done} of {}{more}",
-        standing(campaign),
+        campaign_state(campaign),
         progress.listed
     )
-}
-
-fn as_json(campaign: &Campaign) -> serde_json::Value {
-    let progress = &campaign.progress;
-    json!({
-        "campaign": campaign.id, "lane": campaign.lane, "gallery": campaign.gallery, "profile": campaign.profile,
-        "selection": campaign.selection,
-        "source": campaign.source, "state": standing(campaign), "started_at": campaign.started_at, "listed": progress.listed,
-        "skipped": progress.skipped, "listing_done": progress.listing_done, "outcomes": outcomes_json(progress),
-        "left": progress.left(), "faces": progress.faces,
-    })
 }

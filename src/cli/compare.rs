@@ -13,23 +13,23 @@ use crate::app::App;
 use crate::domain::{Faces, Outcome, Recognition};
 use crate::worker::Processor;
 
-/// Similarity is the cosine of the two templates, -1 to 1. Where to put a threshold depends on the
-/// network and on the false match rate you accept.
+/// Similarity is the cosine of the two templates, -1 to 1. The right threshold depends on the
+/// network and on the false match rate that you accept.
 #[derive(Debug, Args)]
-pub(super) struct Compare {
+pub(super) struct MatchArgs {
     /// First image.
     a: PathBuf,
     /// Second image.
     b: PathBuf,
-    /// The images are chips already: aligned, and 112x112; others are refused.
+    /// The images are chips: aligned, and 112x112. Other images are refused.
     #[arg(long)]
     aligned: bool,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-impl Compare {
+impl MatchArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
         let processor = app.processor(&[], self.aligned)?;
@@ -44,10 +44,8 @@ impl Compare {
                 object
             };
             let sides = [side(&self.a, &a), side(&self.b, &b)];
-            say(format!(
-                "{}",
-                json!({ "similarity": similarity, "images": sides, "profile": processor.profile_id() })
-            ))?;
+            let profile = processor.profile_id();
+            say(json!({ "similarity": similarity, "images": sides, "profile": profile }))?;
         } else {
             say(format!("similarity {similarity:.4}"))?;
             for (path, face) in [(&self.a, &a), (&self.b, &b)] {

@@ -3,41 +3,44 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::labelled::{Found, Labelled, OutFolder, headline, shown, shown_or_dash, table};
+use super::columns::{shown, shown_or_dash, table};
+use super::labelled::{LabelledArgs, LabelledPhotos, headline};
 use super::say;
 use crate::app::App;
 use crate::evaluate::agreement::{Agreement, agreement};
+use crate::evaluate::collect::sampled_name;
+use crate::evaluate::dataset::read_other_measures;
 use crate::evaluate::evaluation::{DISCARDS, FMRS, LIMITS, OperatingPoint, evaluate};
-use crate::evaluate::labels::OtherMeasures;
-use crate::evaluate::samples::{Measure, other_measures, random_measure};
-use crate::evaluate::{figures, tables};
+use crate::evaluate::out_folder::OutFolder;
+use crate::evaluate::samples::Measure;
 use crate::store::Store;
 
-/// Measure how well quality tells which images will fail to match, on labelled photos.
+/// Measure how well quality predicts which images will fail to match, on labelled photos.
 ///
-/// Error-versus-discard curves (EDC: the false non-match rate of what is left when the images of
-/// lowest quality are discarded) at false match rates of 1e-2, 1e-3 and 1e-4, side by side for
-/// quality and for other measures, with areas under them (pAUC: 0 is best, 1 no help) and 95 %
-/// intervals by bootstrap over subjects.
+/// Prints error-versus-discard characteristics (EDC: the false non-match rate, FNMR, of the
+/// comparisons that are left when the images of lowest quality are discarded) at false match rates
+/// (FMR) of 1e-2, 1e-3 and 1e-4, for quality and for other measures, with partial areas under the
+/// curves (pAUC: 0 is best, 1 no help) and 95 % intervals by bootstrap over subjects.
 ///
-/// Thresholds are fixed on the whole set; a pair goes when either image goes; of an image with
-/// several faces the primary one counts; images without a scored face are left out and counted.
+/// Thresholds are fixed on the whole set. A comparison is discarded with either of its images. Of
+/// an image with several faces the primary one counts. Images without a scored face are left out
+/// and counted.
 #[derive(Debug, Args)]
-pub(super) struct Evaluate {
+pub(super) struct EvaluateArgs {
     #[command(flatten)]
-    labelled: Labelled,
-    /// Also score with T dropout passes over the last layer, as published; may be given several
-    /// times.
+    labelled: LabelledArgs,
+    /// Also score with T dropout passes over the last layer, as published. Repeat the option for
+    /// several T.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     sampled: Vec<u32>,
     /// Also evaluate the measures of another tool: a table with a column `file` (or `image`, as
     /// `export` writes it).
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Columns of --csv, higher being better; all numeric ones if none is named.
+    /// Columns of --csv to evaluate, higher being better [default: all numeric columns].
     #[arg(long, value_name = "NAME", requires = "csv", value_delimiter = ',')]
     columns: Vec<String>,
     /// Folder for tables (CSV) and figures (SVG, PNG).
@@ -45,32 +48,24 @@ pub(super) struct Evaluate {
     out: Option<PathBuf>,
 }
 
-impl Evaluate {
+impl EvaluateArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        // A table that cannot be read is told before the models are loaded.
-        let other = self.csv.as_ref().map(|path| self.read_csv(path)).transpose()?;
-        let known = self.labelled.known()?;
+        // Files are read first: an error in one is reported before the models are opened.
+        let read = |path: &PathBuf| read_other_measures(path, &self.columns);
+        let other = self.csv.as_ref().map(read).transpose()?;
+        let dataset = self.labelled.dataset()?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
         let store = app.store().await?;
-        let mut found = self.labelled.collect(app, store.as_ref(), &known).await?;
+        let mut found = self.labelled.collect(app, store.as_ref(), &dataset).await?;
         let sampled = self.sample(app, store.as_ref(), &found).await?;
         store.close().await;
         let samples = &mut found.collected.samples;
-        let own = samples.measures.len();
-        samples.measures.splice(1..1, sampled.iter().map(|(_, measure)| measure.clone()));
-        if let Some(other) = &other {
-            let (measures, rows) = other_measures(other, &samples.names, &samples.images);
-            if rows == 0 {
-                bail!(
-                    "--csv: none of its files is one of the photos, such as {}",
-                    samples.names[0]
-                );
-            }
+        let in_table = samples
+            .add_measures(&sampled, other.as_ref(), self.labelled.seed)
+            .context("option --csv")?;
+        if let Some(rows) = in_table {
             say(format!("{rows} of {} photos are in the other tool's table", samples.names.len()))?;
-            samples.measures.extend(measures);
         }
-        samples.measures.push(random_measure(samples.names.len(), self.labelled.seed));
-        tracing::debug!(own, measures = samples.measures.len(), "measures");
 
         let comparisons = self.labelled.compare(app, &found.collected, &FMRS)?;
         let samples = &found.collected.samples;
@@ -78,44 +73,18 @@ impl Evaluate {
         say(format!("profile {}, data {}", samples.profile.id(), samples.fingerprint))?;
         let bootstrap = self.labelled.bootstrap(app);
         let points = evaluate(&comparisons, &samples.subjects, &samples.measures, &FMRS, bootstrap);
-        for point in &points {
-            say(point_table(point))?;
-        }
-        for fmr in FMRS.iter().filter(|fmr| points.iter().all(|point| point.fmr != **fmr)) {
-            say(format!("\nFMR {fmr:e}: too few pairs of two people to show it"))?;
-        }
         let closed = &samples.measures[0];
-        let agreements: Vec<(String, Agreement)> = sampled
-            .iter()
-            .filter_map(|(_, measure)| {
-                Some((measure.name.clone(), agreement(&measure.values, &closed.values)?))
-            })
-            .collect();
-        if !agreements.is_empty() {
-            say(agreement_table(&closed.name, &agreements))?;
-        }
+        let agreements = agreements(&sampled, closed);
+        print(&points, &closed.name, &agreements)?;
         if let Some(out) = &out {
-            out.write("measures.csv", |file| tables::measures(&points, file))?;
-            out.write("edc.csv", |file| tables::curves(&points, file))?;
-            out.left_out(&found.collected.left_out)?;
-            for point in &points {
-                out.chart(&format!("edc-fmr{:e}", point.fmr), &figures::edc(point))?;
-            }
+            out.write_evaluation(&points)?;
+            out.write_unscored(&found.collected.unscored)?;
             if !agreements.is_empty() {
-                out.write("agreement.csv", |file| tables::agreements(&agreements, file))?;
-                let sampled: Vec<(u32, &Measure)> =
-                    sampled.iter().map(|(passes, measure)| (*passes, measure)).collect();
-                out.chart("convergence", &figures::convergence(&sampled, closed))?;
+                out.write_agreements(&agreements, &sampled, closed)?;
             }
             say(format!("\nwritten to {}", out.path().display()))?;
         }
         Ok(found.status())
-    }
-
-    fn read_csv(&self, path: &std::path::Path) -> Result<OtherMeasures> {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()))?;
-        OtherMeasures::read(&bytes, &self.columns).with_context(|| path.display().to_string())
     }
 
     /// The sampled measures, by passes.
@@ -123,7 +92,7 @@ impl Evaluate {
         &self,
         app: &App,
         store: &dyn Store,
-        found: &Found,
+        found: &LabelledPhotos,
     ) -> Result<Vec<(u32, Measure)>> {
         let mut passes = self.sampled.clone();
         passes.sort_unstable();
@@ -131,10 +100,34 @@ impl Evaluate {
         let mut measures = Vec::new();
         for passes in passes {
             let values = self.labelled.other_scores(&app.sampling(passes), store, found).await?;
-            measures.push((passes, Measure { name: format!("sampled T={passes}"), values }));
+            measures.push((passes, Measure { name: sampled_name(passes), values }));
         }
         Ok(measures)
     }
+}
+
+fn agreements(sampled: &[(u32, Measure)], closed: &Measure) -> Vec<(String, Agreement)> {
+    let with_closed = |(_, measure): &(u32, Measure)| {
+        Some((measure.name.clone(), agreement(&measure.values, &closed.values)?))
+    };
+    sampled.iter().filter_map(with_closed).collect()
+}
+
+fn print(
+    points: &[OperatingPoint],
+    closed: &str,
+    agreements: &[(String, Agreement)],
+) -> std::io::Result<()> {
+    for point in points {
+        say(point_table(point))?;
+    }
+    for fmr in FMRS.iter().filter(|fmr| points.iter().all(|point| point.fmr != **fmr)) {
+        say(format!("\nFMR {fmr:e}: too few non-mated comparisons to show it"))?;
+    }
+    if !agreements.is_empty() {
+        say(agreement_table(closed, agreements))?;
+    }
+    Ok(())
 }
 
 fn point_table(point: &OperatingPoint) -> String {
@@ -176,5 +169,5 @@ fn agreement_table(reference: &str, agreements: &[(String, Agreement)]) -> Strin
         ]
     };
     let rows: Vec<_> = std::iter::once(header).chain(agreements.iter().map(row)).collect();
-    format!("\nagainst the {reference}\n{}", table(&rows))
+    format!("\ncompared with the {reference}\n{}", table(&rows))
 }

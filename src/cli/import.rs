@@ -7,21 +7,23 @@ use clap::{Args, ValueEnum};
 
 use super::{printable, say};
 use crate::app::App;
-use crate::inference::import::{Import as Request, Told};
+use crate::inference::import::{ImportOptions, ImportRequest};
 use crate::inference::manifest::Channels;
 use crate::inference::model::{Models, Prepared};
 
-/// What the graph tells is read; what it does not tell is asked for by name.
+/// Import a recogniser of your own: write its manifest, prepare and test it.
+///
+/// Reads from the graph what it contains. Asks for the rest by the name of the option.
 #[derive(Debug, Args)]
-pub(super) struct Import {
-    /// The ONNX file; weights beside it are found.
+pub(super) struct ImportArgs {
+    /// The ONNX file. Files of weights next to it are found.
     file: PathBuf,
     /// The model's name [default: from the file's name].
     #[arg(long)]
     name: Option<String>,
-    /// Order of the input's colour channels, which no graph tells.
+    /// Order of the input's colour channels, which no graph contains.
     #[arg(long, value_name = "ORDER")]
-    channels: Option<Order>,
+    channels: Option<ChannelsArg>,
     /// Subtracted from each pixel of 0..255, if the graph does not normalise.
     #[arg(long, allow_negative_numbers = true, value_parser = finite)]
     mean: Option<f32>,
@@ -31,51 +33,51 @@ pub(super) struct Import {
     /// Dropout ratio before the last layer in training, if the graph has no dropout.
     #[arg(long, value_name = "RATIO", allow_negative_numbers = true)]
     dropout: Option<f64>,
-    /// Steepness of the score-to-quality mapping [default: 130, as published].
+    /// Steepness of the mapping from score to quality [default: 130, as published].
     #[arg(long, allow_negative_numbers = true)]
     alpha: Option<f64>,
     /// The score that maps to quality 50 [default: 0.88, as published].
     #[arg(long, allow_negative_numbers = true)]
     r: Option<f64>,
-    /// Licence of the weights, for the record.
+    /// Licence of the weights, for the manifest.
     #[arg(long)]
     licence: Option<String>,
-    /// Where the weights come from, for the record.
+    /// Where the weights come from, for the manifest.
     #[arg(long)]
     source: Option<String>,
-    /// Replace a model of the same name, and files in its place; a file that another model's
-    /// manifest names is never replaced.
+    /// Replace a model of the same name and its files. A file that another model's manifest names
+    /// is never replaced.
     #[arg(long)]
     force: bool,
 }
 
-/// As people name [`Channels`].
+/// [`Channels`] as an argument.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Order {
+enum ChannelsArg {
     Rgb,
     Bgr,
 }
 
-impl From<Order> for Channels {
-    fn from(order: Order) -> Self {
+impl From<ChannelsArg> for Channels {
+    fn from(order: ChannelsArg) -> Self {
         match order {
-            Order::Rgb => Self::Rgb,
-            Order::Bgr => Self::Bgr,
+            ChannelsArg::Rgb => Self::Rgb,
+            ChannelsArg::Bgr => Self::Bgr,
         }
     }
 }
 
-/// Parses a number that a file can hold.
+/// Parses a finite number: a manifest cannot hold others.
 fn finite(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(number) if number.is_finite() => Ok(number),
-        _ => Err(format!("'{text}' is no finite number")),
+        _ => Err(format!("'{text}' is not a finite number")),
     }
 }
 
-impl Import {
+impl ImportArgs {
     pub(super) fn run(self, app: &App, models: &Models) -> Result<()> {
-        let told = Told {
+        let options = ImportOptions {
             channels: self.channels.map(Channels::from),
             mean: self.mean,
             scale: self.scale,
@@ -85,11 +87,12 @@ impl Import {
             licence: self.licence,
             source: self.source,
         };
-        let request = Request { file: self.file, name: self.name, told, force: self.force };
+        let request =
+            ImportRequest { file: self.file, name: self.name, options, force: self.force };
         let imported = models.import(&request, &app.runtime()?)?;
         say(format!("{}: imported, {}", imported.name, imported.manifest.display()))?;
         for note in &imported.notes {
-            // It quotes names out of the ONNX file.
+            // Notes quote names of the ONNX file.
             say(format!("  {}", printable(note)))?;
         }
         print_prepared(&imported.name, &imported.prepared)?;
@@ -101,7 +104,7 @@ impl Import {
     }
 }
 
-/// What a preparation did.
+/// Prints what a preparation did.
 pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     let state = if prepared.written { "prepared" } else { "up to date" };
     say(format!("{name}: {state}, {}", prepared.path.display()))?;
@@ -114,7 +117,7 @@ pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
     let Some(head) = prepared.preparation.recogniser.as_ref().filter(|_| prepared.written) else {
         return Ok(());
     };
-    let told = if head.dropout_in_graph {
+    let origin = if head.dropout_in_graph {
         "from the graph"
     } else {
         "from the manifest; the graph has none, and SER-FIQ is weaker if the network was trained \
@@ -124,7 +127,7 @@ pub(super) fn print_prepared(name: &str, prepared: &Prepared) -> Result<()> {
         "  head: {} features -> {} dimensions, effective rank {:.1}",
         head.features, head.embedding, head.effective_rank
     ))?;
-    say(format!("  dropout {} ({told})", head.dropout))?;
+    say(format!("  dropout {} ({origin})", head.dropout))?;
     say(format!("  self-test: distance {:.6}", head.expected_distance))?;
     if let Some(half) = head.half {
         say(format!(

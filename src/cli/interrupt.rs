@@ -1,29 +1,71 @@
-//! Ctrl-C and SIGTERM: the first asks the command to finish what it has in hand, the second ends it
-//! at once.
+//! Ctrl-C and SIGTERM: the first asks a command to finish the jobs in flight, the second ends the
+//! process at once.
 
 use std::process::exit;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::INTERRUPTED;
 
-/// A token that the first signal cancels. `told` is called then.
+/// The work that the next signal stops. Without any, the signal ends the process.
+static STOPPABLE: Mutex<Option<Stoppable>> = Mutex::new(None);
+
+struct Stoppable {
+    stop: CancellationToken,
+    on_stop: Box<dyn FnOnce() + Send>,
+}
+
+/// Work was stopped by a signal.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: what is scored is kept, and the same command continues from here")]
+pub(super) struct Interrupted;
+
+/// While it lives, the first signal cancels its token.
+pub(super) struct StopOnSignal(CancellationToken);
+
+impl StopOnSignal {
+    /// The token.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.0.clone()
+    }
+
+    /// Whether there was a signal.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+impl Drop for StopOnSignal {
+    fn drop(&mut self) {
+        stoppable().take();
+    }
+}
+
+/// Lets the first signal call `on_stop` and cancel a token.
 pub(super) fn stop_on_signal(
-    told: impl FnOnce() + Send + 'static,
-) -> std::io::Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    on_stop: impl FnOnce() + Send + 'static,
+) -> std::io::Result<StopOnSignal> {
+    static LISTENER: Once = Once::new();
+    let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        let mut next =
-            async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-        next().await;
-        told();
-        token.cancel();
-        next().await;
-        exit(i32::from(INTERRUPTED));
-    });
-    Ok(stop)
+    *stoppable() = Some(Stoppable { stop: stop.clone(), on_stop: Box::new(on_stop) });
+    LISTENER.call_once(|| drop(tokio::spawn(listen(signals))));
+    Ok(StopOnSignal(stop))
+}
+
+async fn listen([mut interrupt, mut terminate]: [Signal; 2]) {
+    loop {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+        let Some(Stoppable { stop, on_stop }) = stoppable().take() else {
+            exit(i32::from(INTERRUPTED));
+        };
+        on_stop();
+        stop.cancel();
+    }
+}
+
+fn stoppable() -> MutexGuard<'static, Option<Stoppable>> {
+    STOPPABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }

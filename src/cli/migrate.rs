@@ -8,13 +8,15 @@ use clap::Args;
 use super::say;
 use crate::app::App;
 
+/// Bring the store's schema up to date and build missing indexes.
+///
 /// With Postgres: run it as the role that owns the schema, once for each new version, before the
-/// workers start; and after a gallery was filled, to build its HNSW index. Repeating it is
-/// harmless. A `SQLite` file is brought up to date whenever it is opened.
+/// workers start. Run it again after a gallery was filled, to build its HNSW index. Repeating it is
+/// harmless. A store that is a file is migrated whenever it is opened.
 #[derive(Debug, Args)]
-pub(super) struct Migrate {}
+pub(super) struct MigrateArgs {}
 
-impl Migrate {
+impl MigrateArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let indexed = app.migrate().await?;
         let more = if indexed > 0 {

@@ -1,9 +1,10 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this room talks to people")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands print")]
 
 mod bias;
 mod calibrate;
 mod campaign;
+mod columns;
 mod compare;
 mod doctor;
 mod evaluate;
@@ -12,7 +13,7 @@ mod interrupt;
 mod labelled;
 mod migrate;
 mod model;
-mod others;
+mod not_listed;
 mod printable;
 mod progress;
 mod queue;
@@ -24,34 +25,37 @@ mod worker;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use self::printable::printable;
 use crate::app::App;
 use crate::domain::GalleryName;
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// Face image quality (SER-FIQ) and templates for large galleries.
 ///
-/// Images become faces, faces become templates and quality scores in one forward pass of one
-/// network, and every image ends in exactly one recorded outcome: scored, no face, unreadable,
-/// refused or failed.
+/// Finds the faces in images and computes, in one forward pass of one network, each face's template
+/// and its quality score. Every image ends in exactly one recorded outcome: scored, no face,
+/// unreadable, refused or failed.
 ///
-/// Exit status: 0 all went well (bad images included: they are outcomes), 1 the command could not
-/// be done, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
+/// Exit status: 0 success (unreadable and refused images are outcomes, not errors), 1 the command
+/// failed, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
-pub struct Cli {
+struct Cli {
     /// Settings file, instead of facefleet.toml in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where results are kept: sqlite:FILE, or postgres://… (with a password, set
+    config: Option<PathBuf>,
+    /// Database for the results: sqlite:FILE or postgres://… (if it needs a password, set
     /// `FACEFLEET__STORE__URL` instead) [default: sqlite:facefleet.db].
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
-    /// Log more, to standard error: -v info, -vv debug.
+    /// Log more to standard error: -v info, -vv debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -60,43 +64,60 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Scan(scan::Scan),
-    /// Take jobs from a queue on a broker and record their outcomes: one of a fleet.
-    Worker(worker::Worker),
-    /// Show the queue, and its dead letters; retry and drop them.
+    Scan(scan::ScanArgs),
+    Worker(worker::WorkerArgs),
+    /// Show the queue and its dead letters; retry or delete dead letters.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
-    /// Show campaigns, pause, resume and cancel them.
+    /// Show, pause, resume and cancel campaigns.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
-    /// Score images and print a line a face. Nothing is stored.
-    Score(score::Score),
-    /// Compare two images' primary faces: similarity, and the quality of both.
-    Match(compare::Compare),
-    /// Write a gallery's report: one self-contained HTML file.
-    Report(report::ReportCommand),
-    /// Write a gallery's results as CSV or JSON lines.
-    Export(report::Export),
-    Evaluate(evaluate::Evaluate),
-    Calibrate(calibrate::Calibrate),
-    Bias(bias::Bias),
-    /// Bring the store's schema up to date, and index what has no index yet.
-    Migrate(migrate::Migrate),
-    /// Check runtime, models, store, queue and disk: a line each.
-    Doctor(doctor::Doctor),
-    /// Import and prepare models, or show them.
+    /// Score images and print a line for each face. Stores nothing.
+    Score(score::ScoreArgs),
+    /// Compare the primary faces of two images: print the similarity and both qualities.
+    Match(compare::MatchArgs),
+    /// Write the report of a gallery: one self-contained HTML file.
+    Report(report::ReportArgs),
+    /// Write the results of a gallery as CSV or JSON Lines.
+    Export(report::ExportArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Calibrate(calibrate::CalibrateArgs),
+    Bias(bias::BiasArgs),
+    Migrate(migrate::MigrateArgs),
+    Doctor(doctor::DoctorArgs),
+    /// Import, prepare and list models.
     #[command(subcommand)]
-    Model(model::Model),
+    Model(model::ModelCommand),
 }
 
-/// Something failed though the command ran.
+/// The command ran, and something failed.
 const SOME_FAILED: u8 = 3;
-/// As shells report an end by SIGINT.
+/// What shells report for a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
+/// The program. It is here and not in the binary, so that the commands' futures are compiled with
+/// the library, on all cores.
+pub fn main() -> ExitCode {
+    Cli::parse().execute().unwrap_or_else(|error| fail(&error))
+}
+
 impl Cli {
-    /// Options that stand above settings.
-    pub fn override_settings(&self, settings: &mut Settings) {
+    /// Loads the settings, starts telemetry and runs the command.
+    fn execute(self) -> Result<ExitCode> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        self.override_settings(&mut settings);
+        telemetry::start(&settings.log)?;
+        // One provider of cryptography for every connection. Fails only if there is one already.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = runtime.block_on(self.run(App::new(settings)));
+        // A blocking read of a file system that hangs must not keep the process alive.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        ended
+    }
+
+    /// Lets options override settings.
+    fn override_settings(&self, settings: &mut Settings) {
         if let Some(store) = &self.store {
             settings.store.url = store.clone().into();
         }
@@ -107,11 +128,7 @@ impl Cli {
         }
     }
 
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// If it could not be done.
-    pub async fn run(self, app: App) -> Result<ExitCode> {
+    async fn run(self, app: App) -> Result<ExitCode> {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
             Command::Worker(worker) => worker.run(app).await,
@@ -131,15 +148,19 @@ impl Cli {
     }
 }
 
-/// Prints a line. Unlike `println!`, a reader that went away is an error, and [`fail`] knows it is
-/// none of ours.
+/// Prints a line. Unlike `println!`, a closed pipe is an error, which [`fail`] does not report.
 fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }
 
+/// Prints `value` as one line of JSON.
+fn say_json(value: &impl Serialize) -> std::io::Result<()> {
+    say(serde_json::to_value(value)?)
+}
+
 /// Prints an error and its causes; the exit status for it.
-pub fn fail(error: &anyhow::Error) -> ExitCode {
-    // `facefleet score … | head` is no failure.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // `facefleet score … | head` does not fail.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause
             .downcast_ref::<std::io::Error>()
@@ -155,19 +176,22 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
     }
-    // If standard error is gone, nobody reads this.
+    // An error means that standard error is closed.
     writeln!(
         std::io::stderr(),
         "facefleet: {}",
         text.lines().map(printable).collect::<Vec<_>>().join("\n")
     )
     .ok();
+    if error.is::<interrupt::Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
+    }
     ExitCode::FAILURE
 }
 
-/// The gallery to work on.
+/// The gallery of a command.
 #[derive(Debug, clap::Args)]
-struct GalleryOption {
+struct GalleryArgs {
     /// The gallery's name.
     #[arg(long, default_value = "default", value_name = "NAME")]
     gallery: GalleryName,

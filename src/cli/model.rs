@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 
-use super::import::{Import, print_prepared};
+use super::import::{ImportArgs, print_prepared};
 use super::{printable, say};
 use crate::app::App;
 use crate::domain::Precision;
@@ -14,62 +14,58 @@ use crate::inference::model::Models;
 use crate::inference::prepare::{Target, Variant};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Model {
-    /// Turn published ONNX files into the ones that run: constants folded, batch free, SER-FIQ's
-    /// closed form in the graph.
+pub(super) enum ModelCommand {
+    /// Prepare published ONNX files for running.
+    ///
+    /// Folds constants, frees the batch dimension and appends SER-FIQ's closed form to the
+    /// recogniser's graph. Proves the result against the published network.
     Prepare {
-        /// Names of manifests (models/NAME.toml); the detector and the recogniser of the settings
-        /// if none is named.
+        /// Models to prepare, by the name of their manifest (models/NAME.toml) [default: the
+        /// detector and the recogniser of the settings].
         names: Vec<String>,
-        /// Prepare again what is prepared already.
+        /// Prepare models again that are prepared.
         #[arg(long)]
         again: bool,
-        /// What will run it: cpu, or gpu (for cuda, tensorrt and openvino); that of
-        /// `runtime.device` if not given.
+        /// What will run them: cpu, or gpu (cuda, tensorrt, openvino) [default: that of the setting
+        /// `runtime.device`].
         #[arg(long, value_name = "KIND")]
-        target: Option<Kind>,
-        /// Compute the recogniser's backbone in half precision, as `models.precision` may ask too;
-        /// how far that is from 32 bits is measured and printed.
+        target: Option<TargetArg>,
+        /// Compute the recogniser's backbone in half precision, as the setting `models.precision`
+        /// can ask for. Measures and prints the difference to 32 bits.
         #[arg(long)]
         half: bool,
     },
-    /// Take in a recogniser of your own: write its manifest, prepare and test it.
-    Import(Import),
-    /// Show the models, where they come from and whether they are prepared.
+    Import(ImportArgs),
+    /// Show the models, where they come from, and whether they are prepared.
     List,
 }
 
-/// As people name a [`Target`].
+/// A [`Target`] as an argument.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Kind {
+pub(super) enum TargetArg {
     Cpu,
     Gpu,
 }
 
-impl From<Kind> for Target {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Cpu => Self::Cpu,
-            Kind::Gpu => Self::Gpu,
+impl From<TargetArg> for Target {
+    fn from(target: TargetArg) -> Self {
+        match target {
+            TargetArg::Cpu => Self::Cpu,
+            TargetArg::Gpu => Self::Gpu,
         }
     }
 }
 
-impl Model {
+impl ModelCommand {
     pub(super) fn run(self, app: &App) -> Result<ExitCode> {
-        let (models, wanted) = (app.models(), app.variant(app.settings().runtime.device));
+        let (models, configured) = (app.models(), app.variant(app.settings().runtime.device));
         match self {
-            Self::Import(import) => import.run(app, &models.prepared_as(wanted))?,
+            Self::Import(import) => import.run(app, &models.prepared_as(configured))?,
             Self::Prepare { names, again, target, half } => {
-                let target = target.map_or(wanted.target, Target::from);
-                let precision = if half { Precision::Half } else { wanted.precision };
+                let target = target.map_or(configured.target, Target::from);
+                let precision = if half { Precision::Half } else { configured.precision };
                 let models = models.prepared_as(Variant { target, precision });
-                let chosen = &app.settings().models;
-                let names = if names.is_empty() {
-                    vec![chosen.recogniser.clone(), chosen.detector.clone()]
-                } else {
-                    names
-                };
+                let names = if names.is_empty() { app.model_names() } else { names };
                 let runtime = app.runtime()?;
                 for name in names {
                     for prepared in models.prepare(&name, &runtime, again)? {

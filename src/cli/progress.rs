@@ -1,4 +1,4 @@
-//! What a campaign looks like while it runs, and its last line.
+//! The progress of a scan while it runs, and its summary.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -6,26 +6,29 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 
-use super::{INTERRUPTED, SOME_FAILED, others, printable, say};
-use crate::domain::{Campaign, CampaignProgress, OutcomeEvent, OutcomeKind};
-use crate::gallery::scan::{Progress, Tally};
+use super::{INTERRUPTED, SOME_FAILED, not_listed, printable, say, say_json};
+use crate::domain::{Campaign, CampaignProgress, OutcomeKind};
+use crate::gallery::follow::{CampaignCounts, CampaignEvent};
+use crate::view::image::EndedImageView;
+use crate::view::not_listed::NotListedView;
+use crate::view::outcome_counts;
+use crate::view::scan::{ScanSummaryLine, ScanSummaryView};
 
-/// What is shown while a scan runs: a bar on a terminal, a line now and then elsewhere, a line an
-/// image for machines.
-pub(super) struct View {
+/// Shows a running scan: a bar on a terminal, a line every ten seconds elsewhere, or a JSON object
+/// for each image.
+pub(super) struct ScanDisplay {
     json: bool,
     bar: ProgressBar,
     last_line: Instant,
     problems: u32,
 }
 
-/// More problems than this are left to the summary and the report.
+/// More problems than this are not named one by one: the summary and the report have them.
 const SHOWN_PROBLEMS: u32 = 20;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-impl View {
+impl ScanDisplay {
     pub(super) fn new(json: bool) -> Self {
         let bar = if json || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
@@ -40,39 +43,46 @@ impl View {
         Self { json, bar, last_line: Instant::now(), problems: 0 }
     }
 
-    pub(super) fn show(&mut self, tally: &Tally, progress: &Progress<'_>) {
-        match progress {
-            // A reader that went away does not stop the scan; its end will tell.
-            Progress::Ended(event) if self.json => drop(say(image_json(event))),
-            Progress::Ended(event) if event.end.reason.is_some() => {
-                let reason = event.end.reason.as_deref().unwrap_or_default();
-                self.problem(&format!("{}: {}: {reason}", event.image, event.end.outcome));
+    pub(super) fn show(&mut self, counts: &CampaignCounts, event: &CampaignEvent<'_>) {
+        match event {
+            // An error means that the reader closed the pipe: the scan goes on, and the summary
+            // reports the error.
+            CampaignEvent::Ended(event) if self.json => {
+                drop(say_json(&EndedImageView::from(*event)))
             }
-            Progress::Other(other) if self.json => return drop(say(others::line_json(other))),
-            Progress::Other(other) => {
-                return tracing::info!(
-                    "{}",
-                    printable(&format!("{}: {}", other.name, others::reason(&other.why)))
-                );
+            CampaignEvent::Ended(event) => match &event.end.reason {
+                Some(reason) => {
+                    self.problem(&format!("{}: {}: {reason}", event.image, event.end.outcome));
+                }
+                None => return,
+            },
+            CampaignEvent::NotListed(other) if self.json => {
+                return drop(say_json(&NotListedView::from(*other)));
             }
-            Progress::Unlisted(error) => {
+            CampaignEvent::NotListed(other) => {
+                let text = format!("{}: {}", other.name, not_listed::reason(&other.reason));
+                return tracing::info!("{}", printable(&text));
+            }
+            CampaignEvent::Unlisted(error) => {
                 if self.json {
-                    drop(say(others::unlisted_json(error)));
+                    drop(say_json(&NotListedView::from(*error)));
                 }
                 self.problem(&error.to_string());
             }
-            Progress::Ended(_) => return,
-            Progress::Counted => {}
+            CampaignEvent::Counted => {}
         }
-        let counts = &tally.progress;
-        self.bar.set_position(counts.skipped + counts.ended());
+        self.show_counts(&counts.progress);
+    }
+
+    fn show_counts(&mut self, progress: &CampaignProgress) {
+        self.bar.set_position(progress.skipped + progress.ended());
         if self.bar.is_hidden() && !self.json && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             eprintln!(
                 "{} images done, {} skipped, {} faces",
-                counts.ended(),
-                counts.skipped,
-                counts.faces
+                progress.ended(),
+                progress.skipped,
+                progress.faces
             );
         }
     }
@@ -82,7 +92,7 @@ impl View {
         self.bar.clone()
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -100,29 +110,22 @@ impl View {
     }
 }
 
-fn image_json(event: &OutcomeEvent) -> Value {
-    json!({
-        "image": event.image.to_string(), "uri": event.image.without_secrets().as_str(), "outcome": event.end.outcome, "reason": event.end.reason, "faces": event.end.faces,
-        "quality": event.end.quality,
-    })
-}
-
-/// How a scan was left.
+/// How following a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScanEnd {
-    /// Followed to its end.
+    /// Every image ended.
     Complete,
-    /// Stopped; this process was the worker.
+    /// A signal stopped it; this process was the worker.
     Interrupted,
     /// Everything is in the queue.
     Published,
-    /// Stopped; the workers go on.
+    /// A signal stopped it; the workers go on.
     LeftToWorkers,
 }
 
-/// A scan's last words.
+/// What a scan prints last.
 pub(super) struct ScanSummary<'a> {
-    pub(super) tally: &'a Tally,
+    pub(super) counts: &'a CampaignCounts,
     pub(super) campaign: &'a Campaign,
     pub(super) end: ScanEnd,
     pub(super) elapsed: Duration,
@@ -130,114 +133,120 @@ pub(super) struct ScanSummary<'a> {
 
 impl ScanSummary<'_> {
     /// Prints it; the exit status of the command.
-    pub(super) fn say(&self, json: bool) -> Result<ExitCode> {
+    pub(super) fn print(&self, json: bool) -> Result<ExitCode> {
         if json {
-            say(self.json())?;
+            say_json(&self.view())?;
         } else {
             say(self.text())?;
         }
-        let counts = &self.tally.progress;
-        let all_well =
-            !counts.outcomes.contains_key(&OutcomeKind::Failed) && self.tally.unlisted == 0;
+        let progress = &self.counts.progress;
+        let all_listed = self.counts.unlisted == 0;
+        let all_well = all_listed && !progress.outcomes.contains_key(&OutcomeKind::Failed);
         Ok(match self.end {
             ScanEnd::Interrupted | ScanEnd::LeftToWorkers => ExitCode::from(INTERRUPTED),
-            ScanEnd::Complete if all_well && counts.left() == 0 => ExitCode::SUCCESS,
-            ScanEnd::Published if self.tally.unlisted == 0 => ExitCode::SUCCESS,
+            ScanEnd::Complete if all_well && progress.left() == 0 => ExitCode::SUCCESS,
+            ScanEnd::Published if all_listed => ExitCode::SUCCESS,
             ScanEnd::Complete | ScanEnd::Published => ExitCode::from(SOME_FAILED),
         })
     }
 
     fn text(&self) -> String {
-        let Self { tally, campaign, end, elapsed } = self;
-        let counts = &tally.progress;
-        let seconds = elapsed.as_secs_f64();
-        let rate = counts.ended() as f64 / seconds.max(1e-9);
+        let Self { counts, campaign, .. } = self;
         let mut text = format!(
             "gallery {}, profile {}, campaign {}\n",
             campaign.gallery, campaign.profile, campaign.id
         );
-        if counts.listing_done && counts.listed == 0 {
-            let met = others::brief(&tally.others).unwrap_or_else(|| "there is nothing".to_owned());
-            text += &format!("no image found below {}: {met}\n", printable(&campaign.source));
-        } else if counts.listed > 0 && counts.listed == counts.skipped {
-            text += "nothing to do: every image is settled already\n";
-        } else {
-            text += &format!(
-                "{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n",
-                counts.ended(),
-                counts.faces
-            );
+        text += &self.done();
+        text += &not_listed::text(&counts.not_listed);
+        if counts.unlisted > 0 {
+            text += &format!("{} files or folders could not be listed\n", counts.unlisted);
         }
-        text += &others::text(&tally.others);
-        if tally.unlisted > 0 {
-            text += &format!("{} files or folders could not be listed\n", tally.unlisted);
+        if let Some(next) = self.next() {
+            text += &format!("{next}\n");
         }
-        match end {
-            ScanEnd::Complete => {}
-            ScanEnd::Interrupted => text += "interrupted: the same command goes on from here\n",
-            ScanEnd::Published => {
-                text += &format!(
-                    "in the queue: `facefleet campaign show {}` tells how far it is\n",
-                    campaign.id
-                )
-            }
-            ScanEnd::LeftToWorkers if counts.listing_done => {
-                text += &format!(
-                    "not waiting any longer: `facefleet campaign show {}` tells how far it is\n",
-                    campaign.id
-                );
-            }
-            ScanEnd::LeftToWorkers if counts.chunk_to.is_some() => {
-                text += &format!(
-                    "interrupted: the same command with --resume {} goes on\n",
-                    campaign.id
-                );
-            }
-            ScanEnd::LeftToWorkers => {
-                text += "interrupted: what is in the queue goes on; the same command, run again, \
-                    does the rest\n"
-            }
-        }
-        text + &accounts(counts)
+        text + &accounts(&counts.progress)
     }
 
-    fn json(&self) -> Value {
-        let Self { tally, campaign, end, elapsed } = self;
-        let counts = &tally.progress;
-        let mut summary = json!({
-            "summary": {
-                "gallery": campaign.gallery, "profile": campaign.profile, "campaign": campaign.id, "listed": counts.listed,
-                "skipped": counts.skipped, "outcomes": outcomes_json(counts), "left": counts.left(), "faces": counts.faces,
-                "unlisted": tally.unlisted, "seconds": elapsed.as_secs_f64(),
-                "interrupted": matches!(end, ScanEnd::Interrupted | ScanEnd::LeftToWorkers),
-            }
-        });
-        if let (Value::Object(summary), Value::Object(others)) =
-            (&mut summary["summary"], others::counts_json(&tally.others))
-        {
-            summary.extend(others);
+    /// What was done.
+    fn done(&self) -> String {
+        let (progress, seconds) = (&self.counts.progress, self.elapsed.as_secs_f64());
+        if progress.listing_done && progress.listed == 0 {
+            let source = printable(&self.campaign.source);
+            let met = not_listed::brief(&self.counts.not_listed);
+            let met = met.unwrap_or_else(|| "there is nothing".to_owned());
+            return format!("no image found below {source}: {met}\n");
         }
-        summary
+        if progress.listed > 0 && progress.listed == progress.skipped {
+            return "nothing to do: every image is up to date\n".to_owned();
+        }
+        let rate = progress.ended() as f64 / seconds.max(1e-9);
+        format!(
+            "{} images in {seconds:.1} s ({rate:.1} images/s), {} faces\n",
+            progress.ended(),
+            progress.faces
+        )
     }
-}
 
-/// Every outcome with its count, the absent ones too.
-pub(super) fn outcomes_json(
-    counts: &CampaignProgress,
-) -> serde_json::Map<String, serde_json::Value> {
-    let count = |kind: OutcomeKind| counts.outcomes.get(&kind).copied().unwrap_or(0);
-    OutcomeKind::ALL.into_iter().map(|kind| (kind.to_string(), json!(count(kind)))).collect()
+    /// What the user can do next.
+    fn next(&self) -> Option<String> {
+        let (progress, id) = (&self.counts.progress, self.campaign.id);
+        let show = format!("`facefleet campaign show {id}` shows the progress");
+        match self.end {
+            ScanEnd::Complete => None,
+            ScanEnd::Interrupted => {
+                Some("interrupted: the same command continues from here".to_owned())
+            }
+            ScanEnd::Published => Some(format!("in the queue: {show}")),
+            ScanEnd::LeftToWorkers if progress.listing_done => {
+                Some(format!("no longer waiting: {show}"))
+            }
+            ScanEnd::LeftToWorkers if progress.chunk_to.is_some() => {
+                Some(format!("interrupted: the same command with --resume {id} continues"))
+            }
+            ScanEnd::LeftToWorkers => Some(
+                "interrupted: the jobs in the queue go on; the same command, run again, does the \
+                    rest"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn view(&self) -> ScanSummaryLine {
+        let Self { counts, campaign, end, elapsed } = self;
+        let progress = &counts.progress;
+        ScanSummaryLine {
+            summary: ScanSummaryView {
+                gallery: campaign.gallery.clone(),
+                profile: campaign.profile.clone(),
+                campaign: campaign.id,
+                listed: progress.listed,
+                skipped: progress.skipped,
+                outcomes: outcome_counts(progress),
+                left: progress.left(),
+                faces: progress.faces,
+                unlisted: counts.unlisted,
+                seconds: elapsed.as_secs_f64(),
+                interrupted: matches!(end, ScanEnd::Interrupted | ScanEnd::LeftToWorkers),
+                not_listed: counts.not_listed.counts.clone(),
+            },
+        }
+    }
 }
 
 /// The line that accounts for every image.
-pub(super) fn accounts(counts: &CampaignProgress) -> String {
-    let count = |kind: OutcomeKind| counts.outcomes.get(&kind).copied().unwrap_or(0);
-    let outcomes = OutcomeKind::ALL.map(|kind| format!("{} {kind}", count(kind)));
-    let left = if counts.left() > 0 { format!(" + {} left", counts.left()) } else { String::new() };
+pub(super) fn accounts(progress: &CampaignProgress) -> String {
+    let outcomes: Vec<String> = outcome_counts(progress)
+        .into_iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let left = match progress.left() {
+        0 => String::new(),
+        left => format!(" + {left} left"),
+    };
     format!(
         "{} listed = {} + {} skipped{left}",
-        counts.listed,
+        progress.listed,
         outcomes.join(" + "),
-        counts.skipped
+        progress.skipped
     )
 }

@@ -1,47 +1,50 @@
 //! `facefleet queue …`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::say;
+use super::{say, say_json};
 use crate::app::App;
-use crate::domain::{JobId, Lane, ProfileId, SubQueue, SubQueueOf};
+use crate::domain::JobId;
+use crate::gallery::waiting::waiting_jobs;
 use crate::queue::{DeadLetter, DeadLetterFilter, JobQueue};
+use crate::view::queue::{DeadLetterView, QueueView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
-    /// How many jobs are where.
+    /// Show how many jobs are where.
     Status {
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// The dead letters: counted by reason, with one of each.
+    /// Show the dead letters, counted by reason, with an example of each.
     Dead {
-        /// Every one of them, a JSON object a line.
+        /// Print every dead letter, one JSON object a line.
         #[arg(long)]
         json: bool,
-        /// Look at so many, the oldest first.
+        /// Read at most N, the oldest first.
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         limit: usize,
     },
-    /// Publish dead letters' jobs again, with all their attempts before them. They count in their
-    /// campaigns: as failed until they end again, then as they end. Those of a cancelled campaign
-    /// are dropped.
-    Retry(Selection),
-    /// Forget dead letters. Their outcomes stay in the store.
-    Drop(Selection),
+    /// Publish the jobs of dead letters again, as first attempts.
+    ///
+    /// In its campaign a job counts as failed until it ends again. Workers drop the jobs of a
+    /// cancelled campaign.
+    Retry(DeadLetterArgs),
+    /// Delete dead letters. Their outcomes stay in the store.
+    Drop(DeadLetterArgs),
 }
 
 /// Which dead letters.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Selection {
+pub(super) struct DeadLetterArgs {
     /// Those whose reason contains this text.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -55,99 +58,63 @@ pub(super) struct Selection {
 
 impl QueueCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        if app.is_embedded() {
-            bail!(
-                "queue.url is memory:, and a queue in a process is gone with it; this command is \
-                    for a queue on a broker"
-            );
-        }
-        let queue = app.queue().await?;
+        let queue: Arc<dyn JobQueue> = app.shared_queue().await?.context(
+            "queue.url is memory:, and such a queue ends with its process; this command is for a \
+                queue on a broker",
+        )?;
         match self {
             Self::Status { json } => status(app, queue.as_ref(), json).await?,
             Self::Dead { json, limit } => dead(&queue.dead_letters(limit).await?, json)?,
-            Self::Retry(selection) => resolve(queue.as_ref(), selection, true).await?,
-            Self::Drop(selection) => resolve(queue.as_ref(), selection, false).await?,
+            Self::Retry(which) => {
+                let resolved = queue.resolve_dead(&which.into(), true).await?;
+                say(format!("{resolved} published again"))?;
+            }
+            Self::Drop(which) => {
+                let resolved = queue.resolve_dead(&which.into(), false).await?;
+                say(format!("{resolved} dropped"))?;
+            }
         }
         queue.close().await;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The places that the store knows of, with the jobs that wait there and why: of campaigns, sources
-/// and profiles.
-async fn places(app: &App, queue: &dyn JobQueue) -> Result<Vec<(String, u64, String)>> {
-    let store = app.store().await?;
-    let (campaigns, sources) = (store.open_campaigns().await?, store.source_statuses().await?);
-    let profiles: BTreeSet<ProfileId> =
-        store.galleries().await?.into_iter().flat_map(|(_, profiles)| profiles).collect();
-    store.close().await;
-    let of_campaigns = campaigns.iter().map(|campaign| {
-        (
-            campaign.sub_queue(),
-            format!("campaign {}", campaign.id),
-            format!("{}, profile {}", campaign.state.as_str(), campaign.profile),
-        )
-    });
-    let of_sources = sources.iter().flat_map(|source| {
-        let why = source.trouble.clone().unwrap_or_else(|| "it works".into());
-        let place = |lane| SubQueue { lane, of: SubQueueOf::Source(source.name.clone()) };
-        Lane::ALL.map(|lane| (place(lane), format!("source {}", source.name), why.clone()))
-    });
-    let of_profiles = profiles.into_iter().flat_map(|profile| {
-        let place = |lane| SubQueue { lane, of: SubQueueOf::Profile(profile.clone()) };
-        Lane::ALL.map(|lane| {
-            (place(lane), format!("profile {profile}"), "for a worker with this profile".to_owned())
-        })
-    });
-    let places: Vec<_> = of_campaigns.chain(of_sources).chain(of_profiles).collect();
-    let counts =
-        queue.waiting(&places.iter().map(|(place, ..)| place.clone()).collect::<Vec<_>>()).await?;
-    let counted = places.into_iter().zip(counts).map(|((_, name, why), jobs)| (name, jobs, why));
-    Ok(counted.filter(|(_, jobs, _)| *jobs > 0).collect())
+impl From<DeadLetterArgs> for DeadLetterFilter {
+    fn from(DeadLetterArgs { reason, job, all: _ }: DeadLetterArgs) -> Self {
+        Self { job: job.map(JobId), reason }
+    }
 }
 
-async fn status(app: &App, queue: &dyn JobQueue, as_json: bool) -> Result<()> {
-    let (status, places) = (queue.status().await?, places(app, queue).await?);
-    if as_json {
-        let ready: BTreeMap<_, _> =
-            status.ready.iter().map(|(lane, jobs)| (lane.as_str(), jobs)).collect();
-        let waiting: Vec<_> = places
-            .iter()
-            .map(|(place, jobs, why)| json!({ "place": place, "jobs": jobs, "why": why }))
-            .collect();
-        say(json!({
-            "ready": ready, "waiting": waiting, "delayed": status.delayed, "unsettled": status.unsettled, "dead": status.dead,
-        }))?;
+async fn status(app: &App, queue: &dyn JobQueue, json: bool) -> Result<()> {
+    let status = queue.status().await?;
+    let store = app.store().await?;
+    let waiting = waiting_jobs(store.as_ref(), queue).await;
+    store.close().await;
+    let view = QueueView::new(&status, waiting?);
+    if json {
+        say_json(&view)?;
         return Ok(());
     }
-    for (place, jobs, why) in &places {
+    for waiting in &view.waiting {
+        let (jobs, place, why) = (waiting.jobs, &waiting.place, &waiting.why);
         say(format!("{:<10} {jobs:>10} wait in {place} ({why})", ""))?;
     }
-    for (lane, jobs) in &status.ready {
+    for (lane, jobs) in &view.ready {
         say(format!("{:<10} {jobs:>10} ready", lane.as_str()))?;
     }
-    // A broker does not tell everybody how many are in hand.
-    for (place, jobs) in [
-        ("delayed", Some(status.delayed)),
-        ("in hand", status.unsettled),
-        ("dead", Some(status.dead)),
-    ] {
-        if let Some(jobs) = jobs {
-            say(format!("{:<10} {jobs:>10} {place}", ""))?;
-        }
+    // Not every broker user may read how many jobs are unsettled.
+    let in_flight = view.unsettled.map(|jobs| ("in flight", jobs));
+    let others = [Some(("delayed", view.delayed)), in_flight, Some(("dead", view.dead))];
+    for (place, jobs) in others.into_iter().flatten() {
+        say(format!("{:<10} {jobs:>10} {place}", ""))?;
     }
     Ok(())
 }
 
-fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
-    if as_json {
+fn dead(letters: &[DeadLetter], json: bool) -> Result<()> {
+    if json {
         for letter in letters {
-            let job = letter.job.as_ref();
-            say(json!({
-                "reason": letter.reason, "job": job.map(|job| job.id), "lane": job.map(|job| job.lane),
-                "gallery": job.map(|job| &job.gallery), "image": job.map(|job| job.image.to_string()),
-                "attempt": job.map(|job| job.attempt),
-            }))?;
+            say_json(&DeadLetterView::from(letter))?;
         }
         return Ok(());
     }
@@ -169,12 +136,5 @@ fn dead(letters: &[DeadLetter], as_json: bool) -> Result<()> {
     if letters.is_empty() {
         say("no dead letters")?;
     }
-    Ok(())
-}
-
-async fn resolve(queue: &dyn JobQueue, selection: Selection, retry: bool) -> Result<()> {
-    let which = DeadLetterFilter { job: selection.job.map(JobId), reason: selection.reason };
-    let resolved = queue.resolve_dead(&which, retry).await?;
-    say(format!("{resolved} {}", if retry { "published again" } else { "dropped" }))?;
     Ok(())
 }

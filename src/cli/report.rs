@@ -4,40 +4,40 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 use clap::Args;
 use image::ImageFormat;
 
-use super::{GalleryOption, say};
+use super::{GalleryArgs as GalleryOption, say};
 use crate::app::App;
-use crate::domain::{ContentHash, GalleryName, ProfileId};
+use crate::domain::{ContentHash, ProfileId};
 use crate::images::{ImageSource, Root, Sources};
-use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails};
-use crate::store::{Store, StoredFace};
+use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails, choose_profile};
+use crate::store::StoredFace;
 use crate::vision::{Picture, PixelLimits, encode_chip};
 
-/// Histogram of quality, worst and best faces, outcomes, failures with their reasons, profile and
-/// settings.
+/// Contains the histogram of quality, the worst and best faces, outcomes, failures with their
+/// reasons, profile and settings.
 #[derive(Debug, Args)]
-pub(super) struct ReportCommand {
+pub(super) struct ReportArgs {
     #[command(flatten)]
     gallery: GalleryOption,
-    /// Profile to report, if not the one recorded to last.
+    /// Profile to report [default: the one with the latest result].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
     /// File to write.
     #[arg(long, short, default_value = "facefleet-report.html", value_name = "FILE")]
     out: PathBuf,
-    /// Faces among the worst, and as many among the best.
+    /// How many of the worst faces to show, and as many of the best.
     #[arg(long, default_value_t = 24, value_name = "N")]
     faces: u32,
-    /// Show nobody: a report without biometric images, to be passed on.
+    /// Show no face: a report without biometric images, which may be passed on.
     #[arg(long)]
     no_faces: bool,
 }
 
-impl ReportCommand {
+impl ReportArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.store().await?;
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
@@ -74,12 +74,12 @@ impl ReportCommand {
     }
 }
 
-/// One row a face as CSV, or one object an image as JSON lines.
+/// CSV has a row for each face, JSON Lines an object for each image.
 #[derive(Debug, Args)]
-pub(super) struct Export {
+pub(super) struct ExportArgs {
     #[command(flatten)]
     gallery: GalleryOption,
-    /// Profile to export, if not the one recorded to last.
+    /// Profile to export [default: the one with the latest result].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
     /// csv or jsonl.
@@ -93,7 +93,7 @@ pub(super) struct Export {
     templates: bool,
 }
 
-impl Export {
+impl ExportArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.store().await?;
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
@@ -120,34 +120,7 @@ impl Export {
     }
 }
 
-/// The profile asked for, or the gallery's latest; says what there is if there is none.
-pub(super) async fn choose_profile(
-    store: &dyn Store,
-    gallery: &GalleryName,
-    wanted: Option<ProfileId>,
-) -> Result<ProfileId> {
-    let galleries = store.galleries().await?;
-    let Some((_, profiles)) = galleries.iter().find(|(name, _)| name == gallery) else {
-        if galleries.is_empty() {
-            bail!("the store is empty: fill it with `facefleet scan FOLDER`");
-        }
-        let names: Vec<_> = galleries.iter().map(|(name, _)| name.as_str()).collect();
-        bail!("there is no gallery '{gallery}' in the store, only {}", names.join(", "));
-    };
-    let ids: Vec<_> = profiles.iter().map(ProfileId::as_str).collect();
-    match wanted {
-        Some(id) if profiles.contains(&id) => Ok(id),
-        Some(id) => {
-            bail!("gallery '{gallery}' has no results of profile {id}, only of {}", ids.join(", "))
-        }
-        None => {
-            profiles.first().cloned().with_context(|| format!("gallery '{gallery}' has no results"))
-        }
-    }
-}
-
-/// The faces as the recogniser saw them, cut again from images that are still the ones that were
-/// scored.
+/// The chips of faces, cut again from images whose content has not changed since they were scored.
 struct Chips {
     source: Sources,
     limits: PixelLimits,
@@ -155,8 +128,8 @@ struct Chips {
 
 impl Chips {
     fn new(app: &App) -> Result<Self> {
-        // The store names files that an earlier scan was allowed to read; the content hash proves
-        // that they are the same. What is elsewhere needs the settings' leave.
+        // Any local file may be read: an earlier scan was allowed to read it, and the content hash
+        // shows that it is the same. Remote images must be allowed by the settings.
         let source = app.images(&[Root::Path("/".into())])?;
         Ok(Self { source, limits: PixelLimits { max_pixels: app.settings().limits.max_pixels } })
     }
@@ -178,7 +151,7 @@ impl Thumbnails for Chips {
     }
 }
 
-/// Only its owner may read what holds faces or templates.
+/// A file that only its owner may read: it may contain faces or templates.
 fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)

@@ -16,33 +16,33 @@ use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
 use crate::inference::batcher::BatchError;
 use crate::vision::encode_chip;
 use crate::worker::Processor;
-use crate::worker::process::Analysis;
+use crate::worker::analysis::Analysis;
 
-/// Quality is 0 to 100, 100 is best; score is SER-FIQ's 2/(1+e^d) of the distance d.
+/// Quality is 0 to 100, and 100 is best. Score is SER-FIQ's 2/(1+e^d) of the distance d.
 #[derive(Debug, Args)]
-pub(super) struct Score {
+pub(super) struct ScoreArgs {
     /// Image files.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Which faces: all, or largest.
+    /// Which faces to score: all, or largest.
     #[arg(long)]
     faces: Option<Faces>,
-    /// The images are chips already: aligned, and 112x112; others are refused.
+    /// The images are chips: aligned, and 112x112. Other images are refused.
     #[arg(long)]
     aligned: bool,
-    /// One JSON object a line. `image` is the name as given, `uri` names the file exactly, whatever
-    /// bytes its name has.
+    /// Print one JSON object on each line. `image` is the name as given; `uri` is exact even if the
+    /// name is not UTF-8.
     #[arg(long)]
     json: bool,
     /// With --json, print the templates too. They are biometric data.
     #[arg(long, requires = "json")]
     templates: bool,
-    /// Write each face's chip to this folder, as PNG.
+    /// Write the chip of each face to this folder, as PNG.
     #[arg(long, value_name = "DIR")]
     chips: Option<PathBuf>,
 }
 
-impl Score {
+impl ScoreArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(self.faces);
         let processor = app.processor(&[], self.aligned)?;
@@ -134,8 +134,8 @@ impl Score {
     }
 }
 
-/// With the size from which on faces were looked for, pixels: what is smaller may be there all the
-/// same.
+/// Adds the size of the smallest face that was looked for, pixels: the image may contain smaller
+/// ones.
 fn with_smallest_face(mut object: Map<String, Value>, analysis: &Analysis) -> Value {
     object.insert("smallest_face_px".into(), json!(analysis.smallest_face_px));
     Value::Object(object)
@@ -143,7 +143,7 @@ fn with_smallest_face(mut object: Map<String, Value>, analysis: &Analysis) -> Va
 
 fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
     let bbox = &result.face.bbox;
-    let place = format!("box {:.0},{:.0} {:.0}x{:.0}", bbox.x, bbox.y, bbox.width, bbox.height);
+    let position = format!("box {:.0},{:.0} {:.0}x{:.0}", bbox.x, bbox.y, bbox.width, bbox.height);
     let detector = result
         .face
         .detector_score
@@ -155,11 +155,14 @@ fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
         }
         None => "not scored".into(),
     };
-    format!("{}  face {index}  {scored}  {place}{detector}", printable(&path.display().to_string()))
+    format!(
+        "{}  face {index}  {scored}  {position}{detector}",
+        printable(&path.display().to_string())
+    )
 }
 
-/// How an image is named in JSON, which has no place for bytes that are not UTF-8: as people read
-/// it, and exactly.
+/// The names of an image in JSON, which cannot hold bytes that are not UTF-8: `image` for people,
+/// and the exact `uri`.
 pub(super) fn names_json(path: &Path) -> Map<String, Value> {
     let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
     let uri = whole.ok().and_then(|path| ImageUri::from_path(&path).ok());
@@ -182,9 +185,9 @@ fn save_chip(
     Ok(target)
 }
 
-/// The file name of a chip. Numbered: two images may have the same name.
+/// The file name of a chip. It has a number because two images may have the same name.
 fn chip_name(number: usize, path: &Path, index: usize) -> String {
-    /// Longest file name of most file systems, bytes.
+    /// The longest file name that most file systems accept, bytes.
     const LONGEST: usize = 255;
     let (before, after) = (format!("{number:06}-"), format!("-{index}.png"));
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -193,14 +196,14 @@ fn chip_name(number: usize, path: &Path, index: usize) -> String {
     before + &stem + &after
 }
 
-/// Analyses one file that the user named: it is its own root.
+/// Analyses one file. The file is the only root, so nothing else can be read.
 pub(super) async fn analyse(app: &App, processor: &Processor, path: &Path) -> Result<Analysis> {
     let path = match path.canonicalize() {
         Ok(path) => path,
         Err(error) => return Ok(Analysis::ended(Outcome::Unreadable(error.to_string()))),
     };
     let (source, image) = (app.files(std::slice::from_ref(&path))?, ImageUri::from_path(&path)?);
-    // The images after this one may do better.
+    // An error is this image's outcome: the next images may succeed.
     let failed = |error: BatchError| Analysis::ended(Outcome::Failed(error.to_string()));
     Ok(processor.fetch_and_analyse(&source, &image).await.unwrap_or_else(failed))
 }
@@ -213,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chips_have_names_that_every_file_system_takes_and_no_two_the_same() {
+    fn names_of_chips_are_unique_and_accepted_by_every_file_system() {
         assert_eq!(chip_name(3, Path::new("photos/a.b.jpg"), 1), "000003-a.b-1.png");
         assert_eq!(chip_name(0, Path::new("a\nb.jpg"), 0), "000000-a_b-0.png");
         for stem in ["x".repeat(251), "é".repeat(125), "面".repeat(83)] {
@@ -222,7 +225,7 @@ mod tests {
             assert_ne!(names[0], names[1]);
             assert!(names.iter().all(|name| (250..=255).contains(&name.len())), "{names:?}");
         }
-        // Each byte that is no text becomes a character of three.
+        // Each byte that is not UTF-8 becomes a character of three bytes.
         let bytes = [0xff; 200];
         assert!(chip_name(0, Path::new(OsStr::from_bytes(&bytes)), 0).len() <= 255);
     }

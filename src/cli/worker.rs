@@ -2,88 +2,83 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::interrupt;
+use super::interrupt::stop_on_signal;
 use crate::app::App;
 use crate::domain::Lane;
 use crate::images::Root;
 use crate::telemetry::metrics::Recorder;
-use crate::web::{self, Bounds, Surroundings};
+use crate::web::{self, HealthContext, HealthLimits};
 
-/// Takes jobs from the queue until SIGTERM or Ctrl-C; then finishes what is in hand, within
-/// `worker.drain_seconds`, and exits with 0. What is not finished by then is delivered again. Any
-/// number of workers, on any number of hosts, share a queue and a store.
+/// Process jobs from a queue on a broker and record their outcomes: one worker of a fleet.
+///
+/// Runs until SIGTERM or Ctrl-C. Then finishes the jobs in flight, within `worker.drain_seconds`,
+/// and exits with 0; jobs that are not finished by then are delivered again. Any number of workers,
+/// on any number of hosts, share a queue and a store.
 #[derive(Debug, Args)]
-pub(super) struct Worker {
-    /// Lanes to take jobs from: enrol, scan, rescore [default: all].
+pub(super) struct WorkerArgs {
+    /// Lanes to consume: enrol, scan, rescore [default: all].
     #[arg(long, value_delimiter = ',', value_name = "LANE")]
     lanes: Vec<Lane>,
-    /// Folders, buckets and web servers that images may come from, beside what `images.allow`
-    /// names.
-    #[arg(long, value_name = "FOLDER|URL", value_parser = OsStringValueParser::new().try_map(Root::try_from))]
+    /// Folders, buckets and web servers that images may come from, in addition to those of the
+    /// setting `images.allow`.
+    #[arg(
+        long,
+        value_name = "FOLDER|URL",
+        value_parser = OsStringValueParser::new().try_map(Root::try_from)
+    )]
     root: Vec<Root>,
-    /// The images are chips already: aligned, and 112x112; others are refused. No detection.
+    /// The images are chips: aligned faces of 112x112 pixels. No detection; others are refused.
     #[arg(long)]
     aligned: bool,
 }
 
-impl Worker {
+impl WorkerArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         if app.is_embedded() {
             bail!(
                 "queue.url is memory:, which no other process can fill; set \
-                    FACEFLEET__QUEUE__URL=amqp://… and FACEFLEET__STORE__URL=postgres://… \
-                 (or use `facefleet scan`, which needs no worker)"
+                    FACEFLEET__QUEUE__URL=amqp://… and FACEFLEET__STORE__URL=postgres://… (or use \
+                    `facefleet scan`, which needs no worker)"
             );
         }
         let recorder = Recorder::install().context("Failed to start the metrics")?;
-        // Before the models: an address that is taken is told at once.
+        // Before the models are opened: report an address that is in use at once.
         let listener = listen(&app.settings().server.listen).await?;
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
-
         let mut worker = app.worker(queue.clone(), store.clone(), processor.clone());
         if !self.lanes.is_empty() {
             worker.settings.lanes = self.lanes;
         }
-        let stop = interrupt::stop_on_signal(|| {
-            tracing::info!("stopping: what is in hand is finished first")
-        })?;
-        let served = CancellationToken::new();
+        let stop =
+            stop_on_signal(|| tracing::info!("stopping: jobs in flight are finished first"))?;
+        let stop_serving = CancellationToken::new();
         let serving = listener.map(|listener| {
-            let surroundings = Surroundings {
+            let context = HealthContext {
                 store: store.clone(),
                 queue: queue.clone(),
                 recorder,
                 vitals: worker.vitals.clone(),
-                bounds: Bounds::default(),
-                stopping: stop.clone(),
+                limits: HealthLimits::default(),
+                stopping: stop.token(),
             };
-            tokio::spawn(web::serve(listener, surroundings, served.clone()))
+            tokio::spawn(web::serve(listener, context, stop_serving.clone()))
         });
-        tracing::info!(profile = %processor.profile_id(), provider = processor.provider(), "taking \
-            jobs");
-        let worked = worker.run(stop).await;
-        served.cancel();
-        let closing = async {
-            queue.close().await;
-            store.close().await;
-        };
-        // Less the second that the process takes to end.
-        if timeout(app.closing().saturating_sub(Duration::from_secs(1)), closing).await.is_err() {
-            tracing::warn!(
-                "queue and store could not be closed in time; what was sent ahead is delivered \
-                    again"
-            );
-        }
+        tracing::info!(
+            profile = %processor.profile_id(),
+            provider = processor.provider(),
+            "consuming jobs"
+        );
+        let worked = worker.run(stop.token()).await;
+        stop_serving.cancel();
+        app.close(queue.as_ref(), store.as_ref()).await;
         if let Some(serving) = serving {
             serving.await?;
         }
@@ -101,7 +96,7 @@ async fn listen(address: &str) -> Result<Option<TcpListener>> {
     let listener =
         listener.with_context(|| format!("Failed to listen on server.listen = {address}"))?;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "health and metrics");
+        tracing::info!(%address, "serving health and metrics");
     }
     Ok(Some(listener))
 }

@@ -59,13 +59,25 @@ impl FromStr for CampaignId {
     }
 }
 
-/// What an operator wants of a campaign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The state in which an operator wants a campaign to be.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_fn = unknown_state, parse_err_ty = String)]
 pub enum CampaignState {
-    /// Its jobs are worked on.
+    /// Workers process its jobs.
     Running,
-    /// Its jobs wait: nobody takes them.
+    /// Its jobs wait in its sub-queue.
     Paused,
     /// Its jobs are dropped, without an outcome.
     Cancelled,
@@ -77,74 +89,63 @@ impl CampaignState {
 
     /// The name in tables and on the command line.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 }
 
-impl FromStr for CampaignState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| format!("'{text}' is no state of a campaign"))
-    }
+fn unknown_state(text: &str) -> String {
+    format!("unknown campaign state '{text}': use running, paused or cancelled")
 }
 
 /// One bulk run over a gallery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
-    /// Which.
+    /// Its id.
     pub id: CampaignId,
     /// The lane of its jobs.
     pub lane: Lane,
     /// The gallery.
     pub gallery: GalleryName,
-    /// The profile its results will have.
+    /// The profile of its results.
     pub profile: ProfileId,
-    /// Which faces its jobs ask for; none if it began before that was kept.
+    /// Which faces its jobs ask for. `None` for campaigns from before this was recorded.
     pub selection: Option<Selection>,
-    /// Where its images are listed, for people: folders, buckets. Holds no secret.
+    /// The folders and buckets that it lists, for display. Holds no secret.
     pub source: String,
-    /// What an operator wants of it.
+    /// The state that an operator wants.
     pub state: CampaignState,
-    /// Where everything listed so far is.
+    /// Counts of its images.
     pub progress: CampaignProgress,
     /// When it began, RFC 3339, UTC.
     pub started_at: String,
 }
 
 impl Campaign {
-    /// Where its jobs wait.
+    /// The sub-queue of its jobs.
     pub fn sub_queue(&self) -> SubQueue {
         SubQueue { lane: self.lane, of: SubQueueOf::Campaign(self.id) }
     }
 }
 
-/// How far a campaign's listing came, and where its images are. Once `listing_done`, the campaign
-/// has ended when `listed` is `skipped` plus all outcomes.
+/// How far a campaign's listing came, and counts of its images. Once `listing_done`, the campaign
+/// has ended when `listed` equals `skipped` plus all outcomes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CampaignProgress {
     /// Images found so far.
     pub listed: u64,
-    /// Of these, settled by an earlier run.
+    /// Of these, already recorded by an earlier run.
     pub skipped: u64,
     /// Whether everything was listed.
     pub listing_done: bool,
-    /// Where the chunk that was listed last begins: a listing that resumes starts after this place.
-    /// None: at the beginning.
+    /// The position at which the chunk that was listed last begins: a listing that resumes starts
+    /// after this position. `None`: at the beginning.
     pub chunk_from: Option<String>,
-    /// Where the chunk that was listed last ends.
+    /// The position at which the chunk that was listed last ends.
     pub chunk_to: Option<String>,
-    /// Jobs that ended, each counted once, by outcome. One that is tried again counts as it ended
-    /// until it ends anew.
+    /// Jobs that ended, by outcome, each counted once. A retried dead letter counts under its old
+    /// outcome until it ends again.
     pub outcomes: BTreeMap<OutcomeKind, u64>,
-    /// Faces recorded by these.
+    /// Faces recorded by these jobs.
     pub faces: u64,
 }
 
@@ -170,11 +171,12 @@ impl CampaignProgress {
 pub struct ListedChunk {
     /// Images in it.
     pub listed: u64,
-    /// Jobs of those that an earlier run settled: no job is published for them.
+    /// Jobs whose images an earlier run already recorded: they are not published.
     pub skipped: Vec<JobId>,
-    /// Where the chunk begins; none: at the beginning, or the source has no places.
+    /// The position at which the chunk begins. `None`: at the beginning, or the source has no
+    /// positions.
     pub from: Option<String>,
-    /// Where it ends.
+    /// The position at which it ends.
     pub to: Option<String>,
 }
 

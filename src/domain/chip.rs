@@ -5,7 +5,7 @@ use std::fmt;
 /// Side of a chip, pixels.
 pub const CHIP_SIDE: usize = 112;
 
-/// A face aligned to 112x112: RGB, 8 bits, row by row. `Debug` shows no pixel.
+/// A face aligned to 112x112: RGB, 8 bits, row by row. `Debug` shows no pixels.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Chip(Box<[u8]>);
 
@@ -13,13 +13,13 @@ impl Chip {
     /// Number of bytes.
     pub const BYTES: usize = CHIP_SIDE * CHIP_SIDE * 3;
 
-    /// A chip of RGB `pixels`; `None` unless there are exactly [`Self::BYTES`].
+    /// A chip from RGB `pixels`; `None` unless there are exactly [`Self::BYTES`] bytes.
     pub fn new(pixels: Vec<u8>) -> Option<Self> {
         (pixels.len() == Self::BYTES).then(|| Self(pixels.into_boxed_slice()))
     }
 
-    /// The chip of the self-test: a pattern that is the same on every machine (integers only) and
-    /// has edges and gradients.
+    /// The chip of the self-test: a pattern with edges and gradients that is the same on every
+    /// machine (integer arithmetic only).
     pub fn synthetic() -> Self {
         let pixel = |i: usize| {
             let (x, y, channel) = (i / 3 % CHIP_SIDE, i / 3 / CHIP_SIDE, i % 3);

@@ -1,21 +1,21 @@
-//! Where the networks run. Which of these a machine really has, only the inference room can find
-//! out.
+//! Devices that run the networks. Only the inference module can find out which of them a machine
+//! has.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// What runs the networks. Its name goes into every result.
+/// A device that runs the networks. Its name is recorded with every result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Device {
     /// ONNX Runtime's own kernels on the CPU.
     Cpu,
     /// Intel's `OpenVINO`, on the CPU.
     OpenVino,
-    /// The NVIDIA GPU of this number, through CUDA.
+    /// The NVIDIA GPU of this index, through CUDA.
     Cuda(u16),
-    /// The same through `TensorRT`.
+    /// The NVIDIA GPU of this index, through `TensorRT`.
     TensorRt(u16),
 }
 
@@ -30,21 +30,21 @@ impl fmt::Display for Device {
     }
 }
 
-/// What the operator asks for.
+/// The device that the operator selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum DeviceChoice {
     /// The first GPU if it can be used, the CPU otherwise.
     Auto,
-    /// This one and no other: that it cannot be used is an error.
+    /// Exactly this device. If it cannot be used, that is an error.
     Only(Device),
 }
 
-/// A device that is none.
+/// A text that names no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no device; use auto, cpu, openvino, cuda:N or tensorrt:N, where N is the number of \
-        the GPU, from 0"
+    "unknown device '{0}': use auto, cpu, openvino, cuda:N or tensorrt:N, where N is the index of \
+     the GPU, from 0"
 )]
 pub struct UnknownDevice(String);
 
@@ -52,7 +52,7 @@ impl FromStr for DeviceChoice {
     type Err = UnknownDevice;
 
     fn from_str(text: &str) -> Result<Self, UnknownDevice> {
-        // Digits alone: the number parser would take a sign too.
+        // Only digits: the number parser would accept a sign too.
         let number = |digits: &str| {
             digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
         };
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_read_and_written_by_its_name() {
+    fn a_device_is_parsed_from_and_written_as_its_name() {
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
         for name in ["cpu", "openvino", "cuda:0", "cuda:7", "tensorrt:1"] {
             let Ok(DeviceChoice::Only(device)) = name.parse() else { panic!("{name}") };
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_device_is_told_the_choices() {
+    fn the_error_about_an_unknown_device_lists_the_choices() {
         for name in [
             "",
             "gpu",

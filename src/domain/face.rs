@@ -1,4 +1,4 @@
-//! A detected face, and which of the detected faces of an image are wanted.
+//! A detected face, and the selection of the faces of an image that are wanted.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -15,11 +15,11 @@ pub struct Point {
     pub y: f32,
 }
 
-/// Right eye, left eye, nose tip, right mouth corner, left mouth corner (the subject's right is on
-/// the image's left).
+/// Right eye, left eye, nose tip, right mouth corner, left mouth corner (as the subject sees it:
+/// the right eye is on the left of the image).
 pub type Landmarks = [Point; 5];
 
-/// An axis-aligned box in image pixels. It may reach over the image's edge.
+/// An axis-aligned box in image pixels. It may extend beyond the image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BoundingBox {
     /// Left edge, pixels.
@@ -38,7 +38,7 @@ impl BoundingBox {
         self.width * self.height
     }
 
-    /// The shorter of width and height, pixels: what limits on the size of faces look at.
+    /// The shorter of width and height, pixels: limits on the size of faces apply to it.
     pub fn shorter_side(&self) -> f32 {
         self.width.min(self.height)
     }
@@ -56,11 +56,12 @@ impl BoundingBox {
 /// One detection in an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Face {
-    /// Where it is, in pixels of the upright image (EXIF orientation applied).
+    /// The face's box, in pixels of the upright image (EXIF orientation applied).
     pub bbox: BoundingBox,
-    /// Five landmarks; none when the image came as an aligned chip.
+    /// Five landmarks, in pixels of the upright image; `None` if the image is already an aligned
+    /// chip.
     pub landmarks: Option<Landmarks>,
-    /// The detector's confidence, 0 to 1; none when the image came as an aligned chip.
+    /// The detector's confidence, 0 to 1; `None` if the image is already an aligned chip.
     pub detector_score: Option<f32>,
 }
 
@@ -71,7 +72,7 @@ pub enum Faces {
     /// Every face that passes the limits.
     #[default]
     All,
-    /// Only the one that is largest and most central.
+    /// Only the primary face: the largest and most central one.
     Largest,
 }
 
@@ -91,13 +92,14 @@ impl FromStr for Faces {
         match text {
             "all" => Ok(Self::All),
             "largest" => Ok(Self::Largest),
-            other => Err(format!("'{other}' is neither 'all' nor 'largest'")),
+            other => Err(format!("unknown value '{other}': use 'all' or 'largest'")),
         }
     }
 }
 
-/// Which detections become results. It decides which faces are scored, never how one is scored: it
-/// is no part of the profile, and an image scored under another selection is scored again.
+/// Selects the detections that become results. It decides which faces are scored, never how a face
+/// is scored, so it is not part of the profile. An image that was scored under another selection is
+/// scored again.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
     /// All faces, or one.
@@ -119,17 +121,17 @@ impl fmt::Display for Selection {
 }
 
 impl Selection {
-    /// The sizes that may be asked for as the least, in settings and messages: pixels.
+    /// Valid values of `min_size_px` in settings and messages, pixels.
     pub const SIZES_PX: RangeInclusive<u32> = 0..=65_535;
-    /// The confidences that may be asked for as the least.
+    /// Valid values of `min_score` in settings and messages.
     pub const SCORES: RangeInclusive<f32> = 0.01..=1.0;
 
-    /// Keeps the wanted ones of `detections` found in an image of `width` x `height` pixels, the
-    /// primary face first.
+    /// Returns the selected ones of `detections`, the primary face first. The detections come from
+    /// an image of `width` x `height` pixels.
     ///
-    /// The primary face is the one with the largest area after a penalty for the distance of its
-    /// centre from the image's centre: a bystander at the edge does not win over the sitter in the
-    /// middle by a few pixels.
+    /// The primary face has the largest area after a penalty for the distance of its centre from
+    /// the centre of the image: a slightly larger bystander at the edge does not win over the
+    /// person in the middle.
     pub fn apply(&self, mut detections: Vec<Face>, width: u32, height: u32) -> Vec<Face> {
         detections.retain(|face| {
             face.bbox.shorter_side() >= self.min_size_px as f32
@@ -151,8 +153,7 @@ impl Selection {
     }
 }
 
-/// The selection as a job says it. What it leaves out is the setting of the worker that takes the
-/// job.
+/// The selection in a job. The worker's settings apply to the values that the job leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct JobSelection {
     /// All faces, or one.
@@ -164,7 +165,7 @@ pub struct JobSelection {
 }
 
 impl JobSelection {
-    /// The whole selection, for a worker with this one of its `own`.
+    /// The complete selection, with missing values from the worker's `own` selection.
     pub fn complete(&self, own: &Selection) -> Selection {
         Selection {
             faces: self.faces,
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_job_leaves_out_is_the_workers_own() {
+    fn values_that_a_job_leaves_out_come_from_the_worker() {
         let own = Selection { faces: Faces::Largest, min_size_px: 24, min_score: 0.6 };
         assert_eq!(JobSelection::default().complete(&own), Selection { faces: Faces::All, ..own });
         let wanted = Selection { faces: Faces::All, min_size_px: 40, min_score: 0.95 };

@@ -1,11 +1,11 @@
-//! File formats by their endings and first bytes: which are images, which of those we decode, and
-//! what the others are called.
+//! Recognises file formats by ending and by first bytes: image formats, and names for the content
+//! of other files.
 
-/// An image format. A file of one that we do not decode is an image all the same: it is listed, and
-/// ends as unreadable with its name.
+/// An image format. A file of a format that is not decoded is still listed as an image; its outcome
+/// is `unreadable`, with the format's name in the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageKind {
-    /// JPEG, whatever its wrapping (JFIF, Exif, MPO).
+    /// JPEG in any wrapping (JFIF, Exif, MPO).
     Jpeg,
     /// PNG and APNG.
     Png,
@@ -13,12 +13,12 @@ pub enum ImageKind {
     WebP,
     /// Windows bitmap.
     Bmp,
-    /// TIFF and BigTIFF. From a prefix, camera raw formats that are TIFF inside (DNG, NEF, ARW) are
-    /// this too.
+    /// TIFF and BigTIFF. Camera raw formats that are TIFF inside (DNG, NEF, ARW) have the same
+    /// first bytes.
     Tiff,
     /// GIF.
     Gif,
-    /// HEIC and HEIF: what iPhones write.
+    /// HEIC and HEIF, the formats of iPhones.
     Heic,
     /// AVIF.
     Avif,
@@ -35,11 +35,11 @@ pub enum ImageKind {
 }
 
 impl ImageKind {
-    /// So many first bytes of a file are enough for [`Self::sniff`] and [`other_content`].
+    /// The number of first bytes of a file that [`Self::sniff`] and [`other_content`] need.
     pub const SNIFF_BYTES: usize = 64;
 
-    /// The format that files with this ending have, without the dot, in capitals or not. None for
-    /// endings that no image has.
+    /// The format of files with this ending (without the dot, case-insensitive). `None` if no image
+    /// format has it.
     pub fn from_ending(ending: &str) -> Option<Self> {
         Some(match ending.to_ascii_lowercase().as_str() {
             "jpg" | "jpeg" | "jpe" | "jfif" | "jif" | "jfi" | "pjpeg" | "pjp" | "mpo" => Self::Jpeg,
@@ -61,21 +61,21 @@ impl ImageKind {
         })
     }
 
-    /// The format of a file that begins with these bytes. None for what is no image.
+    /// The format of a file that starts with these bytes. `None` if the file is not an image.
     pub fn sniff(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Self::Jpeg,
             [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Self::Png,
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::WebP,
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Self::Gif,
-            // Canon's CR2 and Phase One's IIQ are TIFF with a mark after the header.
+            // Canon's CR2 and Phase One's IIQ are TIFF with a signature after the header.
             [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..]
             | [b'I', b'I', 42, 0, _, _, _, _, b'I', b'I', b'I', b'I', ..] => Self::Raw,
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Self::Tiff,
             [b'I', b'I', 0xBC, ..] => Self::JpegXr,
             _ if is_bitmap(bytes) => Self::Bmp,
             _ if RAW_STARTS.iter().any(|start| bytes.starts_with(start)) => Self::Raw,
-            // Canon's CRW names itself after the header's length.
+            // Canon's CRW has its signature after the length of the header.
             [b'I', b'I' | b'M', _, _, _, _, b'H', b'E', b'A', b'P', b'C', b'C', b'D', b'R', ..] => {
                 Self::Raw
             }
@@ -108,12 +108,13 @@ impl ImageKind {
     }
 }
 
-/// Raw formats that are no plain TIFF: Olympus (three), Panasonic, Fujifilm, Minolta, Sigma.
+/// Signatures of raw formats that are not plain TIFF: Olympus (three), Panasonic, Fujifilm,
+/// Minolta, Sigma.
 const RAW_STARTS: [&[u8]; 7] =
     [b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb"];
 
-/// A bitmap begins with two letters, as a text may: its header's length must be one of those there
-/// are.
+/// Whether the file is a bitmap. It starts with two letters, as a text may, so the length of its
+/// header must also be a valid one.
 fn is_bitmap(bytes: &[u8]) -> bool {
     match bytes {
         [b'B', b'M', rest @ ..] => {
@@ -123,20 +124,20 @@ fn is_bitmap(bytes: &[u8]) -> bool {
     }
 }
 
-/// The brands of an ISO base media file (ISO/IEC 14496-12, 4.3), the major one first, as far as
-/// `bytes` holds them; none if it is no such file.
+/// The brands of an ISO base media file (ISO/IEC 14496-12, 4.3), the major brand first, as far as
+/// `bytes` contains them. `None` if the file is of another format.
 fn brands(bytes: &[u8]) -> Option<impl Iterator<Item = [u8; 4]>> {
     let (size, rest) = bytes.split_first_chunk::<4>()?;
     let rest = rest.strip_prefix(b"ftyp")?;
     let inside = (u32::from_be_bytes(*size) as usize).saturating_sub(8).min(rest.len());
     let major = rest.first_chunk::<4>().copied();
-    // After the major brand comes its version.
+    // Skip the major brand and its version.
     let compatible = rest[..inside].as_chunks::<4>().0.iter().skip(2).copied();
     Some(major.into_iter().chain(compatible))
 }
 
-/// The image format of an ISO base media file. `mif1` and its like name the container alone: if no
-/// brand names what is in it, it is taken for HEIF.
+/// The image format of an ISO base media file. Brands as `mif1` name only the container: if no
+/// brand names the content, HEIF is assumed.
 fn of_brands(bytes: &[u8]) -> Option<ImageKind> {
     let of_brand = |brand: [u8; 4]| match &brand {
         b"avif" | b"avis" => Some(ImageKind::Avif),
@@ -152,9 +153,9 @@ fn of_brands(bytes: &[u8]) -> Option<ImageKind> {
     brands(bytes)?.find_map(of_brand).or_else(container)
 }
 
-/// What the content of a file is called that begins with these bytes and is no image that
-/// [`ImageKind`] knows: something that images are taken for, or that takes their place (the page of
-/// a login, a placeholder). None if it is not known either.
+/// A name for the content of a file that starts with these bytes and is not an [`ImageKind`]:
+/// formats that are confused with images, or that servers send in their place (a login page, a
+/// placeholder). `None` if the content is unknown.
 pub fn other_content(bytes: &[u8]) -> Option<&'static str> {
     let at_start = |start: &[u8]| bytes.starts_with(start);
     if let Some(brands) = brands(bytes) {
@@ -167,7 +168,7 @@ pub fn other_content(bytes: &[u8]) -> Option<&'static str> {
     }
     let name = match bytes {
         [] => "an empty file",
-        _ if bytes.iter().all(|&byte| byte == 0) => "nothing but zeros",
+        _ if bytes.iter().all(|&byte| byte == 0) => "only zeros",
         _ if at_start(b"%PDF") => "a PDF document",
         _ if at_start(b"8BPS") => "a Photoshop document (PSD)",
         _ if at_start(b"gimp xcf") => "a GIMP image (XCF)",
@@ -190,26 +191,28 @@ pub fn other_content(bytes: &[u8]) -> Option<&'static str> {
         _ if at_start(&[0, 0, 1, 0xBA]) || at_start(&[0, 0, 1, 0xB3]) => "a video (MPEG)",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => "a video (AVI)",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "an audio file (WAV)",
-        // A movie of before there were brands begins with one of these boxes.
+        // Movies from before brands existed start with one of these boxes.
         [_, _, _, _, kind @ ..]
             if [b"wide", b"mdat", b"moov"].iter().any(|name| kind.starts_with(*name)) =>
         {
             "a video (MOV)"
         }
-        // AppleDouble: what macOS writes beside a file on a foreign disk, named ._ and the file's
-        // name.
-        _ if at_start(&[0, 5, 0x16, 7]) => "an AppleDouble file of macOS, which holds no picture",
+        // AppleDouble: macOS writes these next to files on foreign file systems, named `._` and the
+        // name of the file.
+        _ if at_start(&[0, 5, 0x16, 7]) => {
+            "an AppleDouble file of macOS, which contains no picture"
+        }
         _ => return text(bytes),
     };
     Some(name)
 }
 
-/// What a text is: a page, a drawing, or text alone. None for what is no text.
+/// The kind of a text: a page, a drawing, or plain text. `None` if `bytes` are not text.
 fn text(bytes: &[u8]) -> Option<&'static str> {
     let start = &bytes[..bytes.len().min(ImageKind::SNIFF_BYTES)];
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
-        // The last character may be cut.
+        // The last character may be truncated.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
         }
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_known_by_its_ending_in_any_case() {
+    fn an_image_is_recognised_by_its_ending_in_any_case() {
         for ending in [
             "jpg", "JFIF", "Jif", "pjpeg", "HEIC", "heif", "hif", "avif", "jxl", "dng", "NEF",
             "cr3", "apng", "dib", "pgm",
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_known_by_its_first_bytes() {
+    fn an_image_is_recognised_by_its_first_bytes() {
         let bitmap = [&b"BM"[..], &[0; 12], &[40, 0, 0, 0], &[0; 8]].concat();
         for (bytes, kind) in [
             (&b"\xFF\xD8\xFF\xE0"[..], ImageKind::Jpeg),
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_called_by_its_name() {
+    fn other_content_is_named() {
         for (bytes, name) in [
             (&b""[..], "empty"),
             (&[0; 20], "zeros"),

@@ -1,4 +1,4 @@
-//! One stored picture: where it is, what bytes it had, which gallery it belongs to.
+//! Identity of an image: its URI, its version, the hash of its bytes, its gallery and its subject.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// A name that cannot be used, and why.
+/// An invalid name or text, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidName(String);
@@ -18,37 +18,40 @@ impl InvalidName {
     }
 }
 
-/// Where an image's bytes are: an absolute URL.
+/// The location of an image's bytes: an absolute URL.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageUri(Url);
 
 impl ImageUri {
-    /// The `file:` URI of an absolute path. Bytes that are not UTF-8 survive, percent-encoded.
+    /// The `file:` URI of an absolute path. Bytes that are not UTF-8 are percent-encoded.
+    ///
+    /// # Errors
+    /// If the path is not absolute.
     pub fn from_path(path: &Path) -> Result<Self, InvalidName> {
         Url::from_file_path(path)
             .map(Self)
             .map_err(|()| InvalidName(format!("{} is not an absolute path", path.display())))
     }
 
-    /// The scheme, lower case, without the colon.
+    /// The scheme in lower case, without the colon.
     pub fn scheme(&self) -> &str {
         self.0.scheme()
     }
 
-    /// The local path of a `file:` URI; none for other schemes and for a URI that names another
+    /// The local path of a `file:` URI. `None` for other schemes and for a URI that names another
     /// host.
     pub fn to_path(&self) -> Option<PathBuf> {
         (self.0.scheme() == "file").then(|| self.0.to_file_path().ok()).flatten()
     }
 
-    /// The URI in its parts.
+    /// The URI as a URL with its parts.
     pub fn as_url(&self) -> &Url {
         &self.0
     }
 
-    /// The same without user, password, query and fragment, and without the bytes of an inline
-    /// image (`data:`): for whoever may know of the image and not read it.
+    /// The URI without user, password, query and fragment, and without the bytes of an inline image
+    /// (`data:`). Show this form to people who may see the name of an image but not read its bytes.
     pub fn without_secrets(&self) -> Self {
         let mut bare = self.0.clone();
         bare.set_query(None);
@@ -56,12 +59,12 @@ impl ImageUri {
         if bare.cannot_be_a_base() {
             bare.set_path(",");
         }
-        // Refused by URIs without a host only, which hold neither.
+        // This fails only for URIs without a host, which have no user and no password.
         bare.set_username("").and_then(|()| bare.set_password(None)).ok();
         Self(bare)
     }
 
-    /// The whole URI, as it is stored. It may hold a signed query: never log it, log the
+    /// The complete URI, as it is stored. It may contain a signed query: do not log it; log the
     /// [`fmt::Display`] form.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -92,8 +95,8 @@ impl From<ImageUri> for String {
     }
 }
 
-/// The form for people and logs: a path for local files; without password and query for everything
-/// else.
+/// The form for people and logs: the path of a local file; any other URI without password and
+/// query.
 impl fmt::Display for ImageUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = self.to_path() {
@@ -114,22 +117,22 @@ impl fmt::Debug for ImageUri {
     }
 }
 
-/// The source's own mark of a version, without reading the bytes: size and modification time of a
-/// file, the `ETag` of an object. Two equal stamps mean that the image need not be fetched again.
+/// Identifies the version of an image without reading its bytes: size and modification time of a
+/// file, `ETag` of an object. If the stamp is the same, the image need not be fetched again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SourceStamp(String);
 
 impl SourceStamp {
-    /// Longest stamp, bytes: an `ETag` has a hundred.
+    /// Longest stamp, bytes. An `ETag` has about a hundred.
     pub const MOST_BYTES: usize = 1024;
 
-    /// The stamp of something of `bytes` that was last changed at `time`, in whatever unit its
-    /// source has.
+    /// The stamp of an image of `bytes` that was last changed at `time`, in any unit that its
+    /// source uses.
     pub fn of(bytes: u64, time: impl fmt::Display) -> Self {
         Self(format!("{bytes}-{time}"))
     }
 
-    /// The stamp, as it is compared and stored.
+    /// The text of the stamp, for comparison and storage.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -138,7 +141,7 @@ impl SourceStamp {
 impl FromStr for SourceStamp {
     type Err = InvalidName;
 
-    /// Reads a line of text that a database can hold.
+    /// Parses 1 to [`Self::MOST_BYTES`] bytes of text without control characters.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         if text.is_empty() || text.len() > Self::MOST_BYTES || text.contains(char::is_control) {
             return Err(InvalidName(format!(
@@ -150,7 +153,7 @@ impl FromStr for SourceStamp {
     }
 }
 
-/// BLAKE3 of an image's bytes; as text, 64 hex digits.
+/// The BLAKE3 hash of an image's bytes; 64 hex digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContentHash(pub [u8; 32]);
@@ -198,8 +201,8 @@ impl From<ContentHash> for String {
     }
 }
 
-/// Whose face an image shows, as the operator names people: 1 to 200 characters, none of them a
-/// control character. It may be a person's name: it is stored and never logged.
+/// The person that an image shows, as the operator names people: 1 to 200 characters, none of them
+/// a control character. It may be the name of a person, so it is stored and never logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SubjectName(String);
@@ -244,8 +247,8 @@ impl fmt::Debug for SubjectName {
     }
 }
 
-/// The name of a gallery: 1 to 100 letters, digits, `.`, `_` and `-`, so that it is safe in a
-/// routing key, a file name and a URL.
+/// The name of a gallery: 1 to 100 letters, digits, `.`, `_` and `-`, which are safe in routing
+/// keys, file names and URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GalleryName(String);
@@ -296,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_survives_the_way_through_a_uri() {
+    fn a_path_survives_a_round_trip_through_a_uri() {
         let path = Path::new("/a b/ü%20#?.jpg");
         let uri = ImageUri::from_path(path).unwrap();
         assert_eq!(uri.to_path().unwrap(), path);
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn gallery_names_that_could_escape_are_refused() {
+    fn gallery_names_with_unsafe_characters_are_refused() {
         for bad in ["", "a/b", "a b", "é", &"x".repeat(101)] {
             assert!(bad.parse::<GalleryName>().is_err(), "{bad}");
         }

@@ -1,14 +1,12 @@
-//! A unit of work and what may happen to it.
+//! A unit of work: one image to process.
 
 use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, ProfileId, SourceStamp, SubQueue,
+    CampaignId, ContentHash, GalleryName, ImageUri, JobSelection, ProfileId, SourceStamp,
     SubjectName, TraceParent,
 };
 
@@ -36,10 +34,25 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Why the work is done, and with it how urgent it is: somebody waits for an enrolment, nobody for
-/// a re-score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The kind of a job, and with it its urgency: somebody waits for an enrolment, nobody for a
+/// re-score.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_fn = unknown_lane, parse_err_ty = String)]
 pub enum Lane {
     /// A person is waiting.
     Enrol,
@@ -55,74 +68,40 @@ impl Lane {
 
     /// The lane's name in messages, settings and metrics.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enrol => "enrol",
-            Self::Scan => "scan",
-            Self::Rescore => "rescore",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Lane {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|lane| lane.as_str() == text)
-            .ok_or_else(|| format!("'{text}' is no lane: use enrol, scan or rescore"))
-    }
+fn unknown_lane(text: &str) -> String {
+    format!("unknown lane '{text}': use enrol, scan or rescore")
 }
 
 /// One image to process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// Who it is.
+    /// Its id. Jobs with the same id have one outcome.
     pub id: JobId,
-    /// Why it is done.
+    /// Its kind and urgency.
     pub lane: Lane,
     /// The gallery the result belongs to.
     pub gallery: GalleryName,
-    /// Where the bytes are.
+    /// The location of the bytes.
     pub image: ImageUri,
-    /// The version of the image that was listed, if the source tells one.
+    /// The version of the image that was listed, if its source has versions.
     pub stamp: Option<SourceStamp>,
-    /// The hash its bytes must have; other bytes are refused.
+    /// The hash that its bytes must have; other bytes are refused.
     pub expected_hash: Option<ContentHash>,
     /// Whose face it is, if that is known.
     pub subject: Option<SubjectName>,
     /// Which faces are wanted.
     pub selection: JobSelection,
-    /// The profile the result must have; a worker with another one leaves the job to its like.
-    /// None: the worker's own.
+    /// The profile that the result must have; a worker with another profile sets the job aside.
+    /// `None`: the worker's own profile.
     pub profile: Option<ProfileId>,
-    /// The campaign it counts in.
+    /// The campaign in which it counts.
     pub campaign: Option<CampaignId>,
-    /// The trace it belongs to.
+    /// The trace to which it belongs.
     pub trace: Option<TraceParent>,
-    /// 1 for the first delivery; one more after each retry.
+    /// 1 for the first attempt.
     pub attempt: u32,
-}
-
-/// What becomes of a delivered job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Disposition {
-    /// Its outcome is recorded: forget it.
-    Done,
-    /// Something passing went wrong: deliver it again after this time, with the attempt counted up.
-    Retry(Duration),
-    /// Nothing went wrong, and it was not begun: deliver it again after this time, as if this
-    /// delivery had not been.
-    Defer(Duration),
-    /// It is not its time (its campaign is paused, its profile is another worker's, its source does
-    /// not answer): let it wait there, as if this delivery had not been.
-    SetAside(SubQueue),
-    /// It can never succeed: keep it among the dead letters with this reason.
-    Bury(String),
 }

@@ -1,30 +1,35 @@
-//! The words of the program as plain types: no I/O, no model, no database. Every other room may
-//! know this one; it knows none.
+//! The domain as plain types: no I/O, no model, no database. Every other module may depend on this
+//! one; it depends on none.
 //!
-//! Values are parsed once, at the edge, into types that cannot hold a wrong one (a [`Template`] is
-//! finite and has unit norm, an [`ImageUri`] is a URL of a scheme we fetch), and are trusted from
-//! there on.
+//! Values are parsed once, at the edge, into types that cannot hold an invalid value (a
+//! [`Template`] is finite and has unit norm, an [`ImageUri`] is an absolute URL), and are trusted
+//! from there on.
 
 mod campaign;
 mod chip;
 mod device;
 mod face;
 mod format;
+mod ids;
 mod image;
 mod job;
+mod labelled_image;
 mod outcome;
 mod profile;
-mod sub_queue;
+mod source;
 mod template;
 mod trace;
+mod waiting;
 
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
+pub use ids::{FaceId, ImageId};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
-pub use job::{Disposition, Job, JobId, Lane};
+pub use job::{Job, JobId, Lane};
+pub use labelled_image::LabelledImage;
 pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,
@@ -33,6 +38,7 @@ pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq,
 };
-pub use sub_queue::{SourceName, SourceStatus, SubQueue, SubQueueOf};
+pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;
+pub use waiting::{Backoff, Disposition, SubQueue, SubQueueOf, WaitReason};

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CampaignId, ContentHash, Face, GalleryName, ImageUri, Job, JobId, Lane, ProfileId, Selection,
-    SourceStamp, SubjectName, Template, TraceParent,
+    CampaignId, ContentHash, Face, GalleryName, ImageId, ImageUri, Job, JobId, Lane, ProfileId,
+    Selection, Template, TraceParent,
 };
 
-/// What the network said of one face.
+/// The network's answer for one face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recognition {
     /// The template, unit norm.
@@ -41,11 +41,11 @@ pub enum Outcome {
     Scored(Vec<FaceResult>),
     /// The image was read, and no face in it passed the limits.
     NoFace,
-    /// The bytes are not a whole image of a format we read, or are not there.
+    /// The bytes are missing, or are not a whole image of a format we read.
     Unreadable(String),
     /// A limit or the allow-list forbids it.
     Refused(String),
-    /// The retries are spent.
+    /// No retries are left.
     Failed(String),
 }
 
@@ -66,7 +66,7 @@ pub enum OutcomeKind {
 }
 
 impl OutcomeKind {
-    /// Every outcome, the wanted one first.
+    /// Every outcome, `scored` first.
     pub const ALL: [Self; 5] =
         [Self::Scored, Self::NoFace, Self::Unreadable, Self::Refused, Self::Failed];
 
@@ -82,8 +82,8 @@ impl OutcomeKind {
     }
 
     /// Whether the same bytes under the same profile and selection would end the same way again.
-    /// What is not final (a limit that an operator may raise, a fault that may pass) is tried again
-    /// by the next scan and may then be replaced.
+    /// The next scan retries an image whose outcome is not final (an operator may raise the limit,
+    /// the fault may pass), and may then replace the outcome.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Scored | Self::NoFace | Self::Unreadable)
     }
@@ -102,7 +102,7 @@ impl FromStr for OutcomeKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| format!("'{text}' is no outcome"))
+            .ok_or_else(|| format!("unknown outcome '{text}'"))
     }
 }
 
@@ -135,7 +135,7 @@ impl Outcome {
     }
 }
 
-/// What is known of an image once its bytes were read.
+/// An image whose bytes were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageContent {
     /// BLAKE3 of the bytes.
@@ -157,39 +157,23 @@ pub struct Timings {
     pub recognise_ms: f32,
 }
 
-/// A finished job: everything the store keeps about it.
+/// A job that has ended: everything the store keeps about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRecord {
     /// The job.
-    pub job: JobId,
-    /// Its lane.
-    pub lane: Lane,
-    /// Its gallery.
-    pub gallery: GalleryName,
-    /// The image.
-    pub image: ImageUri,
-    /// Whose face it is, if the job said so.
-    pub subject: Option<SubjectName>,
-    /// The campaign it counts in.
-    pub campaign: Option<CampaignId>,
-    /// The trace it belongs to.
-    pub trace: Option<TraceParent>,
-    /// The listed version of the image.
-    pub stamp: Option<SourceStamp>,
+    pub job: Job,
     /// What was read; none if no bytes came.
     pub content: Option<ImageContent>,
     /// All that the scores depend on.
     pub profile: ProfileId,
     /// Which faces were wanted.
     pub selection: Selection,
-    /// How it ended.
+    /// How the job ended.
     pub outcome: Outcome,
     /// The execution provider that ran the recogniser (`cpu`, `cuda:0`, …).
     pub provider: String,
     /// Where the time went.
     pub timings: Timings,
-    /// Deliveries it took.
-    pub attempt: u32,
 }
 
 /// An outcome in short.
@@ -205,7 +189,7 @@ pub struct End {
     pub quality: Option<u8>,
 }
 
-/// The news that a job has ended, for whoever waits for it. Carries no biometric data.
+/// A job has ended. Carries no biometric data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeEvent {
     /// The job.
@@ -216,6 +200,8 @@ pub struct OutcomeEvent {
     pub gallery: GalleryName,
     /// The image.
     pub image: ImageUri,
+    /// The stored image. None: a worker of version 0.1 announced the event.
+    pub image_id: Option<ImageId>,
     /// The campaign it counts in.
     pub campaign: Option<CampaignId>,
     /// The trace it belongs to.
@@ -241,22 +227,18 @@ impl From<&Outcome> for End {
     }
 }
 
-impl From<&JobRecord> for OutcomeEvent {
-    fn from(record: &JobRecord) -> Self {
-        Self::new(record, End::from(&record.outcome))
-    }
-}
-
 impl OutcomeEvent {
-    /// That the job of `record` ended so.
-    pub fn new(record: &JobRecord, end: End) -> Self {
+    /// The job of `record` ended with `end`; its image is stored as `image`.
+    pub fn new(record: &JobRecord, image: ImageId, end: End) -> Self {
+        let job = &record.job;
         Self {
-            job: record.job,
-            lane: record.lane,
-            gallery: record.gallery.clone(),
-            image: record.image.clone(),
-            campaign: record.campaign,
-            trace: record.trace.clone(),
+            job: job.id,
+            lane: job.lane,
+            gallery: job.gallery.clone(),
+            image: job.image.clone(),
+            image_id: Some(image),
+            campaign: job.campaign,
+            trace: job.trace.clone(),
             profile: record.profile.clone(),
             end,
         }
@@ -265,7 +247,7 @@ impl OutcomeEvent {
 
 impl JobRecord {
     /// The record of `job` under `profile` that ended with `outcome` before any bytes or results
-    /// were there.
+    /// came.
     pub fn without_content(
         job: &Job,
         profile: &ProfileId,
@@ -274,21 +256,13 @@ impl JobRecord {
         outcome: Outcome,
     ) -> Self {
         Self {
-            job: job.id,
-            lane: job.lane,
-            gallery: job.gallery.clone(),
-            image: job.image.clone(),
-            subject: job.subject.clone(),
-            campaign: job.campaign,
-            trace: job.trace.clone(),
-            stamp: job.stamp.clone(),
+            job: job.clone(),
             content: None,
             profile: profile.clone(),
             selection,
             outcome,
             provider: provider.to_owned(),
             timings: Timings::default(),
-            attempt: job.attempt,
         }
     }
 }

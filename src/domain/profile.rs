@@ -1,4 +1,4 @@
-//! All that a score depends on, and its identity.
+//! The profile: everything that a score depends on, and its identity.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,28 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidName;
 
-/// The detector's part in a profile.
+/// The detector's part of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetectorProfile {
     /// Name from its manifest.
     pub name: String,
     /// SHA-256 of the published file, hex.
     pub sha256: String,
-    /// Longest side of the image the detector sees, pixels: it moves the landmarks, and with them
+    /// Longest side of the image that the detector sees, pixels. It affects the landmarks, and so
     /// the chip.
     pub max_side: u32,
-    /// Pixels of the fine copy, at most, in which it looks for faces that are too small for
-    /// `max_side`; with it come coarse copies for faces that are too large. None: it sees one copy.
+    /// Most pixels of the fine copy of the image, in which the detector searches faces that are too
+    /// small for `max_side`. With it, the detector also sees coarse copies for faces that are too
+    /// large. `None`: the detector sees one copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fine_pixels: Option<u64>,
-    /// Whether it sees every image on a square canvas: it moves the landmarks of faces that the
-    /// image's right or bottom edge cuts.
+    /// Whether the detector sees every image on a square canvas. It affects the landmarks of faces
+    /// that the right or bottom edge of the image cuts.
     #[serde(default, skip_serializing_if = "is_false")]
     pub letterbox: bool,
 }
 
-/// A field that came later is left out where it says nothing new, so that the ids of older profiles
-/// stay.
+/// Fields that were added later are not serialised if they have their default value, so that the
+/// ids of older profiles do not change.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -44,11 +45,11 @@ pub enum AlignmentProfile {
         /// The detector that finds the landmarks.
         detector: DetectorProfile,
     },
-    /// The images are chips already.
+    /// The images are already chips.
     None,
 }
 
-/// The numbers a network computes with.
+/// The number format of a network's computations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Precision {
@@ -57,9 +58,9 @@ pub enum Precision {
     Float32,
     /// 16-bit floats up to the features; the last layer and SER-FIQ stay in 32 bits.
     Half,
-    /// Factors rounded to 16 bits, of which 8 are the exponent as in 32 (brain floating point),
-    /// their products summed in 32: what recent processors multiply about twice as fast. In all
-    /// matrix products, the last layer's too.
+    /// Brain floating point: factors are rounded to 16 bits with the 8-bit exponent of 32-bit
+    /// floats, and products are summed in 32 bits. Recent processors multiply these about twice as
+    /// fast. Applies to all matrix products, including the last layer's.
     Bfloat16,
 }
 
@@ -71,7 +72,7 @@ impl TryFrom<String> for Precision {
             "float32" => Ok(Self::Float32),
             "half" => Ok(Self::Half),
             "bfloat16" => Ok(Self::Bfloat16),
-            _ => Err(format!("'{text}' is no precision; use float32, half or bfloat16")),
+            _ => Err(format!("unknown precision '{text}': use float32, half or bfloat16")),
         }
     }
 }
@@ -82,19 +83,19 @@ impl Precision {
     }
 }
 
-/// The recogniser's part in a profile.
+/// The recogniser's part of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecogniserProfile {
     /// Name from its manifest.
     pub name: String,
     /// SHA-256 of the published file, hex.
     pub sha256: String,
-    /// Fewer bits give other templates and distances, close to but not those of 32.
+    /// The number format. Fewer than 32 bits give slightly different templates and distances.
     #[serde(default, skip_serializing_if = "Precision::is_float32")]
     pub precision: Precision,
 }
 
-/// How SER-FIQ's distance is estimated.
+/// The estimator of SER-FIQ's distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum SerFiq {
@@ -114,15 +115,14 @@ pub enum SerFiq {
     },
 }
 
-/// From score to quality, and with it what a quality means. Its JSON form is part of the profile's
-/// id, so a variant's fields never change; no two variants have the same fields, which tells them
-/// apart.
+/// The mapping from score to quality. It defines what a quality means. Its JSON form is part of the
+/// profile's id, so the fields of a variant never change. The variants are distinguished by their
+/// fields, so no two variants may have the same fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Mapping {
-    /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the chance in
-    /// percent that a comparison of two images of one person matches, if this is the worse of the
-    /// two.
+    /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the probability in
+    /// percent that two images of one person match, if this image is the worse of the two.
     MatchChance {
         /// Steepness.
         alpha: f64,
@@ -133,15 +133,15 @@ pub enum Mapping {
         /// Fingerprint of the data it was calibrated on.
         data: String,
     },
-    /// Calibrated on a gallery: the share of its images, in percent, that are worse.
+    /// Calibrated on a gallery: the percentage of its images that are worse.
     Percentile {
         /// The scores that map to 0, to 100 and to evenly spaced qualities in between, ascending.
         scores: Vec<f64>,
         /// Fingerprint of the data it was calibrated on.
         data: String,
     },
-    /// `100 / (1 + exp(-alpha * (score - r)))`, with constants of the network's publisher. Last:
-    /// its fields are also another's.
+    /// `100 / (1 + exp(-alpha * (score - r)))`, with constants of the network's publisher. It must
+    /// be the last variant: its fields are also fields of another one.
     Logistic {
         /// Steepness.
         alpha: f64,
@@ -150,7 +150,8 @@ pub enum Mapping {
     },
 }
 
-/// All that a score depends on. Results of two profiles are never compared or searched together.
+/// Everything that a score depends on. Results of different profiles are never compared or searched
+/// together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// From image to chip.
@@ -167,14 +168,13 @@ impl Profile {
     /// The profile's id: the first 64 bits of the BLAKE3 hash of its JSON form, whose field order
     /// is fixed by the type.
     pub fn id(&self) -> ProfileId {
-        // Plain structs of strings and finite numbers always serialise; an empty string would still
-        // be a constant, not a crash.
+        // Structs of strings and finite numbers always serialise, so the default is never used.
         let canonical = serde_json::to_string(self).unwrap_or_default();
         ProfileId::of(&canonical)
     }
 
-    /// What two profiles share whose scores and templates are the same, though their qualities may
-    /// not be: the id without the mapping.
+    /// The id without the mapping. Profiles with the same `scores_id` give the same scores and
+    /// templates, though their qualities may differ.
     pub fn scores_id(&self) -> ProfileId {
         ProfileId::of(
             &serde_json::to_string(&(&self.alignment, &self.recogniser, &self.ser_fiq))
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_keeps_its_kind_and_the_published_one_its_form() {
+    fn a_mapping_survives_serialisation_and_the_published_one_keeps_its_form() {
         let data = "0123456789abcdef".to_owned();
         let published = Mapping::Logistic { alpha: 130.0, r: 0.88 };
         assert_eq!(serde_json::to_string(&published).unwrap(), r#"{"alpha":130.0,"r":0.88}"#);
@@ -285,8 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_came_later_leave_the_ids_of_older_profiles_as_they_were() {
-        let older = r#"{"alignment":{"method":"similarity","detector":{"name":"d","sha256":"00","max_side":640}},"recogniser":{"name":"a","sha256":"00"},"ser_fiq":{"method":"closed_form","dropout":0.4},"mapping":{"alpha":130.0,"r":0.88}}"#;
+    fn fields_added_later_do_not_change_the_ids_of_older_profiles() {
+        let older = concat!(
+            r#"{"alignment":{"method":"similarity","#,
+            r#""detector":{"name":"d","sha256":"00","max_side":640}},"#,
+            r#""recogniser":{"name":"a","sha256":"00"},"#,
+            r#""ser_fiq":{"method":"closed_form","dropout":0.4},"#,
+            r#""mapping":{"alpha":130.0,"r":0.88}}"#,
+        );
         let mut profile: Profile = serde_json::from_str(older).unwrap();
         assert_eq!(serde_json::to_string(&profile).unwrap(), older);
         let id = profile.id();

@@ -2,26 +2,25 @@
 
 use std::fmt;
 
-/// A vector that cannot be a template.
+use half::f16;
+
+/// Why a vector cannot be a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// A component is NaN or infinite.
     #[error("the embedding has a component that is not finite")]
     NotFinite,
-    /// It has no direction.
+    /// The norm is zero.
     #[error("the embedding is zero")]
     Zero,
-    /// Stored bytes that are no whole number of floats.
-    #[error("{0} stored bytes are no whole number of 32-bit floats")]
-    Bytes(usize),
 }
 
-/// A unit vector of D finite components. Never shown by `Debug`: it is biometric data.
+/// A unit vector of D finite components. `Debug` does not show it: it is biometric data.
 #[derive(Clone, PartialEq)]
 pub struct Template(Box<[f32]>);
 
 impl Template {
-    /// Scales an embedding to unit norm. Returns the template and the embedding's norm.
+    /// Scales an embedding to unit norm. Returns the template and the norm of the embedding.
     ///
     /// # Errors
     /// If a component is NaN or infinite, or the norm is zero.
@@ -43,26 +42,27 @@ impl Template {
         &self.0
     }
 
-    /// Cosine similarity, -1 to 1. Both must come from one profile.
+    /// Cosine similarity, -1 to 1. Both templates must come from the same profile.
     pub fn similarity(&self, other: &Self) -> f64 {
         self.0.iter().zip(&other.0).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     }
 
-    /// Little-endian 32-bit floats.
+    /// The components as little-endian 32-bit floats.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
-    /// Reads what [`Self::to_bytes`] wrote.
+    /// The components as stores keep them: 16-bit floats.
+    pub fn to_halves(&self) -> Vec<f16> {
+        self.0.iter().map(|&value| f16::from_f32(value)).collect()
+    }
+
+    /// The template whose components were stored as `halves`, scaled to unit norm again.
     ///
     /// # Errors
-    /// If the length is wrong or the vector is no template.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TemplateError> {
-        let (floats, rest) = bytes.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(TemplateError::Bytes(bytes.len()));
-        }
-        let values: Vec<f32> = floats.iter().map(|&float| f32::from_le_bytes(float)).collect();
+    /// As [`Self::from_embedding`].
+    pub fn from_halves(halves: &[f16]) -> Result<Self, TemplateError> {
+        let values: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
         Self::from_embedding(&values).map(|(template, _)| template)
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_without_direction_are_no_templates() {
+    fn vectors_without_direction_are_not_templates() {
         assert_eq!(Template::from_embedding(&[0.0, 0.0]), Err(TemplateError::Zero));
         assert_eq!(Template::from_embedding(&[]), Err(TemplateError::Zero));
         assert_eq!(Template::from_embedding(&[1.0, f32::NAN]), Err(TemplateError::NotFinite));
@@ -90,9 +90,10 @@ mod tests {
         let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
         assert_eq!(norm, 5.0);
         assert!((template.similarity(&template) - 1.0).abs() < 1e-6);
-        let again = Template::from_bytes(&template.to_bytes()).unwrap();
+        let again = Template::from_halves(&template.to_halves()).unwrap();
         assert!((template.similarity(&again) - 1.0).abs() < 1e-6);
-        assert!(Template::from_bytes(&[1, 2, 3]).is_err());
+        assert_eq!(again.to_halves(), template.to_halves());
+        assert!(Template::from_halves(&[f16::ZERO, f16::NAN]).is_err());
         assert_eq!(format!("{template:?}"), "Template(2 components)");
     }
 }

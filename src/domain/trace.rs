@@ -1,5 +1,5 @@
-//! Where in a trace a job stands (W3C Trace Context, level 1): carried from whoever published it to
-//! the event of its end.
+//! The trace context of a job (W3C Trace Context, level 1): carried from the publisher of the job
+//! to the event of its outcome.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidName;
 
-/// A `traceparent`: version, trace id, span id and flags. Never a reason to refuse a job: what is
-/// no `traceparent` is left out.
+/// A `traceparent`: version, trace id, span id and flags. An invalid `traceparent` is dropped; it
+/// is never a reason to refuse a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceParent(String);
@@ -25,8 +25,8 @@ impl TraceParent {
         &self.0[3..35]
     }
 
-    /// The same trace with another span; `span` is any 8 bytes that name the work, and not all
-    /// zero.
+    /// The same trace with another span. `span` is any 8 bytes that identify the work; all zeros
+    /// become 1.
     pub fn with_span(&self, span: [u8; 8]) -> Self {
         Self(format!("{}{:016x}{}", &self.0[..36], u64::from_be_bytes(span).max(1), &self.0[52..]))
     }

@@ -1,9 +1,9 @@
-//! How well the sampled estimates agree with the closed form.
+//! The agreement of sampled estimates with the closed form.
 
 /// Agreement of an estimate with a reference, over the same faces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Agreement {
-    /// Faces that both have a value of.
+    /// Faces for which both have a value.
     pub faces: usize,
     /// Mean of the relative deviation of the distance d.
     pub mean: f64,
@@ -13,7 +13,7 @@ pub struct Agreement {
     pub spearman: f64,
 }
 
-/// SER-FIQ's distance of a score: the inverse of `2 / (1 + e^d)`.
+/// SER-FIQ's distance d for a score: the inverse of `2 / (1 + e^d)`.
 pub fn distance(score: f64) -> f64 {
     (2.0 / score - 1.0).ln()
 }
@@ -27,7 +27,7 @@ pub fn deviations(scores: &[Option<f64>], reference: &[Option<f64>]) -> Vec<f64>
     both.map(|(&score, &reference)| distance(score) / distance(reference) - 1.0).collect()
 }
 
-/// How `scores` agree with `reference`; none with fewer than two faces.
+/// The agreement of `scores` with `reference`; none with fewer than two faces.
 pub fn agreement(scores: &[Option<f64>], reference: &[Option<f64>]) -> Option<Agreement> {
     let deviations = deviations(scores, reference);
     let count = deviations.len() as f64;
@@ -64,7 +64,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut from = 0;
     for group in order.chunk_by(|&a, &b| values[a] == values[b]) {
         let rank = from as f64 + (group.len() - 1) as f64 / 2.0;
-        group.iter().for_each(|&place| ranks[place] = rank);
+        group.iter().for_each(|&index| ranks[index] = rank);
         from += group.len();
     }
     ranks
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn agreement_is_of_the_distances_that_both_have() {
+    fn agreement_compares_the_distances_that_both_have() {
         assert!((distance(score(0.2)) - 0.2).abs() < 1e-12);
         let reference = [0.2, 0.1, 0.4].map(|d| Some(score(d)));
         let scores = [Some(score(0.22)), Some(score(0.11)), None];

@@ -1,9 +1,9 @@
 //! Whether quality and its consequences differ between groups of people (Terhörst et al., arXiv
 //! 2004.01019).
 //!
-//! A quality threshold that discards one group's images more often than another's is a decision
-//! about people. Whether it is also wrong is told by the errors: a group with more discards and as
-//! few errors as others pays for nothing.
+//! A quality threshold that discards one group's images more often than another's treats people
+//! differently. The error rates show whether there is a reason for it: if a group has no more
+//! errors than others, discarding more of its images has no benefit.
 
 use super::bootstrap::Estimate;
 use super::evaluation::Bootstrap;
@@ -11,12 +11,12 @@ use super::pairs::{Comparisons, Weights};
 use super::samples::{GroupColumn, Measure};
 use crate::domain::Mapping;
 
-/// Points of a density.
+/// Intervals between the points of a drawn density.
 const DENSITY_POINTS: usize = 120;
-/// Fewer say nothing of a distribution.
+/// Fewest scores that show a distribution.
 const LEAST_SCORES: usize = 10;
 
-/// Where decisions are made.
+/// The thresholds in use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiveThreshold {
     /// Images of lower quality are discarded.
@@ -25,50 +25,50 @@ pub struct LiveThreshold {
     pub fmr: f64,
 }
 
-/// One group.
+/// The results of one group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupResult {
-    /// Its name; the first result is that of everybody.
+    /// Its name; the first result is that of all people.
     pub name: String,
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// People.
+    /// Number of people.
     pub people: usize,
     /// Quality that 5, 25, 50, 75 and 95 percent of the images do not exceed.
     pub percentiles: [u8; 5],
-    /// `left[t]` is the share of the images that a threshold of quality t leaves, t from 0 to 100.
+    /// `left[t]` is the share of the images that a quality threshold of t keeps, t from 0 to 100.
     pub left: Vec<f64>,
     /// The share that the live threshold discards.
     pub discarded: Estimate,
-    /// That share over the share of everybody; none if nothing is discarded.
+    /// That share over the share of all people; none if nothing is discarded.
     pub discard_ratio: Option<Estimate>,
-    /// The false non-match rate with nothing discarded; none without a pair.
+    /// The false non-match rate with nothing discarded; none without a mated comparison.
     pub fnmr: Option<Estimate>,
-    /// That rate over the rate of everybody; none if there are no errors.
+    /// That rate over the rate of all people; none if there are no errors.
     pub fnmr_ratio: Option<Estimate>,
-    /// The false non-match rate after the live threshold.
+    /// The false non-match rate after discarding by the live threshold.
     pub fnmr_left: Option<Estimate>,
-    /// The false match rate within the group; none if it has no two people.
+    /// The false match rate within the group; none if it has only one person.
     pub fmr: Option<f64>,
     scores: Vec<f64>,
 }
 
-/// What the groups are compared on.
+/// The photos of all groups with their comparisons and scores.
 #[derive(Debug)]
-pub struct Subject<'a> {
-    /// All comparisons.
+pub struct BiasInput<'a> {
+    /// The comparisons of the photos.
     pub comparisons: &'a Comparisons,
-    /// Whose the photos are.
+    /// The subjects of the photos.
     pub subjects: &'a [u32],
     /// The measure under test.
     pub scores: &'a Measure,
-    /// From its scores to quality.
+    /// The mapping from its scores to quality.
     pub mapping: &'a Mapping,
 }
 
-impl Subject<'_> {
-    /// Everybody, then each group of `column`. None if the impostors are too few to show the false
-    /// match rate.
+impl BiasInput<'_> {
+    /// The results of all people, then those of each group of `column`. None if there are too few
+    /// non-mated comparisons to show the false match rate.
     pub fn bias(
         &self,
         column: &GroupColumn,
@@ -79,12 +79,9 @@ impl Subject<'_> {
         let threshold = self.comparisons.threshold(live.fmr, &once)?;
         let qualities = self.scores.qualities(self.mapping);
         let left: Vec<bool> = qualities.iter().map(|&quality| quality >= live.quality).collect();
-        let members: Vec<Members<'_>> = std::iter::once(Members { group: None, of: &column.of })
-            .chain(
-                (0..column.groups.len() as u32)
-                    .map(|group| Members { group: Some(group), of: &column.of }),
-            )
-            .collect();
+        let groups = (0..column.groups.len() as u32).map(Some);
+        let members: Vec<Members<'_>> =
+            std::iter::once(None).chain(groups).map(|group| Members { group, column }).collect();
         let rates = |weights: &Weights, threshold: f32| -> Vec<Rates> {
             members.iter().map(|members| self.rates(members, &left, weights, threshold)).collect()
         };
@@ -92,49 +89,56 @@ impl Subject<'_> {
         let drawn = bootstrap.replicates(self.subjects, |weights| {
             self.comparisons.threshold(live.fmr, weights).map(|threshold| rates(weights, threshold))
         });
-        let estimate = |of: &dyn Fn(&[Rates]) -> f64| {
-            Estimate::new(of(&whole), drawn.iter().flatten().map(|rates| of(rates)))
-        };
-        let some = |of: &dyn Fn(&[Rates]) -> f64| {
-            Some(estimate(of)).filter(|estimate| estimate.value.is_finite())
-        };
+        let estimates = Estimates { whole, drawn };
         let result = |(number, members): (usize, &Members<'_>)| {
-            let photos: Vec<usize> =
-                (0..self.subjects.len()).filter(|&photo| members.has(photo)).collect();
-            let mut sorted: Vec<u8> = photos.iter().map(|&photo| qualities[photo]).collect();
-            sorted.sort_unstable();
-            let at = |percent: usize| {
-                sorted
-                    .get((sorted.len() * percent).div_ceil(100).saturating_sub(1))
-                    .copied()
-                    .unwrap_or(0)
+            let of = |rate: fn(&Rates) -> f64| estimates.finite(|rates| rate(&rates[number]));
+            let ratio = |rate: fn(&Rates) -> f64| {
+                estimates.finite(|rates| rate(&rates[number]) / rate(&rates[0]))
             };
-            let share_left = |threshold: usize| {
-                let below = sorted.partition_point(|&quality| usize::from(quality) < threshold);
-                (sorted.len() - below) as f64 / sorted.len().max(1) as f64
-            };
-            let mut whose: Vec<u32> = photos.iter().map(|&photo| self.subjects[photo]).collect();
-            whose.sort_unstable();
-            whose.dedup();
             GroupResult {
-                name: members
-                    .group
-                    .map_or("all", |group| &column.groups[group as usize])
-                    .to_owned(),
-                images: photos.len(),
-                people: whose.len(),
-                percentiles: [5, 25, 50, 75, 95].map(at),
-                left: (0..=100).map(share_left).collect(),
-                discarded: estimate(&|rates| rates[number].discarded),
-                discard_ratio: some(&|rates| rates[number].discarded / rates[0].discarded),
-                fnmr: some(&|rates| rates[number].fnmr),
-                fnmr_ratio: some(&|rates| rates[number].fnmr / rates[0].fnmr),
-                fnmr_left: some(&|rates| rates[number].fnmr_left),
+                discarded: estimates.of(|rates| rates[number].discarded),
+                discard_ratio: ratio(|rates| rates.discarded),
+                fnmr: of(|rates| rates.fnmr),
+                fnmr_ratio: ratio(|rates| rates.fnmr),
+                fnmr_left: of(|rates| rates.fnmr_left),
                 fmr: self.false_match_rate(members, threshold),
-                scores: photos.iter().filter_map(|&photo| self.scores.values[photo]).collect(),
+                ..self.distribution(members, &qualities)
             }
         };
         Some(members.iter().enumerate().map(result).collect())
+    }
+
+    /// The group's name, size and distribution of quality; without error rates.
+    fn distribution(&self, members: &Members<'_>, qualities: &[u8]) -> GroupResult {
+        let photos: Vec<usize> =
+            (0..self.subjects.len()).filter(|&photo| members.has(photo)).collect();
+        let mut sorted: Vec<u8> = photos.iter().map(|&photo| qualities[photo]).collect();
+        sorted.sort_unstable();
+        let percentile = |percent: usize| {
+            let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+            sorted.get(rank).copied().unwrap_or(0)
+        };
+        let share_left = |threshold: usize| {
+            let below = sorted.partition_point(|&quality| usize::from(quality) < threshold);
+            (sorted.len() - below) as f64 / sorted.len().max(1) as f64
+        };
+        let mut people: Vec<u32> = photos.iter().map(|&photo| self.subjects[photo]).collect();
+        people.sort_unstable();
+        people.dedup();
+        GroupResult {
+            name: members.name().to_owned(),
+            images: photos.len(),
+            people: people.len(),
+            percentiles: [5, 25, 50, 75, 95].map(percentile),
+            left: (0..=100).map(share_left).collect(),
+            discarded: Estimate::new(0.0, []),
+            discard_ratio: None,
+            fnmr: None,
+            fnmr_ratio: None,
+            fnmr_left: None,
+            fmr: None,
+            scores: photos.iter().filter_map(|&photo| self.scores.values[photo]).collect(),
+        }
     }
 
     fn rates(
@@ -152,12 +156,12 @@ impl Subject<'_> {
             discarded += if left[photo] { 0.0 } else { *weight };
         }
         let (mut pairs, mut errors, mut pairs_left, mut errors_left) = (0.0, 0.0, 0.0, 0.0);
-        for pair in self.comparisons.genuine() {
+        for pair in self.comparisons.mated() {
             let (a, b) = (pair.a as usize, pair.b as usize);
             if !(members.has(a) && members.has(b)) {
                 continue;
             }
-            let weight = weights.genuine(pair);
+            let weight = weights.mated(pair);
             let error = if pair.similarity > threshold { 0.0 } else { weight };
             (pairs, errors) = (pairs + weight, errors + error);
             if left[a] && left[b] {
@@ -173,8 +177,8 @@ impl Subject<'_> {
 
     fn false_match_rate(&self, members: &Members<'_>, threshold: f32) -> Option<f64> {
         let both = |a: u32, b: u32| members.has(a as usize) && members.has(b as usize);
-        let genuine =
-            self.comparisons.genuine().iter().filter(|pair| both(pair.a, pair.b)).count() as f64;
+        let mated =
+            self.comparisons.mated().iter().filter(|pair| both(pair.a, pair.b)).count() as f64;
         let matches = self
             .comparisons
             .false_matches(threshold)
@@ -182,35 +186,55 @@ impl Subject<'_> {
             .filter(|pair| both(pair.a, pair.b))
             .count() as f64;
         let photos = (0..self.subjects.len()).filter(|&photo| members.has(photo)).count() as f64;
-        let impostors = photos * (photos - 1.0) / 2.0 - genuine;
-        (impostors > 0.0).then_some(matches / impostors)
+        let non_mated = photos * (photos - 1.0) / 2.0 - mated;
+        (non_mated > 0.0).then_some(matches / non_mated)
     }
 }
 
-/// Who is in a group.
+/// The photos of a group.
 struct Members<'a> {
-    /// None for everybody.
+    /// None for all people.
     group: Option<u32>,
-    of: &'a [Option<u32>],
+    column: &'a GroupColumn,
 }
 
 impl Members<'_> {
     fn has(&self, photo: usize) -> bool {
-        self.group.is_none() || self.of[photo] == self.group
+        self.group.is_none() || self.column.of[photo] == self.group
+    }
+
+    fn name(&self) -> &str {
+        self.group.map_or("all", |group| &self.column.groups[group as usize])
     }
 }
 
-/// NaN where there is nothing to count.
+/// A group's rates: NaN if there is nothing to count.
 struct Rates {
     discarded: f64,
     fnmr: f64,
     fnmr_left: f64,
 }
 
+/// The rates of all groups, in the whole set and in each replicate that has a threshold.
+struct Estimates {
+    whole: Vec<Rates>,
+    drawn: Vec<Option<Vec<Rates>>>,
+}
+
+impl Estimates {
+    fn of(&self, value: impl Fn(&[Rates]) -> f64) -> Estimate {
+        Estimate::new(value(&self.whole), self.drawn.iter().flatten().map(|rates| value(rates)))
+    }
+
+    fn finite(&self, value: impl Fn(&[Rates]) -> f64) -> Option<Estimate> {
+        Some(self.of(value)).filter(|estimate| estimate.value.is_finite())
+    }
+}
+
 impl GroupResult {
     /// The density of the group's scores: a Gaussian kernel with the bandwidth of Silverman's rule,
-    /// between the 0.5th percentile and the best. Empty where there are too few scores, or all are
-    /// the same.
+    /// from the 0.5th percentile to the highest score. Empty if there are too few scores, or all
+    /// are equal.
     pub fn density(&self) -> Vec<(f64, f64)> {
         let mut scores = self.scores.clone();
         scores.sort_unstable_by(f64::total_cmp);
@@ -226,7 +250,7 @@ impl GroupResult {
             (scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt();
         let quartile = |share: f64| scores[((count - 1.0) * share) as usize];
         let quartiles = (quartile(0.75) - quartile(0.25)) / 1.34;
-        // Half of the scores may be one and the same.
+        // The quartiles are equal if half of the scores are.
         let spread = if quartiles > 0.0 { deviation.min(quartiles) } else { deviation };
         let bandwidth = 0.9 * spread * count.powf(-0.2);
         let (from, to) = (low - 2.0 * bandwidth, high + 2.0 * bandwidth);
@@ -265,22 +289,22 @@ mod tests {
             values: [0.9, 0.2, 0.9, 0.9, 0.1, 0.2].map(Some).to_vec(),
         };
         let mapping = Mapping::Percentile { scores: vec![0.0, 1.0], data: String::new() };
-        let subject = Subject {
+        let subject = BiasInput {
             comparisons: &comparisons,
             subjects: &subjects,
             scores: &scores,
             mapping: &mapping,
         };
         let column = GroupColumn::new("group", &["x", "x", "x", "x", "y", "y"]);
-        // Twelve impostor pairs: similarities 1 (0,5), .8 (1,5), .6 twice (1,2) (1,3). Of these two
-        // may match: the threshold is .6.
+        // Twelve non-mated pairs: similarities 1 (0,5), .8 (1,5), .6 twice (1,2) (1,3). Of these
+        // two may match: the threshold is .6.
         let live = LiveThreshold { quality: 50, fmr: 2.0 / 12.0 };
         let [all, x, y] = &subject.bias(&column, live, BOOTSTRAP).unwrap()[..] else { panic!() };
         assert_eq!((all.name.as_str(), all.images, all.people), ("all", 6, 3));
         assert_eq!((x.name.as_str(), x.images, x.people, y.people), ("x", 4, 2, 1));
         assert_eq!((all.discarded.value, x.discarded.value, y.discarded.value), (0.5, 0.25, 1.0));
         assert_eq!(y.discard_ratio.unwrap().value, 2.0);
-        // Pairs of one person: .8, 1, 0; the last is an error.
+        // Mated pairs: .8, 1, 0; the last is an error.
         assert_eq!((x.fnmr.unwrap().value, y.fnmr.unwrap().value), (0.0, 1.0));
         assert!((y.fnmr_ratio.unwrap().value - 3.0).abs() < 1e-12);
         // Only the pair of person 1 is left.

@@ -1,20 +1,20 @@
 //! Intervals by the bootstrap over subjects.
 //!
-//! Pairs are not independent: all pairs of one person go together, and a person with many photos
-//! has most of them. So people are drawn, with replacement, and every pair counts as often as its
-//! people were drawn. That needs no pair to be compared again: a replicate is a weight for each
-//! subject.
+//! Comparisons are not independent: those of one person are similar to each other, and a person
+//! with many photos has many of them. So each replicate draws people, with replacement, and weights
+//! every comparison by how often its people were drawn. No comparison is repeated: a replicate is a
+//! weight for each subject.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The share of replicates inside an interval.
+/// The share of the replicates that an interval contains.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// A value of the whole set, and the interval that holds 95 % of the replicates' values.
+/// A value of the whole set, and the interval that contains 95 % of the replicates' values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Of the whole set.
+    /// The value of the whole set.
     pub value: f64,
     /// Lower end.
     pub low: f64,
@@ -23,37 +23,37 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// `value` with the interval of `replicates`; those that could not be computed are left out.
-    /// Without any, the interval is the value.
+    /// `value` with the interval of `replicates`, without those that are not finite. Without any
+    /// replicate, both ends are `value`.
     pub fn new(value: f64, replicates: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> =
             replicates.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| {
-            let place = share * (values.len().saturating_sub(1)) as f64;
-            values.get(place.round() as usize).copied().unwrap_or(value)
+            let rank = share * (values.len().saturating_sub(1)) as f64;
+            values.get(rank.round() as usize).copied().unwrap_or(value)
         };
         let tail = (1.0 - CONFIDENCE) / 2.0;
         Self { value, low: at(tail), high: at(1.0 - tail) }
     }
 }
 
-/// How often each of `subjects` people is drawn in replicate `number`: the same whenever it is
-/// asked.
+/// How often replicate `number` draws each of `subjects` people. The result depends only on the
+/// arguments.
 pub fn draw(subjects: usize, number: u32, seed: u64) -> Vec<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(u64::from(number));
     let mut times = vec![0.0; subjects];
     for _ in 0..subjects {
-        // The high half of a product of 64 bits each: as good as uniform.
-        let place = (u128::from(random.next_u64()) * subjects as u128) >> 64;
-        times[place as usize] += 1.0;
+        // The high half of a 64-bit by 64-bit product: the bias is negligible.
+        let subject = (u128::from(random.next_u64()) * subjects as u128) >> 64;
+        times[subject as usize] += 1.0;
     }
     times
 }
 
-/// Computes `replicate` for the numbers below `replicates` on `threads` threads; the results are in
-/// order.
+/// The results of `replicate` for the numbers from 0 to `replicates`, in order, computed on
+/// `threads` threads.
 pub fn replicates<T: Send>(
     replicates: u32,
     threads: usize,
@@ -81,10 +81,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_draw_is_of_as_many_people_and_repeats() {
+    fn a_draw_has_as_many_people_and_is_repeatable() {
         let drawn = draw(1000, 3, 7);
         assert_eq!(drawn.iter().sum::<f64>(), 1000.0);
-        // A share of 1/e is never drawn.
+        // The share 1/e of the people is not drawn.
         let absent = drawn.iter().filter(|&&times| times == 0.0).count();
         assert!((320..420).contains(&absent), "{absent}");
         assert_eq!(drawn, draw(1000, 3, 7));

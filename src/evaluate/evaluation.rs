@@ -1,31 +1,31 @@
-//! How well measures of quality tell which images will fail to match: an EDC for each measure and
-//! false match rate, with intervals.
+//! How well measures of quality predict which images will fail to match: an error-versus-discard
+//! characteristic (EDC) for each measure and false match rate, with intervals.
 
 use super::bootstrap::{Estimate, draw, replicates};
-use super::edc::{Edc, Order, STEPS};
+use super::edc::{DiscardOrder, Edc, STEPS};
 use super::pairs::{Comparisons, Weights};
 use super::samples::Measure;
 
 /// The false match rates at which thresholds are fixed.
 pub const FMRS: [f64; 3] = [1e-2, 1e-3, 1e-4];
-/// Where curves are told in tables.
+/// The discarded shares at which tables show the curves.
 pub const DISCARDS: [f64; 6] = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3];
-/// Up to where areas are taken.
+/// The discarded shares up to which areas are computed.
 pub const LIMITS: [f64; 2] = [0.2, 0.3];
 
-/// How intervals are made.
+/// How intervals are computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Bootstrap {
     /// Replicates; 0 for no intervals.
     pub replicates: u32,
     /// Seed of the draws.
     pub seed: u64,
-    /// Threads that compute them.
+    /// Threads that compute the replicates.
     pub threads: usize,
 }
 
 impl Bootstrap {
-    /// What `replicate` makes of each draw of the people among `subjects`, in order.
+    /// The results of `replicate` for each draw of people from `subjects`, in order.
     pub fn replicates<T: Send>(
         &self,
         subjects: &[u32],
@@ -37,22 +37,36 @@ impl Bootstrap {
         })
     }
 
-    /// Replicates that have no threshold at `fmr`, if the whole set has one: for want of pairs of
-    /// two people, and because the threshold is weaker than all pairs that were kept.
-    pub fn without_threshold(
-        &self,
-        comparisons: &Comparisons,
-        subjects: &[u32],
-        fmr: f64,
-    ) -> (usize, usize) {
+    /// Logs how many replicates have no threshold at `fmr`, if the whole set has one.
+    pub fn warn_of_lost_replicates(&self, comparisons: &Comparisons, subjects: &[u32], fmr: f64) {
+        const LOST: &str =
+            "replicates without a threshold are left out, and the intervals are too narrow";
         if comparisons.threshold(fmr, &Weights::once(subjects)).is_none() {
-            return (0, 0);
+            return;
         }
         let lost = self.replicates(subjects, |weights| {
             let shown = comparisons.shows(fmr, weights);
             (!shown, shown && comparisons.threshold(fmr, weights).is_none())
         });
-        (lost.iter().filter(|(few, _)| *few).count(), lost.iter().filter(|(_, weak)| *weak).count())
+        let few = lost.iter().filter(|(few, _)| *few).count();
+        if few > 0 {
+            tracing::warn!(
+                fmr,
+                few,
+                of = self.replicates,
+                "{LOST}: they have too few non-mated comparisons to show this rate"
+            );
+        }
+        let weak = lost.iter().filter(|(_, weak)| *weak).count();
+        if weak > 0 {
+            tracing::warn!(
+                fmr,
+                weak,
+                of = self.replicates,
+                "{LOST}: the most similar non-mated pairs are those of a few people; does \
+                 somebody have two names in the labels?"
+            );
+        }
     }
 }
 
@@ -61,7 +75,7 @@ impl Bootstrap {
 pub struct OperatingPoint {
     /// The false match rate.
     pub fmr: f64,
-    /// A pair matches if it is more similar than this.
+    /// A pair matches if its similarity exceeds this.
     pub threshold: Estimate,
     /// The false non-match rate with nothing discarded.
     pub fnmr: Estimate,
@@ -69,24 +83,25 @@ pub struct OperatingPoint {
     pub measures: Vec<MeasureResult>,
 }
 
-/// What one measure gives at one operating point.
+/// The results of one measure at one operating point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasureResult {
-    /// The measure.
+    /// The measure's name.
     pub name: String,
     /// The curve of the whole set.
     pub edc: Edc,
     /// The interval at each point of the curve.
     pub band: Vec<Estimate>,
-    /// Area up to each of [`LIMITS`], over the area of no help; none without errors.
+    /// The partial area (pAUC) up to each of [`LIMITS`], over the area if nothing helped; none
+    /// without errors.
     pub paucs: Vec<Option<Estimate>>,
-    /// By how much each area is above that of the first measure, in the same replicates: an
-    /// interval that holds zero tells no difference.
+    /// Each area less that of the first measure, in the same replicates: an interval that contains
+    /// zero shows no difference.
     pub above_first: Vec<Option<Estimate>>,
 }
 
 /// Evaluates `measures` over `comparisons` of photos of `subjects`, at those of `fmrs` that the
-/// number of impostors can show.
+/// number of non-mated comparisons can show.
 pub fn evaluate(
     comparisons: &Comparisons,
     subjects: &[u32],
@@ -94,7 +109,8 @@ pub fn evaluate(
     fmrs: &[f64],
     bootstrap: Bootstrap,
 ) -> Vec<OperatingPoint> {
-    let orders: Vec<Order> = measures.iter().map(|measure| Order::new(&measure.values)).collect();
+    let orders: Vec<DiscardOrder> =
+        measures.iter().map(|measure| DiscardOrder::new(&measure.values)).collect();
     let once = Weights::once(subjects);
     let fmrs: Vec<f64> =
         fmrs.iter().copied().filter(|&fmr| comparisons.threshold(fmr, &once).is_some()).collect();
@@ -113,14 +129,14 @@ pub fn evaluate(
             measures: measures
                 .iter()
                 .enumerate()
-                .map(|(place, measure)| result(&measure.name, place, of, &drawn))
+                .map(|(index, measure)| result(&measure.name, index, of, &drawn))
                 .collect(),
         }
     };
     fmrs.iter().enumerate().map(point).collect()
 }
 
-/// All measures' curves at one operating point, of the whole set or of a replicate.
+/// The curves of all measures at one operating point, of the whole set or of a replicate.
 struct Curves {
     threshold: f64,
     edcs: Vec<Edc>,
@@ -128,16 +144,16 @@ struct Curves {
 
 fn curves(
     comparisons: &Comparisons,
-    orders: &[Order],
+    orders: &[DiscardOrder],
     fmrs: &[f64],
     weights: &Weights,
 ) -> Vec<Curves> {
     let at = |&fmr: &f64| {
-        // A replicate may draw so few people that its impostors cannot show the rate; then it has
-        // no value.
+        // A replicate that draws few people may have too few non-mated comparisons to show the
+        // rate. It has no value then.
         let threshold = comparisons.threshold(fmr, weights);
-        let curve = |order: &Order| {
-            threshold.map(|threshold| order.edc(comparisons.genuine(), threshold, weights))
+        let curve = |order: &DiscardOrder| {
+            threshold.map(|threshold| order.edc(comparisons.mated(), threshold, weights))
         };
         Curves {
             threshold: threshold.map_or(f64::NAN, f64::from),
@@ -147,16 +163,16 @@ fn curves(
     fmrs.iter().map(at).collect()
 }
 
-fn result(name: &str, place: usize, whole: &Curves, drawn: &[&Curves]) -> MeasureResult {
-    let edc = whole.edcs[place].clone();
+fn result(name: &str, index: usize, whole: &Curves, drawn: &[&Curves]) -> MeasureResult {
+    let edc = whole.edcs[index].clone();
     let point = |step: usize| {
-        move |curves: &&Curves| curves.edcs[place].points().get(step).copied().unwrap_or(f64::NAN)
+        move |curves: &&Curves| curves.edcs[index].points().get(step).copied().unwrap_or(f64::NAN)
     };
     let band = (0..=STEPS)
         .zip(edc.points())
         .map(|(step, &value)| Estimate::new(value, drawn.iter().map(point(step))))
         .collect();
-    let pauc = |curves: &Curves, place: usize, limit: f64| curves.edcs[place].pauc(limit);
+    let pauc = |curves: &Curves, index: usize, limit: f64| curves.edcs[index].pauc(limit);
     let estimate = |of: &dyn Fn(&Curves) -> Option<f64>| {
         of(whole).map(|value| {
             Estimate::new(value, drawn.iter().map(|curves| of(curves).unwrap_or(f64::NAN)))
@@ -166,11 +182,11 @@ fn result(name: &str, place: usize, whole: &Curves, drawn: &[&Curves]) -> Measur
         name: name.to_owned(),
         edc,
         band,
-        paucs: LIMITS.iter().map(|&limit| estimate(&|curves| pauc(curves, place, limit))).collect(),
+        paucs: LIMITS.iter().map(|&limit| estimate(&|curves| pauc(curves, index, limit))).collect(),
         above_first: LIMITS
             .iter()
             .map(|&limit| {
-                estimate(&|curves| Some(pauc(curves, place, limit)? - pauc(curves, 0, limit)?))
+                estimate(&|curves| Some(pauc(curves, index, limit)? - pauc(curves, 0, limit)?))
             })
             .collect(),
     }
@@ -183,8 +199,8 @@ mod tests {
 
     const BOOTSTRAP: Bootstrap = Bootstrap { replicates: 40, seed: 1, threads: 2 };
 
-    /// People of four photos each, every fifth photo far from its person's others; `quality` knows
-    /// which.
+    /// People of four photos each. Every fifth photo differs much from the others of its person:
+    /// the measure `knows` gives it the lowest quality, `errs` the highest.
     fn people() -> (Array2<f32>, Vec<u32>, Vec<Measure>) {
         let (people, photos) = (60_usize, 240_usize);
         let noise = |i: usize, j: usize| {
@@ -211,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measure_that_knows_is_told_from_one_that_errs() {
+    fn a_measure_that_predicts_failures_differs_from_one_that_does_not() {
         let (templates, subjects, measures) = people();
         let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, 2).unwrap();
         let points = evaluate(&comparisons, &subjects, &measures, &FMRS, BOOTSTRAP);
@@ -242,10 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_the_impostors_cannot_show_is_left_out() {
+    fn a_rate_that_the_non_mated_comparisons_cannot_show_is_left_out() {
         let (templates, subjects, measures) = people();
         let comparisons = Comparisons::all(&templates.view(), &subjects, 1e-2, 1).unwrap();
-        // 28,320 impostor pairs.
+        // 28,320 non-mated comparisons.
         let points = evaluate(
             &comparisons,
             &subjects,

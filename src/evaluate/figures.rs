@@ -1,4 +1,4 @@
-//! Which numbers make which figure.
+//! The figures of an evaluation: which numbers each one shows.
 
 use super::agreement::deviations;
 use super::bias::GroupResult;
@@ -6,14 +6,15 @@ use super::evaluation::OperatingPoint;
 use super::plot::{Axis, Chart, Series, Shape};
 use super::samples::Measure;
 
-/// Thousandths between two points of a drawn curve.
+/// Thousandths discarded between two points of a drawn curve.
 const STEP: usize = 2;
-/// Up to where curves are drawn, thousandths.
+/// Thousandths discarded at the end of drawn curves.
 const END: usize = 300;
-/// Dots of a cloud, at most: more only make it black.
+/// Most dots for one T: more only make a black area.
 const MOST_DOTS: usize = 300;
 
-/// The EDC of all measures at one false match rate, the first with its interval.
+/// The error-versus-discard characteristics of all measures at one false match rate, the first with
+/// its interval.
 pub fn edc(point: &OperatingPoint) -> Chart {
     let mut highest = 0.0_f64;
     let mut series = Vec::new();
@@ -40,7 +41,7 @@ pub fn edc(point: &OperatingPoint) -> Chart {
         highest = points.iter().copied().fold(highest, f64::max);
         series.push(Series { name: measure.name.clone(), shape });
     }
-    // The interval may reach higher; a curve never does.
+    // The axis covers the curves. The interval may reach higher.
     let y_label = format!("false non-match rate at FMR {:e}, %", point.fmr);
     Chart {
         x: Axis::linear(
@@ -54,9 +55,9 @@ pub fn edc(point: &OperatingPoint) -> Chart {
     }
 }
 
-/// The deviation of sampled distances from the closed form's, over the number of passes; `sampled`
-/// by T.
-pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
+/// The deviation of sampled distances from those of the closed form, over the number of passes T.
+/// `sampled` has T and the measure.
+pub fn convergence(sampled: &[(u32, Measure)], closed: &Measure) -> Chart {
     let (least, most) = sampled
         .iter()
         .fold((u32::MAX, 1), |(least, most), (passes, _)| (least.min(*passes), most.max(*passes)));
@@ -68,11 +69,12 @@ pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
         let deviations = deviations(&measure.values, &closed.values);
         let every = deviations.len().div_ceil(MOST_DOTS).max(1);
         let shown: Vec<f64> = deviations.iter().copied().step_by(every).collect();
-        // Side by side, so that a cloud can be seen; the place within it means nothing.
-        let beside = |place: usize| {
-            f64::from(*passes) * 1.25_f64.powf(2.0 * ((place * 89) % 144) as f64 / 144.0 - 1.0)
+        // The dots of one T are spread horizontally so that they can be seen. Their order
+        // has no meaning.
+        let spread = |index: usize| {
+            f64::from(*passes) * 1.25_f64.powf(2.0 * ((index * 89) % 144) as f64 / 144.0 - 1.0)
         };
-        dots.extend(shown.iter().enumerate().map(|(place, deviation)| (beside(place), *deviation)));
+        dots.extend(shown.iter().enumerate().map(|(index, deviation)| (spread(index), *deviation)));
         outer = shown.iter().fold(outer, |outer, deviation| outer.max(deviation.abs()));
         means.push((
             f64::from(*passes),
@@ -90,12 +92,12 @@ pub fn convergence(sampled: &[(u32, &Measure)], closed: &Measure) -> Chart {
                 shape: Shape::Line(vec![(ends.0, 0.0), (ends.1, 0.0)]),
             },
             Series { name: "sampled, mean".into(), shape: Shape::Line(means) },
-            Series { name: "sampled, a face".into(), shape: Shape::Dots(dots) },
+            Series { name: "sampled, one face".into(), shape: Shape::Dots(dots) },
         ],
     }
 }
 
-/// The distribution of scores in each group that has one; none if no group has.
+/// The distribution of scores in each group with enough scores; none if no group has.
 pub fn distributions(groups: &[GroupResult]) -> Option<Chart> {
     let mut curves: Vec<(&str, Vec<(f64, f64)>)> =
         groups.iter().map(|group| (group.name.as_str(), group.density())).collect();
@@ -117,7 +119,7 @@ pub fn distributions(groups: &[GroupResult]) -> Option<Chart> {
     })
 }
 
-/// The share of each group that is left at each quality threshold.
+/// The share of each group that each quality threshold keeps.
 pub fn shares_left(groups: &[GroupResult]) -> Chart {
     let line = |group: &GroupResult| {
         let points =
@@ -126,7 +128,7 @@ pub fn shares_left(groups: &[GroupResult]) -> Chart {
     };
     Chart {
         x: Axis::linear("quality threshold", (0.0, 100.0), 20.0, 1.0),
-        y: Axis::linear("images of the group left, %", (0.0, 1.0), 0.2, 100.0),
+        y: Axis::linear("images of the group kept, %", (0.0, 1.0), 0.2, 100.0),
         series: groups.iter().map(line).collect(),
     }
 }

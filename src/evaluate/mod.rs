@@ -1,25 +1,26 @@
-//! Evidence from the user's own photos: how well quality tells which images will fail to match
-//! (EDC), what a score means there (calibration), and whether groups of people are treated alike
+//! Evaluation on the user's own photos: how well quality predicts which images will fail to match
+//! (EDC), what a score means there (calibration), and whether quality treats groups of people alike
 //! (bias).
 //!
-//! [`labels`] reads what people know, [`photos`] finds the files that it names, [`scoring`] scores
-//! them, and [`collect`] turns what the store holds into [`samples`]. All others are numbers in,
-//! numbers out. [`figures`] and [`tables`] turn results into what papers want; printing is left to
-//! the command line.
+//! [`dataset`] and [`labels`] read the ground truth, [`photos`] finds the named files. The
+//! application scores them in a session, and [`collect`] turns the results in the store into
+//! [`samples`]. The other modules compute numbers from numbers. [`figures`], [`tables`] and
+//! [`out_folder`] write the results; printing is left to the command line.
 
 pub mod agreement;
 pub mod bias;
 pub mod bootstrap;
 pub mod calibrate;
 pub mod collect;
+pub mod dataset;
 pub mod edc;
 pub mod evaluation;
 pub mod figures;
 pub mod labels;
-pub mod left_out;
+pub mod out_folder;
 pub mod pairs;
 pub mod photos;
 pub mod plot;
 pub mod samples;
-pub mod scoring;
 pub mod tables;
+pub mod unscored;

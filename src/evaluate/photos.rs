@@ -1,4 +1,5 @@
-//! Where the photos of labels are: as their table names them, however that was written.
+//! Finds the photos that labels name, however their table spells the names, and lists them for
+//! scoring.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,89 +9,136 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use encoding_rs::WINDOWS_1252;
+use futures::StreamExt;
 use unicode_normalization::UnicodeNormalization;
 
-use super::labels::Reading;
-use crate::domain::ImageUri;
+use super::labels::{GroundTruth, NamedPhoto};
+use crate::domain::{ImageUri, LabelledImage};
+use crate::images::{Listing, ListingEntry, ListingError, Root};
 
 /// Where a photo is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PhotoLocation {
-    /// A file of this machine: its canonical path, links resolved.
+    /// A file of this machine: its canonical path, with links resolved.
     File(PathBuf),
-    /// Elsewhere.
-    Elsewhere(ImageUri),
-    /// It is not there, and why.
+    /// In a bucket or on a web server.
+    Remote(ImageUri),
+    /// It is missing, for this reason.
     Missing(String),
 }
 
 /// Why the photos of labels cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotosError {
-    /// Two names of one file.
+    /// Two names lead to one file.
     #[error(
-        "{first} and {second} are the same file (lines {first_line} and {second_line}): a photo is \
-            compared with others, so name it in \
-         one way and in one row"
+        "{first} and {second} are the same file (lines {first_line} and {second_line}): photos are \
+         compared with each other, so name each in one way and in one row"
     )]
     Same {
         /// The name that comes first.
         first: String,
         /// Its line.
         first_line: u64,
-        /// The other.
+        /// The other name.
         second: String,
         /// Its line.
         second_line: u64,
     },
-    /// No photo is there.
+    /// All photos are missing.
     #[error(
-        "there is no file {file} in {folder} (line {line}), nor any other of the {count} that are \
-            named; --images names the folder that the photos are in"
+        "there is no file {file} in {folder} (line {line}), nor any other of the {count} named \
+         files; give the folder of the photos with --images"
     )]
     None {
-        /// The first.
+        /// The first file.
         file: String,
         /// Its line.
         line: u64,
-        /// Where it was looked for.
+        /// The folder that was searched.
         folder: String,
-        /// Files that are named.
+        /// Number of named files.
         count: usize,
     },
 }
 
-/// Finds the photos that `labels` name, in their order. Names are relative to `folder`.
+/// Finds the photos of `truth`, in its order. Names are relative to `folder`. `assumed` is the
+/// encoding of the labels where that was guessed.
 ///
 /// # Errors
-/// If none is there, or two names lead to one file.
-pub fn locate(labels: &Reading, folder: &Path) -> Result<Vec<PhotoLocation>, PhotosError> {
-    let files = labels.known.files();
-    let places: Vec<PhotoLocation> =
-        files.iter().map(|(file, ..)| place(folder, file, labels.assumed)).collect();
-    let mut found = HashMap::with_capacity(places.len());
-    for (place, (file, line, _)) in
-        places.iter().zip(&files).filter(|(place, _)| !matches!(place, PhotoLocation::Missing(_)))
-    {
-        if let Some((first, first_line)) = found.insert(place, (*file, *line)) {
-            let (first, second) = (first.to_owned(), (*file).to_owned());
-            return Err(PhotosError::Same { first, first_line, second, second_line: *line });
+/// If all photos are missing, or two names lead to one file.
+pub fn locate(
+    truth: &GroundTruth,
+    assumed: Option<&str>,
+    folder: &Path,
+) -> Result<Vec<PhotoLocation>, PhotosError> {
+    let photos = truth.photos();
+    let locations: Vec<PhotoLocation> =
+        photos.iter().map(|photo| location(folder, photo.file, assumed)).collect();
+    let mut found: HashMap<&PhotoLocation, &NamedPhoto<'_>> =
+        HashMap::with_capacity(locations.len());
+    let is_found = |location: &&PhotoLocation| !matches!(location, PhotoLocation::Missing(_));
+    for (location, second) in locations.iter().zip(&photos).filter(|(at, _)| is_found(at)) {
+        if let Some(first) = found.insert(location, second) {
+            return Err(PhotosError::Same {
+                first: first.file.to_owned(),
+                first_line: first.line,
+                second: second.file.to_owned(),
+                second_line: second.line,
+            });
         }
     }
-    match files.first() {
-        Some((file, line, _)) if found.is_empty() => Err(PhotosError::None {
-            file: (*file).to_owned(),
-            line: *line,
+    match photos.first() {
+        Some(photo) if found.is_empty() => Err(PhotosError::None {
+            file: photo.file.to_owned(),
+            line: photo.line,
             folder: folder.display().to_string(),
-            count: files.len(),
+            count: photos.len(),
         }),
-        _ => Ok(places),
+        _ => Ok(locations),
     }
 }
 
-fn place(folder: &Path, name: &str, assumed: Option<&str>) -> PhotoLocation {
-    if let Some(place) = of_uri(name) {
-        return place;
+/// The photos of `truth` with their current versions, in its order; or why one is missing.
+/// `listing` makes a listing of one file.
+///
+/// # Errors
+/// If a listing cannot be made.
+pub async fn list<E: From<ListingError>>(
+    truth: &GroundTruth,
+    locations: &[PhotoLocation],
+    listing: impl Fn(Root) -> Result<Listing, E>,
+) -> Result<Vec<Result<LabelledImage, String>>, E> {
+    let mut photos = Vec::with_capacity(locations.len());
+    for (named, location) in truth.photos().into_iter().zip(locations) {
+        let subject = named.subject.cloned();
+        photos.push(match location {
+            PhotoLocation::Missing(reason) => Err(reason.clone()),
+            PhotoLocation::Remote(image) => {
+                Ok(LabelledImage { image: image.clone(), stamp: None, subject })
+            }
+            PhotoLocation::File(path) => {
+                match listing(Root::Path(path.clone()))?.entries(None)?.next().await {
+                    Some(Ok(ListingEntry::Image { uri, stamp, .. })) => {
+                        Ok(LabelledImage { image: uri, stamp: Some(stamp), subject })
+                    }
+                    Some(Ok(ListingEntry::Failed(error)) | Err(error)) => Err(error.to_string()),
+                    Some(Ok(_)) | None => Err("it is not an image file".to_owned()),
+                }
+            }
+        });
+    }
+    Ok(photos)
+}
+
+/// The roots that the photos may be read from: the files themselves and nothing else.
+pub fn roots(photos: &[LabelledImage]) -> Vec<Root> {
+    photos.iter().filter_map(|photo| photo.image.to_path()).map(Root::Path).collect()
+}
+
+fn location(folder: &Path, name: &str, assumed: Option<&str>) -> PhotoLocation {
+    if let Some(location) = of_uri(name) {
+        return location;
     }
     let mut missing =
         PhotoLocation::Missing(format!("there is no such file in {}", folder.display()));
@@ -119,12 +167,12 @@ fn of_path(path: &Path) -> PhotoLocation {
     let found = path.canonicalize().and_then(|path| Ok((path.metadata()?, path)));
     match found {
         Ok((metadata, path)) if metadata.is_file() => PhotoLocation::File(path),
-        Ok(_) => PhotoLocation::Missing("it is no file".to_owned()),
+        Ok(_) => PhotoLocation::Missing("it is not a file".to_owned()),
         Err(error) => failed(error),
     }
 }
 
-/// A URI of a kind that images are fetched from; all else is a path.
+/// The location of a URI with a scheme that images are fetched by; none if `name` is a path.
 fn of_uri(name: &str) -> Option<PhotoLocation> {
     let (scheme, _) = name.split_once(':')?;
     let scheme = scheme.to_ascii_lowercase();
@@ -136,18 +184,22 @@ fn of_uri(name: &str) -> Option<PhotoLocation> {
         Err(error) => return Some(PhotoLocation::Missing(error.to_string())),
     };
     if scheme != "file" {
-        return Some(PhotoLocation::Elsewhere(uri));
+        return Some(PhotoLocation::Remote(uri));
     }
     Some(uri.to_path().map_or_else(
-        || PhotoLocation::Missing("it is a file of another machine".to_owned()),
+        || PhotoLocation::Missing("it is a file on another machine".to_owned()),
         |path| of_path(&path),
     ))
 }
 
-/// What a file may be called that a table names so: as it is written; with the separators of this
-/// system instead of those of Windows; with letters and their accents as one character or as two,
-/// in which systems differ; in the table's own encoding; and without a folder that its name begins
-/// with, as copies of LFW come in folders and without (`Ann/Ann_0001.jpg`).
+/// The names that the file `name` of a table may have on disk:
+///
+/// - as it is written;
+/// - with the path separators of this system instead of those of Windows;
+/// - with an accented letter as one character or as two, because systems differ in this;
+/// - in the table's own encoding;
+/// - without the folder whose name the file's name begins with: copies of LFW come with such
+///   folders and without them (`Ann/Ann_0001.jpg`).
 fn spellings(name: &str, assumed: Option<&str>) -> Vec<OsString> {
     let mut spellings: Vec<OsString> = vec![name.into()];
     let mut add = |spelling: OsString| {
@@ -183,7 +235,8 @@ mod tests {
     fn located(folder: &Path, files: &[&str]) -> Result<Vec<PhotoLocation>, PhotosError> {
         let rows = files.iter().enumerate().map(|(number, file)| format!("{file}\ts{number}\n"));
         let table = format!("file\tsubject\n{}", rows.collect::<String>());
-        locate(&labels::read(table.as_bytes()).unwrap(), folder)
+        let (truth, assumed) = labels::read(table.as_bytes()).unwrap();
+        locate(&truth, assumed, folder)
     }
 
     #[test]
@@ -220,7 +273,7 @@ mod tests {
             );
         }
         let elsewhere = located(&root, &["s3://faces/a.jpg"]).unwrap();
-        assert_eq!(elsewhere, [PhotoLocation::Elsewhere("s3://faces/a.jpg".parse().unwrap())]);
+        assert_eq!(elsewhere, [PhotoLocation::Remote("s3://faces/a.jpg".parse().unwrap())]);
     }
 
     #[test]
@@ -229,8 +282,9 @@ mod tests {
         let path =
             folder.path().canonicalize().unwrap().join(OsString::from_vec(b"Ren\xe9.jpg".to_vec()));
         std::fs::write(&path, b"x").unwrap();
-        let labels = labels::read(b"file,subject\nRen\xe9.jpg,Ann\n").unwrap();
-        assert_eq!(locate(&labels, folder.path()).unwrap(), [PhotoLocation::File(path)]);
+        let (truth, assumed) = labels::read(b"file,subject\nRen\xe9.jpg,Ann\n").unwrap();
+        let found = locate(&truth, assumed, folder.path()).unwrap();
+        assert_eq!(found, [PhotoLocation::File(path)]);
     }
 
     #[test]
@@ -243,7 +297,7 @@ mod tests {
             absent.contains("no such file") && absent.contains(folder.path().to_str().unwrap()),
             "{absent}"
         );
-        assert_eq!(places[2], PhotoLocation::Missing("it is no file".into()));
+        assert_eq!(places[2], PhotoLocation::Missing("it is not a file".into()));
         let error = located(folder.path(), &["b.jpg", "c.jpg"]).unwrap_err().to_string();
         assert!(
             error.contains("no file b.jpg")

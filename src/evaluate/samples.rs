@@ -1,4 +1,4 @@
-//! The photos of one evaluation, as numbers.
+//! The scored photos of one evaluation, as numbers.
 
 use ndarray::Array2;
 
@@ -6,23 +6,23 @@ use super::labels::OtherMeasures;
 use crate::domain::{ImageUri, Mapping, Profile, Recognition};
 use crate::quality::quality;
 
-/// Photos that were scored, each by its primary face.
+/// Scored photos, each represented by its primary face.
 #[derive(Debug, Clone)]
-pub struct Samples {
-    /// The names that tables of other tools use for them: files as the labels name them, or images
-    /// as an export does.
+pub struct SampleSet {
+    /// Their names in tables of other tools: files as the labels name them, or images as an export
+    /// names them.
     pub names: Vec<String>,
-    /// Where they are.
+    /// Their URIs.
     pub images: Vec<ImageUri>,
-    /// Whose they are, numbered from 0 without a gap.
+    /// Their subjects, numbered from 0 without a gap.
     pub subjects: Vec<u32>,
-    /// A row each.
+    /// Their templates, a row for each photo.
     pub templates: Array2<f32>,
-    /// The measures of quality.
+    /// The measures of quality, the one under evaluation first.
     pub measures: Vec<Measure>,
     /// The groups that people belong to.
     pub groups: Vec<GroupColumn>,
-    /// What the scores depend on.
+    /// The profile of the scores.
     pub profile: Profile,
     /// Fingerprint of photos and labels: 16 hex digits.
     pub fingerprint: String,
@@ -33,12 +33,12 @@ pub struct Samples {
 pub struct Measure {
     /// Its name in tables and figures.
     pub name: String,
-    /// For each photo; none where there is no value.
+    /// A value for each photo; none where the measure has none.
     pub values: Vec<Option<f64>>,
 }
 
 impl Measure {
-    /// The quality of each photo through `mapping`, of a photo without a value that of the worst.
+    /// The quality of each photo by `mapping`. A photo without a value has the lowest quality.
     pub fn qualities(&self, mapping: &Mapping) -> Vec<u8> {
         self.values
             .iter()
@@ -54,12 +54,12 @@ pub struct GroupColumn {
     pub name: String,
     /// The groups, by name.
     pub groups: Vec<String>,
-    /// For each photo its place in `groups`; none where unknown.
+    /// For each photo its index in `groups`; none where unknown.
     pub of: Vec<Option<u32>>,
 }
 
 impl GroupColumn {
-    /// A column of these values, empty where unknown.
+    /// A column of `values`, which are empty where unknown.
     pub fn new(name: &str, values: &[&str]) -> Self {
         let mut groups: Vec<String> = values
             .iter()
@@ -70,7 +70,7 @@ impl GroupColumn {
         groups.dedup();
         let of = values
             .iter()
-            .map(|value| groups.iter().position(|group| group == value).map(|place| place as u32))
+            .map(|value| groups.iter().position(|group| group == value).map(|index| index as u32))
             .collect();
         Self { name: name.to_owned(), groups, of }
     }
@@ -79,10 +79,10 @@ impl GroupColumn {
 /// Name of the measure that is under evaluation.
 pub const CLOSED_FORM: &str = "closed form";
 
-/// What the detector and the network say of one face, beside the quality.
+/// The results of the detector and the network for one face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrimaryFace {
-    /// What the network says.
+    /// The network's results.
     pub recognition: Recognition,
     /// The detector's confidence; none for chips.
     pub detector_score: Option<f32>,
@@ -90,8 +90,7 @@ pub struct PrimaryFace {
     pub size_px: f32,
 }
 
-/// The measures that every scan gives, of the method called `method`; and a random one, which shows
-/// what no help looks like.
+/// The measures that every scan gives; the first is SER-FIQ by the method called `method`.
 pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
     let measure = |name: &str, of: &dyn Fn(&PrimaryFace) -> Option<f64>| Measure {
         name: name.to_owned(),
@@ -103,12 +102,12 @@ pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
         measure("detector score", &|face| face.detector_score.map(f64::from)),
         measure("face size", &|face| Some(f64::from(face.size_px))),
     ];
-    // Chips have no detector.
+    // Chips have no detector score.
     measures.retain(|measure| measure.values.iter().any(Option::is_some));
     measures
 }
 
-/// A measure that knows nothing: the same for the same number of photos and seed.
+/// A measure without information. Photo count and seed determine its values.
 pub fn random_measure(photos: usize, seed: u64) -> Measure {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -119,9 +118,42 @@ pub fn random_measure(photos: usize, seed: u64) -> Measure {
     }
 }
 
-/// The measures of another tool, and how many of the photos it has a row for: under the name that
-/// the labels give one, or else under its whole path or URI.
-pub fn other_measures(
+impl SampleSet {
+    /// Adds the measures that an evaluation compares with the first: SER-FIQ `sampled` with other
+    /// numbers of passes, those of another tool, and the random one. Returns how many photos are in
+    /// the other tool's table.
+    ///
+    /// # Errors
+    /// If the other tool's table has none of the photos.
+    pub fn add_measures(
+        &mut self,
+        sampled: &[(u32, Measure)],
+        other: Option<&OtherMeasures>,
+        seed: u64,
+    ) -> Result<Option<usize>, NoCommonPhoto> {
+        self.measures.splice(1..1, sampled.iter().map(|(_, measure)| measure.clone()));
+        let mut found = None;
+        if let Some(other) = other {
+            let (measures, rows) = other_measures(other, &self.names, &self.images);
+            if rows == 0 {
+                return Err(NoCommonPhoto(self.names[0].clone()));
+            }
+            self.measures.extend(measures);
+            found = Some(rows);
+        }
+        self.measures.push(random_measure(self.names.len(), seed));
+        Ok(found)
+    }
+}
+
+/// Another tool's table has none of the photos. Holds the name of a photo.
+#[derive(Debug, thiserror::Error)]
+#[error("none of its files is one of the photos, such as {0}")]
+pub struct NoCommonPhoto(String);
+
+/// The measures of another tool, and how many of the photos its table has. A photo's row has the
+/// name that the labels give the photo, or its whole path or URI.
+fn other_measures(
     other: &OtherMeasures,
     names: &[String],
     images: &[ImageUri],
@@ -153,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn another_tools_values_find_their_photos() {
+    fn another_tools_values_are_matched_to_the_photos() {
         let table = "file,unified\nb.jpg,3\n/photos/c.jpg,\n";
         let other = OtherMeasures::read(table.as_bytes(), &["unified".to_owned()]).unwrap();
         let names = ["a.jpg", "b.jpg", "c.jpg"];
@@ -167,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn random_repeats() {
+    fn the_random_measure_depends_only_on_its_seed() {
         assert_eq!(random_measure(100, 1), random_measure(100, 1));
         assert_ne!(random_measure(100, 1), random_measure(100, 2));
     }

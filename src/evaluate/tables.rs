@@ -1,4 +1,4 @@
-//! Results as CSV: one row a number that somebody may want to plot or compare.
+//! Results as CSV, one row for each number or set of numbers to plot or compare.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use super::bias::GroupResult;
 use super::bootstrap::Estimate;
 use super::edc::STEPS_PER_WHOLE;
 use super::evaluation::{LIMITS, OperatingPoint};
-use super::left_out::LeftOut;
+use super::unscored::UnscoredPhoto;
 
 /// The areas of all measures at all false match rates.
 ///
@@ -39,8 +39,8 @@ pub fn measures(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
                     point.fnmr.value.to_string(),
                 ];
                 row.extend([measure.name.clone(), limit.to_string()]);
-                row.extend(three(*pauc));
-                row.extend(three(*above));
+                row.extend(cells(*pauc));
+                row.extend(cells(*above));
                 csv.write_record(row)?;
             }
         }
@@ -61,7 +61,7 @@ pub fn curves(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
                 let discarded = step as f64 / STEPS_PER_WHOLE as f64;
                 let mut row =
                     vec![point.fmr.to_string(), measure.name.clone(), discarded.to_string()];
-                row.extend(three(Some(*estimate)));
+                row.extend(cells(Some(*estimate)));
                 csv.write_record(row)?;
             }
         }
@@ -84,7 +84,7 @@ pub fn agreements(agreements: &[(String, Agreement)], out: impl Write) -> io::Re
     csv.flush()
 }
 
-/// The groups' figures.
+/// The results of all groups.
 ///
 /// # Errors
 /// If `out` cannot be written.
@@ -109,7 +109,7 @@ pub fn groups(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
             group.fnmr_ratio,
             group.fnmr_left,
         ] {
-            row.extend(three(estimate));
+            row.extend(cells(estimate));
         }
         row.push(group.fmr.map(|fmr| fmr.to_string()).unwrap_or_default());
         csv.write_record(row)?;
@@ -117,7 +117,7 @@ pub fn groups(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
     csv.flush()
 }
 
-/// The share of each group that each quality threshold leaves.
+/// The share of each group that each quality threshold keeps.
 ///
 /// # Errors
 /// If `out` cannot be written.
@@ -132,7 +132,7 @@ pub fn shares_left(groups: &[GroupResult], out: impl Write) -> io::Result<()> {
     csv.flush()
 }
 
-fn three(estimate: Option<Estimate>) -> [String; 3] {
+fn cells(estimate: Option<Estimate>) -> [String; 3] {
     let text = |of: fn(Estimate) -> f64| {
         estimate.map(|estimate| of(estimate).to_string()).unwrap_or_default()
     };
@@ -143,7 +143,7 @@ fn three(estimate: Option<Estimate>) -> [String; 3] {
 ///
 /// # Errors
 /// If `out` cannot be written.
-pub fn left_out(photos: &[LeftOut], out: impl Write) -> io::Result<()> {
+pub fn unscored(photos: &[UnscoredPhoto], out: impl Write) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(["file", "line", "outcome", "reason"])?;
     for photo in photos {
@@ -161,7 +161,7 @@ mod tests {
     use crate::evaluate::evaluation::MeasureResult;
 
     #[test]
-    fn a_value_that_could_not_be_computed_is_an_empty_cell() {
+    fn a_missing_value_is_an_empty_cell() {
         let estimate = Estimate { value: 0.5, low: 0.25, high: 0.75 };
         let point = OperatingPoint {
             fmr: 1e-3,

@@ -1,5 +1,43 @@
-//! What is done with a gallery as a whole. So far: filling the queue with its images and following
-//! them to their ends.
+//! What is done with a gallery as a whole: list its images into the queue and follow them to their
+//! outcomes.
+//!
+//! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`follow`] reads
+//! how far they are, [`not_listed`] counts what is not an image, [`waiting`] says which jobs wait
+//! apart from their lanes and why.
 
-pub mod others;
-pub mod scan;
+pub mod campaign;
+pub mod follow;
+pub mod list;
+pub mod not_listed;
+pub mod waiting;
+
+use crate::domain::CampaignId;
+use crate::images::ListingError;
+use crate::queue::QueueError;
+use crate::store::StoreError;
+
+/// Why something could not be done with a gallery.
+#[derive(Debug, thiserror::Error)]
+pub enum GalleryError {
+    /// A folder or bucket cannot be listed.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The campaign was deleted from the store while it ran.
+    #[error("campaign {0} is not in the store any more")]
+    Gone(CampaignId),
+    /// No campaign has this id, or there is no campaign at all.
+    #[error("there is no such campaign; `facefleet campaign list` shows all campaigns")]
+    NoSuchCampaign,
+    /// The state of a cancelled campaign cannot change: its jobs may be gone from the queue.
+    #[error("campaign {0} was cancelled; scan again: images that are up to date are skipped")]
+    Cancelled(CampaignId),
+    /// The task that lists images panicked.
+    #[error("the listing task panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}

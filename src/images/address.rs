@@ -1,12 +1,11 @@
-//! Which addresses of the network are anybody's, and which are this machine's, this network's or
-//! the cloud's own.
+//! Tells public IP addresses from those of this machine, the private network or the cloud provider.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address belongs to the public internet. Not so: loopback, private, carrier-grade NAT,
-/// link-local (with the clouds' metadata services), multicast, reserved and documentation ranges,
-/// and IPv6 addresses that stand for an IPv4 one (mapped, NAT64, 6to4, Teredo), which would hide
-/// one of these.
+/// Whether an address belongs to the public internet. False for loopback, private, carrier-grade
+/// NAT, link-local (which includes the clouds' metadata services), multicast, reserved and
+/// documentation ranges. Also false for IPv6 addresses that embed an IPv4 address (mapped, NAT64,
+/// 6to4, Teredo), because the embedded address could be one of these.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -16,7 +15,7 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    // In a public range, but every Azure machine's own metadata and DNS.
+    // The metadata and DNS service of every Azure machine, though in a public range.
     let azure = Ipv4Addr::new(168, 63, 129, 16);
     !(address == azure
         || a == 0
@@ -36,8 +35,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    // Global unicast is 2000::/3; of it, 2001::/23 is for protocols (Teredo), 2001:db8::/32 and
-    // 3fff::/20 are for books, 2002::/16 is 6to4.
+    // Global unicast is 2000::/3. Within it, 2001::/23 is for protocols (Teredo), 2001:db8::/32 and
+    // 3fff::/20 are for documentation, 2002::/16 is 6to4.
     (a & 0xe000) == 0x2000
         && !(a == 0x2001 && (b < 0x200 || b == 0xdb8))
         && a != 0x2002

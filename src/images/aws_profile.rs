@@ -1,32 +1,34 @@
-//! The shared files of AWS's tools, `~/.aws/credentials` and `~/.aws/config`: static keys, region
-//! and endpoint of a profile. What needs a program or a sign-in of its own is named, not guessed.
+//! Reads the shared files of the AWS tools, `~/.aws/credentials` and `~/.aws/config`: static keys,
+//! region and endpoint of a profile. A profile that needs a program or a sign-in is an error that
+//! names it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// What the shared files say of a profile, by the names of the environment variables of the same
-/// meaning.
+/// The settings of a profile, under the names of the equivalent environment variables.
 #[derive(Default)]
 pub(super) struct AwsProfile(Vec<(&'static str, String)>);
 
-/// Keys in the files, and the variables of the same meaning.
-const CREDENTIALS: [(&str, &str); 3] = [
+/// Keys in the files, and the equivalent environment variables.
+const CREDENTIAL_KEYS: [(&str, &str); 3] = [
     ("aws_access_key_id", "AWS_ACCESS_KEY_ID"),
     ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
     ("aws_session_token", "AWS_SESSION_TOKEN"),
 ];
-const PLACES: [(&str, &str); 2] = [("region", "AWS_REGION"), ("endpoint_url", "AWS_ENDPOINT_URL")];
+const LOCATION_KEYS: [(&str, &str); 2] =
+    [("region", "AWS_REGION"), ("endpoint_url", "AWS_ENDPOINT_URL")];
 
-/// Other ways to credentials, which take a program, a browser or another service.
-const ELSEWHERE: [&str; 5] =
+/// Ways to get credentials that are not supported: they need a program, a browser or another
+/// service.
+const UNSUPPORTED: [&str; 5] =
     ["credential_process", "sso_session", "sso_start_url", "role_arn", "login_session"];
 
 impl AwsProfile {
-    /// The profile that `AWS_PROFILE` names, or `default`. Credentials in the environment leave
-    /// those of the files unread.
+    /// Reads the profile that `AWS_PROFILE` names, or `default`. Ignores the credentials in the
+    /// files if the environment has credentials.
     ///
     /// # Errors
-    /// If the named profile is in no file, or gets its credentials in a way that is not supported.
+    /// If no file has the named profile, or its credentials come in an unsupported way.
     pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let home = variable("HOME").map(|home| Path::new(&home).join(".aws"));
         let text = |name: &str, file: &str| {
@@ -44,7 +46,8 @@ impl AwsProfile {
         let in_credentials = section(&credentials, name);
         if named.is_some() && in_config.is_none() && in_credentials.is_none() {
             return Err(format!(
-                "AWS_PROFILE names the profile '{name}', which is in neither of the shared files"
+                "AWS_PROFILE names the profile '{name}', but neither ~/.aws/config nor \
+                    ~/.aws/credentials has it"
             ));
         }
         let mut found = in_config.unwrap_or_default();
@@ -58,37 +61,38 @@ impl AwsProfile {
                     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
                 ])
                 .any(|name| variable(name).is_some());
-        // The environment's own region, by either name, stands above the file's.
+        // A region in the environment, under either name, overrides the file's.
         let region_set =
             variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).is_some();
-        let places = PLACES.iter().filter(|(key, _)| !(region_set && *key == "region"));
-        let mut settings: Vec<_> =
-            places.filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned()))).collect();
+        let locations = LOCATION_KEYS.iter().filter(|(key, _)| !(region_set && *key == "region"));
+        let mut settings: Vec<_> = locations
+            .filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned())))
+            .collect();
         if !in_environment {
             settings.extend(
-                CREDENTIALS
+                CREDENTIAL_KEYS
                     .iter()
                     .filter_map(|&(key, name)| Some((name, (*found.get(key)?).to_owned()))),
             );
-            let elsewhere = ELSEWHERE.into_iter().find(|key| found.contains_key(key));
-            if let Some(key) = elsewhere.filter(|_| !found.contains_key("aws_access_key_id")) {
+            let unsupported = UNSUPPORTED.into_iter().find(|key| found.contains_key(key));
+            if let Some(key) = unsupported.filter(|_| !found.contains_key("aws_access_key_id")) {
                 return Err(format!(
                     "the AWS profile '{name}' gets its credentials by '{key}', which is not \
-                        supported: put them into the environment, \
-                     for example with `aws configure export-credentials --format env`"
+                     supported: put them into the environment, for example with \
+                     `aws configure export-credentials --format env`"
                 ));
             }
         }
         Ok(Self(settings))
     }
 
-    /// Variables and values.
+    /// Names of environment variables, and their values.
     pub(super) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 
-/// The keys and values of a section. Indented lines are parts of a nested value and say nothing of
+/// The keys and values of a section. Skips indented lines: they belong to nested values and hold no
 /// credentials.
 fn section<'a>(text: &'a str, name: &str) -> Option<HashMap<&'a str, &'a str>> {
     let mut found: Option<HashMap<&str, &str>> = None;
@@ -126,9 +130,16 @@ endpoint_url = https://s3.example
 [profile sso]
 sso_session = corp
 ";
-    const KEYS: &str = "# a comment\n[default]\naws_access_key_id = A\naws_secret_access_key = \
-        B=/+\n[staff]\naws_access_key_id=C\n\
-                        aws_secret_access_key=D\naws_session_token=E\n";
+    const KEYS: &str = "\
+# a comment
+[default]
+aws_access_key_id = A
+aws_secret_access_key = B=/+
+[staff]
+aws_access_key_id=C
+aws_secret_access_key=D
+aws_session_token=E
+";
 
     fn read(variables: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -177,7 +188,7 @@ sso_session = corp
     }
 
     #[test]
-    fn a_profile_that_is_missing_or_needs_a_sign_in_is_told() {
+    fn a_profile_that_is_missing_or_needs_a_sign_in_is_an_error() {
         assert!(read(&[("AWS_PROFILE", "nobody")]).unwrap_err().contains("'nobody'"));
         let error = read(&[("AWS_PROFILE", "sso")]).unwrap_err();
         assert!(error.contains("sso_session") && error.contains("export-credentials"), "{error}");

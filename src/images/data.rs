@@ -20,8 +20,8 @@ pub(super) fn decode(uri: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     if !head.to_ascii_lowercase().ends_with(";base64") {
         return Err(FetchError::Refused("only data: URIs in base64 are read".into()));
     }
-    // Four letters are three bytes: known before anything is decoded. Encoded letters (%2B) take
-    // three places each and are few.
+    // Four letters are three bytes, so the size is known before decoding. A percent-encoded letter
+    // (%2B) takes three characters; there are few.
     let at_least = |letters: usize| letters as u64 / 4 * 3;
     if at_least(text.len().saturating_sub(2 * text.matches('%').count()))
         > max_bytes.saturating_add(2)
@@ -30,7 +30,8 @@ pub(super) fn decode(uri: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     }
     let letters: Vec<u8> =
         percent_decode_str(text).filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let bytes = BASE64.decode(letters).map_err(|_| unreadable("the data: URI is no base64"))?;
+    let bytes =
+        BASE64.decode(letters).map_err(|_| unreadable("the data: URI is not valid base64"))?;
     if bytes.len() as u64 > max_bytes {
         return Err(too_large(bytes.len() as u64, max_bytes));
     }
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_decoded_with_and_without_padding_and_however_encoded() {
+    fn base64_is_decoded_with_and_without_padding_and_percent_encoding() {
         for uri in
             ["data:image/png;base64,+/9h", "data:;base64,%2B/9h", "data:image/png;BASE64,+%2f9h"]
         {
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_no_base64_is_told_apart() {
+    fn too_large_is_refused_and_invalid_base64_is_unreadable() {
         let four = "data:;base64,YWJjZA==";
         assert_eq!(decode(four, 4).unwrap(), b"abcd");
         assert!(matches!(decode(four, 3), Err(FetchError::Refused(_))));

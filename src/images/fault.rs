@@ -1,4 +1,5 @@
-//! Whose fault an error of the system is: this machine's, the image's, or its source's.
+//! Classifies errors of the operating system: a shortage of this machine, a fault of the image, or
+//! an outage of its source.
 
 use std::error::Error;
 use std::fs::File;
@@ -8,9 +9,8 @@ use rustix::io::Errno;
 
 use super::FetchError;
 
-/// This machine is out of something that it will have again: descriptors, memory, threads, buffers,
-/// disk, ports.
-const LOCAL: [Errno; 8] = [
+/// Temporary shortages of this machine: descriptors, memory, threads, buffers, disk, ports.
+const SHORTAGES: [Errno; 8] = [
     Errno::MFILE,
     Errno::NFILE,
     Errno::NOMEM,
@@ -21,7 +21,7 @@ const LOCAL: [Errno; 8] = [
     Errno::ADDRNOTAVAIL,
 ];
 
-/// True of the name or of what it names, however often it is tried.
+/// Permanent faults of the name or of the file: retrying does not help.
 const PERMANENT: [Errno; 8] = [
     Errno::NAMETOOLONG,
     Errno::LOOP,
@@ -33,40 +33,40 @@ const PERMANENT: [Errno; 8] = [
     Errno::NXIO,
 ];
 
-/// What an error of reading a file means. What is neither its own nor this machine's fault is the
-/// share's (EIO, ESTALE, ENOTCONN, ETIMEDOUT, ENODEV).
+/// Classifies an error of reading a file. Errors that are neither permanent nor a shortage are
+/// outages of the file system (EIO, ESTALE, ENOTCONN, ETIMEDOUT, ENODEV).
 pub(super) fn of_file(error: &io::Error) -> FetchError {
     let is =
         |kinds: &[Errno]| Errno::from_io_error(error).is_some_and(|errno| kinds.contains(&errno));
     match error.kind() {
-        _ if is(&LOCAL) => FetchError::Local(out_of(error)),
-        // A name with a NUL has no errno: the system is never asked.
+        _ if is(&SHORTAGES) => FetchError::Shortage(out_of(error)),
+        // A name with a NUL has no errno: it never reaches the operating system.
         _ if is(&PERMANENT) => FetchError::Unreadable(format!("the file cannot be read: {error}")),
         ErrorKind::InvalidInput => {
             FetchError::Unreadable(format!("the file cannot be read: {error}"))
         }
-        ErrorKind::OutOfMemory => FetchError::Local(out_of(error)),
+        ErrorKind::OutOfMemory => FetchError::Shortage(out_of(error)),
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            FetchError::NotThere("the file is not there".into())
+            FetchError::NotFound("the file does not exist".into())
         }
         ErrorKind::PermissionDenied => {
             FetchError::Denied("permission to read the file is denied".into())
         }
-        _ => FetchError::Outage(format!("reading failed: {error}")),
+        _ => FetchError::Outage(format!("reading the file failed: {error}")),
     }
 }
 
-/// The fault of this machine that `error` comes from, if it comes from one.
-pub(super) fn local(error: &(dyn Error + 'static)) -> Option<FetchError> {
+/// The shortage of this machine that caused `error`, if one did.
+pub(super) fn shortage(error: &(dyn Error + 'static)) -> Option<FetchError> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
-            if Errno::from_io_error(io).is_some_and(|errno| LOCAL.contains(&errno)) {
-                return Some(FetchError::Local(out_of(io)));
+            if Errno::from_io_error(io).is_some_and(|errno| SHORTAGES.contains(&errno)) {
+                return Some(FetchError::Shortage(out_of(io)));
             }
-            // The source of an I/O error that wraps another error is that error's source: it would
-            // be stepped over.
-            if let Some(found) = io.get_ref().and_then(|wrapped| local(wrapped)) {
+            // `source()` of an I/O error that wraps another error skips the wrapped error: look at
+            // it here.
+            if let Some(found) = io.get_ref().and_then(|wrapped| shortage(wrapped)) {
                 return Some(found);
             }
         }
@@ -75,11 +75,11 @@ pub(super) fn local(error: &(dyn Error + 'static)) -> Option<FetchError> {
     None
 }
 
-/// Whether this machine is out of descriptors now. Resolving a name needs some, and does not say
-/// that it found none.
+/// Whether this machine is out of descriptors now. Name resolution needs some, and its errors do
+/// not say so.
 pub(super) fn no_descriptors() -> Option<FetchError> {
     let error = File::open("/dev/null").err()?;
-    local(&error)
+    shortage(&error)
 }
 
 fn out_of(error: &io::Error) -> String {
@@ -103,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_the_machines_the_images_or_its_sources() {
-        for errno in LOCAL {
-            assert!(matches!(of(errno), FetchError::Local(_)), "{errno:?}");
+    fn an_error_is_a_shortage_of_the_machine_or_a_fault_of_the_image_or_its_source() {
+        for errno in SHORTAGES {
+            assert!(matches!(of(errno), FetchError::Shortage(_)), "{errno:?}");
         }
         for errno in PERMANENT {
             assert!(matches!(of(errno), FetchError::Unreadable(_)), "{errno:?}");
@@ -120,14 +120,14 @@ mod tests {
         ] {
             assert!(matches!(of(errno), FetchError::Outage(_)), "{errno:?}");
         }
-        assert!(matches!(of(Errno::NOENT), FetchError::NotThere(_)));
-        assert!(matches!(of(Errno::NOTDIR), FetchError::NotThere(_)));
+        assert!(matches!(of(Errno::NOENT), FetchError::NotFound(_)));
+        assert!(matches!(of(Errno::NOTDIR), FetchError::NotFound(_)));
         assert!(matches!(of(Errno::ACCESS), FetchError::Denied(_)));
         assert!(matches!(of(Errno::PERM), FetchError::Denied(_)));
     }
 
     #[test]
-    fn a_fault_of_this_machine_is_found_however_deep_it_lies() {
+    fn a_shortage_is_found_at_any_depth_of_causes() {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
         struct Outer(#[source] io::Error);
@@ -138,10 +138,10 @@ mod tests {
             Outer(io::Error::other(full())),
             Outer(io::Error::other(Outer(io::Error::other(Outer(full()))))),
         ] {
-            let Some(FetchError::Local(reason)) = local(&error) else { panic!("{error:?}") };
+            let Some(FetchError::Shortage(reason)) = shortage(&error) else { panic!("{error:?}") };
             assert!(reason.contains("out of file descriptors"), "{reason}");
         }
-        assert!(local(&Outer(Errno::CONNREFUSED.into())).is_none());
+        assert!(shortage(&Outer(Errno::CONNREFUSED.into())).is_none());
         assert!(no_descriptors().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! `file:` URIs, below the roots that the operator named.
+//! `file:` URIs: local files below the roots that the operator named.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,19 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Boundless, FetchError, ImageSource, Room, fault, too_large};
+use super::{FetchError, ImageSource, MemoryReservation, Unlimited, fault, too_large};
 use crate::domain::{ImageUri, SourceName};
 
 /// Reads local files below some roots.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// Canonical: links resolved. There may be as many as there are images, and each fetch has the
-    /// source of its own.
+    /// Canonical paths: links are resolved. Shared by clones, because there may be as many roots as
+    /// images.
     roots: Arc<HashSet<PathBuf>>,
-    /// The same, and as they were named.
+    /// The canonical paths, and the absolute paths as they were given.
     named: Arc<HashSet<PathBuf>>,
-    /// Folders that somebody is looking at.
-    looking: Arc<Mutex<HashSet<String>>>,
+    /// Folders that a task is checking now.
+    checking: Arc<Mutex<HashSet<String>>>,
     max_bytes: u64,
 }
 
@@ -43,7 +43,7 @@ impl FileSource {
         Ok(Self {
             roots: Arc::new(canonical),
             named: Arc::new(named),
-            looking: Arc::default(),
+            checking: Arc::default(),
             max_bytes,
         })
     }
@@ -57,28 +57,28 @@ impl FileSource {
         ))
     }
 
-    /// The open file below a root, and how many of its bytes to read.
+    /// Opens a file below a root. Returns it and the number of bytes to read.
     fn open(&self, path: &Path) -> Result<(File, u64), FetchError> {
-        // Resolved before the check, so that neither `..` nor a link leads out of a root.
+        // Resolve the path before the check, so that neither `..` nor a link leads out of a root.
         let resolved = path.canonicalize().map_err(|error| fault::of_file(&error))?;
         self.check(&resolved)?;
-        // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+        // Check the type before opening: opening a pipe blocks until it has a writer.
         let metadata = std::fs::metadata(&resolved).map_err(|error| fault::of_file(&error))?;
         if !metadata.is_file() {
-            return Err(FetchError::Unreadable("not a regular file".into()));
+            return Err(FetchError::Unreadable("the path is not a regular file".into()));
         }
         if metadata.len() > self.max_bytes {
             return Err(too_large(metadata.len(), self.max_bytes));
         }
         let file = File::open(&resolved).map_err(|error| fault::of_file(&error))?;
-        // A folder on the way may have become a link since: what was opened is what counts.
+        // A folder of the path may have become a link since: check what was really opened.
         self.check(&opened_path(&file).unwrap_or(resolved))?;
-        // Some file systems do not know how long their files are.
+        // Some file systems report a length of 0 for files that have content.
         let length = if metadata.len() == 0 { self.max_bytes } else { metadata.len() };
         Ok((file, length))
     }
 
-    /// At most `length` bytes: a file may grow while it is read.
+    /// Reads at most `length` bytes: a file may grow while it is read.
     fn read(file: File, length: u64) -> Result<Vec<u8>, FetchError> {
         let known =
             usize::try_from(file.metadata().map_or(0, |metadata| metadata.len()).min(length))
@@ -89,7 +89,7 @@ impl FileSource {
     }
 }
 
-/// Where an open file really is, if the system tells (Linux does).
+/// The real path of an open file, if the system provides it (Linux does).
 fn opened_path(file: &File) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
@@ -97,26 +97,30 @@ fn opened_path(file: &File) -> Option<PathBuf> {
 #[async_trait]
 impl ImageSource for FileSource {
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
-        self.fetch_into(image, &Boundless).await
+        self.fetch_into(image, &Unlimited).await
     }
 
-    async fn fetch_into(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+    async fn fetch_into(
+        &self,
+        image: &ImageUri,
+        memory: &dyn MemoryReservation,
+    ) -> Result<Vec<u8>, FetchError> {
         let path = match image.to_path() {
             Some(path) => path,
             None => {
                 return Err(FetchError::Refused(format!(
-                    "'{}:' is not a source this worker fetches from",
+                    "this worker does not fetch '{}:' URIs",
                     image.scheme()
                 )));
             }
         };
         let source = self.clone();
         let (file, length) = blocking(move || source.open(&path)).await?;
-        room.take(length).await?;
+        memory.take(length).await?;
         blocking(move || Self::read(file, length)).await
     }
 
-    /// The root that it is below; the folder of a file that was named itself.
+    /// The root that contains the image. For a root that is a file: its folder.
     fn source_of(&self, image: &ImageUri) -> SourceName {
         let path = image.to_path().unwrap_or_default();
         let root =
@@ -125,7 +129,7 @@ impl ImageSource for FileSource {
         SourceName::new(folder.to_string_lossy())
     }
 
-    /// The number of its file system.
+    /// The device number of the file system.
     async fn part_of(&self, image: &ImageUri) -> u64 {
         let Some(path) = image.to_path() else { return 0 };
         let device = tokio::task::spawn_blocking(move || {
@@ -134,9 +138,9 @@ impl ImageSource for FileSource {
         device.await.unwrap_or(0)
     }
 
-    async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
+    async fn check_image(&self, image: &ImageUri) -> Result<(), FetchError> {
         let Some(path) = image.to_path() else {
-            return Err(FetchError::Unreadable("it is no file".into()));
+            return Err(FetchError::Unreadable("the URI is not a path of this machine".into()));
         };
         let source = self.clone();
         blocking(move || {
@@ -146,9 +150,9 @@ impl ImageSource for FileSource {
         .await
     }
 
-    /// Whether its folder has something in it: where a share is mounted, nothing is while it is
-    /// not.
-    async fn sees_around(&self, image: &ImageUri) -> bool {
+    /// Whether the folder of the image has any entry. The mount point of a share is empty while the
+    /// share is not mounted.
+    async fn has_visible_neighbours(&self, image: &ImageUri) -> bool {
         let Some(folder) = image.to_path().and_then(|path| path.parent().map(Path::to_owned))
         else {
             return false;
@@ -158,28 +162,28 @@ impl ImageSource for FileSource {
         seen.await.unwrap_or(false)
     }
 
-    /// A folder is there if something is in it.
-    async fn look(&self, source: &SourceName) -> Result<(), String> {
+    /// A folder works if it has any entry.
+    async fn check_source(&self, source: &SourceName) -> Result<(), String> {
         let name = source.as_str().to_owned();
-        // A share that hangs takes the thread that looks with it: one is enough.
-        if !self.looking.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+        // A share that hangs blocks the thread that checks it: use one thread at most.
+        if !self.checking.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
             return Err(format!("{name} has not answered yet"));
         }
-        let looking = Arc::clone(&self.looking);
-        let looked = tokio::task::spawn_blocking(move || {
+        let checking = Arc::clone(&self.checking);
+        let checked = tokio::task::spawn_blocking(move || {
             let found = is_folder_of_something(Path::new(&name));
-            looking.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            checking.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             match found {
-                // A name that is not UTF-8 cannot be looked for by it.
+                // The name lost bytes that are not UTF-8, so the folder cannot be found by it.
                 Err(_) if name.contains(char::REPLACEMENT_CHARACTER) => Ok(()),
-                // Nothing is known of it then.
-                Err(error) if fault::local(&error).is_some() => Ok(()),
+                // A shortage of this machine says nothing about the folder.
+                Err(error) if fault::shortage(&error).is_some() => Ok(()),
                 Err(error) => Err(format!("{name} cannot be read: {error}")),
-                Ok(false) => Err(format!("{name} is empty: is what belongs there mounted?")),
+                Ok(false) => Err(format!("{name} is empty: check that its file system is mounted")),
                 Ok(true) => Ok(()),
             }
         });
-        looked.await.unwrap_or(Ok(()))
+        checked.await.unwrap_or(Ok(()))
     }
 }
 
@@ -191,7 +195,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| FetchError::Local(format!("reading was interrupted: {error}")))?
+    done.map_err(|error| FetchError::Shortage(format!("reading was interrupted: {error}")))?
 }
 
 #[cfg(test)]
@@ -227,7 +231,7 @@ mod tests {
         assert!(matches!(source.fetch(&escaped).await, Err(FetchError::Refused(_))));
         assert!(matches!(
             fetch(&source, &inside.join("none.jpg")).await,
-            Err(FetchError::NotThere(_))
+            Err(FetchError::NotFound(_))
         ));
         assert!(matches!(fetch(&source, &inside).await, Err(FetchError::Unreadable(_))));
         let web: ImageUri = "https://example.org/a.jpg".parse().unwrap();
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_turns_into_a_link_while_it_is_read_leads_nowhere() {
+    fn a_folder_that_turns_into_a_link_while_it_is_read_leads_to_no_other_file() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         for (name, bytes) in [("root/place", b"inside".as_slice()), ("outside", b"secret")] {
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pipe_is_not_waited_for() {
+    async fn a_pipe_is_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_never_be_read_is_an_outcome_at_once() {
+    async fn what_can_never_be_read_is_unreadable_at_once() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
         std::os::unix::fs::symlink("a", folder.path().join("b")).unwrap();

@@ -1,8 +1,8 @@
 //! `s3:`, `gs:` and `az:` URIs: images in object stores.
 //!
 //! Endpoints and credentials come from the environment and files of this machine, as the clouds'
-//! own tools read them, and never from a job. A bucket's client is made when the bucket is first
-//! asked for, and kept.
+//! own tools read them, and never from a job. The client of a bucket is created at its first use
+//! and kept.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -23,13 +23,13 @@ use super::root::{Bucket, Cloud};
 use super::{Body, FetchError, FetchLimits, fault, innermost};
 use crate::domain::ImageKind;
 
-/// Requests sent again when a store is busy or a connection breaks, within the time of one fetch.
-/// More are the worker's to decide.
-const REPEATS: usize = 2;
+/// Retries of a request when a store is busy or a connection breaks, within the time of one fetch.
+/// The worker decides about further retries.
+const RETRIES: usize = 2;
 
 /// The object stores that this machine has credentials for.
 pub struct Objects {
-    /// Environment variables that configure them.
+    /// The environment variables that configure the stores.
     variables: Vec<(String, String)>,
     authorities: Vec<Certificate>,
     limits: FetchLimits,
@@ -37,11 +37,11 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Object stores as `variables` (`AWS_…`, `GOOGLE_…`, `AZURE_…`) configure them, which may have
-    /// certificates of the system's authorities or of `authorities` (PEM).
+    /// Object stores as `variables` (`AWS_…`, `GOOGLE_…`, `AZURE_…`) configure them. Trusts the
+    /// certificate authorities of the system and those in `authorities` (PEM).
     ///
     /// # Errors
-    /// If the authorities are no PEM.
+    /// If `authorities` is not PEM.
     pub fn new(
         variables: impl IntoIterator<Item = (String, String)>,
         authorities: Option<&[u8]>,
@@ -57,17 +57,17 @@ impl Objects {
         })
     }
 
-    /// The bytes of an object, through `body`.
+    /// Fetches the bytes of an object through `body`.
     pub(super) async fn fetch(
         &self,
         bucket: &Bucket,
         key: &Key,
         mut body: Body<'_>,
     ) -> Result<Vec<u8>, FetchError> {
-        // A client reads certificates when it is made.
+        // Creating a client reads certificate files, which needs descriptors.
         let not_set_up = |reason| {
             fault::no_descriptors()
-                .unwrap_or_else(|| FetchError::Outage(format!("{bucket} is not set up: {reason}")))
+                .unwrap_or_else(|| FetchError::Outage(format!("no client for {bucket}: {reason}")))
         };
         let store = self.store(bucket).map_err(not_set_up)?;
         let object = store.get(key).await.map_err(|error| failed(&error))?;
@@ -79,7 +79,7 @@ impl Objects {
         body.end().await
     }
 
-    /// The first bytes of an object: enough to tell whether it is an image.
+    /// The first bytes of an object: enough to recognise an image.
     pub(super) async fn start(
         &self,
         bucket: &Bucket,
@@ -90,8 +90,7 @@ impl Objects {
         if let Ok(bytes) = store.get_range(&object.location, 0..wanted).await {
             return Ok(bytes.to_vec());
         }
-        // Some servers give the whole object where a part is asked for. No more of it is read than
-        // needed.
+        // Some servers do not support ranges. Read the start of the whole object instead.
         let mut chunks =
             store.get(&object.location).await.map_err(|error| failed(&error))?.into_stream();
         let mut start = Vec::new();
@@ -103,12 +102,12 @@ impl Objects {
         Ok(start)
     }
 
-    /// What lies below a key, in the order of keys, from after another key on. A page of the
-    /// listing is in memory at a time. If the key `below` is an object's itself, that comes alone
-    /// before all others.
+    /// The objects below a key in the order of keys, starting after the key `after`. One page of
+    /// the listing is in memory at a time. If `below` is itself the key of an object, that object
+    /// comes first.
     ///
     /// # Errors
-    /// If the bucket's client cannot be made: why.
+    /// Why the client of the bucket cannot be created.
     pub(super) fn list(
         &self,
         bucket: &Bucket,
@@ -122,9 +121,10 @@ impl Objects {
                 (store.clone(), below.clone(), after.is_none() && !below.is_root());
             async move {
                 match if wanted { store.head(&below).await } else { return None } {
-                    // A folder's marker is no image.
+                    // An empty object marks a folder.
                     Ok(meta) if meta.size > 0 => Some(Ok(meta)),
-                    // Listing may be allowed where reading is not, and says so itself if it is not.
+                    // The credentials may allow listing and not reading. If listing fails too, it
+                    // reports the error.
                     _ => None,
                 }
             }
@@ -209,12 +209,12 @@ impl Objects {
     fn retries(&self) -> RetryConfig {
         let backoff =
             BackoffConfig { max_backoff: self.limits.whole / 4, ..BackoffConfig::default() };
-        RetryConfig { backoff, max_retries: REPEATS, retry_timeout: self.limits.whole }
+        RetryConfig { backoff, max_retries: RETRIES, retry_timeout: self.limits.whole }
     }
 }
 
-/// `builder` with those of `settings` whose names are keys of its kind; others have their names for
-/// something else.
+/// Applies to `builder` those `settings` whose names are configuration keys of its kind, and
+/// ignores the rest.
 fn configured<'a, B, K: FromStr>(
     builder: B,
     settings: impl Iterator<Item = (&'a str, &'a str)>,
@@ -226,45 +226,40 @@ fn configured<'a, B, K: FromStr>(
     })
 }
 
-/// What a store's error means. Its own text may hold a signed URL, or a whole page of XML: neither
-/// gets out.
+/// Classifies an error of a store. Its own text is not shown: it may contain a signed URL or a page
+/// of XML.
 fn failed(error: &Error) -> FetchError {
     if let Error::InvalidPath { source } = error {
         let rule = "keys with empty, '.' or '..' segments cannot be read";
         return FetchError::Unreadable(format!(
-            "{source}: {rule}; in a listing, name prefixes beside them"
+            "{source}: {rule}; in a listing, name the other prefixes instead"
         ));
     }
-    if let Some(fault) = fault::local(error) {
+    if let Some(fault) = fault::shortage(error) {
         return fault;
     }
     let text = innermost(error);
     let code = code(&text);
     match status(error, &text) {
-        Some(404) if code == " (NoSuchBucket)" => FetchError::Outage(
-            "there is no such \
-            bucket"
-                .into(),
-        ),
-        Some(404) => FetchError::NotThere("the bucket has no such object".into()),
+        Some(404) if code == " (NoSuchBucket)" => FetchError::Outage("no such bucket".into()),
+        Some(404) => FetchError::NotFound("the bucket has no such object".into()),
         Some(status @ (401 | 403)) => FetchError::Denied(format!(
-            "the object store denies access with HTTP {status}{code}: check which credentials this \
-                machine has, and what they may read"
+            "the object store denies access with HTTP {status}{code}: check the credentials of \
+             this machine and their permissions"
         )),
-        Some(status) => FetchError::Outage(format!(
-            "the object store answered HTTP \
-            {status}{code}"
-        )),
+        Some(status) => {
+            FetchError::Outage(format!("the object store answered HTTP {status}{code}"))
+        }
         None if text.contains("scheme is not allowed") => FetchError::Outage(
-            "an http: endpoint needs AWS_ALLOW_HTTP, GOOGLE_ALLOW_HTTP or \
-                AZURE_ALLOW_HTTP to be true"
+            "an http: endpoint needs AWS_ALLOW_HTTP, GOOGLE_ALLOW_HTTP or AZURE_ALLOW_HTTP \
+             set to true"
                 .into(),
         ),
         None => {
             if let Some(fault) = fault::no_descriptors() {
                 return fault;
             }
-            // What follows may be a body.
+            // The rest of the text may be a response body.
             let text = text.split(['<', '{', '\n']).next().unwrap_or_default();
             let text: String = text.trim_end_matches([' ', ':']).chars().take(200).collect();
             FetchError::Outage(format!("the object store failed: {text}"))
@@ -272,8 +267,7 @@ fn failed(error: &Error) -> FetchError {
     }
 }
 
-/// The HTTP status that an error is about. Where the type does not tell, as in listings, only the
-/// text does.
+/// The HTTP status of an error. For some errors, as those of listings, only the text contains it.
 fn status(error: &Error, text: &str) -> Option<u16> {
     match error {
         Error::NotFound { .. } => Some(404),
@@ -283,7 +277,7 @@ fn status(error: &Error, text: &str) -> Option<u16> {
     }
 }
 
-/// The error code that S3 and Azure give in XML, as ` (SlowDown)`.
+/// The error code in the XML of S3 and Azure, as ` (SlowDown)`.
 fn code(text: &str) -> String {
     let code = text
         .split_once("<Code>")

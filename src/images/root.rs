@@ -1,8 +1,8 @@
-//! Roots: the places an operator names, to be scanned or to be allowed.
+//! Roots: the places that an operator names, to scan them or to allow fetching from them.
 //!
-//! A root covers what lies below it by whole path segments: `s3://faces/2024` covers
-//! `s3://faces/2024/a.jpg` and not `s3://faces/2024-old/a.jpg`. Folders are not decided here but by
-//! [`super::FileSource`], which resolves links first.
+//! A root covers the names below it by whole path segments: `s3://faces/2024` covers
+//! `s3://faces/2024/a.jpg` and not `s3://faces/2024-old/a.jpg`. For folders, [`super::FileSource`]
+//! decides: it resolves links first.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,21 +13,21 @@ use object_store::path::Path as Key;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-/// A root that cannot be used, and why.
+/// An invalid root, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRoot(String);
 
-/// A place that images come from.
+/// A place that contains images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Root {
     /// A local folder, or a single file.
     Path(PathBuf),
-    /// A bucket, or what lies below a key in it.
+    /// A bucket, or the objects below a key in it.
     Bucket(Bucket, Key),
-    /// A web server, or what lies below a path on it.
+    /// A web server, or a path on it.
     Web(WebRoot),
-    /// Images that are part of their own URI.
+    /// Images whose bytes are in their URI (`data:`).
     Inline,
 }
 
@@ -38,7 +38,7 @@ pub struct Bucket {
     pub(super) name: String,
 }
 
-/// Whose protocol a bucket speaks.
+/// The protocol of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Cloud {
     S3,
@@ -65,25 +65,25 @@ impl Cloud {
     }
 }
 
-/// A web server, or what lies below a path on it.
+/// A web server, or a path on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WebRoot {
-    /// The URL, normalised, without query and fragment.
+    /// The normalised URL, without query and fragment.
     url: Url,
 }
 
 impl FromStr for Root {
     type Err = InvalidRoot;
 
-    /// Reads `s3://bucket/prefix`, `gs:`, `az:`, `https://host:port/prefix`, `http:`, `file:` and
-    /// `data:`; all else is a path.
+    /// Parses `s3://bucket/prefix`, `gs:`, `az:`, `https://host:port/prefix`, `http:`, `file:` and
+    /// `data:`. Any other text is a path.
     fn from_str(text: &str) -> Result<Self, InvalidRoot> {
         let invalid = |reason: &str| InvalidRoot(format!("'{}' {reason}", without_query(text)));
         let Some((scheme, _)) =
             text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && is_url(scheme, rest))
         else {
             return if text.is_empty() {
-                Err(invalid("names no place"))
+                Err(invalid("is empty: name a folder, a file or a URL"))
             } else {
                 Ok(Self::Path(text.into()))
             };
@@ -93,29 +93,30 @@ impl FromStr for Root {
             return if text.len() == "data:".len() {
                 Ok(Self::Inline)
             } else {
-                Err(invalid("is not allowed one by one: use data:"))
+                Err(invalid("names a single inline image: use 'data:' to allow all of them"))
             };
         }
-        let url = Url::parse(text).map_err(|error| invalid(&format!("is no URL: {error}")))?;
+        let url =
+            Url::parse(text).map_err(|error| invalid(&format!("is not a valid URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(invalid(
-                "holds credentials: take them out; they belong into the environment",
+                "contains credentials: remove them and put them into the environment",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(invalid("has a query or a fragment, which a place has not"));
+            return Err(invalid("has a query or a fragment: remove it"));
         }
         match scheme.as_str() {
             "file" => url
                 .to_file_path()
                 .map(Self::Path)
-                .map_err(|()| invalid("is no path on this machine")),
+                .map_err(|()| invalid("is not a path on this machine")),
             "https" | "http" => Ok(Self::Web(WebRoot { url })),
             _ => match object(&url) {
                 Some((bucket, key)) => Ok(Self::Bucket(bucket, key)),
                 None => Err(invalid(
-                    "is no place that images come from: use a path, s3:, gs:, az:, https:, http: \
-                        or data:",
+                    "is not a place that images come from: use a path, s3:, gs:, az:, https:, \
+                     http: or data:",
                 )),
             },
         }
@@ -125,7 +126,7 @@ impl FromStr for Root {
 impl TryFrom<OsString> for Root {
     type Error = InvalidRoot;
 
-    /// As [`Root::from_str`]; what is not UTF-8 can only be a path.
+    /// As [`Root::from_str`]. A text that is not UTF-8 can only be a path.
     fn try_from(text: OsString) -> Result<Self, InvalidRoot> {
         text.into_string().map_or_else(|path| Ok(Self::Path(path.into())), |text| text.parse())
     }
@@ -158,7 +159,7 @@ impl Root {
         }
     }
 
-    /// Whether a URL lies below this root. Never for paths: see [`super::FileSource`].
+    /// Whether a URL is below this root. Always false for a path: see [`super::FileSource`].
     pub(super) fn covers(&self, url: &Url) -> bool {
         match self {
             Self::Path(_) => false,
@@ -186,9 +187,8 @@ impl WebRoot {
         if prefix.is_empty() {
             return true;
         }
-        // Servers differ in how often they decode a path, and in what they take for a slash. So the
-        // path must lie below the root as it is written, and also when it is decoded until nothing
-        // is left to decode.
+        // Servers differ in how often they decode a path and in which characters they treat as a
+        // slash. So the path must be below the root both as written and fully decoded.
         let written = segments(url.path());
         let (Some(decoded), Some(decoded_prefix)) = (decoded(url.path()), decoded(self.url.path()))
         else {
@@ -200,8 +200,8 @@ impl WebRoot {
     }
 }
 
-/// The bucket and the key that a URL names; none if it is not one of an object store, or the key is
-/// one that no store has.
+/// The bucket and the key that a URL names; `None` if the URL does not name an object of a store,
+/// or the key is invalid in all stores.
 pub(super) fn object(url: &Url) -> Option<(Bucket, Key)> {
     let cloud = Cloud::of_scheme(url.scheme())?;
     let name = match url.host()? {
@@ -216,7 +216,7 @@ pub(super) fn object(url: &Url) -> Option<(Bucket, Key)> {
     {
         return None;
     }
-    // Decoded once, as it was encoded once. What is still encoded then is part of the key's name.
+    // Decode once. What is still encoded then is part of the key.
     Some((Bucket { cloud, name }, Key::from_url_path(url.path()).ok()?))
 }
 
@@ -233,8 +233,8 @@ fn segments(path: &str) -> Vec<&str> {
     if path.is_empty() { Vec::new() } else { path.split('/').collect() }
 }
 
-/// The segments of a path that is decoded until it no longer changes; none if that takes
-/// suspiciously long or is no text.
+/// The segments of a path that is decoded until it no longer changes; `None` if that takes more
+/// than 4 rounds or the result is not UTF-8.
 fn decoded(path: &str) -> Option<Vec<String>> {
     let mut path = path.to_owned();
     for _ in 0..4 {
@@ -254,7 +254,7 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-/// `photos:old` is a file's name; `ftp://host` is a URL, of a kind that is refused.
+/// Tells the file name `photos:old` from URLs. `ftp://host` is a URL, and is refused later.
 fn is_url(scheme: &str, rest: &str) -> bool {
     let known = ["file", "data", "s3", "gs", "az", "https", "http"];
     rest.starts_with("//") || known.contains(&scheme.to_ascii_lowercase().as_str())
@@ -262,7 +262,7 @@ fn is_url(scheme: &str, rest: &str) -> bool {
 
 fn without_query(text: &str) -> &str {
     let text = text.split(['?', '#']).next().unwrap_or_default();
-    // What stands before an @ may be a password.
+    // The text before an @ may be a password.
     text.rsplit_once('@').map_or(text, |(_, rest)| rest)
 }
 
@@ -331,7 +331,7 @@ mod tests {
         ] {
             assert!(!covers("s3://bucket/pre", outside), "{outside}");
         }
-        // Encoded twice, it is a key with such a name and leads nowhere else.
+        // Encoded twice, this is an ordinary key that contains `%2e%2e`.
         assert!(covers("s3://bucket/pre", "s3://bucket/pre/%252e%252e/a.jpg"));
     }
 
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_survives_the_way_through_a_url() {
+    fn a_key_survives_a_round_trip_through_a_url() {
         let bucket = Bucket { cloud: Cloud::S3, name: "faces".into() };
         for key in ["a.jpg", "a b/ü+%2e?#\\\"<>.jpg", "%2e%2e/a.jpg", "...", "a/b/c d/~'()*!.jpg"]
         {

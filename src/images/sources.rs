@@ -1,4 +1,5 @@
-//! Every source in one: the scheme chooses, the allow-list decides.
+//! All sources behind one type: the scheme of a URI selects the source, the allow-list decides
+//! whether it is fetched.
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -10,38 +11,39 @@ use url::Url;
 
 use super::web::Web;
 use super::{
-    Body, Boundless, FetchError, FetchLimits, FileSource, ImageSource, Objects, Room, Root, data,
-    root,
+    Body, FetchError, FetchLimits, FileSource, ImageSource, MemoryReservation, Objects, Root,
+    Unlimited, data, root,
 };
 use crate::domain::{ImageUri, SourceName};
 
-/// Why sources could not be set up.
+/// Why the sources could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SourcesError {
-    /// A folder that is allowed and not there.
+    /// An allowed folder that does not exist.
     #[error("cannot read from {0}")]
     Folder(#[source] std::io::Error),
-    /// No client for web servers.
+    /// The HTTP client could not be created.
     #[error("cannot set up HTTPS")]
     Web(#[source] reqwest::Error),
 }
 
-/// Images from wherever the operator allowed.
+/// The sources of images that the operator allowed.
 pub struct Sources {
     allowed: Vec<Root>,
     files: FileSource,
     objects: Arc<Objects>,
-    /// None where no host is allowed.
+    /// `None` if no web server is allowed.
     web: Option<Web>,
     limits: FetchLimits,
 }
 
 impl Sources {
-    /// Sources of the images below `allowed`. Hosts on this network are reached only if they are
-    /// among `private_hosts`; a server's certificate may be of `authorities` (PEM) too.
+    /// Sources of the images below `allowed`. Connects to hosts with private addresses only if they
+    /// are in `private_hosts`. Trusts the certificate authorities of the system and those in
+    /// `authorities` (PEM).
     ///
     /// # Errors
-    /// If an allowed folder does not exist, or the authorities are no PEM.
+    /// If an allowed folder does not exist, or `authorities` is not PEM.
     pub fn new(
         allowed: Vec<Root>,
         private_hosts: &[String],
@@ -66,20 +68,20 @@ impl Sources {
     async fn fetch_unlimited(
         &self,
         image: &ImageUri,
-        room: &dyn Room,
+        memory: &dyn MemoryReservation,
     ) -> Result<Vec<u8>, FetchError> {
         match image.scheme() {
-            "file" => self.files.fetch_into(image, room).await,
+            "file" => self.files.fetch_into(image, memory).await,
             "data" if self.covers(image.as_url()) => {
-                // The letters, then the bytes of them, beside the URI.
-                room.take((image.as_str().len() as u64).saturating_mul(2)).await?;
+                // The percent-decoded letters and the decoded bytes, in addition to the URI.
+                memory.take((image.as_str().len() as u64).saturating_mul(2)).await?;
                 data::decode(image.as_str(), self.limits.max_bytes)
             }
-            _ => self.download(image, Body::kept(self.limits.max_bytes, room)).await,
+            _ => self.download(image, Body::kept(self.limits.max_bytes, memory)).await,
         }
     }
 
-    /// Reads an image from a bucket or a web server through `body`.
+    /// Fetches an image from a bucket or a web server through `body`.
     async fn download(&self, image: &ImageUri, body: Body<'_>) -> Result<Vec<u8>, FetchError> {
         let url = image.as_url();
         let outside = || {
@@ -94,7 +96,8 @@ impl Sources {
                 }
                 Some(_) => Err(outside()),
                 None => Err(FetchError::Refused(
-                    "the URI names no object: it is not scheme://bucket/key, or has a query".into(),
+                    "the URI does not name an object: use scheme://bucket/key without a query"
+                        .into(),
                 )),
             },
             "https" | "http" => match &self.web {
@@ -103,16 +106,16 @@ impl Sources {
             },
             "data" => Err(outside()),
             scheme => Err(FetchError::Refused(format!(
-                "'{scheme}:' is no source of images: they come from file:, s3:, gs:, az:, https:, \
-                    http: and data:"
+                "images are not fetched from '{scheme}:' URIs: use file:, s3:, gs:, az:, https:, \
+                 http: or data:"
             ))),
         }
     }
 
-    async fn touch_unlimited(&self, image: &ImageUri) -> Result<(), FetchError> {
+    async fn check_image_unlimited(&self, image: &ImageUri) -> Result<(), FetchError> {
         match image.scheme() {
-            "file" => self.files.touch(image).await,
-            // Its bytes are in its name.
+            "file" => self.files.check_image(image).await,
+            // The bytes are in the URI.
             "data" => Ok(()),
             _ => self.download(image, Body::dropped(self.limits.max_bytes)).await.map(|_| ()),
         }
@@ -122,22 +125,26 @@ impl Sources {
 #[async_trait]
 impl ImageSource for Sources {
     async fn fetch(&self, image: &ImageUri) -> Result<Vec<u8>, FetchError> {
-        self.fetch_into(image, &Boundless).await
+        self.fetch_into(image, &Unlimited).await
     }
 
-    async fn fetch_into(&self, image: &ImageUri, room: &dyn Room) -> Result<Vec<u8>, FetchError> {
+    async fn fetch_into(
+        &self,
+        image: &ImageUri,
+        memory: &dyn MemoryReservation,
+    ) -> Result<Vec<u8>, FetchError> {
         let started = Instant::now();
-        let mut fetching = pin!(self.fetch_unlimited(image, room));
+        let mut fetching = pin!(self.fetch_unlimited(image, memory));
         loop {
-            // Waiting for room is no fault of the source: it gets that time on top.
-            let end = started + self.limits.whole + room.waited();
+            // Time spent waiting for memory does not count against the source.
+            let end = started + self.limits.whole + memory.waited();
             match tokio::time::timeout_at(end, &mut fetching).await {
                 Ok(fetched) => return fetched,
-                Err(_) if started + self.limits.whole + room.waited() > end => {}
+                Err(_) if started + self.limits.whole + memory.waited() > end => {}
                 Err(_) => {
                     let seconds = self.limits.whole.as_secs_f64();
                     let reason = format!(
-                        "the image did not come within {seconds} s (setting images.timeout_ms)"
+                        "the image did not arrive within {seconds} s (setting images.timeout_ms)"
                     );
                     return Err(FetchError::Outage(reason));
                 }
@@ -145,7 +152,7 @@ impl ImageSource for Sources {
         }
     }
 
-    /// A folder that is allowed, a bucket, or a web server with its port.
+    /// An allowed folder, a bucket, or a web server with its port.
     fn source_of(&self, image: &ImageUri) -> SourceName {
         let url = image.as_url();
         match image.scheme() {
@@ -166,9 +173,9 @@ impl ImageSource for Sources {
         }
     }
 
-    async fn touch(&self, image: &ImageUri) -> Result<(), FetchError> {
-        match tokio::time::timeout(self.limits.whole, self.touch_unlimited(image)).await {
-            Ok(touched) => touched,
+    async fn check_image(&self, image: &ImageUri) -> Result<(), FetchError> {
+        match tokio::time::timeout(self.limits.whole, self.check_image_unlimited(image)).await {
+            Ok(checked) => checked,
             Err(_) => Err(FetchError::Outage(format!(
                 "no answer within {} s",
                 self.limits.whole.as_secs_f64()
@@ -176,20 +183,21 @@ impl ImageSource for Sources {
         }
     }
 
-    async fn sees_around(&self, image: &ImageUri) -> bool {
+    async fn has_visible_neighbours(&self, image: &ImageUri) -> bool {
         image.scheme() == "file"
             && matches!(
-                tokio::time::timeout(self.limits.whole, self.files.sees_around(image)).await,
+                tokio::time::timeout(self.limits.whole, self.files.has_visible_neighbours(image))
+                    .await,
                 Ok(true)
             )
     }
 
-    async fn look(&self, source: &SourceName) -> Result<(), String> {
+    async fn check_source(&self, source: &SourceName) -> Result<(), String> {
         if !source.as_str().starts_with('/') {
             return Ok(());
         }
-        match tokio::time::timeout(self.limits.whole, self.files.look(source)).await {
-            Ok(looked) => looked,
+        match tokio::time::timeout(self.limits.whole, self.files.check_source(source)).await {
+            Ok(checked) => checked,
             Err(_) => Err(format!(
                 "{source} does not answer within {} s",
                 self.limits.whole.as_secs_f64()

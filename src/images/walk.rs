@@ -1,11 +1,11 @@
-//! Walking folders: every file is listed once, by its canonical path, or given with the reason why
-//! it is not.
+//! Walks folders. Every file is listed once, under its canonical path, or reported with the reason
+//! why it is not listed.
 //!
-//! The walk itself follows no link, so it cannot run in circles. A link to something that the walk
-//! reaches anyway adds nothing. A link to something below the roots that a rule leaves out names it
-//! explicitly: it is listed, and remembered, so that it is listed once. That is all that is
-//! remembered: a gallery of millions needs no memory. What `--exclude` matches is not listed by a
-//! link either: people exclude what is private.
+//! The walk itself follows no link, so it cannot run in circles. A link to a target that the walk
+//! reaches anyway adds nothing. A link to a target below the roots that a rule leaves out names the
+//! target explicitly: the target is listed, and remembered so that it is listed once. Only such
+//! targets are remembered, so a gallery of millions needs no memory. A target that `--exclude`
+//! matches stays left out, because people exclude what is private.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -17,45 +17,45 @@ use std::time::UNIX_EPOCH;
 use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
-use super::listed::{Listed, ListingError, Other, Why, ending_of};
+use super::listing::{ListingEntry, ListingError, NotListed, NotListedReason, ending_of};
 use super::rules::{FolderRules, IGNORE_FILE, Rules};
 use crate::domain::{ImageKind, ImageUri, SourceStamp};
 
-/// The local roots of one listing, and what links brought to it. The roots are walked one after the
-/// other.
+/// The local roots of one listing, and the targets that links added. The roots are walked one after
+/// the other.
 pub(super) struct Folders {
-    /// Canonical. What lies below two of them is the inner one's.
+    /// Canonical paths. An entry below two roots belongs to the inner one.
     roots: HashSet<PathBuf>,
     rules: Rules,
-    /// What the rules other than `--exclude` leave out and a link leads to: canonical.
+    /// Canonical paths of link targets that rules other than `--exclude` leave out.
     linked: Mutex<HashSet<PathBuf>>,
 }
 
-/// Nobody reads the listing any more.
-pub(super) struct Gone;
+/// The reader of the listing was dropped.
+pub(super) struct ReaderGone;
 
 impl Folders {
     pub(super) fn new(roots: impl IntoIterator<Item = PathBuf>, rules: Rules) -> Self {
         Self { roots: roots.into_iter().collect(), rules, linked: Mutex::default() }
     }
 
-    /// Gives `send` everything below one of the roots, until it says that it is `Gone`.
+    /// Passes every entry below one of the roots to `send`. Stops at its first error.
     pub(super) fn walk(
         &self,
         root: &Path,
-        send: &mut dyn FnMut(Listed) -> Result<(), Gone>,
-    ) -> Result<(), Gone> {
+        send: &mut dyn FnMut(ListingEntry) -> Result<(), ReaderGone>,
+    ) -> Result<(), ReaderGone> {
         if !root.is_dir() {
             return send(named(root));
         }
-        let mut walk = Walk { folders: self, send, pending: vec![root.to_owned()] };
+        let mut walk = FolderWalk { folders: self, send, pending: vec![root.to_owned()] };
         while let Some(folder) = walk.pending.pop() {
             walk.below(&folder)?;
         }
         Ok(())
     }
 
-    /// The root that `path` is listed below.
+    /// The innermost root that contains `path`.
     fn root_of<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         path.ancestors().find(|above| self.roots.contains(*above))
     }
@@ -64,10 +64,10 @@ impl Folders {
         self.linked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a walk of `root` comes to `target` by itself, or an earlier link led to it.
+    /// Whether a walk of `root` reaches `target` without this link, or an earlier link led to it.
     fn reaches(&self, root: &Path, target: &Path) -> bool {
         let linked = self.linked();
-        // What cannot be read is told by the walk.
+        // The walk reports rules that cannot be read.
         let mut rules: Vec<FolderRules> = root
             .ancestors()
             .filter_map(|folder| self.rules.of_folder(folder).ok().flatten())
@@ -79,7 +79,7 @@ impl Folders {
             let is_dir = path != target || target.is_dir();
             let below = path.strip_prefix(root).unwrap_or(&path);
             reached = linked.contains(&path)
-                || (reached && self.rules.leaving_out(below, &path, is_dir, &rules).is_none());
+                || (reached && self.rules.left_out_by(below, &path, is_dir, &rules).is_none());
             if is_dir {
                 rules.extend(self.rules.of_folder(&path).ok().flatten());
             }
@@ -88,15 +88,15 @@ impl Folders {
     }
 }
 
-struct Walk<'a> {
+struct FolderWalk<'a> {
     folders: &'a Folders,
-    send: &'a mut dyn FnMut(Listed) -> Result<(), Gone>,
-    /// Folders to walk: the root, and those that links lead to.
+    send: &'a mut dyn FnMut(ListingEntry) -> Result<(), ReaderGone>,
+    /// Folders still to walk: the root, and targets of links.
     pending: Vec<PathBuf>,
 }
 
-impl Walk<'_> {
-    fn below(&mut self, folder: &Path) -> Result<(), Gone> {
+impl FolderWalk<'_> {
+    fn below(&mut self, folder: &Path) -> Result<(), ReaderGone> {
         let Folders { roots, rules, .. } = self.folders;
         let root = self.folders.root_of(folder).unwrap_or(folder);
         let mut own = Vec::new();
@@ -111,7 +111,7 @@ impl Walk<'_> {
                     let what = error.path().unwrap_or(folder).display().to_string();
                     let reason =
                         error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    (self.send)(Listed::Unlisted(ListingError { what, reason }))?;
+                    (self.send)(ListingEntry::Failed(ListingError { what, reason }))?;
                     continue;
                 }
             };
@@ -126,7 +126,7 @@ impl Walk<'_> {
             let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir());
             let listed_elsewhere = roots.contains(path) || self.folders.linked().contains(path);
             let rule =
-                rules.leaving_out(path.strip_prefix(root).unwrap_or(path), path, is_dir, &own);
+                rules.left_out_by(path.strip_prefix(root).unwrap_or(path), path, is_dir, &own);
             match rule {
                 _ if listed_elsewhere && kind.is_dir() => entries.skip_current_dir(),
                 _ if listed_elsewhere => {}
@@ -134,7 +134,10 @@ impl Walk<'_> {
                     if kind.is_dir() {
                         entries.skip_current_dir();
                     }
-                    (self.send)(other(path, Why::Rule { rule, folder: kind.is_dir() }))?;
+                    (self.send)(not_listed(
+                        path,
+                        NotListedReason::Rule { rule, folder: kind.is_dir() },
+                    ))?;
                 }
                 None if kind.is_dir() => self.enter(path, &mut own)?,
                 None if kind.is_symlink() => self.link(path)?,
@@ -144,50 +147,47 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Adds the rules that `folder` holds to those of the folders that it is in.
-    fn enter(&mut self, folder: &Path, own: &mut Vec<FolderRules>) -> Result<(), Gone> {
+    /// Appends the rules of `folder` to those of the outer folders.
+    fn enter(&mut self, folder: &Path, own: &mut Vec<FolderRules>) -> Result<(), ReaderGone> {
         match self.folders.rules.of_folder(folder) {
             Ok(rules) => {
                 let broken = rules.iter().flat_map(|rules| rules.broken.iter().cloned());
-                broken.map(Listed::Unlisted).try_for_each(&mut *self.send)?;
+                broken.map(ListingEntry::Failed).try_for_each(&mut *self.send)?;
                 own.extend(rules);
             }
-            Err(error) => (self.send)(Listed::Unlisted(error))?,
+            Err(error) => (self.send)(ListingEntry::Failed(error))?,
         }
         Ok(())
     }
 
-    fn file(&mut self, entry: &DirEntry) -> Result<(), Gone> {
+    fn file(&mut self, entry: &DirEntry) -> Result<(), ReaderGone> {
         let path = entry.path();
         match entry.metadata() {
-            // Read already.
+            // The rules were read when the walk entered the folder.
             Ok(metadata) if metadata.is_file() && entry.file_name() == IGNORE_FILE => Ok(()),
             Ok(metadata) => (self.send)(file(path, &metadata)),
-            Err(error) => (self.send)(unlisted(path, error.to_string())),
+            Err(error) => (self.send)(failed(path, error.to_string())),
         }
     }
 
-    fn link(&mut self, path: &Path) -> Result<(), Gone> {
+    fn link(&mut self, path: &Path) -> Result<(), ReaderGone> {
         let target = match path.canonicalize() {
             Ok(target) => target,
             Err(error) if leads_nowhere(&error) => {
-                return (self.send)(other(path, Why::LinkBroken));
+                return (self.send)(not_listed(path, NotListedReason::LinkBroken));
             }
             Err(error) => {
-                return (self.send)(unlisted(
-                    path,
-                    format!("the link cannot be followed: {error}"),
-                ));
+                return (self.send)(failed(path, format!("the link cannot be followed: {error}")));
             }
         };
         let Some(root) = self.folders.root_of(&target) else {
-            return (self.send)(other(path, Why::LinkOutside(target)));
+            return (self.send)(not_listed(path, NotListedReason::LinkOutside(target)));
         };
         let below = target.strip_prefix(root).unwrap_or(&target);
-        if let Some(rule) = self.folders.rules.excluding_target(below, target.is_dir()) {
-            return (self.send)(other(path, Why::Rule { rule, folder: false }));
+        if let Some(rule) = self.folders.rules.target_excluded_by(below, target.is_dir()) {
+            return (self.send)(not_listed(path, NotListedReason::Rule { rule, folder: false }));
         }
-        (self.send)(other(path, Why::LinkInside))?;
+        (self.send)(not_listed(path, NotListedReason::LinkInside))?;
         if self.folders.reaches(root, &target) {
             return Ok(());
         }
@@ -195,18 +195,18 @@ impl Walk<'_> {
         match target.metadata() {
             Ok(metadata) if metadata.is_dir() => self.pending.push(target),
             Ok(metadata) => (self.send)(file(&target, &metadata))?,
-            Err(error) => (self.send)(unlisted(&target, error.to_string()))?,
+            Err(error) => (self.send)(failed(&target, error.to_string()))?,
         }
         Ok(())
     }
 }
 
-fn other(path: &Path, why: Why) -> Listed {
-    Listed::Other(Other::file(path, why))
+fn not_listed(path: &Path, reason: NotListedReason) -> ListingEntry {
+    ListingEntry::NotListed(NotListed::file(path, reason))
 }
 
-fn unlisted(path: &Path, reason: String) -> Listed {
-    Listed::Unlisted(ListingError { what: path.display().to_string(), reason })
+fn failed(path: &Path, reason: String) -> ListingEntry {
+    ListingEntry::Failed(ListingError { what: path.display().to_string(), reason })
 }
 
 fn leads_nowhere(error: &std::io::Error) -> bool {
@@ -214,37 +214,37 @@ fn leads_nowhere(error: &std::io::Error) -> bool {
     circle || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// A file that was named itself: it is meant, whatever it is.
-fn named(path: &Path) -> Listed {
+/// A root that is a file. It is listed as an image whatever its ending.
+fn named(path: &Path) -> ListingEntry {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => image(path, &metadata),
-        Ok(_) => unlisted(path, "it is neither a folder nor a regular file".into()),
-        Err(error) => unlisted(path, error.to_string()),
+        Ok(_) => failed(path, "the path is neither a folder nor a regular file".into()),
+        Err(error) => failed(path, error.to_string()),
     }
 }
 
-/// A file is an image by its ending, or, if that is no image's, by its first bytes.
-fn file(path: &Path, metadata: &Metadata) -> Listed {
-    // Opening a pipe would wait for whoever writes into it.
+/// A file is an image by its ending or, if the ending is not that of an image, by its first bytes.
+fn file(path: &Path, metadata: &Metadata) -> ListingEntry {
+    // Opening a pipe would block until it has a writer.
     if !metadata.is_file() {
-        return other(path, Why::NoFile);
+        return not_listed(path, NotListedReason::SpecialFile);
     }
     if has_image_ending(path) {
         return image(path, metadata);
     }
     match first_bytes(path) {
         Ok(bytes) if is_image(path, &bytes) => image(path, metadata),
-        Ok(_) => other(path, Why::NoImage(ending_of(path))),
-        Err(error) => unlisted(
+        Ok(_) => not_listed(path, NotListedReason::NotAnImage(ending_of(path))),
+        Err(error) => failed(
             path,
             format!(
-                "its ending does not tell whether it is an image, and it cannot be read: {error}"
+                "its ending is not that of an image and its first bytes cannot be read: {error}"
             ),
         ),
     }
 }
 
-fn image(path: &Path, metadata: &Metadata) -> Listed {
+fn image(path: &Path, metadata: &Metadata) -> ListingEntry {
     let modified = metadata
         .modified()
         .ok()
@@ -252,8 +252,8 @@ fn image(path: &Path, metadata: &Metadata) -> Listed {
         .unwrap_or_default();
     let stamp = SourceStamp::of(metadata.len(), modified.as_nanos());
     match ImageUri::from_path(path) {
-        Ok(uri) => Listed::Image { uri, stamp, place: None },
-        Err(error) => unlisted(path, error.to_string()),
+        Ok(uri) => ListingEntry::Image { uri, stamp, position: None },
+        Err(error) => failed(path, error.to_string()),
     }
 }
 
@@ -263,10 +263,10 @@ pub(super) fn has_image_ending(path: &Path) -> bool {
         .is_some_and(|ending| ImageKind::from_ending(ending).is_some())
 }
 
-/// Whether something whose ending is no image's begins as an image does.
+/// Whether a file without the ending of an image starts like an image.
 pub(super) fn is_image(path: &Path, bytes: &[u8]) -> bool {
     match ImageKind::sniff(bytes) {
-        // Texts may begin as these do.
+        // Text files may start with the same bytes.
         Some(ImageKind::Pnm) => path.extension().is_none(),
         found => found.is_some(),
     }
@@ -279,5 +279,4 @@ fn first_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "walk/tests.rs"]
 mod tests;

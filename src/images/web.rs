@@ -1,11 +1,10 @@
-//! `https:` and `http:` URIs: fetched from servers that may be hostile, through a network that has
-//! servers of its own.
+//! `https:` and `http:` URIs: images on web servers, which may be hostile, while the network of
+//! this machine has private servers.
 //!
-//! The address that was checked is the address that is connected to: names are resolved by
-//! [`PublicNames`], inside the client, so that a name cannot be public when it is checked and
-//! private when it is used. Redirects are followed here, one by one, each held against the
-//! allow-list and the address check like the first URL. No proxy, no cookies, no referrer, no
-//! decompression.
+//! The client connects to exactly the address that was checked: [`PublicNames`] resolves names
+//! inside the client, so a name cannot be public at the check and private at the connection.
+//! Redirects are followed here, one by one; each must pass the allow-list and the address check
+//! like the first URL. No proxy, no cookies, no referrer, no decompression.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -20,7 +19,7 @@ use url::{Host, Url};
 use super::address::is_public;
 use super::{Body, FetchError, FetchLimits, fault, innermost};
 
-/// Fetches from web servers.
+/// Fetches images from web servers.
 pub(super) struct Web {
     client: Client,
     limits: FetchLimits,
@@ -28,8 +27,8 @@ pub(super) struct Web {
 }
 
 impl Web {
-    /// A client that trusts the system's certificate authorities and those of `authorities` (PEM),
-    /// and reaches private addresses only of `private_hosts`.
+    /// A client that trusts the certificate authorities of the system and those in `authorities`
+    /// (PEM), and connects to private addresses only for `private_hosts`.
     pub(super) fn new(
         private_hosts: &[String],
         authorities: Option<&[u8]>,
@@ -48,7 +47,7 @@ impl Web {
             .no_brotli()
             .no_zstd()
             .no_deflate()
-            // One request is one request: the worker's own retries count.
+            // No retries here: the worker counts its own.
             .retry(reqwest::retry::never())
             .connect_timeout(limits.connect)
             .read_timeout(limits.idle)
@@ -58,7 +57,8 @@ impl Web {
         Ok(Self { client, limits, private_hosts })
     }
 
-    /// The bytes at `url`, through `body`; `allowed` decides about it and about every redirect.
+    /// Fetches the bytes at `url` through `body`. `allowed` decides about `url` and the target of
+    /// every redirect.
     pub(super) async fn fetch(
         &self,
         url: &Url,
@@ -78,11 +78,11 @@ impl Web {
             }
             let target = target.to_str().ok().and_then(|target| url.join(target).ok());
             url = target.ok_or_else(|| {
-                FetchError::Unreadable("the server redirects to something that is no URL".into())
+                FetchError::Unreadable("the server redirects to an invalid URL".into())
             })?;
         }
         Err(FetchError::Refused(format!(
-            "more than {} redirects (setting images.redirects)",
+            "the server sends more than {} redirects (setting images.redirects)",
             self.limits.redirects
         )))
     }
@@ -95,7 +95,7 @@ impl Web {
     ) -> Result<(), FetchError> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(FetchError::Refused(format!(
-                "the URI{after} holds credentials, which are not used"
+                "the URI{after} contains credentials, which are not supported"
             )));
         }
         if !allowed(url) {
@@ -103,12 +103,12 @@ impl Web {
                 "the URI{after} is outside the places that may be read (setting images.allow)"
             )));
         }
-        // The client connects to literal addresses without asking the resolver.
+        // The client does not use the resolver for literal addresses, so check them here.
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
             Some(Host::Domain(_)) => return Ok(()),
-            None => return Err(FetchError::Refused(format!("the URI{after} names no host"))),
+            None => return Err(FetchError::Refused(format!("the URI{after} has no host"))),
         };
         if is_public(address) || self.private_hosts.contains(&address.to_string()) {
             return Ok(());
@@ -117,7 +117,7 @@ impl Web {
     }
 }
 
-/// Resolves names to public addresses only, but for some hosts.
+/// Resolves names to public addresses, and those of `private_hosts` to any address.
 struct PublicNames {
     private_hosts: Arc<HashSet<String>>,
 }
@@ -146,7 +146,7 @@ impl Resolve for PublicNames {
     }
 }
 
-/// A host as URLs and the resolver write it.
+/// A host in the form that URLs and the resolver use.
 fn bare(host: &str) -> String {
     let host = host.trim().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     host.parse::<IpAddr>().map_or(host, |address| address.to_string())
@@ -156,7 +156,7 @@ async fn read(mut response: Response, mut body: Body<'_>) -> Result<Vec<u8>, Fet
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => {
-            return Err(FetchError::NotThere("the server has no such image".into()));
+            return Err(FetchError::NotFound("the server has no such image".into()));
         }
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             let reason = format!(
@@ -186,7 +186,8 @@ async fn read(mut response: Response, mut body: Body<'_>) -> Result<Vec<u8>, Fet
     body.end().await
 }
 
-/// What a failed request means. The client's own texts hold the URL; the innermost cause does not.
+/// Classifies a failed request. The client's own texts contain the URL; the innermost cause does
+/// not.
 fn failed(error: reqwest::Error) -> FetchError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
@@ -196,7 +197,7 @@ fn failed(error: reqwest::Error) -> FetchError {
         cause = inner.source();
     }
     if let Some(fault) =
-        fault::local(&error).or_else(|| error.is_connect().then(fault::no_descriptors).flatten())
+        fault::shortage(&error).or_else(|| error.is_connect().then(fault::no_descriptors).flatten())
     {
         return fault;
     }
@@ -207,7 +208,7 @@ fn failed(error: reqwest::Error) -> FetchError {
                 .into()
         }
         () if error.is_timeout() => {
-            "the server went silent (setting images.idle_timeout_ms)".into()
+            "the server was silent for too long (setting images.idle_timeout_ms)".into()
         }
         () if error.is_connect() => format!("no connection to the server: {}", innermost(&error)),
         () => format!("the connection broke: {}", innermost(&error)),

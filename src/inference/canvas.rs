@@ -1,47 +1,49 @@
-//! What the detector sees of an image: planes of floats, zeros right and below.
+//! The detector's input for an image: three planes of floats, padded with zeros on the right and
+//! below.
 //!
-//! The image keeps its place in the upper left corner, so what is found needs no shift. How far the
-//! zeros reach is part of the profile all the same: the network's own padding starts where the
-//! canvas ends. Measured on the sample photos at 640 pixels: the landmarks of faces inside the
-//! image move by 0.0006 of the face's width at most; where the image's edge cuts a quarter of the
-//! face off, by up to 0.09 (tests/it/devices.rs).
+//! The image lies in the upper left corner, so coordinates need no shift. The size of the padding
+//! is part of the profile, because the network's own padding starts where the canvas ends. Measured
+//! on the sample photos at 640 pixels: the landmarks of faces inside the image move by at most
+//! 0.0006 of the face's width; where the image's edge cuts off a quarter of the face, by up to 0.09
+//! (tests/it/devices.rs).
 
 use image::RgbImage;
 
-use super::manifest::Input;
+use super::manifest::InputSpec;
 
-/// The network halves the image five times.
+/// Canvas sides are a multiple of this: the network halves the image five times.
 const MULTIPLE: usize = 32;
-/// Side of the small canvas, pixels: for images no larger than this, which would fill a quarter of
-/// the large one at most.
+/// Side of the small canvas, in pixels. It is for images up to this size, which would fill at most
+/// a quarter of the large canvas.
 const SMALL: usize = 320;
 
-/// An image as the detector sees it.
+/// An image as the detector's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Canvas {
-    /// Pixels, a multiple of 32.
+    /// In pixels, a multiple of 32.
     pub width: usize,
-    /// Pixels, a multiple of 32.
+    /// In pixels, a multiple of 32.
     pub height: usize,
     /// Three planes, row by row.
     pub values: Vec<f32>,
 }
 
-/// How large canvases are.
+/// How the size of a canvas is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CanvasSize {
-    /// As the image, up to the next multiple of 32.
+    /// The image's size, rounded up to a multiple of 32.
     Image,
-    /// One of two squares, so that images of all shapes go through a network of fixed shapes, in
+    /// One of two squares. Images of all shapes then go through a network of fixed shapes, in
     /// batches.
     Letterbox {
-        /// Longest side of the images.
+        /// The longest side of an image, in pixels.
         max_side: u32,
     },
 }
 
 impl CanvasSize {
-    /// The sides of all canvases, the smallest first; empty if they are as many as images.
+    /// The sides of the square canvases, the smallest first. Empty if canvases have the image's
+    /// size.
     pub fn squares(self) -> Vec<usize> {
         let Self::Letterbox { max_side } = self else { return Vec::new() };
         let large = (max_side as usize).next_multiple_of(MULTIPLE);
@@ -52,24 +54,24 @@ impl CanvasSize {
         let longest = width.max(height);
         match self.squares().into_iter().find(|&side| side >= longest) {
             Some(side) => (side, side),
-            // A letterbox too small for the image loses no part of it.
+            // An image larger than the letterbox is not cut: it gets a canvas of its own size.
             None => (width.next_multiple_of(MULTIPLE), height.next_multiple_of(MULTIPLE)),
         }
     }
 }
 
 impl Canvas {
-    /// `image` on a canvas of `size`, as the network with this `input` wants it.
-    pub fn new(image: &RgbImage, input: &Input, size: CanvasSize) -> Self {
+    /// Puts `image` on a canvas of `size`, in the format of `input`.
+    pub fn new(image: &RgbImage, input: &InputSpec, size: CanvasSize) -> Self {
         Self::of(image, input, size.of(image.width() as usize, image.height() as usize))
     }
 
-    /// `image` on a square canvas of this side; what reaches over its edge is cut off.
-    pub(super) fn square(image: &RgbImage, input: &Input, side: usize) -> Self {
+    /// Puts `image` on a square canvas of this side, and cuts off what does not fit.
+    pub(super) fn square(image: &RgbImage, input: &InputSpec, side: usize) -> Self {
         Self::of(image, input, (side, side))
     }
 
-    fn of(image: &RgbImage, input: &Input, (width, height): (usize, usize)) -> Self {
+    fn of(image: &RgbImage, input: &InputSpec, (width, height): (usize, usize)) -> Self {
         let image_width = image.width() as usize;
         let (mean, scale) = (input.mean, input.scale);
         let mut values = vec![0.0; 3 * width * height];
@@ -101,7 +103,8 @@ mod tests {
         assert_eq!(CanvasSize::Letterbox { max_side: 100 }.of(100, 20), (128, 128));
         assert_eq!(CanvasSize::Image.of(300, 200), (320, 224));
 
-        let input = Input { width: 0, height: 0, channels: Channels::Bgr, mean: 0.0, scale: 1.0 };
+        let input =
+            InputSpec { width: 0, height: 0, channels: Channels::Bgr, mean: 0.0, scale: 1.0 };
         let image = RgbImage::from_fn(2, 2, |x, y| image::Rgb([1 + x as u8, 10 + y as u8, 100]));
         let canvas = Canvas::new(&image, &input, CanvasSize::Letterbox { max_side: 32 });
         let at = |plane: usize, x: usize, y: usize| canvas.values[plane * 32 * 32 + y * 32 + x];

@@ -1,314 +1,93 @@
-//! YuNet: faces and five landmarks in an image of any size.
+//! The detector that a manifest names, YuNet or MTCNN, behind one interface.
 //!
-//! Per stride S of 8, 16 and 32 the network gives, for each cell (x, y) of the S-pixel grid, row by
-//! row: `cls` and `obj` confidences, `bbox` (centre offset in cells, log size in cells) and `kps`
-//! (five landmark offsets in cells). Decoding after Wu, Peng and Yu, "YuNet: A Tiny
-//! Millisecond-level Face Detector", 2023.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Only YuNet has a letterbox, which a GPU needs. MTCNN with `detector.letterbox = true` is an
+//! error. Without the letterbox, both run on the CPU whatever the device is.
 
 use image::RgbImage;
 
-use super::canvas::{Canvas, CanvasSize};
-use super::manifest::{Input, Manifest, Role};
-use super::model::{ModelError, Models, PreparedFile};
-use super::plan::{DevicePlan, padded_to};
-use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
-use super::test_face;
-use crate::domain::{BoundingBox, Face, Point};
+use super::canvas::CanvasSize;
+use super::manifest::Role;
+use super::model::{ModelError, Models};
+use super::mtcnn;
+use super::plan::DevicePlan;
+use super::runtime::{Runtime, RuntimeError};
+use super::yunet;
+use crate::domain::Face;
 
-/// The smallest face that can be hoped for, the shorter side of its box in pixels of what the
-/// detector sees: of 230 faces of LFW it found 75 % at this size, 93 % at 24 pixels and none at 10.
-pub const SMALLEST_FACE_PX: f32 = 20.0;
-const STRIDES: [usize; 3] = [8, 16, 32];
-/// Values a cell of `cls`, `obj`, `bbox` and `kps`.
-const DEPTHS: [usize; 4] = [1, 1, 4, 10];
-/// Detections that overlap a better one by more than this (intersection over union) are the same
-/// face.
-pub const SAME_FACE_IOU: f32 = 0.3;
-/// Pixels of all canvases of a batch, at most: 16 of 640x640. What a batch takes on the device
-/// grows with them.
-const BATCH_PIXELS: usize = 16 * 640 * 640;
-/// Candidates kept before overlaps are removed, so that a hostile image cannot make that quadratic
-/// step long.
-const MAX_CANDIDATES: usize = 5000;
-
-/// A detector, read and checked, of which sessions can be opened.
+/// A detector whose prepared files are read and checked. Opens sessions.
 #[derive(Debug, Clone)]
-pub struct DetectorModel {
-    runtime: Runtime,
-    manifest: Manifest,
-    bytes: Arc<[u8]>,
-    input_name: String,
-    /// What it finds in the test image.
-    expected: Face,
+pub enum DetectorModel {
+    /// One network, one pass over a canvas of this size.
+    Yunet(yunet::YunetModel, CanvasSize),
+    /// A cascade of three networks.
+    Mtcnn(mtcnn::CascadeModel),
 }
 
 impl DetectorModel {
-    /// Reads the prepared detector `name`.
+    /// Reads the prepared detector `name`, for canvases of `size`.
     ///
     /// # Errors
-    /// If there is no such model, or it is not prepared.
-    pub fn load(models: &Models, name: &str, runtime: &Runtime) -> Result<Self, ModelError> {
-        let manifest = models.manifest(name)?;
-        if manifest.role != Role::Detector {
-            return Err(ModelError::Role { name: name.to_owned(), wanted: "detector" });
-        }
-        let PreparedFile { bytes, model, preparation } = models.read_prepared(&manifest)?;
-        let input_name = model
-            .graph
-            .iter()
-            .flat_map(|graph| &graph.input)
-            .map(|input| input.name.clone())
-            .next();
-        let input_name = input_name.unwrap_or_default();
-        let expected = preparation.face.ok_or_else(|| test_face::not_recorded(name))?;
-        Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name, expected })
-    }
-
-    /// What the network in `bytes` finds in the test image, on the CPU.
-    pub(super) fn find_test_face(
+    /// If no model has that name, it is not a detector, it has no such canvases, or it is not
+    /// prepared.
+    pub fn load(
+        models: &Models,
+        name: &str,
         runtime: &Runtime,
-        manifest: &Manifest,
-        bytes: &[u8],
-    ) -> Result<Vec<Face>, ModelError> {
-        let network = runtime.open(&manifest.name, bytes, 1)?;
-        let (input, size) = (manifest.input.clone(), CanvasSize::Image);
-        let mut detector = Detector { network, size, batches: Vec::new(), input, batch: 1 };
-        Ok(detector.detect(&test_face::image(), test_face::LEAST_SCORE)?)
+        size: CanvasSize,
+    ) -> Result<Self, ModelError> {
+        let manifest = models.manifest(name)?;
+        match (&manifest.role, size) {
+            (Role::Cascade(_), CanvasSize::Letterbox { .. }) => {
+                Err(ModelError::Letterbox { name: name.to_owned() })
+            }
+            (Role::Cascade(_), CanvasSize::Image) => {
+                Ok(Self::Mtcnn(mtcnn::CascadeModel::load(models, manifest, runtime)?))
+            }
+            _ => Ok(Self::Yunet(yunet::YunetModel::load(models, name, runtime)?, size)),
+        }
     }
 
     /// Name and digest, for the profile.
     pub fn identity(&self) -> (&str, &str) {
-        (&self.manifest.name, &self.manifest.sha256)
+        match self {
+            Self::Yunet(model, _) => model.identity(),
+            Self::Mtcnn(model) => model.identity(),
+        }
     }
 
-    /// What the detector sees of `image` on a canvas of `size`. Needs no session, so that it is
-    /// done ahead of one.
-    pub fn canvas(&self, image: &RgbImage, size: CanvasSize) -> Canvas {
-        Canvas::new(image, &self.manifest.input, size)
-    }
-
-    /// Opens a session of `threads` threads on the CPU and runs the self-test on it.
+    /// Opens a detector on the CPU, with `threads` threads per session, and runs its self-test.
     ///
     /// # Errors
     /// If ONNX Runtime refuses the model, or the self-test fails.
     pub fn open(&self, threads: usize) -> Result<Detector, ModelError> {
-        self.open_on(&DevicePlan::cpu(threads), CanvasSize::Image)
-    }
-
-    /// Opens a session as `plan` says, for canvases of `size`, and runs the self-test on it, where
-    /// shapes are fixed in each of them: before the first job, the device has reserved all it
-    /// needs, found its kernels, and given the right answer.
-    ///
-    /// # Errors
-    /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
-    pub fn open_on(&self, plan: &DevicePlan, size: CanvasSize) -> Result<Detector, ModelError> {
-        let squares = size.squares();
-        let batches: Vec<(usize, Vec<usize>)> = squares
-            .iter()
-            .map(|&side| (side, plan.sizes_up_to(BATCH_PIXELS / (side * side))))
-            .collect();
-        let shapes = plan.padded.then(|| self.shape_range(&batches)).flatten();
-        let network =
-            self.runtime.open_on(&self.manifest.name, &self.bytes, plan, shapes.as_ref())?;
-        let mut detector = Detector {
-            network,
-            size,
-            batches,
-            input: self.manifest.input.clone(),
-            batch: plan.batch,
-        };
-        let image = test_face::image();
-        let check = |found: &[Face]| test_face::check(&self.manifest.name, &self.expected, found);
-        check(&detector.detect(&image, test_face::LEAST_SCORE)?)?;
-        for (side, sizes) in detector.batches.clone() {
-            let canvas = Canvas::square(&image, &self.manifest.input, side);
-            for items in sizes {
-                let looks: Vec<_> = (0..items).map(|_| (&canvas, test_face::LEAST_SCORE)).collect();
-                let found = detector.detect_batch(&looks)?;
-                // A canvas smaller than the test image shows a part of the face.
-                if side >= test_face::SIDE as usize {
-                    found.iter().try_for_each(|found| check(found))?;
-                }
+        Ok(match self {
+            Self::Yunet(model, size) => {
+                Detector::Yunet(model.open_on(&DevicePlan::cpu(threads), *size)?)
             }
-        }
-        Ok(detector)
-    }
-
-    fn shape_range(&self, batches: &[(usize, Vec<usize>)]) -> Option<ShapeRange> {
-        let (least, most) = (batches.first()?.0, batches.last()?.0);
-        let items = batches.iter().flat_map(|(_, sizes)| sizes).copied().max()?;
-        let input = self.input_name.clone();
-        Some(ShapeRange { input, least: [1, 3, least, least], most: [items, 3, most, most] })
+            Self::Mtcnn(model) => Detector::Mtcnn(Box::new(model.open(threads)?)),
+        })
     }
 }
 
 /// An open detector, for one thread at a time.
 #[derive(Debug)]
-pub struct Detector {
-    network: Network,
-    input: Input,
-    size: CanvasSize,
-    /// For each side of a square canvas, the sizes of batches that the device sees.
-    batches: Vec<(usize, Vec<usize>)>,
-    /// Canvases of a forward pass, at most.
-    batch: usize,
+pub enum Detector {
+    /// See [`yunet`].
+    Yunet(yunet::Yunet),
+    /// See [`mtcnn`].
+    Mtcnn(Box<mtcnn::Cascade>),
 }
 
 impl Detector {
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
-    /// pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in pixels of the
+    /// image.
     ///
     /// # Errors
-    /// If the forward pass fails.
+    /// If a forward pass fails.
     pub fn detect(&mut self, image: &RgbImage, min_score: f32) -> Result<Vec<Face>, RuntimeError> {
-        let canvas = Canvas::new(image, &self.input, self.size);
-        Ok(self.detect_batch(&[(&canvas, min_score)])?.pop().unwrap_or_default())
-    }
-
-    /// The faces on each of `looks`, canvases with the confidence wanted of their faces. Canvases
-    /// of one size go through together.
-    ///
-    /// # Errors
-    /// If a forward pass fails; then for all of them.
-    pub fn detect_batch(
-        &mut self,
-        looks: &[(&Canvas, f32)],
-    ) -> Result<Vec<Vec<Face>>, RuntimeError> {
-        let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-        for (index, (canvas, _)) in looks.iter().enumerate() {
-            groups.entry((canvas.width, canvas.height)).or_default().push(index);
-        }
-        let mut found = vec![Vec::new(); looks.len()];
-        for ((width, height), members) in groups {
-            let sizes = self.sizes(width, height);
-            let most = sizes.last().copied().unwrap_or(self.batch);
-            for members in members.chunks(most) {
-                let faces = self.forward(looks, members, padded_to(&sizes, members.len()))?;
-                for (&member, faces) in members.iter().zip(faces) {
-                    found[member] = faces;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn sizes(&self, width: usize, height: usize) -> Vec<usize> {
-        let square = self.batches.iter().find(|(side, _)| (*side, *side) == (width, height));
-        square.map(|(_, sizes)| sizes.clone()).unwrap_or_default()
-    }
-
-    /// One pass over `members` of `looks`, which are of one size, filled up to `rows`.
-    fn forward(
-        &mut self,
-        looks: &[(&Canvas, f32)],
-        members: &[usize],
-        rows: usize,
-    ) -> Result<Vec<Vec<Face>>, RuntimeError> {
-        let Some(&first) = members.first() else { return Ok(Vec::new()) };
-        let (width, height) = (looks[first].0.width, looks[first].0.height);
-        let joined: Vec<f32>;
-        let values = if rows == 1 {
-            &looks[first].0.values
-        } else {
-            let mut values = Vec::with_capacity(rows * 3 * width * height);
-            members.iter().for_each(|&member| values.extend_from_slice(&looks[member].0.values));
-            values.resize(rows * 3 * width * height, 0.0);
-            joined = values;
-            &joined
-        };
-        let names: Vec<String> = ["cls", "obj", "bbox", "kps"]
-            .iter()
-            .flat_map(|kind| STRIDES.map(|stride| format!("{kind}_{stride}")))
-            .collect();
-        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let outputs = self.network.run(&[(&[rows, 3, height, width], values)], &wanted)?;
-        let faces = |(row, &member): (usize, &usize)| {
-            let mut candidates = Vec::new();
-            for (level, stride) in STRIDES.into_iter().enumerate() {
-                let tensors = [0, 1, 2, 3].map(|kind| &outputs[kind * STRIDES.len() + level]);
-                decode(
-                    tensors,
-                    (row, rows),
-                    stride,
-                    (width, height),
-                    looks[member].1,
-                    &mut candidates,
-                )?;
-            }
-            Ok(suppress_overlaps(candidates))
-        };
-        members.iter().enumerate().map(faces).collect()
-    }
-}
-
-/// What row `row` of `rows` says at one stride.
-fn decode(
-    outputs: [&Output; 4],
-    (row, rows): (usize, usize),
-    stride: usize,
-    (width, height): (usize, usize),
-    min_score: f32,
-    candidates: &mut Vec<Face>,
-) -> Result<(), RuntimeError> {
-    let columns = width / stride;
-    let cells = columns * (height / stride);
-    for (output, depth) in outputs.into_iter().zip(DEPTHS) {
-        if output.values.len() != rows * cells * depth {
-            let expected =
-                format!("{rows} rows of {cells} cells of {depth} values at stride {stride}");
-            return Err(RuntimeError::Shape {
-                output: "detector".into(),
-                shape: output.shape.clone(),
-                expected,
-            });
+        match self {
+            Self::Yunet(detector) => detector.detect(image, min_score),
+            Self::Mtcnn(cascade) => cascade.detect(image, min_score),
         }
     }
-    let [cls, obj, bbox, kps] = [0, 1, 2, 3].map(|kind| {
-        let length = cells * DEPTHS[kind];
-        &outputs[kind].values[row * length..][..length]
-    });
-    let size = stride as f32;
-    let offsets = bbox.as_chunks::<4>().0.iter().zip(kps.as_chunks::<10>().0);
-    for (cell, ((&cls, &obj), (offset, points))) in cls.iter().zip(obj).zip(offsets).enumerate() {
-        let score = (cls.clamp(0.0, 1.0) * obj.clamp(0.0, 1.0)).sqrt();
-        if score.is_nan() || score < min_score {
-            continue;
-        }
-        let (x, y) = ((cell % columns) as f32, (cell / columns) as f32);
-        let (box_width, box_height) = (offset[2].exp() * size, offset[3].exp() * size);
-        let (centre_x, centre_y) = ((x + offset[0]) * size, (y + offset[1]) * size);
-        let bbox = BoundingBox {
-            x: centre_x - box_width / 2.0,
-            y: centre_y - box_height / 2.0,
-            width: box_width,
-            height: box_height,
-        };
-        let landmark =
-            |k: usize| Point { x: (points[2 * k] + x) * size, y: (points[2 * k + 1] + y) * size };
-        let landmarks = [0, 1, 2, 3, 4].map(landmark);
-        let finite = bbox.area().is_finite()
-            && landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
-        if finite {
-            candidates.push(Face { bbox, landmarks: Some(landmarks), detector_score: Some(score) });
-        }
-    }
-    Ok(())
-}
-
-/// Greedy non-maximum suppression, best first.
-fn suppress_overlaps(mut candidates: Vec<Face>) -> Vec<Face> {
-    candidates.sort_by(|a, b| {
-        b.detector_score.partial_cmp(&a.detector_score).unwrap_or(std::cmp::Ordering::Equal)
-    });
-    candidates.truncate(MAX_CANDIDATES);
-    let mut kept: Vec<Face> = Vec::new();
-    for face in candidates {
-        if kept.iter().all(|better| better.bbox.iou(&face.bbox) <= SAME_FACE_IOU) {
-            kept.push(face);
-        }
-    }
-    kept
 }

@@ -1,5 +1,5 @@
-//! Weights beside the ONNX file: tensors that name a file, an offset and a length. They are put
-//! inside, so that all that follows sees one file.
+//! Weights outside the ONNX file: tensors that name a file, an offset and a length. They are copied
+//! into the model, so that the rest of the program reads one file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -10,14 +10,14 @@ use prost::Message;
 
 use super::onnx::{ModelProto, OnnxError, TensorProto};
 
-/// The largest file, and the largest model: what a protocol buffer can hold.
+/// The largest file and the largest model, in bytes: the limit of a protocol buffer.
 const MAX_BYTES: u64 = (1 << 31) - 1;
 
-/// The model in `bytes` and the files that its weights are in, relative to its folder; none if all
-/// weights are inside.
+/// The model in `bytes` and the files that hold its weights, relative to the model's folder. `None`
+/// if all weights are inside.
 ///
 /// # Errors
-/// If it is no model, or a name leaves the folder.
+/// If `bytes` is not a model, or a path leaves the folder.
 pub(super) fn locations(
     bytes: &[u8],
 ) -> Result<Option<(ModelProto, BTreeSet<PathBuf>)>, OnnxError> {
@@ -29,20 +29,20 @@ pub(super) fn locations(
     Ok((!files.is_empty()).then_some((model, files)))
 }
 
-/// Reads `path`, which must be a file inside `folder`, links resolved.
+/// Reads `path`, which must be a regular file inside `folder` after all links are resolved.
 ///
 /// # Errors
-/// If it is not there, elsewhere, or too large.
+/// If the file is missing, lies outside `folder`, or is too large.
 pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<u8>, Error> {
     let refused = |reason: &str| Error::new(ErrorKind::InvalidData, reason.to_owned());
     let resolved = path.canonicalize()?;
     if !resolved.starts_with(folder.canonicalize()?) {
         return Err(refused("it is a link that leaves the folder"));
     }
-    // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+    // Check the type before opening: opening a pipe blocks until a writer opens it.
     let metadata = fs::metadata(&resolved)?;
     if !metadata.is_file() {
-        return Err(refused("it is no file"));
+        return Err(refused("it is not a regular file"));
     }
     if metadata.len() > MAX_BYTES {
         return Err(refused("it has more than 2 GB"));
@@ -52,11 +52,11 @@ pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The model with all weights inside. `read` gives a file's bytes; `unfit` says which model an
-/// error is about.
+/// The bytes of the model with all weights inside. `read` returns a file's bytes; `unfit` adds the
+/// model's name to an error.
 ///
 /// # Errors
-/// If a file cannot be read, is too short, or a length contradicts the shape.
+/// If a file cannot be read, is too short, or a length does not match the tensor's shape.
 pub(super) fn inline<E>(
     mut model: ModelProto,
     mut read: impl FnMut(&Path) -> Result<Vec<u8>, E>,
@@ -84,7 +84,7 @@ pub(super) fn inline<E>(
     Ok(model.encode_to_vec())
 }
 
-/// Where in the file, of `available` bytes, the tensor's values are.
+/// The bytes of the tensor's values in its file, which has `available` bytes.
 fn range(
     tensor: &TensorProto,
     location: &Path,
@@ -94,7 +94,7 @@ fn range(
         .element_size()
         .ok_or_else(|| tensor.error(format!("has element type {}", tensor.data_type)))?;
     let wanted = tensor.shape()?.iter().product::<usize>().checked_mul(size);
-    let wanted = wanted.ok_or_else(|| tensor.error("has an impossible shape"))?;
+    let wanted = wanted.ok_or_else(|| tensor.error("has an invalid shape"))?;
     let offset = number(tensor, "offset")?.unwrap_or(0);
     let length = number(tensor, "length")?.unwrap_or(wanted);
     if length != wanted {
@@ -106,11 +106,11 @@ fn range(
     match offset.checked_add(length) {
         Some(end) if end <= available => Ok(offset..end),
         _ => {
-            let place =
+            let range =
                 format!("is at byte {offset} of {}, {length} bytes long", location.display());
             Err(tensor.error(format!(
-                "{place}, and that file ends at {available}: it was cut, or \
-                belongs to another model"
+                "{range}, and that file ends at {available}: it was truncated, or belongs to \
+                    another model"
             )))
         }
     }
@@ -120,11 +120,11 @@ fn number(tensor: &TensorProto, key: &str) -> Result<Option<usize>, OnnxError> {
     let text =
         tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.trim());
     let wrong =
-        |text: &str| tensor.error(format!("has {key} '{text}', which is no number of bytes"));
+        |text: &str| tensor.error(format!("has {key} '{text}', which is not a number of bytes"));
     text.map(|text| text.parse().map_err(|_| wrong(text))).transpose()
 }
 
-/// The file a tensor is in: a path below the model's folder.
+/// The tensor's file: a path below the model's folder.
 fn location(tensor: &TensorProto) -> Result<PathBuf, OnnxError> {
     let entry = tensor.external_data.iter().find(|entry| entry.key == "location");
     let text = entry.map(|entry| entry.value.as_str()).unwrap_or_default();
@@ -135,10 +135,10 @@ fn location(tensor: &TensorProto) -> Result<PathBuf, OnnxError> {
     if inside && path.components().next().is_some() {
         return Ok(path);
     }
-    Err(tensor.error(format!("is in '{text}', which is no path below the model's folder")))
+    Err(tensor.error(format!("is in '{text}', which is not a path below the model's folder")))
 }
 
-/// All tensors that may have values.
+/// All tensors that may have values: initializers and attributes.
 fn tensors(model: &mut ModelProto) -> impl Iterator<Item = &mut TensorProto> {
     model.graph.iter_mut().flat_map(|graph| {
         let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
@@ -160,8 +160,8 @@ mod tests {
         std::thread::spawn(move || sender.send(read(&pipe, &inside).unwrap_err().to_string()).ok());
         let refusal = receiver.recv_timeout(std::time::Duration::from_secs(10));
         assert!(
-            refusal.is_ok_and(|refusal| refusal.contains("no file")),
-            "it waits for whoever writes into the pipe"
+            refusal.is_ok_and(|refusal| refusal.contains("regular file")),
+            "it blocks until a writer opens the pipe"
         );
     }
 }

@@ -1,9 +1,12 @@
-//! The networks: their description, their preparation, and running them. The only room that knows
-//! ONNX Runtime.
+//! The networks: their manifests, their preparation, and running them. Only this module uses ONNX
+//! Runtime.
+//!
+//! The detectors are [`detector`] (the choice), [`yunet`] and [`mtcnn`]; the recogniser is
+//! [`recogniser`]. [`prepare`] rewrites graphs, [`model`] keeps the files, [`batcher`] runs
+//! batches.
 
 pub mod batcher;
 pub mod canvas;
-pub mod detection;
 pub mod detector;
 mod external;
 pub mod import;
@@ -16,3 +19,4 @@ pub mod prepare;
 pub mod recogniser;
 pub mod runtime;
 mod test_face;
+pub mod yunet;

@@ -1,36 +1,36 @@
-//! How a device is fed. A CPU takes whatever comes, on a session a core. A GPU is one lane: one
-//! session of each network, and only a few shapes, because every new shape costs it memory and a
-//! search for the fastest kernels.
+//! How sessions are laid out on a device. A CPU has one session per core and accepts any batch
+//! size. A GPU has one session of each network and a few fixed batch sizes: every new shape costs
+//! it memory and a search for the fastest kernels.
 
 use std::path::PathBuf;
 
 use super::prepare::{Target, Variant};
 use crate::domain::{Device, Precision};
 
-/// A device and how its sessions are laid out.
+/// A device and the layout of its sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePlan {
     /// The device.
     pub device: Device,
     /// Sessions of each network.
     pub sessions: usize,
-    /// CPU threads of each session.
+    /// CPU threads per session.
     pub threads: usize,
-    /// Items of a forward pass, at most.
+    /// The most items in a forward pass.
     pub batch: usize,
-    /// Whether batches are filled up to a few fixed sizes.
+    /// Whether batches are padded to a few fixed sizes.
     pub padded: bool,
-    /// What the recogniser computes in.
+    /// The recogniser's precision.
     pub precision: Precision,
-    /// Where `TensorRT` keeps the engines that it takes minutes to build.
+    /// Folder where `TensorRT` keeps its engines, which take minutes to build.
     pub engines: Option<PathBuf>,
 }
 
 impl DevicePlan {
-    /// The plan for `device` on a machine of `cores`, with batches of up to `batch`.
+    /// The plan for `device` on a machine with `cores` cores, with batches of up to `batch` items.
     pub fn new(device: Device, cores: usize, batch: usize) -> Self {
         let (sessions, padded) = match device {
-            // A session of one thread for each core was the fastest layout, for both networks.
+            // One session of one thread per core was the fastest layout for both networks.
             Device::Cpu | Device::OpenVino => (cores, false),
             Device::Cuda(_) | Device::TensorRt(_) => (1, true),
         };
@@ -59,24 +59,24 @@ impl DevicePlan {
         Variant { target, precision: self.precision }
     }
 
-    /// The sizes of batches that this device sees: 1, 4, 8, 16 and so on up to the largest. None if
-    /// any size will do.
+    /// The batch sizes that this device gets: 1, 4, 8, 16 and so on up to the largest. Empty if any
+    /// size is allowed.
     pub fn sizes(&self) -> Vec<usize> {
         self.sizes_up_to(self.batch)
     }
 
-    /// The same for items so large that only `most` of them fit a batch.
-    pub fn sizes_up_to(&self, most: usize) -> Vec<usize> {
-        let most = most.clamp(1, self.batch);
+    /// The batch sizes for items so large that a batch holds at most `max` of them.
+    pub fn sizes_up_to(&self, max: usize) -> Vec<usize> {
+        let max = max.clamp(1, self.batch);
         let between = std::iter::successors(Some(4), |size: &usize| size.checked_mul(2))
-            .take_while(|&size| size < most);
-        let mut sizes: Vec<usize> = std::iter::once(1).chain(between).chain([most]).collect();
+            .take_while(|&size| size < max);
+        let mut sizes: Vec<usize> = std::iter::once(1).chain(between).chain([max]).collect();
         sizes.dedup();
         if self.padded { sizes } else { Vec::new() }
     }
 }
 
-/// The first of `sizes` that holds `items`; as many as there are where no size is fixed.
+/// The first of `sizes` that holds `items`; `items` itself if no size is fixed.
 pub fn padded_to(sizes: &[usize], items: usize) -> usize {
     sizes.iter().copied().find(|&size| size >= items).unwrap_or(items)
 }

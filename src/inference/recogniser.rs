@@ -1,10 +1,10 @@
-//! From chips to templates, distance, score and quality, in one forward pass.
+//! The recogniser: from chips to templates, distances, scores and qualities, in one forward pass.
 
 use std::sync::Arc;
 
 use ndarray::ArrayView2;
 
-use super::manifest::{Input, Manifest};
+use super::manifest::{InputSpec, Manifest};
 use super::model::{ModelError, Models, PreparedFile, PreparedHead, self_test};
 use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
@@ -14,29 +14,29 @@ use crate::domain::{
 };
 use crate::quality::{self, sampled::Sampled};
 
-/// Cosine of two embeddings that were computed in the same precision, at least: other orders of
-/// summation give 1 to seven digits, bfloat16 0.9999.
+/// Two embeddings with a larger cosine were computed in the same precision. Other orders of
+/// summation give 1 to seven digits, bfloat16 gives 0.9999.
 const SAME_PRECISION: f64 = 0.999_999;
 
 const NOT_BFLOAT16: &str = "models.precision is \"bfloat16\", and this device computes in 32 bits. \
-    It takes runtime.device = \"openvino\" and a \
-     processor with AVX512-BF16 or AMX (docs/gpu.md); or set models.precision = \"float32\"";
+    Set runtime.device = \"openvino\" on a processor with AVX512-BF16 or AMX (docs/gpu.md), or set \
+    models.precision = \"float32\"";
 
-/// How distances are to be estimated.
+/// How distances are estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Estimator {
-    /// The graph's own output.
+    /// By the graph, in closed form.
     ClosedForm,
-    /// T masks over the features, on the CPU.
+    /// By T dropout masks over the features, on the CPU.
     Sampled {
         /// T.
         passes: u32,
-        /// Seed of the masks.
+        /// The seed of the masks.
         seed: u64,
     },
 }
 
-/// A recogniser, read and checked, of which sessions can be opened.
+/// A recogniser whose prepared file is read and checked. Opens sessions.
 #[derive(Debug, Clone)]
 pub struct RecogniserModel {
     runtime: Runtime,
@@ -53,7 +53,7 @@ impl RecogniserModel {
     /// Reads the prepared recogniser `name`.
     ///
     /// # Errors
-    /// If there is no such model, or it is not prepared.
+    /// If no model has that name, it is not a recogniser, or it is not prepared.
     pub fn load(
         models: &Models,
         name: &str,
@@ -81,8 +81,8 @@ impl RecogniserModel {
             tracing::warn!(
                 model = name,
                 dropout = head.dropout,
-                "the graph has no dropout; the ratio is the manifest's, and SER-FIQ is weaker if \
-                    the network was trained without"
+                "the graph has no dropout; the ratio comes from the manifest, and SER-FIQ is \
+                    weaker if the network was trained without dropout"
             );
         }
         let precision = models.variant().precision;
@@ -98,7 +98,7 @@ impl RecogniserModel {
         })
     }
 
-    /// The same with a mapping other than the manifest's.
+    /// The same recogniser with `mapping` instead of the manifest's.
     pub fn with_mapping(mut self, mapping: Mapping) -> Self {
         self.mapping = mapping;
         self
@@ -109,12 +109,12 @@ impl RecogniserModel {
         &self.manifest.name
     }
 
-    /// What preparing found.
+    /// The head, as recorded when the model was prepared.
     pub fn head(&self) -> &PreparedHead {
         &self.head
     }
 
-    /// This part of the profile.
+    /// The recogniser's part of the profile.
     pub fn profile(&self) -> (RecogniserProfile, SerFiq, Mapping) {
         let dropout = self.head.dropout;
         let ser_fiq = match self.estimator {
@@ -129,7 +129,7 @@ impl RecogniserModel {
         (recogniser, ser_fiq, self.mapping.clone())
     }
 
-    /// Opens a session of `threads` threads on the CPU and runs the self-test on it.
+    /// Opens a session with `threads` threads on the CPU and runs the self-test on it.
     ///
     /// # Errors
     /// If ONNX Runtime refuses the model, or the self-test fails.
@@ -137,17 +137,17 @@ impl RecogniserModel {
         self.open_on(&DevicePlan::cpu(threads))
     }
 
-    /// Opens a session as `plan` says and runs the self-test on it, in every size of batch that the
-    /// device is going to see: that a device opens a session is no proof that it computes.
+    /// Opens a session as `plan` says and runs the self-test on it, in every batch size that the
+    /// device gets. An open session does not prove that the device computes correctly.
     ///
     /// # Errors
     /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
     pub fn open_on(&self, plan: &DevicePlan) -> Result<Recogniser, ModelError> {
         let sizes = plan.sizes();
-        let shapes = sizes.last().map(|&most| ShapeRange {
+        let shapes = sizes.last().map(|&max| ShapeRange {
             input: names::CHIP.into(),
-            least: [1, 3, CHIP_SIDE, CHIP_SIDE],
-            most: [most, 3, CHIP_SIDE, CHIP_SIDE],
+            min: [1, 3, CHIP_SIDE, CHIP_SIDE],
+            max: [max, 3, CHIP_SIDE, CHIP_SIDE],
         });
         let network = self.runtime.open_on(self.name(), &self.bytes, plan, shapes.as_ref())?;
         let mut recogniser = Recogniser {
@@ -171,7 +171,7 @@ impl RecogniserModel {
         Ok(recogniser)
     }
 
-    /// Checks a session against what was recorded when the model was prepared.
+    /// Compares a session's answers with those recorded when the model was prepared.
     fn check(&self, embedding: &[f32], distance: f64) -> Result<(), ModelError> {
         let expected = self.head();
         let wrong = |reason| Err(self_test(self.name(), reason));
@@ -179,10 +179,10 @@ impl RecogniserModel {
             Template::from_embedding(&expected.expected_embedding)
                 .map(|(recorded, _)| found.similarity(&recorded))
         });
-        // Fewer bits and other matrix libraries differ in the fourth digit; a wrong network differs
-        // in the first.
+        // Lower precision and other matrix libraries differ in the fourth digit, a wrong network in
+        // the first.
         match templates {
-            // A device that cannot round its factors computes on in 32 bits and says nothing.
+            // A device without bfloat16 computes in 32 bits and reports no error.
             Ok(cosine) if self.precision == Precision::Bfloat16 && cosine > SAME_PRECISION => {
                 return wrong(NOT_BFLOAT16.into());
             }
@@ -208,20 +208,20 @@ impl RecogniserModel {
 #[derive(Debug)]
 pub struct Recogniser {
     network: Network,
-    input: Input,
+    input: InputSpec,
     mapping: Mapping,
     embedding: usize,
     sampled: Option<Arc<Sampled>>,
-    /// Sizes of batches that the device sees; none if any will do.
+    /// The batch sizes that the device gets; empty if any size is allowed.
     sizes: Vec<usize>,
 }
 
 impl Recogniser {
-    /// Recognises a batch: one answer a chip, in order; `None` where the network gave no usable
-    /// embedding. What a chip gets does not depend on its batch, up to rounding.
+    /// Recognises a batch: one result per chip, in the same order. `None` if the network's
+    /// embedding is unusable. A chip's result does not depend on its batch, except for rounding.
     ///
     /// # Errors
-    /// If the forward pass fails; then for the whole batch.
+    /// If the forward pass fails; no chip has a result then.
     pub fn recognise(&mut self, chips: &[Chip]) -> Result<Vec<Option<Recognition>>, RuntimeError> {
         let second = if self.sampled.is_some() { names::FEATURES } else { names::DISTANCE };
         let outputs = self.forward(chips, &[names::EMBEDDING, second])?;
@@ -240,8 +240,8 @@ impl Recogniser {
             .collect())
     }
 
-    /// The outputs `wanted` for `chips`. What is not wanted, the features above all, stays on the
-    /// device.
+    /// Runs the network on `chips` and fetches the outputs `wanted`. The other outputs, above all
+    /// the features, stay on the device.
     fn forward(&mut self, chips: &[Chip], wanted: &[&str]) -> Result<Vec<Output>, RuntimeError> {
         let mut values = self.input.values(chips);
         let padded = padded_to(&self.sizes, chips.len());

@@ -1,20 +1,20 @@
-//! The self-test of detectors: a drawn face. Every detector must find it where it was drawn when it
-//! is prepared, and where it found it then whenever it is opened.
+//! The self-test of detectors: a drawn face. When a detector is prepared, it must find the face
+//! where it was drawn. When it is opened, it must find it where it found it then.
 
 use image::{Rgb, RgbImage};
 
 use super::model::{ModelError, self_test};
 use crate::domain::{BoundingBox, Face, Point};
 
-/// Side of the test image, pixels.
+/// Side of the test image, in pixels.
 pub const SIDE: u32 = 160;
-/// Half the face's width, pixels; the unit of the drawing, whose origin is the middle of the image.
+/// Half the face's width, in pixels: the unit of the drawing. Its origin is the centre of the
+/// image.
 const UNIT: f32 = 48.0;
-/// Least confidence of a face in the test image. `YuNet` has 0.93 there, MTCNN 0.9999.
-pub const LEAST_SCORE: f32 = 0.5;
+/// The least confidence of the face in the test image. `YuNet` has 0.93, MTCNN 0.9999.
+pub const MIN_SCORE: f32 = 0.5;
 
-/// An ellipse of the drawing: centre, half axes, colour. Those with a side are drawn twice, left
-/// and right.
+/// An ellipse of the drawing: centre, half axes, colour. Those of [`HALF`] are drawn on both sides.
 type Ellipse = (f32, f32, f32, f32, [u8; 3]);
 
 /// From back to front: shoulders, neck, hair, face, fringe.
@@ -25,7 +25,7 @@ const HEAD: [Ellipse; 5] = [
     (0.0, 0.0, 0.95, 1.28, [214, 168, 140]),
     (0.0, -1.06, 0.8, 0.32, [50, 35, 28]),
 ];
-/// Of each half: socket, brow, eye, iris, lid, side of the nose, nostril.
+/// On each side: eye socket, brow, eye, iris, lid, side of the nose, nostril.
 const HALF: [Ellipse; 7] = [
     (0.4, -0.2, 0.27, 0.17, [180, 130, 108]),
     (0.4, -0.41, 0.25, 0.06, [55, 38, 30]),
@@ -63,7 +63,7 @@ pub fn image() -> RgbImage {
     })
 }
 
-/// Where the face was drawn.
+/// The face as it was drawn.
 fn drawn() -> Face {
     let pixel = |unit: f32| SIDE as f32 / 2.0 + unit * UNIT;
     let (width, height) = (2.0 * 0.95 * UNIT, 2.0 * 1.28 * UNIT);
@@ -74,26 +74,26 @@ fn drawn() -> Face {
     }
 }
 
-/// How far a face may be from the one that was expected.
+/// How far a face may be from the expected one.
 struct Tolerance {
-    /// Least intersection over union of the boxes.
+    /// The least intersection over union of the boxes.
     iou: f32,
-    /// Mean distance of the landmarks, in distances between the eyes.
+    /// The largest mean distance of the landmarks, in distances between the eyes.
     landmarks: f32,
 }
 
-/// Detectors draw their boxes and points each in a way of its own.
-const OF_THE_DRAWING: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
-/// Other devices and larger canvases differ in the third digit, or put another of two cells first
-/// that saw the same face.
-const OF_THE_RECORD: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
+/// Each detector has its own convention for boxes and landmarks.
+const TO_DRAWN_FACE: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
+/// Other devices and larger canvases differ in the third digit, or prefer the other of two cells
+/// that see the same face.
+const TO_RECORDED_FACE: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
 
 /// The face that detector `name` found in the test image when it was prepared, to be recorded.
 ///
 /// # Errors
-/// If it found none, several, or one that is not where it was drawn.
+/// If it found no face, several, or one that is not where it was drawn.
 pub fn recorded(name: &str, mut found: Vec<Face>) -> Result<Face, ModelError> {
-    compare(&drawn(), &found, &OF_THE_DRAWING).map_err(|reason| {
+    compare(&drawn(), &found, &TO_DRAWN_FACE).map_err(|reason| {
         let remedy = "check `channels`, `mean` and `scale` in its manifest, and that the file is a \
             detector of that kind";
         self_test(name, format!("{reason}; {remedy}"))
@@ -101,7 +101,7 @@ pub fn recorded(name: &str, mut found: Vec<Face>) -> Result<Face, ModelError> {
     found.pop().ok_or_else(|| self_test(name, "it found no face in the test image".into()))
 }
 
-/// A prepared detector that says nothing of the test image.
+/// The error about a prepared detector without a recorded face.
 pub fn not_recorded(name: &str) -> ModelError {
     self_test(
         name,
@@ -109,12 +109,12 @@ pub fn not_recorded(name: &str) -> ModelError {
     )
 }
 
-/// Holds what detector `name` finds in the test image now against what was recorded.
+/// Compares what detector `name` finds in the test image with the recorded face.
 ///
 /// # Errors
-/// If it is something else.
+/// If it found no face, several, or another one.
 pub fn check(name: &str, recorded: &Face, found: &[Face]) -> Result<(), ModelError> {
-    compare(recorded, found, &OF_THE_RECORD).map_err(|reason| {
+    compare(recorded, found, &TO_RECORDED_FACE).map_err(|reason| {
         let remedy =
             format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
         self_test(name, format!("{reason}; {remedy}"))
@@ -127,14 +127,13 @@ fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(),
     };
     let iou = face.bbox.iou(&expected.bbox);
     let landmarks = apart(face, expected);
-    // Not-a-number is no agreement either.
+    // A comparison with NaN is false.
     if iou >= tolerance.iou && landmarks <= tolerance.landmarks {
         return Ok(());
     }
     Err(format!(
-        "it found the face of the test image elsewhere: overlap {iou:.2} (at least {}), landmarks \
-            {landmarks:.2} of the distance between \
-         the eyes away (at most {})",
+        "it found the face of the test image in another place: overlap {iou:.2} (at least {}), \
+            landmarks off by {landmarks:.2} of the distance between the eyes (at most {})",
         tolerance.iou, tolerance.landmarks
     ))
 }

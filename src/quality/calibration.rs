@@ -1,8 +1,8 @@
-//! A calibration: a mapping of the user's own, as the file that `facefleet calibrate` writes and
-//! the setting `quality.calibration` names.
+//! A calibration: the user's mapping from scores to qualities. `facefleet calibrate` writes the
+//! file, and the setting `quality.calibration` names it.
 //!
-//! A mapping belongs to the scores that it was measured on. The file names them, and no other
-//! scores are mapped by it.
+//! A mapping belongs to the scores that it was measured on. The file has their id, and the mapping
+//! is refused for other scores.
 
 use std::path::{Path, PathBuf};
 
@@ -10,43 +10,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Mapping, Profile, ProfileId};
 
-/// Knots of a percentile mapping, at most.
-const MOST_KNOTS: usize = 10_001;
+/// The most knots of a percentile mapping.
+const MAX_KNOTS: usize = 10_001;
 
 /// Why a calibration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
-    /// The file is not there or cannot be read.
+    /// The file is missing or cannot be read.
     #[error("cannot read the calibration {path}: {source}")]
     Read {
-        /// Its path.
+        /// The file's path.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// Its content.
+    /// The content is not valid.
     #[error("the calibration {path} is not valid: {reason}")]
     Invalid {
-        /// Its path.
+        /// The file's path.
         path: PathBuf,
         /// What is wrong, and where.
         reason: String,
     },
-    /// It is of other scores.
+    /// The calibration belongs to other scores.
     #[error(
-        "it was measured on scores {found}, and the settings give scores {expected}: another \
-            detector, network or method; \
-         run `facefleet calibrate` with these settings"
+        "it was measured on scores {found}, and the settings give scores {expected} (another \
+            detector, network or method): run `facefleet calibrate` with these settings"
     )]
     OtherScores {
-        /// Those it was measured on.
+        /// The scores that it was measured on.
         found: ProfileId,
-        /// Those of the settings.
+        /// The scores that the settings give.
         expected: ProfileId,
     },
 }
 
-/// A mapping, and which scores it maps.
+/// A mapping and the id of the scores that it maps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -56,15 +55,15 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// A calibration of the scores of `profile`.
+    /// A calibration for the scores of `profile`.
     pub fn new(profile: &Profile, mapping: Mapping) -> Self {
         Self { scores_id: profile.scores_id(), mapping }
     }
 
-    /// Reads a file.
+    /// Reads the file in `path`.
     ///
     /// # Errors
-    /// If it cannot be read or is no calibration.
+    /// If it cannot be read or is not a calibration.
     pub fn read(path: &Path) -> Result<Self, CalibrationError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| CalibrationError::Read { path: path.to_owned(), source })?;
@@ -72,10 +71,10 @@ impl Calibration {
             .map_err(|reason| CalibrationError::Invalid { path: path.to_owned(), reason })
     }
 
-    /// Parses a file's text.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The reason, in words, if the text is not a calibration.
     pub fn parse(text: &str) -> Result<Self, String> {
         let calibration: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         let valid = match &calibration.mapping {
@@ -83,7 +82,7 @@ impl Calibration {
                 *alpha > 0.0 && alpha.is_finite() && r.is_finite()
             }
             Mapping::Percentile { scores, .. } => {
-                (2..=MOST_KNOTS).contains(&scores.len())
+                (2..=MAX_KNOTS).contains(&scores.len())
                     && scores.iter().all(|score| score.is_finite())
                     && scores.is_sorted()
             }
@@ -95,7 +94,7 @@ impl Calibration {
         }
     }
 
-    /// The file's text.
+    /// The text of the file.
     ///
     /// # Errors
     /// If a value cannot be written as TOML.
@@ -111,7 +110,7 @@ impl Calibration {
     /// The mapping, if `profile` gives the scores that it was measured on.
     ///
     /// # Errors
-    /// If it gives others.
+    /// If `profile` gives other scores.
     pub fn mapping_for(&self, profile: &Profile) -> Result<Mapping, CalibrationError> {
         let expected = profile.scores_id();
         if self.scores_id == expected {

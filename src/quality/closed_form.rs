@@ -1,9 +1,9 @@
 //! SER-FIQ's distance without sampling: the limit of infinitely many dropout masks.
 //!
 //! An embedding under dropout has mean `mu = A x + c` and covariance `q A diag(x^2) A^T`. Scaling
-//! to unit norm removes the part of the scatter along `mu`; what stays, `perp`, gives the mean
-//! squared distance of two unit embeddings, `2 perp / (|mu|^2 + perp)`. The last factor is the
-//! second-order (Jensen) correction from the root of a mean to the mean of a root, for scatter of
+//! to unit norm removes the part of the scatter along `mu`. The remaining part, `perp`, gives the
+//! mean squared distance of two unit embeddings, `2 perp / (|mu|^2 + perp)`. The last factor is the
+//! second-order (Jensen) correction from the root of a mean to the mean of a root, for scatter with
 //! `nu` effective dimensions:
 //!
 //! ```text
@@ -12,14 +12,14 @@
 //! d     = sqrt(2 perp / (|mu|^2 + perp)) (1 - 1 / (4 nu))
 //! ```
 //!
-//! The prepared network computes the same in its graph, in 32 bits and for whole batches; this is
-//! the definition it is tested against.
+//! The prepared network computes the same in its graph, in 32 bits and for whole batches. This
+//! module is the definition that the graph is tested against.
 
 use ndarray::{Array1, ArrayView1};
 
 use super::Head;
 
-/// Smallest `|mu|^2`, so that a face without embedding gives a distance and not NaN.
+/// The smallest `|mu|^2`, so that an embedding of zero gives a distance and not NaN.
 pub const MIN_SQUARED_NORM: f64 = 1e-12;
 
 /// The factor `1 - 1 / (4 nu)`.
@@ -27,7 +27,7 @@ pub fn jensen_factor(effective_rank: f64) -> f64 {
     1.0 - 1.0 / (4.0 * effective_rank)
 }
 
-/// The closed form for one head, its constants computed once.
+/// The closed form for one head, with its constants.
 #[derive(Debug)]
 pub struct ClosedForm<'a> {
     head: &'a Head,
@@ -36,7 +36,7 @@ pub struct ClosedForm<'a> {
 }
 
 impl<'a> ClosedForm<'a> {
-    /// Prepares the constants of `head`.
+    /// Computes the constants of `head`.
     pub fn new(head: &'a Head) -> Self {
         Self {
             head,

@@ -2,10 +2,10 @@
 
 use ndarray::{Array1, Array2, ArrayView1};
 
-/// A head that cannot be one.
+/// Why weights, bias and dropout ratio are not a head.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
-    /// Shapes of weights and bias.
+    /// The shapes of weights and bias do not match.
     #[error("the last layer has weights {weights:?} and a bias of {bias} values")]
     Shape {
         /// Shape of the weights.
@@ -13,22 +13,22 @@ pub enum HeadError {
         /// Length of the bias.
         bias: usize,
     },
-    /// The dropout ratio.
+    /// The dropout ratio is out of range.
     #[error("a dropout ratio of {0} is not between 0 and 1")]
     Dropout(f64),
-    /// A weight that is NaN or infinite.
+    /// A weight is NaN or infinite.
     #[error("the last layer has a weight that is not finite")]
     NotFinite,
 }
 
-/// The affine map from F features to a D-dimensional embedding, and the dropout before it.
+/// The affine map from F features to an embedding of D dimensions, and the dropout before it.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// `A`, [D, F].
     weights: Array2<f32>,
     /// `c`, `[D]`.
     bias: Array1<f32>,
-    /// `p`, the share of features that a mask drops.
+    /// `p`, the fraction of features that a mask drops.
     dropout: f64,
 }
 
@@ -36,8 +36,8 @@ impl Head {
     /// A head of `weights` [D, F] and `bias` `[D]` with the dropout ratio `dropout`.
     ///
     /// # Errors
-    /// If the shapes do not fit each other, a value is not finite, or the ratio is not strictly
-    /// between 0 and 1.
+    /// If the shapes do not match, a value is not finite, or the ratio is not strictly between 0
+    /// and 1.
     pub fn new(weights: Array2<f32>, bias: Array1<f32>, dropout: f64) -> Result<Self, HeadError> {
         if weights.nrows() != bias.len() || weights.is_empty() {
             return Err(HeadError::Shape { weights: weights.shape().to_vec(), bias: bias.len() });
@@ -78,8 +78,8 @@ impl Head {
         self.weights.columns().into_iter().map(energy).collect()
     }
 
-    /// Effective rank of the scatter, `nu = tr(S)^2 / tr(S^2)` with `S = A A^T`: as if the scatter
-    /// had this many equal directions.
+    /// Effective rank of the scatter, `nu = tr(S)^2 / tr(S^2)` with `S = A A^T`: the number of
+    /// equal directions that would give the same value.
     pub fn effective_rank(&self) -> f64 {
         let weights = self.weights.mapv(f64::from);
         let gram = weights.dot(&weights.t());

@@ -3,13 +3,13 @@
 //!
 //! The method is that of Terhörst, Kolf, Damer, Kirchbuchner and Kuijper, "SER-FIQ: Unsupervised
 //! Estimation of Face Image Quality Based on Stochastic Embedding Robustness", CVPR 2020 (arXiv
-//! 2003.09373). Numbers in, numbers out: knows neither images nor models.
+//! 2003.09373). This module computes with numbers only: it depends neither on images nor on models.
 //!
-//! With `x` the F features before the last layer, `A`, `c` that layer (a batch normalisation after
-//! it folded in), and `m` a dropout mask, `m_i = Bernoulli(1 - p) / (1 - p)`, an embedding is `e =
-//! A (m * x) + c`. The distance `d` is the mean Euclidean distance between two such embeddings,
-//! each scaled to unit norm. [`sampled`] draws T masks, as the paper does; [`closed_form`] is the
-//! limit of infinitely many.
+//! Let `x` be the F features before the last layer, `A` and `c` that layer (with a batch
+//! normalisation after it folded in), and `m` a dropout mask, `m_i = Bernoulli(1 - p) / (1 - p)`.
+//! An embedding is then `e = A (m * x) + c`. The distance `d` is the mean Euclidean distance
+//! between two such embeddings, each scaled to unit norm. [`sampled`] draws T masks, as the paper
+//! does; [`closed_form`] is the limit of infinitely many masks.
 
 #![allow(clippy::needless_pass_by_value, reason = "an array view is a reference already")]
 
@@ -22,30 +22,30 @@ pub use head::{Head, HeadError};
 
 use crate::domain::Mapping;
 
-/// SER-FIQ's score of a mean pairwise distance: `2 / (1 + e^d)`, 1 for d = 0, towards 0 as d grows
-/// (the paper's equation 3, with its sigmoid written out).
+/// SER-FIQ's score of a mean pairwise distance: `2 / (1 + e^d)`. It is 1 for d = 0 and approaches 0
+/// as d grows (the paper's equation 3, with its sigmoid written out).
 pub fn score(distance: f64) -> f64 {
     2.0 / (1.0 + distance.exp())
 }
 
-/// A score spread over 0 to 1 by its mapping; [`Mapping::Logistic`] as the authors' code does it:
-/// `1 / (1 + exp(-alpha * (score - r)))`.
+/// A score mapped to 0 to 1. [`Mapping::Logistic`] is `1 / (1 + exp(-alpha * (score - r)))`, as in
+/// the authors' code.
 pub fn normalised(score: f64, mapping: &Mapping) -> f64 {
     match mapping {
         Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => {
             1.0 / (1.0 + (-alpha * (score - r)).exp())
         }
-        Mapping::Percentile { scores, .. } => place(score, scores),
+        Mapping::Percentile { scores, .. } => position(score, scores),
     }
 }
 
-/// The quality of a score, 0 to 100 (ISO/IEC 29794-1): [`normalised`] in hundredths, rounded.
+/// The quality of a score, 0 to 100 (ISO/IEC 29794-1): [`normalised`] times 100, rounded.
 pub fn quality(score: f64, mapping: &Mapping) -> u8 {
     (100.0 * normalised(score, mapping)).round().clamp(0.0, 100.0) as u8
 }
 
-/// Where `score` lies among ascending `knots`, 0 to 1, linear in between.
-fn place(score: f64, knots: &[f64]) -> f64 {
+/// The position of `score` among the ascending `knots`, 0 to 1, linear in between.
+fn position(score: f64, knots: &[f64]) -> f64 {
     let above = knots.partition_point(|&knot| knot <= score);
     if above == 0 || knots.len() < 2 {
         return 0.0;
@@ -82,11 +82,11 @@ mod tests {
             [of(0.7), of(0.80), of(0.86), of(0.90), of(0.94), of(0.99)],
             [0, 0, 15, 25, 100, 100]
         );
-        // Of two knots at one score the upper counts: everything up to it is not better.
+        // Of two knots with one score the upper counts.
         assert_eq!(of(0.92), 75);
     }
 
-    /// The whole of the authors' formula: distance, score and normalised score of `embeddings`.
+    /// The authors' whole formula: distance, score and normalised score of `embeddings`.
     fn formula(embeddings: &Array2<f32>) -> [f64; 3] {
         let distance = sampled::mean_pairwise_distance(embeddings.view());
         let score = score(distance);

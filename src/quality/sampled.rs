@@ -1,8 +1,7 @@
-//! SER-FIQ's distance as the paper computes it, with T random dropout masks, over the last layer
-//! only.
+//! SER-FIQ's distance as in the paper, with T random dropout masks, over the last layer only.
 //!
-//! The reference that the closed form is held against, and for parity with published numbers.
-//! Deterministic: mask `t` depends on the seed and `t` alone, so all faces share the masks, and a
+//! This is the reference for the closed form, and gives parity with published numbers. It is
+//! deterministic: mask `t` depends only on the seed and `t`, so all faces share the masks, and a
 //! face's distance does not depend on its batch.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
@@ -34,7 +33,7 @@ pub fn mean_pairwise_distance(embeddings: ArrayView2<'_, f32>) -> f64 {
     sum / (passes * (passes - 1) / 2) as f64
 }
 
-/// Rows of masked features multiplied at once: with few, most of the time goes into reading the
+/// Rows of masked features per matrix product. With few rows, most of the time is spent reading the
 /// layer's weights.
 const ROWS: usize = 64;
 
@@ -52,7 +51,7 @@ impl Sampled {
         Self { head, passes: passes.max(2), seed }
     }
 
-    /// The distances of a batch of `features` [N, F].
+    /// The distances for a batch of `features` [N, F].
     pub fn distances(&self, features: ArrayView2<'_, f32>) -> Vec<f64> {
         let (faces, dimension) = (features.nrows(), self.head.bias().len());
         if faces == 0 {
@@ -78,12 +77,12 @@ impl Sampled {
         embeddings.iter().map(|face| mean_pairwise_distance(face.view())).collect()
     }
 
-    /// Mask `pass`: each of `features` elements is 0 with the dropout ratio p, else 1 / (1 - p).
+    /// Mask `pass`: each of `features` elements is 0 with probability p, else 1 / (1 - p).
     fn mask(&self, pass: u32, features: usize) -> Array1<f32> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(u64::from(pass));
         let keep = (1.0 / (1.0 - self.head.dropout())) as f32;
-        // A 32-bit number below this is a drop.
+        // A 32-bit number below this drops the feature.
         let threshold = (self.head.dropout() * (f64::from(u32::MAX) + 1.0)) as u32;
         Array1::from_shape_simple_fn(features, || {
             if random.next_u32() < threshold { 0.0 } else { keep }
@@ -108,7 +107,8 @@ mod tests {
 
     #[test]
     fn the_authors_formula_on_four_embeddings_worked_by_hand() {
-        // 3-4-5 triangles, each of another length: as unit vectors (.6 .8), (.8 .6), (1 0), (0 1).
+        // Triangles with sides 3, 4 and 5, of several lengths: as unit vectors (.6 .8), (.8 .6), (1
+        // 0), (0 1).
         let embeddings = array![[3.0, 4.0], [8.0, 6.0], [0.5, 0.0], [0.0, 7.0]];
         // The six distances: sqrt(.08), sqrt(.8), sqrt(.4), sqrt(.4), sqrt(.8), sqrt(2).
         let sum = 0.282_842_712_5
@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn the_closed_form_is_the_limit_of_many_masks() {
-        // As in a network, features far outnumber dimensions, and no single one matters.
+        // As in a network: there are far more features than dimensions, and no feature dominates.
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut uniform = || random.next_u32() as f32 / u32::MAX as f32 - 0.5;
         let weights = Array2::from_shape_simple_fn((64, 4096), &mut uniform);
-        // … and the embedding is larger than its scatter.
+        // The embedding is larger than its scatter.
         let head = Head::new(weights, Array1::from_shape_simple_fn(64, || 100.0 * uniform()), 0.4)
             .unwrap();
         let features = Array2::from_shape_simple_fn((2, 4096), &mut uniform);

@@ -1,9 +1,9 @@
-//! The event contract: the end of a job as a CloudEvent 1.0, JSON in structured mode;
-//! `docs/event.schema.json` is made from the types here. Carries no template, no subject and no
-//! signed URL. Knows no broker.
+//! The event contract: a job has ended, as a CloudEvent 1.0 in JSON (structured mode).
+//! `docs/event.schema.json` is generated from the types here. An event holds no template, no
+//! subject and no signed URL. Independent of any broker.
 //!
-//! An event's id comes from its job and outcome alone: the repeat after a redelivery has the id of
-//! the first, and a consumer that remembers ids drops it.
+//! An event's id depends only on its job and outcome: the event after a redelivery has the id of
+//! the first, so that consumers can drop duplicates.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -12,13 +12,14 @@ use serde_json::Value;
 use uuid::{Builder, Uuid};
 
 use crate::domain::{
-    CampaignId, End, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId, TraceParent,
+    CampaignId, End, ImageId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId,
+    TraceParent,
 };
 
-/// What [`encode`] writes.
+/// The content type of [`encode`]'s result.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// Before the outcome, in an event's type.
+/// The prefix of an event's type, before the outcome.
 const TYPE: &str = "facefleet.image.";
 
 /// A CloudEvent: a job has ended.
@@ -28,7 +29,7 @@ struct CloudEvent {
     /// The version of CloudEvents.
     #[schemars(regex(pattern = r"^1\.0$"))]
     specversion: String,
-    /// The same for every repeat of this event.
+    /// The same for every duplicate of this event.
     id: Uuid,
     /// The fleet: `urn:facefleet:` and the prefix of its queues.
     #[schemars(extend("format" = "uri"))]
@@ -37,23 +38,23 @@ struct CloudEvent {
     #[serde(rename = "type")]
     #[schemars(regex(pattern = r"^facefleet\.image\.[a-z_]+$"))]
     kind: String,
-    /// The image, as people read it: without password and query.
+    /// The image, for display: without password and query.
     subject: String,
     /// When it was announced, RFC 3339, UTC.
     #[schemars(extend("format" = "date-time"))]
     time: String,
     /// The type of `data`.
     datacontenttype: String,
-    /// W3C Trace Context of the job's work, if the job had one.
+    /// W3C Trace Context of the job's processing, if the job had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    /// What happened.
-    data: Ended,
+    /// How the job ended.
+    data: EventData,
 }
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Ended {
+struct EventData {
     /// The job.
     job: Uuid,
     /// Its lane.
@@ -62,14 +63,17 @@ struct Ended {
     gallery: String,
     /// The image's URI, without password, query and inline bytes.
     image: String,
-    /// The campaign it counts in.
+    /// The id of the stored image: the same under every profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image_id: Option<i64>,
+    /// The campaign in which it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     campaign: Option<Uuid>,
     /// The profile of the result.
     profile: String,
-    /// How it ended: `scored`, `no_face`, `unreadable`, `refused`, `failed`, …
+    /// The outcome: `scored`, `no_face`, `unreadable`, `refused`, `failed`, …
     outcome: String,
-    /// Why, unless it is scored or without a face.
+    /// Why, unless the outcome is `scored` or `no_face`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Number of faces recorded.
@@ -80,8 +84,8 @@ struct Ended {
     quality: Option<u8>,
 }
 
-/// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so a gallery
-/// with dots in its name is still bound to exactly: `GALLERY.*.*`.
+/// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so the binding
+/// `GALLERY.*.*` is exact even if the gallery's name contains dots.
 pub fn topic(event: &OutcomeEvent) -> String {
     format!("{}.{}.{}", event.gallery.as_str(), event.lane, event.end.outcome)
 }
@@ -92,7 +96,7 @@ pub fn id(event: &OutcomeEvent) -> Uuid {
     id
 }
 
-/// An id and a span that depend on nothing but a job and its outcome.
+/// An event id and a span id that depend only on a job and its outcome.
 fn hash(job: JobId, outcome: OutcomeKind) -> (Uuid, [u8; 8]) {
     let mut hasher = blake3::Hasher::new();
     hasher.update(job.0.as_bytes()).update(outcome.as_str().as_bytes());
@@ -103,7 +107,7 @@ fn hash(job: JobId, outcome: OutcomeKind) -> (Uuid, [u8; 8]) {
     (Builder::from_custom_bytes(id).into_uuid(), span)
 }
 
-/// `event` of the fleet whose queues have this `prefix`, as a message's body.
+/// The message body of `event`, of the fleet whose queues have this `prefix`.
 ///
 /// # Errors
 /// If it cannot be written as JSON.
@@ -118,11 +122,12 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
         time: Timestamp::now().to_string(),
         datacontenttype: "application/json".into(),
         traceparent: event.trace.as_ref().map(|trace| trace.with_span(span).as_str().to_owned()),
-        data: Ended {
+        data: EventData {
             job: event.job.0,
             lane: event.lane.as_str().into(),
             gallery: event.gallery.as_str().into(),
             image: event.image.without_secrets().as_str().into(),
+            image_id: event.image_id.map(|id| id.0),
             campaign: event.campaign.map(|campaign| campaign.0),
             profile: event.profile.as_str().into(),
             outcome: event.end.outcome.as_str().into(),
@@ -133,8 +138,8 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
     })
 }
 
-/// The event that a message's body says; none if it says something else, such as an outcome that a
-/// newer worker knows.
+/// The event in a message's body. `None` if it is not one, for example because a newer worker wrote
+/// an outcome that is unknown here.
 pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
     let CloudEvent { data, traceparent, .. } = serde_json::from_slice(body).ok()?;
     Some(OutcomeEvent {
@@ -142,6 +147,7 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
         lane: data.lane.parse::<Lane>().ok()?,
         gallery: data.gallery.parse().ok()?,
         image: data.image.parse::<ImageUri>().ok()?,
+        image_id: data.image_id.map(ImageId),
         campaign: data.campaign.map(CampaignId),
         trace: traceparent.and_then(|trace| trace.parse::<TraceParent>().ok()),
         profile: data.profile.parse::<ProfileId>().ok()?,
@@ -169,6 +175,7 @@ mod tests {
             lane: Lane::Scan,
             gallery: "staff.v1".parse().unwrap(),
             image: "https://user:secret@photos.example/a.jpg?signature=abc#x".parse().unwrap(),
+            image_id: Some(ImageId(7)),
             campaign: Some(CampaignId::new()),
             trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
             profile: "ab".repeat(8).parse().unwrap(),
@@ -182,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_has_the_id_of_the_first_and_another_outcome_another() {
+    fn a_duplicate_has_the_id_of_the_first_event_and_another_outcome_another_id() {
         let first = event();
         let with = |end| OutcomeEvent { end, ..first.clone() };
         assert_eq!(id(&first), id(&with(End { reason: None, ..first.end.clone() })));
@@ -202,14 +209,14 @@ mod tests {
         let read = decode(&body).unwrap();
         let (trace, parent) = (read.trace.clone().unwrap(), event.trace.clone().unwrap());
         assert_eq!(trace.trace_id(), parent.trace_id());
-        assert_ne!(trace, parent, "the work is a span of its own");
+        assert_ne!(trace, parent, "the processing has its own span");
         let image = "https://photos.example/a.jpg".parse().unwrap();
         assert_eq!(read, OutcomeEvent { image, trace: read.trace.clone(), ..event });
         assert_eq!(topic(&read), "staff.v1.scan.refused");
     }
 
     #[test]
-    fn what_is_no_event_is_none() {
+    fn a_body_that_is_not_an_event_decodes_to_none() {
         assert_eq!(decode(b"{}"), None);
         assert_eq!(decode(b"\xff"), None);
     }

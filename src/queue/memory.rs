@@ -1,16 +1,13 @@
-//! The queue inside one process, for embedded use and for tests: bounded, and gone with the
-//! process. What it held is found again by the next scan, because the store knows what is settled.
+//! The queue inside one process, for embedded use and for tests: bounded, and lost with the
+//! process. The next scan lists the lost jobs' images again, because the store has no result for
+//! them.
 //!
-//! **Lanes.** Each consumer takes from its lanes by weight: while all have jobs, of 21 deliveries
-//! 16 are enrolments, 4 scans and 1 a re-score, in that order. So an enrolment waits for at most 5
-//! others, and no lane starves.
+//! **Capacity.** Publishers wait while the queue holds as many jobs of theirs as its capacity.
+//! Retries, jobs that are set aside, dropped deliveries and retried dead letters are always
+//! accepted: settling must never wait for publishing.
 //!
-//! **Room.** Publishers wait while as many jobs that they brought wait to be taken as the queue has
-//! capacity. Retries, what is put aside, abandoned deliveries and revived dead letters come back
-//! without waiting: who settles must never wait for who publishes.
-//!
-//! **Time.** Nothing ticks. Delayed jobs become ready when somebody looks, and a consumer with
-//! nothing to do sleeps until the first of them is due, on tokio's clock, which tests can pause.
+//! **Time.** There is no timer task. Each access moves the delayed jobs that are due, and an idle
+//! consumer sleeps until the next of them is due, on tokio's clock, which tests can pause.
 
 mod consumer;
 mod events;
@@ -23,11 +20,11 @@ use futures::stream::BoxStream;
 use tokio::sync::Notify;
 
 use self::consumer::MemoryConsumer;
-use self::state::State;
+use self::state::MemoryState;
 use super::{Consumer, DeadLetter, DeadLetterFilter, JobQueue, QueueError, QueueStatus};
 use crate::domain::{Job, Lane, OutcomeEvent, SubQueue};
 
-/// The queue inside one process.
+/// A queue inside one process.
 pub struct MemoryQueue {
     shared: Arc<Shared>,
 }
@@ -35,47 +32,46 @@ pub struct MemoryQueue {
 /// What the queue, its consumers and their deliveries share.
 struct Shared {
     capacity: usize,
-    state: Mutex<State>,
-    /// One publisher is told when a place became free, or the queue was closed; one that leaves
-    /// places free tells the next.
-    room: Notify,
-    /// All consumers are told when jobs came, a delivery ended or the queue was closed: they differ
-    /// in lanes and prefetch, and are few.
+    state: Mutex<MemoryState>,
+    /// Wakes one publisher when there is capacity or the queue was closed; a publisher that leaves
+    /// capacity free wakes the next.
+    capacity_freed: Notify,
+    /// Wakes all consumers when jobs arrived, a delivery was settled or the queue was closed. They
+    /// are few, and differ in lanes and prefetch.
     change: Notify,
 }
 
 impl Shared {
-    /// The state. Nothing panics half-way through a change of it, so a poisoned lock is as good as
-    /// any.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// The state. A poisoned lock is usable: no change of the state can panic half-way.
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl MemoryQueue {
-    /// An empty queue that lets publishers wait once `capacity` jobs (at least one) are ready.
+    /// An empty queue in which publishers wait once `capacity` jobs (at least one) are ready.
     pub fn new(capacity: usize) -> Self {
         let shared = Shared {
             capacity: capacity.max(1),
             state: Mutex::default(),
-            room: Notify::new(),
+            capacity_freed: Notify::new(),
             change: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Lets `jobs` in, one by one, while there is room; waits for it.
-    async fn enter(
+    /// Adds `jobs` by `push`, and waits for capacity in between.
+    async fn add(
         &self,
         jobs: Vec<Job>,
-        push: impl Fn(&mut State, Job) + Send,
+        push: impl Fn(&mut MemoryState, Job) + Send,
     ) -> Result<(), QueueError> {
         let mut jobs = jobs.into_iter().peekable();
         loop {
             let (done, full) = {
                 let mut state = self.shared.state();
                 if state.closed {
-                    self.shared.room.notify_one();
+                    self.shared.capacity_freed.notify_one();
                     return Err(QueueError::Closed);
                 }
                 state.promote_due();
@@ -89,13 +85,13 @@ impl MemoryQueue {
             self.shared.change.notify_waiters();
             if done {
                 if !full {
-                    self.shared.room.notify_one();
+                    self.shared.capacity_freed.notify_one();
                 }
                 return Ok(());
             }
-            // If a place became free since the lock was released, a permit was left, and this
-            // returns at once.
-            self.shared.room.notified().await;
+            // `notify_one` stores a permit: capacity that was freed since the lock was released
+            // lets this return at once.
+            self.shared.capacity_freed.notified().await;
         }
     }
 }
@@ -103,21 +99,21 @@ impl MemoryQueue {
 #[async_trait]
 impl JobQueue for MemoryQueue {
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
-        self.enter(jobs, State::push).await
+        self.add(jobs, MemoryState::push).await
     }
 
-    async fn publish_to(&self, place: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
-        self.enter(jobs, |state, job| state.push_at(place, job)).await
+    async fn publish_to(&self, sub_queue: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
+        self.add(jobs, |state, job| state.push_to(sub_queue, job)).await
     }
 
-    async fn waiting(&self, places: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
+    async fn waiting(&self, sub_queues: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
         let state = self.shared.state();
-        Ok(places.iter().map(|place| state.waiting(place)).collect())
+        Ok(sub_queues.iter().map(|sub_queue| state.waiting(sub_queue)).collect())
     }
 
-    async fn remove(&self, place: &SubQueue) -> Result<(), QueueError> {
-        self.shared.state().remove(place);
-        self.shared.room.notify_one();
+    async fn remove(&self, sub_queue: &SubQueue) -> Result<(), QueueError> {
+        self.shared.state().remove(sub_queue);
+        self.shared.capacity_freed.notify_one();
         Ok(())
     }
 
@@ -168,7 +164,7 @@ impl JobQueue for MemoryQueue {
 
     async fn resolve_dead(
         &self,
-        selection: &DeadLetterFilter,
+        filter: &DeadLetterFilter,
         retry: bool,
     ) -> Result<u64, QueueError> {
         let resolved = {
@@ -176,7 +172,7 @@ impl JobQueue for MemoryQueue {
             if retry && state.closed {
                 return Err(QueueError::Closed);
             }
-            state.resolve_dead(selection, retry)
+            state.resolve_dead(filter, retry)
         };
         self.shared.change.notify_waiters();
         Ok(resolved)
@@ -185,7 +181,7 @@ impl JobQueue for MemoryQueue {
     async fn close(&self) {
         self.shared.state().close();
         self.shared.change.notify_waiters();
-        // The publisher that hears it tells the next.
-        self.shared.room.notify_one();
+        // Each publisher that wakes up wakes the next.
+        self.shared.capacity_freed.notify_one();
     }
 }

@@ -9,9 +9,9 @@ use futures::{StreamExt, stream};
 use super::Thumbnails;
 use super::histogram::band;
 use crate::domain::{GalleryName, ImageUri, ProfileId};
-use crate::store::{Extreme, GallerySummary, Store, StoreError, StoredFace};
+use crate::store::{Extreme, GallerySummary, Reading, StoreError, StoredFace};
 
-/// Thumbnails made at the same time: whole images are decoded for them.
+/// Thumbnails to make concurrently. Each decodes a whole image.
 const THUMBNAILS_AT_ONCE: usize = 4;
 
 /// Some faces under one heading.
@@ -19,11 +19,11 @@ pub(super) struct Section {
     pub id: &'static str,
     pub title: &'static str,
     pub note: String,
-    pub tiles: Vec<Tile>,
+    pub tiles: Vec<FaceTile>,
 }
 
 /// One face.
-pub(super) struct Tile {
+pub(super) struct FaceTile {
     /// A `data:` URI.
     pub picture: Option<String>,
     pub quality: u8,
@@ -35,10 +35,10 @@ pub(super) struct Tile {
     pub index: Option<u32>,
 }
 
-/// Up to `each` worst and `each` best faces. No face is in both: of a small gallery, the lower half
-/// is the worst.
+/// Up to `each` worst and `each` best faces. No face is in both: in a small gallery, the lower half
+/// are the worst.
 pub(super) async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     thumbnails: &dyn Thumbnails,
@@ -51,8 +51,8 @@ pub(super) async fn collect(
     }
     let worst_wanted = u32::try_from(scored.div_ceil(2)).map_or(each, |half| half.min(each));
     let worst = store.extremes(gallery, profile, Extreme::Worst, worst_wanted).await?;
-    // Twice as many as are shown: faces of equal score may come in any order, so that those shown
-    // as worst may be among them.
+    // Twice as many as needed: faces of equal score come in any order, so these may include faces
+    // that are shown as the worst.
     let mut best = store.extremes(gallery, profile, Extreme::Best, each.saturating_mul(2)).await?;
     let shown: HashSet<_> = worst.iter().map(identity).collect();
     best.retain(|face| !shown.contains(&identity(face)));
@@ -80,9 +80,9 @@ pub(super) async fn collect(
     Ok(sections)
 }
 
-/// What makes a face the same face.
+/// Image and index identify a face.
 fn identity(face: &StoredFace) -> (&str, u32) {
-    (face.image.as_str(), face.index)
+    (face.image.as_str(), face.id.index)
 }
 
 fn counted(faces: &[StoredFace]) -> String {
@@ -96,18 +96,18 @@ async fn section(
     faces: &[StoredFace],
     thumbnails: &dyn Thumbnails,
 ) -> Section {
-    // Boxed first: the compiler cannot see that a stream which makes them one by one may move
-    // between threads.
+    // The futures are collected first: the compiler cannot prove that a stream which makes them one
+    // by one is `Send`.
     let pictures: Vec<_> = faces.iter().map(|face| thumbnails.thumbnail(face)).collect();
     let pictures: Vec<Option<Vec<u8>>> =
         stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
     let tiles = std::iter::zip(faces, pictures)
-        .filter_map(|(face, picture)| Tile::new(face, picture.as_deref()))
+        .filter_map(|(face, picture)| FaceTile::new(face, picture.as_deref()))
         .collect();
     Section { id, title, note, tiles }
 }
 
-impl Tile {
+impl FaceTile {
     /// None if the face was not scored.
     fn new(face: &StoredFace, picture: Option<&[u8]>) -> Option<Self> {
         let quality = face.quality?;
@@ -118,17 +118,17 @@ impl Tile {
             score: format!("{:.4}", face.score?),
             name: file_name(&face.image),
             path: face.image.to_string(),
-            index: (face.index > 0).then_some(face.index),
+            index: (face.id.index > 0).then_some(face.id.index),
         })
     }
 
-    /// The name, cut where a line may end.
+    /// The name, split where a line may break.
     pub(super) fn name_parts(&self) -> impl Iterator<Item = &str> {
         self.name.split_inclusive(['_', '-'])
     }
 }
 
-/// The last part of the path, or all there is.
+/// The last part of the path, or the whole URI.
 fn file_name(image: &ImageUri) -> String {
     let shown = image.to_string();
     let name = match image.to_path() {
@@ -138,7 +138,7 @@ fn file_name(image: &ImageUri) -> String {
     name.unwrap_or(shown)
 }
 
-/// A picture in the page itself. Only what begins like a PNG or a JPEG gets in.
+/// A picture as a `data:` URI. None unless it begins like a PNG or a JPEG.
 fn data_uri(bytes: &[u8]) -> Option<String> {
     let kind = match bytes {
         [0x89, b'P', b'N', b'G', ..] => "png",
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn no_face_is_among_the_worst_and_the_best() {
         for count in 1..=9u8 {
-            // Equal scores too: the store may return them in one order at both ends.
+            // Also with equal scores, which the store may return in the same order at both ends.
             for qualities in
                 [(0..count).map(|i| 10 * i).collect::<Vec<_>>(), vec![50; count.into()]]
             {
@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_faces_or_wishes_there_is_no_section() {
+    async fn without_faces_or_if_none_are_requested_there_is_no_section() {
         assert!(sections(&[], 24).await.is_empty());
         assert!(sections(&[50], 0).await.is_empty());
         assert_eq!(sections(&[50], 24).await.len(), 1);
     }
 
     #[test]
-    fn only_pictures_get_into_the_page() {
+    fn only_png_and_jpeg_are_embedded() {
         assert_eq!(data_uri(&[0xff, 0xd8, 0xff, 0xe0]).unwrap(), "data:image/jpeg;base64,/9j/4A==");
         assert!(data_uri(b"\x89PNG\r\n\x1a\n").unwrap().starts_with("data:image/png;base64,"));
         assert!(data_uri(b"<svg onload='x'>").is_none());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn file_names_are_short_and_tell_no_secret() {
+    fn file_names_are_short_and_contain_no_secret() {
         let name = |uri: &str| file_name(&uri.parse().unwrap());
         assert_eq!(file_name(&ImageUri::from_path(Path::new("/a/b c.jpg")).unwrap()), "b c.jpg");
         assert_eq!(name("https://user:secret@host/a/b.jpg?signature=abc"), "b.jpg");

@@ -8,16 +8,16 @@ use crate::store::GallerySummary;
 pub(super) struct Headline {
     pub images: String,
     pub scored: String,
-    /// Faces that the network gave no usable answer for; none if there are none.
+    /// Faces for which the network gave no usable answer; none if there are no such faces.
     pub unscored: Option<String>,
-    /// Images whose result is from before: the latest attempt to read them got no bytes; none if
-    /// there are none.
+    /// Images that keep an earlier result because the latest attempt to read them got no bytes;
+    /// none if there are no such images.
     pub noted: Option<String>,
     pub any_image: bool,
     pub quality: Option<QualityFigures>,
 }
 
-/// What is known of the quality of at least one scored face.
+/// The distribution of quality of at least one scored face.
 pub(super) struct QualityFigures {
     pub median: u8,
     pub below_25: ShareOf,
@@ -85,8 +85,8 @@ pub(super) struct OutcomeRow {
     pub percent: String,
 }
 
-/// A row for each outcome that occurred, in the fixed order. The percents add up to 100.0 (but for
-/// those shown as "<0.1%").
+/// A row for each outcome that occurred, in the fixed order. The percents add up to 100.0, except
+/// those shown as "<0.1%".
 pub(super) fn outcome_rows(outcomes: &[(OutcomeKind, u64)]) -> Vec<OutcomeRow> {
     let of = |kind| {
         outcomes.iter().filter(|(other, _)| *other == kind).map(|(_, count)| count).sum::<u64>()
@@ -105,9 +105,9 @@ pub(super) fn outcome_rows(outcomes: &[(OutcomeKind, u64)]) -> Vec<OutcomeRow> {
             meaning: match kind {
                 OutcomeKind::Scored => "at least one face has a quality",
                 OutcomeKind::NoFace => "read, and no face in it passed the limits",
-                OutcomeKind::Unreadable => "not a whole image of a known format, or not there",
-                OutcomeKind::Refused => "a limit or the allow-list forbids it",
-                OutcomeKind::Failed => "the retries are spent",
+                OutcomeKind::Unreadable => "damaged, not an image of a known format, or missing",
+                OutcomeKind::Refused => "forbidden by a limit or the allow-list",
+                OutcomeKind::Failed => "all attempts failed",
             },
             images,
             count: grouped(images),
@@ -116,7 +116,7 @@ pub(super) fn outcome_rows(outcomes: &[(OutcomeKind, u64)]) -> Vec<OutcomeRow> {
         .collect()
 }
 
-/// The smallest quality that at least `p` percent of the faces do not exceed (nearest rank); none
+/// The smallest quality that at least `p` percent of the faces do not exceed (nearest rank). None
 /// without a face.
 pub(super) fn percentile(histogram: &[u64], p: u64) -> Option<u8> {
     let total: u64 = histogram.iter().sum();
@@ -147,13 +147,13 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// `count` of `total` in percent, one decimal.
+/// `count` of `total` in percent, with one decimal.
 pub(super) fn percent(count: u64, total: u64) -> String {
     let tenths = (u128::from(count) * 2000 + u128::from(total)) / (2 * u128::from(total.max(1)));
     percent_label(u64::try_from(tenths).unwrap_or(1000), count, total)
 }
 
-/// What is not nothing must not read as 0.0 %, and what is not all must not read as 100.0 %.
+/// A share above zero is never shown as 0.0 %, and one below the whole never as 100.0 %.
 fn percent_label(tenths: u64, count: u64, total: u64) -> String {
     match tenths {
         0 if count > 0 => "<0.1%".to_owned(),
@@ -162,8 +162,8 @@ fn percent_label(tenths: u64, count: u64, total: u64) -> String {
     }
 }
 
-/// Shares of the whole in tenths of a percent that add up to 1000: rounded down, and what is
-/// missing given to those that lost most.
+/// Shares of the whole in tenths of a percent that add up to 1000: all are rounded down, and the
+/// missing tenths go to those that lost most (largest remainder method).
 fn tenths(counts: &[u64]) -> Vec<u64> {
     let total: u128 = counts.iter().map(|&count| u128::from(count)).sum();
     if total == 0 {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_is_not_never_and_most_is_not_all() {
+    fn rare_is_not_shown_as_never_nor_most_as_all() {
         let rows = outcome_rows(&[(OutcomeKind::Scored, 99_999), (OutcomeKind::Failed, 1)]);
         assert_eq!(rows[0].percent, ">99.9%");
         assert_eq!(rows[1].percent, "<0.1%");

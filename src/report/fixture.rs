@@ -1,15 +1,14 @@
-//! A store of a few images in memory, for the tests of this room.
+//! A few stored images in memory, for the tests of reports.
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    AlignmentProfile, BoundingBox, Campaign, CampaignId, CampaignState, ContentHash,
-    DetectorProfile, Face, GalleryName, ImageUri, JobId, JobRecord, ListedChunk, Mapping,
-    OutcomeKind, Point, Precision, Profile, ProfileId, RecogniserProfile, Selection, SerFiq,
-    SourceName, SourceStamp, SourceStatus, Template, Timings,
+    AlignmentProfile, BoundingBox, ContentHash, DetectorProfile, Face, FaceId, GalleryName,
+    ImageId, ImageUri, Mapping, OutcomeKind, Point, Precision, Profile, ProfileId,
+    RecogniserProfile, SerFiq, Template, Timings,
 };
 use crate::store::{
-    Extreme, GallerySummary, PageQuery, Recorded, Store, StoreError, StoredFace, StoredImage,
+    Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -37,14 +36,14 @@ pub(super) fn profile() -> Profile {
     }
 }
 
-/// A scored face of `image`.
-pub(super) fn face(image: &ImageUri, index: u32, quality: u8) -> StoredFace {
+/// A scored face of the image `image`.
+pub(super) fn face(id: FaceId, image: &ImageUri, quality: u8) -> StoredFace {
     let score = 0.85 + f64::from(quality) / 1250.0;
     let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
     StoredFace {
+        id,
         image: image.clone(),
         hash: Some(ContentHash::of(image.as_str().as_bytes())),
-        index,
         face: Face {
             bbox: BoundingBox { x: -1.5, y: 20.0, width: 80.0, height: 96.25 },
             landmarks: Some([1.0, 2.0, 3.0, 4.0, 5.0].map(|i| Point { x: 10.0 * i, y: 10.5 * i })),
@@ -89,8 +88,10 @@ impl Fixture {
         outcome: OutcomeKind,
         reason: Option<&str>,
     ) -> &mut StoredImage {
+        let number = self.images.len() as i64 + 1;
         self.images.push(StoredImage {
-            cursor: self.images.len() as i64 + 1,
+            id: ImageId(100 + number),
+            cursor: number,
             image: uri.clone(),
             subject: None,
             hash: Some(ContentHash::of(uri.as_str().as_bytes())),
@@ -114,36 +115,14 @@ impl Fixture {
 
 impl StoredImage {
     pub(super) fn add_face(&mut self, quality: u8) -> &mut Self {
-        let index = self.faces.len() as u32;
-        self.faces.push(face(&self.image, index, quality));
+        let id = FaceId { image: self.id, index: self.faces.len() as u32 };
+        self.faces.push(face(id, &self.image, quality));
         self
     }
 }
 
-fn read_only<T>() -> Result<T, StoreError> {
-    Err(StoreError::Unusable("read only".into()))
-}
-
 #[async_trait]
-impl Store for Fixture {
-    async fn register_profile(&self, _: &Profile) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn record(&self, _: &[JobRecord]) -> Result<Vec<Recorded>, StoreError> {
-        read_only()
-    }
-
-    async fn settled(
-        &self,
-        _: &GalleryName,
-        _: &ProfileId,
-        _: &Selection,
-        images: &[(ImageUri, Option<SourceStamp>)],
-    ) -> Result<Vec<bool>, StoreError> {
-        Ok(vec![false; images.len()])
-    }
-
+impl Reading for Fixture {
     async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError> {
         Ok(vec![(gallery(), vec![profile().id()])])
     }
@@ -218,58 +197,4 @@ impl Store for Fixture {
         }
         Ok(images)
     }
-
-    async fn begin_campaign(&self, _: &Campaign) -> Result<(), StoreError> {
-        read_only()
-    }
-
-    async fn note_listed(&self, _: CampaignId, _: &ListedChunk) -> Result<(), StoreError> {
-        read_only()
-    }
-
-    async fn end_listing(&self, _: CampaignId) -> Result<(), StoreError> {
-        read_only()
-    }
-
-    async fn uncounted_jobs(&self, _: CampaignId, _: &[JobId]) -> Result<Vec<JobId>, StoreError> {
-        read_only()
-    }
-
-    async fn set_campaign_state(
-        &self,
-        _: CampaignId,
-        _: CampaignState,
-    ) -> Result<bool, StoreError> {
-        read_only()
-    }
-
-    async fn campaign(&self, _: CampaignId) -> Result<Option<Campaign>, StoreError> {
-        read_only()
-    }
-
-    async fn campaigns(&self, _: u32) -> Result<Vec<Campaign>, StoreError> {
-        read_only()
-    }
-
-    async fn open_campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
-        read_only()
-    }
-
-    async fn close_campaign(&self, _: CampaignId) -> Result<(), StoreError> {
-        read_only()
-    }
-
-    async fn set_source_status(&self, _: &SourceName, _: Option<&str>) -> Result<(), StoreError> {
-        read_only()
-    }
-
-    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn try_writing(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn close(&self) {}
 }

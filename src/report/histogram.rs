@@ -1,4 +1,4 @@
-//! The geometry of the histogram: bars, ticks and the median's mark, in units of the drawing.
+//! The geometry of the histogram: bars, ticks and the mark of the median, in units of the drawing.
 
 use super::figures::{faces, grouped, percent, percentile};
 
@@ -10,10 +10,10 @@ const TOP: f64 = 36.0;
 const BOTTOM: f64 = 46.0;
 const BIN: usize = 5;
 const BINS: usize = 20;
-/// One face among a million is still a bar.
+/// The least height of a bar: one face among a million is still visible.
 const LEAST_BAR: f64 = 2.0;
 
-/// Qualities 0 to 100 in twenty bars; the last one holds 100 too.
+/// Qualities 0 to 100 in twenty bars. The last bar includes 100.
 pub(super) struct Histogram {
     pub width: f64,
     pub height: f64,
@@ -25,11 +25,11 @@ pub(super) struct Histogram {
     pub x_ticks: Vec<Tick>,
     pub median: u8,
     pub median_x: f64,
-    /// The label stands beside the mark, on the side with more room.
+    /// The label is next to the mark, on the side with more space.
     pub median_anchor: &'static str,
     pub median_label_x: f64,
     pub top: f64,
-    /// The whole drawing in words.
+    /// The drawing in words.
     pub description: String,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Bar {
     pub title: String,
 }
 
-/// A labelled place on an axis.
+/// A labelled position on an axis.
 pub(super) struct Tick {
     pub at: f64,
     pub label: String,
@@ -82,8 +82,7 @@ impl Histogram {
                 }
             })
             .collect();
-        // The middle of the unit that holds the median, so that the mark stands inside the bar that
-        // counts it.
+        // The middle of the median's unit, so that the mark is inside the bar that counts it.
         let median_x = round(x((f64::from(median) + 0.5).min(100.0)));
         let to_the_left = median > 50;
         Some(Self {
@@ -109,7 +108,7 @@ impl Histogram {
     }
 }
 
-/// The class that colours a quality: the limits are those of the headline figures.
+/// The class that gives a quality its colour. The limits are those of the headline figures.
 pub(super) fn band(quality: u8) -> &'static str {
     match quality {
         0..25 => "low",
@@ -134,12 +133,12 @@ fn x(quality: f64) -> f64 {
     LEFT + plot_width() * quality / 100.0
 }
 
-/// Tenths of a unit are finer than a pixel and keep the page small.
+/// Rounds to tenths of a unit, which are finer than a pixel and keep the page small.
 fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// The smallest of 1, 2, 5, 10, 20, … that needs at most five ticks to reach `highest`.
+/// The smallest of 1, 2, 5, 10, 20, … with which at most five ticks reach `highest`.
 fn tick_step(highest: u64) -> u64 {
     let mut decade = 1u64;
     loop {
@@ -153,7 +152,7 @@ fn tick_step(highest: u64) -> u64 {
     }
 }
 
-/// A short label, in one unit for a whole axis that reaches to `ceiling`.
+/// A short label. All labels of an axis that ends at `ceiling` have the same unit.
 fn compact(number: u64, ceiling: u64) -> String {
     match ceiling {
         _ if number == 0 => "0".to_owned(),
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bands_change_where_the_headline_figures_do() {
+    fn the_bands_have_the_limits_of_the_headline_figures() {
         let histogram = Histogram::new(&[1; 101]).unwrap();
         let bands: Vec<_> = histogram.bars.iter().map(|bar| bar.band).collect();
         assert_eq!(bands[4..=10], ["low", "fair", "fair", "fair", "fair", "fair", "good"]);

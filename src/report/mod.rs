@@ -1,8 +1,8 @@
-//! A gallery's results for people: one self-contained HTML page; and for spreadsheets and programs:
-//! [`export()`].
+//! A gallery's results: for people as one self-contained HTML page, and for spreadsheets and
+//! programs as an [`export()`].
 //!
-//! Knows the domain and the [`Store`], its only source of data. It must not know where pixels come
-//! from: whoever renders a page with faces hands in [`Thumbnails`].
+//! Depends on the domain and on the [`Store`], its only source of data. The pictures of faces come
+//! from the caller's [`Thumbnails`].
 
 mod export;
 mod faces;
@@ -11,30 +11,31 @@ mod figures;
 mod fixture;
 mod histogram;
 mod problems;
+mod profile_choice;
 mod provenance;
 
 use askama::Template;
 use async_trait::async_trait;
 
 pub use export::{ExportError, ExportFormat, export};
+pub use profile_choice::{ProfileChoiceError, choose_profile};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{GallerySummary, Store, StoreError, StoredFace};
+use crate::store::{GallerySummary, Reading, StoreError, StoredFace};
 use faces::Section;
 use figures::{Headline, OutcomeRow};
 use histogram::Histogram;
 use problems::Problems;
 use provenance::ProfileRow;
 
-/// Where the pictures of single faces come from.
+/// Source of the pictures of single faces.
 #[async_trait]
 pub trait Thumbnails: Send + Sync {
-    /// A PNG or JPEG of `face`; none if its image is gone or is no longer the one that was scored.
+    /// A PNG or JPEG of `face`; none if its image is missing or has changed since it was scored.
     async fn thumbnail(&self, face: &StoredFace) -> Option<Vec<u8>>;
 }
 
-/// No picture of anybody: a neutral shape stands for every face, and the page holds no biometric
-/// image.
+/// No pictures: the page shows a neutral shape for every face, and contains no biometric image.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoThumbnails;
 
@@ -45,12 +46,12 @@ impl Thumbnails for NoThumbnails {
     }
 }
 
-/// How much a page shows.
+/// The size of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportOptions {
-    /// Faces among the worst, and as many among the best.
+    /// How many of the worst faces to show, and as many of the best.
     pub faces_each: u32,
-    /// Images without a result that are listed by name.
+    /// Most images without a result that are listed by name.
     pub failures: u32,
 }
 
@@ -60,7 +61,7 @@ impl Default for ReportOptions {
     }
 }
 
-/// All that one page shows, ready to be rendered.
+/// The content of one page.
 #[derive(Template)]
 #[template(path = "report/page.html")]
 pub struct Report {
@@ -77,12 +78,12 @@ pub struct Report {
     profile: Vec<ProfileRow>,
     settings: Vec<(String, String)>,
     providers: Vec<(String, String)>,
-    /// Whether the page holds the picture of at least one face, and is biometric data for it.
+    /// Whether the page contains the picture of a face, which makes it biometric data.
     shows_faces: bool,
 }
 
 impl Report {
-    /// The page: one HTML file that asks the network for nothing and runs no script.
+    /// The page: one HTML file that loads nothing from the network and runs no script.
     ///
     /// # Errors
     /// If a value cannot be formatted.
@@ -91,15 +92,14 @@ impl Report {
     }
 }
 
-/// Reads all that the page of `gallery` under `profile` shows.
+/// Reads the content of the page of `gallery` under `profile`.
 ///
-/// `settings` are name and value of whatever else the reader should know of the run; they are shown
-/// as they are, so they must hold no secret.
+/// `settings` are names and values that the page shows as they are: they must not contain a secret.
 ///
 /// # Errors
 /// If the store cannot be read.
 pub async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     thumbnails: &dyn Thumbnails,

@@ -1,11 +1,11 @@
-//! The images that have no result, by reason and by name.
+//! The images without a result, by reason and by name.
 
 use super::figures::grouped;
 use super::outcome_label;
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{GallerySummary, PageQuery, Store, StoreError};
+use crate::store::{GallerySummary, PageQuery, Reading, StoreError};
 
-/// What an operator looks at first.
+/// The outcomes that are listed first.
 const FAILURES: [OutcomeKind; 3] =
     [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
 
@@ -37,10 +37,10 @@ pub(super) struct ProblemFile {
     pub reason: String,
 }
 
-/// The reasons with their counts, and up to `limit` images by name: failures first, images without
-/// a face in the room that is left.
+/// The reasons with their counts, and up to `limit` images by name: failures first, then images
+/// without a face.
 pub(super) async fn collect(
-    store: &dyn Store,
+    store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
     summary: &GallerySummary,
@@ -85,8 +85,8 @@ pub(super) async fn collect(
     })
 }
 
-/// The store names only the most frequent reasons: a last row for each outcome makes its rows add
-/// up.
+/// The store returns only the most frequent reasons. So each outcome ends with a row for the other
+/// images, and the rows add up.
 fn reason_rows(summary: &GallerySummary) -> Vec<ReasonRow> {
     let row = |kind: OutcomeKind, reason: &str, images: u64| ReasonRow {
         class: kind.as_str(),
@@ -126,7 +126,7 @@ mod tests {
     use crate::report::fixture::{self, Fixture};
 
     #[test]
-    fn rows_of_reasons_add_up_even_if_the_store_names_only_some() {
+    fn rows_of_reasons_add_up_if_the_store_returns_only_some() {
         let summary = GallerySummary {
             outcomes: vec![
                 (OutcomeKind::Scored, 5),

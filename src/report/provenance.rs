@@ -1,19 +1,19 @@
-//! What the scores of a page depend on, in words.
+//! The profile of a page's scores, in words.
 
 use crate::domain::{AlignmentProfile, Mapping, Precision, Profile, SerFiq};
 
-/// Digits of a file's digest that are shown: enough to tell models apart.
+/// Digits of a file's digest to show: enough to distinguish models.
 const SHORT_DIGEST: usize = 12;
 
 /// One line of the profile.
 pub(super) struct ProfileRow {
     pub name: &'static str,
     pub value: String,
-    /// A digest to set in monospace after the value: the whole one, and its beginning.
+    /// A digest to show after the value: the whole one, and its beginning.
     pub digest: Option<(String, String)>,
 }
 
-/// The profile, line by line.
+/// The lines of a profile.
 pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
     let plain = |name, value: String| ProfileRow { name, value, digest: None };
     let model = |name, value: String, sha256: &str| {
@@ -66,7 +66,7 @@ fn mapping_row(mapping: &Mapping) -> String {
         Mapping::MatchChance { alpha, r, fmr, data } => {
             format!(
                 "chance of a match at FMR {fmr:e}: α = {alpha:.2}, r = {r:.4}, calibrated on data \
-                    {data}"
+                 {data}"
             )
         }
         Mapping::Percentile { data, .. } => {
@@ -81,7 +81,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn a_profile_is_told_whole() {
+    fn every_part_of_a_profile_has_a_line() {
         let rows = profile_rows(&fixture::profile());
         let shown: Vec<_> = rows.iter().map(|row| format!("{}: {}", row.name, row.value)).collect();
         assert_eq!(shown[0], "Detector: yunet-2023mar");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn chips_have_no_detector_and_samples_have_a_seed() {
+    fn chips_have_no_detector_and_sampling_has_a_seed() {
         let profile = Profile {
             alignment: AlignmentProfile::None,
             ser_fiq: SerFiq::Sampled { dropout: 0.5, passes: 100, seed: 7 },

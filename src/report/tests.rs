@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::ImageUri;
 use crate::store::Note;
 
-/// The smallest thing that passes for a picture.
+/// The first bytes of a JPEG for every face.
 struct Jpegs;
 
 #[async_trait]
@@ -51,7 +51,7 @@ fn hostile() -> Fixture {
 }
 
 #[test]
-fn a_server_may_move_the_work_between_threads() {
+fn the_futures_are_send() {
     fn movable<T: Send>(_: T) {}
     let (store, gallery, profile) =
         (Fixture::default(), fixture::gallery(), fixture::profile().id());
@@ -60,10 +60,10 @@ fn a_server_may_move_the_work_between_threads() {
 }
 
 #[tokio::test]
-async fn hostile_names_and_reasons_are_only_text() {
+async fn hostile_names_and_reasons_are_shown_as_text() {
     let html = page(&hostile(), &Jpegs).await;
     for forbidden in ["<script", "<img src=x", "'>", "<b>", "'onmouseover='", "secret", "pw@"] {
-        // The policy is the only place of the template with quotes of this kind.
+        // In the template, only the policy has single quotes.
         let html = html.replace("'none'", "").replace("'unsafe-inline'", "");
         assert!(!html.contains(forbidden), "{forbidden}");
     }
@@ -74,7 +74,7 @@ async fn hostile_names_and_reasons_are_only_text() {
 }
 
 #[tokio::test]
-async fn the_page_asks_the_network_for_nothing_and_runs_nothing() {
+async fn the_page_loads_nothing_and_runs_no_script() {
     for html in [page(&hostile(), &Jpegs).await, page(&Fixture::default(), &NoThumbnails).await] {
         assert!(
             html.contains("content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'")
@@ -91,7 +91,7 @@ async fn the_page_asks_the_network_for_nothing_and_runs_nothing() {
 }
 
 #[tokio::test]
-async fn only_a_page_with_pictures_of_faces_warns_of_them() {
+async fn only_a_page_with_pictures_of_faces_has_the_warning() {
     let with = page(&hostile(), &Jpegs).await;
     assert_eq!(with.matches("<img ").count(), 3);
     assert_eq!(with.matches(" alt=\"").count(), 3);
@@ -103,7 +103,7 @@ async fn only_a_page_with_pictures_of_faces_warns_of_them() {
 }
 
 #[tokio::test]
-async fn an_empty_gallery_and_one_without_a_face_are_told_so() {
+async fn the_page_says_that_a_gallery_is_empty_or_has_no_face() {
     let empty = page(&Fixture::default(), &Jpegs).await;
     assert!(empty.contains("No image of this gallery"));
     assert!(!empty.contains("NaN"));
@@ -117,7 +117,7 @@ async fn an_empty_gallery_and_one_without_a_face_are_told_so() {
 }
 
 #[tokio::test]
-async fn a_long_list_of_problems_is_cut_and_says_so() {
+async fn a_long_list_of_problems_is_cut_and_the_page_says_so() {
     let mut store = Fixture::default();
     for i in 0..101 {
         store.add(&format!("/p/{i}.jpg"), OutcomeKind::Unreadable, Some("truncated"));
@@ -128,9 +128,9 @@ async fn a_long_list_of_problems_is_cut_and_says_so() {
 }
 
 #[tokio::test]
-async fn results_of_images_that_cannot_be_read_any_more_are_counted() {
+async fn images_that_keep_an_earlier_result_are_counted() {
     let mut store = Fixture::of_qualities(&[50, 60]);
-    assert!(!page(&store, &NoThumbnails).await.contains("from before"));
+    assert!(!page(&store, &NoThumbnails).await.contains("earlier result"));
     store.images[0].noted = Some(Note {
         outcome: OutcomeKind::Refused,
         reason: Some("denied".into()),
@@ -144,7 +144,7 @@ async fn results_of_images_that_cannot_be_read_any_more_are_counted() {
 }
 
 #[tokio::test]
-async fn an_unknown_profile_still_makes_a_page() {
+async fn a_profile_without_a_definition_still_has_a_page() {
     let store = Fixture::of_qualities(&[50]);
     let other: ProfileId = "0123456789abcdef".parse().unwrap();
     let report =

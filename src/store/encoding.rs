@@ -1,4 +1,4 @@
-//! How values are written in columns, the same in every backend. Knows the domain and no database.
+//! How values are written in columns, the same in both backends.
 
 use super::StoreError;
 use crate::domain::{ImageContent, Landmarks, Point, Profile, ProfileId, Selection};

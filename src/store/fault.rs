@@ -1,5 +1,4 @@
-//! What went wrong in a backend, before its place is named. What that means to a caller, the
-//! backend knows.
+//! What went wrong in a backend. The backend turns it into a [`StoreError`] that names the store.
 
 use sqlx::migrate::MigrateError;
 
@@ -8,11 +7,11 @@ use super::StoreError;
 /// What went wrong.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The database, or the way to it.
+    /// The database, or the connection to it.
     Database(sqlx::Error),
-    /// Upgrading the schema failed, and not for what the database said.
+    /// Migrating the schema failed, for a reason other than an error of the database.
     Migration(MigrateError),
-    /// Already in the caller's terms.
+    /// An error that is ready for the caller.
     Store(StoreError),
 }
 

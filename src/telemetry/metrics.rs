@@ -1,5 +1,6 @@
-//! Every metric: its name, its labels, and the one function that moves it. Labels take few values;
-//! none is an image, a subject or a gallery. Without a [`Recorder`] each of these does nothing.
+//! Every metric: its name, its labels, and the one function that changes it. Labels have few
+//! values; none is an image, a subject or a gallery. Without a [`Recorder`] these functions do
+//! nothing.
 
 use std::time::Duration;
 
@@ -34,15 +35,15 @@ const ITEMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 51
 /// Upper bounds of the buckets of [`QUALITY`].
 const QUALITIES: [f64; 10] = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0];
 
-/// What was counted since [`Recorder::install`].
+/// The metrics since [`Recorder::install`].
 #[derive(Debug, Clone)]
 pub struct Recorder(PrometheusHandle);
 
 impl Recorder {
-    /// Counts from now on. Once a process.
+    /// Records metrics from now on. Call it once in a process.
     ///
     /// # Errors
-    /// If it was done before.
+    /// If a recorder is installed already.
     pub fn install() -> Result<Self, BuildError> {
         let mut builder = PrometheusBuilder::new();
         for (name, buckets) in [(STAGE, &SECONDS[..]), (BATCH, &ITEMS), (QUALITY, &QUALITIES)] {
@@ -53,22 +54,19 @@ impl Recorder {
         Ok(Self(handle))
     }
 
-    /// Everything, in Prometheus' text format.
+    /// All metrics, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.0.render()
     }
 
-    /// Drains what histograms gathered; to be called now and then.
-    pub fn tidy(&self) {
+    /// Frees memory of histograms. Call it every few seconds.
+    pub fn run_upkeep(&self) {
         self.0.run_upkeep();
     }
 }
 
 fn describe() {
-    describe_counter!(
-        JOBS,
-        "Jobs that ended, by lane and outcome, after their outcomes were committed."
-    );
+    describe_counter!(JOBS, "Jobs whose outcome was committed, by lane and outcome.");
     describe_counter!(FACES, "Faces recorded.");
     describe_histogram!(QUALITY, "Quality of recorded faces, 0 to 100.");
     describe_histogram!(
@@ -79,28 +77,31 @@ fn describe() {
     describe_histogram!(BATCH, "Items handled together, by stage.");
     describe_counter!(
         PUT_BACK,
-        "Deliveries that ended without an outcome, by why: retry, defer, drop, panic."
+        "Deliveries without an outcome, by why: retry, defer, hold (set aside), drop, panic."
     );
     describe_counter!(
         ACKS_LOST,
-        "Settlements that the queue did not take: the job comes again and finds its row."
+        "Settlements that the queue did not accept: these jobs are redelivered and find their rows."
     );
     describe_counter!(
         WAITS,
-        "Times that a batch had to wait for a backend that was away (store or queue)."
+        "Failed tries to hand a batch to a backend (store or queue). The batch is tried again."
     );
-    describe_gauge!(IN_HAND, "Unsettled jobs in this worker's hands.");
+    describe_gauge!(IN_HAND, "Unsettled jobs of this worker.");
     describe_gauge!(
         OLDEST,
         Unit::Seconds,
-        "How long the oldest job has been in this worker's hands; 0 if there is none."
+        "Age of the oldest unsettled job of this worker; 0 if there is none."
     );
     describe_gauge!(
         WAITING,
         Unit::Seconds,
         "How long the oldest results have waited for a backend (store or queue); 0 if none wait."
     );
-    describe_gauge!(QUEUE, "Jobs in the queue: ready by lane; delayed and dead over all lanes.");
+    describe_gauge!(
+        QUEUE,
+        "Jobs in the queue: ready by lane; waiting, delayed and dead over all lanes."
+    );
     describe_gauge!(
         SOURCES,
         "1 while a source of images does not work and its jobs wait, by source."
@@ -108,7 +109,7 @@ fn describe() {
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
 
-/// Jobs ended as `events` say, and what `records` found is committed.
+/// The outcomes of `events` and the results of `records` were committed.
 pub fn ended(records: &[JobRecord], events: &[OutcomeEvent]) {
     for event in events {
         counter!(JOBS, "lane" => event.lane.as_str(), "outcome" => event.end.outcome.as_str())
@@ -120,7 +121,7 @@ pub fn ended(records: &[JobRecord], events: &[OutcomeEvent]) {
         for face in faces.iter().filter_map(|face| face.recognition.as_ref()) {
             histogram!(QUALITY).record(f64::from(face.quality));
         }
-        // What did not run took no time, and is left out.
+        // A stage that did not run has no time, and is not counted.
         let timings = [
             ("fetch", record.timings.fetch_ms),
             ("vision", record.timings.vision_ms),
@@ -132,51 +133,51 @@ pub fn ended(records: &[JobRecord], events: &[OutcomeEvent]) {
     }
 }
 
-/// A batch went through a stage that handles whole batches.
+/// The time of a batch in a stage that handles whole batches.
 pub fn batch_took(stage: &'static str, time: Duration) {
     histogram!(STAGE, "stage" => stage).record(time);
 }
 
-/// `items` were handled together.
+/// The number of items that a stage handled together.
 pub fn batch(stage: &str, items: usize) {
     histogram!(BATCH, "stage" => stage.to_owned()).record(items as f64);
 }
 
-/// A delivery ended without an outcome.
+/// A delivery was settled without an outcome.
 pub fn put_back(why: &'static str) {
     counter!(PUT_BACK, "why" => why).increment(1);
 }
 
-/// A settlement was lost.
+/// The queue did not accept a settlement.
 pub fn ack_lost() {
     counter!(ACKS_LOST).increment(1);
 }
 
-/// A batch waits for a backend that is away.
+/// A backend did not accept a batch.
 pub fn backend_wait(backend: &'static str) {
     counter!(WAITS, "backend" => backend).increment(1);
 }
 
-/// A job in this worker's hands, until it is dropped.
+/// An unsettled job, counted until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct InHand(());
+pub struct CountedJob(());
 
-impl InHand {
-    /// One more.
-    pub fn one() -> Self {
+impl CountedJob {
+    /// Counts one more job.
+    pub fn begin() -> Self {
         gauge!(IN_HAND).increment(1.0);
         Self(())
     }
 }
 
-impl Drop for InHand {
+impl Drop for CountedJob {
     fn drop(&mut self) {
         gauge!(IN_HAND).decrement(1.0);
     }
 }
 
-/// How long the oldest job has been in hand.
+/// The age of the oldest unsettled job.
 pub fn oldest_job(age: Duration) {
     gauge!(OLDEST).set(age.as_secs_f64());
 }
@@ -186,14 +187,14 @@ pub fn waiting(backend: &'static str, time: Duration) {
     gauge!(WAITING, "backend" => backend).set(time.as_secs_f64());
 }
 
-/// Jobs of a lane that wait to be taken.
+/// Jobs of a lane that are ready to be taken.
 pub fn queue_ready(lane: Lane, jobs: u64) {
     gauge!(QUEUE, "lane" => lane.as_str(), "place" => "ready").set(jobs as f64);
 }
 
-/// Jobs of all lanes in another place of the queue.
-pub fn queue_place(place: &'static str, jobs: u64) {
-    gauge!(QUEUE, "lane" => "all", "place" => place).set(jobs as f64);
+/// Jobs of all lanes that are not ready: waiting, delayed or dead.
+pub fn queue_not_ready(state: &'static str, jobs: u64) {
+    gauge!(QUEUE, "lane" => "all", "place" => state).set(jobs as f64);
 }
 
 /// A source of images does not work, or works again.

@@ -1,6 +1,6 @@
-//! Vital signs of one process: what waits for a backend, how long jobs have been in hand, and
-//! whether the model threads make progress. The pipeline, the publisher and the batchers write
-//! them; health and metrics read them.
+//! Vital signs of a process: the waits for a backend, the age of the jobs in flight, and whether
+//! the model threads make progress. The pipeline, the publisher and the batchers write them; health
+//! and metrics read them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::metrics;
 
-/// How often the log says again that something still waits.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// Rate limit of the log about one wait.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -21,36 +21,36 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The vital signs of a process.
 #[derive(Debug, Default)]
 pub struct Vitals {
-    /// What waits for the store or the queue.
+    /// The waits for the store and the queue.
     pub waits: Waits,
-    /// When each job in hand was taken, in the order of taking.
+    /// The last number given to a job, and when each job in flight was taken, by its number.
     jobs: Mutex<(u64, BTreeMap<u64, Instant>)>,
     threads: Mutex<Vec<Activity>>,
     consuming: AtomicBool,
 }
 
 impl Vitals {
-    /// The worker has its consumer: jobs can come.
+    /// Notes that the worker has started its consumer.
     pub fn note_consuming(&self) {
         self.consuming.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the worker has had its consumer. Whether that has what it takes from is the queue's
-    /// to say.
+    /// Whether the worker has started its consumer. Whether the consumer works now, the queue
+    /// reports.
     pub fn is_consuming(&self) -> bool {
         self.consuming.load(Ordering::Relaxed)
     }
 
-    /// A job is taken: it is in hand until the guard is dropped.
-    pub fn take_job(self: &Arc<Self>) -> InHand {
+    /// Notes that a job was taken. It is in flight until the guard is dropped.
+    pub fn begin_job(self: &Arc<Self>) -> JobInFlight {
         let mut jobs = lock(&self.jobs);
         jobs.0 += 1;
         let id = jobs.0;
         jobs.1.insert(id, Instant::now());
-        InHand { vitals: Arc::clone(self), id, _count: metrics::InHand::one() }
+        JobInFlight { vitals: Arc::clone(self), id, _counted: metrics::CountedJob::begin() }
     }
 
-    /// For how long the oldest job has been in hand.
+    /// The age of the oldest job in flight.
     pub fn oldest_job(&self) -> Option<Duration> {
         lock(&self.jobs).1.first_key_value().map(|(_, since)| since.elapsed())
     }
@@ -58,7 +58,7 @@ impl Vitals {
     /// Adds threads to watch.
     pub fn watch(&self, threads: impl IntoIterator<Item = Activity>) {
         let mut watched = lock(&self.threads);
-        watched.retain(Activity::goes_on);
+        watched.retain(Activity::has_not_ended);
         watched.extend(threads);
     }
 
@@ -66,133 +66,127 @@ impl Vitals {
     /// `bound`.
     pub fn stuck_threads(&self, bound: Duration) -> Vec<String> {
         let mut threads = lock(&self.threads);
-        threads.retain(Activity::goes_on);
+        threads.retain(Activity::has_not_ended);
         threads.iter().filter_map(|thread| thread.trouble(bound)).collect()
     }
 }
 
-/// A job in hand, until it is dropped.
+/// A job in flight, until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct InHand {
+pub struct JobInFlight {
     vitals: Arc<Vitals>,
     id: u64,
-    _count: metrics::InHand,
+    _counted: metrics::CountedJob,
 }
 
-impl Drop for InHand {
+impl Drop for JobInFlight {
     fn drop(&mut self) {
         lock(&self.vitals.jobs).1.remove(&self.id);
     }
 }
 
-/// What is waited for, since when, and why.
+/// The current waits for backends.
 #[derive(Debug, Clone, Default)]
-pub struct Waits(Arc<Mutex<Waiting>>);
+pub struct Waits(Arc<Mutex<WaitsState>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    next: u64,
-    /// In the order of beginning.
-    now: BTreeMap<u64, Reason>,
-    /// When the last wait for each backend ended well.
-    last: BTreeMap<&'static str, Instant>,
+struct WaitsState {
+    last_id: u64,
+    /// By id, so that the oldest comes first.
+    current: BTreeMap<u64, CurrentWait>,
+    /// When each backend last accepted a request.
+    accepted: BTreeMap<&'static str, Instant>,
 }
 
 #[derive(Debug)]
-struct Reason {
+struct CurrentWait {
     backend: &'static str,
     since: Instant,
-    why: String,
+    reason: String,
 }
 
 impl Waits {
-    /// Something is handed to `backend` and waits for its answer.
+    /// A request to `backend` begins.
     pub fn begin(&self, backend: &'static str) -> Wait {
-        let mut waiting = lock(&self.0);
-        waiting.next += 1;
-        let id = waiting.next;
-        waiting
-            .now
-            .insert(id, Reason { backend, since: Instant::now(), why: "no answer yet".to_owned() });
-        Wait { waits: self.clone(), backend, id, told: None }
+        let mut state = lock(&self.0);
+        state.last_id += 1;
+        let (id, since, reason) = (state.last_id, Instant::now(), "no answer yet".to_owned());
+        state.current.insert(id, CurrentWait { backend, since, reason });
+        Wait { waits: self.clone(), backend, id, last_logged: None }
     }
 
-    /// For how long the oldest wait for `backend` has lasted.
+    /// How long the oldest request to `backend` has waited.
     pub fn longest(&self, backend: &str) -> Option<Duration> {
-        lock(&self.0)
-            .now
-            .values()
-            .find(|reason| reason.backend == backend)
-            .map(|reason| reason.since.elapsed())
+        let state = lock(&self.0);
+        let oldest = state.current.values().find(|wait| wait.backend == backend)?;
+        Some(oldest.since.elapsed())
     }
 
-    /// The oldest wait for each backend, if it has lasted longer than `bound`; a line each.
+    /// A line for each backend whose oldest request has waited for longer than `bound`.
     pub fn longer_than(&self, bound: Duration) -> Vec<String> {
-        let waiting = lock(&self.0);
-        let mut oldest: BTreeMap<&str, &Reason> = BTreeMap::new();
-        for reason in waiting.now.values() {
-            oldest.entry(reason.backend).or_insert(reason);
+        let state = lock(&self.0);
+        let mut oldest: BTreeMap<&str, &CurrentWait> = BTreeMap::new();
+        for wait in state.current.values() {
+            oldest.entry(wait.backend).or_insert(wait);
         }
-        let overdue = oldest.into_values().filter(|reason| reason.since.elapsed() > bound);
+        let overdue = oldest.into_values().filter(|wait| wait.since.elapsed() > bound);
         overdue
-            .map(|Reason { backend, since, why }| {
-                let last = match waiting.last.get(backend) {
-                    Some(last) => {
-                        format!("it last took something {} s ago", last.elapsed().as_secs())
-                    }
-                    None => "it has taken nothing since the start".to_owned(),
+            .map(|CurrentWait { backend, since, reason }| {
+                let accepted = match state.accepted.get(backend) {
+                    Some(at) => format!("the last was accepted {} s ago", at.elapsed().as_secs()),
+                    None => "none was accepted since the start".to_owned(),
                 };
+                let waited = since.elapsed().as_secs();
                 format!(
-                    "the {backend} has not taken what was handed to it {} s ago ({last}): {why}",
-                    since.elapsed().as_secs()
+                    "a request to the {backend} has waited for {waited} s ({accepted}): {reason}"
                 )
             })
             .collect()
     }
 }
 
-/// Something that waits for a backend, until this is dropped.
+/// A request that waits for a backend, until this is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Wait {
     waits: Waits,
     backend: &'static str,
     id: u64,
-    told: Option<Instant>,
+    last_logged: Option<Instant>,
 }
 
 impl Wait {
-    /// Notes why the wait goes on. True if the log should say so: the first time, and then once a
-    /// minute.
-    pub fn because(&mut self, why: String) -> bool {
-        if let Some(reason) = lock(&self.waits.0).now.get_mut(&self.id) {
-            reason.why = why;
+    /// Notes why the request still waits. Returns whether to log it: the first time, and then once
+    /// a minute.
+    pub fn because(&mut self, reason: String) -> bool {
+        if let Some(current) = lock(&self.waits.0).current.get_mut(&self.id) {
+            current.reason = reason;
         }
-        let tell = self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
-        if tell {
-            self.told = Some(Instant::now());
+        let log = self.last_logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
+        if log {
+            self.last_logged = Some(Instant::now());
         }
-        tell
+        log
     }
 
-    /// The backend took what waited.
+    /// The backend accepted the request.
     pub fn done(self) {
-        lock(&self.waits.0).last.insert(self.backend, Instant::now());
-        if self.told.is_some() {
-            tracing::info!(backend = self.backend, "it takes results again");
+        lock(&self.waits.0).accepted.insert(self.backend, Instant::now());
+        if self.last_logged.is_some() {
+            tracing::info!(backend = self.backend, "a backend accepts requests again");
         }
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        lock(&self.waits.0).now.remove(&self.id);
+        lock(&self.waits.0).current.remove(&self.id);
     }
 }
 
 /// Whether a model thread is alive, and since when it has been busy with one batch. The thread
-/// itself holds an [`ActivityGuard`].
+/// holds the [`ActivityGuard`].
 #[derive(Debug, Clone)]
 pub struct Activity {
     thread: Arc<str>,
@@ -203,13 +197,13 @@ pub struct Activity {
 enum ActivityState {
     Idle,
     BusySince(Instant),
-    /// Ended normally: its batcher was dropped.
+    /// Its batcher was dropped.
     Ended,
     Panicked,
 }
 
 impl Activity {
-    /// For a thread of this name that is about to start.
+    /// The activity of a thread of this name that is about to start.
     pub fn new(thread: &str) -> Self {
         Self { thread: thread.into(), state: Arc::new(Mutex::new(ActivityState::Idle)) }
     }
@@ -219,19 +213,20 @@ impl Activity {
         ActivityGuard(self.clone())
     }
 
-    fn goes_on(&self) -> bool {
+    fn has_not_ended(&self) -> bool {
         !matches!(*lock(&self.state), ActivityState::Ended)
     }
 
     fn trouble(&self, bound: Duration) -> Option<String> {
         match *lock(&self.state) {
             ActivityState::BusySince(since) if since.elapsed() > bound => Some(format!(
-                "thread {} has been busy with one batch for {} s: it hangs; restart this worker",
+                "thread {} has been busy with one batch for {} s and probably hangs: restart this \
+                    worker",
                 self.thread,
                 since.elapsed().as_secs()
             )),
             ActivityState::Panicked => Some(format!(
-                "thread {} panicked: restart this worker, and report its log",
+                "thread {} panicked: restart this worker, and report a bug with its log",
                 self.thread
             )),
             _ => None,
@@ -239,7 +234,7 @@ impl Activity {
     }
 }
 
-/// Held by the thread. Dropping it marks the thread as ended, or as panicked while it unwinds.
+/// Held by the thread. Dropping it marks the thread as ended, or as panicked during a panic.
 #[derive(Debug)]
 pub struct ActivityGuard(Activity);
 
@@ -269,7 +264,7 @@ mod tests {
     const BOUND: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_is_told_once_it_is_long_with_its_reason_and_the_last_success() {
+    async fn a_long_wait_is_reported_with_its_reason_and_the_last_success() {
         let waits = Waits::default();
         waits.begin("store").done();
         let mut wait = waits.begin("store");
@@ -278,36 +273,36 @@ mod tests {
         assert!(wait.because("permission denied for table results".into()));
         assert!(
             !wait.because("permission denied for table results".into()),
-            "the log says it once a minute"
+            "it is logged once a minute"
         );
-        let told = waits.longer_than(BOUND);
-        assert_eq!(told.len(), 1);
+        let lines = waits.longer_than(BOUND);
+        assert_eq!(lines.len(), 1);
         for part in [
-            "handed to it 7 s ago",
-            "last took something 7 s ago",
+            "has waited for 7 s",
+            "the last was accepted 7 s ago",
             "permission denied for table results",
         ] {
-            assert!(told[0].contains(part), "{told:?}");
+            assert!(lines[0].contains(part), "{lines:?}");
         }
-        tokio::time::advance(TELL_AGAIN).await;
+        tokio::time::advance(LOG_INTERVAL).await;
         assert!(wait.because("still".into()));
         wait.done();
         assert_eq!((waits.longer_than(BOUND), waits.longest("store")), (Vec::new(), None));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_job_is_the_one_taken_first_of_those_still_in_hand() {
+    async fn the_oldest_job_is_the_one_taken_first_of_those_in_flight() {
         let vitals = Arc::new(Vitals::default());
-        let first = vitals.take_job();
+        let first = vitals.begin_job();
         tokio::time::advance(Duration::from_secs(3)).await;
-        let _second = vitals.take_job();
+        let _second = vitals.begin_job();
         assert_eq!(vitals.oldest_job(), Some(Duration::from_secs(3)));
         drop(first);
         assert_eq!(vitals.oldest_job(), Some(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_thread_that_hangs_or_panicked_is_told_and_one_that_ended_is_not() {
+    async fn a_thread_that_hangs_or_panicked_is_reported_and_one_that_ended_is_not() {
         let vitals = Vitals::default();
         let threads = ["hangs", "panics", "ends"].map(Activity::new);
         vitals.watch(threads.clone());
@@ -319,8 +314,8 @@ mod tests {
             panic!("as the test wants");
         });
         assert!(panicking.join().is_err());
-        let told = vitals.stuck_threads(BOUND);
-        assert!(matches!(&told[..], [one] if one.contains("panics panicked")), "{told:?}");
+        let lines = vitals.stuck_threads(BOUND);
+        assert!(matches!(&lines[..], [one] if one.contains("panics panicked")), "{lines:?}");
         tokio::time::advance(BOUND * 2).await;
         assert!(
             vitals

@@ -1,11 +1,11 @@
-//! Aligning a face: the similarity transform that brings its landmarks closest to the template's,
-//! and sampling through it.
+//! Aligns a face: computes the similarity transform that maps its landmarks closest to those of the
+//! ArcFace template, and samples the image through it.
 
 use image::RgbImage;
 
 use crate::domain::{Landmarks, Point};
 
-/// Where a chip's landmarks are, pixels: the ArcFace template for 112x112.
+/// Landmarks of a chip, pixels: the ArcFace template for 112x112.
 const TEMPLATE: [(f64, f64); 5] = [
     (38.2946, 51.6963),
     (73.5318, 51.5014),
@@ -14,9 +14,9 @@ const TEMPLATE: [(f64, f64); 5] = [
     (70.7299, 92.2041),
 ];
 
-/// `x' = xx x + xy y + x0`, `y' = yx x + yy y + y0`.
+/// An affine transform: `x' = xx x + xy y + x0`, `y' = yx x + yy y + y0`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Affine {
+pub struct AffineTransform {
     /// x' per x.
     pub xx: f64,
     /// x' per y.
@@ -31,9 +31,10 @@ pub struct Affine {
     pub y0: f64,
 }
 
-impl Affine {
-    /// From chip to image: the inverse of the least-squares similarity transform (rotation, scale,
-    /// shift; no reflection) from `landmarks` to the template. None if the landmarks fall together.
+impl AffineTransform {
+    /// The transform from chip to image coordinates: the inverse of the least-squares similarity
+    /// transform (rotation, scale, shift; no reflection) from `landmarks` to the template. `None`
+    /// if the landmarks coincide or are not finite.
     ///
     /// With points as complex numbers and both sets centred, the transform is one complex factor,
     /// `a = sum(conj(s) t) / sum(|s|^2)` (S. Umeyama, IEEE TPAMI 13(4), 1991, in two dimensions).
@@ -65,7 +66,7 @@ impl Affine {
         Some(Self { xx, xy, x0, yx, yy, y0 })
     }
 
-    /// First `first`, then this.
+    /// The composition: first `first`, then `self`.
     pub fn after(&self, first: &Self) -> Self {
         Self {
             xx: self.xx * first.xx + self.xy * first.yx,
@@ -77,11 +78,11 @@ impl Affine {
         }
     }
 
-    /// Samples `image` at the transformed place of each pixel of a `width` x `height` grid:
-    /// bilinear, black outside. RGB.
+    /// Samples `image` at the transformed position of each pixel of a `width` x `height` grid:
+    /// bilinear, black outside the image. Returns RGB, row by row.
     ///
-    /// In fixed point: places to 1/32 pixel, as `OpenCV`'s `warpAffine` does, so that chips agree
-    /// with those of its users.
+    /// Uses fixed-point positions of 1/32 pixel, as `OpenCV`'s `warpAffine` does, so that chips
+    /// agree with those of programs that use `OpenCV`.
     pub fn sample(&self, image: &RgbImage, width: usize, height: usize) -> Vec<u8> {
         const BITS: u32 = 5;
         const ONE: i64 = 1 << BITS;
@@ -94,9 +95,9 @@ impl Affine {
             let (row_x, row_y) = (self.xy * y + self.x0, self.yy * y + self.y0);
             for u in 0..width {
                 let x = u as f64;
-                let (place_x, place_y) = (fixed(self.xx * x + row_x), fixed(self.yx * x + row_y));
-                let (left, top) = (place_x >> BITS, place_y >> BITS);
-                let (right_weight, bottom_weight) = (place_x & (ONE - 1), place_y & (ONE - 1));
+                let (fixed_x, fixed_y) = (fixed(self.xx * x + row_x), fixed(self.yx * x + row_y));
+                let (left, top) = (fixed_x >> BITS, fixed_y >> BITS);
+                let (right_weight, bottom_weight) = (fixed_x & (ONE - 1), fixed_y & (ONE - 1));
                 let weights = [
                     (ONE - right_weight) * (ONE - bottom_weight),
                     right_weight * (ONE - bottom_weight),
@@ -125,7 +126,7 @@ impl Affine {
 mod tests {
     use super::*;
 
-    fn apply(affine: &Affine, (x, y): (f64, f64)) -> (f64, f64) {
+    fn apply(affine: &AffineTransform, (x, y): (f64, f64)) -> (f64, f64) {
         (affine.xx * x + affine.xy * y + affine.x0, affine.yx * x + affine.yy * y + affine.y0)
     }
 
@@ -135,7 +136,7 @@ mod tests {
         let (sin, cos) = (angle.sin() * scale, angle.cos() * scale);
         let place = |(x, y): (f64, f64)| (cos * x - sin * y + 200.0, sin * x + cos * y + 50.0);
         let landmarks = TEMPLATE.map(place).map(|(x, y)| Point { x: x as f32, y: y as f32 });
-        let affine = Affine::from_chip(&landmarks).unwrap();
+        let affine = AffineTransform::from_chip(&landmarks).unwrap();
         for point in [(0.0, 0.0), (111.0, 5.0), (50.0, 80.0)] {
             let (found, expected) = (apply(&affine, point), place(point));
             assert!(
@@ -146,19 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn landmarks_in_one_place_give_no_transform() {
-        assert_eq!(Affine::from_chip(&[Point { x: 5.0, y: 5.0 }; 5]), None);
-        assert_eq!(Affine::from_chip(&[Point { x: f32::NAN, y: 5.0 }; 5]), None);
+    fn coincident_landmarks_give_no_transform() {
+        assert_eq!(AffineTransform::from_chip(&[Point { x: 5.0, y: 5.0 }; 5]), None);
+        assert_eq!(AffineTransform::from_chip(&[Point { x: f32::NAN, y: 5.0 }; 5]), None);
     }
 
     #[test]
     fn the_identity_copies_and_outside_is_black() {
         let image = RgbImage::from_fn(4, 4, |x, y| image::Rgb([(x * 10) as u8, (y * 10) as u8, 7]));
-        let identity = Affine { xx: 1.0, xy: 0.0, x0: 0.0, yx: 0.0, yy: 1.0, y0: 0.0 };
+        let identity = AffineTransform { xx: 1.0, xy: 0.0, x0: 0.0, yx: 0.0, yy: 1.0, y0: 0.0 };
         assert_eq!(identity.sample(&image, 4, 4), image.clone().into_raw());
-        let outside = Affine { x0: 1e30, ..identity };
+        let outside = AffineTransform { x0: 1e30, ..identity };
         assert_eq!(outside.sample(&image, 2, 2), [0; 12]);
-        let half = Affine { x0: 0.5, ..identity };
+        let half = AffineTransform { x0: 0.5, ..identity };
         assert_eq!(half.sample(&image, 1, 1), [5, 0, 7]);
     }
 }

@@ -1,6 +1,5 @@
-//! Bytes become pixels: the one place that knows which decoder reads which format. Whatever the
-//! bytes are, the answer is an image or the reason why there is none: limits are checked before
-//! memory is asked for, and a decoder that panics has found an unreadable image.
+//! Decodes bytes into pixels: selects the decoder by format. Any bytes give an image or an error.
+//! Limits are checked before memory is allocated. A panic of a decoder makes the image unreadable.
 
 use image::metadata::Orientation;
 use image::{ImageFormat, RgbImage};
@@ -11,10 +10,10 @@ use super::guard::guarded;
 use super::{jpeg, orientation, png, riff, tiff};
 use crate::domain::{ImageKind, other_content};
 
-/// The pixels as they are stored, and how they are to be turned.
+/// The pixels as stored, and the orientation to apply to them.
 ///
 /// # Errors
-/// If `bytes` are not a whole image of a format we read, or it is too large.
+/// If `bytes` are not a complete image of a supported format, or the image is too large.
 pub(super) fn decode(
     bytes: &[u8],
     limits: PixelLimits,
@@ -29,7 +28,7 @@ pub(super) fn decode(
     })
 }
 
-/// What `decoder` says of an image of `kind`; unreadable if it panics.
+/// Runs `decoder` for an image of `kind`. A panic makes the image unreadable.
 fn of_kind<T>(
     kind: ImageKind,
     decoder: impl FnOnce() -> Result<T, DecodeError>,
@@ -37,7 +36,7 @@ fn of_kind<T>(
     guarded(decoder).unwrap_or_else(|panic| {
         let name = kind.name();
         Err(unreadable(format!(
-            "the file is no valid {name}: the decoder of {name} images stopped in it ({panic})"
+            "the file is not a valid {name}: the {name} decoder stopped with '{panic}'"
         )))
     })
 }
@@ -57,8 +56,8 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
         ImageKind::Heic | ImageKind::Avif => super::heif::decode(kind, bytes, limits),
         #[cfg(not(feature = "heif"))]
         ImageKind::Heic | ImageKind::Avif => Err(unreadable(format!(
-            "{} images are not read by this build: build with --features heif, or convert it to \
-                JPEG",
+            "this build does not decode {} images: convert the image to JPEG, or build with \
+             --features heif",
             kind.name()
         ))),
         ImageKind::JpegXl
@@ -66,15 +65,16 @@ fn pixels(kind: ImageKind, bytes: &[u8], limits: PixelLimits) -> Result<RgbImage
         | ImageKind::JpegXr
         | ImageKind::Pnm
         | ImageKind::Raw => {
-            Err(unreadable(format!("{} images are not read: convert it to JPEG", kind.name())))
+            let name = kind.name();
+            Err(unreadable(format!("{name} images are not supported: convert the image to JPEG")))
         }
     }
 }
 
 fn no_image(bytes: &[u8]) -> String {
     match other_content(bytes) {
-        Some(content) => format!("not an image that is read: the content is {content}"),
-        None => "not an image: the content is of no known format".into(),
+        Some(content) => format!("not an image of a supported format: the content is {content}"),
+        None => "not an image: the content has no known format".into(),
     }
 }
 
@@ -85,12 +85,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decoder_that_panics_has_found_an_unreadable_image() {
+    fn a_panic_of_a_decoder_makes_the_image_unreadable() {
         let error = of_kind(ImageKind::Jpeg, || -> Result<(), _> { panic!("components: {}", 2) })
             .unwrap_err();
         assert!(matches!(error, DecodeError::Unreadable(_)), "{error:?}");
         let reason = error.to_string();
-        assert!(reason.contains("no valid JPEG") && reason.contains("components: 2"), "{reason}");
+        assert!(
+            reason.contains("not a valid JPEG") && reason.contains("components: 2"),
+            "{reason}"
+        );
     }
 
     /// 8x8 pixels of `components` components in one progressive scan, all coefficients zero, with
@@ -100,7 +103,7 @@ mod tests {
         let segment = |code: u8, content: &[u8]| {
             [&[0xFF, code][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat()
         };
-        // The table has one code, 0: no difference.
+        // The Huffman table has one code, 0: no difference.
         [
             vec![0xFF, 0xD8],
             segment(0xEE, &[&b"Adobe\0\x64\0\0\0\0"[..], &[transform]].concat()),
@@ -119,16 +122,16 @@ mod tests {
     #[test]
     fn a_jpeg_of_two_components_that_claim_to_be_four_is_unreadable() {
         let limits = PixelLimits { max_pixels: 64 };
-        // What three of them lack is the rest of the picture.
+        // With three components, only the other scans are missing.
         let Err(DecodeError::Unreadable(reason)) = decode(&jpeg(3, 1), limits) else { panic!() };
         assert!(reason.contains("scans are missing"), "{reason}");
-        // Once with the transform of four components, at which a decoder may panic.
+        // With two components and a transform for four, some decoders panic.
         let decoded = decode(&jpeg(2, 2), limits);
         assert!(matches!(decoded, Err(DecodeError::Unreadable(_))), "{decoded:?}");
     }
 
     #[test]
-    fn what_is_no_image_is_called_what_it_is() {
+    fn the_reason_names_the_content_of_a_file_that_is_not_an_image() {
         let limits = PixelLimits { max_pixels: 64 };
         for (bytes, named) in [
             (&b""[..], "empty"),

@@ -1,35 +1,35 @@
-//! Why bytes did not become a picture, and how large one may be.
+//! Errors of decoding, and limits of pictures.
 
-/// Why bytes did not become a picture.
+/// Why an image could not be decoded or analysed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// They are no whole image of a format we read.
+    /// The bytes are not a complete image of a supported format.
     #[error("{0}")]
     Unreadable(String),
     /// The image is larger than allowed.
     #[error("{0}")]
     TooLarge(String),
-    /// Looking at the image broke: no fault of the image's.
+    /// The analysis failed for a reason that is not the image's.
     #[error("{0}")]
     Failed(String),
 }
 
-/// The longest side of an image, pixels. Tables for its resizing take about 30 bytes for each pixel
-/// of a side; no photo is nearly so long.
+/// The longest side of an image, pixels. Resizing tables take about 30 bytes for each pixel of a
+/// side. Photos are much smaller.
 const MOST_SIDE: u64 = 1_000_000;
 
-/// How large an image may be once decoded.
+/// Limits on the size of a decoded image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelLimits {
-    /// Width times height. Checked from the header, before memory is asked for.
+    /// Most pixels: width times height. Checked from the header, before memory is allocated.
     pub max_pixels: u64,
 }
 
 impl PixelLimits {
-    /// Checks the size that a header promises.
+    /// Checks the size in a header.
     ///
     /// # Errors
-    /// If there are no pixels, or more than allowed.
+    /// If the image has no pixels, or more than allowed.
     pub(super) fn check(self, width: u64, height: u64) -> Result<(), DecodeError> {
         let pixels = width.saturating_mul(height);
         if pixels > self.max_pixels {
@@ -41,7 +41,8 @@ impl PixelLimits {
         }
         if width.max(height) > MOST_SIDE {
             let reason = format!(
-                "{width}x{height}: images with a side of more than {MOST_SIDE} pixels are not read"
+                "{width}x{height}: images with a side of more than {MOST_SIDE} pixels are not \
+                 supported"
             );
             return Err(DecodeError::TooLarge(reason));
         }
@@ -52,7 +53,7 @@ impl PixelLimits {
     }
 }
 
-/// An image that cannot be read, for `reason`.
+/// The error of an image that cannot be read because of `reason`.
 pub(super) fn unreadable(reason: impl Into<String>) -> DecodeError {
     DecodeError::Unreadable(reason.into())
 }

@@ -1,4 +1,4 @@
-//! The formats that the image crate decodes.
+//! Formats that the image crate decodes.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use super::error::{DecodeError, PixelLimits, unreadable};
 
-/// What the image crate's decoder of `format` reads.
+/// Decodes `bytes` with the image crate's decoder of `format`.
 pub(super) fn general(
     format: ImageFormat,
     bytes: &[u8],
@@ -14,12 +14,12 @@ pub(super) fn general(
 ) -> Result<RgbImage, DecodeError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allocation = Limits::no_limits();
-    // The widest decoded pixel (16-bit RGBA) and as much again for the decoder's own work.
+    // The widest decoded pixel (16-bit RGBA, 8 bytes), and the same again for the decoder itself.
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
     reader.limits(allocation);
     let failed = |error| match error {
         ImageError::Limits(_) => DecodeError::TooLarge(format!(
-            "{error}: it takes more memory than limits.max_pixels = {} allows",
+            "{error}: the image needs more memory than limits.max_pixels = {} allows",
             limits.max_pixels
         )),
         _ => unreadable(error.to_string()),
@@ -30,8 +30,8 @@ pub(super) fn general(
     Ok(into_rgb(DynamicImage::from_decoder(decoder).map_err(failed)?))
 }
 
-/// 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion goes through
-/// floats.
+/// Converts to 8-bit RGB; alpha is dropped. Grey is expanded here because the general conversion
+/// uses floats.
 fn into_rgb(image: DynamicImage) -> RgbImage {
     match image {
         DynamicImage::ImageLuma8(grey) => {

@@ -1,11 +1,11 @@
-//! A panic on one image ends that image, not the thread that has thousands more to do.
+//! Catches panics, so that a panic on one image fails that image and not its thread.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-/// The longest panic message that is passed on, characters.
+/// Longest panic message in an error, characters.
 const MOST_CHARACTERS: usize = 200;
 
 thread_local! {
@@ -13,14 +13,14 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`, which looks at one image. What it may have left half done must not be used after a
-/// panic.
+/// Runs `work`, which processes one image. After a panic, do not use state that `work` may have
+/// left incomplete.
 ///
-/// A caught panic is an outcome of that image: it prints nothing, and its place in the code is in
-/// the log at level debug.
+/// A caught panic becomes the outcome of the image. It prints nothing; its source location is
+/// logged at level debug.
 ///
 /// # Errors
-/// If it panics: with the panic's message.
+/// The message of the panic, if `work` panics.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -29,7 +29,7 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             if GUARDED.get() {
                 tracing::debug!(
                     at = panic.location().map(tracing::field::display),
-                    "a panic was caught: it ends one image"
+                    "caught a panic while processing an image"
                 );
             } else {
                 others(panic);

@@ -1,8 +1,8 @@
-//! HEIC and AVIF, through libheif (cargo feature `heif`), which turns images upright itself: an
-//! orientation in Exif is not applied again.
+//! HEIC and AVIF, through libheif (cargo feature `heif`). libheif turns images upright itself, so
+//! an orientation in Exif is not applied again.
 //!
-//! libheif is C++ in our process: bytes that nobody vouches for are safer with a libheif that its
-//! distribution keeps up to date.
+//! libheif is C++ code in our process. For untrusted files, use a libheif that its distribution
+//! keeps up to date.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ static LIBRARY: LazyLock<LibHeif> = LazyLock::new(LibHeif::new);
 /// The primary image of a HEIC or AVIF file.
 ///
 /// # Errors
-/// If libheif does not read it, or it is too large.
+/// If libheif cannot decode the image, or it is too large.
 pub(super) fn decode(
     kind: ImageKind,
     bytes: &[u8],
@@ -26,14 +26,14 @@ pub(super) fn decode(
 ) -> Result<RgbImage, DecodeError> {
     let name = kind.name();
     let failed = |error: HeifError| {
-        unreadable(format!("libheif does not read this {name} image: {}", error.message))
+        unreadable(format!("libheif cannot decode this {name} image: {}", error.message))
     };
     let library = &*LIBRARY;
     let mut context = HeifContext::read_from_bytes(bytes).map_err(failed)?;
-    // Images are decoded in parallel already.
+    // No threads here: images are decoded in parallel already.
     context.set_max_decoding_threads(0);
     let handle = context.primary_image_handle().map_err(failed)?;
-    // As it is stored: a crop may make a small image of a large one.
+    // Check the stored size: a crop may make a large image look small.
     let (width, height) = stored_size(name, handle.ispe_width(), handle.ispe_height())?;
     limits.check(width, height)?;
     limits.check(handle.width().into(), handle.height().into())?;
@@ -42,20 +42,20 @@ pub(super) fn decode(
     let plane = image
         .planes()
         .interleaved
-        .ok_or_else(|| unreadable(format!("libheif gives no pixels of this {name} image")))?;
+        .ok_or_else(|| unreadable(format!("libheif returns no pixels for this {name} image")))?;
     limits.check(plane.width.into(), plane.height.into())?;
     let row_bytes = plane.width as usize * 3;
     let rows = plane.data.chunks(plane.stride.max(1)).take(plane.height as usize);
     let pixels = rows.flat_map(|row| row.iter().take(row_bytes)).copied().collect();
     RgbImage::from_raw(plane.width, plane.height, pixels)
-        .ok_or_else(|| unreadable(format!("libheif gives too few pixels of this {name} image")))
+        .ok_or_else(|| unreadable(format!("libheif returns too few pixels for this {name} image")))
 }
 
-/// The size in the image's box `ispe`, as libheif gives it: 0 or less if there is none.
+/// The size in the `ispe` box of the image, as libheif returns it: 0 or less if the box is missing.
 fn stored_size(name: &str, width: i32, height: i32) -> Result<(u64, u64), DecodeError> {
     match (u64::try_from(width), u64::try_from(height)) {
         (Ok(width @ 1..), Ok(height @ 1..)) => Ok((width, height)),
-        _ => Err(unreadable(format!("the size of this {name} image is missing (its box ispe)"))),
+        _ => Err(unreadable(format!("the size of this {name} image is missing (its ispe box)"))),
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn heic_and_avif_are_read_and_turned_by_their_own_boxes_alone() {
+    fn heic_and_avif_are_decoded_and_turned_only_by_their_own_boxes() {
         for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
             let picture = Picture::decode(&encoded(format), LIMITS).unwrap();
             assert_eq!(picture.size(), (64, 48), "{format:?}");
@@ -110,10 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_turned_as_its_box_says() {
+    fn an_image_is_turned_by_its_irot_box() {
         for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
             let mut bytes = encoded(format);
-            // In place of the number of bits: a quarter turn against the clock.
+            // Replace the number of bits by a quarter turn counterclockwise.
             let at = bytes.windows(8).position(|bytes| bytes == b"\0\0\0\x10pixi").unwrap();
             bytes[at + 4..at + 16].copy_from_slice(b"irot\x01\0\0\0\0\0\0\0");
             let picture = Picture::decode(&bytes, LIMITS).unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_size_is_called_missing() {
+    fn the_reason_says_that_the_size_is_missing() {
         assert_eq!(stored_size("HEIC", 64, 48), Ok((64, 48)));
         for (width, height) in [(0, 48), (64, 0), (-1, 48), (64, i32::MIN)] {
             let reason = stored_size("HEIC", width, height).unwrap_err().to_string();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_too_large_is_told() {
+    fn a_truncated_image_is_unreadable_and_a_large_one_too_large() {
         for format in [CompressionFormat::Hevc, CompressionFormat::Av1] {
             let bytes = encoded(format);
             let small = PixelLimits { max_pixels: 64 * 48 - 1 };

@@ -1,5 +1,5 @@
-//! Pixels: bytes become a picture within limits, pictures become chips. Knows neither networks nor
-//! files.
+//! Pixels: decodes bytes into pictures within limits, and cuts chips out of pictures. Depends
+//! neither on networks nor on file access.
 
 pub mod align;
 mod buffer;

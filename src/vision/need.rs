@@ -1,9 +1,9 @@
-//! How much memory an image takes to decode, from its header alone: an upper bound, within reason,
-//! of what the decoder holds at its peak, with the picture in RGB that it leaves behind. The file's
-//! own bytes are not in it, copies of them are.
+//! Estimates from the header how much memory decoding takes: an upper bound of the decoder's peak,
+//! including the decoded RGB picture. Includes copies of the file's bytes, but not the bytes
+//! themselves.
 //!
-//! Measured with `tests/it/memory.rs`. A header that cannot be read needs nothing: its decoder
-//! finds it unreadable as well.
+//! `tests/it/memory.rs` measures these bounds. An image whose header cannot be read needs no memory
+//! for pixels: its decoder fails as well.
 
 use std::io::Cursor;
 
@@ -15,24 +15,24 @@ use super::guard::guarded;
 use super::{jpeg, png};
 use crate::domain::ImageKind;
 
-/// What a decoder holds whatever the image: tables, windows, buffers of a few rows, texts that may
-/// name an orientation.
+/// Memory of a decoder for any image, bytes: tables, windows, buffers of a few rows, texts that may
+/// contain an orientation.
 const FIXED: u64 = 8 << 20;
 
-/// An RGB pixel.
+/// Bytes of an RGB pixel.
 const RGB: u64 = 3;
 
-/// What decoding an image takes.
+/// The memory that decoding an image takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Need {
-    /// Bytes of memory, at most.
+    /// Upper bound of the memory, bytes.
     pub memory: u64,
-    /// Width and height as the header names them, pixels; 0 without a header.
+    /// Width and height in the header, pixels; 0 without a header.
     pub size: (u32, u32),
 }
 
 impl Need {
-    /// What decoding `bytes` takes.
+    /// The memory that decoding `bytes` takes.
     ///
     /// # Errors
     /// If the image is too large for `limits`.
@@ -44,7 +44,7 @@ impl Need {
         };
         match limits.check(width, height) {
             Err(DecodeError::TooLarge(reason)) => return Err(DecodeError::TooLarge(reason)),
-            // Its decoder says so in its own words.
+            // The decoder reports its own error.
             Err(DecodeError::Unreadable(_) | DecodeError::Failed(_)) | Ok(()) => {}
         }
         let side = |side: u64| u32::try_from(side).unwrap_or(u32::MAX);
@@ -52,7 +52,7 @@ impl Need {
     }
 }
 
-/// What a header says, and the memory that it means.
+/// The size in a header, and the memory that decoding takes, bytes.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) width: u64,
@@ -65,7 +65,7 @@ fn of_kind(kind: ImageKind, bytes: &[u8]) -> Option<Header> {
         ImageKind::Jpeg => jpeg::memory(bytes),
         ImageKind::Png => png::memory(bytes),
         ImageKind::WebP => webp(bytes),
-        // Rows of indices or of 32 bits, and RGBA before RGB.
+        // Rows of indices or of 32-bit pixels; RGBA, then RGB.
         ImageKind::Bmp => general(ImageFormat::Bmp, bytes, 4 + RGB, 0),
         ImageKind::Gif => gif(bytes),
         ImageKind::Tiff => tiff(bytes),
@@ -78,8 +78,8 @@ fn of_kind(kind: ImageKind, bytes: &[u8]) -> Option<Header> {
     }
 }
 
-/// `each` bytes for each of the pixels that the image crate's own decoder finds in the header, and
-/// `more`.
+/// `each` bytes for each pixel in the header, as the image crate's decoder reads it, plus `more`
+/// bytes.
 fn general(format: ImageFormat, bytes: &[u8], each: u64, more: u64) -> Option<Header> {
     let (width, height) =
         ImageReader::with_format(Cursor::new(bytes), format).into_decoder().ok()?.dimensions();
@@ -91,9 +91,8 @@ fn general(format: ImageFormat, bytes: &[u8], each: u64, more: u64) -> Option<He
     })
 }
 
-/// A picture that is lossy: planes and RGB; one that is lossless: RGBA and RGB, and Huffman tables,
-/// which take a few times what they take in the file; one with alpha or frames: all of these. And a
-/// copy of the file.
+/// Lossy: planes and RGB. Lossless: RGBA and RGB, and Huffman tables, which take several times
+/// their size in the file. With alpha or frames: all of these. Each also takes a copy of the file.
 fn webp(bytes: &[u8]) -> Option<Header> {
     const ALPHA_OR_FRAMES: u8 = 0x12;
     let length = bytes.len() as u64;
@@ -105,7 +104,7 @@ fn webp(bytes: &[u8]) -> Option<Header> {
     general(ImageFormat::WebP, bytes, each, more)
 }
 
-/// RGBA of the screen, RGB, and RGBA of the first frame where it is not as large as the screen.
+/// RGBA of the screen, RGB, and RGBA of the first frame if its size differs from the screen.
 fn gif(bytes: &[u8]) -> Option<Header> {
     let sides = |at: usize| {
         let &[a, b, c, d] = bytes.get(at..at + 4)? else { return None };
@@ -114,7 +113,7 @@ fn gif(bytes: &[u8]) -> Option<Header> {
     let (width, height) = sides(6)?;
     let flags = *bytes.get(10)?;
     let mut at = 13 + if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
-    // Extensions before it: a label, then blocks up to an empty one.
+    // Skip extensions before the first frame: a label, then blocks up to an empty one.
     while bytes.get(at) == Some(&0x21) {
         at += 2;
         while *bytes.get(at)? != 0 {
@@ -128,8 +127,7 @@ fn gif(bytes: &[u8]) -> Option<Header> {
     Some(Header { width, height, memory: width * height * (4 + RGB) + frame * 5 })
 }
 
-/// The picture, and the strip or tile that is being read: as it is decompressed, as samples, in
-/// RGB.
+/// The picture, and the current strip or tile: decompressed, as samples, and in RGB.
 fn tiff(bytes: &[u8]) -> Option<Header> {
     let directory = Directory::first(bytes)?;
     let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
@@ -142,8 +140,8 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
         width.saturating_mul(number(278, height).min(height))
     };
     let pixel = match number(259, 1) {
-        // A JPEG's stream, samples, coefficients if it has several scans, and its part of the
-        // picture.
+        // The stream of a JPEG, its samples, its coefficients if it has several scans, and its part
+        // of the picture.
         6 | 7 => 16,
         _ => {
             let planes = if number(284, 1) == 2 { 2 } else { 1 };
@@ -151,10 +149,11 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
         }
     };
     let whole = width.saturating_mul(height).saturating_mul(RGB);
-    // Where the strips or tiles are, and how long: each number takes 8 bytes, and is there three
-    // times if the lengths are missing.
+    // Offsets and lengths of the strips or tiles: 8 bytes for each number. The numbers exist three
+    // times while missing lengths are computed.
     let parts = directory.count(if is_tiled { 324 } else { 273 }).saturating_mul(4 * 8);
-    // JPEGs are put together with their tables, bits in reverse order are turned.
+    // A copy of the stored bytes: JPEGs are joined with their tables, and bytes with reversed bits
+    // are reversed.
     let stored =
         if matches!(number(259, 1), 6 | 7) || number(266, 1) == 2 { bytes.len() as u64 } else { 0 };
     let memory = whole
@@ -164,8 +163,8 @@ fn tiff(bytes: &[u8]) -> Option<Header> {
     Some(Header { width, height, memory })
 }
 
-/// Planes of up to 16 bits, those of the pictures that it is predicted from, RGB twice. Its size is
-/// that of the largest box `ispe`.
+/// Planes of up to 16 bits, the planes of reference pictures, and RGB twice. The size is that of
+/// the largest `ispe` box.
 fn heif(bytes: &[u8]) -> Option<Header> {
     let side =
         |at: usize| Some(u64::from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)));

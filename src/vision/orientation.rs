@@ -1,6 +1,6 @@
-//! Which way up an image is: the orientation that Exif blocks and TIFF files name, wherever a
-//! format keeps them and whichever way programs write them. Viewers apply it. A broken block is no
-//! reason to lose an image: it says nothing.
+//! Finds the orientation of an image, which viewers apply: in Exif blocks and TIFF files, at every
+//! position where a format or a program stores it. A corrupt block is ignored: it is no reason to
+//! lose the image.
 
 use std::io::Read;
 
@@ -14,13 +14,14 @@ use crate::domain::ImageKind;
 /// The tag of the orientation (TIFF 6.0, section 8).
 const ORIENTATION: u16 = 274;
 
-/// An Exif block is smaller than this, bytes: in a JPEG it is below 64 KiB.
+/// Largest Exif block, bytes. In a JPEG a block is below 64 KiB.
 const MOST_EXIF: u64 = 1 << 20;
 
-/// A packed text counts as at least this much, bytes: unpacking takes time, however short it is.
+/// Least size that a compressed text counts as, bytes: decompressing takes time even if the text is
+/// short.
 const LEAST_TEXT: u64 = 1 << 10;
 
-/// The orientation that an image of `kind` names.
+/// The orientation of an image of `kind`.
 pub(super) fn of(kind: ImageKind, bytes: &[u8]) -> Orientation {
     let named = match kind {
         ImageKind::Jpeg => jpeg::exif(bytes).find_map(in_exif),
@@ -35,21 +36,21 @@ pub(super) fn of(kind: ImageKind, bytes: &[u8]) -> Orientation {
 /// The orientation in an Exif block: a TIFF structure, with or without `Exif\0\0` before it.
 fn in_exif(mut block: &[u8]) -> Option<Orientation> {
     while let Some(rest) = block.strip_prefix(b"Exif\0") {
-        // The sixth byte is a filling.
+        // The sixth byte is padding.
         block = rest.get(1..)?;
     }
-    // Written as BYTE, SHORT or LONG.
+    // Programs write the value as BYTE, SHORT or LONG.
     let value = Directory::first(block)?.number(ORIENTATION)?;
     Orientation::from_exif(u8::try_from(value).ok()?)
 }
 
-/// That of a PNG's `eXIf` chunk, or else of a text `Raw profile type exif`, which ImageMagick wrote
-/// before there were such chunks.
+/// The orientation in the `eXIf` chunk of a PNG, or else in a text `Raw profile type exif`, which
+/// ImageMagick wrote before the chunk was standardised.
 fn in_png(bytes: &[u8]) -> Option<Orientation> {
     let chunks = || Chunks { rest: bytes.get(8..).unwrap_or_default(), big_endian: true };
     let exif = chunks().filter(|(name, _)| name == b"eXIf").find_map(|(_, block)| in_exif(block));
-    // Two digits a byte and the line breaks, for all texts together: there may be thousands, of a
-    // few bytes each when packed.
+    // A limit for all texts together (two digits a byte, and line breaks): a file may contain
+    // thousands, each of a few bytes when compressed.
     let mut budget = 4 * MOST_EXIF;
     exif.or_else(|| {
         chunks().find_map(|(name, content)| in_exif(&raw_profile(&name, content, &mut budget)?))
@@ -61,8 +62,8 @@ fn in_webp(bytes: &[u8]) -> Option<Orientation> {
     chunks.find_map(|(name, block)| (&name == b"EXIF").then(|| in_exif(block)).flatten())
 }
 
-/// The chunks of a PNG (length, name, content, checksum) or a RIFF file (name, length, content,
-/// filled up to an even length).
+/// The chunks of a PNG (length, name, content, checksum) or a RIFF file (name, length, content
+/// padded to an even length).
 struct Chunks<'a> {
     rest: &'a [u8],
     big_endian: bool,
@@ -87,7 +88,7 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 /// The Exif block in a text chunk of a PNG: `\nexif\n`, its length in decimal, then hexadecimal
-/// digits with line breaks. At most `budget` bytes are unpacked, and taken off it.
+/// digits with line breaks. Decompresses at most `budget` bytes and subtracts them from it.
 fn raw_profile(name: &[u8; 4], content: &[u8], budget: &mut u64) -> Option<Vec<u8>> {
     let end = content.iter().position(|&byte| byte == 0)?;
     let keyword = &content[..end];
@@ -100,7 +101,7 @@ fn raw_profile(name: &[u8; 4], content: &[u8], budget: &mut u64) -> Option<Vec<u
     let rest = &content[end + 1..];
     let text = match name {
         b"tEXt" => rest.to_vec(),
-        // A byte names the method of compression; there is one.
+        // The first byte is the compression method; only one method exists.
         b"zTXt" => inflate(rest.get(1..)?, budget)?,
         b"iTXt" => {
             let [compressed, _, rest @ ..] = rest else { return None };
@@ -127,7 +128,7 @@ fn inflate(bytes: &[u8], budget: &mut u64) -> Option<Vec<u8>> {
     }
     let mut text = Vec::new();
     let result = ZlibDecoder::new(bytes).take(*budget).read_to_end(&mut text);
-    // What came before an error was unpacked too.
+    // Bytes before an error were decompressed too.
     *budget = budget.saturating_sub((text.len() as u64).max(LEAST_TEXT));
     result.ok().map(|_| text)
 }
@@ -147,7 +148,7 @@ mod tests {
     const SHORT: u16 = 3;
     const LONG: u16 = 4;
 
-    /// An Exif block of one entry.
+    /// An Exif block with one entry.
     fn exif(orientation: u32, kind: u16, big_endian: bool) -> Vec<u8> {
         let short = |value: u16| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
         let long = |value: u32| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
@@ -180,7 +181,7 @@ mod tests {
         with_chunk(&encode(ImageFormat::Png), name, content)
     }
 
-    /// The PNG `plain` with one more chunk, before all others but the header.
+    /// The PNG `plain` with one more chunk, directly after the header.
     fn with_chunk(plain: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
         let mut crc = flate2::Crc::new();
         crc.update(name);
@@ -188,7 +189,6 @@ mod tests {
         let chunk =
             [&(content.len() as u32).to_be_bytes()[..], name, content, &crc.sum().to_be_bytes()]
                 .concat();
-        // After the header.
         [&plain[..33], &chunk, &plain[33..]].concat()
     }
 
@@ -208,7 +208,7 @@ mod tests {
         chunk(b"RIFF", &content)
     }
 
-    /// As ImageMagick writes a profile.
+    /// A text in the form that ImageMagick writes.
     fn profile(block: &[u8]) -> Vec<u8> {
         let digits: Vec<String> = block.iter().map(|byte| format!("{byte:02x}")).collect();
         let lines: Vec<String> = digits.chunks(36).map(<[String]>::concat).collect();
@@ -221,7 +221,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// `block` in every place that it is kept in.
+    /// Images with `block` at every position where formats and programs store it.
     fn everywhere(block: &[u8]) -> Vec<(&'static str, ImageKind, Vec<u8>)> {
         let prefixed = [b"Exif\0\0", block].concat();
         let text = profile(&prefixed);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_orientation_is_found_wherever_and_however_it_is_written() {
+    fn an_orientation_is_found_in_every_position_and_encoding() {
         for orientation in 1..=8 {
             for (kind, big_endian) in [
                 (SHORT, false),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_text_is_unpacked_than_one_block_may_have() {
+    fn no_more_text_is_decompressed_than_one_block_may_have() {
         let keyword = b"Raw profile type exif\0\0";
         let text = |content: &[u8]| [&keyword[..], &deflated(content)].concat();
         let named = png(b"zTXt", &text(&profile(&exif(6, SHORT, true))));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_with_such_a_block_is_read() {
+    fn a_picture_with_an_orientation_is_decoded_upright() {
         let limits = crate::vision::PixelLimits { max_pixels: 1000 };
         for (place, _, bytes) in everywhere(&exif(6, LONG, false)) {
             let picture = crate::vision::Picture::decode(&bytes, limits)
@@ -302,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_orientation_or_is_broken_leaves_the_image_as_it_is() {
+    fn a_missing_or_corrupt_orientation_leaves_the_image_unchanged() {
         let whole = exif(6, SHORT, true);
         let mut blocks: Vec<Vec<u8>> =
             (0..whole.len() - 6).map(|length| whole[..length].to_vec()).collect();
         blocks.extend([0, 9, 255, 65535].map(|value| exif(value, SHORT, false)));
         blocks.extend([0, 9, 0x0106, u32::MAX].map(|value| exif(value, LONG, true)));
-        // Its directory is past its end, or of more entries than fit.
+        // The directory is past the end of the block, or has more entries than fit.
         blocks.push([&b"II*\0\xFF\xFF\xFF\xFF"[..], &[0; 8]].concat());
         blocks.push([&b"II*\0\x08\0\0\0\xFF\xFF"[..], &[0; 8]].concat());
         let limits = crate::vision::PixelLimits { max_pixels: 1000 };

@@ -1,5 +1,5 @@
-//! A decoded image, upright for whoever looks at it, though its pixels stay as they were stored:
-//! turning twelve megapixels costs more than finding the faces in them.
+//! A decoded image. Its interface is upright, but its pixels stay as stored: turning twelve
+//! megapixels costs more than finding the faces in them.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
-use super::align::Affine;
+use super::align::AffineTransform;
 use super::buffer;
 use super::decode;
 use super::error::{DecodeError, PixelLimits};
@@ -29,22 +29,22 @@ impl Drop for Picture {
 }
 
 impl Picture {
-    /// Decodes `bytes`, of whatever format is read: the first page of a TIFF, the first frame of a
-    /// GIF.
+    /// Decodes `bytes` of any supported format. Takes the first page of a TIFF and the first frame
+    /// of a GIF.
     ///
     /// # Errors
-    /// If they are not a whole image of such a format, or it is too large.
+    /// If `bytes` are not a complete image of a supported format, or the image is too large.
     pub fn decode(bytes: &[u8], limits: PixelLimits) -> Result<Self, DecodeError> {
         let (stored, orientation) = decode::decode(bytes, limits)?;
         Ok(Self { stored, orientation })
     }
 
-    /// A picture of upright pixels.
+    /// A picture from upright pixels.
     pub fn from_rgb(stored: RgbImage) -> Self {
         Self { stored, orientation: Orientation::NoTransforms }
     }
 
-    /// Width and height, upright, pixels.
+    /// Width and height of the upright image, pixels.
     pub fn size(&self) -> (u32, u32) {
         let (width, height) = self.stored.dimensions();
         if self.turned() { (height, width) } else { (width, height) }
@@ -60,8 +60,8 @@ impl Picture {
         self.copy(size, FilterType::Bilinear)
     }
 
-    /// The same, each pixel the mean of those that it covers: from a large picture, at half the
-    /// cost.
+    /// The same, but each pixel is the mean of the pixels that it covers: half the cost for a large
+    /// picture.
     pub fn averaged(&self, size: (u32, u32)) -> RgbImage {
         self.copy(size, FilterType::Box)
     }
@@ -77,25 +77,25 @@ impl Picture {
         copy
     }
 
-    /// The chip of the face with these `landmarks` (upright pixels); none if they are all in one
-    /// place.
+    /// The chip of the face with these `landmarks` (upright pixels); `None` if the landmarks
+    /// coincide.
     pub fn chip(&self, landmarks: &Landmarks) -> Option<Chip> {
-        let to_upright = Affine::from_chip(landmarks)?;
+        let to_upright = AffineTransform::from_chip(landmarks)?;
         let to_stored = self.upright_to_stored().after(&to_upright);
         Chip::new(to_stored.sample(&self.stored, CHIP_SIDE, CHIP_SIDE))
     }
 
-    /// The whole picture as a chip: as it is if it has the size of one, scaled otherwise.
+    /// The whole picture as a chip, scaled if it has another size.
     pub fn whole_as_chip(&self) -> Option<Chip> {
         let side = CHIP_SIDE as u32;
         Chip::new(self.upright((side, side)).into_raw())
     }
 
-    /// From upright to stored pixel coordinates.
-    fn upright_to_stored(&self) -> Affine {
+    /// The transform from upright to stored pixel coordinates.
+    fn upright_to_stored(&self) -> AffineTransform {
         let (right, bottom) =
             (f64::from(self.stored.width()) - 1.0, f64::from(self.stored.height()) - 1.0);
-        // Upright (x, y) shows stored (xx x + xy y + x0, yx x + yy y + y0).
+        // The upright pixel (x, y) is the stored pixel (xx x + xy y + x0, yx x + yy y + y0).
         let [xx, xy, x0, yx, yy, y0] = match self.orientation {
             Orientation::NoTransforms => [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
             Orientation::FlipHorizontal => [-1.0, 0.0, right, 0.0, 1.0, 0.0],
@@ -106,14 +106,14 @@ impl Picture {
             Orientation::Rotate90FlipH => [0.0, 1.0, 0.0, 1.0, 0.0, 0.0],
             Orientation::Rotate270FlipH => [0.0, -1.0, right, -1.0, 0.0, bottom],
         };
-        Affine { xx, xy, x0, yx, yy, y0 }
+        AffineTransform { xx, xy, x0, yx, yy, y0 }
     }
 }
 
-/// `chip` as an image file of `format`.
+/// Encodes `chip` as an image file of `format`.
 ///
 /// # Errors
-/// If the format cannot hold it.
+/// If the format cannot store a chip.
 pub fn encode_chip(chip: &Chip, format: ImageFormat) -> Result<Vec<u8>, image::ImageError> {
     let mut bytes = Cursor::new(Vec::new());
     let side = CHIP_SIDE as u32;
@@ -128,7 +128,7 @@ pub fn encode_chip(chip: &Chip, format: ImageFormat) -> Result<Vec<u8>, image::I
     Ok(bytes.into_inner())
 }
 
-/// From a scaled copy back to the picture it was made of.
+/// Maps coordinates of a scaled copy back to the original picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
     x: f64,
@@ -136,7 +136,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// From a copy of the size `copy` to a picture of the size `picture`, width and height.
+    /// The scale from a copy of size `copy` to a picture of size `picture` (width and height,
+    /// pixels).
     pub fn new(picture: (u32, u32), copy: (u32, u32)) -> Self {
         Self {
             x: f64::from(picture.0) / f64::from(copy.0.max(1)),
@@ -144,10 +145,10 @@ impl Scale {
         }
     }
 
-    /// A face found in the copy, in the picture's pixels.
+    /// Converts a face found in the copy to the picture's pixels.
     pub fn restore(&self, face: &Face) -> Face {
-        // Pixel centres are at whole numbers: the copy's first pixel covers the picture's first
-        // few.
+        // Pixel centres are at whole numbers: the first pixel of the copy covers the first few of
+        // the picture.
         let along = |value: f32, scale: f64| ((f64::from(value) + 0.5) * scale - 0.5) as f32;
         let BoundingBox { x, y, width, height } = face.bbox;
         let bbox = BoundingBox {
@@ -163,7 +164,7 @@ impl Scale {
     }
 }
 
-/// `image` resized to `width` x `height` pixels; as it is, if it has that size.
+/// Resizes `image` to `size` (width and height, pixels).
 pub fn shrink(image: &RgbImage, size: (u32, u32)) -> RgbImage {
     resized(image, size, FilterType::Bilinear)
 }
@@ -172,11 +173,11 @@ fn resized(image: &RgbImage, (width, height): (u32, u32), filter: FilterType) ->
     if image.dimensions() == (width, height) {
         return image.clone();
     }
-    // Only a zero-sized image can fail to resize, and there is none.
+    // Only a zero-sized image can fail to resize; the limits exclude it.
     resize(image, width.max(1), height.max(1), filter).unwrap_or_else(|| image.clone())
 }
 
-/// Area-weighted resize: a detector must not see the aliasing of skipped pixels.
+/// Area-weighted resize: skipping pixels would cause aliasing, which disturbs the detector.
 fn resize(image: &RgbImage, width: u32, height: u32, filter: FilterType) -> Option<RgbImage> {
     let source =
         TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw()).ok()?;
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_image_is_unreadable() {
+    fn an_incomplete_image_is_unreadable() {
         let jpeg = encode(&gradient(80, 60), ImageFormat::Jpeg);
         let png = encode(&gradient(80, 60), ImageFormat::Png);
         for bytes in [
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_large_image_is_refused_from_its_header() {
-        // A PNG header that promises 100,000 x 100,000 pixels.
+        // A PNG header of 100,000 x 100,000 pixels.
         let mut bytes = encode(&gradient(8, 8), ImageFormat::Png);
         bytes[16..20].copy_from_slice(&100_000_u32.to_be_bytes());
         bytes[20..24].copy_from_slice(&100_000_u32.to_be_bytes());
@@ -261,7 +262,8 @@ mod tests {
         let expected = Picture::from_rgb(upright.clone()).chip(&landmarks).unwrap();
         for exif in 1..=8 {
             let orientation = Orientation::from_exif(exif).unwrap();
-            // Turning the upright picture by the inverse gives what a camera would have stored.
+            // Turning the upright picture by the inverse gives the pixels that a camera would
+            // store.
             let inverse = match orientation {
                 Orientation::Rotate90 => Orientation::Rotate270,
                 Orientation::Rotate270 => Orientation::Rotate90,

@@ -1,21 +1,21 @@
-//! PNG: what the image crate decodes of it. Chunks that do not matter to the pixels never reach the
-//! decoder: a megabyte of them may be unpacked to a gigabyte (iCCP, zTXt, iTXt).
+//! PNG: removes the chunks that do not affect the pixels before the image crate decodes the file. A
+//! megabyte of such chunks may decompress to a gigabyte (iCCP, zTXt, iTXt).
 
 use std::borrow::Cow;
 
 use super::need::Header;
 
-/// The signature, and the header with its length, name and checksum.
+/// Bytes of the signature, and of the header with its length, name and checksum.
 const HEADER: usize = 8 + 25;
 
-/// Bytes that decoding takes, copies of the file included; none if there is no header.
+/// Bytes of memory that decoding takes, including copies of the file. `None` without a header.
 pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     let header = bytes.get(8..HEADER).filter(|header| &header[4..8] == b"IHDR")?;
     let side = |at: usize| {
         u64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
     };
     let (width, height, wide, colour) = (side(8), side(12), header[16] == 16, header[17]);
-    // Transparency may be a colour of its own: then the decoder adds alpha.
+    // A tRNS chunk may define a transparent colour: then the decoder adds alpha.
     let channels: u64 = match colour {
         0 => 2,
         2 | 3 | 6 => 4,
@@ -24,13 +24,13 @@ pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     let opaque = !chunks(bytes).any(|chunk| chunk.name == b"tRNS");
     let sample = if wide { 2 } else { 1 };
     let pixel = match (colour, opaque, wide) {
-        // Decoded in the place of the picture.
+        // Decoded directly into the picture.
         (2 | 3, true, false) => 3,
         (2 | 3, true, true) => 3 * 2 + 3,
         (0, true, _) => sample + 3,
         _ => channels * sample + 3,
     };
-    // The row before, the one at hand, and what is unpacked ahead of them.
+    // The previous row, the current one, and bytes decompressed ahead of them.
     let rows = width.saturating_mul(4 * 8);
     let memory = width
         .saturating_mul(height)
@@ -40,8 +40,8 @@ pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     Some(Header { width, height, memory })
 }
 
-/// `bytes` without the chunks that say nothing of the pixels: all that are not critical but tRNS.
-/// From where the file makes no sense on, all of it.
+/// `bytes` without the chunks that do not affect the pixels: keeps the critical chunks and tRNS.
+/// Keeps everything after the first invalid chunk.
 pub(super) fn essential(bytes: &[u8]) -> Cow<'_, [u8]> {
     let is_essential =
         |chunk: &Chunk<'_>| chunk.name[0].is_ascii_uppercase() || chunk.name == b"tRNS";
@@ -62,11 +62,11 @@ pub(super) fn essential(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 struct Chunk<'a> {
     name: &'a [u8],
-    /// With length, name and checksum.
+    /// The chunk with length, name and checksum.
     whole: &'a [u8],
 }
 
-/// The chunks that are whole, up to the first that is not.
+/// The complete chunks, up to the first incomplete one.
 fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     let mut rest = bytes.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_matters_to_the_pixels_reaches_the_decoder() {
+    fn only_chunks_that_affect_the_pixels_reach_the_decoder() {
         let mut plain = Cursor::new(Vec::new());
         RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8, y as u8, 9]))
             .write_to(&mut plain, ImageFormat::Png)
@@ -105,7 +105,7 @@ mod tests {
             .concat();
         let laden = [&plain[..HEADER], &added, &plain[HEADER..]].concat();
         assert_eq!(essential(&laden), plain);
-        // What is cut is left to the decoder as it is.
+        // A truncated chunk is passed to the decoder unchanged.
         assert_eq!(essential(&laden[..HEADER + 10]), &laden[..HEADER + 10]);
         assert_eq!(essential(&laden[..laden.len() - 1]), &plain[..plain.len() - 1]);
         let transparent = [&plain[..HEADER], &chunk(b"tRNS", &[0; 6]), &plain[HEADER..]].concat();

@@ -1,7 +1,7 @@
-//! Whether a WebP is all there: its decoder does not compare the length that the header names with
-//! the file's.
+//! Checks that a WebP file is complete: its decoder does not compare the length in the header with
+//! the length of the file.
 
-/// What is missing of the container, if anything is.
+/// Why the file is shorter than its header says, if it is.
 pub(super) fn shortfall(bytes: &[u8]) -> Option<String> {
     let &[b'R', b'I', b'F', b'F', a, b, c, d, ..] = bytes else { return None };
     let named = u64::from(u32::from_le_bytes([a, b, c, d])) + 8;
@@ -10,7 +10,7 @@ pub(super) fn shortfall(bytes: &[u8]) -> Option<String> {
     let share = missing as f64 * 100.0 / named as f64;
     Some(format!(
         "the WebP is damaged: {missing} of the {named} bytes that its header names are missing \
-            ({share:.0} %)"
+         ({share:.0} %)"
     ))
 }
 

@@ -1,30 +1,30 @@
-//! What is well and what is not: liveness looks at this process, readiness at the work it is there
-//! for.
+//! Health: liveness is about this process, readiness about the work that it should do.
 
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::Surroundings;
+use super::HealthContext;
 
 /// A backend that does not answer within this time is not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the answers of store and queue are reused.
-const FRESH: Duration = Duration::from_secs(3);
+const TIME_TO_LIVE: Duration = Duration::from_secs(3);
 
-/// Time limits of health checks.
+/// Time limits.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// A model thread that is busy with one batch for longer counts as hung.
+pub struct HealthLimits {
+    /// The worker is not live if a model thread has been busy with one batch for longer.
     pub batch: Duration,
-    /// Results that wait for the store or the queue for longer make the worker not ready.
+    /// The worker is not ready if a request to the store or the queue has waited for longer.
     pub wait: Duration,
-    /// So does a job in hand for longer. RabbitMQ's `consumer_timeout` is 30 minutes.
+    /// The worker is not ready if a job has been in flight for longer. RabbitMQ's
+    /// `consumer_timeout` is 30 minutes.
     pub job: Duration,
 }
 
-impl Default for Bounds {
+impl Default for HealthLimits {
     fn default() -> Self {
         Self {
             batch: Duration::from_secs(300),
@@ -34,82 +34,84 @@ impl Default for Bounds {
     }
 }
 
-/// What store and queue said last. Locked while they are asked, so that no two requests ask at
-/// once.
+/// The last answers of store and queue. Locked while they are asked, so that concurrent requests
+/// share the answers.
 pub(super) type LastAnswers = Mutex<Option<(Instant, Answers)>>;
 
-/// What store and queue say.
+/// The answers of store and queue.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     /// Why no jobs can be taken or recorded.
-    objections: Vec<String>,
-    /// A line for each source of images in trouble: its jobs wait, and the others do not.
-    sources: Vec<String>,
+    errors: Vec<String>,
+    /// A line for each source of images in an outage. It delays the jobs of that source alone.
+    outages: Vec<String>,
 }
 
-/// Why only a restart helps; none if the process is live.
-pub(super) fn not_live(surroundings: &Surroundings) -> Vec<String> {
-    surroundings.vitals.stuck_threads(surroundings.bounds.batch)
+/// Whether jobs are taken, processed and recorded.
+pub(super) struct Readiness {
+    /// Why not; empty if the worker is ready.
+    pub(super) reasons: Vec<String>,
+    /// A line for each source of images in an outage.
+    pub(super) outages: Vec<String>,
 }
 
-/// Why jobs are not taken, done and recorded, none if the worker is ready; and what else should be
-/// known.
-pub(super) async fn not_ready(
-    surroundings: &Surroundings,
-    last: &LastAnswers,
-) -> (Vec<String>, Vec<String>) {
-    let mut reasons = not_live(surroundings);
-    if surroundings.stopping.is_cancelled() {
-        reasons.push("stopping: what is in hand is finished, and no more is taken".to_owned());
+/// Why only a restart helps; empty if the process is live.
+pub(super) fn not_live(context: &HealthContext) -> Vec<String> {
+    context.vitals.stuck_threads(context.limits.batch)
+}
+
+pub(super) async fn readiness(context: &HealthContext, last: &LastAnswers) -> Readiness {
+    let mut reasons = not_live(context);
+    if context.stopping.is_cancelled() {
+        reasons.push("stopping: jobs in flight are finished, and no more are taken".to_owned());
     }
-    if !surroundings.vitals.is_consuming() {
+    if !context.vitals.is_consuming() {
         reasons.push("starting: no jobs are taken yet".to_owned());
     }
-    reasons.extend(surroundings.queue.trouble());
-    reasons.extend(surroundings.vitals.waits.longer_than(surroundings.bounds.wait));
-    if let Some(age) = surroundings.vitals.oldest_job().filter(|age| *age > surroundings.bounds.job)
-    {
+    reasons.extend(context.queue.trouble());
+    reasons.extend(context.vitals.waits.longer_than(context.limits.wait));
+    if let Some(age) = context.vitals.oldest_job().filter(|age| *age > context.limits.job) {
+        let seconds = age.as_secs();
         reasons.push(format!(
-            "a job has been in hand for {} s: the log says which jobs were taken then",
-            age.as_secs()
+            "a job has been in flight for {seconds} s: see the log for what happened to it"
         ));
     }
-    let Answers { objections, sources } = answers(surroundings, last).await;
-    reasons.extend(objections);
-    (reasons, sources)
+    let Answers { errors, outages } = answers(context, last).await;
+    reasons.extend(errors);
+    Readiness { reasons, outages }
 }
 
-/// What store and queue say, asked again if the last answer is old.
-async fn answers(surroundings: &Surroundings, last: &LastAnswers) -> Answers {
+/// The answers of store and queue, asked again if the last ones are too old.
+async fn answers(context: &HealthContext, last: &LastAnswers) -> Answers {
     let mut last = last.lock().await;
     if let Some((at, answers)) = last.as_ref()
-        && at.elapsed() < FRESH
+        && at.elapsed() < TIME_TO_LIVE
     {
         return answers.clone();
     }
     let (store, publishing, status, sources) = tokio::join!(
-        in_time("the store", surroundings.store.try_writing()),
-        in_time("the queue", surroundings.queue.try_publishing()),
-        in_time("the queue", surroundings.queue.status()),
-        in_time("the store", surroundings.store.source_statuses()),
+        in_time("the store", context.store.try_writing()),
+        in_time("the queue", context.queue.try_publishing()),
+        in_time("the queue", context.queue.status()),
+        in_time("the store", context.store.source_statuses()),
     );
-    let mut objections: Vec<String> =
+    let mut errors: Vec<String> =
         [store.err(), publishing.err(), status.err()].into_iter().flatten().collect();
-    objections.dedup();
-    // An error of the store is told by the first.
-    let sources =
-        sources.unwrap_or_default().into_iter().filter_map(|source| source.told()).collect();
-    let answers = Answers { objections, sources };
+    errors.dedup();
+    // If this fails, `try_writing` fails too, and its error is reported.
+    let outages =
+        sources.unwrap_or_default().into_iter().filter_map(|source| source.warning()).collect();
+    let answers = Answers { errors, outages };
     *last = Some((Instant::now(), answers.clone()));
     answers
 }
 
 async fn in_time<T, E: std::fmt::Display>(
-    what: &str,
+    backend: &str,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, String> {
-    match timeout(PATIENCE, answer).await {
+    match timeout(TIMEOUT, answer).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("{what}: no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("{backend} did not answer within {} s", TIMEOUT.as_secs())),
     }
 }

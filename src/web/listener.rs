@@ -1,6 +1,6 @@
-//! An HTTP/1 server with limits: one request a connection, a bounded number of connections, and
-//! timeouts on all of them. axum's own server has none of these. A slow or silent client can
-//! neither use up the worker's descriptors nor delay its shutdown.
+//! An HTTP/1 server with limits, which axum's own server does not have: one request for each
+//! connection, a bounded number of connections, and timeouts. A slow or silent client can neither
+//! use up the worker's file descriptors nor delay its shutdown.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Open connections at most. One more closes the oldest that has not sent a complete request
+/// Open connections, at most. A further one closes the oldest that has not sent a complete request
 /// header.
 const MAX_CONNECTIONS: usize = 64;
 /// Time to send a complete request header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Lifetime of a connection: request, its body, and answer.
+/// Lifetime of a connection: request header, body and answer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time at shutdown for answers that are being sent.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
-/// Pause after accept failed, usually for want of descriptors.
+/// Pause after `accept` failed, usually because there are no file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// An open connection.
@@ -52,7 +52,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, until: Cancella
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "a connection could not be accepted");
+                tracing::debug!(%error, "failed to accept a connection");
                 sleep(ACCEPT_RETRY).await;
                 continue;
             }
@@ -96,7 +96,7 @@ async fn serve_one(
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(false);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
     tokio::select! {
-        // A client that disconnects is not an error of ours.
+        // A client that disconnects is not an error.
         _ = connection.as_mut() => return,
         () = close.cancelled() => return,
         () = sleep(CONNECTION_TIMEOUT) => return,

@@ -1,5 +1,5 @@
-//! What a running worker tells its surroundings, on a listener of its own: `/health/live`,
-//! `/health/ready` and `/metrics`. No page, no biometric data, nothing that changes anything.
+//! The HTTP listener of a running worker: `/health/live`, `/health/ready` and `/metrics`. It serves
+//! no pages and no biometric data, and changes nothing.
 
 mod health;
 mod listener;
@@ -16,30 +16,30 @@ use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::health::Bounds;
-use self::health::LastAnswers;
+pub use self::health::HealthLimits;
+use self::health::{LastAnswers, Readiness};
 use crate::queue::JobQueue;
 use crate::store::Store;
 use crate::telemetry::metrics::{self, Recorder};
 use crate::telemetry::vitals::Vitals;
 
-/// How often the queue is asked how long it is, and how long it may take to say so.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the queue's status is read, and how long that may take.
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the listener looks at.
+/// What the answers are based on.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct HealthContext {
     /// Where results go.
     pub store: Arc<dyn Store>,
     /// Where jobs come from.
     pub queue: Arc<dyn JobQueue>,
-    /// What was counted.
+    /// The metrics.
     pub recorder: Recorder,
-    /// What the worker noted of itself.
+    /// The vital signs of the worker.
     pub vitals: Arc<Vitals>,
-    /// What is too long.
-    pub bounds: Bounds,
+    /// Time limits.
+    pub limits: HealthLimits,
     /// Cancelled once the worker takes no more jobs.
     pub stopping: CancellationToken,
 }
@@ -47,37 +47,38 @@ pub struct Surroundings {
 /// The handlers' state.
 #[derive(Clone)]
 struct HandlerState {
-    surroundings: Surroundings,
+    context: HealthContext,
     last_answers: Arc<LastAnswers>,
 }
 
-/// Answers on `listener` until `until` is cancelled; then ends within a second, whoever is
+/// Answers on `listener` until `until` is cancelled, then ends within a second, even if clients are
 /// connected.
-pub async fn serve(listener: TcpListener, surroundings: Surroundings, until: CancellationToken) {
-    let state = HandlerState { surroundings: surroundings.clone(), last_answers: Arc::default() };
+pub async fn serve(listener: TcpListener, context: HealthContext, until: CancellationToken) {
+    let state = HandlerState { context: context.clone(), last_answers: Arc::default() };
     let router = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/metrics", get(render))
         .with_state(state);
-    let looking = tokio::spawn(look(surroundings));
+    let upkeep = tokio::spawn(repeat_upkeep(context));
     listener::serve(listener, router, until).await;
-    looking.abort();
+    upkeep.abort();
 }
 
-/// 200 while this process can go on, 503 with a line for each reason if only a restart helps.
+/// 200 while the process is live, 503 with a line for each reason if only a restart helps.
 async fn live(State(state): State<HandlerState>) -> Response {
-    told("live\n", &health::not_live(&state.surroundings), &[])
+    answer("live\n", &health::not_live(&state.context), &[])
 }
 
-/// 200 if jobs can be taken and recorded, 503 with a line for each reason if not; and a line for
-/// each source of images in trouble.
+/// 200 if jobs are taken, processed and recorded, 503 with a line for each reason if not. In both
+/// cases, a line for each source of images in an outage.
 async fn ready(State(state): State<HandlerState>) -> Response {
-    let (reasons, sources) = health::not_ready(&state.surroundings, &state.last_answers).await;
-    told("ready\n", &reasons, &sources)
+    let Readiness { reasons, outages } =
+        health::readiness(&state.context, &state.last_answers).await;
+    answer("ready\n", &reasons, &outages)
 }
 
-fn told(well: &str, reasons: &[String], notes: &[String]) -> Response {
+fn answer(well: &str, reasons: &[String], notes: &[String]) -> Response {
     let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
     match reasons {
         [] => (well.to_owned() + &notes).into_response(),
@@ -85,10 +86,8 @@ fn told(well: &str, reasons: &[String], notes: &[String]) -> Response {
     }
 }
 
-async fn render(
-    State(HandlerState { surroundings, .. }): State<HandlerState>,
-) -> impl IntoResponse {
-    let Surroundings { recorder, vitals, .. } = surroundings;
+async fn render(State(HandlerState { context, .. }): State<HandlerState>) -> impl IntoResponse {
+    let HealthContext { recorder, vitals, .. } = context;
     metrics::oldest_job(vitals.oldest_job().unwrap_or_default());
     for backend in ["store", "queue"] {
         metrics::waiting(backend, vitals.waits.longest(backend).unwrap_or_default());
@@ -96,21 +95,21 @@ async fn render(
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
 }
 
-/// Keeps the queue's gauges current, and the recorder small.
-async fn look(surroundings: Surroundings) {
-    let mut look = interval(LOOK_EVERY);
+/// Keeps the queue's gauges current and the recorder's memory small.
+async fn repeat_upkeep(context: HealthContext) {
+    let mut next = interval(STATUS_INTERVAL);
     loop {
-        look.tick().await;
-        surroundings.recorder.tidy();
-        // While the queue is away its gauges stand still; `/health/ready` says so.
-        if let Ok(Ok(status)) = timeout(PATIENCE, surroundings.queue.status()).await {
+        next.tick().await;
+        context.recorder.run_upkeep();
+        // If the queue cannot be reached, its gauges keep their values; `/health/ready` reports it.
+        if let Ok(Ok(status)) = timeout(STATUS_TIMEOUT, context.queue.status()).await {
             for (lane, jobs) in status.ready {
                 metrics::queue_ready(lane, jobs);
             }
-            for (place, jobs) in
+            for (state, jobs) in
                 [("waiting", status.waiting), ("delayed", status.delayed), ("dead", status.dead)]
             {
-                metrics::queue_place(place, jobs);
+                metrics::queue_not_ready(state, jobs);
             }
         }
     }

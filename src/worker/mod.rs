@@ -1,20 +1,20 @@
-//! The worker: takes jobs off a queue, makes records of them and settles them. One process may run
-//! several; so may many hosts.
+//! The worker: takes jobs from a queue, turns each into a record, and settles its delivery. One
+//! process may run several workers, and so may many hosts.
 //!
-//! [`process`] turns one job into its record. [`pipeline`] keeps many of them in hand at once.
-//! `settle` ends them: commit the outcome, announce it, then acknowledge the job. Whatever dies in
-//! between, the redelivered job finds its row and does the rest.
+//! [`process`] turns one job into its record. [`pipeline`] runs many jobs concurrently. `settle`
+//! commits the outcomes, announces them, then acknowledges the deliveries. If a worker dies in
+//! between, the redelivered job finds its row and the remaining steps are done.
 
-pub mod breaker;
+pub mod analysis;
 pub mod budget;
-pub mod fetching;
-mod gate;
+mod campaign_states;
+pub mod circuit_breaker;
+pub mod fetcher;
+mod housekeeping;
+pub mod multi_scale;
 pub mod pipeline;
 pub mod process;
 pub mod pyramid;
-mod rounds;
-mod sample;
-pub mod search;
 mod settle;
 pub mod vision_stage;
 

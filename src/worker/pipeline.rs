@@ -1,44 +1,44 @@
-//! Many jobs in hand at once, bounded: what the consumer's prefetch lets in.
+//! Processes many jobs concurrently. The consumer's prefetch bounds their number.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::gate::Gate;
+use super::campaign_states::CampaignStates;
+use super::housekeeping::Housekeeping;
 use super::process::{Process, Processed};
-use super::rounds::Rounds;
 use super::settle::{Finished, Settler};
-use crate::domain::{CampaignId, CampaignState, Job, Lane, SubQueue, SubQueueOf};
-use crate::queue::{JobQueue, QueueError};
+use crate::domain::{CampaignId, CampaignState, Job, Lane, SubQueue, WaitReason};
+use crate::queue::{Consumer, Delivery, JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::Vitals;
 
-/// Why a worker ended before it was told to.
+/// Why a worker ended before it was asked to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The queue gave up.
+    /// The queue cannot be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The store cannot be used, or this worker may not write to it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A part of the worker panicked.
-    #[error("the worker broke: {0}")]
-    Broken(#[from] tokio::task::JoinError),
+    /// A task of the worker panicked.
+    #[error("worker task panicked: {0}")]
+    Panicked(#[from] JoinError),
 }
 
-/// A worker's bounds.
+/// The settings of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Lanes to take jobs from.
     pub lanes: Vec<Lane>,
-    /// Unsettled jobs at once, at most, and as many enrolments beside them.
+    /// Unsettled jobs at once, at most; as many enrolments in addition.
     pub in_flight: usize,
     /// Results in one transaction, at most.
     pub record_batch: usize,
@@ -46,56 +46,84 @@ pub struct WorkerSettings {
     pub backoff: Duration,
     /// Longest wait between attempts.
     pub backoff_most: Duration,
-    /// Time for the jobs in hand once the worker is told to stop.
+    /// Time to finish the jobs in flight after the worker is asked to stop.
     pub drain: Duration,
 }
 
-/// A worker: a queue, a processor and a store.
+/// A worker.
 pub struct Worker {
     /// Where jobs come from.
     pub queue: Arc<dyn JobQueue>,
     /// Where results go.
     pub store: Arc<dyn Store>,
-    /// What turns one into the other.
+    /// Turns jobs into results.
     pub processor: Arc<dyn Process>,
-    /// Bounds.
+    /// Settings.
     pub settings: WorkerSettings,
-    /// Where it notes what waits and how long jobs are in hand.
+    /// Records the waits for backends and the age of the jobs in flight.
     pub vitals: Arc<Vitals>,
 }
 
 impl Worker {
-    /// Works until `stop` is cancelled or the queue is closed; then finishes what is in hand,
-    /// within the drain time. Jobs that are not settled by then are delivered again.
+    /// Works until `stop` is cancelled or the queue is closed. Then finishes the jobs in flight,
+    /// within the drain time. Jobs that are not settled by then are redelivered.
     ///
     /// # Errors
-    /// If the queue or the store cannot be used at the start. What goes wrong with them later is
-    /// waited out.
+    /// If the queue or the store cannot be used at the start. Later errors are waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
-        let Self { queue, store, processor, settings, vitals } = self;
-        store.register_profile(processor.profile()).await?;
-        // What passes is waited out later.
-        if let Err(error @ StoreError::Unusable(_)) = store.try_writing().await {
+        self.check_access().await?;
+        let settings = self.settings.clone();
+        let mut consumer = self.queue.consume(&settings.lanes, settings.in_flight).await?;
+        self.vitals.note_consuming();
+        let campaigns = Arc::new(CampaignStates::new(self.store.clone()));
+        let (wanted, sub_queues) = watch::channel(BTreeSet::new());
+        // A set of one task, which is aborted when the set is dropped.
+        let mut housekeeping = JoinSet::new();
+        housekeeping.spawn(self.housekeeping(campaigns.clone()).run(wanted));
+        let mut pipeline = Pipeline::start(self, campaigns);
+        pipeline.take_jobs(consumer.as_mut(), sub_queues, &mut housekeeping, &stop).await?;
+        pipeline.drain(settings.drain).await
+    }
+
+    /// Errors that may pass are waited out later; missing rights are not.
+    async fn check_access(&self) -> Result<(), WorkerError> {
+        self.store.register_profile(self.processor.profile()).await?;
+        if let Err(error @ StoreError::Unusable(_)) = self.store.try_writing().await {
             return Err(error.into());
         }
-        if let Err(error @ QueueError::Unusable(_)) = queue.try_publishing().await {
+        if let Err(error @ QueueError::Unusable(_)) = self.queue.try_publishing().await {
             return Err(error.into());
         }
-        let mut consumer = queue.consume(&settings.lanes, settings.in_flight).await?;
-        vitals.note_consuming();
-        let gate = Arc::new(Gate::new(store.clone()));
-        let (places, mut wanted) = watch::channel(BTreeSet::new());
-        let rounds = Rounds {
-            store: store.clone(),
-            queue: queue.clone(),
-            lanes: settings.lanes.clone(),
-            profile: processor.profile().id(),
-            breakers: processor.breakers().cloned(),
-            gate: gate.clone(),
-        };
-        let looking = CancellationToken::new();
-        let _looking = looking.clone().drop_guard();
-        let mut looking_up = tokio::spawn(rounds.run(places, looking));
+        Ok(())
+    }
+
+    fn housekeeping(&self, campaigns: Arc<CampaignStates>) -> Housekeeping {
+        Housekeeping {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            lanes: self.settings.lanes.clone(),
+            profile: self.processor.profile().id(),
+            breakers: self.processor.breakers().cloned(),
+            campaigns,
+        }
+    }
+}
+
+/// The jobs in flight and the tasks that settle them. All are aborted when it is dropped.
+struct Pipeline {
+    processor: Arc<dyn Process>,
+    campaigns: Arc<CampaignStates>,
+    vitals: Arc<Vitals>,
+    jobs: JoinSet<()>,
+    settlers: JoinSet<()>,
+    /// Enrolments have their own settler, so that they do not wait for a batch of other jobs.
+    finished_enrolments: mpsc::Sender<Finished>,
+    finished: mpsc::Sender<Finished>,
+}
+
+impl Pipeline {
+    fn start(worker: Worker, campaigns: Arc<CampaignStates>) -> Self {
+        let Worker { queue, store, processor, settings, vitals } = worker;
         let settler = Settler {
             queue,
             store,
@@ -103,104 +131,123 @@ impl Worker {
             backoff: settings.backoff,
             backoff_most: settings.backoff_most,
             batch: settings.record_batch,
-            noted: Arc::default(),
+            reported: Arc::default(),
         };
-        // Enrolments are settled beside the others: they do not wait for a batch of those to end.
-        let mut settling = JoinSet::new();
-        let [urgent, finished] = [(); 2].map(|()| {
+        let mut settlers = JoinSet::new();
+        let [finished_enrolments, finished] = [(); 2].map(|()| {
             let (finished, to_settle) = mpsc::channel(settings.in_flight.max(1));
-            settling.spawn(settler.clone().run(to_settle));
+            settlers.spawn(settler.clone().run(to_settle));
             finished
         });
-        let mut jobs = JoinSet::new();
+        let jobs = JoinSet::new();
+        Self { processor, campaigns, vitals, jobs, settlers, finished_enrolments, finished }
+    }
+
+    /// Takes and processes jobs until `stop` is cancelled, the queue is closed or a settler
+    /// panicked.
+    ///
+    /// # Errors
+    /// If housekeeping panicked.
+    async fn take_jobs(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        mut sub_queues: watch::Receiver<BTreeSet<SubQueue>>,
+        housekeeping: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<(), WorkerError> {
         loop {
             let delivery = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                // The settler only ends early when it panics.
-                () = finished.closed() => break,
-                () = urgent.closed() => break,
-                // It ends early only when it panics.
-                ended = &mut looking_up => {
-                    ended?;
-                    break;
-                }
-                Some(ended) = jobs.join_next() => {
+                () = stop.cancelled() => return Ok(()),
+                // Settlers and housekeeping end early only if they panic.
+                () = self.finished.closed() => return Ok(()),
+                () = self.finished_enrolments.closed() => return Ok(()),
+                Some(ended) = housekeeping.join_next() => return Ok(ended?),
+                Some(ended) = self.jobs.join_next() => {
                     log_panic(&ended);
                     continue;
                 }
-                Ok(()) = wanted.changed() => {
-                    consumer.take_from(wanted.borrow_and_update().clone());
+                Ok(()) = sub_queues.changed() => {
+                    consumer.take_from(sub_queues.borrow_and_update().clone());
                     continue;
                 }
                 delivery = consumer.next() => delivery,
             };
-            let Some(delivery) = delivery else { break };
-            let (processor, gate) = (processor.clone(), gate.clone());
-            let finished =
-                if delivery.job().lane == Lane::Enrol { urgent.clone() } else { finished.clone() };
-            let Job { id, lane, attempt, campaign, .. } = *delivery.job();
-            let in_hand = vitals.take_job();
-            let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = campaign.map(tracing::field::display));
-            jobs.spawn(
-                async move {
-                    let processed = match unwanted(&gate, lane, campaign).await {
-                        None => processor.process(delivery.job()).await,
-                        Some(otherwise) => otherwise,
-                    };
-                    // Refused only when the settler is gone; the dropped delivery is then a retry.
-                    finished.send(Finished { delivery, processed, in_hand }).await.ok();
-                }
-                .instrument(span),
-            );
+            match delivery {
+                Some(delivery) => self.spawn_job(delivery),
+                None => return Ok(()),
+            }
         }
-        drop((urgent, finished));
-        let drained = tokio::time::timeout(settings.drain, async {
+    }
+
+    fn spawn_job(&mut self, delivery: Delivery) {
+        let (processor, campaigns) = (self.processor.clone(), self.campaigns.clone());
+        let Job { id, lane, attempt, campaign, .. } = *delivery.job();
+        let is_enrolment = lane == Lane::Enrol;
+        let finished =
+            if is_enrolment { &self.finished_enrolments } else { &self.finished }.clone();
+        let in_flight = self.vitals.begin_job();
+        let shown = campaign.map(tracing::field::display);
+        let span = tracing::info_span!("job", job = %id, %lane, attempt, campaign = shown);
+        let job = async move {
+            let processed = match stopped_by_campaign(&campaigns, lane, campaign).await {
+                Some(stopped) => stopped,
+                None => processor.process(delivery.job()).await,
+            };
+            // Fails only if the settler panicked; the dropped delivery is then a retry.
+            finished.send(Finished { delivery, processed, in_flight }).await.ok();
+        };
+        self.jobs.spawn(job.instrument(span));
+    }
+
+    /// Finishes the jobs in flight and settles them, in `time` at most.
+    async fn drain(self, time: Duration) -> Result<(), WorkerError> {
+        let Self { mut jobs, mut settlers, finished_enrolments, finished, .. } = self;
+        // The settlers end after the last job.
+        drop((finished_enrolments, finished));
+        let drained = tokio::time::timeout(time, async {
             while let Some(ended) = jobs.join_next().await {
                 log_panic(&ended);
             }
-            while let Some(settled) = settling.join_next().await {
-                settled?;
+            while let Some(ended) = settlers.join_next().await {
+                ended?;
             }
-            Ok::<(), WorkerError>(())
+            Ok(())
         });
         match drained.await {
-            Ok(settled) => settled?,
+            Ok(drained) => drained,
             Err(_) => {
                 tracing::warn!(
-                    "not everything in hand was finished and settled in time; what was not will be \
-                        delivered again"
+                    "not all jobs in flight were settled within worker.drain_seconds; the others \
+                        are redelivered"
                 );
                 jobs.shutdown().await;
-                settling.shutdown().await;
+                settlers.shutdown().await;
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
-/// What becomes of a job of `campaign` that is not to be worked on now; none if it is.
-async fn unwanted(gate: &Gate, lane: Lane, campaign: Option<CampaignId>) -> Option<Processed> {
+/// What becomes of a job whose campaign is paused or cancelled. `None` if the job may be processed.
+async fn stopped_by_campaign(
+    campaigns: &CampaignStates,
+    lane: Lane,
+    campaign: Option<CampaignId>,
+) -> Option<Processed> {
     let campaign = campaign?;
-    let standing = gate.standing(campaign).await;
-    match standing.state {
+    match campaigns.state_for(campaign, lane).await {
         CampaignState::Running => None,
-        // A job of another lane than its campaign's is somebody's own, and has no place at the
-        // campaign's.
-        CampaignState::Paused if standing.lane != Some(lane) => None,
-        CampaignState::Paused => {
-            let sub_queue = SubQueue { lane, of: SubQueueOf::Campaign(campaign) };
-            Some(Processed::SetAside { sub_queue, reason: "its campaign is paused".into() })
-        }
+        CampaignState::Paused => Some(Processed::Waits(WaitReason::CampaignPaused(campaign))),
         CampaignState::Cancelled => Some(Processed::Dropped),
     }
 }
 
-fn log_panic(ended: &Result<(), tokio::task::JoinError>) {
+fn log_panic(ended: &Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
         metrics::put_back("panic");
-        tracing::error!("a job panicked; it will be delivered again");
+        tracing::error!("a job panicked; it is redelivered");
     }
 }

@@ -1,71 +1,73 @@
-//! The scales at which an image is looked at, so that faces of every size are found.
+//! The image pyramid: the scaled copies of an image in which faces are detected, so that faces of
+//! every size are found.
 //!
-//! A detector finds faces of about 20 to 400 pixels of the copy that it sees. One copy is therefore
-//! not enough for a large image:
+//! A detector finds faces of about 20 to 400 pixels of the copy that it is given. One copy is
+//! therefore not enough for a large image:
 //!
-//! - the **base** copy has `max_side` pixels on its longest side: a face found in it is taken from
-//!   it and from no other copy;
-//! - **coarse** copies, half of that and less, are for faces that fill the picture;
-//! - the **fine** copy, of `fine_pixels` pixels at most, is for small faces. It is only looked at
-//!   where the base copy is too small for the least face that is wanted;
-//! - where no face that is large enough was found, two tiny copies are the last resort: a face that
-//!   is cut off at its own edges is often found in them.
+//! - The **base** copy has `max_side` pixels on its longest side. A face found in it and in another
+//!   copy is taken from the base copy.
+//! - **Coarse** copies, half of that and less, are for faces that fill the picture.
+//! - The **fine** copy, of at most `fine_pixels` pixels, is for small faces. It is used only if the
+//!   base copy is too small for the smallest wanted face.
+//! - Two tiny copies are the **last resort**, if no face of the wanted size was found. A face that
+//!   is cut off by the edges of the picture is often found in them.
 //!
-//! Which copies there are depends on the image and the profile; what a selection asks for only
-//! decides whether the fine one and the last resort are looked at. As these add faces and change
-//! none, that never changes how a face is scored.
+//! The sizes of the copies depend on the image and the profile. A selection only decides whether
+//! the fine copy and the last resort are used. These add faces and change none, so a selection
+//! never changes the score of a face.
 
 use std::ops::Range;
 
 use crate::domain::{BoundingBox, Face};
-use crate::inference::detector::{SAME_FACE_IOU, SMALLEST_FACE_PX};
+use crate::inference::yunet::{SAME_FACE_IOU, SMALLEST_FACE_PX};
 
 /// Side of the smallest coarse copy, pixels.
 const COARSE_SIDE: u32 = 320;
 /// Sides of the copies that are the last resort, pixels.
 const LAST_SIDES: [u32; 2] = [160, 112];
-/// A coarse copy is there for faces of at least this share of the image's longest side.
+/// Coarse copies are for faces of at least this share of the image's longest side.
 const COARSE_SHARE: f32 = 0.35;
 /// The last resort is for faces of at least this share of the image's shorter side: smaller ones
-/// would have been found before.
+/// are found in the other copies.
 const LAST_SHARE: f32 = 0.5;
-/// The fine copy is there for faces up to this size in the base copy, pixels; those are found in
-/// both.
+/// The fine copy is for faces up to this size in the base copy, pixels. Faces of this size are
+/// found in both copies.
 const BASE_IS_SURE_PX: f32 = 40.0;
-/// And up to this size in the fine copy, so that tiles need not overlap more.
+/// The fine copy is for faces up to this size in it, pixels: a larger limit would need tiles that
+/// overlap more.
 const FINE_MOST_PX: f32 = 160.0;
-/// Overlap of two tiles, in sizes of the largest face that counts: no such face is cut by both.
+/// Overlap of two tiles, in sizes of the largest face that counts: one of them holds all of it.
 const OVERLAP: f32 = 1.5;
-/// Pixels of a fine copy, at most: the detector takes about 100 bytes of memory for each.
+/// Pixels of a fine copy, at most: the detector needs about 100 bytes of memory for each.
 const MOST_FINE_PIXELS: f64 = 100e6;
 
-/// A rule for which copies of an image the detector sees.
+/// The rule for the copies of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pyramid {
     /// Longest side of the base copy, pixels. Images are never enlarged.
     pub max_side: u32,
-    /// Pixels of the fine copy, at most; none for detectors that look at several scales themselves:
-    /// they see the base copy alone.
+    /// Pixels of the fine copy, at most. `None` for detectors that scale the image themselves: they
+    /// get the base copy alone.
     pub fine_pixels: Option<u64>,
-    /// Side of the squares that the fine copy is cut into, pixels; none where it is seen as a
-    /// whole.
+    /// Side of the square tiles into which the fine copy is cut, pixels; `None` if it is not cut.
     pub tile: Option<u32>,
 }
 
-/// A copy of an image, and which of the faces found in it count.
+/// A scaled copy of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level {
     /// Width and height, pixels.
     pub size: (u32, u32),
-    /// The parts of it that the detector sees one by one.
-    pub tiles: Vec<Tile>,
-    /// Size of the faces that count, the shorter side of their boxes in pixels of the image.
+    /// The parts of it that are given to the detector one by one.
+    pub tiles: Vec<LevelTile>,
+    /// The faces found in it count if the shorter side of their box is in this range, pixels of the
+    /// image.
     pub faces: Range<f32>,
 }
 
-/// A part of a copy, pixels.
+/// A part of a [`Level`], pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tile {
+pub struct LevelTile {
     /// Left edge.
     pub x: u32,
     /// Top edge.
@@ -77,8 +79,8 @@ pub struct Tile {
 }
 
 impl Pyramid {
-    /// The copies of an image of `size` that are looked at for faces of at least `min_face_px`, in
-    /// the order in which their faces count.
+    /// The copies of an image of `size` for faces of at least `min_face_px`. Of a face that is
+    /// found in several, the first counts.
     pub fn levels(&self, size: (u32, u32), min_face_px: u32) -> Vec<Level> {
         let mut levels =
             vec![Level::whole(scaled(size, self.base_scale(size)), 0.0..f32::INFINITY)];
@@ -99,7 +101,7 @@ impl Pyramid {
         levels
     }
 
-    /// The copies that are looked at where nothing was found in the others.
+    /// The copies for an image of `size` in which no face was found at the other levels.
     pub fn last_resort(&self, size: (u32, u32)) -> Vec<Level> {
         let (longest, shortest) = (size.0.max(size.1), size.0.min(size.1));
         let sides =
@@ -111,7 +113,7 @@ impl Pyramid {
         sides.map(level).collect()
     }
 
-    /// The smallest face that is looked for in an image of `size`, pixels of the image.
+    /// The smallest face that can be found in an image of `size`, pixels of the image.
     pub fn smallest_face(&self, size: (u32, u32)) -> f32 {
         let scale = if self.fine_size(size).is_some() {
             self.fine_scale(size)
@@ -121,9 +123,9 @@ impl Pyramid {
         SMALLEST_FACE_PX / scale as f32
     }
 
-    /// What to set so that smaller faces are looked for in an image of `size`, down to
-    /// `min_face_px` where that is possible.
-    pub fn remedy(&self, size: (u32, u32), min_face_px: u32) -> String {
+    /// The setting with which smaller faces are found in an image of `size`, down to `min_face_px`
+    /// if possible.
+    pub fn suggestion(&self, size: (u32, u32), min_face_px: u32) -> String {
         let (width, height) = (f64::from(size.0), f64::from(size.1));
         let scale = (f64::from(SMALLEST_FACE_PX) / f64::from(min_face_px.max(1))).min(1.0);
         if self.fine_pixels.is_none() {
@@ -135,29 +137,29 @@ impl Pyramid {
         format!("detector.fine_pixels = {pixels:.0}, for faces from {smallest:.0} px on")
     }
 
-    /// Width and height of the fine copy of an image of `size`; none where the base copy is as
-    /// large, or no face fits into it.
+    /// Width and height of the fine copy of an image of `size`; `None` if the base copy is as
+    /// large, or no face fits into the fine copy.
     pub fn fine_size(&self, size: (u32, u32)) -> Option<(u32, u32)> {
         let fine = self.fine_scale(size);
         let copy = scaled(size, fine);
-        // The canvas of a flatter one, rounded up to whole cells, would be many times as large.
+        // The canvas of a flatter copy, rounded up to whole cells, would be many times as large.
         (fine > self.base_scale(size) && copy.0.min(copy.1) as f32 >= SMALLEST_FACE_PX)
             .then_some(copy)
     }
 
-    /// Bytes of memory that the copies of an image of `size`, and making them, take at most.
+    /// Bytes of memory for the copies of an image of `size` and for making them, at most.
     pub fn memory(&self, size: (u32, u32)) -> u64 {
         let (width, height) = (u64::from(size.0), u64::from(size.1));
         let base = scaled(size, self.base_scale(size));
         let copy = self.fine_size(size).unwrap_or(base);
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-        // Resizing goes by rows, then by columns: between them the picture is as narrow as the
-        // copy. It may be stored turned.
+        // Resizing scales the rows, then the columns: the intermediate picture is as narrow as the
+        // copy. It may be stored rotated.
         let halfway = 3 * (u64::from(copy.0) * height).max(u64::from(copy.1) * width);
-        // A weight for each pixel of a side, or two, before and after they are made whole numbers.
+        // One or two weights for each pixel of a side, as floats and as integers.
         let weights = 32 * (width + height);
-        // The largest copy, turned and not, the others, and what a detector elsewhere is sent: for
-        // each pixel a few bytes, or floats.
+        // The largest copy, rotated and upright, the other copies, and the canvas for a detector on
+        // another device: a few bytes or floats for each pixel.
         32 * area(copy).max(area(base)) + halfway + weights
     }
 
@@ -175,11 +177,11 @@ impl Pyramid {
         let (base, fine) = (self.base_scale(size), self.fine_scale(size));
         let most = (BASE_IS_SURE_PX / base as f32).min(FINE_MOST_PX / fine as f32);
         let tiles = match self.tile {
-            None => vec![Tile::whole(copy)],
+            None => vec![LevelTile::whole(copy)],
             Some(side) => {
                 let overlap = (OVERLAP * most * fine as f32) as u32;
                 let (columns, rows) = (cuts(copy.0, side, overlap), cuts(copy.1, side, overlap));
-                let tile = |(x, width), (y, height)| Tile { x, y, width, height };
+                let tile = |(x, width), (y, height)| LevelTile { x, y, width, height };
                 rows.iter()
                     .flat_map(|&row| columns.iter().map(move |&column| tile(column, row)))
                     .collect()
@@ -191,12 +193,12 @@ impl Pyramid {
 
 impl Level {
     fn whole(size: (u32, u32), faces: Range<f32>) -> Self {
-        Self { size, tiles: vec![Tile::whole(size)], faces }
+        Self { size, tiles: vec![LevelTile::whole(size)], faces }
     }
 
-    /// Whether a face found in `tile`, its box in pixels of the tile, is there as a whole: what an
-    /// inner edge cuts is whole in the next tile.
-    pub fn holds(&self, tile: &Tile, bbox: &BoundingBox) -> bool {
+    /// Whether `tile` holds all of a face whose box is given in pixels of the tile. A face that an
+    /// inner edge cuts is complete in the next tile.
+    pub fn holds(&self, tile: &LevelTile, bbox: &BoundingBox) -> bool {
         let (right, bottom) = (tile.x + tile.width, tile.y + tile.height);
         (tile.x == 0 || bbox.x >= 1.0)
             && (tile.y == 0 || bbox.y >= 1.0)
@@ -205,7 +207,7 @@ impl Level {
     }
 }
 
-impl Tile {
+impl LevelTile {
     fn whole((width, height): (u32, u32)) -> Self {
         Self { x: 0, y: 0, width, height }
     }
@@ -216,8 +218,8 @@ fn scaled((width, height): (u32, u32), scale: f64) -> (u32, u32) {
     (side(width), side(height))
 }
 
-/// Start and length of the parts of at most `side` that `length` is cut into, each two of which
-/// overlap by at least `overlap`.
+/// Start and length of the parts into which `length` is cut. They have at most `side`, and
+/// neighbours overlap by at least `overlap`.
 fn cuts(length: u32, side: u32, overlap: u32) -> Vec<(u32, u32)> {
     if length <= side {
         return vec![(0, length)];
@@ -225,14 +227,13 @@ fn cuts(length: u32, side: u32, overlap: u32) -> Vec<(u32, u32)> {
     let step = side.saturating_sub(overlap).max(side / 4).max(1);
     let last = length - side;
     let count = last.div_ceil(step);
-    // Evenly spread: the last part ends where the copy does.
+    // Evenly spread: the last part ends at the edge of the copy.
     (0..=count)
-        .map(|number| ((u64::from(last) * u64::from(number) / u64::from(count)) as u32, side))
+        .map(|index| ((u64::from(last) * u64::from(index) / u64::from(count)) as u32, side))
         .collect()
 }
 
-/// Adds those of `found` to `kept` that are not there already. The faces of `found` come from one
-/// copy, and are known to differ.
+/// Adds the faces of `found`, which come from one copy, to `kept`, unless they are there already.
 pub fn merge(kept: &mut Vec<Face>, found: Vec<Face>) {
     let before = kept.len();
     for face in found {
@@ -249,8 +250,8 @@ fn is_same(kept: &BoundingBox, new: &BoundingBox) -> bool {
     let (x, y) = (small.x + small.width / 2.0, small.y + small.height / 2.0);
     let inside = (large.x..large.x + large.width).contains(&x)
         && (large.y..large.y + large.height).contains(&y);
-    // What was found in the middle of a face that fills the picture may be a part of it, and must
-    // not hide it.
+    // A much smaller detection inside a face that fills the picture may be a part of that face, and
+    // must not hide it.
     let alike = small.shorter_side() >= large.shorter_side() / 2.0;
     kept.iou(new) > SAME_FACE_IOU || (inside && (new_is_smaller || alike))
 }
@@ -272,7 +273,7 @@ mod tests {
         assert_eq!(sizes(&PYRAMID.levels((4000, 3000), 24)), [(640, 480), (320, 240), (1291, 968)]);
         // A panorama keeps its pixels, however long it is.
         assert_eq!(sizes(&PYRAMID.levels((8000, 500), 24)), [(640, 40), (320, 20), (4472, 280)]);
-        // Into a line of pixels no face fits, and its canvas would be many times as large.
+        // No face fits into a line of pixels, and its canvas would be many times as large.
         assert_eq!(sizes(&PYRAMID.levels((120_000_000, 1), 24)), [(640, 1), (320, 1)]);
         let single = Pyramid { fine_pixels: None, ..PYRAMID };
         assert_eq!(sizes(&single.levels((4000, 3000), 24)), [(640, 480)]);
@@ -305,17 +306,17 @@ mod tests {
         assert!((PYRAMID.smallest_face((4000, 3000)) - 62.0).abs() < 0.1);
         assert!(
             PYRAMID
-                .remedy((4000, 3000), 24)
+                .suggestion((4000, 3000), 24)
                 .contains("fine_pixels = 8333334, for faces from 24 px on")
         );
         assert!(
             PYRAMID
-                .remedy((12_000, 10_000), 20)
+                .suggestion((12_000, 10_000), 20)
                 .contains("fine_pixels = 100000000, for faces from 22 px on")
         );
         let single = Pyramid { fine_pixels: None, ..PYRAMID };
         assert_eq!(single.smallest_face((6400, 100)), 200.0);
-        assert_eq!(single.remedy((6400, 100), 40), "detector.max_side = 3200");
+        assert_eq!(single.suggestion((6400, 100), 40), "detector.max_side = 3200");
     }
 
     #[test]

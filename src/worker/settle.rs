@@ -1,6 +1,8 @@
-//! Ending jobs: commit the outcomes, announce them, acknowledge the deliveries; in that order.
+//! Settles deliveries: commits the outcomes of jobs, announces them, then acknowledges the
+//! deliveries, in this order.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,27 +11,21 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::process::Processed;
 use crate::domain::{
-    Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, SubQueue, SubQueueOf,
+    Backoff, Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, WaitReason,
 };
-use crate::queue::{Delivery, JobQueue, QueueError, backoff};
+use crate::queue::{Delivery, JobQueue, QueueError};
 use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics;
-use crate::telemetry::vitals::{InHand, Vitals};
+use crate::telemetry::vitals::{JobInFlight, Vitals};
 
-/// By how much the waits are longer between attempts at an image that its source, which works
-/// otherwise, does not give; and at most.
-const SLOWLY: u32 = 120;
-const LONGEST_SLOWLY: Duration = Duration::from_secs(600);
-
-/// The longest pause before a backend is tried again: it may be back, and nothing else is done
-/// meanwhile.
+/// The longest pause before a backend is tried again. It is short, because the batch waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A processed job that waits to be settled.
+/// A processed job whose delivery is to be settled.
 pub(super) struct Finished {
     pub delivery: Delivery,
     pub processed: Processed,
-    pub in_hand: InHand,
+    pub in_flight: JobInFlight,
 }
 
 /// Settles what the pipeline finished.
@@ -42,54 +38,34 @@ pub(super) struct Settler {
     pub backoff_most: Duration,
     /// Results in one transaction, at most.
     pub batch: usize,
-    /// Sources at which jobs wait or waited, as the store knows.
-    pub noted: Arc<Mutex<HashSet<SourceName>>>,
+    /// Sources whose outage was written to the store when one of their jobs was first set aside.
+    pub reported: Arc<Mutex<HashSet<SourceName>>>,
 }
 
 impl Settler {
-    /// Takes what is finished, in batches that form from backlog, until the sender is gone.
+    /// Settles in batches until the sender is dropped. A batch is whatever has finished since the
+    /// last one.
     pub async fn run(self, mut finished: mpsc::Receiver<Finished>) {
         let mut batch = Vec::with_capacity(self.batch);
         while finished.recv_many(&mut batch, self.batch).await > 0 {
             let mut records = Vec::with_capacity(batch.len());
             let mut deliveries = Vec::with_capacity(batch.len());
-            let (mut put_back, mut in_hand) = (Vec::new(), Vec::with_capacity(batch.len()));
-            for Finished { delivery, processed, in_hand: one } in batch.drain(..) {
-                in_hand.push(one);
-                match processed {
+            let (mut put_back, mut jobs) = (Vec::new(), Vec::with_capacity(batch.len()));
+            for Finished { delivery, processed, in_flight } in batch.drain(..) {
+                jobs.push(in_flight);
+                let disposition = match processed {
                     Processed::Ended(record) => {
                         records.push(*record);
                         deliveries.push(delivery);
+                        continue;
                     }
-                    Processed::Transient(reason) => {
-                        let retry =
-                            Self::retry(&delivery, &reason, self.backoff, self.backoff_most);
-                        put_back.push((delivery, retry));
-                    }
-                    Processed::Unanswered(reason) => {
-                        let retry = Self::retry(
-                            &delivery,
-                            &reason,
-                            self.backoff.saturating_mul(SLOWLY),
-                            LONGEST_SLOWLY,
-                        );
-                        put_back.push((delivery, retry));
-                    }
-                    Processed::Deferred(wait) => {
-                        metrics::put_back("defer");
-                        put_back.push((delivery, Disposition::Defer(wait)));
-                    }
-                    Processed::SetAside { sub_queue, reason } => {
-                        metrics::put_back("hold");
-                        tracing::debug!(job = %delivery.job().id, %sub_queue, reason, "waits");
-                        self.set_source_status(&sub_queue, &reason).await;
-                        put_back.push((delivery, Disposition::SetAside(sub_queue)));
-                    }
+                    Processed::Waits(reason) => self.disposition(&delivery, &reason).await,
                     Processed::Dropped => {
                         metrics::put_back("drop");
-                        put_back.push((delivery, Disposition::Done));
+                        Disposition::Done
                     }
-                }
+                };
+                put_back.push((delivery, disposition));
             }
             join_all(
                 put_back.into_iter().map(|(delivery, disposition)| settle(delivery, disposition)),
@@ -98,80 +74,34 @@ impl Settler {
             if !records.is_empty() {
                 self.end(&records, deliveries).await;
             }
-            drop(in_hand);
+            drop(jobs);
         }
     }
 
-    /// While store or queue are away, full or refuse this worker the right, the batch waits here,
-    /// unsettled: that stops the consumer at its prefetch, and no job spends its attempts on a
-    /// fault that is not its own. A worker that ended instead would be started again, take the same
-    /// jobs and end again, until their attempts are spent.
+    /// Records the outcomes, announces them and settles the deliveries.
     ///
-    /// A record that the store refuses for what it says is buried, and only that one: its worker
-    /// and its batch-mates go on.
+    /// While the store or the queue is away, full or denies access, the batch waits here unsettled.
+    /// The consumer then stops at its prefetch, and no job loses an attempt. (A worker that exited
+    /// instead would be restarted, take the same jobs and exit again, until their attempts are
+    /// used up.)
     async fn end(&self, records: &[JobRecord], deliveries: Vec<Delivery>) {
         let started = Instant::now();
-        let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
-        let recorded = loop {
-            let error = match self.store.record(records).await {
-                Ok(recorded) => break recorded,
-                Err(error) => error,
-            };
-            match error {
-                StoreError::Invalid(_) if records.len() > 1 => {
-                    drop(wait);
-                    for (record, delivery) in records.iter().zip(deliveries) {
-                        Box::pin(self.end(std::slice::from_ref(record), vec![delivery])).await;
-                    }
-                    return;
-                }
-                StoreError::Invalid(reason) => {
-                    drop(wait);
-                    for delivery in deliveries {
-                        tracing::error!(job = %delivery.job().id, reason, "the store refuses the \
-                            job's outcome; the job is buried");
-                        settle(
-                            delivery,
-                            Disposition::Bury(format!("its outcome cannot be stored: {reason}")),
-                        )
-                        .await;
-                    }
-                    return;
-                }
-                error => {
-                    metrics::backend_wait("store");
-                    if wait.because(error.to_string()) {
-                        tracing::warn!(jobs = records.len(), %error, "results wait for the store");
-                    }
-                    self.pause(&mut pause).await;
-                }
-            }
+        let recorded = match self.record(records).await {
+            Ok(recorded) => recorded,
+            Err(reason) => return self.end_rejected(&reason, records, deliveries).await,
         };
-        wait.done();
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
-        // What a redelivery met, whose image may be gone meanwhile, is not how the job ended.
+        // Announce the stored outcome, not the redelivery's: the image may have disappeared since.
         let event = |(record, recorded): (&JobRecord, &Recorded)| {
-            OutcomeEvent::new(record, recorded.end(record))
+            OutcomeEvent::new(record, recorded.image, recorded.end(record))
         };
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);
         let started = Instant::now();
-        (pause, wait) = (self.backoff, self.vitals.waits.begin("queue"));
-        while let Err(error) = self.queue.announce(&events).await {
-            if matches!(error, QueueError::Closed) {
-                break;
-            }
-            metrics::backend_wait("queue");
-            if wait.because(error.to_string()) {
-                tracing::warn!(jobs = records.len(), %error, "recorded outcomes wait for the queue \
-                    to take their news");
-            }
-            self.pause(&mut pause).await;
-        }
-        wait.done();
+        self.announce(&events).await;
         metrics::batch_took("announce", started.elapsed());
-        // At once: those that wait for the broker's word wait together.
+        // Concurrently, so that they share the wait for the broker's answers.
         let settling = events.into_iter().zip(deliveries).map(
             |(OutcomeEvent { end, .. }, delivery)| async move {
                 let disposition = match end.outcome {
@@ -184,58 +114,134 @@ impl Settler {
         join_all(settling).await;
     }
 
-    /// Notes the source at which a job is about to wait, so that every worker knows of it, whatever
-    /// becomes of this one.
-    async fn set_source_status(&self, sub_queue: &SubQueue, reason: &str) {
-        let SubQueueOf::Source(source) = &sub_queue.of else { return };
-        if !self.noted.lock().await.insert(source.clone()) {
+    /// Dead-letters a job whose record the store rejects. In a batch, the records are tried one by
+    /// one, so that the others are recorded.
+    async fn end_rejected(&self, reason: &str, records: &[JobRecord], deliveries: Vec<Delivery>) {
+        let is_single = records.len() == 1;
+        for (record, delivery) in records.iter().zip(deliveries) {
+            if !is_single {
+                Box::pin(self.end(std::slice::from_ref(record), vec![delivery])).await;
+                continue;
+            }
+            tracing::error!(job = %delivery.job().id, reason, "the store rejects a job's outcome; \
+                the job becomes a dead letter");
+            let reason = format!("its outcome cannot be stored: {reason}");
+            settle(delivery, Disposition::Bury(reason)).await;
+        }
+    }
+
+    /// # Errors
+    /// Why the store rejects one of `records`. All other errors are waited out.
+    async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, String> {
+        let is_final = |error: &StoreError| matches!(error, StoreError::Invalid(_));
+        let record = || self.store.record(records);
+        self.until_accepted("store", record, is_final, |error| {
+            tracing::warn!(jobs = records.len(), %error, "results wait for the store");
+        })
+        .await
+        .map_err(|error| match error {
+            StoreError::Invalid(reason) => reason,
+            other => other.to_string(),
+        })
+    }
+
+    async fn announce(&self, events: &[OutcomeEvent]) {
+        let is_final = |error: &QueueError| matches!(error, QueueError::Closed);
+        let announce = || self.queue.announce(events);
+        // A closed queue has no subscribers.
+        self.until_accepted("queue", announce, is_final, |error| {
+            tracing::warn!(jobs = events.len(), %error, "events of outcomes wait for the queue");
+        })
+        .await
+        .ok();
+    }
+
+    /// How to settle the delivery of a job that has to wait.
+    async fn disposition(&self, delivery: &Delivery, reason: &WaitReason) -> Disposition {
+        if let WaitReason::SourceOutage { source, reason } = reason {
+            self.report_outage(source, reason).await;
+        }
+        let backoff = Backoff { first: self.backoff, most: self.backoff_most };
+        let Job { id, attempt, image, .. } = delivery.job();
+        let disposition = reason.disposition(delivery.job(), backoff);
+        match &disposition {
+            Disposition::Retry(_) => {
+                tracing::warn!(job = %id, %image, attempt, %reason, "a job failed; it is retried");
+                metrics::put_back("retry");
+            }
+            Disposition::SetAside(sub_queue) => {
+                tracing::debug!(job = %id, %sub_queue, %reason, "a job is set aside");
+                metrics::put_back("hold");
+            }
+            _ => metrics::put_back("defer"),
+        }
+        disposition
+    }
+
+    /// Writes an outage to the store before a job is set aside for it. Other workers then consume
+    /// the sub-queue, even if this one dies.
+    async fn report_outage(&self, source: &SourceName, reason: &str) {
+        if !self.reported.lock().await.insert(source.clone()) {
             return;
         }
-        let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin("store"));
-        while let Err(error) = self.store.set_source_status(source, Some(reason)).await {
-            if let StoreError::Invalid(reason) = &error {
-                tracing::error!(%source, reason, "the name of a source cannot be stored: only \
-                    workers that were told of it take its jobs");
-                break;
-            }
-            metrics::backend_wait("store");
-            if wait.because(error.to_string()) {
-                tracing::warn!(%source, %error, "jobs of a source that does not work wait for the \
-                    store to take its name");
-            }
-            self.pause(&mut pause).await;
+        let is_final = |error: &StoreError| matches!(error, StoreError::Invalid(_));
+        let report = || self.store.set_source_status(source, Some(reason));
+        let reported = self
+            .until_accepted("store", report, is_final, |error| {
+                tracing::warn!(%source, %error, "the outage of a source waits to be stored");
+            })
+            .await;
+        if let Err(error) = reported {
+            tracing::error!(%source, %error, "the name of a source cannot be stored: only workers \
+                that meet its outage take its jobs");
         }
-        wait.done();
     }
 
-    async fn pause(&self, pause: &mut Duration) {
-        tokio::time::sleep(*pause).await;
-        *pause = pause.saturating_mul(2).min(self.backoff_most).min(LONGEST_PAUSE);
-    }
-
-    /// The next attempt after a wait that is doubled each time from `first`, at most `most`.
-    fn retry(delivery: &Delivery, reason: &str, first: Duration, most: Duration) -> Disposition {
-        let Job { id, attempt, image, .. } = delivery.job();
-        let wait = backoff(*attempt, *id, first, most);
-        tracing::warn!(job = %id, %image, attempt, reason, "will be tried again");
-        metrics::put_back("retry");
-        Disposition::Retry(wait)
+    /// Calls `attempt` until it succeeds or fails with a final error, with growing pauses between.
+    /// Meanwhile the wait shows in health and metrics, and `log` is called at intervals.
+    ///
+    /// # Errors
+    /// The final error.
+    async fn until_accepted<T, E: Display, A: Future<Output = Result<T, E>>>(
+        &self,
+        backend: &'static str,
+        attempt: impl Fn() -> A,
+        is_final: impl Fn(&E) -> bool,
+        log: impl Fn(&E),
+    ) -> Result<T, E> {
+        let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin(backend));
+        loop {
+            match attempt().await {
+                Ok(accepted) => {
+                    wait.done();
+                    return Ok(accepted);
+                }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => {
+                    metrics::backend_wait(backend);
+                    if wait.because(error.to_string()) {
+                        log(&error);
+                    }
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(self.backoff_most).min(LONGEST_PAUSE);
+        }
     }
 }
 
-/// A settlement that was lost is not an error: the job comes again and finds its row.
+/// If the settlement is lost, the job is redelivered and finds its row.
 async fn settle(delivery: Delivery, disposition: Disposition) {
     let job = delivery.job().id;
     match delivery.settle(disposition).await {
         Ok(true) => {}
         Ok(false) => {
             metrics::ack_lost();
-            tracing::info!(%job, "the queue had taken the job back; it will be delivered again");
+            tracing::info!(%job, "the queue had taken a delivery back; the job is redelivered");
         }
         Err(error) => {
             metrics::ack_lost();
-            tracing::warn!(%job, %error, "the job could not be settled; it will be delivered \
-                again");
+            tracing::warn!(%job, %error, "failed to settle a delivery; the job is redelivered");
         }
     }
 }

@@ -1,88 +1,90 @@
-//! The stage from bytes to chips: decode, detect, align.
+//! The vision stage: from bytes to chips. It decodes, detects and aligns.
 //!
-//! On a CPU each thread does all three, with a detector of its own. With a detector on another
-//! device, threads decode ahead of it, it takes images in batches, and threads align what it found.
+//! On a CPU each thread does all three, with its own detector. With a detector on another device,
+//! threads decode ahead of it, it detects in batches, and threads align the faces that it found.
 
 use std::sync::Arc;
 
+use super::multi_scale::MultiScaleDetection;
 use super::pyramid::Pyramid;
-use super::search::Search;
 use crate::domain::{BoundingBox, CHIP_SIDE, Chip, ContentHash, Face, Selection};
-use crate::inference::batcher::{BatchError, BatchModel, Batcher, Expected, Priority};
+use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority, UrgentGuard};
 use crate::inference::canvas::{Canvas, CanvasSize};
-use crate::inference::detection::Detector;
-use crate::inference::detector::{self, DetectorModel};
+use crate::inference::detector::Detector;
+use crate::inference::yunet::{Yunet, YunetModel};
 use crate::telemetry::vitals::Activity;
 use crate::vision::{DecodeError, Picture, PixelLimits, guarded};
 
-/// An image's bytes and which of its faces are wanted.
+/// An image for the stage.
 #[derive(Debug)]
-pub struct Look {
-    /// The bytes.
+pub struct VisionInput {
+    /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Which faces.
+    /// Which of its faces are wanted.
     pub selection: Selection,
 }
 
-/// What was seen in an image.
+/// The answer of the stage.
 #[derive(Debug)]
-pub struct Seen {
+pub struct VisionOutput {
     /// BLAKE3 of the bytes.
     pub hash: ContentHash,
-    /// The faces, the primary one first, with their chips; or why the image could not be decoded.
-    pub picture: Result<SeenPicture, DecodeError>,
+    /// The faces, or why the image could not be decoded.
+    pub picture: Result<PictureFaces, DecodeError>,
 }
 
-/// A decoded image's faces.
+/// The faces of a decoded image.
 #[derive(Debug)]
-pub struct SeenPicture {
+pub struct PictureFaces {
     /// Width and height, upright, pixels.
     pub size: (u32, u32),
-    /// Each face, and its chip unless its landmarks fall together.
+    /// The wanted faces, the primary one first, each with its chip. A face whose landmarks coincide
+    /// has no chip.
     pub faces: Vec<(Face, Option<Chip>)>,
-    /// The smallest face that was looked for, the shorter side of its box, pixels.
+    /// The smallest face that could be found, the shorter side of its box, pixels.
     pub smallest_face_px: f32,
-    /// What to set so that smaller ones are looked for, where smaller ones are wanted.
-    pub remedy: Option<String>,
+    /// The setting with which smaller faces are found, if smaller ones are wanted.
+    pub suggestion: Option<String>,
 }
 
-impl SeenPicture {
-    /// The wanted ones of the faces that `search` found in `picture`.
-    fn align(picture: &Picture, search: &Search, selection: &Selection) -> Self {
+impl PictureFaces {
+    /// Aligns the wanted ones of the faces that `detection` found in `picture`.
+    fn align(picture: &Picture, detection: &MultiScaleDetection, selection: &Selection) -> Self {
         let size = picture.size();
-        let found = search.found().to_vec();
+        let found = detection.found().to_vec();
         let with_chip = |face: Face| {
             let chip = face.landmarks.as_ref().and_then(|landmarks| picture.chip(landmarks));
             (face, chip)
         };
         let faces = selection.apply(found, size.0, size.1).into_iter().map(with_chip).collect();
-        let (pyramid, wanted) = (search.pyramid(), selection.min_size_px);
+        let (pyramid, wanted) = (detection.pyramid(), selection.min_size_px);
         let smallest_face_px = pyramid.smallest_face(size);
-        let remedy = (smallest_face_px > wanted as f32).then(|| pyramid.remedy(size, wanted));
-        Self { size, faces, smallest_face_px, remedy }
+        let suggestion =
+            (smallest_face_px > wanted as f32).then(|| pyramid.suggestion(size, wanted));
+        Self { size, faces, smallest_face_px, suggestion }
     }
 }
 
-/// The stage: threads, and a lane to another device if the detector is on one.
+/// The threads of the stage.
 #[derive(Clone)]
 pub enum Vision {
-    /// Each thread does it all.
+    /// Each thread decodes, detects and aligns.
     Whole(Batcher<VisionStage>),
-    /// Threads before and after the detector.
-    Ahead {
+    /// The detector is on another device.
+    Split {
         /// Decoding and aligning.
-        hands: Batcher<Hands>,
+        pictures: Batcher<PictureStage>,
         /// Detecting.
-        detector: Batcher<detector::Detector>,
+        detector: Batcher<Yunet>,
     },
 }
 
 impl Vision {
     /// Announces an urgent image.
-    pub fn expect_urgent(&self) -> Expected {
+    pub fn expect_urgent(&self) -> UrgentGuard {
         match self {
             Self::Whole(stage) => stage.expect_urgent(),
-            Self::Ahead { hands, .. } => hands.expect_urgent(),
+            Self::Split { pictures, .. } => pictures.expect_urgent(),
         }
     }
 
@@ -90,262 +92,260 @@ impl Vision {
     pub fn activity(&self) -> Vec<Activity> {
         match self {
             Self::Whole(stage) => stage.activity().to_vec(),
-            Self::Ahead { hands, detector } => [hands.activity(), detector.activity()].concat(),
+            Self::Split { pictures, detector } => {
+                [pictures.activity(), detector.activity()].concat()
+            }
         }
     }
 
-    /// Sees `look` through.
+    /// Decodes an image, detects its faces and aligns them.
     ///
     /// # Errors
-    /// If a part of the stage fails; a bad image is no error.
-    pub async fn look(&self, look: Look, priority: Priority) -> Result<Seen, BatchError> {
-        match self {
-            Self::Whole(stage) => one(stage, look, priority).await,
-            Self::Ahead { hands, detector } => {
-                let min_score = look.selection.min_score;
-                let mut handed = one(hands, Task::Decode(look), priority).await?;
-                loop {
-                    let (decoded, canvases) = match handed {
-                        Handed::Seen(seen) => return Ok(seen),
-                        Handed::Decoded(decoded, canvases) => (decoded, canvases),
-                    };
-                    let sights =
-                        canvases.into_iter().map(|canvas| Sight { canvas, min_score }).collect();
-                    let found = detector.run(sights, priority).await?;
-                    handed = one(hands, Task::Align(decoded, found), priority).await?;
-                }
-            }
+    /// If a part of the stage fails. A bad image is not an error.
+    pub async fn run(
+        &self,
+        input: VisionInput,
+        priority: Priority,
+    ) -> Result<VisionOutput, BatchError> {
+        let (pictures, detector) = match self {
+            Self::Whole(stage) => return run_one(stage, input, priority).await,
+            Self::Split { pictures, detector } => (pictures, detector),
+        };
+        let min_score = input.selection.min_score;
+        let mut step = run_one(pictures, PictureTask::Decode(input), priority).await?;
+        loop {
+            let (picture, canvases) = match step {
+                PictureStep::Done(output) => return Ok(output),
+                PictureStep::Detect(picture, canvases) => (picture, canvases),
+            };
+            let inputs =
+                canvases.into_iter().map(|canvas| DetectorInput { canvas, min_score }).collect();
+            let found = detector.run(inputs, priority).await?;
+            step = run_one(pictures, PictureTask::Align(picture, found), priority).await?;
         }
     }
 }
 
-async fn one<M: BatchModel>(
+async fn run_one<M: BatchModel>(
     batcher: &Batcher<M>,
     item: M::Input,
     priority: Priority,
 ) -> Result<M::Output, BatchError> {
-    // One answer an item is the batcher's promise.
     batcher.run(vec![item], priority).await?.pop().ok_or_else(BatchError::no_answer)
 }
 
-/// How an image becomes chips on one thread.
+/// Extracts the chips of an image on one thread.
 #[derive(Debug)]
-pub enum Finder {
+pub enum ChipExtractor {
     /// Detection and alignment.
     Detect {
         /// The thread's detector.
         detector: Detector,
-        /// At which scales it looks.
+        /// The scales at which it detects.
         pyramid: Pyramid,
     },
     /// The images are chips already.
     Aligned,
 }
 
-impl Finder {
-    fn find(&mut self, picture: &Picture, selection: &Selection) -> Result<SeenPicture, String> {
+impl ChipExtractor {
+    fn extract(
+        &mut self,
+        picture: &Picture,
+        selection: &Selection,
+    ) -> Result<PictureFaces, String> {
         match self {
             Self::Aligned => {
                 let size = picture.size();
                 let bbox =
                     BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
-                Ok(SeenPicture {
+                Ok(PictureFaces {
                     size,
                     faces: vec![(face, picture.whole_as_chip())],
                     smallest_face_px: 0.0,
-                    remedy: None,
+                    suggestion: None,
                 })
             }
             Self::Detect { detector, pyramid } => {
-                let mut search = Search::new(*pyramid, selection);
+                let mut detection = MultiScaleDetection::new(*pyramid, selection);
                 loop {
-                    let copies = search.copies(picture);
+                    let copies = detection.copies(picture);
                     if copies.is_empty() {
-                        return Ok(SeenPicture::align(picture, &search, selection));
+                        return Ok(PictureFaces::align(picture, &detection, selection));
                     }
                     let found: Result<Vec<_>, _> = copies
                         .iter()
                         .map(|copy| detector.detect(copy, selection.min_score))
                         .collect();
-                    search.take(found.map_err(|error| error.to_string())?);
+                    detection.add(found.map_err(|error| error.to_string())?);
                 }
             }
         }
     }
 }
 
-/// One thread's share of the whole stage.
+/// The whole stage on one thread.
 #[derive(Debug)]
 pub struct VisionStage {
-    finder: Finder,
+    extractor: ChipExtractor,
     limits: PixelLimits,
 }
 
 impl VisionStage {
-    /// A stage that finds faces with `finder` in images within `limits`.
-    pub fn new(finder: Finder, limits: PixelLimits) -> Self {
-        Self { finder, limits }
+    /// A stage for images within `limits`.
+    pub fn new(extractor: ChipExtractor, limits: PixelLimits) -> Self {
+        Self { extractor, limits }
     }
 
-    fn look(&mut self, look: &Look) -> Result<Seen, String> {
-        let hash = ContentHash::of(&look.bytes);
-        let picture = match Picture::decode(&look.bytes, self.limits) {
+    fn run_one(&mut self, input: &VisionInput) -> Result<VisionOutput, String> {
+        let hash = ContentHash::of(&input.bytes);
+        let picture = match Picture::decode(&input.bytes, self.limits) {
             Ok(picture) => picture,
-            Err(error) => return Ok(Seen { hash, picture: Err(error) }),
+            Err(error) => return Ok(VisionOutput { hash, picture: Err(error) }),
         };
-        if matches!(self.finder, Finder::Aligned)
+        if matches!(self.extractor, ChipExtractor::Aligned)
             && picture.size() != (CHIP_SIDE as u32, CHIP_SIDE as u32)
         {
-            return Ok(Seen { hash, picture: Err(no_chip(picture.size())) });
+            return Ok(VisionOutput { hash, picture: Err(not_a_chip(picture.size())) });
         }
-        let finder = &mut self.finder;
-        let picture = match alone(|| finder.find(&picture, &look.selection)) {
-            Ok(found) => Ok(found?),
+        let extractor = &mut self.extractor;
+        let picture = match catch_panic(|| extractor.extract(&picture, &input.selection)) {
+            Ok(extracted) => Ok(extracted?),
             Err(panicked) => Err(panicked),
         };
-        Ok(Seen { hash, picture })
+        Ok(VisionOutput { hash, picture })
     }
 }
 
-/// Runs `work` on one image. A panic is that image's own end, at once: another attempt would panic
-/// too.
-fn alone<T>(work: impl FnOnce() -> T) -> Result<T, DecodeError> {
+/// Runs `work` on one image. If it panics, the image ends as failed without another attempt, which
+/// would panic too.
+fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, DecodeError> {
     guarded(work).map_err(|panic| {
         DecodeError::Failed(format!(
-            "looking for faces in the image panicked, which is a fault of the program: {panic}"
+            "the detection of faces panicked, which is a bug of the program: {panic}"
         ))
     })
 }
 
-/// Scaled to the size of a chip, a photo would get a quality that says nothing of its face: it is
-/// refused, as what breaks a limit is.
-fn no_chip((width, height): (u32, u32)) -> DecodeError {
+/// A photo scaled to the size of a chip would get a quality that has nothing to do with its face.
+/// It is refused, as an image that exceeds a limit is.
+fn not_a_chip((width, height): (u32, u32)) -> DecodeError {
     DecodeError::TooLarge(format!(
-        "{width}x{height} pixels are no chip, which is an aligned face of {CHIP_SIDE}x{CHIP_SIDE}: \
-            without --aligned, faces are found and \
-         aligned"
+        "{width}x{height} pixels are not a chip, which is an aligned face of \
+            {CHIP_SIDE}x{CHIP_SIDE}: without --aligned, faces are detected and aligned"
     ))
 }
 
 impl BatchModel for VisionStage {
-    type Input = Look;
-    type Output = Seen;
+    type Input = VisionInput;
+    type Output = VisionOutput;
 
-    fn run(&mut self, batch: &[Look]) -> Result<Vec<Seen>, String> {
-        batch.iter().map(|look| self.look(look)).collect()
+    fn run(&mut self, batch: &[VisionInput]) -> Result<Vec<VisionOutput>, String> {
+        batch.iter().map(|input| self.run_one(input)).collect()
     }
 }
 
-/// A thread that does for a detector elsewhere what needs no network.
+/// The part of the stage that needs no network, for a detector on another device.
 #[derive(Debug, Clone)]
-pub struct Hands {
-    /// Knows what the detector wants to see.
-    pub model: DetectorModel,
-    /// The canvases it sees.
+pub struct PictureStage {
+    /// The model of the detector, which makes the canvases.
+    pub model: YunetModel,
+    /// The size of the canvases.
     pub size: CanvasSize,
-    /// At which scales the detector looks.
+    /// The scales at which to detect.
     pub pyramid: Pyramid,
     /// Largest image.
     pub limits: PixelLimits,
 }
 
-/// What hands are given.
+/// A task of a [`PictureStage`].
 #[derive(Debug)]
-pub enum Task {
+pub enum PictureTask {
     /// Before the detector.
-    Decode(Look),
-    /// After it.
-    Align(Box<Decoded>, Vec<Vec<Face>>),
+    Decode(VisionInput),
+    /// After the detector, with the faces that it found in each canvas.
+    Align(Box<PendingPicture>, Vec<Vec<Face>>),
 }
 
-/// What hands give back.
+/// The next step for an image.
 #[derive(Debug)]
-pub enum Handed {
-    /// For the detector; with what [`Task::Align`] needs after it.
-    Decoded(Box<Decoded>, Vec<Canvas>),
-    /// The end.
-    Seen(Seen),
+pub enum PictureStep {
+    /// Detect in these canvases, then continue with [`PictureTask::Align`].
+    Detect(Box<PendingPicture>, Vec<Canvas>),
+    /// The image is done.
+    Done(VisionOutput),
 }
 
-/// A picture that waits for its faces.
+/// A decoded image that waits for the detector.
 #[derive(Debug, Clone)]
-pub struct Decoded {
+pub struct PendingPicture {
     hash: ContentHash,
     picture: Arc<Picture>,
-    search: Search,
+    detection: MultiScaleDetection,
     selection: Selection,
 }
 
-impl Hands {
-    /// What the detector is to look at next, or, if that is nothing, the end.
-    fn go_on(&self, mut decoded: Decoded) -> Handed {
-        let copies = decoded.search.copies(&decoded.picture);
-        if copies.is_empty() {
-            let Decoded { hash, picture, search, selection } = decoded;
-            return Handed::Seen(Seen {
-                hash,
-                picture: Ok(SeenPicture::align(&picture, &search, &selection)),
-            });
-        }
-        let canvases = copies.iter().map(|copy| self.model.canvas(copy, self.size)).collect();
-        Handed::Decoded(Box::new(decoded), canvases)
-    }
-}
-
-impl BatchModel for Hands {
-    type Input = Task;
-    type Output = Handed;
-
-    fn run(&mut self, batch: &[Task]) -> Result<Vec<Handed>, String> {
-        Ok(batch.iter().map(|task| self.handle(task)).collect())
-    }
-}
-
-impl Hands {
-    fn handle(&self, task: &Task) -> Handed {
+impl PictureStage {
+    fn run_one(&self, task: &PictureTask) -> PictureStep {
         let hash = match task {
-            Task::Decode(look) => ContentHash::of(&look.bytes),
-            Task::Align(decoded, _) => decoded.hash,
+            PictureTask::Decode(input) => ContentHash::of(&input.bytes),
+            PictureTask::Align(pending, _) => pending.hash,
         };
-        let handled = alone(|| match task {
-            Task::Decode(look) => {
-                let picture = Picture::decode(&look.bytes, self.limits)?;
-                let search = Search::new(self.pyramid, &look.selection);
-                Ok(self.go_on(Decoded {
-                    hash,
-                    picture: Arc::new(picture),
-                    search,
-                    selection: look.selection,
-                }))
+        let step = catch_panic(|| match task {
+            PictureTask::Decode(VisionInput { bytes, selection }) => {
+                let picture = Arc::new(Picture::decode(bytes, self.limits)?);
+                let detection = MultiScaleDetection::new(self.pyramid, selection);
+                let selection = *selection;
+                Ok(self.next_step(PendingPicture { hash, picture, detection, selection }))
             }
-            Task::Align(decoded, found) => {
-                let mut decoded = Decoded::clone(decoded);
-                decoded.search.take(found.clone());
-                Ok(self.go_on(decoded))
+            PictureTask::Align(pending, found) => {
+                let mut pending = PendingPicture::clone(pending);
+                pending.detection.add(found.clone());
+                Ok(self.next_step(pending))
             }
         });
-        let ended = |error| Handed::Seen(Seen { hash, picture: Err(error) });
-        handled.flatten().unwrap_or_else(ended)
+        let failed = |error| PictureStep::Done(VisionOutput { hash, picture: Err(error) });
+        step.flatten().unwrap_or_else(failed)
+    }
+
+    fn next_step(&self, mut pending: PendingPicture) -> PictureStep {
+        let copies = pending.detection.copies(&pending.picture);
+        if copies.is_empty() {
+            let PendingPicture { hash, picture, detection, selection } = pending;
+            let faces = PictureFaces::align(&picture, &detection, &selection);
+            return PictureStep::Done(VisionOutput { hash, picture: Ok(faces) });
+        }
+        let canvases = copies.iter().map(|copy| self.model.canvas(copy, self.size)).collect();
+        PictureStep::Detect(Box::new(pending), canvases)
     }
 }
 
-/// What the detector is given.
+impl BatchModel for PictureStage {
+    type Input = PictureTask;
+    type Output = PictureStep;
+
+    fn run(&mut self, batch: &[PictureTask]) -> Result<Vec<PictureStep>, String> {
+        Ok(batch.iter().map(|task| self.run_one(task)).collect())
+    }
+}
+
+/// A canvas for a detector on another device.
 #[derive(Debug)]
-pub struct Sight {
+pub struct DetectorInput {
     canvas: Canvas,
     /// Least confidence of a face.
     min_score: f32,
 }
 
-impl BatchModel for detector::Detector {
-    type Input = Sight;
+impl BatchModel for Yunet {
+    type Input = DetectorInput;
     type Output = Vec<Face>;
 
-    fn run(&mut self, batch: &[Sight]) -> Result<Vec<Vec<Face>>, String> {
-        let looks: Vec<(&Canvas, f32)> =
-            batch.iter().map(|sight| (&sight.canvas, sight.min_score)).collect();
-        self.detect_batch(&looks).map_err(|error| error.to_string())
+    fn run(&mut self, batch: &[DetectorInput]) -> Result<Vec<Vec<Face>>, String> {
+        let inputs: Vec<(&Canvas, f32)> =
+            batch.iter().map(|input| (&input.canvas, input.min_score)).collect();
+        self.detect_batch(&inputs).map_err(|error| error.to_string())
     }
 }
 
@@ -354,11 +354,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_on_one_image_is_its_failure_and_no_error_of_the_stage() {
-        let Err(DecodeError::Failed(reason)) = alone(|| -> u32 { panic!("no such row") }) else {
-            panic!("it failed")
+    fn a_panic_on_one_image_is_its_failure_and_not_an_error_of_the_stage() {
+        let Err(DecodeError::Failed(reason)) = catch_panic(|| -> u32 { panic!("no such row") })
+        else {
+            panic!("it should have failed")
         };
         assert!(reason.contains("no such row"), "{reason}");
-        assert_eq!(alone(|| 7), Ok(7));
+        assert_eq!(catch_panic(|| 7), Ok(7));
     }
 }

@@ -119,10 +119,13 @@ pub fn type_names(source: &Source) -> Vec<String> {
     names
 }
 
-/// The traits that it defines, with their numbers of methods.
-pub fn traits(source: &Source) -> Vec<(String, usize)> {
+/// The public traits that it defines, with their numbers of methods.
+pub fn public_traits(source: &Source) -> Vec<(String, usize)> {
     let code = &source.code;
     let found = keyword(code, "trait ").into_iter().filter_map(|at| {
+        if !code[..at].ends_with("pub ") {
+            return None;
+        }
         let (from, to) = body(code, at)?;
         Some((word(&code[at + 6..]).to_owned(), keyword(&code[from..to], "fn ").len()))
     });
@@ -200,8 +203,8 @@ fn literal_end(text: &str, at: usize) -> usize {
     if rest.starts_with("/*") {
         return to(rest.find("*/"), 2);
     }
-    if rest.starts_with('"') {
-        return at + 1 + escaped_end(&rest[1..], '"');
+    if let Some(inside) = rest.strip_prefix('"') {
+        return at + 1 + escaped_end(inside, '"');
     }
     if rest.starts_with('r') && !text[..at].ends_with(|c: char| is_word(c) && c != 'b') {
         let hashes = rest[1..].len() - rest[1..].trim_start_matches('#').len();

@@ -1,9 +1,6 @@
-//! The real networks on real photos: the closed form against the published estimate, batches
-//! against singles, turned photos, people.
-#![allow(
-    clippy::print_stdout,
-    reason = "the measured numbers are for whoever runs the tests with --nocapture"
-)]
+//! The real networks on real photos: the closed form compared with the published estimate, batches
+//! with single faces, rotated photos with upright ones, and people with each other.
+#![allow(clippy::print_stdout, reason = "prints the measured numbers for --nocapture")]
 
 use std::io::Cursor;
 
@@ -70,7 +67,7 @@ fn noisy(chip: &Chip, seed: u64, strength: f32) -> Chip {
     Chip::new(pixels.collect()).unwrap()
 }
 
-/// Real faces, sharp and degraded, so that the whole range of quality is there.
+/// Real faces, sharp and degraded, over the whole range of quality.
 async fn faces() -> Vec<Chip> {
     let mut all = Vec::new();
     for (i, chip) in sample_chips().await.into_iter().enumerate() {
@@ -94,10 +91,9 @@ fn recognise(estimator: Estimator, chips: &[Chip]) -> Vec<Recognition> {
     recognitions.into_iter().map(Option::unwrap).collect()
 }
 
-/// `par` is a small part of the distance: the product with `A` that it takes may be one of 8-bit
-/// integers.
+/// `par` is a small part of the distance, so its product with `A` may be one of 8-bit integers.
 #[tokio::test]
-async fn the_product_in_bytes_moves_no_distance_by_a_hundred_thousandth() {
+async fn the_product_of_8_bit_integers_changes_no_distance_by_1e_5() {
     let chips = faces().await;
     let app = app();
     let models = app.models();
@@ -123,16 +119,17 @@ async fn the_product_in_bytes_moves_no_distance_by_a_hundred_thousandth() {
         let expected = closed_form.distance(outputs[1].values.as_slice().into());
         worst = worst.max((f64::from(outputs[0].values[0]) / expected - 1.0).abs());
     }
-    println!("{} faces: the distance is off by {worst:.2e} of itself at most", chips.len());
+    println!("{} faces: the largest relative error of the distance is {worst:.2e}", chips.len());
     assert!(worst < 1e-5, "{worst}");
 }
 
 #[tokio::test]
-async fn the_closed_form_is_what_2000_masks_give_on_real_faces() {
+async fn the_closed_form_agrees_with_2000_masks_on_real_faces() {
     const SEEDS: [u64; 4] = [1, 2, 3, 4];
     let chips = faces().await;
     let closed = recognise(Estimator::ClosedForm, &chips);
-    // All faces of a seed share its masks, so their errors go together: a mean needs several seeds.
+    // All faces of a seed share its masks, so their errors are correlated: a mean needs several
+    // seeds.
     let share = chips.len() / SEEDS.len();
     let sampled: Vec<Recognition> = std::thread::scope(|scope| {
         let sample = |(chips, seed)| {
@@ -165,7 +162,7 @@ async fn the_closed_form_is_what_2000_masks_give_on_real_faces() {
 }
 
 #[tokio::test]
-async fn sampling_twice_with_one_seed_is_the_same() {
+async fn sampling_with_one_seed_is_repeatable() {
     let chips = sample_chips().await;
     let distances = |seed| {
         let faces = recognise(Estimator::Sampled { passes: 20, seed }, &chips);
@@ -177,7 +174,7 @@ async fn sampling_twice_with_one_seed_is_the_same() {
 }
 
 #[tokio::test]
-async fn a_batch_of_faces_gives_what_singles_give() {
+async fn a_batch_of_faces_gives_the_results_of_single_faces() {
     let chips = sample_chips().await;
     for estimator in [Estimator::ClosedForm, Estimator::Sampled { passes: 20, seed: 7 }] {
         let batch = recognise(estimator, &chips);
@@ -234,7 +231,7 @@ pub fn jpeg(image: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-/// `jpeg` with an EXIF block that says no more than this orientation.
+/// `jpeg` with an EXIF block that contains only this orientation.
 fn with_orientation(jpeg: &[u8], orientation: u16) -> Vec<u8> {
     let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0".to_vec();
     for field in [0x0112_u16, 3, 1, 0, orientation, 0, 0, 0] {
@@ -245,7 +242,7 @@ fn with_orientation(jpeg: &[u8], orientation: u16) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_photo_turned_by_its_orientation_gives_the_quality_of_the_upright_one() {
+async fn a_photo_rotated_by_its_orientation_has_the_quality_of_the_upright_one() {
     let processor = processor();
     for photo in ["obama.jpg", "astronaut.png", "biden.jpg"] {
         let upright = image::load_from_memory(&sample(photo)).unwrap().into_rgb8();
@@ -283,7 +280,7 @@ async fn a_photo_of_twenty_faces_gives_twenty_scored_faces() {
         let bytes = sample(photo);
         let picture = image::load_from_memory(&bytes).unwrap().into_rgb8();
         let bbox = analyse(&processor, bytes).await.swap_remove(0).0.face.bbox;
-        // The face and half its size around it.
+        // The face with a margin of half its size.
         let side = (2.0 * bbox.width.max(bbox.height)) as u32;
         let corner =
             |start: f32, size: f32| (start + size / 2.0 - side as f32 / 2.0).max(0.0) as u32;
@@ -296,12 +293,12 @@ async fn a_photo_of_twenty_faces_gives_twenty_scored_faces() {
         );
         tiles.push(imageops::resize(&tile.to_image(), TILE, TILE, FilterType::Triangle));
     }
-    for (i, place) in (0..20_u32).map(|i| (i, (i % 5 * TILE, i / 5 * TILE))) {
+    for (i, corner) in (0..20_u32).map(|i| (i, (i % 5 * TILE, i / 5 * TILE))) {
         imageops::replace(
             &mut montage,
             &tiles[i as usize % tiles.len()],
-            place.0.into(),
-            place.1.into(),
+            corner.0.into(),
+            corner.1.into(),
         );
     }
     let mut png = Cursor::new(Vec::new());

@@ -7,6 +7,8 @@ mod import;
 mod models;
 mod names;
 mod precision;
+mod score;
+mod scoring;
 mod tables;
 
 use std::ffi::OsStr;
@@ -14,7 +16,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use facefleet::store::Store;
+use facefleet::store::Reading;
 use facefleet::store::sqlite::SqliteStore;
 use image::ImageFormat;
 use image::imageops::FilterType;
@@ -141,7 +143,7 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
     sandbox.write("photos/empty.jpg", b"");
     let obama = sample("obama.jpg");
     sandbox.write("photos/truncated.jpg", &obama[..obama.len() / 2]);
-    sandbox.write("photos/readme.txt", b"no image, and not named like one");
+    sandbox.write("photos/readme.txt", b"not an image, and not named like one");
 
     let run = sandbox.run(&["scan", "photos"]);
     run.ended(0);
@@ -169,7 +171,7 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
         last,
         "7 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 7 skipped"
     );
-    assert!(again.out.contains("nothing to do: every image is settled already"), "{}", again.out);
+    assert!(again.out.contains("nothing to do: every image is up to date"), "{}", again.out);
 
     sandbox.write("photos/notes.jpg", &astronaut);
     let changed = sandbox.scan();
@@ -185,7 +187,7 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
 }
 
 #[test]
-fn json_lines_tell_each_image_and_the_summary() {
+fn json_lines_show_each_image_and_the_summary() {
     let sandbox = Sandbox::new();
     sandbox.write("photos/a.png", &sample("astronaut.png"));
     sandbox.write("photos/b.jpg", b"text");
@@ -207,7 +209,7 @@ fn json_lines_tell_each_image_and_the_summary() {
 }
 
 #[test]
-fn what_cannot_be_done_has_its_exit_status_and_a_sentence() {
+fn a_command_that_fails_has_its_exit_status_and_prints_a_sentence() {
     let sandbox = Sandbox::new();
     let missing = sandbox.run(&["scan", "holiday/2024"]);
     missing.ended(1);
@@ -238,113 +240,12 @@ fn what_cannot_be_done_has_its_exit_status_and_a_sentence() {
 }
 
 #[test]
-fn score_prints_json_lines_and_no_template_unless_asked() {
-    let sandbox = Sandbox::new();
-    let photos =
-        ["astronaut.png", "chelsea.png"].map(|name| sample_path(name).to_str().unwrap().to_owned());
-    let run = sandbox.run(&["score", "--json", &photos[0], &photos[1]]);
-    run.ended(0);
-    let lines = run.json();
-    assert_eq!(lines.len(), 2);
-    let face = &lines[0];
-    assert_eq!(
-        (face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)),
-        (Some("scored"), Some(5))
-    );
-    let (distance, score) = (face["distance"].as_f64().unwrap(), face["score"].as_f64().unwrap());
-    assert!((score - 2.0 / (1.0 + distance.exp())).abs() < 1e-9, "{distance} {score}");
-    assert!(face.get("template").is_none());
-    assert_eq!(lines[1]["outcome"], "no_face");
-
-    let asked = sandbox.run(&["score", "--json", "--templates", &photos[0]]);
-    asked.ended(0);
-    assert_eq!(asked.json()[0]["template"].as_array().map(Vec::len), Some(128));
-    assert!(!sandbox.path("facefleet.db").exists(), "nothing is stored");
-}
-
-#[test]
-fn score_scores_a_photo_with_either_detector() {
-    let sandbox = Sandbox::new();
-    let photo = sample_path("astronaut.png");
-    let with = |variables: &[(&str, &str)]| {
-        let mut command =
-            sandbox.command(&["score".as_ref(), "--json".as_ref(), photo.as_os_str()]);
-        let run = Run::of(command.envs(variables.iter().copied()).output().unwrap());
-        run.ended(0);
-        let [face] = &run.json()[..] else { panic!("{}", run.out) };
-        assert_eq!(
-            (face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)),
-            (Some("scored"), Some(5)),
-            "{face}"
-        );
-        assert!(face["quality"].as_u64().unwrap() > 90, "{face}");
-        face.clone()
-    };
-    let yunet = with(&[]);
-    let mtcnn = with(&[
-        ("FACEFLEET__MODELS__DETECTOR", "mtcnn"),
-        ("FACEFLEET__DETECTOR__MIN_SCORE", "0.95"),
-    ]);
-    assert_ne!(yunet["box"], mtcnn["box"], "it was another detector");
-    let [yunet, mtcnn] = [yunet, mtcnn].map(|face| face["score"].as_f64().unwrap());
-    assert!((yunet - mtcnn).abs() < 0.01, "{yunet} {mtcnn}");
-}
-
-#[test]
-fn match_prints_the_similarity_and_both_qualities() {
-    let sandbox = Sandbox::new();
-    let [a, b, cat] = ["obama.jpg", "obama2.jpg", "chelsea.png"]
-        .map(|name| sample_path(name).to_str().unwrap().to_owned());
-    let run = sandbox.run(&["match", &a, &b]);
-    run.ended(0);
-    let similarity: f64 =
-        run.out.lines().next().unwrap().strip_prefix("similarity ").unwrap().parse().unwrap();
-    assert!((0.4..1.0).contains(&similarity), "{similarity}");
-    assert_eq!(run.out.lines().filter(|line| line.starts_with("quality ")).count(), 2);
-
-    let without = sandbox.run(&["match", &a, &cat]);
-    without.ended(1);
-    assert!(
-        without.err.contains("chelsea.png") && without.err.contains("no face found"),
-        "{}",
-        without.err
-    );
-}
-
-#[test]
-fn chips_that_score_wrote_can_be_scanned_as_they_are() {
-    let sandbox = Sandbox::new();
-    let photos = ["astronaut.png", "obama.jpg", "biden.jpg"]
-        .map(|name| sample_path(name).to_str().unwrap().to_owned());
-    let scored =
-        sandbox.run(&["score", "--json", "--chips", "chips", &photos[0], &photos[1], &photos[2]]);
-    scored.ended(0);
-    let run = sandbox.run(&["scan", "chips", "--aligned", "--json"]);
-    run.ended(0);
-    let summary = run.summary();
-    assert_adds_up(&summary);
-    assert_eq!(
-        (outcome(&summary, "scored"), number(&summary, "faces")),
-        (scored.json().len() as u64, scored.json().len() as u64)
-    );
-    // A chip is stored without loss, so its quality is the face's.
-    for face in scored.json() {
-        let chip = Path::new(face["chip"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
-        let image = run
-            .json()
-            .into_iter()
-            .find(|line| line["image"].as_str().is_some_and(|image| image.ends_with(chip)));
-        assert_eq!(image.unwrap()["quality"], face["quality"], "{chip}");
-    }
-}
-
-#[test]
 fn an_interrupted_scan_ends_cleanly_and_the_next_one_goes_on() {
     const IMAGES: u64 = 400;
     let sandbox = Sandbox::new();
     sandbox.fill(IMAGES as usize);
     let mut command = sandbox.command(&["scan", "photos", "--json"]);
-    // Few in hand, so that most are left when the first is done.
+    // Few jobs in flight, so that most images are left when the first is done.
     command.env("FACEFLEET__WORKER__IN_FLIGHT", "4").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut scan = command.spawn().unwrap();
     let mut lines = BufReader::new(scan.stdout.take().unwrap()).lines();
@@ -402,9 +303,9 @@ async fn two_scans_of_one_folder_at_once_store_each_image_once() {
 }
 
 #[test]
-fn a_runtime_that_is_missing_or_none_is_told_in_a_sentence() {
+fn a_runtime_that_is_missing_or_not_a_library_is_reported_in_a_sentence() {
     let sandbox = Sandbox::new();
-    sandbox.write("text.so", b"this is no library");
+    sandbox.write("text.so", b"this is not a library");
     for (library, reason) in [
         ("/no/such/libonnxruntime.so", "no such file"),
         (sandbox.path("text.so").to_str().unwrap(), ""),

@@ -1,5 +1,5 @@
-//! Prepared models that are damaged, cut, empty or another's: refused by name at start, made anew
-//! by `model prepare`, never run.
+//! Prepared models that are damaged, truncated, empty or another model's. They are refused by name
+//! at the start, prepared again by `model prepare`, and never run.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ use crate::support::{app, runtime, sample};
 const SFACE: &str = "sface-2021dec";
 const YUNET: &str = "yunet-2023mar";
 const MTCNN: &str = "mtcnn";
-/// A prepared file, its model, and the detector to be set for it to be opened.
+/// A prepared file, its model, and the detector setting with which it is opened.
 const FILES: [(&str, &str, &str); 5] = [
     ("sface-2021dec.onnx", SFACE, YUNET),
     ("yunet-2023mar.onnx", YUNET, YUNET),
@@ -26,8 +26,8 @@ const FILES: [(&str, &str, &str); 5] = [
     ("mtcnn.o.onnx", MTCNN, MTCNN),
 ];
 
-/// The models of this checkout in a folder of their own: manifests and prepared files copied,
-/// published files as they are.
+/// A folder with copies of this checkout's manifests and prepared files, and a link to the
+/// published files.
 pub fn models() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
@@ -52,7 +52,7 @@ fn using(models: &Path, detector: &str) -> App {
     App::new(settings)
 }
 
-/// What every command that opens models says, which is the same.
+/// The error of every command that opens models.
 fn refusal(models: &Path, detector: &str) -> String {
     let app = using(models, detector);
     let opened = app.processor(&[], false).map(|_| ()).expect_err("a damaged model was opened");
@@ -63,10 +63,10 @@ fn refusal(models: &Path, detector: &str) -> String {
 
 #[track_caller]
 fn assert_refused(models: &Path, (file, model, detector): (&str, &str, &str), what: &str) {
-    assert_told(&refusal(models, detector), file, model, what);
+    assert_names(&refusal(models, detector), file, model, what);
 }
 
-/// As [`assert_refused`], asked of the folder alone, which takes no other model.
+/// As [`assert_refused`], but reads only this model of the folder.
 #[track_caller]
 fn assert_unreadable(models: &Path, (file, model, _): (&str, &str, &str), what: &str) {
     let models = Models::new(models);
@@ -77,15 +77,15 @@ fn assert_unreadable(models: &Path, (file, model, _): (&str, &str, &str), what: 
         .filter_map(|network| models.read_prepared(network).err())
         .collect();
     let [refusal] = &refusals[..] else { panic!("{file}, {what}: {refusals:?}") };
-    assert_told(&refusal.to_string(), file, model, what);
+    assert_names(&refusal.to_string(), file, model, what);
 }
 
 #[track_caller]
-fn assert_told(refusal: &str, file: &str, model: &str, what: &str) {
-    let told = [file, &format!("`facefleet model prepare {model}`")]
+fn assert_names(refusal: &str, file: &str, model: &str, what: &str) {
+    let names = [file, &format!("`facefleet model prepare {model}`")]
         .iter()
         .all(|words| refusal.contains(words));
-    assert!(told, "{file}, {what}: {refusal}");
+    assert!(names, "{file}, {what}: {refusal}");
 }
 
 fn prepared(models: &Path, file: &str) -> PathBuf {
@@ -93,21 +93,21 @@ fn prepared(models: &Path, file: &str) -> PathBuf {
 }
 
 #[test]
-fn sixty_four_other_bytes_anywhere_in_a_prepared_model_are_noticed() {
+fn sixty_four_changed_bytes_anywhere_in_a_prepared_model_are_detected() {
     let folder = models();
     for which in FILES {
         let path = prepared(folder.path(), which.0);
         let whole = fs::read(&path).unwrap();
         let noise: Vec<u8> =
             numbers(9, 64).iter().map(|value| (value * 127.0) as i8 as u8).collect();
-        // In the nodes, in weights, in what preparing wrote, in the digest itself.
-        let mut places: Vec<usize> = (0..8).map(|part| part * (whole.len() - 64) / 7).collect();
-        places.push(whole.len() - 200);
-        for place in places {
+        // In the nodes, the weights, the metadata of the preparation and the digest.
+        let mut offsets: Vec<usize> = (0..8).map(|part| part * (whole.len() - 64) / 7).collect();
+        offsets.push(whole.len() - 200);
+        for offset in offsets {
             let mut damaged = whole.clone();
-            damaged[place..place + 64].copy_from_slice(&noise);
+            damaged[offset..offset + 64].copy_from_slice(&noise);
             fs::write(&path, &damaged).unwrap();
-            assert_unreadable(folder.path(), which, &format!("64 bytes at {place}"));
+            assert_unreadable(folder.path(), which, &format!("64 bytes at {offset}"));
         }
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
@@ -120,7 +120,7 @@ fn sixty_four_other_bytes_anywhere_in_a_prepared_model_are_noticed() {
 }
 
 #[test]
-fn a_prepared_model_that_is_cut_empty_longer_or_something_else_is_refused() {
+fn a_prepared_model_that_is_truncated_empty_longer_or_another_file_is_refused() {
     let folder = models();
     for which in FILES {
         let path = prepared(folder.path(), which.0);
@@ -144,7 +144,7 @@ fn a_prepared_model_that_is_cut_empty_longer_or_something_else_is_refused() {
 }
 
 #[test]
-fn prepared_models_that_changed_places_are_refused() {
+fn swapped_prepared_models_are_refused() {
     let folder = models();
     for (a, b) in
         [(FILES[0], FILES[1]), (FILES[1], FILES[4]), (FILES[2], FILES[3]), (FILES[3], FILES[4])]
@@ -167,20 +167,20 @@ fn prepared_models_that_changed_places_are_refused() {
 }
 
 #[test]
-fn what_an_older_version_prepared_is_asked_for_by_name() {
+fn a_model_prepared_by_an_older_version_is_refused_by_name() {
     let folder = models();
     for which in FILES {
         let path = prepared(folder.path(), which.0);
         let whole = fs::read(&path).unwrap();
-        // As they were: the version before, and no digest.
+        // The format of the previous version, without a digest.
         let mut model = ModelProto::decode(whole.as_slice()).unwrap();
         model.metadata_props.truncate(1);
         let StringStringEntryProto { value, .. } = &mut model.metadata_props[0];
         assert!(value.contains("\"preparation\":3"), "{value}");
         *value = value.replace("\"preparation\":3", "\"preparation\":2");
         fs::write(&path, model.encode_to_vec()).unwrap();
-        assert_unreadable(folder.path(), which, "of the version before");
-        // Without its digest, a file of this version is not whole.
+        assert_unreadable(folder.path(), which, "of the previous version");
+        // A file of this version needs a digest.
         model.metadata_props[0].value =
             model.metadata_props[0].value.replace("\"preparation\":2", "\"preparation\":3");
         fs::write(&path, model.encode_to_vec()).unwrap();
@@ -190,7 +190,7 @@ fn what_an_older_version_prepared_is_asked_for_by_name() {
 }
 
 #[tokio::test]
-async fn preparing_makes_a_damaged_model_anew_and_it_scores_as_before() {
+async fn a_damaged_model_is_prepared_again_and_then_scores() {
     let folder = models();
     let models = using(folder.path(), MTCNN).models();
     for (file, model, detector) in FILES {
@@ -218,7 +218,7 @@ async fn preparing_makes_a_damaged_model_anew_and_it_scores_as_before() {
 }
 
 #[test]
-fn published_files_are_checked_against_their_manifest_where_they_are_there() {
+fn published_files_that_exist_are_checked_against_their_manifest() {
     let folder = models();
     let (own, source) = (
         folder.path().join("fetched"),
@@ -228,10 +228,7 @@ fn published_files_are_checked_against_their_manifest_where_they_are_there() {
     fs::create_dir(&own).unwrap();
     let models = using(folder.path(), MTCNN).models();
     for name in [SFACE, YUNET, MTCNN] {
-        assert!(
-            models.verify(name).unwrap().published.is_empty(),
-            "nothing is there to be checked"
-        );
+        assert!(models.verify(name).unwrap().published.is_empty(), "there is no published file");
         for network in models.manifest(name).unwrap().networks() {
             let path = own.join(&network.file);
             fs::copy(source.join(&network.file), &path).unwrap();
@@ -244,7 +241,7 @@ fn published_files_are_checked_against_their_manifest_where_they_are_there() {
                 models.prepare(name, &runtime(), true).unwrap_err(),
             ] {
                 assert!(
-                    matches!(&error, ModelError::Digest { path: told, .. } if *told == path),
+                    matches!(&error, ModelError::Digest { path: named, .. } if *named == path),
                     "{error}"
                 );
             }
@@ -256,7 +253,7 @@ fn published_files_are_checked_against_their_manifest_where_they_are_there() {
     }
 }
 
-/// The bytes of a prepared file with its digest made anew, as if they had been prepared so.
+/// The bytes of a prepared file with a new, valid digest.
 fn sealed(mut model: ModelProto) -> Vec<u8> {
     let Some(mut end) = model.metadata_props.pop() else { panic!("no metadata") };
     let mut bytes = model.encode_to_vec();
@@ -267,12 +264,11 @@ fn sealed(mut model: ModelProto) -> Vec<u8> {
     bytes
 }
 
-/// Sets the weights of the network in `path` to what `change` makes of each, as if a device
-/// computed with others.
+/// Applies `change` to each weight of the network in `path`, as if a device computed wrongly.
 fn reweigh(path: &Path, change: impl Fn(f32) -> f32) {
     let mut model = ModelProto::decode(fs::read(path).unwrap().as_slice()).unwrap();
     for tensor in &mut model.graph.as_mut().unwrap().initializer {
-        // Those of convolutions and layers, not the numbers that shapes are made of.
+        // The weights of convolutions and layers, not the constants of shapes.
         if tensor.is_float() && tensor.dims.len() > 1 {
             let values: Vec<f32> = tensor.to_f32().unwrap().into_iter().map(&change).collect();
             tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -283,7 +279,7 @@ fn reweigh(path: &Path, change: impl Fn(f32) -> f32) {
 }
 
 #[test]
-fn a_detector_that_finds_nothing_or_elsewhere_is_refused_by_its_name() {
+fn a_detector_that_finds_no_face_or_a_wrong_box_is_refused_by_name() {
     let folder = models();
     let refused = |detector: &str, what: &str| {
         let refusal =
@@ -311,10 +307,10 @@ fn a_detector_that_finds_nothing_or_elsewhere_is_refused_by_its_name() {
         let whole = fs::read(&path).unwrap();
         let mut model = ModelProto::decode(whole.as_slice()).unwrap();
         let StringStringEntryProto { value, .. } = &mut model.metadata_props[0];
-        let mut said: serde_json::Value = serde_json::from_str(value).unwrap();
-        let left = said["face"]["bbox"]["x"].as_f64().unwrap();
-        said["face"]["bbox"]["x"] = (left + 20.0).into();
-        *value = said.to_string();
+        let mut metadata: serde_json::Value = serde_json::from_str(value).unwrap();
+        let left = metadata["face"]["bbox"]["x"].as_f64().unwrap();
+        metadata["face"]["bbox"]["x"] = (left + 20.0).into();
+        *value = metadata.to_string();
         fs::write(&path, sealed(model)).unwrap();
         refused(detector, "a face 20 pixels to the right");
         fs::write(&path, &whole).unwrap();
@@ -326,7 +322,7 @@ fn a_published_detector_that_does_not_find_a_face_is_not_prepared() {
     let folder = models();
     let manifest = folder.path().join("yunet-2023mar.toml");
     let text = fs::read_to_string(&manifest).unwrap();
-    // Pixels of 0..1 for a network that takes 0..255.
+    // Pixels of 0..1 for a network that expects 0..255.
     fs::write(
         &manifest,
         text.replace("channels = \"bgr\"", "channels = \"bgr\"\nscale = 0.00392156862"),

@@ -1,4 +1,4 @@
-//! A machine that is out of file descriptors: no image and no source is to blame for it.
+//! A process that is out of file descriptors: neither an image nor a source is charged.
 
 use std::fs::File;
 use std::process::Command;
@@ -8,14 +8,14 @@ use facefleet::images::FetchError;
 use crate::support::http::{Answer, HttpServer};
 use crate::support::sources::{SourceSettings, fetch};
 
-/// Set in the process that has few descriptors.
+/// Set in the child process, which has few descriptors.
 const CHILD: &str = "FACEFLEET_TEST_FEW_DESCRIPTORS";
-const THIS: &str = "descriptors::whoever_is_out_of_descriptors_blames_no_image_and_no_source";
+const THIS: &str = "descriptors::a_process_out_of_descriptors_charges_no_image_and_no_source";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
+async fn a_process_out_of_descriptors_charges_no_image_and_no_source() {
     if std::env::var_os(CHILD).is_none() {
-        // The limit is the process's: this test's own, so that no other test runs out too.
+        // The limit applies to a process: a child, so that other tests are not affected.
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new("prlimit");
         command
@@ -24,10 +24,10 @@ async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
             .args(["--exact", THIS, "--nocapture"])
             .env(CHILD, "1");
         let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
+        let printed = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.success() && told.contains("1 passed"),
-            "{told}{}",
+            output.status.success() && printed.contains("1 passed"),
+            "{printed}{}",
             String::from_utf8_lossy(&output.stderr)
         );
         return;
@@ -46,9 +46,9 @@ async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
         ("AWS_REGION", "nowhere".into()),
     ];
     let root = folder.path().canonicalize().unwrap();
-    let places = [server.url(""), format!("http://localhost:{}", server.port())];
+    let servers = [server.url(""), format!("http://localhost:{}", server.port())];
     let sources = SourceSettings {
-        allow: &[root.to_str().unwrap(), &places[0], &places[1], "s3://photos"],
+        allow: &[root.to_str().unwrap(), &servers[0], &servers[1], "s3://photos"],
         private_hosts: &["127.0.0.1", "localhost"],
         variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
         ..SourceSettings::default()
@@ -60,7 +60,7 @@ async fn whoever_is_out_of_descriptors_blames_no_image_and_no_source() {
     let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     for image in &images {
         match fetch(&sources, image).await {
-            Err(FetchError::Local(reason)) => {
+            Err(FetchError::Shortage(reason)) => {
                 assert!(reason.contains("file descriptors"), "{image}: {reason}")
             }
             other => panic!("{image}: {other:?}"),

@@ -1,10 +1,10 @@
-//! Both detectors on real photos: the same faces, the same order of landmarks, nothing where there
-//! is nothing.
+//! Both detectors on real photos: the same faces, the same order of landmarks, and no face where
+//! there is none.
 
 use facefleet::app::App;
 use facefleet::domain::{AlignmentProfile, Face, Point, Precision};
 use facefleet::inference::canvas::CanvasSize;
-use facefleet::inference::detection::{Detector, DetectorModel};
+use facefleet::inference::detector::{Detector, DetectorModel};
 use facefleet::inference::manifest::Stage;
 use facefleet::inference::model::Models;
 use facefleet::inference::prepare::{self, PrepareError, Target, Variant};
@@ -17,8 +17,8 @@ use crate::support::{PHOTOS, app, runtime, sample, unprepared};
 
 const YUNET: &str = "yunet-2023mar";
 const MTCNN: &str = "mtcnn";
-/// Confidences of the two are not comparable: at YuNet's 0.6, MTCNN also sees faces in these photos
-/// that are none.
+/// The confidences of the two are not comparable: at YuNet's 0.6, MTCNN has false detections in
+/// these photos.
 const SURE: [(&str, f32); 2] = [(YUNET, 0.6), (MTCNN, 0.95)];
 
 fn open(name: &str) -> Detector {
@@ -26,7 +26,7 @@ fn open(name: &str) -> Detector {
     model.expect("the tests need the prepared models: run `make setup`").open(1).unwrap()
 }
 
-/// A sample photo as detectors see it.
+/// A sample photo as the detectors' input.
 fn photo(name: &str) -> RgbImage {
     let picture = Picture::decode(&sample(name), PixelLimits { max_pixels: 100_000_000 }).unwrap();
     let pyramid = Pyramid { max_side: 640, fine_pixels: None, tile: None };
@@ -80,7 +80,7 @@ fn the_subjects_right_eye_comes_first_and_the_mouth_is_below() {
 
 #[test]
 fn every_face_of_several_is_found_best_first() {
-    // Two people, and one of them again at half the size.
+    // Two people, and one of them again at half size.
     let (left, right) = (photo("biden.jpg"), photo("obama.jpg"));
     let small = imageops::thumbnail(&right, right.width() / 2, right.height() / 2);
     let mut group = RgbImage::new(
@@ -110,7 +110,7 @@ fn every_face_of_several_is_found_best_first() {
 }
 
 #[test]
-fn where_there_is_no_face_none_is_found() {
+fn no_face_is_found_where_there_is_none() {
     let flat = RgbImage::from_pixel(200, 150, Rgb([128; 3]));
     let noise = numbers(5, 300 * 300 * 3).into_iter().map(|value| (value * 1000.0) as u8).collect();
     let noise = RgbImage::from_raw(300, 300, noise).unwrap();
@@ -163,7 +163,7 @@ fn a_letterbox_is_refused_by_the_detector_that_has_none() {
     let mut settings = using(MTCNN).settings().clone();
     settings.detector.letterbox = true;
     let app = App::new(settings);
-    // Not only where it would detect: a profile that says letterbox would be a lie.
+    // The profile is refused too: it must not promise a letterbox that the detector does not have.
     for error in [app.profile(false).unwrap_err(), app.processor(&[], false).err().unwrap()] {
         let error = format!("{error:#}");
         assert!(

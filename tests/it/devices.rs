@@ -1,10 +1,7 @@
-//! Devices: one that is not there is told at start, every result names the one that ran, and a lane
-//! with its fixed shapes gives what the CPU's free ones give. The lanes run on the CPU here; what a
-//! GPU does with them, docs/gpu.md says how to find out.
-#![allow(
-    clippy::print_stdout,
-    reason = "the measured numbers are for whoever runs the tests with --nocapture"
-)]
+//! Devices: an unusable one is an error at start, every result names the one that ran, and a GPU's
+//! layout with its fixed shapes gives the same results as free shapes. All of it runs on the CPU
+//! here; docs/gpu.md says how to test a GPU.
+#![allow(clippy::print_stdout, reason = "--nocapture shows the measured numbers")]
 
 use facefleet::app::App;
 use facefleet::domain::{
@@ -13,15 +10,17 @@ use facefleet::domain::{
 use facefleet::images::Root;
 use facefleet::inference::batcher::{Batcher, Priority};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
-use facefleet::inference::detection::Detector;
-use facefleet::inference::detector::DetectorModel;
+use facefleet::inference::detector::Detector;
 use facefleet::inference::model::{HalfError, Models};
 use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::prepare::{Target, Variant};
 use facefleet::inference::recogniser::{Estimator, RecogniserModel};
+use facefleet::inference::yunet::YunetModel;
 use facefleet::vision::PixelLimits;
 use facefleet::worker::pyramid::Pyramid;
-use facefleet::worker::vision_stage::{Finder, Hands, Look, Seen, Vision, VisionStage};
+use facefleet::worker::vision_stage::{
+    ChipExtractor, PictureStage, Vision, VisionInput, VisionOutput, VisionStage,
+};
 use facefleet::worker::{Process, Processed};
 use image::{RgbImage, imageops};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -44,8 +43,8 @@ const PHOTOS: [&str; 7] = [
     "obama_partial_face2.jpg",
 ];
 
-/// A GPU's lane, on the CPU.
-fn lane(batch: usize) -> DevicePlan {
+/// A GPU's layout of sessions, on the CPU.
+fn gpu_layout(batch: usize) -> DevicePlan {
     DevicePlan { padded: true, batch, ..DevicePlan::cpu(1) }
 }
 
@@ -69,8 +68,8 @@ fn recognise(models: &Models, plan: &DevicePlan, chips: &[Chip]) -> Vec<Recognit
     answers.into_iter().map(Option::unwrap).collect()
 }
 
-fn detector() -> DetectorModel {
-    DetectorModel::load(&app().models(), &app().settings().models.detector, &runtime()).unwrap()
+fn detector() -> YunetModel {
+    YunetModel::load(&app().models(), &app().settings().models.detector, &runtime()).unwrap()
 }
 
 fn photo(name: &str) -> RgbImage {
@@ -81,8 +80,8 @@ fn photo(name: &str) -> RgbImage {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_an_error_at_start() {
-    // No machine has so many GPUs, whatever ONNX Runtime was built for.
+fn a_missing_device_is_an_error_at_start() {
+    // No machine has so many GPUs, and the library may be built for CUDA.
     for device in ["cuda:9999", "tensorrt:9999"] {
         let error = format!("{:#}", on(device).processor(&[], true).err().expect(device));
         assert!(error.contains(device), "{error}");
@@ -104,7 +103,7 @@ fn a_device_that_is_not_there_is_an_error_at_start() {
 
 #[tokio::test]
 async fn results_and_metrics_say_which_device_ran() {
-    // Where the library is built for CUDA, `auto` may be right to take a GPU.
+    // With a library that is built for CUDA, `auto` may choose a GPU.
     let choices = if runtime().offers(Device::Cuda(0)) { &["cpu"][..] } else { &["cpu", "auto"] };
     for choice in choices {
         let path = sample_path("astronaut.png").canonicalize().unwrap();
@@ -132,7 +131,7 @@ async fn results_and_metrics_say_which_device_ran() {
 }
 
 #[test]
-fn a_gpus_preparation_that_is_missing_is_told_with_the_command_that_makes_it() {
+fn the_error_about_a_missing_gpu_preparation_has_the_command_that_makes_it() {
     let folder = tempfile::tempdir().unwrap();
     let variant = Variant { target: Target::Gpu, precision: Precision::Half };
     let name = &recogniser_name();
@@ -155,8 +154,8 @@ async fn a_padded_batch_gives_what_singles_give() {
         .flat_map(|chip| recognise(&models, &DevicePlan::cpu(1), std::slice::from_ref(chip)))
         .collect();
     for count in [1, 2, 5, chips.len()] {
-        // Sizes 1, 4, 8 and 16: every one of these counts but the first is filled up.
-        let batch = recognise(&models, &lane(16), &chips[..count]);
+        // The sizes are 1, 4, 8 and 16: all counts but the first are padded.
+        let batch = recognise(&models, &gpu_layout(16), &chips[..count]);
         assert_eq!(batch.len(), count);
         for (of_batch, single) in batch.iter().zip(&singles) {
             assert!(
@@ -175,7 +174,7 @@ async fn a_padded_batch_gives_what_singles_give() {
 fn a_batch_of_canvases_gives_what_singles_give() {
     let model = detector();
     let photos: Vec<RgbImage> = PHOTOS.iter().map(|name| photo(name)).collect();
-    // Large and small ones mixed, more than one batch takes.
+    // Large and small canvases, more than one batch holds.
     let small = photos
         .iter()
         .map(|photo| imageops::thumbnail(photo, photo.width() / 2, photo.height() / 2));
@@ -183,7 +182,7 @@ fn a_batch_of_canvases_gives_what_singles_give() {
         photos.iter().cloned().chain(small).map(|photo| model.canvas(&photo, LETTERBOX)).collect();
     let looks: Vec<(&Canvas, f32)> = canvases.iter().map(|canvas| (canvas, 0.6)).collect();
     let mut single = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
-    let batch = model.open_on(&lane(4), LETTERBOX).unwrap().detect_batch(&looks).unwrap();
+    let batch = model.open_on(&gpu_layout(4), LETTERBOX).unwrap().detect_batch(&looks).unwrap();
     assert_eq!(batch.len(), canvases.len());
     for (look, of_batch) in looks.iter().zip(&batch) {
         let alone = single.detect_batch(std::slice::from_ref(look)).unwrap().pop().unwrap();
@@ -195,14 +194,14 @@ fn a_batch_of_canvases_gives_what_singles_give() {
     assert!(batch.iter().flatten().count() >= 12);
 }
 
-/// How far the landmarks are apart at most, in widths of the face.
+/// The largest distance between corresponding landmarks, in widths of the face.
 fn moved(a: &Face, b: &Face) -> f32 {
     let pairs = a.landmarks.unwrap().into_iter().zip(b.landmarks.unwrap());
     pairs.map(|(a, b)| (a.x - b.x).hypot(a.y - b.y)).fold(0.0, f32::max) / b.bbox.width
 }
 
 #[test]
-fn a_letterbox_moves_no_face_but_those_that_the_edge_cuts() {
+fn a_letterbox_moves_only_the_faces_at_the_edge() {
     let model = detector();
     let mut free = model.open(1).unwrap();
     let mut boxed = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
@@ -217,7 +216,7 @@ fn a_letterbox_moves_no_face_but_those_that_the_edge_cuts() {
         if room > face.bbox.width / 2.0 {
             inside = inside.max(moved(&found[0], face));
         }
-        // The right quarter of the face is off the picture.
+        // Cut off the right quarter of the face.
         let width = (face.bbox.x + 0.75 * face.bbox.width) as u32;
         let half = imageops::crop_imm(&photo, 0, 0, width, photo.height()).to_image();
         let (expected, found) =
@@ -233,30 +232,34 @@ fn a_letterbox_moves_no_face_but_those_that_the_edge_cuts() {
             edge cuts a quarter off"
     );
     assert!(inside < 0.01, "{inside}");
-    // If this were as small, the letterbox need not be part of the profile.
+    // If this were small too, the letterbox need not be part of the profile.
     assert!(cut > 0.01, "{cut}");
 }
 
-async fn see(vision: &Vision, bytes: Vec<u8>) -> Seen {
+async fn see(vision: &Vision, bytes: Vec<u8>) -> VisionOutput {
     let selection = Selection { faces: Faces::All, min_size_px: 24, min_score: 0.6 };
-    vision.look(Look { bytes, selection }, Priority::Bulk).await.unwrap()
+    vision.run(VisionInput { bytes, selection }, Priority::Bulk).await.unwrap()
 }
 
 #[tokio::test]
-async fn decoding_ahead_of_a_lane_sees_what_one_thread_sees() {
+async fn decoding_ahead_of_a_gpu_finds_the_same_faces_as_one_thread() {
     let model = detector();
     let detector = model.open_on(&DevicePlan::cpu(1), LETTERBOX).unwrap();
     let stage = VisionStage::new(
-        Finder::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID },
+        ChipExtractor::Detect { detector: Detector::Yunet(detector), pyramid: PYRAMID },
         LIMITS,
     );
     let whole = Vision::Whole(Batcher::start("whole", vec![stage], 1).unwrap());
-    let hands =
-        vec![Hands { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS }; 2];
-    let ahead = Vision::Ahead {
-        hands: Batcher::start("hands", hands, 1).unwrap(),
-        detector: Batcher::start("detect", vec![model.open_on(&lane(4), LETTERBOX).unwrap()], 4)
-            .unwrap(),
+    let pictures =
+        PictureStage { model: model.clone(), size: LETTERBOX, pyramid: PYRAMID, limits: LIMITS };
+    let ahead = Vision::Split {
+        pictures: Batcher::start("pictures", vec![pictures; 2], 1).unwrap(),
+        detector: Batcher::start(
+            "detect",
+            vec![model.open_on(&gpu_layout(4), LETTERBOX).unwrap()],
+            4,
+        )
+        .unwrap(),
     };
     let mut files: Vec<Vec<u8>> = PHOTOS.iter().map(|name| sample(name)).collect();
     files.push(b"no image".to_vec());
@@ -304,10 +307,10 @@ async fn other_preparations_of_sface_agree_with_the_cpus_on_real_faces() {
     ] {
         let models = models.prepared_as(Variant { target, precision });
         let prepared = models.prepare(name, &runtime(), false).unwrap();
-        let told = prepared[0].preparation.recogniser.as_ref().unwrap().half;
-        assert_eq!(told.is_some(), precision == Precision::Half);
+        let half = prepared[0].preparation.recogniser.as_ref().unwrap().half;
+        assert_eq!(half.is_some(), precision == Precision::Half);
 
-        let answers = recognise(&models, &lane(8), &chips);
+        let answers = recognise(&models, &gpu_layout(8), &chips);
         let cosine = answers
             .iter()
             .zip(&reference)
@@ -328,7 +331,7 @@ async fn other_preparations_of_sface_agree_with_the_cpus_on_real_faces() {
             "{target:?} {precision:?}: {cosine} {distance}"
         );
 
-        // Half precision is another profile; another way to write the same graph is not.
+        // Half precision is another profile. Another graph with the same precision is not.
         let same = recogniser(&models).profile().0 == cpu.0;
         assert_eq!(same, precision == Precision::Float32);
     }

@@ -1,9 +1,6 @@
-//! The method's gate: on real faces, degraded step by step, quality falls; and discarding by
-//! quality removes the failures to match. Fails if the method breaks, however well the code runs.
-#![allow(
-    clippy::print_stdout,
-    reason = "the measured numbers are for whoever runs the tests with --nocapture"
-)]
+//! Acceptance test of the method on real faces: quality falls with each step of degradation, and
+//! discarding by quality lowers the false non-match rate.
+#![allow(clippy::print_stdout, reason = "prints the measured numbers for --nocapture")]
 
 use std::io::Cursor;
 
@@ -20,7 +17,7 @@ use ndarray::Array2;
 use crate::support::graphs::numbers;
 use crate::support::{app, runtime, sample};
 
-/// A photo, and whose. Not `32bit.png`: it is `obama2.jpg` once more.
+/// Photos and their subjects. Without `32bit.png`, a copy of `obama2.jpg`.
 const PHOTOS: [(&str, u32); 5] = [
     ("obama.jpg", 0),
     ("obama2.jpg", 0),
@@ -28,7 +25,7 @@ const PHOTOS: [(&str, u32); 5] = [
     ("biden.jpg", 1),
     ("astronaut.png", 2),
 ];
-/// Steps of each degradation, the last one strong enough to hide who it is.
+/// Steps of each degradation. The last one hides the identity.
 const STEPS: usize = 4;
 const SIDE: u32 = CHIP_SIDE as u32;
 
@@ -63,7 +60,7 @@ fn noisy(face: &RgbImage, step: usize) -> RgbImage {
     RgbImage::from_raw(SIDE, SIDE, pixels.collect()).unwrap()
 }
 
-/// A grey bar over the lower part of the face, then higher and higher.
+/// A grey bar over the lower part of the face, higher with each step.
 fn occluded(face: &RgbImage, step: usize) -> RgbImage {
     let from = [84, 64, 44, 20][step];
     let mut face = face.clone();
@@ -147,9 +144,9 @@ async fn quality_falls_with_every_degradation_and_discarding_by_it_beats_chance(
     let at = &points[0];
     let [closed, random] = [0, 1].map(|measure| at.measures[measure].paucs[1].unwrap().value);
     println!(
-        "{} photos, {} pairs of one person, FNMR {:.3}: pAUC {closed:.3}, random {random:.3}",
+        "{} photos, {} mated comparisons, FNMR {:.3}: pAUC {closed:.3}, random {random:.3}",
         subjects.len(),
-        comparisons.genuine().len(),
+        comparisons.mated().len(),
         at.fnmr.value
     );
     assert!(at.fnmr.value > 0.05, "the degraded photos should be hard to match: {}", at.fnmr.value);

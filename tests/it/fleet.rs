@@ -1,4 +1,4 @@
-//! Commands, workers, broker and database together: what a fleet agrees on, and what it counts.
+//! Commands, workers, broker and database together: selections, and the counts of campaigns.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -27,10 +27,10 @@ use crate::support::s3::S3Server;
 use crate::support::stack::Database;
 use crate::support::{PHOTOS, face, gallery, profile, sample_path, selection, uri};
 
-/// Nothing that is going to happen takes longer.
+/// Whatever a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A fleet with queues and a database of its own.
+/// A fleet with its own queues and database.
 struct Fleet {
     broker: TestBroker,
     database: Database,
@@ -42,7 +42,7 @@ impl Fleet {
         Self { broker: TestBroker::new(), database: Database::new().await, variables: Vec::new() }
     }
 
-    /// The program, with these settings beside the fleet's.
+    /// The program, with these settings in addition to the fleet's.
     fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
         command
@@ -72,7 +72,7 @@ impl Fleet {
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
-    /// The last line of what the program prints, as JSON, if it ends well.
+    /// The last line that the program prints, as JSON. It must exit with 0.
     async fn json(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Value {
         let (status, out, err) = self.run(arguments, settings).await;
         assert_eq!(status, Some(0), "{arguments:?}\n{out}\n{err}");
@@ -89,7 +89,7 @@ impl Fleet {
     }
 }
 
-/// A worker process. It ends with its handle.
+/// A worker process, killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -109,7 +109,7 @@ fn photos() -> TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_with_other_settings_than_the_scanner_make_no_scan_do_everything_again() {
+async fn workers_with_other_settings_than_the_scanner_do_not_make_it_repeat_a_scan() {
     let fleet = Fleet::new().await;
     let folder = photos();
     let photos = folder.path().to_str().unwrap();
@@ -170,13 +170,13 @@ async fn images_that_are_denied_later_keep_their_faces_in_the_export() {
         let image = ImageUri::from_path(&folder.path().canonicalize().unwrap().join(name)).unwrap();
         Job { image, stamp: None, profile: None, ..crate::support::job(Lane::Enrol, "") }
     };
-    let mut news = queue.events().await.unwrap();
+    let mut events = queue.events().await.unwrap();
     queue.publish(PHOTOS.map(enrolment).into()).await.unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let denied = worker(elsewhere.path().to_str().unwrap());
     for _ in PHOTOS {
-        let event = timeout(PATIENCE, news.next()).await.unwrap().unwrap();
-        assert_eq!(event.end.outcome, OutcomeKind::Refused, "so its own job ended");
+        let event = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+        assert_eq!(event.end.outcome, OutcomeKind::Refused, "the outcome of this job");
     }
     drop(denied);
     let mut after = exported().await;
@@ -189,7 +189,7 @@ async fn images_that_are_denied_later_keep_their_faces_in_the_export() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_is_resumed_with_the_selection_that_it_began_with() {
+async fn a_campaign_is_resumed_with_its_own_selection() {
     let server = S3Server::start();
     server.put("photos", "a.jpg", &std::fs::read(sample_path("obama.jpg")).unwrap());
     let fleet = Fleet { variables: server.variables(), ..Fleet::new().await };
@@ -204,10 +204,31 @@ async fn a_campaign_is_resumed_with_the_selection_that_it_began_with() {
         [("FACEFLEET__DETECTOR__MIN_FACE_PX", "30"), ("FACEFLEET__DETECTOR__FACES", "largest")];
     let (status, _, err) = fleet.run(&resume, &other).await;
     assert_eq!(status, Some(1), "{err}");
-    let told = "set detector.faces = all (it is largest here), detector.min_face_px = 24 (it is 30 \
-        here) to resume it";
-    assert!(err.contains(told) && !err.contains("min_score"), "{err}");
+    let advice = "set detector.faces = all (it is largest here), detector.min_face_px = 24 (it is \
+        30 here) to resume it";
+    assert!(err.contains(advice) && !err.contains("min_score"), "{err}");
     fleet.json(&resume, &[]).await;
+    fleet.broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labelled_photos_are_scored_by_the_process_that_evaluates_them() {
+    let fleet = Fleet::new().await;
+    let folder = photos();
+    let labels = folder.path().join("labels.csv");
+    std::fs::write(&labels, "file,subject\nobama.jpg,o\nobama2.jpg,o\nbiden.jpg,b\n").unwrap();
+    // There is no worker.
+    let (status, out, err) = fleet.run(&["evaluate", labels.to_str().unwrap()], &[]).await;
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.starts_with("3 photos of 2 people"), "{out}");
+    let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
+    assert_eq!(campaign["source"], format!("labels {}", labels.display()));
+    assert_eq!(
+        (&campaign["state"], &campaign["outcomes"]["scored"]),
+        (&json!("complete"), &json!(3))
+    );
+    let status = fleet.json(&["queue", "status", "--json"], &[]).await;
+    assert_eq!((&status["ready"]["scan"], &status["dead"]), (&json!(0), &json!(0)), "{status}");
     fleet.broker.remove().await;
 }
 
@@ -239,7 +260,7 @@ impl Process for Repairable {
     }
 }
 
-/// Waits until `enough` is said of the campaign's progress and the number of dead letters.
+/// Waits until `enough` is true of the campaign's progress and the number of dead letters.
 async fn until(
     store: &dyn Store,
     queue: &dyn JobQueue,
@@ -253,24 +274,24 @@ async fn until(
         if enough(&progress, dead) {
             return;
         }
-        assert!(Instant::now() < give_up, "it came to a halt: {progress:?}, {dead} dead");
+        assert!(Instant::now() < give_up, "nothing happens: {progress:?}, {dead} dead");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_that_are_retried_count_in_their_campaign_as_they_end_then() {
-    const JOBS: u64 = 20;
-    let fleet = Fleet::new().await;
-    let app = fleet.app();
-    let (queue, store) = (app.queue().await.unwrap(), app.store().await.unwrap());
-    let processor = Arc::new(Repairable { profile: profile("a"), broken: AtomicBool::new(true) });
-    store.register_profile(&processor.profile).await.unwrap();
+/// A campaign of `count` jobs, published and completely listed.
+async fn campaign(
+    store: &dyn Store,
+    queue: &dyn JobQueue,
+    profile: &Profile,
+    count: u64,
+) -> (CampaignId, Vec<Job>) {
+    store.register_profile(profile).await.unwrap();
     let campaign = Campaign {
         id: CampaignId::new(),
         lane: Lane::Scan,
         gallery: gallery(),
-        profile: processor.profile.id(),
+        profile: profile.id(),
         selection: Some(selection()),
         source: "a test".into(),
         state: CampaignState::Running,
@@ -287,14 +308,31 @@ async fn dead_letters_that_are_retried_count_in_their_campaign_as_they_end_then(
             ..crate::support::job(Lane::Scan, "")
         }
     };
-    let jobs: Vec<Job> = (0..JOBS).map(job).collect();
-    store
-        .note_listed(campaign.id, &ListedChunk { listed: JOBS, ..ListedChunk::default() })
-        .await
-        .unwrap();
+    let jobs: Vec<Job> = (0..count).map(job).collect();
+    let chunk = ListedChunk { listed: count, ..ListedChunk::default() };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
     store.end_listing(campaign.id).await.unwrap();
     queue.publish(jobs.clone()).await.unwrap();
+    (campaign.id, jobs)
+}
 
+/// State, outcomes and jobs left of the latest campaign, as the program shows them.
+async fn shown(fleet: &Fleet) -> (String, BTreeMap<String, u64>, u64) {
+    let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
+    let mut outcomes: BTreeMap<String, u64> =
+        serde_json::from_value(campaign["outcomes"].clone()).unwrap();
+    outcomes.retain(|_, jobs| *jobs > 0);
+    (campaign["state"].as_str().unwrap().to_owned(), outcomes, campaign["left"].as_u64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retried_dead_letters_count_in_their_campaign_with_their_new_outcomes() {
+    const JOBS: u64 = 20;
+    let fleet = Fleet::new().await;
+    let app = fleet.app();
+    let (queue, store) = (app.queue().await.unwrap(), app.store().await.unwrap());
+    let processor = Arc::new(Repairable { profile: profile("a"), broken: AtomicBool::new(true) });
+    let (id, jobs) = campaign(&*store, &*queue, &processor.profile, JOBS).await;
     let work = || {
         let stop = CancellationToken::new();
         (
@@ -302,37 +340,29 @@ async fn dead_letters_that_are_retried_count_in_their_campaign_as_they_end_then(
             tokio::spawn(app.worker(queue.clone(), store.clone(), processor.clone()).run(stop)),
         )
     };
-    let shown = async || {
-        let campaign = fleet.json(&["campaign", "show", "latest", "--json"], &[]).await;
-        let outcomes: BTreeMap<String, u64> =
-            serde_json::from_value(campaign["outcomes"].clone()).unwrap();
-        let some: BTreeMap<_, _> = outcomes.into_iter().filter(|(_, jobs)| *jobs > 0).collect();
-        (campaign["state"].as_str().unwrap().to_owned(), some, campaign["left"].as_u64().unwrap())
-    };
     let complete =
         |outcome: &str| ("complete".to_owned(), BTreeMap::from([(outcome.to_owned(), JOBS)]), 0);
 
     let (stop, worker) = work();
-    until(&*store, &*queue, campaign.id, |progress, dead| progress.is_complete() && dead == JOBS)
-        .await;
+    until(&*store, &*queue, id, |progress, dead| progress.is_complete() && dead == JOBS).await;
     stop.cancel();
     worker.await.unwrap().unwrap();
-    assert_eq!(shown().await, complete("failed"));
+    assert_eq!(shown(&fleet).await, complete("failed"));
 
     processor.broken.store(false, Ordering::SeqCst);
     let (status, out, err) = fleet.run(&["queue", "retry", "--all"], &[]).await;
     assert_eq!((status, out.as_str()), (Some(0), "20 published again\n"), "{err}");
-    assert_eq!(shown().await, complete("failed"), "until they end again, they count as they ended");
+    assert_eq!(shown(&fleet).await, complete("failed"), "they keep their outcome until they end");
 
     let (stop, worker) = work();
-    // Some of them come twice.
+    // Some of the jobs are published twice.
     queue.publish(jobs[..5].to_vec()).await.unwrap();
     let scored =
         |progress: &CampaignProgress, _| progress.outcomes.get(&OutcomeKind::Scored) == Some(&JOBS);
-    until(&*store, &*queue, campaign.id, scored).await;
+    until(&*store, &*queue, id, scored).await;
     stop.cancel();
     worker.await.unwrap().unwrap();
-    assert_eq!(shown().await, complete("scored"));
+    assert_eq!(shown(&fleet).await, complete("scored"));
     assert_eq!(queue.status().await.unwrap().dead, 0);
     queue.close().await;
     fleet.broker.remove().await;

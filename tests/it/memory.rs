@@ -1,5 +1,5 @@
-//! Memory: what images and messages take of it is reckoned with before they are let in, and a
-//! worker stays within what it was given.
+//! Memory: what images and messages need is computed and reserved first, and a worker stays within
+//! its limit.
 
 use std::ffi::OsStr;
 use std::io::{Cursor, Read};
@@ -24,16 +24,16 @@ const MIB: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(300);
 const LIMITS: PixelLimits = PixelLimits { max_pixels: 120_000_000 };
 
-/// The program at work, and the most memory that it has used.
+/// A running program whose memory is measured.
 struct Watched {
     child: Child,
-    /// The cgroup that it is in, if one could be made.
+    /// Its cgroup, if one could be created.
     _cgroup: Option<Cgroup>,
 }
 
-/// What came of it.
+/// The end of a program.
 struct Ran {
-    /// The most memory that was in use, bytes.
+    /// The peak of its memory, bytes.
     peak: u64,
     code: Option<i32>,
     out: String,
@@ -69,7 +69,7 @@ impl Watched {
         Some(line.split_whitespace().next()?.parse::<u64>().unwrap() << 10)
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     fn end(mut self) -> Ran {
         let mut out = self.child.stdout.take().unwrap();
         let reading = std::thread::spawn(move || {
@@ -89,13 +89,13 @@ impl Watched {
     }
 }
 
-/// A cgroup that kills what takes more memory than its limit.
+/// A cgroup whose processes are killed if they exceed its memory limit.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// One of `bytes`; none where this user may not make one.
+    /// A limit of `bytes`; `None` if this user may not create a cgroup.
     fn new(name: &str, bytes: u64) -> Option<Self> {
-        let made =
+        let created =
             [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
                 .iter()
                 .find_map(|(at, file)| {
@@ -106,10 +106,10 @@ impl Cgroup {
                     std::fs::write(cgroup.0.join(file), bytes.to_string()).ok()?;
                     Some(cgroup)
                 });
-        if made.is_none() {
-            println!("no cgroup can be made here: the peak of memory is looked at alone");
+        if created.is_none() {
+            println!("no cgroup can be created here: only the peak of memory is checked");
         }
-        made
+        created
     }
 }
 
@@ -129,7 +129,7 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Images of about 15 megapixels, of each kind.
+/// An image of about 15 megapixels of each kind.
 fn kinds() -> Vec<(&'static str, Vec<u8>)> {
     let png = |bits, colour, interlaced| Png { bits, colour, interlaced }.black(5000, 3000, &[]);
     let rgb = DynamicImage::new_rgb8(3900, 3900);
@@ -159,37 +159,33 @@ fn kinds() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn an_image_takes_no_more_memory_than_was_reckoned_with_and_not_far_less() {
+fn an_image_needs_no_more_memory_than_computed_and_not_far_less() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("small.png"), Png::GREY.black(1500, 1000, &[])).unwrap();
-    // With what a detector keeps once it has seen its largest copy.
+    // With the memory that a detector keeps after its largest copy.
     let small = score(folder.path(), "small.png").peak;
     for (name, bytes) in kinds() {
         std::fs::write(folder.path().join(name), &bytes).unwrap();
         let ran = score(folder.path(), name);
         assert!(ran.out.contains("no_face"), "{name}: {}", ran.out);
-        let reckoned = Need::of(&bytes, LIMITS).unwrap().memory + bytes.len() as u64;
-        let taken = ran.peak.saturating_sub(small);
-        println!("{name}: {} MiB reckoned with, {} taken", reckoned / MIB, taken / MIB);
-        // Copies for the detector, which are reckoned with apart, and what memory is lost between
-        // allocations.
+        let computed = Need::of(&bytes, LIMITS).unwrap().memory + bytes.len() as u64;
+        let used = ran.peak.saturating_sub(small);
+        println!("{name}: {} MiB computed, {} used", computed / MIB, used / MIB);
+        // The copies for the detector, which are computed separately, and fragmentation.
+        assert!(used <= computed + 24 * MIB, "{name}: {used} bytes used, {computed} computed");
+        // At the start, models need memory for a moment, which small images use later.
         assert!(
-            taken <= reckoned + 24 * MIB,
-            "{name}: {taken} bytes were taken, {reckoned} reckoned with"
-        );
-        // At the start, models take memory for a moment, in which small images have place too.
-        assert!(
-            reckoned <= 3 * (taken + 64 * MIB),
-            "{name}: {taken} bytes were taken, {reckoned} reckoned with"
+            computed <= 3 * (used + 64 * MIB),
+            "{name}: {used} bytes used, {computed} computed"
         );
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
 }
 
-/// What a worker of the smallest size is given.
-const GIVEN: u64 = 1 << 30;
+/// The memory limit of the smallest worker.
+const LIMIT: u64 = 1 << 30;
 
-/// Photos of faces, and among them all that took a worker down.
+/// Photos of faces, and among them images of each kind that once crashed a worker.
 fn hostile(folder: &Path) -> usize {
     let photos = folder.join("photos");
     std::fs::create_dir(&photos).unwrap();
@@ -206,7 +202,7 @@ fn hostile(folder: &Path) -> usize {
     put("photo-1-rgb16.tif", &large::tiff_rgb16(9_000, 9_000, None));
     put("photo-2-profile.png", &Png::GREY.black(600, 400, &large::bomb(b"iCCP", 1 << 30)));
     put("photo-2-text.png", &Png::GREY.black(600, 400, &large::bomb(b"zTXt", 1 << 30)));
-    // These fit, one at a time.
+    // The memory is enough for one of these at a time.
     for number in 0..4 {
         put(&format!("photo-{number}-fits.png"), &Png::RGBA16.black(5_000, 4_000, &[]));
     }
@@ -217,8 +213,8 @@ fn hostile(folder: &Path) -> usize {
 fn a_worker_of_a_gigabyte_for_two_cores_outlives_every_image_and_scores_their_neighbours() {
     let folder = tempfile::tempdir().unwrap();
     let photos = hostile(folder.path());
-    let cgroup = Cgroup::new("images", GIVEN);
-    let memory = if cgroup.is_some() { 0 } else { GIVEN };
+    let cgroup = Cgroup::new("images", LIMIT);
+    let memory = if cgroup.is_some() { 0 } else { LIMIT };
     let variables =
         [("FACEFLEET__WORKER__THREADS", "2"), ("FACEFLEET__LIMITS__MEMORY", &memory.to_string())];
     let ran =
@@ -226,12 +222,26 @@ fn a_worker_of_a_gigabyte_for_two_cores_outlives_every_image_and_scores_their_ne
     let summary: serde_json::Value =
         serde_json::from_str(ran.out.lines().last().unwrap_or_default()).unwrap();
     let ended = &summary["summary"]["outcomes"];
-    println!("at most {} MiB; {ended}", ran.peak / MIB);
+    println!("peak {} MiB; {ended}", ran.peak / MIB);
     assert!(ran.code.is_some(), "it was killed");
-    assert!(ran.peak < GIVEN, "{} MiB were in use", ran.peak / MIB);
+    assert!(ran.peak < LIMIT, "{} MiB were used", ran.peak / MIB);
     assert_eq!(ended["scored"], photos, "{summary}");
     assert_eq!(ended["refused"], 5, "{summary}");
     assert_eq!(ended["no_face"], 6, "{summary}");
+}
+
+/// Publishes `count` messages of `bytes` that are not jobs.
+async fn publish_large(broker: &TestBroker, count: usize, bytes: usize) {
+    let channel = broker.channel().await;
+    let exchange = format!("{}.jobs", broker.prefix);
+    let body = vec![b' '; bytes];
+    for _ in 0..count {
+        let (exchange, options) = (exchange.clone().into(), BasicPublishOptions::default());
+        channel
+            .basic_publish(exchange, "scan".into(), options, &body, Default::default())
+            .await
+            .unwrap();
+    }
 }
 
 #[tokio::test]
@@ -241,33 +251,18 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
     let folder: TempDir = tempfile::tempdir().unwrap();
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let mut news = queue.events().await.unwrap();
-    let channel = broker.channel().await;
-    let exchange = format!("{}.jobs", broker.prefix);
-    let body = vec![b' '; BYTES];
+    let mut events = queue.events().await.unwrap();
     let mut jobs = Vec::new();
     for name in PHOTOS {
         std::fs::write(folder.path().join(name), sample(name)).unwrap();
         let image = facefleet::domain::ImageUri::from_path(&folder.path().join(name)).unwrap();
         jobs.push(facefleet::domain::Job { image, profile: None, ..job(Lane::Scan, "photo") });
     }
-    for _ in 0..MESSAGES {
-        let options = BasicPublishOptions::default();
-        channel
-            .basic_publish(
-                exchange.clone().into(),
-                "scan".into(),
-                options,
-                &body,
-                Default::default(),
-            )
-            .await
-            .unwrap();
-    }
+    publish_large(&broker, MESSAGES, BYTES).await;
     queue.publish(jobs).await.unwrap();
 
-    let cgroup = Cgroup::new("messages", GIVEN);
-    let memory = if cgroup.is_some() { 0 } else { GIVEN }.to_string();
+    let cgroup = Cgroup::new("messages", LIMIT);
+    let memory = if cgroup.is_some() { 0 } else { LIMIT }.to_string();
     let root = folder.path().to_str().unwrap();
     let variables = [
         ("FACEFLEET__WORKER__THREADS", "2"),
@@ -280,7 +275,7 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
     let worker = Watched::start(&["worker", "--root", root], folder.path(), &variables, cgroup);
     for _ in PHOTOS {
         let event =
-            timeout(PATIENCE, news.next()).await.expect("the photos should be scored").unwrap();
+            timeout(PATIENCE, events.next()).await.expect("the photos should be scored").unwrap();
         assert_eq!(event.end.outcome, OutcomeKind::Scored);
     }
     let mut letters = Vec::new();
@@ -291,14 +286,11 @@ async fn messages_as_large_as_memory_are_dead_letters_and_their_neighbours_are_s
         }
     };
     timeout(PATIENCE, found).await.expect("the messages should become dead letters");
-    assert!(
-        letters.iter().all(|letter| letter.reason.contains(&BYTES.to_string())),
-        "{:?}",
-        letters[0]
-    );
-    let peak = worker.peak().expect("it lives");
-    println!("at most {} MiB", peak / MIB);
-    assert!(peak < GIVEN);
+    let names_length = |reason: &str| reason.contains(&BYTES.to_string());
+    assert!(letters.iter().all(|letter| names_length(&letter.reason)), "{:?}", letters[0]);
+    let peak = worker.peak().expect("it should be running");
+    println!("peak {} MiB", peak / MIB);
+    assert!(peak < LIMIT);
     assert!(Command::new("kill").arg(worker.child.id().to_string()).status().unwrap().success());
     assert_eq!(worker.end().code, Some(0));
     broker.remove().await;

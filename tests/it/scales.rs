@@ -1,14 +1,11 @@
-//! Faces of every size are found: small ones in large images, those that fill the picture, and
-//! those of a panorama; and where they are too small to be looked for, that is told. Images are put
-//! together of the sample photos.
-#![allow(
-    clippy::print_stdout,
-    reason = "the measured numbers are for whoever runs the tests with --nocapture"
-)]
+//! Faces of every size are found: small faces in large images, faces that fill the picture, and
+//! faces in a panorama. The smallest size that is searched for is reported. The images are composed
+//! from the sample photos.
+#![allow(clippy::print_stdout, reason = "--nocapture shows the measured numbers")]
 
 use facefleet::domain::{BoundingBox, Face};
 use facefleet::worker::Processor;
-use facefleet::worker::process::Analysis;
+use facefleet::worker::analysis::Analysis;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
@@ -33,10 +30,10 @@ async fn faces(processor: &Processor, image: &RgbImage) -> Vec<Face> {
         .collect()
 }
 
-/// A photo's face with `margin` of its size around it on each side.
+/// A photo's face with a margin of `margin` times its size on each side.
 struct Head {
     image: RgbImage,
-    /// The face in it.
+    /// The face in the image.
     bbox: BoundingBox,
 }
 
@@ -57,8 +54,8 @@ async fn heads(processor: &Processor, margin: f32) -> Vec<Head> {
     heads
 }
 
-/// Puts `head` into `canvas` with its upper left corner at `(x, y)`, its face `side` pixels at the
-/// shorter side; where the face is then.
+/// Puts `head` into `canvas` with its upper left corner at `(x, y)` and its face scaled to a
+/// shorter side of `side` pixels. Returns the position of the face.
 fn put(canvas: &mut RgbImage, head: &Head, (x, y): (u32, u32), side: f32) -> BoundingBox {
     let scale = side / head.bbox.shorter_side();
     let size = |pixels: u32| (pixels as f32 * scale).round() as u32;
@@ -89,8 +86,11 @@ fn meadow(width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn found(faces: &[Face], places: &[BoundingBox]) -> usize {
-    places.iter().filter(|place| faces.iter().any(|face| face.bbox.iou(place) > 0.4)).count()
+fn found(faces: &[Face], positions: &[BoundingBox]) -> usize {
+    positions
+        .iter()
+        .filter(|position| faces.iter().any(|face| face.bbox.iou(position) > 0.4))
+        .count()
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn of_40_faces_of_a_large_photo_38_are_found() {
     let processor = processor();
     let heads = heads(&processor, 0.4).await;
     let mut photo = meadow(6000, 4000);
-    let places: Vec<BoundingBox> = (0..40)
+    let positions: Vec<BoundingBox> = (0..40)
         .map(|number| {
             let (column, row) = (number % 8, number / 8);
             let side = 100.0 + 30.0 * (number as f32 / 39.0);
@@ -111,11 +111,11 @@ async fn of_40_faces_of_a_large_photo_38_are_found() {
         })
         .collect();
     let faces = faces(&processor, &photo).await;
-    println!("{} of 40 faces found, {} in all", found(&faces, &places), faces.len());
+    println!("{} of 40 faces found, {} in all", found(&faces, &positions), faces.len());
     assert!(
-        found(&faces, &places) >= 38 && faces.len() <= 40,
+        found(&faces, &positions) >= 38 && faces.len() <= 40,
         "{} of {}",
-        found(&faces, &places),
+        found(&faces, &positions),
         faces.len()
     );
 }
@@ -125,12 +125,12 @@ async fn two_small_faces_of_a_panorama_are_found() {
     let processor = processor();
     let heads = heads(&processor, 0.4).await;
     let mut panorama = meadow(8000, 500);
-    let places = [
+    let positions = [
         put(&mut panorama, &heads[0], (900, 100), 90.0),
         put(&mut panorama, &heads[1], (6700, 200), 90.0),
     ];
     let faces = faces(&processor, &panorama).await;
-    assert_eq!((found(&faces, &places), faces.len()), (2, 2), "{faces:?}");
+    assert_eq!((found(&faces, &positions), faces.len()), (2, 2), "{faces:?}");
 }
 
 #[tokio::test]
@@ -175,12 +175,12 @@ async fn portraits_and_pictures_without_a_face_gain_none() {
 }
 
 #[tokio::test]
-async fn the_smallest_face_that_was_looked_for_is_told() {
+async fn the_smallest_searched_face_is_reported() {
     let processor = processor();
     for ((width, height), smallest) in
         [((300, 200), 20.0), ((1200, 1000), 20.0), ((4000, 3000), 61.97)]
     {
-        let told = analyse(&processor, &meadow(width, height)).await.smallest_face_px.unwrap();
-        assert!((told - smallest).abs() < 0.01, "{width}x{height}: {told}");
+        let reported = analyse(&processor, &meadow(width, height)).await.smallest_face_px.unwrap();
+        assert!((reported - smallest).abs() < 0.01, "{width}x{height}: {reported}");
     }
 }

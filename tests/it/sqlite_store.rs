@@ -1,5 +1,4 @@
-//! What only the `SQLite` store promises: a file of one's own, and plain words about files that
-//! will not do.
+//! What only the `SQLite` store promises: a private file, and clear errors about unsuitable files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,12 +6,12 @@ use std::time::Duration;
 
 use facefleet::domain::Outcome;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{Recorded, Store, StoreError};
+use facefleet::store::{Effect, Maintenance, Reading, Results, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::{gallery, profile, record, scored};
+use crate::support::{effects, gallery, profile, record, scored};
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -24,7 +23,7 @@ async fn open(file: &Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(&format!("sqlite:{}", file.display())).await
 }
 
-/// A connection around the store.
+/// A connection that bypasses the store.
 async fn connect(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(file).create_if_missing(true).connect().await.unwrap()
 }
@@ -64,7 +63,7 @@ async fn the_file_and_its_log_are_for_their_owner_only() {
 async fn the_store_in_memory_works_and_is_gone_with_its_handle() {
     let store = SqliteStore::open("sqlite::memory:").await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
-    assert_eq!(store.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::New]);
+    assert_eq!(effects(store.record(&[scored("one", &[10])]).await), [Effect::New]);
     assert_eq!(store.summary(&gallery(), &profile("a").id()).await.unwrap().faces, 1);
     let other = SqliteStore::open("sqlite::memory:").await.unwrap();
     assert_eq!(other.galleries().await.unwrap(), []);
@@ -83,7 +82,7 @@ async fn a_new_file_can_be_opened_by_many_at_once() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_database_is_refused_and_left_alone() {
     let (_folder, file) = folder();
     let text = "not a database, but long enough to be read as one ".repeat(100);
     std::fs::write(&file, &text).unwrap();
@@ -116,7 +115,7 @@ async fn folders_and_missing_folders_are_refused() {
     );
 }
 
-// Root may write everywhere else; nobody may create a file here.
+// Root may write everywhere else; no user may create a file here.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_refused() {
@@ -154,7 +153,7 @@ async fn a_schema_from_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_held_for_too_long_is_passing() {
+async fn a_lock_that_is_held_for_too_long_is_temporary() {
     let (_folder, file) = folder();
     let url = format!("sqlite:{}", file.display());
     let store = SqliteStore::open_with(&url, Duration::from_millis(20)).await.unwrap();
@@ -165,11 +164,11 @@ async fn a_lock_that_is_held_for_too_long_is_passing() {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
     held.rollback().await.unwrap();
-    assert_eq!(store.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::New]);
+    assert_eq!(effects(store.record(&[scored("one", &[10])]).await), [Effect::New]);
 }
 
 #[tokio::test]
-async fn a_row_that_this_version_cannot_read_is_an_error_and_no_guess() {
+async fn a_row_that_this_version_cannot_read_is_an_error() {
     let (_folder, file) = folder();
     let store = open(&file).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
@@ -184,7 +183,7 @@ async fn a_row_that_this_version_cannot_read_is_an_error_and_no_guess() {
 }
 
 #[tokio::test]
-async fn the_schema_refuses_what_no_result_can_be() {
+async fn the_schema_refuses_impossible_results() {
     let (_folder, file) = folder();
     let store = open(&file).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
@@ -231,7 +230,7 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let store = open(&disk.0.path().join("faces.db")).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     store.record(&[scored("one", &[10])]).await.unwrap();
-    // All that is left, and a little of what the store has already may be written again.
+    // Fill the disk. A few pages that the store has already may still be written.
     let ballast = disk.0.path().join("ballast");
     std::fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
     let records: Vec<_> =
@@ -241,6 +240,6 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
         other => panic!("{other:?}"),
     }
     std::fs::remove_file(ballast).unwrap();
-    assert_eq!(store.record(&records).await.unwrap(), vec![Recorded::New; 100]);
+    assert_eq!(effects(store.record(&records).await), vec![Effect::New; 100]);
     store.close().await;
 }

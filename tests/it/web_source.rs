@@ -1,4 +1,4 @@
-//! Images from web servers, honest and not.
+//! Images from web servers, correct and hostile ones.
 
 use std::path::Path;
 use std::process::Command;
@@ -37,7 +37,7 @@ async fn an_allowed_server_is_read_and_the_query_is_sent() {
 }
 
 #[tokio::test]
-async fn looking_at_an_image_reads_all_of_it_under_the_same_rules() {
+async fn checking_an_image_reads_all_of_it_under_the_same_rules() {
     let body = vec![7; 1000];
     let server = HttpServer::start(move |path| match path {
         "/good.jpg" => ok(&body),
@@ -54,16 +54,20 @@ async fn looking_at_an_image_reads_all_of_it_under_the_same_rules() {
     let sources =
         SourceSettings { allow: &[&server.url("")], private_hosts: LOOPBACK, ..Default::default() }
             .build();
-    let look =
-        async |path: &str| sources.touch(&server.url(path).parse::<ImageUri>().unwrap()).await;
-    look("/good.jpg").await.unwrap();
+    let check = async |path: &str| {
+        sources.check_image(&server.url(path).parse::<ImageUri>().unwrap()).await
+    };
+    check("/good.jpg").await.unwrap();
     for path in ["/cut.jpg", "/ill.jpg"] {
-        let Err(FetchError::Outage(_)) = look(path).await else { panic!("{path}") };
+        let Err(FetchError::Outage(_)) = check(path).await else { panic!("{path}") };
     }
-    let Err(FetchError::NotThere(_)) = look("/none.jpg").await else { panic!("it is there") };
-    let Err(FetchError::Refused(reason)) = look("/long.jpg").await else { panic!("it has no end") };
+    let Err(FetchError::NotFound(_)) = check("/none.jpg").await else { panic!("it exists") };
+    let Err(FetchError::Refused(reason)) = check("/long.jpg").await else {
+        panic!("it has no end")
+    };
     assert!(reason.contains("limits.max_bytes"), "{reason}");
-    let elsewhere = sources.touch(&"http://127.0.0.1:1/a.jpg".parse::<ImageUri>().unwrap()).await;
+    let elsewhere =
+        sources.check_image(&"http://127.0.0.1:1/a.jpg".parse::<ImageUri>().unwrap()).await;
     let Err(FetchError::Refused(_)) = elsewhere else { panic!("it is not allowed") };
 }
 
@@ -92,13 +96,13 @@ async fn private_addresses_are_refused_however_they_are_written() {
                 && !reason.contains("secret"),
             "{reason}"
         );
-        // Another private host's leave is not this one's.
+        // Allowing another private host does not allow this one.
         let sources =
             SourceSettings { allow: &[&root], private_hosts: &["10.0.0.1"], ..Default::default() }
                 .build();
         refused(fetch(&sources, &format!("{root}/a.jpg")).await);
     }
-    assert_eq!(server.requests(), [""; 0], "nothing was connected to");
+    assert_eq!(server.requests(), [""; 0], "no connection was made");
     for host in ["127.0.0.1", "localhost"] {
         let root = format!("http://{host}:{port}");
         let sources =
@@ -109,7 +113,7 @@ async fn private_addresses_are_refused_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_refused_before_a_connection() {
+async fn a_uri_that_is_not_allowed_is_refused_before_a_connection() {
     let server = HttpServer::start(|_| ok(b"bytes")).await;
     let root = server.url("/pub");
     let sources =
@@ -178,7 +182,7 @@ async fn redirects_are_followed_only_to_places_that_are_allowed() {
             "{path}: {reason}"
         );
     }
-    // Allowed as places, and still private: one by its address, one by its name.
+    // These are in `images.allow` but have private addresses: one by address, one by name.
     for path in ["/pub/metadata", "/pub/private"] {
         let reason = refused(follow(path).await);
         assert!(reason.contains("not public"), "{path}: {reason}");
@@ -193,7 +197,7 @@ async fn redirects_are_followed_only_to_places_that_are_allowed() {
 }
 
 #[tokio::test]
-async fn bytes_over_the_limit_are_refused_whatever_the_server_claims() {
+async fn bytes_over_the_limit_are_refused_whatever_length_the_server_claims() {
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let part = [b"2000\r\n".as_slice(), &[0; 0x2000], b"\r\n"].concat();
     let server = HttpServer::start(move |path| match path {
@@ -224,7 +228,7 @@ async fn bytes_over_the_limit_are_refused_whatever_the_server_claims() {
 }
 
 #[tokio::test]
-async fn servers_that_keep_one_waiting_are_given_up_in_time() {
+async fn a_fetch_from_a_slow_server_ends_in_time() {
     let server = HttpServer::start(|path| match path {
         "/silent" => Answer::Silence(Vec::new()),
         "/stuck" => Answer::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nabc".to_vec()),
@@ -252,7 +256,7 @@ async fn servers_that_keep_one_waiting_are_given_up_in_time() {
         let reason = transient(fetch(&impatient, &server.url(path)).await);
         assert!(reason.contains("silent"), "{path}: {reason}");
     }
-    // Never silent for long, and never done.
+    // This server is never silent for long, but never finishes.
     let reason = transient(
         fetch(&sources(FetchLimits { whole: fast, ..LIMITS }), &server.url("/drip")).await,
     );
@@ -261,7 +265,7 @@ async fn servers_that_keep_one_waiting_are_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_status_decides_whether_it_is_worth_another_try() {
+async fn the_status_decides_whether_an_image_is_retried() {
     let server = HttpServer::start(|path| {
         let status = path.trim_start_matches('/').split('?').next().unwrap().to_owned();
         Answer::of(&format!("{status} Status"), "", b"<html>secret</html>")
@@ -283,7 +287,7 @@ async fn a_status_decides_whether_it_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_worth_another_try_and_no_reason_holds_the_query() {
+async fn an_unreachable_server_is_an_outage_and_no_reason_contains_the_query() {
     let server = HttpServer::start(|_| Answer::Close(Vec::new())).await;
     let root = server.url("");
     let uri = server.url("/a.jpg?sig=secret");
@@ -303,7 +307,7 @@ async fn a_server_that_is_not_there_is_worth_another_try_and_no_reason_holds_the
 }
 
 #[tokio::test]
-async fn https_takes_certificates_of_the_named_authority_only() {
+async fn https_accepts_only_certificates_of_the_configured_authority() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.jpg"), b"bytes").unwrap();
     let keys = tempfile::tempdir().unwrap();
@@ -325,22 +329,22 @@ async fn https_takes_certificates_of_the_named_authority_only() {
     assert!(reason.contains("certificate"), "{reason}");
 }
 
-/// An authority, and a certificate of it for 127.0.0.1.
+/// Creates a certificate authority, and a certificate for 127.0.0.1 that it signed.
 fn make_certificates(folder: &Path) {
     let openssl = |arguments: &str| {
         let mut command = Command::new("openssl");
         command.args(arguments.split(' ')).current_dir(folder);
-        let output = command.output().expect("this test makes its certificates with openssl");
+        let output =
+            command.output().expect("this test needs the program openssl to create certificates");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
     openssl(&format!(
-        "{new} -subj /CN=authority -keyout ca.key -out ca.pem -addext \
-            basicConstraints=critical,CA:TRUE"
+        "{new} -subj /CN=authority -keyout ca.key -out ca.pem \
+         -addext basicConstraints=critical,CA:TRUE"
     ));
     openssl(&format!(
         "{new} -subj /CN=server -keyout server.key -out server.pem -CA ca.pem -CAkey ca.key \
-            -addext \
-         subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
     ));
 }

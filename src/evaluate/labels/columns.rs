@@ -1,23 +1,23 @@
-//! Columns of a table, found by their names in any order: `file` and `subject`, or what people call
-//! them.
+//! Finds the columns of a table by name, in any order: `file` and `subject`, or their common other
+//! names.
 
 use super::LabelError;
 
-/// A column that is looked for.
-pub(super) struct Wanted {
-    /// The name that is always understood.
+/// A column to find.
+pub(super) struct ColumnSpec {
+    /// The name that wins over all others.
     pub name: &'static str,
-    /// Other names, as an error tells them.
+    /// Other accepted names, for error messages.
     others: &'static str,
-    /// Words that mean it, with or without one of `endings`.
+    /// Other accepted names, each with or without one of `endings`.
     words: &'static [&'static str],
     endings: &'static [&'static str],
-    /// Names that mean it where no other column does.
+    /// Names that are accepted if no column has a better one.
     weak: &'static [&'static str],
 }
 
 /// The photo.
-pub(super) const FILE: Wanted = Wanted {
+pub(super) const FILE: ColumnSpec = ColumnSpec {
     name: "file",
     others: "filename, image, photo, path",
     words: &[
@@ -37,18 +37,18 @@ pub(super) const FILE: Wanted = Wanted {
     weak: &["uri", "url", "imageuri", "imageurl"],
 };
 
-/// Whose photo it is.
-pub(super) const SUBJECT: Wanted = Wanted {
+/// The person that the photo shows.
+pub(super) const SUBJECT: ColumnSpec = ColumnSpec {
     name: "subject",
     others: "person, identity, name, label, id",
     words: &["subject", "person", "identity", "individual", "name", "label", "celebrity"],
     endings: &["", "id", "name", "no", "number", "label"],
-    // Often it only numbers the rows.
+    // It often numbers the rows.
     weak: &["id"],
 };
 
 /// Whether the photos of a pair show one person.
-pub(super) const SAME: Wanted = Wanted {
+pub(super) const SAME: ColumnSpec = ColumnSpec {
     name: "same",
     others: "label, match, genuine",
     words: &[
@@ -68,8 +68,8 @@ pub(super) const SAME: Wanted = Wanted {
     weak: &[],
 };
 
-/// Whether they show two people.
-pub(super) const DIFFERENT: Wanted = Wanted {
+/// Whether the photos of a pair show two people.
+pub(super) const DIFFERENT: ColumnSpec = ColumnSpec {
     name: "different",
     others: "impostor",
     words: &[
@@ -86,7 +86,7 @@ pub(super) const DIFFERENT: Wanted = Wanted {
     weak: &[],
 };
 
-/// Names of the two photos of a pair, without what [`FILE`] says with a number or letter after it.
+/// Names of the two columns of a pair, in addition to those of [`FILE`] with a number or letter.
 const PAIRS: [(&str, &str); 5] = [
     ("a", "b"),
     ("left", "right"),
@@ -95,43 +95,43 @@ const PAIRS: [(&str, &str); 5] = [
     ("probe", "gallery"),
 ];
 
-/// Names of columns that number the rows: they are no groups unless they are asked for.
+/// Names of columns that number the rows. They are groups only if `--group` names them.
 const NUMBERS: [&str; 6] = ["", "id", "index", "row", "no", "unnamed0"];
 
-impl Wanted {
-    fn is_meant_by(&self, column: &str) -> bool {
+impl ColumnSpec {
+    fn accepts(&self, column: &str) -> bool {
         self.words.iter().any(|word| {
             column.strip_prefix(word).is_some_and(|ending| self.endings.contains(&ending))
         })
     }
 
-    /// Whether a column of this name could be it.
+    /// Whether one of the columns of `header` may be this one.
     pub(super) fn is_among(&self, header: &[String]) -> bool {
         header
             .iter()
             .map(|column| plain(column))
-            .any(|column| self.is_meant_by(&column) || self.weak.contains(&column.as_str()))
+            .any(|column| self.accepts(&column) || self.weak.contains(&column.as_str()))
     }
 
-    /// The place of the column.
+    /// The index of the column.
     ///
     /// # Errors
-    /// If there is none, or more than one that could be meant.
+    /// If no column, or more than one, may be this one.
     pub(super) fn find(&self, header: &[String]) -> Result<usize, LabelError> {
         let columns: Vec<String> = header.iter().map(|column| plain(column)).collect();
         let rules: [&dyn Fn(&str) -> bool; 3] =
-            [&|column| column == self.name, &|column| self.is_meant_by(column), &|column| {
+            [&|column| column == self.name, &|column| self.accepts(column), &|column| {
                 self.weak.contains(&column)
             }];
         for rule in rules {
             let found: Vec<usize> =
-                (0..columns.len()).filter(|place| rule(&columns[*place])).collect();
+                (0..columns.len()).filter(|index| rule(&columns[*index])).collect();
             match found[..] {
                 [] => {}
-                [place] => return Ok(place),
+                [index] => return Ok(index),
                 _ => {
                     let candidates: Vec<String> =
-                        found.iter().map(|place| format!("'{}'", header[*place])).collect();
+                        found.iter().map(|index| format!("'{}'", header[*index])).collect();
                     return Err(LabelError::Ambiguous {
                         wanted: self.name,
                         candidates: candidates.join(" and "),
@@ -146,36 +146,37 @@ impl Wanted {
     }
 }
 
-/// The places of the two photos of a pair.
+/// The indices of the two columns of files of a table of pairs.
 pub(super) fn find_pair(header: &[String]) -> Option<(usize, usize)> {
     let columns: Vec<String> = header.iter().map(|column| plain(column)).collect();
-    let place = |name: &str| columns.iter().position(|column| column == name);
+    let index = |name: &str| columns.iter().position(|column| column == name);
     for (a, b) in PAIRS {
-        if let (Some(a), Some(b)) = (place(a), place(b)) {
+        if let (Some(a), Some(b)) = (index(a), index(b)) {
             return Some((a, b));
         }
     }
     let numbered = |number: [&str; 2]| {
         let is_file = |column: &str| {
-            number.iter().any(|n| column.strip_suffix(n).is_some_and(|word| FILE.is_meant_by(word)))
+            number.iter().any(|n| column.strip_suffix(n).is_some_and(|word| FILE.accepts(word)))
         };
         columns.iter().position(|column| is_file(column))
     };
     Some((numbered(["1", "a"])?, numbered(["2", "b"])?))
 }
 
-/// The place of the column `name`, spelt in whatever way.
-pub fn find_named(header: &[String], name: &str) -> Option<usize> {
+/// The index of the column `name`. If no column has exactly this name, capitals, spaces and signs
+/// do not matter.
+pub(super) fn find_named(header: &[String], name: &str) -> Option<usize> {
     let exact = header.iter().position(|column| column == name);
     exact.or_else(|| header.iter().position(|column| plain(column) == plain(name)))
 }
 
-/// Whether a column only numbers the rows.
-pub fn is_number(column: &str) -> bool {
+/// Whether the name is one of columns that only number the rows.
+pub(super) fn is_number(column: &str) -> bool {
     NUMBERS.contains(&plain(column).as_str())
 }
 
-/// A name in lower case without blanks, dashes and the like.
+/// A name in lower case, with only its letters and digits.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_found_by_what_people_call_them() {
+    fn columns_are_found_by_their_common_names() {
         for (columns, file, subject) in [
             ("file,subject", 0, 1),
             ("File,SUBJECT", 0, 1),
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn two_columns_that_could_be_meant_are_named() {
+    fn ambiguous_columns_are_named_in_the_error() {
         let error = SUBJECT.find(&header("file,person,Name")).unwrap_err().to_string();
         assert!(error.contains("'person' and 'Name'") && error.contains("'subject'"), "{error}");
         let error = FILE.find(&header("file,File,subject")).unwrap_err().to_string();
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_pairs_are_numbered_or_have_a_side() {
+    fn columns_of_pairs_have_a_number_or_a_side() {
         for (columns, pair) in [
             ("file1,file2,same", Some((0, 1))),
             ("same,Image A,Image B", Some((1, 2))),

@@ -1,4 +1,4 @@
-//! What other tools say of the same photos.
+//! Quality measures of other tools for the same photos.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use super::columns::{FILE, find_named};
 use super::table::{Beginning, Table};
 use super::text::decode;
 
-/// What another tool says of photos: a table with a column `file` (or `image`) and columns of
-/// numbers, higher being better.
+/// The measures of another tool: a table with a column `file` (or `image`) and columns of numbers,
+/// higher being better.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OtherMeasures {
-    /// Names of the number columns.
+    /// Names of the measures.
     pub names: Vec<String>,
-    /// For each file, its numbers; none where the tool gave none.
+    /// The values of each file; none where the tool gave none.
     pub values: HashMap<String, Vec<Option<f64>>>,
 }
 
 impl OtherMeasures {
-    /// Reads the columns `wanted` of a table; all that hold numbers, and in no row anything else,
-    /// if none is wanted by name. Of a table with a row a face, which has a column `face`, the rows
-    /// of the primary face, 0, count.
+    /// Reads the columns `wanted` of a table. If `wanted` is empty, reads all columns that contain
+    /// numbers and nothing else. In a table with a row for each face, which has a column `face`,
+    /// only the rows of primary faces, 0, count.
     ///
     /// # Errors
-    /// If it is no such table, tells a file's numbers twice, or a wanted column is not there or
-    /// holds something that is no number.
+    /// If it is not such a table, has two rows for a file, or a column of `wanted` is missing or
+    /// contains something other than numbers.
     pub fn read(bytes: &[u8], wanted: &[String]) -> Result<Self, LabelError> {
         let text = decode(bytes)?.text;
         let mut table = Table::of_any_columns(&text, &Beginning::of(&text)?)?;
@@ -38,7 +38,8 @@ impl OtherMeasures {
         let key = FILE.find(header)?;
         let face = find("face").ok();
         let commas = table.has_decimal_commas();
-        // Another tool may mean something else by the word.
+        // In another tool's table, `face` may mean something else. It counts the faces if there are
+        // zeros.
         let face = face.filter(|&face| table.rows.iter().any(|row| row.cells[face] == "0"));
         table
             .rows
@@ -72,7 +73,7 @@ impl OtherMeasures {
     }
 }
 
-/// The number of a cell; with `commas`, it may have one for a decimal point.
+/// The number of a cell. With `commas`, the decimal point may be a comma.
 fn number(text: &str, commas: bool) -> Result<Option<f64>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -82,9 +83,9 @@ fn number(text: &str, commas: bool) -> Result<Option<f64>, String> {
         _ => text.parse(),
     };
     match parsed {
-        // What is not finite is how tools say that they have no value.
+        // Tools write NaN and infinities where they have no value.
         Ok(value) => Ok(value.is_finite().then_some(value)),
-        Err(_) => Err(format!("'{text}' is no number")),
+        Err(_) => Err(format!("'{text}' is not a number")),
     }
 }
 
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_tools_columns_are_taken_by_name_or_if_they_hold_numbers() {
+    fn columns_are_read_by_name_or_if_they_contain_only_numbers() {
         let table = "tool,file,unified,sharpness\nx,a.jpg,57,nan\nx,b.jpg,,2.5\n";
         let all = OtherMeasures::read(table.as_bytes(), &[]).unwrap();
         assert_eq!(all.names, ["unified", "sharpness"]);
@@ -120,14 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn of_a_row_a_face_the_primary_face_counts() {
-        let export = "image,outcome,reason,face,score\na.jpg,scored,,0,0.9\na.jpg,scored,,1,0.1\nb.jpg,no_face,,,\n";
+    fn only_primary_faces_count_in_a_table_with_a_row_for_each_face() {
+        let export = "image,outcome,reason,face,score\na.jpg,scored,,0,0.9\na.jpg,scored,,1,0.1\n\
+                      b.jpg,no_face,,,\n";
         let measures = OtherMeasures::read(export.as_bytes(), &[]).unwrap();
-        assert_eq!(
-            measures.names,
-            ["score"],
-            "neither the number of the face nor a column of nothing"
-        );
+        assert_eq!(measures.names, ["score"], "neither the number of the face nor an empty column");
         assert_eq!(
             (&measures.values["a.jpg"][..], &measures.values["b.jpg"][..]),
             (&[Some(0.9)][..], &[None][..])
@@ -135,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_a_spreadsheet_may_have_semicolons_and_decimal_commas() {
+    fn a_spreadsheets_table_may_have_semicolons_and_decimal_commas() {
         let table = "sep=;\nDatei;Bild\n";
         assert!(
             OtherMeasures::read(table.as_bytes(), &[]).unwrap_err().to_string().contains("'file'")

@@ -1,5 +1,5 @@
-//! Lists of pairs of photos: a pair a line, a table with a header, or the `pairs.txt` of Labeled
-//! Faces in the Wild.
+//! Lists of pairs of photos: a pair on each line, a table with a header, or the `pairs.txt` of
+//! Labeled Faces in the Wild (LFW).
 
 use std::collections::HashMap;
 
@@ -7,33 +7,33 @@ use super::LabelError;
 use super::columns::{DIFFERENT, SAME, find_pair};
 use super::table::{Beginning, Separator, Table, cells, is_silent};
 
-/// A list of pairs, each of them two files, and whether they show one person.
+/// A list of pairs: two files each, and whether they are mated (show one person).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairList {
-    /// The files, in the order they are first named.
+    /// The files, in the order in which the list first names them.
     pub files: Vec<String>,
     /// The line that first names each file.
     pub lines: Vec<u64>,
-    /// Places in `files`, and whether they show one person.
+    /// Indices in `files`, and whether the pair is mated.
     pub pairs: Vec<(u32, u32, bool)>,
 }
 
 impl PairList {
-    /// Reads a list: a line each, two files and 1 if they show one person or 0 if two. Between them
-    /// are spaces, tabs, commas or semicolons; a name with spaces stands in quotes, or has
-    /// something else around it. Empty lines say nothing, nor do lines that begin with `#` and are
-    /// no pair.
+    /// Reads a list. Each line has two files, and 1 if they show one person or 0 if they show two.
+    /// Separators are spaces, tabs, commas or semicolons; a name with spaces is in quotes, or the
+    /// line has another separator. Skips empty lines, and lines that begin with `#` and are not a
+    /// pair.
     ///
     /// # Errors
-    /// If a line is no pair, repeats or contradicts others, or there is none.
+    /// If a line is not a pair, repeats or contradicts another one, or there is no pair.
     pub fn read(text: &str) -> Result<Self, LabelError> {
-        // `# no match` has three words, and is a comment.
+        // `# no match` could be read as a pair, but is a comment.
         let pair = |line: &str| pair(line).filter(|(first, ..)| first != "#" || !is_silent(line));
-        Builder::default().read(lines(text), pair, no_pair)
+        Builder::default().read(lines(text), pair, not_a_pair)
     }
 
-    /// Reads a table with columns such as `file1,file2,same` (or `different`) in any order; others
-    /// are left alone. None if it has no two columns of files.
+    /// Reads a table with columns such as `file1,file2,same` (or `different`) in any order, and
+    /// ignores others. None if it does not have two columns of files.
     pub(super) fn of_table(table: &Table) -> Result<Option<Self>, LabelError> {
         let Some((a, b)) = find_pair(&table.header) else { return Ok(None) };
         let (verdict, read) = verdict(&table.header)?;
@@ -53,9 +53,9 @@ impl PairList {
     }
 
     /// Reads the format of LFW: `Name 1 2` is two photos of one person, `Name 1 Other 3` photos of
-    /// two. The photos are `Name/Name_0001.jpg` and so on, as LFW is packed.
+    /// two. The files are `Name/Name_0001.jpg` and so on, as in LFW's archive.
     pub(super) fn of_lfw(text: &str) -> Result<Self, LabelError> {
-        // The first line that says something tells how many there are.
+        // The first line that is not a comment has the number of pairs.
         let pairs = lines(text).skip_while(|(_, line)| is_silent(line)).skip(1);
         Builder::default().read(pairs, lfw_pair, |line, text| {
             let reason = format!(
@@ -66,8 +66,8 @@ impl PairList {
         })
     }
 
-    /// For each file a number that the files of one person share, as far as the list tells: whoever
-    /// is linked by pairs of one person.
+    /// For each file, the number of its person: files that mated pairs link, directly or through
+    /// other files, have the same number.
     pub fn subjects(&self) -> Vec<u32> {
         let mut parents: Vec<u32> = (0..self.files.len() as u32).collect();
         for &(a, b, _) in self.pairs.iter().filter(|(_, _, same)| *same) {
@@ -80,7 +80,7 @@ impl PairList {
 
 fn root(parents: &mut [u32], mut file: u32) -> u32 {
     while parents[file as usize] != file {
-        // Every second link is shortened: chains stay short.
+        // Path halving keeps the chains short.
         parents[file as usize] = parents[parents[file as usize] as usize];
         file = parents[file as usize];
     }
@@ -92,22 +92,22 @@ fn root(parents: &mut [u32], mut file: u32) -> u32 {
 struct Builder {
     files: Vec<String>,
     lines: Vec<u64>,
-    places: HashMap<String, u32>,
+    indices: HashMap<String, u32>,
     pairs: Vec<(u32, u32, bool)>,
-    /// The line of each pair, the smaller place first.
+    /// The line of each pair, the smaller index first.
     seen: HashMap<(u32, u32), u64>,
 }
 
 impl Builder {
-    fn place(&mut self, line: u64, file: &str) -> u32 {
-        if let Some(place) = self.places.get(file) {
-            return *place;
+    fn index(&mut self, line: u64, file: &str) -> u32 {
+        if let Some(index) = self.indices.get(file) {
+            return *index;
         }
-        let place = self.files.len() as u32;
+        let index = self.files.len() as u32;
         self.files.push(file.to_owned());
         self.lines.push(line);
-        self.places.insert(file.to_owned(), place);
-        place
+        self.indices.insert(file.to_owned(), index);
+        index
     }
 
     fn add(&mut self, line: u64, a: &str, b: &str, same: bool) -> Result<(), LabelError> {
@@ -115,7 +115,7 @@ impl Builder {
         if a == b {
             return refused(format!("{a} is compared with itself"));
         }
-        let (first, second) = (self.place(line, a), self.place(line, b));
+        let (first, second) = (self.index(line, a), self.index(line, b));
         if let Some(earlier) = self.seen.insert((first.min(second), first.max(second)), line) {
             return refused(format!("the pair of {a} and {b} is in line {earlier} already"));
         }
@@ -123,7 +123,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds the pair that each line is. A line that is none is refused, unless it is a comment.
+    /// Adds the pair of each line. Refuses a line that is neither a pair nor a comment.
     fn read<'a>(
         mut self,
         lines: impl Iterator<Item = (u64, &'a str)>,
@@ -166,7 +166,7 @@ fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
     (1..).zip(text.lines())
 }
 
-/// A line of LFW's list as a pair.
+/// The pair of a line of LFW's list.
 fn lfw_pair(line: &str) -> Option<(String, String, bool)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let photo = |name: &str, number: &str| {
@@ -180,15 +180,15 @@ fn lfw_pair(line: &str) -> Option<(String, String, bool)> {
     }
 }
 
-/// Whether a first line is that of LFW's `pairs.txt`: the number of pairs, or of sets and of pairs
-/// in each.
+/// Whether the first line is that of LFW's `pairs.txt`: the number of pairs, or the number of sets
+/// and that of pairs in each.
 pub(super) fn begins_lfw(beginning: &Beginning<'_>) -> bool {
     let words: Vec<&str> = beginning.first.1.split_whitespace().collect();
     matches!(words.len(), 1 | 2) && words.iter().all(|word| word.parse::<u32>().is_ok())
 }
 
-/// Whether a line names the columns of a table of pairs. `file1,file2,same` could be read as a pair
-/// too: `same` is also a label.
+/// Whether a line names the columns of a table of pairs. `file1,file2,same` could be read as a
+/// pair, too, because `same` is also a label.
 pub(super) fn is_header(line: &str) -> bool {
     SEPARATORS.into_iter().any(|separator| {
         let columns = cells(line, separator);
@@ -199,7 +199,7 @@ pub(super) fn is_header(line: &str) -> bool {
 const SEPARATORS: [Separator; 4] =
     [Separator::Byte(b'\t'), Separator::Byte(b','), Separator::Byte(b';'), Separator::Spaces];
 
-/// A line as a pair, by the first separator that makes one of it.
+/// The pair of a line, by the first separator that gives one.
 pub(super) fn pair(line: &str) -> Option<(String, String, bool)> {
     SEPARATORS.into_iter().find_map(|separator| {
         let [a, b, c]: [String; 3] = cells(line, separator).try_into().ok()?;
@@ -212,23 +212,20 @@ pub(super) fn pair(line: &str) -> Option<(String, String, bool)> {
     })
 }
 
-/// Why a line is no pair, and what to do.
-pub(super) fn no_pair(number: u64, line: &str) -> LabelError {
+/// Why a line is not a pair, and what to do.
+pub(super) fn not_a_pair(number: u64, line: &str) -> LabelError {
     let words = cells(line, Separator::Spaces);
     let last = words.last().map(String::as_str).unwrap_or_default();
     let reason = if words.len() == 3 {
         neither(last)
     } else if words.len() > 3 && truth(last).is_some() {
         format!(
-            "'{}' could be many names: put names with spaces into quotes, or tabs or commas \
-                between the names",
+            "'{}' could be many names: put names with spaces in quotes, or use tabs or commas as \
+             separators",
             short(line)
         )
     } else {
-        format!(
-            "'{}' is no pair, which is two files and 1 (one person) or 0 (two people)",
-            short(line)
-        )
+        format!("'{}' is not a pair: two files and 1 (one person) or 0 (two people)", short(line))
     };
     LabelError::Line { line: number, reason }
 }
@@ -247,32 +244,32 @@ pub(super) fn short(line: &str) -> String {
     }
 }
 
-/// Reads a cell: whether the pair shows one person.
+/// Reads a cell: whether the pair is mated.
 type ReadVerdict = fn(&str) -> Option<bool>;
 
-/// The column that tells whether a pair shows one person, and how it is read.
+/// The column that says whether a pair is mated, and how to read it.
 ///
 /// # Errors
-/// If there is none, or several that could be meant.
+/// If no column, or more than one, may be this one.
 fn verdict(header: &[String]) -> Result<(usize, ReadVerdict), LabelError> {
     match SAME.find(header) {
         Err(LabelError::Column { wanted, found }) => match DIFFERENT.find(header) {
-            Ok(place) => {
-                Ok((place, |text| answer(text).map(|different| !different).or_else(|| word(text))))
+            Ok(index) => {
+                Ok((index, |text| answer(text).map(|different| !different).or_else(|| word(text))))
             }
             Err(LabelError::Column { .. }) => Err(LabelError::Column { wanted, found }),
             Err(ambiguous) => Err(ambiguous),
         },
-        found => found.map(|place| (place, truth as ReadVerdict)),
+        found => found.map(|index| (index, truth as ReadVerdict)),
     }
 }
 
-/// Whether a pair shows one person, as people write it.
+/// Whether a pair is mated, as people write it.
 fn truth(text: &str) -> Option<bool> {
     answer(text).or_else(|| word(text))
 }
 
-/// Yes or no, to whatever the column asks.
+/// Yes or no. The name of the column says what it means.
 fn answer(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "1.0" | "true" | "yes" | "y" => Some(true),
@@ -281,7 +278,7 @@ fn answer(text: &str) -> Option<bool> {
     }
 }
 
-/// Words that say by themselves whether a pair shows one person.
+/// Words that mean the same in any column.
 fn word(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "same" | "match" | "genuine" | "mated" => Some(true),
@@ -295,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_of_a_pair_list_are_those_who_are_linked() {
+    fn mated_pairs_link_the_files_of_a_person() {
         let list = PairList::read("# LFW\na b 1\nc d 1\n\nb e 1\na c 0\n").unwrap();
         assert_eq!(list.files, ["a", "b", "c", "d", "e"]);
         assert_eq!(list.lines, [2, 2, 3, 3, 5]);
@@ -324,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_spaces_are_read_where_something_else_separates_them() {
+    fn names_may_have_spaces_if_there_is_another_separator_or_quotes() {
         let expected = Some(("a b.jpg".to_owned(), "c, d.jpg".to_owned(), true));
         for line in [
             "\"a b.jpg\" \"c, d.jpg\" 1",
@@ -341,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn lfws_own_list_names_the_photos_as_lfw_is_packed() {
+    fn lfws_own_list_names_the_files_of_lfws_archive() {
         for first in ["2\t1", "1"] {
             let list = PairList::of_lfw(&format!("{first}\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBob\t13\n"))
                 .unwrap();

@@ -1,5 +1,5 @@
-//! A table with a header: separated by commas, semicolons, tabs or spaces, with quotes where a cell
-//! holds its separator.
+//! A table with a header. Commas, semicolons, tabs or spaces separate its cells; a cell that
+//! contains the separator is in quotes.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -9,21 +9,21 @@ use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 use super::LabelError;
 use super::columns::{DIFFERENT, FILE, SAME, SUBJECT, find_pair};
 
-/// What stands between cells.
+/// The separator of cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
     /// One character.
     Byte(u8),
-    /// Spaces and tabs, any number of them.
+    /// One or more spaces and tabs.
     Spaces,
 }
 
 /// A row that is not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The line that it begins in, from 1.
+    /// Its first line, from 1.
     pub line: u64,
-    /// Its cells, without blanks around them.
+    /// Its cells, trimmed.
     pub cells: Vec<String>,
 }
 
@@ -32,24 +32,24 @@ pub(super) struct Row {
 pub(super) struct Table {
     /// Names of the columns.
     pub header: Vec<String>,
-    /// All other rows, each as long as the header.
+    /// All other rows, as long as the header.
     pub rows: Vec<Row>,
     separator: Separator,
 }
 
-/// What separates cells, and where the rows begin.
+/// The beginning of a table: a named separator, and the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Beginning<'a> {
-    /// What a first line `sep=;` says, as Excel writes and reads it.
+    /// The separator that a first line `sep=;` names, as Excel writes and reads it.
     pub separator: Option<Separator>,
-    /// Byte after that line, or 0.
+    /// Index of the byte after that line, or 0.
     pub start: usize,
-    /// The first line that says something, and its number.
+    /// The number and text of the first line that is neither empty nor a comment.
     pub first: (u64, &'a str),
 }
 
 impl<'a> Beginning<'a> {
-    /// The beginning of `text`; empty lines and lines that begin with `#` say nothing.
+    /// The beginning of `text`, without empty lines and lines that begin with `#`.
     pub(super) fn of(text: &'a str) -> Result<Self, LabelError> {
         let (mut separator, mut start) = (None, 0);
         let mut end = 0;
@@ -69,8 +69,8 @@ impl<'a> Beginning<'a> {
     }
 }
 
-/// Whether a line says nothing: it is empty, or a comment. After the first line, one that begins
-/// with `#` may be a row all the same.
+/// Whether a line is empty or a comment. After the header, a line that begins with `#` may also be
+/// a row.
 pub(super) fn is_silent(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#')
@@ -84,7 +84,7 @@ fn named_separator(line: &str) -> Option<Separator> {
 }
 
 impl Table {
-    /// Reads a table; none if its first line names no column that is known here.
+    /// Reads a table. None if its first line names no column known here.
     pub(super) fn read(text: &str, beginning: &Beginning<'_>) -> Result<Option<Self>, LabelError> {
         match separator(beginning) {
             Some(separator) => Self::separated(text, beginning, separator).map(Some),
@@ -92,7 +92,7 @@ impl Table {
         }
     }
 
-    /// Reads a table whatever its columns are called.
+    /// Reads a table with any column names.
     pub(super) fn of_any_columns(
         text: &str,
         beginning: &Beginning<'_>,
@@ -100,7 +100,7 @@ impl Table {
         let most = || {
             let bytes = *b",;\t|";
             let count = |byte: &u8| cells(beginning.first.1, Separator::Byte(*byte)).len();
-            // The first of those with as many.
+            // Reversed, because of equal counts `max_by_key` returns the last.
             bytes.into_iter().rev().max_by_key(count).map(Separator::Byte)
         };
         let separator = separator(beginning).or_else(most).unwrap_or(Separator::Byte(b','));
@@ -137,22 +137,21 @@ impl Table {
             Separator::Byte(byte) => format!("'{}'", char::from(byte)),
         };
         let reason = format!(
-            "it has {} columns, the header has {}; a name with a {separator} in it stands in \
-                quotes, a value that is not known leaves \
-             its place empty",
+            "it has {} columns, the header has {}; put a name that contains a {separator} in \
+             quotes, and leave the cell of an unknown value empty",
             row.cells.len(),
             self.header.len()
         );
         LabelError::Line { line: row.line, reason }
     }
 
-    /// Whether numbers may have a comma for a decimal point.
+    /// Whether the decimal point of numbers may be a comma.
     pub(super) fn has_decimal_commas(&self) -> bool {
         self.separator != Separator::Byte(b',')
     }
 }
 
-/// The separator that makes known column names of the first line.
+/// The separator that splits the first line into known column names.
 fn separator(beginning: &Beginning<'_>) -> Option<Separator> {
     let known = |separator: Separator| {
         let header = cells(beginning.first.1, separator);
@@ -169,23 +168,24 @@ fn separator(beginning: &Beginning<'_>) -> Option<Separator> {
         let found = known(Separator::Byte(byte));
         best = if found.0 > best.0 { found } else { best };
     }
-    // Names of columns may have spaces.
+    // Names of columns may contain spaces.
     let spaces = known(Separator::Spaces);
     best = if best.0 < 2 && spaces.0 > best.0 { spaces } else { best };
     (best.0 > 0).then_some(best.1)
 }
 
-/// The columns of a header: Excel ends all lines with as many separators as the longest has.
+/// The number of columns. Empty cells at the end do not count: Excel ends all lines with as many
+/// separators as the longest line has.
 fn columns(header: &[String]) -> usize {
     filled(header).max(1)
 }
 
-/// Cells without the empty ones at the end.
+/// The number of cells without the empty ones at the end.
 fn filled(cells: &[String]) -> usize {
     cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1)
 }
 
-/// Whether cells fit a header of so many columns.
+/// Whether the cells fit a header of so many columns.
 fn is_row(cells: &[String], columns: usize) -> bool {
     cells.len() >= columns && filled(cells) <= columns
 }
@@ -198,7 +198,8 @@ pub(super) fn cells(line: &str, separator: Separator) -> Vec<String> {
 }
 
 /// The rows of `text` from the byte `start` on, the header first. After the header, a line that
-/// begins with `#` is a comment only if it has not the cells of a row: names of files may begin so.
+/// begins with `#` is a comment only if it does not have the cells of a row: a file's name may
+/// begin with `#`.
 fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, LabelError> {
     let (body, delimiter) = delimited(&text[start..], separator);
     let mut reader = reader(&body, delimiter);
@@ -206,20 +207,20 @@ fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, Labe
     let mut header: Option<usize> = None;
     let mut record = StringRecord::new();
     while reader.read_record(&mut record)? {
-        // The place of a record is where the one before it ended: empty lines may come between.
-        let mut place =
+        // The position of a record is the end of the previous one: empty lines may come between.
+        let mut offset =
             record.position().map_or(0, |position| position.byte() as usize).min(body.len());
-        place += body[place..].bytes().take_while(|byte| *byte == b'\n').count();
-        line += newlines(&body[counted..place]);
-        counted = place;
-        let first = body[place..].split('\n').next().unwrap_or_default();
+        offset += body[offset..].bytes().take_while(|byte| *byte == b'\n').count();
+        line += newlines(&body[counted..offset]);
+        counted = offset;
+        let first = body[offset..].split('\n').next().unwrap_or_default();
         let cells = cells_of(&record, separator);
-        // Between spaces, `# people` has two cells.
+        // Separated by spaces, the comment `# people` has two cells.
         let is_text =
             separator == Separator::Spaces && cells.first().is_some_and(|cell| cell == "#");
         if is_silent(first) && (is_text || header.is_none_or(|columns| !is_row(&cells, columns))) {
-            // A quote in a comment opens no cell of many lines.
-            let end = (place + first.len() + 1) as u64;
+            // A quote in a comment does not open a cell of several lines.
+            let end = (offset + first.len() + 1) as u64;
             if reader.position().byte() > end {
                 let mut next = Position::new();
                 next.set_byte(end);
@@ -233,7 +234,7 @@ fn rows(text: &str, start: usize, separator: Separator) -> Result<Vec<Row>, Labe
     Ok(rows)
 }
 
-/// The text, and the byte between its cells. The text has as many bytes as before, so that places
+/// The text, and the byte that separates its cells. The text keeps its length, so that positions
 /// are the same.
 fn delimited(text: &str, separator: Separator) -> (Cow<'_, str>, u8) {
     match separator {
@@ -248,7 +249,7 @@ fn reader(text: &str, delimiter: u8) -> Reader<Cursor<&[u8]>> {
         .flexible(true)
         .delimiter(delimiter)
         .trim(Trim::All)
-        // Single lines are read so too, as many as a list has.
+        // Small for single lines: a list is read line by line.
         .buffer_capacity(text.len().clamp(64, 1 << 16))
         .from_reader(Cursor::new(text.as_bytes()))
 }
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_over_comments_empty_lines_and_cells_of_two_lines() {
+    fn comments_empty_lines_and_cells_of_two_lines_count_as_lines() {
         let rows =
             shown("# people\n\nfile,subject\n\n# first\na.jpg,\"Ann\nLee\"\n\nb.jpg,Bob\n,\n");
         assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [6, 9]);
@@ -312,7 +313,7 @@ mod tests {
             ),
             [row(2, "#recycle/a.jpg", "Ann"), row(4, "#b.jpg", "Bob\nLee"), row(7, "c.jpg", "Joe")]
         );
-        // A quote in a comment hides no row.
+        // A quote in a comment does not hide a row.
         assert_eq!(
             shown(
                 "# \"people\"\nfile subject\n# people\n#a.jpg Ann\n# the \"first\nb.jpg Bob\n# \
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_another_length_are_named_and_what_excel_appends_is_not() {
+    fn rows_of_another_length_are_refused_but_not_what_excel_appends() {
         assert_eq!(shown("file,subject,,\na.jpg,Ann,,\nb.jpg,Bob,,\n").len(), 2);
         for (text, line) in [
             ("file,subject\na.jpg,Ann\nb,c.jpg,Bob\n", "line 3"),

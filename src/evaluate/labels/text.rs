@@ -1,4 +1,4 @@
-//! The bytes of a table as text: UTF-8, UTF-16 or Windows-1252, as spreadsheets write them.
+//! Decodes the text of a table: UTF-8, UTF-16 or Windows-1252, as spreadsheets write it.
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -9,17 +9,17 @@ use super::LabelError;
 pub struct Text {
     /// Its text, with `\n` at line ends and without a byte order mark.
     pub text: String,
-    /// The encoding, where the file does not say which it is and it is not UTF-8.
+    /// The encoding, if it is a guess: not UTF-8, and without a byte order mark.
     pub assumed: Option<&'static str>,
 }
 
-/// Bytes that are looked at to tell UTF-16 without a byte order mark.
-const LOOKED_AT: usize = 4096;
+/// Bytes that are examined to detect UTF-16 without a byte order mark.
+const EXAMINED: usize = 4096;
 
 /// Decodes a text file.
 ///
 /// # Errors
-/// If it is no text, or damaged.
+/// If it is not a text, or damaged.
 pub fn decode(bytes: &[u8]) -> Result<Text, LabelError> {
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
         return no_text("a workbook of a spreadsheet program: save the sheet as 'CSV UTF-8'");
@@ -41,7 +41,7 @@ pub fn decode(bytes: &[u8]) -> Result<Text, LabelError> {
         (even, odd) if even > 10 * odd => {
             return wide(bytes, UTF_16BE, Some("UTF-16 (big endian)"));
         }
-        _ => return no_text("no text: it holds zero bytes"),
+        _ => return no_text("not a text: it contains zero bytes"),
     }
     let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
@@ -50,10 +50,10 @@ pub fn decode(bytes: &[u8]) -> Result<Text, LabelError> {
     }
 }
 
-/// Zero bytes at even and at odd places near the beginning: in UTF-16 every second byte of a Latin
-/// letter is one.
+/// Counts the zero bytes at even and at odd positions near the beginning: in UTF-16, one byte of
+/// each Latin letter is zero.
 fn zeros(bytes: &[u8]) -> (usize, usize) {
-    let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
+    let bytes = &bytes[..bytes.len().min(EXAMINED)];
     let at = |first: usize| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
     (at(0), at(1))
 }
@@ -76,8 +76,8 @@ fn checked(text: &str, assumed: Option<&'static str>) -> Result<Text, LabelError
     for (line, row) in (1..).zip(text.lines()) {
         if let Some(control) = row.chars().find(|c| strange(*c)) {
             let reason = format!(
-                "it holds the control character {}, which no text has; a file with such a name is \
-                    named by its file: URI",
+                "it contains the control character {}, which a text cannot have; name a file with \
+                 such a name by its file: URI",
                 control.escape_default()
             );
             return Err(LabelError::Line { line, reason });
@@ -122,16 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_says_what_it_is() {
-        for (bytes, told) in [
+    fn the_error_says_what_a_file_is_if_it_is_not_a_text() {
+        for (bytes, text) in [
             (&b"PK\x03\x04\x14\x00"[..], "CSV UTF-8"),
             (b"\xff\xfe\0\0f\0\0\0", "UTF-32"),
             (b"\0\0\0\0abcd", "zero bytes"),
             (b"\xff\xfef\0i", "damaged UTF-16"),
-            (b"file,subject\na\x1b.jpg,Ann", "line 2: it holds the control character \\u{1b}"),
+            (b"file,subject\na\x1b.jpg,Ann", "line 2: it contains the control character \\u{1b}"),
         ] {
             let error = decode(bytes).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(text), "{error}");
         }
     }
 }

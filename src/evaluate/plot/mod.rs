@@ -1,8 +1,9 @@
-//! Charts for papers and reports, as SVG and as PNG: light, told apart by dashes as well as by
-//! colours (Okabe and Ito's, which colour-blind people can tell apart), and drawn with a font of
-//! their own, so that a machine without fonts draws them too.
+//! Charts for papers and reports, as SVG and as PNG. Lines differ in dashes and in colours (those
+//! of Okabe and Ito, which colour-blind people can distinguish). The font is built in, because a
+//! machine may have no fonts.
 //!
-//! Knows nothing of what the numbers mean, but that an area around a line is its interval.
+//! A chart does not depend on what its numbers mean, except that the area around a line is its
+//! interval.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -18,13 +19,13 @@ const RIGHT: f64 = 580.0;
 const TOP: f64 = 16.0;
 const BASE: f64 = 362.0;
 const LEGEND_STEP: f64 = 24.0;
-/// What the area around a line is called.
+/// Name of the area around a line.
 const BAND: &str = "its 95 % interval";
 const AREA_OPACITY: f64 = 0.15;
-/// Pixels of the PNG for a unit of the drawing: sharp in print at a column's width.
+/// Pixels of the PNG for each unit of the drawing: sharp in print at the width of a column.
 const PNG_SCALE: f32 = 2.0;
 
-/// Latin letters, digits and some signs of `DejaVu` Sans; its licence lies beside it.
+/// Latin letters, digits and some signs of `DejaVu` Sans. Its licence is in the same folder.
 const FONT: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
 
 /// Colour and dash of the first line, the second and so on.
@@ -39,13 +40,13 @@ const STYLES: [(&str, &str); 8] = [
     ("#777777", "1 4"),
 ];
 
-/// A chart that cannot be drawn.
+/// Why a chart cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
-    /// The drawing itself.
+    /// The SVG cannot be rendered.
     #[error("the chart cannot be drawn: {0}")]
     Draw(#[from] askama::Error),
-    /// Its pixels.
+    /// The PNG cannot be made from the SVG.
     #[error("the chart cannot be turned into pixels: {0}")]
     Pixels(String),
 }
@@ -57,26 +58,26 @@ pub struct Chart {
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// What is drawn, in the order of the legend.
+    /// The series, in the order of the legend.
     pub series: Vec<Series>,
 }
 
 /// An axis.
 #[derive(Debug, Clone)]
 pub struct Axis {
-    /// What it shows, with its unit.
+    /// Its quantity and unit.
     pub label: String,
     /// Its lower end.
     pub low: f64,
     /// Its upper end.
     pub high: f64,
-    /// Labelled places.
+    /// Labelled values.
     pub ticks: Vec<(f64, String)>,
-    /// Equal steps are equal ratios; both ends are positive then.
+    /// Whether it is logarithmic. Both ends must be positive then.
     pub logarithmic: bool,
 }
 
-/// One thing drawn.
+/// One series of points.
 #[derive(Debug, Clone)]
 pub struct Series {
     /// Its name in the legend.
@@ -88,17 +89,17 @@ pub struct Series {
 /// How points are drawn.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A line through them.
+    /// A line through the points.
     Line(Vec<(f64, f64)>),
-    /// A line through them, and around it the area between two others: x, value, low, high.
+    /// A line through the points, and around it the area between low and high: x, value, low, high.
     Banded(Vec<(f64, f64, f64, f64)>),
-    /// Dots.
+    /// A dot for each point.
     Dots(Vec<(f64, f64)>),
 }
 
 impl Axis {
-    /// A linear axis with a tick at each multiple of `step`, its label in the number of decimals
-    /// that `step` needs, times `unit`.
+    /// A linear axis with a tick at each multiple of `step`. Labels show the value times `unit`,
+    /// with the number of decimals that `step` needs.
     pub fn linear(label: &str, (low, high): (f64, f64), step: f64, unit: f64) -> Self {
         let decimals = (0..6)
             .find(|&decimals| is_whole(step * unit * 10_f64.powi(decimals)))
@@ -115,21 +116,20 @@ impl Axis {
         }
     }
 
-    /// A linear axis over some values, with five ticks or so at round places and a little room
-    /// above.
+    /// A linear axis that covers `low` to `high`, with about five ticks at round values.
     pub fn around(label: &str, (low, high): (f64, f64), unit: f64) -> Self {
         let step = round_step((high - low).max(f64::MIN_POSITIVE) / 5.0);
         let ends = ((low / step).floor() * step, (high / step).ceil() * step);
         Self::linear(label, ends, step, unit)
     }
 
-    fn place(&self, value: f64, from: f64, to: f64) -> f64 {
+    fn position(&self, value: f64, from: f64, to: f64) -> f64 {
         let part = if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
         } else {
             (value - self.low) / (self.high - self.low)
         };
-        // A hundredth of a unit is finer than any print.
+        // Rounded to a hundredth of a unit, which is finer than print.
         ((from + part.clamp(0.0, 1.0) * (to - from)) * 100.0).round() / 100.0
     }
 }
@@ -145,7 +145,7 @@ fn round_step(least: f64) -> f64 {
     step.unwrap_or(10.0) * decade
 }
 
-/// The drawing.
+/// The values of the template.
 #[derive(Template)]
 #[template(path = "evaluate/plot/chart.svg", escape = "html")]
 struct Drawing<'a> {
@@ -157,16 +157,16 @@ struct Drawing<'a> {
     base: f64,
     x_label: &'a str,
     y_label: &'a str,
-    x_ticks: Vec<Tick<'a>>,
-    y_ticks: Vec<Tick<'a>>,
+    x_ticks: Vec<AxisTick<'a>>,
+    y_ticks: Vec<AxisTick<'a>>,
     areas: Vec<Stroke>,
     area_opacity: f64,
     lines: Vec<Stroke>,
     clouds: Vec<Stroke>,
-    legend: Vec<Entry<'a>>,
+    legend: Vec<LegendEntry<'a>>,
 }
 
-struct Tick<'a> {
+struct AxisTick<'a> {
     at: f64,
     label: &'a str,
 }
@@ -178,7 +178,7 @@ struct Stroke {
     width: f64,
 }
 
-struct Entry<'a> {
+struct LegendEntry<'a> {
     at: f64,
     name: &'a str,
     colour: &'static str,
@@ -188,82 +188,100 @@ struct Entry<'a> {
     dots: bool,
 }
 
-impl Chart {
-    /// The chart as SVG.
-    ///
-    /// # Errors
-    /// If it cannot be drawn.
-    pub fn svg(&self) -> Result<String, ChartError> {
-        let x = |value: f64| self.x.place(value, LEFT, RIGHT);
-        let y = |value: f64| self.y.place(value, BASE, TOP);
-        let (mut areas, mut lines, mut clouds, mut legend) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let place = |entry: usize| TOP + 12.0 + LEGEND_STEP * entry as f64;
-        for (number, series) in self.series.iter().enumerate() {
-            let (colour, dash) = STYLES[number % STYLES.len()];
-            // The first line is what the chart is about.
-            let width = if number == 0 { 2.4 } else { 1.8 };
-            let stroke = |path| Stroke { path, colour, dash, width };
-            match &series.shape {
-                Shape::Line(points) => {
-                    lines.push(stroke(line(points.iter().map(|&(at, value)| (x(at), y(value))))))
-                }
-                Shape::Banded(points) => {
-                    let above = points.iter().map(|&(at, _, _, high)| (x(at), y(high)));
-                    let below = points.iter().rev().map(|&(at, _, low, _)| (x(at), y(low)));
-                    areas.push(stroke(line(above.chain(below)) + "Z"));
-                    lines.push(stroke(line(
-                        points.iter().map(|&(at, value, _, _)| (x(at), y(value))),
-                    )));
-                }
-                Shape::Dots(points) => {
-                    clouds.push(stroke(dots(points.iter().map(|&(at, value)| (x(at), y(value))))))
-                }
-            }
-            let is_dots = matches!(series.shape, Shape::Dots(_));
-            legend.push(Entry {
-                at: place(legend.len()),
-                name: &series.name,
-                colour,
-                dash: if is_dots { "0 9" } else { dash },
-                width: if is_dots { 4.0 } else { width },
-                opacity: 1.0,
-                dots: is_dots,
-            });
-            if matches!(series.shape, Shape::Banded(_)) {
-                let at = place(legend.len());
-                legend.push(Entry {
-                    at,
-                    name: BAND,
-                    colour,
-                    dash: "none",
-                    width: 14.0,
-                    opacity: AREA_OPACITY,
-                    dots: false,
-                });
-            }
-        }
-        // The first line lies above the others.
-        lines.reverse();
-        let x_ticks = self.x.ticks.iter().map(|(at, label)| Tick { at: x(*at), label }).collect();
-        let y_ticks = self.y.ticks.iter().map(|(at, label)| Tick { at: y(*at), label }).collect();
-        let drawing = Drawing {
+impl<'a> Drawing<'a> {
+    /// The axes of `chart`, without its series.
+    fn axes(chart: &'a Chart) -> Self {
+        let x_tick = |(at, label): &'a (f64, String)| AxisTick { at: chart.x_at(*at), label };
+        let y_tick = |(at, label): &'a (f64, String)| AxisTick { at: chart.y_at(*at), label };
+        Self {
             width: WIDTH,
             height: HEIGHT,
             left: LEFT,
             right: RIGHT,
             top: TOP,
             base: BASE,
-            x_label: &self.x.label,
-            y_label: &self.y.label,
-            x_ticks,
-            y_ticks,
-            areas,
+            x_label: &chart.x.label,
+            y_label: &chart.y.label,
+            x_ticks: chart.x.ticks.iter().map(x_tick).collect(),
+            y_ticks: chart.y.ticks.iter().map(y_tick).collect(),
+            areas: Vec::new(),
             area_opacity: AREA_OPACITY,
-            lines,
-            clouds,
-            legend,
+            lines: Vec::new(),
+            clouds: Vec::new(),
+            legend: Vec::new(),
+        }
+    }
+
+    /// Adds the series `number` of `chart`.
+    fn add(&mut self, chart: &Chart, number: usize, series: &'a Series) {
+        let (colour, dash) = STYLES[number % STYLES.len()];
+        // The first series is the chart's subject: its line is wider.
+        let width = if number == 0 { 2.4 } else { 1.8 };
+        let stroke = |path| Stroke { path, colour, dash, width };
+        let at = |&(x, y): &(f64, f64)| (chart.x_at(x), chart.y_at(y));
+        let mut entry = LegendEntry {
+            at: 0.0,
+            name: &series.name,
+            colour,
+            dash,
+            width,
+            opacity: 1.0,
+            dots: false,
         };
+        match &series.shape {
+            Shape::Line(points) => self.lines.push(stroke(line(points.iter().map(at)))),
+            Shape::Banded(points) => {
+                let above = points.iter().map(|&(x, _, _, high)| at(&(x, high)));
+                let below = points.iter().rev().map(|&(x, _, low, _)| at(&(x, low)));
+                self.areas.push(stroke(line(above.chain(below)) + "Z"));
+                let middle = points.iter().map(|&(x, value, _, _)| at(&(x, value)));
+                self.lines.push(stroke(line(middle)));
+            }
+            Shape::Dots(points) => {
+                self.clouds.push(stroke(dots(points.iter().map(at))));
+                entry = LegendEntry { dash: "0 9", width: 4.0, dots: true, ..entry };
+            }
+        }
+        self.add_to_legend(entry);
+        if matches!(series.shape, Shape::Banded(_)) {
+            self.add_to_legend(LegendEntry {
+                at: 0.0,
+                name: BAND,
+                colour,
+                dash: "none",
+                width: 14.0,
+                opacity: AREA_OPACITY,
+                dots: false,
+            });
+        }
+    }
+
+    fn add_to_legend(&mut self, mut entry: LegendEntry<'a>) {
+        entry.at = TOP + 12.0 + LEGEND_STEP * self.legend.len() as f64;
+        self.legend.push(entry);
+    }
+}
+
+impl Chart {
+    fn x_at(&self, value: f64) -> f64 {
+        self.x.position(value, LEFT, RIGHT)
+    }
+
+    fn y_at(&self, value: f64) -> f64 {
+        self.y.position(value, BASE, TOP)
+    }
+
+    /// The chart as SVG.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
+    pub fn svg(&self) -> Result<String, ChartError> {
+        let mut drawing = Drawing::axes(self);
+        for (number, series) in self.series.iter().enumerate() {
+            drawing.add(self, number, series);
+        }
+        // The first line is drawn last, above the others.
+        drawing.lines.reverse();
         Ok(drawing.render()?)
     }
 
@@ -290,14 +308,14 @@ impl Chart {
 
 fn line(points: impl Iterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
-    for (place, (x, y)) in points.enumerate() {
+    for (number, (x, y)) in points.enumerate() {
         // Writing to a string does not fail.
-        write!(path, "{}{x} {y}", if place == 0 { "M" } else { "L" }).ok();
+        write!(path, "{}{x} {y}", if number == 0 { "M" } else { "L" }).ok();
     }
     path
 }
 
-/// Strokes of no length: with round ends, dots.
+/// Strokes without length: with round ends, they are dots.
 fn dots(points: impl Iterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
     for (x, y) in points {
@@ -335,19 +353,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_outside_is_text_and_no_markup() {
+    fn a_name_is_text_and_never_markup() {
         let svg = chart("<script>&").svg().unwrap();
         assert!(!svg.contains("<script>"));
         assert!(Tree::from_str(&svg, &usvg::Options::default()).is_ok());
     }
 
     #[test]
-    fn text_is_drawn_without_any_font_of_the_machine() {
+    fn text_is_drawn_without_fonts_of_the_machine() {
         let dark = |name: &str| {
             let picture =
                 image::load_from_memory(&chart(name).png().unwrap()).unwrap().into_luma8();
             assert_eq!(picture.dimensions(), (1560, 840));
-            // Right of the legend's line.
+            // Only the text of the legend, right of its line.
             let left = ((RIGHT + 58.0) * f64::from(PNG_SCALE)) as u32;
             picture.enumerate_pixels().filter(|(x, _, pixel)| *x > left && pixel.0[0] < 100).count()
         };

@@ -6,7 +6,7 @@ use super::*;
 
 const JPEG: &[u8] = b"\xFF\xD8\xFF\xE0 and so on";
 
-/// Folders to walk, with these files in them: what ends in `/` is an empty folder.
+/// Folders to walk, with these files in them. A name that ends in `/` is an empty folder.
 fn folders(files: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
@@ -28,7 +28,7 @@ fn rules(exclude: &[&str]) -> Rules {
     Rules::new(&exclude.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>(), &[]).unwrap()
 }
 
-/// A word for each entry and its path below `folder`, sorted.
+/// The path of each entry below `folder`, with the reason if it is not listed, sorted.
 fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
     let top = folder.path().canonicalize().unwrap();
     let short = |name: &str| name.replace(&format!("{}/", top.display()), "");
@@ -39,22 +39,22 @@ fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
     for root in &roots {
         let mut send = |listed| {
             found.push(match listed {
-                Listed::Image { uri, .. } => short(&uri.to_string()),
-                Listed::Other(Other { name, why, .. }) => {
-                    let why = match why {
-                        Why::NoImage(ending) => ending,
-                        Why::NoFile => "special".into(),
-                        Why::Rule { rule, folder: false } => rule,
-                        Why::Rule { rule, folder: true } => format!("{rule}/"),
-                        Why::LinkInside => "inside".into(),
-                        Why::LinkOutside(target) => {
+                ListingEntry::Image { uri, .. } => short(&uri.to_string()),
+                ListingEntry::NotListed(NotListed { name, reason, .. }) => {
+                    let reason = match reason {
+                        NotListedReason::NotAnImage(ending) => ending,
+                        NotListedReason::SpecialFile => "special".into(),
+                        NotListedReason::Rule { rule, folder: false } => rule,
+                        NotListedReason::Rule { rule, folder: true } => format!("{rule}/"),
+                        NotListedReason::LinkInside => "inside".into(),
+                        NotListedReason::LinkOutside(target) => {
                             format!("outside -> {}", short(&target.display().to_string()))
                         }
-                        Why::LinkBroken => "broken".into(),
+                        NotListedReason::LinkBroken => "broken".into(),
                     };
-                    format!("{} ({why})", short(&name))
+                    format!("{} ({reason})", short(&name))
                 }
-                Listed::Unlisted(error) => {
+                ListingEntry::Failed(error) => {
                     format!("{} (unlisted: {})", short(&error.what), error.reason)
                 }
             });
@@ -106,7 +106,7 @@ fn a_file_is_an_image_by_its_ending_or_its_first_bytes() {
 }
 
 #[test]
-fn a_pipe_is_no_image_whatever_its_ending() {
+fn a_pipe_is_not_an_image_whatever_its_ending() {
     let folder = folders(&["a.jpg"]);
     for name in ["pipe", "pipe.jpg"] {
         assert!(
@@ -175,7 +175,7 @@ fn links_out_of_the_roots_are_not_followed_unless_another_root_holds_what_they_l
 }
 
 #[test]
-fn what_a_rule_leaves_out_and_a_link_names_is_listed_once() {
+fn a_left_out_file_that_a_link_names_is_listed_once() {
     let folder = folders(&[
         "@eaDir/a.jpg",
         "@eaDir/b.jpg",
@@ -201,7 +201,7 @@ fn what_a_rule_leaves_out_and_a_link_names_is_listed_once() {
     {
         assert!(found.iter().any(|other| other == line), "{line} in {found:#?}");
     }
-    // The folder around what was listed by links before.
+    // A link to the folder that contains targets of earlier links.
     link(&folder, "@eaDir", "photos/8");
     let found = walked(&folder, &[""], rules(&["*.png"]));
     let images: Vec<_> =
@@ -210,7 +210,7 @@ fn what_a_rule_leaves_out_and_a_link_names_is_listed_once() {
 }
 
 #[test]
-fn no_link_brings_back_what_exclude_matches() {
+fn a_link_does_not_bring_back_what_exclude_matches() {
     let folder = folders(&[
         "private/a.jpg",
         "private/deep/b.jpg",
@@ -226,7 +226,7 @@ fn no_link_brings_back_what_exclude_matches() {
     link(&folder, "@eaDir/private/e.jpg", "photos/4.jpg");
     link(&folder, "", "photos/5");
     let mut found = walked(&folder, &[""], rules(&["private/", "*.png"]));
-    // It is met before the link to it, or after.
+    // The order of the folder and the link to it depends on the file system.
     found.retain(|line| line != "@eaDir (@eaDir/)");
     assert_eq!(
         found,
@@ -244,7 +244,7 @@ fn no_link_brings_back_what_exclude_matches() {
             "private (--exclude private//)",
         ]
     );
-    // A folder that is named itself is never left out, whichever way a link leads there.
+    // A root is never left out, and links to it work.
     let found = walked(&folder, &["photos", "private"], rules(&["private/", "*.png"]));
     let images: Vec<_> =
         found.iter().filter(|line| !line.contains('(')).map(String::as_str).collect();
@@ -253,7 +253,7 @@ fn no_link_brings_back_what_exclude_matches() {
 }
 
 #[test]
-fn what_is_named_itself_is_never_left_out_and_is_listed_once() {
+fn a_root_is_never_left_out_and_is_listed_once() {
     let folder = folders(&["a/@eaDir/x.jpg", "a/y.png", "a/no_ending"]);
     std::fs::write(folder.path().join("a/notes.txt"), "a text").unwrap();
     std::fs::write(folder.path().join("a").join(IGNORE_FILE), "*.png\nno_ending\n").unwrap();
@@ -265,7 +265,7 @@ fn what_is_named_itself_is_never_left_out_and_is_listed_once() {
 }
 
 #[test]
-fn rules_of_a_folder_hold_for_all_that_is_below_it_wherever_the_walk_begins() {
+fn rules_of_a_folder_apply_to_all_below_it_wherever_the_walk_starts() {
     let folder =
         folders(&["a/x.png", "a/x.jpg", "a/b/y.png", "a/b/raw/z.jpg", "a/raw/z.jpg", "c/x.png"]);
     std::fs::write(folder.path().join("a").join(IGNORE_FILE), "*.png\nb/raw/\n").unwrap();
@@ -274,13 +274,13 @@ fn rules_of_a_folder_hold_for_all_that_is_below_it_wherever_the_walk_begins() {
     assert_eq!(walked(&folder, &["a/b"], rules(&[])), below);
     assert_eq!(walked(&folder, &[""], rules(&[])), [&below[..], &a, &["c/x.png"]].concat());
     assert_eq!(walked(&folder, &["a", "a/b"], rules(&[])), [&below[..], &a].concat());
-    // A link to what such a rule leaves out.
+    // A link to a folder that such a rule leaves out.
     link(&folder, "a/b/raw", "c/raw");
     assert!(walked(&folder, &[""], rules(&[])).contains(&"a/b/raw/z.jpg".to_owned()));
 }
 
 #[test]
-fn rules_that_cannot_be_read_are_told_and_the_folder_is_walked() {
+fn invalid_rules_are_reported_and_the_folder_is_walked() {
     let folder = folders(&["x.jpg"]);
     std::fs::write(folder.path().join(IGNORE_FILE), "[z-a]\n").unwrap();
     let found = walked(&folder, &[""], rules(&[]));
@@ -297,7 +297,7 @@ fn two_names_that_are_not_utf_8_are_two_images() {
     let root = folder.path().canonicalize().unwrap();
     let mut uris = HashSet::new();
     let mut send = |listed| {
-        let Listed::Image { uri, .. } = listed else { panic!("{listed:?}") };
+        let ListingEntry::Image { uri, .. } = listed else { panic!("{listed:?}") };
         assert!(uri.to_path().unwrap().is_file());
         uris.insert(uri.as_str().to_owned());
         Ok(())
@@ -308,13 +308,13 @@ fn two_names_that_are_not_utf_8_are_two_images() {
 }
 
 #[test]
-fn a_walk_ends_when_nobody_reads_on() {
+fn a_walk_ends_when_its_reader_is_dropped() {
     let folder = folders(&["a.jpg", "b.jpg", "c.jpg"]);
     let root = folder.path().canonicalize().unwrap();
     let mut sent = 0;
     let walk = Folders::new([root.clone()], rules(&[])).walk(&root, &mut |_| {
         sent += 1;
-        Err(Gone)
+        Err(ReaderGone)
     });
     assert!(walk.is_err());
     assert_eq!(sent, 1);

@@ -1,5 +1,5 @@
-//! The folder that an import is made in, and the move from there into the folder of models: all
-//! files or none.
+//! The temporary folder of an import, and the move of its files into the folder of models: all
+//! files or no file.
 
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -11,10 +11,10 @@ use crate::inference::model::write_atomically;
 
 const STAGING: &str = ".import-";
 
-/// Where replaced files are until all are moved.
+/// Folder of the replaced files until all files are moved.
 const REPLACED: &str = "replaced";
 
-/// A folder for what is being imported, gone when this is dropped.
+/// The temporary folder. Dropping this removes it.
 pub(super) struct Staging(PathBuf);
 
 impl Staging {
@@ -35,8 +35,8 @@ impl Staging {
         write_atomically(&path, bytes).map_err(|source| ImportError::Write { path, source })
     }
 
-    /// Moves files to `models`, in this order. If one cannot be moved, those that are new there go
-    /// again, and those that were replaced are put back.
+    /// Moves `files` to `models`, in this order. If one cannot be moved, new files are removed
+    /// again and replaced files are put back.
     pub(super) fn place(&self, files: &[PathBuf], models: &Path) -> Result<(), ImportError> {
         let mut moved: Vec<(PathBuf, Option<PathBuf>)> = Vec::new();
         for (i, file) in files.iter().enumerate() {
@@ -54,26 +54,26 @@ impl Staging {
     }
 }
 
-/// Moves `new` to `target`. A file that is there is kept as `old`; tells whether one was.
+/// Moves `new` to `target`. An existing file is kept as `old`. Returns whether there was one.
 fn replace(new: &Path, target: &Path, old: &Path) -> Result<bool, Error> {
     create_folder_of(target)?;
-    let there = match fs::symlink_metadata(target) {
+    let exists = match fs::symlink_metadata(target) {
         Ok(metadata) if metadata.is_dir() => return Err(Error::from(ErrorKind::IsADirectory)),
         Ok(_) => true,
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => return Err(error),
     };
-    if there {
+    if exists {
         create_folder_of(old)?;
-        // With a second name for the old file, readers always find the old or the new one. Not all
+        // With a hard link to the old file, readers always find the old or the new one. Not all
         // file systems have hard links.
         fs::hard_link(target, old).or_else(|_| fs::rename(target, old))?;
     }
     let moved = fs::rename(new, target);
-    if moved.is_err() && there {
+    if moved.is_err() && exists {
         put_back(old, target);
     }
-    moved.map(|()| there)
+    moved.map(|()| exists)
 }
 
 fn create_folder_of(path: &Path) -> Result<(), Error> {
@@ -87,7 +87,7 @@ fn undo(moved: &[(PathBuf, Option<PathBuf>)]) {
     for (target, old) in moved.iter().rev() {
         match old {
             Some(old) => put_back(old, target),
-            // The error of the move is the one to report.
+            // Report the error of the move, not of the cleanup.
             None => {
                 fs::remove_file(target).ok();
             }
@@ -102,7 +102,7 @@ fn put_back(old: &Path, target: &Path) {
     }
 }
 
-/// Removes what imports left that were killed: folders that nobody has touched for an hour.
+/// Removes the folders of imports that were killed: those that have not changed for an hour.
 fn remove_abandoned(models: &Path) {
     const HOUR: Duration = Duration::from_secs(3600);
     for entry in fs::read_dir(models).into_iter().flatten().flatten() {
@@ -111,7 +111,7 @@ fn remove_abandoned(models: &Path) {
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > HOUR));
         if old && entry.file_name().to_string_lossy().starts_with(STAGING) {
-            // The import at hand does not need it to succeed.
+            // A failure here does not affect this import.
             fs::remove_dir_all(entry.path()).ok();
         }
     }
@@ -120,8 +120,8 @@ fn remove_abandoned(models: &Path) {
 impl Drop for Staging {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "cannot remove what was left of an \
-                import");
+            tracing::warn!(folder = %self.0.display(), %error, "cannot remove the temporary folder \
+                of an import");
         }
     }
 }
@@ -136,7 +136,7 @@ mod tests {
         let models = folder.path();
         let files =
             ["fetched/new.onnx", "fetched/old.onnx", "fetched/last.onnx"].map(PathBuf::from);
-        // A folder is in the way of the last one.
+        // A folder blocks the last file.
         fs::create_dir_all(models.join("fetched/last.onnx")).unwrap();
         fs::write(models.join("fetched/old.onnx"), b"old").unwrap();
         let staging = Staging::new(models, "a").unwrap();

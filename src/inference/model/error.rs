@@ -10,25 +10,24 @@ use crate::inference::runtime::RuntimeError;
 /// Why a model cannot be prepared or used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// No manifest of that name.
+    /// No manifest has that name.
     #[error("there is no model '{name}': {dir} has {}", if known.is_empty() { "no \
         manifests".to_owned() } else { known.join(", ") })]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Where manifests are.
+        /// The folder of manifests.
         dir: PathBuf,
-        /// Those that are there.
+        /// The names of its manifests.
         known: Vec<String>,
     },
-    /// Its manifest.
+    /// The manifest is not valid.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The published file is not there.
+    /// The published file is missing.
     #[error(
         "the weights of '{name}' are not at {path} ({source}): run `make setup` for the default \
-            models, or bring the file: \
-         `facefleet model import {} --name {name}`",
+            models, or bring the file: `facefleet model import {} --name {name}`",
         file.file_name().unwrap_or_default().display()
     )]
     NotFetched {
@@ -38,21 +37,21 @@ pub enum ModelError {
         file: PathBuf,
         /// Where the file should be.
         path: PathBuf,
-        /// Why it could not be read.
+        /// Why the file cannot be read.
         source: std::io::Error,
     },
-    /// The graph reads a file that the manifest does not name.
+    /// The graph reads a file that the manifest does not list.
     #[error(
         "the weights of '{name}' are in {file} too, which its manifest does not list under `data`: \
-            `facefleet model import` writes it"
+            `facefleet model import` writes a complete manifest"
     )]
     Unlisted {
         /// The model.
         name: String,
-        /// The file.
+        /// The file that it reads.
         file: PathBuf,
     },
-    /// The published file is another one.
+    /// A published file is not the one that the manifest names.
     #[error(
         "{path} is not the file that the manifest of '{name}' names: sha256 {found}, expected \
             {expected}"
@@ -62,60 +61,58 @@ pub enum ModelError {
         name: String,
         /// The file.
         path: PathBuf,
-        /// Its digest.
+        /// The file's digest.
         found: String,
-        /// The manifest's.
+        /// The digest in the manifest.
         expected: String,
     },
-    /// The prepared file is missing or of another manifest or version.
+    /// The prepared file is missing, or belongs to another manifest or version.
     #[error("model '{name}' is not prepared ({why}): run `facefleet model prepare \
         {name}{}`", options(*variant))]
     NotPrepared {
         /// The model.
         name: String,
-        /// The preparation that was needed.
+        /// The preparation that is needed.
         variant: Variant,
         /// What is wrong.
         why: String,
     },
-    /// The prepared file is not the one that was written.
+    /// The prepared file has changed since it was written.
     #[error(
-        "the prepared file {file} of model '{name}' is damaged: its bytes have not the digest that \
-            was written with them. \
-         `facefleet model prepare {name}{}` makes it anew from the published file",
+        "the prepared file {file} of model '{name}' is damaged: its digest does not match. \
+            `facefleet model prepare {name}{}` prepares it again from the published file",
         options(*variant)
     )]
     Damaged {
         /// The model.
         name: String,
-        /// The preparation that was read.
+        /// The preparation that is damaged.
         variant: Variant,
-        /// Its file.
+        /// The prepared file.
         file: PathBuf,
     },
-    /// A detector where a recogniser is needed, or the other way round.
+    /// The model has another task, such as a detector where a recogniser is needed.
     #[error("model '{name}' is not a {wanted}")]
     Role {
         /// The model.
         name: String,
-        /// What was needed.
+        /// The task that is needed.
         wanted: &'static str,
     },
-    /// Its graph.
+    /// The graph cannot be prepared.
     #[error("model '{name}' cannot be prepared from {file}: {source}")]
     Prepare {
         /// The model.
         name: String,
-        /// Its file.
+        /// The published file.
         file: PathBuf,
         /// Why.
         source: PrepareError,
     },
-    /// A detector that cannot look at letterboxes.
+    /// The detector has no letterbox.
     #[error(
-        "detector '{name}' looks at each image at many scales and has no letterbox: set \
-            detector.letterbox = false with it \
-         (environment variable FACEFLEET__DETECTOR__LETTERBOX)"
+        "detector '{name}' scans each image at many scales and has no letterbox: set \
+            detector.letterbox = false (environment variable FACEFLEET__DETECTOR__LETTERBOX)"
     )]
     Letterbox {
         /// The model.
@@ -126,10 +123,10 @@ pub enum ModelError {
     SelfTest {
         /// The model.
         name: String,
-        /// What was found and expected.
+        /// What was found and what was expected.
         reason: String,
     },
-    /// Writing the prepared file.
+    /// The prepared file cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
         /// The file.
@@ -137,12 +134,12 @@ pub enum ModelError {
         /// Why.
         source: std::io::Error,
     },
-    /// ONNX Runtime.
+    /// ONNX Runtime failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
 }
 
-/// What `facefleet model prepare` must be told for `variant`.
+/// The options of `facefleet model prepare` for `variant`.
 fn options(variant: Variant) -> String {
     let target = if variant.target == Target::Gpu { " --target gpu" } else { "" };
     let precision = if variant.precision == Precision::Half { " --half" } else { "" };

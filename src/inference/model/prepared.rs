@@ -1,9 +1,9 @@
-//! Prepared files: ONNX models that say what they were made from, and end with the digest of all
-//! their bytes before it.
+//! The format of prepared files: an ONNX model with a record of its preparation, and the digest of
+//! all bytes before it at the end.
 //!
-//! The digest is in the file, not beside it: a file is copied, mounted and replaced alone. It is
-//! the last entry of the model's metadata, so that the file stays one that every reader of ONNX
-//! takes.
+//! The digest is in the file and not in another one, because a file is copied, mounted and replaced
+//! alone. It is the last entry of the model's metadata, so every reader of ONNX still accepts the
+//! file.
 
 use std::fs;
 
@@ -16,31 +16,31 @@ use crate::inference::manifest::Manifest;
 use crate::inference::onnx::{ModelProto, StringStringEntryProto};
 use crate::inference::prepare::{PREPARATION, Variant};
 
-/// What preparing wrote into the model's metadata.
+/// The record that preparing writes into the model's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
-    /// [`PREPARATION`] at the time.
+    /// [`PREPARATION`] when the file was written.
     pub preparation: u32,
     /// Digest of the published file.
     pub sha256: String,
-    /// What it is prepared for.
+    /// The variant of the preparation.
     #[serde(default)]
     pub variant: Variant,
-    /// What it says of a recogniser; none for a detector.
+    /// The record of a recogniser; `None` for a detector.
     pub recogniser: Option<PreparedHead>,
-    /// What the detector finds in the test image on the machine that prepared it, CPU; of a
-    /// cascade, in its last network's file.
+    /// The face that the detector found in the test image, on the CPU of the machine that prepared
+    /// it. A cascade has it in the file of its last network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face: Option<Face>,
 }
 
-/// What preparing found of a recogniser's head, and its self-test.
+/// The head of a recogniser, and the answers for its self-test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreparedHead {
     /// Dropout ratio.
     pub dropout: f64,
-    /// Whether the graph itself told it; if not, the network may never have been trained with
-    /// dropout.
+    /// Whether the graph states the ratio. If it does not, the network may have been trained
+    /// without dropout.
     pub dropout_in_graph: bool,
     /// Length of the embedding, D.
     pub embedding: usize,
@@ -48,12 +48,12 @@ pub struct PreparedHead {
     pub features: usize,
     /// Effective rank of the head, nu.
     pub effective_rank: f64,
-    /// Embedding of [`Chip::synthetic`](crate::domain::Chip::synthetic) on the machine that
-    /// prepared the model, CPU.
+    /// Embedding of [`Chip::synthetic`](crate::domain::Chip::synthetic), on the CPU of the machine
+    /// that prepared the model.
     pub expected_embedding: Vec<f32>,
-    /// Its distance.
+    /// Distance of the same chip.
     pub expected_distance: f64,
-    /// What half precision costs, if that is what it computes in.
+    /// The error of half precision, if the network computes in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half: Option<HalfError>,
 }
@@ -68,19 +68,20 @@ pub struct HalfError {
 }
 
 impl HalfError {
-    /// What a preparation in half precision may lose at most. `SFace` keeps a cosine of 0.99999 and
-    /// a distance within 0.05 % on the sample photos; what overflows somewhere is far outside.
+    /// The largest error that a preparation in half precision may have. `SFace` keeps a cosine of
+    /// 0.99999 and a distance within 0.05 % on the sample photos; a network that overflows is far
+    /// outside.
     pub const ALLOWED: Self = Self { cosine: 0.999, distance: 0.01 };
 }
 
-/// A prepared file that was read and found whole.
+/// A prepared file that is read and checked.
 #[derive(Debug)]
 pub struct PreparedFile {
-    /// Its bytes.
+    /// The file's bytes.
     pub bytes: Vec<u8>,
-    /// The same, decoded.
+    /// The decoded model.
     pub model: ModelProto,
-    /// What it says of itself.
+    /// The record of its preparation.
     pub preparation: Preparation,
 }
 
@@ -100,15 +101,15 @@ pub(super) fn encode(
     Ok(bytes)
 }
 
-/// The last bytes of a prepared file: concatenated messages are merged, so they add an entry to the
-/// metadata.
+/// The last bytes of a prepared file. Protocol buffers merge concatenated messages, so these bytes
+/// add an entry to the metadata.
 fn digest_of(bytes: &[u8]) -> Vec<u8> {
     let value = blake3::hash(bytes).to_hex().to_string();
     let entry = StringStringEntryProto { key: DIGEST_KEY.into(), value };
     ModelProto { metadata_props: vec![entry], ..ModelProto::default() }.encode_to_vec()
 }
 
-/// Whether these are all bytes that were written, and no others.
+/// Whether `bytes` ends with the digest of all bytes before it.
 fn is_whole(bytes: &[u8]) -> bool {
     let length = digest_of(&[]).len();
     let parts = bytes.len().checked_sub(length).map(|end| bytes.split_at(end));
@@ -116,10 +117,10 @@ fn is_whole(bytes: &[u8]) -> bool {
 }
 
 impl Models {
-    /// The prepared model of `manifest`, checked against its own digest.
+    /// Reads the prepared model of `manifest` and checks its digest.
     ///
     /// # Errors
-    /// If it is missing or damaged, or was prepared from another file or by another version.
+    /// If the file is missing or damaged, or was prepared from another file or by another version.
     pub fn read_prepared(&self, manifest: &Manifest) -> Result<PreparedFile, ModelError> {
         let variant = self.variant_of(manifest);
         let path = self.prepared_path(&manifest.name, variant);
@@ -136,7 +137,7 @@ impl Models {
         let preparation =
             match model.metadata(METADATA_KEY).map(serde_json::from_str::<Preparation>) {
                 Some(Ok(preparation)) => preparation,
-                // Files of other versions have no digest, or say other things; what is whole was
+                // Other versions wrote no digest, or another record. A file with a valid digest was
                 // written by facefleet.
                 None if !whole => return Err(not_prepared("damaged, or not written by facefleet")),
                 _ => return Err(damaged()),
@@ -148,17 +149,18 @@ impl Models {
             return Err(damaged());
         }
         if preparation.variant != variant {
-            return Err(not_prepared("it is another preparation of it"));
+            return Err(not_prepared("it is another variant"));
         }
         if preparation.sha256 != manifest.sha256 {
             return Err(not_prepared("it was prepared from another file"));
         }
-        let told = preparation
+        let of_manifest = preparation
             .recogniser
             .as_ref()
             .filter(|head| !head.dropout_in_graph)
             .map(|head| head.dropout);
-        if told.is_some() && told != manifest.recogniser().and_then(|recogniser| recogniser.dropout)
+        if of_manifest.is_some()
+            && of_manifest != manifest.recogniser().and_then(|recogniser| recogniser.dropout)
         {
             return Err(not_prepared("the manifest's dropout has changed"));
         }

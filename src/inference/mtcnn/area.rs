@@ -1,34 +1,34 @@
-//! Area-weighted resampling of a piece of an image straight into a network's input.
+//! Area-weighted resampling of a region of an image, written directly into a network's input.
 //!
-//! Each target pixel is the mean of the source it covers, whole pixels and parts of them alike. For
-//! pieces smaller than the target that is interpolation with sharp edges. Source outside the image
-//! is black.
+//! Each target pixel is the mean of the source area that it covers, with parts of pixels weighted
+//! by their area. For regions smaller than the target, that is interpolation with sharp edges.
+//! Outside the image, the source is black.
 
 use std::ops::Range;
 
 use image::RgbImage;
 
 use super::boxes::Region;
-use crate::inference::manifest::Input;
+use crate::inference::manifest::InputSpec;
 
-/// What a resampled pixel may be: at each stage what it is in the published cascade, so that the
-/// weights see the same pixels.
+/// How a resampled pixel is rounded. Each stage rounds as the published cascade does, so that the
+/// weights get the same pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// A whole number, as in a picture file.
+    /// To a whole number, as in an image file.
     Bits8,
-    /// As it comes out.
+    /// Not at all.
     Exact,
 }
 
-/// Appends `region` of `image` to `values`, `columns` x `rows` pixels, as the networks want to see
-/// it: column by column.
+/// Appends `region` of `image`, resampled to `columns` x `rows` pixels, to `values`, in the
+/// networks' order: column by column.
 pub fn append_resampled(
     image: &RgbImage,
     region: Region,
     [columns, rows]: [usize; 2],
     depth: Depth,
-    input: &Input,
+    input: &InputSpec,
     values: &mut Vec<f32>,
 ) {
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -67,15 +67,14 @@ pub fn append_resampled(
     }
 }
 
-/// Along one axis: which source pixels each target pixel covers, and with what weight.
+/// The source pixels that each target pixel covers along one axis, and their weights.
 struct Cover {
     cells: Vec<Cell>,
     weights: Vec<f32>,
 }
 
 struct Cell {
-    /// Only what lies inside the image, so that a huge piece is no more work than the image is
-    /// large.
+    /// Clipped to the image, so that the work for a huge region is bounded by the image's size.
     source: Range<usize>,
     weights: Range<usize>,
 }
@@ -98,7 +97,7 @@ impl Cover {
         cover
     }
 
-    /// All source pixels that any target pixel covers.
+    /// All source pixels that the target covers.
     fn source(&self) -> Range<usize> {
         match (self.cells.first(), self.cells.last()) {
             (Some(first), Some(last)) => first.source.start..last.source.end,
@@ -113,15 +112,20 @@ mod tests {
     use crate::inference::manifest::Channels;
     use image::Rgb;
 
-    const PLAIN: Input =
-        Input { width: 0, height: 0, channels: Channels::Rgb, mean: 0.0, scale: 1.0 };
+    const PLAIN: InputSpec =
+        InputSpec { width: 0, height: 0, channels: Channels::Rgb, mean: 0.0, scale: 1.0 };
 
-    /// Red 0, 10, 20, … from the left, green the same from the top.
+    /// Red is 0, 10, 20, … from the left, green the same from the top.
     fn ramp(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| Rgb([10 * x as u8, 10 * y as u8, 7]))
     }
 
-    fn resampled(image: &RgbImage, region: [f64; 4], size: [usize; 2], input: &Input) -> Vec<f32> {
+    fn resampled(
+        image: &RgbImage,
+        region: [f64; 4],
+        size: [usize; 2],
+        input: &InputSpec,
+    ) -> Vec<f32> {
         let [left, top, width, height] = region;
         let mut values = Vec::new();
         append_resampled(
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn parts_of_pixels_count_by_their_area() {
-        // Three pixels 0, 10, 20 into two: (0 + 10/2) / 1.5 and (10/2 + 20) / 1.5.
+        // Resamples three pixels 0, 10, 20 to two: (0 + 10/2) / 1.5 and (10/2 + 20) / 1.5.
         let values = resampled(&ramp(3, 1), [0.0, 0.0, 3.0, 1.0], [2, 1], &PLAIN);
         let expected = [5.0 / 1.5, 0.0, 7.0, 25.0 / 1.5, 0.0, 7.0];
         assert!(
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn columns_come_one_after_the_other_in_the_networks_colours_and_scale() {
-        let input = Input { channels: Channels::Bgr, mean: 10.0, scale: 0.1, ..PLAIN };
+        let input = InputSpec { channels: Channels::Bgr, mean: 10.0, scale: 0.1, ..PLAIN };
         let values = resampled(&ramp(2, 2), [0.0, 0.0, 2.0, 2.0], [2, 2], &input);
         let blue = (7.0 - 10.0) * 0.1;
         let expected = [blue, -1.0, -1.0, blue, 0.0, -1.0, blue, -1.0, 0.0, blue, 0.0, 0.0];

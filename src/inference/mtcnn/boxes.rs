@@ -1,13 +1,14 @@
 //! Boxes between the stages: their geometry, and which of them are the same face.
 //!
-//! The published cascade counts pixels from 1 and takes both edges of a box as inside. That
-//! arithmetic is kept here, roundings included, so that its weights see the pixels that they see
-//! there; [`Candidate::region`] and [`Candidate::face_box`] lead out of it.
+//! The published cascade counts pixels from 1 and includes both edges of a box. This module keeps
+//! that arithmetic and its roundings, so that the weights get the same pixels as there.
+//! [`Candidate::region`] and [`Candidate::face_box`] convert to the coordinates of the rest of the
+//! program.
 
 use crate::domain::BoundingBox;
 
-/// A piece of an image: pixels from its top left corner, fractions allowed. It may reach over the
-/// image's edges.
+/// A rectangle of an image, in pixels from its top left corner, fractions allowed. It may extend
+/// beyond the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     pub left: f64,
@@ -16,23 +17,23 @@ pub struct Region {
     pub height: f64,
 }
 
-/// What may be a face.
+/// A possible face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     pub left: f64,
     pub top: f64,
     pub right: f64,
     pub bottom: f64,
-    /// The last network's confidence.
+    /// The confidence of the last network that saw it.
     pub score: f32,
 }
 
-/// What an intersection is compared with.
+/// The area that an intersection is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
     /// The area of both boxes together.
     Union,
-    /// The area of the smaller box: one inside another is the same face, whatever the sizes.
+    /// The area of the smaller box: a box inside another is the same face, whatever their sizes.
     Smaller,
 }
 
@@ -45,8 +46,8 @@ impl Candidate {
         self.bottom - self.top + 1.0
     }
 
-    /// Moves each edge by the network's `offsets` (left, top, right, bottom), in shares of `width`
-    /// and `height`.
+    /// Moves each edge by the network's `offsets` (left, top, right, bottom), in fractions of
+    /// `width` and `height`.
     fn moved(&self, offsets: [f32; 4], width: f64, height: f64) -> Self {
         let [left, top, right, bottom] = offsets.map(f64::from);
         Self {
@@ -58,18 +59,18 @@ impl Candidate {
         }
     }
 
-    /// Corrected by the first network's offsets, which are in shares of the distance between the
+    /// Corrected by the first network's offsets, which are fractions of the distance between the
     /// edges.
     pub fn proposed(&self, offsets: [f32; 4]) -> Self {
         self.moved(offsets, self.right - self.left, self.bottom - self.top)
     }
 
-    /// Corrected by a later network's offsets, which are in shares of the size in pixels.
+    /// Corrected by a later network's offsets, which are fractions of the size in pixels.
     pub fn refined(&self, offsets: [f32; 4]) -> Self {
         self.moved(offsets, self.width(), self.height())
     }
 
-    /// The square around the same centre whose side is the longer one, on whole pixels.
+    /// The square with the same centre and the longer side, on whole pixels.
     pub fn squared(&self) -> Self {
         let (width, height) = (self.right - self.left, self.bottom - self.top);
         let side = width.max(height);
@@ -84,7 +85,7 @@ impl Candidate {
         }
     }
 
-    /// The pixels inside; none if there are none, or an edge is not a number.
+    /// The pixels inside; `None` if there are none, or an edge is not finite.
     pub fn region(&self) -> Option<Region> {
         let region = Region {
             left: self.left - 1.0,
@@ -97,14 +98,14 @@ impl Candidate {
         (finite && region.width >= 1.0 && region.height >= 1.0).then_some(region)
     }
 
-    /// The point at these shares of the box, in pixels of the image.
+    /// The point at these fractions of the box, in pixels of the image.
     pub fn point(&self, across: f32, down: f32) -> (f32, f32) {
         let x = self.left + self.width() * f64::from(across) - 1.0;
         let y = self.top + self.height() * f64::from(down) - 1.0;
         (x as f32, y as f32)
     }
 
-    /// As the rest of the program knows it.
+    /// The box in the coordinates of the rest of the program.
     pub fn face_box(&self) -> BoundingBox {
         let (width, height) = (self.right - self.left, self.bottom - self.top);
         BoundingBox {
@@ -127,21 +128,21 @@ impl Candidate {
     }
 }
 
-/// Greedy non-maximum suppression, best first: what overlaps a better one by more than `most` is
-/// the same face. `found` carries along what belongs to each candidate. At most `limit` candidates
-/// are looked at, the best ones.
+/// Greedy non-maximum suppression, best first: a box that overlaps a better one by more than `max`
+/// is the same face and is dropped. Only the best `limit` candidates are examined. Each candidate
+/// carries a value of type `T`.
 pub fn suppress<T>(
     mut found: Vec<(Candidate, T)>,
-    most: f64,
+    max: f64,
     kind: Overlap,
     limit: usize,
 ) -> Vec<(Candidate, T)> {
     found.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
     found.truncate(limit);
     let mut kept: Vec<(Candidate, T)> = Vec::new();
-    for (candidate, belongings) in found {
-        if kept.iter().all(|(better, _)| better.overlap(&candidate, kind) <= most) {
-            kept.push((candidate, belongings));
+    for (candidate, value) in found {
+        if kept.iter().all(|(better, _)| better.overlap(&candidate, kind) <= max) {
+            kept.push((candidate, value));
         }
     }
     kept
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_overlap_worked_by_hand() {
-        // 10 x 10 pixels each, 5 x 10 shared: 50 of 150 and 50 of 100.
+        // Boxes of 10 x 10 pixels that share 5 x 10: 50 of 150 and 50 of 100.
         let (a, b) =
             (candidate([1.0, 1.0, 10.0, 10.0], 0.9).0, candidate([6.0, 1.0, 15.0, 10.0], 0.8).0);
         assert!((a.overlap(&b, Overlap::Union) - 1.0 / 3.0).abs() < 1e-12);

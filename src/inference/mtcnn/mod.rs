@@ -2,10 +2,10 @@
 //! Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016
 //! (arXiv 1604.02878).
 //!
-//! P-Net runs over the image at many scales and proposes boxes; R-Net looks at each, 24 x 24
-//! pixels, and refuses most; O-Net looks at the rest, 48 x 48, and places the landmarks. After each
-//! network its offsets correct the boxes, and those that overlap a better one go. It is what
-//! SER-FIQ's authors aligned faces with, and here for parity with them.
+//! P-Net scans the image at many scales and proposes boxes. R-Net sees each box at 24 x 24 pixels
+//! and refuses most. O-Net sees the remaining ones at 48 x 48 pixels and places the landmarks. Each
+//! network's offsets correct the boxes, and boxes that overlap a better one are dropped. SER-FIQ's
+//! authors aligned faces with MTCNN; facefleet has it for parity with their results.
 
 mod area;
 mod boxes;
@@ -16,48 +16,47 @@ use image::RgbImage;
 
 use self::area::{Depth, append_resampled};
 use self::boxes::{Candidate, Overlap, Region, suppress};
-use super::manifest::{Input, Manifest};
+use super::manifest::{InputSpec, Manifest};
 use super::model::{ModelError, Models};
 use super::prepare::stage_outputs::{CONFIDENCE, LANDMARKS, OFFSETS};
 use super::runtime::{Network, Output, Runtime, RuntimeError};
 use super::test_face;
 use crate::domain::{Face, Point};
 
-/// The smallest face, in pixels of the image that the detector sees: the default of the package
-/// that the weights come from. It is no setting, because scales that came and went with one would
-/// move the boxes of larger faces too, and with them their scores; what is too small is dropped
-/// after detection.
+/// The smallest face, in pixels of the detector's input: the default of the package that the
+/// weights come from. It is not a setting: another first scale would move the boxes of larger faces
+/// too, and change their scores. Faces that are too small are dropped after detection.
 const MIN_FACE: f64 = 20.0;
-/// From one scale to the next, about half the area.
+/// Factor from one scale to the next, about half the area.
 const SCALE_STEP: f64 = 0.709;
-/// P-Net sees squares of this side …
+/// Side of P-Net's window, in pixels.
 const CELL: f64 = 12.0;
-/// … every so many pixels.
+/// Distance between windows, in pixels.
 const STRIDE: f64 = 2.0;
 const REFINEMENT_SIDE: usize = 24;
 const OUTPUT_SIDE: usize = 48;
-/// Least confidences of the first two networks; the third one's is the caller's.
+/// The least confidences of the first two networks. The caller gives the third one's.
 const PROPOSAL_CONFIDENCE: f32 = 0.6;
 const REFINEMENT_CONFIDENCE: f32 = 0.7;
-/// What overlaps a better box by more is dropped: within a scale, and across scales and after each
-/// later network.
+/// A box is dropped if it overlaps a better one by more than this: within a scale, and across
+/// scales and after each later network.
 const SAME_SCALE_OVERLAP: f64 = 0.5;
 const OVERLAP: f64 = 0.7;
-/// Candidates kept, the best ones, so that a hostile image makes neither the quadratic removal of
-/// overlaps nor the later networks long: at each scale, before R-Net, and before O-Net.
+/// The most candidates that are kept, the best ones first: at each scale, before R-Net, and before
+/// O-Net. They bound the quadratic removal of overlaps and the later networks for a hostile image.
 const MAX_PROPOSED: usize = 5000;
 const MAX_REFINED: usize = 2000;
 const MAX_OUTPUT: usize = 1000;
-/// Candidates a forward pass, for bounded memory.
+/// Candidates per forward pass, to bound memory.
 const BATCH: usize = 64;
 
-/// The three networks, read and checked, of which sessions can be opened.
+/// The three networks, whose prepared files are read and checked. Opens sessions.
 #[derive(Debug, Clone)]
 pub struct CascadeModel {
     runtime: Runtime,
     manifest: Manifest,
     networks: Vec<Arc<[u8]>>,
-    /// What it finds in the test image.
+    /// The face that the cascade finds in the test image.
     expected: Face,
 }
 
@@ -65,7 +64,7 @@ impl CascadeModel {
     /// Reads the prepared networks of `manifest`.
     ///
     /// # Errors
-    /// If it is no cascade, or not prepared.
+    /// If it is not a cascade, or not prepared.
     pub fn load(
         models: &Models,
         manifest: Manifest,
@@ -82,14 +81,14 @@ impl CascadeModel {
         Ok(Self { runtime: runtime.clone(), manifest, networks, expected })
     }
 
-    /// What the three `networks` of `manifest` find in the test image, on the CPU.
+    /// The faces that the three `networks` of `manifest` find in the test image, on the CPU.
     pub(super) fn find_test_face(
         runtime: &Runtime,
         manifest: &Manifest,
         networks: &[Arc<[u8]>],
     ) -> Result<Vec<Face>, ModelError> {
         Ok(Cascade::open(runtime, manifest, networks, 1)?
-            .detect(&test_face::image(), test_face::LEAST_SCORE)?)
+            .detect(&test_face::image(), test_face::MIN_SCORE)?)
     }
 
     /// Name and digest, for the profile.
@@ -97,14 +96,14 @@ impl CascadeModel {
         (&self.manifest.name, &self.manifest.sha256)
     }
 
-    /// Opens a session of `threads` threads for each network and runs the self-test on them.
+    /// Opens a session with `threads` threads for each network and runs the self-test on them.
     ///
     /// # Errors
     /// If ONNX Runtime refuses a network, or the self-test fails.
     pub fn open(&self, threads: usize) -> Result<Cascade, ModelError> {
         let mut cascade = Cascade::open(&self.runtime, &self.manifest, &self.networks, threads)?;
-        // It goes through all three.
-        let found = cascade.detect(&test_face::image(), test_face::LEAST_SCORE)?;
+        // The test image has a face, so all three networks run.
+        let found = cascade.detect(&test_face::image(), test_face::MIN_SCORE)?;
         test_face::check(&self.manifest.name, &self.expected, &found)?;
         Ok(cascade)
     }
@@ -116,7 +115,7 @@ pub struct Cascade {
     proposal: Network,
     refinement: Network,
     output: Network,
-    input: Input,
+    input: InputSpec,
 }
 
 impl Cascade {
@@ -139,8 +138,8 @@ impl Cascade {
         Ok(Self { proposal, refinement, output, input: manifest.input.clone() })
     }
 
-    /// The faces in `image` with a confidence of at least `min_score`, best first, in the image's
-    /// pixels.
+    /// The faces in `image` with a confidence of at least `min_score`, best first, in pixels of the
+    /// image.
     ///
     /// # Errors
     /// If a forward pass fails.
@@ -150,7 +149,7 @@ impl Cascade {
         self.output(image, &refined, min_score)
     }
 
-    /// P-Net over the image at every scale.
+    /// Runs P-Net over the image at every scale.
     fn propose(&mut self, image: &RgbImage) -> Result<Vec<Candidate>, RuntimeError> {
         let whole = Region {
             left: 0.0,
@@ -178,13 +177,13 @@ impl Cascade {
             .collect())
     }
 
-    /// R-Net over the `proposed` boxes.
+    /// Runs R-Net over the `proposed` boxes.
     fn refine(
         &mut self,
         image: &RgbImage,
         proposed: &[Candidate],
     ) -> Result<Vec<Candidate>, RuntimeError> {
-        let seen = look(
+        let outputs = run_on_candidates(
             &mut self.refinement,
             &self.input,
             image,
@@ -193,8 +192,9 @@ impl Cascade {
             REFINEMENT_SIDE,
             &[OFFSETS, CONFIDENCE],
         )?;
-        let sure = seen.into_iter().filter(|seen| seen.candidate.score > REFINEMENT_CONFIDENCE);
-        let found = sure.map(|seen| (seen.candidate, seen.offsets)).collect();
+        let confident =
+            outputs.into_iter().filter(|output| output.candidate.score > REFINEMENT_CONFIDENCE);
+        let found = confident.map(|output| (output.candidate, output.offsets)).collect();
         let kept = suppress(found, OVERLAP, Overlap::Union, MAX_REFINED);
         Ok(kept
             .into_iter()
@@ -202,7 +202,7 @@ impl Cascade {
             .collect())
     }
 
-    /// O-Net over the `refined` boxes.
+    /// Runs O-Net over the `refined` boxes.
     fn output(
         &mut self,
         image: &RgbImage,
@@ -210,22 +210,30 @@ impl Cascade {
         min_score: f32,
     ) -> Result<Vec<Face>, RuntimeError> {
         let wanted = [OFFSETS, CONFIDENCE, LANDMARKS];
-        let seen =
-            look(&mut self.output, &self.input, image, refined, MAX_OUTPUT, OUTPUT_SIDE, &wanted)?;
-        let sure = seen.into_iter().filter(|seen| seen.candidate.score >= min_score);
-        // Landmarks are shares of the box that the network saw, so they come before its correction.
-        let placed = sure.map(|seen| {
-            let point = |k: usize| seen.candidate.point(seen.landmarks[k], seen.landmarks[k + 5]);
-            (seen.candidate.refined(seen.offsets), [0, 1, 2, 3, 4].map(point))
+        let outputs = run_on_candidates(
+            &mut self.output,
+            &self.input,
+            image,
+            refined,
+            MAX_OUTPUT,
+            OUTPUT_SIDE,
+            &wanted,
+        )?;
+        let confident = outputs.into_iter().filter(|output| output.candidate.score >= min_score);
+        // Landmarks are fractions of the box before its correction.
+        let corrected = confident.map(|output| {
+            let point =
+                |k: usize| output.candidate.point(output.landmarks[k], output.landmarks[k + 5]);
+            (output.candidate.refined(output.offsets), [0, 1, 2, 3, 4].map(point))
         });
-        let kept = suppress(placed.collect(), OVERLAP, Overlap::Smaller, MAX_OUTPUT);
+        let kept = suppress(corrected.collect(), OVERLAP, Overlap::Smaller, MAX_OUTPUT);
         let face = |(candidate, points): (Candidate, [(f32, f32); 5])| {
             let bbox = candidate.face_box();
             let landmarks = points.map(|(x, y)| Point { x, y });
             let finite = bbox.area().is_finite()
                 && landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
-            // The network's left is the image's left: the subject's right eye comes first, as
-            // everywhere here.
+            // Left is the image's left, so the subject's right eye comes first, as in all of the
+            // program.
             finite.then_some(Face {
                 bbox,
                 landmarks: Some(landmarks),
@@ -236,9 +244,9 @@ impl Cascade {
     }
 }
 
-/// The scales at which P-Net's 12 x 12 pixels are a face of [`MIN_FACE`] pixels and larger, up to
-/// the whole image. As many as the logarithm of the image's shorter side; none for an image that is
-/// smaller than a face.
+/// The scales at which P-Net's window of 12 x 12 pixels covers a face of [`MIN_FACE`] pixels and
+/// larger, up to the whole image. Their number grows with the logarithm of the image's shorter
+/// side. An image smaller than a face has no scales.
 fn scales(width: u32, height: u32) -> impl Iterator<Item = f64> {
     let first = CELL / MIN_FACE;
     let shorter = f64::from(width.min(height));
@@ -246,7 +254,7 @@ fn scales(width: u32, height: u32) -> impl Iterator<Item = f64> {
         .take_while(move |scale| shorter * scale >= CELL)
 }
 
-/// P-Net's outputs [1, columns, rows, depth] at one scale, as boxes of the image.
+/// Decodes P-Net's outputs [1, columns, rows, depth] at one scale into boxes of the image.
 fn decode(
     offsets: &Output,
     confidence: &Output,
@@ -276,28 +284,28 @@ fn decode(
     Ok(found)
 }
 
-/// What a network says of a candidate.
-struct Seen {
-    /// With the network's confidence.
+/// The output of R-Net or O-Net for one candidate.
+struct StageOutput {
+    /// The candidate, with this network's confidence.
     candidate: Candidate,
     offsets: [f32; 4],
-    /// Five across, five down; zeros from a network that gives none.
+    /// Five x, then five y; zeros if the network has no landmarks.
     landmarks: [f32; 10],
 }
 
-/// Shows the `limit` best of `candidates` (best first) to `network`, `side` x `side` pixels each.
-fn look(
+/// Runs `network` on the `limit` best of `candidates` (best first), at `side` x `side` pixels each.
+fn run_on_candidates(
     network: &mut Network,
-    input: &Input,
+    input: &InputSpec,
     image: &RgbImage,
     candidates: &[Candidate],
     limit: usize,
     side: usize,
     wanted: &[&str],
-) -> Result<Vec<Seen>, RuntimeError> {
+) -> Result<Vec<StageOutput>, RuntimeError> {
     let visible: Vec<_> =
         candidates.iter().filter_map(|one| Some((one, one.region()?))).take(limit).collect();
-    let mut seen = Vec::with_capacity(visible.len());
+    let mut results = Vec::with_capacity(visible.len());
     let mut values = Vec::with_capacity(visible.len().min(BATCH) * side * side * 3);
     for batch in visible.chunks(BATCH) {
         values.clear();
@@ -312,10 +320,10 @@ fn look(
         for (n, (candidate, _)) in batch.iter().enumerate() {
             let candidate = Candidate { score: confidence[n][1], ..(*candidate).clone() };
             let landmarks = landmarks.map_or([0.0; 10], |landmarks| landmarks[n]);
-            seen.push(Seen { candidate, offsets: offsets[n], landmarks });
+            results.push(StageOutput { candidate, offsets: offsets[n], landmarks });
         }
     }
-    Ok(seen)
+    Ok(results)
 }
 
 fn rows<const DEPTH: usize>(
@@ -364,8 +372,8 @@ mod tests {
 
     #[test]
     fn a_proposal_is_where_its_cell_was_in_the_image() {
-        // Two columns of three rows; the only sure cell is column 1, row 2. 3/0.5 and 5/0.5; 14/0.5
-        // and 16/0.5.
+        // Two columns of three rows. Only the cell in column 1, row 2 is confident. 3/0.5 and
+        // 5/0.5; 14/0.5 and 16/0.5.
         let mut confidence = vec![0.0; 12];
         confidence[5 * 2 + 1] = 0.9;
         let mut offsets = vec![0.0; 24];

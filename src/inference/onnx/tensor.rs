@@ -1,11 +1,11 @@
-//! Tensors: making them, and reading their values whatever the element type.
+//! Tensors: building them, and reading their values in any element type.
 
 use half::{bf16, f16};
 
 use super::{OnnxError, TensorProto, data_type};
 
 impl TensorProto {
-    /// The most dimensions a tensor may have; networks of images need five.
+    /// The most dimensions that a tensor may have. Networks of images need five.
     pub const MAX_RANK: usize = 64;
 
     /// A float tensor.
@@ -19,7 +19,7 @@ impl TensorProto {
         }
     }
 
-    /// A half-precision tensor.
+    /// A tensor of 16-bit floats.
     pub fn halves(name: &str, dims: &[usize], values: &[f16]) -> Self {
         Self {
             data_type: data_type::FLOAT16,
@@ -52,7 +52,7 @@ impl TensorProto {
         self.data_location != 0 || !self.external_data.is_empty()
     }
 
-    /// Bytes of one value, where that is a whole number of bytes and the type is covered.
+    /// Bytes per value; `None` for a type that is not supported or not made of whole bytes.
     pub fn element_size(&self) -> Option<usize> {
         match self.data_type {
             data_type::UINT8 | data_type::INT8 => Some(1),
@@ -63,7 +63,8 @@ impl TensorProto {
         }
     }
 
-    /// Bits of 16-bit values; unless raw, each is the low half of a 32-bit integer.
+    /// The bits of 16-bit values. Outside `raw_data`, each value is the low half of a 32-bit
+    /// integer.
     fn halfwords(&self) -> Box<dyn Iterator<Item = u16> + '_> {
         if self.raw_data.is_empty() {
             return Box::new(self.int32_data.iter().map(|&value| (value & 0xFFFF) as u16));
@@ -76,12 +77,12 @@ impl TensorProto {
         OnnxError::Tensor { name: self.name.clone(), reason: reason.into() }
     }
 
-    /// The shape, checked against the limits of a face network (2^31 elements). The product of any
-    /// of its dimensions is within them too, also if one of the others is 0.
+    /// The shape, within the limits of a face network (2^31 elements). The product of the
+    /// dimensions that are not 0 is within the limit too.
     ///
     /// # Errors
-    /// If a dimension is negative, there are more than [`Self::MAX_RANK`], or the product is out of
-    /// bounds.
+    /// If a dimension is negative, the tensor has more than [`Self::MAX_RANK`] dimensions, or too
+    /// many elements.
     pub fn shape(&self) -> Result<Vec<usize>, OnnxError> {
         if self.dims.len() > Self::MAX_RANK {
             return Err(self.error(format!(
@@ -99,14 +100,14 @@ impl TensorProto {
             .try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         match elements {
             Some(elements) if elements < 1 << 31 => Ok(shape),
-            _ => Err(self.error(format!("has an impossible shape {shape:?}"))),
+            _ => Err(self.error(format!("has an invalid shape {shape:?}"))),
         }
     }
 
-    /// The values as 32-bit floats, whatever the element type.
+    /// The values as 32-bit floats.
     ///
     /// # Errors
-    /// If the element type is not covered or the number of values does not fit the shape.
+    /// If the element type is not supported, or the number of values does not match the shape.
     pub fn to_f32(&self) -> Result<Vec<f32>, OnnxError> {
         let raw = &self.raw_data;
         let values: Vec<f32> = match self.data_type {
@@ -135,7 +136,8 @@ impl TensorProto {
     /// The values as 64-bit integers.
     ///
     /// # Errors
-    /// If the element type is no covered integer or the number of values does not fit the shape.
+    /// If the element type is not a supported integer, or the number of values does not match the
+    /// shape.
     pub fn to_i64(&self) -> Result<Vec<i64>, OnnxError> {
         let raw = &self.raw_data;
         let narrow = || self.int32_data.iter().map(|&value| i64::from(value)).collect::<Vec<_>>();

@@ -1,8 +1,8 @@
-//! Appending SER-FIQ's closed form (see [`crate::quality::closed_form`]) to a recogniser, so that
-//! one forward pass gives embedding and distance and the features never leave the device.
+//! Appends SER-FIQ's closed form (see [`crate::quality::closed_form`]) to a recogniser. One forward
+//! pass then gives embedding and distance, and the features never leave the device.
 //!
-//! Sums over features are written as products with a constant vector: unlike `ReduceSum`, that has
-//! meant the same in every operator set, and it runs in the matrix library.
+//! Sums over features are written as `MatMul` with a constant vector. Unlike `ReduceSum`, it is the
+//! same in every operator set, and it runs in the matrix library.
 
 use ndarray::ArrayView1;
 
@@ -12,7 +12,7 @@ use crate::inference::onnx::{Dimension, NodeProto, TensorProto, ValueInfoProto, 
 use crate::quality::Head;
 use crate::quality::closed_form::{MIN_SQUARED_NORM, jensen_factor};
 
-/// Names in every prepared recogniser.
+/// Names of tensors in every prepared recogniser.
 pub mod names {
     /// Input, [N, 3, H, W].
     pub const CHIP: &str = "chip";
@@ -20,7 +20,7 @@ pub mod names {
     pub const EMBEDDING: &str = "embedding";
     /// Output, `[N]`.
     pub const DISTANCE: &str = "distance";
-    /// Output, [N, F]; only fetched by the sampled estimator.
+    /// Output, [N, F]. Only the sampled estimator fetches it.
     pub const FEATURES: &str = "features";
     /// Constant `A`, [D, F].
     pub const WEIGHTS: &str = "facefleet.A";
@@ -28,33 +28,32 @@ pub mod names {
     pub const BIAS: &str = "facefleet.c";
 }
 
-/// How the graph computes `along = A^T u`, the second product with `A`. It only enters `par`, which
-/// is about `total / nu`.
+/// How the graph computes `along = A^T u`, the second product with `A`. It only affects `par`,
+/// which is about `total / nu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Along {
     /// With `A` in 32 bits.
     Floats,
-    /// With `A` and the embedding in 8-bit integers: a quarter of the memory traffic, which is what
-    /// the second product costs on a CPU. The distance moves by less than 1e-5 of itself
+    /// With `A` and the embedding in 8-bit integers: a quarter of the memory traffic, which is the
+    /// cost of the second product on a CPU. The relative change of the distance is below 1e-5
     /// (tests/it/accuracy.rs).
     Bytes,
 }
 
 impl Along {
-    /// Effective rank from which on `par` is so small a part that 8 bits are enough for it. A
-    /// smaller layer is cheap anyway.
-    const LEAST_RANK: f64 = 64.0;
+    /// From this effective rank on, `par` is so small a part that 8 bits are enough. A layer with a
+    /// smaller rank is cheap anyway.
+    const MIN_RANK: f64 = 64.0;
 
-    /// What is fastest for `target`, can be written in the operator set `opset`, and keeps the
-    /// distance.
+    /// The fastest way for `target` that the operator set `opset` has and that keeps the distance.
     fn of(target: Target, opset: i64, effective_rank: f64) -> Self {
-        // MatMulInteger came with operator set 10. GPUs have no kernel for it.
-        let bytes = target == Target::Cpu && opset >= 10 && effective_rank >= Self::LEAST_RANK;
+        // Operator set 10 added MatMulInteger. GPUs have no kernel for it.
+        let bytes = target == Target::Cpu && opset >= 10 && effective_rank >= Self::MIN_RANK;
         if bytes { Self::Bytes } else { Self::Floats }
     }
 }
 
-/// Replaces what follows `features` by the folded layer and the closed form, written for `target`.
+/// Replaces everything after `features` with the folded layer and the closed form, for `target`.
 /// Returns the head's effective rank.
 pub fn append(
     graph: &mut Graph,
@@ -79,7 +78,7 @@ pub fn append(
         graph.add_constant(constant);
     }
     graph.nodes.extend([
-        // |mu|^2, kept from zero
+        // |mu|^2, at least `min`
         step("Mul", &[names::EMBEDDING, names::EMBEDDING], "embedding2"),
         step("MatMul", &["embedding2", "ones"], "norm2_raw"),
         step("Max", &["norm2_raw", "min"], "norm2"),
@@ -130,34 +129,22 @@ fn append_along_in_floats(graph: &mut Graph, q: f64, feature_size: usize) {
     ]);
 }
 
-/// The largest 8-bit weight. Half of what fits: processors without VNNI add pairs of products in 16
-/// bits, which would overflow.
-const MOST_WEIGHT: f64 = 64.0;
-/// Zero among the unsigned bytes of the embedding, and the largest distance from it.
+/// The largest 8-bit weight: half of the range. CPUs without VNNI add pairs of products in 16 bits,
+/// which would overflow with the full range.
+const MAX_WEIGHT: f64 = 64.0;
+/// Zero in the unsigned bytes of the embedding, and the largest distance from it.
 const ZERO_BYTE: f64 = 128.0;
-const MOST_BYTE: f64 = 127.0;
+const MAX_BYTE: f64 = 127.0;
 
-/// `along = B^T v`, [N, F], with `B` the columns of `A`, each scaled to 7 bits and a sign, and `v`
-/// the embedding of each face, scaled to its own largest value. `along_norm2 = |v|^2`, and
-/// `along_scale = q s^2` with `s` the scale of each column: the scale of `v` cancels. Faces of one
-/// batch do not depend on each other.
+/// `along = B^T v`, [N, F]. `B` is `A` with each column scaled to 7 bits and a sign. `v` is the
+/// embedding of each face, scaled to its own largest value; that scale cancels. `along_norm2 =
+/// |v|^2`, and `along_scale = q s^2` with `s` the scale of each column. Faces of one batch do not
+/// depend on each other.
 fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
     let (embedding_size, feature_size) = head.weights().dim();
-    let peaks: Vec<f64> = head
-        .weights()
-        .columns()
-        .into_iter()
-        .map(|column| column.iter().map(|a| f64::from(a.abs())).fold(f64::MIN_POSITIVE, f64::max))
-        .collect();
-    let row = |row: ArrayView1<'_, f32>| -> Vec<u8> {
-        let byte = |(&a, peak): (&f32, &f64)| {
-            ((f64::from(a) / peak * MOST_WEIGHT).round() as i8).cast_unsigned()
-        };
-        row.iter().zip(&peaks).map(byte).collect()
-    };
-    let weights: Vec<u8> = head.weights().rows().into_iter().flat_map(row).collect();
+    let (weights, peaks) = quantise_columns(head);
     let scales: Vec<f32> =
-        peaks.iter().map(|peak| (q * (peak / MOST_WEIGHT).powi(2)) as f32).collect();
+        peaks.iter().map(|peak| (q * (peak / MAX_WEIGHT).powi(2)) as f32).collect();
     let bytes = |name: &str, dims: &[usize], kind: i32, raw_data: Vec<u8>| TensorProto {
         name: format!("facefleet.{name}"),
         dims: dims.iter().map(|&dim| dim as i64).collect(),
@@ -169,7 +156,7 @@ fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
         bytes("A_bytes", &[embedding_size, feature_size], data_type::INT8, weights),
         bytes("zero_byte", &[], data_type::UINT8, vec![ZERO_BYTE as u8]),
         TensorProto::floats("facefleet.along_scale", &[feature_size, 1], &scales),
-        scalar("most_byte", MOST_BYTE),
+        scalar("most_byte", MAX_BYTE),
         scalar("rounding", ZERO_BYTE + 0.5),
         scalar("zero", ZERO_BYTE),
         scalar("one", 1.0),
@@ -177,7 +164,7 @@ fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
         graph.add_constant(constant);
     }
     let peak = step("ReduceMax", &["magnitudes"], "peak_raw");
-    // The axes became an input in operator set 18.
+    // In operator set 18, `axes` became an input.
     let peak = if graph.opset() < 18 {
         peak.with_ints("axes", &[1])
     } else {
@@ -204,12 +191,31 @@ fn append_along_in_bytes(graph: &mut Graph, q: f64, head: &Head) {
     ]);
 }
 
+/// `A` [D, F] as signed bytes, row by row, and the largest magnitude of each of the F columns. That
+/// magnitude becomes [`MAX_WEIGHT`].
+fn quantise_columns(head: &Head) -> (Vec<u8>, Vec<f64>) {
+    let peaks: Vec<f64> = head
+        .weights()
+        .columns()
+        .into_iter()
+        .map(|column| column.iter().map(|a| f64::from(a.abs())).fold(f64::MIN_POSITIVE, f64::max))
+        .collect();
+    let row = |row: ArrayView1<'_, f32>| -> Vec<u8> {
+        let byte = |(&a, peak): (&f32, &f64)| {
+            ((f64::from(a) / peak * MAX_WEIGHT).round() as i8).cast_unsigned()
+        };
+        row.iter().zip(&peaks).map(byte).collect()
+    };
+    let weights = head.weights().rows().into_iter().flat_map(row).collect();
+    (weights, peaks)
+}
+
 fn scalar(name: &str, value: f64) -> TensorProto {
     TensorProto::floats(&format!("facefleet.{name}"), &[1], &[value as f32])
 }
 
-/// A node of the closed form. Inner tensors carry the prefix, so that they meet no name of the
-/// published graph.
+/// A node of the closed form. Names of inner tensors have a prefix, so that they do not collide
+/// with names in the published graph.
 fn step(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     let full = |name: &str| match name {
         names::EMBEDDING | names::DISTANCE | names::FEATURES | names::WEIGHTS => name.to_owned(),
@@ -219,8 +225,8 @@ fn step(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto::new(op, &inputs.iter().map(String::as_str).collect::<Vec<_>>(), &full(output))
 }
 
-/// The folded last layer alone, as output `embedding`: what a plain recogniser computes. Returns
-/// the head's effective rank.
+/// Appends the folded last layer alone, with the output `embedding`: a recogniser without quality.
+/// Returns the head's effective rank.
 pub fn append_embedding(graph: &mut Graph, features: &str, head: &Head) -> f64 {
     let (embedding_size, feature_size) = head.weights().dim();
     let weights: Vec<f32> = head.weights().iter().copied().collect();

@@ -1,5 +1,5 @@
-//! What can be computed once is computed now: block-quantised weights become floats, and constants
-//! that are only renamed, reshaped, transposed or cast become what comes out.
+//! Folds constants: `DequantizeLinear` of block-quantised weights, and `Identity`, `Reshape`,
+//! `Transpose`, `Squeeze`, `Unsqueeze` and `Cast` of constants, become constants.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, data_type};
 
-/// Folds nodes whose inputs are constants until none is left. Nodes need not be in order.
+/// Folds nodes with constant inputs until there are no more. Nodes may be in any order.
 pub fn fold_constants(graph: &mut Graph) -> Result<(), OnnxError> {
     loop {
         let mut folded = Vec::new();
@@ -55,7 +55,7 @@ fn fold(
 }
 
 /// `(values - zero_point) * scale`, with one scale for the tensor, one per index of `axis`, or one
-/// per `block_size` of them (ONNX operator `DequantizeLinear`, versions 10, 13, 19 and 21).
+/// per block of `block_size` indices (`DequantizeLinear`, versions 10, 13, 19 and 21).
 fn dequantize(
     node: &NodeProto,
     values: &TensorProto,
@@ -71,8 +71,8 @@ fn dequantize(
     let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX);
     let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
 
-    // The tensor as [outer, length along the axis, inner]; `blocks` scales along the axis for each
-    // (outer, inner), or one row for all.
+    // The tensor as [outer, length along the axis, inner]. There is one scale per block and (outer,
+    // inner), one per index of the axis, or one for all.
     let (outer, length, inner) = match shape.get(axis) {
         Some(&length) => (
             shape[..axis].iter().product::<usize>(),
@@ -90,12 +90,12 @@ fn dequantize(
         Box::new(|_, a, _| a)
     } else {
         return Err(scale.error(format!(
-            "has {} scales, which fit no quantisation of a tensor {shape:?}",
+            "has {} scales, which match no quantisation of a tensor of shape {shape:?}",
             scales.len()
         )));
     };
     if zeros.as_ref().is_some_and(|zeros| zeros.len() != scales.len()) {
-        return Err(scale.error("has not as many scales as zero points"));
+        return Err(scale.error("has different numbers of scales and zero points"));
     }
     let mut floats = Vec::with_capacity(data.len());
     for o in 0..outer {
@@ -137,7 +137,7 @@ fn reshape(
         return Ok(reshaped);
     }
     Err(values
-        .error(format!("has {elements} elements and cannot take the shape {:?}", reshaped.dims)))
+        .error(format!("has {elements} elements and cannot be reshaped to {:?}", reshaped.dims)))
 }
 
 fn transpose(node: &NodeProto, values: &TensorProto) -> Result<TensorProto, OnnxError> {
@@ -151,7 +151,10 @@ fn transpose(node: &NodeProto, values: &TensorProto) -> Result<TensorProto, Onnx
     let mut sorted = axes.clone();
     sorted.sort_unstable();
     if !sorted.into_iter().eq(0..shape.len()) {
-        return Err(node.error(format!("its `perm` {axes:?} fits no tensor of shape {shape:?}")));
+        return Err(node.error(format!(
+            "its `perm` {axes:?} does not match a tensor of shape \
+            {shape:?}"
+        )));
     }
     let array = ArrayD::from_shape_vec(shape, values.to_f32()?)
         .map_err(|error| values.error(error.to_string()))?;
@@ -163,7 +166,7 @@ fn transpose(node: &NodeProto, values: &TensorProto) -> Result<TensorProto, Onnx
     ))
 }
 
-/// Of casts between kinds of floats and to 64-bit integers; others stay.
+/// Casts to floats and from integers to 64-bit integers are folded; others are not.
 fn cast(node: &NodeProto, values: &TensorProto) -> Result<Option<TensorProto>, OnnxError> {
     let to = i32::try_from(node.int("to", 0)).unwrap_or(0);
     Ok(match to {
@@ -210,7 +213,7 @@ fn with_other_axes(
     if changed.shape()?.iter().product::<usize>() == elements {
         return Ok(Some(changed));
     }
-    Err(node.error(format!("its axes {axes:?} do not fit a tensor of shape {:?}", values.dims)))
+    Err(node.error(format!("its axes {axes:?} do not match a tensor of shape {:?}", values.dims)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A graph under edit: nodes, constants and who makes what, kept consistent.
+//! A graph that is edited: nodes, constants, input and outputs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ fn is_standard(set: &OperatorSetIdProto) -> bool {
     set.domain.is_empty() || set.domain == "ai.onnx"
 }
 
-/// The value of a `Constant` node, in any of the ways to write one.
+/// The value of a `Constant` node, in any of its attributes.
 fn constant_value(node: &NodeProto) -> Option<TensorProto> {
     let tensor = node.attribute("value").and_then(|attribute| attribute.t.clone());
     let ints =
@@ -35,11 +35,11 @@ fn constant_value(node: &NodeProto) -> Option<TensorProto> {
     tensor.or_else(ints).or_else(int).or_else(floats).or_else(float)
 }
 
-/// A graph whose constants are all initializers and can be looked up by name.
+/// A graph whose constants are all initializers, by name.
 pub struct Graph {
     pub nodes: Vec<NodeProto>,
     pub constants: HashMap<String, TensorProto>,
-    /// The one input that is not a constant.
+    /// The only input that is not a constant.
     pub input: ValueInfoProto,
     pub outputs: Vec<ValueInfoProto>,
     opsets: Vec<OperatorSetIdProto>,
@@ -48,8 +48,9 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Takes the graph out of a model. `Constant` nodes become initializers; inputs that only
-    /// shadow an initializer go (they keep ONNX Runtime from fusing batch normalisation).
+    /// Takes the graph out of a model. `Constant` nodes become initializers. Inputs that only
+    /// shadow an initializer are removed, because they keep ONNX Runtime from fusing batch
+    /// normalisations.
     pub fn new(mut model: ModelProto) -> Result<Self, OnnxError> {
         let graph = model.graph.take().unwrap_or_default();
         let mut constants: HashMap<_, _> =
@@ -63,7 +64,7 @@ impl Graph {
                 _ => nodes.push(node),
             }
         }
-        // Quantisers leave the inputs of the weights they replaced behind.
+        // Quantisers leave the inputs of the replaced weights in the graph.
         let read: HashSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
         let real = |name: &String| read.contains(name) && !constants.contains_key(name);
         let mut inputs: Vec<_> =
@@ -90,7 +91,7 @@ impl Graph {
         self.standard_opset().map_or(1, |set| set.version)
     }
 
-    /// Declares another version, which must mean the same for all nodes.
+    /// Declares another version. It must have the same meaning for all nodes.
     pub fn set_opset(&mut self, version: i64) {
         if let Some(set) = self.opsets.iter_mut().find(|set| is_standard(set)) {
             set.version = version;
@@ -111,8 +112,8 @@ impl Graph {
         self.constants.insert(tensor.name.clone(), tensor);
     }
 
-    /// Gives tensor `old` the name `new`, everywhere; a tensor that already has that name makes
-    /// room.
+    /// Renames tensor `old` to `new` everywhere. If another tensor has the name `new`, it becomes
+    /// `new.published`.
     pub fn rename(&mut self, old: &str, new: &str) {
         if old == new {
             return;
@@ -142,21 +143,21 @@ impl Graph {
         }
     }
 
-    /// Drops all that the tensor `output` does not need.
+    /// Makes `output` the only output and drops everything that it does not need.
     pub fn keep_only(&mut self, output: &str) {
         self.outputs = vec![ValueInfoProto::float(output, &[])];
         self.prune();
     }
 
-    /// Puts the graph back into a model file: only what the outputs need, in topological order,
-    /// without stale shapes.
+    /// Puts the graph into a model: only what the outputs need, in topological order, without the
+    /// published shapes of inner tensors.
     pub fn into_model(mut self, producer: &str) -> Result<ModelProto, OnnxError> {
         self.prune();
         let nodes = self.sorted()?;
         let used: HashSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
         let mut initializer: Vec<_> =
             self.constants.into_values().filter(|tensor| used.contains(&tensor.name)).collect();
-        // A hash map's order is random; the same input must give the same file.
+        // The order of a hash map is random, and the same input must give the same file.
         initializer.sort_by(|a, b| a.name.cmp(&b.name));
         let graph = GraphProto {
             name: if self.name.is_empty() { "graph".into() } else { self.name },
@@ -167,7 +168,7 @@ impl Graph {
             ..GraphProto::default()
         };
         Ok(ModelProto {
-            // From version 4 on, an initializer need not be an input as well.
+            // Before version 4, every initializer had to be an input too.
             ir_version: self.ir_version.max(4),
             producer_name: producer.to_owned(),
             opset_import: self.opsets,
@@ -176,7 +177,7 @@ impl Graph {
         })
     }
 
-    /// Drops nodes whose results nobody reads.
+    /// Drops nodes that no output depends on.
     pub fn prune(&mut self) {
         let mut wanted: Vec<String> =
             self.outputs.iter().map(|output| output.name.clone()).collect();
@@ -199,7 +200,7 @@ impl Graph {
         self.nodes.retain(|_| keep.next().unwrap_or(false));
     }
 
-    /// Producers before consumers. Takes the nodes.
+    /// The nodes, producers before consumers. Leaves no nodes in the graph.
     fn sorted(&mut self) -> Result<Vec<NodeProto>, OnnxError> {
         let mut known: HashSet<String> = self.constants.keys().cloned().collect();
         known.insert(self.input.name.clone());
@@ -224,7 +225,12 @@ impl Graph {
                     .find(|input| !known.contains(*input))
                     .cloned()
                     .unwrap_or_default();
-                return Err(OnnxError::Tensor { name, reason: "is read but never made".into() });
+                return Err(OnnxError::Tensor {
+                    name,
+                    reason: "is read but no node computes \
+                    it"
+                    .into(),
+                });
             }
             waiting = later;
         }

@@ -1,14 +1,15 @@
-//! Half precision: the backbone's weights and sums in 16 bits, from the chip to the features. The
-//! last layer and SER-FIQ's closed form, where small differences of large sums decide, stay in 32.
+//! Half precision: 16-bit weights and sums in the backbone, from the chip to the features. The last
+//! layer and SER-FIQ's closed form stay in 32 bits: they subtract large sums with small
+//! differences.
 
 use half::f16;
 
-use super::batch_norm::{self, Affine};
+use super::batch_norm::{self, ScaleShift};
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, data_type};
 
-/// Operators that mean the same in half precision, whose float inputs are all of one type.
-const KNOWN: [&str; 23] = [
+/// Operators with the same meaning in half precision, whose float inputs all have one type.
+const SUPPORTED: [&str; 23] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -34,11 +35,11 @@ const KNOWN: [&str; 23] = [
     "Unsqueeze",
 ];
 
-/// Lets everything between the tensors `chip` and `features` compute in half precision. Both stay
-/// floats of 32 bits.
+/// Makes everything between the tensors `chip` and `features` compute in half precision. Both stay
+/// 32-bit floats.
 ///
 /// # Errors
-/// If an operator is not known to work so, or a weight is too large.
+/// If an operator is not in the list, or a weight is too large.
 pub fn compute_in_half(graph: &mut Graph, chip: &str, features: &str) -> Result<(), OnnxError> {
     if features == chip {
         return Ok(());
@@ -48,13 +49,13 @@ pub fn compute_in_half(graph: &mut Graph, chip: &str, features: &str) -> Result<
     let halved = |name: &str| format!("{name}.facefleet.half");
     let mut nodes = std::mem::take(&mut graph.nodes);
     for node in &mut nodes {
-        if !KNOWN.contains(&node.op_type.as_str()) {
+        if !SUPPORTED.contains(&node.op_type.as_str()) {
             return Err(OnnxError::Unsupported(
                 format!("the operator {} in half precision", node.op_type),
                 "32-bit floats",
             ));
         }
-        // The second input of Dropout is its ratio, and that is a 32-bit float always.
+        // The second input of Dropout, the ratio, is always a 32-bit float.
         let floats = if node.op_type == "Dropout" { 1 } else { node.input.len() };
         for input in node.input.iter_mut().take(floats) {
             match graph.constants.get(input) {
@@ -74,7 +75,7 @@ pub fn compute_in_half(graph: &mut Graph, chip: &str, features: &str) -> Result<
     }
     let cast = |from: &str, to: &str, kind: i32| {
         let node = NodeProto::new("Cast", &[from], to).with_int("to", i64::from(kind));
-        // Nodes are often called as their output, and the one that made the features still is.
+        // Nodes often have the name of their output, and the features' node still has it.
         NodeProto { name: format!("{to}.facefleet.cast"), ..node }
     };
     nodes.push(cast(chip, &halved(chip), data_type::FLOAT16));
@@ -93,10 +94,10 @@ fn in_half(constant: &TensorProto, name: &str) -> Result<TensorProto, OnnxError>
     ))
 }
 
-/// Batch normalisations go into the convolution before them, while the weights still have 32 bits;
-/// variances may be too small or too large for 16. Those that follow no convolution become `x *
-/// scale + shift`, written as a normalisation of mean 0 and variance 1, which works for tensors of
-/// any rank.
+/// Folds batch normalisations into the convolution before them while the weights have 32 bits:
+/// variances may be too small or too large for 16. A normalisation without such a convolution
+/// becomes `x * scale + shift`, written as a `BatchNormalization` with mean 0 and variance 1, which
+/// works for tensors of any rank.
 fn fold_batch_norms(graph: &mut Graph) -> Result<(), OnnxError> {
     let norms: Vec<NodeProto> =
         graph.nodes.iter().filter(|node| node.op_type == "BatchNormalization").cloned().collect();
@@ -104,16 +105,18 @@ fn fold_batch_norms(graph: &mut Graph) -> Result<(), OnnxError> {
         let ([x, ..], [output, ..]) = (norm.input.as_slice(), norm.output.as_slice()) else {
             continue;
         };
-        let Some(Affine { scale, shift, .. }) = batch_norm::affine(graph, &norm)? else { continue };
+        let Some(ScaleShift { scale, shift, .. }) = batch_norm::scale_shift(graph, &norm)? else {
+            continue;
+        };
         if !fold_into_convolution(graph, x, output, &scale, &shift)? {
-            write_plainly(graph, output, &scale, &shift);
+            write_as_scale_shift(graph, output, &scale, &shift);
         }
     }
     Ok(())
 }
 
-/// Whether `x` came from a convolution that nobody else reads, into which the normalisation could
-/// go.
+/// Folds the normalisation into the convolution that computes `x`, if it has no other reader.
+/// Returns whether that was possible.
 fn fold_into_convolution(
     graph: &mut Graph,
     x: &str,
@@ -164,7 +167,7 @@ fn fold_into_convolution(
     Ok(true)
 }
 
-fn write_plainly(graph: &mut Graph, output: &str, scale: &[f64], shift: &[f64]) {
+fn write_as_scale_shift(graph: &mut Graph, output: &str, scale: &[f64], shift: &[f64]) {
     let part = |suffix: &str| format!("{output}.facefleet.{suffix}");
     let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
     let channels = scale.len();
@@ -182,7 +185,7 @@ fn write_plainly(graph: &mut Graph, output: &str, scale: &[f64], shift: &[f64]) 
     {
         node.input.truncate(1);
         node.input.extend(parameters.iter().map(|(suffix, _)| part(suffix)));
-        // Its default, 1e-5, is far below what half precision resolves.
+        // The default epsilon, 1e-5, is far below the resolution of half precision.
         node.attribute.retain(|attribute| attribute.name != "epsilon");
     }
 }

@@ -1,14 +1,14 @@
-//! What a published recogniser says of itself, before there is a manifest.
+//! What the file of a recogniser states about it, before it has a manifest.
 
 use super::graph::Graph;
 use super::{PrepareError, layer, names, open, open_recogniser};
 use crate::domain::CHIP_SIDE;
 use crate::inference::onnx::{ModelProto, NodeProto, OnnxError};
 
-/// What a graph tells.
+/// The facts that a graph states.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// Who wrote the file, as it says.
+    /// The program that wrote the file.
     pub producer: String,
     /// Version of the standard operator set.
     pub opset: i64,
@@ -16,9 +16,9 @@ pub struct Facts {
     pub input: String,
     /// Whether the graph declares its input's height and width.
     pub fixed_size: bool,
-    /// What the graph wants to be fed.
+    /// The pixel values that the graph expects.
     pub pixels: Pixels,
-    /// The nodes that normalise pixels, if the graph has any.
+    /// The nodes that normalise pixels.
     pub normalisation: Vec<String>,
     /// Length of the embedding.
     pub embedding: usize,
@@ -26,25 +26,25 @@ pub struct Facts {
     pub features: usize,
     /// The node of the last layer.
     pub layer: String,
-    /// Dropout ratio, if the graph has it.
+    /// Dropout ratio, if the graph states it.
     pub dropout: Option<f64>,
 }
 
-/// What goes into a graph.
+/// The pixel values that a graph expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pixels {
-    /// Values of 0..255: it normalises them itself.
+    /// Values of 0..255, which the graph normalises.
     Bytes,
-    /// Values of 0..1: it normalises those itself.
+    /// Values of 0..1, which the graph normalises.
     Fractions,
-    /// It does not normalise: what it was trained with is not in the file.
+    /// Normalised values. The file does not state the normalisation.
     Unknown,
 }
 
-/// Reads what `published` tells.
+/// Reads the facts that `published` states.
 ///
 /// # Errors
-/// If it is no recogniser that can be prepared.
+/// If it is not a recogniser that can be prepared.
 pub fn inspect(published: &[u8]) -> Result<Facts, PrepareError> {
     let ModelProto { producer_name, producer_version, .. } = ModelProto::read(published)?;
     let mut graph = open(published)?;
@@ -85,8 +85,8 @@ fn shape_text(dims: &[Option<i64>]) -> String {
     format!("[{}]", dims.join(", "))
 }
 
-/// Follows the chip through affine nodes. Which range of pixels they are for shows in the value
-/// that they make zero.
+/// Follows the chip through affine nodes. The pixel value that they map to zero shows the range of
+/// pixels that they expect.
 fn normalisation(graph: &Graph) -> (Pixels, Vec<String>) {
     let (mut scale, mut shift) = (1.0, 0.0);
     let mut nodes: Vec<&NodeProto> = Vec::new();
@@ -108,11 +108,11 @@ fn normalisation(graph: &Graph) -> (Pixels, Vec<String>) {
     let only_learned = nodes.iter().all(|node| node.op_type == "BatchNormalization");
     let pixels = match () {
         () if nodes.is_empty() => Pixels::Unknown,
-        // The mean of pixels of 0..255 is around 100; of anything smaller it is below 1.
+        // The mean of pixels of 0..255 is around 100, and that of 0..1 is below 1.
         () if zero > 2.0 => Pixels::Bytes,
-        // A learned normalisation of values that were normalised before it changes little.
+        // A learned normalisation of normalised values changes little.
         () if only_learned => Pixels::Unknown,
-        // No network wants values up to 255 scaled further up.
+        // Networks do not scale pixels of 0..255 up.
         () if scale * 255.0 <= 16.0 => Pixels::Bytes,
         () => Pixels::Fractions,
     };

@@ -1,23 +1,24 @@
-//! Linear layers as `A x + c` over flattened features, and the steps after one that are affine in
-//! each dimension of the embedding. All in f64.
+//! Linear layers (`Gemm`, `MatMul`, `Conv`) as `A x + c` over flattened features, and the steps
+//! after them that are affine in each dimension of the embedding (`Add`, `Sub`, `Mul`, `Div`,
+//! `BatchNormalization`). All in f64.
 
 use ndarray::{Array1, Array2};
 
-use super::batch_norm::{self, Affine};
+use super::batch_norm::{self, ScaleShift};
 use super::graph::Graph;
 use super::shapes::Shapes;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto};
 
-/// Weights of the largest last layer that a convolution may stand for: a small kernel over a large
-/// map must not fill the memory. `MobileFaceNet`'s full one has 13 million.
+/// The most weights in a last layer that is a convolution: a small kernel over a large map must not
+/// fill the memory. The full convolution of `MobileFaceNet` has 13 million.
 const MAX_ELEMENTS: usize = 1 << 27;
 
 /// A linear layer.
 #[derive(Debug)]
 pub struct Layer {
-    /// The tensor that it reads.
+    /// Name of the tensor that the layer reads.
     pub data: String,
-    /// Whether that has more than the dimensions [N, F].
+    /// Whether that tensor has more dimensions than [N, F].
     pub flatten: bool,
     /// `A`, [D, F].
     pub weights: Array2<f64>,
@@ -26,10 +27,10 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Puts a later step into the layer.
+    /// Folds a later step into the layer.
     ///
     /// # Errors
-    /// If the step is for another number of dimensions.
+    /// If the step has another number of dimensions.
     pub fn apply(&mut self, step: &Step) -> Result<(), OnnxError> {
         let size = self.bias.len();
         let fits = |values: &[f64]| values.len() == 1 || values.len() == size;
@@ -50,7 +51,7 @@ impl Layer {
     }
 }
 
-/// `x * scale + shift` in each dimension; one value stands for all of them.
+/// `x * scale + shift` in each dimension. A single value applies to all of them.
 #[derive(Debug)]
 pub struct Step {
     name: String,
@@ -66,7 +67,7 @@ impl Step {
         (mean(&self.scale), mean(&self.shift))
     }
 
-    /// Whether it changes the embedding's length only.
+    /// Whether the step only changes the length of the embedding.
     pub fn is_plain_scale(&self) -> bool {
         let first = self.scale.first().copied().unwrap_or(0.0);
         first > 0.0
@@ -75,7 +76,7 @@ impl Step {
     }
 }
 
-/// `node` as an affine step and the tensor it is of; none if it is no such step.
+/// `node` as an affine step, and the tensor that it reads; `None` if it is not such a step.
 ///
 /// # Errors
 /// If a constant is damaged.
@@ -91,8 +92,10 @@ pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a 
         for name in parameters {
             check_vector(node, constant(graph, node, name)?)?;
         }
-        let affine = batch_norm::affine(graph, node)?;
-        return Ok(affine.map(|Affine { scale, shift, .. }| (step(scale, shift), data.as_str())));
+        let folded = batch_norm::scale_shift(graph, node)?;
+        return Ok(
+            folded.map(|ScaleShift { scale, shift, .. }| (step(scale, shift), data.as_str()))
+        );
     }
     let [a, b] = node.input.as_slice() else { return Ok(None) };
     let (data, constant, swapped) =
@@ -115,10 +118,10 @@ pub fn step<'a>(graph: &Graph, node: &'a NodeProto) -> Result<Option<(Step, &'a 
     })
 }
 
-/// `Gemm` or `MatMul`.
+/// `Gemm` or `MatMul` as a layer.
 ///
 /// # Errors
-/// If its weights are computed, or do not fit its input.
+/// If its weights are not constants, or do not match its input.
 pub fn product(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer, OnnxError> {
     let [data, matrix, ..] = node.input.as_slice() else {
         return Err(node.error("has fewer than two inputs"));
@@ -151,7 +154,7 @@ pub fn product(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer
             }
         },
     };
-    // MXNet's fully connected layer flattens by itself, and so does the Gemm that its exporter
+    // MXNet's fully connected layer flattens its input, and so does the Gemm that its exporter
     // writes.
     let shape = shapes.of(data).unwrap_or_default();
     let flatten = match shape.len() {
@@ -175,12 +178,12 @@ pub fn product(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer
     Ok(Layer { data: data.clone(), flatten, weights, bias })
 }
 
-/// A convolution that leaves one position is a linear layer of what it covers: 1x1 over a pooled
-/// map, or as large as the map.
+/// A convolution that leaves one position, as a layer over its input map: a kernel of 1x1 over a
+/// pooled map, or a kernel as large as the map.
 ///
 /// # Errors
-/// If it leaves more than one position, or has groups: then it mixes no channels and is no last
-/// layer.
+/// If it leaves more than one position, or has groups: a convolution by groups does not mix all
+/// channels and is not a last layer.
 pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<Layer, OnnxError> {
     let [data, kernel, ..] = node.input.as_slice() else {
         return Err(node.error("has fewer than two inputs"));
@@ -192,26 +195,46 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
             "has a kernel of shape {shape:?}; the last layer must be a convolution of images"
         )));
     };
+    let shape = [size, channels, rows, columns];
+    let map = covered_map(shapes, node, data, shape)?;
+    let weights = unroll(node, &kernel.to_f32()?, shape, map);
+    let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
+        None => Array1::zeros(size),
+        Some(name) => Array1::from(vector(graph, node, name)?),
+    };
+    if bias.len() != size {
+        return Err(node.error(format!("has {} biases for {size} dimensions", bias.len())));
+    }
+    Ok(Layer { data: data.clone(), flatten: true, weights, bias })
+}
+
+/// Height and width of the map that the convolution reads. The convolution must leave one position.
+fn covered_map(
+    shapes: &Shapes,
+    node: &NodeProto,
+    data: &str,
+    shape: [usize; 4],
+) -> Result<[usize; 2], OnnxError> {
+    let [size, channels, rows, columns] = shape;
     if node.int("group", 1) != 1 {
         return Err(node.error(
-            "is a convolution by groups and mixes no channels; export the model \
-            with its last linear layer",
+            "is a convolution by groups and mixes no channels; export the model with its last \
+                linear layer",
         ));
     }
     let Some([map_channels, height, width]) = shapes.map(data) else {
         return Err(node.error(
-            "is the last layer, and the shape of its input is not known; export the model \
-                with fixed height and width",
+            "is the last layer, and the shape of its input is unknown; export the model with fixed \
+                height and width",
         ));
     };
     let leaves_one =
         node.output.first().and_then(|output| shapes.map(output)) == Some([size, 1, 1]);
     if map_channels != channels || !leaves_one {
-        let reason = format!(
+        return Err(node.error(format!(
             "turns a map of {height}x{width} into more than one position; pool the map before this \
                 node"
-        );
-        return Err(node.error(reason));
+        )));
     }
     if [size, channels, rows, columns, height, width].contains(&0) {
         return Err(node.error(format!(
@@ -224,43 +247,45 @@ pub fn convolution(graph: &Graph, shapes: &Shapes, node: &NodeProto) -> Result<L
             "is a linear layer of {elements} weights, over the limit of {MAX_ELEMENTS}"
         )));
     }
+    if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME"))
+        && (rows, columns) != (1, 1)
+    {
+        return Err(node.error("pads its input by `auto_pad`; export the model with `pads`"));
+    }
+    Ok([height, width])
+}
+
+/// The kernel as a matrix [D, C x height x width] for the flattened map.
+fn unroll(
+    node: &NodeProto,
+    kernel: &[f32],
+    [size, channels, rows, columns]: [usize; 4],
+    [height, width]: [usize; 2],
+) -> Array2<f64> {
     let at = |name: &str, i: usize, default: i64| {
         node.ints(name).and_then(|list| list.get(i)).copied().unwrap_or(default)
     };
-    // Where the kernel's element k of an axis looks, if inside the map.
-    let place = |k: usize, axis: usize, side: usize| {
+    // The position on an axis of the map that kernel element k reads; `None` in the padding.
+    let position = |k: usize, axis: usize, side: usize| {
         let at =
             (k as i64).checked_mul(at("dilations", axis, 1))?.checked_sub(at("pads", axis, 0))?;
         usize::try_from(at).ok().filter(|&at| at < side)
     };
-    if node.attribute("auto_pad").is_some_and(|attribute| attribute.s.starts_with(b"SAME"))
-        && (rows, columns) != (1, 1)
-    {
-        return Err(node.error("pads its input by itself (`auto_pad`); export it with `pads`"));
-    }
-    let values = kernel.to_f32()?;
     let mut weights = Array2::zeros((size, channels * height * width));
-    for (i, &value) in values.iter().enumerate() {
+    for (i, &value) in kernel.iter().enumerate() {
         let (column, row) = (i % columns, i / columns % rows);
         let (channel, d) = (i / (columns * rows) % channels, i / (columns * rows * channels));
-        if let (Some(y), Some(x)) = (place(row, 0, height), place(column, 1, width)) {
+        if let (Some(y), Some(x)) = (position(row, 0, height), position(column, 1, width)) {
             weights[[d, (channel * height + y) * width + x]] += f64::from(value);
         }
     }
-    let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
-        None => Array1::zeros(size),
-        Some(name) => Array1::from(vector(graph, node, name)?),
-    };
-    if bias.len() != size {
-        return Err(node.error(format!("has {} biases for {size} dimensions", bias.len())));
-    }
-    Ok(Layer { data: data.clone(), flatten: true, weights, bias })
+    weights
 }
 
-/// A constant that `node` reads.
+/// The constant `name`, which `node` reads.
 ///
 /// # Errors
-/// If it is computed.
+/// If it is not a constant.
 pub fn constant<'a>(
     graph: &'a Graph,
     node: &NodeProto,
@@ -275,7 +300,7 @@ pub fn constant<'a>(
     graph.constants.get(name).ok_or_else(computed)
 }
 
-/// A constant with one axis longer than 1 at most.
+/// A constant with at most one axis longer than 1.
 fn vector(graph: &Graph, node: &NodeProto, name: &str) -> Result<Vec<f64>, OnnxError> {
     let tensor = constant(graph, node, name)?;
     check_vector(node, tensor)?;
@@ -292,7 +317,7 @@ fn check_vector(node: &NodeProto, tensor: &TensorProto) -> Result<(), OnnxError>
     Ok(())
 }
 
-/// A constant matrix as [D, F].
+/// A constant matrix, as [D, F].
 fn weights(
     graph: &Graph,
     node: &NodeProto,
@@ -330,7 +355,7 @@ mod tests {
             ..GraphProto::default()
         };
         let graph = Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
-        // One position is left, and the number of features does not fit an integer.
+        // The convolution leaves one position, and the number of features overflows an integer.
         let input = [Dim::Batch, Dim::Fixed(3), Dim::Fixed(i64::MAX), Dim::Fixed(i64::MAX)];
         let shapes = Shapes::infer(&graph, &input).unwrap();
         let error = convolution(&graph, &shapes, &node).unwrap_err().to_string();

@@ -1,20 +1,45 @@
-//! From a published ONNX file to the one that runs: constants folded, batch free, and, for a
-//! recogniser, SER-FIQ's closed form appended. Bytes in, bytes out: no files, no runtime.
+//! Preparing a network: from the published ONNX file to the one that runs. Constants are folded,
+//! the batch becomes free, and a recogniser gets SER-FIQ's closed form. Bytes in, bytes out: this
+//! module uses neither files nor ONNX Runtime.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `operators` | the known operators, and the accepted operator sets |
+//! | `graph` | the graph that is edited: `Constant` nodes, names, topological order |
+//! | `fold` | constants: `DequantizeLinear`, `Reshape`, `Transpose`, `Squeeze`, `Cast` and others |
+//! | `widen` | 16- and 64-bit floats to 32 bits; `Cast` between floats |
+//! | `shapes` | the shapes of inner tensors: `rules` has one rule per operator |
+//! | `input` | the declared batch, and `Transpose` of the input for [N, H, W, C] |
+//! | `reshape` | `Reshape`: constant target shapes with a free batch |
+//! | `batch_norm` | `BatchNormalization` as scale and shift; `spatial = 0` |
+//! | `prelu` | `PRelu`: shape of the slopes; written out for CPUs |
+//! | `dropout` | `Dropout`: its ratio, and switching it off |
+//! | `head` | finds the last layer of a recogniser |
+//! | `layer` | that layer (`Gemm`, `MatMul`, `Conv`) and the affine steps after it as `A x + c` |
+//! | `norm` | scaling to unit length, written out (`ReduceL2`, `Div` and others) |
+//! | `closed_form` | appends the folded last layer and SER-FIQ's closed form |
+//! | `masked` | appends the published, masked algorithm, for benchmarks |
+//! | `half` | half precision: `Cast`, and `BatchNormalization` folded into `Conv` |
+//! | `mtcnn` | the outputs of MTCNN's networks |
+//! | `inspect` | what a file states about a recogniser, for imports |
 
 mod batch_norm;
 mod closed_form;
-mod dialect;
+mod dropout;
 mod fold;
 mod graph;
 mod half;
 mod head;
+mod input;
 mod inspect;
 mod layer;
+mod masked;
+mod mtcnn;
 mod norm;
 mod operators;
-mod rewrite;
+mod prelu;
+mod reshape;
 mod shapes;
-mod stage;
 mod widen;
 
 use ndarray::{Array1, Array2};
@@ -25,79 +50,80 @@ use super::onnx::{Dimension, ModelProto, NodeProto, OnnxError, ValueInfoProto};
 use crate::domain::Precision;
 use crate::quality::{Head, HeadError};
 use graph::Graph;
+use input::InputLayout;
 use prost::Message;
 use shapes::{Dim, Shapes};
 
 pub use closed_form::names;
 pub use inspect::{Facts, Pixels, inspect};
-pub use stage::{outputs as stage_outputs, prepare_stage};
+pub use mtcnn::{outputs as stage_outputs, prepare_stage};
 
-/// Goes up whenever preparing the same published file would give another result.
+/// Increases whenever preparing the same published file gives another result.
 pub const PREPARATION: u32 = 3;
 
-/// Why a model could not be prepared.
+/// Why a model cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// The file, or a tensor in it.
+    /// The file, a tensor or a node cannot be used.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
-    /// The end of the graph is not that of a recogniser.
+    /// The graph does not end like a recogniser.
     #[error(
-        "no recogniser's head at the end of the graph: looked for {looked_for}; found {found}; \
-            export the model up to its embedding"
+        "no recogniser's head at the end of the graph: expected {expected}; found {found}; export \
+            the model up to its embedding"
     )]
     NoHead {
-        /// The pattern.
-        looked_for: &'static str,
-        /// The operators at the end of this graph.
+        /// The pattern that was searched for.
+        expected: &'static str,
+        /// The operators at the end of the graph.
         found: String,
     },
-    /// Neither graph nor manifest tell the dropout ratio.
+    /// Neither the graph nor the manifest states the dropout ratio.
     #[error(
         "the graph has no Dropout node and the manifest no `dropout`: SER-FIQ needs the ratio the \
-            network was trained with; \
-         set `dropout` in the manifest (InsightFace's networks use 0.4)"
+            network was trained with; set `dropout` in the manifest (InsightFace's networks use \
+            0.4)"
     )]
     NoDropout,
-    /// The graph and the manifest contradict each other.
+    /// The manifest contradicts the graph.
     #[error("the manifest says {what} = {manifest}, the model has {model}")]
     Mismatch {
-        /// Which value.
+        /// The value's name.
         what: &'static str,
-        /// In the manifest.
+        /// The value in the manifest.
         manifest: String,
-        /// In the model.
+        /// The value in the model.
         model: String,
     },
-    /// The head's numbers.
+    /// The numbers of the head are not usable.
     #[error(transparent)]
     Head(#[from] HeadError),
 }
 
-/// What kind of device the graph is written for.
+/// The kind of device that the graph is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// `PRelu` is written out: ONNX Runtime's CPU kernel for it takes almost half of SFace's time.
     #[default]
     Cpu,
-    /// `PRelu` stays: GPUs fuse it, and `OpenVINO` does too (written out, it takes 1.15 times as
+    /// `PRelu` stays: GPUs fuse it, and so does `OpenVINO` (written out, it takes 1.15 times as
     /// long there).
     Gpu,
 }
 
-/// Which preparation of a model.
+/// A variant of a model's preparation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Variant {
-    /// What its graph is written for.
+    /// The kind of device that the graph is written for.
     pub target: Target,
-    /// What a recogniser computes in; detectors are small and stay in 32 bits.
+    /// The recogniser's precision. Detectors are small and stay in 32 bits.
     pub precision: Precision,
 }
 
 impl Variant {
-    /// The variant whose file this one runs: rounding to [`Precision::Bfloat16`] is the device's
-    /// work, and its graph that of 32 bits.
+    /// The variant whose file this one uses. The device rounds to [`Precision::Bfloat16`], so the
+    /// graph is that of 32 bits.
     pub fn on_disk(self) -> Self {
         let precision =
             if self.precision == Precision::Bfloat16 { Precision::Float32 } else { self.precision };
@@ -111,12 +137,12 @@ impl From<Target> for Variant {
     }
 }
 
-/// What the prepared recogniser's graph computes.
+/// The outputs of a prepared recogniser's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outputs {
     /// `embedding`, `distance` and `features`.
     Quality,
-    /// `embedding` alone: the yardstick for what the closed form costs.
+    /// `embedding` alone, to measure the cost of the closed form.
     EmbeddingOnly,
     /// `embedding` of the features times a second input, `mask` [N, F]: the published SER-FIQ
     /// algorithm, which runs the whole network once per mask. For benchmarks and tests.
@@ -128,21 +154,21 @@ pub enum Outputs {
 pub struct PreparedRecogniser {
     /// The graph, without metadata.
     pub model: ModelProto,
-    /// The last layer, for the sampled estimator and for checking.
+    /// The last layer, for the sampled estimator and the proof.
     pub head: Head,
-    /// Whether the graph itself says that it was trained with dropout.
+    /// Whether the graph states the dropout ratio.
     pub dropout_in_graph: bool,
-    /// `nu`.
+    /// `nu`, the effective rank of the head.
     pub effective_rank: f64,
-    /// What the backbone computes in.
+    /// The backbone's precision.
     pub precision: Precision,
 }
 
 /// Prepares a recogniser.
 ///
 /// # Errors
-/// If the file is no ONNX model that these structs cover, has no recognisable head, or contradicts
-/// its manifest.
+/// If the file is not an ONNX model that can be prepared, the head is not found, or the manifest
+/// contradicts the graph.
 pub fn prepare_recogniser(
     published: &[u8],
     manifest: &Manifest,
@@ -171,7 +197,7 @@ pub fn prepare_recogniser(
         FLATTENED.clone_into(&mut features);
     }
     if target == Target::Cpu {
-        rewrite::write_out_prelu(&mut graph)?;
+        prelu::write_out(&mut graph)?;
     }
     if precision == Precision::Half {
         half::compute_in_half(&mut graph, names::CHIP, &features)?;
@@ -179,11 +205,11 @@ pub fn prepare_recogniser(
     let effective_rank = match outputs {
         Outputs::Quality => closed_form::append(&mut graph, &features, &head, target)?,
         Outputs::EmbeddingOnly => closed_form::append_embedding(&mut graph, &features, &head),
-        Outputs::Masked => rewrite::append_masked(&mut graph, &features, &head),
+        Outputs::Masked => masked::append(&mut graph, &features, &head),
     };
     let mut model = graph.into_model(PRODUCER)?;
     if outputs == Outputs::Masked {
-        rewrite::add_mask_input(&mut model, head.weights().ncols());
+        masked::add_mask_input(&mut model, head.weights().ncols());
     }
     Ok(PreparedRecogniser {
         model,
@@ -197,7 +223,7 @@ pub fn prepare_recogniser(
 /// Prepares a detector: height, width and batch become free.
 ///
 /// # Errors
-/// If the file is no ONNX model that these structs cover.
+/// If the file is not an ONNX model that can be prepared.
 pub fn prepare_detector(published: &[u8]) -> Result<ModelProto, PrepareError> {
     let mut graph = open(published)?;
     let free = |name: &str| Dimension::Param(name.into());
@@ -216,7 +242,7 @@ pub fn prepare_detector(published: &[u8]) -> Result<ModelProto, PrepareError> {
 /// The head that preparing wrote into a model: constants [`names::WEIGHTS`] and [`names::BIAS`].
 ///
 /// # Errors
-/// If they are not there or do not fit each other.
+/// If a constant is missing, or their shapes do not match.
 pub fn read_head(model: &ModelProto, dropout: f64) -> Result<Head, PrepareError> {
     let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
     let find = |name: &str| {
@@ -241,46 +267,32 @@ pub fn encode(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// Features that the published graph does not flatten.
+/// Name of the flattened features, if preparing adds the `Flatten` node.
 const FLATTENED: &str = "facefleet.flattened";
 
 const PRODUCER: &str = "facefleet model prepare";
 
 fn open(published: &[u8]) -> Result<Graph, PrepareError> {
     let mut graph = Graph::new(ModelProto::read(published)?)?;
-    match graph.opset() {
-        // All that 8 changed of 7 is that more is allowed.
-        7 => graph.set_opset(8),
-        old @ ..7 => {
-            let place = dialect::old_broadcast(&graph).map_or_else(String::new, |node| {
-                format!(" (node '{}', {}, broadcasts by attributes)", node.label(), node.op_type)
-            });
-            return Err(OnnxError::Unsupported(
-                format!("operator set {old}{place}"),
-                "operator set 8 or later",
-            )
-            .into());
-        }
-        _ => {}
-    }
+    operators::accept_opset(&mut graph)?;
     graph.prune();
     operators::check_operators(&graph)?;
     widen::widen_floats(&mut graph)?;
     fold::fold_constants(&mut graph)?;
-    let batch = declared_batch(&graph);
-    rewrite::free_batch(&mut graph, batch)?;
+    let batch = input::declared_batch(&graph);
+    reshape::free_batch(&mut graph, batch)?;
     Ok(graph)
 }
 
-/// Gives the graph its input `chip`, settles what its exporter wrote in ways of its own, and finds
+/// Gives the graph its input `chip`, corrects what exporters write in their own dialect, and finds
 /// the head.
 fn open_recogniser(
     graph: &mut Graph,
     width: u32,
     height: u32,
 ) -> Result<head::FoundHead, PrepareError> {
-    let layout = input_layout(graph, width, height)?;
-    let batch = declared_batch(graph);
+    let layout = input::layout(graph, width, height)?;
+    let batch = input::declared_batch(graph);
     let input = graph.input.name.clone();
     graph.rename(&input, names::CHIP);
     let size = |side: u32| Dimension::Value(i64::from(side));
@@ -288,52 +300,18 @@ fn open_recogniser(
         names::CHIP,
         &[Dimension::Param("N".into()), Dimension::Value(3), size(height), size(width)],
     );
-    if layout == Layout::ChannelsLast {
-        rewrite::feed_channels_last(graph, names::CHIP);
+    if layout == InputLayout::Nhwc {
+        input::transpose(graph, names::CHIP);
     }
     let side = |side: u32| Dim::Fixed(i64::from(side));
     let shape = [Dim::Batch, Dim::Fixed(3), side(height), side(width)];
     let shapes = Shapes::infer(graph, &shape)?;
-    shapes::settle_reshapes(graph, &shapes);
-    rewrite::free_batch(graph, batch)?;
-    dialect::settle_batch_norms(graph, &shapes)?;
-    dialect::shape_slopes(graph, &shapes)?;
-    dialect::switch_off_dropout(graph);
+    reshape::resolve_reshapes(graph, &shapes);
+    reshape::free_batch(graph, batch)?;
+    batch_norm::correct_batch_norms(graph, &shapes)?;
+    prelu::shape_slopes(graph, &shapes)?;
+    dropout::switch_off(graph);
     head::find_head(graph, &shapes)
-}
-
-/// How many images the graph was exported for.
-fn declared_batch(graph: &Graph) -> i64 {
-    graph.input.dims().first().copied().flatten().unwrap_or(1)
-}
-
-/// Order of the input's dimensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// [N, C, H, W].
-    ChannelsFirst,
-    /// [N, H, W, C], as TensorFlow has it.
-    ChannelsLast,
-}
-
-fn input_layout(graph: &Graph, width: u32, height: u32) -> Result<Layout, PrepareError> {
-    let (width, height) = (Some(i64::from(width)), Some(i64::from(height)));
-    let dims = graph.input.dims();
-    let fits = |wanted: &[Option<i64>; 4]| {
-        let pairs = dims.iter().zip(wanted);
-        dims.len() == 4
-            && pairs
-                .into_iter()
-                .all(|(have, want)| want.is_none() || have.is_none() || have == want)
-    };
-    let first = [None, Some(3), height, width];
-    if dims.is_empty() || fits(&first) {
-        return Ok(Layout::ChannelsFirst);
-    }
-    if fits(&[None, height, width, Some(3)]) {
-        return Ok(Layout::ChannelsLast);
-    }
-    Err(mismatch("input [N, channels, height, width]", format!("{first:?}"), format!("{dims:?}")))
 }
 
 fn mismatch(

@@ -1,11 +1,11 @@
-//! Scaling to unit length, as exporters write it out.
+//! Finds scaling to unit length, as exporters write it out.
 
 use std::collections::HashSet;
 
 use super::graph::Graph;
 use crate::inference::onnx::NodeProto;
 
-/// Operators between a tensor and its length, or the inverse of it.
+/// Operators between a tensor and its length or inverse length.
 const BETWEEN: [&str; 19] = [
     "Abs",
     "Add",
@@ -28,8 +28,8 @@ const BETWEEN: [&str; 19] = [
     "Reshape",
 ];
 
-/// The tensor that `node` divides by its own length: `x / max(|x|, e)` as `ReduceL2`, as a root of
-/// a sum of squares, or as a product with the reciprocal of either.
+/// The tensor that `node` divides by its own length: `x / max(|x|, e)`, with `ReduceL2` or the root
+/// of a sum of squares, or as a product with the reciprocal of either.
 pub fn divided_by_its_norm<'a>(graph: &Graph, node: &'a NodeProto) -> Option<&'a str> {
     let [a, b] = node.input.as_slice() else { return None };
     match node.op_type.as_str() {
@@ -40,8 +40,8 @@ pub fn divided_by_its_norm<'a>(graph: &Graph, node: &'a NodeProto) -> Option<&'a
     }
 }
 
-/// Whether `name` is computed from `of` alone, through a sum of squares (and, if it is to be the
-/// inverse, one reciprocal).
+/// Whether `name` is computed from `of` alone, by the root of a sum of squares (and one reciprocal,
+/// if `inverse` is true).
 fn is_norm(graph: &Graph, name: &str, of: &str, inverse: bool) -> bool {
     let mut waiting = vec![name];
     let mut seen = HashSet::new();
@@ -95,8 +95,8 @@ fn exponent(graph: &Graph, node: &NodeProto) -> Option<f32> {
     graph.constants.get(node.input.get(1)?)?.to_f32().ok()?.first().copied()
 }
 
-/// Whether it sums over the embedding's dimensions: axis 1, the last, or several of them, never the
-/// batch.
+/// Whether `node` sums over dimensions of the embedding and not over the batch: its axes do not
+/// include 0.
 fn along_embedding(graph: &Graph, node: &NodeProto) -> bool {
     let axes = match node.ints("axes") {
         Some(axes) => axes.to_vec(),

@@ -1,15 +1,14 @@
-//! Which operators there are. A node of any other is refused by its name before anything else is
-//! said of the graph: what follows such a node cannot be told, and would be blamed for it.
+//! The known operators and operator sets. A node with an unknown operator is refused by name before
+//! the graph is analysed: otherwise the error would be about the nodes after it.
 
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError};
 
-/// The newest operator set that [`STANDARD`] covers. What a newer one brings is for ONNX Runtime to
-/// know.
+/// The newest operator set in [`STANDARD`]. Operators of a newer set are left to ONNX Runtime.
 const NEWEST: i64 = 26;
 
-/// The operators of the ONNX standard and those that ONNX Runtime adds to its domain, each with the
-/// operator set that it came with. From the schemas of ONNX Runtime 1.26.
+/// The operators of the ONNX standard, and those that ONNX Runtime adds to its domain, each with
+/// its first operator set. From the schemas of ONNX Runtime 1.26.
 const STANDARD: &str = "
     Abs:1 Acos:7 Acosh:9 Add:1 Affine:1 AffineGrid:20 And:1 ArgMax:1 ArgMin:1 Asin:7 Asinh:9 \
     Atan:7 Atanh:9 Attention:23
@@ -93,7 +92,41 @@ const CONTRIBUTED: &str = "
 
 const EXPORT: &str = "export the model with operators of the ONNX standard";
 
-/// Refuses a node of an operator that ONNX Runtime does not have.
+/// Refuses operator sets before 7, and declares 7 as 8.
+///
+/// # Errors
+/// If the operator set is older than 7.
+pub fn accept_opset(graph: &mut Graph) -> Result<(), OnnxError> {
+    match graph.opset() {
+        // Operator set 8 only allows more than set 7.
+        7 => graph.set_opset(8),
+        old @ ..7 => {
+            let node = old_broadcast(graph).map_or_else(String::new, |node| {
+                format!(" (node '{}', {}, broadcasts by attributes)", node.label(), node.op_type)
+            });
+            return Err(OnnxError::Unsupported(
+                format!("operator set {old}{node}"),
+                "operator set 8 or later",
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The first node that broadcasts by attributes, as graphs before operator set 7 do. For the error.
+fn old_broadcast(graph: &Graph) -> Option<&NodeProto> {
+    let binary = |node: &&NodeProto| {
+        matches!(node.op_type.as_str(), "Add" | "Sub" | "Mul" | "Div" | "PRelu" | "Pow" | "Gemm")
+    };
+    graph
+        .nodes
+        .iter()
+        .filter(binary)
+        .find(|node| node.attribute("broadcast").is_some() || node.attribute("axis").is_some())
+}
+
+/// Refuses a node whose operator ONNX Runtime does not have.
 ///
 /// # Errors
 /// The first such node.
@@ -113,22 +146,20 @@ fn check(node: &NodeProto, opset: i64) -> Result<(), OnnxError> {
         "" | "ai.onnx" => match since(op) {
             Some(since) if since > opset => Err(node.error(format!(
                 "this operator came with operator set {since}, and the file declares {opset}; \
-                    export the model with operator set {since} \
-                 or later"
+                    export the model with operator set {since} or later"
             ))),
             None if opset <= NEWEST => unknown(),
             _ => Ok(()),
         },
         "com.microsoft" if CONTRIBUTED.split_whitespace().any(|name| name == op) => Ok(()),
         "com.microsoft" => unknown(),
-        domain => Err(node.error(format!(
-            "its domain '{domain}' is not one that ONNX Runtime runs \
-            by itself; {EXPORT}"
-        ))),
+        domain => {
+            Err(node.error(format!("ONNX Runtime does not have its domain '{domain}'; {EXPORT}")))
+        }
     }
 }
 
-/// The operator set that a standard operator came with.
+/// The first operator set with this standard operator.
 fn since(op: &str) -> Option<i64> {
     let mut listed = STANDARD.split_whitespace().filter_map(|entry| entry.split_once(':'));
     listed.find(|(name, _)| *name == op)?.1.parse().ok()

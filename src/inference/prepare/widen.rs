@@ -1,16 +1,16 @@
-//! Graphs of 16- or 64-bit floats, or of mixed widths, compute in 32 bits: weights are converted
-//! and casts between floats go.
+//! Widens graphs with 16- or 64-bit floats, or with several widths, to 32 bits: weights are
+//! converted, and `Cast` between floats is removed.
 
 use std::collections::HashMap;
 
 use super::graph::Graph;
 use crate::inference::onnx::{NodeProto, OnnxError, TensorProto, ValueInfoProto, data_type};
 
-/// Makes every float of the graph one of 32 bits. The input may also be integers that are cast to
-/// floats first: pixels.
+/// Makes every float of the graph a 32-bit float. The input may also be integers (pixels) if the
+/// graph casts them to floats first.
 ///
 /// # Errors
-/// If a weight is damaged or the input is of another type.
+/// If a weight is damaged, or the input has another type.
 pub fn widen_floats(graph: &mut Graph) -> Result<(), OnnxError> {
     for constant in graph.constants.values_mut() {
         widen(constant)?;
@@ -51,19 +51,18 @@ fn check_input(graph: &Graph) -> Result<(), OnnxError> {
     if kind == 0 || is_float(kind) {
         return Ok(());
     }
-    // Pixels as integers; they come as floats here, and the cast goes.
+    // Pixels as integers. The prepared graph gets floats, and the cast is removed.
     let mut readers = graph.nodes.iter().filter(|node| node.input.contains(&graph.input.name));
     match readers.find(|node| node.op_type != "Cast") {
         None => Ok(()),
         Some(node) => Err(node.error(format!(
-            "reads integers (element type {kind}) from the input; export \
-                the model with a float input"
+            "reads integers (element type {kind}) from the input; export the model with a float \
+                input"
         ))),
     }
 }
 
-/// Casts from floats to floats do nothing now. Those that are an output of the graph stay, as do
-/// those from integers.
+/// Removes casts from floats to floats, except for outputs of the graph. Casts from integers stay.
 fn remove_casts(graph: &mut Graph) {
     let casts: Vec<(String, String)> = graph
         .nodes
@@ -86,7 +85,7 @@ fn remove_casts(graph: &mut Graph) {
         node.op_type != "Cast" || !node.output.iter().any(|output| removed.contains_key(output))
     });
     for input in graph.nodes.iter_mut().flat_map(|node| &mut node.input) {
-        // No chain is longer than all of them; in a damaged graph two may read each other.
+        // No chain of casts is longer. In a damaged graph, two casts may read each other.
         for _ in 0..removed.len() {
             let Some(from) = removed.get(input) else { break };
             input.clone_from(from);
@@ -103,11 +102,11 @@ fn remove_casts(graph: &mut Graph) {
     }
 }
 
-/// Whether tensor `name` holds floats: what moves data passes its input's type on, and what makes
-/// integers is known.
+/// Whether tensor `name` holds floats, from the operator that computes it. Operators that move data
+/// have their input's type.
 fn holds_floats(graph: &Graph, name: &str) -> bool {
     let mut name = name;
-    // A graph has no cycles; a damaged one may.
+    // A damaged graph may have cycles.
     for _ in 0..=graph.nodes.len() {
         if name == graph.input.name {
             return true;
@@ -116,31 +115,31 @@ fn holds_floats(graph: &Graph, name: &str) -> bool {
             return constant.is_float();
         }
         let Some(node) = graph.producer(name) else { return false };
-        match kind_of_output(node) {
-            Kind::Floats => return true,
-            Kind::Other => return false,
-            Kind::AsInput => name = node.input.first().map_or("", String::as_str),
+        match output_type(node) {
+            OutputType::Float => return true,
+            OutputType::Other => return false,
+            OutputType::SameAsInput => name = node.input.first().map_or("", String::as_str),
         }
     }
     false
 }
 
-enum Kind {
-    Floats,
+enum OutputType {
+    Float,
     Other,
-    AsInput,
+    SameAsInput,
 }
 
-fn kind_of_output(node: &NodeProto) -> Kind {
+fn output_type(node: &NodeProto) -> OutputType {
     match node.op_type.as_str() {
-        "Cast" if i32::try_from(node.int("to", 0)).is_ok_and(is_float) => Kind::Floats,
+        "Cast" if i32::try_from(node.int("to", 0)).is_ok_and(is_float) => OutputType::Float,
         "Cast" | "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "Equal" | "Less"
         | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Not" | "And" | "Or"
-        | "QuantizeLinear" | "ConstantOfShape" | "Where" => Kind::Other,
+        | "QuantizeLinear" | "ConstantOfShape" | "Where" => OutputType::Other,
         "Add" | "Sub" | "Mul" | "Div" | "Identity" | "Reshape" | "Flatten" | "Squeeze"
         | "Unsqueeze" | "Transpose" | "Concat" | "Gather" | "Slice" | "Expand" | "Pad" | "Max"
-        | "Min" | "Abs" | "Neg" => Kind::AsInput,
-        _ => Kind::Floats,
+        | "Min" | "Abs" | "Neg" => OutputType::SameAsInput,
+        _ => OutputType::Float,
     }
 }
 
@@ -166,6 +165,6 @@ mod tests {
             Graph::new(ModelProto { graph: Some(graph), ..ModelProto::default() }).unwrap();
         widen_floats(&mut graph).unwrap();
         let error = graph.into_model("test").unwrap_err().to_string();
-        assert!(error.contains("read but never made"), "{error}");
+        assert!(error.contains("no node computes it"), "{error}");
     }
 }

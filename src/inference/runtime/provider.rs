@@ -1,50 +1,48 @@
-//! The execution providers of ONNX Runtime that make up a device, and what each of them needs of
-//! the machine.
+//! The execution providers of ONNX Runtime for each device, and what they need on the machine.
 //!
-//! All are asked to fail: left to itself, ONNX Runtime replaces a provider that does not start by
-//! the CPU in silence.
+//! Every provider is set to fail on error. By default, ONNX Runtime silently replaces a provider
+//! that does not start with the CPU.
 
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 
 use crate::domain::{Device, Precision};
 use crate::inference::plan::DevicePlan;
 
-/// The smallest and the largest shape of a network's input that a session is going to see.
+/// The smallest and the largest shape that a network's input has in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShapeRange {
     /// Name of the input.
     pub input: String,
     /// The smallest.
-    pub least: [usize; 4],
+    pub min: [usize; 4],
     /// The largest.
-    pub most: [usize; 4],
+    pub max: [usize; 4],
 }
 
 impl ShapeRange {
-    /// `input:1x3x112x112`, as `TensorRT` wants it.
+    /// `input:1x3x112x112`, in the notation of `TensorRT`.
     fn text(&self, shape: &[usize; 4]) -> String {
         let [n, channels, height, width] = shape;
         format!("{}:{n}x{channels}x{height}x{width}", self.input)
     }
 }
 
-/// The providers for `plan`, the preferred one first.
+/// The providers for `plan`, in order of preference.
 pub fn of(plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Vec<ExecutionProviderDispatch> {
-    // Without asking, the arena is off, and every tensor is a fresh allocation (1.3 to 1.5 times
-    // slower).
+    // The arena is off by default; every tensor is then a new allocation (1.3 to 1.5 times slower).
     let cpu = ep::CPU::default().with_arena_allocator(true).build();
     let device = match plan.device {
         Device::Cpu => vec![],
         Device::OpenVino => vec![open_vino(plan)],
         Device::Cuda(index) => vec![cuda(index)],
-        // CUDA takes the nodes that TensorRT leaves.
+        // CUDA runs the nodes that TensorRT does not.
         Device::TensorRt(index) => vec![tensor_rt(index, plan, shapes), cuda(index)],
     };
     device.into_iter().chain([cpu]).map(ExecutionProviderDispatch::error_on_failure).collect()
 }
 
-/// `OpenVINO`'s own properties; ONNX Runtime has no option for the first. Without the second, the
-/// sessions of all threads are bound to one and the same core.
+/// Properties of `OpenVINO`. ONNX Runtime has no option for the first. Without the second, the
+/// sessions of all threads are pinned to the same core.
 const BFLOAT16: &str = r#"{"CPU":{"INFERENCE_PRECISION_HINT":"bf16","ENABLE_CPU_PINNING":"NO"}}"#;
 
 fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
@@ -52,7 +50,7 @@ fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
     if plan.precision == Precision::Bfloat16 {
         return provider.with_arbitrary_config("load_config", BFLOAT16).build();
     }
-    // Where the CPU can, OpenVINO may compute in bfloat16 unless told not to; the profile says 32
+    // Without this, OpenVINO may compute in bfloat16 where the CPU has it. The profile says 32
     // bits.
     provider.with_precision("FP32").build()
 }
@@ -60,10 +58,10 @@ fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
 fn cuda(index: u16) -> ExecutionProviderDispatch {
     ep::CUDA::default()
         .with_device_id(i32::from(index))
-        // The shapes are few: what the largest needs is what the arena needs, and no power of two
-        // more.
+        // There are few shapes: extend the arena by what the largest one needs, not to the next
+        // power of two.
         .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-        // TF32 has the ten-bit mantissa of half precision; the profile says 32 bits.
+        // TF32 has the ten-bit mantissa of half precision. The profile says 32 bits.
         .with_tf32(false)
         .build()
 }
@@ -85,18 +83,18 @@ fn tensor_rt(
             .with_timing_cache_path(&folder);
     }
     if let Some(range) = shapes {
-        // One engine for all shapes, tuned for the largest; otherwise each new shape would build
-        // another.
-        let (least, most) = (range.text(&range.least), range.text(&range.most));
+        // One engine for all shapes, tuned for the largest. Otherwise TensorRT builds an engine for
+        // each new shape.
+        let (min, max) = (range.text(&range.min), range.text(&range.max));
         provider = provider
-            .with_profile_min_shapes(least)
-            .with_profile_opt_shapes(&most)
-            .with_profile_max_shapes(&most);
+            .with_profile_min_shapes(min)
+            .with_profile_opt_shapes(&max)
+            .with_profile_max_shapes(&max);
     }
     provider.build()
 }
 
-/// What a person must do for a device to work.
+/// What the user must do to make a device work.
 pub fn remedy(device: Device) -> &'static str {
     match device {
         Device::Cpu => "Run `make setup` again",
@@ -106,9 +104,8 @@ pub fn remedy(device: Device) -> &'static str {
         }
         Device::Cuda(_) => {
             "CUDA needs an NVIDIA GPU of that number with its driver, CUDA 12 and cuDNN 9 on the \
-                library path, and the CUDA build of \
-             ONNX Runtime: run `python3 scripts/setup.py --runtime cuda` and set runtime.library \
-             as it says (docs/gpu.md)"
+                library path, and the CUDA build of ONNX Runtime: run `python3 scripts/setup.py \
+                --runtime cuda` and set runtime.library as it says (docs/gpu.md)"
         }
         Device::TensorRt(_) => {
             "TensorRT needs all that CUDA needs and TensorRT 10 on the library path (docs/gpu.md)"
@@ -139,7 +136,7 @@ mod tests {
     #[test]
     fn shapes_are_written_as_tensorrt_reads_them() {
         let range =
-            ShapeRange { input: "chip".into(), least: [1, 3, 112, 112], most: [32, 3, 112, 112] };
-        assert_eq!(range.text(&range.most), "chip:32x3x112x112");
+            ShapeRange { input: "chip".into(), min: [1, 3, 112, 112], max: [32, 3, 112, 112] };
+        assert_eq!(range.text(&range.max), "chip:32x3x112x112");
     }
 }

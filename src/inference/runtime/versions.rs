@@ -1,5 +1,5 @@
-//! Models that are newer than the loaded ONNX Runtime. It tells its versions by no function, so it
-//! is asked to open models of one node.
+//! Refuses models that are newer than the loaded ONNX Runtime. The library has no function that
+//! returns the versions it reads, so this module tries to open models of one node.
 
 use prost::Message;
 
@@ -8,11 +8,11 @@ use crate::inference::onnx::{
     Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, Versions,
 };
 
-/// What ONNX Runtime 1.17 reads, the oldest that is used.
-const LEAST: Reads = Reads { ir_version: 9, opset: 20 };
+/// The versions that ONNX Runtime 1.17 reads, the oldest supported one.
+const OLDEST: Reads = Reads { ir_version: 9, opset: 20 };
 
-/// Versions are small numbers; what is larger is damage.
-const MOST: i64 = 100;
+/// A larger version number is damage.
+const MAX_VERSION: i64 = 100;
 
 struct Reads {
     ir_version: i64,
@@ -20,28 +20,29 @@ struct Reads {
 }
 
 impl Runtime {
-    /// Refuses a model whose operator set or file format this library does not read yet. Where the
-    /// file is none, nothing is said.
+    /// Refuses a model whose operator set or file format this library does not read. Accepts bytes
+    /// that are not a model.
     ///
     /// # Errors
-    /// What is newer, and what the library reads.
+    /// If the model is newer; the error has both versions.
     pub fn check_versions(&self, name: &str, model: &[u8]) -> Result<(), RuntimeError> {
         let Ok(versions) = Versions::decode(model) else { return Ok(()) };
         let newer = |what, found, newest| {
             Err(RuntimeError::Newer { model: name.to_owned(), what, found, newest })
         };
         let found = Reads { ir_version: versions.ir_version, opset: versions.opset() };
-        if found.ir_version > LEAST.ir_version
-            && !self.reads(&Reads { ir_version: found.ir_version, ..LEAST })
+        if found.ir_version > OLDEST.ir_version
+            && !self.reads(&Reads { ir_version: found.ir_version, ..OLDEST })
         {
-            let newest = self.newest(LEAST.ir_version, |ir_version| Reads { ir_version, ..LEAST });
+            let newest =
+                self.newest(OLDEST.ir_version, |ir_version| Reads { ir_version, ..OLDEST });
             return newer("ONNX file format (IR version)", found.ir_version, newest);
         }
-        if found.opset > LEAST.opset && !self.reads(&Reads { opset: found.opset, ..LEAST }) {
+        if found.opset > OLDEST.opset && !self.reads(&Reads { opset: found.opset, ..OLDEST }) {
             return newer(
                 "operator set",
                 found.opset,
-                self.newest(LEAST.opset, |opset| Reads { opset, ..LEAST }),
+                self.newest(OLDEST.opset, |opset| Reads { opset, ..OLDEST }),
             );
         }
         Ok(())
@@ -49,7 +50,10 @@ impl Runtime {
 
     /// The last version from `first` on that the library reads.
     fn newest(&self, first: i64, with: impl Fn(i64) -> Reads) -> i64 {
-        (first + 1..MOST).take_while(|&version| self.reads(&with(version))).last().unwrap_or(first)
+        (first + 1..MAX_VERSION)
+            .take_while(|&version| self.reads(&with(version)))
+            .last()
+            .unwrap_or(first)
     }
 
     fn reads(&self, versions: &Reads) -> bool {

@@ -1,4 +1,4 @@
-//! Taking jobs out, and what becomes of them: lane weights, prefetch, settlement.
+//! Consumers of the queue in memory, and the settlement of their deliveries.
 
 use std::collections::BTreeSet;
 use std::future::ready;
@@ -11,82 +11,57 @@ use futures::future::BoxFuture;
 use tokio::time::sleep_until;
 
 use super::Shared;
-use super::state::State;
+use super::state::MemoryState;
 use crate::domain::{Disposition, Job, Lane, SubQueue};
-use crate::queue::{Consumer, Delivery, Held, QueueError, Settle, weight};
+use crate::queue::lanes::LaneScheduler;
+use crate::queue::{Consumer, Delivery, QueueError, Settle, next_attempt};
 
-/// One consumer.
+/// A consumer.
 pub(super) struct MemoryConsumer {
-    hold: Arc<Hold>,
-    prefetch: usize,
-    /// The lanes, the most urgent first, each with the deliveries left to it in this turn. A turn
-    /// ends when no lane with deliveries left has jobs. Each consumer counts its own turns:
-    /// another's lanes do not disturb them.
-    lanes: Vec<(Lane, u32)>,
-    /// From where it takes beside its lanes.
-    places: BTreeSet<SubQueue>,
-    /// Deliveries so far: lanes and places take turns by it.
+    deliveries: Arc<MemoryDeliveries>,
+    /// The sub-queues from which it takes.
+    sub_queues: BTreeSet<SubQueue>,
+    /// The number of deliveries so far: a lane and its sub-queues take turns by it.
     turn: usize,
 }
 
 impl MemoryConsumer {
     pub(super) fn new(shared: Arc<Shared>, lanes: &[Lane], prefetch: usize) -> Self {
-        let lanes = Lane::ALL
-            .into_iter()
-            .filter(|lane| lanes.contains(lane))
-            .map(|lane| (lane, weight(lane)))
-            .collect();
+        let scheduler = Mutex::new(LaneScheduler::new(lanes, prefetch));
         Self {
-            hold: Arc::new(Hold { shared, held: Mutex::default() }),
-            prefetch,
-            lanes,
-            places: BTreeSet::new(),
+            deliveries: Arc::new(MemoryDeliveries { shared, scheduler }),
+            sub_queues: BTreeSet::new(),
             turn: 0,
         }
     }
 
-    fn take(&mut self, state: &mut State) -> Option<Job> {
-        self.take_in_turn(state).or_else(|| {
-            self.lanes.iter_mut().for_each(|(lane, left)| *left = weight(*lane));
-            self.take_in_turn(state)
-        })
-    }
-
-    fn take_in_turn(&mut self, state: &mut State) -> Option<Job> {
-        let mut held = self.hold.held();
-        self.lanes.iter_mut().filter(|(_, left)| *left > 0).find_map(|(lane, left)| {
-            let beside = held.beside(*lane);
-            if *beside >= self.prefetch {
-                return None;
-            }
-            let job = state.deliver(*lane, &self.places, self.turn)?;
-            *beside += 1;
-            *left -= 1;
-            self.turn = self.turn.wrapping_add(1);
-            Some(job)
-        })
+    fn take(&mut self, state: &mut MemoryState) -> Option<Job> {
+        let pop = |lane| state.deliver(lane, &self.sub_queues, self.turn);
+        let job = self.deliveries.scheduler().take(pop)?;
+        self.turn = self.turn.wrapping_add(1);
+        Some(job)
     }
 }
 
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        let hold = Arc::clone(&self.hold);
+        let deliveries = Arc::clone(&self.deliveries);
+        let shared = &deliveries.shared;
         loop {
-            // Made before the look at the state: it hears of every change from here on, waited for
-            // or not.
-            let change = pin!(hold.shared.change.notified());
+            // Created before the state is read, so that no change after that is missed.
+            let change = pin!(shared.change.notified());
             let next_due = {
-                let mut state = hold.shared.state();
+                let mut state = shared.state();
                 if state.closed {
                     return None;
                 }
                 state.promote_due();
                 if let Some(job) = self.take(&mut state) {
-                    if state.published() < hold.shared.capacity {
-                        hold.shared.room.notify_one();
+                    if state.published() < shared.capacity {
+                        shared.capacity_freed.notify_one();
                     }
-                    return Some(Delivery::new(job, hold.clone()));
+                    return Some(Delivery::new(job, deliveries.clone()));
                 }
                 state.next_due()
             };
@@ -100,42 +75,38 @@ impl Consumer for MemoryConsumer {
         }
     }
 
-    fn take_from(&mut self, places: BTreeSet<SubQueue>) {
-        self.hold.shared.state().take_from(&places);
-        self.places = places;
+    fn take_from(&mut self, sub_queues: BTreeSet<SubQueue>) {
+        self.deliveries.shared.state().take_from(&sub_queues);
+        self.sub_queues = sub_queues;
     }
 }
 
-/// The queue's end of one consumer's deliveries.
-struct Hold {
+/// Settles the deliveries of one consumer.
+struct MemoryDeliveries {
     shared: Arc<Shared>,
-    /// Changed only under the queue's lock, which orders it.
-    held: Mutex<Held>,
+    /// Changed only while the queue's lock is held, so the two locks are always taken in one order.
+    scheduler: Mutex<LaneScheduler>,
 }
 
-impl Hold {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+impl MemoryDeliveries {
+    fn scheduler(&self) -> MutexGuard<'_, LaneScheduler> {
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a delivery of `lane`; `rest` says where its job goes.
-    fn end(&self, lane: Lane, rest: impl FnOnce(&mut State)) {
+    /// Ends a delivery of `lane`; `put` puts its job where it belongs.
+    fn end(&self, lane: Lane, put: impl FnOnce(&mut MemoryState)) {
         {
             let mut state = self.shared.state();
-            rest(&mut state);
-            *self.held().beside(lane) -= 1;
+            put(&mut state);
+            self.scheduler().settled(lane);
             state.end_delivery();
         }
         self.shared.change.notify_waiters();
     }
 }
 
-fn next_attempt(job: Job) -> Job {
-    Job { attempt: job.attempt.saturating_add(1), ..job }
-}
-
-impl Settle for Hold {
-    // Done before the future is polled: dropping it changes nothing.
+impl Settle for MemoryDeliveries {
+    // Settles before the future is polled: dropping the future changes nothing.
     fn settle(
         &self,
         job: Job,
@@ -145,14 +116,13 @@ impl Settle for Hold {
             Disposition::Done => state.forget(job.id),
             Disposition::Retry(wait) => state.delay(next_attempt(job), wait),
             Disposition::Defer(wait) => state.delay(job, wait),
-            Disposition::SetAside(place) => state.push_at(&place, job),
-            Disposition::Bury(reason) => state.bury(job, reason),
+            Disposition::SetAside(sub_queue) => state.push_to(&sub_queue, job),
+            Disposition::Bury(reason) => state.dead_letter(job, reason),
         });
         ready(Ok(true)).boxed()
     }
 
-    // Behind the others of its lane, at once: a job that panics its worker must not keep them
-    // waiting.
+    // At the end of its lane, at once: a job that panics its worker must not delay the others.
     fn abandon(&self, job: Job) {
         self.end(job.lane, |state| state.push(next_attempt(job)));
     }
@@ -187,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn busy_lanes_share_by_weight_and_idle_ones_cost_nothing() {
+    async fn busy_lanes_share_by_weight_and_idle_lanes_cost_nothing() {
         let queue = MemoryQueue::new(200);
         for lane in Lane::ALL {
             queue.publish(vec![job(lane); 40]).await.unwrap();
@@ -204,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delayed_job_comes_on_time_to_whoever_waits() {
+    async fn a_waiting_consumer_receives_a_delayed_job_on_time() {
         let queue = MemoryQueue::new(10);
         queue.publish(vec![job(Lane::Scan)]).await.unwrap();
         let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
@@ -222,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn many_publishers_and_consumers_on_many_threads_miss_no_wake_up() {
+    async fn concurrent_publishers_and_consumers_miss_no_wake_up() {
         const EACH: usize = 2000;
         let queue = std::sync::Arc::new(MemoryQueue::new(2));
         let publishers = (0..4).map(|publisher| {
@@ -257,7 +227,7 @@ mod tests {
             }
             loop {
                 let change = queue.shared.change.notified();
-                if queue.shared.state().status() == State::default().status() {
+                if queue.shared.state().status() == MemoryState::default().status() {
                     break;
                 }
                 change.await;
@@ -269,6 +239,6 @@ mod tests {
             }
             done
         });
-        assert_eq!(done.await.expect("somebody was never woken"), 4 * EACH);
+        assert_eq!(done.await.expect("a publisher or consumer was never woken"), 4 * EACH);
     }
 }

@@ -1,4 +1,4 @@
-//! The news of outcomes: a bounded channel for each reader. Knows nothing of jobs.
+//! Events about outcomes: a bounded channel for each subscriber.
 
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
@@ -7,23 +7,23 @@ use super::Shared;
 use crate::domain::OutcomeEvent;
 use crate::queue::QueueError;
 
-/// Events that a reader may be behind before announcers wait for it.
+/// Events buffered for a subscriber before announcing waits for it.
 const BACKLOG: usize = 256;
 
-/// Hands `events` to every reader, waiting for the slow ones.
+/// Sends `events` to every subscriber, and waits for the slow ones.
 pub(super) async fn announce(shared: &Shared, events: &[OutcomeEvent]) -> Result<(), QueueError> {
-    let readers = {
+    let subscribers = {
         let mut state = shared.state();
-        if state.news_over() {
+        if state.events_ended() {
             return Err(QueueError::Closed);
         }
-        state.subscribers.retain(|reader| !reader.is_closed());
+        state.subscribers.retain(|subscriber| !subscriber.is_closed());
         state.subscribers.clone()
     };
-    for reader in readers {
+    for subscriber in subscribers {
         for event in events {
-            // An error means that the reader left: nobody misses the rest.
-            if reader.send(event.clone()).await.is_err() {
+            // An error means that the subscriber dropped its stream.
+            if subscriber.send(event.clone()).await.is_err() {
                 break;
             }
         }
@@ -31,11 +31,11 @@ pub(super) async fn announce(shared: &Shared, events: &[OutcomeEvent]) -> Result
     Ok(())
 }
 
-/// The events announced from now on.
+/// The events that are announced from now on.
 pub(super) fn subscribe(shared: &Shared) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     let mut state = shared.state();
-    if state.news_over() {
+    if state.events_ended() {
         return Err(QueueError::Closed);
     }
     state.subscribers.push(sender);

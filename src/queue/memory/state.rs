@@ -1,4 +1,4 @@
-//! Which job is where. Plain data behind the queue's lock: waits for nothing and wakes nobody.
+//! Where every job is. Plain data behind the queue's lock: does not wait or notify.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -8,40 +8,40 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::{Job, JobId, Lane, OutcomeEvent, SubQueue, SubQueueOf};
-use crate::queue::{DeadLetter, DeadLetterFilter, QueueStatus, revived};
+use crate::queue::dead_letter::revived;
+use crate::queue::{DeadLetter, DeadLetterFilter, QueueStatus};
 
-/// Dead letters are rare (a bad image is an outcome). Beyond this many something is wrong with the
-/// system, and memory goes first: the oldest letters are then written to the log, with their
-/// reasons, and forgotten.
+/// Most dead letters kept in memory. Beyond this many, something is wrong with the system, because
+/// a bad image is an outcome and not a dead letter; the oldest letters are then logged and dropped.
 pub(super) const MOST_DEAD: usize = 10_000;
 
-/// Jobs put aside that keep no publisher waiting: some hundred MB of them.
-const MOST_ASIDE: usize = 200_000;
+/// Jobs set aside, some hundred MB, beyond which publishers wait.
+const MOST_SET_ASIDE: usize = 200_000;
 
-/// A time that nobody waits for, where a longer one could overflow the clock.
-const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest delay; a longer one could overflow the clock.
+const MOST_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Which job is where.
+/// Where every job is.
 #[derive(Default)]
-pub(super) struct State {
-    /// Nothing comes in or out any more; what is out may be settled.
+pub(super) struct MemoryState {
+    /// Jobs are no longer published or delivered; deliveries can still be settled.
     pub(super) closed: bool,
     /// By lane, as in [`Lane::ALL`].
     ready: [VecDeque<Job>; 3],
-    /// What waits apart from its lane.
-    places: BTreeMap<SubQueue, VecDeque<Job>>,
-    /// From where a consumer takes.
-    taken: BTreeSet<SubQueue>,
+    /// Jobs that wait in sub-queues.
+    sub_queues: BTreeMap<SubQueue, VecDeque<Job>>,
+    /// The sub-queues from which a consumer takes.
+    consumed: BTreeSet<SubQueue>,
     /// By the time of the next attempt, then in order of settlement.
     delayed: BTreeMap<(Instant, u64), Job>,
-    /// Number of jobs that were ever delayed.
+    /// The number of jobs that were ever delayed.
     sequence: u64,
     unsettled: u64,
     /// The oldest first.
     pub(super) dead: VecDeque<DeadLetter>,
-    /// Why jobs that are retried were buried before.
+    /// Why jobs that are retried were dead-lettered before.
     history: HashMap<JobId, Vec<String>>,
-    /// Whoever reads the news. None once they ended.
+    /// The subscribers to events. Empty once the events ended.
     pub(super) subscribers: Vec<mpsc::Sender<OutcomeEvent>>,
 }
 
@@ -49,7 +49,7 @@ fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn place(lane: Lane) -> usize {
+fn index(lane: Lane) -> usize {
     match lane {
         Lane::Enrol => 0,
         Lane::Scan => 1,
@@ -57,81 +57,82 @@ fn place(lane: Lane) -> usize {
     }
 }
 
-impl State {
-    /// Number of jobs that publishers brought and nobody has taken. What was put aside keeps no
-    /// publisher waiting, unless there is very much of it.
+impl MemoryState {
+    /// The number of jobs that count towards the capacity: those that wait in lanes and campaigns.
+    /// Jobs that were set aside do not count, up to [`MOST_SET_ASIDE`].
     pub(super) fn published(&self) -> usize {
-        let (mut published, mut aside) = (self.ready.iter().map(VecDeque::len).sum::<usize>(), 0);
-        for (place, jobs) in &self.places {
-            *if matches!(place.of, SubQueueOf::Campaign(_)) {
+        let (mut published, mut set_aside) =
+            (self.ready.iter().map(VecDeque::len).sum::<usize>(), 0);
+        for (sub_queue, jobs) in &self.sub_queues {
+            *if matches!(sub_queue.of, SubQueueOf::Campaign(_)) {
                 &mut published
             } else {
-                &mut aside
+                &mut set_aside
             } += jobs.len();
         }
-        published + aside.saturating_sub(MOST_ASIDE)
+        published + set_aside.saturating_sub(MOST_SET_ASIDE)
     }
 
-    /// Makes `job` ready, behind its lane's others.
+    /// Makes `job` ready, at the end of its lane.
     pub(super) fn push(&mut self, job: Job) {
-        self.ready[place(job.lane)].push_back(job);
+        self.ready[index(job.lane)].push_back(job);
     }
 
-    /// Puts `job` behind the others at `place`.
-    pub(super) fn push_at(&mut self, place: &SubQueue, job: Job) {
-        self.places.entry(place.clone()).or_default().push_back(job);
+    /// Adds `job` at the end of `sub_queue`.
+    pub(super) fn push_to(&mut self, sub_queue: &SubQueue, job: Job) {
+        self.sub_queues.entry(sub_queue.clone()).or_default().push_back(job);
     }
 
-    /// Notes from where a consumer takes.
-    pub(super) fn take_from(&mut self, places: &BTreeSet<SubQueue>) {
-        self.taken.clone_from(places);
+    /// Sets the sub-queues from which a consumer takes.
+    pub(super) fn take_from(&mut self, sub_queues: &BTreeSet<SubQueue>) {
+        self.consumed.clone_from(sub_queues);
     }
 
-    /// Number of jobs at `place`.
-    pub(super) fn waiting(&self, place: &SubQueue) -> u64 {
-        self.places.get(place).map_or(0, |jobs| count(jobs.len()))
+    /// The number of jobs in `sub_queue`.
+    pub(super) fn waiting(&self, sub_queue: &SubQueue) -> u64 {
+        self.sub_queues.get(sub_queue).map_or(0, |jobs| count(jobs.len()))
     }
 
-    /// Drops `place` with its jobs.
-    pub(super) fn remove(&mut self, place: &SubQueue) {
-        self.places.remove(place);
+    /// Drops `sub_queue` with its jobs.
+    pub(super) fn remove(&mut self, sub_queue: &SubQueue) {
+        self.sub_queues.remove(sub_queue);
     }
 
-    /// Takes a job of `lane` out for delivery: the first of the lane itself and of those of
-    /// `places`, one after the other, each `turn` from the next.
+    /// Takes a job of `lane` out for delivery. The lane's own queue and its non-empty `sub_queues`
+    /// take turns, by `turn`.
     pub(super) fn deliver(
         &mut self,
         lane: Lane,
-        places: &BTreeSet<SubQueue>,
+        sub_queues: &BTreeSet<SubQueue>,
         turn: usize,
     ) -> Option<Job> {
-        let own = &mut self.ready[place(lane)];
-        let apart = self
-            .places
+        let own = &mut self.ready[index(lane)];
+        let others = self
+            .sub_queues
             .iter_mut()
-            .filter(|(at, _)| at.lane == lane && places.contains(at))
+            .filter(|(sub_queue, _)| sub_queue.lane == lane && sub_queues.contains(sub_queue))
             .map(|(_, jobs)| jobs);
         let mut queues: Vec<&mut VecDeque<Job>> =
-            std::iter::once(own).chain(apart).filter(|jobs| !jobs.is_empty()).collect();
+            std::iter::once(own).chain(others).filter(|jobs| !jobs.is_empty()).collect();
         let next = turn.checked_rem(queues.len())?;
         let job = queues[next].pop_front()?;
         self.unsettled += 1;
         Some(job)
     }
 
-    /// A delivery ended, one way or another.
+    /// A delivery was settled or abandoned.
     pub(super) fn end_delivery(&mut self) {
         self.unsettled -= 1;
-        self.end_news_if_over();
+        self.end_events_if_last();
     }
 
     /// Makes `job` ready after `wait`.
     pub(super) fn delay(&mut self, job: Job, wait: Duration) {
         self.sequence += 1;
-        self.delayed.insert((Instant::now() + wait.min(FAR_AWAY), self.sequence), job);
+        self.delayed.insert((Instant::now() + wait.min(MOST_DELAY), self.sequence), job);
     }
 
-    /// Makes the delayed jobs ready whose time has come.
+    /// Makes the delayed jobs ready that are due.
     pub(super) fn promote_due(&mut self) {
         let now = Instant::now();
         while let Some(first) = self.delayed.first_entry()
@@ -147,8 +148,8 @@ impl State {
         self.delayed.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Keeps `job` among the dead letters.
-    pub(super) fn bury(&mut self, job: Job, reason: String) {
+    /// Adds `job` to the dead letters.
+    pub(super) fn dead_letter(&mut self, job: Job, reason: String) {
         if self.dead.len() >= MOST_DEAD
             && let Some(oldest) = self.dead.pop_front()
         {
@@ -156,7 +157,7 @@ impl State {
             tracing::warn!(
                 job,
                 reason = oldest.reason,
-                "Too many dead letters, forgetting the oldest"
+                "too many dead letters; dropping the oldest"
             );
         }
         let (died_at, deliveries) = (Some(Timestamp::now().to_string()), job.attempt);
@@ -164,17 +165,17 @@ impl State {
         self.dead.push_back(DeadLetter { job: Some(job), reason, died_at, deliveries, history });
     }
 
-    /// Forgets a job that is done.
+    /// Drops the history of a job that is done.
     pub(super) fn forget(&mut self, job: JobId) {
         self.history.remove(&job);
     }
 
-    /// Removes the dead letters of `selection` and, with `retry`, makes the job of each ready
+    /// Removes the dead letters that match `filter` and, with `retry`, makes their jobs ready
     /// again.
-    pub(super) fn resolve_dead(&mut self, selection: &DeadLetterFilter, retry: bool) -> u64 {
+    pub(super) fn resolve_dead(&mut self, filter: &DeadLetterFilter, retry: bool) -> u64 {
         let before = self.dead.len();
         for letter in std::mem::take(&mut self.dead) {
-            if !selection.matches(&letter) {
+            if !filter.matches(&letter) {
                 self.dead.push_back(letter);
             } else if retry && let Some(job) = &letter.job {
                 let job = revived(job);
@@ -188,35 +189,37 @@ impl State {
     /// Closes the queue.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.end_news_if_over();
+        self.end_events_if_last();
     }
 
-    /// Whether nothing can be announced any more: every job that could still end has ended.
-    pub(super) fn news_over(&self) -> bool {
+    /// Whether the queue is closed and no delivery is unsettled: no event can follow.
+    pub(super) fn events_ended(&self) -> bool {
         self.closed && self.unsettled == 0
     }
 
-    fn end_news_if_over(&mut self) {
-        if self.news_over() {
+    fn end_events_if_last(&mut self) {
+        if self.events_ended() {
             self.subscribers.clear();
         }
     }
 
     pub(super) fn status(&self) -> QueueStatus {
-        let at = |wanted: &dyn Fn(&SubQueue) -> bool| -> u64 {
-            self.places
+        let in_sub_queues = |wanted: &dyn Fn(&SubQueue) -> bool| -> u64 {
+            self.sub_queues
                 .iter()
-                .filter(|(place, _)| wanted(place))
+                .filter(|(sub_queue, _)| wanted(sub_queue))
                 .map(|(_, jobs)| count(jobs.len()))
                 .sum()
         };
         let ready = |lane| {
-            count(self.ready[place(lane)].len())
-                + at(&|at| at.lane == lane && self.taken.contains(at))
+            count(self.ready[index(lane)].len())
+                + in_sub_queues(&|sub_queue| {
+                    sub_queue.lane == lane && self.consumed.contains(sub_queue)
+                })
         };
         QueueStatus {
             ready: Lane::ALL.into_iter().map(|lane| (lane, ready(lane))).collect(),
-            waiting: at(&|at| !self.taken.contains(at)),
+            waiting: in_sub_queues(&|sub_queue| !self.consumed.contains(sub_queue)),
             delayed: count(self.delayed.len()),
             unsettled: Some(self.unsettled),
             dead: count(self.dead.len()),
@@ -230,7 +233,7 @@ mod tests {
     use crate::domain::JobSelection;
 
     #[test]
-    fn beyond_the_bound_the_oldest_dead_letter_goes() {
+    fn beyond_the_maximum_the_oldest_dead_letter_is_dropped() {
         let job = Job {
             id: JobId::new(),
             lane: Lane::Scan,
@@ -245,9 +248,9 @@ mod tests {
             trace: None,
             attempt: 1,
         };
-        let mut state = State::default();
+        let mut state = MemoryState::default();
         for number in 0..=MOST_DEAD {
-            state.bury(job.clone(), number.to_string());
+            state.dead_letter(job.clone(), number.to_string());
         }
         assert_eq!(state.dead.len(), MOST_DEAD);
         assert_eq!(state.dead.front().unwrap().reason, "1");

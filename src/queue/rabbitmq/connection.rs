@@ -1,15 +1,16 @@
-//! Connections to the broker: made when one is needed, used until their first error, then replaced.
+//! Connections to the broker: opened when one is needed, used until their first error, then
+//! replaced.
 //!
-//! lapin can recover connections by itself. It is not asked to: an acknowledgement must never meet
-//! a delivery tag of the connection before, and a publisher must know exactly what was confirmed. A
-//! connection that is lost is lost with its channels, and whoever used them starts again on new
-//! ones.
+//! lapin's own recovery is not used: an acknowledgement must never use a delivery tag of an earlier
+//! connection, and a publisher must know exactly what was confirmed. When a connection is lost, its
+//! channels are lost with it, and their users start again on new ones.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
@@ -17,47 +18,47 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::answer::answer;
-use super::bounded;
+use super::body_limit;
+use super::reply::{ACCESS_REFUSED, NOT_ALLOWED, reply};
 use super::topology::Topology;
 use crate::queue::QueueError;
 
-/// Time for a connection to be made, name look-up, TLS and login included.
+/// The time for opening a connection, including name resolution, TLS and login.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Time for all queues to be declared: a cluster agrees on each of them.
+/// The time for declaring all queues: a cluster has to agree on each of them.
 const DECLARE: Duration = Duration::from_secs(60);
 
-/// Seconds between heartbeats, unless the URL says otherwise: a peer that is silent for two of
-/// these is gone.
+/// Seconds between heartbeats, unless the URL sets them. After two silent intervals the connection
+/// is lost.
 const HEARTBEAT: u16 = 15;
 
-/// How the broker is reached.
+/// How to connect to the broker.
 #[derive(Debug, Clone)]
 pub struct RabbitSettings {
     /// `amqp://USER:PASSWORD@HOST:PORT/VHOST` or `amqps:`.
     pub url: SecretString,
-    /// Before the name of every queue and exchange.
+    /// The prefix of the name of every queue and exchange.
     pub prefix: String,
-    /// Deliveries of a message, without ever being settled, before the broker gives it up.
+    /// Deliveries of a message without a settlement before the broker dead-letters it.
     pub delivery_limit: u32,
-    /// Certificates (PEM) to trust with `amqps:` beside the system's.
+    /// Certificates (PEM) to trust with `amqps:` in addition to the system's.
     pub ca_file: Option<PathBuf>,
 }
 
-/// One connection to the broker, replaced when it is lost.
-pub(super) struct Link {
+/// A connection to the broker, replaced when it is lost.
+pub(super) struct BrokerConnection {
     uri: AMQPUri,
     /// The certificates of the CA file.
     roots: Option<String>,
-    /// What this connection is for, as the broker's own tools show it.
+    /// The purpose of this connection, shown by the broker's tools.
     purpose: &'static str,
     topology: Arc<Topology>,
     connection: Mutex<Option<Connection>>,
 }
 
-impl Link {
-    /// A link that is not connected yet.
+impl BrokerConnection {
+    /// A connection that is not open yet.
     pub(super) fn new(
         settings: &RabbitSettings,
         topology: Arc<Topology>,
@@ -75,17 +76,17 @@ impl Link {
         Ok(Self { uri, roots: roots.transpose()?, purpose, topology, connection: Mutex::new(None) })
     }
 
-    /// A new channel, on a new connection if the last one was lost. A new connection first sees
-    /// that the topology is there.
+    /// A new channel, on a new connection if the last one was lost. A new connection first declares
+    /// the topology.
     ///
     /// # Errors
-    /// If the broker cannot be reached, refuses the user, or has other queues of these names.
+    /// If the broker cannot be reached, refuses the user, or has different queues of these names.
     pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
         let mut connection = self.connection.lock().await;
         if let Some(connected) =
             connection.as_ref().filter(|connection| connection.status().connected())
         {
-            match answer(connected.create_channel()).await {
+            match reply(connected.create_channel()).await {
                 Ok(channel) => return Ok(channel),
                 Err(error) => {
                     tracing::debug!(purpose = self.purpose, %error, "the connection to the broker \
@@ -93,64 +94,69 @@ impl Link {
                 }
             }
         }
-        // Dropped before the next is made: the broker then sees one connection of this purpose.
+        // Dropped first, so that the broker never sees two connections of this purpose.
         *connection = None;
         let connected = self.connect().await?;
         self.ensure(&connected).await?;
-        let channel = answer(connected.create_channel()).await?;
+        let channel = reply(connected.create_channel()).await?;
         *connection = Some(connected);
         Ok(channel)
     }
 
-    /// A new channel that confirms what is published on it.
+    /// A new channel with publisher confirms.
     ///
     /// # Errors
-    /// As [`Link::channel`].
+    /// As [`BrokerConnection::channel`].
     pub(super) async fn confirming_channel(&self) -> Result<Channel, QueueError> {
         let channel = self.channel().await?;
-        answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        reply(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(channel)
     }
 
     /// Declares what is missing of the topology.
     ///
     /// # Errors
-    /// As [`Link::channel`].
-    pub(super) async fn repair(&self) -> Result<(), QueueError> {
+    /// As [`BrokerConnection::channel`].
+    pub(super) async fn declare_missing(&self) -> Result<(), QueueError> {
         match self.connection.lock().await.as_ref() {
             Some(connection) => self.ensure(connection).await,
-            // The next connection will.
+            // The next connection does it.
             None => Ok(()),
         }
     }
 
-    /// Declares the queues of places, by their routing keys, if they are not there.
+    /// Declares the missing ones of these sub-queues, by their routing keys.
     ///
     /// # Errors
-    /// As [`Link::channel`], or if this user may not declare them.
-    pub(super) async fn declare_places(&self, keys: &BTreeSet<String>) -> Result<(), QueueError> {
+    /// As [`BrokerConnection::channel`], or if this user may not declare them.
+    pub(super) async fn declare_sub_queues(
+        &self,
+        keys: &BTreeSet<String>,
+    ) -> Result<(), QueueError> {
         let channel = self.channel().await?;
-        let declared = timeout(DECLARE, self.topology.declare_places(&channel, keys))
+        let declared = timeout(DECLARE, self.topology.declare_sub_queues(&channel, keys))
             .await
-            .map_err(|_| self.late())?;
-        // A refusal has closed it.
+            .map_err(|_| self.declare_timeout())?;
+        // An error means that a refusal has closed it already.
         channel.close(200, "done".into()).await.ok();
         declared
     }
 
-    fn late(&self) -> QueueError {
+    fn declare_timeout(&self) -> QueueError {
         QueueError::Unavailable(format!(
             "{} does not declare the queues within {} s",
-            self.place(),
+            self.address(),
             DECLARE.as_secs()
         ))
     }
 
     async fn ensure(&self, connection: &Connection) -> Result<(), QueueError> {
-        timeout(DECLARE, self.topology.ensure(connection)).await.map_err(|_| self.late())?
+        timeout(DECLARE, self.topology.ensure(connection))
+            .await
+            .map_err(|_| self.declare_timeout())?
     }
 
-    /// Whether the broker takes nothing from this connection because it is short of memory or disk.
+    /// Whether the broker blocks this connection because it is short of memory or disk.
     pub(super) async fn is_blocked(&self) -> bool {
         self.connection
             .lock()
@@ -162,43 +168,43 @@ impl Link {
     async fn connect(&self) -> Result<Connection, QueueError> {
         let name = format!("facefleet {} {}", self.purpose, std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connecting = bounded::connect(self.uri.clone(), properties, self.roots.clone());
+        let connecting = body_limit::connect(self.uri.clone(), properties, self.roots.clone());
         match timeout(CONNECT, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(self.explain_refusal(&error)),
+            Ok(Err(error)) => Err(self.connect_error(&error)),
             Err(_) => Err(QueueError::Unavailable(format!(
                 "{} does not answer within {} s",
-                self.place(),
+                self.address(),
                 CONNECT.as_secs()
             ))),
         }
     }
 
-    /// Host and port: what of the URL may be shown.
-    fn place(&self) -> String {
+    /// Host and port, the part of the URL that may be shown.
+    fn address(&self) -> String {
         format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
     }
 
-    fn explain_refusal(&self, error: &lapin::Error) -> QueueError {
-        let (place, user, vhost) =
-            (self.place(), &self.uri.authority.userinfo.username, &self.uri.vhost);
+    fn connect_error(&self, error: &lapin::Error) -> QueueError {
+        let (address, user, vhost) =
+            (self.address(), &self.uri.authority.userinfo.username, &self.uri.vhost);
         match error.kind() {
             ErrorKind::ProtocolError(amqp) => {
                 let text = amqp.get_message().as_str();
                 match amqp.get_id() {
-                    // A broker that is starting has vhosts that are not up yet.
+                    // While a broker starts, some vhosts are not available yet.
                     _ if text.contains("is down") => {
-                        QueueError::Unavailable(format!("{place}: {text}"))
+                        QueueError::Unavailable(format!("{address}: {text}"))
                     }
-                    403 => QueueError::Unusable(format!(
-                        "{place} refuses user '{user}': check user and password in queue.url \
+                    ACCESS_REFUSED => QueueError::Unusable(format!(
+                        "{address} refuses user '{user}': check user and password in queue.url \
                             ({text})"
                     )),
-                    530 => QueueError::Unusable(format!(
-                        "{place} does not let user '{user}' into vhost '{vhost}': check the vhost \
-                            in queue.url and the user's permissions ({text})"
+                    NOT_ALLOWED => QueueError::Unusable(format!(
+                        "{address} refuses user '{user}' access to vhost '{vhost}': check the \
+                            vhost in queue.url and the user's permissions ({text})"
                     )),
-                    _ => QueueError::Unavailable(format!("{place}: {text}")),
+                    _ => QueueError::Unavailable(format!("{address}: {text}")),
                 }
             }
             ErrorKind::IOError(io)
@@ -206,22 +212,22 @@ impl Link {
                     && io.kind() == std::io::ErrorKind::InvalidData =>
             {
                 QueueError::Unusable(format!(
-                    "no TLS with {place}: {io}. Check that it is the broker's TLS port and that \
+                    "no TLS with {address}: {io}. Check that it is the broker's TLS port and that \
                         its certificate is signed by one in queue.ca_file"
                 ))
             }
-            _ => QueueError::Unavailable(format!("{place}: {error}")),
+            _ => QueueError::Unavailable(format!("{address}: {error}")),
         }
     }
 }
 
-/// Parses `url`. lapin takes an IPv6 address for no host at all, and a URL that it cannot parse it
-/// quotes in full.
+/// Parses `url`. Works around lapin, which ignores an IPv6 host, and whose error quotes the URL
+/// with its password.
 fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     let bad = || {
         QueueError::Unusable(
-            "queue.url is no amqp://USER:PASSWORD@HOST:PORT/VHOST (special \
-            characters percent-encoded)"
+            "invalid queue.url: use amqp://USER:PASSWORD@HOST:PORT/VHOST (special characters \
+                percent-encoded)"
                 .into(),
         )
     };
@@ -234,33 +240,17 @@ fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     Ok(uri)
 }
 
-/// The wait before trying again: doubled from a quarter of a second up to ten, less a random share
-/// of up to half, so that a fleet that lost its broker does not come back as one.
-pub(super) struct Backoff(u32);
-
-impl Backoff {
-    /// The first wait.
-    pub(super) fn new() -> Self {
-        Self(0)
-    }
-
-    /// The next wait.
-    pub(super) fn next(&mut self) -> Duration {
-        let doubled = Duration::from_millis(250 << self.0.min(6)).min(Duration::from_secs(10));
-        self.0 += 1;
-        doubled.mul_f64(1.0 - 0.5 * random())
-    }
-
-    /// Waits.
-    pub(super) async fn wait(&mut self) {
-        tokio::time::sleep(self.next()).await;
-    }
-}
-
-/// A number from 0 to 1 that differs from call to call: the random bits of a new UUID.
-pub(super) fn random() -> f64 {
-    let bytes = uuid::Uuid::now_v7().into_bytes();
-    f64::from(u16::from_le_bytes([bytes[14], bytes[15]])) / f64::from(u16::MAX)
+/// The waits between attempts to reach the broker, without end: doubled from a quarter of a second
+/// up to ten seconds, less a random share of up to half, so that the workers of a fleet do not
+/// reconnect at the same moment.
+pub(super) fn reconnect_backoff() -> impl Iterator<Item = Duration> {
+    // Jitter adds a random share of up to the whole wait.
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(125))
+        .with_max_delay(Duration::from_secs(5))
+        .without_max_times()
+        .with_jitter()
+        .build()
 }
 
 #[cfg(test)]
@@ -289,10 +279,10 @@ mod tests {
 
     #[test]
     fn waits_grow_to_ten_seconds_and_differ() {
-        let mut backoff = Backoff::new();
-        let waits: Vec<Duration> = (0..40).map(|_| backoff.next()).collect();
+        let waits: Vec<Duration> = reconnect_backoff().take(40).collect();
+        let (least, most) = (Duration::from_millis(125), Duration::from_secs(10));
         assert!(waits[0] <= Duration::from_millis(250));
-        assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(125) && *wait <= Duration::from_secs(10)));
+        assert!(waits.iter().all(|wait| (least..=most).contains(wait)), "{waits:?}");
         assert!(waits[30..].windows(2).any(|pair| pair[0] != pair[1]), "{waits:?}");
     }
 }

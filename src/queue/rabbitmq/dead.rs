@@ -1,6 +1,6 @@
-//! The dead letters: looked at, retried and dropped, without ever being out of the broker's hands
-//! before something safe is in their place. A letter that is looked at is taken out unacknowledged
-//! and let go again; if this process ends meanwhile, the broker puts it back.
+//! Listing, retrying and dropping dead letters. To list a letter, it is fetched, left
+//! unacknowledged, and requeued; if this process ends meanwhile, the broker requeues it. A letter
+//! is acknowledged only after the broker confirmed what replaces it.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use tokio::time::{sleep, timeout};
 
-use super::answer::answer;
 use super::message::{self, Outgoing};
 use super::publisher::PATIENCE;
+use super::reply::reply;
 use super::{Broker, count};
-use crate::queue::{DeadLetter, DeadLetterFilter, QueueError, revived};
+use crate::queue::dead_letter::revived;
+use crate::queue::{DeadLetter, DeadLetterFilter, QueueError};
 
-/// Letters that are resolved together.
+/// Letters that are resolved together, at most.
 const BATCH: usize = 256;
-/// Between looks whether the queue has taken letters back, and the longest wait for it.
-const TAKEN_IN: Duration = Duration::from_millis(5);
-const MOST_TAKEN_IN: Duration = Duration::from_secs(2);
+/// The time between checks of whether requeued letters are ready again, and the longest wait for
+/// that.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
+const MOST_WAIT: Duration = Duration::from_secs(2);
 
-/// Dead letters, at most `limit`. Those that were looked at before and let go come after those that
-/// were not.
+/// Lists at most `limit` dead letters. Those that were listed and requeued before come last.
 pub(super) async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
     let queue = broker.topology.dead();
     let channel = broker.consumers.channel().await?;
@@ -32,35 +33,35 @@ pub(super) async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter
     {
         letters.push(message::read_dead(&got.properties, &got.data));
     }
-    let_go(&channel, &queue, letters.len()).await?;
+    requeue(&channel, &queue, letters.len()).await?;
     letters.sort_by(|a: &DeadLetter, b| a.died_at.cmp(&b.died_at));
     Ok(letters)
 }
 
-/// Removes the letters of `selection` and, with `retry`, publishes the job of each again first.
+/// Removes the letters that match `filter`; with `retry`, publishes the job of each again first.
 pub(super) async fn resolve(
     broker: &Broker,
-    selection: &DeadLetterFilter,
+    filter: &DeadLetterFilter,
     retry: bool,
 ) -> Result<u64, QueueError> {
     let queue = broker.topology.dead();
     let channel = broker.consumers.channel().await?;
     let (mut resolved, mut kept) = (0, 0);
     let mut batch = Batch::default();
-    // Not more than there are now: what dies meanwhile is for the next call.
+    // Not more than there are now: later letters are for the next call.
     for _ in 0..count(&channel, &queue).await? {
         let Some(got) = get(&channel, &queue).await? else { break };
         let letter = message::read_dead(&got.properties, &got.data);
-        if !selection.matches(&letter) {
+        if !filter.matches(&letter) {
             kept += 1;
             continue;
         }
         match (&letter.job, retry) {
             (Some(job), true) => {
                 let history = [letter.history, vec![letter.reason]].concat();
-                batch.retries.push(Outgoing::again(&broker.topology, &revived(job), &history)?);
+                batch.retries.push(Outgoing::retried(&broker.topology, &revived(job), &history)?);
             }
-            // It cannot be retried as it is.
+            // Its message is not a valid job.
             (None, true) => {
                 kept += 1;
                 continue;
@@ -73,11 +74,11 @@ pub(super) async fn resolve(
         }
     }
     resolved += batch.finish(broker, &channel).await?;
-    let_go(&channel, &queue, kept).await?;
+    requeue(&channel, &queue, kept).await?;
     Ok(resolved)
 }
 
-/// Letters that were taken out to be resolved.
+/// Letters that were fetched to be resolved.
 #[derive(Default)]
 struct Batch {
     retries: Vec<Outgoing>,
@@ -92,7 +93,7 @@ impl Batch {
             .await?;
         let mut resolved = 0;
         for tag in self.tags.drain(..) {
-            answer(channel.basic_ack(tag, BasicAckOptions::default())).await?;
+            reply(channel.basic_ack(tag, BasicAckOptions::default())).await?;
             resolved += 1;
         }
         Ok(resolved)
@@ -100,22 +101,22 @@ impl Batch {
 }
 
 async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, QueueError> {
-    answer(channel.basic_get(queue.into(), BasicGetOptions::default())).await
+    reply(channel.basic_get(queue.into(), BasicGetOptions::default())).await
 }
 
-/// Gives back the `kept` letters that were taken out and not resolved. A quorum queue takes them in
-/// when it gets to it: whoever looks next should find them.
-async fn let_go(channel: &Channel, queue: &str, kept: usize) -> Result<(), QueueError> {
+/// Requeues the `kept` letters that were fetched and not resolved, and waits until they are ready
+/// again, so that the next call finds them: a quorum queue requeues asynchronously.
+async fn requeue(channel: &Channel, queue: &str, kept: usize) -> Result<(), QueueError> {
     let rest = count(channel, queue).await?;
     let all = BasicNackOptions { multiple: true, requeue: true };
-    answer(channel.basic_nack(0, all)).await?;
+    reply(channel.basic_nack(0, all)).await?;
     let back = async {
-        // Another process may look too, and then they are not all there.
+        // If another process lists letters too, fewer are ready.
         while count(channel, queue).await? < rest + u64::try_from(kept).unwrap_or(u64::MAX) {
-            sleep(TAKEN_IN).await;
+            sleep(CHECK_INTERVAL).await;
         }
         Ok::<_, QueueError>(())
     };
-    timeout(MOST_TAKEN_IN, back).await.unwrap_or(Ok(()))?;
-    answer(channel.close(200, "done".into())).await
+    timeout(MOST_WAIT, back).await.unwrap_or(Ok(()))?;
+    reply(channel.close(200, "done".into())).await
 }

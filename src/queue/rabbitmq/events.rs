@@ -1,4 +1,4 @@
-//! The news of outcomes: an exclusive queue, bound to all events, that goes with its reader's
+//! Subscriptions to events: an exclusive queue, bound to all events, that is deleted with its
 //! connection.
 
 use std::sync::Arc;
@@ -11,21 +11,22 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
-use super::answer::answer;
-use super::connection::Backoff;
+use super::connection::reconnect_backoff;
+use super::reply::reply;
 use super::{Broker, count};
 use crate::domain::OutcomeEvent;
 use crate::queue::{QueueError, event};
 
-/// Events that a reader may be behind before they wait on the broker.
+/// Events buffered in this process for a subscriber; further ones are buffered by the broker.
 const BACKLOG: u16 = 256;
-/// Events that wait on the broker for a reader, at most; then the oldest go.
-const MOST_WAITING: i32 = 1_000_000;
-/// Between looks whether the last news was read, once the queue is closed.
-const LOOK: Duration = Duration::from_millis(50);
+/// Events buffered by the broker for a subscriber, at most; then the oldest are dropped.
+const MOST_BUFFERED: i32 = 1_000_000;
+/// After the queue is closed: how long to wait for an event before the queue is checked again.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-const TAG: &str = "news";
+const TAG: &str = "events";
 
 struct Subscription {
     channel: Channel,
@@ -33,7 +34,7 @@ struct Subscription {
     incoming: Consumer,
 }
 
-/// The events announced from now on.
+/// The events that are announced from now on.
 pub(super) async fn subscribe(
     broker: &Arc<Broker>,
 ) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
@@ -44,7 +45,7 @@ pub(super) async fn subscribe(
         loop {
             tokio::select! {
                 () = sender.closed() => return,
-                () = over(&broker) => break,
+                () = ended(&broker) => break,
                 incoming = subscription.incoming.next() => {
                     if let Some(Ok(message)) = incoming {
                         send(&sender, &message.data).await;
@@ -52,13 +53,13 @@ pub(super) async fn subscribe(
                     }
                 }
             }
-            tracing::warn!("the news of outcomes is interrupted; some of it may be missed");
-            let mut backoff = Backoff::new();
+            tracing::warn!("the subscription to events is interrupted; events may be missed");
+            let mut backoff = reconnect_backoff();
             subscription = loop {
                 tokio::select! {
                     () = sender.closed() => return,
-                    () = over(&broker) => return,
-                    () = backoff.wait() => {}
+                    () = ended(&broker) => return,
+                    () = sleep(backoff.next().unwrap_or_default()) => {}
                 }
                 match open(&broker).await {
                     Ok(subscription) => break subscription,
@@ -67,7 +68,7 @@ pub(super) async fn subscribe(
             };
         }
         if let Err(error) = finish(subscription, &sender).await {
-            tracing::debug!(%error, "the last news was not read: the connection is lost");
+            tracing::debug!(%error, "the last events were not read: the connection is lost");
         }
     });
     Ok(stream::unfold(
@@ -77,15 +78,15 @@ pub(super) async fn subscribe(
     .boxed())
 }
 
-/// Waits until nothing can be announced by this process any more.
-async fn over(broker: &Broker) {
+/// Waits until this process can announce no more events.
+async fn ended(broker: &Broker) {
     broker.closed.cancelled().await;
-    broker.out.until_zero().await;
+    broker.unsettled.wait().await;
 }
 
 async fn send(sender: &mpsc::Sender<OutcomeEvent>, body: &[u8]) {
     if let Some(event) = event::decode(body) {
-        // An error means that the reader left, which ends the task.
+        // An error means that the subscriber dropped its stream, which ends the task.
         sender.send(event).await.ok();
     }
 }
@@ -93,20 +94,20 @@ async fn send(sender: &mpsc::Sender<OutcomeEvent>, body: &[u8]) {
 async fn open(broker: &Broker) -> Result<Subscription, QueueError> {
     let channel = broker.consumers.channel().await?;
     let mut bound = FieldTable::default();
-    bound.insert("x-max-length".into(), AMQPValue::LongInt(MOST_WAITING));
+    bound.insert("x-max-length".into(), AMQPValue::LongInt(MOST_BUFFERED));
     let exclusive = QueueDeclareOptions {
         exclusive: true,
         auto_delete: true,
         ..QueueDeclareOptions::default()
     };
-    let name = format!("{}.news.{}", broker.topology.prefix(), uuid::Uuid::now_v7());
-    let queue = answer(channel.queue_declare(name.into(), exclusive, bound))
+    let name = format!("{}.events.{}", broker.topology.prefix(), uuid::Uuid::now_v7());
+    let queue = reply(channel.queue_declare(name.into(), exclusive, bound))
         .await?
         .name()
         .as_str()
         .to_owned();
     let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-    answer(channel.queue_bind(
+    reply(channel.queue_bind(
         queue.as_str().into(),
         broker.topology.events().into(),
         "#".into(),
@@ -114,10 +115,10 @@ async fn open(broker: &Broker) -> Result<Subscription, QueueError> {
         none,
     ))
     .await?;
-    // Not acknowledged: what is lost with the connection is lost with the queue too.
+    // Without acknowledgements: the queue is lost with the connection anyway.
     let consume =
         BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
-    let incoming = answer(channel.basic_consume(
+    let incoming = reply(channel.basic_consume(
         queue.as_str().into(),
         TAG.into(),
         consume,
@@ -127,19 +128,19 @@ async fn open(broker: &Broker) -> Result<Subscription, QueueError> {
     Ok(Subscription { channel, queue, incoming })
 }
 
-/// Reads what was announced before the end: once the queue is empty and its consumer cancelled,
-/// everything is here.
+/// Reads the remaining events: all have arrived once the queue is empty and its consumer is
+/// cancelled.
 async fn finish(
     mut subscription: Subscription,
     sender: &mpsc::Sender<OutcomeEvent>,
 ) -> Result<(), QueueError> {
     let Subscription { channel, queue, incoming } = &mut subscription;
     while count(channel, queue).await? > 0 {
-        while let Ok(Some(Ok(message))) = tokio::time::timeout(LOOK, incoming.next()).await {
+        while let Ok(Some(Ok(message))) = timeout(CHECK_INTERVAL, incoming.next()).await {
             send(sender, &message.data).await;
         }
     }
-    answer(channel.basic_cancel(TAG.into(), BasicCancelOptions::default())).await?;
+    reply(channel.basic_cancel(TAG.into(), BasicCancelOptions::default())).await?;
     while let Some(Ok(message)) = incoming.next().await {
         send(sender, &message.data).await;
     }

@@ -1,7 +1,6 @@
-//! Messages as they travel: which exchange, which headers, and the way to a job and back.
+//! Messages on the broker: their exchanges and headers, and how jobs are written and read.
 //!
-//! The headers of a dead letter (`facefleet-…`) say why it is one; a job that is retried takes its
-//! reasons along.
+//! The headers of a dead letter (`facefleet-…`) say why it is one. A retried job keeps its reasons.
 
 use jiff::Timestamp;
 use lapin::BasicProperties;
@@ -12,26 +11,26 @@ use crate::domain::{Job, OutcomeEvent, SubQueue};
 use crate::queue::wire::{self, InvalidJob};
 use crate::queue::{DeadLetter, QueueError, event};
 
-/// Why a letter is dead.
+/// Why the job was dead-lettered.
 const REASON: &str = "facefleet-reason";
 /// Since when, RFC 3339, UTC.
 const DIED_AT: &str = "facefleet-died-at";
-/// How often it was delivered before.
+/// How often the job was delivered before.
 const DELIVERIES: &str = "facefleet-deliveries";
-/// Why it was buried before, the oldest reason first.
+/// Why the job was dead-lettered before, the oldest reason first.
 const HISTORY: &str = "facefleet-history";
-/// How often it was delivered and came back before it was published again.
-const RETURNED: &str = "facefleet-returned";
-/// W3C Trace Context, for producers that cannot reach into the body.
+/// How often the job was requeued before a worker published it again.
+const REQUEUED: &str = "facefleet-returned";
+/// W3C Trace Context, for producers that cannot set it in the body.
 const TRACE: &str = "traceparent";
-/// How often a quorum queue delivered a message and had it back.
+/// How often a quorum queue delivered a message that was requeued.
 const DELIVERY_COUNT: &str = "x-delivery-count";
-/// What the broker says of a message that it dead-lettered itself.
+/// The broker's record of a message that it dead-lettered itself.
 const DEATH: &str = "x-death";
 
-/// The longest text in a header, bytes: all headers must fit into one frame.
+/// The longest text in a header, bytes: all headers together must fit into one frame.
 const MOST_TEXT: usize = 1000;
-/// Reasons that a job takes along.
+/// The most reasons that a retried job keeps.
 const MOST_REASONS: usize = 20;
 
 const PERSISTENT: u8 = 2;
@@ -41,46 +40,44 @@ const PERSISTENT: u8 = 2;
 pub(super) struct Outgoing {
     pub(super) exchange: String,
     pub(super) key: String,
-    /// Whether somebody must be there to take it.
+    /// Whether it must be routed to a queue.
     pub(super) mandatory: bool,
-    /// The routing key of the place at which it is to wait, if it is one.
-    pub(super) place: Option<String>,
+    /// The routing key of its sub-queue, if it goes to one.
+    pub(super) sub_queue: Option<String>,
     pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
 }
 
-/// A job as it arrived.
+/// A job as it was received.
 #[derive(Debug, Clone)]
-pub(super) struct Arrived {
-    /// With this delivery counted.
+pub(super) struct ReceivedJob {
+    /// The job, whose attempt counts this delivery.
     pub(super) job: Job,
     pub(super) history: Vec<String>,
-    /// Deliveries that were never settled since it was last published as a new message, being put
-    /// back apart.
-    pub(super) returned: u32,
-    /// The routing key of the place that it waited at; none if it came from its lane.
-    pub(super) place: Option<String>,
+    /// How often it was requeued unsettled since it was last published as a new attempt.
+    pub(super) requeued: u32,
+    /// The routing key of its sub-queue; `None` if it comes from its lane.
+    pub(super) sub_queue: Option<String>,
 }
 
-/// How a message came.
+/// Where a message comes from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Way<'a> {
-    /// Its routing key.
-    pub(super) key: &'a str,
-    /// Whether a worker wrote it: what others say of attempts and returns is not believed.
-    pub(super) of_worker: bool,
-    /// Whether it was delivered before: then it is the broker that says how often.
+pub(super) struct Origin<'a> {
+    pub(super) routing_key: &'a str,
+    /// Whether a worker wrote it: other producers' claims about attempts and requeues are ignored.
+    pub(super) from_worker: bool,
+    /// Whether it was delivered before: then the broker wrote the count of deliveries.
     pub(super) redelivered: bool,
 }
 
 impl Outgoing {
-    /// `job` to the queue of its lane.
+    /// A new `job` to its lane.
     pub(super) fn new_job(topology: &Topology, job: &Job) -> Result<Self, QueueError> {
         Self::job(topology.jobs(), job.lane.as_str().to_owned(), job, &[], 0)
     }
 
-    /// Another try at a job that was buried, to the queue of its lane.
-    pub(super) fn again(
+    /// A retried dead letter to its lane.
+    pub(super) fn retried(
         topology: &Topology,
         job: &Job,
         history: &[String],
@@ -88,32 +85,34 @@ impl Outgoing {
         Self::job(topology.back(), job.lane.as_str().to_owned(), job, history, 0)
     }
 
-    /// A job as it arrived, to where it came from, as if it had not been delivered.
-    pub(super) fn back(topology: &Topology, arrived: &Arrived) -> Result<Self, QueueError> {
-        let Arrived { job, history, returned, place } = arrived;
-        let (exchange, key) = match place {
+    /// A received job back to where it comes from, as if it had not been delivered.
+    pub(super) fn returned(
+        topology: &Topology,
+        received: &ReceivedJob,
+    ) -> Result<Self, QueueError> {
+        let ReceivedJob { job, history, requeued, sub_queue } = received;
+        let (exchange, key) = match sub_queue {
             Some(key) => (topology.waiting(), key.clone()),
             None => (topology.back(), job.lane.as_str().to_owned()),
         };
-        Ok(Self { place: place.clone(), ..Self::job(exchange, key, job, history, *returned)? })
+        let message = Self::job(exchange, key, job, history, *requeued)?;
+        Ok(Self { sub_queue: sub_queue.clone(), ..message })
     }
 
-    /// `job` to wait at a place.
-    pub(super) fn at(
+    /// `job` to a sub-queue.
+    pub(super) fn to_sub_queue(
         topology: &Topology,
-        place: &SubQueue,
+        sub_queue: &SubQueue,
         job: &Job,
         history: &[String],
     ) -> Result<Self, QueueError> {
-        let key = place.to_string();
-        Ok(Self {
-            place: Some(key.clone()),
-            ..Self::job(topology.waiting(), key, job, history, 0)?
-        })
+        let key = sub_queue.to_string();
+        let message = Self::waiting(topology, key.clone(), job, history)?;
+        Ok(Self { sub_queue: Some(key), ..message })
     }
 
-    /// `job` to wait for a time, or to be handled alone.
-    pub(super) fn later(
+    /// `job` to a delay queue or an isolation queue.
+    pub(super) fn waiting(
         topology: &Topology,
         key: String,
         job: &Job,
@@ -137,18 +136,18 @@ impl Outgoing {
         key: String,
         job: &Job,
         history: &[String],
-        returned: u32,
+        requeued: u32,
     ) -> Result<Self, QueueError> {
         let body = body(job)?;
         let mut headers = FieldTable::default();
         insert_history(&mut headers, history);
-        if returned > 0 {
-            headers.insert(RETURNED.into(), AMQPValue::LongUInt(returned));
+        if requeued > 0 {
+            headers.insert(REQUEUED.into(), AMQPValue::LongUInt(requeued));
         }
         let properties = properties("application/json", &job.id.to_string())
             .with_type("facefleet.job".into())
             .with_headers(headers);
-        Ok(Self { exchange, key, mandatory: true, place: None, properties, body })
+        Ok(Self { exchange, key, mandatory: true, sub_queue: None, properties, body })
     }
 
     /// `body` to the dead letters.
@@ -172,13 +171,13 @@ impl Outgoing {
             exchange: topology.dead(),
             key: String::new(),
             mandatory: true,
-            place: None,
+            sub_queue: None,
             properties,
             body,
         }
     }
 
-    /// The news of `event`. Nobody need be there to hear it.
+    /// An event. It is dropped if nobody is subscribed.
     pub(super) fn event(topology: &Topology, event: &OutcomeEvent) -> Result<Self, QueueError> {
         let body = event::encode(event, topology.prefix()).map_err(|error| {
             QueueError::Unusable(format!(
@@ -191,7 +190,7 @@ impl Outgoing {
             exchange: topology.events(),
             key: event::topic(event),
             mandatory: false,
-            place: None,
+            sub_queue: None,
             properties,
             body,
         })
@@ -223,34 +222,35 @@ fn insert_history(headers: &mut FieldTable, history: &[String]) {
     headers.insert(HISTORY.into(), AMQPValue::FieldArray(FieldArray::from(reasons)));
 }
 
-/// The job that a message holds.
+/// Reads a message as a job.
 ///
 /// # Errors
-/// If it holds none.
+/// If it is not a valid job.
 pub(super) fn read(
     properties: &BasicProperties,
     body: &[u8],
-    way: Way<'_>,
-) -> Result<Arrived, InvalidJob> {
+    origin: Origin<'_>,
+) -> Result<ReceivedJob, InvalidJob> {
     let mut job = wire::decode(body)?;
-    if !way.of_worker {
+    if !origin.from_worker {
         job.attempt = 1;
     }
-    let returned = if way.redelivered { count(properties, DELIVERY_COUNT) } else { 0 };
-    job.attempt = job.attempt.saturating_add(returned);
-    let returned =
-        returned.saturating_add(if way.of_worker { count(properties, RETURNED) } else { 0 });
+    let redeliveries = if origin.redelivered { count(properties, DELIVERY_COUNT) } else { 0 };
+    job.attempt = job.attempt.saturating_add(redeliveries);
+    let before = if origin.from_worker { count(properties, REQUEUED) } else { 0 };
+    let requeued = redeliveries.saturating_add(before);
     if job.trace.is_none() {
         job.trace =
             header(properties, TRACE).and_then(as_text).and_then(|trace| trace.parse().ok());
     }
-    let history = if way.of_worker { history(properties) } else { Vec::new() };
-    // `LANE.campaign.ID` and its like; a delay's key has two words.
-    let place = (way.of_worker && way.key.split('.').count() > 2).then(|| way.key.to_owned());
-    Ok(Arrived { job, history, returned, place })
+    let history = if origin.from_worker { history(properties) } else { Vec::new() };
+    // A sub-queue's key has three words, a delay's key has two.
+    let is_sub_queue = origin.from_worker && origin.routing_key.split('.').count() > 2;
+    let sub_queue = is_sub_queue.then(|| origin.routing_key.to_owned());
+    Ok(ReceivedJob { job, history, requeued, sub_queue })
 }
 
-/// The number in a header; 0 if there is none.
+/// The number in a header; 0 if it is missing.
 fn count(properties: &BasicProperties, name: &str) -> u32 {
     header(properties, name)
         .and_then(as_number)
@@ -258,14 +258,13 @@ fn count(properties: &BasicProperties, name: &str) -> u32 {
         .unwrap_or(0)
 }
 
-/// The id that a producer gave to a message, if it is one; what else may stand there is not for
-/// logs.
+/// The id of a message if it is a UUID; other text from a producer may be secret and is not logged.
 pub(super) fn id(properties: &BasicProperties) -> String {
     let id = properties.message_id().as_ref().and_then(|id| id.as_str().parse::<uuid::Uuid>().ok());
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-/// The dead letter that a message is: buried by a worker, or given up by the broker.
+/// Reads a message as a dead letter, which a worker or the broker dead-lettered.
 pub(super) fn read_dead(properties: &BasicProperties, body: &[u8]) -> DeadLetter {
     let job = wire::decode(body).ok();
     let header_text = |name| header(properties, name).and_then(as_text);
@@ -278,23 +277,21 @@ pub(super) fn read_dead(properties: &BasicProperties, body: &[u8]) -> DeadLetter
     DeadLetter { job, reason, died_at, deliveries, history: history(properties) }
 }
 
-/// Why, and since when, in the broker's own records.
+/// Why and when the broker dead-lettered a message, by its own record.
 fn death(properties: &BasicProperties) -> (String, Option<String>) {
     let Some(AMQPValue::FieldArray(deaths)) = header(properties, DEATH) else {
-        return ("somebody put it here without a reason".into(), None);
+        return ("no reason was given".into(), None);
     };
-    // The latest comes first.
+    // The latest record is first.
     let Some(AMQPValue::FieldTable(latest)) = deaths.as_slice().first() else {
         return ("the broker gave no reason".into(), None);
     };
     let field = |name: &str| latest.inner().get(name);
     let reason = match field("reason").and_then(as_text).as_deref() {
         Some("delivery_limit") => {
-            "delivered again and again without an end, up to the broker's limit: it may kill its \
-                workers"
-                .into()
+            "delivered and never settled, up to the broker's limit: it may kill its workers".into()
         }
-        Some(reason) => format!("the broker gave it up: {reason}"),
+        Some(reason) => format!("dead-lettered by the broker: {reason}"),
         None => "the broker gave no reason".into(),
     };
     let time = match field("time") {
@@ -328,7 +325,7 @@ fn as_text(value: &AMQPValue) -> Option<String> {
     }
 }
 
-/// Clients choose the width of a number themselves.
+/// Each client chooses the width of a number.
 fn as_number(value: &AMQPValue) -> Option<i64> {
     match *value {
         AMQPValue::ShortShortInt(number) => Some(number.into()),

@@ -1,30 +1,38 @@
-//! The queue on a `RabbitMQ` broker, 3.10 to 4.x: any number of processes on any number of hosts
-//! share it.
+//! The queue on a `RabbitMQ` broker, 3.10 to 4.x, shared by any number of processes on any number
+//! of hosts.
 //!
-//! `topology` says which queues there are, `message` how a job becomes a message, `connection` how
-//! the broker is reached and reached again, `publisher` how a message becomes safe, `feeder`,
-//! `session`, `attached`, `shelf` and `consumer` how jobs come out, `settle` what becomes of them,
-//! `dead` and `news` the rest. Publishing and consuming have a connection each: a broker that is
-//! short of memory stops reading from publishers, and acknowledgements must still get through.
+//! | module | owns |
+//! |---|---|
+//! | `topology` | the names and declarations of queues and exchanges |
+//! | `message` | how jobs, events and dead letters become messages, and back |
+//! | `connection`, `body_limit` | connections, and the limit of message bodies |
+//! | `reply` | replies and errors of the broker |
+//! | `publisher` | publishing with confirms |
+//! | `consumer`, `buffer` | consumers, and the jobs prefetched for them |
+//! | `receive`, `session`, `sub_queues`, `isolation` | the task that fills the buffer |
+//! | `settle` | the settlement of deliveries |
+//! | `dead`, `events`, `rights` | dead letters, subscriptions to events, permission checks |
 //!
-//! Nothing here logs a message's body or the password of the URL.
+//! Publishing and consuming use separate connections: a broker that is short of memory stops
+//! reading from publishers, and acknowledgements must still arrive.
+//!
+//! No message body and no password is logged here.
 
-mod answer;
-mod attached;
-mod bounded;
+mod body_limit;
+mod buffer;
 mod connection;
 mod consumer;
-mod counter;
 mod dead;
 mod events;
-mod feeder;
-mod hands;
+mod isolation;
 mod message;
 mod publisher;
+mod receive;
+mod reply;
 mod rights;
 mod session;
 mod settle;
-mod shelf;
+mod sub_queues;
 mod topology;
 mod transport;
 
@@ -39,36 +47,36 @@ use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use self::answer::{ANSWER, NOT_FOUND, answer, explain, has_code, silent};
-use self::connection::Link;
+use self::connection::BrokerConnection;
 pub use self::connection::RabbitSettings;
 use self::consumer::RabbitConsumer;
-use self::counter::Counter;
 use self::message::Outgoing;
 use self::publisher::{PATIENCE, Publisher};
+use self::reply::{NOT_FOUND, REPLY_TIMEOUT, has_code, no_reply, queue_error, reply};
 use self::topology::Topology;
 use super::wire::{InvalidJob, check_length};
 use super::{Consumer, DeadLetter, DeadLetterFilter, JobQueue, QueueError, QueueStatus};
 use crate::domain::{Job, Lane, OutcomeEvent, SubQueue};
 
-/// Time for the broker to say how many jobs are at a place.
-const PLACE: Duration = Duration::from_secs(1);
+/// The time for counting the jobs of a sub-queue.
+const COUNT: Duration = Duration::from_secs(1);
 
-/// Time, when the queue is closed, for what was sent ahead to be put back.
-const PUT_BACK: Duration = Duration::from_secs(10);
+/// The time for returning prefetched jobs when the queue is closed.
+const RETURN: Duration = Duration::from_secs(10);
 
-/// The queue on a broker.
+/// A queue on a broker.
 pub struct RabbitQueue {
     broker: Arc<Broker>,
 }
 
-/// What a process has to do with a place.
+/// How this process uses a sub-queue.
 #[derive(Clone, Copy, Default)]
-struct Met {
-    /// It takes from it.
-    taken: bool,
-    /// It has declared its queue.
+struct SubQueueUse {
+    /// It consumes it.
+    consumed: bool,
+    /// It has declared it.
     declared: bool,
 }
 
@@ -76,25 +84,26 @@ struct Met {
 struct Broker {
     topology: Arc<Topology>,
     publisher: Publisher,
-    consumers: Link,
+    consumers: BrokerConnection,
     closed: CancellationToken,
-    /// Deliveries in the hands of this process.
-    out: Counter,
-    /// Consumers that may hold jobs that were sent ahead.
-    feeders: Counter,
-    /// The places that this process has met, and how.
-    places: Mutex<BTreeMap<SubQueue, Met>>,
-    /// Why no jobs come to the consumers; none while they do.
+    /// The unsettled deliveries of this process.
+    unsettled: TaskTracker,
+    /// The receive loops, which may have prefetched jobs.
+    receive_loops: TaskTracker,
+    /// The sub-queues that this process has used.
+    sub_queues: Mutex<BTreeMap<SubQueue, SubQueueUse>>,
+    /// Why the consumers receive no jobs; `None` while they do.
     trouble: Mutex<Option<String>>,
-    /// Held by whoever looks at the dead letters: two at once would each see a part of them.
+    /// Serialises access to the dead letters: two at a time would each see only some of them.
     dead: tokio::sync::Mutex<()>,
 }
 
 impl RabbitQueue {
-    /// Connects to the broker and sees that the topology is there.
+    /// Connects to the broker and declares what is missing of the topology.
     ///
     /// # Errors
-    /// If the broker cannot be reached, or the settings, the user or the queues on it will not do.
+    /// If the broker cannot be reached, or the settings, the user or the existing queues are not
+    /// usable.
     pub async fn connect(settings: &RabbitSettings) -> Result<Self, QueueError> {
         let prefix = &settings.prefix;
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -104,36 +113,37 @@ impl RabbitQueue {
             ));
         }
         let topology = Arc::new(Topology::new(prefix, settings.delivery_limit));
-        let publisher = Publisher::new(Link::new(settings, Arc::clone(&topology), "publish")?);
-        let consumers = Link::new(settings, Arc::clone(&topology), "consume")?;
+        let publisher =
+            Publisher::new(BrokerConnection::new(settings, Arc::clone(&topology), "publish")?);
+        let consumers = BrokerConnection::new(settings, Arc::clone(&topology), "consume")?;
         let broker = Broker {
             topology,
             publisher,
             consumers,
             closed: CancellationToken::new(),
-            out: Counter::new(),
-            feeders: Counter::new(),
-            places: Mutex::default(),
+            unsettled: closed_tracker(),
+            receive_loops: closed_tracker(),
+            sub_queues: Mutex::default(),
             trouble: Mutex::default(),
             dead: tokio::sync::Mutex::default(),
         };
-        // Both at once, so that whatever is wrong shows at the start.
-        broker.publisher.link().channel().await?;
+        // Opens both connections now, so that errors are reported at the start.
+        broker.publisher.connection().channel().await?;
         broker.consumers.channel().await?;
         Ok(Self { broker: Arc::new(broker) })
     }
 
-    fn open(&self) -> Result<(), QueueError> {
+    fn check_open(&self) -> Result<(), QueueError> {
         if self.broker.closed.is_cancelled() { Err(QueueError::Closed) } else { Ok(()) }
     }
 
-    /// Publishes what `message` makes of each job.
-    async fn enter(
+    /// Publishes the `message` of each job.
+    async fn publish_jobs(
         &self,
         jobs: &[Job],
         message: impl Fn(&Job) -> Result<Outgoing, QueueError> + Send + Sync,
     ) -> Result<(), QueueError> {
-        self.open()?;
+        self.check_open()?;
         let checked = |job: &Job| {
             let message = message(job)?;
             let too_long =
@@ -147,71 +157,80 @@ impl RabbitQueue {
 }
 
 impl Broker {
-    /// How many jobs wait at `place`; none if it is not there.
-    async fn count_if_there(&self, place: &SubQueue) -> Result<Option<u64>, QueueError> {
-        // A channel of its own: it does not survive the answer that there is no such queue.
+    /// The number of jobs in `sub_queue`; `None` if it does not exist.
+    async fn count_if_exists(&self, sub_queue: &SubQueue) -> Result<Option<u64>, QueueError> {
+        // On its own channel, because the broker closes it if the queue does not exist.
         let channel = self.consumers.channel().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let asked = channel.queue_declare(
-            self.topology.place(place).into(),
+        let declared = channel.queue_declare(
+            self.topology.sub_queue(sub_queue).into(),
             options,
             FieldTable::default(),
         );
-        match timeout(ANSWER, asked).await {
+        match timeout(REPLY_TIMEOUT, declared).await {
             Ok(Ok(queue)) => {
                 let waiting = queue.message_count().into();
-                answer(channel.close(200, "done".into())).await?;
+                reply(channel.close(200, "done".into())).await?;
                 Ok(Some(waiting))
             }
             Ok(Err(error)) if has_code(&error, NOT_FOUND) => Ok(None),
-            Ok(Err(error)) => Err(explain(&error)),
-            Err(_) => Err(silent()),
+            Ok(Err(error)) => Err(queue_error(&error)),
+            Err(_) => Err(no_reply()),
         }
     }
 
-    /// The places that this process has met, and how.
-    fn places(&self) -> MutexGuard<'_, BTreeMap<SubQueue, Met>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The sub-queues that this process has used.
+    fn sub_queues(&self) -> MutexGuard<'_, BTreeMap<SubQueue, SubQueueUse>> {
+        self.sub_queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes from which places this process takes.
-    fn take_from(&self, places: &BTreeSet<SubQueue>) {
-        let mut met = self.places();
-        met.values_mut().for_each(|met| met.taken = false);
-        for place in places {
-            met.entry(place.clone()).or_default().taken = true;
+    /// Records which sub-queues this process consumes.
+    fn take_from(&self, consumed: &BTreeSet<SubQueue>) {
+        let mut used = self.sub_queues();
+        used.values_mut().for_each(|used| used.consumed = false);
+        for sub_queue in consumed {
+            used.entry(sub_queue.clone()).or_default().consumed = true;
         }
     }
 
-    /// Sees that there is a queue for `place`, the first time.
-    async fn meet(&self, place: &SubQueue) -> Result<(), QueueError> {
-        if !self.places().get(place).is_some_and(|met| met.declared) {
-            self.declare_place(place).await?;
-            self.places().entry(place.clone()).or_default().declared = true;
+    /// Declares `sub_queue`, unless this process has declared it before.
+    async fn ensure_declared(&self, sub_queue: &SubQueue) -> Result<(), QueueError> {
+        if !self.sub_queues().get(sub_queue).is_some_and(|used| used.declared) {
+            self.declare(sub_queue).await?;
+            self.sub_queues().entry(sub_queue.clone()).or_default().declared = true;
         }
         Ok(())
     }
 
-    /// Declares the queue of `place`, if it is not there.
-    async fn declare_place(&self, place: &SubQueue) -> Result<(), QueueError> {
-        self.publisher.link().declare_places(&BTreeSet::from([place.to_string()])).await
+    /// Declares `sub_queue`, if it does not exist.
+    async fn declare(&self, sub_queue: &SubQueue) -> Result<(), QueueError> {
+        let keys = BTreeSet::from([sub_queue.to_string()]);
+        self.publisher.connection().declare_sub_queues(&keys).await
     }
 
-    /// Notes why no jobs come, or that they do.
+    /// Records why the consumers receive no jobs; `None` if they do.
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// Whether nothing can be announced any more: every job that could still end here has ended.
-    fn news_over(&self) -> bool {
-        self.closed.is_cancelled() && self.out.is_zero()
+    /// Whether the queue is closed and no delivery is unsettled: this process can announce no more
+    /// events.
+    fn events_ended(&self) -> bool {
+        self.closed.is_cancelled() && self.unsettled.is_empty()
     }
+}
+
+/// A tracker on which `wait` returns when it is empty: it waits for closed trackers only.
+fn closed_tracker() -> TaskTracker {
+    let tracker = TaskTracker::new();
+    tracker.close();
+    tracker
 }
 
 /// The number of messages that are ready in a queue.
 async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    Ok(answer(channel.queue_declare(queue.into(), options, FieldTable::default()))
+    Ok(reply(channel.queue_declare(queue.into(), options, FieldTable::default()))
         .await?
         .message_count()
         .into())
@@ -220,35 +239,36 @@ async fn count(channel: &Channel, queue: &str) -> Result<u64, QueueError> {
 #[async_trait]
 impl JobQueue for RabbitQueue {
     async fn publish(&self, jobs: Vec<Job>) -> Result<(), QueueError> {
-        self.enter(&jobs, |job| Outgoing::new_job(&self.broker.topology, job)).await
+        self.publish_jobs(&jobs, |job| Outgoing::new_job(&self.broker.topology, job)).await
     }
 
-    async fn publish_to(&self, place: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
-        self.open()?;
-        self.broker.meet(place).await?;
-        self.enter(&jobs, |job| Outgoing::at(&self.broker.topology, place, job, &[])).await
+    async fn publish_to(&self, sub_queue: &SubQueue, jobs: Vec<Job>) -> Result<(), QueueError> {
+        self.check_open()?;
+        self.broker.ensure_declared(sub_queue).await?;
+        self.publish_jobs(&jobs, |job| {
+            Outgoing::to_sub_queue(&self.broker.topology, sub_queue, job, &[])
+        })
+        .await
     }
 
-    async fn waiting(&self, places: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
-        let mut waiting = Vec::with_capacity(places.len());
-        for place in places {
-            waiting.push(self.broker.count_if_there(place).await?.unwrap_or(0));
+    async fn waiting(&self, sub_queues: &[SubQueue]) -> Result<Vec<u64>, QueueError> {
+        let mut waiting = Vec::with_capacity(sub_queues.len());
+        for sub_queue in sub_queues {
+            waiting.push(self.broker.count_if_exists(sub_queue).await?.unwrap_or(0));
         }
         Ok(waiting)
     }
 
-    async fn remove(&self, place: &SubQueue) -> Result<(), QueueError> {
-        self.broker.places().remove(place);
+    async fn remove(&self, sub_queue: &SubQueue) -> Result<(), QueueError> {
+        self.broker.sub_queues().remove(sub_queue);
         let channel = self.broker.consumers.channel().await?;
-        // One that is not there is removed.
-        answer(
-            channel.queue_delete(
-                self.broker.topology.place(place).into(),
-                QueueDeleteOptions::default(),
-            ),
-        )
+        // Succeeds if the queue does not exist.
+        reply(channel.queue_delete(
+            self.broker.topology.sub_queue(sub_queue).into(),
+            QueueDeleteOptions::default(),
+        ))
         .await?;
-        answer(channel.close(200, "done".into())).await
+        reply(channel.close(200, "done".into())).await
     }
 
     async fn consume(
@@ -256,12 +276,12 @@ impl JobQueue for RabbitQueue {
         lanes: &[Lane],
         prefetch: usize,
     ) -> Result<Box<dyn Consumer>, QueueError> {
-        self.open()?;
+        self.check_open()?;
         Ok(Box::new(RabbitConsumer::start(&self.broker, lanes, prefetch).await?))
     }
 
     async fn announce(&self, events: &[OutcomeEvent]) -> Result<(), QueueError> {
-        if self.broker.news_over() {
+        if self.broker.events_ended() {
             return Err(QueueError::Closed);
         }
         let messages = events
@@ -272,7 +292,7 @@ impl JobQueue for RabbitQueue {
     }
 
     async fn events(&self) -> Result<BoxStream<'static, OutcomeEvent>, QueueError> {
-        if self.broker.news_over() {
+        if self.broker.events_ended() {
             return Err(QueueError::Closed);
         }
         events::subscribe(&self.broker).await
@@ -299,27 +319,26 @@ impl JobQueue for RabbitQueue {
         let (topology, channel) = (&self.broker.topology, self.broker.consumers.channel().await?);
         let mut status = QueueStatus::default();
         for lane in Lane::ALL {
-            let (ready, solo) = (
-                count(&channel, &topology.lane(lane)).await?,
-                count(&channel, &topology.solo(lane)).await?,
-            );
-            status.ready.push((lane, ready + solo));
+            let ready = count(&channel, &topology.lane(lane)).await?;
+            let isolated = count(&channel, &topology.isolation(lane)).await?;
+            status.ready.push((lane, ready + isolated));
         }
-        let places = self.broker.places().clone();
-        for (place, Met { taken, .. }) in places {
-            // One that the broker cannot serve does not hide the others.
-            let Ok(count) = timeout(PLACE, self.broker.count_if_there(&place)).await else {
+        let used = self.broker.sub_queues().clone();
+        for (sub_queue, SubQueueUse { consumed, .. }) in used {
+            // A queue that the broker cannot serve must not prevent counting the others.
+            let Ok(count) = timeout(COUNT, self.broker.count_if_exists(&sub_queue)).await else {
                 continue;
             };
             let Some(jobs) = count? else {
-                // Whoever has it back declares it anew.
-                let mut places = self.broker.places();
-                if places.get(&place).is_some_and(|met| !met.taken) {
-                    places.remove(&place);
+                // It was deleted; it is declared again when it is used again.
+                let mut used = self.broker.sub_queues();
+                if used.get(&sub_queue).is_some_and(|used| !used.consumed) {
+                    used.remove(&sub_queue);
                 }
                 continue;
             };
-            let lane = status.ready.iter_mut().find(|(lane, _)| taken && *lane == place.lane);
+            let lane =
+                status.ready.iter_mut().find(|(lane, _)| consumed && *lane == sub_queue.lane);
             *lane.map_or(&mut status.waiting, |(_, ready)| ready) += jobs;
         }
         for delay in topology.delays() {
@@ -330,28 +349,29 @@ impl JobQueue for RabbitQueue {
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        let _turn = self.broker.dead.lock().await;
+        let _guard = self.broker.dead.lock().await;
         dead::list(&self.broker, limit).await
     }
 
     async fn resolve_dead(
         &self,
-        selection: &DeadLetterFilter,
+        filter: &DeadLetterFilter,
         retry: bool,
     ) -> Result<u64, QueueError> {
         if retry {
-            self.open()?;
+            self.check_open()?;
         }
-        let _turn = self.broker.dead.lock().await;
-        dead::resolve(&self.broker, selection, retry).await
+        let _guard = self.broker.dead.lock().await;
+        dead::resolve(&self.broker, filter, retry).await
     }
 
     async fn close(&self) {
         self.broker.closed.cancel();
-        // What was sent ahead and is not put back, the broker delivers again: late, and counted.
-        if timeout(PUT_BACK, self.broker.feeders.until_zero()).await.is_err() {
+        // Jobs that are not returned are requeued by the broker: later, and with a delivery
+        // counted.
+        if timeout(RETURN, self.broker.receive_loops.wait()).await.is_err() {
             tracing::warn!(
-                "not everything that was sent ahead could be put back; the broker will deliver it \
+                "not all prefetched jobs could be returned in time; the broker will deliver them \
                     again"
             );
         }

@@ -1,10 +1,11 @@
-//! Publishing: every message is confirmed by the broker before anybody hears that it is safe.
+//! Publishing with publisher confirms: a publish returns only after the broker confirmed every
+//! message.
 //!
-//! A batch has a channel to itself while it is on its way. lapin hands a returned message to
-//! whichever confirmation comes next, so only the batch as a whole can be judged: once every
-//! confirmation is there, so is every return, each known by its message's id. What was refused,
-//! returned or not confirmed before the connection was lost is sent again; the broker may then have
-//! it twice.
+//! Each batch has its own channel until it is confirmed. lapin attaches a returned message to the
+//! next confirm, whichever that is, so only the batch as a whole can be evaluated: when every
+//! confirm has arrived, so has every return, identified by its message's id. Messages that were
+//! refused, returned, or not confirmed before the connection was lost are published again; the
+//! broker may then have them twice.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,62 +18,63 @@ use lapin::{Channel, Confirmation, PublisherConfirm};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::explain;
-use super::connection::{Backoff, Link};
+use super::connection::{BrokerConnection, reconnect_backoff};
 use super::message::Outgoing;
+use super::reply::queue_error;
 use crate::queue::QueueError;
 use crate::telemetry::vitals::Waits;
 
-/// Messages on their way at once, on one channel.
+/// Unconfirmed messages on one channel, at most.
 const WINDOW: usize = 4096;
-/// Messages handed to the connection at once.
-const IN_HAND: usize = 256;
-/// Idle channels kept.
+/// Messages passed to lapin at a time.
+const SENDING: usize = 256;
+/// Idle channels that are kept, at most.
 const MOST_IDLE: usize = 8;
-/// Without a word from the broker for this long, something is said about it.
+/// The time between checks of whether the broker blocks publishers.
 const SILENCE: Duration = Duration::from_secs(10);
-/// And after this long the channel is given up. Longer than a lost connection goes unnoticed.
+/// After this time without a reply, the channel is given up. It is longer than the heartbeat takes
+/// to detect a lost connection.
 const MOST_SILENCE: Duration = Duration::from_secs(60);
 
-/// How long a publisher tries. Shorter than the 30 minutes after which a broker takes back what a
-/// consumer holds.
+/// How long a publish retries by default. Shorter than the broker's `consumer_timeout` of 30
+/// minutes, after which it requeues unsettled deliveries.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// After this long without a confirm, health tells.
+/// After this time without a confirm, health reports it.
 const OVERDUE: Duration = Duration::from_secs(5);
 
 /// Publishes over one connection.
 pub(super) struct Publisher {
-    link: Link,
+    connection: BrokerConnection,
     idle: Mutex<Vec<Channel>>,
-    /// What was published and is not confirmed.
+    /// Publishes that are not confirmed yet.
     waits: Waits,
-    /// Whether this user was allowed to publish: then a refusal is a right that was lost, and may
-    /// come back.
+    /// Whether this user was allowed to publish before: then a refusal means that the permission
+    /// was revoked, and it may be granted again.
     allowed: AtomicBool,
 }
 
-/// What became of a batch on one channel.
+/// The result of sending a batch on one channel.
 struct Sent {
-    /// What is not safe, in order.
+    /// The messages that are not confirmed, in order.
     left: Vec<Outgoing>,
-    /// Why not.
-    trouble: Option<Trouble>,
+    /// Why they are not.
+    failure: Option<PublishFailure>,
 }
 
-enum Trouble {
-    /// The broker has no room for it now.
+enum PublishFailure {
+    /// A full queue refused messages.
     Refused,
-    /// There is no queue for it.
+    /// A queue is missing.
     Unroutable,
     /// The channel is lost.
     Lost(QueueError),
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(connection: BrokerConnection) -> Self {
         Self {
-            link,
+            connection,
             idle: Mutex::default(),
             waits: Waits::default(),
             allowed: AtomicBool::new(false),
@@ -80,26 +82,26 @@ impl Publisher {
     }
 
     /// The connection.
-    pub(super) fn link(&self) -> &Link {
-        &self.link
+    pub(super) fn connection(&self) -> &BrokerConnection {
+        &self.connection
     }
 
-    /// Why what was published is not confirmed; none while nothing waits for long.
+    /// Why publishes wait for their confirms; `None` unless one waits for long.
     pub(super) fn trouble(&self) -> Option<String> {
         self.waits.longer_than(OVERDUE).pop()
     }
 
-    /// This user may publish.
+    /// Records that this user may publish.
     pub(super) fn note_allowed(&self) {
         self.allowed.store(true, Ordering::Relaxed);
     }
 
-    /// Publishes `messages` in order and returns once all are confirmed. Tries for `patience`, or
-    /// until `closed` says so. A right that was there and is lost is waited for, however long that
-    /// takes: giving up would cost the jobs an attempt.
+    /// Publishes `messages` in order and returns once all are confirmed. Retries for `patience`, or
+    /// until `closed` is cancelled. Waits without limit for a permission that was revoked: giving
+    /// up would cost the jobs an attempt.
     ///
     /// # Errors
-    /// If not all could be made safe.
+    /// If not all messages are confirmed.
     pub(super) async fn publish(
         &self,
         messages: Vec<Outgoing>,
@@ -127,55 +129,63 @@ impl Publisher {
                 return Ok(());
             }
             let mut waiting = self.waits.begin("broker");
-            let mut backoff = Backoff::new();
+            let mut backoff = reconnect_backoff();
             loop {
                 let before = left.len();
                 let sent = self.send(left).await;
                 left = sent.left;
-                let Some(trouble) = sent.trouble else {
+                let Some(failure) = sent.failure else {
                     self.note_allowed();
                     waiting.done();
                     break;
                 };
                 if left.len() < before {
-                    backoff = Backoff::new();
+                    backoff = reconnect_backoff();
                 }
-                let error = self.judge(trouble, &left).await?;
-                let wait = backoff.next();
+                let error = self.handle(failure, &left).await?;
+                let wait = backoff.next().unwrap_or_default();
                 if Instant::now() + wait >= deadline && !matches!(error, QueueError::Unusable(_)) {
                     return Err(error);
                 }
                 if waiting.because(error.to_string()) {
-                    tracing::warn!(messages = left.len(), %error, "not everything could be \
-                        published; trying again");
+                    tracing::warn!(messages = left.len(), %error, "messages are not \
+                        confirmed; publishing them again");
                 }
                 tokio::time::sleep(wait).await;
             }
         }
     }
 
-    /// Declares what is missing, the places too at which something of `left` is to wait.
-    async fn repair(&self, left: &[Outgoing]) -> Result<(), QueueError> {
-        self.link.repair().await?;
-        let places: BTreeSet<String> =
-            left.iter().filter_map(|message| message.place.clone()).collect();
-        if places.is_empty() { Ok(()) } else { self.link.declare_places(&places).await }
+    /// Declares missing queues, including the sub-queues of `left`.
+    async fn declare_missing(&self, left: &[Outgoing]) -> Result<(), QueueError> {
+        self.connection.declare_missing().await?;
+        let sub_queues: BTreeSet<String> =
+            left.iter().filter_map(|message| message.sub_queue.clone()).collect();
+        if sub_queues.is_empty() {
+            return Ok(());
+        }
+        self.connection.declare_sub_queues(&sub_queues).await
     }
 
-    /// What to report if there is no time left to try again. Err if trying again is useless.
-    async fn judge(&self, trouble: Trouble, left: &[Outgoing]) -> Result<QueueError, QueueError> {
+    /// Prepares for publishing `left` again, and returns the error to report if there is no time
+    /// for that. `Err` if publishing again is useless.
+    async fn handle(
+        &self,
+        failure: PublishFailure,
+        left: &[Outgoing],
+    ) -> Result<QueueError, QueueError> {
         let messages = left.len();
-        let error = match trouble {
-            Trouble::Lost(error) => error,
-            Trouble::Refused => QueueError::Unavailable(format!(
-                "the broker takes no more: {messages} messages refused by a queue at its bound"
+        let error = match failure {
+            PublishFailure::Lost(error) => error,
+            PublishFailure::Refused => QueueError::Unavailable(format!(
+                "a full queue on the broker refused {messages} messages"
             )),
-            // Somebody deleted a queue under a running fleet.
-            // A queue that may not be declared is no right that comes back.
-            Trouble::Unroutable => match self.repair(left).await {
+            // A queue was deleted under a running fleet. If this user may not declare it, waiting
+            // does not help.
+            PublishFailure::Unroutable => match self.declare_missing(left).await {
                 Err(error @ QueueError::Unusable(_)) => return Err(error),
                 Ok(()) => QueueError::Unavailable(format!(
-                    "{messages} messages found no queue; it was declared again"
+                    "{messages} messages had no queue; it was declared again"
                 )),
                 Err(error) => error,
             },
@@ -186,11 +196,11 @@ impl Publisher {
         }
     }
 
-    /// Sends `batch` on one channel and waits for every answer.
+    /// Publishes `batch` on one channel and waits for every confirm.
     async fn send(&self, batch: Vec<Outgoing>) -> Sent {
         let channel = match self.channel().await {
             Ok(channel) => channel,
-            Err(error) => return Sent { left: batch, trouble: Some(Trouble::Lost(error)) },
+            Err(error) => return Sent { left: batch, failure: Some(PublishFailure::Lost(error)) },
         };
         let publish = |message: &Outgoing| {
             let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
@@ -202,10 +212,10 @@ impl Publisher {
                 (channel.clone(), message.properties.clone(), message.body.clone());
             async move { channel.basic_publish(exchange, key, options, &body, properties).await }
         };
-        let mut sending = stream::iter(batch.iter().map(publish)).buffered(IN_HAND);
+        let mut sending = stream::iter(batch.iter().map(publish)).buffered(SENDING);
         let (mut confirms, mut lost) = (Vec::with_capacity(batch.len()), None);
-        while let Some(sent) = self.answer(sending.next()).await.transpose() {
-            match sent.and_then(|confirm| confirm.map_err(|error| explain(&error))) {
+        while let Some(sent) = self.within_silence(sending.next()).await.transpose() {
+            match sent.and_then(|confirm| confirm.map_err(|error| queue_error(&error))) {
                 Ok(confirm) => confirms.push(confirm),
                 Err(error) => {
                     lost = Some(error);
@@ -214,8 +224,8 @@ impl Publisher {
             }
         }
         drop(sending);
-        let verdict = self.collect(confirms, lost).await;
-        if verdict.lost.is_none() {
+        let confirms = self.collect(confirms, lost).await;
+        if confirms.lost.is_none() {
             self.give_back(channel);
         }
         let returned = |message: &Outgoing| {
@@ -223,28 +233,28 @@ impl Publisher {
                 .properties
                 .message_id()
                 .as_ref()
-                .is_some_and(|id| verdict.returned.contains(id.as_str()))
+                .is_some_and(|id| confirms.returned.contains(id.as_str()))
         };
-        let mut confirmed = verdict.confirmed.iter().copied().chain(std::iter::repeat(false));
+        let mut confirmed = confirms.confirmed.iter().copied().chain(std::iter::repeat(false));
         let left: Vec<Outgoing> = batch
             .into_iter()
             .filter(|message| !confirmed.next().unwrap_or(false) || returned(message))
             .collect();
-        let trouble = match verdict.lost {
+        let failure = match confirms.lost {
             _ if left.is_empty() => None,
-            Some(error) => Some(Trouble::Lost(error)),
-            None if !verdict.returned.is_empty() => Some(Trouble::Unroutable),
-            None => Some(Trouble::Refused),
+            Some(error) => Some(PublishFailure::Lost(error)),
+            None if !confirms.returned.is_empty() => Some(PublishFailure::Unroutable),
+            None => Some(PublishFailure::Refused),
         };
-        Sent { left, trouble }
+        Sent { left, failure }
     }
 
     async fn collect(
         &self,
         confirms: Vec<PublisherConfirm>,
         mut lost: Option<QueueError>,
-    ) -> Verdict {
-        let mut verdict = Verdict {
+    ) -> BatchConfirms {
+        let mut batch = BatchConfirms {
             confirmed: Vec::with_capacity(confirms.len()),
             returned: HashSet::new(),
             lost: None,
@@ -252,22 +262,21 @@ impl Publisher {
         for confirm in confirms {
             let answer = match &lost {
                 None => self
-                    .answer(confirm)
+                    .within_silence(confirm)
                     .await
-                    .and_then(|answer| answer.map_err(|error| explain(&error))),
-                // What the broker said before the connection was lost is there at once, or will
-                // never be.
+                    .and_then(|answer| answer.map_err(|error| queue_error(&error))),
+                // A confirm from before the connection was lost is available at once, or never.
                 Some(error) => match timeout(Duration::ZERO, confirm).await {
                     Ok(Ok(answer)) => Ok(answer),
-                    // Why it was closed is told to what waited then, and not to what came later.
-                    Ok(Err(told)) => Err(explain(&told)),
+                    // lapin reports the reason of the loss only to what waited at that time.
+                    Ok(Err(reason)) => Err(queue_error(&reason)),
                     Err(_) => Err(QueueError::Unavailable(error.to_string())),
                 },
             };
-            verdict.confirmed.push(matches!(answer, Ok(Confirmation::Ack(_))));
+            batch.confirmed.push(matches!(answer, Ok(Confirmation::Ack(_))));
             match answer {
                 Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) => {
-                    verdict.returned.extend(
+                    batch.returned.extend(
                         message.properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
                     );
                 }
@@ -276,22 +285,22 @@ impl Publisher {
                 Err(error) => lost = lost.or(Some(error)),
             }
         }
-        verdict.lost = lost;
-        verdict
+        batch.lost = lost;
+        batch
     }
 
-    /// What comes of `wait`; an error if the broker is silent for too long. A broker that is short
-    /// of memory or disk says so, and is waited for.
-    async fn answer<T>(&self, wait: impl Future<Output = T>) -> Result<T, QueueError> {
+    /// The result of `wait`, or an error after too long a silence of the broker. Waits without
+    /// limit while the broker blocks publishers because it is short of memory or disk.
+    async fn within_silence<T>(&self, wait: impl Future<Output = T>) -> Result<T, QueueError> {
         let mut wait = std::pin::pin!(wait);
         let mut silence = Duration::ZERO;
         loop {
             if let Ok(answer) = timeout(SILENCE, wait.as_mut()).await {
                 return Ok(answer);
             }
-            if self.link.is_blocked().await {
+            if self.connection.is_blocked().await {
                 tracing::warn!(
-                    "the broker is short of memory or disk and takes no messages; waiting"
+                    "the broker is short of memory or disk and blocks publishers; waiting"
                 );
                 continue;
             }
@@ -310,9 +319,9 @@ impl Publisher {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             match idle {
                 Some(channel) if channel.status().connected() => return Ok(channel),
-                // Of a connection that was lost.
+                // Its connection is lost.
                 Some(_) => {}
-                None => return self.link.confirming_channel().await,
+                None => return self.connection.confirming_channel().await,
             }
         }
     }
@@ -325,11 +334,11 @@ impl Publisher {
     }
 }
 
-/// The broker's answers to a batch.
-struct Verdict {
-    /// In the order of sending; shorter than the batch if the channel was lost.
+/// The broker's confirms of a batch.
+struct BatchConfirms {
+    /// In the order of publishing; shorter than the batch if the channel was lost.
     confirmed: Vec<bool>,
-    /// The ids of messages that no queue took.
+    /// The ids of messages that were not routed to a queue.
     returned: HashSet<String>,
     lost: Option<QueueError>,
 }

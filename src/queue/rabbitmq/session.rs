@@ -1,131 +1,117 @@
-//! What a feeder uses until its connection is lost: a channel for the lanes, one for each place,
-//! and what the broker sends on them.
+//! What a receive loop uses until its connection is lost: a channel for the lanes, one for each
+//! sub-queue, and the stream of what the broker sends on them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery as Incoming;
-use lapin::options::BasicCancelOptions;
-use tokio::task::JoinSet;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use tokio::time::timeout;
 
-use super::Broker;
-use super::answer::answer;
-use super::attached::{self, Attached, Joined};
-use crate::domain::{Lane, SubQueue, SubQueueOf};
+use super::reply::{NOT_FOUND, REPLY_TIMEOUT, has_code, no_reply, queue_error};
+use super::sub_queues::{Started, SubQueueConsumers};
+use super::topology::Topology;
+use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
-/// Jobs of one of many campaigns that are sent ahead.
-const LEAST_AHEAD: u16 = 4;
-
-/// What is used until the connection is lost.
-pub(super) struct Session {
+/// The channels and consumers on one connection.
+pub(super) struct BrokerSession {
+    /// The channel of the lanes' consumers.
     pub(super) channel: Channel,
-    /// What the broker sends to any of the consumers; `None` is the end of one.
-    pub(super) incoming: SelectAll<BoxStream<'static, (Origin, Option<lapin::Result<Incoming>>)>>,
-    pub(super) places: Attached,
-    /// What is about to take from places.
-    pub(super) joining: JoinSet<Joined>,
-    /// Lanes from which something came since the last look.
-    pub(super) heard: BTreeSet<Lane>,
-    /// Lanes from which nothing came, at the last look, though jobs were ready and there was room.
-    pub(super) silent: BTreeSet<Lane>,
+    /// What the broker sends to the consumers; `None` is the end of a consumer.
+    pub(super) incoming:
+        SelectAll<BoxStream<'static, (ConsumerId, Option<lapin::Result<Incoming>>)>>,
+    pub(super) sub_queues: SubQueueConsumers,
+    /// The lanes from which a message arrived since the last check.
+    pub(super) active_lanes: BTreeSet<Lane>,
+    /// The lanes that, at the last check, had ready jobs and a free slot, but sent nothing.
+    stalled_lanes: BTreeSet<Lane>,
 }
 
-/// Of which consumer something comes.
-#[derive(Clone)]
-pub(super) struct Origin {
+/// The consumer to which the broker sent a message.
+#[derive(Debug, Clone)]
+pub(super) struct ConsumerId {
     pub(super) lane: Lane,
-    /// Its tag, if it is a place's.
-    pub(super) tag: Option<String>,
+    /// The consumer tag, if it consumes a sub-queue.
+    pub(super) sub_queue_tag: Option<String>,
 }
 
-/// Why feeding ended.
-pub(super) enum Lost {
-    /// The connection or the channel.
+/// Why receiving ended.
+pub(super) enum ReceiveError {
+    /// The connection or the channel is lost.
     Connection(QueueError),
-    /// A lane's queue: it was deleted, or its leader moved.
-    Queue(Lane),
+    /// The lane's queue was deleted, or its leader moved.
+    LaneQueue(Lane),
 }
 
-impl From<QueueError> for Lost {
+impl From<QueueError> for ReceiveError {
     fn from(error: QueueError) -> Self {
         Self::Connection(error)
     }
 }
 
-impl Session {
-    /// A session whose lanes are on `channel`.
+impl BrokerSession {
+    /// A session without consumers, whose lanes use `channel`.
     pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
             incoming: SelectAll::new(),
-            places: Attached::default(),
-            joining: JoinSet::new(),
-            heard: BTreeSet::new(),
-            silent: BTreeSet::new(),
+            sub_queues: SubQueueConsumers::default(),
+            active_lanes: BTreeSet::new(),
+            stalled_lanes: BTreeSet::new(),
         }
     }
 
-    /// Hears what the broker sends to `consumer`.
-    pub(super) fn hear(&mut self, consumer: lapin::Consumer, origin: Origin) {
-        let ended = stream::iter([(origin.clone(), None)]);
-        self.incoming.push(
-            consumer.map(move |incoming| (origin.clone(), Some(incoming))).chain(ended).boxed(),
-        );
+    /// Adds a consumer's messages to `incoming`.
+    pub(super) fn add(&mut self, consumer: lapin::Consumer, from: ConsumerId) {
+        let end = stream::iter([(from.clone(), None)]);
+        let messages = consumer.map(move |incoming| (from.clone(), Some(incoming)));
+        self.incoming.push(messages.chain(end).boxed());
     }
 
-    /// Takes from the places of `wanted`, as soon as they can be, and from no others. Of them
-    /// together about `prefetch` jobs are sent ahead: what waits here for too long, the broker
-    /// takes back.
-    pub(super) async fn attach(
+    /// Adds the consumer of a sub-queue, and cancels it if it is not among `wanted` any more.
+    pub(super) async fn add_sub_queue(&mut self, started: Started, wanted: &BTreeSet<SubQueue>) {
+        if let Some((consumer, from)) = self.sub_queues.started(started) {
+            self.add(consumer, from);
+            self.sub_queues.cancel_all_but(wanted).await;
+        }
+    }
+
+    /// Checks that the queues of `lanes` exist and deliver. A broker does not always report that a
+    /// queue was deleted: not if it was declared again at once. `lacks` says whether the worker
+    /// could receive a job of a lane.
+    pub(super) async fn check_lanes(
         &mut self,
-        broker: &Arc<Broker>,
-        wanted: BTreeSet<SubQueue>,
-        prefetch: u16,
-    ) {
-        self.leave(&wanted).await;
-        let campaigns =
-            wanted.iter().filter(|place| matches!(place.of, SubQueueOf::Campaign(_))).count();
-        let share = prefetch / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
-        let ahead = share.max(LEAST_AHEAD).min(prefetch);
-        for place in wanted {
-            if let Some(tag) = self.places.begin(&place) {
-                self.joining.spawn(attached::join(Arc::clone(broker), place, tag, ahead));
+        topology: &Topology,
+        lanes: &[Lane],
+        lacks: impl Fn(Lane) -> bool,
+    ) -> Result<(), ReceiveError> {
+        let active = std::mem::take(&mut self.active_lanes);
+        let stalled_before = std::mem::take(&mut self.stalled_lanes);
+        for &lane in lanes {
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let declared = self.channel.queue_declare(
+                topology.lane(lane).into(),
+                passive,
+                FieldTable::default(),
+            );
+            match timeout(REPLY_TIMEOUT, declared).await.map_err(|_| no_reply())? {
+                Ok(queue) => {
+                    let stalled =
+                        queue.message_count() > 0 && !active.contains(&lane) && lacks(lane);
+                    if queue.consumer_count() == 0 || (stalled && stalled_before.contains(&lane)) {
+                        return Err(ReceiveError::LaneQueue(lane));
+                    }
+                    self.stalled_lanes.extend(stalled.then_some(lane));
+                }
+                Err(error) if has_code(&error, NOT_FOUND) => {
+                    return Err(ReceiveError::LaneQueue(lane));
+                }
+                Err(error) => return Err(queue_error(&error).into()),
             }
         }
-    }
-
-    /// Takes from no places but those of `wanted`.
-    pub(super) async fn leave(&mut self, wanted: &BTreeSet<SubQueue>) {
-        for (tag, channel) in self.places.leave(wanted) {
-            if let Err(error) =
-                answer(channel.basic_cancel(tag.as_str().into(), BasicCancelOptions::default()))
-                    .await
-            {
-                tracing::debug!(%error, "a place that is left was lost");
-            }
-        }
-    }
-
-    /// Takes from a place that can be taken from now, unless it is none of `wanted` any more.
-    pub(super) async fn joined(
-        &mut self,
-        (place, tag, joined): Joined,
-        wanted: &BTreeSet<SubQueue>,
-    ) {
-        match joined {
-            Ok(Some((channel, consumer))) => {
-                self.hear(consumer, Origin { lane: place.lane, tag: Some(tag.clone()) });
-                self.places.join(place, tag, channel);
-                self.leave(wanted).await;
-            }
-            Ok(None) => self.places.miss(place),
-            Err(error) => {
-                tracing::warn!(%place, %error, "no jobs can be taken from a place; trying again");
-                self.places.miss(place);
-            }
-        }
+        Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! What becomes of a delivery. Its message is acknowledged last: what takes its place is then safe
-//! on the broker.
+//! Settlement of deliveries. The message is acknowledged last, when the broker has confirmed what
+//! replaces it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,70 +9,71 @@ use futures::future::BoxFuture;
 use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use tokio::runtime::Handle;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Broker;
-use super::answer::answer;
-use super::counter::Counted;
-use super::hands::Hands;
+use super::buffer::{Buffer, Prefetched};
 use super::message::Outgoing;
-use super::shelf::Parcel;
+use super::reply::reply;
 use super::topology::Topology;
 use crate::domain::{Disposition, Job, Lane};
-use crate::queue::{Delivery, QueueError, Settle};
+use crate::queue::{Delivery, QueueError, Settle, next_attempt};
 
-/// How long a settlement tries to put something in the place of its message; then the job comes
-/// again instead.
+/// How long a settlement tries to publish what replaces its message; after that, the message is
+/// requeued instead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a job is put back for that has no place to wait at.
-const WITHOUT_PLACE: Duration = Duration::from_secs(30);
+/// How long a job is deferred whose sub-queue cannot be declared.
+const NO_SUB_QUEUE: Duration = Duration::from_secs(30);
 
-/// The broker's end of a delivery.
+/// Settles one delivery.
 struct Settlement {
     broker: Arc<Broker>,
-    hands: Arc<Hands>,
+    buffer: Arc<Buffer>,
     acker: Acker,
     history: Vec<String>,
-    out: Arc<Counted>,
+    /// Counts the delivery as unsettled in this process.
+    unsettled: TaskTrackerToken,
     /// A delivery may be dropped on any thread.
     runtime: Handle,
 }
 
-/// Hands `parcel` out. Called by whoever took it off the shelf.
-pub(super) fn deliver(broker: &Arc<Broker>, hands: &Arc<Hands>, parcel: Parcel) -> Delivery {
-    let Parcel { arrived, acker } = parcel;
+/// Makes a delivery of `job`, which was taken out of `buffer`.
+pub(super) fn deliver(broker: &Arc<Broker>, buffer: &Arc<Buffer>, job: Prefetched) -> Delivery {
+    let Prefetched { received, acker } = job;
     let settlement = Settlement {
         broker: Arc::clone(broker),
-        hands: Arc::clone(hands),
+        buffer: Arc::clone(buffer),
         acker,
-        history: arrived.history,
-        out: Arc::new(broker.out.one()),
+        history: received.history,
+        unsettled: broker.unsettled.token(),
         runtime: Handle::current(),
     };
-    Delivery::new(arrived.job, Arc::new(settlement))
+    Delivery::new(received.job, Arc::new(settlement))
 }
 
-/// Ends the delivery in the books, however its settlement ends.
-struct Ended {
-    hands: Arc<Hands>,
+/// Counts the delivery as settled when it is dropped, however the settlement ends.
+struct CountSettled {
+    buffer: Arc<Buffer>,
     lane: Lane,
-    _out: Arc<Counted>,
+    _unsettled: TaskTrackerToken,
 }
 
-impl Drop for Ended {
+impl Drop for CountSettled {
     fn drop(&mut self) {
-        self.hands.release(self.lane);
+        self.buffer.settled(self.lane);
     }
 }
 
 impl Settlement {
-    fn ended(&self, lane: Lane) -> Ended {
-        Ended { hands: Arc::clone(&self.hands), lane, _out: Arc::clone(&self.out) }
+    fn count_settled(&self, lane: Lane) -> CountSettled {
+        let (buffer, _unsettled) = (Arc::clone(&self.buffer), self.unsettled.clone());
+        CountSettled { buffer, lane, _unsettled }
     }
 }
 
 impl Settle for Settlement {
-    // A task of its own: whoever waits for it may go away, and it is finished all the same.
+    // In its own task, which completes even if the caller drops the future.
     fn settle(
         &self,
         job: Job,
@@ -80,10 +81,10 @@ impl Settle for Settlement {
     ) -> BoxFuture<'static, Result<bool, QueueError>> {
         let (broker, acker, history) =
             (Arc::clone(&self.broker), self.acker.clone(), self.history.clone());
-        let ended = self.ended(job.lane);
+        let count_settled = self.count_settled(job.lane);
         let settling = self.runtime.spawn(async move {
             let settled = replace(&broker, &acker, &job, disposition, &history).await;
-            drop(ended);
+            drop(count_settled);
             settled
         });
         settling
@@ -96,15 +97,15 @@ impl Settle for Settlement {
     }
 
     fn abandon(&self, job: Job) {
-        let (acker, ended) = (self.acker.clone(), self.ended(job.lane));
+        let (acker, count_settled) = (self.acker.clone(), self.count_settled(job.lane));
         self.runtime.spawn(async move {
-            give_up(&acker).await;
-            drop(ended);
+            requeue(&acker).await;
+            drop(count_settled);
         });
     }
 }
 
-/// Puts in place of the message what `disposition` asks for, and acknowledges it.
+/// Publishes what replaces the message according to `disposition`, and acknowledges the message.
 async fn replace(
     broker: &Broker,
     acker: &Acker,
@@ -115,54 +116,52 @@ async fn replace(
     if !acker.usable() {
         return Ok(false);
     }
-    let held = matches!(disposition, Disposition::SetAside(_));
+    let sets_aside = matches!(disposition, Disposition::SetAside(_));
     let mut published = publish(broker, job, disposition, history).await;
-    // This user may not declare the place's queue. The job is not charged for that.
+    // This user may not declare the sub-queue. That does not count as an attempt.
     if let Err(QueueError::Unusable(reason)) = &published
-        && held
+        && sets_aside
     {
-        tracing::warn!(reason, "a job cannot wait at its place; it is put back for half a minute");
-        published = publish(broker, job, Disposition::Defer(WITHOUT_PLACE), history).await;
+        tracing::warn!(reason, "a job cannot wait in its sub-queue; it is deferred for 30 s");
+        published = publish(broker, job, Disposition::Defer(NO_SUB_QUEUE), history).await;
     }
     match published {
         Ok(()) => Ok(acknowledge(acker).await),
         Err(error) => {
-            give_up(acker).await;
+            requeue(acker).await;
             Err(error)
         }
     }
 }
 
-/// Makes safe what comes after a delivery of `job`.
+/// Publishes what replaces the message of `job`.
 async fn publish(
     broker: &Broker,
     job: &Job,
     disposition: Disposition,
     history: &[String],
 ) -> Result<(), QueueError> {
-    let successor = successor(broker, job, disposition, history).await?;
-    broker.publisher.publish(successor.into_iter().collect(), PATIENCE, None).await
+    let replacement = replacement(broker, job, disposition, history).await?;
+    broker.publisher.publish(replacement.into_iter().collect(), PATIENCE, None).await
 }
 
-/// What comes after a delivery of `job`, if anything does.
-async fn successor(
+/// What replaces the message of `job`, if anything does.
+async fn replacement(
     broker: &Broker,
     job: &Job,
     disposition: Disposition,
     history: &[String],
 ) -> Result<Option<Outgoing>, QueueError> {
-    let later = |wait, job: &Job| {
-        Outgoing::later(&broker.topology, Topology::delay_key(job.lane, wait), job, history)
+    let delayed = |wait, job: &Job| {
+        Outgoing::waiting(&broker.topology, Topology::delay_key(job.lane, wait), job, history)
     };
     Ok(match disposition {
         Disposition::Done => None,
-        Disposition::Retry(wait) => {
-            Some(later(wait, &Job { attempt: job.attempt.saturating_add(1), ..job.clone() })?)
-        }
-        Disposition::Defer(wait) => Some(later(wait, job)?),
-        Disposition::SetAside(place) => {
-            broker.meet(&place).await?;
-            Some(Outgoing::at(&broker.topology, &place, job, history)?)
+        Disposition::Retry(wait) => Some(delayed(wait, &next_attempt(job.clone()))?),
+        Disposition::Defer(wait) => Some(delayed(wait, job)?),
+        Disposition::SetAside(sub_queue) => {
+            broker.ensure_declared(&sub_queue).await?;
+            Some(Outgoing::to_sub_queue(&broker.topology, &sub_queue, job, history)?)
         }
         Disposition::Bury(reason) => {
             Some(Outgoing::dead_job(&broker.topology, job, &reason, history)?)
@@ -170,13 +169,13 @@ async fn successor(
     })
 }
 
-/// False if the broker had taken the message back.
+/// Acknowledges the message. False if the broker had already requeued it.
 pub(super) async fn acknowledge(acker: &Acker) -> bool {
-    answer(acker.ack(BasicAckOptions::default())).await.unwrap_or(false)
+    reply(acker.ack(BasicAckOptions::default())).await.unwrap_or(false)
 }
 
-/// Lets the broker deliver the message again, and count that: from 4.3 on it counts a reject, and
-/// no nack. An error means that it does so anyway.
-pub(super) async fn give_up(acker: &Acker) {
-    answer(acker.reject(BasicRejectOptions { requeue: true })).await.ok();
+/// Requeues the message and lets the broker count a delivery: from 4.3 on, it counts a reject but
+/// not a nack. After an error the broker requeues it anyway.
+pub(super) async fn requeue(acker: &Acker) {
+    reply(acker.reject(BasicRejectOptions { requeue: true })).await.ok();
 }

@@ -1,17 +1,19 @@
-//! The queues and exchanges on the broker: what they are called, how they are declared, and what to
-//! do if others of the same name are there. `docs/queues.md` tells operators.
+//! The queues and exchanges on the broker: their names, their declaration, and what to do if others
+//! with the same names exist. `docs/queues.md` describes them for operators.
 //!
-//! All queues are durable quorum queues with `reject-publish`, so that a full one refuses and loses
-//! nothing, and dead-letter with at-least-once, so that what cannot be passed on stays where it is.
+//! All queues are durable quorum queues. With `reject-publish`, a full queue refuses messages and
+//! loses none; with at-least-once dead-lettering, a message stays where it is until it is safe in
+//! the next queue.
+//!
 //! New jobs go through the exchange `PREFIX.jobs` by their lane. A job that waits for a time goes
-//! through `PREFIX.waiting` into the queue of its delay: all jobs in it wait equally long, so the
-//! first to be due is always at its head. When its time is over the broker passes it to
-//! `PREFIX.back` under the routing key it came with, `LANE.DELAY`, of which the first word leads it
-//! home. A job that waits at a place goes through `PREFIX.waiting` into the place's queue,
-//! `PREFIX.LANE.campaign.ID` and the like, which is declared by whoever puts the first job there.
+//! through `PREFIX.waiting` into a delay queue, in which all jobs wait equally long, so that the
+//! first to be due is always at its head. After the delay the broker passes it to `PREFIX.back`
+//! with its routing key, `LANE.DELAY`, whose first word routes it to its lane. A job that waits in
+//! a sub-queue goes through `PREFIX.waiting` into `PREFIX.LANE.campaign.ID` or a similar queue,
+//! which is declared by the publisher of its first job.
 //!
-//! Producers need the right to write to `PREFIX.jobs` alone. So what comes through another exchange
-//! was written by a worker, and only there attempts and returns are believed.
+//! Producers need write permission on `PREFIX.jobs` only. So a message from another exchange was
+//! written by a worker, and only its attempts and requeues are trusted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,13 +22,13 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
-use super::answer::{NOT_FOUND, explain, has_code};
+use super::reply::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, has_code, queue_error};
 use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
-/// The delays that jobs can wait for, with the names of their queues. Those of a running fleet must
-/// not change: their queues would have other arguments.
-const LADDER: [(&str, Duration); 5] = [
+/// The delay queues: their names and delays. They must not change under a running fleet, because
+/// the existing queues have the old arguments.
+const DELAYS: [(&str, Duration); 5] = [
     ("1s", Duration::from_secs(1)),
     ("5s", Duration::from_secs(5)),
     ("30s", Duration::from_secs(30)),
@@ -34,35 +36,29 @@ const LADDER: [(&str, Duration); 5] = [
     ("10m", Duration::from_secs(600)),
 ];
 
-/// What RabbitMQ answers if a queue is there with other arguments.
-const PRECONDITION_FAILED: u16 = 406;
-/// If the user may not declare it.
-const ACCESS_REFUSED: u16 = 403;
-
 /// The exchanges, without the prefix.
 const JOBS: &str = "jobs";
 const WAITING: &str = "waiting";
 const BACK: &str = "back";
 
-/// The word after the lane in the routing key of a job that is handled alone.
-const SOLO: &str = "solo";
+/// The word after the lane in the name and routing key of an isolation queue.
+const ISOLATION: &str = "solo";
 
-/// Looking at a dead letter counts as a delivery, and from 4.0 on a queue without a limit of its
-/// own gives up after 20.
+/// Listing a dead letter counts as a delivery, and from 4.0 on the default limit of a queue is 20.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
-/// Names and arguments.
+/// Names and arguments of the queues and exchanges.
 #[derive(Debug, Clone)]
 pub(super) struct Topology {
     prefix: String,
     delivery_limit: u32,
 }
 
-/// A queue as it must be.
-struct Queue {
+/// A queue as it is to be declared.
+struct QueueDeclaration {
     name: String,
     arguments: Vec<(&'static str, AMQPValue)>,
-    /// Exchanges, each with the key by which it is bound to them.
+    /// Exchanges and binding keys.
     bindings: Vec<(String, String)>,
 }
 
@@ -71,44 +67,43 @@ impl Topology {
         Self { prefix: prefix.to_owned(), delivery_limit }
     }
 
-    /// Before every name.
+    /// The prefix of every name.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Where new jobs are published, with the lane as routing key.
+    /// The exchange of new jobs, with the lane as routing key.
     pub(super) fn jobs(&self) -> String {
         format!("{}.{JOBS}", self.prefix)
     }
 
-    /// Where jobs are published that wait, for a time or at a place, or that are to be handled
-    /// alone.
+    /// The exchange of jobs for delay queues, sub-queues and isolation queues.
     pub(super) fn waiting(&self) -> String {
         format!("{}.{WAITING}", self.prefix)
     }
 
-    /// Where jobs come back to their lane.
+    /// The exchange of jobs that return to their lane.
     pub(super) fn back(&self) -> String {
         format!("{}.{BACK}", self.prefix)
     }
 
     /// Whether only workers write to this exchange.
-    pub(super) fn is_workers(&self, exchange: &str) -> bool {
+    pub(super) fn is_written_by_workers(&self, exchange: &str) -> bool {
         let name = exchange.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('.'));
         matches!(name, Some(WAITING | BACK))
     }
 
-    /// The queue of a place.
-    pub(super) fn place(&self, place: &SubQueue) -> String {
-        format!("{}.{place}", self.prefix)
+    /// The queue of a sub-queue.
+    pub(super) fn sub_queue(&self, sub_queue: &SubQueue) -> String {
+        format!("{}.{sub_queue}", self.prefix)
     }
 
-    /// Where events are published, by topic.
+    /// The exchange of events, by topic.
     pub(super) fn events(&self) -> String {
         format!("{}.events", self.prefix)
     }
 
-    /// Both the exchange and the queue of dead letters.
+    /// The name of the exchange and of the queue of dead letters.
     pub(super) fn dead(&self) -> String {
         format!("{}.dead", self.prefix)
     }
@@ -118,27 +113,27 @@ impl Topology {
         format!("{}.{lane}", self.prefix)
     }
 
-    /// The queue of a lane's jobs that are handled alone.
-    pub(super) fn solo(&self, lane: Lane) -> String {
-        format!("{}.{lane}.{SOLO}", self.prefix)
+    /// The queue of a lane's suspected poison jobs.
+    pub(super) fn isolation(&self, lane: Lane) -> String {
+        format!("{}.{lane}.{ISOLATION}", self.prefix)
     }
 
-    /// The routing key, on [`Topology::waiting`], of a job that is handled alone.
-    pub(super) fn solo_key(lane: Lane) -> String {
-        format!("{lane}.{SOLO}")
+    /// The routing key, on [`Topology::waiting`], of a lane's isolation queue.
+    pub(super) fn isolation_key(lane: Lane) -> String {
+        format!("{lane}.{ISOLATION}")
     }
 
-    /// The routing key, on [`Topology::waiting`], of a job that waits at least `wait`, or for the
-    /// longest delay there is.
+    /// The routing key, on [`Topology::waiting`], of the shortest delay of at least `wait`, or else
+    /// of the longest delay.
     pub(super) fn delay_key(lane: Lane, wait: Duration) -> String {
         let step =
-            LADDER.iter().find(|(_, delay)| *delay >= wait).unwrap_or(&LADDER[LADDER.len() - 1]);
+            DELAYS.iter().find(|(_, delay)| *delay >= wait).unwrap_or(&DELAYS[DELAYS.len() - 1]);
         format!("{lane}.{}", step.0)
     }
 
-    /// The queues of jobs that wait.
+    /// The delay queues.
     pub(super) fn delays(&self) -> impl Iterator<Item = String> {
-        LADDER.iter().map(|(name, _)| self.delay(name))
+        DELAYS.iter().map(|(name, _)| self.delay(name))
     }
 
     fn delay(&self, name: &str) -> String {
@@ -155,15 +150,15 @@ impl Topology {
         ]
     }
 
-    fn queues(&self) -> Vec<Queue> {
-        let ways = |id: Lane| {
+    fn queues(&self) -> Vec<QueueDeclaration> {
+        let bindings = |id: Lane| {
             [self.jobs(), self.back()].map(|exchange| (exchange, format!("{id}.#"))).to_vec()
         };
-        let lanes = Lane::ALL.into_iter().map(|id| self.of_jobs(self.lane(id), ways(id)));
-        let solos = Lane::ALL
-            .into_iter()
-            .map(|id| self.of_jobs(self.solo(id), vec![(self.waiting(), Self::solo_key(id))]));
-        let delays = LADDER.iter().map(|(name, delay)| Queue {
+        let lanes = Lane::ALL.into_iter().map(|id| self.job_queue(self.lane(id), bindings(id)));
+        let isolation = Lane::ALL.into_iter().map(|id| {
+            self.job_queue(self.isolation(id), vec![(self.waiting(), Self::isolation_key(id))])
+        });
+        let delays = DELAYS.iter().map(|(name, delay)| QueueDeclaration {
             name: self.delay(name),
             arguments: vec![
                 (
@@ -178,7 +173,7 @@ impl Topology {
             .collect(),
             bindings: vec![(self.waiting(), format!("*.{name}"))],
         });
-        let dead = Queue {
+        let dead = QueueDeclaration {
             name: self.dead(),
             arguments: std::iter::once((
                 "x-delivery-limit",
@@ -188,25 +183,25 @@ impl Topology {
             .collect(),
             bindings: vec![(self.dead(), String::new())],
         };
-        lanes.chain(solos).chain(delays).chain([dead]).collect()
+        lanes.chain(isolation).chain(delays).chain([dead]).collect()
     }
 
-    /// A queue from which workers take jobs.
-    fn of_jobs(&self, name: String, bindings: Vec<(String, String)>) -> Queue {
+    /// A queue that workers consume.
+    fn job_queue(&self, name: String, bindings: Vec<(String, String)>) -> QueueDeclaration {
         let mut arguments = vec![
             ("x-delivery-limit", AMQPValue::LongLongInt(i64::from(self.delivery_limit))),
             ("x-dead-letter-exchange", text(&self.dead())),
             ("x-dead-letter-strategy", text("at-least-once")),
         ];
         arguments.extend(SAFE.map(|(key, value)| (key, text(value))));
-        Queue { name, arguments, bindings }
+        QueueDeclaration { name, arguments, bindings }
     }
 
-    /// Declares the queues of places, by their routing keys on [`Topology::waiting`].
+    /// Declares sub-queues by their routing keys on [`Topology::waiting`].
     ///
     /// # Errors
-    /// If this user may not, or the connection is lost.
-    pub(super) async fn declare_places(
+    /// If this user may not declare them, or the connection is lost.
+    pub(super) async fn declare_sub_queues(
         &self,
         channel: &Channel,
         keys: &BTreeSet<String>,
@@ -214,38 +209,40 @@ impl Topology {
         for key in keys {
             let name = format!("{}.{key}", self.prefix);
             let declared =
-                declare(channel, self.of_jobs(name.clone(), vec![(self.waiting(), key.clone())]))
+                declare(channel, self.job_queue(name.clone(), vec![(self.waiting(), key.clone())]))
                     .await;
             declared.map_err(|source| match has_code(&source, ACCESS_REFUSED) {
                 true => QueueError::Unusable(format!(
-                    "'{name}', where jobs are to wait, cannot be declared: give this user \
-                        configure permission on its name (docs/queues.md, Users)"
+                    "the sub-queue '{name}' cannot be declared: give this user configure \
+                        permission on its name (docs/queues.md, Users)"
                 )),
-                false => self.mismatch(&Undeclared { name: name.clone(), source }),
+                false => self.mismatch(&DeclareError { name: name.clone(), source }),
             })?;
         }
         Ok(())
     }
 
-    /// Declares what is missing. A user that may not declare is content with what is there.
+    /// Declares what is missing. If the user may not declare, checks that everything exists.
     ///
     /// # Errors
-    /// If something of another kind has one of the names, or something is missing that this user
-    /// may not declare.
+    /// If a queue or exchange exists with other arguments, or is missing and this user may not
+    /// declare it.
     pub(super) async fn ensure(&self, connection: &Connection) -> Result<(), QueueError> {
         match self.declare(connection).await {
-            Err(error) if has_code(&error.source, ACCESS_REFUSED) => self.look(connection).await,
+            Err(error) if has_code(&error.source, ACCESS_REFUSED) => {
+                self.check_exists(connection).await
+            }
             Err(error) => Err(self.mismatch(&error)),
             Ok(()) => Ok(()),
         }
     }
 
-    async fn declare(&self, connection: &Connection) -> Result<(), Undeclared> {
+    async fn declare(&self, connection: &Connection) -> Result<(), DeclareError> {
         let failed = |name: &str| {
             let name = name.to_owned();
-            move |source| Undeclared { name, source }
+            move |source| DeclareError { name, source }
         };
-        // A channel does not survive a refusal; it is this function's own.
+        // A refusal closes the channel, so it is used for nothing else.
         let channel = connection.create_channel().await.map_err(failed("a channel"))?;
         for (name, kind) in self.exchanges() {
             let options =
@@ -262,60 +259,59 @@ impl Topology {
         channel.close(200, "done".into()).await.map_err(failed("a channel"))
     }
 
-    async fn look(&self, connection: &Connection) -> Result<(), QueueError> {
-        let channel = connection.create_channel().await.map_err(|error| explain(&error))?;
+    async fn check_exists(&self, connection: &Connection) -> Result<(), QueueError> {
+        let channel = connection.create_channel().await.map_err(|error| queue_error(&error))?;
         let missing = |name: &str, error: &lapin::Error| match has_code(error, NOT_FOUND) {
             true => QueueError::Unusable(format!(
-                "'{name}' is not on the broker and this user may not declare it: start a worker \
-                    once as a user with configure permission on ^{}\\.",
+                "'{name}' does not exist on the broker and this user may not declare it: start a \
+                    worker once as a user with configure permission on ^{}\\.",
                 self.prefix.replace('.', "\\.")
             )),
-            false => explain(error),
+            false => queue_error(error),
         };
         for (name, kind) in self.exchanges() {
             let options =
                 ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            let looked = channel.exchange_declare(
+            let declared = channel.exchange_declare(
                 name.as_str().into(),
                 kind,
                 options,
                 FieldTable::default(),
             );
-            looked.await.map_err(|error| missing(&name, &error))?;
+            declared.await.map_err(|error| missing(&name, &error))?;
         }
-        for Queue { name, .. } in self.queues() {
+        for QueueDeclaration { name, .. } in self.queues() {
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let looked =
+            let declared =
                 channel.queue_declare(name.as_str().into(), options, FieldTable::default());
-            looked.await.map_err(|error| missing(&name, &error))?;
+            declared.await.map_err(|error| missing(&name, &error))?;
         }
-        channel.close(200, "done".into()).await.map_err(|error| explain(&error))
+        channel.close(200, "done".into()).await.map_err(|error| queue_error(&error))
     }
 
-    fn mismatch(&self, Undeclared { name, source }: &Undeclared) -> QueueError {
+    fn mismatch(&self, DeclareError { name, source }: &DeclareError) -> QueueError {
         if !has_code(source, PRECONDITION_FAILED) {
-            return explain(source);
+            return queue_error(source);
         }
         QueueError::Unusable(format!(
-            "'{name}' is on the broker already and is not what these settings make of it: \
-                {source}. If queue.delivery_limit was changed, \
-             change it back; otherwise let the workers empty the queue, stop them, delete it and \
-             start them again, or choose another \
-             queue.prefix (now '{}')",
+            "'{name}' exists on the broker with other arguments than these settings require: \
+                {source}. If queue.delivery_limit was changed, change it back. Otherwise let the \
+                workers empty the queue, stop them, delete it and start them again, or choose \
+                another queue.prefix (now '{}')",
             self.prefix
         ))
     }
 }
 
-/// What every queue has: replicated, and full ones refuse.
+/// The arguments of every queue: replicated, and refuses messages when full.
 const SAFE: [(&str, &str); 2] = [("x-queue-type", "quorum"), ("x-overflow", "reject-publish")];
 
 fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
 }
 
-async fn declare(channel: &Channel, queue: Queue) -> lapin::Result<()> {
-    let Queue { name, arguments, bindings } = queue;
+async fn declare(channel: &Channel, queue: QueueDeclaration) -> lapin::Result<()> {
+    let QueueDeclaration { name, arguments, bindings } = queue;
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     let mut table = FieldTable::default();
     for (key, value) in arguments {
@@ -331,8 +327,8 @@ async fn declare(channel: &Channel, queue: Queue) -> lapin::Result<()> {
     Ok(())
 }
 
-/// Something that could not be declared.
-struct Undeclared {
+/// A queue or exchange that could not be declared.
+struct DeclareError {
     name: String,
     source: lapin::Error,
 }

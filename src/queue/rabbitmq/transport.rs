@@ -23,7 +23,10 @@ impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Transport for T {}
 ///
 /// # Errors
 /// If the host cannot be reached, or its certificate is not trusted.
-pub(super) async fn open(uri: &AMQPUri, authorities: Option<&str>) -> io::Result<Box<dyn Transport>> {
+pub(super) async fn open(
+    uri: &AMQPUri,
+    authorities: Option<&str>,
+) -> io::Result<Box<dyn Transport>> {
     let host = uri.authority.host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, uri.authority.port)).await?;
     stream.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! From a URL to an open store: the connections and the schema.
+//! Opens a store: its connections and schema.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,35 +12,34 @@ use super::fault;
 use super::{PostgresStore, StoreError, index};
 use crate::store::fault::Fault;
 
-/// Where it is noted which migrations have run: not where another program in the same schema would
-/// look.
+/// The table of applied migrations. Not the default name, which another program in the same schema
+/// may use.
 const MIGRATIONS: &str = "facefleet_migrations";
 
-/// How long a caller waits for a connection before the server counts as away.
+/// How long a caller waits for a connection before the server counts as unreachable.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// How long a connection that is given back may take to say that it is idle again, before it is
-/// thrown away.
+/// How long a released connection may take to answer a ping before it is closed.
 const RELEASE: Duration = Duration::from_secs(5);
 /// How long a statement may take. A summary of tens of millions of rows is the longest.
 const STATEMENT_MS: &str = "120000";
-/// The oldest server whose features are used.
+/// The oldest supported server.
 const LEAST_VERSION: u32 = 14;
 
-/// The options of `url` and the place as errors name it: never with the password.
+/// The options of `url`, and the server and database for errors: never with the password.
 fn parse(url: &str) -> Result<(PgConnectOptions, String), StoreError> {
     let unusable = || {
         StoreError::Unusable(
-            "store.url is no URL of a Postgres database: use \
+            "store.url is not the URL of a Postgres database: use \
                 postgres://user:password@host:port/database?sslmode=verify-full"
                 .into(),
         )
     };
-    // The parser itself takes any scheme.
+    // The parser itself accepts any scheme.
     if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
         return Err(unusable());
     }
     let options = PgConnectOptions::from_str(url).map_err(|_| unusable())?;
-    let place = format!(
+    let location = format!(
         "{}:{}/{}",
         options.get_host(),
         options.get_port(),
@@ -50,21 +49,21 @@ fn parse(url: &str) -> Result<(PgConnectOptions, String), StoreError> {
         .application_name("facefleet")
         .options([
             ("statement_timeout", STATEMENT_MS),
-            // A worker that was cut off in the middle must not keep others waiting for its locks.
+            // The locks of a worker that lost its connection must not block others.
             ("idle_in_transaction_session_timeout", "60000"),
-            // A plan made while a table was small would be kept while it grows.
+            // Postgres would keep a plan that it made when a table was small.
             ("plan_cache_mode", "force_custom_plan"),
         ])
         .disable_statement_logging();
-    Ok((options, place))
+    Ok((options, location))
 }
 
 pub(super) async fn open(url: &str, connections: u32) -> Result<PostgresStore, StoreError> {
-    let (options, place) = parse(url)?;
+    let (options, location) = parse(url)?;
     timeout(ACQUIRE, connect(&options))
         .await
-        .map_err(|_| away(&place))?
-        .map_err(|fault| fault::at(fault, &place))?
+        .map_err(|_| away(&location))?
+        .map_err(|fault| fault::at(fault, &location))?
         .close()
         .await
         .ok();
@@ -72,8 +71,8 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<PostgresStore, S
         .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE)
         .idle_timeout(Duration::from_secs(300))
-        // A query that was given up may have been cut off from the server: waiting for its end
-        // could take a quarter of an hour.
+        // The connection of a query that timed out may be dead: waiting for the query could take a
+        // quarter of an hour.
         .after_release(|connection, _| {
             Box::pin(async {
                 timeout(RELEASE, connection.ping())
@@ -83,15 +82,15 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<PostgresStore, S
             })
         })
         .connect_lazy_with(options);
-    Ok(PostgresStore { pool, place })
+    Ok(PostgresStore { pool, location })
 }
 
-fn away(place: &str) -> StoreError {
-    StoreError::Unavailable(format!("{place} does not answer"))
+fn away(location: &str) -> StoreError {
+    StoreError::Unavailable(format!("{location} does not answer"))
 }
 
 pub(super) async fn migrate(url: &str) -> Result<u32, StoreError> {
-    let (options, place) = parse(url)?;
+    let (options, location) = parse(url)?;
     let options = options.options([("statement_timeout", "0")]);
     let migrate = async || -> Result<u32, Fault> {
         let mut connection = connect(&options).await?;
@@ -99,11 +98,11 @@ pub(super) async fn migrate(url: &str) -> Result<u32, StoreError> {
         connection.close().await.ok();
         Ok(built)
     };
-    migrate().await.map_err(|fault| fault::at(fault, &place))
+    migrate().await.map_err(|fault| fault::at(fault, &location))
 }
 
-/// A connection to a database whose schema is up to date. A role that may only use the schema needs
-/// no right to make anything, as long as there is nothing to do.
+/// A connection to a database whose schema is up to date. If there is nothing to migrate, the role
+/// needs no right to create anything.
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
     let mut connection = PgConnection::connect_with(options).await?;
     check_version(&mut connection).await?;
@@ -111,7 +110,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
     migrations.dangerous_set_table_name(MIGRATIONS);
     if !is_current(&mut connection, &migrations).await? {
         ensure_pgvector(&mut connection).await?;
-        // Takes an advisory lock: two that start at once migrate one after the other.
+        // Takes an advisory lock: two processes that start at once migrate one after the other.
         migrations.run_direct(None, &mut connection, false).await?;
     }
     Ok(connection)
@@ -151,30 +150,35 @@ async fn is_current(connection: &mut PgConnection, migrations: &Migrator) -> Res
     }))
 }
 
+/// Where pgvector is installed in the database.
+#[derive(sqlx::FromRow)]
+struct Extension {
+    schema: String,
+    version: String,
+}
+
 async fn ensure_pgvector(connection: &mut PgConnection) -> Result<(), Fault> {
     if has_halfvec(connection).await? {
         return Ok(());
     }
     let unusable = |text: String| Fault::from(StoreError::Unusable(text));
-    let elsewhere: Option<(String, String)> = sqlx::query_as(
-        "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = \
-            e.extnamespace WHERE e.extname = 'vector'",
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some((schema, version)) = elsewhere {
+    let elsewhere: Option<Extension> =
+        sqlx::query_as(include_str!("sql/extension.sql")).fetch_optional(&mut *connection).await?;
+    if let Some(Extension { schema, version }) = elsewhere {
+        if has_halfvec(connection).await? {
+            // Another process created it after the first check.
+            return Ok(());
+        }
         return Err(unusable(format!(
             "its pgvector {version} has no halfvec that this role sees: 0.7 or later is needed, \
-                and its schema, {schema}, must be in the \
-             search_path (ALTER ROLE … SET search_path, or ?options=-csearch_path=… in store.url)"
+                and its schema, {schema}, must be in the search_path (ALTER ROLE … SET \
+                search_path, or ?options=-csearch_path=… in store.url)"
         )));
     }
-    let available: Option<String> = sqlx::query_scalar(
-        "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'",
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    if available.is_none() {
+    let available: bool = sqlx::query_scalar(include_str!("sql/extension_is_available.sql"))
+        .fetch_one(&mut *connection)
+        .await?;
+    if !available {
         return Err(unusable(
             "the server has no pgvector: install the extension (0.7 or later) on the server's \
                 host, or choose a server that offers it"
@@ -184,7 +188,7 @@ async fn ensure_pgvector(connection: &mut PgConnection) -> Result<(), Fault> {
     let created =
         sqlx::query("CREATE EXTENSION IF NOT EXISTS vector").execute(&mut *connection).await;
     if has_halfvec(connection).await? {
-        // By us, or by another process that was faster.
+        // This process or another one created it.
         return Ok(());
     }
     match created.err().and_then(|error| Some(error.as_database_error()?.message().to_owned())) {

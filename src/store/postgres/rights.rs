@@ -1,6 +1,6 @@
-//! Tries what a worker's role may write. Each statement needs a right that recording needs, and
-//! matches no row: the server checks rights, and whether it is read-only, before it looks for rows.
-//! So nothing is written, no id is drawn and no row is locked.
+//! Checks what a worker's role may write. Each statement needs a right that recording needs, and
+//! matches no row. The server checks rights, and whether it is read-only, before it reads rows: so
+//! nothing is written, no id is drawn and no row is locked.
 
 use sqlx::{PgConnection, PgPool};
 
@@ -42,8 +42,8 @@ const TRIALS: [(&str, &str, &str); 23] = [
     ("SELECT", "profiles", "SELECT FROM profiles WHERE false"),
 ];
 
-/// What is not tried but looked up, because using it leaves something behind.
-const LOOKED_UP: [(&str, &str, &str); 3] = [
+/// Rights that are queried instead of used, because using them leaves something behind.
+const QUERIED: [(&str, &str, &str); 3] = [
     ("USAGE", "SEQUENCE images_id_seq", "SELECT has_sequence_privilege('images_id_seq', 'USAGE')"),
     (
         "USAGE",
@@ -59,7 +59,7 @@ const LOOKED_UP: [(&str, &str, &str); 3] = [
 
 pub(super) async fn try_all(pool: &PgPool) -> Result<(), Fault> {
     let mut transaction = pool.begin().await?;
-    // Behind a migration or a `VACUUM FULL`, the answer is that the store is busy.
+    // During a migration or a `VACUUM FULL`, the answer is that the store is busy.
     sqlx::query("SET LOCAL lock_timeout = '2s'").execute(&mut *transaction).await?;
     let tried = try_each(&mut transaction).await;
     match tried {
@@ -84,7 +84,7 @@ pub(super) async fn try_all(pool: &PgPool) -> Result<(), Fault> {
 async fn try_each(
     connection: &mut PgConnection,
 ) -> Result<Option<(&'static str, &'static str)>, Fault> {
-    for (right, what, question) in LOOKED_UP {
+    for (right, what, question) in QUERIED {
         let has: bool = sqlx::query_scalar(question).fetch_one(&mut *connection).await?;
         if !has {
             return Ok(Some((right, what)));
@@ -96,7 +96,7 @@ async fn try_each(
             Err(error)
                 if error
                     .as_database_error()
-                    .is_some_and(|told| told.code().as_deref() == Some("42501")) =>
+                    .is_some_and(|reported| reported.code().as_deref() == Some("42501")) =>
             {
                 return Ok(Some((right, table)));
             }

@@ -1,39 +1,40 @@
-//! The sources of images that workers had trouble with.
+//! The status of the sources that images come from.
 
-use sqlx::PgPool;
+use async_trait::async_trait;
 
+use super::{PostgresStore, READ, WRITE};
 use crate::domain::{SourceName, SourceStatus};
-use crate::store::columns::noted_source;
-use crate::store::fault::Fault;
-use crate::store::news_ms;
+use crate::store::rows::SourceRow;
+use crate::store::sources::ttl_ms;
+use crate::store::{SourceStatuses, StoreError};
 
-pub(super) async fn note(
-    pool: &PgPool,
-    source: &SourceName,
-    trouble: Option<&str>,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO source_troubles AS s (name, reason) VALUES ($1, $2) ON CONFLICT (name) DO \
-            UPDATE SET \
-         since = CASE WHEN s.reason IS NULL OR excluded.reason IS NULL OR s.seen < now() - $3 * \
-         interval '1 ms' \
-         THEN excluded.since ELSE s.since END, reason = excluded.reason, seen = excluded.seen",
-    )
-    .bind(source.as_str())
-    .bind(trouble)
-    .bind(news_ms())
-    .execute(pool)
-    .await?;
-    Ok(())
-}
+#[async_trait]
+impl SourceStatuses for PostgresStore {
+    async fn set_source_status(
+        &self,
+        source: &SourceName,
+        trouble: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.answer(WRITE, async move {
+            sqlx::query(include_str!("sql/set_source_status.sql"))
+                .bind(source.as_str())
+                .bind(trouble)
+                .bind(ttl_ms())
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
 
-pub(super) async fn all(pool: &PgPool) -> Result<Vec<SourceStatus>, Fault> {
-    let rows = sqlx::query(
-        "SELECT name, CASE WHEN seen < now() - $1 * interval '1 ms' THEN NULL ELSE reason END, \
-         floor(extract(epoch FROM since) * 1000)::bigint FROM source_troubles ORDER BY name",
-    )
-    .bind(news_ms())
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(noted_source).collect()
+    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<SourceRow> = sqlx::query_as(include_str!("sql/source_statuses.sql"))
+                .bind(ttl_ms())
+                .fetch_all(&self.pool)
+                .await?;
+            rows.into_iter().map(SourceRow::status).collect()
+        })
+        .await
+    }
 }

@@ -1,5 +1,5 @@
-//! From a URL to an open store: the file, its mode, its connections, its schema. Refuses files that
-//! are not ours before it changes a byte of them.
+//! Opens a store: its file, connections and schema. Refuses another program's file before changing
+//! any byte of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,8 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::fault;
-use super::{SqliteStore, StoreError};
+use super::{SqliteStore, StoreError, convert, fault};
 use crate::store::fault::Fault;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -19,7 +18,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// "ffl1", as `migrations/sqlite/0001_results.sql` sets it.
 const APPLICATION_ID: i64 = 0x6666_6c31;
 
-/// Pages and summaries are few; more readers would only push each other's pages out of the cache.
+/// Pages and summaries are rare. Each reader has its own cache.
 const READERS: u32 = 4;
 
 /// Where a store is.
@@ -33,7 +32,7 @@ impl FileLocation {
     fn parse(url: &str) -> Result<Self, StoreError> {
         let unusable = || {
             StoreError::Unusable(format!(
-                "'{url}' is no URL of a SQLite store: use sqlite:<path> or sqlite::memory:"
+                "'{url}' is not the URL of a SQLite store: use sqlite:<path> or sqlite::memory:"
             ))
         };
         let rest = url.strip_prefix("sqlite:").ok_or_else(unusable)?;
@@ -53,28 +52,28 @@ impl FileLocation {
 }
 
 pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStore, StoreError> {
-    let place = FileLocation::parse(url)?;
-    let name = place.name();
-    if let FileLocation::File(path) = &place {
+    let location = FileLocation::parse(url)?;
+    let name = location.name();
+    if let FileLocation::File(path) = &location {
         create_file(path)?;
     }
-    let options = connect_options(&place, busy_timeout);
-    let prepared = match &place {
+    let options = connect_options(&location, busy_timeout);
+    let prepared = match &location {
         FileLocation::Memory => Ok(()),
         FileLocation::File(_) => prepare_file(&options, busy_timeout).await,
     };
     prepared.map_err(|fault| fault::at(fault, &name))?;
 
-    // Neither pool may close an idle connection: the store in memory would be gone, and a file's
-    // caches cold.
+    // Neither pool may close an idle connection: a store in memory would be lost, and the caches of
+    // a file.
     let pool = SqlitePoolOptions::new()
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(busy_timeout.saturating_mul(2));
-    // When the disk is full, SQLite itself ends a transaction, and the connection goes on thinking
-    // that it is in one. A file's can be replaced; that of a store in memory is the store, and has
-    // no disk.
-    let pool = match &place {
+    // When the disk is full, SQLite itself ends a transaction, and sqlx still counts the connection
+    // as inside one. Replace the connections of a file. The connection of a store in memory is the
+    // store, and uses no disk.
+    let pool = match &location {
         FileLocation::Memory => pool,
         FileLocation::File(_) => pool.before_acquire(|connection, _| {
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
@@ -82,24 +81,29 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
     };
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| fault::at(error.into(), &name))?;
-    let readers = match &place {
+    let readers = match &location {
         FileLocation::Memory => {
-            MIGRATIONS.run(&writer).await.map_err(|error| fault::at(error.into(), &name))?;
+            let connection = writer.acquire().await.map_err(Fault::from);
+            let migrated = match connection {
+                Ok(mut connection) => migrate(&mut connection).await,
+                Err(fault) => Err(fault),
+            };
+            migrated.map_err(|fault| fault::at(fault, &name))?;
             writer.clone()
         }
         FileLocation::File(_) => {
             pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"))
         }
     };
-    Ok(SqliteStore { writer, readers, place: name })
+    Ok(SqliteStore { writer, readers, location: name })
 }
 
-/// Creates a missing file with mode 0600, which `SQLite` copies to the log beside it: templates are
-/// biometric data.
+/// Creates a missing file with mode 0600, because templates are biometric data. `SQLite` gives its
+/// log the same mode.
 fn create_file(path: &Path) -> Result<(), StoreError> {
-    // POSIX drops all locks of a process on a file when it closes any descriptor of it. Here, one
-    // is closed: no other task of this process may have the file open yet, so they create and find
-    // files one at a time.
+    // When a process closes any descriptor of a file, POSIX drops all its locks on the file. This
+    // function closes one, so no other task of this process may have the file open yet: tasks
+    // create and find files one at a time.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -131,30 +135,30 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn connect_options(place: &FileLocation, busy_timeout: Duration) -> SqliteConnectOptions {
-    let options = match place {
+fn connect_options(location: &FileLocation, busy_timeout: Duration) -> SqliteConnectOptions {
+    let options = match location {
         FileLocation::Memory => SqliteConnectOptions::new().filename(":memory:"),
         FileLocation::File(path) => SqliteConnectOptions::new().filename(path),
     };
     options
         .busy_timeout(busy_timeout)
         .foreign_keys(true)
-        // With a write-ahead log, a power cut may cost the last transactions and never the file.
-        // Their jobs are scanned again.
+        // With a write-ahead log, a power cut may lose the last transactions but never damages the
+        // file. The jobs of lost transactions are scanned again.
         .synchronous(SqliteSynchronous::Normal)
-        // What is deleted is biometric data: overwrite it.
+        // Overwrite deleted data: it is biometric.
         .pragma("secure_delete", "ON")
-        // Kibibytes: the inner pages of the indexes of tens of millions of rows.
+        // 64 MiB: enough for the inner pages of the indexes of tens of millions of rows.
         .pragma("cache_size", "-65536")
         .disable_statement_logging()
 }
 
-/// Checks the file, switches it to a write-ahead log and brings its schema up to date.
+/// Checks the file, switches it to a write-ahead log and migrates its schema.
 async fn prepare_file(options: &SqliteConnectOptions, busy_timeout: Duration) -> Result<(), Fault> {
     let mut connection = options.connect().await?;
     let prepared = prepare(&mut connection, busy_timeout).await;
-    // Closed also after a failure: a descriptor left to the background could outlive the caller's
-    // clean-up.
+    // Close it also after an error: a descriptor that is closed in the background could outlive the
+    // caller's clean-up.
     connection.close().await?;
     prepared
 }
@@ -162,16 +166,22 @@ async fn prepare_file(options: &SqliteConnectOptions, busy_timeout: Duration) ->
 async fn prepare(connection: &mut SqliteConnection, busy_timeout: Duration) -> Result<(), Fault> {
     refuse_foreign(connection).await?;
     enter_wal(connection, busy_timeout).await?;
-    // Two processes may open a new file at once: the second waits here, then finds the schema of
+    migrate(connection).await
+}
+
+/// Migrates the schema, in one transaction.
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), Fault> {
+    // Of two processes that open a file at once, the second waits here, then finds the schema of
     // the first.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
+    convert::templates(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 async fn refuse_foreign(connection: &mut SqliteConnection) -> Result<(), Fault> {
-    // One snapshot: another process may be putting the schema in between.
+    // One snapshot: another process may be creating the schema now.
     let mut snapshot = connection.begin().await?;
     let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *snapshot).await?;
     let tables: i64 =
@@ -181,13 +191,13 @@ async fn refuse_foreign(connection: &mut SqliteConnection) -> Result<(), Fault> 
         return Ok(());
     }
     let file: String =
-        sqlx::query("PRAGMA database_list").fetch_one(connection).await?.try_get(2)?;
+        sqlx::query("PRAGMA database_list").fetch_one(connection).await?.try_get("file")?;
     Err(StoreError::Unusable(format!("{file} is another program's database: choose another file"))
         .into())
 }
 
-/// Switching to the write-ahead log needs the file for oneself, and `SQLite`'s own waiting does not
-/// cover that.
+/// Switches to the write-ahead log. That needs exclusive access to the file, for which `SQLite`'s
+/// busy timeout does not wait.
 async fn enter_wal(connection: &mut SqliteConnection, busy_timeout: Duration) -> Result<(), Fault> {
     let give_up = Instant::now() + busy_timeout;
     loop {

@@ -1,11 +1,11 @@
-//! From what `SQLite` says to what a caller can do about it. Knows result codes; knows no table.
+//! Turns `SQLite`'s result codes into errors that say what to do.
 
 use sqlx::migrate::MigrateError;
 
 use super::StoreError;
 use crate::store::fault::Fault;
 
-/// The primary result codes that mean something to a caller
+/// The primary result codes that a caller distinguishes
 /// (<https://www.sqlite.org/rescode.html>).
 mod code {
     pub(super) const PERM: i32 = 3;
@@ -28,82 +28,86 @@ fn primary_code(error: &sqlx::Error) -> Option<i32> {
     Some(extended & 0xff)
 }
 
-/// Whether waiting for another connection's lock was in vain.
+/// Whether another connection holds the lock.
 pub(super) fn is_busy(fault: &Fault) -> bool {
-    matches!(fault, Fault::Database(error) if matches!(primary_code(error), Some(code::BUSY | code::LOCKED)))
+    let Fault::Database(error) = fault else { return false };
+    matches!(primary_code(error), Some(code::BUSY | code::LOCKED))
 }
 
-/// The error for the caller, about the file `place`.
-pub(super) fn at(fault: Fault, place: &str) -> StoreError {
+/// The error for the caller, about the file `location`.
+pub(super) fn at(fault: Fault, location: &str) -> StoreError {
     match fault {
         Fault::Store(error) => error,
-        Fault::Database(error) => database_error(&error, place),
-        Fault::Migration(error) => migration_error(&error, place),
+        Fault::Database(error) => database_error(&error, location),
+        Fault::Migration(error) => migration_error(&error, location),
     }
 }
 
-fn database_error(error: &sqlx::Error, place: &str) -> StoreError {
+fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
     use StoreError::{Corrupt, Invalid, Unavailable, Unusable};
     match primary_code(error) {
         Some(code::BUSY | code::LOCKED) => {
-            Unavailable(format!("{place} is locked by another process for too long ({error})"))
+            Unavailable(format!("{location} is locked by another process for too long ({error})"))
         }
-        // Faults of this machine that pass: what waits for the store is not lost by them.
+        // Temporary faults of this machine: callers wait for the store and lose nothing.
         Some(code::FULL) => {
-            Unavailable(format!("the disk of {place} is full: free some space, nothing is lost"))
+            Unavailable(format!("the disk of {location} is full: free some space, nothing is lost"))
         }
         Some(code::IOERR) => {
-            Unavailable(format!("{place} cannot be read or written now ({error})"))
+            Unavailable(format!("{location} cannot be read or written now ({error})"))
         }
-        Some(code::NOMEM) => Unavailable(format!("there is no memory left for {place} ({error})")),
+        Some(code::NOMEM) => {
+            Unavailable(format!("there is no memory left for {location} ({error})"))
+        }
         Some(code::READONLY | code::PERM | code::AUTH) => Unusable(format!(
-            "{place} cannot be written ({error}): check the permissions of the file and its \
+            "{location} cannot be written ({error}): check the permissions of the file and its \
                 folder, or choose another file"
         )),
         Some(code::CANTOPEN) if std::fs::File::open("/dev/null").is_err() => Unavailable(format!(
-            "{place} cannot be opened now: this machine is out of file descriptors ({error})"
+            "{location} cannot be opened now: this machine is out of file descriptors ({error})"
         )),
         Some(code::CANTOPEN) => Unusable(format!(
-            "{place} cannot be opened ({error}): check the permissions of the file and its folder"
+            "{location} cannot be opened ({error}): check the permissions of the file and its \
+                folder"
         )),
         Some(code::NOTADB) => Unusable(format!(
-            "{place} is not a SQLite database: choose another file, or move this one away"
+            "{location} is not a SQLite database: choose another file, or move this one away"
         )),
         Some(code::CORRUPT) => {
-            Unusable(format!("{place} is damaged ({error}): restore it from a backup"))
+            Unusable(format!("{location} is damaged ({error}): restore it from a backup"))
         }
         Some(code::CONSTRAINT) => Invalid(error.to_string()),
-        Some(_) => Unusable(format!("{place}: {error}")),
+        Some(_) => Unusable(format!("{location}: {error}")),
         None => match error {
             sqlx::Error::PoolTimedOut => {
-                Unavailable(format!("no connection to {place} became free in time"))
+                Unavailable(format!("no connection to {location} became free in time"))
             }
-            sqlx::Error::PoolClosed => Unusable(format!("{place} was closed")),
+            sqlx::Error::PoolClosed => Unusable(format!("{location} was closed")),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-                Corrupt(format!("{place}: {error}"))
+                Corrupt(format!("{location}: {error}"))
             }
             sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
-                Unavailable(format!("{place}: {error}"))
+                Unavailable(format!("{location}: {error}"))
             }
-            other => Unusable(format!("{place}: {other}")),
+            other => Unusable(format!("{location}: {other}")),
         },
     }
 }
 
-fn migration_error(error: &MigrateError, place: &str) -> StoreError {
+fn migration_error(error: &MigrateError, location: &str) -> StoreError {
     match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
             StoreError::Unusable(format!(
-                "{place} was written by a newer version of facefleet (schema {version}): upgrade \
-                    facefleet, or choose another file"
+                "{location} was written by a newer version of facefleet (schema {version}): \
+                    upgrade facefleet, or choose another file"
             ))
         }
         MigrateError::VersionMismatch(version) => StoreError::Unusable(format!(
-            "{place} was written by a development version of facefleet whose schema {version} was \
-                another one: choose another file"
+            "{location} was written by a development version of facefleet with another schema \
+                {version}: choose another file"
         )),
-        other => StoreError::Unusable(format!(
-            "the schema of {place} cannot be brought up to date: {other}"
-        )),
+        other => {
+            StoreError::Unusable(format!("the schema of {location} cannot be migrated: {other}"))
+        }
     }
 }

@@ -1,39 +1,38 @@
-//! Many rows in few statements. Knows how to insert rows of the four big tables; decides nothing.
+//! Inserts many rows with few statements.
 
+use sqlx::query_builder::Separated;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::domain::{FaceResult, JobRecord};
+use crate::domain::FaceResult;
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
+use crate::store::halves::Halves;
+use crate::store::plan::NewResult;
 
-/// Rows in one statement: at up to 16 values a row, well below the 32766 that `SQLite` allows. Each
-/// statement costs a round trip to the connection's thread, which is why there are few of them.
+/// Rows in one statement: with up to 16 values a row, well below the 32766 values that `SQLite`
+/// allows. Each statement costs a round trip to the connection's thread, so there are few.
 const MOST_ROWS: usize = 256;
 
-/// A record and the ids of its rows.
-pub(super) struct Placed<'a> {
-    pub(super) record: &'a JobRecord,
-    /// The canonical selection.
-    pub(super) selection: &'a str,
-    pub(super) gallery: i64,
-    pub(super) gallery_profile: i64,
-    pub(super) image: i64,
-    pub(super) result: i64,
-    /// It stands beside the current result.
-    pub(super) noted: bool,
-}
+/// Where a statement has its rows.
+const ROWS: &str = "{rows}";
 
 /// A face and the ids of its rows.
-pub(super) struct PlacedFace<'a> {
-    pub(super) face: &'a FaceResult,
-    pub(super) id: i64,
-    pub(super) result: i64,
-    pub(super) index: i64,
-    pub(super) gallery_profile: i64,
+struct SqliteFace<'a> {
+    face: &'a FaceResult,
+    id: i64,
+    index: i64,
+    result: &'a NewResult<'a>,
 }
 
-/// Cuts `rows` into pieces of 256, 128, … 1: whatever the size of a batch, the same few statements
-/// serve it, and stay prepared.
+/// A template of a face.
+pub(super) struct SqliteTemplate {
+    pub(super) face: i64,
+    pub(super) dimension: i64,
+    pub(super) vector: Halves,
+}
+
+/// Cuts `rows` into pieces of 256, 128, … 1: batches of every size use the same few statements,
+/// which stay prepared.
 fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let largest = 1_usize << rows.len().checked_ilog2()?;
@@ -43,140 +42,125 @@ fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-async fn run(
-    mut insert: QueryBuilder<Sqlite>,
+/// Inserts `rows` with `sql`, which has `{rows}` in their position. `values` binds the values of a
+/// row.
+async fn insert<T>(
     connection: &mut SqliteConnection,
+    sql: &str,
+    rows: &[T],
+    values: impl Fn(Separated<'_, Sqlite, &'static str>, &T),
 ) -> Result<(), Fault> {
-    insert.build().execute(connection).await?;
+    let (before, after) = sql.split_once(ROWS).unwrap_or((sql, ""));
+    for piece in pieces(rows) {
+        let mut statement = QueryBuilder::new(before);
+        statement.push_values(piece, &values).push(after);
+        statement.build().execute(&mut *connection).await?;
+    }
     Ok(())
 }
 
-/// Inserts new images; of known ones, learns what was not known.
+/// Inserts new images; fills in what was missing of known ones.
 pub(super) async fn images(
     connection: &mut SqliteConnection,
-    rows: &[Placed<'_>],
+    rows: &[NewResult<'_>],
 ) -> Result<(), Fault> {
-    for piece in pieces(rows) {
-        let mut insert = QueryBuilder::new(
-            "INSERT INTO images (id, gallery_id, uri, content_hash, bytes, width, height, \
-                subject) ",
-        );
-        insert.push_values(piece, |mut row, placed| {
-            let content = placed.record.content.as_ref();
-            let size = content.and_then(|content| content.size);
-            row.push_bind(placed.image)
-                .push_bind(placed.gallery)
-                .push_bind(placed.record.image.as_str().to_owned())
-                .push_bind(hash_key(content).to_vec())
-                .push_bind(content.map(|content| i64::try_from(content.bytes).unwrap_or(i64::MAX)))
-                .push_bind(size.map(|(width, _)| width))
-                .push_bind(size.map(|(_, height)| height))
-                .push_bind(
-                    placed.record.subject.as_ref().map(|subject| subject.as_str().to_owned()),
-                );
-        });
-        insert.push(
-            " ON CONFLICT (id) DO UPDATE SET bytes = coalesce(excluded.bytes, bytes), \
-             width = coalesce(excluded.width, width), height = coalesce(excluded.height, height), \
-             subject = coalesce(excluded.subject, subject)",
-        );
-        run(insert, connection).await?;
-    }
-    Ok(())
+    insert(connection, include_str!("sql/insert_images.sql"), rows, |mut row, new| {
+        let content = new.record.content.as_ref();
+        let size = content.and_then(|content| content.size);
+        let subject = new.record.job.subject.as_ref();
+        row.push_bind(new.image)
+            .push_bind(new.scope.gallery)
+            .push_bind(new.record.job.image.as_str().to_owned())
+            .push_bind(hash_key(content).to_vec())
+            .push_bind(content.map(|content| i64::try_from(content.bytes).unwrap_or(i64::MAX)))
+            .push_bind(size.map(|(width, _)| width))
+            .push_bind(size.map(|(_, height)| height))
+            .push_bind(subject.map(|subject| subject.as_str().to_owned()));
+    })
+    .await
 }
 
-/// Inserts new results; replaces those whose id is there.
+/// Inserts new results; replaces those whose id exists.
 pub(super) async fn results(
     connection: &mut SqliteConnection,
-    rows: &[Placed<'_>],
+    rows: &[NewResult<'_>],
     now_ms: i64,
 ) -> Result<(), Fault> {
-    for piece in pieces(rows) {
-        let mut insert = QueryBuilder::new(
-            "INSERT INTO results (id, image_id, gallery_profile_id, outcome, reason, selection, \
-                stamp, provider, \
-             fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms, superseded, \
-             noted) ",
-        );
-        insert.push_values(piece, |mut row, placed| {
-            let record = placed.record;
-            row.push_bind(placed.result)
-                .push_bind(placed.image)
-                .push_bind(placed.gallery_profile)
-                .push_bind(record.outcome.kind().as_str())
-                .push_bind(record.outcome.reason().map(str::to_owned))
-                .push_bind(placed.selection.to_owned())
-                .push_bind(record.stamp.as_ref().map(|stamp| stamp.as_str().to_owned()))
-                .push_bind(record.provider.clone())
-                .push_bind(f64::from(record.timings.fetch_ms))
-                .push_bind(f64::from(record.timings.vision_ms))
-                .push_bind(f64::from(record.timings.recognise_ms))
-                .push_bind(record.attempt)
-                .push_bind(record.job.0.as_bytes().to_vec())
-                .push_bind(now_ms)
-                .push_bind(placed.noted)
-                .push_bind(placed.noted);
-        });
-        insert.push(
-            " ON CONFLICT (id) DO UPDATE SET superseded = excluded.superseded, noted = \
-                excluded.noted, outcome = excluded.outcome, reason = excluded.reason, \
-             selection = excluded.selection, stamp = excluded.stamp, provider = excluded.provider, \
-             fetch_ms = excluded.fetch_ms, \
-             vision_ms = excluded.vision_ms, recognise_ms = excluded.recognise_ms, attempt = \
-             excluded.attempt, \
-             job_id = excluded.job_id, recorded_at_ms = excluded.recorded_at_ms",
-        );
-        run(insert, connection).await?;
-    }
-    Ok(())
+    insert(connection, include_str!("sql/insert_results.sql"), rows, |mut row, new| {
+        let record = new.record;
+        row.push_bind(new.result)
+            .push_bind(new.image)
+            .push_bind(new.scope.gallery_profile)
+            .push_bind(record.outcome.kind().as_str())
+            .push_bind(record.outcome.reason().map(str::to_owned))
+            .push_bind(new.selection.to_owned())
+            .push_bind(record.job.stamp.as_ref().map(|stamp| stamp.as_str().to_owned()))
+            .push_bind(record.provider.clone())
+            .push_bind(record.timings.fetch_ms)
+            .push_bind(record.timings.vision_ms)
+            .push_bind(record.timings.recognise_ms)
+            .push_bind(record.job.attempt)
+            .push_bind(record.job.id.0)
+            .push_bind(now_ms)
+            .push_bind(new.noted)
+            .push_bind(new.noted);
+    })
+    .await
 }
 
-/// Inserts faces, with their templates.
+/// Inserts the faces of `rows`, with their templates.
 pub(super) async fn faces(
     connection: &mut SqliteConnection,
-    rows: &[PlacedFace<'_>],
+    rows: &[NewResult<'_>],
 ) -> Result<(), Fault> {
-    for piece in pieces(rows) {
-        let mut insert = QueryBuilder::new(
-            "INSERT INTO faces (id, result_id, face_index, gallery_profile_id, x, y, width, \
-                height, landmarks, detector_score, \
-             distance, score, quality, norm) ",
-        );
-        insert.push_values(piece, |mut row, placed| {
-            let (face, recognition) = (&placed.face.face, placed.face.recognition.as_ref());
-            row.push_bind(placed.id)
-                .push_bind(placed.result)
-                .push_bind(placed.index)
-                .push_bind(placed.gallery_profile)
-                .push_bind(f64::from(face.bbox.x))
-                .push_bind(f64::from(face.bbox.y))
-                .push_bind(f64::from(face.bbox.width))
-                .push_bind(f64::from(face.bbox.height))
-                .push_bind(face.landmarks.as_ref().map(landmark_bytes))
-                .push_bind(face.detector_score.map(f64::from))
-                .push_bind(recognition.map(|recognition| recognition.distance))
-                .push_bind(recognition.map(|recognition| recognition.score))
-                .push_bind(recognition.map(|recognition| recognition.quality))
-                .push_bind(recognition.map(|recognition| f64::from(recognition.norm)));
-        });
-        run(insert, connection).await?;
+    if rows.iter().all(|new| new.record.outcome.faces().is_empty()) {
+        return Ok(());
     }
-    let templates: Vec<_> = rows
-        .iter()
-        .filter_map(|placed| {
-            placed.face.recognition.as_ref().map(|recognition| (placed.id, &recognition.template))
-        })
+    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) AS id FROM faces")
+        .fetch_one(&mut *connection)
+        .await?;
+    let faces = rows.iter().flat_map(|result| {
+        (0..).zip(result.record.outcome.faces()).map(move |(index, face)| (result, index, face))
+    });
+    let faces: Vec<SqliteFace<'_>> = (last + 1..)
+        .zip(faces)
+        .map(|(id, (result, index, face))| SqliteFace { face, id, index, result })
         .collect();
-    for piece in pieces(&templates) {
-        let mut insert = QueryBuilder::new("INSERT INTO templates (face_id, dimension, vector) ");
-        insert.push_values(piece, |mut row, (face, template)| {
-            row.push_bind(*face)
-                .push_bind(i64::try_from(template.as_slice().len()).unwrap_or(i64::MAX))
-                .push_bind(template.to_bytes());
-        });
-        run(insert, connection).await?;
-    }
-    Ok(())
+    insert(connection, include_str!("sql/insert_faces.sql"), &faces, |mut row, new| {
+        let (face, recognition) = (&new.face.face, new.face.recognition.as_ref());
+        row.push_bind(new.id)
+            .push_bind(new.result.result)
+            .push_bind(new.index)
+            .push_bind(new.result.scope.gallery_profile)
+            .push_bind(face.bbox.x)
+            .push_bind(face.bbox.y)
+            .push_bind(face.bbox.width)
+            .push_bind(face.bbox.height)
+            .push_bind(face.landmarks.as_ref().map(landmark_bytes))
+            .push_bind(face.detector_score)
+            .push_bind(recognition.map(|recognition| recognition.distance))
+            .push_bind(recognition.map(|recognition| recognition.score))
+            .push_bind(recognition.map(|recognition| recognition.quality))
+            .push_bind(recognition.map(|recognition| recognition.norm));
+    })
+    .await?;
+    let template = |new: &SqliteFace<'_>| {
+        let template = &new.face.recognition.as_ref()?.template;
+        let dimension = i64::try_from(template.as_slice().len()).unwrap_or(i64::MAX);
+        Some(SqliteTemplate { face: new.id, dimension, vector: template.into() })
+    };
+    templates(connection, &faces.iter().filter_map(template).collect::<Vec<_>>()).await
+}
+
+/// Inserts templates.
+pub(super) async fn templates(
+    connection: &mut SqliteConnection,
+    rows: &[SqliteTemplate],
+) -> Result<(), Fault> {
+    insert(connection, include_str!("sql/insert_templates.sql"), rows, |mut row, new| {
+        row.push_bind(new.face).push_bind(new.dimension).push_bind(new.vector.clone());
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -1,41 +1,42 @@
-//! The sources of images that workers had trouble with.
+//! The status of the sources that images come from.
 
-use sqlx::SqlitePool;
+use async_trait::async_trait;
 
-use super::rows::now_ms;
+use super::{SqliteStore, now_ms};
 use crate::domain::{SourceName, SourceStatus};
-use crate::store::columns::noted_source;
-use crate::store::fault::Fault;
-use crate::store::news_ms;
+use crate::store::rows::SourceRow;
+use crate::store::sources::ttl_ms;
+use crate::store::{SourceStatuses, StoreError};
 
-pub(super) async fn note(
-    pool: &SqlitePool,
-    source: &SourceName,
-    trouble: Option<&str>,
-) -> Result<(), Fault> {
-    let now = now_ms();
-    sqlx::query(
-        "INSERT INTO source_troubles (name, reason, since_ms, seen_ms) VALUES (?1, ?2, ?3, ?3) ON \
-            CONFLICT (name) DO UPDATE SET \
-         since_ms = iif(reason IS NULL OR excluded.reason IS NULL OR seen_ms < ?4, \
-         excluded.since_ms, since_ms), \
-         reason = excluded.reason, seen_ms = excluded.seen_ms",
-    )
-    .bind(source.as_str())
-    .bind(trouble)
-    .bind(now)
-    .bind(now - news_ms())
-    .execute(pool)
-    .await?;
-    Ok(())
-}
+#[async_trait]
+impl SourceStatuses for SqliteStore {
+    async fn set_source_status(
+        &self,
+        source: &SourceName,
+        trouble: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let now = now_ms();
+        self.answer(async {
+            sqlx::query(include_str!("sql/set_source_status.sql"))
+                .bind(source.as_str())
+                .bind(trouble)
+                .bind(now)
+                .bind(now - ttl_ms())
+                .execute(&self.writer)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
 
-pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<SourceStatus>, Fault> {
-    let rows = sqlx::query(
-        "SELECT name, iif(seen_ms < ?1, NULL, reason), since_ms FROM source_troubles ORDER BY name",
-    )
-    .bind(now_ms() - news_ms())
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(noted_source).collect()
+    async fn source_statuses(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        self.answer(async {
+            let rows: Vec<SourceRow> = sqlx::query_as(include_str!("sql/source_statuses.sql"))
+                .bind(now_ms() - ttl_ms())
+                .fetch_all(&self.readers)
+                .await?;
+            rows.into_iter().map(SourceRow::status).collect()
+        })
+        .await
+    }
 }

@@ -1,26 +1,26 @@
-//! Damage that libjpeg-turbo decodes without a word, though the file itself shows it.
+//! Detects damage that libjpeg-turbo decodes without a warning, though the file shows it.
 
 use super::frame::Frame;
 use super::segments::{Segment, segments};
 
-/// A run of so many zero bytes in coded data that cannot hold one is damage. They stand for some 80
-/// coefficients that are all -1.
+/// A run of this many zero bytes is damage, in coded data that cannot contain one. It would encode
+/// some 80 coefficients that are all -1.
 const ZEROS: usize = 32;
 
-/// Bands of fewer coefficients than this may well be all -1: a gradient is.
+/// In bands of fewer coefficients than this, all coefficients may be -1: a gradient is an example.
 const NARROW_BAND: u8 = 4;
 
 /// The parameters of a scan (ITU-T T.81, B.2.3).
-struct Scan<'a> {
-    /// The components' identifiers, and the number of the AC table of each.
+struct JpegScan<'a> {
+    /// The identifier of each component, and the index of its AC table.
     components: Vec<(u8, usize)>,
     band: (u8, u8),
-    /// Successive approximation: the bit position of the scan before this, and of this.
+    /// Successive approximation: the bit position of the previous scan, and of this one.
     bits: (u8, u8),
     data: &'a [u8],
 }
 
-impl<'a> Scan<'a> {
+impl<'a> JpegScan<'a> {
     fn parse(segment: &Segment<'a>) -> Option<Self> {
         let (&count, rest) = segment.parameters.split_first()?;
         let (components, rest) = rest.split_at_checked(usize::from(count) * 2)?;
@@ -36,24 +36,24 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What of the AC tables tells whether there can be runs of zeros.
+/// The properties of an AC table that decide whether runs of zeros are valid.
 #[derive(Debug, Clone, Copy, Default)]
 struct AcTable {
     /// The symbol whose code is all zeros.
     first: u8,
-    /// It has symbols for several blocks that end at once.
+    /// Whether the table has symbols that end several blocks at once.
     has_long_ends: bool,
 }
 
-/// What is wrong with a file that was decoded without a warning.
+/// Finds damage in a file that was decoded without a warning.
 pub(super) fn unnoticed(bytes: &[u8]) -> Option<String> {
     let frame = Frame::find(bytes)?;
-    // Finding the segments means reading all of the file: once.
+    // Collect the segments once: finding them reads the whole file.
     let segments: Vec<_> = segments(bytes).collect();
     zeros_in(&frame, &segments).or_else(|| missing_scans(&frame, &segments))
 }
 
-/// Tells of zeros where the coded data cannot have them.
+/// Finds zeros where the coded data cannot contain them.
 pub(super) fn zeros(bytes: &[u8]) -> Option<String> {
     zeros_in(&Frame::find(bytes)?, &segments(bytes).collect::<Vec<_>>())
 }
@@ -68,7 +68,7 @@ fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
         if segment.marker == 0xC4 {
             read_tables(segment.parameters, &mut tables);
         }
-        let Some(scan) = segment.is_scan().then(|| Scan::parse(segment)).flatten() else {
+        let Some(scan) = segment.is_scan().then(|| JpegScan::parse(segment)).flatten() else {
             continue;
         };
         all += scan.data.len();
@@ -80,31 +80,32 @@ fn zeros_in(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
     (zeros > 0).then(|| {
         let share = if share >= 1.0 { format!("{share:.0} %") } else { "less than 1 %".into() };
         format!(
-            "{zeros} bytes of its image data ({share}) are zeros, and so much of the picture \
-            is missing or wrong"
+            "{zeros} bytes of its image data ({share}) were overwritten with zeros, so that part \
+             of the picture is missing or wrong"
         )
     })
 }
 
 fn missing_scans(frame: &Frame, segments: &[Segment<'_>]) -> Option<String> {
     let mut coverage = Coverage::of(frame);
-    for scan in segments.iter().filter(|segment| segment.is_scan()).filter_map(Scan::parse) {
+    for scan in segments.iter().filter(|segment| segment.is_scan()).filter_map(JpegScan::parse) {
         coverage.add(&scan);
     }
     coverage.missing()
 }
 
-/// True if a picture may have a long run of zeros there. Zeros are codes of the first symbol. If
-/// that is a coefficient, whole blocks would be full of the smallest one. If it is the end of a
-/// block, they are what an empty area looks like; but encoders of progressive files write one
-/// symbol for many blocks that end at once, and not the same symbol again and again.
-fn may_be_zeros(frame: &Frame, scan: &Scan<'_>, tables: &[AcTable; 4]) -> bool {
+/// Whether a valid picture may have a long run of zeros in this scan. Zero bits encode the first
+/// symbol of the table. If that symbol is a coefficient, a run would fill whole blocks with the
+/// smallest coefficient, which is damage. If it ends a block, a run is an empty area. But encoders
+/// of progressive files write one symbol for many blocks that end at once, not the same symbol
+/// repeatedly.
+fn may_be_zeros(frame: &Frame, scan: &JpegScan<'_>, tables: &[AcTable; 4]) -> bool {
     let (first, last) = scan.band;
     let mut tables = scan.components.iter().map(|&(_, table)| tables[table]);
     if !frame.is_progressive() {
         return !tables.any(|table| table.first & 15 != 0);
     }
-    // The lower bits of equal blocks may all be zero, and so may the differences of DC.
+    // The lower bits of equal blocks and the differences of DC may all be zero.
     if first == 0 || scan.bits.0 > 0 {
         return true;
     }
@@ -116,7 +117,7 @@ fn read_tables(mut parameters: &[u8], tables: &mut [AcTable; 4]) {
     while let Some((head, rest)) = parameters.split_at_checked(17) {
         let count: usize = head[1..].iter().map(|&count| usize::from(count)).sum();
         let Some((symbols, rest)) = rest.split_at_checked(count) else { return };
-        // The upper half of the byte tells tables of AC coefficients from those of DC.
+        // The upper half of the byte is 1 for AC tables and 0 for DC tables.
         if head[0] >> 4 == 1 {
             let has_long_ends =
                 symbols.iter().any(|&symbol| symbol & 15 == 0 && symbol != 0 && symbol != 0xF0);
@@ -127,7 +128,7 @@ fn read_tables(mut parameters: &[u8], tables: &mut [AcTable; 4]) {
     }
 }
 
-/// How many bytes are in runs of at least [`ZEROS`] zeros.
+/// The number of bytes in runs of at least [`ZEROS`] zeros.
 fn zero_bytes(data: &[u8]) -> usize {
     let (mut at, mut count) = (ZEROS - 1, 0);
     while let Some(&byte) = data.get(at) {
@@ -144,9 +145,9 @@ fn zero_bytes(data: &[u8]) -> usize {
     count
 }
 
-/// Which bits of which coefficients the scans have brought.
+/// The coefficients and their bits that the scans contain.
 struct Coverage {
-    /// For each component its identifier and, for each coefficient, the lowest bit that arrived.
+    /// For each component: its identifier, and the lowest bit present for each coefficient.
     components: Vec<(u8, [Option<u8>; 64])>,
     is_progressive: bool,
 }
@@ -157,9 +158,9 @@ impl Coverage {
         Self { components, is_progressive: frame.is_progressive() }
     }
 
-    fn add(&mut self, scan: &Scan<'_>) {
-        // The scans of the other processes are whole; of lossless ones the band says something
-        // else.
+    fn add(&mut self, scan: &JpegScan<'_>) {
+        // Scans of other processes contain all bits. In lossless JPEGs the band has another
+        // meaning.
         let (first, last) = if self.is_progressive { scan.band } else { (0, 63) };
         let bit = if self.is_progressive { scan.bits.1 } else { 0 };
         for (id, bits) in &mut self.components {
@@ -182,8 +183,8 @@ impl Coverage {
         let share = absent as f64 * 100.0 / all as f64;
         (absent > 0).then(|| {
             format!(
-                "scans are missing, and with them {share:.0} % of the \
-            coefficients or their lower bits"
+                "scans are missing, and with them {share:.0} % of the coefficients or their lower \
+                 bits"
             )
         })
     }
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_zeros_are_counted_wherever_they_begin() {
+    fn runs_of_zeros_are_counted_at_any_offset() {
         for start in 0..80 {
             for length in [0, 20, 31, 32, 33, 100] {
                 let mut data = vec![7; 200];

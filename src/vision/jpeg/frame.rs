@@ -1,11 +1,11 @@
-//! What a JPEG's frame header says, and in our own words what of it is not read.
+//! The frame header of a JPEG, and descriptions of the kinds of JPEG that are not supported.
 
 use super::segments::{Segment, segments};
 
 /// The parameters of the frame (ITU-T T.81, B.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// The code of its marker: the coding process.
+    /// The code of the frame's marker, which is the coding process.
     pub(super) process: u8,
     pub(super) precision: u8,
     pub(super) height: u16,
@@ -52,19 +52,19 @@ impl Frame {
         matches!(self.process, 0xC2 | 0xCA)
     }
 
-    /// Huffman-coded, in coefficients of the DCT.
+    /// Whether the data are Huffman-coded DCT coefficients.
     pub(super) fn is_huffman_dct(&self) -> bool {
         matches!(self.process, 0xC0..=0xC2)
     }
 
-    /// True for lossless JPEGs of 2 to 7 bits: libjpeg-turbo decodes them, and leaves it to its
-    /// caller to make 0 to 255 of the values.
+    /// True for lossless JPEGs of 2 to 7 bits. libjpeg-turbo decodes them but leaves the scaling of
+    /// the values to 0 to 255 to its caller.
     pub(super) fn is_narrow(&self) -> bool {
         self.precision < 8
     }
 
-    /// Why this is not read, for what libjpeg-turbo refused with a message of its own.
-    pub(super) fn not_read(&self) -> Option<String> {
+    /// Why this kind of JPEG is not supported; `None` if the kind is supported.
+    pub(super) fn unsupported(&self) -> Option<String> {
         let factors = || {
             let factors: Vec<_> = self
                 .components
@@ -87,27 +87,30 @@ impl Frame {
             .map(|part| u32::from(part.horizontal) * u32::from(part.vertical))
             .sum();
         match self.process {
-            0xC5..=0xC7 | 0xCD..=0xCF => return Some("hierarchical JPEGs are not read".into()),
+            0xC5..=0xC7 | 0xCD..=0xCF => {
+                return Some("hierarchical JPEGs are not supported".into());
+            }
             _ => {}
         }
         if self.precision != 8 {
-            Some(format!("JPEGs of {} bits a sample are not read, only of 8", self.precision))
+            Some(format!("JPEGs of {} bits a sample are not supported, only of 8", self.precision))
         } else if self.height == 0 {
-            Some("JPEGs whose height is given after the picture (DNL) are not read".into())
+            Some("JPEGs whose height follows the picture (DNL) are not supported".into())
         } else if !matches!(self.components.len(), 1 | 3 | 4) {
             Some(format!(
-                "JPEGs of {} components are not read, only of 1, 3 and 4",
+                "JPEGs of {} components are not supported, only of 1, 3 and 4",
                 self.components.len()
             ))
         } else if self.components.iter().any(fractional) {
             Some(format!(
-                "JPEGs whose sampling factors do not divide the largest are not read (they are {})",
+                "JPEGs whose sampling factors do not divide the largest factor are not supported \
+                 (the factors are {})",
                 factors()
             ))
         } else if self.components.len() > 1 && blocks > 10 {
             Some(format!(
-                "JPEGs of {blocks} blocks a unit are not read, 10 are allowed (the sampling \
-                    factors are {})",
+                "JPEGs of more than 10 blocks a unit are not supported (this one has {blocks} \
+                 blocks; the sampling factors are {})",
                 factors()
             ))
         } else {
@@ -130,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_named() {
+    fn the_reason_names_what_is_not_supported() {
         let usual = [(2, 2), (1, 1), (1, 1)];
-        assert_eq!(frame(0xC0, 8, 16, &usual).not_read(), None);
+        assert_eq!(frame(0xC0, 8, 16, &usual).unsupported(), None);
         for (frame, named) in [
             (frame(0xC1, 12, 16, &usual), "12 bits"),
             (frame(0xC5, 8, 16, &usual), "hierarchical"),
@@ -141,7 +144,7 @@ mod tests {
             (frame(0xC0, 8, 16, &[(3, 1), (2, 1), (1, 1)]), "3x1, 2x1, 1x1"),
             (frame(0xC0, 8, 16, &[(4, 2), (2, 1), (1, 1)]), "11 blocks"),
         ] {
-            let reason = frame.not_read().unwrap();
+            let reason = frame.unsupported().unwrap();
             assert!(reason.contains(named), "{reason}");
         }
     }

@@ -1,5 +1,5 @@
-//! JPEG: libjpeg-turbo decodes, and what it warns of is looked into here. docs/formats.md says why
-//! it is libjpeg-turbo.
+//! JPEG: libjpeg-turbo decodes, and this module examines its warnings. docs/formats.md explains the
+//! choice of libjpeg-turbo.
 
 mod damage;
 mod frame;
@@ -15,11 +15,12 @@ use super::need::Header;
 use frame::Frame;
 use segments::{Segment, segments};
 
-/// Progressive files may repeat scans at will, each of which costs as much time as the picture.
-/// Encoders write about ten; one per bit of each coefficient would be a few hundred.
+/// Most scans of a progressive file. A file may repeat scans, and each costs as much time as the
+/// whole picture. Encoders write about ten; one for each bit of each coefficient would be a few
+/// hundred.
 const MAX_SCANS: u32 = 500;
 
-/// Decodes `bytes`. A damaged file is no picture: what is missing would be grey.
+/// Decodes `bytes`. A damaged file is an error: its missing parts would be grey.
 pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
     let tidied = tidy::tidy(bytes);
     let mut decompressor = Decompressor::new().map_err(|error| refused(bytes, &message(error)))?;
@@ -27,20 +28,20 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
     let header =
         decompressor.read_header(&tidied).map_err(|error| refused(bytes, &message(error)))?;
     limits.check(header.width as u64, header.height as u64)?;
-    if let Some(not_read) =
-        Frame::find(bytes).filter(Frame::is_narrow).and_then(|frame| frame.not_read())
+    if let Some(unsupported) =
+        Frame::find(bytes).filter(Frame::is_narrow).and_then(|frame| frame.unsupported())
     {
-        return Err(DecodeError::Unreadable(not_read));
+        return Err(DecodeError::Unreadable(unsupported));
     }
     let (raw, warning) = Raw::decode(&mut decompressor, &tidied, &header, buffer::take);
     let raw = match warning {
         None => damage::unnoticed(&tidied).map_or(Ok(raw), |reason| Err(damaged(&reason))),
         Some(warning) => {
-            // There is memory for one picture.
+            // Memory is reserved for one picture only.
             drop(raw);
             without_extraneous(&mut decompressor, &tidied, &header, &warning).ok_or_else(|| {
-                // Once more, into memory without another image's pixels: what is missing is told by
-                // what was not written.
+                // Decode again into zeroed memory, without pixels of an earlier image, to find the
+                // parts that are not written.
                 let (raw, _) =
                     Raw::decode(&mut decompressor, &tidied, &header, |length| vec![0; length]);
                 explain(bytes, &raw, &warning)
@@ -48,15 +49,16 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
         }
     }?;
     raw.into_rgb()
-        .ok_or_else(|| refused(bytes, "the decoder wrote another size than the header names"))
+        .ok_or_else(|| refused(bytes, "the decoded size differs from the size in the header"))
 }
 
-/// Bytes that decoding takes, copies of the file included; none without a frame.
+/// Bytes of memory that decoding takes, including copies of the file. `None` without a frame
+/// header.
 pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     let frame = Frame::find(bytes)?;
     let scan = segments(bytes).find(Segment::is_scan);
     let in_first_scan = scan.and_then(|scan| scan.parameters.first().copied()).unwrap_or(0);
-    // The coefficients of the whole picture are held where it is not read in one go: two bytes a
+    // A file with several scans needs all coefficients of the picture in memory: two bytes a
     // sample.
     let several_scans =
         frame.is_progressive() || usize::from(in_first_scan) < frame.components.len();
@@ -72,10 +74,10 @@ pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
         .map(|part| u64::from(part.horizontal) * u64::from(part.vertical))
         .sum();
     let coefficients = if several_scans { 2 * pixels * factors / (widest * tallest) } else { 0 };
-    // CMYK, and RGB made of it.
+    // CMYK needs four samples, and three for the RGB made from it.
     let samples = if frame.components.len() == 4 { 4 + 3 } else { 3 };
     let rows = 256 * u64::from(frame.width);
-    // Copies of the file with what the decoder trips over mended.
+    // Three copies of the file, for the repairs of `tidy`.
     let memory = pixels * samples + coefficients + rows + 3 * bytes.len() as u64;
     Some(Header { width: frame.width.into(), height: frame.height.into(), memory })
 }
@@ -88,11 +90,11 @@ pub(super) fn exif(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     app1.filter(|content| content.starts_with(b"Exif\0"))
 }
 
-/// The JPEG in `stored`, part of a TIFF, with the `tables` that a TIFF keeps apart (TIFF Technical
-/// Note 2). The TIFF says what the colours are: an Adobe marker of ours says so in place of the
-/// markers that are there.
+/// Joins the JPEG in `stored`, a part of a TIFF, with the `tables` that a TIFF stores separately
+/// (TIFF Technical Note 2). The TIFF defines the colour space, so an Adobe marker that says so
+/// replaces the markers in `stored`.
 pub(super) fn joined(tables: Option<&[u8]>, stored: &[u8], is_ycbcr: bool) -> Vec<u8> {
-    // The decoder says what is wrong with it.
+    // Without a scan, return `stored` unchanged: the decoder reports the error.
     let Some(scan) = segments(stored).find(Segment::is_scan) else { return stored.to_vec() };
     let mut stream =
         [&[0xFF, 0xD8, 0xFF, 0xEE, 0, 14][..], b"Adobe\0\x64\0\0\0\0", &[u8::from(is_ycbcr)]]
@@ -109,7 +111,7 @@ pub(super) fn joined(tables: Option<&[u8]>, stored: &[u8], is_ycbcr: bool) -> Ve
     stream
 }
 
-/// Decoded samples as libjpeg-turbo writes them.
+/// Decoded samples in the layout of libjpeg-turbo.
 struct Raw {
     samples: Vec<u8>,
     width: usize,
@@ -118,7 +120,7 @@ struct Raw {
 }
 
 impl Raw {
-    /// All that could be decoded; with it the last warning or the error, if there was one.
+    /// Decodes as much as possible. Also returns the last warning or the error, if any.
     fn decode(
         decompressor: &mut Decompressor,
         bytes: &[u8],
@@ -126,7 +128,7 @@ impl Raw {
         buffer: impl FnOnce(usize) -> Vec<u8>,
     ) -> (Self, Option<String>) {
         let format = match header.colorspace {
-            // These two libjpeg-turbo converts to nothing but CMYK.
+            // libjpeg-turbo converts these two only to CMYK.
             Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
             Colorspace::RGB | Colorspace::YCbCr | Colorspace::Gray => PixelFormat::RGB,
         };
@@ -152,8 +154,8 @@ impl Raw {
         )
     }
 
-    /// The share of the picture that no data was decoded for: 8x8 blocks that are as the decoder
-    /// leaves them, mid-grey.
+    /// The share of the picture without decoded data: 8x8 blocks that still have the decoder's
+    /// initial mid-grey.
     fn missing(&self) -> f64 {
         let untouched: &[u8] = match self.colorspace {
             Colorspace::RGB | Colorspace::YCbCr | Colorspace::Gray => &[128, 128, 128],
@@ -177,15 +179,14 @@ impl Raw {
     }
 }
 
-/// Adobe's convention, which all but a few files follow and libjpeg-turbo's own tools assume: inks
-/// are stored inverted.
+/// Inks are stored inverted: Adobe's convention, which nearly all files follow and the tools of
+/// libjpeg-turbo assume.
 fn cmyk_to_rgb(ink: &[u8]) -> [u8; 3] {
     let black = u32::from(ink[3]);
     [ink[0], ink[1], ink[2]].map(|value| ((u32::from(value) * black + 127) / 255) as u8)
 }
 
-/// The picture, if the decoder's only complaint were a few bytes, or padding, behind the data of a
-/// scan.
+/// The picture, if the only fault is a few extraneous bytes, or padding, after the data of a scan.
 fn without_extraneous(
     decompressor: &mut Decompressor,
     bytes: &[u8],
@@ -193,8 +194,8 @@ fn without_extraneous(
     warning: &str,
 ) -> Option<Raw> {
     let count = tidy::extraneous(warning)?;
-    // Only the last warning is told. Whether there were others shows when what this one is about is
-    // gone.
+    // libjpeg-turbo reports only the last warning. Decode without the extraneous bytes to see
+    // whether there were others.
     tidy::without_extraneous(bytes, count).into_iter().find_map(|tidied| {
         match Raw::decode(decompressor, &tidied, header, buffer::take) {
             (raw, None) if damage::unnoticed(&tidied).is_none() => Some(raw),
@@ -225,8 +226,8 @@ fn explain(bytes: &[u8], raw: &Raw, warning: &str) -> DecodeError {
             let all: usize = segments(bytes).map(|segment| segment.data.len()).sum();
             let share = count as f64 * 100.0 / all.max(1) as f64;
             damaged(&format!(
-                "{count} bytes of its image data ({share:.0} %) are left over, so some before them \
-                    are missing or wrong"
+                "{count} bytes of its image data ({share:.0} %) are left over, so earlier bytes \
+                 are missing or wrong"
             ))
         }
         _ => damaged(&format!("{damage}; {share} of the picture is missing")),
@@ -237,24 +238,24 @@ fn damaged(reason: &str) -> DecodeError {
     DecodeError::Unreadable(format!("the JPEG is damaged: {reason}"))
 }
 
-/// What libjpeg-turbo does not read, in our words where we have them.
+/// The error of a file that libjpeg-turbo does not decode, with our own description if possible.
 fn refused(bytes: &[u8], message: &str) -> DecodeError {
-    let reason = match Frame::find(bytes).and_then(|frame| frame.not_read()) {
-        Some(not_read) => format!("{not_read} (libjpeg-turbo: {message})"),
+    let reason = match Frame::find(bytes).and_then(|frame| frame.unsupported()) {
+        Some(unsupported) => format!("{unsupported} (libjpeg-turbo: {message})"),
         None if !segments::is_complete(bytes) => {
             format!(
-                "the JPEG is truncated: its end is missing, and nothing of it can be read \
-                    ({message})"
+                "the JPEG is truncated: its end is missing, and no part of the picture can be \
+                 decoded ({message})"
             )
         }
-        None => format!("the JPEG cannot be read (libjpeg-turbo: {message})"),
+        None => format!("the JPEG cannot be decoded (libjpeg-turbo: {message})"),
     };
     DecodeError::Unreadable(reason)
 }
 
 fn message(error: turbojpeg::Error) -> String {
     match error {
-        // The name of a function is of no use to who reads this.
+        // Remove the function name of libjpeg-turbo: it does not help the reader.
         turbojpeg::Error::TurboJpegError(message) => {
             message.split_once("(): ").map_or(message.clone(), |(_, text)| text.to_owned())
         }

@@ -1,4 +1,4 @@
-//! The segments of a JPEG file (ITU-T T.81, annex B), without decoding what they hold.
+//! Splits a JPEG file into segments (ITU-T T.81, annex B) without decoding their content.
 
 use memchr::memchr;
 
@@ -6,21 +6,21 @@ const START_OF_IMAGE: u8 = 0xD8;
 const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
 
-/// A marker and what follows it up to the next one.
+/// A marker, and the bytes that follow it up to the next marker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment<'a> {
     /// The second byte of the marker.
     pub(super) marker: u8,
-    /// Where the marker begins in the file.
+    /// Offset of the marker in the file.
     pub(super) start: usize,
     /// Bytes before this marker that belong to no segment.
     pub(super) extraneous: usize,
-    /// The parameters, without their length. Empty where the marker has none.
+    /// The parameters, without their length. Empty if the marker has none.
     pub(super) parameters: &'a [u8],
     /// The entropy-coded data after a scan's header, restart markers included. Empty for other
     /// segments.
     pub(super) data: &'a [u8],
-    /// Where that data begins in the file.
+    /// Offset of `data` in the file.
     pub(super) data_start: usize,
 }
 
@@ -29,8 +29,8 @@ impl Segment<'_> {
         self.marker == START_OF_SCAN
     }
 
-    /// The frame header, which says what kind of JPEG it is. 0xC4, 0xC8 and 0xCC stand between them
-    /// in the table of codes and are none.
+    /// Whether this is a frame header, which defines the kind of JPEG. The codes 0xC4, 0xC8 and
+    /// 0xCC lie in the same range but are not frame headers.
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.marker, 0xC0..=0xCF) && !matches!(self.marker, 0xC4 | 0xC8 | 0xCC)
     }
@@ -39,7 +39,7 @@ impl Segment<'_> {
         self.marker == END_OF_IMAGE
     }
 
-    /// Writes marker and parameters, without a scan's data and without padding.
+    /// Appends the marker and the parameters, without the data of a scan and without padding.
     pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
         bytes.extend([0xFF, self.marker]);
         if has_parameters(self.marker) {
@@ -49,13 +49,13 @@ impl Segment<'_> {
     }
 }
 
-/// False for TEM, restart markers and the end of the image, which have no length either.
+/// False for TEM, restart markers and the end of the image: these have no length field.
 fn has_parameters(marker: u8) -> bool {
     !matches!(marker, 0x01 | 0xD0..=0xD7 | END_OF_IMAGE)
 }
 
-/// The segments after the start of the image, up to its end or to where the file makes no sense any
-/// more.
+/// Iterator over the segments after the start of the image, up to its end or to the first invalid
+/// segment.
 #[derive(Debug, Clone)]
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
@@ -63,7 +63,7 @@ pub(super) struct Segments<'a> {
 }
 
 pub(super) fn segments(bytes: &[u8]) -> Segments<'_> {
-    // What does not begin as a JPEG has no segments.
+    // A file that does not start like a JPEG has no segments.
     let at = if bytes.starts_with(&[0xFF, START_OF_IMAGE]) { 2 } else { bytes.len() };
     Segments { bytes, at }
 }
@@ -74,7 +74,7 @@ impl<'a> Iterator for Segments<'a> {
     fn next(&mut self) -> Option<Segment<'a>> {
         let from = self.at;
         self.at = self.bytes.len();
-        // A marker: 0xFF, perhaps repeated as padding, then its code. After 0xFF a zero is data.
+        // A marker is 0xFF, possibly repeated as padding, and a code. 0xFF followed by 0 is data.
         let (start, code_at) = next_marker(self.bytes, from, |code| code != 0)?;
         let mut segment = Segment {
             marker: self.bytes[code_at],
@@ -108,7 +108,7 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// Where the next marker with a code that is `wanted` begins, and where its code is.
+/// The offset of the next marker whose code is `wanted`, and the offset of its code.
 fn next_marker(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool) -> Option<(usize, usize)> {
     loop {
         let start = at + memchr(0xFF, bytes.get(at..)?)?;
@@ -120,8 +120,8 @@ fn next_marker(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool) -> Opti
     }
 }
 
-/// True if the end-of-image marker follows the last scan. A thumbnail's marker inside a segment
-/// does not count. False for what is no JPEG.
+/// True if the end-of-image marker follows the last scan. The marker of a thumbnail inside a
+/// segment does not count. False for a file that is not a JPEG.
 pub(super) fn is_complete(bytes: &[u8]) -> bool {
     segments(bytes).last().is_some_and(|segment| segment.is_end())
 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_file_is_complete_and_every_cut_is_not() {
+    fn a_complete_file_is_complete_and_every_truncated_one_is_not() {
         let bytes = encoded();
         assert!(is_complete(&bytes));
         for cut in 0..bytes.len() {
@@ -152,7 +152,7 @@ mod tests {
     fn trailing_bytes_do_not_matter_and_a_thumbnails_end_does_not_count() {
         let bytes = encoded();
         assert!(is_complete(&[&bytes[..], b"appended by a camera"].concat()));
-        // An APP1 segment that holds a whole small JPEG, then the picture, cut.
+        // An APP1 segment that contains a complete small JPEG, then the truncated picture.
         let header = [&[0xFF, 0xE1][..], &(bytes.len() as u16 + 2).to_be_bytes(), &bytes].concat();
         let nested = [&bytes[..2], &header, &bytes[2..bytes.len() - 2]].concat();
         assert!(!is_complete(&nested));

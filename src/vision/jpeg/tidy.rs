@@ -1,17 +1,17 @@
-//! What libjpeg-turbo warns of though nothing of the picture is missing. It tells only its last
-//! warning, so these must not hide another one: the bytes that they are about are mended or left
-//! out before it decodes.
+//! Repairs faults that libjpeg-turbo warns about though no part of the picture is missing.
+//! libjpeg-turbo reports only its last warning, so a harmless warning could hide another one. The
+//! bytes that cause harmless warnings are repaired or removed before decoding.
 
 use std::borrow::Cow;
 
 use super::segments::{Segment, segments};
 
-/// So many bytes behind the last scan are an encoder's oddity (webcams and phones write one or
-/// two).
+/// Most extraneous bytes after the last scan that are harmless: webcams and phones write one or
+/// two.
 const FEW: usize = 4;
 
-/// `bytes` with what the decoder would warn of in the headers mended: an unknown revision of JFIF,
-/// an unknown colour transform of Adobe's, bytes between the segments.
+/// Repairs the headers where the decoder would warn: an unknown revision of JFIF, an unknown colour
+/// transform of an Adobe marker, bytes between segments.
 pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     let headers = || segments(bytes).take_while(|segment| !segment.is_scan());
     let components = headers()
@@ -21,7 +21,7 @@ pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     let Some(scan) = segments(bytes).find(Segment::is_scan) else { return Cow::Borrowed(bytes) };
     if scan.extraneous == 0
         && !headers()
-            .any(|segment| segment.extraneous > 0 || mended(&segment, components).is_some())
+            .any(|segment| segment.extraneous > 0 || repaired(&segment, components).is_some())
     {
         return Cow::Borrowed(bytes);
     }
@@ -29,7 +29,7 @@ pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     for segment in headers() {
         let start = tidied.len();
         segment.append_to(&mut tidied);
-        if let Some((at, value)) = mended(&segment, components) {
+        if let Some((at, value)) = repaired(&segment, components) {
             tidied[start + 4 + at] = value;
         }
     }
@@ -37,9 +37,9 @@ pub(super) fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(tidied)
 }
 
-/// Where in the segment's parameters stands a value that libjpeg-turbo does not know, and the one
-/// it goes on with.
-fn mended(segment: &Segment<'_>, components: u8) -> Option<(usize, u8)> {
+/// The index in the segment's parameters of a value that is unknown to libjpeg-turbo, and the value
+/// that libjpeg-turbo assumes instead.
+fn repaired(segment: &Segment<'_>, components: u8) -> Option<(usize, u8)> {
     let value = |at: usize| segment.parameters.get(at).copied();
     if segment.marker == 0xE0 && segment.parameters.starts_with(b"JFIF\0") {
         return value(5).filter(|&major| major != 1).map(|_| (5, 1));
@@ -61,15 +61,15 @@ pub(super) fn extraneous(warning: &str) -> Option<usize> {
     rest.starts_with("extraneous bytes before marker").then(|| count.parse().ok())?
 }
 
-/// True for what libjpeg-turbo goes on after, other than "Corrupt JPEG data".
+/// True for warnings, after which libjpeg-turbo continues, other than "Corrupt JPEG data".
 pub(super) fn is_warning(message: &str) -> bool {
     ["Inconsistent progression sequence", "Premature end of JPEG file", "Invalid SOS parameters"]
         .iter()
         .any(|start| message.starts_with(start))
 }
 
-/// Copies that lack what an encoder may have written behind the data of a scan: zeros, and a few
-/// bytes before the end of the image.
+/// Copies without the bytes that an encoder may append to the data of a scan: one without zeros,
+/// and one without a few bytes before the end of the image.
 pub(super) fn without_extraneous(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
     let mut copies = vec![without_padding(bytes)];
     if count <= FEW
@@ -80,7 +80,7 @@ pub(super) fn without_extraneous(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
     copies
 }
 
-/// Without zeros before the markers that end the data of a scan or of a restart interval.
+/// A copy without zeros before the markers that end the data of a scan or of a restart interval.
 fn without_padding(bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     let mut from = 0;
@@ -100,7 +100,7 @@ fn without_padding(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Without zeros at the end. One that follows 0xFF belongs to it.
+/// The data without zeros at its end. A zero after 0xFF belongs to it and stays.
 fn trimmed(data: &[u8]) -> &[u8] {
     let end = data.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let stuffed = end > 0 && data[end - 1] == 0xFF && end < data.len();

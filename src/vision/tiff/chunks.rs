@@ -1,4 +1,4 @@
-//! From a strip or tile as it is stored to its samples: decompression, predictors, bits.
+//! Converts a stored strip or tile to samples: decompression, predictors, bit widths.
 
 use std::io::Read;
 
@@ -6,18 +6,18 @@ use flate2::read::ZlibDecoder;
 use weezl::BitOrder;
 use weezl::decode::Configuration;
 
-use super::{FLOATING, HORIZONTAL, Page, not_read};
+use super::{FLOATING, HORIZONTAL, Page, unsupported};
 use crate::vision::error::DecodeError;
 
 /// Samples of whole pixels, row by row.
 #[derive(Debug)]
-pub(super) struct Samples {
+pub(super) struct ChunkSamples {
     pub(super) values: Vec<u16>,
     pub(super) of_a_pixel: usize,
 }
 
-impl Samples {
-    /// One plane a sample becomes pixels.
+impl ChunkSamples {
+    /// Joins planes of one sample each into pixels.
     pub(super) fn interleave(planes: &[Self]) -> Self {
         let pixels = planes.iter().map(|plane| plane.values.len()).min().unwrap_or(0);
         let values = (0..pixels)
@@ -27,7 +27,7 @@ impl Samples {
     }
 }
 
-/// How often colour is stored in YCbCr: once in so many columns and rows.
+/// Chroma subsampling of YCbCr: chroma is stored once for this many columns and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Subsampling {
     pub(super) columns: u32,
@@ -35,7 +35,7 @@ pub(super) struct Subsampling {
 }
 
 impl Subsampling {
-    /// Bytes of a unit: its luma, then its two chroma samples.
+    /// Bytes of a unit: its luma samples, then its two chroma samples.
     fn unit(self) -> u64 {
         u64::from(self.columns * self.rows + 2)
     }
@@ -46,9 +46,14 @@ impl Subsampling {
     }
 }
 
-/// Y, Cb and Cr of each pixel of a chunk whose chroma is stored once for several (TIFF 6.0, section
-/// 21). Like libtiff, each pixel takes its unit's chroma.
-pub(super) fn subsampled(data: &[u8], width: u32, rows: u32, subsampling: Subsampling) -> Samples {
+/// Y, Cb and Cr of each pixel of a chunk with subsampled chroma (TIFF 6.0, section 21). Like
+/// libtiff, each pixel uses the chroma of its unit.
+pub(super) fn subsampled(
+    data: &[u8],
+    width: u32,
+    rows: u32,
+    subsampling: Subsampling,
+) -> ChunkSamples {
     let Subsampling { columns: across, rows: down } = subsampling;
     let units_in_row = width.div_ceil(across) as usize;
     let mut values = Vec::with_capacity(width as usize * rows as usize * 3);
@@ -61,10 +66,10 @@ pub(super) fn subsampled(data: &[u8], width: u32, rows: u32, subsampling: Subsam
             values.extend([luma, chroma[0], chroma[1]].map(u16::from));
         }
     }
-    Samples { values, of_a_pixel: 3 }
+    ChunkSamples { values, of_a_pixel: 3 }
 }
 
-/// At most `wanted` bytes; fewer if the data ends or breaks before.
+/// Decompresses at most `wanted` bytes; fewer if the data ends or is corrupt before.
 pub(super) fn decompress(
     stored: &[u8],
     compression: u64,
@@ -84,12 +89,12 @@ pub(super) fn decompress(
         1 => data.extend(&stored[..stored.len().min(most)]),
         5 => lzw(stored, most, &mut data),
         8 | 32946 => {
-            // What came before an error is kept: the caller counts.
+            // Keep the bytes before an error: the caller checks their number.
             ZlibDecoder::new(stored).take(wanted).read_to_end(&mut data).ok();
         }
         32773 => packed_bits(stored, most, &mut data),
         other => {
-            return Err(not_read(&format!("{} compression ({other})", compression_name(other))));
+            return Err(unsupported(&format!("{} compression ({other})", compression_name(other))));
         }
     }
     Ok(data)
@@ -156,13 +161,13 @@ fn packed_bits(stored: &[u8], most: usize, data: &mut Vec<u8>) {
     data.truncate(most);
 }
 
-/// The samples in `data`, whose rows have `row_bytes`. Fractions become 16 bits.
+/// The samples in `data`, whose rows have `row_bytes`. Floating-point samples become 16 bits.
 pub(super) fn unpack(
     data: &[u8],
     page: &Page,
     samples: u32,
     row_bytes: usize,
-) -> Result<Samples, DecodeError> {
+) -> Result<ChunkSamples, DecodeError> {
     let in_row = page.chunk_width as usize * samples as usize;
     let mut values = Vec::with_capacity(data.len() / row_bytes.max(1) * in_row);
     for row in data.chunks_exact(row_bytes) {
@@ -180,11 +185,11 @@ pub(super) fn unpack(
             undo_differences(&mut values[start..], samples as usize, page.bits);
         }
     }
-    Ok(Samples { values, of_a_pixel: samples as usize })
+    Ok(ChunkSamples { values, of_a_pixel: samples as usize })
 }
 
-/// A row of floating-point samples as 16 bits. What they mean is nowhere said: 0 to 1 is what most
-/// programs write, and with a margin for what arithmetic makes of them no other range is read.
+/// Converts a row of floating-point samples to 16 bits. TIFF does not define their range. Most
+/// programs write 0 to 1; no other range is supported, except for a margin for rounding.
 fn fractions(
     row: &[u8],
     page: &Page,
@@ -206,7 +211,7 @@ fn fractions(
         _ => wide(row, big_endian, f64::from_be_bytes).collect(),
     };
     if !numbers.iter().all(|number| (-0.1..=1.1).contains(number)) {
-        return Err(not_read("floating-point samples beyond 0 to 1"));
+        return Err(unsupported("floating-point samples beyond 0 to 1"));
     }
     values.extend(
         numbers.into_iter().map(|number| (number.clamp(0.0, 1.0) * 65535.0).round() as u16),
@@ -228,7 +233,7 @@ fn wide<T, const BYTES: usize>(
     })
 }
 
-/// Samples of `bits`, at most 16, without regard to bytes.
+/// Samples of `bits` each, at most 16, packed without regard to byte boundaries.
 fn narrow(row: &[u8], bits: u32) -> impl Iterator<Item = u16> {
     let (mut held, mut count) = (0_u32, 0);
     let mut bytes = row.iter();
@@ -244,20 +249,22 @@ fn narrow(row: &[u8], bits: u32) -> impl Iterator<Item = u16> {
     })
 }
 
-/// Each sample is stored as its difference to that of the pixel before (TIFF 6.0, section 14).
+/// Undoes the horizontal predictor: each sample is stored as the difference to that of the previous
+/// pixel (TIFF 6.0, section 14).
 fn undo_differences(row: &mut [u16], samples: usize, bits: u32) {
     let mask = if bits >= 16 { u16::MAX } else { (1 << bits) - 1 };
-    for place in samples..row.len() {
-        row[place] = row[place].wrapping_add(row[place - samples]) & mask;
+    for index in samples..row.len() {
+        row[index] = row[index].wrapping_add(row[index - samples]) & mask;
     }
 }
 
-/// The bytes of a row's samples by significance, the most significant of all samples first, each as
-/// its difference to that of the pixel before (TIFF Technical Note 3). As samples, big-endian.
+/// Undoes the floating-point predictor (TIFF Technical Note 3): the bytes of a row are sorted by
+/// significance, the most significant bytes of all samples first, and each is stored as the
+/// difference to that of the previous pixel. Returns big-endian samples.
 fn undo_byte_differences(row: &[u8], samples: usize, width: usize) -> Vec<u8> {
     let mut row = row.to_vec();
-    for place in samples..row.len() {
-        row[place] = row[place].wrapping_add(row[place - samples]);
+    for index in samples..row.len() {
+        row[index] = row[index].wrapping_add(row[index - samples]);
     }
     let count = row.len() / width;
     (0..count)

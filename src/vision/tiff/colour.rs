@@ -1,12 +1,12 @@
-//! The colour spaces of TIFF (TIFF 6.0, sections 3 to 6, 16, 20 to 23) as sRGB of 8 bits. Alpha and
-//! other extra samples are dropped.
+//! Converts the colour spaces of TIFF (TIFF 6.0, sections 3 to 6, 16, 20 to 23) to sRGB of 8 bits.
+//! Alpha and other extra samples are dropped.
 
 use super::chunks::Subsampling;
-use super::{JPEG, Page, not_read};
+use super::{JPEG, Page, unsupported};
 use crate::vision::directory::Directory;
 use crate::vision::error::{DecodeError, unreadable};
 
-/// What the samples mean.
+/// The meaning of the samples.
 #[derive(Debug)]
 pub(super) struct Colour {
     space: Space,
@@ -25,10 +25,10 @@ enum Space {
 }
 
 impl Colour {
-    /// That of `page`.
+    /// The colour space of `page`.
     ///
     /// # Errors
-    /// If it is not read.
+    /// If it is not supported.
     pub(super) fn of(directory: &Directory<'_>, page: &Page) -> Result<Self, DecodeError> {
         let bits = if page.float { 16 } else { page.bits };
         let (space, samples) = match page.photometric {
@@ -41,11 +41,11 @@ impl Colour {
             8 | 9 if matches!(page.bits, 8 | 16) && !page.float => {
                 (Space::Lab(LabEncoding::of(page)), 3)
             }
-            other => return Err(not_read(&format!("{} ({other})", space_name(other)))),
+            other => return Err(unsupported(&format!("{} ({other})", space_name(other)))),
         };
         if page.samples < samples {
             return Err(unreadable(format!(
-                "the TIFF is broken: {} has {samples} samples a pixel, not {}",
+                "the TIFF is damaged: {} has {samples} samples a pixel, not {}",
                 space_name(page.photometric),
                 page.samples
             )));
@@ -54,7 +54,7 @@ impl Colour {
         let in_jpeg = matches!(colour.space, Space::Grey { .. } | Space::Rgb | Space::YCbCr(_));
         if page.compression == JPEG && (!in_jpeg || page.planar || page.bits != 8) {
             let planes = if page.planar { " in planes" } else { "" };
-            return Err(not_read(&format!(
+            return Err(unsupported(&format!(
                 "{}{planes} of {} bits in JPEG compression",
                 space_name(page.photometric),
                 page.bits
@@ -73,7 +73,7 @@ impl Colour {
         matches!(self.space, Space::Grey { white_is_zero: true })
     }
 
-    /// How chroma is stored, if not once a pixel.
+    /// The chroma subsampling, if chroma is not stored for each pixel.
     pub(super) fn subsampling(&self) -> Option<Subsampling> {
         match &self.space {
             Space::YCbCr(ycbcr) => Some(ycbcr.subsampling)
@@ -82,7 +82,7 @@ impl Colour {
         }
     }
 
-    /// A pixel, from its samples.
+    /// Converts the samples of a pixel to sRGB.
     pub(super) fn to_rgb(&self, samples: &[u16]) -> [u8; 3] {
         let eight = |value: u16| ((u32::from(value) * 510 + self.most) / (2 * self.most)) as u8;
         match (&self.space, samples) {
@@ -92,7 +92,7 @@ impl Colour {
             (Space::Palette(colours), &[index, ..]) => {
                 colours.get(usize::from(index)).copied().unwrap_or_default()
             }
-            // Without the profile of a press: what ink lets through of the paper's white.
+            // Without an ink profile: each ink reduces the white of the paper.
             (Space::Cmyk, &[cyan, magenta, yellow, black, ..]) => {
                 [cyan, magenta, yellow].map(|ink| {
                     let through = |ink: u16| 255 - u32::from(eight(ink));
@@ -101,7 +101,7 @@ impl Colour {
             }
             (Space::YCbCr(ycbcr), &[y, cb, cr, ..]) => ycbcr.to_rgb([y, cb, cr].map(f64::from)),
             (Space::Lab(encoding), &[l, a, b, ..]) => lab_to_rgb(encoding.decode([l, a, b])),
-            // The number of samples was checked.
+            // Not reachable: the number of samples was checked.
             _ => [0; 3],
         }
     }
@@ -113,7 +113,7 @@ fn space_name(photometric: u64) -> &'static str {
         2 => "RGB",
         3 => "a palette",
         4 => "a transparency mask",
-        5 => "CMYK or inks of its own",
+        5 => "CMYK or other inks",
         6 => "YCbCr",
         8 => "CIE L*a*b*",
         9 => "ICC L*a*b*",
@@ -123,25 +123,25 @@ fn space_name(photometric: u64) -> &'static str {
     }
 }
 
-/// The colour map: all reds, all greens, all blues, of 16 bits. Some programs write 8, which shows
-/// in that none is larger.
+/// The colour map: all reds, all greens, all blues, of 16 bits. Some programs write 8 bits; then no
+/// value is above 255.
 fn palette(directory: &Directory<'_>, bits: u32) -> Result<Vec<[u8; 3]>, DecodeError> {
     let map = directory.numbers(320).unwrap_or_default();
     let colours = 1_usize << bits;
     let (Some(reds), Some(greens), Some(blues)) =
         (map.get(..colours), map.get(colours..2 * colours), map.get(2 * colours..3 * colours))
     else {
-        return Err(unreadable("the TIFF is broken: its palette is missing or too short"));
+        return Err(unreadable("the TIFF is damaged: its palette is missing or too short"));
     };
     let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
-    let colour = |place: usize| {
-        [reds[place], greens[place], blues[place]].map(|value| (value >> shift) as u8)
+    let colour = |index: usize| {
+        [reds[index], greens[index], blues[index]].map(|value| (value >> shift) as u8)
     };
     Ok((0..colours).map(colour).collect())
 }
 
-/// YCbCr as section 21 defines it: coefficients (ITU-R BT.601 unless others are named) and the
-/// values of black and white.
+/// YCbCr (TIFF 6.0, section 21): luma coefficients (ITU-R BT.601 by default) and the values of
+/// black and white.
 #[derive(Debug)]
 struct YCbCr {
     /// The shares of red, green and blue in luma.
@@ -158,7 +158,9 @@ impl YCbCr {
             Some(&[columns @ (1 | 2 | 4), rows @ (1 | 2 | 4)]) => {
                 Subsampling { columns: columns as u32, rows: rows as u32 }
             }
-            Some(_) => return Err(not_read("YCbCr subsampled by other factors than 1, 2 and 4")),
+            Some(_) => {
+                return Err(unsupported("YCbCr subsampled by other factors than 1, 2 and 4"));
+            }
         };
         let is_whole = subsampling == Subsampling { columns: 1, rows: 1 };
         if page.bits != 8
@@ -168,7 +170,7 @@ impl YCbCr {
             || page.samples != 3
         {
             let planes = if page.planar { ", subsampled in planes" } else { "" };
-            return Err(not_read(&format!(
+            return Err(unsupported(&format!(
                 "YCbCr of {} samples of {} bits{planes}",
                 page.samples, page.bits
             )));
@@ -176,7 +178,7 @@ impl YCbCr {
         let list = |tag: u16| {
             directory.fractions(tag).filter(|values| values.iter().all(|value| value.is_finite()))
         };
-        // The range may be written as whole numbers.
+        // Some programs write the range as whole numbers.
         let whole = |tag: u16| {
             Some(directory.numbers(tag)?.into_iter().map(|value| value as f64).collect())
         };
@@ -186,7 +188,7 @@ impl YCbCr {
             list(532).or_else(|| whole(532)).and_then(|values: Vec<f64>| values.try_into().ok());
         let range: [f64; 6] = range.unwrap_or([0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);
         if luma[1] == 0.0 || range.as_chunks::<2>().0.iter().any(|[black, white]| black == white) {
-            return Err(unreadable("the TIFF is broken: its YCbCr coefficients make no colours"));
+            return Err(unreadable("the TIFF is damaged: its YCbCr coefficients are invalid"));
         }
         Ok(Self { luma, range, subsampling })
     }
@@ -200,17 +202,17 @@ impl YCbCr {
         let red = y + cr * (2.0 - 2.0 * red_share);
         let blue = y + cb * (2.0 - 2.0 * blue_share);
         let green = (y - red_share * red - blue_share * blue) / green_share;
-        // A cast saturates.
+        // The cast saturates.
         [red, green, blue].map(|value| value.round() as u8)
     }
 }
 
-/// How L*, a* and b* are written.
+/// The encoding of L*, a* and b*.
 #[derive(Debug)]
 enum LabEncoding {
     /// Section 23: L* from 0, a* and b* signed. With 16 bits, a* and b* in 256ths.
     Cie { wide: bool },
-    /// TIFF Technical Note 4, for ICC profiles: a* and b* from -128 on; with 16 bits, 100 is
+    /// TIFF Technical Note 4, for ICC profiles: a* and b* start at -128; with 16 bits, 100 is
     /// 0xFF00.
     Icc { wide: bool },
 }
@@ -238,8 +240,9 @@ impl LabEncoding {
     }
 }
 
-/// CIE 1976 L*a*b* (CIE 15) relative to the white of D50, as TIFF and ICC have it, to sRGB (IEC
-/// 61966-2-1). The matrix takes D50 to the D65 of sRGB too (Bradford), so that white is white.
+/// Converts CIE 1976 L*a*b* (CIE 15) relative to the white of D50, as in TIFF and ICC, to sRGB (IEC
+/// 61966-2-1). The matrix includes the Bradford adaptation from D50 to the D65 of sRGB, so that
+/// white stays white.
 fn lab_to_rgb([l, a, b]: [f64; 3]) -> [u8; 3] {
     const D50: [f64; 3] = [0.96422, 1.0, 0.82521];
     const TO_RGB: [[f64; 3]; 3] = [
@@ -260,7 +263,7 @@ fn lab_to_rgb([l, a, b]: [f64; 3]) -> [u8; 3] {
         } else {
             1.055 * linear.powf(1.0 / 2.4) - 0.055
         };
-        // A cast saturates.
+        // The cast saturates.
         (curved * 255.0).round() as u8
     })
 }

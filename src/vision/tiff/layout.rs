@@ -1,17 +1,17 @@
-//! How a TIFF's page is laid out: kinds of samples that are read, sizes of strips and tiles.
+//! The layout of a TIFF page: supported kinds of samples, and sizes of strips and tiles.
 
-use super::{FLOATING, HORIZONTAL, not_read};
+use super::{FLOATING, HORIZONTAL, unsupported};
 use crate::vision::directory::Directory;
 use crate::vision::error::{DecodeError, PixelLimits, unreadable};
 
-/// Bits and samples of a pixel, at most: as many as memory is reckoned with for the other formats.
+/// Most bits of a pixel, and most samples. 16 bytes a pixel are the bound for other formats too.
 const MOST_BITS: u64 = 128;
 const MOST_SAMPLES: u64 = 8;
 
-/// A tile of this many pixels is read, however small the images are that may be read.
+/// Tiles of this many pixels are decoded even if the limit on images is smaller.
 const SMALL_TILE: u64 = 1 << 20;
 
-/// Bits of a sample, samples of a pixel, and whether they are floating-point numbers.
+/// Bits of a sample, samples of a pixel, and whether samples are floating-point numbers.
 pub(super) fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool), DecodeError> {
     let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
     let all_bits = directory.numbers(258).unwrap_or_else(|| vec![1]);
@@ -19,10 +19,10 @@ pub(super) fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool
         (all_bits.first().copied().unwrap_or(1), number(277, 1), number(339, 1));
     if all_bits.iter().any(|other| *other != bits) {
         let some = &all_bits[..all_bits.len().min(MOST_SAMPLES as usize)];
-        return Err(not_read(&format!("samples of different widths ({some:?} bits)")));
+        return Err(unsupported(&format!("samples of different widths ({some:?} bits)")));
     }
     let is_read = match format {
-        // The fourth is "undefined", which is written for whole numbers.
+        // Format 4 is "undefined"; programs write it for whole numbers.
         1 | 4 => matches!(bits, 1..=16),
         // L*a*b* has signed samples.
         2 => matches!(number(262, 1), 8 | 9) && matches!(bits, 8 | 16),
@@ -38,10 +38,11 @@ pub(super) fn sample_layout(directory: &Directory<'_>) -> Result<(u32, u32, bool
         3 => "floating-point samples",
         _ => "samples of an unknown format",
     };
-    Err(not_read(&format!("{samples} {kind} of {bits} bits")))
+    Err(unsupported(&format!("{samples} {kind} of {bits} bits")))
 }
 
-/// As in libtiff, compressions other than LZW and Deflate have none, whatever the tag says.
+/// The predictor of the page. As in libtiff, only LZW and Deflate have one; the tag is ignored for
+/// other compressions.
 pub(super) fn predictor(
     directory: &Directory<'_>,
     compression: u64,
@@ -53,21 +54,21 @@ pub(super) fn predictor(
         1 => Ok(1),
         HORIZONTAL if !float => Ok(HORIZONTAL),
         FLOATING if float => Ok(FLOATING),
-        other => Err(not_read(&format!(
+        other => Err(unsupported(&format!(
             "predictor {other} with {} samples",
             if float { "floating-point" } else { "whole" }
         ))),
     }
 }
 
-/// Bits that a pixel of a chunk takes before it is RGB: decompressed, and as samples of 16 bits;
-/// where planes are joined, these twice.
+/// Bits of memory that a pixel of a chunk takes before it is RGB: decompressed, and as samples of
+/// 16 bits. Joining planes needs the samples twice.
 pub(super) fn bits_in_memory(bits: u32, samples: u32, planar: bool) -> u64 {
     let bits = if planar { bits + 2 * 16 * samples } else { (bits + 16) * samples };
     bits.into()
 }
 
-/// Width and height of the tiles or strips, whose pixels take `pixel_bits` each.
+/// Width and height of the tiles or strips, pixels. Each pixel takes `pixel_bits` of memory.
 pub(super) fn chunk_size(
     directory: &Directory<'_>,
     (width, height): (u32, u32),
@@ -82,17 +83,17 @@ pub(super) fn chunk_size(
         (width, number(278, height).min(height))
     };
     if chunk_width == 0 || chunk_height == 0 {
-        return Err(unreadable("the TIFF is broken: its tiles or strips have no pixels"));
+        return Err(unreadable("the TIFF is damaged: its tiles or strips have no pixels"));
     }
-    // Tiles reach beyond the image, those of a small image far. What they hold in all is bounded,
-    // and what one takes: 16 bytes for each pixel that an image may have, as with the other
-    // formats, and its pixels in RGB.
-    let room = limits.max_pixels.max(SMALL_TILE);
+    // Tiles may extend beyond the image, by far if the image is small. Bound the pixels of all
+    // tiles, and the memory of one tile: 16 bytes for each allowed pixel, as with other formats,
+    // and its pixels in RGB.
+    let allowed = limits.max_pixels.max(SMALL_TILE);
     let across = chunk_width.saturating_mul(width.div_ceil(chunk_width));
     let down = chunk_height.saturating_mul(height.div_ceil(chunk_height));
-    let fit_in_all = across.saturating_mul(down) / 4 <= room;
+    let fit_in_all = across.saturating_mul(down) / 4 <= allowed;
     let pixels = chunk_width.saturating_mul(chunk_height);
-    let one_fits = pixels / 2 <= room && pixels.saturating_mul(pixel_bits) / (16 * 8) <= room;
+    let one_fits = pixels / 2 <= allowed && pixels.saturating_mul(pixel_bits) / (16 * 8) <= allowed;
     let reason = match (u32::try_from(chunk_width), u32::try_from(chunk_height)) {
         (Ok(chunk_width), Ok(chunk_height)) if fit_in_all && one_fits => {
             return Ok((chunk_width, chunk_height));
@@ -100,7 +101,7 @@ pub(super) fn chunk_size(
         _ if fit_in_all => {
             format!(
                 "a tile or strip of {chunk_width}x{chunk_height} pixels takes more memory than \
-                    limits.max_pixels = "
+                 limits.max_pixels = "
             )
         }
         _ => format!("the tiles are {across}x{down} pixels, more than limits.max_pixels = "),
@@ -108,8 +109,8 @@ pub(super) fn chunk_size(
     Err(DecodeError::TooLarge(format!("{reason}{} allows", limits.max_pixels)))
 }
 
-/// The lengths of chunks of which the file names the offsets alone: each ends where the next one
-/// begins, the last one with the file.
+/// The lengths of chunks if the file has only their offsets: each chunk ends where the next one
+/// starts, the last one at the end of the file.
 pub(super) fn lengths_between(offsets: &[u64]) -> Vec<u64> {
     let mut sorted = offsets.to_vec();
     sorted.sort_unstable();

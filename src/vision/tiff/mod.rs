@@ -1,8 +1,8 @@
-//! TIFF and BigTIFF: the first page, strip by strip or tile by tile, each turned into RGB as it is
-//! read. The image crate reads fewer colour spaces and gives no raw samples of the others
-//! (palettes, subsampled YCbCr, Lab); the decompressors are those that it uses.
+//! TIFF and BigTIFF: decodes the first page, strip by strip or tile by tile, and converts each to
+//! RGB. The image crate supports fewer colour spaces and returns no raw samples of the others
+//! (palettes, subsampled YCbCr, Lab). The decompressors are those that the image crate uses.
 //!
-//! What is not read is named: a TIFF says of itself what it is.
+//! An error names the property of the file that is not supported.
 
 mod chunks;
 mod colour;
@@ -12,7 +12,7 @@ mod tests;
 
 use image::{ImageFormat, Rgb, RgbImage};
 
-use self::chunks::{Samples, decompress, subsampled, unpack};
+use self::chunks::{ChunkSamples, decompress, subsampled, unpack};
 use self::colour::Colour;
 use self::layout::{bits_in_memory, chunk_size, lengths_between, predictor, sample_layout};
 use super::directory::Directory;
@@ -26,31 +26,32 @@ const DNG_VERSION: u16 = 50706;
 
 const JPEG: u64 = 7;
 const OLD_JPEG: u64 = 6;
-/// CCITT Group 4, which the image crate reads and we do not.
+/// CCITT Group 4: the image crate decodes it.
 const GROUP_4: u64 = 4;
-/// Predictors, of whole numbers and of floating-point ones.
+/// Predictors, for whole numbers and for floating-point numbers.
 const HORIZONTAL: u64 = 2;
 const FLOATING: u64 = 3;
 
-/// Bytes that strips or tiles may share, whatever the length of the file.
+/// Bytes that strips or tiles may share in a file of any length.
 const OVERLAP: u64 = 1 << 16;
 
-/// Bytes of the JPEG tables that a TIFF keeps apart, at most: they are read for each strip or tile.
-/// All that there can be take less than 3 KiB.
+/// Most bytes of the JPEG tables that a TIFF stores separately: they are read for each strip or
+/// tile. All possible tables take less than 3 KiB.
 const MOST_TABLES: usize = 1 << 14;
 
-/// The first page of a TIFF.
+/// Decodes the first page of a TIFF.
 ///
 /// # Errors
-/// If it is not whole, too large, or of a kind that is not read, which the reason names.
+/// If the page is incomplete, too large, or of a kind that is not supported. The error names the
+/// kind.
 pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, DecodeError> {
     let directory = Directory::first(bytes)
         .ok_or_else(|| unreadable("the TIFF is truncated: its directory is missing"))?;
     if is_raw(&directory) {
-        let what = if directory.has(DNG_VERSION) { "a DNG, which is" } else { "in a TIFF" };
+        let what = if directory.has(DNG_VERSION) { "a DNG" } else { "raw sensor data in a TIFF" };
         let reason = format!(
-            "camera raw images ({what} a sensor's data with a small preview) are not read: convert \
-                it to JPEG"
+            "camera raw images ({what}, with a small preview) are not supported: convert the \
+             image to JPEG"
         );
         return Err(unreadable(reason));
     }
@@ -68,16 +69,16 @@ pub(super) fn decode(bytes: &[u8], limits: PixelLimits) -> Result<RgbImage, Deco
         for column in 0..page.columns_of_chunks() {
             let pixels = page.chunk(&directory, &colour, row, column, limits)?;
             let (left, top) = (column * page.chunk_width, row * page.chunk_height);
-            place(&mut image, &pixels, left, top);
+            paste(&mut image, &pixels, left, top);
         }
     }
     Ok(image)
 }
 
-/// Whether the file is a camera's: a sensor's data somewhere, or a DNG, whatever the preview in the
-/// first directory looks like.
+/// Whether the file is a camera raw image: a DNG, or a file with sensor data in any directory, even
+/// if the first directory holds a normal preview.
 fn is_raw(directory: &Directory<'_>) -> bool {
-    // Colour filter array, or what a DNG made of it.
+    // Colour filter array, or the linear raw data that a DNG makes from it.
     let sensor = |directory: &Directory<'_>| matches!(directory.number(262), Some(32803 | 34892));
     directory.has(DNG_VERSION) || sensor(directory) || directory.below(SUBFILES).iter().any(sensor)
 }
@@ -89,14 +90,14 @@ struct Page {
     height: u32,
     bits: u32,
     samples: u32,
-    /// The samples are fractions.
+    /// The samples are floating-point numbers.
     float: bool,
     photometric: u64,
     compression: u64,
     predictor: u64,
-    /// Each sample in a plane of its own.
+    /// Each sample has its own plane.
     planar: bool,
-    /// Bits of a byte in reverse order.
+    /// The bits of each byte are in reverse order.
     reversed: bool,
     big_endian: bool,
     /// Strips are as wide as the image.
@@ -111,12 +112,13 @@ impl Page {
     fn read(directory: &Directory<'_>, limits: PixelLimits) -> Result<Self, DecodeError> {
         let number = |tag: u16, otherwise: u64| directory.number(tag).unwrap_or(otherwise);
         let (Some(width), Some(height)) = (directory.number(256), directory.number(257)) else {
-            let reason = "the TIFF has no image in its first directory; if it is a camera's raw \
-                file (DNG, NEF, ARW), convert it to JPEG";
+            let reason = "the TIFF has no image in its first directory; if it is a camera raw \
+                          file (DNG, NEF, ARW), convert it to JPEG";
             return Err(unreadable(reason));
         };
         limits.check(width, height)?;
-        let too_wide = |_| unreadable(format!("a TIFF of {width}x{height} pixels is not read"));
+        let too_wide =
+            |_| unreadable(format!("TIFFs of {width}x{height} pixels are not supported"));
         let (width, height) =
             (u32::try_from(width).map_err(too_wide)?, u32::try_from(height).map_err(too_wide)?);
         let (bits, samples, float) = sample_layout(directory)?;
@@ -127,7 +129,7 @@ impl Page {
             chunk_size(directory, (width, height), bits_in_memory(bits, samples, planar), limits)?;
         let (offset_tag, length_tag) = if is_tiled { (324, 325) } else { (273, 279) };
         let offsets = directory.numbers(offset_tag).ok_or_else(|| {
-            unreadable("the TIFF is broken: it does not say where its pixels are")
+            unreadable("the TIFF is damaged: the offsets of its pixels are missing")
         })?;
         Ok(Self {
             width,
@@ -157,30 +159,31 @@ impl Page {
         self.height.div_ceil(self.chunk_height)
     }
 
-    /// How many chunks there are; if each sample has a plane of its own, in each plane.
+    /// The number of chunks in each plane.
     fn chunks(&self) -> u64 {
         u64::from(self.rows_of_chunks()) * u64::from(self.columns_of_chunks())
     }
 
-    /// Checks how much there is to read. Each chunk is read up to its end: if all are the same
-    /// large part of the file, that takes hours.
+    /// Checks the total number of bytes to read. Each chunk is read to its end: if all chunks were
+    /// the same large part of the file, that would take hours.
     fn check_stored(&self, directory: &Directory<'_>) -> Result<(), DecodeError> {
         let file = directory.after(0).len() as u64;
         let planes = if self.planar { u64::from(self.samples) } else { 1 };
         let count =
             usize::try_from(self.chunks() * planes).unwrap_or(usize::MAX).min(self.offsets.len());
-        let stored: u64 = (0..count).map(|place| self.in_file(directory, place).len() as u64).sum();
+        let stored: u64 = (0..count).map(|index| self.in_file(directory, index).len() as u64).sum();
         if stored > file.saturating_mul(2) + OVERLAP {
             let what = if self.is_tiled { "tiles" } else { "strips" };
             let reason = format!(
-                "the TIFF is broken: its {count} {what} overlap: {stored} bytes in a file of {file}"
+                "the TIFF is damaged: its {count} {what} overlap: they have {stored} bytes in a \
+                 file of {file}"
             );
             return Err(unreadable(reason));
         }
         match directory.raw(JPEG_TABLES) {
             Some(tables) if self.compression == JPEG && tables.len() > MOST_TABLES => {
                 Err(unreadable(format!(
-                    "the TIFF is broken: its JPEG tables are {} bytes",
+                    "the TIFF is damaged: its JPEG tables are {} bytes, more than any valid tables",
                     tables.len()
                 )))
             }
@@ -188,7 +191,7 @@ impl Page {
         }
     }
 
-    /// Rows of the chunks in `row`: a tile is always whole, the last strip ends with the image.
+    /// Rows of the chunks in `row`: a tile is always complete, the last strip ends with the image.
     fn rows_in(&self, row: u32) -> u32 {
         if self.is_tiled {
             self.chunk_height
@@ -206,45 +209,46 @@ impl Page {
         limits: PixelLimits,
     ) -> Result<RgbImage, DecodeError> {
         let (width, rows) = (self.chunk_width, self.rows_in(row));
-        let place = u64::from(row) * u64::from(self.columns_of_chunks()) + u64::from(column);
+        let index = u64::from(row) * u64::from(self.columns_of_chunks()) + u64::from(column);
         if self.compression == JPEG {
-            return self.jpeg_at(directory, colour, place, rows, limits);
+            return self.jpeg_at(directory, colour, index, rows, limits);
         }
         let samples = if self.planar {
             let plane = |sample: u32| {
-                self.samples_at(directory, place + u64::from(sample) * self.chunks(), 1, rows)
+                self.samples_at(directory, index + u64::from(sample) * self.chunks(), 1, rows)
             };
-            Samples::interleave(&(0..self.samples).map(plane).collect::<Result<Vec<_>, _>>()?)
+            ChunkSamples::interleave(&(0..self.samples).map(plane).collect::<Result<Vec<_>, _>>()?)
         } else if let Some(subsampling) = colour.subsampling() {
-            let data = self.data_at(directory, place, subsampling.bytes(width, rows))?;
+            let data = self.data_at(directory, index, subsampling.bytes(width, rows))?;
             subsampled(&data, width, rows, subsampling)
         } else {
-            self.samples_at(directory, place, self.samples, rows)?
+            self.samples_at(directory, index, self.samples, rows)?
         };
         let pixels = samples.values.chunks_exact(samples.of_a_pixel);
         let pixels = pixels.flat_map(|pixel| colour.to_rgb(pixel)).collect();
-        RgbImage::from_raw(width, rows, pixels)
-            .ok_or_else(|| unreadable("the TIFF is broken: a part of it is too short"))
+        RgbImage::from_raw(width, rows, pixels).ok_or_else(|| {
+            unreadable("the TIFF is damaged: one of its strips or tiles is too short")
+        })
     }
 
-    /// `rows` rows of the chunk at `place`, which is a JPEG.
+    /// Decodes `rows` rows of the chunk at `index`, which is a JPEG.
     fn jpeg_at(
         &self,
         directory: &Directory<'_>,
         colour: &Colour,
-        place: u64,
+        index: u64,
         rows: u32,
         limits: PixelLimits,
     ) -> Result<RgbImage, DecodeError> {
         let width = self.chunk_width;
         let broken = |has: &str| {
             unreadable(format!(
-                "the TIFF is broken: a part of {width}x{rows} pixels is a JPEG of {has}"
+                "the TIFF is damaged: a part of {width}x{rows} pixels is a JPEG of {has}"
             ))
         };
         let stream = jpeg::joined(
             directory.raw(JPEG_TABLES),
-            self.stored(directory, place)?,
+            self.stored(directory, index)?,
             colour.is_ycbcr(),
         );
         let max_pixels = self.most_jpeg_pixels(limits);
@@ -262,47 +266,47 @@ impl Page {
         Ok(if colour.is_inverted() { inverted(part) } else { part })
     }
 
-    /// How many pixels the JPEG of one chunk may have.
+    /// Most pixels of the JPEG of one chunk.
     fn most_jpeg_pixels(&self, limits: PixelLimits) -> u64 {
-        // Sides may be rounded up to whole units, of at most 32 pixels. The last strip may have all
-        // its rows, though the image ends in it.
+        // Sides may be rounded up to whole units of at most 32 pixels. The last strip may contain
+        // all its rows, though the image ends within it.
         let rounded = |side: u32| u64::from(side).next_multiple_of(32);
         let rounded = rounded(self.chunk_width).saturating_mul(rounded(self.chunk_height));
-        // Of strips of one row that would be 32 times the image.
+        // For strips of one row, rounding alone would allow 32 times the image.
         let chunk = rounded
             .min((u64::from(self.chunk_width) * u64::from(self.chunk_height)).saturating_mul(4));
-        // A single strip may be named longer than the image, and have that many rows.
+        // A single strip may be declared longer than the image and contain that many rows.
         if self.chunks() == 1 { chunk.max(limits.max_pixels) } else { chunk }
     }
 
-    /// The samples in the chunk at `place`, `samples` a pixel.
+    /// Reads the chunk at `index`, with `samples` samples a pixel.
     fn samples_at(
         &self,
         directory: &Directory<'_>,
-        place: u64,
+        index: u64,
         samples: u32,
         rows: u32,
-    ) -> Result<Samples, DecodeError> {
+    ) -> Result<ChunkSamples, DecodeError> {
         let row_bytes =
             (u64::from(self.chunk_width) * u64::from(samples) * u64::from(self.bits)).div_ceil(8);
-        let data = self.data_at(directory, place, row_bytes * u64::from(rows))?;
+        let data = self.data_at(directory, index, row_bytes * u64::from(rows))?;
         unpack(&data, self, samples, row_bytes as usize)
     }
 
-    /// `wanted` bytes of the chunk at `place`, decompressed.
+    /// Decompresses `wanted` bytes of the chunk at `index`.
     fn data_at(
         &self,
         directory: &Directory<'_>,
-        place: u64,
+        index: u64,
         wanted: u64,
     ) -> Result<Vec<u8>, DecodeError> {
         let data =
-            decompress(self.stored(directory, place)?, self.compression, self.reversed, wanted)?;
+            decompress(self.stored(directory, index)?, self.compression, self.reversed, wanted)?;
         if (data.len() as u64) < wanted {
             let what = if self.is_tiled { "tile" } else { "strip" };
             let reason = format!(
                 "the TIFF is truncated or damaged: {what} {} of {} ends after {} of {wanted} bytes",
-                place + 1,
+                index + 1,
                 self.offsets.len(),
                 data.len()
             );
@@ -311,34 +315,34 @@ impl Page {
         Ok(data)
     }
 
-    /// The chunk at `place` as it stands in the file, as far as it is in it.
-    fn stored<'a>(&self, directory: &Directory<'a>, place: u64) -> Result<&'a [u8], DecodeError> {
-        let place = place as usize;
-        if place >= self.offsets.len() {
-            return Err(unreadable("the TIFF is broken: it has too few strips or tiles"));
+    /// The stored bytes of the chunk at `index`, as far as the file contains them.
+    fn stored<'a>(&self, directory: &Directory<'a>, index: u64) -> Result<&'a [u8], DecodeError> {
+        let index = index as usize;
+        if index >= self.offsets.len() {
+            return Err(unreadable("the TIFF is damaged: it has too few strips or tiles"));
         }
-        let stored = self.in_file(directory, place);
+        let stored = self.in_file(directory, index);
         if stored.is_empty() {
             return Err(unreadable(format!(
-                "the TIFF is truncated: part {} of {} is missing",
-                place + 1,
+                "the TIFF is truncated: strip or tile {} of {} is missing",
+                index + 1,
                 self.offsets.len()
             )));
         }
         Ok(stored)
     }
 
-    /// What of the chunk at `place` is in the file.
-    fn in_file<'a>(&self, directory: &Directory<'a>, place: usize) -> &'a [u8] {
+    /// The bytes of the chunk at `index` that the file contains.
+    fn in_file<'a>(&self, directory: &Directory<'a>, index: usize) -> &'a [u8] {
         let rest =
-            self.offsets.get(place).map(|&offset| directory.after(offset)).unwrap_or_default();
-        let length = self.lengths.get(place).copied().unwrap_or(u64::MAX);
+            self.offsets.get(index).map(|&offset| directory.after(offset)).unwrap_or_default();
+        let length = self.lengths.get(index).copied().unwrap_or(u64::MAX);
         &rest[..rest.len().min(usize::try_from(length).unwrap_or(usize::MAX))]
     }
 }
 
-/// Copies what of `part` lies in `image`.
-fn place(image: &mut RgbImage, part: &RgbImage, left: u32, top: u32) {
+/// Copies the pixels of `part` that lie inside `image`.
+fn paste(image: &mut RgbImage, part: &RgbImage, left: u32, top: u32) {
     let (image_width, part_width) = (image.width() as usize, part.width() as usize);
     let wide = part_width.min(image_width - left as usize);
     let rows = image.chunks_exact_mut(3 * image_width).skip(top as usize);
@@ -347,11 +351,11 @@ fn place(image: &mut RgbImage, part: &RgbImage, left: u32, top: u32) {
     }
 }
 
-/// What a TIFF is that is not read.
-fn not_read(what: &str) -> DecodeError {
+/// The error of a TIFF that is not supported because of `what`.
+fn unsupported(what: &str) -> DecodeError {
     unreadable(format!(
-        "a TIFF of {what} is not read: save it as 8-bit RGB with LZW compression or none, or as \
-            JPEG"
+        "TIFFs with {what} are not supported: save the image as JPEG, or as TIFF of 8-bit RGB with \
+         LZW compression or none"
     ))
 }
 
@@ -360,7 +364,8 @@ fn inverted(mut image: RgbImage) -> RgbImage {
     image
 }
 
-/// The JPEG of before Technical Note 2, if it is one whole file inside the other.
+/// Decodes the JPEG compression from before Technical Note 2, if the TIFF contains one complete
+/// JPEG file.
 fn old_jpeg(
     directory: &Directory<'_>,
     page: &Page,
@@ -372,9 +377,9 @@ fn old_jpeg(
         .and_then(|(at, length)| directory.part(at, length));
     let whole = whole.filter(|jpeg| jpeg.starts_with(&[0xFF, 0xD8, 0xFF]));
     let image =
-        jpeg::decode(whole.ok_or_else(|| not_read("old-style JPEG compression (6)"))?, limits)?;
+        jpeg::decode(whole.ok_or_else(|| unsupported("old-style JPEG compression (6)"))?, limits)?;
     if image.dimensions() != (page.width, page.height) {
-        return Err(not_read("old-style JPEG compression (6)"));
+        return Err(unsupported("old-style JPEG compression (6)"));
     }
     Ok(image)
 }

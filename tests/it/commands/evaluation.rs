@@ -9,17 +9,18 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
     for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png", "chelsea.png"] {
         sandbox.write(&format!("photos/{name}"), &sample(name));
     }
-    let labels = "file,subject,hair\nobama.jpg,b,grey\nobama2.jpg,b,grey\nbiden.jpg,j,white\nastronaut.png,e,brown\nchelsea.png,c,red\n";
+    let labels = "file,subject,hair\nobama.jpg,b,grey\nobama2.jpg,b,grey\nbiden.jpg,j,white\n\
+                  astronaut.png,e,brown\nchelsea.png,c,red\n";
     sandbox.write("photos/labels.csv", labels.as_bytes());
-    let headline = "4 photos of 3 people: 1 pairs of one person, 5 of two; left out: 1 no_face";
+    let headline = "4 photos of 3 people: 1 mated comparisons, 5 non-mated; left out: 1 no_face";
     let evaluate = ["evaluate", "photos/labels.csv", "--out", "evidence"];
     for _ in 0..2 {
         let run = sandbox.run(&evaluate);
         run.ended(0);
         assert!(run.out.starts_with(headline), "{}", run.out);
         assert!(
-            run.out.contains("too few pairs of two people"),
-            "five impostors cannot show FMR 1e-2: {}",
+            run.out.contains("too few non-mated comparisons"),
+            "five non-mated comparisons cannot show FMR 1e-2: {}",
             run.out
         );
     }
@@ -35,12 +36,11 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
     let pairs = sandbox.run(&["evaluate", "photos/pairs.txt"]);
     pairs.ended(0);
     assert!(
-        pairs.out.starts_with("4 photos of 3 people: 1 pairs of one person, 2 of two"),
+        pairs.out.starts_with("4 photos of 3 people: 1 mated comparisons, 2 non-mated"),
         "{}",
         pairs.out
     );
 
-    // No label of a person and no score of a face is worth a guess.
     let bias = sandbox.run(&["bias", "photos/labels.csv", "--group", "age"]);
     bias.ended(1);
     assert!(bias.err.contains("no column 'age'"), "{}", bias.err);
@@ -49,7 +49,7 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
     assert!(wrong.err.contains("neither a file nor the name of a gallery"), "{}", wrong.err);
     let unknown = sandbox.run(&["evaluate", "nothing.csv"]);
     unknown.ended(1);
-    assert!(unknown.err.contains("'nothing.csv' is no file"), "{}", unknown.err);
+    assert!(unknown.err.contains("'nothing.csv' is not a file"), "{}", unknown.err);
     let missing = sandbox.run(&["evaluate", "photos/labels.csv", "--images", "."]);
     missing.ended(1);
     assert!(
@@ -60,11 +60,11 @@ fn labelled_photos_are_scored_once_and_evaluated_by_file_and_by_gallery() {
     sandbox.write("photos/one.csv", b"file,subject\nobama.jpg,o\nobama2.jpg,o\n");
     let one = sandbox.run(&["evaluate", "photos/one.csv"]);
     one.ended(1);
-    assert!(one.err.contains("no pair of two people"), "{}", one.err);
+    assert!(one.err.contains("no pair of photos of two people"), "{}", one.err);
 }
 
 #[test]
-fn a_calibration_gives_qualities_of_its_own_under_a_profile_of_its_own() {
+fn a_calibration_gives_other_qualities_under_another_profile() {
     let sandbox = Sandbox::new();
     sandbox.fill(120);
     let scanned = sandbox.scan();
@@ -83,14 +83,14 @@ fn a_calibration_gives_qualities_of_its_own_under_a_profile_of_its_own() {
         (0, 120),
         "results of the other mapping do not count"
     );
-    // All photos are one: none is worse than another, and none is better than it.
+    // All photos are the same: none is worse than another, and all are as good as the best.
     assert!(
         run.json().iter().filter_map(|line| line["quality"].as_u64()).all(|quality| quality == 100),
         "{}",
         run.out
     );
 
-    // Another detection size gives other scores: the calibration says nothing of them.
+    // Another detection size gives other scores, to which the calibration does not apply.
     let mut command = sandbox.command(&["scan", "photos"]);
     command
         .env("FACEFLEET__QUALITY__CALIBRATION", sandbox.path("gallery.toml"))
@@ -101,7 +101,7 @@ fn a_calibration_gives_qualities_of_its_own_under_a_profile_of_its_own() {
 }
 
 #[test]
-fn what_the_labels_alone_show_to_be_wrong_is_told_before_anything_is_scored() {
+fn errors_in_the_labels_are_reported_before_anything_is_scored() {
     let sandbox = Sandbox::new();
     for name in ["obama.jpg", "biden.jpg"] {
         sandbox.write(&format!("photos/{name}"), &sample(name));
@@ -110,15 +110,15 @@ fn what_the_labels_alone_show_to_be_wrong_is_told_before_anything_is_scored() {
     sandbox
         .write("photos/spellings.csv", b"file,subject\nobama.jpg,b\n./obama.jpg,b\nbiden.jpg,j\n");
     sandbox.write("taken", b"");
-    for (arguments, told) in [
+    for (arguments, text) in [
         (&["bias", "photos/labels.csv"][..], "no column of groups"),
-        (&["evaluate", "photos/labels.csv"], "there is no pair of one person"),
+        (&["evaluate", "photos/labels.csv"], "no pair of photos of one person"),
         (&["evaluate", "photos/spellings.csv"], "obama.jpg and ./obama.jpg are the same file"),
         (&["evaluate", "photos/labels.csv", "--out", "taken"], "taken"),
     ] {
         let run = sandbox.run(arguments);
         run.ended(1);
-        assert!(run.err.contains(told), "{arguments:?}: {}", run.err);
+        assert!(run.err.contains(text), "{arguments:?}: {}", run.err);
     }
     let report = sandbox.run(&["report", "--gallery", "evaluation"]);
     assert!(report.err.contains("the store is empty"), "{}", report.err);

@@ -1,5 +1,5 @@
-//! `facefleet model import`: what the graph tells is read, what it does not tell is asked for, and
-//! a failure leaves nothing behind.
+//! `facefleet model import`: reads what the graph contains, asks for the rest, and leaves nothing
+//! behind when it fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn refused(run: &Run, reasons: &[&str]) {
 }
 
 #[test]
-fn what_the_graph_tells_is_read_and_said() {
+fn what_the_graph_contains_is_read_and_printed() {
     let bytes = of_mxnet();
     let sandbox = sandbox("Arc Face.onnx", &bytes);
     let run = model(
@@ -104,7 +104,7 @@ fn what_the_graph_tells_is_read_and_said() {
 }
 
 #[test]
-fn what_no_graph_tells_is_asked_for_all_at_once() {
+fn what_the_graph_does_not_contain_is_asked_for_all_at_once() {
     let sandbox = sandbox("a.onnx", &of_mxnet());
     let run = model(&sandbox, &["import", "a.onnx"]);
     refused(&run, &["--channels rgb"]);
@@ -137,14 +137,14 @@ fn wrong_words_and_numbers_are_refused_and_leave_nothing() {
     refused(&with("--dropout", "5"), &["dropout ratio of 5"]);
     refused(&with("--scale", "0"), &["`scale`"]);
     refused(&with("--alpha", "-3"), &["`alpha`"]);
-    refused(&with("--name", "../b"), &["'../b' is no name"]);
+    refused(&with("--name", "../b"), &["'../b' is not a name"]);
     // All pixels become nearly the same number.
-    refused(&with("--scale", "1e-30"), &["answers the same", "--scale"]);
+    refused(&with("--scale", "1e-30"), &["the same embedding", "--scale"]);
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
 }
 
 #[test]
-fn what_is_no_model_is_refused_with_what_it_is() {
+fn a_file_that_is_not_a_model_is_refused_with_the_reason() {
     let sandbox = sandbox("text.onnx", b"This is not a network.\n");
     sandbox.write(
         "pointer.onnx",
@@ -195,14 +195,14 @@ fn a_second_import_is_refused_unless_forced() {
 }
 
 #[test]
-fn a_node_that_nobody_can_run_and_a_newer_file_are_refused_with_the_files_name() {
+fn an_unsupported_node_and_a_newer_file_are_refused_with_the_files_name() {
     let mut published = ModelProto::decode(of_mxnet().as_slice()).unwrap();
     let sandbox = sandbox("new.onnx", b"");
     published.opset_import[0].version = 99;
     sandbox.write("new.onnx", &published.encode_to_vec());
     refused(
         &model(&sandbox, &["import", "new.onnx", "--channels", "rgb"]),
-        &["new.onnx is of operator set 99", "reads up to"],
+        &["new.onnx has operator set 99", "reads up to"],
     );
     published.opset_import[0].version = 8;
     published
@@ -221,7 +221,7 @@ fn a_node_that_nobody_can_run_and_a_newer_file_are_refused_with_the_files_name()
 }
 
 #[test]
-fn that_onnx_runtime_cannot_run_the_published_file_is_no_error() {
+fn a_published_file_that_onnx_runtime_cannot_run_is_not_an_error() {
     let sandbox = sandbox("a.onnx", &of_mxnet());
     let run = model(&sandbox, &["import", "a.onnx", "--channels", "rgb"]);
     run.ended(0);
@@ -229,9 +229,9 @@ fn that_onnx_runtime_cannot_run_the_published_file_is_no_error() {
 }
 
 #[test]
-fn weights_in_a_second_file_come_along() {
+fn weights_in_a_second_file_are_imported_too() {
     let network = iresnet(
-        Style { stored: Stored::Beside("model.onnx.data"), ..Style::pytorch(17) },
+        Style { stored: Stored::External("model.onnx.data"), ..Style::pytorch(17) },
         View::Flatten,
     );
     let sandbox = sandbox("model.onnx", &network.file());
@@ -239,7 +239,7 @@ fn weights_in_a_second_file_come_along() {
     arguments.extend(TOLD);
     refused(&model(&sandbox, &arguments), &["model.onnx.data"]);
     assert!(tree(&sandbox).is_empty(), "{:?}", tree(&sandbox));
-    sandbox.write("model.onnx.data", &network.tape.beside);
+    sandbox.write("model.onnx.data", &network.tape.external);
     model(&sandbox, &arguments).ended(0);
     assert!(sandbox.path("models/fetched/large/model.onnx.data").exists());
     model(&sandbox, &["prepare", "large", "--again"]).ended(0);
@@ -251,7 +251,7 @@ fn weights_in_a_second_file_come_along() {
 fn a_file_that_a_manifest_names_is_put_in_its_place() {
     let file = of_mxnet();
     let sandbox = sandbox("downloaded.onnx", &file);
-    // As `models/lresnet100e-ir.toml` stands in the repository, for another file.
+    // Like `models/lresnet100e-ir.toml` of the repository, for another file.
     let manifest = fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("models/lresnet100e-ir.toml"),
     )
@@ -293,7 +293,7 @@ fn a_file_that_a_manifest_names_is_put_in_its_place() {
     assert_eq!(fs::read(sandbox.path("models/fetched/arcfaceresnet100-8.onnx")).unwrap(), file);
 }
 
-/// Imports `file` with all that no graph tells.
+/// Imports `file` with all that no graph contains.
 fn import(sandbox: &Sandbox, file: &str, more: &[&str]) -> Run {
     model(sandbox, &[&["import", file][..], &TOLD[..], more].concat())
 }
@@ -320,7 +320,7 @@ fn weights_that_another_manifest_names_are_never_replaced() {
 }
 
 #[test]
-fn a_file_that_no_manifest_names_is_replaced_by_force_alone() {
+fn a_file_that_no_manifest_names_is_replaced_only_with_force() {
     let file = of_pytorch().file();
     let sandbox = sandbox("b.onnx", &file);
     fs::create_dir(sandbox.path("models/fetched")).unwrap();
@@ -336,7 +336,7 @@ fn a_file_that_no_manifest_names_is_replaced_by_force_alone() {
 #[test]
 fn weights_cannot_be_in_the_onnx_file_itself() {
     let network = iresnet(
-        Style { stored: Stored::Beside("model.onnx"), ..Style::pytorch(17) },
+        Style { stored: Stored::External("model.onnx"), ..Style::pytorch(17) },
         View::Flatten,
     );
     let sandbox = sandbox("model.onnx", &network.file());
@@ -348,7 +348,7 @@ fn weights_cannot_be_in_the_onnx_file_itself() {
 }
 
 #[test]
-fn what_a_terminal_obeys_is_escaped_in_what_the_file_says() {
+fn terminal_control_sequences_of_the_file_are_escaped() {
     let mut published = ModelProto::decode(of_mxnet().as_slice()).unwrap();
     published.producer_name = "somebody\x1b[31m".into();
     let sandbox = sandbox("a.onnx", &published.encode_to_vec());

@@ -34,7 +34,7 @@ fn a_damaged_detector_is_named_by_every_command_and_no_photo_is_scored_with_it()
 
     let path = models.path().join("prepared/yunet-2023mar.onnx");
     let mut bytes = fs::read(&path).unwrap();
-    // In the weights: all photos were without a face.
+    // In the weights: such a detector would find no face in any photo.
     let middle = bytes.len() / 2;
     bytes[middle..middle + 64].fill(0x5A);
     fs::write(&path, &bytes).unwrap();
@@ -61,4 +61,22 @@ fn a_damaged_detector_is_named_by_every_command_and_no_photo_is_scored_with_it()
     let scan = run(&["scan", "photos", "--json"]);
     scan.ended(0);
     assert_eq!(super::outcome(&scan.summary(), "scored"), 3, "{}", scan.out);
+}
+
+#[test]
+fn doctor_prints_its_checks_as_json_lines() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&["doctor", "--aligned", "--json"]);
+    run.ended(0);
+    let checks = run.json();
+    let names: Vec<_> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
+    assert_eq!(names, ["runtime", "models", "store", "queue", "sources", "disk"]);
+    assert!(checks.iter().all(|check| check["ok"] == true && check["detail"].is_string()));
+
+    let mut command = sandbox.command(&["doctor", "--aligned", "--json"]);
+    let wrong = Run::of(command.env("FACEFLEET__STORE__URL", "mysql:x").output().unwrap());
+    wrong.ended(1);
+    let store = wrong.json().into_iter().find(|check| check["check"] == "store").unwrap();
+    assert_eq!(store["ok"], false);
+    assert!(store["detail"].as_str().unwrap().contains("sqlite:FILE"), "{store}");
 }

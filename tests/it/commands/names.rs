@@ -1,5 +1,5 @@
-//! Names of files that are no text, too long for a suffix, or made to deceive a terminal; and
-//! images that are no chips.
+//! Names of files that are not UTF-8, too long for a suffix, or contain terminal control sequences;
+//! and images that are not chips.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -62,7 +62,7 @@ fn names_that_are_not_utf_8_are_exact_in_json() {
 }
 
 #[test]
-fn chips_of_long_names_are_written_and_deceiving_names_are_escaped() {
+fn chips_of_long_names_are_written_and_control_sequences_are_escaped() {
     let sandbox = Sandbox::new();
     let long = photo(&sandbox, format!("{}.jpg", "x".repeat(247)).as_bytes());
     let strange = photo(&sandbox, b"a\n0  face 0  quality 100\x1b[2J.jpg");
@@ -94,7 +94,7 @@ fn chips_of_long_names_are_written_and_deceiving_names_are_escaped() {
 }
 
 #[test]
-fn a_scan_escapes_deceiving_names_and_they_are_exact_in_json() {
+fn a_scan_escapes_control_sequences_and_names_are_exact_in_json() {
     let sandbox = Sandbox::new();
     sandbox.write("photos/a\x1b[2J.jpg", b"no photo");
     sandbox.write("photos/b.\x1b]0;title", b"no photo");
@@ -126,12 +126,13 @@ fn a_scan_escapes_deceiving_names_and_they_are_exact_in_json() {
 }
 
 #[test]
-fn what_is_no_chip_is_refused_as_one() {
+fn an_image_that_is_not_a_chip_is_refused_with_aligned() {
     let sandbox = Sandbox::new();
     let photo = sample_path("astronaut.png").to_str().unwrap().to_owned();
     sandbox.run(&["score", "--chips", "photos", &photo]).ended(0);
     sandbox.write("photos/whole.png", &sample("astronaut.png"));
-    let told = "512x512 pixels are no chip, which is an aligned face of 112x112: without --aligned";
+    let told =
+        "512x512 pixels are not a chip, which is an aligned face of 112x112: without --aligned";
     let score =
         sandbox.run(&["score", "--aligned", "photos/whole.png", "photos/000000-astronaut-0.png"]);
     score.ended(3);

@@ -1,4 +1,4 @@
-//! `config/bfloat16.toml`: another way to compute the same, and told apart from it.
+//! `config/bfloat16.toml`: computes the same in another way, under another profile.
 
 use std::path::{Path, PathBuf};
 
@@ -23,26 +23,26 @@ fn bfloat16_on_a_device_that_computes_in_32_bits_is_refused() {
     let run = Run::of(command.env("FACEFLEET__MODELS__PRECISION", "bf16").output().unwrap());
     run.ended(1);
     assert!(
-        run.err.contains("'bf16' is no precision; use float32, half or bfloat16"),
+        run.err.contains("unknown precision 'bf16': use float32, half or bfloat16"),
         "{}",
         run.err
     );
 }
 
-/// Where the processor cannot do it, the program must say so: both ends are right, and which one it
-/// was is printed.
+/// On a processor without bfloat16 the program must say so. The test accepts both and prints which
+/// it was.
 #[test]
 fn bfloat16_gives_templates_and_distances_close_to_those_of_32_bits() {
     let config = checkout("config/bfloat16.toml");
     if !checkout(".facefleet/runtime-openvino").exists() {
-        // Pinned for these machines, whatever their processor can do.
+        // Setup installs it on these machines, whatever their processor.
         if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
             panic!("OpenVINO is missing: run `python3 scripts/setup.py test`");
         }
         return;
     }
     let sandbox = Sandbox::new();
-    // For the device that the settings name.
+    // For the device of the settings.
     let prepared = sandbox.run(&["--config", config.to_str().unwrap(), "model", "prepare"]);
     prepared.ended(0);
     let photos: Vec<String> =

@@ -6,7 +6,7 @@ use super::{Run, Sandbox};
 use crate::support::sample;
 
 const PHOTOS: [&str; 4] = ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"];
-const HEADLINE: &str = "4 photos of 3 people: 1 pairs of one person, 5 of two";
+const HEADLINE: &str = "4 photos of 3 people: 1 mated comparisons, 5 non-mated";
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -38,8 +38,8 @@ fn tables_are_read_as_spreadsheets_and_people_write_them() {
         |prefix: &str| rows(",").lines().map(|row| format!("{prefix}{row}\n")).collect::<String>();
     let photos = sandbox.path("photos").canonicalize().unwrap();
     let table = format!("file,subject\r\n{}", rows(","));
-    let turned = "id,Person,Gender,Image \
-        Path\n1,o,m,obama.jpg\n2,o,m,obama2.jpg\n3,b,m,biden.jpg\n4,e,f,astronaut.png\n";
+    let turned = "id,Person,Gender,Image Path\n1,o,m,obama.jpg\n2,o,m,obama2.jpg\n\
+                  3,b,m,biden.jpg\n4,e,f,astronaut.png\n";
     std::fs::create_dir(sandbox.path("photos/sub")).unwrap();
     for (name, bytes) in [
         ("plain.csv", table.clone().into_bytes()),
@@ -68,7 +68,7 @@ fn tables_are_read_as_spreadsheets_and_people_write_them() {
         assert!(run.out.starts_with(HEADLINE), "{name}: {}", run.out);
         assert_eq!(run.err.contains("Windows-1252"), name == "cp1252.csv", "{name}: {}", run.err);
     }
-    // Groups are found beside whatever columns there are, and numbers of rows are none.
+    // The first other column holds the groups, unless it numbers the rows.
     let bias = sandbox.run(&["bias", "photos/turned.csv", "--bootstrap", "0", "--fmr", "0.2"]);
     bias.ended(0);
     assert!(bias.out.contains("by Gender"), "{}", bias.out);
@@ -106,7 +106,7 @@ fn lists_of_pairs_may_have_spaces_in_names_a_header_or_the_form_of_lfw() {
         let run = evaluate(&sandbox, &format!("photos/{name}"));
         run.ended(0);
         assert!(
-            run.out.starts_with("3 photos of 2 people: 1 pairs of one person, 1 of two"),
+            run.out.starts_with("3 photos of 2 people: 1 mated comparisons, 1 non-mated"),
             "{name}: {}",
             run.out
         );
@@ -114,9 +114,9 @@ fn lists_of_pairs_may_have_spaces_in_names_a_header_or_the_form_of_lfw() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_line_and_what_to_do() {
+fn errors_in_a_file_of_labels_name_the_line_and_what_to_do() {
     let sandbox = sandbox();
-    for (text, told) in [
+    for (text, errors) in [
         (&b"obama.jpg,o\nobama2.jpg,o\n"[..], &["line 1", "file,subject"][..]),
         (b"file,person,name\nobama.jpg,o,x\n", &["'person' and 'name'", "the name 'subject'"]),
         (b"file,age\nobama.jpg,3\n", &["no column 'subject'", "'age'"]),
@@ -127,10 +127,10 @@ fn what_cannot_be_read_is_told_with_its_line_and_what_to_do() {
         sandbox.write("photos/labels.csv", text);
         let run = evaluate(&sandbox, "photos/labels.csv");
         run.ended(1);
-        for told in told {
+        for error in errors {
             assert!(
-                run.err.contains(told) && run.err.contains("photos/labels.csv"),
-                "{told}: {}",
+                run.err.contains(error) && run.err.contains("photos/labels.csv"),
+                "{error}: {}",
                 run.err
             );
         }
@@ -139,7 +139,7 @@ fn what_cannot_be_read_is_told_with_its_line_and_what_to_do() {
 }
 
 #[test]
-fn photos_that_are_links_are_read_and_two_names_of_one_file_are_told() {
+fn links_to_photos_are_read_and_two_names_of_one_file_are_refused() {
     let sandbox = sandbox();
     std::fs::create_dir(sandbox.path("links")).unwrap();
     for name in PHOTOS {
@@ -162,18 +162,20 @@ fn photos_that_are_links_are_read_and_two_names_of_one_file_are_told() {
 }
 
 #[test]
-fn photos_without_a_score_are_named_and_the_others_go_on() {
+fn photos_without_a_score_are_listed_and_the_others_are_evaluated() {
     let sandbox = sandbox();
     sandbox.write("photos/notes.jpg", b"a shopping list, not a photo");
     let mut table =
-        "file,subject,group\nobama.jpg,o,x\nobama2.jpg,o,x\nbiden.jpg,b,x\nastronaut.png,e,x\nnotes.jpg,n,x\n".to_owned();
-    // Reading it fails with an error that might pass.
+        "file,subject,group\nobama.jpg,o,x\nobama2.jpg,o,x\nbiden.jpg,b,x\nastronaut.png,e,x\n\
+         notes.jpg,n,x\n"
+            .to_owned();
+    // Reading it fails with an error that may pass.
     table += "file:///proc/self/mem,m,x\n";
     table.extend((0..9).map(|number| format!("gone{number}.jpg,g,x\n")));
     sandbox.write("photos/labels.csv", table.as_bytes());
     for (command, status) in [
         (&["evaluate", "photos/labels.csv", "--out", "out"][..], 3),
-        // Of so few it makes no calibration.
+        // Too few scores for a calibration.
         (&["calibrate", "photos/labels.csv", "--percentiles", "--fmr", "0.2"], 1),
         (&["bias", "photos/labels.csv", "--fmr", "0.2", "--out", "out"], 3),
     ] {
@@ -182,22 +184,19 @@ fn photos_without_a_score_are_named_and_the_others_go_on() {
             command
                 .args(["--bootstrap", "0"])
                 .env("FACEFLEET__WORKER__BACKOFF_MS", "1")
+                .env("FACEFLEET__IMAGES__OUTAGE_SECONDS", "1")
                 .output()
                 .unwrap(),
         );
         run.ended(status);
         assert!(run.out.starts_with(HEADLINE), "{}", run.out);
-        assert!(
-            run.out.contains("left out: 9 missing; left out: 1 unreadable; left out: 1 failed"),
-            "{}",
-            run.out
-        );
-        for told in [
+        assert!(run.out.contains("left out: 9 missing, 1 unreadable, 1 failed"), "{}", run.out);
+        for text in [
             "notes.jpg (line 6): unreadable: not an image",
             "/mem (line 7): failed: ",
             "gone0.jpg (line 8): missing",
         ] {
-            assert!(run.err.contains(told), "{told}: {}", run.err);
+            assert!(run.err.contains(text), "{text}: {}", run.err);
         }
         assert!(run.err.contains("and 1 more") && !run.err.contains("gone8.jpg"), "{}", run.err);
     }
@@ -208,7 +207,7 @@ fn photos_without_a_score_are_named_and_the_others_go_on() {
 }
 
 #[test]
-fn nothing_to_evaluate_says_how_the_photos_ended_and_what_to_do() {
+fn without_any_score_the_error_names_the_causes_and_what_to_do() {
     let sandbox = sandbox();
     sandbox.write(
         "photos/labels.csv",
@@ -217,10 +216,10 @@ fn nothing_to_evaluate_says_how_the_photos_ended_and_what_to_do() {
     let mut command = sandbox.command(&["evaluate", "photos/labels.csv"]);
     let refused = Run::of(command.env("FACEFLEET__LIMITS__MAX_BYTES", "1000").output().unwrap());
     refused.ended(1);
-    for told in
+    for text in
         ["none of the 4 photos has a score: 4 refused", "setting limits.max_bytes", "obama.jpg"]
     {
-        assert!(refused.err.contains(told), "{told}: {}", refused.err);
+        assert!(refused.err.contains(text), "{text}: {}", refused.err);
     }
     let aligned = sandbox.run(&["evaluate", "photos/labels.csv", "--aligned"]);
     aligned.ended(1);

@@ -1,9 +1,8 @@
-//! Faults on the real stack: workers killed, servers restarted, connections cut at the worst
+//! Faults on the real stack: workers are killed, servers restarted, connections cut at the worst
 //! moments. After each, every job has exactly one outcome, every scored image exactly one set of
 //! rows, the queues are empty and the counts add up.
 //!
-//! The stack is one of these tests' own, because they take it away from under whoever uses it, and
-//! they run one at a time.
+//! These tests have their own stack, because they stop its servers, and run one at a time.
 
 mod cuts;
 #[path = "../../../benches/null_profile.rs"]
@@ -35,11 +34,11 @@ use tokio::time::{Instant, sleep};
 use self::null_profile::null_profile;
 use crate::support::stack::Database;
 
-/// Nothing that is going to happen takes longer.
+/// Whatever a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The stack of these tests, for one of them at a time.
-struct Ground {
+/// The stack of these tests, used by one test at a time.
+struct Stack {
     queue: String,
     store: String,
     _turn: MutexGuard<'static, ()>,
@@ -49,7 +48,7 @@ fn stack(arguments: &[&str]) {
     let output = Command::new("python3")
         .arg(root().join("scripts/stack.py"))
         .arg("--dir")
-        .arg(ground())
+        .arg(stack_folder())
         .args(arguments)
         .output()
         .unwrap();
@@ -60,8 +59,8 @@ fn stack(arguments: &[&str]) {
     );
 }
 
-/// Where the stack of these tests is: in the build folder, so that no two checkouts share one.
-fn ground() -> PathBuf {
+/// The folder of the stack, in the build folder, so that each checkout has its own.
+fn stack_folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults")
 }
 
@@ -69,13 +68,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-impl Ground {
+impl Stack {
     async fn take() -> Self {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
-        // Whatever the test before left stopped is started again.
+        // Starts the servers that the previous test stopped.
         stack(&["up"]);
-        let env = std::fs::read_to_string(ground().join("env")).unwrap();
+        let env = std::fs::read_to_string(stack_folder().join("env")).unwrap();
         let value = |key: &str| {
             env.lines()
                 .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
@@ -103,9 +102,9 @@ fn address(url: &str) -> SocketAddr {
     format!("{}:{}", url.host_str().unwrap(), url.port().unwrap()).parse().unwrap()
 }
 
-/// A campaign over small files, on queues and in a database of its own.
+/// A campaign of small files, with its own queues and database.
 struct Fleet {
-    ground: Ground,
+    stack: Stack,
     queue: Arc<dyn JobQueue>,
     store: Arc<dyn Store>,
     prefix: String,
@@ -123,12 +122,12 @@ impl Fleet {
         fleet
     }
 
-    /// The same, with the jobs still in hand.
+    /// The same, with jobs that are not published yet.
     async fn unpublished(names: impl IntoIterator<Item = String>) -> (Self, Vec<Job>) {
-        let ground = Ground::take().await;
-        let database = Database::on(&ground.store).await;
+        let stack = Stack::take().await;
+        let database = Database::on(&stack.store).await;
         let (name, store_url) = (format!("faults-{}", CampaignId::new()), database.url.clone());
-        let app = app(&ground.queue, &store_url, &name);
+        let app = app(&stack.queue, &store_url, &name);
         let (queue, store) = (app.queue().await.unwrap(), app.store().await.unwrap());
         store.register_profile(&null_profile()).await.unwrap();
         let campaign = Campaign {
@@ -160,7 +159,7 @@ impl Fleet {
         store.end_listing(campaign.id).await.unwrap();
         (
             Self {
-                ground,
+                stack,
                 queue,
                 store,
                 prefix: name,
@@ -175,15 +174,15 @@ impl Fleet {
 
     /// A worker process without a model.
     fn worker(&self) -> Worker {
-        self.worker_through(&self.ground.queue, &self.store_url)
+        self.worker_through(&self.stack.queue, &self.store_url)
     }
 
-    /// The same, by way of other addresses.
+    /// The same, with other addresses.
     fn worker_through(&self, queue: &str, store: &str) -> Worker {
         self.worker_with(queue, store, &[])
     }
 
-    /// The same, with settings of its own.
+    /// The same, with further settings.
     fn worker_with(&self, queue: &str, store: &str, settings: &[(&str, String)]) -> Worker {
         let mut command = Command::new(null_worker());
         command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::piped());
@@ -196,26 +195,26 @@ impl Fleet {
         ]);
         command.envs(settings.iter().map(|(key, value)| (key, value)));
         let mut process = command.spawn().unwrap();
-        let mut told = process.stdout.take().unwrap();
-        let (at_work, heard) = std::sync::mpsc::channel();
+        let mut output = process.stdout.take().unwrap();
+        let (started, at_work) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            // Its first and only words are that it is at work.
-            if told.read(&mut [0; 1]).is_ok_and(|read| read > 0) {
-                at_work.send(()).ok();
+            // It prints one line, once it is at work.
+            if output.read(&mut [0; 1]).is_ok_and(|read| read > 0) {
+                started.send(()).ok();
             }
         });
-        Worker { process, at_work: heard }
+        Worker { process, at_work }
     }
 
     async fn progress(&self) -> CampaignProgress {
         self.store.campaign(self.campaign.id).await.unwrap().unwrap().progress
     }
 
-    /// Waits until `enough` is said of the progress.
+    /// Waits until `enough` is true of the progress.
     async fn until(&self, enough: impl Fn(&CampaignProgress) -> bool) {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            // The database may be away: that is what is tested.
+            // The database may be away during the fault.
             if let Ok(Some(campaign)) = self.store.campaign(self.campaign.id).await
                 && enough(&campaign.progress)
             {
@@ -223,27 +222,27 @@ impl Fleet {
             }
             assert!(
                 Instant::now() < give_up,
-                "the campaign came to a halt: {:?}",
+                "the campaign makes no progress: {:?}",
                 self.store.campaign(self.campaign.id).await
             );
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Waits for the end, tells the workers to stop, and holds what is there against the promise.
-    /// `failed` names begin so.
+    /// Waits for the end, stops the workers and checks the delivery promise. Images whose names
+    /// begin with one of `failed` must have failed.
     async fn ends_well(&self, workers: impl IntoIterator<Item = Worker>, failed: &[&str]) {
         self.until(CampaignProgress::is_complete).await;
-        self.runs_empty().await;
+        self.until_empty().await;
         for worker in workers {
-            assert_eq!(worker.stop().await, Some(0), "a worker did not end well");
+            assert_eq!(worker.stop().await, Some(0), "a worker failed");
         }
-        // A job that ended while its worker was cut off came again, perhaps to a worker that was
-        // about to stop: it put it back.
+        // A job that ended while its worker was disconnected is redelivered, perhaps to a worker
+        // that is stopping and returns it.
         while !self.is_empty().await {
             let worker = self.worker();
-            self.runs_empty().await;
-            assert_eq!(worker.stop().await, Some(0), "a worker did not end well");
+            self.until_empty().await;
+            assert_eq!(worker.stop().await, Some(0), "a worker failed");
         }
         let progress = self.progress().await;
         let (mut cursor, mut seen) = (0, HashSet::new());
@@ -294,7 +293,7 @@ impl Fleet {
     }
 
     /// Waits until no job is ready or delayed: the last acknowledgement follows the last commit.
-    async fn runs_empty(&self) {
+    async fn until_empty(&self) {
         let give_up = Instant::now() + PATIENCE;
         loop {
             if self.is_empty().await {
@@ -302,7 +301,7 @@ impl Fleet {
             }
             assert!(
                 Instant::now() < give_up,
-                "the queues do not run empty: {:?}",
+                "the queues are not empty: {:?}",
                 self.queue.status().await
             );
             sleep(Duration::from_millis(50)).await;
@@ -344,7 +343,7 @@ fn null_worker() -> PathBuf {
     program
 }
 
-/// A worker process. It ends with its handle, by SIGKILL.
+/// A worker process, killed on drop.
 struct Worker {
     process: Child,
     at_work: std::sync::mpsc::Receiver<()>,
@@ -356,7 +355,7 @@ impl Worker {
         self.process.wait().unwrap();
     }
 
-    /// Tells it to stop by SIGTERM, once it is at work, and waits for its exit status.
+    /// Sends SIGTERM once it is at work, and waits for its exit status.
     async fn stop(mut self) -> Option<i32> {
         let stopping = move || {
             self.at_work.recv_timeout(PATIENCE).unwrap();

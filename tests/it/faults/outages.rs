@@ -1,4 +1,4 @@
-//! Sources that go away and come back: what their images end as, and what nobody is charged for.
+//! Outages of sources, shortages of the machine, and campaigns that are paused or cancelled.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,8 +7,8 @@ use facefleet::domain::{OutcomeKind, ProfileId, SourceStatus, SubQueue, SubQueue
 use super::*;
 use crate::support::http::{Answer, HttpServer};
 
-/// Waits until a worker has told that a source is in trouble, or that none is any more.
-async fn told(fleet: &Fleet, trouble: bool) -> Vec<SourceStatus> {
+/// Waits until a worker has reported an outage of a source, or the end of all outages.
+async fn reported(fleet: &Fleet, trouble: bool) -> Vec<SourceStatus> {
     let give_up = Instant::now() + PATIENCE;
     loop {
         let sources = fleet.store.source_statuses().await.unwrap();
@@ -25,10 +25,10 @@ fn outcomes(progress: &CampaignProgress) -> Vec<(OutcomeKind, u64)> {
 }
 
 #[tokio::test]
-async fn a_share_that_is_gone_for_a_while_costs_no_image_its_score() {
+async fn an_unmounted_share_costs_no_image_its_score() {
     let fleet = Fleet::new((0..1500).map(|number| format!("{number}.jpg"))).await;
     let folder = fleet.folder.path().canonicalize().unwrap();
-    // Five are gone for good, which is their own fault.
+    // Five are deleted, which is not an outage.
     for number in [100, 500, 900, 1300, 1499] {
         std::fs::remove_file(folder.join(format!("{number}.jpg"))).unwrap();
     }
@@ -38,7 +38,7 @@ async fn a_share_that_is_gone_for_a_while_costs_no_image_its_score() {
     let away = folder.with_extension("away");
     std::fs::rename(&folder, &away).unwrap();
     std::fs::create_dir(&folder).unwrap();
-    let sources = told(&fleet, true).await;
+    let sources = reported(&fleet, true).await;
     assert_eq!(sources[0].name.as_str(), folder.to_str().unwrap());
     assert!(sources[0].trouble.as_ref().unwrap().contains("empty"), "{sources:?}");
     std::fs::remove_dir(&folder).unwrap();
@@ -48,8 +48,8 @@ async fn a_share_that_is_gone_for_a_while_costs_no_image_its_score() {
         outcomes(&fleet.progress().await),
         [(OutcomeKind::Scored, 1495), (OutcomeKind::Unreadable, 5)]
     );
-    told(&fleet, false).await;
-    fleet.runs_empty().await;
+    reported(&fleet, false).await;
+    fleet.until_empty().await;
     assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
     assert_eq!(worker.stop().await, Some(0));
 }
@@ -64,7 +64,7 @@ async fn a_worker_that_is_out_of_descriptors_waits_and_charges_no_image() {
         assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
     };
     limit("4");
-    // What was open stays open, and no more files can be: it comes to a halt.
+    // Open files stay open, and no more can be opened: the worker makes no progress.
     let mut before = fleet.progress().await.ended();
     loop {
         sleep(Duration::from_millis(500)).await;
@@ -74,14 +74,14 @@ async fn a_worker_that_is_out_of_descriptors_waits_and_charges_no_image() {
         }
         before = now;
     }
-    assert!(before < 1500, "it was not out of descriptors in time");
+    assert!(before < 1500, "the limit came too late");
     limit("1024");
     fleet.ends_well([worker], &[]).await;
     assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
+async fn a_server_that_is_away_from_the_start_delays_only_its_own_jobs() {
     let up = Arc::new(AtomicBool::new(false));
     let answer = {
         let up = up.clone();
@@ -104,10 +104,10 @@ async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
         ("FACEFLEET__IMAGES__ALLOW", server.url("/")),
         ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned()),
     ];
-    let worker = fleet.worker_with(&fleet.ground.queue, &fleet.store_url, &allow);
-    // The others do not wait for it.
+    let worker = fleet.worker_with(&fleet.stack.queue, &fleet.store_url, &allow);
+    // The other jobs do not wait for it.
     fleet.until(|progress| progress.ended() == 100).await;
-    let sources = told(&fleet, true).await;
+    let sources = reported(&fleet, true).await;
     assert!(sources[0].trouble.as_ref().unwrap().contains("503"), "{sources:?}");
     assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Scored, 100)]);
     up.store(true, Ordering::SeqCst);
@@ -116,13 +116,13 @@ async fn a_server_that_is_away_from_the_start_holds_its_own_jobs_alone() {
         outcomes(&fleet.progress().await),
         [(OutcomeKind::Scored, 199), (OutcomeKind::Unreadable, 1)]
     );
-    fleet.runs_empty().await;
+    fleet.until_empty().await;
     assert_eq!(fleet.queue.status().await.unwrap().dead, 0);
     assert_eq!(worker.stop().await, Some(0));
 }
 
 #[tokio::test]
-async fn an_outage_that_never_ends_is_given_up_in_the_end() {
+async fn jobs_of_an_endless_outage_end_as_failed() {
     let server =
         HttpServer::start(|_: &str| Answer::of("503 Service Unavailable", "", b"later")).await;
     let (fleet, mut jobs) = Fleet::unpublished((0..20).map(|number| format!("{number}.jpg"))).await;
@@ -135,10 +135,10 @@ async fn an_outage_that_never_ends_is_given_up_in_the_end() {
         ("FACEFLEET__IMAGES__ALLOW_PRIVATE_HOSTS", "127.0.0.1".to_owned()),
         ("FACEFLEET__IMAGES__OUTAGE_SECONDS", "2".to_owned()),
     ];
-    let worker = fleet.worker_with(&fleet.ground.queue, &fleet.store_url, &settings);
+    let worker = fleet.worker_with(&fleet.stack.queue, &fleet.store_url, &settings);
     fleet.until(CampaignProgress::is_complete).await;
     assert_eq!(outcomes(&fleet.progress().await), [(OutcomeKind::Failed, 20)]);
-    fleet.runs_empty().await;
+    fleet.until_empty().await;
     let letters = fleet.queue.dead_letters(30).await.unwrap();
     assert_eq!(letters.len(), 20);
     assert!(
@@ -150,20 +150,20 @@ async fn an_outage_that_never_ends_is_given_up_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_paused_campaign_waits_untouched_and_goes_on_where_it_was() {
+async fn a_paused_campaign_waits_and_continues_after_it_is_resumed() {
     let (fleet, jobs) = Fleet::unpublished((0..600).map(|number| format!("{number}.jpg"))).await;
-    let place = fleet.campaign.sub_queue();
+    let sub_queue = fleet.campaign.sub_queue();
     fleet.store.set_campaign_state(fleet.campaign.id, CampaignState::Paused).await.unwrap();
-    fleet.queue.publish_to(&place, jobs[..500].to_vec()).await.unwrap();
-    // What comes by its lane is put there too, once.
+    fleet.queue.publish_to(&sub_queue, jobs[..500].to_vec()).await.unwrap();
+    // Jobs that come from its lane are set aside there too, once.
     fleet.queue.publish(jobs[500..].to_vec()).await.unwrap();
     let worker = fleet.worker();
     let give_up = Instant::now() + PATIENCE;
-    while fleet.queue.waiting(std::slice::from_ref(&place)).await.unwrap() != [600] {
+    while fleet.queue.waiting(std::slice::from_ref(&sub_queue)).await.unwrap() != [600] {
         assert!(
             Instant::now() < give_up,
             "{:?}",
-            fleet.queue.waiting(std::slice::from_ref(&place)).await
+            fleet.queue.waiting(std::slice::from_ref(&sub_queue)).await
         );
         sleep(Duration::from_millis(50)).await;
     }
@@ -173,7 +173,7 @@ async fn a_paused_campaign_waits_untouched_and_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn jobs_of_another_fleets_profile_are_moved_once_and_left_alone() {
+async fn jobs_of_another_profile_are_moved_once_and_kept() {
     let (fleet, jobs) = Fleet::unpublished((0..60).map(|number| format!("{number}.jpg"))).await;
     let profile: ProfileId = "0123456789abcdef".parse().unwrap();
     let others = (0..60).map(|number| {
@@ -184,15 +184,15 @@ async fn jobs_of_another_fleets_profile_are_moved_once_and_left_alone() {
     fleet.queue.publish(jobs).await.unwrap();
     let worker = fleet.worker();
     fleet.until(CampaignProgress::is_complete).await;
-    let place = SubQueue { lane: Lane::Scan, of: SubQueueOf::Profile(profile) };
+    let sub_queue = SubQueue { lane: Lane::Scan, of: SubQueueOf::Profile(profile) };
     let give_up = Instant::now() + PATIENCE;
-    while fleet.queue.waiting(std::slice::from_ref(&place)).await.unwrap() != [60] {
+    while fleet.queue.waiting(std::slice::from_ref(&sub_queue)).await.unwrap() != [60] {
         assert!(Instant::now() < give_up);
         sleep(Duration::from_millis(50)).await;
     }
-    // Whoever has the profile finds them as they were sent.
+    // A worker with the profile gets them unchanged.
     let mut consumer = fleet.queue.consume(&Lane::ALL, 4).await.unwrap();
-    consumer.take_from([place].into());
+    consumer.take_from([sub_queue].into());
     let delivery = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
     assert_eq!(delivery.job().attempt, 1);
     drop((delivery, consumer));
@@ -211,7 +211,7 @@ async fn a_cancelled_campaign_is_gone_from_the_broker_and_another_goes_on() {
     fleet.queue.publish_to(&fleet.campaign.sub_queue(), jobs).await.unwrap();
     let worker = fleet.worker();
     fleet.until(CampaignProgress::is_complete).await;
-    // The worker removes its place by itself.
+    // The worker deletes its sub-queue.
     let give_up = Instant::now() + PATIENCE;
     while fleet.store.open_campaigns().await.unwrap().iter().any(|open| open.id == other.id) {
         assert!(Instant::now() < give_up);

@@ -11,7 +11,7 @@ async fn with_server_away(server: &str, how: &str, away: Duration) {
     let workers = [fleet.worker(), fleet.worker()];
     fleet.until(|progress| progress.ended() > 50).await;
     stack(&[how, server]);
-    // The length of the fault, not a wait for anything.
+    // The duration of the fault.
     sleep(away).await;
     stack(&["start", server]);
     fleet.ends_well(workers, &[]).await;

@@ -11,8 +11,8 @@ use super::{Fleet, Worker, names};
 async fn two_thousand_jobs_survive_workers_killed_at_random() {
     let fleet = Fleet::new(names(2000)).await;
     let mut workers: Vec<Worker> = (0..3).map(|_| fleet.worker()).collect();
-    // A fixed sequence: which worker, and after how long. The waits are the fault's timing, not a
-    // wait for anything.
+    // A fixed random sequence decides which worker is killed and when. The sleeps are a part of the
+    // fault.
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: u64| {
         random ^= random << 13;
@@ -28,12 +28,12 @@ async fn two_thousand_jobs_survive_workers_killed_at_random() {
         workers[victim] = fleet.worker();
         kills += 1;
     }
-    assert!(kills > 2, "the jobs were through before anybody was killed");
+    assert!(kills > 2, "the jobs ended before a worker was killed");
     fleet.ends_well(workers, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_panics_is_given_up_and_its_neighbours_are_not() {
+async fn a_job_that_panics_fails_and_its_neighbours_do_not() {
     let fleet = Fleet::new(names(50).chain([
         "panic.jpg".to_owned(),
         "hiccup.jpg".to_owned(),
@@ -52,7 +52,7 @@ async fn a_job_that_kills_its_worker_is_isolated() {
         names(30).chain(["abort.jpg".to_owned()]).chain((30..60).map(|n| format!("{n:05}.jpg"))),
     )
     .await;
-    // What an orchestrator does: start it again.
+    // As an orchestrator does, start it again.
     let mut worker = fleet.worker();
     while !fleet.progress().await.is_complete() {
         if worker.process.try_wait().unwrap().is_some() {
@@ -72,14 +72,14 @@ async fn a_job_delivered_twice_at_once_to_two_workers_is_recorded_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_told_to_stop_finishes_what_it_has_and_ends_well() {
+async fn a_worker_that_is_asked_to_stop_finishes_its_jobs_and_exits_with_zero() {
     let fleet = Fleet::new(names(500)).await;
     let worker = fleet.worker();
     fleet.until(|progress| progress.ended() > 0).await;
     assert_eq!(worker.stop().await, Some(0));
-    // Nothing is in anybody's hands: what was taken was settled, the rest is ready. Some may be
-    // there twice: a quorum queue passes on 32 acknowledgements at once and drops those behind them
-    // when the channel ends. They are recorded once, as the end shows.
+    // No job is unsettled: those that were taken are settled, the rest are ready. Some may be ready
+    // again after they ended: a quorum queue applies 32 acknowledgements at once and drops
+    // incomplete groups when the channel ends. They are recorded once, as the end shows.
     let (queue, progress) = (fleet.queue.status().await.unwrap(), fleet.progress().await);
     let ready: u64 = queue.ready.iter().map(|(_, jobs)| jobs).sum();
     assert!(ready + progress.ended() >= 500, "{ready} + {}", progress.ended());

@@ -1,4 +1,4 @@
-//! Peers that connect and do not finish what they have to say.
+//! Clients that connect and do not complete their request.
 
 use std::net::TcpListener as StdListener;
 use std::process::Child;
@@ -16,7 +16,7 @@ async fn worker() -> (Running, Arc<MemoryQueue>) {
     (Running::start(queue.clone(), store).await, queue)
 }
 
-async fn half_sent(address: SocketAddr) -> TcpStream {
+async fn incomplete(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: te").await.unwrap();
     stream
@@ -29,34 +29,34 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_three_hundred_half_sent_requests_an_honest_one_is_answered_at_once() {
+async fn a_request_is_answered_at_once_despite_three_hundred_incomplete_ones() {
     let (worker, queue) = worker().await;
     let mut slow = Vec::new();
     for _ in 0..300 {
-        slow.push(half_sent(worker.address).await);
+        slow.push(incomplete(worker.address).await);
     }
     let asked = Instant::now();
     assert_eq!(get(worker.address, "/health/live").await.0, 200);
     assert_eq!(get(worker.address, "/health/ready").await.0, 200);
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
-    // Most of them had to give way, the oldest first.
+    // Most of the incomplete ones were closed, the oldest first.
     for stream in &mut slow[..200] {
-        assert!(is_closed(stream).await, "it should have been closed");
+        assert!(is_closed(stream).await, "the listener should close it");
     }
-    // Its own work goes on.
+    // The worker still processes jobs.
     queue
         .publish((0..20).map(|number| job(Lane::Scan, &number.to_string())).collect())
         .await
         .unwrap();
-    worker.says("/metrics", 200, "facefleet_jobs_in_hand 0").await;
+    worker.answers("/metrics", 200, "facefleet_jobs_in_hand 0").await;
     assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 20);
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_never_ends_is_given_up_and_so_is_an_idle_connection() {
+async fn an_endless_request_and_an_idle_connection_are_closed() {
     let (worker, _queue) = worker().await;
-    let mut half = half_sent(worker.address).await;
+    let mut half = incomplete(worker.address).await;
     let mut idle = TcpStream::connect(worker.address).await.unwrap();
     let mut endless = TcpStream::connect(worker.address).await.unwrap();
     endless
@@ -65,20 +65,20 @@ async fn a_request_that_never_ends_is_given_up_and_so_is_an_idle_connection() {
         .unwrap();
     for stream in [&mut half, &mut idle, &mut endless] {
         let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
-        assert!(ended.is_ok(), "it should have been closed");
+        assert!(ended.is_ok(), "the listener should close it");
     }
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_half_sent_request_does_not_hold_up_the_end() {
+async fn an_incomplete_request_does_not_delay_the_end() {
     let (worker, _queue) = worker().await;
-    let _half = half_sent(worker.address).await;
+    let _half = incomplete(worker.address).await;
     assert_eq!(get(worker.address, "/health/live").await.0, 200);
     worker.stop().await;
 }
 
-/// The program's own worker, ended with its handle.
+/// A worker process, killed on drop.
 struct Program(Child);
 
 impl Drop for Program {
@@ -89,7 +89,7 @@ impl Drop for Program {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_stops_within_its_drain_time_whoever_is_connected() {
+async fn the_program_stops_within_its_drain_time_despite_open_connections() {
     let (broker, database) = (TestBroker::new(), Database::new().await);
     let address = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
@@ -108,10 +108,10 @@ async fn the_program_stops_within_its_drain_time_whoever_is_connected() {
         assert!(Instant::now() < give_up, "the worker should become ready");
         sleep(Duration::from_millis(100)).await;
     }
-    let _half = half_sent(address).await;
+    let _half = incomplete(address).await;
     let _idle = TcpStream::connect(address).await.unwrap();
-    assert_eq!(get(address, "/health/live").await.0, 200, "those before it were accepted");
-    let told = Instant::now();
+    assert_eq!(get(address, "/health/live").await.0, 200, "the connections before it are accepted");
+    let asked = Instant::now();
     assert!(
         Command::new("kill")
             .args(["-TERM", &program.0.id().to_string()])
@@ -123,10 +123,10 @@ async fn the_program_stops_within_its_drain_time_whoever_is_connected() {
         if let Some(status) = program.0.try_wait().unwrap() {
             break status;
         }
-        assert!(told.elapsed() < PATIENCE, "it should end");
+        assert!(asked.elapsed() < PATIENCE, "the program should end");
         sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(status.code(), Some(0));
-    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     broker.remove().await;
 }

@@ -1,5 +1,5 @@
-//! What a running worker says of itself, and that it waits for what it has lost: the real worker,
-//! broker and database, and no model.
+//! The health of a running worker, and that it waits for lost rights: the real worker, broker and
+//! database, without a model.
 
 mod listener;
 mod rights;
@@ -12,12 +12,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use facefleet::domain::{Job, JobRecord, Lane, Profile};
+use facefleet::domain::{Job, Lane, Profile, WaitReason};
 use facefleet::queue::JobQueue;
 use facefleet::store::Store;
 use facefleet::telemetry::metrics::Recorder;
 use facefleet::telemetry::vitals::Vitals;
-use facefleet::web::{self, Bounds, Surroundings};
+use facefleet::web::{self, HealthContext, HealthLimits};
 use facefleet::worker::{Process, Processed, Worker, WorkerError, WorkerSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,15 +26,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::broker::TestBroker;
-use crate::support::{profile, scored};
+use crate::support::{profile, scored, with_job};
 
-/// Nothing that is going to happen takes longer.
+/// Whatever a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 static RECORDER: LazyLock<Recorder> = LazyLock::new(|| Recorder::install().unwrap());
 
-/// Finds one face in every image at once; images named `hiccup` fail in passing the first time they
-/// are seen.
+/// Finds one face in every image. Images named `hiccup` fail with a transient error at their first
+/// attempt.
 struct Scorer {
     profile: Profile,
     calls: AtomicU32,
@@ -51,14 +51,13 @@ impl Process for Scorer {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if job.image.as_str().contains("hiccup") && job.attempt == 1 {
             self.hiccups.fetch_add(1, Ordering::SeqCst);
-            return Processed::Transient("as the test wants".into());
+            return Processed::Waits(WaitReason::AttemptFailed("as the test wants".into()));
         }
-        let record = JobRecord {
-            job: job.id,
-            image: job.image.clone(),
-            attempt: job.attempt,
-            ..scored("x", &[50])
-        };
+        let record = with_job(scored("x", &[50]), |recorded| {
+            recorded.id = job.id;
+            recorded.image = job.image.clone();
+            recorded.attempt = job.attempt;
+        });
         Processed::Ended(Box::new(record))
     }
 }
@@ -76,10 +75,11 @@ struct Running {
 
 impl Running {
     async fn start(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>) -> Self {
-        Self::with(queue, store, Bounds { wait: Duration::from_secs(1), ..Bounds::default() }).await
+        let limits = HealthLimits { wait: Duration::from_secs(1), ..HealthLimits::default() };
+        Self::with(queue, store, limits).await
     }
 
-    async fn with(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, bounds: Bounds) -> Self {
+    async fn with(queue: Arc<dyn JobQueue>, store: Arc<dyn Store>, limits: HealthLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scorer = Arc::new(Scorer {
@@ -104,21 +104,21 @@ impl Running {
             vitals: vitals.clone(),
         };
         let (stop, served) = (CancellationToken::new(), CancellationToken::new());
-        let surroundings = Surroundings {
+        let context = HealthContext {
             store,
             queue,
             recorder: RECORDER.clone(),
             vitals: vitals.clone(),
-            bounds,
+            limits,
             stopping: stop.clone(),
         };
-        let serving = tokio::spawn(web::serve(listener, surroundings, served.clone()));
+        let serving = tokio::spawn(web::serve(listener, context, served.clone()));
         let worker = tokio::spawn(worker.run(stop.clone()));
         Self { address, scorer, stop, worker, served, serving, vitals }
     }
 
     /// Waits for an answer to a GET of `path` that is `status` and contains `part`.
-    async fn says(&self, path: &str, status: u16, part: &str) -> String {
+    async fn answers(&self, path: &str, status: u16, part: &str) -> String {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let (got, body) = get(self.address, path).await;
@@ -127,19 +127,19 @@ impl Running {
             }
             assert!(
                 Instant::now() < give_up,
-                "{path} says {got} {body:?}, and not {status} with {part:?}"
+                "{path} answers {got} {body:?}, not {status} with {part:?}"
             );
-            assert!(!self.worker.is_finished(), "the worker ended; {path} said {got} {body:?}");
+            assert!(!self.worker.is_finished(), "the worker ended; {path} answered {got} {body:?}");
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Tells it to stop; it must end well, in time for an orchestrator.
+    /// Stops the worker and the listener. Both must end in time for an orchestrator.
     async fn stop(self) {
         self.stop.cancel();
         timeout(Duration::from_secs(5), self.worker)
             .await
-            .expect("it drains for 2 s")
+            .expect("the worker should stop: it drains for 2 s")
             .unwrap()
             .unwrap();
         self.served.cancel();
@@ -164,12 +164,12 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
         stream.read_to_string(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let answer = timeout(PATIENCE, asking).await.expect("it should answer").unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("it should answer in HTTP");
+    let answer = timeout(PATIENCE, asking).await.expect("the listener should answer").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the answer should be HTTP");
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// A user of the stack's broker, gone when dropped.
+/// A user of the stack's broker, deleted on drop.
 struct User {
     name: String,
 }
@@ -177,7 +177,7 @@ struct User {
 const PASSWORD: &str = "not-a-secret";
 
 impl User {
-    /// With every right on the queues of `broker`.
+    /// A user with every right on the queues of `broker`.
     fn new(broker: &TestBroker) -> Self {
         let user = Self { name: format!("user-{}", broker.prefix) };
         control(&["add_user", &user.name, PASSWORD]);
@@ -185,7 +185,7 @@ impl User {
         user
     }
 
-    /// Gives it these rights to write and to read, and takes all others.
+    /// Replaces its rights to write and to read.
     fn may(&self, write: &str, read: &str) {
         control(&["set_permissions", "-p", "/", &self.name, ".*", write, read]);
     }

@@ -1,5 +1,5 @@
-//! Rights that a running worker loses: it waits and says so, spends no attempt, and goes on when
-//! they are back.
+//! Rights that a running worker loses: it reports and waits, no job loses an attempt, and it
+//! continues once they are restored.
 
 use std::collections::HashSet;
 use std::process::Output;
@@ -17,13 +17,13 @@ use crate::support::job;
 use crate::support::proxy::Proxy;
 use crate::support::stack::Database;
 
-/// A broker's user, a database's role, and the way between.
+/// A user of the broker behind a proxy, and a role of the database.
 struct Site {
     broker: TestBroker,
     user: User,
     proxy: Proxy,
     database: Database,
-    /// As the stack's owner of everything.
+    /// The queue as the stack's owner, with all rights.
     admin: RabbitQueue,
 }
 
@@ -57,7 +57,7 @@ impl Site {
         jobs
     }
 
-    /// Breaks the worker's connections: the broker remembers what was allowed on them.
+    /// Cuts the worker's connections, because the broker caches the rights of open ones.
     fn cut(&self) {
         self.proxy.cut();
         self.proxy.restore();
@@ -111,7 +111,7 @@ impl Site {
         command.output().unwrap()
     }
 
-    /// Whether doctor says `verdict` of `part`, with `why`.
+    /// Asserts that doctor prints `verdict` for `part`, with `why`.
     fn doctor_says(&self, verdict: &str, part: &str, why: &str) {
         let said = String::from_utf8(self.doctor().stdout).unwrap();
         let line = said
@@ -128,10 +128,10 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_may_no_longer_insert_waits_and_goes_on_once_it_may() {
+async fn a_worker_that_may_no_longer_insert_waits_and_continues_once_it_may() {
     let site = Site::new().await;
     let worker = site.worker().await;
-    worker.says("/health/ready", 200, "ready").await;
+    worker.answers("/health/ready", 200, "ready").await;
     let mut jobs = site.publish("before", 5).await;
     site.all_end(&jobs).await;
     site.doctor_says("ok", "store", "");
@@ -139,18 +139,18 @@ async fn a_worker_that_may_no_longer_insert_waits_and_goes_on_once_it_may() {
     let role = site.database.role("worker");
     site.database.run(&format!("REVOKE INSERT ON facefleet.results FROM {role}")).await;
     jobs.extend(site.publish("after", 20).await);
-    worker.says("/health/ready", 503, &format!("GRANT INSERT ON results TO {role}")).await;
-    worker.says("/health/ready", 503, "the store has not taken what was handed to it").await;
-    worker.says("/metrics", 200, "facefleet_waiting_seconds{backend=\"store\"}").await;
-    worker.says("/health/live", 200, "live").await;
+    worker.answers("/health/ready", 503, &format!("GRANT INSERT ON results TO {role}")).await;
+    worker.answers("/health/ready", 503, "a request to the store has waited").await;
+    worker.answers("/metrics", 200, "facefleet_waiting_seconds{backend=\"store\"}").await;
+    worker.answers("/health/live", 200, "live").await;
     site.doctor_says("WRONG", "store", "no right to INSERT on results");
     assert!(worker.vitals.oldest_job().unwrap() > Duration::from_secs(1));
     assert_eq!(site.recorded().await.0.len(), 5);
 
     site.database.run(&format!("GRANT INSERT ON facefleet.results TO {role}")).await;
-    assert_eq!(site.all_end(&jobs).await, 1, "waiting is no attempt");
-    worker.says("/health/ready", 200, "ready").await;
-    assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 25, "each job was done once");
+    assert_eq!(site.all_end(&jobs).await, 1, "waiting is not an attempt");
+    worker.answers("/health/ready", 200, "ready").await;
+    assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 25, "each job was processed once");
     site.end(worker).await;
 }
 
@@ -158,46 +158,46 @@ async fn a_worker_that_may_no_longer_insert_waits_and_goes_on_once_it_may() {
 async fn a_worker_that_waits_for_a_right_still_stops_in_time() {
     let site = Site::new().await;
     let worker = site.worker().await;
-    worker.says("/health/ready", 200, "ready").await;
+    worker.answers("/health/ready", 200, "ready").await;
     site.database
         .run(&format!("REVOKE INSERT ON facefleet.results FROM {}", site.database.role("worker")))
         .await;
     site.publish("one", 1).await;
-    worker.says("/health/ready", 503, "the store has not taken").await;
+    worker.answers("/health/ready", 503, "a request to the store has waited").await;
     site.end(worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_may_no_longer_read_its_queues_says_so_and_goes_on_once_it_may() {
+async fn a_worker_that_may_no_longer_read_its_queues_reports_it_and_continues_once_it_may() {
     let site = Site::new().await;
     let worker = site.worker().await;
-    worker.says("/health/ready", 200, "ready").await;
+    worker.answers("/health/ready", 200, "ready").await;
     site.doctor_says("ok", "queue", "");
     site.user.may(".*", "^$");
     site.cut();
-    worker.says("/health/ready", 503, "access to queue").await;
+    worker.answers("/health/ready", 503, "access to queue").await;
     site.doctor_says("WRONG", "queue", "give it the right to read");
     let jobs = site.publish("waiting", 20).await;
     assert_eq!(worker.scorer.calls.load(Ordering::SeqCst), 0);
 
     site.user.may(".*", ".*");
     assert_eq!(site.all_end(&jobs).await, 1);
-    worker.says("/health/ready", 200, "ready").await;
+    worker.answers("/health/ready", 200, "ready").await;
     site.end(worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_may_no_longer_publish_waits_and_goes_on_once_it_may() {
+async fn a_worker_that_may_no_longer_publish_waits_and_continues_once_it_may() {
     let site = Site::new().await;
     let worker = site.worker().await;
-    worker.says("/health/ready", 200, "ready").await;
+    worker.answers("/health/ready", 200, "ready").await;
     site.user.may("^$", ".*");
     site.cut();
-    // Most cannot be announced, and one cannot be put back for its second attempt.
+    // The outcomes of most jobs cannot be announced, and one cannot be retried.
     let mut jobs = site.publish("waiting", 20).await;
     jobs.extend(site.publish("hiccup", 1).await);
-    worker.says("/health/ready", 503, "give it the right to write").await;
-    worker.says("/health/ready", 503, "has not taken what was handed to it").await;
+    worker.answers("/health/ready", 503, "give it the right to write").await;
+    worker.answers("/health/ready", 503, "has waited for").await;
     site.doctor_says("WRONG", "queue", "give it the right to write");
 
     site.user.may(".*", ".*");
@@ -205,9 +205,9 @@ async fn a_worker_that_may_no_longer_publish_waits_and_goes_on_once_it_may() {
     assert_eq!(
         worker.scorer.hiccups.load(Ordering::SeqCst),
         1,
-        "what could not be put back was not delivered again"
+        "the job that could not be retried was not redelivered"
     );
-    worker.says("/health/ready", 200, "ready").await;
+    worker.answers("/health/ready", 200, "ready").await;
     site.end(worker).await;
 }
 

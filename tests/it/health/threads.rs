@@ -1,4 +1,4 @@
-//! A thread that hangs in its network.
+//! A model thread that hangs.
 
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use facefleet::store::sqlite::SqliteStore;
 
 use super::*;
 
-/// Answers once the test says so.
+/// Answers once the test permits it.
 struct Hanging(Mutex<mpsc::Receiver<()>>);
 
 impl BatchModel for Hanging {
@@ -25,17 +25,17 @@ impl BatchModel for Hanging {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_hangs_is_not_live() {
     let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
-    let bounds = Bounds { batch: Duration::from_millis(300), ..Bounds::default() };
-    let worker = Running::with(Arc::new(MemoryQueue::new(10)), store, bounds).await;
-    let (answer, gate) = mpsc::channel();
-    let batcher = Batcher::start("recognise", vec![Hanging(Mutex::new(gate))], 4).unwrap();
+    let limits = HealthLimits { batch: Duration::from_millis(300), ..HealthLimits::default() };
+    let worker = Running::with(Arc::new(MemoryQueue::new(10)), store, limits).await;
+    let (answer, permit) = mpsc::channel();
+    let batcher = Batcher::start("recognise", vec![Hanging(Mutex::new(permit))], 4).unwrap();
     worker.vitals.watch(batcher.activity().iter().cloned());
-    worker.says("/health/live", 200, "live").await;
+    worker.answers("/health/live", 200, "live").await;
     let asked = tokio::spawn(async move { batcher.run(vec![()], Priority::Bulk).await });
-    worker.says("/health/live", 503, "thread recognise-0 has been busy with one batch").await;
-    worker.says("/health/ready", 503, "recognise-0").await;
+    worker.answers("/health/live", 503, "thread recognise-0 has been busy with one batch").await;
+    worker.answers("/health/ready", 503, "recognise-0").await;
     answer.send(()).unwrap();
     asked.await.unwrap().unwrap();
-    worker.says("/health/live", 200, "live").await;
+    worker.answers("/health/live", 200, "live").await;
     worker.stop().await;
 }

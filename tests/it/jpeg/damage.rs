@@ -1,4 +1,4 @@
-//! Files that lost something on the way: cut out or overwritten with zeros.
+//! Damaged files: parts cut out or overwritten with zeros.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use super::{decode, reason};
 use crate::support::jpeg::{Colour, Scans, Spec};
 use crate::support::sample;
 
-/// Repeatable numbers.
+/// Reproducible random numbers.
 struct Random(u64);
 
 impl Random {
@@ -56,7 +56,7 @@ fn compress(photo: &RgbImage, make: &Make) -> Vec<u8> {
     compressor.compress_to_vec(image).unwrap()
 }
 
-/// The same photo with restart markers, or with a scan for each component.
+/// The photo with restart markers, or with a scan for each component.
 fn with_own_encoder(photo: &RgbImage, scans: Scans, restart: Option<u16>) -> Vec<u8> {
     let size = (photo.width() as usize, photo.height() as usize);
     let spec = Spec {
@@ -74,7 +74,7 @@ fn with_own_encoder(photo: &RgbImage, scans: Scans, restart: Option<u16>) -> Vec
     })
 }
 
-/// Every photo in every make.
+/// Every photo in every encoding.
 fn files() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for (index, photo) in PHOTOS.iter().enumerate() {
@@ -82,8 +82,8 @@ fn files() -> Vec<(String, Vec<u8>)> {
             for (progressive, optimised) in [(false, false), (false, true), (true, true)] {
                 for chroma in [Subsamp::Sub2x2, Subsamp::None] {
                     let name = format!(
-                        "photo {index}, quality {quality}, progressive {progressive}, optimised \
-                            {optimised}, {chroma:?}"
+                        "photo {index}, quality {quality}, progressive {progressive}, \
+                         optimised {optimised}, {chroma:?}"
                     );
                     files.push((
                         name,
@@ -104,14 +104,14 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// From the first byte of the first scan's data to the end marker.
+/// The range from the first byte of the first scan's data to the end marker.
 fn coded_data(bytes: &[u8]) -> std::ops::Range<usize> {
     let scan = bytes.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
     let header = usize::from(u16::from_be_bytes([bytes[scan + 2], bytes[scan + 3]]));
     scan + 2 + header..bytes.len() - 2
 }
 
-/// A part of the coded data: 100 bytes, or a share of it.
+/// A random part of the coded data: 100 bytes, or a share of the data.
 fn part(bytes: &[u8], share: Option<f64>, random: &mut Random) -> std::ops::Range<usize> {
     let data = coded_data(bytes);
     let length = share
@@ -131,7 +131,7 @@ fn zeroed(bytes: &[u8], part: std::ops::Range<usize>) -> Vec<u8> {
     bytes
 }
 
-/// How many of the damaged copies are unreadable, in per cent; the others are named.
+/// The percentage of damaged copies that are unreadable. Prints the others.
 fn caught(
     files: &[(String, Vec<u8>)],
     damage: fn(&[u8], std::ops::Range<usize>) -> Vec<u8>,
@@ -154,7 +154,7 @@ fn caught(
 }
 
 #[test]
-fn whole_photos_of_every_make_are_read() {
+fn undamaged_photos_of_every_encoding_are_decoded() {
     for (name, bytes) in files() {
         decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -171,8 +171,8 @@ fn photos_with_a_part_of_zeros_are_unreadable() {
 }
 
 #[test]
-fn a_drawing_with_empty_areas_is_no_damage() {
-    // Optimised codes of an empty area are nothing but zeros.
+fn a_drawing_with_empty_areas_is_not_damaged() {
+    // Optimised codes of an empty area are all zeros.
     let mut drawing = RgbImage::from_pixel(1200, 900, image::Rgb([255; 3]));
     for at in 0..300 {
         drawing.put_pixel(at + 20, at / 2 + 30, image::Rgb([10, 20, 200]));
@@ -239,7 +239,7 @@ fn a_jpeg_that_lacks_a_scan_is_damaged() {
     }
 }
 
-/// How often the other formats notice, in per cent.
+/// The percentage of damaged copies of another format that are unreadable.
 fn caught_of(format: ImageFormat, damage: fn(&[u8], std::ops::Range<usize>) -> Vec<u8>) -> f64 {
     let mut random = Random(5);
     let (mut copies, mut caught) = (0, 0);
@@ -259,7 +259,7 @@ fn caught_of(format: ImageFormat, damage: fn(&[u8], std::ops::Range<usize>) -> V
 }
 
 #[test]
-fn a_webp_with_a_part_cut_out_is_unreadable_wherever_that_was() {
+fn a_webp_with_a_part_cut_out_anywhere_is_unreadable() {
     let mut bytes = std::io::Cursor::new(Vec::new());
     PHOTOS[0].write_to(&mut bytes, ImageFormat::WebP).unwrap();
     let bytes = bytes.into_inner();
@@ -272,7 +272,7 @@ fn a_webp_with_a_part_cut_out_is_unreadable_wherever_that_was() {
 }
 
 #[test]
-fn of_other_formats_what_can_be_noticed_is() {
+fn damage_of_other_formats_is_detected_as_often_as_documented() {
     for (format, cut_at_least, zeroed_at_least) in [
         (ImageFormat::Png, 100.0, 100.0),
         (ImageFormat::Gif, 90.0, 0.0),

@@ -10,8 +10,8 @@ use crate::support::jpeg::{Colour, Scans, Spec};
 const FACTORS: [(usize, usize); 8] =
     [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (3, 2), (4, 2)];
 
-/// Slopes so gentle that the way of enlarging a component does not matter, but steep enough that no
-/// block can stand in another's place; and a texture on what has a sample a pixel.
+/// Values of a component: slopes that are gentle enough for any way of upsampling, but steep enough
+/// to detect exchanged blocks. Components with a sample for each pixel also have a texture.
 fn value(spec: &Spec) -> impl Fn(usize, f64, f64) -> f64 {
     let full: Vec<bool> =
         (0..spec.sampling.len()).map(|component| spec.is_full(component)).collect();
@@ -38,11 +38,12 @@ fn mean_error(a: &RgbImage, b: &RgbImage) -> f64 {
 }
 
 fn spec(colour: Colour, sampling: Vec<(usize, usize)>, scans: Scans, restart: Option<u16>) -> Spec {
-    // No multiple of a unit in either direction.
+    // Not a multiple of a unit in either direction.
     Spec { size: (75, 43), colour, sampling, scans, restart, quantisation: 1 }
 }
 
-/// All factors for one component, all triples for three, and for four the first and the last alike.
+/// All factors for one component, all triples for three components; for four, the first and the
+/// last are equal.
 fn samplings(components: usize) -> Vec<Vec<(usize, usize)>> {
     match components {
         1 => FACTORS.iter().map(|&factors| vec![factors]).collect(),
@@ -62,7 +63,7 @@ fn samplings(components: usize) -> Vec<Vec<(usize, usize)>> {
     }
 }
 
-/// The kinds that were refused and those that were read, and how wrong the worst of these is.
+/// The number of refused and of decoded kinds, and the largest mean error of a decoded one.
 fn read_all(colour: Colour) -> (usize, usize, f64) {
     let (mut refused, mut read, mut worst) = (0, 0, 0.0_f64);
     for sampling in samplings(colour.components()) {
@@ -101,27 +102,27 @@ fn read_all(colour: Colour) -> (usize, usize, f64) {
 }
 
 #[test]
-fn grey_jpegs_are_read_right() {
+fn grey_jpegs_are_decoded_correctly() {
     assert_eq!(read_all(Colour::Grey).0, 0);
 }
 
 #[test]
-fn ycbcr_jpegs_are_read_right_or_refused_by_name() {
+fn ycbcr_jpegs_are_decoded_correctly_or_refused_by_name() {
     assert!(read_all(Colour::YCbCr).1 > 1000);
 }
 
 #[test]
-fn rgb_jpegs_are_read_right_or_refused_by_name() {
+fn rgb_jpegs_are_decoded_correctly_or_refused_by_name() {
     assert!(read_all(Colour::Rgb).1 > 1000);
 }
 
 #[test]
-fn cmyk_jpegs_are_read_right_or_refused_by_name() {
+fn cmyk_jpegs_are_decoded_correctly_or_refused_by_name() {
     assert!(read_all(Colour::Cmyk).1 > 100);
 }
 
 #[test]
-fn ycck_jpegs_are_read_right_or_refused_by_name() {
+fn ycck_jpegs_are_decoded_correctly_or_refused_by_name() {
     assert!(read_all(Colour::Ycck).1 > 100);
 }
 
@@ -129,7 +130,7 @@ fn usual() -> Spec {
     spec(Colour::YCbCr, vec![(2, 2), (1, 1), (1, 1)], Scans::Interleaved, None)
 }
 
-/// `bytes` with another value at this place after the marker of the frame: 2 is the precision, 3
+/// `bytes` with another value at offset `at` after the marker of the frame: 2 is the precision, 3
 /// the height, 7 the number of components.
 fn with_frame_byte(mut bytes: Vec<u8>, at: usize, value: u8) -> Vec<u8> {
     let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
@@ -138,7 +139,7 @@ fn with_frame_byte(mut bytes: Vec<u8>, at: usize, value: u8) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn the_reason_names_what_is_not_supported() {
     let spec = usual();
     let bytes = spec.encode(&value(&spec));
     for (bytes, named) in [
@@ -155,7 +156,7 @@ fn what_is_not_read_is_named() {
 }
 
 #[test]
-fn oddities_that_cost_nothing_of_the_picture_are_read() {
+fn oddities_that_lose_no_part_of_the_picture_are_decoded() {
     let spec = usual();
     let bytes = spec.encode(&value(&spec));
     let expected = decode(&bytes).unwrap();
@@ -184,7 +185,7 @@ fn oddities_that_cost_nothing_of_the_picture_are_read() {
 }
 
 #[test]
-fn arithmetic_coding_and_lossless_jpegs_are_read() {
+fn arithmetic_coding_and_lossless_jpegs_are_decoded() {
     let spec = usual();
     let picture = spec.picture(&value(&spec));
     let (width, height) = spec.size;

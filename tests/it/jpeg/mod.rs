@@ -1,4 +1,5 @@
-//! JPEGs of every make are read right or refused by name, and damaged ones are refused.
+//! JPEGs of every kind are decoded correctly or refused with a reason that names the kind, and
+//! damaged ones are refused.
 
 mod damage;
 mod kinds;
@@ -11,7 +12,7 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, DecodeError> {
         .map(|picture| picture.upright(picture.size()))
 }
 
-/// The reason for which `bytes` are unreadable.
+/// The reason why `bytes` are unreadable.
 #[track_caller]
 fn reason(bytes: &[u8]) -> String {
     match decode(bytes) {

@@ -1,21 +1,21 @@
-//! Workers that meet at the same rows, and connections that break.
+//! Workers that write the same rows at once, and connections that break.
 
 use std::sync::Arc;
 
 use facefleet::domain::{JobRecord, Outcome};
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Recorded, Store, StoreError};
+use facefleet::store::{Effect, Maintenance, Reading, Results, StoreError};
 use tokio::sync::Barrier;
 
 use super::{number, opened};
 use crate::support::stack::Database;
-use crate::support::{content, gallery, profile, scored, unfetched};
+use crate::support::{content, effects, gallery, profile, scored, unfetched};
 
 const WORKERS: usize = 6;
 const IMAGES: usize = 60;
 
-/// What worker `worker` records of image `number`: bytes, versions and profiles that contradict
-/// each other's.
+/// What worker `worker` records of image `number`: its bytes, versions and profiles contradict
+/// those of the other workers.
 fn contradicting(worker: usize, number: usize) -> JobRecord {
     let name = number.to_string();
     let record = match (worker + number) % 4 {
@@ -41,7 +41,7 @@ async fn workers_that_contradict_each_other_leave_one_version_of_each_image_and_
             let (url, start) = (database.url.clone(), Arc::clone(&start));
             tokio::spawn(async move {
                 let store = PostgresStore::open(&url, 1).await.unwrap();
-                // Each in an order of its own: 7 and 60 have no common divisor.
+                // Each in another order: 7 and 60 have no common divisor.
                 let records: Vec<_> = (0..IMAGES)
                     .map(|place| contradicting(worker, (place * 7 + worker * 11) % IMAGES))
                     .collect();
@@ -65,8 +65,8 @@ async fn workers_that_contradict_each_other_leave_one_version_of_each_image_and_
         .await,
         0
     );
-    // Of an image, all that is current was made of the same bytes, or of none; and a profile has
-    // one result of it.
+    // All current results of an image come from the same bytes, or from none, and a profile has
+    // one of them.
     let versions = "SELECT coalesce(max(versions), 0)::bigint FROM (SELECT count(DISTINCT \
         nullif(content_hash, '')) AS versions \
                     FROM results r JOIN images i ON i.id = r.image_id WHERE NOT superseded GROUP \
@@ -116,7 +116,7 @@ async fn a_pool_whose_connections_were_cut_recovers_by_itself() {
     let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = \
         current_database() AND pid <> pg_backend_pid()";
     assert!(number(&database, cut).await > 0);
-    // A connection that breaks in the middle is a passing fault: whoever records tries again.
+    // A connection that breaks in the middle is a temporary fault: the caller tries again.
     let mut tries = 0;
     let recorded = loop {
         match store.record(&[scored("two", &[20])]).await {
@@ -124,12 +124,12 @@ async fn a_pool_whose_connections_were_cut_recovers_by_itself() {
             ended => break ended,
         }
     };
-    assert_eq!(recorded.unwrap(), [Recorded::New]);
+    assert_eq!(effects(recorded), [Effect::New]);
     assert_eq!(store.summary(&gallery(), &profile("a").id()).await.unwrap().faces, 2);
 }
 
 #[tokio::test]
-async fn a_lock_that_another_holds_for_too_long_is_passing_and_leaves_nothing_behind() {
+async fn a_lock_that_is_held_for_too_long_is_temporary_and_leaves_nothing_behind() {
     let database = Database::new().await;
     let mut url = url::Url::parse(&database.url).unwrap();
     url.query_pairs_mut().append_pair("options[lock_timeout]", "50");
@@ -147,5 +147,5 @@ async fn a_lock_that_another_holds_for_too_long_is_passing_and_leaves_nothing_be
     let error = store.record(&batch).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     other.rollback().await.unwrap();
-    assert_eq!(store.record(&batch).await.unwrap(), [Recorded::New, Recorded::Repeated]);
+    assert_eq!(effects(store.record(&batch).await), [Effect::New, Effect::Repeated]);
 }

@@ -1,5 +1,5 @@
-//! What only the Postgres store promises: many that write at once, roles with few rights, an index
-//! that is built apart, and plain words about servers that will not do.
+//! What only the Postgres store promises: concurrent writers, roles with few rights, an index that
+//! is built separately, and clear errors about unsuitable servers.
 
 mod meeting;
 mod refusals;
@@ -9,7 +9,7 @@ mod templates;
 
 use std::sync::Arc;
 
-use facefleet::store::Store;
+use facefleet::store::Results;
 use facefleet::store::postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -24,7 +24,7 @@ async fn opened(database: &Database) -> Arc<PostgresStore> {
     Arc::new(store)
 }
 
-/// A number that the database answers to a question around the store.
+/// The number that a query returns, bypassing the store.
 async fn number(database: &Database, question: &str) -> i64 {
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
     let number = sqlx::query_scalar(AssertSqlSafe(question.to_owned()))

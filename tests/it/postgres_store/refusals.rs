@@ -1,8 +1,8 @@
-//! Servers and databases that will not do, in plain words and without a password.
+//! Errors about unsuitable servers and databases, never with a password.
 
 use facefleet::domain::Outcome;
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{PageQuery, Store, StoreError};
+use facefleet::store::{Maintenance, PageQuery, Reading, Results, StoreError};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -10,7 +10,7 @@ use super::opened;
 use crate::support::stack::Database;
 use crate::support::{gallery, profile, record, scored};
 
-/// Why `url` cannot be used. Its password is never told.
+/// Why `url` cannot be used. The error never holds its password.
 async fn refusal(url: &Url) -> StoreError {
     let error =
         PostgresStore::open(url.as_str(), 2).await.err().expect("the server should be refused");
@@ -32,7 +32,7 @@ fn assert_unusable(error: &StoreError, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_a_database_that_is_not_there_are_called_so() {
+async fn a_wrong_password_and_a_missing_database_are_named() {
     let database = Database::new().await;
     let mut url = url_of(&database);
     url.set_password(Some("not-the-password")).unwrap();
@@ -46,7 +46,7 @@ async fn a_wrong_password_and_a_database_that_is_not_there_are_called_so() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_no_url_is_refused_without_showing_it() {
+async fn a_text_that_is_not_a_url_is_refused_without_showing_it() {
     for url in ["postgres://user:geheim@host:port/db", "sqlite:faces.db"] {
         let error = PostgresStore::open(url, 2).await.err().expect("the URL should be refused");
         assert_unusable(&error, "use postgres://user:password@host:port/database");
@@ -55,7 +55,7 @@ async fn a_text_that_is_no_url_is_refused_without_showing_it() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_passing() {
+async fn a_port_without_a_server_is_temporary() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let url = format!("postgres://user:geheim@127.0.0.1:{port}/faces").parse().unwrap();
     let error = refusal(&url).await;
@@ -67,7 +67,7 @@ async fn a_port_where_nobody_listens_is_passing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_never_answers_is_passing_and_no_hang() {
+async fn a_server_that_never_answers_is_temporary_and_does_not_hang() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = format!("postgres://user:geheim@127.0.0.1:{port}/faces").parse().unwrap();
@@ -108,7 +108,7 @@ async fn another_programs_migrations_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_row_that_this_version_cannot_read_is_an_error_and_no_guess() {
+async fn a_row_that_this_version_cannot_read_is_an_error() {
     let database = Database::new().await;
     let store = opened(&database).await;
     store.record(&[record("one", Outcome::NoFace)]).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_row_that_this_version_cannot_read_is_an_error_and_no_guess() {
 }
 
 #[tokio::test]
-async fn a_reason_that_postgres_cannot_hold_keeps_no_record_out() {
+async fn a_reason_with_a_nul_is_stored_without_it() {
     let database = Database::new().await;
     let store = opened(&database).await;
     store

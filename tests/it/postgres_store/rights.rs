@@ -1,9 +1,9 @@
-//! Trying what a worker's role may write.
+//! Checks of what a worker's role may write.
 
 use std::time::Duration;
 
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Store, StoreError};
+use facefleet::store::{Maintenance, Results, StoreError};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
@@ -92,7 +92,7 @@ async fn a_trial_leaves_nothing_behind_draws_no_id_and_waits_for_no_lock() {
         .unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     transaction.rollback().await.unwrap();
-    // And holds up nobody.
+    // And it blocks no other transaction.
     let records = [scored("one", &[10])];
     let (tried, recorded) = tokio::join!(store.try_writing(), store.record(&records));
     tried.unwrap();

@@ -1,20 +1,22 @@
-//! Roles with few rights, made by the very statements that docs/postgres.md shows.
+//! Roles with few rights, created by the statements of docs/postgres.md.
 
 use facefleet::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Outcome,
     OutcomeKind, Selection,
 };
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Extreme, PageQuery, Recorded, Store, StoreError};
+use facefleet::store::{
+    Campaigns, Effect, Extreme, Listings, PageQuery, Reading, Results, StoreError,
+};
 use sqlx::{Connection, PgConnection};
 
 use crate::support::stack::Database;
-use crate::support::{content, gallery, profile, scored, selection, stamp, uri};
+use crate::support::{content, effects, gallery, profile, scored, selection, stamp, uri, with_job};
 
 const GUIDE: &str = include_str!("../../../docs/postgres.md");
 const PASSWORD: &str = "not-a-secret";
 
-/// The guide's blocks of statements, with roles of this test's own.
+/// The guide's blocks of statements, with this test's roles.
 fn statements(database: &Database) -> Vec<String> {
     let blocks = GUIDE
         .split("```sql\n")
@@ -28,7 +30,7 @@ fn statements(database: &Database) -> Vec<String> {
     blocks.map(renamed).collect()
 }
 
-/// A database as the guide makes it, the schema migrated by its owner.
+/// A database that was set up as the guide says, with the schema migrated by its owner.
 pub async fn guided() -> Database {
     let database = Database::new().await;
     let [administrator, owner] = &statements(&database)[..] else {
@@ -85,18 +87,18 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
         to: None,
     };
     store.note_listed(campaign.id, &chunk).await.unwrap();
-    let first = JobRecord { campaign: Some(campaign.id), ..scored("one", &[10]) };
-    assert_eq!(store.record(std::slice::from_ref(&first)).await.unwrap(), [Recorded::New]);
+    let first = with_job(scored("one", &[10]), |job| job.campaign = Some(campaign.id));
+    assert_eq!(effects(store.record(std::slice::from_ref(&first)).await), [Effect::New]);
     // A repeat with a new version, a replacement, new bytes, bytes that come back.
-    let restamped = JobRecord { stamp: Some(stamp("v2")), ..first.clone() };
-    assert_eq!(store.record(&[restamped]).await.unwrap(), [Recorded::Repeated]);
+    let restamped = with_job(first.clone(), |job| job.stamp = Some(stamp("v2")));
+    assert_eq!(effects(store.record(&[restamped]).await), [Effect::Repeated]);
     let replaced = JobRecord {
         selection: Selection { min_size_px: 1, ..selection() },
         ..scored("one", &[10, 20])
     };
-    assert_eq!(store.record(std::slice::from_ref(&replaced)).await.unwrap(), [Recorded::New]);
+    assert_eq!(effects(store.record(std::slice::from_ref(&replaced)).await), [Effect::New]);
     let newer = JobRecord { content: content(b"newer"), ..replaced.clone() };
-    assert_eq!(store.record(&[newer, replaced]).await.unwrap(), vec![Recorded::New; 2]);
+    assert_eq!(effects(store.record(&[newer, replaced]).await), vec![Effect::New; 2]);
     store.end_listing(campaign.id).await.unwrap();
     assert!(store.campaign(campaign.id).await.unwrap().unwrap().progress.is_complete());
     assert!(store.set_campaign_state(campaign.id, CampaignState::Cancelled).await.unwrap());
@@ -152,7 +154,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
     store.begin_campaign(&campaign).await.unwrap();
-    let scored = JobRecord { campaign: Some(campaign.id), ..scored("one", &[10]) };
+    let scored = with_job(scored("one", &[10]), |job| job.campaign = Some(campaign.id));
     let failed =
         JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..scored.clone() };
     store.record(&[failed]).await.unwrap();
@@ -162,7 +164,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
 }
 
 #[tokio::test]
-async fn a_temporary_table_of_a_worker_does_not_deceive_what_runs_with_its_owners_rights() {
+async fn a_temporary_table_of_a_worker_does_not_deceive_a_function_with_the_owners_rights() {
     let database = guided().await;
     let mut connection = PgConnection::connect(url_of(&database, "worker").as_str()).await.unwrap();
     sqlx::raw_sql("CREATE TEMPORARY TABLE profiles (id text PRIMARY KEY, definition text)")
@@ -200,7 +202,7 @@ async fn a_reader_sees_results_and_never_a_template() {
 }
 
 #[tokio::test]
-async fn a_worker_that_comes_before_the_migration_says_who_must_migrate() {
+async fn a_worker_that_starts_before_the_migration_says_who_must_migrate() {
     let database = Database::new().await;
     database.run(&statements(&database)[0]).await;
     database.run(&format!("GRANT USAGE ON SCHEMA facefleet TO {}", database.role("worker"))).await;
@@ -240,5 +242,5 @@ async fn without_pgvector_the_error_says_what_the_administrator_must_run() {
     url.query_pairs_mut().append_pair("options[search_path]", "facefleet,extensions");
     let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
-    assert_eq!(store.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::New]);
+    assert_eq!(effects(store.record(&[scored("one", &[10])]).await), [Effect::New]);
 }

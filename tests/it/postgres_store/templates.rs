@@ -1,17 +1,16 @@
-//! Templates: what the schema refuses, the index that is built apart, and profiles that are
-//! retired.
+//! Templates: what the schema refuses, the separately built index, and retired profiles.
 
 use facefleet::domain::JobRecord;
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Recorded, Store, StoreError};
+use facefleet::store::{Effect, Reading, Results, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{number, opened};
 use crate::support::stack::Database;
-use crate::support::{gallery, profile, scored};
+use crate::support::{effects, gallery, profile, scored};
 
 #[tokio::test]
-async fn the_schema_refuses_what_no_template_and_no_result_can_be() {
+async fn the_schema_refuses_impossible_templates_and_results() {
     let database = Database::new().await;
     opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
@@ -45,7 +44,7 @@ async fn an_index_is_built_once_for_each_profile_with_templates_and_finds_them()
     assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 1);
     assert_eq!(PostgresStore::migrate(&database.url).await.unwrap(), 0);
     // Recording goes on.
-    assert_eq!(store.record(&[scored("more", &[100])]).await.unwrap(), [Recorded::New]);
+    assert_eq!(effects(store.record(&[scored("more", &[100])]).await), [Effect::New]);
 
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
     sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off")
@@ -69,11 +68,11 @@ async fn an_index_is_built_once_for_each_profile_with_templates_and_finds_them()
 }
 
 #[tokio::test]
-async fn an_index_that_was_left_half_built_is_built_again() {
+async fn a_half_built_index_is_built_again() {
     let database = Database::new().await;
     opened(&database).await.record(&[scored("one", &[10])]).await.unwrap();
     PostgresStore::migrate(&database.url).await.unwrap();
-    // What a process leaves that dies in the middle.
+    // As a process leaves it that dies in the middle.
     database
         .run(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid::regclass::text LIKE '%_hnsw'",
@@ -86,15 +85,13 @@ async fn an_index_that_was_left_half_built_is_built_again() {
 }
 
 #[tokio::test]
-async fn a_retired_profile_takes_its_partition_and_results_along_and_nothing_else() {
+async fn retiring_a_profile_deletes_its_partition_and_results_and_nothing_else() {
     let database = Database::new().await;
     let store = opened(&database).await;
     let (a, b) = (profile("a").id(), profile("b").id());
     let under_b = |record: JobRecord| JobRecord { profile: b.clone(), ..record };
-    store
-        .record(&[scored("one", &[10]), scored("two", &[20]), under_b(scored("one", &[30]))])
-        .await
-        .unwrap();
+    let records = [scored("one", &[10]), scored("two", &[20]), under_b(scored("one", &[30]))];
+    let recorded = store.record(&records).await.unwrap();
     database.run(&format!("CALL retire_profile('{a}')")).await;
     assert_eq!(store.galleries().await.unwrap(), [(gallery(), vec![b.clone()])]);
     assert_eq!(store.summary(&gallery(), &a).await.unwrap().faces, 0);
@@ -104,9 +101,11 @@ async fn a_retired_profile_takes_its_partition_and_results_along_and_nothing_els
     let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'templates'::regclass";
     assert_eq!(number(&database, partitions).await, 1);
 
-    // A worker that still runs with it is told so; one that starts with it brings it back.
+    // A worker that still runs with it gets an error; one that starts with it registers it again.
     let error = store.record(&[scored("one", &[10])]).await.unwrap_err();
     assert!(matches!(error, StoreError::Invalid(_)), "{error:?}");
     store.register_profile(&profile("a")).await.unwrap();
-    assert_eq!(store.record(&[scored("one", &[10])]).await.unwrap(), [Recorded::New]);
+    let again = store.record(&[scored("one", &[10])]).await.unwrap().remove(0);
+    assert_eq!(again.effect, Effect::New);
+    assert_eq!(again.image, recorded[0].image, "an image outlives profiles");
 }

@@ -1,10 +1,9 @@
-//! Any ArcFace-style network can be dropped in: the tails that training frameworks export are
-//! found, and the prepared graph computes what the published one does, and the closed form beside
-//! it.
+//! Any ArcFace-style network can be prepared: the heads that training frameworks export are found,
+//! and the prepared graph computes the same embedding as the published one, and the closed form.
 
 mod dialects;
+mod external_weights;
 mod refusals;
-mod weights_beside;
 
 use facefleet::domain::Precision;
 use facefleet::inference::onnx::{ModelProto, OnnxError, TensorProto, data_type};
@@ -35,7 +34,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert!(norm > 0.0 && error <= 1e-5 * norm, "{what}: off by {error} of {norm}");
 }
 
-/// Prepares `published` and holds it against `reference`, a graph that computes the same.
+/// Prepares `published` and compares it with `reference`, a graph that computes the same.
 fn check(
     published: &[u8],
     reference: &[u8],
@@ -174,16 +173,16 @@ fn the_graphs_own_dropout_goes_before_the_manifests() {
 }
 
 #[test]
-fn a_graph_without_a_head_is_told_what_was_looked_for_and_found() {
+fn the_error_about_a_graph_without_a_head_says_what_was_expected_and_found() {
     let published =
         Builder::new(13).flatten().gemm().step("Sigmoid", "probability", Vec::new()).build();
     let error = prepare(&published, Some(0.4)).unwrap_err();
-    let PrepareError::NoHead { looked_for, found } = &error else { panic!("{error:?}") };
+    let PrepareError::NoHead { expected, found } = &error else { panic!("{error:?}") };
     assert!(
-        looked_for.contains("Gemm") && found.contains("Sigmoid 'probability' -> output"),
+        expected.contains("Gemm") && found.contains("Sigmoid 'probability' -> output"),
         "{error}"
     );
-    assert!(error.to_string().contains(looked_for) && error.to_string().contains(found), "{error}");
+    assert!(error.to_string().contains(expected) && error.to_string().contains(found), "{error}");
 }
 
 #[test]
@@ -207,10 +206,10 @@ fn another_embedding_than_the_manifests_is_refused() {
 }
 
 #[test]
-fn what_preparing_would_lose_is_refused() {
+fn a_model_with_a_part_that_preparing_would_lose_is_refused() {
     let published = Builder::new(13).dropout_input(0.4).flatten().gemm().build();
-    // Concatenated messages are merged. Field 25 of a model: a function; field 7, 5, 14: a weight's
-    // place, 1 is another file.
+    // Protocol buffers merge concatenated messages. Field 25 of a model is a function. Fields 7, 5,
+    // 14 are the location of a weight's values, and 1 is another file.
     for (appended, what) in
         [(&[0xCA, 0x01, 0x00][..], "functions"), (&[0x3A, 4, 0x2A, 2, 0x70, 1][..], "second file")]
     {
@@ -221,7 +220,7 @@ fn what_preparing_would_lose_is_refused() {
 }
 
 #[test]
-fn what_is_no_model_is_refused() {
+fn bytes_that_are_not_a_model_are_refused() {
     for bytes in [&b"<!DOCTYPE html><title>404</title>"[..], b"", &[0xFF; 64]] {
         let error = prepare(bytes, Some(0.4)).unwrap_err();
         assert!(matches!(error, PrepareError::Onnx(_)), "{error:?}");
@@ -260,8 +259,8 @@ fn prepare_half(published: &[u8]) -> Result<PreparedRecogniser, PrepareError> {
 
 #[test]
 fn in_half_precision_the_backbone_alone_has_16_bits_and_the_answer_is_close() {
-    // A normalisation that goes into the convolution, one that follows none, and a tail of each
-    // kind.
+    // A normalisation that is folded into the convolution, one without a convolution before it, and
+    // each kind of head.
     let body =
         |opset| Builder::new(opset).batch_norm("bn", CHANNELS).prelu().batch_norm("bn2", CHANNELS);
     for published in [
@@ -304,15 +303,14 @@ fn in_half_precision_the_backbone_alone_has_16_bits_and_the_answer_is_close() {
                 .map(|(a, b)| (a - b).powi(2))
                 .sum::<f32>()
                 .sqrt();
-            // Half precision keeps eleven bits; that the error is not zero shows that it was at
-            // work.
+            // Half precision keeps eleven bits. An error of zero would mean that it was not used.
             assert!(error > 1e-6 * norm && error < 2e-3 * norm, "off by {error} of {norm}");
         }
     }
 }
 
 #[test]
-fn what_half_precision_cannot_hold_is_refused() {
+fn a_model_that_half_precision_cannot_represent_is_refused() {
     let published = Builder::new(13).step("Softplus", "soft", Vec::new()).flatten().gemm().build();
     let error = prepare_half(&published).unwrap_err();
     assert!(error.to_string().contains("Softplus in half precision"), "{error}");

@@ -1,5 +1,5 @@
-//! What ONNX Runtime cannot run is refused in our own words: which node of which file, and what to
-//! do.
+//! A model that ONNX Runtime cannot run is refused with an error that names the node, the file and
+//! the remedy.
 
 use std::fs;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn with(
     model.encode_to_vec()
 }
 
-/// What everyone who reads the file says of it.
+/// The errors of all functions that read the file.
 fn refusals(file: &[u8], size: usize) -> [String; 3] {
     let recogniser =
         prepare_recogniser(file, &manifest(size, Some(0.4)), Target::Cpu, Outputs::Quality);
@@ -47,7 +47,7 @@ fn refusals(file: &[u8], size: usize) -> [String; 3] {
 }
 
 #[test]
-fn an_operator_that_nobody_has_is_refused_by_the_name_of_its_node() {
+fn an_unknown_operator_is_refused_by_the_name_of_its_node() {
     let network = network();
     for name in ["_minusscalar0", "relu0", "fc1"] {
         for refusal in
@@ -95,7 +95,7 @@ fn an_operator_of_a_later_set_than_the_file_declares_is_refused_with_both_number
 }
 
 #[test]
-fn what_no_output_needs_refuses_nothing() {
+fn an_unknown_operator_that_no_output_needs_is_no_reason_to_refuse() {
     let network = network();
     let mut model = ModelProto::decode(network.file().as_slice()).unwrap();
     let graph = model.graph.as_mut().unwrap();
@@ -121,7 +121,7 @@ fn of_versions(opset: i64, ir_version: i64) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// A folder of models with `file` as a recogniser of the name `small`.
+/// A folder of models with `file` as the recogniser `small`.
 fn in_folder(folder: &Path, file: &[u8]) -> Models {
     let digest: String = Sha256::digest(file).iter().map(|byte| format!("{byte:02x}")).collect();
     fs::create_dir_all(folder.join("fetched")).unwrap();
@@ -137,7 +137,7 @@ fn in_folder(folder: &Path, file: &[u8]) -> Models {
 }
 
 #[test]
-fn a_model_newer_than_onnx_runtime_is_refused_with_what_that_reads() {
+fn a_model_newer_than_onnx_runtime_is_refused_with_both_versions() {
     for (opset, ir_version, what) in [(99, 10, "operator set 99"), (21, 99, "(IR version) 99")] {
         let file = of_versions(opset, ir_version);
         let folder = tempfile::tempdir().unwrap();
@@ -145,8 +145,7 @@ fn a_model_newer_than_onnx_runtime_is_refused_with_what_that_reads() {
             .prepare("small", &runtime(), false)
             .unwrap_err()
             .to_string();
-        // As it would be served, or read by an older library than the one that it was prepared
-        // with.
+        // As when it is opened, or prepared by a newer library than the one that opens it.
         let served = runtime().open("small", &file, 1).unwrap_err();
         let RuntimeError::Newer { newest, found: 99, .. } = &served else { panic!("{served:?}") };
         assert!((9..99).contains(newest), "{served}");
@@ -170,7 +169,7 @@ fn a_model_newer_than_onnx_runtime_is_refused_with_what_that_reads() {
 }
 
 #[test]
-fn a_refused_node_is_told_with_its_file() {
+fn the_error_about_a_node_names_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = with(&network(), "relu0", |node| node.op_type = "Foo".into());
     let refusal = in_folder(folder.path(), &file)

@@ -1,4 +1,4 @@
-//! Jobs that were buried: listed, retried, dropped.
+//! Dead letters: listed, retried, dropped.
 
 use facefleet::domain::CampaignId;
 use facefleet::queue::{DeadLetterFilter, count_by_reason};
@@ -13,7 +13,7 @@ fn of_reason(reason: &str) -> DeadLetterFilter {
     DeadLetterFilter { job: None, reason: Some(reason.into()) }
 }
 
-pub async fn a_buried_job_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
+pub async fn a_dead_letter_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
     let jobs = jobs(Lane::Scan, 3);
     queue.publish(jobs.clone()).await.unwrap();
     let mut consumer = consumer(&queue, 1).await;
@@ -35,7 +35,7 @@ pub async fn a_buried_job_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
     }
     let two = queue.dead_letters(2).await.unwrap();
     assert!(two.len() == 2 && two.iter().all(|letter| letters.contains(letter)));
-    assert_eq!(queue.dead_letters(10).await.unwrap(), letters, "looking changes nothing");
+    assert_eq!(queue.dead_letters(10).await.unwrap(), letters, "listing changes nothing");
 }
 
 pub async fn a_dead_letter_can_be_retried_or_dropped_once(queue: Arc<dyn JobQueue>) {
@@ -43,7 +43,7 @@ pub async fn a_dead_letter_can_be_retried_or_dropped_once(queue: Arc<dyn JobQueu
     jobs[0].campaign = Some(CampaignId::new());
     queue.publish(jobs.clone()).await.unwrap();
     let mut consumer = consumer(&queue, 1).await;
-    // The first is buried at its second attempt.
+    // The first is dead-lettered at its second attempt.
     drop(next(&mut consumer).await);
     for _ in 0..2 {
         settle(next(&mut consumer).await, Disposition::Bury("no".into())).await;

@@ -1,21 +1,21 @@
-//! The news of outcomes.
+//! Events about outcomes.
 
 use facefleet::domain::OutcomeEvent;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::*;
-use crate::support::scored;
+use crate::support::{event, scored};
 
 fn events(count: usize) -> Vec<OutcomeEvent> {
-    (0..count).map(|number| OutcomeEvent::from(&scored(&number.to_string(), &[50]))).collect()
+    (0..count).map(|number| event(&scored(&number.to_string(), &[50]))).collect()
 }
 
-async fn read(news: &mut BoxStream<'static, OutcomeEvent>, count: usize) -> Vec<OutcomeEvent> {
-    timeout(PATIENCE, news.take(count).collect()).await.expect("the news should come")
+async fn read(stream: &mut BoxStream<'static, OutcomeEvent>, count: usize) -> Vec<OutcomeEvent> {
+    timeout(PATIENCE, stream.take(count).collect()).await.expect("the events should come")
 }
 
-pub async fn news_reaches_every_reader_from_when_it_came(queue: Arc<dyn JobQueue>) {
+pub async fn every_subscriber_receives_the_events_since_it_subscribed(queue: Arc<dyn JobQueue>) {
     let events = events(6);
     queue.announce(&events[..1]).await.unwrap();
     let mut early = queue.events().await.unwrap();
@@ -26,19 +26,19 @@ pub async fn news_reaches_every_reader_from_when_it_came(queue: Arc<dyn JobQueue
     assert_eq!(read(&mut late, 3).await, events[3..]);
 }
 
-pub async fn a_slow_reader_slows_the_announcers(queue: Arc<dyn JobQueue>) {
-    let mut news = queue.events().await.unwrap();
+pub async fn a_slow_subscriber_applies_backpressure(queue: Arc<dyn JobQueue>) {
+    let mut stream = queue.events().await.unwrap();
     let events = events(2000);
     let mut announcer = {
         let (queue, events) = (Arc::clone(&queue), events.clone());
         tokio::spawn(async move { queue.announce(&events).await })
     };
     assert!(timeout(PATIENCE, &mut announcer).await.is_err(), "the announcer should wait");
-    assert_eq!(read(&mut news, events.len()).await, events, "and lose nothing");
+    assert_eq!(read(&mut stream, events.len()).await, events, "and no event should be lost");
     timeout(PATIENCE, announcer).await.expect("all was read").unwrap().unwrap();
 }
 
-pub async fn a_reader_that_leaves_is_forgotten(queue: Arc<dyn JobQueue>) {
+pub async fn a_subscriber_that_leaves_is_forgotten(queue: Arc<dyn JobQueue>) {
     let slow = queue.events().await.unwrap();
     drop(queue.events().await.unwrap());
     let events = events(2000);
@@ -48,15 +48,15 @@ pub async fn a_reader_that_leaves_is_forgotten(queue: Arc<dyn JobQueue>) {
     };
     assert!(timeout(PATIENCE, &mut announcer).await.is_err(), "the announcer should wait");
     drop(slow);
-    timeout(PATIENCE, announcer).await.expect("nobody is left to wait for").unwrap().unwrap();
+    timeout(PATIENCE, announcer).await.expect("no subscriber is left").unwrap().unwrap();
     timeout(PATIENCE, queue.announce(&events)).await.unwrap().unwrap();
 }
 
-pub async fn the_news_ends_with_the_last_delivery_of_a_closed_queue(queue: Arc<dyn JobQueue>) {
+pub async fn events_end_with_the_last_delivery_of_a_closed_queue(queue: Arc<dyn JobQueue>) {
     queue.publish(jobs(Lane::Scan, 2)).await.unwrap();
     let mut consumer = consumer(&queue, 2).await;
     let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
-    let mut news = queue.events().await.unwrap();
+    let mut stream = queue.events().await.unwrap();
     let events = events(2);
 
     queue.close().await;
@@ -65,8 +65,8 @@ pub async fn the_news_ends_with_the_last_delivery_of_a_closed_queue(queue: Arc<d
     queue.announce(&events[1..]).await.unwrap();
     settle(second, Disposition::Done).await;
 
-    assert_eq!(read(&mut news, 2).await, events);
-    assert!(timeout(PATIENCE, news.next()).await.expect("the news should end").is_none());
+    assert_eq!(read(&mut stream, 2).await, events);
+    assert!(timeout(PATIENCE, stream.next()).await.expect("the events should end").is_none());
     assert!(matches!(queue.announce(&events).await, Err(QueueError::Closed)));
     assert!(matches!(queue.events().await, Err(QueueError::Closed)));
 }

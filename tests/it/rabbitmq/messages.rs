@@ -1,4 +1,4 @@
-//! Messages: what others may send, what others get to read, and the documents that say so.
+//! Messages: what producers may send, what subscribers receive, and their documentation.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,11 +17,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn least(lane: &str) -> Value {
+fn minimal(lane: &str) -> Value {
     json!({"id": JobId::new(), "lane": lane, "gallery": "staff", "image": "s3://photos/a.jpg"})
 }
 
-/// What is published with `key` on one of the exchanges from now on.
+/// What is published to one of the exchanges with `key` from now on.
 async fn listen(
     broker: &TestBroker,
     exchange: &str,
@@ -42,7 +42,7 @@ async fn listen(
     (connection, consumer)
 }
 
-async fn heard(consumer: &mut lapin::Consumer) -> lapin::message::Delivery {
+async fn receive(consumer: &mut lapin::Consumer) -> lapin::message::Delivery {
     timeout(PATIENCE, consumer.next()).await.expect("a message should come").unwrap().unwrap()
 }
 
@@ -53,7 +53,7 @@ async fn any_client_can_send_a_job_of_four_fields() {
     let mut headers = FieldTable::default();
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     headers.insert("traceparent".into(), AMQPValue::LongString(trace.into()));
-    let message = least("enrol");
+    let message = minimal("enrol");
     let properties = BasicProperties::default().with_headers(headers);
     send(&broker, "enrol", properties, message.to_string().as_bytes()).await;
     let delivery = next(&mut queue.consume(&Lane::ALL, 1).await.unwrap()).await;
@@ -65,29 +65,29 @@ async fn any_client_can_send_a_job_of_four_fields() {
 }
 
 #[tokio::test]
-async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
+async fn a_message_that_is_not_a_job_is_dead_lettered_unchanged_with_the_reason() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let mut newer = least("scan");
+    let mut newer = minimal("scan");
     newer["version"] = json!(3);
     newer["priority"] = json!("high");
-    let bodies = [newer.to_string(), "no JSON".to_owned(), least("enrol").to_string()];
+    let bodies = [newer.to_string(), "not JSON".to_owned(), minimal("enrol").to_string()];
     for body in &bodies {
         send(&broker, "scan", BasicProperties::default(), body.as_bytes()).await;
     }
     let good = job(Lane::Scan, "good");
     queue.publish(vec![good.clone()]).await.unwrap();
     let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
-    assert_eq!(*next(&mut consumer).await.job(), good, "the others stop nothing");
+    assert_eq!(*next(&mut consumer).await.job(), good, "the invalid messages stop no job");
 
     let letters = dead(&queue, 3).await;
     let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
-    for reason in ["its version is 3", "no JSON (line 1", "its lane is 'enrol'"] {
+    for reason in ["its version is 3", "not valid JSON (line 1", "its lane is 'enrol'"] {
         assert!(reasons.iter().any(|text| text.contains(reason)), "{reasons:?}");
     }
     assert_eq!(letters.iter().filter(|letter| letter.job.is_none()).count(), 2);
 
-    // A message that cannot be read cannot be retried, and is not lost by the try.
+    // A message that is not a job cannot be retried, and stays.
     let all = facefleet::queue::DeadLetterFilter { job: None, reason: Some("version".into()) };
     assert_eq!(queue.resolve_dead(&all, true).await.unwrap(), 0);
     let channel = broker.channel().await;
@@ -107,20 +107,20 @@ async fn what_is_no_job_is_buried_with_the_reason_and_kept_as_it_came() {
 }
 
 #[tokio::test]
-async fn events_go_by_gallery_lane_and_outcome_and_say_what_the_schema_says() {
+async fn events_are_routed_by_gallery_lane_and_outcome_and_match_the_schema() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let (_connection, mut staff) = listen(&broker, "events", "staff.*.*").await;
-    let mut event = OutcomeEvent::from(&scored("a", &[77]));
+    let mut event = crate::support::event(&scored("a", &[77]));
     event.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
     let other = OutcomeEvent { gallery: "staff.v1".parse().unwrap(), ..event.clone() };
-    // The second is a repeat, as after a redelivery.
+    // The second is a duplicate, as after a redelivery.
     queue.announce(&[other, event.clone(), event.clone()]).await.unwrap();
 
     let schema = jsonschema::validator_for(&event::schema()).unwrap();
     let mut ids = Vec::new();
     for _ in 0..2 {
-        let message = heard(&mut staff).await;
+        let message = receive(&mut staff).await;
         assert_eq!(message.routing_key.as_str(), "staff.scan.scored");
         assert_eq!(
             message.properties.content_type().as_ref().unwrap().as_str(),
@@ -145,7 +145,7 @@ async fn events_go_by_gallery_lane_and_outcome_and_say_what_the_schema_says() {
 }
 
 #[tokio::test]
-async fn jobs_say_what_the_schema_says() {
+async fn jobs_match_the_schema() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
     let (_connection, mut jobs) = listen(&broker, "jobs", "#").await;
@@ -159,12 +159,12 @@ async fn jobs_say_what_the_schema_says() {
     queue.publish(vec![full, job(Lane::Enrol, "b")]).await.unwrap();
     let schema = jsonschema::validator_for(&wire::schema()).unwrap();
     for lane in ["rescore", "enrol"] {
-        let message = heard(&mut jobs).await;
+        let message = receive(&mut jobs).await;
         assert_eq!(message.routing_key.as_str(), lane);
         let value: Value = serde_json::from_slice(&message.data).unwrap();
         assert!(schema.is_valid(&value), "{:?}", schema.iter_errors(&value).collect::<Vec<_>>());
     }
-    assert!(schema.is_valid(&least("scan")));
+    assert!(schema.is_valid(&minimal("scan")));
     for (field, bad) in [
         ("lane", json!("express")),
         ("gallery", json!("a/b")),
@@ -173,7 +173,7 @@ async fn jobs_say_what_the_schema_says() {
         ("min_score", json!(0)),
         ("expected_hsah", json!("ab")),
     ] {
-        let mut message = least("scan");
+        let mut message = minimal("scan");
         message[field] = bad;
         assert!(!schema.is_valid(&message), "{field}");
         assert!(wire::decode(message.to_string().as_bytes()).is_err(), "{field}");
@@ -182,21 +182,21 @@ async fn jobs_say_what_the_schema_says() {
 }
 
 #[test]
-fn the_schemas_in_the_documentation_are_those_of_the_code() {
+fn the_schemas_in_the_documentation_match_the_code() {
     for (file, schema) in
         [("job.schema.json", wire::schema()), ("event.schema.json", event::schema())]
     {
         let path = root().join("docs").join(file);
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-        // How it is brought up to date.
+        // Updates the file.
         if std::env::var_os("FACEFLEET_WRITE_SCHEMAS").is_some() {
             std::fs::write(&path, &text).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == text,
-            "docs/{file} is not what the code says: run the tests once with \
-                FACEFLEET_WRITE_SCHEMAS=1 and look at the change"
+            "docs/{file} differs from the code: run the tests once with \
+                FACEFLEET_WRITE_SCHEMAS=1 and review the change"
         );
     }
 }

@@ -1,12 +1,12 @@
-//! What only the queue on `RabbitMQ` promises: its topology, its messages, and that it outlives the
-//! broker's absence.
+//! What is specific to the queue on `RabbitMQ`: topology, messages, isolation, and recovery from
+//! failures.
 
+mod failures;
+mod isolation;
 mod messages;
-mod places;
-mod setting_apart;
+mod sub_queues;
 mod tls;
 mod topology;
-mod troubles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::broker::TestBroker;
 
-/// Nothing that is going to happen takes longer.
+/// Everything that is expected happens within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What does not happen within this time does not happen.
+/// What does not happen within this time is taken not to happen.
 const QUIET: Duration = Duration::from_secs(1);
 
 async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
@@ -36,7 +36,7 @@ async fn nothing_comes(consumer: &mut Box<dyn Consumer>) -> bool {
     timeout(QUIET, consumer.next()).await.is_err()
 }
 
-/// Waits until `count` letters are dead.
+/// Waits until there are `count` dead letters.
 async fn dead(queue: &dyn JobQueue, count: usize) -> Vec<DeadLetter> {
     let due = Instant::now() + PATIENCE;
     loop {
@@ -44,12 +44,12 @@ async fn dead(queue: &dyn JobQueue, count: usize) -> Vec<DeadLetter> {
         if letters.len() == count {
             return letters;
         }
-        assert!(Instant::now() < due, "{} of {count} letters are dead", letters.len());
+        assert!(Instant::now() < due, "{} of {count} dead letters", letters.len());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Publishes as any client may, and waits for the confirm.
+/// Publishes like any AMQP client, and waits for the confirm.
 async fn send(broker: &TestBroker, key: &str, properties: BasicProperties, body: &[u8]) {
     let connection = broker.connection().await;
     let channel = connection.create_channel().await.unwrap();

@@ -1,4 +1,4 @@
-//! What is on the broker, and who may use it.
+//! Queues on the broker, and who may use them.
 
 use facefleet::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use lapin::options::QueueDeclareOptions;
@@ -7,7 +7,7 @@ use lapin::types::FieldTable;
 use super::*;
 
 async fn refusal(settings: &RabbitSettings) -> QueueError {
-    RabbitQueue::connect(settings).await.err().expect("the broker should not be usable")
+    RabbitQueue::connect(settings).await.err().expect("the broker should be refused")
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_fleet_that_starts_twice_finds_its_queues() {
 }
 
 #[tokio::test]
-async fn another_queue_of_the_same_name_is_explained() {
+async fn a_different_queue_of_the_same_name_is_explained() {
     let broker = TestBroker::new();
     let name = format!("{}.scan", broker.prefix);
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
@@ -54,7 +54,7 @@ async fn a_changed_delivery_limit_is_explained() {
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_is_told_what_to_check_and_no_password() {
+async fn a_refused_login_says_what_to_check_and_no_password() {
     let broker = TestBroker::new();
     let with = |change: &dyn Fn(&mut url::Url)| {
         let mut url = broker.url.clone();
@@ -70,15 +70,15 @@ async fn who_is_not_let_in_is_told_what_to_check_and_no_password() {
     let error = refusal(&with(&|url| url.set_path("/nowhere"))).await;
     assert!(matches!(error, QueueError::Unusable(_)), "{error:?}");
     assert!(error.to_string().contains("vhost 'nowhere'"), "{error}");
-    // A port on which nobody listens: bound and let go.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = refusal(&broker.settings_through(nobody)).await;
+    // A port on which nothing listens: bound and released.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = refusal(&broker.settings_through(closed)).await;
     assert!(matches!(error, QueueError::Unavailable(_)), "{error:?}");
-    assert!(error.to_string().contains(&nobody.to_string()), "{error}");
+    assert!(error.to_string().contains(&closed.to_string()), "{error}");
 }
 
 #[tokio::test]
-async fn settings_that_will_not_do_are_told_before_anybody_connects() {
+async fn invalid_settings_are_reported_before_connecting() {
     let broker = TestBroker::new();
     let error = refusal(&RabbitSettings { prefix: "a b".into(), ..broker.settings() }).await;
     assert!(error.to_string().contains("queue.prefix"), "{error}");
@@ -98,7 +98,7 @@ async fn settings_that_will_not_do_are_told_before_anybody_connects() {
 }
 
 #[tokio::test]
-async fn tls_on_a_port_without_it_fails_with_a_word_about_certificates() {
+async fn tls_on_a_port_without_it_fails_with_a_hint_about_certificates() {
     rustls::crypto::ring::default_provider().install_default().ok();
     let broker = TestBroker::new();
     let url = broker.url.as_str().replacen("amqp:", "amqps:", 1);

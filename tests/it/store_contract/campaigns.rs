@@ -1,4 +1,4 @@
-//! Campaigns: what was listed and every end, counted once.
+//! Campaigns: what was listed, and every end counted once.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use facefleet::domain::{
 use facefleet::store::{Store, StoreError};
 
 use super::{Home, a, opened};
-use crate::support::{gallery, scored, selection, unfetched, uri};
+use crate::support::{gallery, scored, selection, unfetched, uri, with_job};
 
 async fn begun(store: &Arc<dyn Store>) -> Campaign {
     let campaign = Campaign {
@@ -29,7 +29,10 @@ async fn begun(store: &Arc<dyn Store>) -> Campaign {
 }
 
 fn of(campaign: &Campaign, record: JobRecord) -> JobRecord {
-    JobRecord { job: campaign.id.job(&record.image), campaign: Some(campaign.id), ..record }
+    with_job(record, |job| {
+        job.id = campaign.id.job(&job.image);
+        job.campaign = Some(campaign.id);
+    })
 }
 
 async fn progress(store: &Arc<dyn Store>, campaign: &Campaign) -> CampaignProgress {
@@ -85,7 +88,7 @@ pub async fn a_job_counts_once_however_often_it_ends(home: impl Home) {
     assert_eq!(progress(&store, &campaign).await.outcomes, [(OutcomeKind::Failed, 1)].into());
     store.record(&[scored.clone(), scored.clone()]).await.unwrap();
     assert_eq!(progress(&store, &campaign).await.outcomes, [(OutcomeKind::Scored, 1)].into());
-    // A result that was there already ends this campaign's job all the same.
+    // A repeat of a stored result counts in another campaign.
     store.record(&[of(&other, scored)]).await.unwrap();
     assert_eq!(progress(&store, &other).await.outcomes, [(OutcomeKind::Scored, 1)].into());
 }
@@ -105,7 +108,7 @@ pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
         (progress.outcomes, progress.faces)
     };
     assert_eq!(counts().await, ([(OutcomeKind::Failed, 2)].into(), 0));
-    // Its second try ends as the first did, the next without a face, and that is delivered twice.
+    // The second attempt ends like the first. The next one is scored, and delivered twice.
     store.record(&[failed("1")]).await.unwrap();
     assert_eq!(counts().await, ([(OutcomeKind::Failed, 2)].into(), 0));
     let unreadable = of(&campaign, unfetched("2", Outcome::Unreadable("not there".into())));
@@ -117,11 +120,16 @@ pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
             ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2)
         );
     }
-    // It was scored, whatever comes after: the results of another campaign's selection, and the
-    // image gone.
+    // It stays scored, whatever follows: a result with another selection, and a failed fetch.
     let other = Selection { min_size_px: 7, ..selection() };
     store
-        .record(&[JobRecord { campaign: None, job: JobId::new(), selection: other, ..scored }])
+        .record(&[JobRecord {
+            selection: other,
+            ..with_job(scored, |job| {
+                job.campaign = None;
+                job.id = JobId::new();
+            })
+        }])
         .await
         .unwrap();
     store.record(&[failed("1"), failed("0")]).await.unwrap();
@@ -131,7 +139,7 @@ pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
     );
 }
 
-pub async fn a_campaign_without_a_selection_is_one_from_before(home: impl Home) {
+pub async fn a_campaign_may_have_no_selection(home: impl Home) {
     let store = opened(&home).await;
     let campaign = Campaign { id: CampaignId::new(), selection: None, ..begun(&store).await };
     store.begin_campaign(&campaign).await.unwrap();
@@ -161,7 +169,7 @@ pub async fn two_handles_count_the_same_jobs_once(home: impl Home) {
     assert_eq!(progress(&store, &campaign).await.faces, 100);
 }
 
-pub async fn a_chunk_that_is_gone_through_again_gives_the_jobs_that_are_left(home: impl Home) {
+pub async fn a_chunk_that_is_listed_again_gives_the_jobs_that_are_left(home: impl Home) {
     let store = opened(&home).await;
     let campaign = begun(&store).await;
     let jobs: Vec<JobId> =
@@ -193,7 +201,7 @@ pub async fn campaigns_come_latest_first(home: impl Home) {
     assert_eq!(ids(store.campaigns(1).await.unwrap()), [second.id]);
 }
 
-pub async fn a_campaign_that_is_not_there_is_said_so(home: impl Home) {
+pub async fn an_unknown_campaign_is_an_error(home: impl Home) {
     let store = opened(&home).await;
     let nowhere = CampaignId::new();
     assert_eq!(store.campaign(nowhere).await.unwrap(), None);
@@ -203,8 +211,8 @@ pub async fn a_campaign_that_is_not_there_is_said_so(home: impl Home) {
     ] {
         assert!(matches!(answer, Err(StoreError::Invalid(_))), "{answer:?}");
     }
-    // The result is kept all the same: only the counting has nowhere to go.
-    let record = JobRecord { campaign: Some(nowhere), ..scored("1", &[50]) };
+    // The result is stored anyway, and counts nowhere.
+    let record = with_job(scored("1", &[50]), |job| job.campaign = Some(nowhere));
     store.record(&[record]).await.unwrap();
     store.try_writing().await.unwrap();
 }

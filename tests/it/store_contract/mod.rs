@@ -1,8 +1,11 @@
-//! What every store promises. A backend joins with a [`Home`] and one line at the end.
+//! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod ids;
+mod notes;
 mod reading;
 mod recording;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -15,13 +18,12 @@ use tempfile::TempDir;
 use crate::support::stack::Database;
 use crate::support::{gallery, profile, selection, stamp, uri};
 
-/// A place of a test's own that a store can be opened at, more than once. What it holds goes with
-/// it.
+/// Where a test's store is. It can be opened more than once, and is deleted with this value.
 pub trait Home {
-    /// A new, empty place.
+    /// A new, empty store.
     async fn new() -> Self;
 
-    /// Another handle on the store that is there.
+    /// Another handle on the same store.
     async fn open(&self) -> Arc<dyn Store>;
 }
 
@@ -66,11 +68,20 @@ async fn outcomes(store: &Arc<dyn Store>, profile: ProfileId) -> Vec<(OutcomeKin
 
 async fn settled(store: &Arc<dyn Store>, profile: ProfileId, name: &str, version: &str) -> bool {
     let images = [(uri(name), Some(stamp(version)))];
-    store.settled(&gallery(), &profile, &selection(), &images).await.unwrap()[0]
+    store.up_to_date(&gallery(), &profile, &selection(), &images).await.unwrap()[0]
 }
 
+/// `stored` is what was recorded as `record`, just now.
 fn assert_holds(stored: &StoredImage, record: &JobRecord) {
-    assert_eq!(stored.image, record.image);
+    let time: jiff::Timestamp = stored.recorded_at.parse().unwrap();
+    assert!(jiff::Timestamp::now().duration_since(time).abs().as_secs() < 3600);
+    assert_held(stored, record);
+}
+
+/// `stored` is what was recorded as `record`, at any time.
+fn assert_held(stored: &StoredImage, record: &JobRecord) {
+    let id = stored.id;
+    assert_eq!(stored.image, record.job.image);
     assert_eq!(stored.hash, record.content.map(|content| content.hash));
     assert_eq!(stored.bytes, record.content.map(|content| content.bytes));
     assert_eq!(stored.size, record.content.and_then(|content| content.size));
@@ -78,13 +89,13 @@ fn assert_holds(stored: &StoredImage, record: &JobRecord) {
     assert_eq!(stored.reason.as_deref(), record.outcome.reason());
     assert_eq!(stored.provider, record.provider);
     assert_eq!(stored.timings, record.timings);
-    let time: jiff::Timestamp = stored.recorded_at.parse().unwrap();
-    assert!(jiff::Timestamp::now().duration_since(time).abs().as_secs() < 3600);
+    stored.recorded_at.parse::<jiff::Timestamp>().unwrap();
     assert!(stored.recorded_at.ends_with('Z'));
     assert_eq!(stored.faces.len(), record.outcome.faces().len());
     for ((index, stored), recorded) in (0..).zip(&stored.faces).zip(record.outcome.faces()) {
         let recognition = recorded.recognition.as_ref();
-        assert_eq!((&stored.image, stored.index), (&record.image, index));
+        assert_eq!((&stored.image, stored.id.index), (&record.job.image, index));
+        assert_eq!(stored.id.image, id);
         assert_eq!(stored.hash, record.content.map(|content| content.hash));
         assert_eq!(stored.face, recorded.face);
         assert_eq!(stored.distance, recognition.map(|recognition| recognition.distance));
@@ -94,11 +105,12 @@ fn assert_holds(stored: &StoredImage, record: &JobRecord) {
         assert_eq!(stored.template.is_some(), recognition.is_some());
         if let Some((stored, recorded)) = stored.template.as_ref().zip(recognition) {
             assert!(stored.similarity(&recorded.template) > 0.9999);
+            assert_eq!(stored.to_halves(), recorded.template.to_halves());
         }
     }
 }
 
-/// Every contract test, against stores in a kind of home.
+/// Runs every contract test against a backend.
 macro_rules! store_contract {
     ($backend:ident, $home:ty) => {
         store_contract! { @tests $backend, $home;
@@ -112,20 +124,28 @@ macro_rules! store_contract {
                 new_bytes_supersede_the_old_results_of_every_profile_in_the_gallery
                 bytes_that_come_back_bring_their_result_back
                 bytes_supersede_a_fetch_that_failed
-                what_got_no_bytes_is_noted_beside_the_result_of_its_profile
-                a_note_stands_beside_any_result_whose_bytes_came
-                bytes_that_come_end_the_note
-                a_redelivered_job_that_could_not_fetch_takes_nothing_away
+                a_redelivered_job_that_could_not_fetch_changes_nothing
                 a_job_ends_as_it_first_ended
                 a_repeat_remembers_the_new_listed_version
-                an_enrolment_of_bytes_that_were_scanned_tells_their_subject
+                an_enrolment_of_bytes_that_were_scanned_names_their_subject
                 two_tasks_that_record_the_same_leave_one_set_of_rows
                 two_handles_that_record_the_same_leave_one_set_of_rows
                 two_handles_see_what_the_other_wrote
             }
+            notes {
+                a_record_without_bytes_is_a_note_next_to_the_result_of_its_profile
+                the_latest_attempt_without_bytes_is_the_one_that_is_noted
+                any_result_with_bytes_may_have_a_note
+                bytes_that_come_end_the_note
+            }
+            ids {
+                an_image_has_one_id_under_every_profile
+                a_record_without_bytes_has_the_id_of_an_image
+                ids_agree_in_records_pages_and_lists
+            }
             reading {
                 everything_of_a_record_comes_back
-                settled_is_the_same_version_with_a_final_outcome
+                up_to_date_is_the_same_version_with_a_final_outcome
                 profiles_are_registered_once_and_come_back_as_they_were
                 two_profiles_live_side_by_side
                 galleries_come_by_name_and_their_profiles_by_the_last_record
@@ -141,12 +161,12 @@ macro_rules! store_contract {
                 a_campaign_adds_up
                 a_job_counts_once_however_often_it_ends
                 a_job_that_is_tried_again_counts_as_it_ends_then
-                a_campaign_without_a_selection_is_one_from_before
+                a_campaign_may_have_no_selection
                 two_handles_count_the_same_jobs_once
-                a_chunk_that_is_gone_through_again_gives_the_jobs_that_are_left
+                a_chunk_that_is_listed_again_gives_the_jobs_that_are_left
                 operators_pause_resume_and_cancel
                 campaigns_come_latest_first
-                a_campaign_that_is_not_there_is_said_so
+                an_unknown_campaign_is_an_error
             }
         }
     };
@@ -164,7 +184,7 @@ macro_rules! store_contract {
     };
 }
 
-/// A file in a folder of its own.
+/// A file in its own folder.
 pub struct SqliteHome(TempDir);
 
 impl Home for SqliteHome {
@@ -183,7 +203,7 @@ impl Home for SqliteHome {
 
 store_contract!(sqlite, SqliteHome);
 
-/// A database of its own on the stack's server.
+/// An own database on the server of the stack.
 pub struct PostgresHome(Database);
 
 impl Home for PostgresHome {

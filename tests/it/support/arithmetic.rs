@@ -13,7 +13,7 @@ impl Array {
         Self { shape: shape.to_vec(), data }
     }
 
-    /// Of a tensor [N, C, ...]: N, C, and the rest as one.
+    /// N, C and the product of the other dimensions of a tensor [N, C, ...].
     pub fn planes(&self) -> (usize, usize, usize) {
         (self.shape[0], self.shape[1], self.shape[2..].iter().product())
     }
@@ -30,8 +30,8 @@ impl Array {
     }
 }
 
-/// A convolution of a batch of maps: kernel of [M, C, rows, columns]; stride, padding on each side,
-/// groups.
+/// A convolution of a batch of maps by a kernel [M, C, rows, columns], with stride, padding on each
+/// side, and groups.
 pub fn convolve(
     x: &Array,
     kernel: &[f64],
@@ -40,7 +40,7 @@ pub fn convolve(
     [stride, pad, groups]: [usize; 3],
 ) -> Array {
     let [batch, all, height, width] = x.shape[..] else {
-        panic!("{:?} is no batch of maps", x.shape)
+        panic!("{:?} is not a batch of maps", x.shape)
     };
     assert_eq!(all, channels * groups);
     let side = |length: usize, kernel: usize| (length + 2 * pad - kernel) / stride + 1;
@@ -81,8 +81,8 @@ pub fn convolve(
     Array::new(&[batch, size, out_height, out_width], data)
 }
 
-/// SER-FIQ's distance for the features `x` of a head `A x + c` with the dropout ratio `p`, from the
-/// formulas of the README.
+/// SER-FIQ's distance for the features of a head `A x + c` with the dropout ratio `p`, from the
+/// formulas in the README.
 pub fn closed_form(weights: &[Vec<f64>], bias: &[f64], features: &[f64], p: f64) -> f64 {
     let q = p / (1.0 - p);
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();

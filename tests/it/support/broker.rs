@@ -1,4 +1,4 @@
-//! The stack's broker, with queues of its own for each test.
+//! The broker of the local stack, with separate queues for each test.
 
 use facefleet::queue::rabbitmq::{RabbitQueue, RabbitSettings};
 use lapin::options::QueueDeleteOptions;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::stack::address;
 
-/// A part of the broker that no other test uses.
+/// A name prefix on the broker that no other test uses.
 pub struct TestBroker {
     pub url: Url,
     pub prefix: String,
@@ -43,7 +43,7 @@ impl TestBroker {
         RabbitQueue::connect(&self.settings()).await.unwrap()
     }
 
-    /// A connection around the queue, as any other client's.
+    /// A separate connection, as another client would have.
     pub async fn connection(&self) -> Connection {
         Connection::connect(self.url.as_str(), ConnectionProperties::default()).await.unwrap()
     }
@@ -52,15 +52,15 @@ impl TestBroker {
         self.connection().await.create_channel().await.unwrap()
     }
 
-    /// Every queue of the prefix.
+    /// The names of all queues of the prefix.
     pub fn queues(&self) -> Vec<String> {
         let lanes = ["enrol", "scan", "rescore", "enrol.solo", "scan.solo", "rescore.solo"];
         let others = ["wait.1s", "wait.5s", "wait.30s", "wait.2m", "wait.10m", "dead"];
         lanes.iter().chain(&others).map(|name| format!("{}.{name}", self.prefix)).collect()
     }
 
-    /// Leaves nothing on the broker. A test that failed leaves its queues to whoever takes the
-    /// stack down.
+    /// Deletes all queues and exchanges of the prefix. A failed test leaves them behind until the
+    /// stack is removed.
     pub async fn remove(self) {
         let channel = self.channel().await;
         for queue in self.queues() {

@@ -1,5 +1,5 @@
-//! Small recognisers in the shapes that training frameworks export: a convolution, then one of the
-//! known tails.
+//! Small recognisers as training frameworks export them: a convolution, then one of the known
+//! heads.
 
 use facefleet::inference::manifest::Manifest;
 use facefleet::inference::onnx::{
@@ -8,13 +8,13 @@ use facefleet::inference::onnx::{
 };
 use prost::Message;
 
-/// Channels of the convolution, and the features it gives: 4 x 4 positions each.
+/// Channels of the convolution, and the features from its map of 4 x 4.
 pub const CHANNELS: usize = 8;
 pub const FEATURES: usize = CHANNELS * 16;
 pub const EMBEDDING: usize = 12;
 const KERNEL: usize = 7;
 
-/// A graph under construction. Every step reads the tensor of the one before.
+/// A graph under construction. Every step reads the tensor of the previous step.
 pub struct Builder {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
@@ -66,8 +66,8 @@ impl Builder {
         builder
     }
 
-    /// Starts with a convolution whose weights are 8-bit integers with a scale for each block of 4
-    /// x 7 x 7; and the same with the weights as floats.
+    /// Starts with a convolution whose weights are 8-bit integers with one scale per block of 4 x 7
+    /// x 7. Also returns the same graph with the weights as floats.
     pub fn quantised(opset: i64) -> (Self, Self) {
         const BLOCK: usize = 4;
         let inner = 3 * KERNEL * KERNEL;
@@ -117,7 +117,7 @@ impl Builder {
         self.last = "conv".into();
     }
 
-    /// A step that reads the last tensor and `constants`.
+    /// Adds a node that reads the last tensor and `constants`.
     pub fn step(mut self, op_type: &str, name: &str, constants: Vec<TensorProto>) -> Self {
         let mut inputs = vec![self.last.as_str()];
         inputs.extend(constants.iter().map(|tensor| tensor.name.as_str()));
@@ -148,7 +148,7 @@ impl Builder {
         self.step("BatchNormalization", name, parameters).with(float("epsilon", 2e-5))
     }
 
-    /// A parametric `Relu`, some slopes over 1.
+    /// A `PRelu` with some slopes over 1.
     pub fn prelu(self) -> Self {
         let slopes: Vec<f32> = (0..CHANNELS).map(|channel| -0.3 + 0.25 * channel as f32).collect();
         self.step("PRelu", "prelu", vec![TensorProto::floats("slope", &[CHANNELS, 1, 1], &slopes)])
@@ -168,7 +168,7 @@ impl Builder {
         self.step("Flatten", "flat", Vec::new())
     }
 
-    /// As exported for one image.
+    /// A Reshape that was exported for one image.
     pub fn reshape(self) -> Self {
         self.step("Reshape", "flat", vec![TensorProto::ints("flat.shape", &[1, -1])])
     }
@@ -198,8 +198,8 @@ impl Builder {
         self.step("MatMul", "product", vec![weights]).step("Add", "fc", vec![bias])
     }
 
-    /// The file's bytes. As old exporters did, a graph of operator set 8 lists its weights among
-    /// its inputs.
+    /// The file's bytes. A graph of operator set 8 lists its weights among its inputs, as old
+    /// exporters did.
     pub fn build(self) -> Vec<u8> {
         let value = |dim: i64| Dimension::Value(dim);
         let mut graph = GraphProto::default();

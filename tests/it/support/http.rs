@@ -1,5 +1,5 @@
-//! A web server that answers as it is told: hand-written, so that it can do what no honest server
-//! does.
+//! A web server with scripted answers. It is hand-written, so that it can violate HTTP as a hostile
+//! server does.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,19 +9,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What a server does with a request.
+/// The answer to a request.
 #[derive(Clone)]
 pub enum Answer {
     /// Sends this and closes the connection.
     Close(Vec<u8>),
-    /// Sends this and then nothing, and keeps the connection for as long as the client does.
+    /// Sends these bytes and then nothing; keeps the connection open until the client closes it.
     Silence(Vec<u8>),
-    /// Sends the first, and then the second again and again, with a pause between.
+    /// Sends the first bytes, then repeats the second with a pause in between.
     Repeat(Vec<u8>, Vec<u8>, Duration),
 }
 
 impl Answer {
-    /// An honest answer.
+    /// A correct answer.
     pub fn of(status: &str, headers: &str, body: &[u8]) -> Self {
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n",
@@ -36,7 +36,7 @@ impl Answer {
     }
 }
 
-/// A server on a port of its own, gone when dropped.
+/// A server on a free port. It stops when dropped.
 pub struct HttpServer {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -44,7 +44,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Starts a server that answers a request for a path (with its query) as `answer` says.
+    /// Starts a server. `answer` maps the path of a request (with its query) to the answer.
     pub async fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,7 +54,7 @@ impl HttpServer {
             while let Ok((stream, _)) = listener.accept().await {
                 let (answer, log) = (answer.clone(), log.clone());
                 tokio::spawn(async move {
-                    // A client that goes away is part of the tests.
+                    // Clients that disconnect are part of the tests.
                     serve(stream, &*answer, &log).await.ok();
                 });
             }
@@ -67,12 +67,12 @@ impl HttpServer {
         self.address.port()
     }
 
-    /// A URL of this server, by address.
+    /// The URL of a path on this server, by IP address.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// The request lines and headers that came.
+    /// The request lines and headers received so far.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

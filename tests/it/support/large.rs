@@ -1,13 +1,13 @@
-//! Large images of one colour, in the kinds that take most memory to decode, and files that unpack
-//! to much more than they are. They are written by hand: whole, in no more memory than the file
-//! takes.
+//! Large images of one colour, in the formats that take most memory to decode, and small files that
+//! decompress to large ones. They are written by hand, so that writing them takes only the memory
+//! of the file.
 
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-/// Zeros, packed.
+/// Compresses `zeros` zero bytes.
 pub fn packed(zeros: u64) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
     let block = vec![0; 1 << 20];
@@ -27,7 +27,7 @@ fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32).to_be_bytes()[..], name, content, &crc.sum().to_be_bytes()].concat()
 }
 
-/// How a PNG is written.
+/// The format of a PNG.
 #[derive(Clone, Copy)]
 pub struct Png {
     pub bits: u8,
@@ -50,10 +50,10 @@ impl Png {
         1 + (width * channels * u64::from(self.bits)).div_ceil(8)
     }
 
-    /// A black one, with more chunks after the header.
+    /// A black PNG, with the chunks `more` after the header.
     pub fn black(self, width: u32, height: u32, more: &[u8]) -> Vec<u8> {
         let (w, h) = (u64::from(width), u64::from(height));
-        // Start and step of each pass of Adam7, across and down.
+        // Start and step of each pass of Adam7, horizontally and vertically.
         let adam7 = [
             (0, 8, 0, 8),
             (4, 8, 0, 8),
@@ -87,19 +87,19 @@ impl Png {
     }
 }
 
-/// A chunk of a PNG that unpacks to `bytes`: a colour profile, or a text.
+/// A chunk of a PNG that decompresses to `bytes`: a colour profile or a text.
 pub fn bomb(name: &[u8; 4], bytes: u64) -> Vec<u8> {
     chunk(name, &[&b"Raw profile type exif\0\0"[..], &packed(bytes)].concat())
 }
 
-/// A TIFF of RGB in 16 bits, black, packed, in strips of so many rows or in tiles of this side.
+/// A black compressed TIFF of 16-bit RGB, in strips of `rows` rows or in tiles of side `tile`.
 pub fn tiff_rgb16(side: u32, rows: u32, tile: Option<u32>) -> Vec<u8> {
     let (count, each) = match tile {
         Some(tile) => (side.div_ceil(tile).pow(2), u64::from(tile).pow(2) * 6),
         None => (side.div_ceil(rows), u64::from(side) * u64::from(rows) * 6),
     };
     let part = packed(each);
-    // All strips are the same part of the file, or there would be too much of it.
+    // All strips have the same content.
     let mut file = [&b"II*\0"[..], &(8 + count * part.len() as u32).to_le_bytes()].concat();
     (0..count).for_each(|_| file.extend(&part));
     let directory_at = file.len() as u32;
@@ -137,8 +137,8 @@ pub fn tiff_rgb16(side: u32, rows: u32, tile: Option<u32>) -> Vec<u8> {
     [file, directory, vec![0; 4], values].concat()
 }
 
-/// A progressive JPEG of `components` components in one scan, mid-grey, of this side. Its other
-/// scans are missing, which shows when all its coefficients are in memory.
+/// A mid-grey progressive JPEG of `components` components with one scan. Its other scans are
+/// missing, which the decoder detects only when all coefficients are in memory.
 pub fn jpeg_progressive(side: u16, components: u8) -> Vec<u8> {
     let each = |of: fn(u8) -> Vec<u8>| (1..=components).flat_map(of).collect::<Vec<u8>>();
     let segment = |code: u8, content: &[u8]| {
@@ -158,7 +158,7 @@ pub fn jpeg_progressive(side: u16, components: u8) -> Vec<u8> {
     .concat()
 }
 
-/// A JPEG of this side as libjpeg-turbo writes it.
+/// A JPEG of side `side`, encoded by libjpeg-turbo.
 pub fn jpeg(side: usize, progressive: bool, cmyk: bool) -> Vec<u8> {
     let format = if cmyk { turbojpeg::PixelFormat::CMYK } else { turbojpeg::PixelFormat::RGB };
     let pixels = vec![100; side * side * format.size()];

@@ -1,6 +1,6 @@
-//! Builders of jobs and records. Every field of what they build is public: a test changes what it
-//! is about, and nothing else. And the application with its models and sample photos, as `make
-//! setup` leaves them.
+//! Builders of jobs and records, and the application with the models and sample photos that `make
+//! setup` installs. All fields of jobs and records are public, so a test changes only the fields
+//! that it is about.
 
 pub mod arithmetic;
 pub mod broker;
@@ -19,15 +19,17 @@ use std::path::{Path, PathBuf};
 
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, GalleryName, ImageContent,
-    ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, Point, Precision, Profile,
-    RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp, Template, Timings,
+    AlignmentProfile, BoundingBox, ContentHash, End, Face, FaceResult, Faces, GalleryName,
+    ImageContent, ImageId, ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, OutcomeEvent,
+    Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
+    Template, Timings,
 };
 use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
 use facefleet::settings::Settings;
+use facefleet::store::{Effect, Recorded, StoreError};
 
-/// The sample photos with a face each.
+/// The sample photos that contain a face.
 pub const PHOTOS: [&str; 8] = [
     "32bit.png",
     "astronaut.png",
@@ -39,7 +41,7 @@ pub const PHOTOS: [&str; 8] = [
     "obama_partial_face2.jpg",
 ];
 
-/// A profile whose recogniser has this name.
+/// A profile with a recogniser of this name.
 pub fn profile(name: &str) -> Profile {
     Profile {
         alignment: AlignmentProfile::None,
@@ -49,7 +51,7 @@ pub fn profile(name: &str) -> Profile {
             precision: Precision::Float32,
         },
         ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        // Not short in decimal: the way through storage must not lose its last bit.
+        // Numbers without a short decimal form: storage must not lose the last bit.
         mapping: Mapping::Logistic { alpha: 130.000_000_000_000_03, r: 0.1 + 0.2 },
     }
 }
@@ -87,7 +89,7 @@ pub fn job(lane: Lane, name: &str) -> Job {
     }
 }
 
-/// What is known of an image with these bytes.
+/// The content record of an image with these bytes.
 pub fn content(bytes: &[u8]) -> Option<ImageContent> {
     Some(ImageContent {
         hash: ContentHash::of(bytes),
@@ -96,7 +98,7 @@ pub fn content(bytes: &[u8]) -> Option<ImageContent> {
     })
 }
 
-/// A template that depends on `seed`, with components of every size.
+/// A template that depends on `seed`, with components of all magnitudes.
 pub fn template(seed: u64, dimension: usize) -> (Template, f32) {
     let mut state = seed;
     let embedding: Vec<f32> = (0..dimension)
@@ -133,39 +135,47 @@ pub fn face(quality: u8) -> FaceResult {
     }
 }
 
-/// The record of a job on the image `name`, whose bytes are its name, that ended with `outcome`
-/// under `profile("a")`.
+/// The record of a job on the image `name` with `outcome`, under `profile("a")`. The bytes of the
+/// image are its name.
 pub fn record(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord {
-        job: JobId::new(),
-        lane: Lane::Scan,
-        gallery: gallery(),
-        image: uri(name),
-        subject: None,
-        campaign: None,
-        trace: None,
-        stamp: Some(stamp("v1")),
+        job: job(Lane::Scan, name),
         content: content(name.as_bytes()),
         profile: profile("a").id(),
         selection: selection(),
         outcome,
         provider: "cpu".to_owned(),
         timings: Timings { fetch_ms: 0.1, vision_ms: 2.2, recognise_ms: 30.3 },
-        attempt: 1,
     }
 }
 
-/// The record of an image with scored faces of these qualities.
+/// `record` with a changed job.
+pub fn with_job(mut record: JobRecord, change: impl FnOnce(&mut Job)) -> JobRecord {
+    change(&mut record.job);
+    record
+}
+
+/// What recording changed, record by record.
+pub fn effects(recorded: Result<Vec<Recorded>, StoreError>) -> Vec<Effect> {
+    recorded.unwrap().into_iter().map(|recorded| recorded.effect).collect()
+}
+
+/// The event of `record`, whose image is stored as 7.
+pub fn event(record: &JobRecord) -> OutcomeEvent {
+    OutcomeEvent::new(record, ImageId(7), End::from(&record.outcome))
+}
+
+/// The record of an image whose faces have these qualities.
 pub fn scored(name: &str, qualities: &[u8]) -> JobRecord {
     record(name, Outcome::Scored(qualities.iter().map(|&quality| face(quality)).collect()))
 }
 
-/// The record of a job that got no bytes.
+/// The record of a job whose image was not fetched.
 pub fn unfetched(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord { content: None, ..record(name, outcome) }
 }
 
-/// The application that this checkout sets up.
+/// The application, with this checkout as its home.
 pub fn app() -> App {
     let mut settings = Settings::load(None).unwrap();
     settings.home = env!("CARGO_MANIFEST_DIR").into();
@@ -177,7 +187,7 @@ pub fn runtime() -> Runtime {
     app().runtime().expect("the tests need ONNX Runtime: run `make setup`")
 }
 
-/// The model `name` of this checkout in a `folder` of its own, fetched and not prepared.
+/// The model `name` of this checkout, fetched and not prepared, in `folder`.
 pub fn unprepared(name: &str, folder: &Path) -> Models {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     std::fs::copy(source.join(format!("{name}.toml")), folder.join(format!("{name}.toml")))
@@ -194,7 +204,7 @@ pub fn sample(name: &str) -> Vec<u8> {
     })
 }
 
-/// Where a sample photo is.
+/// The path of a sample photo.
 pub fn sample_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/samples").join(name)
 }

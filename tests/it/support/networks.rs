@@ -1,4 +1,4 @@
-//! Small networks of the families that people have, as their exporters write them.
+//! Small networks of common families, as their exporters write them.
 
 use facefleet::inference::onnx::{NodeProto, TensorProto, data_type};
 
@@ -6,11 +6,11 @@ use super::arithmetic::Array;
 use super::graphs::float;
 use super::tape::{Id, Stored, Style, Tape};
 
-/// A recogniser and the places that matter in it.
+/// A recogniser and the tensors that tests use.
 pub struct Network {
     pub tape: Tape,
     pub input: Id,
-    /// What enters the last layer.
+    /// The input of the last layer.
     pub features: Id,
     /// The embedding, before any scaling to unit length.
     pub embedding: Id,
@@ -25,14 +25,14 @@ impl Network {
         self.tape.build(&[self.output])
     }
 
-    /// The head by probing it: the columns of `A` and `c`.
+    /// The rows of `A` and `c`, from the network's answers to unit vectors and zero.
     pub fn head(&self, features: &Array) -> (Vec<Vec<f64>>, Vec<f64>) {
         let count = features.data.len() / features.shape[0];
-        let mut probes = vec![0.0; (count + 1) * count];
-        (0..count).for_each(|i| probes[i * count + i] = 1.0);
+        let mut inputs = vec![0.0; (count + 1) * count];
+        (0..count).for_each(|i| inputs[i * count + i] = 1.0);
         let shape = [&[count + 1], &features.shape[1..]].concat();
         let answers =
-            self.tape.evaluate(self.features, Array::new(&shape, probes), self.embedding).data;
+            self.tape.evaluate(self.features, Array::new(&shape, inputs), self.embedding).data;
         let bias = answers[count * self.size..].to_vec();
         let weights = (0..self.size)
             .map(|d| (0..count).map(|i| answers[i * self.size + d] - bias[d]).collect())
@@ -41,7 +41,7 @@ impl Network {
     }
 }
 
-/// An improved residual unit as MXNet and PyTorch have it: BN-Conv-BN-PRelu-Conv-BN and a shortcut.
+/// A residual unit as in MXNet and PyTorch: BN-Conv-BN-PRelu-Conv-BN and a shortcut.
 fn unit(tape: &mut Tape, x: Id, name: &str, channels: (usize, usize), stride: usize) -> Id {
     let (from, to) = channels;
     let part = |part: &str| format!("{name}_{part}");
@@ -64,11 +64,11 @@ fn unit(tape: &mut Tape, x: Id, name: &str, channels: (usize, usize), stride: us
 pub enum Flattening {
     Flatten,
     Reshape,
-    /// By the fully connected layer itself: the exporter wrote `Gemm` on a map.
+    /// The fully connected layer flattens: the exporter wrote `Gemm` on a map.
     ByGemm,
 }
 
-/// LResNet100E-IR with fewer units and channels, in MXNet's dialect: RGB of 0..255 goes in.
+/// LResNet100E-IR with fewer units and channels, as MXNet exports it. The input is RGB of 0..255.
 pub fn lresnet100e_ir(style: Style, flattening: Flattening, dropout: f32) -> Network {
     let (mut tape, input) = Tape::new(style, "data", [3, 112, 112]);
     let mut x = tape.same(NodeProto::new("Identity", &[], "id"), input);
@@ -104,7 +104,7 @@ pub fn lresnet100e_ir(style: Style, flattening: Flattening, dropout: f32) -> Net
     Network { tape, input, features, embedding, output: embedding, size: 16 }
 }
 
-/// How `x.view(x.size(0), -1)` and `flatten` come out of PyTorch.
+/// How PyTorch exports `x.view(x.size(0), -1)` and `flatten`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum View {
     Flatten,
@@ -112,8 +112,8 @@ pub enum View {
     Computed,
 }
 
-/// InsightFace's iresnet, with convolutions that took their normalisation in; values of -1..1 go
-/// in. No dropout is in the graph.
+/// InsightFace's iresnet, with normalisations folded into convolutions. The input is -1..1. The
+/// graph has no dropout.
 pub fn iresnet(style: Style, view: View) -> Network {
     let opset = style.opset;
     let (mut tape, input) = Tape::new(style, "input.1", [3, 112, 112]);
@@ -169,7 +169,7 @@ fn constant(name: &str, value: TensorProto) -> NodeProto {
     node
 }
 
-/// `F.normalize` after the embedding, as PyTorch writes it.
+/// Adds `F.normalize` after the embedding, as PyTorch exports it.
 pub fn with_unit_length(mut network: Network) -> Network {
     let embedding = network.tape.name(network.embedding).to_owned();
     let tape = &mut network.tape;
@@ -197,20 +197,20 @@ pub fn with_unit_length(mut network: Network) -> Network {
     network
 }
 
-/// The ends of a MobileFaceNet.
+/// The heads of a MobileFaceNet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MobileHead {
-    /// A depthwise convolution as large as the map, its normalisation, and one of 1x1.
+    /// A depthwise convolution as large as the map, its normalisation, and a 1x1 convolution.
     Pointwise,
     /// A full convolution as large as the map.
     Covering,
     /// The depthwise convolution, then a linear layer without bias.
     MatMul,
-    /// The depthwise convolution is the end itself.
+    /// The depthwise convolution alone.
     Depthwise,
 }
 
-/// MobileFaceNet with fewer stages; values of -1..1 go in.
+/// MobileFaceNet with fewer stages. The input is -1..1.
 pub fn mobile_face_net(style: Style, head: MobileHead) -> Network {
     let (mut tape, input) = Tape::new(style, "input", [3, 112, 112]);
     let mut x = input;
@@ -272,8 +272,8 @@ pub fn mobile_face_net(style: Style, head: MobileHead) -> Network {
     Network { tape, input, features, embedding, output: embedding, size }
 }
 
-/// What TensorFlow's converter writes: images of [N, H, W, C] go in, are turned for the convolution
-/// and turned back before the end.
+/// As TensorFlow's converter writes it: images of [N, H, W, C] are transposed for the convolution
+/// and transposed back before the head.
 pub fn tensorflow(style: Style) -> Network {
     let (mut tape, input) = Tape::new(style, "input_1:0", [112, 112, 3]);
     let turn = |x: &Array, perm: [usize; 4]| {
@@ -308,7 +308,7 @@ pub fn tensorflow(style: Style) -> Network {
     Network { tape, input, features, embedding, output: embedding, size: 12 }
 }
 
-/// An iresnet whose input and output are floats of 32 bits and whose inside has 16.
+/// An iresnet with 32-bit input and output and 16 bits inside.
 pub fn iresnet_with_casts() -> Network {
     let style = Style { stored: Stored::Half, ..Style::pytorch(13) };
     let (mut tape, input) = Tape::new(style, "input", [3, 112, 112]);

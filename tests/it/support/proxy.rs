@@ -1,5 +1,5 @@
-//! A proxy between a worker and its broker or database that tests cut and restore. It can read
-//! AMQP's frames, so as to cut a connection at the very moment when a certain method passes.
+//! A TCP proxy between a worker and its broker or database. Tests cut and restore its connections.
+//! It parses AMQP frames, so it can cut a connection exactly when a given method passes.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -11,28 +11,28 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A method of AMQP 0-9-1, by class and number, that a client sends.
+/// An AMQP 0-9-1 method that a client sends: class and method number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Method(pub u16, pub u16);
 
-/// `basic.ack`, as a consumer sends it.
+/// `basic.ack`, sent by a consumer.
 pub const ACK: Method = Method(60, 80);
 /// `basic.publish`.
 pub const PUBLISH: Method = Method(60, 40);
 
 struct Shared {
     target: SocketAddr,
-    /// Whether connections are refused, and how often those that stood were cut.
+    /// Whether connections are refused, and how often open ones were cut.
     down: watch::Sender<(bool, u64)>,
-    /// How often the connections that stood were frozen.
+    /// How often open connections were stalled.
     stalls: watch::Sender<u64>,
-    /// The method before which the connection is cut, once.
+    /// The method before which a connection is cut, once.
     trap: watch::Sender<Option<Method>>,
-    /// How often a trap went off.
+    /// How often a connection was cut before a method.
     sprung: watch::Sender<u32>,
 }
 
-/// A proxy on a port of its own. It ends with its handle.
+/// A proxy on a free port. It stops when dropped.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -40,7 +40,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy to `target`, open.
+    /// A proxy to `target` that lets connections through.
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -65,7 +65,7 @@ impl Proxy {
         Self { address, shared, end }
     }
 
-    /// `url` with the proxy's address in place of the host and port.
+    /// `url` with the proxy's address instead of its host and port.
     pub fn through(&self, url: &str) -> String {
         let mut url = url::Url::parse(url).unwrap();
         url.set_ip_host(self.address.ip()).unwrap();
@@ -83,19 +83,18 @@ impl Proxy {
         self.shared.down.send_modify(|(down, _)| *down = false);
     }
 
-    /// Lets nothing more through on the connections that stand, and keeps them open. New ones are
-    /// let through.
+    /// Stops all traffic on open connections without closing them. New connections work.
     pub fn stall(&self) {
         self.shared.stalls.send_modify(|stalls| *stalls += 1);
     }
 
-    /// Cuts the connection on which a client next sends `method`, before the broker sees it. Others
-    /// stand.
+    /// Cuts the connection on which a client next sends `method`, before the broker receives it.
+    /// Other connections stay open.
     pub fn cut_before(&self, method: Method) {
         self.shared.trap.send_replace(Some(method));
     }
 
-    /// Waits until a trap has gone off `times` times in all.
+    /// Waits until connections were cut before a method `times` times in total.
     pub async fn sprung(&self, times: u32) {
         self.shared.sprung.subscribe().wait_for(|sprung| *sprung >= times).await.unwrap();
     }
@@ -120,17 +119,19 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
         (client.into_split(), server.into_split());
     let mut stalls = shared.stalls.subscribe();
     let before = *stalls.borrow_and_update();
-    // Pinned here: a connection that stalls is still held by both, and stays open.
+    // Pin both directions here, so that a stalled connection stays open.
     let (mut up, mut back) =
         (pin!(up(from_client, to_server, &shared)), pin!(copy(from_server, to_client)));
     let both = async {
         tokio::select! {
             () = &mut up => {}
             () = &mut back => {}
-            () = async { drop(stalls.wait_for(|now| *now != before).await) } => std::future::pending().await,
+            () = async { drop(stalls.wait_for(|now| *now != before).await) } => {
+                std::future::pending().await
+            }
         }
     };
-    // Whichever comes first ends the connection on both sides.
+    // The first of these ends the connection on both sides.
     tokio::select! {
         () = both => {}
         _ = down.wait_for(|(_, now)| *now != cuts) => {}
@@ -141,7 +142,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     tokio::io::copy(&mut from, &mut to).await.ok();
 }
 
-/// From the client to the server; whole frames if it is AMQP.
+/// Copies from the client to the server; complete frames if the protocol is AMQP.
 async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
     let mut header = [0; 8];
     let Ok(read) = from.read(&mut header).await else { return };

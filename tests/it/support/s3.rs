@@ -1,5 +1,5 @@
-//! A real S3 server over a folder: `rclone serve s3`, as `scripts/setup.py test` leaves it. It
-//! checks signatures and lists in pages of 1000 keys.
+//! An S3 server over a folder: `rclone serve s3`, which `scripts/setup.py test` installs. It checks
+//! signatures and lists in pages of 1000 keys.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 const KEY: &str = "test-key";
 const SECRET: &str = "test-secret";
 
-/// A server on a port of its own, killed when dropped.
+/// A server on a free port. It is killed when dropped.
 pub struct S3Server {
     child: Child,
     url: String,
@@ -26,7 +26,7 @@ impl S3Server {
         )
     }
 
-    /// Starts a server of plain files below `folder` over HTTPS instead.
+    /// Starts an HTTPS server of plain files below `folder` instead.
     pub fn start_https(certificate: &Path, key: &Path, folder: TempDir) -> Self {
         Self::serve(
             &["http", "--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()],
@@ -50,22 +50,22 @@ impl S3Server {
         let mut line = String::new();
         let url = loop {
             line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "rclone ended before it listened");
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "rclone exited before it listened");
             if let Some((_, rest)) = line.split_once("on [") {
                 break rest.split_once("/]").unwrap().0.to_owned();
             }
         };
-        // It must not wait for a reader of its log.
+        // Drain the log, so that the server never blocks on it.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { child, url, folder }
     }
 
-    /// Where it listens, without a slash at the end.
+    /// The URL of the server, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Puts an object into a bucket, which is made if it is not there.
+    /// Puts an object into a bucket. Creates the bucket if it is missing.
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
         let path = self.path(bucket).join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -76,12 +76,12 @@ impl S3Server {
         self.folder.path().join(bucket)
     }
 
-    /// The environment of a client that may read it.
+    /// Environment variables of a client with valid credentials.
     pub fn variables(&self) -> Vec<(String, String)> {
         self.variables_with_secret(SECRET)
     }
 
-    /// The environment of a client whose secret is this one.
+    /// Environment variables of a client with this secret.
     pub fn variables_with_secret(&self, secret: &str) -> Vec<(String, String)> {
         let pairs = [
             ("AWS_ENDPOINT_URL", self.url.as_str()),

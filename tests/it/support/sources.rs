@@ -1,11 +1,11 @@
-//! Sources of images with short limits.
+//! Image sources with short limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use facefleet::images::{FetchError, FetchLimits, ImageSource, Objects, Sources};
 
-/// Short enough to wait for in a test, long enough for a busy machine where nothing is to go wrong.
+/// Short enough to wait for in a test, long enough for a successful fetch on a busy machine.
 pub const LIMITS: FetchLimits = FetchLimits {
     max_bytes: 100_000,
     whole: Duration::from_secs(20),
@@ -14,7 +14,7 @@ pub const LIMITS: FetchLimits = FetchLimits {
     redirects: 3,
 };
 
-/// What a source is made of, but for its defaults.
+/// The settings of a source, with defaults.
 #[derive(Default)]
 pub struct SourceSettings<'a> {
     pub allow: &'a [&'a str],
@@ -35,9 +35,9 @@ impl SourceSettings<'_> {
     }
 }
 
-/// The object stores of these environment variables.
+/// The object stores that these environment variables configure.
 pub fn objects(variables: Vec<(String, String)>, limits: FetchLimits) -> Arc<Objects> {
-    // The program does so when it starts; a second time fails, and changes nothing.
+    // The program installs the provider at start. A second call fails and changes nothing.
     rustls::crypto::ring::default_provider().install_default().ok();
     Arc::new(Objects::new(variables, None, limits).unwrap())
 }
@@ -61,14 +61,14 @@ pub fn unreadable(result: Result<Vec<u8>, FetchError>) -> String {
     match result {
         Err(
             FetchError::Unreadable(reason)
-            | FetchError::NotThere(reason)
+            | FetchError::NotFound(reason)
             | FetchError::Denied(reason),
         ) => reason,
         other => panic!("not unreadable: {other:?}"),
     }
 }
 
-/// The reason, if it is worth another try.
+/// The reason, if the fetch failed with an outage, which is retried.
 #[track_caller]
 pub fn transient(result: Result<Vec<u8>, FetchError>) -> String {
     match result {

@@ -1,4 +1,4 @@
-//! The local stack that `make stack-up` starts: a real `RabbitMQ` and a real Postgres.
+//! The local stack that `make stack-up` starts: `RabbitMQ` and Postgres.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use facefleet::domain::CampaignId;
 use sqlx::{Connection, PgConnection};
 use url::Url;
 
-/// The address that the stack gave `key`, as the settings name it.
+/// The address that the stack provides for the setting `key`.
 ///
 /// # Panics
-/// If there is no stack: its tests are never left out in silence.
+/// If the stack is missing: tests that need it are never skipped silently.
 pub fn address(key: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(".facefleet/stack/env");
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| {
@@ -17,25 +17,25 @@ pub fn address(key: &str) -> String {
     });
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-        .expect("the stack names its address")
+        .expect("the file of the stack has no such key")
         .to_owned()
 }
 
-/// An empty database of a test's own. It is dropped with its handle.
+/// An empty database for one test. It is dropped with its handle.
 pub struct Database {
-    /// Its address.
+    /// The address of the database.
     pub url: String,
     name: String,
     server: String,
 }
 
 impl Database {
-    /// A new one on the stack's server.
+    /// Creates a database on the stack's server.
     pub async fn new() -> Self {
         Self::on(&address("FACEFLEET__STORE__URL")).await
     }
 
-    /// A new one on `server`.
+    /// Creates a database on `server`.
     pub async fn on(server: &str) -> Self {
         let name = format!("t{}", CampaignId::new().0.simple());
         run(server, &format!("CREATE DATABASE {name}")).await;
@@ -44,13 +44,13 @@ impl Database {
         Self { url: url.into(), name, server: server.to_owned() }
     }
 
-    /// A name for a role of this test's own: roles belong to the whole server. They are dropped
+    /// A unique role name for this test: roles belong to the whole server. The roles are dropped
     /// with the database.
     pub fn role(&self, name: &str) -> String {
         format!("{}_{name}", self.name)
     }
 
-    /// Its address, for a role.
+    /// The address of the database, for a role.
     pub fn url_as(&self, role: &str, password: &str) -> Url {
         let mut url = Url::parse(&self.url).unwrap();
         url.set_username(role).unwrap();
@@ -58,13 +58,13 @@ impl Database {
         url
     }
 
-    /// Runs a statement in it, as its owner.
+    /// Runs a statement in the database, as its owner.
     pub async fn run(&self, statement: &str) {
         run(&self.url, statement).await;
     }
 }
 
-/// Statements are the tests' own text.
+/// Runs a statement. It is not SQL-injection safe: the text comes from the tests.
 async fn run(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
@@ -79,13 +79,12 @@ impl Drop for Database {
         let (server, statement) =
             (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         let roles = format!(
-            "DO $$ DECLARE role text; BEGIN FOR role IN SELECT rolname FROM pg_roles WHERE rolname \
-                LIKE '{}\\_%' LOOP \
+            "DO $$ DECLARE role text; BEGIN \
+             FOR role IN SELECT rolname FROM pg_roles WHERE rolname LIKE '{}\\_%' LOOP \
              EXECUTE format('DROP ROLE %I', role); END LOOP; END $$",
             self.name
         );
-        // On a thread of its own: this may run inside a runtime, which must not be blocked on
-        // itself.
+        // Use a new thread: this may run inside a runtime, which must not block on itself.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
@@ -95,8 +94,7 @@ impl Drop for Database {
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
             })
         });
-        // The server may be away, in a test that takes it away: then the stack's end takes the
-        // database along.
+        // Some tests stop the server. Then the database is removed with the stack.
         drop(dropping.join());
     }
 }

@@ -1,5 +1,6 @@
-//! A network written down twice at once: as the nodes of an ONNX file in an exporter's way, and as
-//! plain arithmetic in f64 that knows nothing of ONNX. The second says what the first must give.
+//! A network in two forms at once: as the nodes of an ONNX file in an exporter's style, and as
+//! plain arithmetic in f64 that does not use ONNX. The arithmetic gives the expected values of the
+//! file.
 
 use facefleet::inference::onnx::{
     Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
@@ -24,35 +25,35 @@ pub enum Stored {
     Half,
     Brain,
     Double,
-    /// In a second file of this name.
-    Beside(&'static str),
+    /// In another file with this name.
+    External(&'static str),
 }
 
-/// How `PRelu` gets its slopes.
+/// The shape of `PRelu`'s slopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slopes {
     /// [C, 1, 1].
     Shaped,
     /// `[C]`.
     Flat,
-    /// `[C]`, and a node that reshapes them.
+    /// `[C]`, and a `Reshape` of them.
     Reshaped,
 }
 
-/// An exporter's ways.
+/// The conventions of an exporter.
 #[derive(Debug, Clone)]
 pub struct Style {
     pub opset: i64,
     pub ir_version: i64,
-    /// Whether weights are inputs too.
+    /// Whether weights are listed as inputs too.
     pub shadows: bool,
-    /// Whether `BatchNormalization` says `spatial = 0`.
+    /// Whether `BatchNormalization` has `spatial = 0`.
     pub spatial: bool,
     pub slopes: Slopes,
     pub stored: Stored,
-    /// Type of the input and output.
+    /// Element type of the input and output.
     pub kind: i32,
-    /// The declared batch; free if none.
+    /// The declared batch; `None` if it is free.
     pub batch: Option<i64>,
 }
 
@@ -91,13 +92,13 @@ pub struct Tape {
     names: Vec<String>,
     steps: Vec<(Vec<Id>, Arithmetic)>,
     input_shape: Vec<i64>,
-    /// What belongs into the second file.
-    pub beside: Vec<u8>,
+    /// The content of the other file.
+    pub external: Vec<u8>,
     seed: u64,
 }
 
 impl Tape {
-    /// A network with an input of these channels, rows and columns (in whatever order).
+    /// A network with an input of these dimensions besides the batch, in any order.
     pub fn new(style: Style, input: &str, shape: [i64; 3]) -> (Self, Id) {
         let never: Arithmetic = Box::new(|_| panic!("the input is given"));
         let tape = Self {
@@ -107,7 +108,7 @@ impl Tape {
             names: vec![input.to_owned()],
             steps: vec![(Vec::new(), never)],
             input_shape: shape.to_vec(),
-            beside: Vec::new(),
+            external: Vec::new(),
             seed: 100,
         };
         (tape, Id(0))
@@ -133,12 +134,12 @@ impl Tape {
         Id(self.names.len() - 1)
     }
 
-    /// Adds a node that the arithmetic has no use for.
+    /// Adds a node without arithmetic.
     pub fn node(&mut self, node: NodeProto) {
         self.nodes.push(node);
     }
 
-    /// The value of `wanted` where that of `given` is `value`.
+    /// The value of `wanted` if `given` has the value `value`.
     pub fn evaluate(&self, given: Id, value: Array, wanted: Id) -> Array {
         let mut values: Vec<Option<Array>> = vec![None; given.0];
         values.push(Some(value));
@@ -151,7 +152,7 @@ impl Tape {
         values[wanted.0].take().expect("it depends on what is given")
     }
 
-    /// Repeatable weights around `around`; they are stored, and what is stored is returned.
+    /// Stores repeatable weights around `around`, and returns them as they are stored.
     pub fn weights(&mut self, name: &str, shape: &[usize], around: f32, spread: f32) -> Vec<f64> {
         self.seed += 1;
         let values = numbers(self.seed, shape.iter().product());
@@ -159,7 +160,7 @@ impl Tape {
         self.store(name, shape, &values)
     }
 
-    /// Stores a constant as the style wants it.
+    /// Stores a constant in the style's format, and returns its values in that format.
     pub fn store(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Vec<f64> {
         let mut tensor = TensorProto::floats(name, shape, values);
         let mut stored: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
@@ -180,31 +181,30 @@ impl Tape {
                 tensor.data_type = data_type::DOUBLE;
                 tensor.raw_data = stored.iter().flat_map(|value| value.to_le_bytes()).collect();
             }
-            Stored::Beside(file) => {
+            Stored::External(file) => {
                 let entry = |key: &str, value: String| StringStringEntryProto {
                     key: key.to_owned(),
                     value,
                 };
                 tensor.external_data = vec![
                     entry("location", file.to_owned()),
-                    entry("offset", self.beside.len().to_string()),
+                    entry("offset", self.external.len().to_string()),
                     entry("length", tensor.raw_data.len().to_string()),
                 ];
                 tensor.data_location = 1;
-                self.beside.append(&mut tensor.raw_data);
+                self.external.append(&mut tensor.raw_data);
             }
         }
         self.constants.push(tensor);
         stored
     }
 
-    /// Stores integers, which are in the file always.
+    /// Stores integers, which are always in the ONNX file.
     pub fn integers(&mut self, name: &str, values: &[i64]) {
         self.constants.push(TensorProto::ints(name, values));
     }
 
-    /// A convolution by a kernel of `shape` with this stride, padding on each side, and number of
-    /// groups.
+    /// A convolution by a kernel of `shape`. `window` is stride, padding on each side, and groups.
     pub fn conv(
         &mut self,
         x: Id,
@@ -296,12 +296,12 @@ impl Tape {
         })
     }
 
-    /// A node that does nothing to the values.
+    /// A node that does not change the values.
     pub fn same(&mut self, node: NodeProto, x: Id) -> Id {
         self.add(node, &[x], |x| x[0].clone())
     }
 
-    /// A node that makes [N, F] of a map.
+    /// A node that flattens a map to [N, F].
     pub fn flat(&mut self, node: NodeProto, x: Id) -> Id {
         self.add(node, &[x], |x| {
             let batch = x[0].shape[0];
@@ -353,7 +353,7 @@ impl Tape {
                 graph.input.push(typed(&tensor.name, &dims, tensor.data_type));
             }
         }
-        // Outputs of unknown length, as many exporters leave them.
+        // The declared length is symbolic, as in many exported files.
         let dims = [batch, Dimension::Param("length".into())];
         graph.output = outputs
             .iter()

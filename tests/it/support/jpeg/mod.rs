@@ -1,5 +1,5 @@
-//! A small JPEG encoder for what no common encoder writes: any sampling factors, components in
-//! scans of their own, every colour space. It follows ITU-T T.81 and shares nothing with the
+//! A small JPEG encoder for files that common encoders do not write: any sampling factors, separate
+//! scans for components, every colour space. It follows ITU-T T.81 and shares no code with the
 //! decoder under test.
 
 mod coding;
@@ -7,7 +7,7 @@ mod coding;
 use coding::{AC_CHROMA, AC_LUMA, Bits, DC_CHROMA, DC_LUMA, HuffmanTable};
 use image::RgbImage;
 
-/// What the components mean.
+/// The colour space of the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
     Grey,
@@ -26,8 +26,8 @@ impl Colour {
         }
     }
 
-    /// The colour of a pixel with these components. Inks are stored inverted, as Adobe's programs
-    /// do.
+    /// The RGB colour of a pixel with these components. Inks are stored inverted, as Adobe's
+    /// programs do.
     pub fn to_rgb(self, parts: &[f64]) -> [u8; 3] {
         let byte = |value: f64| value.round().clamp(0.0, 255.0);
         let from_ycc = |y: f64, cb: f64, cr: f64| {
@@ -40,7 +40,7 @@ impl Colour {
             (Self::YCbCr, &[y, cb, cr]) => from_ycc(y, cb, cr),
             (Self::Rgb, &[r, g, b]) => [r, g, b].map(byte),
             (Self::Cmyk, &[c, m, y, k]) => inked([c, m, y].map(byte), k),
-            // YCC of the inks' complements.
+            // YCbCr of the complements of the inks.
             (Self::Ycck, &[y, cb, cr, k]) => {
                 inked(from_ycc(y, cb, cr).map(|value| 255.0 - value), k)
             }
@@ -50,14 +50,14 @@ impl Colour {
     }
 }
 
-/// How the components are spread over scans.
+/// The distribution of the components over scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scans {
     Interleaved,
     OneEach,
     LumaThenChroma,
-    /// DC of all components but for the last bit, then AC in two bands a component, then the last
-    /// bit of DC.
+    /// DC of all components without the last bit, then AC of each component in two bands, then the
+    /// last bit of DC.
     Progressive,
 }
 
@@ -66,17 +66,17 @@ impl Scans {
         [Self::Interleaved, Self::OneEach, Self::LumaThenChroma, Self::Progressive];
 }
 
-/// A file to be written.
+/// The specification of a file.
 #[derive(Debug, Clone)]
 pub struct Spec {
     pub size: (usize, usize),
     pub colour: Colour,
-    /// Horizontal and vertical, for each component.
+    /// Horizontal and vertical sampling factors of each component.
     pub sampling: Vec<(usize, usize)>,
     pub scans: Scans,
-    /// Restart interval, units.
+    /// Restart interval in units.
     pub restart: Option<u16>,
-    /// The step of every coefficient.
+    /// The quantisation step of all coefficients.
     pub quantisation: u8,
 }
 
@@ -86,7 +86,7 @@ impl Spec {
         (horizontal, self.sampling.iter().map(|factors| factors.1).max().unwrap())
     }
 
-    /// True if the standard allows a scan of these components: ten blocks a unit.
+    /// True if the standard allows a scan of these components: at most ten blocks a unit.
     fn fits(&self, components: &[usize]) -> bool {
         let blocks = components
             .iter()
@@ -95,7 +95,7 @@ impl Spec {
         components.len() == 1 || blocks <= 10
     }
 
-    /// The components of the scans that go through the whole picture.
+    /// The components of each scan that covers the whole picture.
     fn groups(&self) -> Vec<Vec<usize>> {
         let all: Vec<usize> = (0..self.sampling.len()).collect();
         match self.scans {
@@ -106,23 +106,23 @@ impl Spec {
         }
     }
 
-    /// True if a unit of one of its scans has more blocks than the standard allows.
+    /// True if a unit of a scan has more blocks than the standard allows.
     pub fn has_too_large_a_unit(&self) -> bool {
         self.groups().iter().any(|group| !self.fits(group))
     }
 
-    /// True if a component's sampling factors do not divide the largest.
+    /// True if the sampling factors of a component do not divide the largest ones.
     pub fn is_fractional(&self) -> bool {
         let (horizontal, vertical) = self.largest();
         self.sampling.iter().any(|factors| horizontal % factors.0 != 0 || vertical % factors.1 != 0)
     }
 
-    /// True if the component has a sample for every pixel.
+    /// True if the component has a sample for each pixel.
     pub fn is_full(&self, component: usize) -> bool {
         self.sampling[component] == self.largest()
     }
 
-    /// Writes the picture whose `component` has the value `value(component, x, y)` at a pixel.
+    /// Encodes the picture in which `component` has the value `value(component, x, y)` at a pixel.
     pub fn encode(&self, value: &dyn Fn(usize, f64, f64) -> f64) -> Vec<u8> {
         let planes: Vec<Plane> =
             (0..self.sampling.len()).map(|component| self.plane(component, value)).collect();
@@ -169,7 +169,7 @@ impl Spec {
         bytes
     }
 
-    /// The picture that `encode` stores.
+    /// The picture that `encode` encodes.
     pub fn picture(&self, value: &dyn Fn(usize, f64, f64) -> f64) -> RgbImage {
         RgbImage::from_fn(self.size.0 as u32, self.size.1 as u32, |x, y| {
             let parts: Vec<f64> = (0..self.sampling.len())
@@ -192,8 +192,8 @@ impl Spec {
         let padded =
             (units(self.size.0, largest.0) * horizontal, units(self.size.1, largest.1) * vertical);
         let sample = |x: usize, y: usize| {
-            // The middle of the pixels that the sample stands for. Beyond the edge the last pixel
-            // is repeated.
+            // The centre of the pixels that the sample covers. Beyond the edge, the last pixel is
+            // repeated.
             let middle = |at: usize, step: f64, pixels: usize| {
                 let middle = (at as f64 + 0.5) * step - 0.5;
                 middle.min(pixels as f64 - 1.0)
@@ -276,11 +276,11 @@ impl Spec {
         bytes.extend(bits.bytes);
     }
 
-    /// The units of a scan in order, each with its blocks: component and index.
+    /// The units of a scan in order. Each unit is a list of blocks: component and index.
     fn units(&self, planes: &[Plane], group: &[usize]) -> Vec<Vec<(usize, usize)>> {
         if let &[component] = group {
-            // Alone, a component's unit is a block, and blocks that only fill up units are left
-            // out.
+            // In a scan of one component, a unit is a block, and blocks that only pad units are
+            // omitted.
             let plane = &planes[component];
             let blocks = (0..plane.own.1)
                 .flat_map(|row| (0..plane.own.0).map(move |column| row * plane.padded.0 + column));
@@ -304,21 +304,21 @@ impl Spec {
     }
 }
 
-/// The second and third component are coded with the tables of chroma.
+/// The index of a component's tables: the second and third component use those of chroma.
 fn table_of(component: usize) -> u8 {
     u8::from(matches!(component, 1 | 2))
 }
 
-/// A component's quantised blocks, in zigzag order.
+/// The quantised blocks of a component, in zigzag order.
 struct Plane {
-    /// Blocks across and down that have samples of the picture.
+    /// Blocks horizontally and vertically that contain samples of the picture.
     own: (usize, usize),
-    /// Blocks across and down, filled up to whole units.
+    /// Blocks horizontally and vertically, padded to whole units.
     padded: (usize, usize),
     blocks: Vec<[i32; 64]>,
 }
 
-/// Which coefficients a scan holds, and which of their bits.
+/// The coefficients and bits in a scan.
 #[derive(Clone, Copy)]
 struct Pass {
     band: (usize, usize),

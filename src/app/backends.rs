@@ -1,0 +1,131 @@
+//! Store and queue by the URLs of the settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::time::timeout;
+
+use super::App;
+use crate::queue::JobQueue;
+use crate::queue::memory::MemoryQueue;
+use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
+use crate::store::Store;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
+
+/// The longest that closing queue and store may take.
+const MOST_CLOSING: Duration = Duration::from_secs(5);
+/// The part of it in which the process ends.
+const EXITING: Duration = Duration::from_secs(1);
+/// A broker isolates a suspected poison job at its third attempt.
+const LEAST_ATTEMPTS: u32 = 3;
+
+impl App {
+    /// The store that the settings name.
+    ///
+    /// # Errors
+    /// If the kind of its URL is unknown, or it cannot be opened.
+    pub async fn store(&self) -> Result<Arc<dyn Store>> {
+        let url = self.settings.store.url.expose();
+        match self.settings.store.url.scheme() {
+            "sqlite" => Ok(Arc::new(SqliteStore::open(url).await?)),
+            "postgres" | "postgresql" => {
+                Ok(Arc::new(PostgresStore::open(url, self.settings.store.connections).await?))
+            }
+            _ => bail!("store.url: unknown kind of URL; use sqlite:FILE or postgres://…"),
+        }
+    }
+
+    /// Brings the store's schema up to date; returns how many profiles' templates got an index.
+    ///
+    /// # Errors
+    /// As [`Self::store`].
+    pub async fn migrate(&self) -> Result<u32> {
+        let url = self.settings.store.url.expose();
+        match self.settings.store.url.scheme() {
+            "postgres" | "postgresql" => Ok(PostgresStore::migrate(url).await?),
+            // Opening migrates.
+            _ => self.store().await.map(|_| 0),
+        }
+    }
+
+    /// The folder of a store that is a file.
+    pub fn store_folder(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(self.settings.store.url.expose().strip_prefix("sqlite:")?);
+        let folder = std::path::absolute(path).ok()?.parent()?.to_owned();
+        folder.is_dir().then_some(folder)
+    }
+
+    /// The queue that the settings name.
+    ///
+    /// # Errors
+    /// If the kind of its URL is unknown, or the broker cannot be reached or used.
+    pub async fn queue(&self) -> Result<Arc<dyn JobQueue>> {
+        match self.settings.queue.url.scheme() {
+            "memory" => Ok(self.local_queue()),
+            "amqp" | "amqps" => Ok(Arc::new(self.broker().await?)),
+            _ => bail!(
+                "queue.url: unknown kind of URL; use memory: or amqp://user:password@host/vhost"
+            ),
+        }
+    }
+
+    /// The queue that the settings name, if other processes share it.
+    ///
+    /// # Errors
+    /// As [`Self::queue`].
+    pub async fn shared_queue(&self) -> Result<Option<Arc<dyn JobQueue>>> {
+        if self.is_embedded() { Ok(None) } else { self.queue().await.map(Some) }
+    }
+
+    /// A queue inside this process.
+    pub(super) fn local_queue(&self) -> Arc<dyn JobQueue> {
+        Arc::new(MemoryQueue::new(self.settings.queue.capacity))
+    }
+
+    async fn broker(&self) -> Result<RabbitQueue> {
+        let queue = &self.settings.queue;
+        let (attempts, limit) = (self.settings.worker.attempts, queue.delivery_limit);
+        if !(LEAST_ATTEMPTS..limit).contains(&attempts) {
+            bail!(
+                "worker.attempts is {attempts}, queue.delivery_limit {limit}: with a broker it \
+                    takes {LEAST_ATTEMPTS} attempts to tell a job that kills its worker from those \
+                    delivered with it, and a job that the broker gives up first has no outcome. \
+                    Let {LEAST_ATTEMPTS} <= attempts < limit"
+            );
+        }
+        let settings = RabbitSettings {
+            url: queue.url.secret(),
+            prefix: queue.prefix.clone(),
+            delivery_limit: queue.delivery_limit,
+            ca_file: queue.ca_file.as_ref().map(|path| self.settings.below_home(path)),
+        };
+        Ok(RabbitQueue::connect(&settings).await?)
+    }
+
+    /// Whether the queue is inside this process: the process that lists images then works on them
+    /// too.
+    pub fn is_embedded(&self) -> bool {
+        self.settings.queue.url.scheme() == "memory"
+    }
+
+    /// The part of `worker.drain_seconds` in which queue and store are closed, after the drain.
+    pub(super) fn closing(&self) -> Duration {
+        (Duration::from_secs(self.settings.worker.drain_seconds) / 4).min(MOST_CLOSING)
+    }
+
+    /// Closes the queue and the store of a worker that has drained, in the time that is left.
+    pub async fn close(&self, queue: &dyn JobQueue, store: &dyn Store) {
+        let closing = async {
+            queue.close().await;
+            store.close().await;
+        };
+        if timeout(self.closing().saturating_sub(EXITING), closing).await.is_err() {
+            tracing::warn!(
+                "queue and store could not be closed in time; prefetched jobs are delivered again"
+            );
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Tries everything that a scan or a worker needs.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::time::timeout;
+
+use super::App;
+use crate::domain::{DeviceChoice, SourceStatus};
+use crate::view::check::CheckView;
+
+/// A check that takes longer fails.
+const LONGEST_CHECK: Duration = Duration::from_secs(20);
+/// With less free space, a scan may run out of it.
+const LEAST_FREE_BYTES: u64 = 1 << 30;
+
+/// Runs every check. With `aligned`, leaves the detector out.
+pub async fn check_all(app: &App, aligned: bool) -> Vec<CheckView> {
+    vec![
+        found("runtime", runtime(app)),
+        found("models", models(app, aligned)),
+        found("store", in_time(store(app)).await),
+        found("queue", in_time(queue(app)).await),
+        found("sources", in_time(sources(app)).await),
+        found("disk", disk(app)),
+    ]
+}
+
+fn found(check: &'static str, found: Result<String>) -> CheckView {
+    match found {
+        Ok(detail) => CheckView { check, ok: true, detail },
+        Err(error) => CheckView { check, ok: false, detail: format!("{error:#}") },
+    }
+}
+
+async fn in_time(check: impl Future<Output = Result<String>>) -> Result<String> {
+    match timeout(LONGEST_CHECK, check).await {
+        Ok(found) => found,
+        Err(_) => bail!(
+            "no answer within {} s: is it running, and reachable from here?",
+            LONGEST_CHECK.as_secs()
+        ),
+    }
+}
+
+fn runtime(app: &App) -> Result<String> {
+    app.runtime()?;
+    Ok(app.settings().below_home(&app.settings().runtime.library).display().to_string())
+}
+
+/// Opens every model on the device that would be used. That checks its prepared file and runs its
+/// self-test there. Then checks the files that it was prepared from.
+fn models(app: &App, aligned: bool) -> Result<String> {
+    let started = Instant::now();
+    let processor = app.processor(&[], aligned)?;
+    let opened = started.elapsed();
+    let device: DeviceChoice = processor.provider().parse()?;
+    let models = app.models().prepared_as(app.variant(device));
+    let chosen = &app.settings().models;
+    let recogniser =
+        format!("{} gave the recorded template and distance of the test chip", chosen.recogniser);
+    let (mut names, mut passed) = (vec![&chosen.recogniser], vec![recogniser]);
+    if !aligned {
+        names.push(&chosen.detector);
+        passed.push(format!("{} found the drawn face where it was recorded", chosen.detector));
+    }
+    let (mut prepared, mut published) = (Vec::new(), Vec::new());
+    for name in &names {
+        let files = models.verify(name)?;
+        prepared.extend(files.prepared);
+        published.extend(files.published);
+    }
+    Ok(format!(
+        "on {}, opened in {:.1} s, profile {}; self-tests passed: {}; whole by BLAKE3: {}; as \
+            published, by SHA-256: {}",
+        processor.provider(),
+        opened.as_secs_f64(),
+        processor.profile_id(),
+        passed.join(", "),
+        file_names(&prepared),
+        file_names(&published),
+    ))
+}
+
+fn file_names(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.file_name().unwrap_or_default().display().to_string())
+        .collect();
+    if names.is_empty() { "no file".to_owned() } else { names.join(", ") }
+}
+
+async fn store(app: &App) -> Result<String> {
+    let store = app.store().await?;
+    store.try_writing().await?;
+    let galleries = store.galleries().await?.len();
+    store.close().await;
+    Ok(format!(
+        "{}, all that a worker writes may be written, {galleries} galleries",
+        app.settings().store.url
+    ))
+}
+
+/// The troubles of sources that workers noted.
+async fn sources(app: &App) -> Result<String> {
+    let store = app.store().await?;
+    let sources = store.source_statuses().await?;
+    store.close().await;
+    let troubles: Vec<String> = sources.iter().filter_map(SourceStatus::warning).collect();
+    if !troubles.is_empty() {
+        bail!("{}; it is tried again until it works", troubles.join("; "));
+    }
+    Ok("no worker has trouble with one".into())
+}
+
+async fn queue(app: &App) -> Result<String> {
+    let queue = app.queue().await?;
+    let status = queue.status().await?;
+    queue.try_publishing().await?;
+    queue.try_consuming().await?;
+    queue.close().await;
+    let ready: u64 = status.ready.iter().map(|(_, jobs)| jobs).sum();
+    Ok(format!(
+        "{}, jobs may be consumed and published, {ready} ready, {} delayed, {} dead",
+        app.settings().queue.url,
+        status.delayed,
+        status.dead
+    ))
+}
+
+fn disk(app: &App) -> Result<String> {
+    let home =
+        std::path::absolute(&app.settings().home).context("Failed to find the home folder")?;
+    let folders = [Some(home), app.store_folder()];
+    let mut details = Vec::with_capacity(folders.len());
+    for folder in folders.into_iter().flatten() {
+        let free = free_bytes(&folder)
+            .with_context(|| format!("Failed to read the free space of {}", folder.display()))?;
+        if free < LEAST_FREE_BYTES {
+            bail!(
+                "{} has {} MiB left: make room, or results will fail to be written",
+                folder.display(),
+                free >> 20
+            );
+        }
+        details.push(format!("{}: {} GiB free", folder.display(), free >> 30));
+    }
+    details.dedup();
+    Ok(details.join(", "))
+}
+
+fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}

@@ -1,0 +1,92 @@
+//! Where images come from: listings and sources by the settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::App;
+use crate::images::{FetchLimits, FileSource, Listing, Objects, Root, Rules, Sources};
+
+impl App {
+    /// Images below `roots` and wherever the settings allow.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or a setting cannot be used.
+    pub fn images(&self, roots: &[Root]) -> Result<Sources> {
+        let images = &self.settings.images;
+        let allowed = images
+            .allow
+            .iter()
+            .filter(|root| !root.is_empty())
+            .map(|root| root.parse())
+            .collect::<Result<Vec<Root>, _>>()
+            .context("setting images.allow")?;
+        let allowed = roots.iter().cloned().chain(allowed).collect();
+        let (authorities, limits) = (self.authorities()?, self.fetch_limits());
+        Ok(Sources::new(
+            allowed,
+            &images.allow_private_hosts,
+            authorities.as_deref(),
+            self.objects()?,
+            limits,
+        )?)
+    }
+
+    /// Everything below `roots`.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or a root cannot be listed.
+    pub fn listing(&self, roots: &[Root]) -> Result<Listing> {
+        self.listing_by(Rules::none(), roots)
+    }
+
+    /// Everything below `roots` that `rules` do not leave out.
+    ///
+    /// # Errors
+    /// If a local root does not exist, or a root cannot be listed.
+    pub fn listing_by(&self, rules: Rules, roots: &[Root]) -> Result<Listing> {
+        Ok(Listing::new(roots, rules, self.objects()?)?)
+    }
+
+    /// Only local files below `roots`.
+    ///
+    /// # Errors
+    /// If a root does not exist.
+    pub fn files(&self, roots: &[PathBuf]) -> Result<FileSource> {
+        FileSource::new(roots, self.settings.limits.max_bytes)
+            .context("Failed to open the images' folder")
+    }
+
+    /// The object stores of this process's environment.
+    fn objects(&self) -> Result<Arc<Objects>> {
+        // No setting of a cloud is anything but UTF-8.
+        let variables = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let authorities = self.authorities()?;
+        Ok(Arc::new(
+            Objects::new(variables, authorities.as_deref(), self.fetch_limits())
+                .context("setting images.ca_file")?,
+        ))
+    }
+
+    fn authorities(&self) -> Result<Option<Vec<u8>>> {
+        // Treat an empty string as unset: variables of a container often are empty.
+        let file = self.settings.images.ca_file.as_ref();
+        let Some(path) = file.filter(|path| !path.as_os_str().is_empty()) else { return Ok(None) };
+        let read = std::fs::read(path);
+        read.map(Some).with_context(|| format!("setting images.ca_file: {}", path.display()))
+    }
+
+    fn fetch_limits(&self) -> FetchLimits {
+        let images = &self.settings.images;
+        FetchLimits {
+            max_bytes: self.settings.limits.max_bytes,
+            whole: Duration::from_millis(images.timeout_ms),
+            connect: Duration::from_millis(images.connect_timeout_ms),
+            idle: Duration::from_millis(images.idle_timeout_ms),
+            redirects: images.redirects,
+        }
+    }
+}

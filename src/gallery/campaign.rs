@@ -1,0 +1,247 @@
+//! Campaigns as operators see them: what a scan lists, whether an interrupted one can be resumed,
+//! and how a campaign's state changes.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::GalleryError;
+use super::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
+use super::list::Images;
+use crate::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, GalleryName, InvalidName, Lane,
+    ProfileId, Selection,
+};
+use crate::images::{Listing, Root};
+use crate::queue::JobQueue;
+use crate::store::{Campaigns, Store, StoreError};
+
+/// A campaign of the scan lane that has listed nothing yet. `source` says what it lists.
+pub fn new_campaign(
+    gallery: GalleryName,
+    profile: ProfileId,
+    selection: Selection,
+    source: String,
+) -> Campaign {
+    Campaign {
+        id: CampaignId::new(),
+        lane: Lane::Scan,
+        gallery,
+        profile,
+        selection: Some(selection),
+        source,
+        state: CampaignState::Running,
+        progress: CampaignProgress::default(),
+        started_at: String::new(),
+    }
+}
+
+/// What a scan lists, and into which gallery.
+#[derive(Debug, Clone)]
+pub struct ScanPlan {
+    /// The gallery of its results.
+    pub gallery: GalleryName,
+    /// Folders, files, buckets.
+    pub roots: Vec<Root>,
+    /// Globs that leave images out.
+    pub exclude: Vec<String>,
+    /// Globs of the only images to list; empty for all.
+    pub include: Vec<String>,
+    /// Which faces are wanted.
+    pub selection: Selection,
+}
+
+impl ScanPlan {
+    /// A new campaign of this scan under `profile`.
+    pub fn campaign(&self, profile: ProfileId) -> Campaign {
+        new_campaign(self.gallery.clone(), profile, self.selection, self.source())
+    }
+
+    /// The run of `campaign` over `listing`.
+    pub fn run(&self, campaign: Campaign, listing: Listing) -> CampaignRun {
+        let images = Images::Listing(Box::new(listing));
+        CampaignRun { images, campaign, selection: self.selection }
+    }
+
+    /// The campaign `id`, if this scan under `profile` can resume it.
+    ///
+    /// # Errors
+    /// If it cannot, or the store fails.
+    pub async fn resume(
+        &self,
+        id: CampaignId,
+        profile: &ProfileId,
+        listing: &Listing,
+        store: &dyn Campaigns,
+    ) -> Result<Campaign, ResumeError> {
+        if !listing.is_resumable() {
+            return Err(ResumeError::NoOrder);
+        }
+        let found = store.campaign(id).await?.ok_or(ResumeError::Unknown(id))?;
+        let Campaign { gallery, source, .. } = &found;
+        if (gallery, &found.profile, source) != (&self.gallery, profile, &self.source()) {
+            return Err(ResumeError::OtherScan(Box::new(found)));
+        }
+        let differing = found.selection.map(|wanted| differing(&wanted, &self.selection));
+        if let Some(settings) = differing.filter(|settings| !settings.is_empty()) {
+            return Err(ResumeError::OtherFaces { id, settings: settings.join(", ") });
+        }
+        if found.state == CampaignState::Cancelled {
+            return Err(ResumeError::Cancelled(id));
+        }
+        Ok(found)
+    }
+
+    /// The globs of `exclude` that left nothing out. A scan that did not list everything cannot
+    /// tell.
+    pub fn unused_excludes(&self, counts: &CampaignCounts) -> Vec<&str> {
+        if !counts.progress.listing_done {
+            return Vec::new();
+        }
+        let rules = &counts.not_listed.counts.left_out.rules;
+        let globs = self.exclude.iter().map(String::as_str);
+        globs.filter(|glob| !rules.contains_key(&format!("--exclude {glob}"))).collect()
+    }
+
+    /// What is listed, for people: the roots, and the globs that choose what is listed below them.
+    fn source(&self) -> String {
+        let roots: Vec<String> = self.roots.iter().map(Root::to_string).collect();
+        let mut source = roots.join(", ");
+        for (option, globs) in [("--exclude", &self.exclude), ("--include", &self.include)] {
+            for glob in globs {
+                source += &format!(" {option} {glob}");
+            }
+        }
+        source
+    }
+}
+
+/// Why a scan cannot resume a campaign.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// A listing of folders has no order that is the same each time.
+    #[error(
+        "--resume is for buckets, whose listing has an order: run the same scan of folders again, \
+            and it does what is left"
+    )]
+    NoOrder,
+    /// There is no campaign of this id.
+    #[error("there is no campaign {0}")]
+    Unknown(CampaignId),
+    /// It lists something else, or under another profile.
+    #[error(
+        "campaign {} lists {} into gallery {} under profile {}: name the same to resume it",
+        .0.id, .0.source, .0.gallery, .0.profile
+    )]
+    OtherScan(Box<Campaign>),
+    /// Its jobs ask for other faces.
+    #[error("campaign {id} asks for other faces than this command: set {settings} to resume it")]
+    OtherFaces {
+        /// The campaign.
+        id: CampaignId,
+        /// The settings to change, with the values that it wants.
+        settings: String,
+    },
+    /// It was cancelled.
+    #[error("campaign {0} was cancelled: run the scan without --resume, and it does what is left")]
+    Cancelled(CampaignId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The settings to change from `own` to `wanted`.
+fn differing(wanted: &Selection, own: &Selection) -> Vec<String> {
+    let settings = [
+        ("faces", wanted.faces.to_string(), own.faces.to_string()),
+        ("min_face_px", wanted.min_size_px.to_string(), own.min_size_px.to_string()),
+        ("min_score", wanted.min_score.to_string(), own.min_score.to_string()),
+    ];
+    let differ = settings.into_iter().filter(|(_, wanted, own)| wanted != own);
+    differ
+        .map(|(key, wanted, own)| format!("detector.{key} = {wanted} (it is {own} here)"))
+        .collect()
+}
+
+/// Lists `run` into a queue that other processes work on. With `wait`, follows the campaign until
+/// they have ended every image or `stop` is cancelled.
+///
+/// # Errors
+/// As [`follow::run`].
+pub async fn run_on_fleet(
+    run: CampaignRun,
+    queue: Arc<dyn JobQueue>,
+    store: Arc<dyn Store>,
+    wait: bool,
+    stop: CancellationToken,
+    on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
+) -> Result<CampaignCounts, GalleryError> {
+    let (id, sub_queue) = (run.campaign.id, run.campaign.sub_queue());
+    store.begin_campaign(&run.campaign).await?;
+    let until = if wait { FollowUntil::Ended } else { FollowUntil::Published };
+    let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await?;
+    let found = store.campaign(id).await?;
+    if found.is_some_and(|found| found.state == CampaignState::Cancelled) {
+        // Jobs that were published while the campaign was being cancelled.
+        queue.remove(&sub_queue).await?;
+    }
+    Ok(counts)
+}
+
+/// Closes a campaign whose queue was in this process, and cancels it if images are left.
+///
+/// # Errors
+/// If the store fails.
+pub async fn close_local(store: &dyn Campaigns, id: CampaignId) -> Result<(), StoreError> {
+    if !store.campaign(id).await?.is_some_and(|found| found.progress.is_complete()) {
+        store.set_campaign_state(id, CampaignState::Cancelled).await?;
+    }
+    store.close_campaign(id).await
+}
+
+/// A campaign as an operator names it: an id, or `latest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CampaignRef {
+    /// The campaign that began last.
+    Latest,
+    /// The campaign of this id.
+    Id(CampaignId),
+}
+
+impl FromStr for CampaignRef {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text == "latest" { Ok(Self::Latest) } else { text.parse().map(Self::Id) }
+    }
+}
+
+/// The campaign that `which` names.
+///
+/// # Errors
+/// If there is no such campaign, or the store fails.
+pub async fn find(store: &dyn Campaigns, which: CampaignRef) -> Result<Campaign, GalleryError> {
+    let found = match which {
+        CampaignRef::Latest => store.campaigns(1).await?.pop(),
+        CampaignRef::Id(id) => store.campaign(id).await?,
+    };
+    found.ok_or(GalleryError::NoSuchCampaign)
+}
+
+/// Sets what an operator wants of a campaign, and returns the campaign as it was.
+///
+/// # Errors
+/// If there is no such campaign, it was cancelled, or the store fails.
+pub async fn set_state(
+    store: &dyn Campaigns,
+    which: CampaignRef,
+    state: CampaignState,
+) -> Result<Campaign, GalleryError> {
+    let campaign = find(store, which).await?;
+    if campaign.state == CampaignState::Cancelled {
+        return Err(GalleryError::Cancelled(campaign.id));
+    }
+    store.set_campaign_state(campaign.id, state).await?;
+    Ok(campaign)
+}

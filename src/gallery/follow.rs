@@ -1,0 +1,250 @@
+//! Follows a campaign to its end.
+//!
+//! The campaign's row in the store holds the counts: a job counts once, whichever worker ran it and
+//! however often it was delivered. The queue's events only say when to read the counts again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::GalleryError;
+use super::list::{Images, Lister, NotAnImage};
+use super::not_listed::NotListedCounter;
+use crate::domain::{
+    Campaign, CampaignId, CampaignProgress, CampaignState, OutcomeEvent, Selection,
+};
+use crate::images::{ListingError, NotListed};
+use crate::queue::{JobQueue, QueueError};
+use crate::store::Store;
+
+/// How often the counts are read.
+const READ_EVERY: Duration = Duration::from_millis(500);
+/// Entries that are not images that the lister may be ahead by.
+const AHEAD: usize = 16;
+
+/// A campaign to list and follow.
+pub struct CampaignRun {
+    /// Its images.
+    pub images: Images,
+    /// The campaign, begun in the store. One that has listed something already continues there.
+    pub campaign: Campaign,
+    /// Which faces its jobs ask for.
+    pub selection: Selection,
+}
+
+/// Where every listed image is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CampaignCounts {
+    /// The campaign's counts.
+    pub progress: CampaignProgress,
+    /// What was met and is not listed as an image.
+    pub not_listed: NotListedCounter,
+    /// Folders and files that could not be listed.
+    pub unlisted: u64,
+}
+
+/// What happens while a campaign is followed.
+#[derive(Debug)]
+pub enum CampaignEvent<'a> {
+    /// An image ended.
+    Ended(&'a OutcomeEvent),
+    /// The counts were read.
+    Counted,
+    /// Something is not listed as an image.
+    NotListed(&'a NotListed),
+    /// Something could not be listed.
+    Unlisted(&'a ListingError),
+}
+
+/// Until when a campaign is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowUntil {
+    /// Until everything is published.
+    Published,
+    /// Until every image is skipped or ended, or the campaign is cancelled.
+    Ended,
+    /// As [`Self::Ended`], by a worker of this process: the queue is then closed, and the campaign
+    /// followed until the last event. If the queue is closed earlier, nothing more will end.
+    QueueClosed,
+}
+
+/// Lists a campaign's images into `queue` and follows the campaign. When `stop` is cancelled, the
+/// listing ends. The function then returns at once or, with [`FollowUntil::QueueClosed`], when the
+/// queue's events end.
+///
+/// # Errors
+/// If a root cannot be listed, or the store or the queue fails.
+pub async fn run(
+    run: CampaignRun,
+    queue: Arc<dyn JobQueue>,
+    store: Arc<dyn Store>,
+    until: FollowUntil,
+    stop: CancellationToken,
+    on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
+) -> Result<CampaignCounts, GalleryError> {
+    let CampaignRun { images, campaign, selection } = run;
+    let entries = images.entries(campaign.progress.chunk_from.as_deref())?;
+    // Subscribe before the first job is published, so that no event is missed.
+    let events = match until {
+        FollowUntil::Published => stream::pending().boxed(),
+        FollowUntil::Ended | FollowUntil::QueueClosed => queue.events().await?,
+    };
+    let (not_images, from_lister) = mpsc::channel(AHEAD);
+    let stop_listing = stop.child_token();
+    let mut next_read = interval(READ_EVERY);
+    next_read.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut follower = Follower {
+        campaign: campaign.id,
+        queue: queue.clone(),
+        store: store.clone(),
+        until,
+        stop,
+        stop_listing: stop_listing.clone(),
+        counts: CampaignCounts::default(),
+        listing: true,
+        listing_error: None,
+        events_since_read: 0,
+        next_read,
+        on_event,
+    };
+    let lister = Lister { campaign, selection, queue, store, stop: stop_listing, not_images };
+    let mut lister = tokio::spawn(lister.run(entries));
+    let followed = follower.follow(&mut lister, from_lister, events).await;
+    // It still runs if the events ended first: nothing takes what it publishes.
+    lister.abort();
+    followed?;
+    follower.finish().await
+}
+
+struct Follower<F> {
+    campaign: CampaignId,
+    queue: Arc<dyn JobQueue>,
+    store: Arc<dyn Store>,
+    until: FollowUntil,
+    stop: CancellationToken,
+    /// Ends the listing, which a cancelled campaign does too.
+    stop_listing: CancellationToken,
+    counts: CampaignCounts,
+    /// Whether the lister runs.
+    listing: bool,
+    /// What broke the listing: the images listed before are followed all the same.
+    listing_error: Option<ListingError>,
+    events_since_read: u64,
+    next_read: Interval,
+    on_event: F,
+}
+
+impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
+    async fn follow(
+        &mut self,
+        lister: &mut JoinHandle<Result<(), GalleryError>>,
+        mut not_images: mpsc::Receiver<NotAnImage>,
+        mut events: BoxStream<'static, OutcomeEvent>,
+    ) -> Result<(), GalleryError> {
+        loop {
+            let may_stop = self.until == FollowUntil::Ended && !self.listing;
+            let over = tokio::select! {
+                met = not_images.recv(), if self.listing => match met {
+                    Some(met) => self.met(&met),
+                    None => self.listing_ended((&mut *lister).await?)?,
+                },
+                event = events.next() => match event {
+                    Some(event) => self.job_ended(&event),
+                    None if self.until == FollowUntil::QueueClosed => true,
+                    // The broker may be gone. The store has the counts.
+                    None => {
+                        events = stream::pending().boxed();
+                        false
+                    }
+                },
+                _ = self.next_read.tick() => self.read_counts().await?,
+                () = self.stop.cancelled(), if may_stop => true,
+            };
+            if over {
+                return Ok(());
+            }
+        }
+    }
+
+    fn met(&mut self, met: &NotAnImage) -> bool {
+        match met {
+            NotAnImage::NotListed(other) => {
+                self.counts.not_listed.count(other);
+                (self.on_event)(&self.counts, CampaignEvent::NotListed(other));
+            }
+            NotAnImage::Unlisted(error) => {
+                self.counts.unlisted += 1;
+                (self.on_event)(&self.counts, CampaignEvent::Unlisted(error));
+            }
+        }
+        false
+    }
+
+    /// Whether there is nothing more to follow, now that the lister has ended.
+    fn listing_ended(&mut self, listed: Result<(), GalleryError>) -> Result<bool, GalleryError> {
+        self.listing = false;
+        match listed {
+            // The queue was closed to stop.
+            Ok(()) | Err(GalleryError::Queue(QueueError::Closed)) => {}
+            Err(GalleryError::Listing(error)) => self.listing_error = Some(error),
+            Err(error) => return Err(error),
+        }
+        self.next_read.reset_immediately();
+        Ok(match self.until {
+            FollowUntil::Published => true,
+            FollowUntil::Ended => self.stop.is_cancelled(),
+            FollowUntil::QueueClosed => false,
+        })
+    }
+
+    fn job_ended(&mut self, event: &OutcomeEvent) -> bool {
+        if event.campaign == Some(self.campaign) {
+            self.events_since_read += 1;
+            (self.on_event)(&self.counts, CampaignEvent::Ended(event));
+            // It may be the last: read the counts now.
+            if !self.listing && self.events_since_read >= self.counts.progress.left() {
+                self.next_read.reset_immediately();
+            }
+        }
+        false
+    }
+
+    /// Reads the counts; whether there is nothing more to follow.
+    async fn read_counts(&mut self) -> Result<bool, GalleryError> {
+        let campaign = self.read_campaign().await?;
+        self.events_since_read = 0;
+        let progress = &self.counts.progress;
+        let cancelled = campaign.state == CampaignState::Cancelled;
+        if cancelled {
+            self.stop_listing.cancel();
+        }
+        let nothing_left =
+            progress.is_complete() || (self.listing_error.is_some() && progress.left() == 0);
+        let ended = !self.listing && (nothing_left || cancelled);
+        if ended && self.until == FollowUntil::QueueClosed {
+            // The last events are still on their way. The stream ends behind them.
+            self.queue.close().await;
+            return Ok(false);
+        }
+        Ok(ended)
+    }
+
+    async fn read_campaign(&mut self) -> Result<Campaign, GalleryError> {
+        let found = self.store.campaign(self.campaign).await?;
+        let campaign = found.ok_or(GalleryError::Gone(self.campaign))?;
+        self.counts.progress = campaign.progress.clone();
+        (self.on_event)(&self.counts, CampaignEvent::Counted);
+        Ok(campaign)
+    }
+
+    async fn finish(mut self) -> Result<CampaignCounts, GalleryError> {
+        self.read_campaign().await?;
+        self.listing_error.map_or(Ok(self.counts), |error| Err(error.into()))
+    }
+}

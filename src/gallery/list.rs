@@ -1,0 +1,218 @@
+//! Lists a campaign's images, leaves out those that are up to date, and publishes the others as
+//! jobs.
+//!
+//! Each chunk of a listing is noted in the store before its jobs are published. If the process dies
+//! in between, a listing that resumes reads the chunk that was noted last once more and publishes
+//! the jobs that are missing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::GalleryError;
+use crate::domain::{Campaign, Job, LabelledImage, Lane, ListedChunk, Selection};
+use crate::images::{Listing, ListingEntry, ListingError, NotListed, is_past};
+use crate::queue::JobQueue;
+use crate::store::Store;
+
+/// Images handled together: one query of the store, one publish.
+const CHUNK: usize = 512;
+
+/// The images of a campaign.
+pub enum Images {
+    /// What lies below folders, in buckets.
+    Listing(Box<Listing>),
+    /// These.
+    Given(Vec<LabelledImage>),
+}
+
+/// Counts the images of `listing`. Errors are left to the listing that publishes.
+pub async fn count_images(listing: &Listing) -> u64 {
+    let Ok(entries) = listing.entries(None) else { return 0 };
+    let is_image = |entry: &Result<ListingEntry, ListingError>| {
+        std::future::ready(matches!(entry, Ok(ListingEntry::Image { .. })))
+    };
+    entries.filter(is_image).count().await as u64
+}
+
+/// An image of a listing.
+pub(super) struct ListedImage {
+    image: LabelledImage,
+    /// Its position in a listing that can be resumed.
+    position: Option<String>,
+}
+
+/// Something that the lister met and that is not listed as an image.
+pub(super) enum NotAnImage {
+    /// It is not an image, or a rule leaves it out.
+    NotListed(NotListed),
+    /// It could not be read.
+    Unlisted(ListingError),
+}
+
+/// An entry of a listing.
+pub(super) enum Entry {
+    Image(ListedImage),
+    NotAnImage(NotAnImage),
+}
+
+/// The entries of a listing; an error is the last item.
+pub(super) type Entries = BoxStream<'static, Result<Entry, ListingError>>;
+
+impl From<ListingEntry> for Entry {
+    fn from(listed: ListingEntry) -> Self {
+        match listed {
+            ListingEntry::Image { uri, stamp, position } => {
+                let image = LabelledImage { image: uri, stamp: Some(stamp), subject: None };
+                Self::Image(ListedImage { image, position })
+            }
+            ListingEntry::NotListed(other) => Self::NotAnImage(NotAnImage::NotListed(other)),
+            ListingEntry::Failed(error) => Self::NotAnImage(NotAnImage::Unlisted(error)),
+        }
+    }
+}
+
+impl Images {
+    /// The entries after `position`, or all.
+    pub(super) fn entries(self, position: Option<&str>) -> Result<Entries, ListingError> {
+        Ok(match self {
+            Self::Listing(listing) => listing.entries(position)?.map_ok(Entry::from).boxed(),
+            Self::Given(images) => {
+                let entry = |image| Ok(Entry::Image(ListedImage { image, position: None }));
+                stream::iter(images.into_iter().map(entry)).boxed()
+            }
+        })
+    }
+}
+
+/// The task that lists a campaign's images into the queue.
+pub(super) struct Lister {
+    pub(super) campaign: Campaign,
+    pub(super) selection: Selection,
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) stop: CancellationToken,
+    pub(super) not_images: mpsc::Sender<NotAnImage>,
+}
+
+impl Lister {
+    /// Lists `entries` until they end, `stop` is cancelled or the receiver is dropped.
+    pub(super) async fn run(self, entries: Entries) -> Result<(), GalleryError> {
+        let mut from = self.campaign.progress.chunk_from.clone();
+        // Chunks of what is ready: the first images are scored while the others are listed.
+        let mut chunks = entries.ready_chunks(CHUNK);
+        while let Some(chunk) = self.stop.run_until_cancelled(chunks.next()).await.flatten() {
+            let (images, broken) = self.images_of(chunk).await;
+            if self.not_images.is_closed() {
+                return Ok(());
+            }
+            let (noted, new): (Vec<_>, Vec<_>) =
+                images.into_iter().partition(|image| self.is_noted(image));
+            if !noted.is_empty() {
+                self.publish_again(noted).await?;
+            }
+            if !new.is_empty() {
+                let to = new.last().and_then(|image| image.position.clone());
+                self.publish(new, from, to.clone()).await?;
+                from = to;
+            }
+            if let Some(error) = broken {
+                return Err(error.into());
+            }
+        }
+        if !self.stop.is_cancelled() {
+            self.store.end_listing(self.campaign.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The images of `chunk`, and the error that ends the listing; reports everything else.
+    async fn images_of(
+        &self,
+        chunk: Vec<Result<Entry, ListingError>>,
+    ) -> (Vec<ListedImage>, Option<ListingError>) {
+        let (mut images, mut broken) = (Vec::with_capacity(chunk.len()), None);
+        for entry in chunk {
+            match entry {
+                Ok(Entry::Image(image)) => images.push(image),
+                // Fails if the receiver is dropped, which the caller checks.
+                Ok(Entry::NotAnImage(other)) => drop(self.not_images.send(other).await),
+                Err(error) => broken = Some(error),
+            }
+        }
+        (images, broken)
+    }
+
+    /// Whether `image` is in the chunk that was noted before the listing was interrupted.
+    fn is_noted(&self, image: &ListedImage) -> bool {
+        let end = self.campaign.progress.chunk_to.as_deref();
+        end.zip(image.position.as_deref()).is_some_and(|(end, position)| !is_past(position, end))
+    }
+
+    /// Notes a chunk, then publishes the jobs of those images that are not up to date.
+    async fn publish(
+        &self,
+        images: Vec<ListedImage>,
+        from: Option<String>,
+        to: Option<String>,
+    ) -> Result<(), GalleryError> {
+        let Campaign { id, gallery, profile, .. } = &self.campaign;
+        let versions: Vec<_> = images
+            .iter()
+            .map(|ListedImage { image, .. }| (image.image.clone(), image.stamp.clone()))
+            .collect();
+        let up_to_date =
+            self.store.up_to_date(gallery, profile, &self.selection, &versions).await?;
+        let listed = images.len() as u64;
+        let (mut jobs, mut skipped) = (Vec::with_capacity(images.len()), Vec::new());
+        for (ListedImage { image, .. }, up_to_date) in images.into_iter().zip(up_to_date) {
+            if up_to_date {
+                skipped.push(id.job(&image.image));
+            } else {
+                jobs.push(self.job(image));
+            }
+        }
+        self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
+        self.publish_jobs(jobs).await
+    }
+
+    /// Publishes the jobs of a chunk that was noted before, without those that were skipped or have
+    /// ended. Some may be in the queue already, under the same ids.
+    async fn publish_again(&self, images: Vec<ListedImage>) -> Result<(), GalleryError> {
+        let mut jobs: Vec<Job> = images.into_iter().map(|listed| self.job(listed.image)).collect();
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        let uncounted = self.store.uncounted_jobs(self.campaign.id, &ids).await?;
+        let uncounted: HashSet<_> = uncounted.into_iter().collect();
+        jobs.retain(|job| uncounted.contains(&job.id));
+        self.publish_jobs(jobs).await
+    }
+
+    async fn publish_jobs(&self, jobs: Vec<Job>) -> Result<(), GalleryError> {
+        if !jobs.is_empty() {
+            self.queue.publish_to(&self.campaign.sub_queue(), jobs).await?;
+        }
+        Ok(())
+    }
+
+    fn job(&self, LabelledImage { image, stamp, subject }: LabelledImage) -> Job {
+        let Campaign { id, gallery, profile, .. } = &self.campaign;
+        Job {
+            id: id.job(&image),
+            lane: Lane::Scan,
+            gallery: gallery.clone(),
+            image,
+            stamp,
+            expected_hash: None,
+            subject,
+            selection: self.selection.into(),
+            profile: Some(profile.clone()),
+            campaign: Some(*id),
+            trace: None,
+            attempt: 1,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! ONNX Runtime: loading the library, opening sessions, running them.
+
+mod provider;
+mod versions;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider};
+use ort::logging::LogLevel;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{OutputSelector, RunOptions, Session};
+use ort::value::TensorRef;
+
+use super::plan::DevicePlan;
+use crate::domain::Device;
+pub use provider::ShapeRange;
+
+/// Why a network cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The library is missing, or is not an ONNX Runtime.
+    #[error(
+        "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup` (`make bfloat16` \
+            for OpenVINO's), or set runtime.library to an ONNX Runtime of 1.17 or later"
+    )]
+    Library {
+        /// Its expected path.
+        path: PathBuf,
+        /// The loader's message.
+        reason: String,
+    },
+    /// The library refuses a model.
+    #[error("ONNX Runtime refuses {model} on {device}: {reason}")]
+    Model {
+        /// The model.
+        model: String,
+        /// The device.
+        device: Device,
+        /// The library's message.
+        reason: String,
+    },
+    /// The model is newer than the library.
+    #[error(
+        "{model} has {what} {found}, and this ONNX Runtime reads up to {newest}: export the model \
+            with {what} {newest} or older, or set runtime.library to a newer ONNX Runtime"
+    )]
+    Newer {
+        /// The model.
+        model: String,
+        /// The version that is newer.
+        what: &'static str,
+        /// The model's version.
+        found: i64,
+        /// The newest version that the library reads.
+        newest: i64,
+    },
+    /// The device is missing or cannot run a network.
+    #[error(
+        "{device} cannot be used: {reason}. {remedy}, or set runtime.device to another device \
+            (environment variable FACEFLEET__RUNTIME__DEVICE)"
+    )]
+    Device {
+        /// The device.
+        device: Device,
+        /// ONNX Runtime's message.
+        reason: String,
+        /// What the user must do.
+        remedy: &'static str,
+    },
+    /// A forward pass failed.
+    #[error("the forward pass failed: {0}")]
+    Run(String),
+    /// A network's output has an unexpected shape.
+    #[error("the network's output '{output}' has shape {shape:?}, expected {expected}")]
+    Shape {
+        /// The name of the output.
+        output: String,
+        /// Its shape.
+        shape: Vec<i64>,
+        /// The expected shape.
+        expected: String,
+    },
+}
+
+/// The loaded library: one per process, shared by all sessions.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    environment: Environment,
+}
+
+/// The library, once it is loaded: a second [`Runtime::load`] returns the same one.
+static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
+
+impl Runtime {
+    /// Loads the shared library `path`.
+    ///
+    /// # Errors
+    /// If the file is missing, or is not an ONNX Runtime of version 1.17 or later.
+    pub fn load(path: &Path) -> Result<Self, RuntimeError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(environment) = loaded.as_ref() {
+            return Ok(Self { environment: environment.clone() });
+        }
+        let library = |reason: String| RuntimeError::Library { path: path.to_owned(), reason };
+        if !path.is_file() {
+            return Err(library("there is no such file".into()));
+        }
+        // The loader searches the system's library folders for a relative name.
+        let absolute = path.canonicalize().map_err(|error| library(error.to_string()))?;
+        let builder = ort::environment::init_from(&absolute)
+            .map_err(|error| library(with_sources(&error)))?;
+        let environment = builder
+            .with_name("facefleet")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| library(error.to_string()))?;
+        environment.set_log_level(LogLevel::Error);
+        *loaded = Some(environment.clone());
+        Ok(Self { environment })
+    }
+
+    /// Whether this library was built for `device`. The device may still be missing on this
+    /// machine: only an open session with the right answer proves it.
+    pub fn offers(&self, device: Device) -> bool {
+        let built_for = match device {
+            Device::Cpu => return true,
+            Device::OpenVino => ep::OpenVINO::is_available(),
+            Device::Cuda(_) => ep::CUDA::is_available(),
+            Device::TensorRt(_) => ep::TensorRT::is_available(),
+        };
+        built_for.unwrap_or(false)
+    }
+
+    /// Refuses a device that this library was not built for.
+    ///
+    /// # Errors
+    /// If the library was not built for it.
+    pub fn require(&self, device: Device) -> Result<(), RuntimeError> {
+        if self.offers(device) {
+            return Ok(());
+        }
+        let reason = "this ONNX Runtime was built without it".to_owned();
+        Err(RuntimeError::Device { device, reason, remedy: provider::remedy(device) })
+    }
+
+    /// Opens a session with `threads` threads on the CPU.
+    ///
+    /// # Errors
+    /// If the library refuses the model.
+    pub fn open(&self, name: &str, model: &[u8], threads: usize) -> Result<Network, RuntimeError> {
+        self.open_on(name, model, &DevicePlan::cpu(threads), None)
+    }
+
+    /// Opens a session as [`Self::open`] does. The library does not log a refusal.
+    ///
+    /// # Errors
+    /// If the library refuses the model.
+    pub(super) fn open_quietly(&self, name: &str, model: &[u8]) -> Result<Network, RuntimeError> {
+        self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)
+    }
+
+    /// Opens a session as `plan` says. `shapes` is the range of the input's shapes, if they are
+    /// few.
+    ///
+    /// # Errors
+    /// If the device cannot be used, or the library refuses the model.
+    pub fn open_on(
+        &self,
+        name: &str,
+        model: &[u8],
+        plan: &DevicePlan,
+        shapes: Option<&ShapeRange>,
+    ) -> Result<Network, RuntimeError> {
+        self.require(plan.device)?;
+        self.build(name, model, plan, shapes, LogLevel::Error).map_err(|refused| match refused {
+            // The library's message about a newer model is about its own source files. Replace it.
+            RuntimeError::Model { .. } => self.check_versions(name, model).err().unwrap_or(refused),
+            _ => refused,
+        })
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        model: &[u8],
+        plan: &DevicePlan,
+        shapes: Option<&ShapeRange>,
+        log: LogLevel,
+    ) -> Result<Network, RuntimeError> {
+        let device = plan.device;
+        let unusable =
+            |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
+                device,
+                reason: essence(&error.to_string()),
+                remedy: provider::remedy(device),
+            };
+        let refused =
+            |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
+        let text =
+            |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
+        let session = Session::builder(&self.environment)
+            .map_err(|error| refused(error.to_string()))?
+            .with_log_level(log)
+            .map_err(text)?
+            .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(text)?
+            .with_intra_threads(plan.threads)
+            .map_err(text)?
+            .with_inter_threads(1)
+            .map_err(text)?
+            // Batches and image sizes vary. A memory pattern would be planned for each of them.
+            .with_memory_pattern(false)
+            .map_err(text)?
+            // A thread that spins while it waits takes the core from other sessions.
+            .with_intra_op_spinning(false)
+            .map_err(text)?
+            .with_execution_providers(provider::of(plan, shapes))
+            .map_err(unusable)?
+            .commit_from_memory(model)
+            .map_err(|error| refused(error.to_string()))?;
+        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
+        Ok(Network { session, outputs })
+    }
+}
+
+/// The message of a provider, without the locations in ONNX Runtime's source.
+fn essence(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.rsplit_once(" : FAIL : ")
+        .map_or(line, |(_, reason)| reason)
+        .trim_end_matches(['.', ' '])
+        .to_owned()
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// A session: one network on one device, for one thread at a time.
+#[derive(Debug)]
+pub struct Network {
+    session: Session,
+    outputs: Vec<String>,
+}
+
+/// An output tensor of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// The shape.
+    pub shape: Vec<i64>,
+    /// The values, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Network {
+    /// The names of the outputs.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Runs the network on `inputs` (shape and values of each, in the order of the graph) and
+    /// returns the outputs `wanted`, in that order.
+    ///
+    /// # Errors
+    /// If the forward pass fails, or the network has no such output.
+    pub fn run(
+        &mut self,
+        inputs: &[(&[usize], &[f32])],
+        wanted: &[&str],
+    ) -> Result<Vec<Output>, RuntimeError> {
+        let failed = |error: ort::Error| RuntimeError::Run(error.to_string());
+        let mut selector = OutputSelector::no_default();
+        for &name in wanted {
+            if !self.outputs.iter().any(|output| output == name) {
+                return Err(RuntimeError::Run(format!(
+                    "the model has no output '{name}', only {}",
+                    self.outputs.join(", ")
+                )));
+            }
+            selector = selector.with(name);
+        }
+        let options = RunOptions::new().map_err(failed)?.with_outputs(selector);
+        let mut tensors: Vec<ort::session::SessionInputValue<'_>> =
+            Vec::with_capacity(inputs.len());
+        for (shape, values) in inputs {
+            tensors.push(TensorRef::from_array_view((*shape, *values)).map_err(failed)?.into());
+        }
+        let results =
+            self.session.run_with_options(tensors.as_slice(), &options).map_err(failed)?;
+        let extract = |name: &&str| {
+            let value = results
+                .get(*name)
+                .ok_or_else(|| RuntimeError::Run(format!("output '{name}' is missing")))?;
+            let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+            Ok(Output { shape: shape.iter().copied().collect(), values: values.to_vec() })
+        };
+        wanted.iter().map(extract).collect()
+    }
+}

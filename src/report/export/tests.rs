@@ -1,0 +1,150 @@
+//! Exports in both formats.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::columns::guarded;
+use super::*;
+use crate::domain::OutcomeKind;
+use crate::report::fixture::{self, Fixture};
+use crate::store::Note;
+
+async fn exported(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, String) {
+    let mut out = Vec::new();
+    let images =
+        export(store, &fixture::gallery(), &fixture::profile().id(), format, templates, &mut out)
+            .await
+            .unwrap();
+    (images, String::from_utf8(out).unwrap())
+}
+
+fn rows(csv: &str) -> Vec<std::collections::HashMap<String, String>> {
+    csv::Reader::from_reader(csv.as_bytes()).deserialize().map(Result::unwrap).collect()
+}
+
+fn gallery_of_three() -> Fixture {
+    let mut store = Fixture::default();
+    store.add("/photos/two.jpg", OutcomeKind::Scored, None).add_face(80).add_face(30);
+    store.add("/photos/=none.jpg", OutcomeKind::NoFace, None);
+    store.add("/photos/bad.jpg", OutcomeKind::Unreadable, Some("=cmd|' /C calc'!A0, \"quoted\""));
+    store
+}
+
+#[tokio::test]
+async fn csv_has_a_row_for_each_face_and_one_for_an_image_without_a_face() {
+    let (images, csv) = exported(&gallery_of_three(), ExportFormat::Csv, false).await;
+    let rows = rows(&csv);
+    assert_eq!(images, 3);
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[1]["face"], "1");
+    assert_eq!((&*rows[1]["image_id"], &*rows[1]["face_id"]), ("101", "101-1"));
+    assert_eq!((&*rows[2]["image_id"], &*rows[2]["face_id"]), ("102", ""));
+    assert_eq!(rows[1]["image"], "/photos/two.jpg");
+    assert_eq!(rows[1]["quality"], "30");
+    assert_eq!(
+        (rows[0]["x"].as_str(), rows[0]["h"].as_str()),
+        ("-1.5", "96.25"),
+        "numbers stay numbers"
+    );
+    assert_eq!(rows[0]["left_mouth_y"], "52.5");
+    assert_eq!(rows[2]["outcome"], "no_face");
+    assert_eq!((rows[2]["face"].as_str(), rows[2]["score"].as_str()), ("", ""));
+    assert_eq!((rows[3]["width"].as_str(), rows[3]["provider"].as_str()), ("250", "cpu"));
+    assert!(!rows[0].contains_key("template"));
+}
+
+#[tokio::test]
+async fn a_later_attempt_that_got_no_bytes_is_exported_with_the_result() {
+    let mut store = gallery_of_three();
+    let at = "2026-01-02T03:04:05Z".to_owned();
+    store.images[0].noted = Some(Note {
+        outcome: OutcomeKind::Refused,
+        reason: Some("=denied".into()),
+        at: at.clone(),
+    });
+    let (_, csv) = exported(&store, ExportFormat::Csv, false).await;
+    let row = &rows(&csv)[1];
+    assert_eq!((row["outcome"].as_str(), row["noted_outcome"].as_str()), ("scored", "refused"));
+    assert_eq!((row["noted_reason"].as_str(), row["noted_at"].as_str()), ("'=denied", at.as_str()));
+    assert_eq!(rows(&csv)[2]["noted_outcome"], "");
+    let (_, jsonl) = exported(&store, ExportFormat::Jsonl, false).await;
+    let lines: Vec<serde_json::Value> =
+        jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines[0]["noted"],
+        serde_json::json!({"outcome": "refused", "reason": "=denied", "at": at})
+    );
+    assert!(lines[1]["noted"].is_null());
+}
+
+#[tokio::test]
+async fn a_text_from_outside_never_becomes_a_formula() {
+    let (_, csv) = exported(&gallery_of_three(), ExportFormat::Csv, false).await;
+    assert_eq!(rows(&csv)[3]["reason"], "'=cmd|' /C calc'!A0, \"quoted\"");
+    for bad in ["=1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
+        assert_eq!(guarded(bad), format!("'{bad}"));
+    }
+    for good in ["", "a=b", "/photos/=a.jpg", "'quoted"] {
+        assert_eq!(guarded(good), good);
+    }
+}
+
+#[tokio::test]
+async fn templates_in_csv_are_little_endian_floats() {
+    let (_, csv) = exported(&gallery_of_three(), ExportFormat::Csv, true).await;
+    let rows = rows(&csv);
+    let bytes = STANDARD.decode(&rows[0]["template"]).unwrap();
+    assert_eq!(bytes, [0.6f32.to_le_bytes(), 0.8f32.to_le_bytes()].concat());
+    assert_eq!(rows[2]["template"], "");
+}
+
+#[tokio::test]
+async fn jsonl_has_a_line_for_each_image() {
+    let (images, jsonl) = exported(&gallery_of_three(), ExportFormat::Jsonl, true).await;
+    let lines: Vec<serde_json::Value> =
+        jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((images, lines.len()), (3, 3));
+    assert_eq!(lines[0]["faces"][1]["quality"], 30);
+    assert_eq!(lines[0]["image_id"], 101);
+    assert_eq!(lines[0]["faces"][1]["face_id"], "101-1");
+    assert_eq!(lines[0]["faces"][0]["box"]["height"], 96.25);
+    assert_eq!(lines[0]["faces"][0]["template"].as_array().unwrap().len(), 2);
+    assert_eq!(lines[1]["faces"], serde_json::json!([]));
+    assert_eq!(lines[2]["reason"], "=cmd|' /C calc'!A0, \"quoted\"", "JSON needs no guard");
+    let (_, without) = exported(&gallery_of_three(), ExportFormat::Jsonl, false).await;
+    assert!(!without.contains("template"));
+}
+
+#[tokio::test]
+async fn an_empty_gallery_exports_a_header_or_nothing() {
+    let (images, csv) = exported(&Fixture::default(), ExportFormat::Csv, true).await;
+    assert_eq!((images, csv.lines().count()), (0, 1));
+    assert_eq!(exported(&Fixture::default(), ExportFormat::Jsonl, true).await, (0, String::new()));
+}
+
+#[tokio::test]
+async fn every_page_is_exported() {
+    let store = Fixture::of_qualities(&vec![50; PAGE as usize * 2 + 1]);
+    let (images, csv) = exported(&store, ExportFormat::Csv, false).await;
+    assert_eq!((images, csv.lines().count()), (1001, 1002));
+}
+
+#[test]
+fn locators_name_the_image_and_contain_no_secret() {
+    let of = |uri: &str| locator(&uri.parse().unwrap());
+    assert_eq!(of("file:///a%20b/c.jpg"), "/a b/c.jpg");
+    assert_eq!(of("file:///a%FF.jpg"), "file:///a%FF.jpg");
+    assert_eq!(of("https://user:secret@host/a.jpg?signature=abc"), "https://host/a.jpg");
+}
+
+#[test]
+fn csv_has_a_column_for_every_number_of_a_face() {
+    let names: Vec<&str> = columns::of(true).map(|column| column.name).collect();
+    assert_eq!(
+        names.join(","),
+        "gallery,image,image_id,content_hash,outcome,reason,width,height,face,face_id,x,y,w,h,\
+         right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
+         left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,\
+         recorded_at,noted_outcome,noted_reason,noted_at,template"
+    );
+}

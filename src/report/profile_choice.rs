@@ -1,0 +1,68 @@
+//! Which profile of a gallery to show.
+
+use crate::domain::{GalleryName, ProfileId};
+use crate::store::{Reading, StoreError};
+
+/// Why there is no profile to show.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileChoiceError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store has no gallery.
+    #[error("the store is empty: fill it with `facefleet scan FOLDER`")]
+    EmptyStore,
+    /// The store has no gallery of this name.
+    #[error("there is no gallery '{gallery}' in the store, only {found}")]
+    Gallery {
+        /// The requested gallery.
+        gallery: GalleryName,
+        /// The galleries of the store.
+        found: String,
+    },
+    /// The gallery has no result of this profile.
+    #[error("gallery '{gallery}' has no results of profile {profile}, only of {found}")]
+    Profile {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The requested profile.
+        profile: ProfileId,
+        /// The profiles of its results.
+        found: String,
+    },
+    /// The gallery has no results.
+    #[error("gallery '{0}' has no results")]
+    NoResults(GalleryName),
+}
+
+/// The profile `wanted`, or else the one with the gallery's latest result.
+///
+/// # Errors
+/// If the gallery has no result of it, or the store cannot be read.
+pub async fn choose_profile(
+    store: &dyn Reading,
+    gallery: &GalleryName,
+    wanted: Option<ProfileId>,
+) -> Result<ProfileId, ProfileChoiceError> {
+    let galleries = store.galleries().await?;
+    let Some((_, profiles)) = galleries.iter().find(|(name, _)| name == gallery) else {
+        if galleries.is_empty() {
+            return Err(ProfileChoiceError::EmptyStore);
+        }
+        let names: Vec<_> = galleries.iter().map(|(name, _)| name.as_str()).collect();
+        let found = names.join(", ");
+        return Err(ProfileChoiceError::Gallery { gallery: gallery.clone(), found });
+    };
+    match wanted {
+        Some(id) if profiles.contains(&id) => Ok(id),
+        Some(profile) => {
+            let ids: Vec<_> = profiles.iter().map(ProfileId::as_str).collect();
+            let found = ids.join(", ");
+            Err(ProfileChoiceError::Profile { gallery: gallery.clone(), profile, found })
+        }
+        None => {
+            let latest = profiles.first().cloned();
+            latest.ok_or_else(|| ProfileChoiceError::NoResults(gallery.clone()))
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! How far the listing of a campaign came.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::{CampaignId, JobId, ListedChunk};
+
+/// How far the listing of a campaign came.
+#[async_trait]
+pub trait Listings: Send + Sync {
+    /// Records a chunk of a campaign's listing, in one transaction, before its jobs are published:
+    /// counts the listed and skipped images, and remembers where the chunk begins and ends. A
+    /// listing that resumes lists the last chunk again without recording it again, and publishes
+    /// those of its jobs that [`Self::uncounted_jobs`] returns.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used, or the campaign does not exist.
+    async fn note_listed(
+        &self,
+        campaign: CampaignId,
+        chunk: &ListedChunk,
+    ) -> Result<(), StoreError>;
+
+    /// Records that the listing of a campaign is complete.
+    ///
+    /// # Errors
+    /// As [`Self::note_listed`].
+    async fn end_listing(&self, campaign: CampaignId) -> Result<(), StoreError>;
+
+    /// Those of `jobs` that have neither been skipped nor ended in `campaign`, in the order given.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn uncounted_jobs(
+        &self,
+        campaign: CampaignId,
+        jobs: &[JobId],
+    ) -> Result<Vec<JobId>, StoreError>;
+}

@@ -1,0 +1,162 @@
+//! Reading what was recorded. Queries that make one answer together share one transaction, and with
+//! it one state of the database.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::{PostgresStore, READ};
+use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
+use crate::store::fault::Fault;
+use crate::store::plan::Scope;
+use crate::store::rows::{FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces};
+use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
+use crate::store::{
+    Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage, encoding,
+};
+
+/// The id of a gallery together with a profile; None if nothing was ever recorded to them.
+async fn find_scope(
+    connection: &mut PgConnection,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+) -> Result<Option<i64>, Fault> {
+    let row: Option<ScopeRow> = sqlx::query_as(include_str!("sql/find_scopes.sql"))
+        .bind(vec![gallery.as_str()])
+        .bind(vec![profile.as_str()])
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| Scope::from(row).gallery_profile))
+}
+
+#[async_trait]
+impl Reading for PostgresStore {
+    async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<GalleryRow> =
+                sqlx::query_as(include_str!("sql/galleries.sql")).fetch_all(&self.pool).await?;
+            summary::galleries(&rows)
+        })
+        .await
+    }
+
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Profile>, StoreError> {
+        self.answer(READ, async {
+            let definition: Option<String> =
+                sqlx::query_scalar("SELECT definition FROM profiles WHERE id = $1")
+                    .bind(id.as_str())
+                    .fetch_optional(&self.pool)
+                    .await?;
+            Ok(definition.map(|definition| encoding::profile(id, &definition)).transpose()?)
+        })
+        .await
+    }
+
+    async fn summary(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<GallerySummary, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.snapshot().await?;
+            let Some(scope) = find_scope(&mut snapshot, gallery, profile).await? else {
+                return summary::summary(SummaryRows::default());
+            };
+            let outcomes = sqlx::query_as(include_str!("sql/count_images.sql"))
+                .bind(scope)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let qualities = sqlx::query_as(include_str!("sql/count_faces.sql"))
+                .bind(scope)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let reasons = sqlx::query_as(include_str!("sql/count_reasons.sql"))
+                .bind(scope)
+                .bind(WITH_REASON.map(OutcomeKind::as_str).to_vec())
+                .bind(MOST_REASONS)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let noted = sqlx::query_as(include_str!("sql/count_notes.sql"))
+                .bind(scope)
+                .fetch_one(&mut *snapshot)
+                .await?;
+            snapshot.commit().await?;
+            summary::summary(SummaryRows { outcomes, qualities, reasons, noted })
+        })
+        .await
+    }
+
+    async fn extremes(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        end: Extreme,
+        limit: u32,
+    ) -> Result<Vec<StoredFace>, StoreError> {
+        self.answer(READ, async {
+            let mut connection = self.pool.acquire().await?;
+            let Some(scope) = find_scope(&mut connection, gallery, profile).await? else {
+                return Ok(Vec::new());
+            };
+            let query = match end {
+                Extreme::Worst => include_str!("sql/worst_faces.sql"),
+                Extreme::Best => include_str!("sql/best_faces.sql"),
+            };
+            let rows: Vec<FaceOfImageRow> = sqlx::query_as(query)
+                .bind(scope)
+                .bind(i64::from(limit))
+                .fetch_all(&mut *connection)
+                .await?;
+            rows.into_iter().map(FaceOfImageRow::face).collect()
+        })
+        .await
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.snapshot().await?;
+            let scope = find_scope(&mut snapshot, &query.gallery, &query.profile).await?;
+            let Some(scope) = scope else { return Ok(Vec::new()) };
+            let ids = page_ids(&mut snapshot, scope, query).await?;
+            let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
+                .bind(&ids)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let mut images: Vec<StoredImage> =
+                rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+            // A role without the right to read templates may read the rest.
+            let faces = if query.templates {
+                sqlx::query_as(include_str!("sql/faces_with_templates.sql"))
+                    .bind(&ids)
+                    .bind(query.profile.as_str())
+            } else {
+                sqlx::query_as(include_str!("sql/faces.sql")).bind(&ids)
+            };
+            let faces: Vec<FaceRow> = faces.fetch_all(&mut *snapshot).await?;
+            snapshot.commit().await?;
+            attach_faces(&mut images, faces)?;
+            Ok(images)
+        })
+        .await
+    }
+}
+
+/// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
+/// start of each range and merging them finds a few failures among millions of scored images as
+/// fast as the scored ones.
+async fn page_ids(
+    connection: &mut PgConnection,
+    scope: i64,
+    query: &PageQuery,
+) -> Result<Vec<i64>, Fault> {
+    let wanted = OutcomeKind::ALL
+        .into_iter()
+        .filter(|kind| query.outcomes.is_empty() || query.outcomes.contains(kind));
+    let wanted: Vec<&str> = wanted.map(OutcomeKind::as_str).collect();
+    Ok(sqlx::query_scalar(include_str!("sql/page_ids.sql"))
+        .bind(scope)
+        .bind(wanted)
+        .bind(query.after)
+        .bind(i64::from(query.limit))
+        .fetch_all(connection)
+        .await?)
+}

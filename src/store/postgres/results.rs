@@ -1,0 +1,87 @@
+//! Recording what jobs found. A batch takes the same number of statements, whatever its size.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::batch::PostgresTables;
+use super::{PostgresStore, READ, WRITE, column, fault, uri_key};
+use crate::domain::{
+    GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
+};
+use crate::store::encoding::{definition, selection_key};
+use crate::store::fault::Fault;
+use crate::store::summary::flags;
+use crate::store::{Recorded, Results, StoreError, batch};
+
+/// How often a batch is tried if another transaction interferes. The order of locks should prevent
+/// it; a transaction of an administrator may still do it.
+const TRIES: usize = 3;
+
+#[async_trait]
+impl Results for PostgresStore {
+    async fn register_profile(&self, profile: &Profile) -> Result<(), StoreError> {
+        self.answer(WRITE, async {
+            sqlx::query("SELECT add_profile($1, $2)")
+                .bind(profile.id().as_str())
+                .bind(definition(profile)?)
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.answer(WRITE, async {
+            for _ in 1..TRIES {
+                match self.try_record(records).await {
+                    Err(fault) if fault::is_race(&fault) => (),
+                    ended => return ended,
+                }
+            }
+            self.try_record(records).await
+        })
+        .await
+    }
+
+    async fn up_to_date(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        selection: &Selection,
+        images: &[(ImageUri, Option<SourceStamp>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        let keys: Vec<Uuid> = column(images, |(uri, _)| uri_key(uri));
+        let stamps: Vec<Option<&str>> =
+            column(images, |(_, stamp)| stamp.as_ref().map(SourceStamp::as_str));
+        let finals = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final());
+        let finals: Vec<&str> = finals.map(OutcomeKind::as_str).collect();
+        self.answer(READ, async {
+            let indexes: Vec<i64> = sqlx::query_scalar(include_str!("sql/up_to_date.sql"))
+                .bind(gallery.as_str())
+                .bind(profile.as_str())
+                .bind(keys)
+                .bind(stamps)
+                .bind(selection_key(selection))
+                .bind(finals)
+                .fetch_all(&self.pool)
+                .await?;
+            Ok(flags(images.len(), indexes))
+        })
+        .await
+    }
+}
+
+impl PostgresStore {
+    async fn try_record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, Fault> {
+        // Each statement must see what was committed while it waited for a lock, whatever the
+        // default of the database is.
+        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let recorded = batch::record(&mut PostgresTables::new(&mut transaction), records).await?;
+        transaction.commit().await?;
+        Ok(recorded)
+    }
+}

@@ -1,0 +1,15 @@
+SELECT
+    r.id AS result_id, i.id AS image_id, s.uri, i.content_hash, i.bytes, i.width, i.height,
+    i.subject, r.outcome, r.reason, r.provider, r.fetch_ms, r.vision_ms, r.recognise_ms,
+    floor(extract(epoch FROM r.recorded_at) * 1000)::bigint AS recorded_at_ms,
+    n.outcome AS noted_outcome, n.reason AS noted_reason,
+    floor(extract(epoch FROM n.recorded_at) * 1000)::bigint AS noted_at_ms
+FROM unnest($1::bigint[]) WITH ORDINALITY k (id, ordinal)
+JOIN results r ON r.id = k.id
+JOIN images i ON i.id = r.image_id
+JOIN sources s ON s.gallery_id = i.gallery_id AND s.uri_key = i.uri_key
+LEFT JOIN images ni
+    ON ni.gallery_id = i.gallery_id AND ni.uri_key = i.uri_key AND ni.content_hash = ''
+LEFT JOIN results n
+    ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted
+ORDER BY k.ordinal

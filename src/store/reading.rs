@@ -1,0 +1,167 @@
+//! Reading what was recorded.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::StoreError;
+use crate::domain::{
+    ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile, ProfileId,
+    SubjectName, Template, Timings,
+};
+
+/// Reading what was recorded.
+#[async_trait]
+pub trait Reading: Send + Sync {
+    /// The galleries with results, by name, each with its profiles: the profile of the latest
+    /// record first.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError>;
+
+    /// A registered profile.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Profile>, StoreError>;
+
+    /// Counts over one gallery and profile.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn summary(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<GallerySummary, StoreError>;
+
+    /// The `limit` scored faces with the lowest or the highest scores, without templates. The
+    /// lowest or highest comes first.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn extremes(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        end: Extreme,
+        limit: u32,
+    ) -> Result<Vec<StoredFace>, StoreError>;
+
+    /// Images with their faces, in the order in which the images were first recorded.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+}
+
+/// Which images [`Reading::page`] returns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageQuery {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile.
+    pub profile: ProfileId,
+    /// Only these outcomes; empty for all.
+    pub outcomes: Vec<OutcomeKind>,
+    /// The [`StoredImage::cursor`] of the previous page's last image; 0 for the first page.
+    pub after: i64,
+    /// The most images to return.
+    pub limit: u32,
+    /// Whether to read the templates.
+    pub templates: bool,
+}
+
+/// The low or the high end of the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extreme {
+    /// Lowest score first.
+    Worst,
+    /// Highest score first.
+    Best,
+}
+
+/// Counts over one gallery and profile.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GallerySummary {
+    /// Images by outcome, without outcomes that did not occur. They add up to all images.
+    pub outcomes: Vec<(OutcomeKind, u64)>,
+    /// Faces recorded, scored or not.
+    pub faces: u64,
+    /// Faces by quality: `histogram[q]` faces have quality q. Always 101 long.
+    pub histogram: Vec<u64>,
+    /// Images with a note: a later attempt to read them got no bytes (see [`StoredImage::noted`]).
+    /// `outcomes` counts them by their result.
+    pub noted: u64,
+    /// Images by the provider that ran.
+    pub providers: Vec<(String, u64)>,
+    /// Reasons with their number of images, the most frequent first; at most 20.
+    pub reasons: Vec<(OutcomeKind, String, u64)>,
+}
+
+/// One recorded face with the image it is in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredFace {
+    /// Its id; [`FaceId::index`] is 0 for the primary face.
+    pub id: FaceId,
+    /// The URI of its image.
+    pub image: ImageUri,
+    /// Content hash of the image that was scored.
+    pub hash: Option<ContentHash>,
+    /// The detection.
+    pub face: Face,
+    /// Mean pairwise distance d. None, like the next four, if the face was not scored.
+    pub distance: Option<f64>,
+    /// 2 / (1 + e^d).
+    pub score: Option<f64>,
+    /// 0 to 100.
+    pub quality: Option<u8>,
+    /// Norm of the embedding.
+    pub norm: Option<f32>,
+    /// The template, if the query asks for templates.
+    pub template: Option<Template>,
+}
+
+/// One recorded image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredImage {
+    /// Its id, the same under every profile.
+    pub id: ImageId,
+    /// Its position in the order of pages.
+    pub cursor: i64,
+    /// Its URI.
+    pub image: ImageUri,
+    /// The subject, if a job named one.
+    pub subject: Option<SubjectName>,
+    /// Content hash, if bytes came.
+    pub hash: Option<ContentHash>,
+    /// Number of bytes, if they came.
+    pub bytes: Option<u64>,
+    /// Width and height, pixels, if it could be decoded.
+    pub size: Option<(u32, u32)>,
+    /// How its job ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// The provider that ran.
+    pub provider: String,
+    /// Where the time went.
+    pub timings: Timings,
+    /// When it was recorded, RFC 3339, UTC.
+    pub recorded_at: String,
+    /// How a later attempt to read the image ended, if it got no bytes.
+    pub noted: Option<Note>,
+    /// Its faces, the primary one first.
+    pub faces: Vec<StoredFace>,
+}
+
+/// An attempt to read an image that got no bytes. It is kept next to the image's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it was recorded, RFC 3339, UTC.
+    pub at: String,
+}

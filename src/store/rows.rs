@@ -1,0 +1,313 @@
+//! Rows as both backends select them, by column name, and the domain values that they make. A row
+//! that makes none is [`StoreError::Corrupt`].
+
+mod campaigns;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
+
+use super::fault::Fault;
+use super::halves::Halves;
+use super::plan::{Item, Scope, StoredResult, StoredVersion};
+use super::{Note, StoreError, StoredFace, StoredImage, encoding};
+use crate::domain::{
+    BoundingBox, ContentHash, End, Face, FaceId, ImageId, ImageUri, JobId, SourceName,
+    SourceStatus, Timings,
+};
+
+pub(super) fn corrupt(error: impl Display) -> Fault {
+    StoreError::Corrupt(error.to_string()).into()
+}
+
+/// A text that a domain type parses.
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Fault> {
+    text.parse().map_err(corrupt)
+}
+
+/// Milliseconds since 1970, as RFC 3339.
+fn time(ms: i64) -> Result<String, Fault> {
+    Ok(jiff::Timestamp::from_millisecond(ms).map_err(corrupt)?.to_string())
+}
+
+/// A content hash; empty bytes: no bytes came.
+fn hash(bytes: &[u8]) -> Result<Option<ContentHash>, Fault> {
+    match bytes {
+        [] => Ok(None),
+        bytes => bytes.try_into().map(|bytes| Some(ContentHash(bytes))).map_err(corrupt),
+    }
+}
+
+/// An optional number that is never negative.
+fn unsigned<I, T: TryFrom<I, Error: Display>>(number: Option<I>) -> Result<Option<T>, Fault> {
+    number.map(T::try_from).transpose().map_err(corrupt)
+}
+
+/// A count.
+#[derive(Default, sqlx::FromRow)]
+pub(super) struct CountRow {
+    pub(super) count: i64,
+}
+
+/// Images by outcome and provider.
+#[derive(sqlx::FromRow)]
+pub(super) struct OutcomeCountRow {
+    pub(super) outcome: String,
+    pub(super) provider: String,
+    pub(super) images: i64,
+}
+
+/// Faces by quality.
+#[derive(sqlx::FromRow)]
+pub(super) struct QualityCountRow {
+    pub(super) quality: Option<i16>,
+    pub(super) faces: i64,
+}
+
+/// Images by outcome and reason.
+#[derive(sqlx::FromRow)]
+pub(super) struct ReasonCountRow {
+    pub(super) outcome: String,
+    pub(super) reason: String,
+    pub(super) images: i64,
+}
+
+/// A gallery with one of its profiles.
+#[derive(sqlx::FromRow)]
+pub(super) struct GalleryRow {
+    pub(super) name: String,
+    pub(super) profile_id: String,
+}
+
+/// The ids of a gallery, and of the gallery together with a profile.
+#[derive(sqlx::FromRow)]
+pub(super) struct ScopeRow {
+    gallery_id: i64,
+    gallery_profile_id: i64,
+}
+
+impl From<ScopeRow> for Scope {
+    fn from(row: ScopeRow) -> Self {
+        Self { gallery: row.gallery_id, gallery_profile: row.gallery_profile_id }
+    }
+}
+
+/// A version of the image of an item, with one of its results.
+#[derive(sqlx::FromRow)]
+pub(super) struct VersionRow {
+    /// The item's index in the query.
+    item: i64,
+    image_id: i64,
+    content_hash: Vec<u8>,
+    result_id: Option<i64>,
+    gallery_profile_id: Option<i64>,
+    superseded: Option<bool>,
+    noted: Option<bool>,
+    outcome: Option<String>,
+    selection: Option<String>,
+    stamp: Option<String>,
+    job_id: Option<Uuid>,
+}
+
+impl VersionRow {
+    fn result(&mut self) -> Result<Option<StoredResult>, Fault> {
+        let Some(id) = self.result_id else { return Ok(None) };
+        let incomplete = || corrupt("a result without its columns");
+        Ok(Some(StoredResult {
+            id,
+            gallery_profile: self.gallery_profile_id.ok_or_else(incomplete)?,
+            superseded: self.superseded.ok_or_else(incomplete)?,
+            noted: self.noted.ok_or_else(incomplete)?,
+            outcome: parsed(self.outcome.as_deref().ok_or_else(incomplete)?)?,
+            selection: self.selection.take().ok_or_else(incomplete)?,
+            stamp: self.stamp.take(),
+            job: JobId(self.job_id.ok_or_else(incomplete)?),
+        }))
+    }
+}
+
+/// The stored versions of the items' images, by item.
+pub(super) fn versions(
+    items: &[Item<'_>],
+    rows: Vec<VersionRow>,
+) -> Result<Vec<Vec<StoredVersion>>, Fault> {
+    let mut versions: Vec<Vec<StoredVersion>> = items.iter().map(|_| Vec::new()).collect();
+    for mut row in rows {
+        let result = row.result()?;
+        let of_item = usize::try_from(row.item).ok().and_then(|item| versions.get_mut(item));
+        of_item
+            .ok_or_else(|| corrupt("a version of an image that was not asked for"))?
+            .push(StoredVersion { image: row.image_id, hash: row.content_hash, result });
+    }
+    Ok(versions)
+}
+
+/// How a result ended.
+#[derive(sqlx::FromRow)]
+pub(super) struct EndRow {
+    result_id: i64,
+    outcome: String,
+    reason: Option<String>,
+    faces: i64,
+    /// Of the primary face.
+    quality: Option<i16>,
+}
+
+/// The ends by result.
+pub(super) fn ends(rows: Vec<EndRow>) -> Result<HashMap<i64, End>, Fault> {
+    let end = |row: EndRow| {
+        let end = End {
+            outcome: parsed(&row.outcome)?,
+            reason: row.reason,
+            faces: row.faces.try_into().map_err(corrupt)?,
+            quality: unsigned(row.quality)?,
+        };
+        Ok((row.result_id, end))
+    };
+    rows.into_iter().map(end).collect()
+}
+
+/// An image with its result under a profile, and a note.
+#[derive(sqlx::FromRow)]
+pub(super) struct ImageRow {
+    result_id: i64,
+    image_id: i64,
+    uri: String,
+    content_hash: Vec<u8>,
+    bytes: Option<i64>,
+    width: Option<i64>,
+    height: Option<i64>,
+    subject: Option<String>,
+    outcome: String,
+    reason: Option<String>,
+    provider: String,
+    fetch_ms: f32,
+    vision_ms: f32,
+    recognise_ms: f32,
+    recorded_at_ms: i64,
+    noted_outcome: Option<String>,
+    noted_reason: Option<String>,
+    noted_at_ms: Option<i64>,
+}
+
+impl ImageRow {
+    pub(super) fn image(self) -> Result<StoredImage, Fault> {
+        let noted = match (self.noted_outcome, self.noted_at_ms) {
+            (Some(outcome), Some(at)) => {
+                Some(Note { outcome: parsed(&outcome)?, reason: self.noted_reason, at: time(at)? })
+            }
+            _ => None,
+        };
+        Ok(StoredImage {
+            id: ImageId(self.image_id),
+            cursor: self.result_id,
+            image: parsed(&self.uri)?,
+            subject: self.subject.as_deref().map(parsed).transpose()?,
+            hash: hash(&self.content_hash)?,
+            bytes: unsigned(self.bytes)?,
+            size: unsigned(self.width)?.zip(unsigned(self.height)?),
+            outcome: parsed(&self.outcome)?,
+            reason: self.reason,
+            provider: self.provider,
+            timings: Timings {
+                fetch_ms: self.fetch_ms,
+                vision_ms: self.vision_ms,
+                recognise_ms: self.recognise_ms,
+            },
+            recorded_at: time(self.recorded_at_ms)?,
+            noted,
+            faces: Vec::new(),
+        })
+    }
+}
+
+/// A face.
+#[derive(sqlx::FromRow)]
+pub(super) struct FaceRow {
+    result_id: i64,
+    face_index: i32,
+    x: f32,
+    y: f32,
+    width: f32,
+    height: f32,
+    landmarks: Option<Vec<u8>>,
+    detector_score: Option<f32>,
+    distance: Option<f64>,
+    score: Option<f64>,
+    quality: Option<i16>,
+    norm: Option<f32>,
+    template: Option<Halves>,
+}
+
+impl FaceRow {
+    fn face(
+        self,
+        id: ImageId,
+        image: ImageUri,
+        hash: Option<ContentHash>,
+    ) -> Result<StoredFace, Fault> {
+        let Self { x, y, width, height, .. } = self;
+        Ok(StoredFace {
+            id: FaceId { image: id, index: self.face_index.try_into().map_err(corrupt)? },
+            image,
+            hash,
+            face: Face {
+                bbox: BoundingBox { x, y, width, height },
+                landmarks: self.landmarks.as_deref().map(encoding::landmarks).transpose()?,
+                detector_score: self.detector_score,
+            },
+            distance: self.distance,
+            score: self.score,
+            quality: unsigned(self.quality)?,
+            norm: self.norm,
+            template: self.template.map(|halves| halves.template()).transpose().map_err(corrupt)?,
+        })
+    }
+}
+
+/// Puts each face into its image.
+pub(super) fn attach_faces(images: &mut [StoredImage], faces: Vec<FaceRow>) -> Result<(), Fault> {
+    let indexes: HashMap<i64, usize> =
+        images.iter().enumerate().map(|(index, image)| (image.cursor, index)).collect();
+    for row in faces {
+        let image = indexes.get(&row.result_id).and_then(|&index| images.get_mut(index));
+        let image = image.ok_or_else(|| corrupt("a face without its image"))?;
+        image.faces.push(row.face(image.id, image.image.clone(), image.hash)?);
+    }
+    Ok(())
+}
+
+/// A face with the image it is in.
+#[derive(sqlx::FromRow)]
+pub(super) struct FaceOfImageRow {
+    image_id: i64,
+    uri: String,
+    content_hash: Vec<u8>,
+    #[sqlx(flatten)]
+    face: FaceRow,
+}
+
+impl FaceOfImageRow {
+    pub(super) fn face(self) -> Result<StoredFace, Fault> {
+        self.face.face(ImageId(self.image_id), parsed(&self.uri)?, hash(&self.content_hash)?)
+    }
+}
+
+/// The status of a source.
+#[derive(sqlx::FromRow)]
+pub(super) struct SourceRow {
+    name: String,
+    trouble: Option<String>,
+    since_ms: i64,
+}
+
+impl SourceRow {
+    pub(super) fn status(self) -> Result<SourceStatus, Fault> {
+        let (name, since) = (SourceName::new(self.name), time(self.since_ms)?);
+        Ok(SourceStatus { name, trouble: self.trouble, since })
+    }
+}

@@ -1,0 +1,176 @@
+//! Reading what was recorded. Queries that make one answer together share one transaction, and with
+//! it one state of the file.
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::{SqliteStore, json};
+use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
+use crate::store::fault::Fault;
+use crate::store::plan::Scope;
+use crate::store::rows::{FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces};
+use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
+use crate::store::{
+    Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage, encoding,
+};
+
+const COUNT_IMAGES: &str = include_str!("sql/count_images.sql");
+const COUNT_FACES: &str = include_str!("sql/count_faces.sql");
+
+/// The id of a gallery together with a profile; None if nothing was ever recorded to them.
+async fn find_scope(
+    connection: &mut SqliteConnection,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+) -> Result<Option<i64>, Fault> {
+    let names = json([serde_json::json!([gallery.as_str(), profile.as_str()])]);
+    let row: Option<ScopeRow> = sqlx::query_as(include_str!("sql/find_scopes.sql"))
+        .bind(names)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| Scope::from(row).gallery_profile))
+}
+
+#[async_trait]
+impl Reading for SqliteStore {
+    async fn galleries(&self) -> Result<Vec<(GalleryName, Vec<ProfileId>)>, StoreError> {
+        self.answer(async {
+            let rows: Vec<GalleryRow> =
+                sqlx::query_as(include_str!("sql/galleries.sql")).fetch_all(&self.readers).await?;
+            summary::galleries(&rows)
+        })
+        .await
+    }
+
+    async fn profile(&self, id: &ProfileId) -> Result<Option<Profile>, StoreError> {
+        self.answer(async {
+            let definition: Option<String> =
+                sqlx::query_scalar("SELECT definition FROM profiles WHERE id = ?1")
+                    .bind(id.as_str())
+                    .fetch_optional(&self.readers)
+                    .await?;
+            Ok(definition.map(|definition| encoding::profile(id, &definition)).transpose()?)
+        })
+        .await
+    }
+
+    async fn summary(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<GallerySummary, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            let Some(scope) = find_scope(&mut snapshot, gallery, profile).await? else {
+                return summary::summary(SummaryRows::default());
+            };
+            let outcomes =
+                sqlx::query_as(COUNT_IMAGES).bind(scope).fetch_all(&mut *snapshot).await?;
+            let qualities =
+                sqlx::query_as(COUNT_FACES).bind(scope).fetch_all(&mut *snapshot).await?;
+            let reasons = sqlx::query_as(include_str!("sql/count_reasons.sql"))
+                .bind(scope)
+                .bind(json(WITH_REASON.map(OutcomeKind::as_str)))
+                .bind(MOST_REASONS)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let noted = sqlx::query_as(include_str!("sql/count_notes.sql"))
+                .bind(scope)
+                .fetch_one(&mut *snapshot)
+                .await?;
+            summary::summary(SummaryRows { outcomes, qualities, reasons, noted })
+        })
+        .await
+    }
+
+    async fn extremes(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        end: Extreme,
+        limit: u32,
+    ) -> Result<Vec<StoredFace>, StoreError> {
+        self.answer(async {
+            let mut connection = self.readers.acquire().await?;
+            let Some(scope) = find_scope(&mut connection, gallery, profile).await? else {
+                return Ok(Vec::new());
+            };
+            let query = match end {
+                Extreme::Worst => include_str!("sql/worst_faces.sql"),
+                Extreme::Best => include_str!("sql/best_faces.sql"),
+            };
+            let rows: Vec<FaceOfImageRow> =
+                sqlx::query_as(query).bind(scope).bind(limit).fetch_all(&mut *connection).await?;
+            rows.into_iter().map(FaceOfImageRow::face).collect()
+        })
+        .await
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            let scope = find_scope(&mut snapshot, &query.gallery, &query.profile).await?;
+            let Some(scope) = scope else { return Ok(Vec::new()) };
+            let ids = json(page_ids(&mut snapshot, scope, query).await?);
+            let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
+                .bind(&ids)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let mut images: Vec<StoredImage> =
+                rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+            let faces = match query.templates {
+                true => include_str!("sql/faces_with_templates.sql"),
+                false => include_str!("sql/faces.sql"),
+            };
+            let faces: Vec<FaceRow> =
+                sqlx::query_as(faces).bind(&ids).fetch_all(&mut *snapshot).await?;
+            attach_faces(&mut images, faces)?;
+            Ok(images)
+        })
+        .await
+    }
+}
+
+/// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
+/// start of each range and merging them finds a few failures among millions of scored images as
+/// fast as the scored ones.
+async fn page_ids(
+    connection: &mut SqliteConnection,
+    scope: i64,
+    query: &PageQuery,
+) -> Result<Vec<i64>, Fault> {
+    let mut ids: Vec<i64> = Vec::new();
+    for outcome in OutcomeKind::ALL {
+        if query.outcomes.is_empty() || query.outcomes.contains(&outcome) {
+            let found: Vec<i64> = sqlx::query_scalar(include_str!("sql/page_ids.sql"))
+                .bind(scope)
+                .bind(outcome.as_str())
+                .bind(query.after)
+                .bind(query.limit)
+                .fetch_all(&mut *connection)
+                .await?;
+            ids.extend(found);
+        }
+    }
+    ids.sort_unstable();
+    ids.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn summaries_read_indexes_alone() {
+        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        for query in [COUNT_IMAGES, COUNT_FACES] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let plan = sqlx::query(explain).bind(1_i64).fetch_all(&store.readers).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+            assert!(plan[0].contains("USING COVERING INDEX"), "{plan:?}");
+        }
+    }
+}

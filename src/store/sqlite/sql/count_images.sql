@@ -1,0 +1,5 @@
+-- Reads every result of a gallery: an index must hold all columns.
+SELECT outcome, provider, count(*) AS images
+FROM results
+WHERE gallery_profile_id = ?1 AND superseded = 0
+GROUP BY outcome, provider

@@ -1,0 +1,3 @@
+SELECT count(*) AS count
+FROM results
+WHERE gallery_profile_id = ?1 AND noted = 1

@@ -1,0 +1,4 @@
+SELECT g.name, gp.profile_id
+FROM galleries g
+JOIN gallery_profiles gp ON gp.gallery_id = g.id
+ORDER BY g.name, gp.touched DESC, gp.id DESC

@@ -1,0 +1,13 @@
+SELECT
+    r.id AS result_id, i.id AS image_id, i.uri, i.content_hash, i.bytes, i.width, i.height,
+    i.subject, r.outcome, r.reason, r.provider, r.fetch_ms, r.vision_ms, r.recognise_ms,
+    r.recorded_at_ms,
+    n.outcome AS noted_outcome, n.reason AS noted_reason, n.recorded_at_ms AS noted_at_ms
+FROM json_each(?1) k
+CROSS JOIN results r ON r.id = k.value
+CROSS JOIN images i ON i.id = r.image_id
+LEFT JOIN images ni
+    ON ni.gallery_id = i.gallery_id AND ni.uri = i.uri AND ni.content_hash = x''
+LEFT JOIN results n
+    ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted = 1
+ORDER BY k.key

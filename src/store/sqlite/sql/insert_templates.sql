@@ -1,0 +1,2 @@
+INSERT INTO templates (face_id, dimension, vector)
+{rows}

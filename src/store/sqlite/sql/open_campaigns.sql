@@ -1,0 +1,8 @@
+-- The index of open campaigns serves this condition and no other.
+SELECT
+    id, lane, gallery, profile_id, selection, source, state, listed, skipped, listing_done,
+    chunk_from, chunk_to, started_at_ms
+FROM campaigns
+WHERE closed = 0
+ORDER BY id DESC
+LIMIT ?1

@@ -1,0 +1,69 @@
+//! A campaign, as `campaign list` and `campaign show` print it.
+
+use serde::Serialize;
+
+use super::{OutcomeCounts, outcome_counts};
+use crate::domain::{Campaign, CampaignId, CampaignState, GalleryName, Lane, ProfileId, Selection};
+
+/// A campaign and where its images are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CampaignView {
+    /// The campaign's id.
+    pub campaign: CampaignId,
+    /// The lane of its jobs.
+    pub lane: Lane,
+    /// The gallery of its results.
+    pub gallery: GalleryName,
+    /// The profile of its results.
+    pub profile: ProfileId,
+    /// Which faces its jobs ask for; null for campaigns of old versions, which did not keep it.
+    pub selection: Option<Selection>,
+    /// What it lists: folders, buckets, labels.
+    pub source: String,
+    /// See [`campaign_state`].
+    pub state: &'static str,
+    /// When it began, RFC 3339, UTC.
+    pub started_at: String,
+    /// Images listed so far.
+    pub listed: u64,
+    /// Of these, images whose result was already recorded.
+    pub skipped: u64,
+    /// Whether everything is listed.
+    pub listing_done: bool,
+    /// Images that ended, by outcome.
+    pub outcomes: OutcomeCounts,
+    /// Images that are listed and neither skipped nor ended.
+    pub left: u64,
+    /// Faces recorded.
+    pub faces: u64,
+}
+
+impl From<&Campaign> for CampaignView {
+    fn from(campaign: &Campaign) -> Self {
+        let progress = &campaign.progress;
+        Self {
+            campaign: campaign.id,
+            lane: campaign.lane,
+            gallery: campaign.gallery.clone(),
+            profile: campaign.profile.clone(),
+            selection: campaign.selection,
+            source: campaign.source.clone(),
+            state: campaign_state(campaign),
+            started_at: campaign.started_at.clone(),
+            listed: progress.listed,
+            skipped: progress.skipped,
+            listing_done: progress.listing_done,
+            outcomes: outcome_counts(progress),
+            left: progress.left(),
+            faces: progress.faces,
+        }
+    }
+}
+
+/// `running`, `paused`, `cancelled`, or `complete` for a running campaign with no image left.
+pub fn campaign_state(campaign: &Campaign) -> &'static str {
+    match campaign.state {
+        CampaignState::Running if campaign.progress.is_complete() => "complete",
+        state => state.as_str(),
+    }
+}

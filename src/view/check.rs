@@ -1,0 +1,14 @@
+//! A check of `doctor`.
+
+use serde::Serialize;
+
+/// One check and what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckView {
+    /// What is checked: `runtime`, `models`, `store`, `queue`, `sources`, `disk`.
+    pub check: &'static str,
+    /// Whether all is well.
+    pub ok: bool,
+    /// What was found, or what is wrong and what to do.
+    pub detail: String,
+}

@@ -1,0 +1,27 @@
+//! What a program is shown: the serde types behind `--json`, shared with exports and an API.
+//!
+//! The names and shapes of the fields are an interface that scripts rely on. A field may be added;
+//! none is renamed, removed or given another meaning. No URI of these types holds a password or a
+//! signature, except where its documentation says so. Depends on the domain, on [`crate::images`]
+//! and on [`crate::queue`]; prints nothing.
+
+pub mod campaign;
+pub mod check;
+pub mod face;
+pub mod image;
+pub mod not_listed;
+pub mod queue;
+pub mod scan;
+
+use std::collections::BTreeMap;
+
+use crate::domain::{CampaignProgress, OutcomeKind};
+
+/// The number of images of each outcome; outcomes that did not occur are 0.
+pub type OutcomeCounts = BTreeMap<OutcomeKind, u64>;
+
+/// The number of images of each outcome, also of those that did not occur.
+pub fn outcome_counts(progress: &CampaignProgress) -> OutcomeCounts {
+    let count = |kind| (kind, progress.outcomes.get(&kind).copied().unwrap_or(0));
+    OutcomeKind::ALL.into_iter().map(count).collect()
+}

@@ -1,0 +1,79 @@
+//! The queue and its dead letters, as `queue status` and `queue dead` print them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::{GalleryName, JobId, Lane};
+use crate::queue::{DeadLetter, QueueStatus};
+
+/// Numbers of jobs by where they are: the line of `queue status --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QueueView {
+    /// Ready to be taken, by lane.
+    pub ready: BTreeMap<Lane, u64>,
+    /// Jobs that wait apart from their lane.
+    pub waiting: Vec<WaitingView>,
+    /// Waiting for the time of their next attempt.
+    pub delayed: u64,
+    /// Delivered to workers and not settled; null where the broker does not say.
+    pub unsettled: Option<u64>,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// Jobs that wait apart from their lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitingView {
+    /// The campaign, source or profile that they wait for.
+    pub place: String,
+    /// How many.
+    pub jobs: u64,
+    /// Why they wait.
+    pub why: String,
+}
+
+impl QueueView {
+    /// `status`, with the jobs that wait apart from their lanes.
+    pub fn new(status: &QueueStatus, waiting: Vec<WaitingView>) -> Self {
+        Self {
+            ready: status.ready.iter().copied().collect(),
+            waiting,
+            delayed: status.delayed,
+            unsettled: status.unsettled,
+            dead: status.dead,
+        }
+    }
+}
+
+/// A dead letter: a line of `queue dead --json`. All but the reason is null if the message could
+/// not be read as a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetterView {
+    /// Why the job was dead-lettered.
+    pub reason: String,
+    /// The job's id.
+    pub job: Option<JobId>,
+    /// Its lane.
+    pub lane: Option<Lane>,
+    /// Its gallery.
+    pub gallery: Option<GalleryName>,
+    /// Its image, as people read it.
+    pub image: Option<String>,
+    /// Its last attempt.
+    pub attempt: Option<u32>,
+}
+
+impl From<&DeadLetter> for DeadLetterView {
+    fn from(letter: &DeadLetter) -> Self {
+        let job = letter.job.as_ref();
+        Self {
+            reason: letter.reason.clone(),
+            job: job.map(|job| job.id),
+            lane: job.map(|job| job.lane),
+            gallery: job.map(|job| job.gallery.clone()),
+            image: job.map(|job| job.image.to_string()),
+            attempt: job.map(|job| job.attempt),
+        }
+    }
+}
