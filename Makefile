@@ -44,7 +44,7 @@ lint: rust tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
 
 unit: rust tools
-	cargo test --release --lib
+	cargo test --release --lib --test house
 
 scripts: python
 	$(PYTHON) -m unittest discover --start-directory scripts/tests --top-level-directory scripts

@@ -1,7 +1,7 @@
 //! What a receive loop uses until its connection is lost: a channel for the lanes, one for each
 //! sub-queue, and the stream of what the broker sends on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use lapin::Channel;
@@ -16,6 +16,10 @@ use super::topology::Topology;
 use crate::domain::{Lane, SubQueue};
 use crate::queue::QueueError;
 
+/// After so many checks in a row, a lane that has ready jobs and sends nothing is taken to be lost.
+/// Large messages on a slow connection take seconds each, and a new connection begins them again.
+const STALLED_CHECKS: u32 = 10;
+
 /// The channels and consumers on one connection.
 pub(super) struct BrokerSession {
     /// The channel of the lanes' consumers.
@@ -26,8 +30,9 @@ pub(super) struct BrokerSession {
     pub(super) sub_queues: SubQueueConsumers,
     /// The lanes from which a message arrived since the last check.
     pub(super) active_lanes: BTreeSet<Lane>,
-    /// The lanes that, at the last check, had ready jobs and a free slot, but sent nothing.
-    stalled_lanes: BTreeSet<Lane>,
+    /// The lanes that had ready jobs and a free slot, but sent nothing, and for how many checks in
+    /// a row.
+    stalled_lanes: BTreeMap<Lane, u32>,
 }
 
 /// The consumer to which the broker sent a message.
@@ -60,7 +65,7 @@ impl BrokerSession {
             incoming: SelectAll::new(),
             sub_queues: SubQueueConsumers::default(),
             active_lanes: BTreeSet::new(),
-            stalled_lanes: BTreeSet::new(),
+            stalled_lanes: BTreeMap::new(),
         }
     }
 
@@ -101,10 +106,12 @@ impl BrokerSession {
                 Ok(queue) => {
                     let stalled =
                         queue.message_count() > 0 && !active.contains(&lane) && lacks(lane);
-                    if queue.consumer_count() == 0 || (stalled && stalled_before.contains(&lane)) {
+                    let checks = stalled_before.get(&lane).unwrap_or(&0) + 1;
+                    let is_lost = stalled && checks >= STALLED_CHECKS;
+                    if queue.consumer_count() == 0 || is_lost {
                         return Err(ReceiveError::LaneQueue(lane));
                     }
-                    self.stalled_lanes.extend(stalled.then_some(lane));
+                    self.stalled_lanes.extend(stalled.then_some((lane, checks)));
                 }
                 Err(error) if has_code(&error, NOT_FOUND) => {
                     return Err(ReceiveError::LaneQueue(lane));
