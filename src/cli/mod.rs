@@ -25,6 +25,7 @@ mod worker;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ use self::printable::printable;
 use crate::app::App;
 use crate::domain::GalleryName;
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// Face image quality (SER-FIQ) and templates for large galleries.
 ///
@@ -45,10 +47,10 @@ use crate::settings::Settings;
 /// failed, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
-pub struct Cli {
+struct Cli {
     /// Settings file, instead of facefleet.toml in the current folder.
     #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Database for the results: sqlite:FILE or postgres://… (if it needs a password, set
     /// `FACEFLEET__STORE__URL` instead) [default: sqlite:facefleet.db].
     #[arg(long, global = true, value_name = "URL")]
@@ -93,9 +95,29 @@ const SOME_FAILED: u8 = 3;
 /// What shells report for a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
+/// The program. It is here and not in the binary, so that the commands' futures are compiled with
+/// the library, on all cores.
+pub fn main() -> ExitCode {
+    Cli::parse().execute().unwrap_or_else(|error| fail(&error))
+}
+
 impl Cli {
+    /// Loads the settings, starts telemetry and runs the command.
+    fn execute(self) -> Result<ExitCode> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        self.override_settings(&mut settings);
+        telemetry::start(&settings.log)?;
+        // One provider of cryptography for every connection. Fails only if there is one already.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = runtime.block_on(self.run(App::new(settings)));
+        // A blocking read of a file system that hangs must not keep the process alive.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        ended
+    }
+
     /// Lets options override settings.
-    pub fn override_settings(&self, settings: &mut Settings) {
+    fn override_settings(&self, settings: &mut Settings) {
         if let Some(store) = &self.store {
             settings.store.url = store.clone().into();
         }
@@ -106,11 +128,7 @@ impl Cli {
         }
     }
 
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// If it could not be done.
-    pub async fn run(self, app: App) -> Result<ExitCode> {
+    async fn run(self, app: App) -> Result<ExitCode> {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
             Command::Worker(worker) => worker.run(app).await,
@@ -141,7 +159,7 @@ fn say_json(value: &impl Serialize) -> std::io::Result<()> {
 }
 
 /// Prints an error and its causes; the exit status for it.
-pub fn fail(error: &anyhow::Error) -> ExitCode {
+fn fail(error: &anyhow::Error) -> ExitCode {
     // `facefleet score … | head` does not fail.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause

@@ -17,11 +17,12 @@ use async_rs::util::RuntimeParts;
 use async_rs::{Runtime, Tokio};
 use futures::Stream;
 use futures::io::{AsyncRead, AsyncWrite};
-use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
+use lapin::tcp::AsyncTcpStream;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 
 use self::frames::BodyTruncation;
+use super::transport::{self, Transport};
 
 /// Bytes that are read at a time.
 const READ: usize = 1 << 15;
@@ -30,34 +31,26 @@ const READ: usize = 1 << 15;
 #[derive(Debug, Clone)]
 pub(super) struct LimitedRuntime(Tokio);
 
-/// A connection to the broker, plain or TLS.
-type BrokerStream = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
-
-/// Connects to the broker.
+/// Connects to the broker; `authorities` as for [`transport::open`].
 ///
 /// # Errors
-/// As lapin.
+/// As [`transport::open`] and lapin.
 pub(super) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
-    tls: OwnedTLSConfig,
+    authorities: Option<String>,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
-    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), LimitedRuntime(tokio.clone())));
+    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), LimitedRuntime(tokio)));
     let connect = async move |uri: AMQPUri, _: Runtime<_>| {
-        let stream = AMQPUriTcpExt::connect_with_config_async(
-            &uri,
-            tls.as_ref(),
-            &Runtime::new(tokio.clone()),
-        )
-        .await?;
+        let stream = transport::open(&uri, authorities.as_deref()).await?;
         Ok(AsyncTcpStream::Plain(LimitedStream::new(stream)))
     };
     Connection::connector(uri, runtime, connect, properties).await
 }
 
 impl Reactor for LimitedRuntime {
-    type TcpStream = LimitedStream<BrokerStream>;
+    type TcpStream = LimitedStream<Box<dyn Transport>>;
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// Not used by lapin.
@@ -65,7 +58,7 @@ impl Reactor for LimitedRuntime {
         &self,
         _socket: H,
     ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-        Err::<LimitedStream<BrokerStream>, _>(io::ErrorKind::Unsupported.into())
+        Err::<LimitedStream<Box<dyn Transport>>, _>(io::ErrorKind::Unsupported.into())
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {
@@ -76,12 +69,12 @@ impl Reactor for LimitedRuntime {
         self.0.interval(duration)
     }
 
+    /// Not used by lapin: [`connect`] opens the stream.
     fn tcp_connect_addr(
         &self,
-        address: SocketAddr,
+        _address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        let connecting = self.0.tcp_connect_addr(address);
-        async move { Ok(LimitedStream::new(AsyncTcpStream::Plain(connecting.await?))) }
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }
 

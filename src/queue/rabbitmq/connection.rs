@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use lapin::options::ConfirmSelectOptions;
-use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
@@ -169,8 +168,7 @@ impl BrokerConnection {
     async fn connect(&self) -> Result<Connection, QueueError> {
         let name = format!("facefleet {} {}", self.purpose, std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let tls = OwnedTLSConfig { identity: None, cert_chain: self.roots.clone() };
-        let connecting = body_limit::connect(self.uri.clone(), properties, tls);
+        let connecting = body_limit::connect(self.uri.clone(), properties, self.roots.clone());
         match timeout(CONNECT, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.connect_error(&error)),

@@ -34,6 +34,7 @@ mod session;
 mod settle;
 mod sub_queues;
 mod topology;
+mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
