@@ -81,7 +81,7 @@ impl App {
         Ok(Runtime::load(&self.settings.below_home(&self.settings.runtime.library))?)
     }
 
-    /// Everything that scores under these settings depend on. Reads the models, opens none.
+    /// The profile of these settings. Reads the models, opens no session.
     ///
     /// # Errors
     /// If a model is missing or not prepared.
@@ -89,8 +89,8 @@ impl App {
         Ok(self.read_models(&self.plan(Device::Cpu), &self.runtime()?, aligned)?.profile)
     }
 
-    /// What turns images below `roots` into results: opens the models and starts their threads.
-    /// With `aligned`, images are chips.
+    /// The processor of images below `roots`: opens the models and starts their threads. With
+    /// `aligned`, images are chips.
     ///
     /// # Errors
     /// If a root or a model is missing, the device of the settings cannot be used, or a self-test

@@ -5,11 +5,11 @@
 //! [`vision`] with the detector of [`inference`], recognised in batches, and recorded by [`worker`]
 //! in the [`store`]; the [`queue`] then carries the event that it ended. [`gallery`] fills the
 //! queue, [`report`] reads the store, [`evaluate`] measures what its scores are worth, [`view`]
-//! holds what programs are shown, [`app`] puts the parts together, [`web`] serves a worker's health
-//! and metrics, [`cli`] parses and prints.
+//! holds the JSON that commands print, [`app`] puts the parts together, [`web`] serves a worker's
+//! health and metrics, [`cli`] parses and prints.
 //!
-//! Each room may use those to the left of it, and none to the right: `domain <- telemetry <-
-//! {vision, quality, images, inference, store, queue} <- {worker, view} <- {gallery, report,
+//! A room uses rooms of lower layers only (tests/house checks it): `domain <- settings <- telemetry
+//! <- quality <- {vision, images, inference, store, queue} <- {worker, view} <- {gallery, report,
 //! evaluate} <- app <- web <- cli <- main`. Only [`inference`] uses ONNX Runtime, only [`store`]
 //! SQL, only [`queue`] AMQP, only [`images`] HTTP and object stores.
 

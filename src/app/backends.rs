@@ -17,7 +17,7 @@ use crate::store::sqlite::SqliteStore;
 
 /// The longest that closing queue and store may take.
 const MOST_CLOSING: Duration = Duration::from_secs(5);
-/// The part of it in which the process ends.
+/// Of that, the time kept for the process to exit.
 const EXITING: Duration = Duration::from_secs(1);
 /// A broker isolates a suspected poison job at its third attempt.
 const LEAST_ATTEMPTS: u32 = 3;
@@ -90,10 +90,10 @@ impl App {
         let (attempts, limit) = (self.settings.worker.attempts, queue.delivery_limit);
         if !(LEAST_ATTEMPTS..limit).contains(&attempts) {
             bail!(
-                "worker.attempts is {attempts}, queue.delivery_limit {limit}: with a broker it \
-                    takes {LEAST_ATTEMPTS} attempts to tell a job that kills its worker from those \
-                    delivered with it, and a job that the broker gives up first has no outcome. \
-                    Let {LEAST_ATTEMPTS} <= attempts < limit"
+                "worker.attempts = {attempts}, queue.delivery_limit = {limit}: set \
+                    {LEAST_ATTEMPTS} <= worker.attempts < queue.delivery_limit. With fewer \
+                    attempts, a poison job is not isolated in time; with a lower limit, the broker \
+                    dead-letters a job before it has an outcome"
             );
         }
         let settings = RabbitSettings {

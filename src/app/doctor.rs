@@ -72,8 +72,8 @@ fn models(app: &App, aligned: bool) -> Result<String> {
         published.extend(files.published);
     }
     Ok(format!(
-        "on {}, opened in {:.1} s, profile {}; self-tests passed: {}; whole by BLAKE3: {}; as \
-            published, by SHA-256: {}",
+        "on {}, opened in {:.1} s, profile {}; self-tests passed: {}; prepared files intact \
+            (BLAKE3): {}; published files match their manifests (SHA-256): {}",
         processor.provider(),
         opened.as_secs_f64(),
         processor.profile_id(),
@@ -97,7 +97,7 @@ async fn store(app: &App) -> Result<String> {
     let galleries = store.galleries().await?.len();
     store.close().await;
     Ok(format!(
-        "{}, all that a worker writes may be written, {galleries} galleries",
+        "{}, this role may write everything that a worker writes, {galleries} galleries",
         app.settings().store.url
     ))
 }
@@ -109,9 +109,9 @@ async fn sources(app: &App) -> Result<String> {
     store.close().await;
     let troubles: Vec<String> = sources.iter().filter_map(SourceStatus::warning).collect();
     if !troubles.is_empty() {
-        bail!("{}; it is tried again until it works", troubles.join("; "));
+        bail!("{}; workers check each source until it works", troubles.join("; "));
     }
-    Ok("no worker has trouble with one".into())
+    Ok("no source has an outage".into())
 }
 
 async fn queue(app: &App) -> Result<String> {

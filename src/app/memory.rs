@@ -40,8 +40,8 @@ impl App {
         let mebibytes = |bytes: u64| bytes >> 20;
         if memory + rest > whole {
             tracing::warn!(
-                "memory is short: {} MiB ({from}), of which {threads} threads and their networks \
-                    use about {}. Give the process more, or set worker.threads lower",
+                "too little memory: {} MiB ({from}); the networks of {threads} threads need about \
+                    {}. Give the process more, or lower worker.threads",
                 mebibytes(whole),
                 mebibytes(rest)
             );
@@ -106,9 +106,10 @@ fn cgroups(own: &str, mounts: &str) -> Vec<PathBuf> {
         let Some((root, mounted_at)) = mounts.lines().find_map(|line| mount(line, wanted)) else {
             continue;
         };
-        // In a container the path may be the host's, and the mount the container's own part of it.
+        // In a container, the path may be the host's, while the mount shows the container's cgroup
+        // only.
         let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
-        // Joined with nothing, a path gets a slash at its end.
+        // Joining an empty path adds a trailing slash; `components` removes it.
         let leaf = Path::new(mounted_at).join(below).components().collect::<PathBuf>();
         folders.extend(
             leaf.ancestors()
@@ -119,8 +120,8 @@ fn cgroups(own: &str, mounts: &str) -> Vec<PathBuf> {
     folders
 }
 
-/// Root and place of a mount, if its kind and options are `wanted`: ID PARENT DEVICE ROOT PLACE
-/// OPTIONS… - KIND SOURCE OPTIONS.
+/// Root and mount point of a mount, if its kind and options are `wanted`. The format of a line:
+/// `ID PARENT DEVICE ROOT MOUNT_POINT OPTIONS… - KIND SOURCE OPTIONS`.
 fn mount(line: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<(&str, &str)> {
     let (before, after) = line.split_once(" - ")?;
     let mut after = after.split(' ');

@@ -19,7 +19,7 @@ use crate::images::Root;
 use crate::worker::circuit_breaker::CircuitBreakers;
 use crate::worker::{Process, Processed, Worker};
 
-/// How long labelled photos wait for a source that is down: somebody waits for the evaluation.
+/// Longest wait of labelled photos for a source in an outage. Short, because a user waits.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(60);
 
 /// A worker with its queue, its store and its models.
@@ -148,14 +148,17 @@ impl Session {
         };
         let counts = self.run(run, stop.clone(), on_event).await?;
         if !counts.progress.is_complete() && !stop.is_cancelled() {
-            bail!("campaign {id} was cancelled; what is scored is kept: run the same again");
+            bail!(
+                "campaign {id} was cancelled; its results are kept: run the same command again to \
+                    score the rest"
+            );
         }
         Ok(())
     }
 }
 
-/// Retries an image that a working source does not give as soon as any other: a worker waits for
-/// minutes before it asks the source again.
+/// Retries an image after the ordinary backoff if its working source did not serve it. Fleet
+/// workers wait minutes.
 struct RetriesSoon<P>(P);
 
 #[async_trait]

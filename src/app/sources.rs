@@ -61,7 +61,7 @@ impl App {
 
     /// The object stores of this process's environment.
     fn objects(&self) -> Result<Arc<Objects>> {
-        // No setting of a cloud is anything but UTF-8.
+        // Skip variables that are not UTF-8: no cloud setting needs them.
         let variables = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         let authorities = self.authorities()?;

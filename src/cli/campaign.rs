@@ -17,7 +17,7 @@ use crate::view::campaign::{CampaignView, campaign_state};
 pub(super) enum CampaignCommand {
     /// Show campaigns, the latest first.
     List {
-        /// At most N.
+        /// Show at most N campaigns.
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u32,
         /// Print one JSON object a line.

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::json;
 
-use super::score::{analyse, names_json};
-use super::{printable, say};
+use super::score::analyse;
+use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Faces, Outcome, Recognition};
+use crate::view::face::{MatchView, MatchedFaceView};
+use crate::view::image::FileNames;
 use crate::worker::Processor;
 
 /// Similarity is the cosine of the two templates, -1 to 1. The right threshold depends on the
@@ -37,15 +38,9 @@ impl MatchArgs {
         let b = primary_face(&app, &processor, &self.b).await?;
         let similarity = a.template.similarity(&b.template);
         if self.json {
-            let side = |path: &Path, face: &Recognition| {
-                let mut object = names_json(path);
-                object.insert("quality".into(), json!(face.quality));
-                object.insert("score".into(), json!(face.score));
-                object
-            };
-            let sides = [side(&self.a, &a), side(&self.b, &b)];
-            let profile = processor.profile_id();
-            say(json!({ "similarity": similarity, "images": sides, "profile": profile }))?;
+            let images = [(&self.a, &a), (&self.b, &b)]
+                .map(|(path, face)| MatchedFaceView::new(FileNames::new(path), face));
+            say_json(&MatchView { similarity, images, profile: processor.profile_id().clone() })?;
         } else {
             say(format!("similarity {similarity:.4}"))?;
             for (path, face) in [(&self.a, &a), (&self.b, &b)] {

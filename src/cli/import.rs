@@ -13,7 +13,7 @@ use crate::inference::model::{Models, Prepared};
 
 /// Import a recogniser of your own: write its manifest, prepare and test it.
 ///
-/// Reads from the graph what it contains. Asks for the rest by the name of the option.
+/// Reads from the graph what it states, and names the option for each value that it lacks.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// The ONNX file. Files of weights next to it are found.
@@ -27,7 +27,7 @@ pub(super) struct ImportArgs {
     /// Subtracted from each pixel of 0..255, if the graph does not normalise.
     #[arg(long, allow_negative_numbers = true, value_parser = finite)]
     mean: Option<f32>,
-    /// Multiplied after that.
+    /// Factor applied after the mean is subtracted, if the graph does not normalise.
     #[arg(long, allow_negative_numbers = true, value_parser = finite)]
     scale: Option<f32>,
     /// Dropout ratio before the last layer in training, if the graph has no dropout.

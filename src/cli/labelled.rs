@@ -159,7 +159,7 @@ impl LabelledArgs {
         bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} scored, {eta} left")?);
         let stop = stop_on_signal({
             let bar = bar.clone();
-            move || bar.suspend(|| eprintln!("stopping: photos in work are finished first"))
+            move || bar.suspend(|| eprintln!("stopping: photos in flight are finished first"))
         })?;
         let scoring = Scoring {
             gallery: self.gallery.clone(),

@@ -23,15 +23,15 @@ pub(super) enum ModelCommand {
         /// Models to prepare, by the name of their manifest (models/NAME.toml) [default: the
         /// detector and the recogniser of the settings].
         names: Vec<String>,
-        /// Prepare models again that are prepared.
+        /// Prepare again, even if the prepared file is up to date.
         #[arg(long)]
         again: bool,
-        /// What will run them: cpu, or gpu (cuda, tensorrt, openvino) [default: that of the setting
-        /// `runtime.device`].
+        /// The device that will run them: cpu, or gpu (cuda, tensorrt, openvino) [default: that of
+        /// the setting `runtime.device`].
         #[arg(long, value_name = "KIND")]
         target: Option<TargetArg>,
-        /// Compute the recogniser's backbone in half precision, as the setting `models.precision`
-        /// can ask for. Measures and prints the difference to 32 bits.
+        /// Compute the recogniser's backbone in half precision, for `models.precision = "half"`.
+        /// Measures and prints the difference to 32 bits.
         #[arg(long)]
         half: bool,
     },

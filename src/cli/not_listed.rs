@@ -32,7 +32,9 @@ fn links_text(met: &NotListedCounter) -> String {
     let mut text = String::new();
     if counts.inside > 0 {
         let links = links(counts.inside);
-        text += &format!("{links} to what is below the roots, which is listed once\n");
+        text += &format!(
+            "{links} to files below the roots, which are listed once, by their own path\n"
+        );
     }
     if counts.outside > 0 {
         let (lead, were) = if counts.outside == 1 { ("leads", "was") } else { ("lead", "were") };
@@ -52,7 +54,7 @@ fn links_text(met: &NotListedCounter) -> String {
     text
 }
 
-/// All of it in a few words; none if nothing was met.
+/// A summary in a few words; `None` if nothing was left out.
 pub(super) fn brief(met: &NotListedCounter) -> Option<String> {
     let (left_alone, left_out) = (met.left_alone(), &met.counts.left_out);
     let counts = met.counts.links;

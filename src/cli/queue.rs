@@ -32,7 +32,7 @@ pub(super) enum QueueCommand {
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         limit: usize,
     },
-    /// Publish the jobs of dead letters again, as first attempts.
+    /// Publish the jobs of dead letters again, with all their attempts.
     ///
     /// In its campaign a job counts as failed until it ends again. Workers drop the jobs of a
     /// cancelled campaign.
@@ -45,13 +45,13 @@ pub(super) enum QueueCommand {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct DeadLetterArgs {
-    /// Those whose reason contains this text.
+    /// Dead letters whose reason contains this text.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// That of one job.
+    /// The dead letter of this job.
     #[arg(long, value_name = "ID")]
     job: Option<Uuid>,
-    /// All of them.
+    /// All dead letters.
     #[arg(long)]
     all: bool,
 }
@@ -97,7 +97,7 @@ async fn status(app: &App, queue: &dyn JobQueue, json: bool) -> Result<()> {
     }
     for waiting in &view.waiting {
         let (jobs, place, why) = (waiting.jobs, &waiting.place, &waiting.why);
-        say(format!("{:<10} {jobs:>10} wait in {place} ({why})", ""))?;
+        say(format!("{:<10} {jobs:>10} wait for {place} ({why})", ""))?;
     }
     for (lane, jobs) in &view.ready {
         say(format!("{:<10} {jobs:>10} ready", lane.as_str()))?;

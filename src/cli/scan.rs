@@ -25,14 +25,14 @@ use crate::images::{Listing, Root, Rules};
 /// Images whose result is recorded already, for the same version of the image and the same profile,
 /// are skipped. The last line accounts for every image.
 ///
-/// A file is an image if its ending says so or, failing that, its first bytes. An object in a
-/// bucket is an image by its ending, and by its first bytes only if it has no ending. All other
-/// files are counted by ending; -v and --json name them. Left out, and counted, are: what file
-/// servers and desktops put next to photos (@eaDir, #recycle, .thumbnails, ._*, Thumbs.db, trash
-/// cans, …), what --exclude matches, what --include does not match, and what a file
-/// .facefleetignore names for its folder and below, in the syntax of .gitignore. Globs ignore case.
-/// What the command itself names is never left out. Links are followed if they lead to something
-/// below the folders named that --exclude does not match. Every file is scanned once.
+/// A file is an image if it has the ending of an image or starts like one. An object in a bucket is
+/// an image by its ending, and by its first bytes only if it has no ending. All other files are
+/// counted by ending; -v and --json name them. Left out, and counted, are: what file servers and
+/// desktops put next to photos (@eaDir, #recycle, .thumbnails, ._*, Thumbs.db, trash cans, …), what
+/// --exclude matches, what --include does not match, and what a file .facefleetignore names for its
+/// folder and below, in the syntax of .gitignore. Globs ignore case. What the command itself names
+/// is never left out. Links are followed if they lead to something below the folders named that
+/// --exclude does not match. Every file is scanned once.
 ///
 /// With the queue in this process (the default), this process also scores the images. With a queue
 /// on a broker, it publishes jobs for `facefleet worker` processes; --wait waits for them.
@@ -106,8 +106,8 @@ impl ScanArgs {
     async fn run_here(&self, app: &App, plan: &ScanPlan, listing: Listing) -> Result<ExitCode> {
         if self.resume.is_some() {
             bail!(
-                "--resume is for fleets: the queue in this process is gone; the same scan, run \
-                    again, does what is left"
+                "--resume needs a queue on a broker. Run the same scan again: it skips images that \
+                    are up to date"
             );
         }
         let session = Session::open(app, &self.roots, self.aligned).await?;

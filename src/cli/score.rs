@@ -1,6 +1,5 @@
 //! `facefleet score`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,12 +7,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 use futures::StreamExt;
 use image::ImageFormat;
-use serde_json::{Map, Value, json};
 
-use super::{SOME_FAILED, printable};
+use super::{SOME_FAILED, printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
 use crate::inference::batcher::BatchError;
+use crate::view::face::{ImageWithoutFaceView, ScoredFaceView};
+use crate::view::image::FileNames;
 use crate::vision::encode_chip;
 use crate::worker::Processor;
 use crate::worker::analysis::Analysis;
@@ -54,37 +54,33 @@ impl ScoreArgs {
         let work = self.images.iter().map(|path| analyse(&app, &processor, path));
         let mut results = futures::stream::iter(work).buffered(ahead);
         let mut status = ExitCode::SUCCESS;
-        let mut out = std::io::stdout().lock();
         for (number, path) in self.images.iter().enumerate() {
             let Some(analysis) = results.next().await else { break };
             let analysis = analysis?;
             if !matches!(analysis.outcome, Outcome::Scored(_) | Outcome::NoFace) {
                 status = ExitCode::from(SOME_FAILED);
             }
-            self.print(&mut out, number, path, &analysis)?;
+            self.print(number, path, &analysis)?;
         }
         Ok(status)
     }
 
-    fn print(
-        &self,
-        out: &mut impl Write,
-        number: usize,
-        path: &Path,
-        analysis: &Analysis,
-    ) -> Result<()> {
+    fn print(&self, number: usize, path: &Path, analysis: &Analysis) -> Result<()> {
         let outcome = &analysis.outcome;
         if outcome.faces().is_empty() {
-            let reason = outcome.reason();
             if self.json {
-                let mut object = names_json(path);
-                object.insert("outcome".into(), json!(outcome.kind()));
-                object.insert("reason".into(), json!(reason));
-                writeln!(out, "{}", with_smallest_face(object, analysis))?;
+                let view = ImageWithoutFaceView {
+                    names: FileNames::new(path),
+                    outcome: outcome.kind(),
+                    reason: outcome.reason().map(str::to_owned),
+                    smallest_face_px: analysis.smallest_face_px,
+                };
+                say_json(&view)?;
             } else {
-                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                let reason =
+                    outcome.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let line = format!("{}  {}{reason}", path.display(), outcome.kind());
-                writeln!(out, "{}", printable(&line))?;
+                say(printable(&line))?;
             }
             return Ok(());
         }
@@ -94,51 +90,20 @@ impl ScoreArgs {
                 _ => None,
             };
             if self.json {
-                let object = self.face_json(path, index, face, saved.as_deref());
-                writeln!(out, "{}", with_smallest_face(object, analysis))?;
+                let names = FileNames::new(path);
+                let mut view = ScoredFaceView::new(names, index, face, analysis.smallest_face_px);
+                if self.templates {
+                    let recognition = face.recognition.as_ref();
+                    view.template = Some(recognition.map(|r| r.template.as_slice().to_vec()));
+                }
+                view.chip = saved.map(|path| path.to_string_lossy().into_owned());
+                say_json(&view)?;
             } else {
-                writeln!(out, "{}", face_line(path, index, face))?;
+                say(face_line(path, index, face))?;
             }
         }
         Ok(())
     }
-
-    fn face_json(
-        &self,
-        path: &Path,
-        index: usize,
-        result: &FaceResult,
-        chip: Option<&Path>,
-    ) -> Map<String, Value> {
-        let bbox = &result.face.bbox;
-        let landmarks = result.face.landmarks.map(|points| points.map(|point| [point.x, point.y]));
-        let mut object = names_json(path);
-        let mut put = |key: &str, value: Value| object.insert(key.into(), value);
-        put("outcome", json!("scored"));
-        put("face", json!(index));
-        put("box", json!([bbox.x, bbox.y, bbox.width, bbox.height]));
-        put("landmarks", json!(landmarks));
-        put("detector_score", json!(result.face.detector_score));
-        let recognition = result.recognition.as_ref();
-        put("distance", json!(recognition.map(|r| r.distance)));
-        put("score", json!(recognition.map(|r| r.score)));
-        put("quality", json!(recognition.map(|r| r.quality)));
-        put("norm", json!(recognition.map(|r| r.norm)));
-        if self.templates {
-            put("template", json!(recognition.map(|r| r.template.as_slice())));
-        }
-        if let Some(chip) = chip {
-            put("chip", json!(chip.to_string_lossy()));
-        }
-        object
-    }
-}
-
-/// Adds the size of the smallest face that was looked for, pixels: the image may contain smaller
-/// ones.
-fn with_smallest_face(mut object: Map<String, Value>, analysis: &Analysis) -> Value {
-    object.insert("smallest_face_px".into(), json!(analysis.smallest_face_px));
-    Value::Object(object)
 }
 
 fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
@@ -159,17 +124,6 @@ fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {
         "{}  face {index}  {scored}  {position}{detector}",
         printable(&path.display().to_string())
     )
-}
-
-/// The names of an image in JSON, which cannot hold bytes that are not UTF-8: `image` for people,
-/// and the exact `uri`.
-pub(super) fn names_json(path: &Path) -> Map<String, Value> {
-    let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
-    let uri = whole.ok().and_then(|path| ImageUri::from_path(&path).ok());
-    let mut object = Map::new();
-    object.insert("image".into(), json!(path.to_string_lossy()));
-    object.insert("uri".into(), json!(uri));
-    object
 }
 
 fn save_chip(
@@ -228,12 +182,5 @@ mod tests {
         // Each byte that is not UTF-8 becomes a character of three bytes.
         let bytes = [0xff; 200];
         assert!(chip_name(0, Path::new(OsStr::from_bytes(&bytes)), 0).len() <= 255);
-    }
-
-    #[test]
-    fn a_name_that_is_not_utf_8_is_exact_in_its_uri() {
-        let names = names_json(Path::new(OsStr::from_bytes(b"/nowhere/a\xff.jpg")));
-        assert_eq!(names["image"], "/nowhere/a\u{fffd}.jpg");
-        assert_eq!(names["uri"], "file:///nowhere/a%FF.jpg");
     }
 }

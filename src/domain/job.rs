@@ -34,8 +34,8 @@ impl fmt::Display for JobId {
     }
 }
 
-/// The kind of a job, and with it its urgency: somebody waits for an enrolment, nobody for a
-/// re-score.
+/// The kind of a job and its urgency: a caller waits for an enrolment; a re-score is the least
+/// urgent.
 #[derive(
     Debug,
     Clone,
@@ -91,7 +91,7 @@ pub struct Job {
     pub stamp: Option<SourceStamp>,
     /// The hash that its bytes must have; other bytes are refused.
     pub expected_hash: Option<ContentHash>,
-    /// Whose face it is, if that is known.
+    /// The subject, if the caller names one.
     pub subject: Option<SubjectName>,
     /// Which faces are wanted.
     pub selection: JobSelection,

@@ -1,4 +1,4 @@
-//! An image with what the caller knows of it.
+//! An image with its listed version and its subject.
 
 use super::{ImageUri, SourceStamp, SubjectName};
 
@@ -9,6 +9,6 @@ pub struct LabelledImage {
     pub image: ImageUri,
     /// Its listed version; none if the source does not give one.
     pub stamp: Option<SourceStamp>,
-    /// Whose face it shows, if that is known.
+    /// The subject, if the caller names one.
     pub subject: Option<SubjectName>,
 }

@@ -99,10 +99,9 @@ impl FromStr for OutcomeKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| format!("unknown outcome '{text}'"))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            format!("unknown outcome '{text}': use scored, no_face, unreadable, refused or failed")
+        })
     }
 }
 

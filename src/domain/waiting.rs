@@ -88,7 +88,7 @@ impl fmt::Display for WaitReason {
 /// How to settle a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposition {
-    /// The job's outcome is recorded, or nobody wants it: remove the job.
+    /// The job's outcome is recorded, or its campaign was cancelled: remove the job.
     Done,
     /// The attempt failed: deliver the job again after this time, as its next attempt.
     Retry(Duration),
@@ -126,8 +126,8 @@ impl Backoff {
     }
 }
 
-/// A queue next to its lane's, for jobs with something in common. Consumers receive from it only
-/// while they are told to, so jobs that wait in it cost nothing and block no other job.
+/// A queue apart from its lane's, for the jobs of one campaign, profile or source. Workers consume
+/// it only while those jobs may run. Jobs that wait in it cost nothing and block no other job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubQueue {
     /// The lane.

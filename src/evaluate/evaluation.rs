@@ -39,8 +39,8 @@ impl Bootstrap {
 
     /// Logs how many replicates have no threshold at `fmr`, if the whole set has one.
     pub fn warn_of_lost_replicates(&self, comparisons: &Comparisons, subjects: &[u32], fmr: f64) {
-        const LOST: &str =
-            "replicates without a threshold are left out, and the intervals are too narrow";
+        const LOST: &str = "bootstrap replicates without a threshold are left out, so the \
+                            intervals are too narrow";
         if comparisons.threshold(fmr, &Weights::once(subjects)).is_none() {
             return;
         }

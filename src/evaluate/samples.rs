@@ -148,7 +148,7 @@ impl SampleSet {
 
 /// Another tool's table has none of the photos. Holds the name of a photo.
 #[derive(Debug, thiserror::Error)]
-#[error("none of its files is one of the photos, such as {0}")]
+#[error("the other tool's table has none of the photos (no row for {0}, for example)")]
 pub struct NoCommonPhoto(String);
 
 /// The measures of another tool, and how many of the photos its table has. A photo's row has the

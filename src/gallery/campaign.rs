@@ -122,8 +122,8 @@ impl ScanPlan {
 pub enum ResumeError {
     /// A listing of folders has no order that is the same each time.
     #[error(
-        "--resume is for buckets, whose listing has an order: run the same scan of folders again, \
-            and it does what is left"
+        "--resume works for buckets only, because folders are listed in no fixed order: run the \
+            same scan again; it skips images that are up to date"
     )]
     NoOrder,
     /// There is no campaign of this id.
@@ -131,12 +131,15 @@ pub enum ResumeError {
     Unknown(CampaignId),
     /// It lists something else, or under another profile.
     #[error(
-        "campaign {} lists {} into gallery {} under profile {}: name the same to resume it",
+        "campaign {} lists {} into gallery {} under profile {}: to resume it, use these \
+            sources, globs, gallery and profile",
         .0.id, .0.source, .0.gallery, .0.profile
     )]
     OtherScan(Box<Campaign>),
     /// Its jobs ask for other faces.
-    #[error("campaign {id} asks for other faces than this command: set {settings} to resume it")]
+    #[error(
+        "campaign {id} was started with another selection of faces: set {settings} to resume it"
+    )]
     OtherFaces {
         /// The campaign.
         id: CampaignId,
@@ -144,7 +147,10 @@ pub enum ResumeError {
         settings: String,
     },
     /// It was cancelled.
-    #[error("campaign {0} was cancelled: run the scan without --resume, and it does what is left")]
+    #[error(
+        "campaign {0} was cancelled: run the scan without --resume, and it skips images that are \
+            up to date"
+    )]
     Cancelled(CampaignId),
     /// The store failed.
     #[error(transparent)]
@@ -229,7 +235,7 @@ pub async fn find(store: &dyn Campaigns, which: CampaignRef) -> Result<Campaign,
     found.ok_or(GalleryError::NoSuchCampaign)
 }
 
-/// Sets what an operator wants of a campaign, and returns the campaign as it was.
+/// Sets a campaign's state and returns the campaign as it was before.
 ///
 /// # Errors
 /// If there is no such campaign, it was cancelled, or the store fails.

@@ -25,7 +25,7 @@ use crate::store::Store;
 
 /// How often the counts are read.
 const READ_EVERY: Duration = Duration::from_millis(500);
-/// Entries that are not images that the lister may be ahead by.
+/// Capacity of the channel of entries that are not images.
 const AHEAD: usize = 16;
 
 /// A campaign to list and follow.
@@ -38,12 +38,12 @@ pub struct CampaignRun {
     pub selection: Selection,
 }
 
-/// Where every listed image is.
+/// The counts of a campaign and of its listing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CampaignCounts {
     /// The campaign's counts.
     pub progress: CampaignProgress,
-    /// What was met and is not listed as an image.
+    /// Counts of what is not listed as an image.
     pub not_listed: NotListedCounter,
     /// Folders and files that could not be listed.
     pub unlisted: u64,
@@ -133,7 +133,7 @@ struct Follower<F> {
     counts: CampaignCounts,
     /// Whether the lister runs.
     listing: bool,
-    /// What broke the listing: the images listed before are followed all the same.
+    /// The error that ended the listing. Images listed before it are still followed.
     listing_error: Option<ListingError>,
     events_since_read: u64,
     next_read: Interval,
@@ -228,7 +228,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
             progress.is_complete() || (self.listing_error.is_some() && progress.left() == 0);
         let ended = !self.listing && (nothing_left || cancelled);
         if ended && self.until == FollowUntil::QueueClosed {
-            // The last events are still on their way. The stream ends behind them.
+            // The last events have not arrived yet; the stream ends after them.
             self.queue.close().await;
             return Ok(false);
         }

@@ -26,7 +26,7 @@ const CHUNK: usize = 512;
 pub enum Images {
     /// What lies below folders, in buckets.
     Listing(Box<Listing>),
-    /// These.
+    /// A fixed list of images.
     Given(Vec<LabelledImage>),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct ListedImage {
     position: Option<String>,
 }
 
-/// Something that the lister met and that is not listed as an image.
+/// A file, folder or link that is not listed as an image.
 pub(super) enum NotAnImage {
     /// It is not an image, or a rule leaves it out.
     NotListed(NotListed),

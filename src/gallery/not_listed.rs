@@ -1,4 +1,4 @@
-//! Counts what a scan meets and does not list as an image: no file is passed over in silence.
+//! Counts what a scan does not list as an image, so that the summary accounts for every file.
 
 use crate::images::{NotListed, NotListedReason};
 use crate::view::not_listed::NotListedCounts;

@@ -40,8 +40,8 @@ async fn known_sub_queues(store: &dyn Store) -> Result<Vec<(SubQueue, WaitingVie
         in_all_lanes(&SubQueueOf::Source(source.name), &WaitingView { place, jobs: 0, why })
     });
     let of_profiles = profiles.into_iter().flat_map(|profile| {
-        let (place, why) =
-            (format!("profile {profile}"), "for a worker with this profile".to_owned());
+        let place = format!("profile {profile}");
+        let why = "no worker with this profile has taken them yet".to_owned();
         in_all_lanes(&SubQueueOf::Profile(profile), &WaitingView { place, jobs: 0, why })
     });
     Ok(of_campaigns.chain(of_sources).chain(of_profiles).collect())

@@ -140,7 +140,8 @@ impl ImageSource for FileSource {
 
     async fn check_image(&self, image: &ImageUri) -> Result<(), FetchError> {
         let Some(path) = image.to_path() else {
-            return Err(FetchError::Unreadable("the URI is not a path of this machine".into()));
+            let reason = "the URI does not name a file on this machine".to_owned();
+            return Err(FetchError::Unreadable(reason));
         };
         let source = self.clone();
         blocking(move || {

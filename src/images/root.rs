@@ -115,7 +115,7 @@ impl FromStr for Root {
             _ => match object(&url) {
                 Some((bucket, key)) => Ok(Self::Bucket(bucket, key)),
                 None => Err(invalid(
-                    "is not a place that images come from: use a path, s3:, gs:, az:, https:, \
+                    "is not a supported location: use a path, s3:, gs:, az:, https:, \
                      http: or data:",
                 )),
             },

@@ -3,9 +3,10 @@
 //! so the same rules apply to folders and to keys of buckets.
 //!
 //! Precedence: `--exclude` overrides everything; neither a `.facefleetignore` nor a link brings
-//! back what it matches. A `.facefleetignore` may bring back (`!@eaDir/`) what would be left out as
-//! rubbish. `--include` selects among the remaining files and brings nothing back. A link brings
-//! back what `.facefleetignore`, rubbish names and `--include` leave out.
+//! back what it matches. A `.facefleetignore` may bring back (`!@eaDir/`) files of file servers and
+//! desktops. `--include` selects among the remaining files and brings nothing back. A link brings
+//! back what `.facefleetignore`, the names of files of file servers and desktops, and `--include`
+//! leave out.
 
 use std::fs::{File, symlink_metadata};
 use std::io::{BufRead, BufReader};
@@ -112,10 +113,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Leaves out rubbish, entries that a `.facefleetignore` names and entries that a glob of
-    /// `exclude` matches. If `include` has globs, also leaves out every file that none of them
-    /// matches, by its own path or by a folder that contains it. Globs are those of `.gitignore`,
-    /// relative to the root that is listed, case-insensitive.
+    /// Leaves out files of file servers and desktops, entries that a `.facefleetignore` names and
+    /// entries that a glob of `exclude` matches. If `include` has globs, also leaves out every file
+    /// that none of them matches, by its own path or by a folder that contains it. Globs are those
+    /// of `.gitignore`, relative to the root that is listed, case-insensitive.
     ///
     /// # Errors
     /// If a glob is invalid.

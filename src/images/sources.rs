@@ -86,7 +86,7 @@ impl Sources {
         let url = image.as_url();
         let outside = || {
             FetchError::Refused(
-                "the URI is outside the places that may be read (setting images.allow)".into(),
+                "the URI is outside the allowed locations (setting images.allow)".into(),
             )
         };
         match image.scheme() {

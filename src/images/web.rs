@@ -100,7 +100,7 @@ impl Web {
         }
         if !allowed(url) {
             return Err(FetchError::Refused(format!(
-                "the URI{after} is outside the places that may be read (setting images.allow)"
+                "the URI{after} is outside the allowed locations (setting images.allow)"
             )));
         }
         // The client does not use the resolver for literal addresses, so check them here.

@@ -132,8 +132,8 @@ fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(),
         return Ok(());
     }
     Err(format!(
-        "it found the face of the test image in another place: overlap {iou:.2} (at least {}), \
-            landmarks off by {landmarks:.2} of the distance between the eyes (at most {})",
+        "it found the face of the test image at another position: overlap {iou:.2} (at least \
+            {}), landmarks off by {landmarks:.2} of the distance between the eyes (at most {})",
         tolerance.iou, tolerance.landmarks
     ))
 }

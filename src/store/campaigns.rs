@@ -1,4 +1,4 @@
-//! Campaigns and what operators want of them.
+//! Campaigns and the states that operators set.
 
 use async_trait::async_trait;
 
@@ -8,7 +8,7 @@ use crate::domain::{Campaign, CampaignId, CampaignState};
 /// The most campaigns that [`Campaigns::open_campaigns`] returns.
 pub const MOST_OPEN: u32 = 1000;
 
-/// Campaigns and what operators want of them.
+/// Campaigns and the states that operators set.
 #[async_trait]
 pub trait Campaigns: Send + Sync {
     /// Begins a campaign with nothing listed, or reopens it. Reopening keeps its lane, gallery,
@@ -18,8 +18,8 @@ pub trait Campaigns: Send + Sync {
     /// If the store cannot be reached or used, or the profile was never registered.
     async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError>;
 
-    /// Sets what an operator wants of a campaign, and reopens it if it was closed. False if the
-    /// campaign does not exist.
+    /// Sets a campaign's state, and reopens the campaign if it was closed. False if the campaign
+    /// does not exist.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

@@ -57,7 +57,7 @@ pub(super) fn profile(id: &ProfileId, definition: &str) -> Result<Profile, Store
     let profile: Profile =
         serde_json::from_str(definition).map_err(|error| unreadable(error.to_string()))?;
     if profile.id() != *id {
-        return Err(unreadable("its definition has another id".to_owned()));
+        return Err(unreadable("the stored definition does not match its id".to_owned()));
     }
     Ok(profile)
 }

@@ -49,6 +49,6 @@ pub enum StoreError {
     #[error("the record cannot be stored: {0}")]
     Invalid(String),
     /// A row that this version cannot read.
-    #[error("the store holds something this version cannot read: {0}")]
+    #[error("the store contains a value that this version cannot read: {0}")]
     Corrupt(String),
 }

@@ -35,8 +35,8 @@ impl Vitals {
         self.consuming.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the worker has started its consumer. Whether the consumer works now, the queue
-    /// reports.
+    /// Whether the worker has started its consumer. `JobQueue::trouble` reports whether the
+    /// consumer works now.
     pub fn is_consuming(&self) -> bool {
         self.consuming.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What a program is shown: the serde types behind `--json`, shared with exports and an API.
+//! The JSON that commands print: the serde types behind `--json`, shared with exports and an API.
 //!
 //! The names and shapes of the fields are an interface that scripts rely on. A field may be added;
 //! none is renamed, removed or given another meaning. No URI of these types holds a password or a

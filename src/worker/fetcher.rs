@@ -41,7 +41,7 @@ pub struct Fetched<'a, R> {
 pub enum FetchFailure {
     /// The job ends with this outcome.
     Ended(Outcome),
-    /// The source works, and did not give this image. It may later.
+    /// The source works but did not serve this image; a retry may succeed.
     Unanswered(String),
     /// The source is in an outage: its name and the reason.
     Outage(SourceName, String),

@@ -85,7 +85,7 @@ impl Worker {
         pipeline.drain(settings.drain).await
     }
 
-    /// Errors that may pass are waited out later; missing rights are not.
+    /// Temporary errors are retried later; a missing right is an error now.
     async fn check_access(&self) -> Result<(), WorkerError> {
         self.store.register_profile(self.processor.profile()).await?;
         if let Err(error @ StoreError::Unusable(_)) = self.store.try_writing().await {

@@ -75,7 +75,7 @@ pub struct Parts {
     pub recogniser: Batcher<Recogniser>,
     /// The profile of both stages.
     pub profile: Profile,
-    /// Which faces become results, if the job does not say.
+    /// Selection for jobs without one.
     pub selection: Selection,
     /// The execution provider that runs the recogniser.
     pub provider: String,
@@ -225,8 +225,8 @@ impl Processor {
         let mut last = self.last_warned.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
             *last = Some(Instant::now());
-            tracing::warn!(%wanted, own = %self.profile_id, "jobs want another profile than this \
-                worker's; they wait for a worker with its settings and models");
+            tracing::warn!(%wanted, own = %self.profile_id, "jobs require another profile than \
+                this worker's; they wait in a sub-queue for workers with that profile");
         }
     }
 }

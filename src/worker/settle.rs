@@ -192,8 +192,8 @@ impl Settler {
             })
             .await;
         if let Err(error) = reported {
-            tracing::error!(%source, %error, "the name of a source cannot be stored: only workers \
-                that meet its outage take its jobs");
+            tracing::error!(%source, %error, "the outage of a source cannot be stored; other \
+                workers do not see it");
         }
     }
 

@@ -153,7 +153,7 @@ impl Builder {
             Some((a, b, _)) => Err(LabelError::Line {
                 line: self.seen[&(*a.min(b), *a.max(b))],
                 reason: format!(
-                    "{} and {} are said to show two people, and other pairs link them as one",
+                    "{} and {} are labelled as two people, but other pairs imply that they are one",
                     list.files[*a as usize], list.files[*b as usize]
                 ),
             }),

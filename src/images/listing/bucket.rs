@@ -68,7 +68,7 @@ impl BucketRoot {
             (Ok(Some(reason)), uri) => ListingEntry::NotListed(NotListed { name, uri, reason }),
             (Ok(None), None) => ListingEntry::Failed(ListingError {
                 what: name,
-                reason: "the key cannot be a URL".into(),
+                reason: "the key cannot be written as a URL".into(),
             }),
             (Ok(None), Some(uri)) => {
                 // Some tags are not valid stamps (for example, are too long): use size and time

@@ -3,7 +3,7 @@
 //! A thread forms its batch from the items that wait, up to the batch size, and never waits for
 //! more: batches grow with the backlog, a lone item runs at once, and there is no timer.
 //!
-//! Urgent items run first, in batches of their own: a caller waits for them, and a full batch takes
+//! Urgent items run first, in separate batches: a caller waits for them, and a full batch takes
 //! longer than a small one. While both priorities wait, every fifth batch of a thread is bulk, so
 //! that neither starves. While an urgent item is announced ([`Batcher::expect_urgent`]), bulk items
 //! run in quarter batches and on half of the threads, so that a thread is free for it.

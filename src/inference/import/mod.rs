@@ -120,8 +120,8 @@ impl Models {
         Ok(Imported { name, manifest: target, notes, prepared })
     }
 
-    /// Writes all files into a folder of their own, prepares and proves the model there, and moves
-    /// the files into the folder of models. The manifest is moved only if `rewrite` is true.
+    /// Writes all files into a temporary folder, prepares and proves the model there, and moves the
+    /// files into the folder of models. The manifest is moved only if `rewrite` is true.
     fn stage(
         &self,
         published: &Published,

@@ -149,7 +149,7 @@ impl Models {
             return Err(damaged());
         }
         if preparation.variant != variant {
-            return Err(not_prepared("it is another variant"));
+            return Err(not_prepared("it was prepared for another device or precision"));
         }
         if preparation.sha256 != manifest.sha256 {
             return Err(not_prepared("it was prepared from another file"));

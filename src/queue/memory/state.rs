@@ -15,7 +15,7 @@ use crate::queue::{DeadLetter, DeadLetterFilter, QueueStatus};
 /// a bad image is an outcome and not a dead letter; the oldest letters are then logged and dropped.
 pub(super) const MOST_DEAD: usize = 10_000;
 
-/// Jobs set aside, some hundred MB, beyond which publishers wait.
+/// Publishers wait while more jobs than this are set aside (some hundred MB).
 const MOST_SET_ASIDE: usize = 200_000;
 
 /// The longest delay; a longer one could overflow the clock.

@@ -144,7 +144,7 @@ impl BrokerConnection {
 
     fn declare_timeout(&self) -> QueueError {
         QueueError::Unavailable(format!(
-            "{} does not declare the queues within {} s",
+            "{}: declaring the queues took more than {} s",
             self.address(),
             DECLARE.as_secs()
         ))

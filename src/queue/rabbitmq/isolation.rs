@@ -8,8 +8,8 @@
 //! counted.
 //!
 //! The attempts of a poison job go on being counted, and the worker ends it as failed, unprocessed,
-//! once they are used up; the broker's own delivery limit is the last resort. An innocent job ends
-//! normally. To distinguish the two takes at least `SUSPECT + 1` attempts.
+//! once they are used up; the broker's own delivery limit is the last resort. A job that does not
+//! crash its worker ends normally. This needs at least `SUSPECT + 1` attempts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -289,7 +289,8 @@ fn death(properties: &BasicProperties) -> (String, Option<String>) {
     let field = |name: &str| latest.inner().get(name);
     let reason = match field("reason").and_then(as_text).as_deref() {
         Some("delivery_limit") => {
-            "delivered and never settled, up to the broker's limit: it may kill its workers".into()
+            "reached the broker's delivery limit without being settled: it may crash its workers"
+                .into()
         }
         Some(reason) => format!("dead-lettered by the broker: {reason}"),
         None => "the broker gave no reason".into(),

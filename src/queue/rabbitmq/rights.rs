@@ -31,7 +31,7 @@ pub(super) async fn try_publishing(broker: &Broker) -> Result<(), QueueError> {
         }
     }
     Err(QueueError::Unavailable(
-        "the broker closes every channel that publishes, without a reason".into(),
+        "the broker closes each publishing channel and gives no reason".into(),
     ))
 }
 

@@ -20,7 +20,7 @@ use super::session::ConsumerId;
 use crate::domain::{SubQueue, SubQueueOf};
 use crate::queue::QueueError;
 
-/// The least prefetch of one of many campaigns.
+/// Least prefetch of one campaign's consumer.
 const LEAST_PREFETCH: u16 = 4;
 
 /// The wait before a missing queue is tried again: at first, then doubled each time, at most.
@@ -54,8 +54,8 @@ pub(super) struct SubQueueConsumers {
 pub(super) type Started = (SubQueue, String, Result<Option<(Channel, Consumer)>, QueueError>);
 
 impl SubQueueConsumers {
-    /// Starts consumers of `wanted`, and cancels all others. All campaigns together get about
-    /// `prefetch` jobs ahead: what is not settled for too long, the broker requeues.
+    /// Starts consumers of `wanted`, and cancels all others. Campaigns share about `prefetch` jobs:
+    /// the broker requeues what stays unsettled for `consumer_timeout`.
     pub(super) async fn consume(
         &mut self,
         broker: &Arc<Broker>,

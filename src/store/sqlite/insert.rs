@@ -13,7 +13,7 @@ use crate::store::plan::NewResult;
 /// allows. Each statement costs a round trip to the connection's thread, so there are few.
 const MOST_ROWS: usize = 256;
 
-/// Where a statement has its rows.
+/// Placeholder for the rows in a statement.
 const ROWS: &str = "{rows}";
 
 /// A face and the ids of its rows.

@@ -17,11 +17,10 @@ use crate::telemetry::metrics;
 /// The wait before the first health check, doubled for each one after up to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(30);
-/// A breaker that opens within this time of closing goes on with the wait and the age of the
-/// previous outage.
+/// A breaker that opens within this time of closing continues the previous outage: its age and its
+/// wait.
 const REOPENS_WITHIN: Duration = Duration::from_secs(300);
-/// So many of the recent fetches that found the source not answering open its breaker, even if
-/// others succeed.
+/// The breaker opens when so many of the recent fetches got no answer, even if others succeed.
 const RECENT: usize = 20;
 const MOST_UNANSWERED: usize = 10;
 /// Images of waiting jobs that a health check may read, if it needs them.

@@ -78,7 +78,7 @@ impl CircuitBreakers {
         Self { images, longest, breakers: Mutex::default() }
     }
 
-    /// The outages of now, by name of the source.
+    /// The current outages, by name of the source.
     pub fn outages(&self) -> Vec<SourceOutage> {
         let mut outages: Vec<SourceOutage> =
             self.all().iter().filter_map(|breaker| breaker.outage()).collect();

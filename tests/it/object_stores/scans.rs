@@ -96,7 +96,7 @@ fn the_error_about_a_bucket_that_cannot_be_listed_names_it() {
     assert!(err.contains("s3://missing/staff") && err.contains("no such bucket"), "{err}");
     for (root, reason) in [
         ("https://host/photos", "only folders and buckets"),
-        ("ftp://host/photos", "not a place that images come from"),
+        ("ftp://host/photos", "is not a supported location"),
     ] {
         let (status, _, err) = facefleet(&server, folder.path(), &["scan", root]);
         assert!(matches!(status, Some(1 | 2)) && err.contains(reason), "{status:?} {err}");
