@@ -19,6 +19,9 @@ use crate::queue::QueueError;
 /// After so many checks in a row, a lane that has ready jobs and sends nothing is taken to be lost.
 /// Large messages on a slow connection take seconds each, and a new connection begins them again.
 const STALLED_CHECKS: u32 = 10;
+/// The same for a lane without consumers. Once is not enough: a quorum queue that is busy for some
+/// seconds is reported as empty and without consumers.
+const UNCONSUMED_CHECKS: u32 = 3;
 
 /// The channels and consumers on one connection.
 pub(super) struct BrokerSession {
@@ -30,8 +33,8 @@ pub(super) struct BrokerSession {
     pub(super) sub_queues: SubQueueConsumers,
     /// The lanes from which a message arrived since the last check.
     pub(super) active_lanes: BTreeSet<Lane>,
-    /// The lanes that had ready jobs and a free slot, but sent nothing, and for how many checks in
-    /// a row.
+    /// The lanes that had no consumer, or ready jobs and a free slot but sent nothing, and for how
+    /// many checks in a row.
     stalled_lanes: BTreeMap<Lane, u32>,
 }
 
@@ -106,12 +109,13 @@ impl BrokerSession {
                 Ok(queue) => {
                     let stalled =
                         queue.message_count() > 0 && !active.contains(&lane) && lacks(lane);
+                    let unconsumed = queue.consumer_count() == 0;
                     let checks = stalled_before.get(&lane).unwrap_or(&0) + 1;
-                    let is_lost = stalled && checks >= STALLED_CHECKS;
-                    if queue.consumer_count() == 0 || is_lost {
+                    let most = if unconsumed { UNCONSUMED_CHECKS } else { STALLED_CHECKS };
+                    if (unconsumed || stalled) && checks >= most {
                         return Err(ReceiveError::LaneQueue(lane));
                     }
-                    self.stalled_lanes.extend(stalled.then_some((lane, checks)));
+                    self.stalled_lanes.extend((unconsumed || stalled).then_some((lane, checks)));
                 }
                 Err(error) if has_code(&error, NOT_FOUND) => {
                     return Err(ReceiveError::LaneQueue(lane));

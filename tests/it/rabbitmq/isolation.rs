@@ -106,7 +106,7 @@ async fn what_the_broker_dead_letters_has_a_reason() {
     assert!(deliveries > 15, "the limit is 20: {deliveries}");
     let letters = dead(&queue, 1).await;
     assert_eq!(letters[0].job.as_ref().unwrap().id, killer.id);
-    assert!(letters[0].reason.contains("up to the broker's limit"), "{}", letters[0].reason);
+    assert!(letters[0].reason.contains("the broker's delivery limit"), "{}", letters[0].reason);
     assert!(letters[0].died_at.is_some());
     let selection = facefleet::queue::DeadLetterFilter { job: Some(killer.id), reason: None };
     assert_eq!(queue.resolve_dead(&selection, true).await.unwrap(), 1);
