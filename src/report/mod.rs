@@ -1,7 +1,7 @@
 //! A gallery's results: for people as one self-contained HTML page, and for spreadsheets and
 //! programs as an [`export()`].
 //!
-//! Depends on the domain and on the [`Store`], its only source of data. The pictures of faces come
+//! Depends on the domain and on the store, its only source of data. The pictures of faces come
 //! from the caller's [`Thumbnails`].
 
 mod export;

@@ -155,7 +155,7 @@ pub struct TensorProto {
     /// Shape.
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
-    /// See [`data_type`].
+    /// See `onnx::data_type`.
     #[prost(int32, tag = "2")]
     pub data_type: i32,
     /// Values of a float tensor, if not raw.
@@ -208,7 +208,7 @@ pub struct TypeProto {
 /// Element type and shape.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorTypeProto {
-    /// See [`data_type`].
+    /// See `onnx::data_type`.
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
     /// Shape, if known.
