@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use clap::Args;
 use image::ImageFormat;
 
-use super::{GalleryArgs as GalleryOption, say};
+use super::{GalleryArgs, say};
 use crate::app::App;
 use crate::domain::{ContentHash, ProfileId};
 use crate::images::{ImageSource, Root, Sources};
@@ -22,7 +22,7 @@ use crate::vision::{Picture, PixelLimits, encode_chip};
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     #[command(flatten)]
-    gallery: GalleryOption,
+    gallery: GalleryArgs,
     /// Profile to report [default: the one with the latest result].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
@@ -78,7 +78,7 @@ impl ReportArgs {
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
-    gallery: GalleryOption,
+    gallery: GalleryArgs,
     /// Profile to export [default: the one with the latest result].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,

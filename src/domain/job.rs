@@ -105,3 +105,24 @@ pub struct Job {
     /// 1 for the first attempt.
     pub attempt: u32,
 }
+
+#[cfg(test)]
+impl Job {
+    /// A new job of `lane`, for tests.
+    pub(crate) fn sample(lane: Lane) -> Self {
+        Self {
+            id: JobId::new(),
+            lane,
+            gallery: "g".parse().unwrap(),
+            image: "file:///a.jpg".parse().unwrap(),
+            stamp: None,
+            expected_hash: None,
+            subject: None,
+            selection: JobSelection::default(),
+            profile: None,
+            campaign: None,
+            trace: None,
+            attempt: 1,
+        }
+    }
+}

@@ -47,11 +47,6 @@ impl Template {
         self.0.iter().zip(&other.0).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     }
 
-    /// The components as little-endian 32-bit floats.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
     /// The components as stores keep them: 16-bit floats.
     pub fn to_halves(&self) -> Vec<f16> {
         self.0.iter().map(|&value| f16::from_f32(value)).collect()

@@ -165,23 +165,9 @@ impl fmt::Display for SubQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, JobSelection};
 
     fn job(attempt: u32) -> Job {
-        Job {
-            id: JobId::new(),
-            lane: Lane::Rescore,
-            gallery: "g".parse().unwrap(),
-            image: "file:///a.jpg".parse().unwrap(),
-            stamp: None,
-            expected_hash: None,
-            subject: None,
-            selection: JobSelection::default(),
-            profile: None,
-            campaign: None,
-            trace: None,
-            attempt,
-        }
+        Job { attempt, ..Job::sample(Lane::Rescore) }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::campaign_states::CampaignStates;
 use super::housekeeping::Housekeeping;
 use super::process::{Process, Processed};
 use super::settle::{Finished, Settler};
-use crate::domain::{CampaignId, CampaignState, Job, Lane, SubQueue, WaitReason};
+use crate::domain::{Backoff, CampaignId, CampaignState, Job, Lane, SubQueue, WaitReason};
 use crate::queue::{Consumer, Delivery, JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
@@ -128,8 +128,7 @@ impl Pipeline {
             queue,
             store,
             vitals: vitals.clone(),
-            backoff: settings.backoff,
-            backoff_most: settings.backoff_most,
+            backoff: Backoff { first: settings.backoff, most: settings.backoff_most },
             batch: settings.record_batch,
             reported: Arc::default(),
         };

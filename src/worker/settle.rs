@@ -34,8 +34,7 @@ pub(super) struct Settler {
     pub queue: Arc<dyn JobQueue>,
     pub store: Arc<dyn Store>,
     pub vitals: Arc<Vitals>,
-    pub backoff: Duration,
-    pub backoff_most: Duration,
+    pub backoff: Backoff,
     /// Results in one transaction, at most.
     pub batch: usize,
     /// Sources whose outage was written to the store when one of their jobs was first set aside.
@@ -161,9 +160,8 @@ impl Settler {
         if let WaitReason::SourceOutage { source, reason } = reason {
             self.report_outage(source, reason).await;
         }
-        let backoff = Backoff { first: self.backoff, most: self.backoff_most };
         let Job { id, attempt, image, .. } = delivery.job();
-        let disposition = reason.disposition(delivery.job(), backoff);
+        let disposition = reason.disposition(delivery.job(), self.backoff);
         match &disposition {
             Disposition::Retry(_) => {
                 tracing::warn!(job = %id, %image, attempt, %reason, "a job failed; it is retried");
@@ -209,7 +207,7 @@ impl Settler {
         is_final: impl Fn(&E) -> bool,
         log: impl Fn(&E),
     ) -> Result<T, E> {
-        let (mut pause, mut wait) = (self.backoff, self.vitals.waits.begin(backend));
+        let (mut pause, mut wait) = (self.backoff.first, self.vitals.waits.begin(backend));
         loop {
             match attempt().await {
                 Ok(accepted) => {
@@ -225,7 +223,7 @@ impl Settler {
                 }
             }
             tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(self.backoff_most).min(LONGEST_PAUSE);
+            pause = pause.saturating_mul(2).min(self.backoff.most).min(LONGEST_PAUSE);
         }
     }
 }

@@ -135,32 +135,14 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::domain::{JobId, JobSelection};
     use crate::queue::JobQueue;
     use crate::queue::memory::MemoryQueue;
-
-    fn job(lane: Lane) -> Job {
-        Job {
-            id: JobId::new(),
-            lane,
-            gallery: "g".parse().unwrap(),
-            image: "file:///a.jpg".parse().unwrap(),
-            stamp: None,
-            expected_hash: None,
-            subject: None,
-            selection: JobSelection::default(),
-            profile: None,
-            campaign: None,
-            trace: None,
-            attempt: 1,
-        }
-    }
 
     #[tokio::test]
     async fn busy_lanes_share_by_weight_and_idle_lanes_cost_nothing() {
         let queue = MemoryQueue::new(200);
         for lane in Lane::ALL {
-            queue.publish(vec![job(lane); 40]).await.unwrap();
+            queue.publish(vec![Job::sample(lane); 40]).await.unwrap();
         }
         let mut consumer = queue.consume(&Lane::ALL, 200).await.unwrap();
         let mut held = Vec::new();
@@ -176,7 +158,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiting_consumer_receives_a_delayed_job_on_time() {
         let queue = MemoryQueue::new(10);
-        queue.publish(vec![job(Lane::Scan)]).await.unwrap();
+        queue.publish(vec![Job::sample(Lane::Scan)]).await.unwrap();
         let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
         let start = Instant::now();
         consumer
@@ -199,7 +181,7 @@ mod tests {
             let queue = std::sync::Arc::clone(&queue);
             tokio::spawn(async move {
                 for _ in 0..EACH / 5 {
-                    queue.publish(vec![job(Lane::ALL[publisher % 3]); 5]).await.unwrap();
+                    queue.publish(vec![Job::sample(Lane::ALL[publisher % 3]); 5]).await.unwrap();
                 }
             })
         });

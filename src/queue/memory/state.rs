@@ -230,24 +230,10 @@ impl MemoryState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::JobSelection;
 
     #[test]
     fn beyond_the_maximum_the_oldest_dead_letter_is_dropped() {
-        let job = Job {
-            id: JobId::new(),
-            lane: Lane::Scan,
-            gallery: "g".parse().unwrap(),
-            image: "file:///a.jpg".parse().unwrap(),
-            stamp: None,
-            expected_hash: None,
-            subject: None,
-            selection: JobSelection::default(),
-            profile: None,
-            campaign: None,
-            trace: None,
-            attempt: 1,
-        };
+        let job = Job::sample(Lane::Scan);
         let mut state = MemoryState::default();
         for number in 0..=MOST_DEAD {
             state.dead_letter(job.clone(), number.to_string());
