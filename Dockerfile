@@ -27,7 +27,7 @@ WORKDIR /src
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake nasm libheif-dev \
     && rm -rf /var/lib/apt/lists/*
-COPY Cargo.toml Cargo.lock build.rs askama.toml clippy.toml ./
+COPY Cargo.toml Cargo.lock askama.toml clippy.toml ./
 COPY migrations migrations
 COPY config config
 COPY benches benches

@@ -6,9 +6,7 @@
 //! the first, so that consumers can drop duplicates.
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::{Builder, Uuid};
 
 use crate::domain::{
@@ -23,25 +21,26 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 const TYPE: &str = "facefleet.image.";
 
 /// A CloudEvent: a job has ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "facefleet event", extend("$id" = "urn:facefleet:event:1"))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(title = "facefleet event", extend("$id" = "urn:facefleet:event:1")))]
 struct CloudEvent {
     /// The version of CloudEvents.
-    #[schemars(regex(pattern = r"^1\.0$"))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^1\.0$")))]
     specversion: String,
     /// The same for every duplicate of this event.
     id: Uuid,
     /// The fleet: `urn:facefleet:` and the prefix of its queues.
-    #[schemars(extend("format" = "uri"))]
+    #[cfg_attr(test, schemars(extend("format" = "uri")))]
     source: String,
     /// `facefleet.image.` and the outcome.
     #[serde(rename = "type")]
-    #[schemars(regex(pattern = r"^facefleet\.image\.[a-z_]+$"))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^facefleet\.image\.[a-z_]+$")))]
     kind: String,
     /// The image, for display: without password and query.
     subject: String,
     /// When it was announced, RFC 3339, UTC.
-    #[schemars(extend("format" = "date-time"))]
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     time: String,
     /// The type of `data`.
     datacontenttype: String,
@@ -53,7 +52,8 @@ struct CloudEvent {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct EventData {
     /// The job.
     job: Uuid,
@@ -80,7 +80,7 @@ struct EventData {
     faces: u32,
     /// Quality of the primary face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 100))]
+    #[cfg_attr(test, schemars(range(max = 100)))]
     quality: Option<u8>,
 }
 
@@ -161,7 +161,8 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
 }
 
 /// The JSON Schema of an event.
-pub fn schema() -> Value {
+#[cfg(test)]
+pub(super) fn schema() -> serde_json::Value {
     schemars::schema_for!(CloudEvent).to_value()
 }
 

@@ -11,6 +11,8 @@ pub mod event;
 mod lanes;
 pub mod memory;
 pub mod rabbitmq;
+#[cfg(test)]
+mod schemas;
 mod truncation;
 pub mod wire;
 

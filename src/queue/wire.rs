@@ -14,9 +14,7 @@
 
 mod diagnosis;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::diagnosis::InvalidJob;
@@ -37,14 +35,15 @@ pub const MOST_BYTES: usize = 65_536;
 const ADDED: usize = 1024;
 
 /// A job of facefleet: one image to process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "facefleet job", extend("$id" = "urn:facefleet:job:2"))]
+#[cfg_attr(test, schemars(title = "facefleet job", extend("$id" = "urn:facefleet:job:2")))]
 struct JobMessage {
     /// The version of this contract: 2. Version 1 is accepted too; it is the same without
     /// `min_face_px` and `min_score`.
     #[serde(default = "version")]
-    #[schemars(range(min = 1, max = 2))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 2)))]
     version: u32,
     /// The job's id, a UUID of version 7. A job that is sent twice with the same id has one
     /// outcome.
@@ -52,22 +51,22 @@ struct JobMessage {
     /// The lane, which selects the queue and with it the urgency.
     lane: LaneMessage,
     /// The gallery the result belongs to.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$"))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,100}$")))]
     gallery: String,
     /// The image's location: an absolute URI that the workers are allowed to read. Not the image
     /// itself.
-    #[schemars(extend("format" = "uri"))]
+    #[cfg_attr(test, schemars(extend("format" = "uri")))]
     image: String,
     /// The source's identifier of this version of the image (an object's `ETag`), if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stamp: Option<String>,
     /// The BLAKE3 hash that the image's bytes must have, 64 hex digits; other bytes are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9a-fA-F]{64}$"))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-fA-F]{64}$")))]
     expected_hash: Option<String>,
     /// Whose face it is, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 200))]
+    #[cfg_attr(test, schemars(length(min = 1, max = 200)))]
     subject: Option<String>,
     /// Which faces are wanted.
     #[serde(default)]
@@ -75,22 +74,22 @@ struct JobMessage {
     /// Smallest face that is wanted, the shorter side of its box, pixels. Default: the worker's
     /// setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 65535))]
+    #[cfg_attr(test, schemars(range(min = 0, max = 65535)))]
     min_face_px: Option<u32>,
     /// Lowest detector confidence of a wanted face. Default: the worker's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.01, max = 1.0))]
+    #[cfg_attr(test, schemars(range(min = 0.01, max = 1.0)))]
     min_score: Option<f32>,
     /// The profile that the result must have. Default: the worker's own profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9a-f]{16}$"))]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-f]{16}$")))]
     profile: Option<String>,
     /// The campaign in which it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     campaign: Option<Uuid>,
     /// Workers increment it. A producer's value is ignored.
     #[serde(default = "first_attempt")]
-    #[schemars(range(min = 1))]
+    #[cfg_attr(test, schemars(range(min = 1)))]
     attempt: u32,
     /// W3C `traceparent`. The AMQP header of this name works too. An invalid value is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,9 +101,10 @@ struct JobMessage {
 }
 
 /// How urgent a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-#[schemars(inline)]
+#[cfg_attr(test, schemars(inline))]
 enum LaneMessage {
     Enrol,
     Scan,
@@ -112,9 +112,10 @@ enum LaneMessage {
 }
 
 /// Which faces are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-#[schemars(inline)]
+#[cfg_attr(test, schemars(inline))]
 enum FacesMessage {
     #[default]
     All,
@@ -229,7 +230,8 @@ fn is_supported(version: u64) -> bool {
 }
 
 /// The JSON Schema of a job message.
-pub fn schema() -> Value {
+#[cfg(test)]
+pub(super) fn schema() -> serde_json::Value {
     schemars::schema_for!(JobMessage).to_value()
 }
 

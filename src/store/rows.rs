@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
@@ -14,6 +15,7 @@ pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 use super::fault::Fault;
 use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
+use super::row::row;
 use super::{Note, StoreError, StoredFace, StoredImage, encoding};
 use crate::domain::{
     BoundingBox, ContentHash, End, Face, FaceId, ImageId, ImageUri, JobId, SourceName,
@@ -47,47 +49,54 @@ fn unsigned<I, T: TryFrom<I, Error: Display>>(number: Option<I>) -> Result<Optio
     number.map(T::try_from).transpose().map_err(corrupt)
 }
 
-/// A count.
-#[derive(Default, sqlx::FromRow)]
-pub(super) struct CountRow {
-    pub(super) count: i64,
+row! {
+    /// A count.
+    #[derive(Default)]
+    pub(super) struct CountRow {
+        pub(super) count: i64,
+    }
 }
 
-/// Images by outcome and provider.
-#[derive(sqlx::FromRow)]
-pub(super) struct OutcomeCountRow {
-    pub(super) outcome: String,
-    pub(super) provider: String,
-    pub(super) images: i64,
+row! {
+    /// Images by outcome and provider.
+    pub(super) struct OutcomeCountRow {
+        pub(super) outcome: String,
+        pub(super) provider: String,
+        pub(super) images: i64,
+    }
 }
 
-/// Faces by quality.
-#[derive(sqlx::FromRow)]
-pub(super) struct QualityCountRow {
-    pub(super) quality: Option<i16>,
-    pub(super) faces: i64,
+row! {
+    /// Faces by quality.
+    pub(super) struct QualityCountRow {
+        pub(super) quality: Option<i16>,
+        pub(super) faces: i64,
+    }
 }
 
-/// Images by outcome and reason.
-#[derive(sqlx::FromRow)]
-pub(super) struct ReasonCountRow {
-    pub(super) outcome: String,
-    pub(super) reason: String,
-    pub(super) images: i64,
+row! {
+    /// Images by outcome and reason.
+    pub(super) struct ReasonCountRow {
+        pub(super) outcome: String,
+        pub(super) reason: String,
+        pub(super) images: i64,
+    }
 }
 
-/// A gallery with one of its profiles.
-#[derive(sqlx::FromRow)]
-pub(super) struct GalleryRow {
-    pub(super) name: String,
-    pub(super) profile_id: String,
+row! {
+    /// A gallery with one of its profiles.
+    pub(super) struct GalleryRow {
+        pub(super) name: String,
+        pub(super) profile_id: String,
+    }
 }
 
-/// The ids of a gallery, and of the gallery together with a profile.
-#[derive(sqlx::FromRow)]
-pub(super) struct ScopeRow {
-    gallery_id: i64,
-    gallery_profile_id: i64,
+row! {
+    /// The ids of a gallery, and of the gallery together with a profile.
+    pub(super) struct ScopeRow {
+        gallery_id: i64,
+        gallery_profile_id: i64,
+    }
 }
 
 impl From<ScopeRow> for Scope {
@@ -96,21 +105,22 @@ impl From<ScopeRow> for Scope {
     }
 }
 
-/// A version of the image of an item, with one of its results.
-#[derive(sqlx::FromRow)]
-pub(super) struct VersionRow {
-    /// The item's index in the query.
-    item: i64,
-    image_id: i64,
-    content_hash: Vec<u8>,
-    result_id: Option<i64>,
-    gallery_profile_id: Option<i64>,
-    superseded: Option<bool>,
-    noted: Option<bool>,
-    outcome: Option<String>,
-    selection: Option<String>,
-    stamp: Option<String>,
-    job_id: Option<Uuid>,
+row! {
+    /// A version of the image of an item, with one of its results.
+    pub(super) struct VersionRow {
+        /// The item's index in the query.
+        item: i64,
+        image_id: i64,
+        content_hash: Vec<u8>,
+        result_id: Option<i64>,
+        gallery_profile_id: Option<i64>,
+        superseded: Option<bool>,
+        noted: Option<bool>,
+        outcome: Option<String>,
+        selection: Option<String>,
+        stamp: Option<String>,
+        job_id: Option<Uuid>,
+    }
 }
 
 impl VersionRow {
@@ -146,15 +156,16 @@ pub(super) fn versions(
     Ok(versions)
 }
 
-/// How a result ended.
-#[derive(sqlx::FromRow)]
-pub(super) struct EndRow {
-    result_id: i64,
-    outcome: String,
-    reason: Option<String>,
-    faces: i64,
-    /// Of the primary face.
-    quality: Option<i16>,
+row! {
+    /// How a result ended.
+    pub(super) struct EndRow {
+        result_id: i64,
+        outcome: String,
+        reason: Option<String>,
+        faces: i64,
+        /// Of the primary face.
+        quality: Option<i16>,
+    }
 }
 
 /// The ends by result.
@@ -171,27 +182,28 @@ pub(super) fn ends(rows: Vec<EndRow>) -> Result<HashMap<i64, End>, Fault> {
     rows.into_iter().map(end).collect()
 }
 
-/// An image with its result under a profile, and a note.
-#[derive(sqlx::FromRow)]
-pub(super) struct ImageRow {
-    result_id: i64,
-    image_id: i64,
-    uri: String,
-    content_hash: Vec<u8>,
-    bytes: Option<i64>,
-    width: Option<i64>,
-    height: Option<i64>,
-    subject: Option<String>,
-    outcome: String,
-    reason: Option<String>,
-    provider: String,
-    fetch_ms: f32,
-    vision_ms: f32,
-    recognise_ms: f32,
-    recorded_at_ms: i64,
-    noted_outcome: Option<String>,
-    noted_reason: Option<String>,
-    noted_at_ms: Option<i64>,
+row! {
+    /// An image with its result under a profile, and a note.
+    pub(super) struct ImageRow {
+        result_id: i64,
+        image_id: i64,
+        uri: String,
+        content_hash: Vec<u8>,
+        bytes: Option<i64>,
+        width: Option<i64>,
+        height: Option<i64>,
+        subject: Option<String>,
+        outcome: String,
+        reason: Option<String>,
+        provider: String,
+        fetch_ms: f32,
+        vision_ms: f32,
+        recognise_ms: f32,
+        recorded_at_ms: i64,
+        noted_outcome: Option<String>,
+        noted_reason: Option<String>,
+        noted_at_ms: Option<i64>,
+    }
 }
 
 impl ImageRow {
@@ -225,22 +237,23 @@ impl ImageRow {
     }
 }
 
-/// A face.
-#[derive(sqlx::FromRow)]
-pub(super) struct FaceRow {
-    result_id: i64,
-    face_index: i32,
-    x: f32,
-    y: f32,
-    width: f32,
-    height: f32,
-    landmarks: Option<Vec<u8>>,
-    detector_score: Option<f32>,
-    distance: Option<f64>,
-    score: Option<f64>,
-    quality: Option<i16>,
-    norm: Option<f32>,
-    template: Option<Halves>,
+row! {
+    /// A face.
+    pub(super) struct FaceRow {
+        result_id: i64,
+        face_index: i32,
+        x: f32,
+        y: f32,
+        width: f32,
+        height: f32,
+        landmarks: Option<Vec<u8>>,
+        detector_score: Option<f32>,
+        distance: Option<f64>,
+        score: Option<f64>,
+        quality: Option<i16>,
+        norm: Option<f32>,
+        template: Option<Halves>,
+    }
 }
 
 impl FaceRow {
@@ -282,27 +295,43 @@ pub(super) fn attach_faces(images: &mut [StoredImage], faces: Vec<FaceRow>) -> R
 }
 
 /// A face with the image it is in.
-#[derive(sqlx::FromRow)]
 pub(super) struct FaceOfImageRow {
-    image_id: i64,
-    uri: String,
-    content_hash: Vec<u8>,
-    #[sqlx(flatten)]
+    image: ImageOfFaceRow,
     face: FaceRow,
+}
+
+row! {
+    struct ImageOfFaceRow {
+        image_id: i64,
+        uri: String,
+        content_hash: Vec<u8>,
+    }
+}
+
+impl<'r, R: Row> FromRow<'r, R> for FaceOfImageRow
+where
+    ImageOfFaceRow: FromRow<'r, R>,
+    FaceRow: FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self { image: ImageOfFaceRow::from_row(row)?, face: FaceRow::from_row(row)? })
+    }
 }
 
 impl FaceOfImageRow {
     pub(super) fn face(self) -> Result<StoredFace, Fault> {
-        self.face.face(ImageId(self.image_id), parsed(&self.uri)?, hash(&self.content_hash)?)
+        let ImageOfFaceRow { image_id, uri, content_hash } = self.image;
+        self.face.face(ImageId(image_id), parsed(&uri)?, hash(&content_hash)?)
     }
 }
 
-/// The status of a source.
-#[derive(sqlx::FromRow)]
-pub(super) struct SourceRow {
-    name: String,
-    trouble: Option<String>,
-    since_ms: i64,
+row! {
+    /// The status of a source.
+    pub(super) struct SourceRow {
+        name: String,
+        trouble: Option<String>,
+        since_ms: i64,
+    }
 }
 
 impl SourceRow {

@@ -14,6 +14,7 @@ use crate::store::batch::{BatchTables, ScopeName};
 use crate::store::counts::{Change, Counted, JobToCount};
 use crate::store::fault::Fault;
 use crate::store::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion};
+use crate::store::row::row;
 use crate::store::rows::{EndRow, ScopeRow, VersionRow, ends, versions};
 
 /// The tables as the transaction of a batch sees them.
@@ -29,10 +30,11 @@ impl<'t> PostgresTables<'t> {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct NewIdsRow {
-    images: Vec<i64>,
-    results: Vec<i64>,
+row! {
+    struct NewIdsRow {
+        images: Vec<i64>,
+        results: Vec<i64>,
+    }
 }
 
 impl BatchTables for PostgresTables<'_> {

@@ -11,6 +11,8 @@ use tokio::time::timeout;
 use super::fault;
 use super::{PostgresStore, StoreError, index};
 use crate::store::fault::Fault;
+use crate::store::migrations;
+use crate::store::row::row;
 
 /// The table of applied migrations. Not the default name, which another program in the same schema
 /// may use.
@@ -106,7 +108,7 @@ pub(super) async fn migrate(url: &str) -> Result<u32, StoreError> {
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
     let mut connection = PgConnection::connect_with(options).await?;
     check_version(&mut connection).await?;
-    let mut migrations: Migrator = sqlx::migrate!("migrations/postgres");
+    let mut migrations: Migrator = migrations::postgres();
     migrations.dangerous_set_table_name(MIGRATIONS);
     if !is_current(&mut connection, &migrations).await? {
         ensure_pgvector(&mut connection).await?;
@@ -150,11 +152,12 @@ async fn is_current(connection: &mut PgConnection, migrations: &Migrator) -> Res
     }))
 }
 
-/// Where pgvector is installed in the database.
-#[derive(sqlx::FromRow)]
-struct Extension {
-    schema: String,
-    version: String,
+row! {
+    /// Where pgvector is installed in the database.
+    struct Extension {
+        schema: String,
+        version: String,
+    }
 }
 
 async fn ensure_pgvector(connection: &mut PgConnection) -> Result<(), Fault> {

@@ -8,15 +8,17 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::store::fault::Fault;
+use crate::store::row::row;
 
-/// The partition of a profile's templates, and its index.
-#[derive(sqlx::FromRow)]
-struct Partition {
-    profile_id: String,
-    /// The statement that drops the index.
-    drop_index: String,
-    /// None: there is no index. False: an interrupted build left it.
-    valid: Option<bool>,
+row! {
+    /// The partition of a profile's templates, and its index.
+    struct Partition {
+        profile_id: String,
+        /// The statement that drops the index.
+        drop_index: String,
+        /// None: there is no index. False: an interrupted build left it.
+        valid: Option<bool>,
+    }
 }
 
 /// Builds the missing indexes of templates, one a profile; returns how many it built. If another

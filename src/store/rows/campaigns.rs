@@ -9,23 +9,25 @@ use crate::domain::{Campaign, CampaignId, CampaignProgress, JobId};
 use crate::store::counts::Counted;
 use crate::store::encoding;
 use crate::store::fault::Fault;
+use crate::store::row::row;
 
-/// A campaign without its outcomes.
-#[derive(sqlx::FromRow)]
-pub(in crate::store) struct CampaignRow {
-    pub(in crate::store) id: Uuid,
-    lane: String,
-    gallery: String,
-    profile_id: String,
-    selection: Option<String>,
-    source: String,
-    state: String,
-    listed: i64,
-    skipped: i64,
-    listing_done: bool,
-    chunk_from: Option<String>,
-    chunk_to: Option<String>,
-    started_at_ms: i64,
+row! {
+    /// A campaign without its outcomes.
+    pub(in crate::store) struct CampaignRow {
+        pub(in crate::store) id: Uuid,
+        lane: String,
+        gallery: String,
+        profile_id: String,
+        selection: Option<String>,
+        source: String,
+        state: String,
+        listed: i64,
+        skipped: i64,
+        listing_done: bool,
+        chunk_from: Option<String>,
+        chunk_to: Option<String>,
+        started_at_ms: i64,
+    }
 }
 
 impl CampaignRow {
@@ -52,13 +54,14 @@ impl CampaignRow {
     }
 }
 
-/// The jobs of a campaign that ended with an outcome, and their faces.
-#[derive(sqlx::FromRow)]
-pub(in crate::store) struct CampaignOutcomeRow {
-    campaign_id: Uuid,
-    outcome: String,
-    jobs: i64,
-    faces: i64,
+row! {
+    /// The jobs of a campaign that ended with an outcome, and their faces.
+    pub(in crate::store) struct CampaignOutcomeRow {
+        campaign_id: Uuid,
+        outcome: String,
+        jobs: i64,
+        faces: i64,
+    }
 }
 
 /// Campaigns with their outcomes.
@@ -79,13 +82,14 @@ pub(in crate::store) fn campaigns(
     Ok(campaigns)
 }
 
-/// A job that was counted.
-#[derive(sqlx::FromRow)]
-pub(in crate::store) struct CountedRow {
-    campaign_id: Uuid,
-    job_id: Uuid,
-    /// The outcome it counted under before.
-    outcome_before: Option<String>,
+row! {
+    /// A job that was counted.
+    pub(in crate::store) struct CountedRow {
+        campaign_id: Uuid,
+        job_id: Uuid,
+        /// The outcome it counted under before.
+        outcome_before: Option<String>,
+    }
 }
 
 impl CountedRow {

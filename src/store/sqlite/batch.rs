@@ -10,16 +10,18 @@ use crate::store::batch::{BatchTables, ScopeName};
 use crate::store::counts::{Change, Counted, JobToCount};
 use crate::store::fault::Fault;
 use crate::store::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion};
+use crate::store::row::row;
 use crate::store::rows::{EndRow, ScopeRow, VersionRow, ends, versions};
 
 /// The tables as the transaction of a batch sees them.
 pub(super) struct SqliteTables<'t>(pub(super) &'t mut SqliteConnection);
 
-/// The ids given to the latest rows.
-#[derive(sqlx::FromRow)]
-struct LastIds {
-    image_id: i64,
-    result_id: i64,
+row! {
+    /// The ids given to the latest rows.
+    struct LastIds {
+        image_id: i64,
+        result_id: i64,
+    }
 }
 
 impl BatchTables for SqliteTables<'_> {

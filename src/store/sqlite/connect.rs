@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{SqliteStore, StoreError, convert, fault};
 use crate::store::fault::Fault;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+use crate::store::migrations;
 
 /// "ffl1", as `migrations/sqlite/0001_results.sql` sets it.
 const APPLICATION_ID: i64 = 0x6666_6c31;
@@ -174,7 +172,7 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), Fault> {
     // Of two processes that open a file at once, the second waits here, then finds the schema of
     // the first.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
+    migrations::sqlite().run_direct(None, &mut *transaction, false).await?;
     convert::templates(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())

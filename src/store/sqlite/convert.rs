@@ -11,18 +11,20 @@ use sqlx::SqliteConnection;
 use super::insert::{self, SqliteTemplate};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
+use crate::store::row::row;
 use crate::store::rows::corrupt;
 
 /// Rows in memory at a time.
 const CHUNK: i64 = 1024;
 
-/// A template of version 0.1.
-#[derive(sqlx::FromRow)]
-struct OldTemplate {
-    face_id: i64,
-    dimension: i64,
-    /// Little-endian 32-bit floats.
-    vector: Vec<u8>,
+row! {
+    /// A template of version 0.1.
+    struct OldTemplate {
+        face_id: i64,
+        dimension: i64,
+        /// Little-endian 32-bit floats.
+        vector: Vec<u8>,
+    }
 }
 
 impl OldTemplate {

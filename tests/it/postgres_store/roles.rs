@@ -1,5 +1,7 @@
 //! Roles with few rights, created by the statements of docs/postgres.md.
 
+use std::path::Path;
+
 use facefleet::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Outcome,
     OutcomeKind, Selection,
@@ -8,6 +10,7 @@ use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
     Campaigns, Effect, Extreme, Listings, PageQuery, Reading, Results, StoreError,
 };
+use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
 use crate::support::stack::Database;
@@ -133,7 +136,8 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     };
     database.run(administrator).await;
     let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
-    let mut first = sqlx::migrate!("migrations/postgres");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let mut first = Migrator::new(folder).await.unwrap();
     first.dangerous_set_table_name("facefleet_migrations");
     first.migrations = first
         .migrations

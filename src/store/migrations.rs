@@ -1,0 +1,61 @@
+//! The migrations of both backends, compiled into the program.
+
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// A file of `migrations/`: its version, what it adds, and its SQL.
+type File = (i64, &'static str, &'static str);
+
+const SQLITE: &[File] = &[
+    (1, "results", include_str!("../../migrations/sqlite/0001_results.sql")),
+    (2, "campaigns", include_str!("../../migrations/sqlite/0002_campaigns.sql")),
+    (3, "selection", include_str!("../../migrations/sqlite/0003_selection.sql")),
+    (4, "places", include_str!("../../migrations/sqlite/0004_places.sql")),
+    (5, "halves", include_str!("../../migrations/sqlite/0005_halves.sql")),
+];
+
+const POSTGRES: &[File] = &[
+    (1, "results", include_str!("../../migrations/postgres/0001_results.sql")),
+    (2, "selection", include_str!("../../migrations/postgres/0002_selection.sql")),
+    (3, "places", include_str!("../../migrations/postgres/0003_places.sql")),
+];
+
+fn migrator(files: &[File]) -> Migrator {
+    let migration = |&(version, name, sql): &File| {
+        let sql = SqlStr::from_static(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(files.iter().map(migration).collect())
+}
+
+pub(super) fn sqlite() -> Migrator {
+    migrator(SQLITE)
+}
+
+pub(super) fn postgres() -> Migrator {
+    migrator(POSTGRES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{File, POSTGRES, SQLITE};
+
+    #[test]
+    fn every_file_of_the_folders_is_compiled_in() {
+        let names = |files: &[File]| -> Vec<String> {
+            files.iter().map(|(version, name, _)| format!("{version:04}_{name}.sql")).collect()
+        };
+        for (folder, compiled) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+            let mut found: Vec<String> = folder
+                .read_dir()
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            found.sort_unstable();
+            assert_eq!(names(compiled), found);
+        }
+    }
+}
