@@ -89,7 +89,7 @@ impl AffineTransform {
         let (columns, rows) = (i64::from(image.width()), i64::from(image.height()));
         let pixels = image.as_raw();
         let fixed = |value: f64| (value * ONE as f64).round().clamp(-1e15, 1e15) as i64;
-        let mut sampled = Vec::with_capacity(width * height * 3);
+        let mut sampled = vec![0; width * height * 3];
         for v in 0..height {
             let y = v as f64;
             let (row_x, row_y) = (self.xy * y + self.x0, self.yy * y + self.y0);
@@ -98,24 +98,28 @@ impl AffineTransform {
                 let (fixed_x, fixed_y) = (fixed(self.xx * x + row_x), fixed(self.yx * x + row_y));
                 let (left, top) = (fixed_x >> BITS, fixed_y >> BITS);
                 let (right_weight, bottom_weight) = (fixed_x & (ONE - 1), fixed_y & (ONE - 1));
-                let weights = [
-                    (ONE - right_weight) * (ONE - bottom_weight),
-                    right_weight * (ONE - bottom_weight),
-                    (ONE - right_weight) * bottom_weight,
-                    right_weight * bottom_weight,
-                ];
-                let mut sums = [0_i64; 3];
-                for (weight, (dx, dy)) in weights.into_iter().zip([(0, 0), (1, 0), (0, 1), (1, 1)])
-                {
-                    let (column, row) = (left + dx, top + dy);
+                let (across, down) =
+                    ([ONE - right_weight, right_weight], [ONE - bottom_weight, bottom_weight]);
+                let mut sums = [ONE * ONE / 2; 3];
+                // Plain indexes: this is the innermost loop, and adapters of iterators are calls
+                // where the compiler does not inline them.
+                for corner in 0..4 {
+                    let (dx, dy) = (corner & 1, corner >> 1);
+                    let (column, row) = (left + dx as i64, top + dy as i64);
                     if (0..columns).contains(&column) && (0..rows).contains(&row) {
                         let at = ((row * columns + column) * 3) as usize;
-                        for (sum, &value) in sums.iter_mut().zip(&pixels[at..at + 3]) {
-                            *sum += weight * i64::from(value);
-                        }
+                        let pixel = &pixels[at..at + 3];
+                        let weight = across[dx] * down[dy];
+                        sums[0] += weight * i64::from(pixel[0]);
+                        sums[1] += weight * i64::from(pixel[1]);
+                        sums[2] += weight * i64::from(pixel[2]);
                     }
                 }
-                sampled.extend(sums.map(|sum| ((sum + ONE * ONE / 2) >> (2 * BITS)) as u8));
+                let at = (v * width + u) * 3;
+                let target = &mut sampled[at..at + 3];
+                target[0] = (sums[0] >> (2 * BITS)) as u8;
+                target[1] = (sums[1] >> (2 * BITS)) as u8;
+                target[2] = (sums[2] >> (2 * BITS)) as u8;
             }
         }
         sampled

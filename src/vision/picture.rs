@@ -3,9 +3,7 @@
 
 use std::io::Cursor;
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use facefleet_resize::{Filter, resize};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
@@ -57,16 +55,16 @@ impl Picture {
 
     /// An upright copy of `width` x `height` pixels.
     pub fn upright(&self, size: (u32, u32)) -> RgbImage {
-        self.copy(size, FilterType::Bilinear)
+        self.copy(size, Filter::Bilinear)
     }
 
     /// The same, but each pixel is the mean of the pixels that it covers: half the cost for a large
     /// picture.
     pub fn averaged(&self, size: (u32, u32)) -> RgbImage {
-        self.copy(size, FilterType::Box)
+        self.copy(size, Filter::Mean)
     }
 
-    fn copy(&self, (width, height): (u32, u32), filter: FilterType) -> RgbImage {
+    fn copy(&self, (width, height): (u32, u32), filter: Filter) -> RgbImage {
         let size = if self.turned() { (height, width) } else { (width, height) };
         let mut copy = resized(&self.stored, size, filter);
         if self.orientation != Orientation::NoTransforms {
@@ -166,26 +164,18 @@ impl Scale {
 
 /// Resizes `image` to `size` (width and height, pixels).
 pub fn shrink(image: &RgbImage, size: (u32, u32)) -> RgbImage {
-    resized(image, size, FilterType::Bilinear)
+    resized(image, size, Filter::Bilinear)
 }
 
-fn resized(image: &RgbImage, (width, height): (u32, u32), filter: FilterType) -> RgbImage {
+fn resized(image: &RgbImage, (width, height): (u32, u32), filter: Filter) -> RgbImage {
     if image.dimensions() == (width, height) {
         return image.clone();
     }
     // Only a zero-sized image can fail to resize; the limits exclude it.
-    resize(image, width.max(1), height.max(1), filter).unwrap_or_else(|| image.clone())
-}
-
-/// Area-weighted resize: skipping pixels would cause aliasing, which disturbs the detector.
-fn resize(image: &RgbImage, width: u32, height: u32, filter: FilterType) -> Option<RgbImage> {
-    let source =
-        TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw()).ok()?;
-    let mut target = vec![0; width as usize * height as usize * 3];
-    let mut view = TypedImage::<U8x3>::from_buffer(width, height, &mut target).ok()?;
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    Resizer::new().resize_typed(&source, &mut view, &options).ok()?;
-    RgbImage::from_raw(width, height, target)
+    let target = (width.max(1), height.max(1));
+    resize(image.as_raw(), image.dimensions(), target, filter)
+        .and_then(|pixels| RgbImage::from_raw(target.0, target.1, pixels))
+        .unwrap_or_else(|| image.clone())
 }
 
 #[cfg(test)]
