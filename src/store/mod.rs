@@ -24,6 +24,7 @@ mod rows;
 mod sources;
 pub mod sqlite;
 mod summary;
+mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
 pub use listings::Listings;
@@ -31,11 +32,18 @@ pub use maintenance::Maintenance;
 pub use reading::{Extreme, GallerySummary, Note, PageQuery, Reading, StoredFace, StoredImage};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
+pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 
 /// Everything that a backend does. A function asks for the trait that it needs.
-pub trait Store: Results + Reading + Campaigns + Listings + SourceStatuses + Maintenance {}
+pub trait Store:
+    Results + Reading + Campaigns + Listings + SourceStatuses + Workers + Maintenance
+{
+}
 
-impl<T: Results + Reading + Campaigns + Listings + SourceStatuses + Maintenance> Store for T {}
+impl<T: Results + Reading + Campaigns + Listings + SourceStatuses + Workers + Maintenance> Store
+    for T
+{
+}
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@ mod reading;
 mod results;
 mod rights;
 mod sources;
+mod workers;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 23] = [
+const TRIALS: [(&str, &str, &str); 26] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -39,6 +39,9 @@ const TRIALS: [(&str, &str, &str); 23] = [
     ("UPDATE", "campaign_jobs", "UPDATE campaign_jobs SET outcome = outcome WHERE false"),
     ("INSERT", "source_troubles", "INSERT INTO source_troubles (name) SELECT NULL WHERE false"),
     ("UPDATE", "source_troubles", "UPDATE source_troubles SET reason = reason WHERE false"),
+    ("INSERT", "workers", "INSERT INTO workers (id) SELECT NULL WHERE false"),
+    ("UPDATE", "workers", "UPDATE workers SET last_seen = last_seen WHERE false"),
+    ("DELETE", "workers", "DELETE FROM workers WHERE false"),
     ("SELECT", "profiles", "SELECT FROM profiles WHERE false"),
 ];
 

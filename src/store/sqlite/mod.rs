@@ -17,6 +17,7 @@ mod maintenance;
 mod reading;
 mod results;
 mod sources;
+mod workers;
 
 use std::time::Duration;
 

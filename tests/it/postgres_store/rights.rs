@@ -28,6 +28,8 @@ async fn each_right_that_is_missing_is_named_with_what_to_do() {
         ("DELETE", "templates"),
         ("INSERT", "campaign_outcomes"),
         ("INSERT", "campaign_jobs"),
+        ("INSERT", "workers"),
+        ("DELETE", "workers"),
         ("USAGE", "SEQUENCE results_id_seq"),
         ("EXECUTE", "FUNCTION add_profile(text, text)"),
     ] {
@@ -65,6 +67,7 @@ async fn a_trial_leaves_nothing_behind_draws_no_id_and_waits_for_no_lock() {
         "faces",
         "templates",
         "campaigns",
+        "workers",
     ] {
         let count: i64 =
             sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))

@@ -6,6 +6,7 @@ mod notes;
 mod reading;
 mod recording;
 mod upgrade;
+mod workers;
 
 use std::sync::Arc;
 
@@ -167,6 +168,10 @@ macro_rules! store_contract {
                 operators_pause_resume_and_cancel
                 campaigns_come_latest_first
                 an_unknown_campaign_is_an_error
+            }
+            workers {
+                a_worker_is_live_while_it_reports_itself
+                a_worker_that_is_silent_is_gone_and_back_with_its_next_report
             }
         }
     };

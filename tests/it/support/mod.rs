@@ -22,7 +22,7 @@ use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, End, Face, FaceResult, Faces, GalleryName,
     ImageContent, ImageId, ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, OutcomeEvent,
     Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
-    Template, Timings,
+    Template, Timings, WorkerId, WorkerReport,
 };
 use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
@@ -173,6 +173,24 @@ pub fn scored(name: &str, qualities: &[u8]) -> JobRecord {
 /// The record of a job whose image was not fetched.
 pub fn unfetched(name: &str, outcome: Outcome) -> JobRecord {
     JobRecord { content: None, ..record(name, outcome) }
+}
+
+/// What a worker named `host` reports of itself, under `profile("a")`.
+pub fn worker_report(host: &str) -> WorkerReport {
+    WorkerReport {
+        id: WorkerId::new(),
+        host: host.to_owned(),
+        pid: 7,
+        version: "0.2.0".to_owned(),
+        queue: "/ facefleet".to_owned(),
+        profile: profile("a").id(),
+        provider: "cpu".to_owned(),
+        lanes: Lane::ALL.to_vec(),
+        roots: vec!["/photos".to_owned()],
+        resolved: Vec::new(),
+        listener: Some("127.0.0.1:9464".to_owned()),
+        settings: [("worker.threads".to_owned(), "2".to_owned())].into(),
+    }
 }
 
 /// The application, with this checkout as its home.
