@@ -15,19 +15,28 @@ impl App {
     /// # Errors
     /// If a local root does not exist, or a setting cannot be used.
     pub fn images(&self, roots: &[Root]) -> Result<Sources> {
-        let images = &self.settings.images;
-        let allowed = images
-            .allow
-            .iter()
-            .filter(|root| !root.is_empty())
+        self.images_below(self.allowed(roots)?)
+    }
+
+    /// `roots`, and those that the settings allow.
+    ///
+    /// # Errors
+    /// If a setting is not a root.
+    pub fn allowed(&self, roots: &[Root]) -> Result<Vec<Root>> {
+        let allow = self.settings.images.allow.iter().filter(|root| !root.is_empty());
+        let allowed = allow
             .map(|root| root.parse())
             .collect::<Result<Vec<Root>, _>>()
             .context("setting images.allow")?;
-        let allowed = roots.iter().cloned().chain(allowed).collect();
+        Ok(roots.iter().cloned().chain(allowed).collect())
+    }
+
+    /// Images below `allowed` and nowhere else.
+    pub(super) fn images_below(&self, allowed: Vec<Root>) -> Result<Sources> {
         let (authorities, limits) = (self.authorities()?, self.fetch_limits());
         Ok(Sources::new(
             allowed,
-            &images.allow_private_hosts,
+            &self.settings.images.allow_private_hosts,
             authorities.as_deref(),
             self.objects()?,
             limits,

@@ -9,6 +9,7 @@
 mod address;
 mod aws_profile;
 mod body;
+mod cover;
 mod data;
 mod error;
 mod fault;
@@ -19,6 +20,7 @@ mod reservation;
 mod root;
 mod rules;
 mod sources;
+mod trial;
 mod walk;
 mod web;
 

@@ -172,6 +172,10 @@ impl Root {
 }
 
 impl WebRoot {
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     fn covers(&self, url: &Url) -> bool {
         let origin = |url: &Url| {
             (

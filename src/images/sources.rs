@@ -31,10 +31,10 @@ pub enum SourcesError {
 pub struct Sources {
     allowed: Vec<Root>,
     files: FileSource,
-    objects: Arc<Objects>,
+    pub(super) objects: Arc<Objects>,
     /// `None` if no web server is allowed.
-    web: Option<Web>,
-    limits: FetchLimits,
+    pub(super) web: Option<Web>,
+    pub(super) limits: FetchLimits,
 }
 
 impl Sources {
@@ -61,7 +61,7 @@ impl Sources {
         Ok(Self { allowed, files, objects, web, limits })
     }
 
-    fn covers(&self, url: &Url) -> bool {
+    pub(super) fn covers(&self, url: &Url) -> bool {
         self.allowed.iter().any(|root| root.covers(url))
     }
 
