@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{say, say_json};
+use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::JobId;
 use crate::gallery::waiting::waiting_jobs;
@@ -64,7 +64,10 @@ impl QueueCommand {
         )?;
         match self {
             Self::Status { json } => status(app, queue.as_ref(), json).await?,
-            Self::Dead { json, limit } => dead(&queue.dead_letters(limit).await?, json)?,
+            Self::Dead { json, limit } => {
+                let prefix = &app.settings().queue.prefix;
+                dead(&queue.dead_letters(limit).await?, prefix, json)?;
+            }
             Self::Retry(which) => {
                 let resolved = queue.resolve_dead(&which.into(), true).await?;
                 say(format!("{resolved} published again"))?;
@@ -111,7 +114,7 @@ async fn status(app: &App, queue: &dyn JobQueue, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn dead(letters: &[DeadLetter], json: bool) -> Result<()> {
+fn dead(letters: &[DeadLetter], prefix: &str, json: bool) -> Result<()> {
     if json {
         for letter in letters {
             say_json(&DeadLetterView::from(letter))?;
@@ -130,11 +133,29 @@ fn dead(letters: &[DeadLetter], json: bool) -> Result<()> {
                 "          such as job {}, {}, gallery {}",
                 job.id, job.image, job.gallery
             ))?,
-            None => say("          the message could not be read as a job")?,
+            None => say(no_job(letter))?,
         }
+    }
+    if letters.iter().any(|letter| letter.job.is_none()) {
+        say(format!(
+            "a message that is no job is whole in the queue {prefix}.dead: see it on RabbitMQ's \
+                management page, under Queues, Get messages, with requeue"
+        ))?;
     }
     if letters.is_empty() {
         say("no dead letters")?;
     }
     Ok(())
+}
+
+/// The message of `letter`, which is not a job.
+fn no_job(letter: &DeadLetter) -> String {
+    match &letter.head {
+        Some(head) => format!(
+            "          such as a message of {} bytes that begins: {}",
+            head.bytes,
+            printable(&head.text)
+        ),
+        None => "          the message could not be read as a job".to_owned(),
+    }
 }

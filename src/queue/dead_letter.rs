@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::body_head::BodyHead;
 use crate::domain::{Job, JobId};
 
 /// A dead letter.
@@ -18,6 +19,8 @@ pub struct DeadLetter {
     pub deliveries: u32,
     /// Why it was dead-lettered before, if it was retried; the oldest reason first.
     pub history: Vec<String>,
+    /// The beginning of a body that is not a readable job; `None` if it is one.
+    pub head: Option<BodyHead>,
 }
 
 /// Selects dead letters; the default selects all.

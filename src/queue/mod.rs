@@ -6,6 +6,7 @@
 //! where, is defined in `domain::waiting`. This module depends on `domain` only, and no type of a
 //! broker appears in a signature.
 
+mod body_head;
 mod dead_letter;
 pub mod event;
 mod lanes;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+pub use self::body_head::BodyHead;
 pub use self::dead_letter::{DeadLetter, DeadLetterFilter, count_by_reason};
 use crate::domain::{Disposition, Job, Lane, OutcomeEvent, SubQueue};
 

@@ -46,8 +46,8 @@ impl QueueView {
     }
 }
 
-/// A dead letter: a line of `queue dead --json`. All but the reason is null if the message could
-/// not be read as a job.
+/// A dead letter: a line of `queue dead --json`. All fields of the job are null if the message
+/// could not be read as a job; `head` and `bytes` are null if it could.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadLetterView {
     /// Why the job was dead-lettered.
@@ -62,6 +62,10 @@ pub struct DeadLetterView {
     pub image: Option<String>,
     /// Its last attempt.
     pub attempt: Option<u32>,
+    /// The beginning of the message's body. What may be a secret is replaced.
+    pub head: Option<String>,
+    /// The bytes of the message's body.
+    pub bytes: Option<u64>,
 }
 
 impl From<&DeadLetter> for DeadLetterView {
@@ -74,6 +78,8 @@ impl From<&DeadLetter> for DeadLetterView {
             gallery: job.map(|job| job.gallery.clone()),
             image: job.map(|job| job.image.to_string()),
             attempt: job.map(|job| job.attempt),
+            head: letter.head.as_ref().map(|head| head.text.clone()),
+            bytes: letter.head.as_ref().map(|head| head.bytes),
         }
     }
 }

@@ -162,7 +162,9 @@ impl MemoryState {
         }
         let (died_at, deliveries) = (Some(Timestamp::now().to_string()), job.attempt);
         let history = self.history.remove(&job.id).unwrap_or_default();
-        self.dead.push_back(DeadLetter { job: Some(job), reason, died_at, deliveries, history });
+        let job = Some(job);
+        let letter = DeadLetter { job, reason, died_at, deliveries, history, head: None };
+        self.dead.push_back(letter);
     }
 
     /// Drops the history of a job that is done.

@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use super::topology::Topology;
 use crate::domain::{Job, OutcomeEvent, SubQueue};
 use crate::queue::wire::{self, InvalidJob};
-use crate::queue::{DeadLetter, QueueError, event};
+use crate::queue::{BodyHead, DeadLetter, QueueError, event};
 
 /// Why the job was dead-lettered.
 const REASON: &str = "facefleet-reason";
@@ -274,7 +274,8 @@ pub(super) fn read_dead(properties: &BasicProperties, body: &[u8]) -> DeadLetter
     };
     let attempt = job.as_ref().map_or(1, |job| job.attempt);
     let deliveries = count(properties, DELIVERIES).max(attempt);
-    DeadLetter { job, reason, died_at, deliveries, history: history(properties) }
+    let head = job.is_none().then(|| BodyHead::of(body));
+    DeadLetter { job, reason, died_at, deliveries, history: history(properties), head }
 }
 
 /// Why and when the broker dead-lettered a message, by its own record.
