@@ -69,6 +69,7 @@ COPY --from=build /usr/local/bin/facefleet /usr/local/bin/facefleet
 ENV FACEFLEET__HOME=/opt/facefleet \
     FACEFLEET__RUNTIME__LIBRARY=runtime/libonnxruntime.so \
     FACEFLEET__RUNTIME__DEVICE=cpu \
+    FACEFLEET__SERVER__LISTEN=0.0.0.0:9464 \
     FACEFLEET__LOG__FORMAT=json
 USER 10001:10001
 WORKDIR /data
@@ -99,6 +100,7 @@ ENV FACEFLEET__HOME=/opt/facefleet \
     FACEFLEET__RUNTIME__LIBRARY=runtime/libonnxruntime.so \
     FACEFLEET__RUNTIME__DEVICE=cuda:0 \
     FACEFLEET__RUNTIME__ENGINES=/data/engines \
+    FACEFLEET__SERVER__LISTEN=0.0.0.0:9464 \
     FACEFLEET__LOG__FORMAT=json \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -1,11 +1,13 @@
 //! The composition root: names the concrete backends and puts the parts together.
 //!
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
-//! `networks` opens the models, `memory` says how much memory images may use. [`session`] runs a
-//! worker, a queue and a store in this process, [`doctor`] checks everything.
+//! `networks` opens the models, `memory` says how much memory images may use, `fleet` what a worker
+//! reports of itself. [`session`] runs a worker, a queue and a store in this process, [`doctor`]
+//! checks everything.
 
 mod backends;
 pub mod doctor;
+mod fleet;
 mod memory;
 mod networks;
 pub mod session;

@@ -90,8 +90,8 @@ impl App {
         let (attempts, limit) = (self.settings.worker.attempts, queue.delivery_limit);
         if !(LEAST_ATTEMPTS..limit).contains(&attempts) {
             bail!(
-                "worker.attempts = {attempts}, queue.delivery_limit = {limit}: set \
-                    {LEAST_ATTEMPTS} <= worker.attempts < queue.delivery_limit. With fewer \
+                "worker.attempts must be at least {LEAST_ATTEMPTS} and below queue.delivery_limit: \
+                    worker.attempts is {attempts}, queue.delivery_limit is {limit}. With fewer \
                     attempts, a poison job is not isolated in time; with a lower limit, the broker \
                     dead-letters a job before it has an outcome"
             );

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::App;
-use crate::domain::{DeviceChoice, SourceStatus};
+use crate::domain::{DeviceChoice, SeenWorker, SourceStatus};
+use crate::gallery::takers::differences;
+use crate::images::Root;
 use crate::view::check::CheckView;
 
 /// A check that takes longer fails.
@@ -15,16 +18,59 @@ const LONGEST_CHECK: Duration = Duration::from_secs(20);
 /// With less free space, a scan may run out of it.
 const LEAST_FREE_BYTES: u64 = 1 << 30;
 
-/// Runs every check. With `aligned`, leaves the detector out.
-pub async fn check_all(app: &App, aligned: bool) -> Vec<CheckView> {
-    vec![
+/// Runs every check. With `aligned`, leaves the detector out. Tries the places that the settings
+/// allow, and `roots`.
+pub async fn check_all(app: &App, roots: &[Root], aligned: bool) -> Vec<CheckView> {
+    let mut checks = vec![
         found("runtime", runtime(app)),
         found("models", models(app, aligned)),
         found("store", in_time(store(app)).await),
         found("queue", in_time(queue(app)).await),
         found("sources", in_time(sources(app)).await),
-        found("disk", disk(app)),
-    ]
+    ];
+    match app.allowed(roots) {
+        Ok(allowed) => checks.extend(join_all(allowed.iter().map(|root| place(app, root))).await),
+        Err(error) => checks.push(found("place", Err(error))),
+    }
+    if !app.is_embedded() {
+        checks.push(found("workers", in_time(workers(app)).await));
+    }
+    checks.push(found("disk", disk(app)));
+    checks
+}
+
+/// Tries a place that images may come from.
+async fn place(app: &App, root: &Root) -> CheckView {
+    let trying = async {
+        // With this root alone: one that is wrong must not hide the others.
+        let sources = app.images_below(vec![root.clone()])?;
+        sources.try_root(root).await.map_err(anyhow::Error::msg)
+    };
+    let CheckView { check, ok, detail } = found("place", in_time(trying).await);
+    CheckView { check, ok, detail: format!("{}: {detail}", root.name()) }
+}
+
+/// The workers that run, and whether they may read the same.
+async fn workers(app: &App) -> Result<String> {
+    let store = app.store().await?;
+    let workers = store.workers().await?;
+    store.close().await;
+    let queue = app.queue_name();
+    let fleet: Vec<SeenWorker> =
+        workers.into_iter().filter(|worker| worker.live && worker.report.queue == queue).collect();
+    let differences = differences(&fleet);
+    if !differences.is_empty() {
+        bail!(
+            "workers of this queue have different roots: {}; start all of them with the same \
+                --root and images.allow",
+            differences.join("; ")
+        );
+    }
+    let names: Vec<String> = fleet.iter().map(|worker| worker.report.name()).collect();
+    Ok(match names.len() {
+        0 => "none is running on this queue: start `facefleet worker`".to_owned(),
+        count => format!("{count} running on this queue: {}", names.join(", ")),
+    })
 }
 
 fn found(check: &'static str, found: Result<String>) -> CheckView {

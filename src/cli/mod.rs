@@ -44,7 +44,8 @@ use crate::telemetry;
 /// unreadable, refused or failed.
 ///
 /// Exit status: 0 success (unreadable and refused images are outcomes, not errors), 1 the command
-/// failed, 2 wrong usage, 3 done, but some images failed, 130 interrupted.
+/// failed, 2 wrong usage, 3 done, but some images failed, or more than half of them could not be
+/// used (`scan --fail-over`), 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
 struct Cli {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{INTERRUPTED, SOME_FAILED, not_listed, printable, say, say_json};
 use crate::domain::{Campaign, CampaignProgress, OutcomeKind};
+use crate::gallery::failures::verdict;
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
 use crate::view::image::EndedImageView;
 use crate::view::not_listed::NotListedView;
@@ -129,6 +130,8 @@ pub(super) struct ScanSummary<'a> {
     pub(super) campaign: &'a Campaign,
     pub(super) end: ScanEnd,
     pub(super) elapsed: Duration,
+    /// The share of images without a result from which on the scan failed.
+    pub(super) fail_over: f64,
 }
 
 impl ScanSummary<'_> {
@@ -139,15 +142,26 @@ impl ScanSummary<'_> {
         } else {
             say(self.text())?;
         }
+        let failure = self.failure();
+        if let Some(failure) = &failure {
+            eprintln!("facefleet: {}", printable(failure));
+        }
         let progress = &self.counts.progress;
         let all_listed = self.counts.unlisted == 0;
-        let all_well = all_listed && !progress.outcomes.contains_key(&OutcomeKind::Failed);
+        let all_well = all_listed
+            && failure.is_none()
+            && !progress.outcomes.contains_key(&OutcomeKind::Failed);
         Ok(match self.end {
             ScanEnd::Interrupted | ScanEnd::LeftToWorkers => ExitCode::from(INTERRUPTED),
             ScanEnd::Complete if all_well && progress.left() == 0 => ExitCode::SUCCESS,
             ScanEnd::Published if all_listed => ExitCode::SUCCESS,
             ScanEnd::Complete | ScanEnd::Published => ExitCode::from(SOME_FAILED),
         })
+    }
+
+    /// What is wrong with the scan as a whole.
+    fn failure(&self) -> Option<String> {
+        verdict(self.counts, self.fail_over).filter(|_| self.end != ScanEnd::Published)
     }
 
     fn text(&self) -> String {
@@ -212,7 +226,7 @@ impl ScanSummary<'_> {
     }
 
     fn view(&self) -> ScanSummaryLine {
-        let Self { counts, campaign, end, elapsed } = self;
+        let Self { counts, campaign, end, elapsed, .. } = self;
         let progress = &counts.progress;
         ScanSummaryLine {
             summary: ScanSummaryView {
@@ -227,6 +241,8 @@ impl ScanSummary<'_> {
                 unlisted: counts.unlisted,
                 seconds: elapsed.as_secs_f64(),
                 interrupted: matches!(end, ScanEnd::Interrupted | ScanEnd::LeftToWorkers),
+                reasons: counts.failures.most_frequent(),
+                failure: self.failure(),
                 not_listed: counts.not_listed.counts.clone(),
             },
         }

@@ -14,11 +14,13 @@ use super::progress::{ScanDisplay, ScanEnd, ScanSummary};
 use super::{GalleryArgs, printable};
 use crate::app::App;
 use crate::app::session::Session;
-use crate::domain::{Campaign, CampaignId, Faces};
+use crate::domain::{Campaign, CampaignId, Faces, Lane};
 use crate::gallery::campaign::{ScanPlan, run_on_fleet};
 use crate::gallery::follow::CampaignCounts;
 use crate::gallery::list::count_images;
+use crate::gallery::takers::{Wanted, missing, watch};
 use crate::images::{Listing, Root, Rules};
+use crate::store::Store;
 
 /// Score every image in folders or buckets into a gallery. A second run scores only what is new.
 ///
@@ -67,6 +69,10 @@ pub(super) struct ScanArgs {
     /// With a fleet: continue a campaign whose listing was interrupted.
     #[arg(long, value_name = "CAMPAIGN")]
     resume: Option<CampaignId>,
+    /// Exit with 3 and say why if more than this share of the images, 0 to 1, end as unreadable,
+    /// refused or failed. Images that are up to date do not count. 1 accepts everything.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE", value_parser = share)]
+    fail_over: f64,
     /// Print JSON, one object a line: each image as it ends, each file that is not listed, then the
     /// summary.
     #[arg(long)]
@@ -80,6 +86,12 @@ fn valid_glob(glob: &str) -> Result<String, String> {
         Ok(_) => Ok(glob),
         Err(invalid) => Err(invalid.reason().to_owned()),
     }
+}
+
+/// A share, 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "use a number from 0 to 1, such as 0.1".to_owned())
 }
 
 impl ScanArgs {
@@ -140,13 +152,28 @@ impl ScanArgs {
             self.json,
             "stopping: published jobs stay in the queue; interrupt again to stop at once",
         )?;
+        let wanted = Wanted {
+            queue: app.queue_name(),
+            lane: Lane::Scan,
+            profile: profile.id(),
+            roots: self.roots.clone(),
+        };
+        let bar = scan.display.bar();
+        let tell = |text: &str| bar.suspend(|| eprintln!("{}", printable(text)));
         let (run, stop) = (plan.run(campaign, listing), scan.stop.token());
-        let counts =
-            run_on_fleet(run, queue.clone(), store.clone(), self.wait, stop, |counts, event| {
+        let (queue_of_run, store_of_run) = (queue.clone(), store.clone());
+        let running =
+            run_on_fleet(run, queue_of_run, store_of_run, self.wait, stop, |counts, event| {
                 scan.display.show(counts, &event);
-            })
-            .await;
-        if counts.is_ok() {
+            });
+        let counts = tokio::select! {
+            counts = running => counts,
+            never = watch(store.as_ref(), &wanted, tell), if self.wait => match never {},
+        };
+        if let Ok(counts) = &counts {
+            if !self.wait && counts.progress.left() > 0 {
+                warn_if_missing(store.as_ref(), &wanted).await;
+            }
             queue.close().await;
             store.close().await;
         }
@@ -198,7 +225,17 @@ impl RunningScan {
             name_unused_globs(plan, &counts);
         }
         let (campaign, elapsed) = (&self.campaign, self.started.elapsed());
-        ScanSummary { counts: &counts, campaign, end, elapsed }.print(args.json)
+        let fail_over = args.fail_over;
+        ScanSummary { counts: &counts, campaign, end, elapsed, fail_over }.print(args.json)
+    }
+}
+
+/// Says what no worker has that the published jobs need.
+async fn warn_if_missing(store: &dyn Store, wanted: &Wanted) {
+    // The jobs are published: a store that fails now is no reason to fail.
+    let workers = store.workers().await;
+    if let Some(missing) = workers.ok().and_then(|workers| missing(&workers, wanted)) {
+        eprintln!("{}", printable(&missing));
     }
 }
 

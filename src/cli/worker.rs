@@ -1,27 +1,35 @@
 //! `facefleet worker`
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use tokio::net::TcpListener;
+use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::stop_on_signal;
+use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::Lane;
+use crate::domain::{Lane, SeenWorker, WorkerReport};
+use crate::gallery::takers::{differences, differing_roots};
 use crate::images::Root;
+use crate::settings::LogFormat;
+use crate::store::Store;
 use crate::telemetry::metrics::Recorder;
+use crate::view::worker::{WorkerView, worker_state};
 use crate::web::{self, HealthContext, HealthLimits};
+use crate::worker::heartbeat::Heartbeat;
 
 /// Process jobs from a queue on a broker and record their outcomes: one worker of a fleet.
 ///
 /// Runs until SIGTERM or Ctrl-C. Then finishes the jobs in flight, within `worker.drain_seconds`,
 /// and exits with 0; jobs that are not finished by then are delivered again. Any number of workers,
-/// on any number of hosts, share a queue and a store.
+/// on any number of hosts, share a queue and a store. Prints a line once it takes jobs: profile,
+/// provider, lanes, roots and the address of its listener.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct WorkerArgs {
     /// Lanes to consume: enrol, scan, rescore [default: all].
     #[arg(long, value_delimiter = ',', value_name = "LANE")]
@@ -37,10 +45,34 @@ pub(super) struct WorkerArgs {
     /// The images are chips: aligned faces of 112x112 pixels. No detection; others are refused.
     #[arg(long)]
     aligned: bool,
+    #[command(subcommand)]
+    command: Option<WorkerCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkerCommand {
+    /// Show the workers that report themselves to the store, and those that died within a day.
+    List {
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl WorkerArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
+        match self.command {
+            Some(WorkerCommand::List { json }) => {
+                let store = app.store().await?;
+                list(&store.workers().await?, json)?;
+                store.close().await;
+                Ok(ExitCode::SUCCESS)
+            }
+            None => self.work(app).await,
+        }
+    }
+
+    async fn work(self, app: App) -> Result<ExitCode> {
         if app.is_embedded() {
             bail!(
                 "queue.url is memory:, which no other process can fill; set \
@@ -50,13 +82,18 @@ impl WorkerArgs {
         }
         let recorder = Recorder::install().context("Failed to start the metrics")?;
         // Before the models are opened: report an address that is in use at once.
-        let listener = listen(&app.settings().server.listen).await?;
+        let listener = web::bind(&app.settings().server.listen).await?;
+        let address = listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+        if let Some(address) = address {
+            note_address(address);
+        }
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
         let mut worker = app.worker(queue.clone(), store.clone(), processor.clone());
         if !self.lanes.is_empty() {
             worker.settings.lanes = self.lanes;
         }
+        let report = app.worker_report(&worker.settings.lanes, &self.root, &processor, address)?;
         let stop =
             stop_on_signal(|| tracing::info!("stopping: jobs in flight are finished first"))?;
         let stop_serving = CancellationToken::new();
@@ -76,7 +113,11 @@ impl WorkerArgs {
             provider = processor.provider(),
             "consuming jobs"
         );
+        let stop_beating = stop.token().child_token();
+        let beating = tokio::spawn(beat(&app, store.clone(), report, &worker, &stop_beating));
         let worked = worker.run(stop.token()).await;
+        stop_beating.cancel();
+        beating.await?;
         stop_serving.cancel();
         app.close(queue.as_ref(), store.as_ref()).await;
         if let Some(serving) = serving {
@@ -88,15 +129,89 @@ impl WorkerArgs {
     }
 }
 
-async fn listen(address: &str) -> Result<Option<TcpListener>> {
-    if address.is_empty() {
-        return Ok(None);
+fn note_address(address: SocketAddr) {
+    tracing::info!(%address, "serving health and metrics");
+    if let Some(warning) = web::unreachable_from_pod(address) {
+        tracing::warn!("{warning}");
     }
-    let listener = TcpListener::bind(address).await;
-    let listener =
-        listener.with_context(|| format!("Failed to listen on server.listen = {address}"))?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "serving health and metrics");
+}
+
+/// Reports `worker` to the store while it runs; when it begins, prints a line about it and warns
+/// of workers that refuse what it reads.
+fn beat(
+    app: &App,
+    store: Arc<dyn Store>,
+    report: WorkerReport,
+    worker: &crate::worker::Worker,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (vitals, stop, format) = (worker.vitals.clone(), stop.clone(), app.settings().log.format);
+    let heartbeat = Heartbeat { store, report };
+    heartbeat.run(vitals, stop, move |own, known| {
+        // An error means that standard output is closed.
+        drop(match format {
+            LogFormat::Text => say(started(&own.report)),
+            LogFormat::Json => say_json(&WorkerView::from(own)),
+        });
+        for difference in differing_roots(&own.report, known) {
+            let difference = printable(&difference);
+            tracing::warn!("workers of this fleet have different roots: {difference}");
+        }
+    })
+}
+
+/// What a worker that takes jobs prints.
+fn started(report: &WorkerReport) -> String {
+    let listener = match &report.listener {
+        Some(address) => format!("health and metrics on http://{address}"),
+        None => "no listener".to_owned(),
+    };
+    let WorkerReport { profile, provider, .. } = report;
+    let (lanes, roots) = (lanes(report), roots(report));
+    format!(
+        "worker {} takes jobs: profile {profile}, {provider}, lanes {lanes}; reads {roots}; \
+            {listener}",
+        report.name()
+    )
+}
+
+fn list(workers: &[SeenWorker], json: bool) -> Result<()> {
+    if json {
+        return Ok(workers.iter().try_for_each(|worker| say_json(&WorkerView::from(worker)))?);
     }
-    Ok(Some(listener))
+    let width = workers.iter().map(|worker| worker.report.name().chars().count()).max();
+    for worker in workers {
+        let SeenWorker { report, started_at, last_seen, .. } = worker;
+        let since = if worker.live { ("since", started_at) } else { ("last seen", last_seen) };
+        say(format!(
+            "{}  {:width$}  profile {}  {}  {}  reads {}  {}  {}  {} {:.19}Z",
+            worker_state(worker),
+            report.name(),
+            report.profile,
+            report.provider,
+            lanes(report),
+            roots(report),
+            report.listener.as_deref().unwrap_or("-"),
+            report.version,
+            since.0,
+            since.1,
+            width = width.unwrap_or_default(),
+        ))?;
+    }
+    if workers.is_empty() {
+        say("no worker runs, and none died within a day")?;
+    }
+    for difference in differences(workers) {
+        say(printable(&format!("workers of one fleet have different roots: {difference}")))?;
+    }
+    Ok(())
+}
+
+fn lanes(report: &WorkerReport) -> String {
+    report.lanes.iter().map(|lane| lane.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn roots(report: &WorkerReport) -> String {
+    let roots = report.roots.join(", ");
+    if roots.is_empty() { "nothing".to_owned() } else { printable(&roots).into_owned() }
 }

@@ -14,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
+use super::failures::{self, FailureReasons};
 use super::list::{Images, Lister, NotAnImage};
 use super::not_listed::NotListedCounter;
 use crate::domain::{
@@ -47,6 +48,8 @@ pub struct CampaignCounts {
     pub not_listed: NotListedCounter,
     /// Folders and files that could not be listed.
     pub unlisted: u64,
+    /// Why images ended without a result.
+    pub failures: FailureReasons,
 }
 
 /// What happens while a campaign is followed.
@@ -206,6 +209,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     fn job_ended(&mut self, event: &OutcomeEvent) -> bool {
         if event.campaign == Some(self.campaign) {
             self.events_since_read += 1;
+            self.counts.failures.count(&event.image, &event.end);
             (self.on_event)(&self.counts, CampaignEvent::Ended(event));
             // It may be the last: read the counts now.
             if !self.listing && self.events_since_read >= self.counts.progress.left() {
@@ -244,7 +248,17 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     }
 
     async fn finish(mut self) -> Result<CampaignCounts, GalleryError> {
-        self.read_campaign().await?;
+        let campaign = self.read_campaign().await?;
+        // Events are lost if the connection to the broker breaks, and those of an earlier process
+        // were never seen.
+        let CampaignCounts { failures, progress, .. } = &mut self.counts;
+        let seen = 2 * failures.images() >= failures::failed(progress);
+        if self.until != FollowUntil::Published
+            && !seen
+            && let Ok(found) = self.store.summary(&campaign.gallery, &campaign.profile).await
+        {
+            *failures = FailureReasons::of_summary(&found.reasons);
+        }
         self.listing_error.map_or(Ok(self.counts), |error| Err(error.into()))
     }
 }

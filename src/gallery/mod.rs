@@ -2,13 +2,16 @@
 //! outcomes.
 //!
 //! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`follow`] reads
-//! how far they are, [`not_listed`] counts what is not an image, [`waiting`] says which jobs wait
-//! apart from their lanes and why.
+//! how far they are, [`not_listed`] counts what is not an image, [`failures`] why images became no
+//! results, [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any
+//! worker takes a scan's jobs.
 
 pub mod campaign;
+pub mod failures;
 pub mod follow;
 pub mod list;
 pub mod not_listed;
+pub mod takers;
 pub mod waiting;
 
 use crate::domain::CampaignId;

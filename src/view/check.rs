@@ -5,7 +5,8 @@ use serde::Serialize;
 /// One check and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckView {
-    /// What is checked: `runtime`, `models`, `store`, `queue`, `sources`, `disk`.
+    /// What is checked: `runtime`, `models`, `store`, `queue`, `sources` (known outages), `place`
+    /// (one line for each place that images may come from), `workers` (of a fleet), `disk`.
     pub check: &'static str,
     /// Whether all is well.
     pub ok: bool,

@@ -12,6 +12,7 @@ pub mod image;
 pub mod not_listed;
 pub mod queue;
 pub mod scan;
+pub mod worker;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::OutcomeCounts;
 use super::not_listed::NotListedCounts;
-use crate::domain::{CampaignId, GalleryName, ProfileId};
+use crate::domain::{CampaignId, GalleryName, OutcomeKind, ProfileId};
 
 /// The last line of `scan --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,7 +38,22 @@ pub struct ScanSummaryView {
     pub seconds: f64,
     /// Whether a signal stopped it.
     pub interrupted: bool,
+    /// The most frequent reasons of images that are unreadable, refused or failed, at most 5.
+    pub reasons: Vec<ReasonView>,
+    /// What is wrong, and what to do, if more images than `--fail-over` accepts ended so; or null.
+    pub failure: Option<String>,
     /// What is not listed as an image.
     #[serde(flatten)]
     pub not_listed: NotListedCounts,
+}
+
+/// A reason that images of a scan ended with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReasonView {
+    /// How they ended.
+    pub outcome: OutcomeKind,
+    /// Why, as one of them had it.
+    pub reason: String,
+    /// How many; a number in the reason and the name of the image may differ.
+    pub images: u64,
 }

@@ -1,6 +1,7 @@
 //! The HTTP listener of a running worker: `/health/live`, `/health/ready` and `/metrics`. It serves
 //! no pages and no biometric data, and changes nothing.
 
+mod bind;
 mod health;
 mod listener;
 
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use self::bind::{BindError, bind, unreachable_from_pod};
 pub use self::health::HealthLimits;
 use self::health::{LastAnswers, Readiness};
 use crate::queue::JobQueue;

@@ -10,6 +10,7 @@ pub mod budget;
 mod campaign_states;
 pub mod circuit_breaker;
 pub mod fetcher;
+pub mod heartbeat;
 mod housekeeping;
 pub mod multi_scale;
 pub mod pipeline;

@@ -22,8 +22,10 @@ pub use provider::ShapeRange;
 pub enum RuntimeError {
     /// The library is missing, or is not an ONNX Runtime.
     #[error(
-        "ONNX Runtime cannot be loaded from {path}: {reason}. Run `make setup` (`make bfloat16` \
-            for OpenVINO's), or set runtime.library to an ONNX Runtime of 1.17 or later"
+        "ONNX Runtime cannot be loaded from {path}: {reason}. Relative paths start at \
+            FACEFLEET__HOME, or in the current folder if that is not set: set it to the folder \
+            that holds models/ and .facefleet/. Or run `make setup` there (`make bfloat16` for \
+            OpenVINO's), or set runtime.library to an ONNX Runtime of 1.17 or later"
     )]
     Library {
         /// Its expected path.
