@@ -14,8 +14,8 @@ use crate::images::Root;
 /// Check runtime, models, store, queue, sources, workers and disk.
 ///
 /// Tries everything that a scan or a worker needs: of each place that images may come from
-/// (`images.allow`, --root), it lists something and reads the first bytes of one image. Prints a line for each check: ok, or what is
-/// wrong and what to do. Exit status 1 if something is wrong.
+/// (`images.allow`, --root), it lists something and reads the first bytes of one image. Prints a
+/// line for each check: ok, or what is wrong and what to do. Exit status 1 if something is wrong.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     /// The images are chips: do not check the detector.

@@ -13,10 +13,10 @@ const SHOWN: usize = 80;
 const LOOKED_AT: usize = 1000;
 /// Bytes shown of a body that is not text: they tell its format.
 const SHOWN_BYTES: usize = 8;
-/// A word with so many letters, digits, `+` and `=` in a row is replaced: with a digit, and without.
+/// A word of so many letters, digits, `+` and `=` is replaced: with a digit, and without.
 const LONG_MIXED: usize = 16;
 const LONG: usize = 24;
-/// Names whose values are replaced, in lower case without `_` and `-`; also as ends of longer names.
+/// Names whose values are replaced, in lower case without `_` and `-`. Longer names may end so.
 const SECRET: [&str; 15] = [
     "password",
     "passwd",
