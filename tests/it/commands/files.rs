@@ -147,7 +147,7 @@ fn two_names_that_are_not_utf_8_differ_by_their_uris() {
     }
     std::fs::write(sandbox.folder.path().join(OsStr::from_bytes(b"photos/b\xFF.mp4")), b"no photo")
         .unwrap();
-    let run = sandbox.run(&["scan", "photos", "--json"]);
+    let run = sandbox.run(&["scan", "photos", "--json", "--fail-over", "1"]);
     run.ended(0);
     assert_adds_up(&run.summary());
     let images: Vec<_> =
