@@ -42,6 +42,9 @@ pub async fn check_all(app: &App, roots: &[Root], aligned: bool) -> Vec<CheckVie
 /// Tries a place that images may come from.
 async fn place(app: &App, root: &Root) -> CheckView {
     let trying = async {
+        if let Some(path) = root.path() {
+            path.canonicalize().context("cannot be read")?;
+        }
         // With this root alone: one that is wrong must not hide the others.
         let sources = app.images_below(vec![root.clone()])?;
         sources.try_root(root).await.map_err(anyhow::Error::msg)
