@@ -13,6 +13,7 @@ mod interrupt;
 mod labelled;
 mod migrate;
 mod model;
+mod new_file;
 mod not_listed;
 mod printable;
 mod progress;
@@ -78,7 +79,7 @@ enum Command {
     Match(compare::MatchArgs),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
-    /// Write the results of a gallery as CSV or JSON Lines.
+    /// Write the results of a gallery as CSV, JSON Lines or Parquet.
     Export(report::ExportArgs),
     Evaluate(evaluate::EvaluateArgs),
     Calibrate(calibrate::CalibrateArgs),

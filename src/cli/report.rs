@@ -1,14 +1,16 @@
 //! `facefleet report` and `facefleet export`
 
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use clap::Args;
 use image::ImageFormat;
 
+use super::new_file::{NewFile, private_file};
 use super::{GalleryArgs, say};
 use crate::app::App;
 use crate::domain::{ContentHash, ProfileId};
@@ -74,7 +76,7 @@ impl ReportArgs {
     }
 }
 
-/// CSV has a row for each face, JSON Lines an object for each image.
+/// CSV and Parquet have a row for each face, JSON Lines an object for each image.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
@@ -82,7 +84,7 @@ pub(super) struct ExportArgs {
     /// Profile to export [default: the one with the latest result].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
-    /// csv or jsonl.
+    /// csv, jsonl or parquet.
     #[arg(long, default_value = "csv")]
     format: ExportFormat,
     /// File to write, instead of standard output.
@@ -95,26 +97,30 @@ pub(super) struct ExportArgs {
 
 impl ExportArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        if self.format == ExportFormat::Parquet
+            && self.out.is_none()
+            && std::io::stdout().is_terminal()
+        {
+            bail!("Parquet is no text for a terminal: name a file, --out faces.parquet");
+        }
         let store = app.store().await?;
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
-        let mut out: Box<dyn Write + Send> = match &self.out {
-            None => Box::new(std::io::stdout()),
-            Some(path) => Box::new(
-                private_file(path)
-                    .with_context(|| format!("Failed to create {}", path.display()))?,
-            ),
-        };
-        let mut buffered = BufWriter::new(&mut out);
-        report::export(
-            store.as_ref(),
-            &self.gallery.gallery,
-            &profile,
-            self.format,
-            self.templates,
-            &mut buffered,
-        )
-        .await?;
-        buffered.flush()?;
+        let (gallery, format, templates) = (&self.gallery.gallery, self.format, self.templates);
+        match &self.out {
+            None => {
+                let out = std::io::stdout();
+                report::export(store.as_ref(), gallery, &profile, format, templates, out).await?;
+            }
+            Some(path) => {
+                let failed = || format!("Failed to write {}", path.display());
+                let (new, file) = NewFile::create(path).with_context(failed)?;
+                let (_, file): (u64, File) =
+                    report::export(store.as_ref(), gallery, &profile, format, templates, file)
+                        .await
+                        .with_context(failed)?;
+                new.keep(&file).with_context(failed)?;
+            }
+        }
         store.close().await;
         Ok(ExitCode::SUCCESS)
     }
@@ -149,12 +155,6 @@ impl Thumbnails for Chips {
         };
         encode_chip(&chip, ImageFormat::Jpeg).ok()
     }
-}
-
-/// A file that only its owner may read: it may contain faces or templates.
-fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ mod import;
 mod models;
 mod names;
 mod precision;
+mod recipes;
 mod score;
 mod scoring;
 mod tables;

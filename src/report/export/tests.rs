@@ -3,18 +3,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::columns::guarded;
+use super::csv_file::runs_as_a_formula;
 use super::*;
 use crate::domain::OutcomeKind;
 use crate::report::fixture::{self, Fixture};
 use crate::store::Note;
 
+async fn exported_bytes(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, Vec<u8>) {
+    let (gallery, profile) = (fixture::gallery(), fixture::profile().id());
+    export(store, &gallery, &profile, format, templates, Vec::new()).await.unwrap()
+}
+
 async fn exported(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, String) {
-    let mut out = Vec::new();
-    let images =
-        export(store, &fixture::gallery(), &fixture::profile().id(), format, templates, &mut out)
-            .await
-            .unwrap();
+    let (images, out) = exported_bytes(store, format, templates).await;
     (images, String::from_utf8(out).unwrap())
 }
 
@@ -42,11 +43,11 @@ async fn csv_has_a_row_for_each_face_and_one_for_an_image_without_a_face() {
     assert_eq!(rows[1]["image"], "/photos/two.jpg");
     assert_eq!(rows[1]["quality"], "30");
     assert_eq!(
-        (rows[0]["x"].as_str(), rows[0]["h"].as_str()),
+        (rows[0]["box_x"].as_str(), rows[0]["box_height"].as_str()),
         ("-1.5", "96.25"),
         "numbers stay numbers"
     );
-    assert_eq!(rows[0]["left_mouth_y"], "52.5");
+    assert_eq!(rows[0]["landmarks_left_mouth_y"], "52.5");
     assert_eq!(rows[2]["outcome"], "no_face");
     assert_eq!((rows[2]["face"].as_str(), rows[2]["score"].as_str()), ("", ""));
     assert_eq!((rows[3]["width"].as_str(), rows[3]["provider"].as_str()), ("250", "cpu"));
@@ -82,10 +83,10 @@ async fn a_text_from_outside_never_becomes_a_formula() {
     let (_, csv) = exported(&gallery_of_three(), ExportFormat::Csv, false).await;
     assert_eq!(rows(&csv)[3]["reason"], "'=cmd|' /C calc'!A0, \"quoted\"");
     for bad in ["=1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
-        assert_eq!(guarded(bad), format!("'{bad}"));
+        assert!(runs_as_a_formula(bad), "{bad}");
     }
     for good in ["", "a=b", "/photos/=a.jpg", "'quoted"] {
-        assert_eq!(guarded(good), good);
+        assert!(!runs_as_a_formula(good), "{good}");
     }
 }
 
@@ -124,9 +125,10 @@ async fn an_empty_gallery_exports_a_header_or_nothing() {
 
 #[tokio::test]
 async fn every_page_is_exported() {
-    let store = Fixture::of_qualities(&vec![50; PAGE as usize * 2 + 1]);
+    let count = FIRST_PAGE as usize * 12 + 1;
+    let store = Fixture::of_qualities(&vec![50; count]);
     let (images, csv) = exported(&store, ExportFormat::Csv, false).await;
-    assert_eq!((images, csv.lines().count()), (1001, 1002));
+    assert_eq!((images, csv.lines().count()), (count as u64, count + 1));
 }
 
 #[test]
@@ -139,12 +141,28 @@ fn locators_name_the_image_and_contain_no_secret() {
 
 #[test]
 fn csv_has_a_column_for_every_number_of_a_face() {
-    let names: Vec<&str> = columns::of(true).map(|column| column.name).collect();
+    let names: Vec<&str> = table::columns(true).map(|column| column.name).collect();
     assert_eq!(
         names.join(","),
-        "gallery,image,image_id,content_hash,outcome,reason,width,height,face,face_id,x,y,w,h,\
-         right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
-         left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,\
-         recorded_at,noted_outcome,noted_reason,noted_at,template"
+        "gallery,uri,image,image_id,subject,content_hash,bytes,width,height,outcome,reason,\
+         profile,provider,timings_fetch_ms,timings_vision_ms,timings_recognise_ms,recorded_at,\
+         noted_outcome,noted_reason,noted_at,face_count,face,face_id,box_x,box_y,box_width,\
+         box_height,landmarks_right_eye_x,landmarks_right_eye_y,landmarks_left_eye_x,\
+         landmarks_left_eye_y,landmarks_nose_x,landmarks_nose_y,landmarks_right_mouth_x,\
+         landmarks_right_mouth_y,landmarks_left_mouth_x,landmarks_left_mouth_y,detector_score,\
+         distance,score,quality,norm,template"
     );
 }
+
+#[test]
+fn group_photos_make_short_pages() {
+    let mut store = Fixture::default();
+    let crowd = store.add("/photos/crowd.jpg", OutcomeKind::Scored, None);
+    (0..=PAGE_FACES).for_each(|_| drop(crowd.add_face(50)));
+    assert_eq!(next_limit(&store.images, 256), 128);
+    assert_eq!(next_limit(&store.images, 1), 1);
+    assert_eq!(next_limit(&Fixture::of_qualities(&[1; 256]).images, 256), 512);
+    assert_eq!(next_limit(&Fixture::of_qualities(&[1; 2048]).images, 2048), 2048);
+}
+
+mod parquet_files;

@@ -8,7 +8,9 @@ use super::{PostgresStore, READ};
 use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::plan::Scope;
-use crate::store::rows::{FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces};
+use crate::store::rows::{
+    FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces, page_of,
+};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
     Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage, encoding,
@@ -119,10 +121,10 @@ impl Reading for PostgresStore {
             let ids = page_ids(&mut snapshot, scope, query).await?;
             let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
                 .bind(&ids)
+                .bind(scope)
                 .fetch_all(&mut *snapshot)
                 .await?;
-            let mut images: Vec<StoredImage> =
-                rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+            let mut images = page_of(rows)?;
             // A role without the right to read templates may read the rest.
             let faces = if query.templates {
                 sqlx::query_as(include_str!("sql/faces_with_templates.sql"))

@@ -8,7 +8,9 @@ use super::{SqliteStore, json};
 use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::plan::Scope;
-use crate::store::rows::{FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces};
+use crate::store::rows::{
+    FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces, page_of,
+};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
     Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage, encoding,
@@ -114,10 +116,10 @@ impl Reading for SqliteStore {
             let ids = json(page_ids(&mut snapshot, scope, query).await?);
             let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
                 .bind(&ids)
+                .bind(scope)
                 .fetch_all(&mut *snapshot)
                 .await?;
-            let mut images: Vec<StoredImage> =
-                rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+            let mut images = page_of(rows)?;
             let faces = match query.templates {
                 true => include_str!("sql/faces_with_templates.sql"),
                 false => include_str!("sql/faces.sql"),

@@ -6,6 +6,7 @@ mod notes;
 mod reading;
 mod recording;
 mod upgrade;
+mod views;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageQuery, Store, StoredImage};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::stack::Database;
@@ -25,6 +27,9 @@ pub trait Home {
 
     /// Another handle on the same store.
     async fn open(&self) -> Arc<dyn Store>;
+
+    /// The rows of a view, as another program reads them.
+    async fn view(&self, name: &str) -> Vec<Value>;
 }
 
 /// A store where the profiles `a` and `b` are registered.
@@ -168,6 +173,10 @@ macro_rules! store_contract {
                 campaigns_come_latest_first
                 an_unknown_campaign_is_an_error
             }
+            views {
+                views_agree_with_exports
+                views_show_current_results_alone
+            }
         }
     };
     (@tests $backend:ident, $home:ty; $($file:ident { $($test:ident)* })*) => {
@@ -199,6 +208,10 @@ impl Home for SqliteHome {
                 .unwrap(),
         )
     }
+
+    async fn view(&self, name: &str) -> Vec<Value> {
+        views::of_sqlite(&self.0.path().join("faces.db"), name).await
+    }
 }
 
 store_contract!(sqlite, SqliteHome);
@@ -213,6 +226,10 @@ impl Home for PostgresHome {
 
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(PostgresStore::open(&self.0.url, 4).await.unwrap())
+    }
+
+    async fn view(&self, name: &str) -> Vec<Value> {
+        views::of_postgres(&self.0.url, name).await
     }
 }
 
