@@ -121,7 +121,6 @@ impl Reading for PostgresStore {
             let ids = page_ids(&mut snapshot, scope, query).await?;
             let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
                 .bind(&ids)
-                .bind(scope)
                 .fetch_all(&mut *snapshot)
                 .await?;
             let mut images = page_of(rows)?;

@@ -8,9 +8,9 @@ FROM unnest($1::bigint[]) k (id)
 JOIN results r ON r.id = k.id
 JOIN images i ON i.id = r.image_id
 JOIN sources s ON s.gallery_id = i.gallery_id AND s.uri_key = i.uri_key
--- Most galleries have no notes: then nothing is looked up.
+-- Where there are no notes, nothing is looked up.
 LEFT JOIN images ni
-    ON (SELECT EXISTS (SELECT FROM results WHERE gallery_profile_id = $2 AND noted))
+    ON (SELECT EXISTS (SELECT FROM results WHERE noted))
     AND ni.gallery_id = i.gallery_id AND ni.uri_key = i.uri_key AND ni.content_hash = ''
 LEFT JOIN results n
     ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted
