@@ -4,17 +4,23 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use clap::Args;
 use image::ImageFormat;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
+use super::named_image::NamedImage;
 use super::{GalleryArgs, say};
 use crate::app::App;
-use crate::domain::{ContentHash, ProfileId};
+use crate::domain::{ContentHash, ImageUri, OutcomeKind, ProfileId};
 use crate::images::{ImageSource, Root, Sources};
-use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails, choose_profile};
-use crate::store::StoredFace;
+use crate::report::{
+    self, ExportFormat, ExportOptions, NoThumbnails, ReportOptions, Thumbnails, choose_profile,
+};
+use crate::store::{ImageKey, PageFilter, StoredFace};
 use crate::vision::{Picture, PixelLimits, encode_chip};
 
 /// Contains the histogram of quality, the worst and best faces, outcomes, failures with their
@@ -74,7 +80,8 @@ impl ReportArgs {
     }
 }
 
-/// CSV has a row for each face, JSON Lines an object for each image.
+/// CSV has a row for each face, JSON Lines an object for each image. docs/data.md describes the
+/// columns. Conditions may be combined.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
@@ -91,12 +98,65 @@ pub(super) struct ExportArgs {
     /// Export the templates too. They are biometric data.
     #[arg(long)]
     templates: bool,
+    /// Export this image alone: a path, or the complete URI. May be repeated.
+    #[arg(long, value_name = "PATH|URI", value_parser = NamedImage::parser())]
+    image: Vec<NamedImage>,
+    /// Export images with these outcomes alone, such as unreadable,failed.
+    #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
+    outcome: Vec<OutcomeKind>,
+    /// Export faces of this quality and better alone.
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(0..=100))]
+    min_quality: Option<u8>,
+    /// Export faces of this quality and worse alone.
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(0..=100))]
+    max_quality: Option<u8>,
+    /// Export results recorded since then alone: a date (UTC), or a time such as
+    /// 2026-03-01T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+}
+
+/// A time (RFC 3339), or the start of a day (UTC).
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let day = text.parse::<Date>().ok().and_then(|date| date.to_zoned_datetime(TimeZone::UTC).ok());
+    // A date may be followed by anything in `Date`'s own grammar.
+    let day = day.filter(|_| text.len() == "2026-03-01".len());
+    day.map(|day| day.timestamp()).ok_or_else(|| {
+        "not a time: use a date such as 2026-03-01, or a time with its offset such as \
+            2026-03-01T12:00:00Z"
+            .to_owned()
+    })
 }
 
 impl ExportArgs {
+    fn options(&self) -> ExportOptions {
+        let uris = |image: &NamedImage| match &image.key {
+            ImageKey::Uris(uris) => uris.clone(),
+            ImageKey::Id(_) => Vec::new(),
+        };
+        let images: Vec<ImageUri> = self.image.iter().flat_map(uris).collect();
+        let filter = PageFilter {
+            images,
+            min_quality: self.min_quality,
+            max_quality: self.max_quality,
+            since: self.since,
+        };
+        let (format, templates) = (self.format, self.templates);
+        ExportOptions { format, templates, outcomes: self.outcome.clone(), filter }
+    }
+
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        let qualities = self.min_quality.zip(self.max_quality);
+        ensure!(
+            qualities.is_none_or(|(low, high)| low <= high),
+            "--min-quality is above --max-quality: no face is in between"
+        );
         let store = app.store().await?;
-        let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
+        let profile =
+            choose_profile(store.as_ref(), &self.gallery.gallery, self.profile.clone()).await?;
         let mut out: Box<dyn Write + Send> = match &self.out {
             None => Box::new(std::io::stdout()),
             Some(path) => Box::new(
@@ -105,17 +165,16 @@ impl ExportArgs {
             ),
         };
         let mut buffered = BufWriter::new(&mut out);
-        report::export(
-            store.as_ref(),
-            &self.gallery.gallery,
-            &profile,
-            self.format,
-            self.templates,
-            &mut buffered,
-        )
-        .await?;
+        let (gallery, options) = (&self.gallery.gallery, self.options());
+        let images =
+            report::export(store.as_ref(), gallery, &profile, &options, &mut buffered).await?;
         buffered.flush()?;
         store.close().await;
+        ensure!(
+            images > 0 || self.image.is_empty(),
+            "no result of --image in gallery {gallery} under profile {profile}, or not under the \
+                other conditions: `facefleet show` looks in all galleries"
+        );
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -157,6 +216,26 @@ fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file that only its owner may read.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     private_file(path)?.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_parsed_with_their_offset_and_dates_in_utc() {
+        for (text, parsed) in [
+            ("2026-03-01", "2026-03-01T00:00:00Z"),
+            ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z"),
+            ("2026-03-01T12:00:00.5+01:00", "2026-03-01T11:00:00.5Z"),
+        ] {
+            assert_eq!(time(text).unwrap().to_string(), parsed);
+        }
+        for text in ["", "yesterday", "2026-13-01", "2026-03-01T12:00:00", "03/01/2026"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
 }

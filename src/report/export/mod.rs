@@ -1,38 +1,30 @@
 //! Exports the results of a gallery under one profile, page by page.
 //!
-//! [`rows`] defines an exported image and face. JSON Lines writes them as they are; [`columns`]
-//! lays them out as a table.
+//! An exported image is an [`ImageView`]. JSON Lines writes it as it is; [`columns`] lays it out as
+//! a table.
 
 mod columns;
-mod rows;
 
 use std::io::{self, BufWriter, Write};
 use std::str::FromStr;
 
-use self::rows::{ExportedFace, ExportedImage};
-use crate::domain::{GalleryName, ImageUri, ProfileId, Template};
-use crate::store::{PageQuery, Reading, StoreError, StoredFace, StoredImage};
+use crate::domain::{GalleryName, OutcomeKind, ProfileId};
+use crate::store::{PageFilter, PageQuery, Reading, StoreError};
+use crate::view::face::FaceView;
+use crate::view::image::ImageView;
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
 
-/// The format of an export.
-///
-/// In both formats, `image` is a local path; the `file:` URI if the path is not UTF-8; for other
-/// schemes the URI without password and query, because exports are passed on and a signed URL must
-/// not be.
+/// The format of an export. `docs/data.md` describes the columns and fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
     /// A table with a row for each face, which repeats the columns of its image. An image without a
-    /// face has one row with empty face columns.
-    ///
-    /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image,
-    /// pixels. `template`, if requested, is the base64 of little-endian 32-bit floats. `noted_…` is
-    /// the outcome of a later attempt to read the image, if that got no bytes. A text that a
-    /// spreadsheet would run as a formula begins with an apostrophe.
+    /// face has one row with empty face columns. `template`, if requested, is the base64 of
+    /// little-endian 32-bit floats. A text that a spreadsheet would run as a formula begins with an
+    /// apostrophe.
     Csv,
-    /// JSON Lines: an object for each image, with its faces in an array. `template`, if requested,
-    /// is an array of numbers.
+    /// JSON Lines: an [`ImageView`] for each image.
     Jsonl,
 }
 
@@ -59,8 +51,21 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Writes every image of `gallery` under `profile` to `out`, page by page, and returns the number
-/// of images.
+/// What is exported, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportOptions {
+    /// The format.
+    pub format: ExportFormat,
+    /// Whether to export the templates too.
+    pub templates: bool,
+    /// Only images with these outcomes; empty for all.
+    pub outcomes: Vec<OutcomeKind>,
+    /// Further conditions. One on quality leaves out faces too.
+    pub filter: PageFilter,
+}
+
+/// Writes the images of `gallery` under `profile` to `out`, page by page, and returns the number of
+/// images.
 ///
 /// Writes to `out` directly: it should not block for long.
 ///
@@ -70,15 +75,17 @@ pub async fn export(
     store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
-    format: ExportFormat,
-    templates: bool,
+    options: &ExportOptions,
     out: &mut (dyn Write + Send),
 ) -> Result<u64, ExportError> {
-    let mut encoder = Encoder::new(format, templates, out)?;
+    let templates = options.templates;
+    let mut encoder = Encoder::new(options.format, templates, out)?;
+    let qualities = options.filter.qualities();
     let mut query = PageQuery {
         gallery: gallery.clone(),
         profile: profile.clone(),
-        outcomes: Vec::new(),
+        outcomes: options.outcomes.clone(),
+        filter: options.filter.clone(),
         after: 0,
         limit: PAGE,
         templates,
@@ -88,56 +95,17 @@ pub async fn export(
         let page = store.page(&query).await?;
         let Some(last) = page.last() else { break };
         query.after = last.cursor;
-        for image in &page {
-            encoder.write(&image_row(image, &query))?;
+        for image in page {
+            let mut image = ImageView::stored(image, gallery.clone(), profile.clone(), templates);
+            if let (Some(wanted), Some(faces)) = (&qualities, &mut image.faces) {
+                faces.retain(|face| face.quality.is_some_and(|quality| wanted.contains(&quality)));
+            }
+            encoder.write(&image)?;
             images += 1;
         }
     }
     encoder.finish()?;
     Ok(images)
-}
-
-fn image_row<'a>(image: &'a StoredImage, query: &'a PageQuery) -> ExportedImage<'a> {
-    ExportedImage {
-        gallery: query.gallery.as_str(),
-        image: locator(&image.image),
-        image_id: image.id,
-        content_hash: image.hash.map(|hash| hash.to_string()),
-        bytes: image.bytes,
-        outcome: image.outcome.as_str(),
-        reason: image.reason.as_deref(),
-        width: image.size.map(|size| size.0),
-        height: image.size.map(|size| size.1),
-        profile: query.profile.as_str(),
-        provider: &image.provider,
-        timings: image.timings,
-        recorded_at: &image.recorded_at,
-        noted: image.noted.as_ref(),
-        faces: image.faces.iter().map(|face| face_row(face, query.templates)).collect(),
-    }
-}
-
-fn face_row(face: &StoredFace, templates: bool) -> ExportedFace<'_> {
-    ExportedFace {
-        face: face.id.index,
-        face_id: face.id.to_string(),
-        bbox: face.face.bbox,
-        landmarks: face.face.landmarks,
-        detector_score: face.face.detector_score,
-        distance: face.distance,
-        score: face.score,
-        quality: face.quality,
-        norm: face.norm,
-        template: templates.then(|| face.template.as_ref().map(Template::as_slice)),
-    }
-}
-
-/// The form of a URI that names the image and contains no secret.
-fn locator(image: &ImageUri) -> String {
-    match image.to_path() {
-        Some(path) if path.to_str().is_none() => image.as_str().to_owned(),
-        _ => image.to_string(),
-    }
 }
 
 #[allow(clippy::large_enum_variant, reason = "an export has one")]
@@ -162,17 +130,18 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn write(&mut self, image: &ExportedImage<'_>) -> io::Result<()> {
+    fn write(&mut self, image: &ImageView) -> io::Result<()> {
         match self {
             Self::Csv { writer, templates } => {
-                let mut row = |face: Option<&ExportedFace<'_>>| {
+                let mut row = |face: Option<&FaceView>| {
                     let cells = columns::of(*templates).map(|column| (column.cell)(image, face));
                     writer.write_record(cells)
                 };
-                if image.faces.is_empty() {
+                let faces = image.faces.as_deref().unwrap_or_default();
+                if faces.is_empty() {
                     row(None)?;
                 }
-                image.faces.iter().try_for_each(|face| row(Some(face)))?;
+                faces.iter().try_for_each(|face| row(Some(face)))?;
             }
             Self::Jsonl(writer) => {
                 serde_json::to_writer(&mut *writer, image)?;
