@@ -11,6 +11,7 @@ mod campaigns;
 mod counts;
 mod encoding;
 mod fault;
+mod filter;
 mod halves;
 mod listings;
 mod maintenance;
@@ -26,9 +27,13 @@ pub mod sqlite;
 mod summary;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
+pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
-pub use reading::{Extreme, GallerySummary, Note, PageQuery, Reading, StoredFace, StoredImage};
+pub use reading::{
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
+    ResultState, StoredFace, StoredImage,
+};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 

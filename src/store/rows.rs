@@ -2,6 +2,7 @@
 //! that makes none is [`StoreError::Corrupt`].
 
 mod campaigns;
+mod history;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -11,6 +12,7 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
+pub(super) use history::{HistoryRow, history};
 
 use super::fault::Fault;
 use super::halves::Halves;

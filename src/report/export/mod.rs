@@ -1,12 +1,11 @@
 //! Exports the results of a gallery under one profile, page by page.
 //!
-//! [`rows`] defines an exported image and face, which JSON Lines writes as they are; [`table`] lays
-//! them out as a table, for CSV and Parquet. While one page is written, the next is read.
+//! JSON Lines writes each image as an [`ImageView`]; [`table`] lays them out as a table, for CSV and
+//! Parquet. While one page is written, the next is read.
 
 mod arrow_schema;
 mod csv_file;
 mod parquet_file;
-mod rows;
 mod table;
 
 use std::io::{self, BufWriter, Write};
@@ -16,10 +15,10 @@ use tokio::sync::mpsc;
 
 use self::csv_file::CsvEncoder;
 use self::parquet_file::ParquetEncoder;
-use self::rows::{ExportedFace, ExportedImage};
-use self::table::{ExportScope, TabledImage, locator};
-use crate::domain::{GalleryName, ProfileId, Template};
-use crate::store::{PageQuery, Reading, StoreError, StoredFace, StoredImage};
+use self::table::{ExportScope, TabledImage};
+use crate::domain::{GalleryName, OutcomeKind, ProfileId};
+use crate::store::{PageFilter, PageQuery, Reading, StoreError, StoredImage};
+use crate::view::image::ImageView;
 
 /// Images of the first page.
 const FIRST_PAGE: u32 = 256;
@@ -30,23 +29,15 @@ const PAGE_FACES: usize = 4096;
 /// Pages that wait to be written. One more is being written, and one being read.
 const WAITING_PAGES: usize = 1;
 
-/// The format of an export.
-///
-/// In all formats, `image` is a local path; the `file:` URI if the path is not UTF-8; for other
-/// schemes the URI without password and query, because exports are passed on and a signed URL must
-/// not be.
+/// The format of an export. `docs/data.md` describes the columns and fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
     /// A table with a row for each face, which repeats the columns of its image. An image without a
-    /// face has one row with empty face columns.
-    ///
-    /// `face` counts from 0, the primary face. `x,y,w,h` is its box and `width,height` the image,
-    /// pixels. `template`, if requested, is the base64 of little-endian 32-bit floats. `noted_…` is
-    /// the outcome of a later attempt to read the image, if that got no bytes. A text that a
-    /// spreadsheet would run as a formula begins with an apostrophe.
+    /// face has one row with empty face columns. `template`, if requested, is the base64 of
+    /// little-endian 32-bit floats. A text that a spreadsheet would run as a formula begins with an
+    /// apostrophe.
     Csv,
-    /// JSON Lines: an object for each image, with its faces in an array. `template`, if requested,
-    /// is an array of numbers.
+    /// JSON Lines: an [`ImageView`] for each image.
     Jsonl,
     /// The table of [`Self::Csv`] as Parquet, with numbers, times and nulls as what they are.
     /// `template`, if requested, is a list of 32-bit floats.
@@ -77,7 +68,20 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Writes every image of `gallery` under `profile` to `out`, and returns the number of images and
+/// What is exported, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportOptions {
+    /// The format.
+    pub format: ExportFormat,
+    /// Whether to export the templates too.
+    pub templates: bool,
+    /// Only images with these outcomes; empty for all.
+    pub outcomes: Vec<OutcomeKind>,
+    /// Further conditions. One on quality leaves out faces too.
+    pub filter: PageFilter,
+}
+
+/// Writes the images of `gallery` under `profile` to `out`, and returns the number of images and
 /// `out`.
 ///
 /// Writes on another thread, and reads the next page meanwhile.
@@ -88,11 +92,15 @@ pub async fn export<W: Write + Send + 'static>(
     store: &dyn Reading,
     gallery: &GalleryName,
     profile: &ProfileId,
-    format: ExportFormat,
-    templates: bool,
+    options: &ExportOptions,
     out: W,
 ) -> Result<(u64, W), ExportError> {
-    let scope = ExportScope { gallery: gallery.clone(), profile: profile.clone() };
+    let (format, templates) = (options.format, options.templates);
+    let scope = ExportScope {
+        gallery: gallery.clone(),
+        profile: profile.clone(),
+        qualities: options.filter.qualities(),
+    };
     let (pages, waiting) = mpsc::channel(WAITING_PAGES);
     let writing = tokio::task::spawn_blocking(move || {
         write_pages(Encoder::new(format, templates, out)?, &scope, waiting)
@@ -100,7 +108,8 @@ pub async fn export<W: Write + Send + 'static>(
     let mut query = PageQuery {
         gallery: gallery.clone(),
         profile: profile.clone(),
-        outcomes: Vec::new(),
+        outcomes: options.outcomes.clone(),
+        filter: options.filter.clone(),
         after: 0,
         limit: FIRST_PAGE,
         templates,
@@ -138,7 +147,7 @@ fn write_pages<W: Write + Send>(
         if page.is_empty() {
             return encoder.finish().map(Some);
         }
-        page.iter().try_for_each(|image| encoder.write(scope, image))?;
+        page.into_iter().try_for_each(|image| encoder.write(scope, image))?;
     }
     Ok(None)
 }
@@ -150,45 +159,6 @@ fn next_limit(page: &[StoredImage], limit: u32) -> u32 {
         faces if faces > PAGE_FACES => (limit / 2).max(1),
         faces if faces <= PAGE_FACES / 2 => (limit * 2).min(MOST_IMAGES),
         _ => limit,
-    }
-}
-
-fn image_row<'a>(
-    scope: &'a ExportScope,
-    image: &'a StoredImage,
-    templates: bool,
-) -> ExportedImage<'a> {
-    ExportedImage {
-        gallery: scope.gallery.as_str(),
-        image: locator(&image.image),
-        image_id: image.id,
-        content_hash: image.hash.map(|hash| hash.to_string()),
-        bytes: image.bytes,
-        outcome: image.outcome.as_str(),
-        reason: image.reason.as_deref(),
-        width: image.size.map(|size| size.0),
-        height: image.size.map(|size| size.1),
-        profile: scope.profile.as_str(),
-        provider: &image.provider,
-        timings: image.timings,
-        recorded_at: &image.recorded_at,
-        noted: image.noted.as_ref(),
-        faces: image.faces.iter().map(|face| face_row(face, templates)).collect(),
-    }
-}
-
-fn face_row(face: &StoredFace, templates: bool) -> ExportedFace<'_> {
-    ExportedFace {
-        face: face.id.index,
-        face_id: face.id.to_string(),
-        bbox: face.face.bbox,
-        landmarks: face.face.landmarks,
-        detector_score: face.face.detector_score,
-        distance: face.distance,
-        score: face.score,
-        quality: face.quality,
-        norm: face.norm,
-        template: templates.then(|| face.template.as_ref().map(Template::as_slice)),
     }
 }
 
@@ -210,16 +180,21 @@ impl<W: Write + Send> Encoder<W> {
         })
     }
 
-    fn write(&mut self, scope: &ExportScope, image: &StoredImage) -> io::Result<()> {
+    fn write(&mut self, scope: &ExportScope, image: StoredImage) -> io::Result<()> {
         match self {
             Self::Csv(encoder) => {
-                TabledImage::new(scope, image).rows().try_for_each(|row| encoder.write(&row))
+                TabledImage::new(scope, &image).rows().try_for_each(|row| encoder.write(&row))
             }
             Self::Parquet(encoder) => {
-                TabledImage::new(scope, image).rows().try_for_each(|row| encoder.write(&row))
+                TabledImage::new(scope, &image).rows().try_for_each(|row| encoder.write(&row))
             }
             Self::Jsonl { out, templates } => {
-                serde_json::to_writer(&mut *out, &image_row(scope, image, *templates))?;
+                let (gallery, profile) = (scope.gallery.clone(), scope.profile.clone());
+                let mut image = ImageView::stored(image, gallery, profile, *templates);
+                if let Some(faces) = &mut image.faces {
+                    faces.retain(|face| scope.wants(face.quality));
+                }
+                serde_json::to_writer(&mut *out, &image)?;
                 out.write_all(b"\n")
             }
         }

@@ -3,8 +3,9 @@
 //! has in JSON, with the names of what holds it in front (`box_width`).
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
-use crate::domain::{GalleryName, ImageUri, Point, ProfileId, Template};
+use crate::domain::{GalleryName, Point, ProfileId, Template};
 use crate::store::{Note, StoredFace, StoredImage};
 
 /// A column: its name, what it holds, and its value in a row.
@@ -50,6 +51,16 @@ pub(super) enum Value<'a> {
 pub(super) struct ExportScope {
     pub gallery: GalleryName,
     pub profile: ProfileId,
+    /// Only faces of these qualities.
+    pub qualities: Option<RangeInclusive<u8>>,
+}
+
+impl ExportScope {
+    /// Whether a face of this quality is exported.
+    pub(super) fn wants(&self, quality: Option<u8>) -> bool {
+        let wanted = self.qualities.as_ref();
+        wanted.is_none_or(|wanted| quality.is_some_and(|quality| wanted.contains(&quality)))
+    }
 }
 
 /// An image with the texts that its rows repeat.
@@ -74,23 +85,16 @@ impl<'a> TabledImage<'a> {
             scope,
             image,
             uri: image.image.without_secrets().as_str().to_owned(),
-            name: locator(&image.image),
+            name: image.image.for_people(),
             content_hash: image.hash.map(|hash| hash.to_string()),
         }
     }
 
     pub(super) fn rows(&'a self) -> impl Iterator<Item = Row<'a>> {
-        let none = self.image.faces.is_empty().then_some(Row { of: self, face: None });
-        none.into_iter()
-            .chain(self.image.faces.iter().map(|face| Row { of: self, face: Some(face) }))
-    }
-}
-
-/// The form of a URI that names the image and contains no secret.
-pub(super) fn locator(image: &ImageUri) -> String {
-    match image.to_path() {
-        Some(path) if path.to_str().is_none() => image.as_str().to_owned(),
-        _ => image.to_string(),
+        let faces = self.image.faces.iter().filter(|face| self.scope.wants(face.quality));
+        let mut rows = faces.map(|face| Row { of: self, face: Some(face) }).peekable();
+        let none = rows.peek().is_none().then_some(Row { of: self, face: None });
+        none.into_iter().chain(rows)
     }
 }
 

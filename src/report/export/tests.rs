@@ -1,21 +1,28 @@
-//! Exports in both formats.
+//! Exports in all formats.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::csv_file::runs_as_a_formula;
 use super::*;
-use crate::domain::OutcomeKind;
 use crate::report::fixture::{self, Fixture};
 use crate::store::Note;
 
-async fn exported_bytes(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, Vec<u8>) {
+fn whole(format: ExportFormat, templates: bool) -> ExportOptions {
+    ExportOptions { format, templates, outcomes: Vec::new(), filter: PageFilter::default() }
+}
+
+async fn exported_bytes(store: &Fixture, options: &ExportOptions) -> (u64, Vec<u8>) {
     let (gallery, profile) = (fixture::gallery(), fixture::profile().id());
-    export(store, &gallery, &profile, format, templates, Vec::new()).await.unwrap()
+    export(store, &gallery, &profile, options, Vec::new()).await.unwrap()
 }
 
 async fn exported(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, String) {
-    let (images, out) = exported_bytes(store, format, templates).await;
+    exported_by(store, &whole(format, templates)).await
+}
+
+async fn exported_by(store: &Fixture, options: &ExportOptions) -> (u64, String) {
+    let (images, out) = exported_bytes(store, options).await;
     (images, String::from_utf8(out).unwrap())
 }
 
@@ -41,6 +48,8 @@ async fn csv_has_a_row_for_each_face_and_one_for_an_image_without_a_face() {
     assert_eq!((&*rows[1]["image_id"], &*rows[1]["face_id"]), ("101", "101-1"));
     assert_eq!((&*rows[2]["image_id"], &*rows[2]["face_id"]), ("102", ""));
     assert_eq!(rows[1]["image"], "/photos/two.jpg");
+    assert_eq!(rows[1]["uri"], "file:///photos/two.jpg");
+    assert_eq!((&*rows[1]["face_count"], &*rows[2]["face_count"]), ("2", "0"));
     assert_eq!(rows[1]["quality"], "30");
     assert_eq!(
         (rows[0]["box_x"].as_str(), rows[0]["box_height"].as_str()),
@@ -109,6 +118,11 @@ async fn jsonl_has_a_line_for_each_image() {
     assert_eq!(lines[0]["image_id"], 101);
     assert_eq!(lines[0]["faces"][1]["face_id"], "101-1");
     assert_eq!(lines[0]["faces"][0]["box"]["height"], 96.25);
+    assert_eq!(lines[0]["faces"][0]["landmarks"]["left_mouth"]["y"], 52.5);
+    assert_eq!(
+        (&lines[0]["uri"], &lines[0]["subject"]),
+        (&"file:///photos/two.jpg".into(), &serde_json::Value::Null)
+    );
     assert_eq!(lines[0]["faces"][0]["template"].as_array().unwrap().len(), 2);
     assert_eq!(lines[1]["faces"], serde_json::json!([]));
     assert_eq!(lines[2]["reason"], "=cmd|' /C calc'!A0, \"quoted\"", "JSON needs no guard");
@@ -131,12 +145,25 @@ async fn every_page_is_exported() {
     assert_eq!((images, csv.lines().count()), (count as u64, count + 1));
 }
 
-#[test]
-fn locators_name_the_image_and_contain_no_secret() {
-    let of = |uri: &str| locator(&uri.parse().unwrap());
-    assert_eq!(of("file:///a%20b/c.jpg"), "/a b/c.jpg");
-    assert_eq!(of("file:///a%FF.jpg"), "file:///a%FF.jpg");
-    assert_eq!(of("https://user:secret@host/a.jpg?signature=abc"), "https://host/a.jpg");
+#[tokio::test]
+async fn filters_leave_out_images_and_faces() {
+    let store = gallery_of_three();
+    let options = |filter: PageFilter, outcomes: &[OutcomeKind]| ExportOptions {
+        format: ExportFormat::Jsonl,
+        templates: false,
+        outcomes: outcomes.to_vec(),
+        filter,
+    };
+    let good = PageFilter { min_quality: Some(50), ..PageFilter::default() };
+    let (images, jsonl) = exported_by(&store, &options(good, &[])).await;
+    let image: serde_json::Value = serde_json::from_str(&jsonl).unwrap();
+    assert_eq!((images, &image["face_count"]), (1, &2.into()), "the image has two faces");
+    assert_eq!(image["faces"].as_array().unwrap().len(), 1);
+    assert_eq!(image["faces"][0]["quality"], 80);
+
+    let none = PageFilter::default();
+    let (images, jsonl) = exported_by(&store, &options(none, &[OutcomeKind::Unreadable])).await;
+    assert!(images == 1 && jsonl.contains("bad.jpg"), "{jsonl}");
 }
 
 #[test]
@@ -152,6 +179,14 @@ fn csv_has_a_column_for_every_number_of_a_face() {
          landmarks_right_mouth_y,landmarks_left_mouth_x,landmarks_left_mouth_y,detector_score,\
          distance,score,quality,norm,template"
     );
+}
+
+#[test]
+fn every_column_is_documented() {
+    let page = include_str!("../../../docs/data.md");
+    for column in table::columns(true) {
+        assert!(page.contains(&format!("`{}`", column.name)), "{} is missing", column.name);
+    }
 }
 
 #[test]

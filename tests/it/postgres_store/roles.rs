@@ -8,7 +8,7 @@ use facefleet::domain::{
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, PageQuery, Reading, Results, StoreError,
+    Campaigns, Effect, Extreme, Listings, PageFilter, PageQuery, Reading, Results, StoreError,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -71,6 +71,7 @@ fn page(templates: bool) -> PageQuery {
         gallery: gallery(),
         profile: profile("a").id(),
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 10,
         templates,

@@ -1,6 +1,8 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod filters;
+mod history;
 mod ids;
 mod notes;
 mod reading;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{PageQuery, Store, StoredImage};
+use facefleet::store::{PageFilter, PageQuery, Store, StoredImage};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -57,6 +59,7 @@ fn whole_page(profile: ProfileId) -> PageQuery {
         gallery: gallery(),
         profile,
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 10_000,
         templates: true,
@@ -161,6 +164,15 @@ macro_rules! store_contract {
                 pages_cover_every_image_exactly_once
                 templates_come_back_as_they_were
                 a_reopened_store_holds_everything
+            }
+            filters {
+                pages_of_a_range_of_quality_have_images_with_such_a_face
+                pages_of_named_images_have_their_current_results
+                pages_since_a_time_have_what_was_recorded_then
+            }
+            history {
+                the_history_of_an_image_has_every_gallery_profile_and_version
+                an_unknown_image_has_no_history
             }
             campaigns {
                 a_campaign_adds_up

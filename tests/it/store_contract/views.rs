@@ -6,7 +6,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use facefleet::domain::{JobRecord, Outcome};
-use facefleet::report::{ExportFormat, export};
+use facefleet::report::{ExportFormat, ExportOptions, export};
+use facefleet::store::PageFilter;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -50,9 +51,14 @@ async fn exported(home: &impl Home) -> Vec<Exported> {
     let store = home.open().await;
     let mut rows = Vec::new();
     for profile in [a(), b()] {
-        let format = ExportFormat::Csv;
-        let (_, csv) =
-            export(store.as_ref(), &gallery(), &profile, format, true, Vec::new()).await.unwrap();
+        let options = ExportOptions {
+            format: ExportFormat::Csv,
+            templates: true,
+            outcomes: Vec::new(),
+            filter: PageFilter::default(),
+        };
+        let exported = export(store.as_ref(), &gallery(), &profile, &options, Vec::new()).await;
+        let (_, csv) = exported.unwrap();
         rows.extend(csv::Reader::from_reader(&csv[..]).deserialize().map(Result::unwrap));
     }
     rows

@@ -32,7 +32,8 @@ fn floats(field: &Field) -> Vec<f32> {
 
 #[tokio::test]
 async fn a_row_has_the_values_of_csv_as_what_they_are() {
-    let (images, file) = exported_bytes(&gallery_of_three(), ExportFormat::Parquet, true).await;
+    let (images, file) =
+        exported_bytes(&gallery_of_three(), &whole(ExportFormat::Parquet, true)).await;
     let file = opened(file);
     let rows = records(&file);
     assert_eq!((images, rows.len()), (3, 4));
@@ -68,7 +69,7 @@ async fn a_row_has_the_values_of_csv_as_what_they_are() {
 
 #[tokio::test]
 async fn columns_are_typed_and_compressed_and_templates_have_a_fixed_length() {
-    let (_, file) = exported_bytes(&gallery_of_three(), ExportFormat::Parquet, true).await;
+    let (_, file) = exported_bytes(&gallery_of_three(), &whole(ExportFormat::Parquet, true)).await;
     let file = opened(file);
     let metadata = file.metadata();
     let schema = metadata.file_metadata().schema_descr();
@@ -86,7 +87,8 @@ async fn columns_are_typed_and_compressed_and_templates_have_a_fixed_length() {
     let entries = metadata.file_metadata().key_value_metadata().unwrap();
     assert!(entries.iter().any(|entry| entry.key == arrow_schema::KEY && entry.value.is_some()));
 
-    let (_, without) = exported_bytes(&gallery_of_three(), ExportFormat::Parquet, false).await;
+    let (_, without) =
+        exported_bytes(&gallery_of_three(), &whole(ExportFormat::Parquet, false)).await;
     let without = opened(without);
     assert!(
         !without
@@ -107,7 +109,7 @@ async fn groups_of_rows_are_bounded_and_lose_no_row() {
         store.add(&format!("/photos/{number}/{long}"), OutcomeKind::NoFace, None);
         store.add(&format!("/photos/{number}.jpg"), OutcomeKind::Scored, None).add_face(1);
     }
-    let (images, file) = exported_bytes(&store, ExportFormat::Parquet, true).await;
+    let (images, file) = exported_bytes(&store, &whole(ExportFormat::Parquet, true)).await;
     let file = opened(file);
     assert!(file.metadata().num_row_groups() > 2);
     for group in file.metadata().row_groups() {
@@ -131,7 +133,8 @@ async fn groups_of_rows_are_bounded_and_lose_no_row() {
 
 #[tokio::test]
 async fn an_empty_gallery_is_a_file_with_columns() {
-    let (images, file) = exported_bytes(&Fixture::default(), ExportFormat::Parquet, true).await;
+    let (images, file) =
+        exported_bytes(&Fixture::default(), &whole(ExportFormat::Parquet, true)).await;
     let file = opened(file);
     assert_eq!((images, file.metadata().file_metadata().num_rows()), (0, 0));
     assert_eq!(file.metadata().file_metadata().schema().get_fields().len(), 43);
@@ -143,10 +146,9 @@ async fn templates_of_two_lengths_are_an_error() {
     let (template, _) = Template::from_embedding(&[1.0, 2.0, 3.0]).unwrap();
     store.images[1].faces[0].template = Some(template);
     let (gallery, profile) = (fixture::gallery(), fixture::profile().id());
-    let error = export(&store, &gallery, &profile, ExportFormat::Parquet, true, Vec::new())
-        .await
-        .unwrap_err()
-        .to_string();
+    let options = whole(ExportFormat::Parquet, true);
+    let error =
+        export(&store, &gallery, &profile, &options, Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("templates of 2 and of 3 components"), "{error}");
     assert_eq!(store.images[0].faces[0].id, FaceId { image: store.images[0].id, index: 0 });
 }
