@@ -1,6 +1,6 @@
-//! Speed and memory of `facefleet export`: `cargo bench --bench export -- [ROWS]`, from SQLite, and
-//! from the database of `FACEFLEET__STORE__URL` if it is set, in a new schema that is dropped at the
-//! end.
+//! Speed and memory of `facefleet export`: `cargo bench --bench export -- [ROWS]`, from `SQLite`,
+//! and from the database of `FACEFLEET__STORE__URL` if it is set, in a new schema that is dropped
+//! at the end.
 //!
 //! Each image has one scored face with a template of 128 components. Each format is exported twice,
 //! and the faster run counts; its memory is the most that the process held.

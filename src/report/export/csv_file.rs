@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::table::{self, Column, Row, Value};
+use super::table::{self, Column, TableRow, Value};
 
 /// Writes CSV row by row.
 pub(super) struct CsvEncoder<W: Write> {
@@ -25,7 +25,7 @@ impl<W: Write> CsvEncoder<W> {
         Ok(Self { writer, columns, cell: Vec::new(), floats: Vec::new() })
     }
 
-    pub(super) fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
+    pub(super) fn write(&mut self, row: &TableRow<'_>) -> io::Result<()> {
         let Self { writer, columns, cell, floats } = self;
         for column in columns {
             cell.clear();

@@ -1,7 +1,7 @@
 //! Exports the results of a gallery under one profile, page by page.
 //!
-//! JSON Lines writes each image as an [`ImageView`]; [`table`] lays them out as a table, for CSV and
-//! Parquet. While one page is written, the next is read.
+//! JSON Lines writes each image as an [`ImageView`]; [`table`] lays them out as a table, for CSV
+//! and Parquet. While one page is written, the next is read.
 
 mod arrow_schema;
 mod csv_file;

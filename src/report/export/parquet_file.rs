@@ -14,7 +14,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::arrow_schema;
-use super::table::{self, Column, Kind, Row, Value};
+use super::table::{self, Column, Kind, TableRow, Value};
 
 /// Most rows of a group.
 const GROUP_ROWS: usize = 65_536;
@@ -45,7 +45,7 @@ impl<W: Write + Send> ParquetEncoder<W> {
         })
     }
 
-    pub(super) fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
+    pub(super) fn write(&mut self, row: &TableRow<'_>) -> io::Result<()> {
         for column in &mut self.columns {
             self.bytes += column.push((column.column.value)(row))?;
         }

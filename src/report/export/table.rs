@@ -14,7 +14,7 @@ pub(super) struct Column {
     pub kind: Kind,
     /// Whether a row may have no value.
     pub nullable: bool,
-    pub value: for<'a> fn(&Row<'a>) -> Value<'a>,
+    pub value: for<'a> fn(&TableRow<'a>) -> Value<'a>,
 }
 
 /// What a column holds.
@@ -74,7 +74,7 @@ pub(super) struct TabledImage<'a> {
 
 /// A row: a face, or an image without one.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(super) struct TableRow<'a> {
     of: &'a TabledImage<'a>,
     face: Option<&'a StoredFace>,
 }
@@ -90,10 +90,10 @@ impl<'a> TabledImage<'a> {
         }
     }
 
-    pub(super) fn rows(&'a self) -> impl Iterator<Item = Row<'a>> {
+    pub(super) fn rows(&'a self) -> impl Iterator<Item = TableRow<'a>> {
         let faces = self.image.faces.iter().filter(|face| self.scope.wants(face.quality));
-        let mut rows = faces.map(|face| Row { of: self, face: Some(face) }).peekable();
-        let none = rows.peek().is_none().then_some(Row { of: self, face: None });
+        let mut rows = faces.map(|face| TableRow { of: self, face: Some(face) }).peekable();
+        let none = rows.peek().is_none().then_some(TableRow { of: self, face: None });
         none.into_iter().chain(rows)
     }
 }
@@ -107,7 +107,7 @@ pub(super) fn columns(templates: bool) -> impl Iterator<Item = &'static Column> 
 const fn filled(
     name: &'static str,
     kind: Kind,
-    value: for<'a> fn(&Row<'a>) -> Value<'a>,
+    value: for<'a> fn(&TableRow<'a>) -> Value<'a>,
 ) -> Column {
     Column { name, kind, nullable: false, value }
 }
@@ -116,7 +116,7 @@ const fn filled(
 const fn nullable(
     name: &'static str,
     kind: Kind,
-    value: for<'a> fn(&Row<'a>) -> Value<'a>,
+    value: for<'a> fn(&TableRow<'a>) -> Value<'a>,
 ) -> Column {
     Column { name, kind, nullable: true, value }
 }
@@ -213,10 +213,10 @@ fn float64<'a>(value: Option<f64>) -> Value<'a> {
     value.map_or(Value::Null, Value::Float64)
 }
 
-fn landmark<'a>(row: &Row<'_>, index: usize, part: fn(Point) -> f32) -> Value<'a> {
+fn landmark<'a>(row: &TableRow<'_>, index: usize, part: fn(Point) -> f32) -> Value<'a> {
     float32(row.face.and_then(|face| face.face.landmarks).map(|points| part(points[index])))
 }
 
-fn noted<'a>(row: &Row<'a>) -> Option<&'a Note> {
+fn noted<'a>(row: &TableRow<'a>) -> Option<&'a Note> {
     row.of.image.noted.as_ref()
 }

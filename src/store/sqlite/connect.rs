@@ -18,7 +18,8 @@ const APPLICATION_ID: i64 = 0x6666_6c31;
 
 /// Pages and summaries are rare. Each reader has its own cache.
 const READERS: u32 = 4;
-/// 16 MiB: pages are read in their order, and what is read at random is in the memory of the system.
+/// 16 MiB: pages are read in their order, and what is read at random is in the memory of the
+/// system.
 const READER_CACHE: &str = "-16384";
 /// Rows that a reader's thread may be ahead of who takes them.
 const READER_ROWS: usize = 512;

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use super::{Home, a, b, opened, under_b};
-use crate::support::{content, face, gallery, record, scored, unfetched, with_job};
+use crate::support::{content, face, gallery, record, scored, stamp, unfetched, with_job};
 
 /// The rows of a view; blobs in hexadecimal.
 pub async fn of_sqlite(file: &Path, view: &str) -> Vec<Value> {
@@ -152,7 +152,10 @@ pub async fn views_agree_with_exports(home: impl Home) {
         under_b(scored("signed", &[70])),
     ];
     store.record(&records).await.unwrap();
-    store.record(&[unfetched("noted", Outcome::Unreadable("denied".into()))]).await.unwrap();
+    let denied = with_job(unfetched("noted", Outcome::Refused("denied".into())), |job| {
+        job.stamp = Some(stamp("v2"));
+    });
+    store.record(&[denied]).await.unwrap();
 
     let rows = exported(&home).await;
     let images = rows.iter().map(|row| (format!("{} {}", row["image_id"], row["profile"]), row));

@@ -6,7 +6,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
 use super::*;
-use crate::domain::FaceId;
+use crate::domain::{FaceId, Template};
 use crate::report::export::parquet_file::GROUP_BYTES;
 
 fn opened(file: Vec<u8>) -> SerializedFileReader<Bytes> {
