@@ -16,7 +16,7 @@ APT := (Debian, Ubuntu: sudo apt-get install
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check check-tools test test-servers stack-up stack-down fleet bench-fleet \
-	bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools \
+	bench-export bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools \
 	lint unit scripts dependencies
 # The targets share one folder of fetched files and one build: in parallel they would only wait.
 .NOTPARALLEL:
@@ -79,6 +79,9 @@ fleet: setup ## Run a fleet over the sample photos: in containers, or (DOCKER=no
 bench-fleet: setup bench-tools stack-up ## Measure the fleet: publishing, throughput, latency
 	@set -a; . .facefleet/stack/env; set +a; \
 	  cargo build --release --example null_worker && cargo bench --bench fleet
+
+bench-export: setup stack-up ## Measure exports of a million rows: speed and memory
+	@set -a; . .facefleet/stack/env; set +a; cargo bench --bench export
 
 test-servers: python
 	@$(PYTHON) scripts/setup.py test

@@ -5,77 +5,20 @@
 //! are made before the measurement starts.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+mod made;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobId,
-    JobRecord, JobSelection, Lane, Mapping, Outcome, Precision, Profile, RecogniserProfile,
-    Recognition, Selection, SerFiq, Template, Timings,
-};
+use facefleet::domain::JobId;
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{Maintenance, Results};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 
+use made::{profile, record};
+
 const BATCHES: [usize; 3] = [256, 32, 1];
-
-fn profile() -> Profile {
-    Profile {
-        alignment: AlignmentProfile::None,
-        recogniser: RecogniserProfile {
-            name: "null".into(),
-            sha256: "00".repeat(32),
-            precision: Precision::Float32,
-        },
-        ser_fiq: SerFiq::ClosedForm { dropout: 0.4 },
-        mapping: Mapping::Logistic { alpha: 130.0, r: 0.88 },
-    }
-}
-
-fn record(name: &str) -> JobRecord {
-    let mut bytes = [0; 128];
-    blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut bytes);
-    let embedding: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) - 127.5).collect();
-    let (template, norm) = Template::from_embedding(&embedding).unwrap();
-    let distance = 0.4 + f64::from(bytes[0]) / 2000.0;
-    let recognition = Some(Recognition {
-        template,
-        norm,
-        distance,
-        score: facefleet::quality::score(distance),
-        quality: bytes[0] % 101,
-    });
-    let bbox = BoundingBox { x: 0.0, y: 0.0, width: 112.0, height: 112.0 };
-    let face =
-        FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition };
-    JobRecord {
-        job: Job {
-            id: JobId::new(),
-            lane: Lane::Scan,
-            gallery: "bench".parse().unwrap(),
-            image: format!("s3://photos/bench/{name}.jpg").parse().unwrap(),
-            stamp: "v1".parse().ok(),
-            expected_hash: None,
-            subject: None,
-            selection: JobSelection::default(),
-            profile: None,
-            campaign: None,
-            trace: None,
-            attempt: 1,
-        },
-        content: Some(ImageContent {
-            hash: ContentHash::of(name.as_bytes()),
-            bytes: 4096,
-            size: Some((112, 112)),
-        }),
-        profile: profile().id(),
-        selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
-        outcome: Outcome::Scored(vec![face]),
-        provider: "null".into(),
-        timings: Timings::default(),
-    }
-}
 
 /// Records a second, with `tasks` concurrent writers.
 async fn measure(

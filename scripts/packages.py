@@ -396,3 +396,13 @@ BENCH_TOOLS = (
     ("numpy", "BSD-3-Clause", "bench only: the arrays OpenCV works on"),
     ("celery", "BSD-3-Clause", "bench only: a worker without work, for comparison"),
 )
+
+# For the test that runs docs/recipes.md; recipes-requirements.txt has the versions and sha256.
+RECIPE_TOOLS = (
+    ("pyarrow", "Apache-2.0", "test only: reads exports as Parquet"),
+    ("pandas", "BSD-3-Clause", "test only: a recipe"),
+    ("duckdb", "MIT", "test only: a recipe"),
+    ("faiss-cpu", "MIT", "test only: a recipe"),
+    ("psycopg", "LGPL-3.0", "test only: a client of Postgres, for a recipe"),
+    ("psycopg-binary", "LGPL-3.0", "test only: its compiled part, with libpq"),
+)

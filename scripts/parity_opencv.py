@@ -223,9 +223,18 @@ def score_with_facefleet(paths, arguments=(), **settings):
     if finished.returncode:
         sys.exit(f"parity: facefleet score ended with exit code {finished.returncode}")
     for line in map(json.loads, finished.stdout.splitlines()):
-        if "box" in line:  # the line of a photo without a face has no box
-            faces[Path(line["image"])].append(line)
+        faces[Path(line["image"])] = [as_arrays(face) for face in line["faces"]]
     return faces
+
+
+def as_arrays(face):
+    """The face with its box and its landmarks as arrays, as in the other implementations."""
+    points = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    return {
+        **face,
+        "box": [face["box"][name] for name in ("x", "y", "width", "height")],
+        "landmarks": [[face["landmarks"][name][axis] for axis in "xy"] for name in points],
+    }
 
 
 if __name__ == "__main__":

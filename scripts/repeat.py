@@ -69,7 +69,7 @@ def scan(photos, batch, store):
 def read_faces(table):
     """The compared values of each face of an exported CSV table, by image and index."""
     rows = csv.DictReader(table.splitlines())
-    return {(row["image"], row["face"]): [row[name] for name in COMPARED] for row in rows}
+    return {(row["uri"], row["face"]): [row[name] for name in COMPARED] for row in rows}
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
     python3 scripts/setup.py            ONNX Runtime, model weights and sample photos
     python3 scripts/setup.py build      CMake and NASM, which build libjpeg-turbo, if missing
     python3 scripts/setup.py test       what the tests use: servers, clients, the second detector,
-                                        the OpenVINO build of ONNX Runtime
+                                        the OpenVINO build of ONNX Runtime, and `recipes`
     python3 scripts/setup.py lint       Ruff, which `make check` runs on the Python scripts
     python3 scripts/setup.py bench      OpenCV, NumPy and Celery for parity and benchmarks
+    python3 scripts/setup.py recipes    what the examples of docs/recipes.md use
     python3 scripts/setup.py mtcnn      the second detector
     python3 scripts/setup.py --runtime cuda|openvino
                                         this build of ONNX Runtime, in a folder of its own
@@ -58,6 +59,7 @@ from packages import (
     MTCNN,
     MTCNN_REFERENCE,
     PACKAGES,
+    RECIPE_TOOLS,
     RUFFS,
     RUNTIMES,
     SAMPLES,
@@ -67,6 +69,10 @@ from packages import (
 
 BENCH_FOLDER = ROOT / ".facefleet/tools/python"
 BENCH_REQUIREMENTS = ROOT / "scripts/bench-requirements.txt"
+RECIPES_FOLDER = ROOT / ".facefleet/tools/recipes"
+RECIPES_REQUIREMENTS = ROOT / "scripts/recipes-requirements.txt"
+# The Pythons for which the pinned packages of the recipes have wheels.
+RECIPES_PYTHONS = ((3, 11), (3, 14))
 
 
 def set_up(device: Optional[str]):
@@ -144,6 +150,8 @@ def fetch_test_servers():
         fetched |= provide(DEVICE_RUNTIMES["openvino"])
     fetched |= provide_file(AMQP_CLIENT)
     say(f"the tests' packages are in place ({fetched_or_not(fetched)})")
+    if runs_recipes():
+        install_recipe_tools()
 
 
 def fetch_linter():
@@ -232,27 +240,55 @@ def install_nasm() -> bool:
     return shutil.which("nasm") is not None
 
 
+def runs_recipes() -> bool:
+    oldest, newest = RECIPES_PYTHONS
+    return runs_wheels() and oldest <= sys.version_info[:2] <= newest
+
+
+def install_recipe_tools():
+    if not runs_recipes():
+        raise SetupError(
+            "the packages of the recipes are pinned for Linux with glibc and Python 3.11 to 3.14."
+        )
+    install_tools(
+        "the packages of the recipes",
+        RECIPES_REQUIREMENTS,
+        RECIPES_FOLDER,
+        "fetching PyArrow, pandas, DuckDB, FAISS and Psycopg for the recipes (about 130 MB)",
+    )
+
+
 def install_bench_tools():
     provide(MTCNN)
     provide(MTCNN_REFERENCE)
+    install_tools(
+        "the bench tools",
+        BENCH_REQUIREMENTS,
+        BENCH_FOLDER,
+        "fetching OpenCV, NumPy and Celery for the parity and benchmark scripts (about 80 MB)",
+    )
+
+
+def install_tools(what: str, requirements: Path, folder: Path, message: str):
+    """Installs pinned packages into a folder of the project, unless they are there."""
     # Wheels depend on the interpreter too: another python3 needs another NumPy.
-    requirements = sha256_of(BENCH_REQUIREMENTS.read_bytes())
-    stamp = f"{requirements} {sys.implementation.cache_tag} {platform.machine()}\n"
-    stamp_file = BENCH_FOLDER / "installed-from"
+    pins = sha256_of(requirements.read_bytes())
+    stamp = f"{pins} {sys.implementation.cache_tag} {platform.machine()}\n"
+    stamp_file = folder / "installed-from"
     if stamp_file.is_file() and stamp_file.read_text() == stamp:
-        say("the bench tools are in place (nothing to fetch)")
+        say(f"{what} are in place (nothing to fetch)")
         return
-    say("fetching OpenCV, NumPy and Celery for the parity and benchmark scripts (about 80 MB)")
-    BENCH_FOLDER.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="partial-", dir=BENCH_FOLDER.parent) as folder:
-        arriving = Path(folder) / "python"
+    say(message)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial:
+        arriving = Path(partial) / "python"
         arguments = ["install", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-        arguments += ["--requirement", BENCH_REQUIREMENTS, "--target", arriving]
-        pip("the bench tools", arguments)
+        arguments += ["--requirement", requirements, "--target", arriving]
+        pip(what, arguments)
         (arriving / stamp_file.name).write_text(stamp)
-        shutil.rmtree(BENCH_FOLDER, ignore_errors=True)
-        os.replace(arriving, BENCH_FOLDER)
-    say(f"the bench tools are in {shown(BENCH_FOLDER)}")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(arriving, folder)
+    say(f"{what} are in {shown(folder)}")
 
 
 def print_table():
@@ -270,10 +306,14 @@ def print_table():
     )
     rows = [("package", "version", "licence", "purpose")]
     rows += [(p.name, p.version, p.licence, p.why) for p in listed]
-    requirements = BENCH_REQUIREMENTS.read_text()
-    for name, licence, why in BENCH_TOOLS:
-        versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
-        rows.append((name, " or ".join(versions), licence, why))
+    for tools, file in (
+        (BENCH_TOOLS, BENCH_REQUIREMENTS),
+        (RECIPE_TOOLS, RECIPES_REQUIREMENTS),
+    ):
+        requirements = file.read_text()
+        for name, licence, why in tools:
+            versions = re.findall(rf"^{name}==([^;\s]+)", requirements, re.MULTILINE)
+            rows.append((name, " or ".join(versions), licence, why))
     print("\n".join(table_lines(rows)))
 
 
@@ -289,6 +329,7 @@ GROUPS = {
     "test": fetch_test_servers,
     "lint": fetch_linter,
     "bench": install_bench_tools,
+    "recipes": install_recipe_tools,
     "mtcnn": lambda: say(f"MTCNN's weights are in place ({fetched_or_not(provide(MTCNN))})"),
 }
 

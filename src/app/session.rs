@@ -192,7 +192,7 @@ mod tests {
     };
     use crate::queue::memory::MemoryQueue;
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{Campaigns, PageQuery, Reading};
+    use crate::store::{Campaigns, PageFilter, PageQuery, Reading};
     use crate::worker::WorkerSettings;
 
     const SELECTION: Selection = Selection { faces: Faces::All, min_size_px: 24, min_score: 0.5 };
@@ -294,6 +294,7 @@ mod tests {
             gallery: "test".parse().unwrap(),
             profile: profile().id(),
             outcomes: Vec::new(),
+            filter: PageFilter::default(),
             after: 0,
             limit: 10,
             templates: false,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::progress::accounts;
 use super::{printable, say, say_json};
@@ -35,24 +35,25 @@ pub(super) enum CampaignCommand {
     /// Pause a campaign.
     ///
     /// Within two seconds no worker starts any more of its jobs. Jobs in flight are finished.
-    Pause {
-        /// Its id, or "latest".
-        campaign: CampaignRef,
-    },
+    Pause(ChangeArgs),
     /// Resume a paused campaign.
     ///
     /// Workers start its jobs again within two seconds.
-    Resume {
-        /// Its id, or "latest".
-        campaign: CampaignRef,
-    },
+    Resume(ChangeArgs),
     /// Cancel a campaign.
     ///
     /// Its jobs are dropped. Results that are recorded stay.
-    Cancel {
-        /// Its id, or "latest".
-        campaign: CampaignRef,
-    },
+    Cancel(ChangeArgs),
+}
+
+/// A campaign to change.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    /// Its id, or "latest".
+    campaign: CampaignRef,
+    /// Print the campaign as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 impl CampaignCommand {
@@ -63,14 +64,14 @@ impl CampaignCommand {
             Self::Show { campaign, json } => {
                 show(&find(store.as_ref(), campaign).await?, json)?;
             }
-            Self::Pause { campaign } => {
-                set(store.as_ref(), campaign, CampaignState::Paused).await?;
+            Self::Pause(change) => {
+                set(store.as_ref(), &change, CampaignState::Paused).await?;
             }
-            Self::Resume { campaign } => {
-                set(store.as_ref(), campaign, CampaignState::Running).await?;
+            Self::Resume(change) => {
+                set(store.as_ref(), &change, CampaignState::Running).await?;
             }
-            Self::Cancel { campaign } => {
-                let cancelled = set(store.as_ref(), campaign, CampaignState::Cancelled).await?;
+            Self::Cancel(change) => {
+                let cancelled = set(store.as_ref(), &change, CampaignState::Cancelled).await?;
                 // Workers would remove its jobs too, within seconds.
                 if let Some(queue) = app.shared_queue().await? {
                     queue.remove(&cancelled.sub_queue()).await?;
@@ -113,9 +114,14 @@ fn show(campaign: &Campaign, json: bool) -> Result<()> {
     Ok(())
 }
 
-async fn set(store: &dyn Store, which: CampaignRef, state: CampaignState) -> Result<Campaign> {
-    let campaign = set_state(store, which, state).await?;
-    say(format!("{} {}", campaign.id, state.as_str()))?;
+async fn set(store: &dyn Store, change: &ChangeArgs, state: CampaignState) -> Result<Campaign> {
+    let campaign = set_state(store, change.campaign, state).await?;
+    if change.json {
+        let campaign = find(store, CampaignRef::Id(campaign.id)).await?;
+        say_json(&CampaignView::from(&campaign))?;
+    } else {
+        say(format!("{} {}", campaign.id, state.as_str()))?;
+    }
     Ok(campaign)
 }
 

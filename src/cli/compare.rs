@@ -10,9 +10,10 @@ use super::score::analyse;
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Faces, Outcome, Recognition};
-use crate::view::face::{MatchView, MatchedFaceView};
-use crate::view::image::FileNames;
+use crate::view::face::MatchView;
+use crate::view::image::{ImageNames, ImageView};
 use crate::worker::Processor;
+use crate::worker::analysis::Analysis;
 
 /// Similarity is the cosine of the two templates, -1 to 1. The right threshold depends on the
 /// network and on the false match rate that you accept.
@@ -34,16 +35,18 @@ impl MatchArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
         let processor = app.processor(&[], self.aligned)?;
-        let a = primary_face(&app, &processor, &self.a).await?;
-        let b = primary_face(&app, &processor, &self.b).await?;
+        let first = analyse(&app, &processor, &self.a).await?;
+        let second = analyse(&app, &processor, &self.b).await?;
+        let (a, b) = (primary_face(&self.a, &first)?, primary_face(&self.b, &second)?);
         let similarity = a.template.similarity(&b.template);
+        let profile = processor.profile_id();
         if self.json {
-            let images = [(&self.a, &a), (&self.b, &b)]
-                .map(|(path, face)| MatchedFaceView::new(FileNames::new(path), face));
-            say_json(&MatchView { similarity, images, profile: processor.profile_id().clone() })?;
+            let images = [(&self.a, &first), (&self.b, &second)]
+                .map(|(path, analysis)| view(path, analysis, &processor));
+            say_json(&MatchView { similarity, profile: profile.clone(), images })?;
         } else {
             say(format!("similarity {similarity:.4}"))?;
-            for (path, face) in [(&self.a, &a), (&self.b, &b)] {
+            for (path, face) in [(&self.a, a), (&self.b, b)] {
                 let name = path.display().to_string();
                 say(format!(
                     "quality {:>3}  score {:.4}  {}",
@@ -52,20 +55,28 @@ impl MatchArgs {
                     printable(&name)
                 ))?;
             }
+            say(format!("profile {profile}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn primary_face(app: &App, processor: &Processor, path: &Path) -> Result<Recognition> {
-    let analysis = analyse(app, processor, path).await?;
-    match analysis.outcome {
-        Outcome::Scored(faces) => {
-            match faces.into_iter().next().and_then(|face| face.recognition) {
-                Some(recognition) => Ok(recognition),
-                None => bail!("{}: its primary face could not be recognised", path.display()),
-            }
-        }
+fn view(path: &Path, analysis: &Analysis, processor: &Processor) -> ImageView {
+    let profile = processor.profile_id().clone();
+    let view = ImageView::analysed(ImageNames::of_path(path), profile, &analysis.outcome);
+    ImageView {
+        provider: Some(processor.provider().to_owned()),
+        timings: Some(analysis.timings),
+        ..view.with_content(analysis.content.as_ref())
+    }
+}
+
+fn primary_face<'a>(path: &Path, analysis: &'a Analysis) -> Result<&'a Recognition> {
+    match &analysis.outcome {
+        Outcome::Scored(faces) => match faces.first().and_then(|face| face.recognition.as_ref()) {
+            Some(recognition) => Ok(recognition),
+            None => bail!("{}: its primary face could not be recognised", path.display()),
+        },
         Outcome::NoFace => bail!("{}: no face found", path.display()),
         other => {
             bail!("{}: {}: {}", path.display(), other.kind(), other.reason().unwrap_or_default())

@@ -13,6 +13,8 @@ mod interrupt;
 mod labelled;
 mod migrate;
 mod model;
+mod named_image;
+mod new_file;
 mod not_listed;
 mod printable;
 mod progress;
@@ -20,6 +22,7 @@ mod queue;
 mod report;
 mod scan;
 mod score;
+mod show;
 mod worker;
 
 use std::io::{ErrorKind, Write};
@@ -79,7 +82,8 @@ enum Command {
     Match(compare::MatchArgs),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
-    /// Write the results of a gallery as CSV or JSON Lines.
+    Show(show::ShowArgs),
+    /// Write the results of a gallery as CSV, JSON Lines or Parquet.
     Export(report::ExportArgs),
     Evaluate(evaluate::EvaluateArgs),
     Calibrate(calibrate::CalibrateArgs),
@@ -138,6 +142,7 @@ impl Cli {
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
             Command::Report(report) => report.run(&app).await,
+            Command::Show(show) => show.run(&app).await,
             Command::Export(export) => export.run(&app).await,
             Command::Evaluate(evaluate) => evaluate.run(&app).await,
             Command::Calibrate(calibrate) => calibrate.run(&app).await,
@@ -156,7 +161,7 @@ fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
 
 /// Prints `value` as one line of JSON.
 fn say_json(value: &impl Serialize) -> std::io::Result<()> {
-    say(serde_json::to_value(value)?)
+    say(serde_json::to_string(value)?)
 }
 
 /// Prints an error and its causes; the exit status for it.

@@ -11,7 +11,7 @@ use super::{INTERRUPTED, SOME_FAILED, not_listed, printable, say, say_json};
 use crate::domain::{Campaign, CampaignProgress, OutcomeKind};
 use crate::gallery::failures::verdict;
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
-use crate::view::image::EndedImageView;
+use crate::view::image::ImageView;
 use crate::view::not_listed::NotListedView;
 use crate::view::outcome_counts;
 use crate::view::scan::{ScanSummaryLine, ScanSummaryView};
@@ -48,9 +48,7 @@ impl ScanDisplay {
         match event {
             // An error means that the reader closed the pipe: the scan goes on, and the summary
             // reports the error.
-            CampaignEvent::Ended(event) if self.json => {
-                drop(say_json(&EndedImageView::from(*event)))
-            }
+            CampaignEvent::Ended(event) if self.json => drop(say_json(&ImageView::from(*event))),
             CampaignEvent::Ended(event) => match &event.end.reason {
                 Some(reason) => {
                     self.problem(&format!("{}: {}: {reason}", event.image, event.end.outcome));

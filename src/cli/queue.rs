@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::domain::JobId;
 use crate::gallery::waiting::waiting_jobs;
 use crate::queue::{DeadLetter, DeadLetterFilter, JobQueue};
-use crate::view::queue::{DeadLetterView, QueueView};
+use crate::view::queue::{DeadLetterView, QueueView, ResolvedView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -36,9 +36,9 @@ pub(super) enum QueueCommand {
     ///
     /// In its campaign a job counts as failed until it ends again. Workers drop the jobs of a
     /// cancelled campaign.
-    Retry(DeadLetterArgs),
+    Retry(ResolveArgs),
     /// Delete dead letters. Their outcomes stay in the store.
-    Drop(DeadLetterArgs),
+    Drop(ResolveArgs),
 }
 
 /// Which dead letters.
@@ -56,6 +56,16 @@ pub(super) struct DeadLetterArgs {
     all: bool,
 }
 
+/// Dead letters to resolve, and how to tell how many they were.
+#[derive(Debug, Args)]
+pub(super) struct ResolveArgs {
+    #[command(flatten)]
+    which: DeadLetterArgs,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 impl QueueCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let queue: Arc<dyn JobQueue> = app.shared_queue().await?.context(
@@ -68,13 +78,13 @@ impl QueueCommand {
                 let prefix = &app.settings().queue.prefix;
                 dead(&queue.dead_letters(limit).await?, prefix, json)?;
             }
-            Self::Retry(which) => {
+            Self::Retry(ResolveArgs { which, json }) => {
                 let resolved = queue.resolve_dead(&which.into(), true).await?;
-                say(format!("{resolved} published again"))?;
+                resolve(ResolvedView::Retried(resolved), json)?;
             }
-            Self::Drop(which) => {
+            Self::Drop(ResolveArgs { which, json }) => {
                 let resolved = queue.resolve_dead(&which.into(), false).await?;
-                say(format!("{resolved} dropped"))?;
+                resolve(ResolvedView::Dropped(resolved), json)?;
             }
         }
         queue.close().await;
@@ -86,6 +96,15 @@ impl From<DeadLetterArgs> for DeadLetterFilter {
     fn from(DeadLetterArgs { reason, job, all: _ }: DeadLetterArgs) -> Self {
         Self { job: job.map(JobId), reason }
     }
+}
+
+fn resolve(resolved: ResolvedView, json: bool) -> Result<()> {
+    match resolved {
+        _ if json => say_json(&resolved)?,
+        ResolvedView::Retried(jobs) => say(format!("{jobs} published again"))?,
+        ResolvedView::Dropped(jobs) => say(format!("{jobs} dropped"))?,
+    }
+    Ok(())
 }
 
 async fn status(app: &App, queue: &dyn JobQueue, json: bool) -> Result<()> {

@@ -1,20 +1,27 @@
 //! `facefleet report` and `facefleet export`
 
-use std::io::{BufWriter, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use clap::Args;
 use image::ImageFormat;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
+use super::named_image::NamedImage;
+use super::new_file::{NewFile, private_file};
 use super::{GalleryArgs, say};
 use crate::app::App;
-use crate::domain::{ContentHash, ProfileId};
+use crate::domain::{ContentHash, ImageUri, OutcomeKind, ProfileId};
 use crate::images::{ImageSource, Root, Sources};
-use crate::report::{self, ExportFormat, NoThumbnails, ReportOptions, Thumbnails, choose_profile};
-use crate::store::StoredFace;
+use crate::report::{
+    self, ExportFormat, ExportOptions, NoThumbnails, ReportOptions, Thumbnails, choose_profile,
+};
+use crate::store::{ImageKey, PageFilter, StoredFace};
 use crate::vision::{Picture, PixelLimits, encode_chip};
 
 /// Contains the histogram of quality, the worst and best faces, outcomes, failures with their
@@ -74,7 +81,8 @@ impl ReportArgs {
     }
 }
 
-/// CSV has a row for each face, JSON Lines an object for each image.
+/// CSV and Parquet have a row for each face, JSON Lines an object for each image. docs/data.md
+/// describes the columns. Conditions may be combined.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
@@ -82,7 +90,7 @@ pub(super) struct ExportArgs {
     /// Profile to export [default: the one with the latest result].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
-    /// csv or jsonl.
+    /// csv, jsonl or parquet.
     #[arg(long, default_value = "csv")]
     format: ExportFormat,
     /// File to write, instead of standard output.
@@ -91,31 +99,92 @@ pub(super) struct ExportArgs {
     /// Export the templates too. They are biometric data.
     #[arg(long)]
     templates: bool,
+    /// Export this image alone: a path, or the complete URI. May be repeated.
+    #[arg(long, value_name = "PATH|URI", value_parser = NamedImage::parser())]
+    image: Vec<NamedImage>,
+    /// Export images with these outcomes alone, such as unreadable,failed.
+    #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
+    outcome: Vec<OutcomeKind>,
+    /// Export faces of this quality and better alone.
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(0..=100))]
+    min_quality: Option<u8>,
+    /// Export faces of this quality and worse alone.
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(0..=100))]
+    max_quality: Option<u8>,
+    /// Export results recorded since then alone: a date (UTC), or a time such as
+    /// 2026-03-01T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+}
+
+/// A time (RFC 3339), or the start of a day (UTC).
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let day = text.parse::<Date>().ok().and_then(|date| date.to_zoned_datetime(TimeZone::UTC).ok());
+    // A date may be followed by anything in `Date`'s own grammar.
+    let day = day.filter(|_| text.len() == "2026-03-01".len());
+    day.map(|day| day.timestamp()).ok_or_else(|| {
+        "not a time: use a date such as 2026-03-01, or a time with its offset such as \
+            2026-03-01T12:00:00Z"
+            .to_owned()
+    })
 }
 
 impl ExportArgs {
-    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        let store = app.store().await?;
-        let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
-        let mut out: Box<dyn Write + Send> = match &self.out {
-            None => Box::new(std::io::stdout()),
-            Some(path) => Box::new(
-                private_file(path)
-                    .with_context(|| format!("Failed to create {}", path.display()))?,
-            ),
+    fn options(&self) -> ExportOptions {
+        let uris = |image: &NamedImage| match &image.key {
+            ImageKey::Uris(uris) => uris.clone(),
+            ImageKey::Id(_) => Vec::new(),
         };
-        let mut buffered = BufWriter::new(&mut out);
-        report::export(
-            store.as_ref(),
-            &self.gallery.gallery,
-            &profile,
-            self.format,
-            self.templates,
-            &mut buffered,
-        )
-        .await?;
-        buffered.flush()?;
+        let images: Vec<ImageUri> = self.image.iter().flat_map(uris).collect();
+        let filter = PageFilter {
+            images,
+            min_quality: self.min_quality,
+            max_quality: self.max_quality,
+            since: self.since,
+        };
+        let (format, templates) = (self.format, self.templates);
+        ExportOptions { format, templates, outcomes: self.outcome.clone(), filter }
+    }
+
+    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        let qualities = self.min_quality.zip(self.max_quality);
+        ensure!(
+            qualities.is_none_or(|(low, high)| low <= high),
+            "--min-quality is above --max-quality: no face is in between"
+        );
+        ensure!(
+            self.format != ExportFormat::Parquet
+                || self.out.is_some()
+                || !std::io::stdout().is_terminal(),
+            "Parquet is not text for a terminal: name a file, --out faces.parquet"
+        );
+        let store = app.store().await?;
+        let profile =
+            choose_profile(store.as_ref(), &self.gallery.gallery, self.profile.clone()).await?;
+        let (gallery, options) = (&self.gallery.gallery, self.options());
+        let images = match &self.out {
+            None => {
+                let out = std::io::stdout();
+                report::export(store.as_ref(), gallery, &profile, &options, out).await?.0
+            }
+            Some(path) => {
+                let failed = || format!("Failed to write {}", path.display());
+                let (new, file) = NewFile::create(path).with_context(failed)?;
+                let export = report::export(store.as_ref(), gallery, &profile, &options, file);
+                let (images, file) = export.await.with_context(failed)?;
+                new.keep(&file).with_context(failed)?;
+                images
+            }
+        };
         store.close().await;
+        ensure!(
+            images > 0 || self.image.is_empty(),
+            "no result of --image in gallery {gallery} under profile {profile}, or not under the \
+                other conditions: `facefleet show` looks in all galleries"
+        );
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -151,12 +220,26 @@ impl Thumbnails for Chips {
     }
 }
 
-/// A file that only its owner may read: it may contain faces or templates.
-fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+/// Writes a file that only its owner may read.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    private_file(path)?.write_all(bytes)
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    private_file(path)?.write_all(bytes)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_parsed_with_their_offset_and_dates_in_utc() {
+        for (text, parsed) in [
+            ("2026-03-01", "2026-03-01T00:00:00Z"),
+            ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z"),
+            ("2026-03-01T12:00:00.5+01:00", "2026-03-01T11:00:00.5Z"),
+        ] {
+            assert_eq!(time(text).unwrap().to_string(), parsed);
+        }
+        for text in ["", "yesterday", "2026-13-01", "2026-03-01T12:00:00", "03/01/2026"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
 }

@@ -12,8 +12,8 @@ use super::{SOME_FAILED, printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Chip, FaceResult, Faces, ImageUri, Outcome};
 use crate::inference::batcher::BatchError;
-use crate::view::face::{ImageWithoutFaceView, ScoredFaceView};
-use crate::view::image::FileNames;
+use crate::view::face::FaceView;
+use crate::view::image::{ImageNames, ImageView};
 use crate::vision::encode_chip;
 use crate::worker::Processor;
 use crate::worker::analysis::Analysis;
@@ -30,8 +30,8 @@ pub(super) struct ScoreArgs {
     /// The images are chips: aligned, and 112x112. Other images are refused.
     #[arg(long)]
     aligned: bool,
-    /// Print one JSON object on each line. `image` is the name as given; `uri` is exact even if the
-    /// name is not UTF-8.
+    /// Print one JSON object a line: each image with its faces. `image` is the name as given; `uri`
+    /// is exact even if the name is not UTF-8.
     #[arg(long)]
     json: bool,
     /// With --json, print the templates too. They are biometric data.
@@ -60,50 +60,74 @@ impl ScoreArgs {
             if !matches!(analysis.outcome, Outcome::Scored(_) | Outcome::NoFace) {
                 status = ExitCode::from(SOME_FAILED);
             }
-            self.print(number, path, &analysis)?;
+            let chips = self.save_chips(number, path, &analysis)?;
+            if self.json {
+                say_json(&self.view(path, &analysis, chips, &processor))?;
+            } else {
+                print(path, &analysis.outcome)?;
+            }
+        }
+        if !self.json {
+            say(format!("profile {}", processor.profile_id()))?;
         }
         Ok(status)
     }
 
-    fn print(&self, number: usize, path: &Path, analysis: &Analysis) -> Result<()> {
-        let outcome = &analysis.outcome;
-        if outcome.faces().is_empty() {
-            if self.json {
-                let view = ImageWithoutFaceView {
-                    names: FileNames::new(path),
-                    outcome: outcome.kind(),
-                    reason: outcome.reason().map(str::to_owned),
-                    smallest_face_px: analysis.smallest_face_px,
-                };
-                say_json(&view)?;
-            } else {
-                let reason =
-                    outcome.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
-                let line = format!("{}  {}{reason}", path.display(), outcome.kind());
-                say(printable(&line))?;
-            }
-            return Ok(());
-        }
-        for (index, (face, chip)) in outcome.faces().iter().zip(&analysis.chips).enumerate() {
-            let saved = match (&self.chips, chip) {
-                (Some(folder), Some(chip)) => Some(save_chip(folder, number, path, index, chip)?),
-                _ => None,
-            };
-            if self.json {
-                let names = FileNames::new(path);
-                let mut view = ScoredFaceView::new(names, index, face, analysis.smallest_face_px);
-                if self.templates {
-                    let recognition = face.recognition.as_ref();
-                    view.template = Some(recognition.map(|r| r.template.as_slice().to_vec()));
-                }
-                view.chip = saved.map(|path| path.to_string_lossy().into_owned());
-                say_json(&view)?;
-            } else {
-                say(face_line(path, index, face))?;
-            }
-        }
-        Ok(())
+    /// Writes the chips of an image's faces, if they are wanted. Returns the files, by face.
+    fn save_chips(
+        &self,
+        number: usize,
+        path: &Path,
+        analysis: &Analysis,
+    ) -> Result<Vec<Option<PathBuf>>> {
+        let save = |(index, chip): (usize, &Option<Chip>)| match (&self.chips, chip) {
+            (Some(folder), Some(chip)) => save_chip(folder, number, path, index, chip).map(Some),
+            _ => Ok(None),
+        };
+        let faces = analysis.outcome.faces().len();
+        analysis.chips.iter().take(faces).enumerate().map(save).collect()
     }
+
+    fn view(
+        &self,
+        path: &Path,
+        analysis: &Analysis,
+        chips: Vec<Option<PathBuf>>,
+        processor: &Processor,
+    ) -> ImageView {
+        let outcome = &analysis.outcome;
+        let mut faces: Vec<FaceView> = Vec::with_capacity(outcome.faces().len());
+        for ((index, found), chip) in (0..).zip(outcome.faces()).zip(chips) {
+            let mut face = FaceView::found(index, found);
+            if self.templates {
+                face = face.with_template(found.recognition.as_ref());
+            }
+            face.chip = chip.map(|path| path.to_string_lossy().into_owned());
+            faces.push(face);
+        }
+        let profile = processor.profile_id().clone();
+        let view = ImageView::analysed(ImageNames::of_path(path), profile, outcome);
+        ImageView {
+            provider: Some(processor.provider().to_owned()),
+            timings: Some(analysis.timings),
+            smallest_face_px: Some(analysis.smallest_face_px),
+            faces: Some(faces),
+            ..view.with_content(analysis.content.as_ref())
+        }
+    }
+}
+
+/// Prints a line for each face, or for an image without a face.
+fn print(path: &Path, outcome: &Outcome) -> Result<()> {
+    for (index, face) in outcome.faces().iter().enumerate() {
+        say(face_line(path, index, face))?;
+    }
+    if outcome.faces().is_empty() {
+        let reason = outcome.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let line = format!("{}  {}{reason}", path.display(), outcome.kind());
+        say(printable(&line))?;
+    }
+    Ok(())
 }
 
 fn face_line(path: &Path, index: usize, result: &FaceResult) -> String {

@@ -15,6 +15,7 @@ use super::{
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CampaignId(pub Uuid);
 
 impl CampaignId {

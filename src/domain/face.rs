@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A point in image pixels: x to the right, y down, origin at the centre of the top left pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Point {
     /// Pixels from the left.
     pub x: f32,
@@ -21,6 +22,7 @@ pub type Landmarks = [Point; 5];
 
 /// An axis-aligned box in image pixels. It may extend beyond the image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BoundingBox {
     /// Left edge, pixels.
     pub x: f32,
@@ -68,6 +70,7 @@ pub struct Face {
 /// How many of an image's faces are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Faces {
     /// Every face that passes the limits.
     #[default]
@@ -101,6 +104,7 @@ impl FromStr for Faces {
 /// is scored, so it is not part of the profile. An image that was scored under another selection is
 /// scored again.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Selection {
     /// All faces, or one.
     pub faces: Faces,

@@ -12,6 +12,7 @@ use super::InvalidName;
 /// digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageId(pub i64);
 
 impl fmt::Display for ImageId {

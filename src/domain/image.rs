@@ -64,6 +64,15 @@ impl ImageUri {
         Self(bare)
     }
 
+    /// The image for people: the path of a local file, with bytes that are not UTF-8 replaced; the
+    /// URI [without secrets](Self::without_secrets) of any other image.
+    pub fn for_people(&self) -> String {
+        match self.to_path() {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => self.without_secrets().0.into(),
+        }
+    }
+
     /// The complete URI, as it is stored. It may contain a signed query: do not log it; log the
     /// [`fmt::Display`] form.
     pub fn as_str(&self) -> &str {
@@ -156,6 +165,7 @@ impl FromStr for SourceStamp {
 /// The BLAKE3 hash of an image's bytes; 64 hex digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContentHash(pub [u8; 32]);
 
 impl ContentHash {
@@ -167,7 +177,7 @@ impl ContentHash {
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
     }
 }
 
@@ -205,6 +215,7 @@ impl From<ContentHash> for String {
 /// a control character. It may be the name of a person, so it is stored and never logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SubjectName(String);
 
 impl SubjectName {
@@ -251,6 +262,7 @@ impl fmt::Debug for SubjectName {
 /// keys, file names and URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GalleryName(String);
 
 impl GalleryName {
@@ -317,6 +329,8 @@ mod tests {
         assert_eq!(inline.without_secrets().as_str(), "data:,");
         let file: ImageUri = "file:///photos/a%20b.jpg".parse().unwrap();
         assert_eq!(file.without_secrets(), file);
+        assert_eq!(file.for_people(), "/photos/a b.jpg");
+        assert_eq!(signed.for_people(), "https://host:8443/a.jpg");
     }
 
     #[test]

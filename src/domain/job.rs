@@ -13,6 +13,7 @@ use super::{
 /// A job's id: a `UUIDv7`, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JobId(pub Uuid);
 
 impl JobId {
@@ -53,6 +54,7 @@ impl fmt::Display for JobId {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_fn = unknown_lane, parse_err_ty = String)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Lane {
     /// A person is waiting.
     Enrol,

@@ -52,6 +52,7 @@ pub enum Outcome {
 /// The name of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum OutcomeKind {
     /// See [`Outcome::Scored`].
     Scored,
@@ -147,6 +148,7 @@ pub struct ImageContent {
 
 /// Where the time of one job went, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Timings {
     /// Fetching the bytes.
     pub fetch_ms: f32,

@@ -186,6 +186,7 @@ impl Profile {
 /// The hash of a profile: 16 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProfileId(String);
 
 impl ProfileId {

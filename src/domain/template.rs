@@ -3,6 +3,7 @@
 use std::fmt;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// Why a vector cannot be a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +58,8 @@ impl Template {
     /// # Errors
     /// As [`Self::from_embedding`].
     pub fn from_halves(halves: &[f16]) -> Result<Self, TemplateError> {
-        let values: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
+        let mut values = vec![0.0; halves.len()];
+        halves.convert_to_f32_slice(&mut values);
         Self::from_embedding(&values).map(|(template, _)| template)
     }
 }

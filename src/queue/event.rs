@@ -1,6 +1,7 @@
 //! The event contract: a job has ended, as a CloudEvent 1.0 in JSON (structured mode).
-//! `docs/event.schema.json` is generated from the types here. An event holds no template, no
-//! subject and no signed URL. Independent of any broker.
+//! `docs/event.schema.json` is generated from the types here. Fields are named as
+//! everywhere (`docs/data.md`). An event holds no template, no subject and no signed URL.
+//! Independent of any broker.
 //!
 //! An event's id depends only on its job and outcome: the event after a redelivery has the id of
 //! the first, so that consumers can drop duplicates.
@@ -23,7 +24,7 @@ const TYPE: &str = "facefleet.image.";
 /// A CloudEvent: a job has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(title = "facefleet event", extend("$id" = "urn:facefleet:event:1")))]
+#[cfg_attr(test, schemars(title = "facefleet event", extend("$id" = "urn:facefleet:event:2")))]
 struct CloudEvent {
     /// The version of CloudEvents.
     #[cfg_attr(test, schemars(regex(pattern = r"^1\.0$")))]
@@ -61,7 +62,13 @@ struct EventData {
     lane: String,
     /// Its gallery.
     gallery: String,
-    /// The image's URI, without password, query and inline bytes.
+    /// The image's URI, percent-encoded, without password, query and inline bytes: the same string
+    /// in every command and export.
+    // An event of version 0.1 has none: its URI is in `image`.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(extend("format" = "uri")))]
+    uri: String,
+    /// The image for people: the path of a local file; the same as `uri` for any other image.
     image: String,
     /// The id of the stored image: the same under every profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +84,8 @@ struct EventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Number of faces recorded.
-    faces: u32,
+    #[serde(alias = "faces")]
+    face_count: u32,
     /// Quality of the primary face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(range(max = 100)))]
@@ -126,13 +134,14 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             job: event.job.0,
             lane: event.lane.as_str().into(),
             gallery: event.gallery.as_str().into(),
-            image: event.image.without_secrets().as_str().into(),
+            uri: event.image.without_secrets().as_str().into(),
+            image: event.image.for_people(),
             image_id: event.image_id.map(|id| id.0),
             campaign: event.campaign.map(|campaign| campaign.0),
             profile: event.profile.as_str().into(),
             outcome: event.end.outcome.as_str().into(),
             reason: event.end.reason.clone(),
-            faces: event.end.faces,
+            face_count: event.end.faces,
             quality: event.end.quality,
         },
     })
@@ -142,11 +151,12 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
 /// an outcome that is unknown here.
 pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
     let CloudEvent { data, traceparent, .. } = serde_json::from_slice(body).ok()?;
+    let uri = if data.uri.is_empty() { &data.image } else { &data.uri };
     Some(OutcomeEvent {
         job: JobId(data.job),
         lane: data.lane.parse::<Lane>().ok()?,
         gallery: data.gallery.parse().ok()?,
-        image: data.image.parse::<ImageUri>().ok()?,
+        image: uri.parse::<ImageUri>().ok()?,
         image_id: data.image_id.map(ImageId),
         campaign: data.campaign.map(CampaignId),
         trace: traceparent.and_then(|trace| trace.parse::<TraceParent>().ok()),
@@ -154,7 +164,7 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
         end: End {
             outcome: data.outcome.parse::<OutcomeKind>().ok()?,
             reason: data.reason,
-            faces: data.faces,
+            faces: data.face_count,
             quality: data.quality,
         },
     })
@@ -163,7 +173,12 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
 /// The JSON Schema of an event.
 #[cfg(test)]
 pub(super) fn schema() -> serde_json::Value {
-    schemars::schema_for!(CloudEvent).to_value()
+    let mut schema = super::schemas::written::<CloudEvent>();
+    // For events of version 0.1 alone.
+    schema["$defs"]["EventData"]["properties"]["uri"]
+        .as_object_mut()
+        .and_then(|uri| uri.remove("default"));
+    schema
 }
 
 #[cfg(test)]
@@ -214,6 +229,31 @@ mod tests {
         let image = "https://photos.example/a.jpg".parse().unwrap();
         assert_eq!(read, OutcomeEvent { image, trace: read.trace.clone(), ..event });
         assert_eq!(topic(&read), "staff.v1.scan.refused");
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_uri_and_for_people_by_its_path() {
+        let image: ImageUri = "file:///photos/a%20b%FF.jpg".parse().unwrap();
+        let event = OutcomeEvent { image, ..event() };
+        let body = encode(&event, "facefleet").unwrap();
+        let sent: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(sent["data"]["uri"], "file:///photos/a%20b%FF.jpg");
+        assert_eq!(sent["data"]["image"], "/photos/a b\u{fffd}.jpg");
+        assert_eq!(decode(&body).unwrap().image, event.image);
+    }
+
+    #[test]
+    fn an_event_of_version_0_1_is_read() {
+        let mut old: serde_json::Value =
+            serde_json::from_slice(&encode(&event(), "facefleet").unwrap()).unwrap();
+        let data = old["data"].as_object_mut().unwrap();
+        let (uri, _) = (data.remove("uri").unwrap(), data.remove("image_id"));
+        data.remove("face_count");
+        data.insert("image".into(), uri);
+        data.insert("faces".into(), 3.into());
+        let read = decode(old.to_string().as_bytes()).unwrap();
+        assert_eq!(read.image.as_str(), "https://photos.example/a.jpg");
+        assert_eq!((read.end.faces, read.image_id), (3, None));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod lanes;
 pub mod memory;
 pub mod rabbitmq;
 #[cfg(test)]
-mod schemas;
+pub(crate) mod schemas;
 mod truncation;
 pub mod wire;
 

@@ -8,7 +8,8 @@ use crate::domain::{
     RecogniserProfile, SerFiq, Template, Timings,
 };
 use crate::store::{
-    Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage,
+    Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, StoreError,
+    StoredFace, StoredImage,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -186,6 +187,7 @@ impl Reading for Fixture {
         let wanted = |image: &&StoredImage| {
             image.cursor > query.after
                 && (query.outcomes.is_empty() || query.outcomes.contains(&image.outcome))
+                && passes(&query.filter, image)
         };
         let mut images: Vec<StoredImage> =
             self.images.iter().filter(wanted).take(query.limit as usize).cloned().collect();
@@ -197,4 +199,23 @@ impl Reading for Fixture {
         }
         Ok(images)
     }
+
+    async fn history(
+        &self,
+        _: &ImageKey,
+        _: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+fn passes(filter: &PageFilter, image: &StoredImage) -> bool {
+    let wanted = filter.qualities();
+    let in_time = filter
+        .since
+        .is_none_or(|since| image.recorded_at.parse::<jiff::Timestamp>().unwrap() >= since);
+    let of_quality = wanted.is_none_or(|wanted| {
+        image.faces.iter().any(|face| face.quality.is_some_and(|q| wanted.contains(&q)))
+    });
+    in_time && of_quality && (filter.images.is_empty() || filter.images.contains(&image.image))
 }

@@ -17,7 +17,7 @@ mod provenance;
 use askama::Template;
 use async_trait::async_trait;
 
-pub use export::{ExportError, ExportFormat, export};
+pub use export::{ExportError, ExportFormat, ExportOptions, export};
 pub use profile_choice::{ProfileChoiceError, choose_profile};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};

@@ -3,7 +3,7 @@
 use super::figures::grouped;
 use super::outcome_label;
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{GallerySummary, PageQuery, Reading, StoreError};
+use crate::store::{GallerySummary, PageFilter, PageQuery, Reading, StoreError};
 
 /// The outcomes that are listed first.
 const FAILURES: [OutcomeKind; 3] =
@@ -62,6 +62,7 @@ pub(super) async fn collect(
             gallery: gallery.clone(),
             profile: profile.clone(),
             outcomes: outcomes.to_vec(),
+            filter: PageFilter::default(),
             after: 0,
             limit: room,
             templates: false,

@@ -3,7 +3,7 @@
 use super::fixture::{self, Fixture};
 use super::*;
 use crate::domain::ImageUri;
-use crate::store::Note;
+use crate::store::{Note, PageFilter};
 
 /// The first bytes of a JPEG for every face.
 struct Jpegs;
@@ -56,7 +56,10 @@ fn the_futures_are_send() {
     let (store, gallery, profile) =
         (Fixture::default(), fixture::gallery(), fixture::profile().id());
     movable(collect(&store, &gallery, &profile, &Jpegs, &[], ReportOptions::default()));
-    movable(export(&store, &gallery, &profile, ExportFormat::Csv, true, &mut Vec::new()));
+    let (format, templates) = (ExportFormat::Csv, true);
+    let (outcomes, filter) = (Vec::new(), PageFilter::default());
+    let options = ExportOptions { format, templates, outcomes, filter };
+    movable(export(&store, &gallery, &profile, &options, Vec::new()));
 }
 
 #[tokio::test]

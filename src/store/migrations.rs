@@ -13,6 +13,7 @@ const SQLITE: &[File] = &[
     (4, "places", include_str!("../../migrations/sqlite/0004_places.sql")),
     (5, "halves", include_str!("../../migrations/sqlite/0005_halves.sql")),
     (6, "workers", include_str!("../../migrations/sqlite/0006_workers.sql")),
+    (7, "views", include_str!("../../migrations/sqlite/0007_views.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -20,6 +21,7 @@ const POSTGRES: &[File] = &[
     (2, "selection", include_str!("../../migrations/postgres/0002_selection.sql")),
     (3, "places", include_str!("../../migrations/postgres/0003_places.sql")),
     (4, "workers", include_str!("../../migrations/postgres/0004_workers.sql")),
+    (5, "views", include_str!("../../migrations/postgres/0005_views.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

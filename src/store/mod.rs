@@ -11,6 +11,7 @@ mod campaigns;
 mod counts;
 mod encoding;
 mod fault;
+mod filter;
 mod halves;
 mod listings;
 mod maintenance;
@@ -27,9 +28,13 @@ mod summary;
 mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
+pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
-pub use reading::{Extreme, GallerySummary, Note, PageQuery, Reading, StoredFace, StoredImage};
+pub use reading::{
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
+    ResultState, StoredFace, StoredImage,
+};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};

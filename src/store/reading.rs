@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use super::StoreError;
+use super::filter::PageFilter;
 use crate::domain::{
     ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile, ProfileId,
     SubjectName, Template, Timings,
@@ -53,6 +54,67 @@ pub trait Reading: Send + Sync {
     /// # Errors
     /// If the store cannot be reached or used.
     async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+
+    /// Every result of an image, in one gallery or in all, without templates: by gallery and
+    /// profile, as [`Self::galleries`] orders them, and of a profile the current result first, then
+    /// the latest. At most [`MOST_RESULTS`].
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn history(
+        &self,
+        image: &ImageKey,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError>;
+}
+
+/// The most results that [`Reading::history`] returns.
+pub const MOST_RESULTS: u32 = 1000;
+
+/// An image, whatever its content is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageKey {
+    /// By its URI, which may be written in several ways.
+    Uris(Vec<ImageUri>),
+    /// By the id of one of its versions.
+    Id(ImageId),
+}
+
+/// A result of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownResult {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile.
+    pub profile: ProfileId,
+    /// Whether it is current.
+    pub state: ResultState,
+    /// The image with this result. Only a current result has a note.
+    pub image: StoredImage,
+}
+
+/// What a result is among those of its gallery, URI and profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ResultState {
+    /// The one in summaries and exports.
+    Current,
+    /// Other bytes, or an attempt that got none, came before the current result.
+    Superseded,
+    /// A later attempt that got no bytes: the note of the current result.
+    Noted,
+}
+
+impl ResultState {
+    /// The name, as in `--json`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Superseded => "superseded",
+            Self::Noted => "noted",
+        }
+    }
 }
 
 /// Which images [`Reading::page`] returns.
@@ -64,6 +126,8 @@ pub struct PageQuery {
     pub profile: ProfileId,
     /// Only these outcomes; empty for all.
     pub outcomes: Vec<OutcomeKind>,
+    /// Further conditions.
+    pub filter: PageFilter,
     /// The [`StoredImage::cursor`] of the previous page's last image; 0 for the first page.
     pub after: i64,
     /// The most images to return.
@@ -157,6 +221,7 @@ pub struct StoredImage {
 
 /// An attempt to read an image that got no bytes. It is kept next to the image's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Note {
     /// How it ended.
     pub outcome: OutcomeKind,

@@ -2,6 +2,7 @@
 //! that makes none is [`StoreError::Corrupt`].
 
 mod campaigns;
+mod history;
 mod workers;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
+pub(super) use history::{HistoryRow, history};
 pub(super) use workers::WorkerRow;
 
 use super::fault::Fault;
@@ -284,14 +286,24 @@ impl FaceRow {
     }
 }
 
-/// Puts each face into its image.
+/// The images of a page, in the order of pages.
+pub(super) fn page_of(rows: Vec<ImageRow>) -> Result<Vec<StoredImage>, Fault> {
+    let mut images: Vec<StoredImage> =
+        rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+    images.sort_unstable_by_key(|image| image.cursor);
+    Ok(images)
+}
+
+/// Puts each face into its image of a page.
 pub(super) fn attach_faces(images: &mut [StoredImage], faces: Vec<FaceRow>) -> Result<(), Fault> {
-    let indexes: HashMap<i64, usize> =
-        images.iter().enumerate().map(|(index, image)| (image.cursor, index)).collect();
     for row in faces {
-        let image = indexes.get(&row.result_id).and_then(|&index| images.get_mut(index));
+        let image = images.binary_search_by_key(&row.result_id, |image| image.cursor);
+        let image = image.ok().and_then(|index| images.get_mut(index));
         let image = image.ok_or_else(|| corrupt("a face without its image"))?;
         image.faces.push(row.face(image.id, image.image.clone(), image.hash)?);
+    }
+    for image in images {
+        image.faces.sort_unstable_by_key(|face| face.id.index);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::domain::{Campaign, CampaignId, CampaignState, GalleryName, Lane, Prof
 
 /// A campaign and where its images are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CampaignView {
     /// The campaign's id.
     pub campaign: CampaignId,

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// One check and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckView {
     /// What is checked: `runtime`, `models`, `store`, `queue`, `sources` (known outages), `place`
     /// (one line for each place that images may come from), `workers` (of a fleet), `disk`.

@@ -1,26 +1,32 @@
-//! Faces, as `score` and `match` print them.
+//! A face, as every command, export and API shows it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::image::FileNames;
-use crate::domain::{FaceResult, OutcomeKind, ProfileId, Recognition};
+use super::image::ImageView;
+use crate::domain::{
+    BoundingBox, FaceId, FaceResult, Landmarks, Point, ProfileId, Recognition, Template,
+};
+use crate::store::StoredFace;
 
-/// A face: a line of `score --json`.
+/// A face of an image.
+///
+/// In a table, the parts of `box` and `landmarks` are columns of their own: `box_x`,
+/// `landmarks_nose_y`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ScoredFaceView {
-    /// Its image.
-    #[serde(flatten)]
-    pub names: FileNames,
-    /// How the image ended: `scored`.
-    pub outcome: OutcomeKind,
-    /// The face's number in the image; 0 is the primary face.
-    pub face: usize,
-    /// `[x, y, width, height]`, pixels of the upright image.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FaceView {
+    /// Its index among the faces of its image; 0 is the primary face.
+    pub face: u32,
+    /// `IMAGE-INDEX`, such as `7-0`; to be read together with a profile. Absent if nothing is
+    /// stored.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_id")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub face_id: Option<FaceId>,
+    /// Its box, pixels of the upright image; may reach beyond the edges.
     #[serde(rename = "box")]
-    pub bbox: [f32; 4],
-    /// Right eye, left eye, nose, right and left corner of the mouth, `[x, y]` each, pixels; null
-    /// for chips.
-    pub landmarks: Option<[[f32; 2]; 5]>,
+    pub bbox: BoundingBox,
+    /// Five points, pixels of the upright image; null for chips.
+    pub landmarks: Option<LandmarksView>,
     /// The detector's confidence, 0 to 1; null for chips.
     pub detector_score: Option<f32>,
     /// SER-FIQ's distance d; null, like the next three, if the face could not be recognised.
@@ -28,37 +34,54 @@ pub struct ScoredFaceView {
     /// `2 / (1 + e^d)`.
     pub score: Option<f64>,
     /// 0 to 100.
+    #[cfg_attr(test, schemars(range(max = 100)))]
     pub quality: Option<u8>,
-    /// Norm of the embedding.
+    /// Norm of the embedding, before it was scaled to a template.
     pub norm: Option<f32>,
-    /// The template, null if the face could not be recognised; absent unless it was asked for. It
-    /// is biometric data.
+    /// The template, numbers of unit norm; null if the face could not be recognised; absent unless
+    /// asked for. It is biometric data.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "components")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<f32>>"))]
+    pub template: Option<Option<Template>>,
+    /// The file that its chip was written to; absent unless `score --chips` wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub template: Option<Option<Vec<f32>>>,
-    /// The file that its chip was written to; absent if no chip was.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(required))]
     pub chip: Option<String>,
-    /// See [`ImageWithoutFaceView::smallest_face_px`].
-    pub smallest_face_px: Option<f32>,
 }
 
-impl ScoredFaceView {
-    /// The face `result` with the number `face` of the image `names`. It has no template and no
+/// The landmarks of a face. Right and left are the subject's: the right eye is on the left of the
+/// image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LandmarksView {
+    /// Centre of the right eye.
+    pub right_eye: Point,
+    /// Centre of the left eye.
+    pub left_eye: Point,
+    /// Tip of the nose.
+    pub nose: Point,
+    /// Right corner of the mouth.
+    pub right_mouth: Point,
+    /// Left corner of the mouth.
+    pub left_mouth: Point,
+}
+
+impl From<Landmarks> for LandmarksView {
+    fn from([right_eye, left_eye, nose, right_mouth, left_mouth]: Landmarks) -> Self {
+        Self { right_eye, left_eye, nose, right_mouth, left_mouth }
+    }
+}
+
+impl FaceView {
+    /// The face with this index that was found just now and not stored. It has no template and no
     /// chip; the caller adds them.
-    pub fn new(
-        names: FileNames,
-        face: usize,
-        result: &FaceResult,
-        smallest_face_px: Option<f32>,
-    ) -> Self {
-        let bbox = &result.face.bbox;
+    pub fn found(face: u32, result: &FaceResult) -> Self {
         let recognition = result.recognition.as_ref();
         Self {
-            names,
-            outcome: OutcomeKind::Scored,
             face,
-            bbox: [bbox.x, bbox.y, bbox.width, bbox.height],
-            landmarks: result.face.landmarks.map(|points| points.map(|point| [point.x, point.y])),
+            face_id: None,
+            bbox: result.face.bbox,
+            landmarks: result.face.landmarks.map(LandmarksView::from),
             detector_score: result.face.detector_score,
             distance: recognition.map(|found| found.distance),
             score: recognition.map(|found| found.score),
@@ -66,52 +89,56 @@ impl ScoredFaceView {
             norm: recognition.map(|found| found.norm),
             template: None,
             chip: None,
-            smallest_face_px,
+        }
+    }
+
+    /// The same with its template, if there is one in `recognition`.
+    pub fn with_template(self, recognition: Option<&Recognition>) -> Self {
+        Self { template: Some(recognition.map(|found| found.template.clone())), ..self }
+    }
+
+    /// A stored face, with its template or without.
+    pub fn stored(face: StoredFace, template: bool) -> Self {
+        Self {
+            face: face.id.index,
+            face_id: Some(face.id),
+            bbox: face.face.bbox,
+            landmarks: face.face.landmarks.map(LandmarksView::from),
+            detector_score: face.face.detector_score,
+            distance: face.distance,
+            score: face.score,
+            quality: face.quality,
+            norm: face.norm,
+            template: template.then_some(face.template),
+            chip: None,
         }
     }
 }
 
-/// An image without a scored face: a line of `score --json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ImageWithoutFaceView {
-    /// The image.
-    #[serde(flatten)]
-    pub names: FileNames,
-    /// How it ended.
-    pub outcome: OutcomeKind,
-    /// Why; null for `no_face`.
-    pub reason: Option<String>,
-    /// The smallest face that the detector looked for, the shorter side of its box, pixels: a
-    /// smaller face may be in the image all the same. Null if no detector ran.
-    pub smallest_face_px: Option<f32>,
+#[allow(clippy::ref_option, reason = "serde passes a reference")]
+fn shown_id<S: Serializer>(id: &Option<FaceId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[allow(clippy::ref_option, reason = "serde passes a reference")]
+fn components<S: Serializer>(
+    template: &Option<Option<Template>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    template.as_ref().and_then(Option::as_ref).map(Template::as_slice).serialize(serializer)
 }
 
 /// Two images' primary faces compared: the line of `match --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MatchView {
     /// Cosine of the two templates, -1 to 1.
     pub similarity: f64,
-    /// The two faces.
-    pub images: [MatchedFaceView; 2],
     /// The profile of both templates.
     pub profile: ProfileId,
-}
-
-/// One of the faces that `match` compares.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MatchedFaceView {
-    /// Its image.
-    #[serde(flatten)]
-    pub names: FileNames,
-    /// 0 to 100.
-    pub quality: u8,
-    /// SER-FIQ's score.
-    pub score: f64,
-}
-
-impl MatchedFaceView {
-    /// The face `recognition` of the image `names`.
-    pub fn new(names: FileNames, recognition: &Recognition) -> Self {
-        Self { names, quality: recognition.quality, score: recognition.score }
-    }
+    /// The two images, each with the face that was compared.
+    pub images: [ImageView; 2],
 }

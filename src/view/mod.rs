@@ -1,9 +1,11 @@
 //! The JSON that commands print: the serde types behind `--json`, shared with exports and an API.
+//! [`image::ImageView`] and [`face::FaceView`] are the one form of an image and of a face.
 //!
 //! The names and shapes of the fields are an interface that scripts rely on. A field may be added;
-//! none is renamed, removed or given another meaning. No URI of these types holds a password or a
-//! signature, except where its documentation says so. Depends on the domain, on [`crate::images`]
-//! and on [`crate::queue`]; prints nothing.
+//! none is renamed, removed or given another meaning. `docs/data.md` describes them, and
+//! `docs/schemas/` is generated from these types. No URI of these types holds a password or a
+//! signature, except where its documentation says so. Depends on the domain, on [`crate::images`],
+//! on [`crate::queue`] and on [`crate::store`]; prints nothing.
 
 pub mod campaign;
 pub mod check;
@@ -12,6 +14,8 @@ pub mod image;
 pub mod not_listed;
 pub mod queue;
 pub mod scan;
+#[cfg(test)]
+mod schemas;
 pub mod worker;
 
 use std::collections::BTreeMap;

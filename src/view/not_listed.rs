@@ -8,6 +8,7 @@ use crate::images::{ListingError, NotListed, NotListedReason};
 
 /// Something that is not listed as an image: a line of `scan --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NotListedView {
     /// A file that is not an image.
@@ -22,6 +23,7 @@ pub enum NotListedView {
 
 /// A file that is not an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftAloneView {
     /// Its path or URL, as people read it.
     pub name: String,
@@ -36,6 +38,7 @@ pub struct LeftAloneView {
 
 /// A file or folder that a rule leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftOutView {
     /// Its path or URL, as people read it.
     pub name: String,
@@ -49,6 +52,7 @@ pub struct LeftOutView {
 
 /// A link that is not followed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkView {
     /// Its path, as people read it.
     pub name: String,
@@ -63,6 +67,7 @@ pub struct LinkView {
 
 /// A file or folder that could not be listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnlistedView {
     /// Its path or URL.
     pub name: String,
@@ -103,6 +108,7 @@ impl From<&ListingError> for NotListedView {
 
 /// Counts of what a scan does not list as images: part of its summary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NotListedCounts {
     /// Files that are not images, by ending.
     pub left_alone: BTreeMap<String, u64>,
@@ -114,6 +120,7 @@ pub struct NotListedCounts {
 
 /// Counts of what rules leave out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftOutCounts {
     /// Files, by any rule.
     pub files: u64,
@@ -125,6 +132,7 @@ pub struct LeftOutCounts {
 
 /// What one rule leaves out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleCount {
     /// Files.
     pub files: u64,
@@ -134,6 +142,7 @@ pub struct RuleCount {
 
 /// Counts of links that are not followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkCounts {
     /// They lead to something below the roots, which is listed by its own path.
     pub inside: u64,

@@ -9,6 +9,7 @@ use crate::queue::{DeadLetter, QueueStatus};
 
 /// Numbers of jobs by where they are: the line of `queue status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct QueueView {
     /// Ready to be taken, by lane.
     pub ready: BTreeMap<Lane, u64>,
@@ -24,6 +25,7 @@ pub struct QueueView {
 
 /// Jobs that wait apart from their lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WaitingView {
     /// The campaign, source or profile that they wait for.
     pub place: String,
@@ -46,9 +48,21 @@ impl QueueView {
     }
 }
 
+/// What became of dead letters: the line of `queue retry --json` and `queue drop --json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ResolvedView {
+    /// So many jobs were published again.
+    Retried(u64),
+    /// So many dead letters were deleted.
+    Dropped(u64),
+}
+
 /// A dead letter: a line of `queue dead --json`. All fields of the job are null if the message
 /// could not be read as a job; `head` and `bytes` are null if it could.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DeadLetterView {
     /// Why the job was dead-lettered.
     pub reason: String,
@@ -58,6 +72,8 @@ pub struct DeadLetterView {
     pub lane: Option<Lane>,
     /// Its gallery.
     pub gallery: Option<GalleryName>,
+    /// The URI of its image, without password, query and inline bytes.
+    pub uri: Option<String>,
     /// Its image, as people read it.
     pub image: Option<String>,
     /// Its last attempt.
@@ -76,7 +92,8 @@ impl From<&DeadLetter> for DeadLetterView {
             job: job.map(|job| job.id),
             lane: job.map(|job| job.lane),
             gallery: job.map(|job| job.gallery.clone()),
-            image: job.map(|job| job.image.to_string()),
+            uri: job.map(|job| job.image.without_secrets().as_str().to_owned()),
+            image: job.map(|job| job.image.for_people()),
             attempt: job.map(|job| job.attempt),
             head: letter.head.as_ref().map(|head| head.text.clone()),
             bytes: letter.head.as_ref().map(|head| head.bytes),

@@ -8,6 +8,7 @@ use crate::domain::{CampaignId, GalleryName, OutcomeKind, ProfileId};
 
 /// The last line of `scan --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScanSummaryLine {
     /// The summary.
     pub summary: ScanSummaryView,
@@ -15,6 +16,7 @@ pub struct ScanSummaryLine {
 
 /// Where every image of a scan is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScanSummaryView {
     /// The gallery of its results.
     pub gallery: GalleryName,

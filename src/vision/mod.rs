@@ -11,6 +11,7 @@ mod guard;
 #[cfg(feature = "heif")]
 mod heif;
 mod jpeg;
+mod marks;
 mod need;
 mod orientation;
 pub mod picture;

@@ -35,6 +35,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["src/images"]),
     ("axum", &["src/web"]),
     ("hyper", &["src/web"]),
+    ("parquet", &["src/report/export"]),
+    ("flatbuffers", &["src/report/export"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
     ("resvg", &["src/evaluate/plot"]),

@@ -8,8 +8,11 @@ mod import;
 mod models;
 mod names;
 mod precision;
+mod recipes;
+mod schemas;
 mod score;
 mod scoring;
+mod show;
 mod tables;
 
 use std::ffi::OsStr;
@@ -202,7 +205,7 @@ fn json_lines_show_each_image_and_the_summary() {
     assert_eq!(lines.len(), 2);
     assert!(lines[0]["image"].as_str().unwrap().ends_with("/photos/a.png"));
     assert_eq!(
-        (lines[0]["outcome"].as_str(), lines[0]["faces"].as_u64()),
+        (lines[0]["outcome"].as_str(), lines[0]["face_count"].as_u64()),
         (Some("scored"), Some(1))
     );
     assert!(lines[0]["quality"].as_u64().unwrap() <= 100);

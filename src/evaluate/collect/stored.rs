@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::rows::fingerprint;
 use crate::domain::{GalleryName, ImageUri, ProfileId, SerFiq};
-use crate::store::{PageQuery, Reading, StoreError, StoredImage};
+use crate::store::{PageFilter, PageQuery, Reading, StoreError, StoredImage};
 
 /// Images held in memory at a time.
 const PAGE: u32 = 500;
@@ -18,8 +18,15 @@ async fn each_image(
     mut visit: impl FnMut(StoredImage) + Send,
 ) -> Result<(), StoreError> {
     let (gallery, profile) = (gallery.clone(), profile.clone());
-    let mut query =
-        PageQuery { gallery, profile, outcomes: Vec::new(), after: 0, limit: PAGE, templates };
+    let mut query = PageQuery {
+        gallery,
+        profile,
+        outcomes: Vec::new(),
+        filter: PageFilter::default(),
+        after: 0,
+        limit: PAGE,
+        templates,
+    };
     loop {
         let page = store.page(&query).await?;
         let Some(last) = page.last() else { return Ok(()) };

@@ -1,20 +1,28 @@
-//! Exports in both formats.
+//! Exports in all formats.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::columns::guarded;
+use super::csv_file::runs_as_a_formula;
 use super::*;
-use crate::domain::OutcomeKind;
 use crate::report::fixture::{self, Fixture};
 use crate::store::Note;
 
+fn whole(format: ExportFormat, templates: bool) -> ExportOptions {
+    ExportOptions { format, templates, outcomes: Vec::new(), filter: PageFilter::default() }
+}
+
+async fn exported_bytes(store: &Fixture, options: &ExportOptions) -> (u64, Vec<u8>) {
+    let (gallery, profile) = (fixture::gallery(), fixture::profile().id());
+    export(store, &gallery, &profile, options, Vec::new()).await.unwrap()
+}
+
 async fn exported(store: &Fixture, format: ExportFormat, templates: bool) -> (u64, String) {
-    let mut out = Vec::new();
-    let images =
-        export(store, &fixture::gallery(), &fixture::profile().id(), format, templates, &mut out)
-            .await
-            .unwrap();
+    exported_by(store, &whole(format, templates)).await
+}
+
+async fn exported_by(store: &Fixture, options: &ExportOptions) -> (u64, String) {
+    let (images, out) = exported_bytes(store, options).await;
     (images, String::from_utf8(out).unwrap())
 }
 
@@ -40,13 +48,15 @@ async fn csv_has_a_row_for_each_face_and_one_for_an_image_without_a_face() {
     assert_eq!((&*rows[1]["image_id"], &*rows[1]["face_id"]), ("101", "101-1"));
     assert_eq!((&*rows[2]["image_id"], &*rows[2]["face_id"]), ("102", ""));
     assert_eq!(rows[1]["image"], "/photos/two.jpg");
+    assert_eq!(rows[1]["uri"], "file:///photos/two.jpg");
+    assert_eq!((&*rows[1]["face_count"], &*rows[2]["face_count"]), ("2", "0"));
     assert_eq!(rows[1]["quality"], "30");
     assert_eq!(
-        (rows[0]["x"].as_str(), rows[0]["h"].as_str()),
+        (rows[0]["box_x"].as_str(), rows[0]["box_height"].as_str()),
         ("-1.5", "96.25"),
         "numbers stay numbers"
     );
-    assert_eq!(rows[0]["left_mouth_y"], "52.5");
+    assert_eq!(rows[0]["landmarks_left_mouth_y"], "52.5");
     assert_eq!(rows[2]["outcome"], "no_face");
     assert_eq!((rows[2]["face"].as_str(), rows[2]["score"].as_str()), ("", ""));
     assert_eq!((rows[3]["width"].as_str(), rows[3]["provider"].as_str()), ("250", "cpu"));
@@ -82,10 +92,10 @@ async fn a_text_from_outside_never_becomes_a_formula() {
     let (_, csv) = exported(&gallery_of_three(), ExportFormat::Csv, false).await;
     assert_eq!(rows(&csv)[3]["reason"], "'=cmd|' /C calc'!A0, \"quoted\"");
     for bad in ["=1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
-        assert_eq!(guarded(bad), format!("'{bad}"));
+        assert!(runs_as_a_formula(bad), "{bad}");
     }
     for good in ["", "a=b", "/photos/=a.jpg", "'quoted"] {
-        assert_eq!(guarded(good), good);
+        assert!(!runs_as_a_formula(good), "{good}");
     }
 }
 
@@ -108,6 +118,11 @@ async fn jsonl_has_a_line_for_each_image() {
     assert_eq!(lines[0]["image_id"], 101);
     assert_eq!(lines[0]["faces"][1]["face_id"], "101-1");
     assert_eq!(lines[0]["faces"][0]["box"]["height"], 96.25);
+    assert_eq!(lines[0]["faces"][0]["landmarks"]["left_mouth"]["y"], 52.5);
+    assert_eq!(
+        (&lines[0]["uri"], &lines[0]["subject"]),
+        (&"file:///photos/two.jpg".into(), &serde_json::Value::Null)
+    );
     assert_eq!(lines[0]["faces"][0]["template"].as_array().unwrap().len(), 2);
     assert_eq!(lines[1]["faces"], serde_json::json!([]));
     assert_eq!(lines[2]["reason"], "=cmd|' /C calc'!A0, \"quoted\"", "JSON needs no guard");
@@ -124,27 +139,67 @@ async fn an_empty_gallery_exports_a_header_or_nothing() {
 
 #[tokio::test]
 async fn every_page_is_exported() {
-    let store = Fixture::of_qualities(&vec![50; PAGE as usize * 2 + 1]);
+    let count = FIRST_PAGE as usize * 12 + 1;
+    let store = Fixture::of_qualities(&vec![50; count]);
     let (images, csv) = exported(&store, ExportFormat::Csv, false).await;
-    assert_eq!((images, csv.lines().count()), (1001, 1002));
+    assert_eq!((images, csv.lines().count()), (count as u64, count + 1));
 }
 
-#[test]
-fn locators_name_the_image_and_contain_no_secret() {
-    let of = |uri: &str| locator(&uri.parse().unwrap());
-    assert_eq!(of("file:///a%20b/c.jpg"), "/a b/c.jpg");
-    assert_eq!(of("file:///a%FF.jpg"), "file:///a%FF.jpg");
-    assert_eq!(of("https://user:secret@host/a.jpg?signature=abc"), "https://host/a.jpg");
+#[tokio::test]
+async fn filters_leave_out_images_and_faces() {
+    let store = gallery_of_three();
+    let options = |filter: PageFilter, outcomes: &[OutcomeKind]| ExportOptions {
+        format: ExportFormat::Jsonl,
+        templates: false,
+        outcomes: outcomes.to_vec(),
+        filter,
+    };
+    let good = PageFilter { min_quality: Some(50), ..PageFilter::default() };
+    let (images, jsonl) = exported_by(&store, &options(good, &[])).await;
+    let image: serde_json::Value = serde_json::from_str(&jsonl).unwrap();
+    assert_eq!((images, &image["face_count"]), (1, &2.into()), "the image has two faces");
+    assert_eq!(image["faces"].as_array().unwrap().len(), 1);
+    assert_eq!(image["faces"][0]["quality"], 80);
+
+    let none = PageFilter::default();
+    let (images, jsonl) = exported_by(&store, &options(none, &[OutcomeKind::Unreadable])).await;
+    assert!(images == 1 && jsonl.contains("bad.jpg"), "{jsonl}");
 }
 
 #[test]
 fn csv_has_a_column_for_every_number_of_a_face() {
-    let names: Vec<&str> = columns::of(true).map(|column| column.name).collect();
+    let names: Vec<&str> = table::columns(true).map(|column| column.name).collect();
     assert_eq!(
         names.join(","),
-        "gallery,image,image_id,content_hash,outcome,reason,width,height,face,face_id,x,y,w,h,\
-         right_eye_x,right_eye_y,left_eye_x,left_eye_y,nose_x,nose_y,right_mouth_x,right_mouth_y,\
-         left_mouth_x,left_mouth_y,detector_score,distance,score,quality,norm,profile,provider,\
-         recorded_at,noted_outcome,noted_reason,noted_at,template"
+        "gallery,uri,image,image_id,subject,content_hash,bytes,width,height,outcome,reason,\
+         profile,provider,timings_fetch_ms,timings_vision_ms,timings_recognise_ms,recorded_at,\
+         noted_outcome,noted_reason,noted_at,face_count,face,face_id,box_x,box_y,box_width,\
+         box_height,landmarks_right_eye_x,landmarks_right_eye_y,landmarks_left_eye_x,\
+         landmarks_left_eye_y,landmarks_nose_x,landmarks_nose_y,landmarks_right_mouth_x,\
+         landmarks_right_mouth_y,landmarks_left_mouth_x,landmarks_left_mouth_y,detector_score,\
+         distance,score,quality,norm,template"
     );
 }
+
+#[test]
+fn every_column_is_documented() {
+    let page = include_str!("../../../docs/data.md");
+    for column in table::columns(true) {
+        assert!(page.contains(&format!("`{}`", column.name)), "{} is missing", column.name);
+    }
+}
+
+#[test]
+fn group_photos_make_short_pages() {
+    let mut store = Fixture::default();
+    let crowd = store.add("/photos/crowd.jpg", OutcomeKind::Scored, None);
+    for _ in 0..=PAGE_FACES {
+        crowd.add_face(50);
+    }
+    assert_eq!(next_limit(&store.images, 256), 128);
+    assert_eq!(next_limit(&store.images, 1), 1);
+    assert_eq!(next_limit(&Fixture::of_qualities(&[1; 256]).images, 256), 512);
+    assert_eq!(next_limit(&Fixture::of_qualities(&[1; 2048]).images, 2048), 2048);
+}
+
+mod parquet_files;

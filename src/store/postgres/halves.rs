@@ -1,5 +1,6 @@
 //! Templates as pgvector's `halfvec`.
 
+use half::f16;
 use pgvector::HalfVector;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
@@ -15,7 +16,12 @@ impl Type<Postgres> for Halves {
 
 impl<'r> Decode<'r, Postgres> for Halves {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        Ok(Self(HalfVector::decode(value)?.as_slice().to_vec()))
+        // Two 16-bit numbers, the dimension and an unused one, and the components, big-endian.
+        let bytes = <&[u8] as Decode<'r, Postgres>>::decode(value)?;
+        let ([_, _, components @ ..], []) = bytes.as_chunks::<2>() else {
+            return Err(format!("a template of {} bytes", bytes.len()).into());
+        };
+        Ok(Self(components.iter().map(|&half| f16::from_be_bytes(half)).collect()))
     }
 }
 

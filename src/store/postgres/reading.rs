@@ -4,14 +4,18 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::{PostgresStore, READ};
-use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
+use super::{PostgresStore, READ, column, uri_key};
+use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::plan::Scope;
-use crate::store::rows::{FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces};
+use crate::store::rows::{
+    FaceOfImageRow, FaceRow, GalleryRow, HistoryRow, ImageRow, ScopeRow, attach_faces, history,
+    page_of, parsed,
+};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
-    Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage, encoding,
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, StoreError,
+    StoredFace, StoredImage, encoding,
 };
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
@@ -121,8 +125,7 @@ impl Reading for PostgresStore {
                 .bind(&ids)
                 .fetch_all(&mut *snapshot)
                 .await?;
-            let mut images: Vec<StoredImage> =
-                rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+            let mut images = page_of(rows)?;
             // A role without the right to read templates may read the rest.
             let faces = if query.templates {
                 sqlx::query_as(include_str!("sql/faces_with_templates.sql"))
@@ -138,6 +141,49 @@ impl Reading for PostgresStore {
         })
         .await
     }
+
+    async fn history(
+        &self,
+        image: &ImageKey,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.snapshot().await?;
+            let uris = uris_of(&mut snapshot, image).await?;
+            let rows: Vec<HistoryRow> = sqlx::query_as(include_str!("sql/history.sql"))
+                .bind(column(&uris, uri_key))
+                .bind(gallery.map(GalleryName::as_str))
+                .bind(i64::from(MOST_RESULTS))
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let ids = column(&rows, HistoryRow::id);
+            let images = sqlx::query_as(include_str!("sql/images.sql"))
+                .bind(&ids)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let faces = sqlx::query_as(include_str!("sql/faces.sql"))
+                .bind(&ids)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            snapshot.commit().await?;
+            history(rows, images, faces)
+        })
+        .await
+    }
+}
+
+/// The URIs of an image; none if its id is unknown.
+async fn uris_of(connection: &mut PgConnection, image: &ImageKey) -> Result<Vec<ImageUri>, Fault> {
+    match image {
+        ImageKey::Uris(uris) => Ok(uris.clone()),
+        ImageKey::Id(id) => {
+            let uri: Option<String> = sqlx::query_scalar(include_str!("sql/uri_of_image.sql"))
+                .bind(id.0)
+                .fetch_optional(connection)
+                .await?;
+            uri.iter().map(|uri| parsed(uri)).collect()
+        }
+    }
 }
 
 /// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
@@ -152,11 +198,23 @@ async fn page_ids(
         .into_iter()
         .filter(|kind| query.outcomes.is_empty() || query.outcomes.contains(kind));
     let wanted: Vec<&str> = wanted.map(OutcomeKind::as_str).collect();
-    Ok(sqlx::query_scalar(include_str!("sql/page_ids.sql"))
+    let filter = &query.filter;
+    let sql = match (filter.is_empty(), filter.images.is_empty()) {
+        (true, _) => include_str!("sql/page_ids.sql"),
+        (false, true) => include_str!("sql/page_ids_filtered.sql"),
+        (false, false) => include_str!("sql/page_ids_of_images.sql"),
+    };
+    let mut ids = sqlx::query_scalar(sql)
         .bind(scope)
         .bind(wanted)
         .bind(query.after)
-        .bind(i64::from(query.limit))
-        .fetch_all(connection)
-        .await?)
+        .bind(i64::from(query.limit));
+    if !filter.is_empty() {
+        let (low, high) = filter.quality_bounds();
+        ids = ids.bind(filter.since_ms()).bind(low).bind(high);
+    }
+    if !filter.images.is_empty() {
+        ids = ids.bind(column(&filter.images, uri_key));
+    }
+    Ok(ids.fetch_all(connection).await?)
 }

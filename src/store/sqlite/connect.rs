@@ -18,6 +18,11 @@ const APPLICATION_ID: i64 = 0x6666_6c31;
 
 /// Pages and summaries are rare. Each reader has its own cache.
 const READERS: u32 = 4;
+/// 16 MiB: pages are read in their order, and what is read at random is in the memory of the
+/// system.
+const READER_CACHE: &str = "-16384";
+/// Rows that a reader's thread may be ahead of who takes them.
+const READER_ROWS: usize = 512;
 
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +95,11 @@ pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStor
             writer.clone()
         }
         FileLocation::File(_) => {
-            pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"))
+            let options = options
+                .pragma("query_only", "ON")
+                .pragma("cache_size", READER_CACHE)
+                .row_buffer_size(READER_ROWS);
+            pool.max_connections(READERS).connect_lazy_with(options)
         }
     };
     Ok(SqliteStore { writer, readers, location: name })

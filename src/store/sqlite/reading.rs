@@ -5,13 +5,17 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::{SqliteStore, json};
-use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
+use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::plan::Scope;
-use crate::store::rows::{FaceOfImageRow, FaceRow, GalleryRow, ImageRow, ScopeRow, attach_faces};
+use crate::store::rows::{
+    FaceOfImageRow, FaceRow, GalleryRow, HistoryRow, ImageRow, ScopeRow, attach_faces, history,
+    page_of,
+};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
-    Extreme, GallerySummary, PageQuery, Reading, StoreError, StoredFace, StoredImage, encoding,
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, StoreError,
+    StoredFace, StoredImage, encoding,
 };
 
 const COUNT_IMAGES: &str = include_str!("sql/count_images.sql");
@@ -116,8 +120,7 @@ impl Reading for SqliteStore {
                 .bind(&ids)
                 .fetch_all(&mut *snapshot)
                 .await?;
-            let mut images: Vec<StoredImage> =
-                rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+            let mut images = page_of(rows)?;
             let faces = match query.templates {
                 true => include_str!("sql/faces_with_templates.sql"),
                 false => include_str!("sql/faces.sql"),
@@ -129,6 +132,48 @@ impl Reading for SqliteStore {
         })
         .await
     }
+
+    async fn history(
+        &self,
+        image: &ImageKey,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            let uris = uris_of(&mut snapshot, image).await?;
+            let rows: Vec<HistoryRow> = sqlx::query_as(include_str!("sql/history.sql"))
+                .bind(json(uris))
+                .bind(gallery.map(GalleryName::as_str))
+                .bind(MOST_RESULTS)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let ids = json(rows.iter().map(HistoryRow::id));
+            let images = sqlx::query_as(include_str!("sql/images.sql"))
+                .bind(&ids)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let faces = sqlx::query_as(include_str!("sql/faces.sql"))
+                .bind(&ids)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            history(rows, images, faces)
+        })
+        .await
+    }
+}
+
+/// The URIs of an image; none if its id is unknown.
+async fn uris_of(
+    connection: &mut SqliteConnection,
+    image: &ImageKey,
+) -> Result<Vec<String>, Fault> {
+    match image {
+        ImageKey::Uris(uris) => Ok(uris.iter().map(|uri| uri.as_str().to_owned()).collect()),
+        ImageKey::Id(id) => Ok(sqlx::query_scalar("SELECT uri FROM images WHERE id = ?1")
+            .bind(id.0)
+            .fetch_all(connection)
+            .await?),
+    }
 }
 
 /// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
@@ -139,16 +184,28 @@ async fn page_ids(
     scope: i64,
     query: &PageQuery,
 ) -> Result<Vec<i64>, Fault> {
+    let filter = &query.filter;
+    let sql = match (filter.is_empty(), filter.images.is_empty()) {
+        (true, _) => include_str!("sql/page_ids.sql"),
+        (false, true) => include_str!("sql/page_ids_filtered.sql"),
+        (false, false) => include_str!("sql/page_ids_of_images.sql"),
+    };
     let mut ids: Vec<i64> = Vec::new();
     for outcome in OutcomeKind::ALL {
         if query.outcomes.is_empty() || query.outcomes.contains(&outcome) {
-            let found: Vec<i64> = sqlx::query_scalar(include_str!("sql/page_ids.sql"))
+            let mut found = sqlx::query_scalar(sql)
                 .bind(scope)
                 .bind(outcome.as_str())
                 .bind(query.after)
-                .bind(query.limit)
-                .fetch_all(&mut *connection)
-                .await?;
+                .bind(query.limit);
+            if !filter.is_empty() {
+                let (low, high) = filter.quality_bounds();
+                found = found.bind(filter.since_ms()).bind(low).bind(high);
+            }
+            if !filter.images.is_empty() {
+                found = found.bind(json(filter.images.iter().map(ImageUri::as_str)));
+            }
+            let found: Vec<i64> = found.fetch_all(&mut *connection).await?;
             ids.extend(found);
         }
     }
@@ -163,14 +220,35 @@ mod tests {
 
     use super::*;
 
+    /// The steps by which `query` is answered.
+    async fn plan(query: &str) -> Vec<String> {
+        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        // What is not bound is null.
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+        let plan = sqlx::query(explain).fetch_all(&store.readers).await.unwrap();
+        plan.iter().map(|step| step.get("detail")).collect()
+    }
+
     #[tokio::test]
     async fn summaries_read_indexes_alone() {
-        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
         for query in [COUNT_IMAGES, COUNT_FACES] {
-            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
-            let plan = sqlx::query(explain).bind(1_i64).fetch_all(&store.readers).await.unwrap();
-            let plan: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+            let plan = plan(query).await;
             assert!(plan[0].contains("USING COVERING INDEX"), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn images_and_conditions_are_found_by_indexes() {
+        for query in [
+            include_str!("sql/page_ids_filtered.sql"),
+            include_str!("sql/page_ids_of_images.sql"),
+            include_str!("sql/history.sql"),
+        ] {
+            let plan = plan(query).await;
+            // Galleries are few, and so are the values of a parameter.
+            let mut scans = plan.iter().filter(|step| step.starts_with("SCAN"));
+            let few = |step: &String| step.contains("SCAN g ") || step.contains("json_each");
+            assert!(scans.all(few), "{plan:?}");
         }
     }
 }

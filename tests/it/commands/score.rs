@@ -14,11 +14,12 @@ fn score_prints_json_lines_and_no_template_unless_asked() {
     run.ended(0);
     let lines = run.json();
     assert_eq!(lines.len(), 2);
-    let face = &lines[0];
+    let (image, face) = (&lines[0], &lines[0]["faces"][0]);
     assert_eq!(
-        (face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)),
-        (Some("scored"), Some(5))
+        (image["outcome"].as_str(), image["face_count"].as_u64()),
+        (Some("scored"), Some(1))
     );
+    assert_eq!(face["landmarks"].as_object().map(serde_json::Map::len), Some(5));
     let (distance, score) = (face["distance"].as_f64().unwrap(), face["score"].as_f64().unwrap());
     assert!((score - 2.0 / (1.0 + distance.exp())).abs() < 1e-9, "{distance} {score}");
     assert!(face.get("template").is_none());
@@ -26,7 +27,8 @@ fn score_prints_json_lines_and_no_template_unless_asked() {
 
     let asked = sandbox.run(&["score", "--json", "--templates", &photos[0]]);
     asked.ended(0);
-    assert_eq!(asked.json()[0]["template"].as_array().map(Vec::len), Some(128));
+    let template = asked.json()[0]["faces"][0]["template"].take();
+    assert_eq!(template.as_array().map(Vec::len), Some(128));
     assert!(!sandbox.path("facefleet.db").exists(), "nothing is stored");
 }
 
@@ -39,12 +41,10 @@ fn score_scores_a_photo_with_either_detector() {
             sandbox.command(&["score".as_ref(), "--json".as_ref(), photo.as_os_str()]);
         let run = Run::of(command.envs(variables.iter().copied()).output().unwrap());
         run.ended(0);
-        let [face] = &run.json()[..] else { panic!("{}", run.out) };
-        assert_eq!(
-            (face["outcome"].as_str(), face["landmarks"].as_array().map(Vec::len)),
-            (Some("scored"), Some(5)),
-            "{face}"
-        );
+        let [image] = &run.json()[..] else { panic!("{}", run.out) };
+        let face = &image["faces"][0];
+        assert_eq!(image["outcome"], "scored", "{image}");
+        assert_eq!(face["landmarks"].as_object().map(serde_json::Map::len), Some(5), "{face}");
         assert!(face["quality"].as_u64().unwrap() > 90, "{face}");
         face.clone()
     };
@@ -69,6 +69,7 @@ fn match_prints_the_similarity_and_both_qualities() {
         run.out.lines().next().unwrap().strip_prefix("similarity ").unwrap().parse().unwrap();
     assert!((0.4..1.0).contains(&similarity), "{similarity}");
     assert_eq!(run.out.lines().filter(|line| line.starts_with("quality ")).count(), 2);
+    assert!(run.out.lines().last().unwrap().starts_with("profile "), "{}", run.out);
 
     let without = sandbox.run(&["match", &a, &cat]);
     without.ended(1);
@@ -95,8 +96,10 @@ fn chips_that_score_wrote_can_be_scanned_as_they_are() {
         (outcome(&summary, "scored"), number(&summary, "faces")),
         (scored.json().len() as u64, scored.json().len() as u64)
     );
+    assert_eq!(scored.json().len(), 3);
     // A chip is stored without loss, so its quality is the face's.
-    for face in scored.json() {
+    for image in scored.json() {
+        let face = &image["faces"][0];
         let chip = Path::new(face["chip"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
         let image = run
             .json()

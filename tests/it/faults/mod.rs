@@ -26,7 +26,7 @@ use facefleet::domain::{
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
-use facefleet::store::{PageQuery, Store};
+use facefleet::store::{PageFilter, PageQuery, Store};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
@@ -252,6 +252,7 @@ impl Fleet {
                 gallery: self.campaign.gallery.clone(),
                 profile: self.campaign.profile.clone(),
                 outcomes: Vec::new(),
+                filter: PageFilter::default(),
                 after: cursor,
                 limit: 1000,
                 templates: true,

@@ -18,7 +18,7 @@ use facefleet::inference::recogniser::{Estimator, RecogniserModel};
 use facefleet::queue::JobQueue;
 use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{GallerySummary, PageQuery, Reading, SourceStatuses};
+use facefleet::store::{GallerySummary, PageFilter, PageQuery, Reading, SourceStatuses};
 use facefleet::vision::PixelLimits;
 use facefleet::worker::budget::{Budget, MemoryLimits};
 use facefleet::worker::fetcher::Fetcher;
@@ -221,6 +221,7 @@ async fn an_image_that_fails_for_a_while_is_tried_again_and_scored() {
         gallery: gallery(),
         profile,
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 10,
         templates: true,
@@ -278,6 +279,7 @@ async fn a_source_that_does_not_answer_at_first_costs_no_image_an_attempt() {
         gallery: gallery(),
         profile,
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 50,
         templates: false,

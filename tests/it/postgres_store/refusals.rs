@@ -2,7 +2,7 @@
 
 use facefleet::domain::Outcome;
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Maintenance, PageQuery, Reading, Results, StoreError};
+use facefleet::store::{Maintenance, PageFilter, PageQuery, Reading, Results, StoreError};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -132,6 +132,7 @@ async fn a_reason_with_a_nul_is_stored_without_it() {
         gallery: gallery(),
         profile: profile("a").id(),
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 10,
         templates: false,

@@ -8,8 +8,8 @@ use facefleet::domain::{
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, Maintenance, PageQuery, Reading, Results, StoreError,
-    Workers,
+    Campaigns, Effect, Extreme, Listings, Maintenance, PageFilter, PageQuery, Reading, Results,
+    StoreError, Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -39,13 +39,15 @@ fn statements(database: &Database) -> Vec<String> {
 /// A database that was set up as the guide says, with the schema migrated by its owner.
 pub async fn guided() -> Database {
     let database = Database::new().await;
-    let [administrator, owner] = &statements(&database)[..] else {
-        panic!("the guide has two blocks of statements")
+    let [administrator, owner, views] = &statements(&database)[..] else {
+        panic!("the guide has three blocks of statements")
     };
     database.run(administrator).await;
     PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap();
     let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(owner.clone())).execute(&mut connection).await.unwrap();
+    for grants in [owner, views] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(grants.clone())).execute(&mut connection).await.unwrap();
+    }
     database
 }
 
@@ -72,6 +74,7 @@ fn page(templates: bool) -> PageQuery {
         gallery: gallery(),
         profile: profile("a").id(),
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 10,
         templates,
@@ -138,8 +141,8 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
 #[tokio::test]
 async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let database = Database::new().await;
-    let [administrator, owner] = &statements(&database)[..] else {
-        panic!("the guide has two blocks of statements")
+    let [administrator, owner, _] = &statements(&database)[..] else {
+        panic!("the guide has three blocks of statements")
     };
     database.run(administrator).await;
     let mut connection = PgConnection::connect(url_of(&database, "owner").as_str()).await.unwrap();
@@ -220,6 +223,29 @@ async fn a_reader_sees_results_and_never_a_template() {
         [reader.page(&page(true)).await.err(), reader.record(&[scored("two", &[20])]).await.err()]
     {
         assert!(matches!(refused, Some(StoreError::Unusable(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn views_show_a_reader_all_but_templates() {
+    let database = guided().await;
+    let store = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
+    store.register_profile(&profile("a")).await.unwrap();
+    store.record(&[scored("one", &[10])]).await.unwrap();
+    let connect = async |role| {
+        PgConnection::connect(url_of(&database, role).as_str()).await.expect("the role exists")
+    };
+    let (mut worker, mut reader) = (connect("worker").await, connect("reader").await);
+    let counted = "SELECT count(template) FROM facefleet_faces";
+    assert_eq!(sqlx::query_scalar::<_, i64>(counted).fetch_one(&mut worker).await.unwrap(), 1);
+    for allowed in
+        ["SELECT * FROM facefleet_images", "SELECT uri, quality, landmarks FROM facefleet_faces"]
+    {
+        assert_eq!(sqlx::query(allowed).fetch_all(&mut reader).await.unwrap().len(), 1);
+    }
+    for forbidden in [counted, "SELECT * FROM facefleet_faces"] {
+        let error = sqlx::query(forbidden).fetch_all(&mut reader).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "42501", "{forbidden}");
     }
 }
 

@@ -5,12 +5,11 @@ use std::process::Command;
 
 use facefleet::domain::{Disposition, JobId, OutcomeEvent};
 use facefleet::queue::wire;
-use futures::StreamExt;
-use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::support::broker::receive;
 use crate::support::{job, scored};
 
 fn root() -> &'static Path {
@@ -19,31 +18,6 @@ fn root() -> &'static Path {
 
 fn minimal(lane: &str) -> Value {
     json!({"id": JobId::new(), "lane": lane, "gallery": "staff", "image": "s3://photos/a.jpg"})
-}
-
-/// What is published to one of the exchanges with `key` from now on.
-async fn listen(
-    broker: &TestBroker,
-    exchange: &str,
-    key: &str,
-) -> (lapin::Connection, lapin::Consumer) {
-    let connection = broker.connection().await;
-    let channel = connection.create_channel().await.unwrap();
-    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-    let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await.unwrap();
-    let exchange = format!("{}.{exchange}", broker.prefix).into();
-    let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-    channel.queue_bind(queue.name().clone(), exchange, key.into(), options, none).await.unwrap();
-    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-    let consumer = channel
-        .basic_consume(queue.name().clone(), "".into(), options, FieldTable::default())
-        .await
-        .unwrap();
-    (connection, consumer)
-}
-
-async fn receive(consumer: &mut lapin::Consumer) -> lapin::message::Delivery {
-    timeout(PATIENCE, consumer.next()).await.expect("a message should come").unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -116,7 +90,7 @@ fn schema(message: &str) -> Value {
 async fn events_are_routed_by_gallery_lane_and_outcome_and_match_the_schema() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let (_connection, mut staff) = listen(&broker, "events", "staff.*.*").await;
+    let (_connection, mut staff) = broker.listen("events", "staff.*.*").await;
     let mut event = crate::support::event(&scored("a", &[77]));
     event.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
     let other = OutcomeEvent { gallery: "staff.v1".parse().unwrap(), ..event.clone() };
@@ -154,7 +128,7 @@ async fn events_are_routed_by_gallery_lane_and_outcome_and_match_the_schema() {
 async fn jobs_match_the_schema() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;
-    let (_connection, mut jobs) = listen(&broker, "jobs", "#").await;
+    let (_connection, mut jobs) = broker.listen("jobs", "#").await;
     let full = facefleet::domain::Job {
         expected_hash: Some(facefleet::domain::ContentHash::of(b"bytes")),
         subject: Some("Grace Hopper".parse().unwrap()),

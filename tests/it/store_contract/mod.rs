@@ -1,11 +1,14 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod filters;
+mod history;
 mod ids;
 mod notes;
 mod reading;
 mod recording;
 mod upgrade;
+mod views;
 mod workers;
 
 use std::sync::Arc;
@@ -13,7 +16,8 @@ use std::sync::Arc;
 use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{PageQuery, Store, StoredImage};
+use facefleet::store::{PageFilter, PageQuery, Store, StoredImage};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::stack::Database;
@@ -26,6 +30,9 @@ pub trait Home {
 
     /// Another handle on the same store.
     async fn open(&self) -> Arc<dyn Store>;
+
+    /// The rows of a view, as another program reads them.
+    async fn view(&self, name: &str) -> Vec<Value>;
 }
 
 /// A store where the profiles `a` and `b` are registered.
@@ -53,6 +60,7 @@ fn whole_page(profile: ProfileId) -> PageQuery {
         gallery: gallery(),
         profile,
         outcomes: Vec::new(),
+        filter: PageFilter::default(),
         after: 0,
         limit: 10_000,
         templates: true,
@@ -158,6 +166,15 @@ macro_rules! store_contract {
                 templates_come_back_as_they_were
                 a_reopened_store_holds_everything
             }
+            filters {
+                pages_of_a_range_of_quality_have_images_with_such_a_face
+                pages_of_named_images_have_their_current_results
+                pages_since_a_time_have_what_was_recorded_then
+            }
+            history {
+                the_history_of_an_image_has_every_gallery_profile_and_version
+                an_unknown_image_has_no_history
+            }
             campaigns {
                 a_campaign_adds_up
                 a_job_counts_once_however_often_it_ends
@@ -172,6 +189,10 @@ macro_rules! store_contract {
             workers {
                 a_worker_is_live_while_it_reports_itself
                 a_worker_that_is_silent_is_gone_and_back_with_its_next_report
+            }
+            views {
+                views_agree_with_exports
+                views_show_current_results_alone
             }
         }
     };
@@ -204,6 +225,10 @@ impl Home for SqliteHome {
                 .unwrap(),
         )
     }
+
+    async fn view(&self, name: &str) -> Vec<Value> {
+        views::of_sqlite(&self.0.path().join("faces.db"), name).await
+    }
 }
 
 store_contract!(sqlite, SqliteHome);
@@ -218,6 +243,10 @@ impl Home for PostgresHome {
 
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(PostgresStore::open(&self.0.url, 4).await.unwrap())
+    }
+
+    async fn view(&self, name: &str) -> Vec<Value> {
+        views::of_postgres(&self.0.url, name).await
     }
 }
 

@@ -1,8 +1,15 @@
 //! The broker of the local stack, with separate queues for each test.
 
+use std::time::Duration;
+
 use facefleet::queue::rabbitmq::{RabbitQueue, RabbitSettings};
-use lapin::options::QueueDeleteOptions;
-use lapin::{Channel, Connection, ConnectionProperties};
+use futures::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use tokio::time::timeout;
 use url::Url;
 use uuid::Uuid;
 
@@ -52,6 +59,24 @@ impl TestBroker {
         self.connection().await.create_channel().await.unwrap()
     }
 
+    /// What is published to one of the exchanges with `key` from now on.
+    pub async fn listen(&self, exchange: &str, key: &str) -> (Connection, Consumer) {
+        let connection = self.connection().await;
+        let channel = connection.create_channel().await.unwrap();
+        let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let queue =
+            channel.queue_declare("".into(), exclusive, FieldTable::default()).await.unwrap();
+        let exchange = format!("{}.{exchange}", self.prefix).into();
+        let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
+        channel.queue_bind(queue.name().clone(), exchange, key.into(), bind, none).await.unwrap();
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let consumer = channel
+            .basic_consume(queue.name().clone(), "".into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        (connection, consumer)
+    }
+
     /// The names of all queues of the prefix.
     pub fn queues(&self) -> Vec<String> {
         let lanes = ["enrol", "scan", "rescore", "enrol.solo", "scan.solo", "rescore.solo"];
@@ -73,4 +98,13 @@ impl TestBroker {
                 .unwrap();
         }
     }
+}
+
+/// The next message.
+pub async fn receive(consumer: &mut Consumer) -> lapin::message::Delivery {
+    timeout(Duration::from_secs(60), consumer.next())
+        .await
+        .expect("a message should come")
+        .unwrap()
+        .unwrap()
 }

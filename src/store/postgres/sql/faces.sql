@@ -1,6 +1,5 @@
 SELECT
     f.result_id, f.face_index, f.x, f.y, f.width, f.height, f.landmarks, f.detector_score,
     f.distance, f.score, f.quality, f.norm, NULL::halfvec AS template
-FROM unnest($1::bigint[]) WITH ORDINALITY k (id, ordinal)
+FROM unnest($1::bigint[]) k (id)
 JOIN faces f ON f.result_id = k.id
-ORDER BY k.ordinal, f.face_index

@@ -4,12 +4,13 @@ SELECT
     floor(extract(epoch FROM r.recorded_at) * 1000)::bigint AS recorded_at_ms,
     n.outcome AS noted_outcome, n.reason AS noted_reason,
     floor(extract(epoch FROM n.recorded_at) * 1000)::bigint AS noted_at_ms
-FROM unnest($1::bigint[]) WITH ORDINALITY k (id, ordinal)
+FROM unnest($1::bigint[]) k (id)
 JOIN results r ON r.id = k.id
 JOIN images i ON i.id = r.image_id
 JOIN sources s ON s.gallery_id = i.gallery_id AND s.uri_key = i.uri_key
+-- Where there are no notes, nothing is looked up.
 LEFT JOIN images ni
-    ON ni.gallery_id = i.gallery_id AND ni.uri_key = i.uri_key AND ni.content_hash = ''
+    ON (SELECT EXISTS (SELECT FROM results WHERE noted))
+    AND ni.gallery_id = i.gallery_id AND ni.uri_key = i.uri_key AND ni.content_hash = ''
 LEFT JOIN results n
     ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted
-ORDER BY k.ordinal

@@ -3,4 +3,3 @@ SELECT
     f.distance, f.score, f.quality, f.norm, NULL AS template
 FROM json_each(?1) k
 CROSS JOIN faces f ON f.result_id = k.value
-ORDER BY k.key, f.face_index

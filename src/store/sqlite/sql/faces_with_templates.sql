@@ -4,4 +4,3 @@ SELECT
 FROM json_each(?1) k
 CROSS JOIN faces f ON f.result_id = k.value
 LEFT JOIN templates t ON t.face_id = f.id
-ORDER BY k.key, f.face_index

@@ -6,8 +6,10 @@ SELECT
 FROM json_each(?1) k
 CROSS JOIN results r ON r.id = k.value
 CROSS JOIN images i ON i.id = r.image_id
+-- Where there are no notes, a key of null looks nothing up.
 LEFT JOIN images ni
-    ON ni.gallery_id = i.gallery_id AND ni.uri = i.uri AND ni.content_hash = x''
+    ON ni.gallery_id = iif(
+        (SELECT EXISTS (SELECT 1 FROM results WHERE noted = 1)), i.gallery_id, NULL)
+    AND ni.uri = i.uri AND ni.content_hash = x''
 LEFT JOIN results n
     ON n.image_id = ni.id AND n.gallery_profile_id = r.gallery_profile_id AND n.noted = 1
-ORDER BY k.key

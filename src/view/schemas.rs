@@ -1,0 +1,34 @@
+//! The schemas in `docs/schemas/` are those of the code: one for each kind of line that `--json`
+//! prints.
+
+use schemars::JsonSchema;
+
+use super::campaign::CampaignView;
+use super::check::CheckView;
+use super::face::MatchView;
+use super::image::{ImageView, KnownImageView};
+use super::not_listed::NotListedView;
+use super::queue::{DeadLetterView, QueueView, ResolvedView};
+use super::scan::ScanSummaryLine;
+use crate::queue::schemas::{assert_documented, written};
+
+fn check<T: JsonSchema>(name: &str) {
+    let mut schema = written::<T>();
+    schema["$id"] = format!("urn:facefleet:{name}:1").into();
+    schema["title"] = format!("facefleet {name}").into();
+    assert_documented(&format!("schemas/{name}.schema.json"), &schema);
+}
+
+#[test]
+fn every_line_of_json_has_a_schema_in_the_documentation() {
+    check::<ImageView>("image");
+    check::<KnownImageView>("known-image");
+    check::<MatchView>("match");
+    check::<NotListedView>("not-listed");
+    check::<ScanSummaryLine>("scan-summary");
+    check::<CampaignView>("campaign");
+    check::<QueueView>("queue");
+    check::<DeadLetterView>("dead-letter");
+    check::<ResolvedView>("resolved");
+    check::<CheckView>("check");
+}
