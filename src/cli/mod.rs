@@ -17,6 +17,7 @@ mod not_listed;
 mod printable;
 mod progress;
 mod queue;
+mod remap;
 mod report;
 mod scan;
 mod score;
@@ -83,6 +84,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Calibrate(calibrate::CalibrateArgs),
     Bias(bias::BiasArgs),
+    Remap(remap::RemapArgs),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -141,6 +143,7 @@ impl Cli {
             Command::Evaluate(evaluate) => evaluate.run(&app).await,
             Command::Calibrate(calibrate) => calibrate.run(&app).await,
             Command::Bias(bias) => bias.run(&app).await,
+            Command::Remap(remap) => remap.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

@@ -3,12 +3,13 @@
 //!
 //! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`follow`] reads
 //! how far they are, [`not_listed`] counts what is not an image, [`waiting`] says which jobs wait
-//! apart from their lanes and why.
+//! apart from their lanes and why. [`remap`] gives the results another mapping.
 
 pub mod campaign;
 pub mod follow;
 pub mod list;
 pub mod not_listed;
+pub mod remap;
 pub mod waiting;
 
 use crate::domain::CampaignId;

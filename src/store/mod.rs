@@ -18,6 +18,7 @@ mod migrations;
 mod plan;
 pub mod postgres;
 mod reading;
+mod remap;
 mod results;
 mod row;
 mod rows;
@@ -29,13 +30,20 @@ pub use campaigns::{Campaigns, MOST_OPEN};
 pub use listings::Listings;
 pub use maintenance::Maintenance;
 pub use reading::{Extreme, GallerySummary, Note, PageQuery, Reading, StoredFace, StoredImage};
+pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 
 /// Everything that a backend does. A function asks for the trait that it needs.
-pub trait Store: Results + Reading + Campaigns + Listings + SourceStatuses + Maintenance {}
+pub trait Store:
+    Results + Reading + Remapping + Campaigns + Listings + SourceStatuses + Maintenance
+{
+}
 
-impl<T: Results + Reading + Campaigns + Listings + SourceStatuses + Maintenance> Store for T {}
+impl<T> Store for T where
+    T: Results + Reading + Remapping + Campaigns + Listings + SourceStatuses + Maintenance
+{
+}
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]

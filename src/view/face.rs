@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::image::FileNames;
+use super::threshold::MatchDecisionView;
 use crate::domain::{FaceResult, OutcomeKind, ProfileId, Recognition};
 
 /// A face: a line of `score --json`.
@@ -95,6 +96,9 @@ pub struct MatchView {
     pub images: [MatchedFaceView; 2],
     /// The profile of both templates.
     pub profile: ProfileId,
+    /// Whether they match, at each false match rate whose threshold is known, the highest rate
+    /// first; null if no threshold is known.
+    pub matches: Option<Vec<MatchDecisionView>>,
 }
 
 /// One of the faces that `match` compares.

@@ -7,11 +7,15 @@
 
 pub mod campaign;
 pub mod check;
+pub mod evaluation;
 pub mod face;
 pub mod image;
+pub mod model;
 pub mod not_listed;
 pub mod queue;
+pub mod remap;
 pub mod scan;
+pub mod threshold;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
+mod answers;
 mod evaluation;
 mod files;
 mod formats;
@@ -7,6 +8,7 @@ mod import;
 mod models;
 mod names;
 mod precision;
+mod remap;
 mod score;
 mod scoring;
 mod tables;

@@ -8,7 +8,8 @@ use facefleet::domain::{
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, PageQuery, Reading, Results, StoreError,
+    Campaigns, Effect, Extreme, Listings, PageQuery, Reading, Remap, RemapPosition, Remapping,
+    Results, StoreError,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -106,6 +107,16 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     assert!(store.campaign(campaign.id).await.unwrap().unwrap().progress.is_complete());
     assert!(store.set_campaign_state(campaign.id, CampaignState::Cancelled).await.unwrap());
     assert_eq!(store.page(&page(true)).await.unwrap()[0].faces.len(), 2);
+    store.register_profile(&profile("b")).await.unwrap();
+    let remap = Remap {
+        gallery: gallery(),
+        from: profile("a").id(),
+        to: profile("b").id(),
+        cutoffs: vec![0.5],
+        batch: 10,
+    };
+    let copied = store.remap(&remap, RemapPosition::default()).await.unwrap();
+    assert_eq!((copied.copied, copied.faces), (1, 2));
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
     for forbidden in [
