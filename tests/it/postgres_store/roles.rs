@@ -65,6 +65,16 @@ fn campaign() -> Campaign {
     }
 }
 
+fn remap() -> Remap {
+    Remap {
+        gallery: gallery(),
+        from: profile("a").id(),
+        to: profile("b").id(),
+        cutoffs: vec![0.5],
+        batch: 10,
+    }
+}
+
 fn page(templates: bool) -> PageQuery {
     PageQuery {
         gallery: gallery(),
@@ -108,14 +118,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     assert!(store.set_campaign_state(campaign.id, CampaignState::Cancelled).await.unwrap());
     assert_eq!(store.page(&page(true)).await.unwrap()[0].faces.len(), 2);
     store.register_profile(&profile("b")).await.unwrap();
-    let remap = Remap {
-        gallery: gallery(),
-        from: profile("a").id(),
-        to: profile("b").id(),
-        cutoffs: vec![0.5],
-        batch: 10,
-    };
-    let copied = store.remap(&remap, RemapPosition::default()).await.unwrap();
+    let copied = store.remap(&remap(), RemapPosition::default()).await.unwrap();
     assert_eq!((copied.copied, copied.faces), (1, 2));
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
