@@ -19,10 +19,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::domain::{Device, Faces, Lane, Profile};
+use crate::domain::{Device, Faces, Lane, MatchThresholds, Profile};
 use crate::images::{ImageSource, Root};
 use crate::inference::model::Models;
 use crate::inference::runtime::Runtime;
+use crate::quality::calibration::Calibration;
 use crate::queue::JobQueue;
 use crate::settings::{Method, Settings};
 use crate::store::Store;
@@ -89,6 +90,25 @@ impl App {
     /// If a model is missing or not prepared.
     pub fn profile(&self, aligned: bool) -> Result<Profile> {
         Ok(self.read_models(&self.plan(Device::Cpu), &self.runtime()?, aligned)?.profile)
+    }
+
+    /// The similarity thresholds of these settings, and the file that holds them: the calibration,
+    /// or else the manifest of the recogniser. None if neither has thresholds.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn match_thresholds(&self) -> Result<Option<(MatchThresholds, PathBuf)>> {
+        let calibration = &self.settings.quality.calibration;
+        if !calibration.as_os_str().is_empty() {
+            let path = self.settings.below_home(calibration);
+            if let Some(thresholds) = Calibration::read(&path)?.thresholds() {
+                return Ok(Some((thresholds.clone(), path)));
+            }
+        }
+        let (models, name) = (self.models(), &self.settings.models.recogniser);
+        let manifest = models.manifest(name)?;
+        let thresholds = manifest.recogniser().and_then(|recogniser| recogniser.thresholds.clone());
+        Ok(thresholds.map(|thresholds| (thresholds, models.manifest_path(name))))
     }
 
     /// The processor of images below `roots`: opens the models and starts their threads. With

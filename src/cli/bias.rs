@@ -8,10 +8,12 @@ use clap::Args;
 
 use super::columns::{shown, shown_or_dash, table};
 use super::labelled::{LabelledArgs, headline, share};
-use super::say;
+use super::{say, say_json};
 use crate::app::App;
 use crate::evaluate::bias::{BiasInput, GroupResult, LiveThreshold};
 use crate::evaluate::out_folder::OutFolder;
+use crate::evaluate::views;
+use crate::view::evaluation::{BiasView, GroupView};
 
 /// Measure whether quality treats groups of people alike.
 ///
@@ -33,9 +35,13 @@ pub(super) struct BiasArgs {
     /// The false match rate that fixes the similarity threshold on the whole set.
     #[arg(long, default_value_t = 1e-3, value_name = "RATE", value_parser = share)]
     fmr: f64,
-    /// Folder for tables (CSV) and figures (SVG, PNG).
+    /// Folder for tables (CSV) and figures (SVG, PDF, PNG). It is written before anything is
+    /// printed.
     #[arg(long, short, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 impl BiasArgs {
@@ -50,7 +56,6 @@ impl BiasArgs {
         let samples = &found.collected.samples;
         let column = &samples.groups[column];
         let comparisons = self.labelled.compare(app, &found.collected, &[self.fmr])?;
-        say(headline(&found.collected, &comparisons))?;
         let input = BiasInput {
             comparisons: &comparisons,
             subjects: &samples.subjects,
@@ -58,17 +63,39 @@ impl BiasArgs {
             mapping: &samples.profile.mapping,
         };
         let live = LiveThreshold { quality: self.threshold, fmr: self.fmr };
-        let groups = input.bias(column, live, self.labelled.bootstrap(app)).with_context(|| {
+        let groups = input.bias(column, live, self.labelled.bootstrap(app));
+        if groups.is_none() && !self.json {
+            say(headline(&found.collected, &comparisons))?;
+        }
+        let groups = groups.with_context(|| {
             format!("too few non-mated comparisons to show a false match rate of {:e}", self.fmr)
         })?;
+        let figure = match &out {
+            Some(out) => {
+                out.write_unscored(&found.collected.unscored)?;
+                out.write_bias(&groups)?
+            }
+            None => true,
+        };
+        if self.json {
+            say_json(&BiasView {
+                dataset: views::dataset(&found.collected, &comparisons),
+                column: column.name.clone(),
+                quality: live.quality,
+                fmr: live.fmr,
+                groups: groups.iter().map(GroupView::from).collect(),
+                out: out.map(|out| out.path().display().to_string()),
+            })?;
+            return Ok(found.status());
+        }
+        say(headline(&found.collected, &comparisons))?;
         say(format!(
             "by {}, images below quality {} discarded, similarity threshold at FMR {:e}",
             column.name, live.quality, live.fmr
         ))?;
         say(format!("\n{}\n\n{}", quality_table(&groups), error_table(&groups)))?;
         if let Some(out) = out {
-            out.write_unscored(&found.collected.unscored)?;
-            if !out.write_bias(&groups)? {
+            if !figure {
                 say("no figure of scores: no group has enough of them")?;
             }
             say(format!("\nwritten to {}", out.path().display()))?;

@@ -8,23 +8,34 @@ use clap::Args;
 
 use super::columns::{shown, table};
 use super::labelled::{LabelledArgs, LabelledPhotos, headline, share};
-use super::say;
+use super::{say, say_json};
 use crate::app::App;
-use crate::domain::{GalleryName, Mapping, Profile};
-use crate::evaluate::calibrate::{self, CalibrationSet, Threshold, ThresholdGoal};
+use crate::domain::{GalleryName, Mapping, MatchThresholds, Profile, SimilarityThreshold};
+use crate::evaluate::bootstrap::Estimate;
+use crate::evaluate::calibrate::{
+    self, CalibrationSet, MATCH_FMRS, MatchChance, Threshold, ThresholdGoal,
+};
 use crate::evaluate::collect::gallery_scores;
 use crate::evaluate::dataset::Dataset;
+use crate::evaluate::pairs::Comparisons;
+use crate::evaluate::views;
 use crate::quality::calibration::Calibration;
 use crate::store::Store;
+use crate::view::evaluation::{CalibrationView, DatasetView, MatchChanceView};
 
 /// Find what a score means in your photos: a mapping from score to quality, and thresholds.
 ///
 /// Writes the mapping to a file. Name the file in the setting `quality.calibration`: later scans
-/// then give qualities of this meaning, under another profile.
+/// then give qualities of this meaning, under another profile. `facefleet remap` gives them to
+/// results that are there already.
 ///
 /// With labels, quality is the chance in percent that a mated comparison (of two images of one
 /// person) matches, if this image is the worse of the two. With --percentiles, which needs no
 /// labels, quality is the share of the images, in percent, that are worse.
+///
+/// With labels, the file also has the similarity thresholds at false match rates (FMR) of 1e-2 to
+/// 1e-6, as far as the photos can show them: ten false matches or more. `facefleet match` uses
+/// them.
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArgs {
     #[command(flatten)]
@@ -43,106 +54,216 @@ pub(super) struct CalibrateArgs {
     /// Make quality the share of the images that are worse, even if there are labels.
     #[arg(long)]
     percentiles: bool,
-    /// File to write.
+    /// File to write. It is written before anything is printed.
     #[arg(long, short, default_value = "calibration.toml", value_name = "FILE")]
     out: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a calibration found.
+struct Calibrated {
+    profile: Profile,
+    mapping: Mapping,
+    /// Scored photos.
+    photos: usize,
+    /// None for a gallery without labels.
+    labelled: Option<LabelledResults>,
+}
+
+/// What labelled photos show.
+struct LabelledResults {
+    headline: String,
+    dataset: DatasetView,
+    chance: Option<MatchChance>,
+    goals: Vec<(ThresholdGoal, Option<Threshold>)>,
+    thresholds: MatchThresholds,
 }
 
 impl CalibrateArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let dataset = self.labelled.dataset()?;
         let store = app.store().await?;
-        let (profile, mapping, status) = match &dataset {
+        let (found, status) = match &dataset {
             Dataset::Gallery(gallery) if self.percentiles => {
-                let (profile, mapping) = self.percentiles_of(store.as_ref(), gallery).await?;
-                (profile, mapping, ExitCode::SUCCESS)
+                (self.percentiles_of(store.as_ref(), gallery).await?, ExitCode::SUCCESS)
             }
             dataset => {
-                let found = self.labelled.collect(app, store.as_ref(), dataset).await?;
-                let mapping = self.fit(app, &found)?;
-                let status = found.status();
-                (found.collected.samples.profile, mapping, status)
+                let photos = self.labelled.collect(app, store.as_ref(), dataset).await?;
+                let fmrs = [self.fmr.max(MATCH_FMRS[0])];
+                let comparisons = self.labelled.compare(app, &photos.collected, &fmrs)?;
+                let found = self.fit(app, &photos, &comparisons);
+                if found.is_err() && !self.json {
+                    say(headline(&photos.collected, &comparisons))?;
+                }
+                (found?, photos.status())
             }
         };
         store.close().await;
-        self.write(&profile, &mapping)?;
+        self.write(&found)?;
+        if self.json {
+            say_json(&self.view(&found))?
+        } else {
+            self.print(&found, &dataset)?
+        }
         Ok(status)
     }
 
-    /// The profile and the percentile mapping of a gallery, whose images need no subjects.
-    async fn percentiles_of(
-        &self,
-        store: &dyn Store,
-        gallery: &GalleryName,
-    ) -> Result<(Profile, Mapping)> {
-        let id = self.labelled.profile_of(store, gallery).await?;
-        let unknown = || format!("unknown profile {id}: the store has no definition of it");
-        let profile = store.profile(&id).await?.with_context(unknown)?;
-        let (scores, data) = gallery_scores(store, gallery, &id).await?;
-        say(format!("{} scored images of gallery {gallery}", scores.len()))?;
+    /// The percentile mapping of a gallery, whose images need no subjects.
+    async fn percentiles_of(&self, store: &dyn Store, gallery: &GalleryName) -> Result<Calibrated> {
         if !(self.fnmr.is_empty() && self.discard.is_empty()) {
             bail!(
                 "--fnmr and --discard need labels; with percentiles, the quality threshold that \
                  discards a share is that share in percent"
             );
         }
-        Ok((profile, calibrate::percentiles(&scores, &data)?))
+        let id = self.labelled.profile_of(store, gallery).await?;
+        let unknown = || format!("unknown profile {id}: the store has no definition of it");
+        let profile = store.profile(&id).await?.with_context(unknown)?;
+        let (scores, data) = gallery_scores(store, gallery, &id).await?;
+        let mapping = calibrate::percentiles(&scores, &data)?;
+        Ok(Calibrated { profile, mapping, photos: scores.len(), labelled: None })
     }
 
-    /// The mapping of labelled photos. Prints it, and the requested thresholds.
-    fn fit(&self, app: &App, found: &LabelledPhotos) -> Result<Mapping> {
+    /// The mapping of labelled photos, and the thresholds.
+    fn fit(
+        &self,
+        app: &App,
+        found: &LabelledPhotos,
+        comparisons: &Comparisons,
+    ) -> Result<Calibrated> {
         let samples = &found.collected.samples;
-        let comparisons = self.labelled.compare(app, &found.collected, &[self.fmr])?;
-        say(headline(&found.collected, &comparisons))?;
         let scores = &samples.measures[0];
-        let set = CalibrationSet { comparisons: &comparisons, subjects: &samples.subjects, scores };
+        let set = CalibrationSet { comparisons, subjects: &samples.subjects, scores };
         let bootstrap = self.labelled.bootstrap(app);
-        let mapping = if self.percentiles {
-            let scores: Vec<f64> = scores.values.iter().copied().flatten().collect();
-            calibrate::percentiles(&scores, &samples.fingerprint)?
-        } else {
-            let chance = set.match_chance(self.fmr, bootstrap)?;
-            say(format!(
-                "a comparison matches at a similarity over {} (FMR {:e})",
-                shown(chance.threshold, 4),
-                chance.fmr
-            ))?;
-            say(format!("{} of {} mated comparisons do not match", chance.errors, chance.mated))?;
-            say(format!("alpha {}, r {}", shown(chance.alpha, 1), shown(chance.r, 4)))?;
-            chance.mapping(&samples.fingerprint)
+        let chance = match self.percentiles {
+            true => None,
+            false => Some(set.match_chance(self.fmr, bootstrap)?),
+        };
+        let mapping = match &chance {
+            Some(chance) => chance.mapping(&samples.fingerprint),
+            None => {
+                let scores: Vec<f64> = scores.values.iter().copied().flatten().collect();
+                calibrate::percentiles(&scores, &samples.fingerprint)?
+            }
         };
         let goals = self.fnmr.iter().map(|&rate| ThresholdGoal::Fnmr(rate));
         let goals = goals.chain(self.discard.iter().map(|&share| ThresholdGoal::Discard(share)));
-        let header = ["goal", "quality", "lowest score kept", "discarded", "FNMR after discarding"];
-        let mut rows = vec![header.map(str::to_owned).to_vec()];
-        for goal in goals {
-            rows.push(goal_row(goal, set.threshold(goal, &mapping, self.fmr, bootstrap)?));
-        }
-        if rows.len() > 1 {
-            say(format!("\n{}", table(&rows)))?;
-        }
-        Ok(mapping)
+        let reach = |goal| Ok((goal, set.threshold(goal, &mapping, self.fmr, bootstrap)?));
+        let goals = goals.map(reach).collect::<Result<_>>()?;
+        let fmrs: Vec<f64> = MATCH_FMRS.into_iter().chain([self.fmr]).collect();
+        Ok(Calibrated {
+            profile: samples.profile.clone(),
+            photos: samples.names.len(),
+            labelled: Some(LabelledResults {
+                headline: headline(&found.collected, comparisons),
+                dataset: views::dataset(&found.collected, comparisons),
+                chance,
+                goals,
+                thresholds: set.match_thresholds(&fmrs, &samples.fingerprint, bootstrap),
+            }),
+            mapping,
+        })
     }
 
-    fn write(&self, profile: &Profile, mapping: &Mapping) -> Result<()> {
-        let text = Calibration::new(profile, mapping.clone())
+    fn write(&self, found: &Calibrated) -> Result<()> {
+        let thresholds = found.labelled.as_ref().map(|labelled| &labelled.thresholds);
+        // Without a threshold, the numbers of photos and comparisons say nothing.
+        let thresholds = thresholds.filter(|thresholds| !thresholds.similarity.is_empty());
+        let text = Calibration::new(&found.profile, found.mapping.clone(), thresholds.cloned())
             .to_toml()
             .context("Failed to write the mapping as TOML")?;
         std::fs::write(&self.out, text)
-            .with_context(|| format!("Failed to write {}", self.out.display()))?;
-        let calibrated = Profile { mapping: mapping.clone(), ..profile.clone() };
-        say(format!(
-            "\nwritten to {}: profile {} becomes {}",
-            self.out.display(),
-            profile.id(),
-            calibrated.id()
-        ))?;
+            .with_context(|| format!("Failed to write {}", self.out.display()))
+    }
+
+    fn view(&self, found: &Calibrated) -> CalibrationView {
+        let labelled = found.labelled.as_ref();
+        let chance = labelled.and_then(|labelled| labelled.chance.as_ref());
+        let goals = labelled.map(|labelled| labelled.goals.as_slice()).unwrap_or_default();
+        CalibrationView {
+            profile: found.profile.id(),
+            calibrated_profile: found.calibrated().id(),
+            file: self.out.display().to_string(),
+            photos: found.photos,
+            mapping: found.mapping.clone(),
+            dataset: labelled.map(|labelled| labelled.dataset.clone()),
+            match_chance: chance.map(MatchChanceView::from),
+            quality_thresholds: goals
+                .iter()
+                .map(|(goal, found)| views::quality_threshold(*goal, found.as_ref()))
+                .collect(),
+            thresholds: labelled.map(|labelled| labelled.thresholds.clone()),
+        }
+    }
+
+    fn print(&self, found: &Calibrated, dataset: &Dataset) -> Result<()> {
+        match (&found.labelled, dataset) {
+            (Some(labelled), _) => print_labelled(labelled)?,
+            (None, Dataset::Gallery(gallery)) => {
+                say(format!("{} scored images of gallery {gallery}", found.photos))?;
+            }
+            (None, Dataset::File(_)) => {}
+        }
+        let (from, to) = (found.profile.id(), found.calibrated().id());
+        say(format!("\nwritten to {}: profile {from} becomes {to}", self.out.display()))?;
         say("to use it: quality.calibration in the settings (FACEFLEET__QUALITY__CALIBRATION)")?;
+        say(format!(
+            "for results that are there: facefleet remap --gallery NAME --calibration {}",
+            self.out.display()
+        ))?;
         Ok(())
     }
 }
 
-fn goal_row(goal: ThresholdGoal, found: Option<Threshold>) -> Vec<String> {
+impl Calibrated {
+    /// The profile with the new mapping.
+    fn calibrated(&self) -> Profile {
+        Profile { mapping: self.mapping.clone(), ..self.profile.clone() }
+    }
+}
+
+fn print_labelled(labelled: &LabelledResults) -> Result<()> {
+    say(&labelled.headline)?;
+    if let Some(chance) = &labelled.chance {
+        say(format!(
+            "a comparison matches at a similarity over {} (FMR {:e})",
+            shown(chance.threshold, 4),
+            chance.fmr
+        ))?;
+        say(format!("{} of {} mated comparisons do not match", chance.errors, chance.mated))?;
+        say(format!("alpha {}, r {}", shown(chance.alpha, 1), shown(chance.r, 4)))?;
+    }
+    if !labelled.goals.is_empty() {
+        let header = ["goal", "quality", "lowest score kept", "discarded", "FNMR after discarding"];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(labelled.goals.iter().map(|(goal, found)| goal_row(*goal, found.as_ref())));
+        say(format!("\n{}", table(&rows)))?;
+    }
+    let thresholds = &labelled.thresholds;
+    if !thresholds.similarity.is_empty() {
+        let mut rows = vec![vec!["a match at FMR".to_owned(), "similarity over".to_owned()]];
+        rows.extend(thresholds.similarity.iter().map(threshold_row));
+        say(format!("\n{}", table(&rows)))?;
+    }
+    let lowest = thresholds.similarity.last().map_or(1.0, |last| last.fmr);
+    if let Some(fmr) = MATCH_FMRS.into_iter().find(|&fmr| fmr < lowest) {
+        say(format!(
+            "{} non-mated comparisons are too few for a threshold at FMR {fmr:e}",
+            thresholds.non_mated
+        ))?;
+    }
+    Ok(())
+}
+
+fn threshold_row(threshold: &SimilarityThreshold) -> Vec<String> {
+    let SimilarityThreshold { fmr, threshold: value, interval } = *threshold;
+    let [low, high] = interval.unwrap_or([value; 2]);
+    vec![format!("{fmr:e}"), shown(Estimate { value, low, high }, 4)]
+}
+
+fn goal_row(goal: ThresholdGoal, found: Option<&Threshold>) -> Vec<String> {
     let name = match goal {
         ThresholdGoal::Fnmr(rate) => format!("FNMR {rate}"),
         ThresholdGoal::Discard(share) => format!("discard {share}"),

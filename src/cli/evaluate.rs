@@ -8,14 +8,17 @@ use clap::Args;
 
 use super::columns::{shown, shown_or_dash, table};
 use super::labelled::{LabelledArgs, LabelledPhotos, headline};
-use super::say;
+use super::{printable, say, say_json};
 use crate::app::App;
 use crate::evaluate::agreement::{Agreement, agreement};
 use crate::evaluate::collect::sampled_name;
+use crate::evaluate::coverage::TableCoverage;
 use crate::evaluate::dataset::read_other_measures;
 use crate::evaluate::evaluation::{DISCARDS, FMRS, LIMITS, OperatingPoint, evaluate};
+use crate::evaluate::labels::OtherColumns;
 use crate::evaluate::out_folder::OutFolder;
 use crate::evaluate::samples::Measure;
+use crate::evaluate::views;
 use crate::store::Store;
 
 /// Measure how well quality predicts which images will fail to match, on labelled photos.
@@ -40,18 +43,29 @@ pub(super) struct EvaluateArgs {
     /// `export` writes it).
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Columns of --csv to evaluate, higher being better [default: all numeric columns].
+    /// Columns of --csv to evaluate [default: all numeric columns].
     #[arg(long, value_name = "NAME", requires = "csv", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Folder for tables (CSV) and figures (SVG, PNG).
+    /// Columns of --csv in which lower is better; in all others, higher is better.
+    #[arg(long, value_name = "NAME", requires = "csv", value_delimiter = ',')]
+    lower_is_better: Vec<String>,
+    /// Folder for tables (CSV) and figures (SVG, PDF, PNG). It is written before anything is
+    /// printed.
     #[arg(long, short, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 impl EvaluateArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         // Files are read first: an error in one is reported before the models are opened.
-        let read = |path: &PathBuf| read_other_measures(path, &self.columns);
+        let columns = OtherColumns {
+            wanted: self.columns.clone(),
+            lower_is_better: self.lower_is_better.clone(),
+        };
+        let read = |path: &PathBuf| read_other_measures(path, &columns);
         let other = self.csv.as_ref().map(read).transpose()?;
         let dataset = self.labelled.dataset()?;
         let out = self.out.as_deref().map(OutFolder::create).transpose()?;
@@ -60,29 +74,37 @@ impl EvaluateArgs {
         let sampled = self.sample(app, store.as_ref(), &found).await?;
         store.close().await;
         let samples = &mut found.collected.samples;
-        let in_table = samples
+        let coverage = samples
             .add_measures(&sampled, other.as_ref(), self.labelled.seed)
             .context("option --csv")?;
-        if let Some(rows) = in_table {
-            say(format!("{rows} of {} photos are in the other tool's table", samples.names.len()))?;
-        }
-
         let comparisons = self.labelled.compare(app, &found.collected, &FMRS)?;
         let samples = &found.collected.samples;
-        say(headline(&found.collected, &comparisons))?;
-        say(format!("profile {}, data {}", samples.profile.id(), samples.fingerprint))?;
         let bootstrap = self.labelled.bootstrap(app);
         let points = evaluate(&comparisons, &samples.subjects, &samples.measures, &FMRS, bootstrap);
         let closed = &samples.measures[0];
         let agreements = agreements(&sampled, closed);
-        print(&points, &closed.name, &agreements)?;
+        // Files first: whoever reads what is printed may stop reading.
         if let Some(out) = &out {
             out.write_evaluation(&points)?;
             out.write_unscored(&found.collected.unscored)?;
             if !agreements.is_empty() {
                 out.write_agreements(&agreements, &sampled, closed)?;
             }
-            say(format!("\nwritten to {}", out.path().display()))?;
+        }
+        let out = out.as_ref().map(OutFolder::path);
+        if self.json {
+            let dataset = views::dataset(&found.collected, &comparisons);
+            say_json(&views::evaluation(dataset, &points, &agreements, coverage.as_ref(), out))?;
+            return Ok(found.status());
+        }
+        say(headline(&found.collected, &comparisons))?;
+        say(format!("profile {}, data {}", samples.profile.id(), samples.fingerprint))?;
+        for sentence in coverage.iter().flat_map(TableCoverage::sentences) {
+            say(printable(&sentence))?;
+        }
+        print(&points, &closed.name, &agreements)?;
+        if let Some(out) = out {
+            say(format!("\nwritten to {}", out.display()))?;
         }
         Ok(found.status())
     }

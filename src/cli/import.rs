@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::{printable, say};
+use super::{printable, say, say_json};
 use crate::app::App;
 use crate::inference::import::{ImportOptions, ImportRequest};
 use crate::inference::manifest::Channels;
 use crate::inference::model::{Models, Prepared};
+use crate::view::model::{HalfView, HeadView, ImportView, PreparedView};
 
 /// Import a recogniser of your own: write its manifest, prepare and test it.
 ///
@@ -49,6 +50,9 @@ pub(super) struct ImportArgs {
     /// is never replaced.
     #[arg(long)]
     force: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// [`Channels`] as an argument.
@@ -90,6 +94,14 @@ impl ImportArgs {
         let request =
             ImportRequest { file: self.file, name: self.name, options, force: self.force };
         let imported = models.import(&request, &app.runtime()?)?;
+        if self.json {
+            say_json(&ImportView {
+                prepared: prepared_view(&imported.name, &imported.prepared),
+                manifest: imported.manifest.display().to_string(),
+                notes: imported.notes,
+            })?;
+            return Ok(());
+        }
         say(format!("{}: imported, {}", imported.name, imported.manifest.display()))?;
         for note in &imported.notes {
             // Notes quote names of the ONNX file.
@@ -101,6 +113,27 @@ impl ImportArgs {
             imported.name
         ))?;
         Ok(())
+    }
+}
+
+/// What a preparation did.
+pub(super) fn prepared_view(name: &str, prepared: &Prepared) -> PreparedView {
+    let head = prepared.preparation.recogniser.as_ref();
+    let face = prepared.preparation.face.as_ref();
+    PreparedView {
+        model: name.to_owned(),
+        file: prepared.path.display().to_string(),
+        written: prepared.written,
+        detector_score: face.and_then(|face| face.detector_score),
+        head: head.map(|head| HeadView {
+            features: head.features,
+            embedding: head.embedding,
+            effective_rank: head.effective_rank,
+            dropout: head.dropout,
+            dropout_in_graph: head.dropout_in_graph,
+            distance: head.expected_distance,
+            half: head.half.map(|half| HalfView { cosine: half.cosine, distance: half.distance }),
+        }),
     }
 }
 

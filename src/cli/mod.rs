@@ -19,6 +19,7 @@ mod not_listed;
 mod printable;
 mod progress;
 mod queue;
+mod remap;
 mod report;
 mod scan;
 mod score;
@@ -88,6 +89,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Calibrate(calibrate::CalibrateArgs),
     Bias(bias::BiasArgs),
+    Remap(remap::RemapArgs),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -147,6 +149,7 @@ impl Cli {
             Command::Evaluate(evaluate) => evaluate.run(&app).await,
             Command::Calibrate(calibrate) => calibrate.run(&app).await,
             Command::Bias(bias) => bias.run(&app).await,
+            Command::Remap(remap) => remap.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

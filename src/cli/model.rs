@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 
-use super::import::{ImportArgs, print_prepared};
-use super::{printable, say};
+use super::import::{ImportArgs, prepared_view, print_prepared};
+use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::Precision;
 use crate::inference::model::Models;
 use crate::inference::prepare::{Target, Variant};
+use crate::view::model::ModelView;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
@@ -34,10 +35,17 @@ pub(super) enum ModelCommand {
         /// Measures and prints the difference to 32 bits.
         #[arg(long)]
         half: bool,
+        /// Print one JSON object for each network.
+        #[arg(long)]
+        json: bool,
     },
     Import(ImportArgs),
     /// Show the models, where they come from, and whether they are prepared.
-    List,
+    List {
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A [`Target`] as an argument.
@@ -61,7 +69,7 @@ impl ModelCommand {
         let (models, configured) = (app.models(), app.variant(app.settings().runtime.device));
         match self {
             Self::Import(import) => import.run(app, &models.prepared_as(configured))?,
-            Self::Prepare { names, again, target, half } => {
+            Self::Prepare { names, again, target, half, json } => {
                 let target = target.map_or(configured.target, Target::from);
                 let precision = if half { Precision::Half } else { configured.precision };
                 let models = models.prepared_as(Variant { target, precision });
@@ -69,13 +77,18 @@ impl ModelCommand {
                 let runtime = app.runtime()?;
                 for name in names {
                     for prepared in models.prepare(&name, &runtime, again)? {
-                        print_prepared(&name, &prepared)?;
+                        if json {
+                            say_json(&prepared_view(&name, &prepared))?;
+                        } else {
+                            print_prepared(&name, &prepared)?;
+                        }
                     }
                 }
             }
-            Self::List => {
+            Self::List { json } => {
                 for name in models.names() {
-                    print_model(&models, &name)?;
+                    let model = model_view(&models, &name)?;
+                    if json { say_json(&model)? } else { print_model(&model)? }
                 }
             }
         }
@@ -83,16 +96,19 @@ impl ModelCommand {
     }
 }
 
-fn print_model(models: &Models, name: &str) -> Result<()> {
+fn model_view(models: &Models, name: &str) -> Result<ModelView> {
     let manifest = models.manifest(name)?;
-    let role = if manifest.recogniser().is_some() { "recogniser" } else { "detector" };
+    let recogniser = manifest.recogniser();
+    let role = if recogniser.is_some() { "recogniser" } else { "detector" };
     let unprepared = manifest
         .networks()
         .iter()
         .find_map(|network| Some((network, models.read_prepared(network).err()?)));
-    let state = match unprepared {
-        None => "prepared".to_owned(),
-        Some((network, error)) if models.published_path(network).exists() => error.to_string(),
+    let reason = match unprepared {
+        None => None,
+        Some((network, error)) if models.published_path(network).exists() => {
+            Some(error.to_string())
+        }
         Some((network, _)) => {
             let path = models.published_path(network);
             let bring = match manifest.recogniser() {
@@ -102,16 +118,29 @@ fn print_model(models: &Models, name: &str) -> Result<()> {
                 ),
                 None => String::new(),
             };
-            format!("not fetched: {} is missing; run `make setup`{bring}", path.display())
+            Some(format!("not fetched: {} is missing; run `make setup`{bring}", path.display()))
         }
     };
+    Ok(ModelView {
+        model: name.to_owned(),
+        role,
+        prepared: reason.is_none(),
+        reason,
+        thresholds: recogniser.and_then(|recogniser| recogniser.thresholds.clone()),
+        sha256: manifest.sha256,
+        licence: manifest.licence,
+        source: manifest.source,
+    })
+}
+
+fn print_model(model: &ModelView) -> std::io::Result<()> {
+    let ModelView { model: name, role, licence, source, sha256, reason, .. } = model;
     say(format!(
-        "{name}: {role}\n  licence: {}\n  {}\n  sha256 {}\n  {state}",
-        printable(&manifest.licence),
-        printable(&manifest.source),
-        manifest.sha256
-    ))?;
-    Ok(())
+        "{name}: {role}\n  licence: {}\n  {}\n  sha256 {sha256}\n  {}",
+        printable(licence),
+        printable(source),
+        reason.as_deref().unwrap_or("prepared")
+    ))
 }
 
 fn file_name(path: &Path) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::labels::{self, GroundTruth, GroupError, LabelError, OtherMeasures};
+use super::labels::{self, GroundTruth, GroupError, LabelError, OtherColumns, OtherMeasures};
 use super::pairs::PairError;
 use super::photos::{self, PhotoLocation, PhotosError};
 use crate::domain::GalleryName;
@@ -132,11 +132,14 @@ impl LabelFile {
     }
 }
 
-/// Reads the `columns` of another tool's table; all that hold numbers if there are none.
+/// Reads the `columns` of another tool's table.
 ///
 /// # Errors
 /// If the file cannot be read, or is not such a table.
-pub fn read_other_measures(path: &Path, columns: &[String]) -> Result<OtherMeasures, DatasetError> {
+pub fn read_other_measures(
+    path: &Path,
+    columns: &OtherColumns,
+) -> Result<OtherMeasures, DatasetError> {
     OtherMeasures::read(&read_file(path)?, columns).map_err(|source| invalid(path, source))
 }
 

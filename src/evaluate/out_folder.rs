@@ -1,4 +1,5 @@
-//! The folder that results are written to: tables as CSV, figures as SVG and PNG.
+//! The folder that results are written to: tables as CSV, figures as SVG, PDF and
+//! PNG.
 
 use std::fs::File;
 use std::io::Write;
@@ -122,10 +123,11 @@ impl OutFolder {
         written.map_err(failed)
     }
 
-    /// Writes a chart as `name.svg` and `name.png`.
+    /// Writes a chart as `name.svg`, `name.pdf` and `name.png`.
     fn chart(&self, name: &str, chart: &Chart) -> Result<(), OutFolderError> {
         let (svg, png) = (chart.svg()?, chart.png()?);
         self.write(&format!("{name}.svg"), |file| file.write_all(svg.as_bytes()))?;
+        self.write(&format!("{name}.pdf"), |file| file.write_all(&chart.pdf()))?;
         self.write(&format!("{name}.png"), |file| file.write_all(&png))
     }
 }

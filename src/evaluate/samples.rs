@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use super::coverage::TableCoverage;
 use super::labels::OtherMeasures;
 use crate::domain::{ImageUri, Mapping, Profile, Recognition};
 use crate::quality::quality;
@@ -120,8 +121,8 @@ pub fn random_measure(photos: usize, seed: u64) -> Measure {
 
 impl SampleSet {
     /// Adds the measures that an evaluation compares with the first: SER-FIQ `sampled` with other
-    /// numbers of passes, those of another tool, and the random one. Returns how many photos are in
-    /// the other tool's table.
+    /// numbers of passes, those of another tool, and the random one. Returns how far the other
+    /// tool's table covers the photos.
     ///
     /// # Errors
     /// If the other tool's table has none of the photos.
@@ -130,16 +131,16 @@ impl SampleSet {
         sampled: &[(u32, Measure)],
         other: Option<&OtherMeasures>,
         seed: u64,
-    ) -> Result<Option<usize>, NoCommonPhoto> {
+    ) -> Result<Option<TableCoverage>, NoCommonPhoto> {
         self.measures.splice(1..1, sampled.iter().map(|(_, measure)| measure.clone()));
         let mut found = None;
         if let Some(other) = other {
-            let (measures, rows) = other_measures(other, &self.names, &self.images);
-            if rows == 0 {
+            let (measures, coverage) = other_measures(other, &self.names, &self.images);
+            if coverage.without_row.count == self.names.len() {
                 return Err(NoCommonPhoto(self.names[0].clone()));
             }
             self.measures.extend(measures);
-            found = Some(rows);
+            found = Some(coverage);
         }
         self.measures.push(random_measure(self.names.len(), seed));
         Ok(found)
@@ -151,31 +152,33 @@ impl SampleSet {
 #[error("the other tool's table has none of the photos (no row for {0}, for example)")]
 pub struct NoCommonPhoto(String);
 
-/// The measures of another tool, and how many of the photos its table has. A photo's row has the
+/// The measures of another tool, and how far its table covers the photos. A photo's row has the
 /// name that the labels give the photo, or its whole path or URI.
 fn other_measures(
     other: &OtherMeasures,
     names: &[String],
     images: &[ImageUri],
-) -> (Vec<Measure>, usize) {
+) -> (Vec<Measure>, TableCoverage) {
     let row = |(name, image): (&String, &ImageUri)| {
         let values = &other.values;
         values
-            .get(name)
-            .or_else(|| values.get(&image.to_string()))
-            .or_else(|| values.get(image.as_str()))
+            .get_key_value(name)
+            .or_else(|| values.get_key_value(&image.to_string()))
+            .or_else(|| values.get_key_value(image.as_str()))
     };
     let rows: Vec<_> = names.iter().zip(images).map(row).collect();
     let measure = |(column, name): (usize, &String)| Measure {
         name: name.clone(),
-        values: rows.iter().map(|row| row.and_then(|row| row[column])).collect(),
+        values: rows.iter().map(|row| row.and_then(|(_, row)| row[column])).collect(),
     };
-    (other.names.iter().enumerate().map(measure).collect(), rows.iter().flatten().count())
+    let coverage = TableCoverage::new(other, names, &rows);
+    (other.names.iter().enumerate().map(measure).collect(), coverage)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::labels::OtherColumns;
 
     #[test]
     fn groups_are_those_that_occur() {
@@ -187,7 +190,8 @@ mod tests {
     #[test]
     fn another_tools_values_are_matched_to_the_photos() {
         let table = "file,unified\nb.jpg,3\n/photos/c.jpg,\n";
-        let other = OtherMeasures::read(table.as_bytes(), &["unified".to_owned()]).unwrap();
+        let columns = OtherColumns { wanted: vec!["unified".to_owned()], ..Default::default() };
+        let other = OtherMeasures::read(table.as_bytes(), &columns).unwrap();
         let names = ["a.jpg", "b.jpg", "c.jpg"];
         let images = names.map(|name| format!("file:///photos/{name}").parse().unwrap());
         let (measures, found) = other_measures(&other, &names.map(str::to_owned), &images);
@@ -195,7 +199,10 @@ mod tests {
             measures,
             [Measure { name: "unified".into(), values: vec![None, Some(3.0), None] }]
         );
-        assert_eq!(found, 2);
+        assert_eq!(
+            (found.without_row.count, &found.without_row.first[..]),
+            (1, &["a.jpg".to_owned()][..])
+        );
     }
 
     #[test]

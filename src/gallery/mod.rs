@@ -4,13 +4,14 @@
 //! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`follow`] reads
 //! how far they are, [`not_listed`] counts what is not an image, [`failures`] why images became no
 //! results, [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any
-//! worker takes a scan's jobs.
+//! worker takes a scan's jobs. [`remap`] gives the results another mapping.
 
 pub mod campaign;
 pub mod failures;
 pub mod follow;
 pub mod list;
 pub mod not_listed;
+pub mod remap;
 pub mod takers;
 pub mod waiting;
 

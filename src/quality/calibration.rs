@@ -2,13 +2,14 @@
 //! file, and the setting `quality.calibration` names it.
 //!
 //! A mapping belongs to the scores that it was measured on. The file has their id, and the mapping
-//! is refused for other scores.
+//! is refused for other scores. Next to the mapping, the file says which similarity is a match, as
+//! measured on the same photos. Files of before that was kept have no such thresholds.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Mapping, Profile, ProfileId};
+use crate::domain::{Mapping, MatchThresholds, Profile, ProfileId};
 
 /// The most knots of a percentile mapping.
 const MAX_KNOTS: usize = 10_001;
@@ -52,12 +53,16 @@ pub struct Calibration {
     /// [`Profile::scores_id`] of the scores it was measured on.
     scores_id: ProfileId,
     mapping: Mapping,
+    /// Not part of the profile: they change no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thresholds: Option<MatchThresholds>,
 }
 
 impl Calibration {
-    /// A calibration for the scores of `profile`.
-    pub fn new(profile: &Profile, mapping: Mapping) -> Self {
-        Self { scores_id: profile.scores_id(), mapping }
+    /// A calibration for the scores of `profile`, with the similarity thresholds if they were
+    /// measured.
+    pub fn new(profile: &Profile, mapping: Mapping, thresholds: Option<MatchThresholds>) -> Self {
+        Self { scores_id: profile.scores_id(), mapping, thresholds }
     }
 
     /// Reads the file in `path`.
@@ -87,11 +92,13 @@ impl Calibration {
                     && scores.is_sorted()
             }
         };
-        if valid {
-            Ok(calibration)
-        } else {
-            Err("`alpha` must be positive, `r` a number and `scores` ascending numbers".into())
+        if !valid {
+            return Err(
+                "`alpha` must be positive, `r` a number and `scores` ascending numbers".into()
+            );
         }
+        calibration.thresholds.as_ref().map_or(Ok(()), MatchThresholds::check)?;
+        Ok(calibration)
     }
 
     /// The text of the file.
@@ -105,6 +112,16 @@ impl Calibration {
     /// The mapping.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// The similarity thresholds, if the file has them.
+    pub fn thresholds(&self) -> Option<&MatchThresholds> {
+        self.thresholds.as_ref()
+    }
+
+    /// [`Profile::scores_id`] of the scores that it was measured on.
+    pub fn scores_id(&self) -> &ProfileId {
+        &self.scores_id
     }
 
     /// The mapping, if `profile` gives the scores that it was measured on.
@@ -123,7 +140,9 @@ impl Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AlignmentProfile, Precision, RecogniserProfile, SerFiq};
+    use crate::domain::{
+        AlignmentProfile, Precision, RecogniserProfile, SerFiq, SimilarityThreshold,
+    };
 
     fn profile(dropout: f64) -> Profile {
         Profile {
@@ -150,7 +169,7 @@ mod tests {
             },
             Mapping::Percentile { scores: vec![0.1 + 0.2, 0.9, 0.9], data },
         ] {
-            let calibration = Calibration::new(&profile(0.4), mapping.clone());
+            let calibration = Calibration::new(&profile(0.4), mapping.clone(), None);
             let again = Calibration::parse(&calibration.to_toml().unwrap()).unwrap();
             assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), mapping);
         }
@@ -158,7 +177,7 @@ mod tests {
 
     #[test]
     fn scores_of_another_network_are_refused() {
-        let calibration = Calibration::new(&profile(0.4), profile(0.4).mapping);
+        let calibration = Calibration::new(&profile(0.4), profile(0.4).mapping, None);
         let error = calibration.mapping_for(&profile(0.5)).unwrap_err();
         assert!(error.to_string().contains(profile(0.5).scores_id().as_str()), "{error}");
     }
@@ -168,12 +187,43 @@ mod tests {
         let calibration = Calibration::new(
             &profile(0.4),
             Mapping::Percentile { scores: vec![0.9, 0.8], data: String::new() },
+            None,
         );
         assert!(
             Calibration::parse(&calibration.to_toml().unwrap()).unwrap_err().contains("ascending")
         );
         let calibration =
-            Calibration::new(&profile(0.4), Mapping::Logistic { alpha: -1.0, r: 0.9 });
+            Calibration::new(&profile(0.4), Mapping::Logistic { alpha: -1.0, r: 0.9 }, None);
         assert!(Calibration::parse(&calibration.to_toml().unwrap()).is_err());
+    }
+
+    #[test]
+    fn similarity_thresholds_are_kept_and_checked_and_older_files_have_none() {
+        let old = "scores_id = \"0123456789abcdef\"\n\n[mapping]\nalpha = 130.0\nr = 0.88\n";
+        assert_eq!(Calibration::parse(old).unwrap().thresholds(), None);
+
+        let at = |fmr, threshold| SimilarityThreshold {
+            fmr,
+            threshold,
+            interval: Some([threshold - 0.01, threshold + 0.1 + 0.2]),
+        };
+        let mut thresholds = MatchThresholds {
+            data: "0123456789abcdef".into(),
+            photos: 3565,
+            subjects: 1269,
+            mated: 167_463,
+            non_mated: 6_185_367,
+            similarity: vec![at(1e-2, 0.25), at(1e-5, 0.5)],
+        };
+        let write = |thresholds: &MatchThresholds| {
+            let mapping = profile(0.4).mapping;
+            Calibration::new(&profile(0.4), mapping, Some(thresholds.clone())).to_toml().unwrap()
+        };
+        let again = Calibration::parse(&write(&thresholds)).unwrap();
+        assert_eq!(again.thresholds(), Some(&thresholds));
+        assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), profile(0.4).mapping);
+
+        thresholds.similarity.reverse();
+        assert!(Calibration::parse(&write(&thresholds)).unwrap_err().contains("falling `fmr`"));
     }
 }

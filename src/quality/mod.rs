@@ -44,6 +44,30 @@ pub fn quality(score: f64, mapping: &Mapping) -> u8 {
     (100.0 * normalised(score, mapping)).round().clamp(0.0, 100.0) as u8
 }
 
+/// The lowest scores of 0 to 1 that have a quality of at least 1, 2 and so on up to 100; none for
+/// qualities that no score reaches. The quality of a score is the number of cutoffs that do not
+/// exceed it, so a database can compute it, and gets what [`quality`] gets.
+pub fn cutoffs(mapping: &Mapping) -> Vec<f64> {
+    (1..=100).map_while(|wanted| lowest(|score| quality(score, mapping) >= wanted)).collect()
+}
+
+/// The lowest number of 0 to 1 for which `reached`, which stays true once it is.
+fn lowest(reached: impl Fn(f64) -> bool) -> Option<f64> {
+    if !reached(1.0) {
+        return None;
+    }
+    if reached(0.0) {
+        return Some(0.0);
+    }
+    // The bits of positive floats are in the order of the floats.
+    let (mut below, mut above) = (0.0_f64.to_bits(), 1.0_f64.to_bits());
+    while above - below > 1 {
+        let middle = below + (above - below) / 2;
+        if reached(f64::from_bits(middle)) { above = middle } else { below = middle }
+    }
+    Some(f64::from_bits(above))
+}
+
 /// The position of `score` among the ascending `knots`, 0 to 1, linear in between.
 fn position(score: f64, knots: &[f64]) -> f64 {
     let above = knots.partition_point(|&knot| knot <= score);
@@ -84,6 +108,27 @@ mod tests {
         );
         // Of two knots with one score the upper counts.
         assert_eq!(of(0.92), 75);
+    }
+
+    #[test]
+    fn the_cutoffs_not_above_a_score_are_as_many_as_its_quality() {
+        let knots = vec![0.80, 0.90, 0.92, 0.92, 0.94];
+        for mapping in [
+            Mapping::Logistic { alpha: 130.0, r: 0.88 },
+            Mapping::Logistic { alpha: 5.0, r: 0.5 },
+            Mapping::MatchChance { alpha: 90.0, r: 1.05, fmr: 1e-3, data: String::new() },
+            Mapping::Percentile { scores: knots.clone(), data: String::new() },
+        ] {
+            let cutoffs = cutoffs(&mapping);
+            assert!(cutoffs.is_sorted());
+            let near = |&at: &f64| [at.next_down(), at, at.next_up()];
+            let scores = (0..=100_000).map(|i| f64::from(i) * 1e-5);
+            let scores = scores.chain(cutoffs.iter().chain(&knots).flat_map(near));
+            for score in scores.filter(|score| (0.0..=1.0).contains(score)) {
+                let counted = cutoffs.iter().filter(|&&cutoff| cutoff <= score).count();
+                assert_eq!(counted, usize::from(quality(score, &mapping)), "{score} {mapping:?}");
+            }
+        }
     }
 
     /// The authors' whole formula: distance, score and normalised score of `embeddings`.

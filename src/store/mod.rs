@@ -19,6 +19,7 @@ mod migrations;
 mod plan;
 pub mod postgres;
 mod reading;
+mod remap;
 mod results;
 mod row;
 mod rows;
@@ -35,18 +36,26 @@ pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
     ResultState, StoredFace, StoredImage,
 };
+pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 
 /// Everything that a backend does. A function asks for the trait that it needs.
 pub trait Store:
-    Results + Reading + Campaigns + Listings + SourceStatuses + Workers + Maintenance
+    Results + Reading + Remapping + Campaigns + Listings + SourceStatuses + Workers + Maintenance
 {
 }
 
-impl<T: Results + Reading + Campaigns + Listings + SourceStatuses + Workers + Maintenance> Store
-    for T
+impl<T> Store for T where
+    T: Results
+        + Reading
+        + Remapping
+        + Campaigns
+        + Listings
+        + SourceStatuses
+        + Workers
+        + Maintenance
 {
 }
 

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::image::ImageView;
+use super::threshold::MatchDecisionView;
 use crate::domain::{
     BoundingBox, FaceId, FaceResult, Landmarks, Point, ProfileId, Recognition, Template,
 };
@@ -139,6 +140,9 @@ pub struct MatchView {
     pub similarity: f64,
     /// The profile of both templates.
     pub profile: ProfileId,
+    /// Whether they match, at each false match rate whose threshold is known, the highest rate
+    /// first; null if no threshold is known.
+    pub matches: Option<Vec<MatchDecisionView>>,
     /// The two images, each with the face that was compared.
     pub images: [ImageView; 2],
 }

@@ -9,13 +9,17 @@
 
 pub mod campaign;
 pub mod check;
+pub mod evaluation;
 pub mod face;
 pub mod image;
+pub mod model;
 pub mod not_listed;
 pub mod queue;
+pub mod remap;
 pub mod scan;
 #[cfg(test)]
 mod schemas;
+pub mod threshold;
 pub mod worker;
 
 use std::collections::BTreeMap;

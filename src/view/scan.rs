@@ -51,6 +51,7 @@ pub struct ScanSummaryView {
 
 /// A reason that images of a scan ended with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReasonView {
     /// How they ended.
     pub outcome: OutcomeKind,

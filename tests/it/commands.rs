@@ -1,5 +1,6 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
+mod answers;
 mod evaluation;
 mod failures;
 mod files;
@@ -9,6 +10,7 @@ mod models;
 mod names;
 mod precision;
 mod recipes;
+mod remap;
 mod schemas;
 mod score;
 mod scoring;

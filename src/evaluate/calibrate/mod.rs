@@ -1,8 +1,10 @@
 //! What scores mean in the user's own photos: mappings from score to quality, and thresholds.
 
 mod logistic;
+mod similarity;
 mod thresholds;
 
+pub use similarity::MATCH_FMRS;
 pub use thresholds::{Threshold, ThresholdGoal};
 
 use self::logistic::{Observation, fit_logistic};

@@ -13,7 +13,7 @@ mod text;
 
 use std::collections::HashSet;
 
-pub use other::OtherMeasures;
+pub use other::{OtherColumns, OtherMeasures};
 pub use pair_list::PairList;
 pub use subjects::{GroupError, Label, Labels};
 

@@ -1,44 +1,26 @@
-//! Charts for papers and reports, as SVG and as PNG. Lines differ in dashes and in colours (those
-//! of Okabe and Ito, which colour-blind people can distinguish). The font is built in, because a
-//! machine may have no fonts.
+//! Charts for papers and reports, as SVG, PDF and PNG. Lines differ in dashes and in colours (those
+//! of Okabe and Ito, which colour-blind people can distinguish). The font of the PNG is built in,
+//! because a machine may have no fonts.
 //!
 //! A chart does not depend on what its numbers mean, except that the area around a line is its
 //! interval.
 
-use std::fmt::Write;
+mod drawing;
+mod pdf;
+
 use std::sync::{Arc, LazyLock};
 
 use askama::Template;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, Tree, fontdb};
 
-const WIDTH: f64 = 780.0;
-const HEIGHT: f64 = 420.0;
-const LEFT: f64 = 78.0;
-const RIGHT: f64 = 580.0;
-const TOP: f64 = 16.0;
-const BASE: f64 = 362.0;
-const LEGEND_STEP: f64 = 24.0;
-/// Name of the area around a line.
-const BAND: &str = "its 95 % interval";
-const AREA_OPACITY: f64 = 0.15;
+use self::drawing::{BASE, Drawing, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
+
 /// Pixels of the PNG for each unit of the drawing: sharp in print at the width of a column.
 const PNG_SCALE: f32 = 2.0;
 
 /// Latin letters, digits and some signs of `DejaVu` Sans. Its licence is in the same folder.
 const FONT: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
-
-/// Colour and dash of the first line, the second and so on.
-const STYLES: [(&str, &str); 8] = [
-    ("#000000", "none"),
-    ("#D55E00", "9 4"),
-    ("#0072B2", "2 3"),
-    ("#009E73", "11 3 2 3"),
-    ("#CC79A7", "5 3"),
-    ("#E69F00", "14 4"),
-    ("#56B4E9", "8 3 2 3 2 3"),
-    ("#777777", "1 4"),
-];
 
 /// Why a chart cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -145,123 +127,6 @@ fn round_step(least: f64) -> f64 {
     step.unwrap_or(10.0) * decade
 }
 
-/// The values of the template.
-#[derive(Template)]
-#[template(path = "evaluate/plot/chart.svg", escape = "html")]
-struct Drawing<'a> {
-    width: f64,
-    height: f64,
-    left: f64,
-    right: f64,
-    top: f64,
-    base: f64,
-    x_label: &'a str,
-    y_label: &'a str,
-    x_ticks: Vec<AxisTick<'a>>,
-    y_ticks: Vec<AxisTick<'a>>,
-    areas: Vec<Stroke>,
-    area_opacity: f64,
-    lines: Vec<Stroke>,
-    clouds: Vec<Stroke>,
-    legend: Vec<LegendEntry<'a>>,
-}
-
-struct AxisTick<'a> {
-    at: f64,
-    label: &'a str,
-}
-
-struct Stroke {
-    path: String,
-    colour: &'static str,
-    dash: &'static str,
-    width: f64,
-}
-
-struct LegendEntry<'a> {
-    at: f64,
-    name: &'a str,
-    colour: &'static str,
-    dash: &'static str,
-    width: f64,
-    opacity: f64,
-    dots: bool,
-}
-
-impl<'a> Drawing<'a> {
-    /// The axes of `chart`, without its series.
-    fn axes(chart: &'a Chart) -> Self {
-        let x_tick = |(at, label): &'a (f64, String)| AxisTick { at: chart.x_at(*at), label };
-        let y_tick = |(at, label): &'a (f64, String)| AxisTick { at: chart.y_at(*at), label };
-        Self {
-            width: WIDTH,
-            height: HEIGHT,
-            left: LEFT,
-            right: RIGHT,
-            top: TOP,
-            base: BASE,
-            x_label: &chart.x.label,
-            y_label: &chart.y.label,
-            x_ticks: chart.x.ticks.iter().map(x_tick).collect(),
-            y_ticks: chart.y.ticks.iter().map(y_tick).collect(),
-            areas: Vec::new(),
-            area_opacity: AREA_OPACITY,
-            lines: Vec::new(),
-            clouds: Vec::new(),
-            legend: Vec::new(),
-        }
-    }
-
-    /// Adds the series `number` of `chart`.
-    fn add(&mut self, chart: &Chart, number: usize, series: &'a Series) {
-        let (colour, dash) = STYLES[number % STYLES.len()];
-        // The first series is the chart's subject: its line is wider.
-        let width = if number == 0 { 2.4 } else { 1.8 };
-        let stroke = |path| Stroke { path, colour, dash, width };
-        let at = |&(x, y): &(f64, f64)| (chart.x_at(x), chart.y_at(y));
-        let mut entry = LegendEntry {
-            at: 0.0,
-            name: &series.name,
-            colour,
-            dash,
-            width,
-            opacity: 1.0,
-            dots: false,
-        };
-        match &series.shape {
-            Shape::Line(points) => self.lines.push(stroke(line(points.iter().map(at)))),
-            Shape::Banded(points) => {
-                let above = points.iter().map(|&(x, _, _, high)| at(&(x, high)));
-                let below = points.iter().rev().map(|&(x, _, low, _)| at(&(x, low)));
-                self.areas.push(stroke(line(above.chain(below)) + "Z"));
-                let middle = points.iter().map(|&(x, value, _, _)| at(&(x, value)));
-                self.lines.push(stroke(line(middle)));
-            }
-            Shape::Dots(points) => {
-                self.clouds.push(stroke(dots(points.iter().map(at))));
-                entry = LegendEntry { dash: "0 9", width: 4.0, dots: true, ..entry };
-            }
-        }
-        self.add_to_legend(entry);
-        if matches!(series.shape, Shape::Banded(_)) {
-            self.add_to_legend(LegendEntry {
-                at: 0.0,
-                name: BAND,
-                colour,
-                dash: "none",
-                width: 14.0,
-                opacity: AREA_OPACITY,
-                dots: false,
-            });
-        }
-    }
-
-    fn add_to_legend(&mut self, mut entry: LegendEntry<'a>) {
-        entry.at = TOP + 12.0 + LEGEND_STEP * self.legend.len() as f64;
-        self.legend.push(entry);
-    }
-}
-
 impl Chart {
     fn x_at(&self, value: f64) -> f64 {
         self.x.position(value, LEFT, RIGHT)
@@ -276,13 +141,12 @@ impl Chart {
     /// # Errors
     /// If it cannot be drawn.
     pub fn svg(&self) -> Result<String, ChartError> {
-        let mut drawing = Drawing::axes(self);
-        for (number, series) in self.series.iter().enumerate() {
-            drawing.add(self, number, series);
-        }
-        // The first line is drawn last, above the others.
-        drawing.lines.reverse();
-        Ok(drawing.render()?)
+        Ok(Drawing::new(self).render()?)
+    }
+
+    /// The chart as PDF: lines stay lines, and text stays text, in Helvetica.
+    pub fn pdf(&self) -> Vec<u8> {
+        pdf::document(&Drawing::new(self))
     }
 
     /// The chart as PNG.
@@ -304,24 +168,6 @@ impl Chart {
         resvg::render(&tree, Transform::from_scale(PNG_SCALE, PNG_SCALE), &mut pixmap.as_mut());
         pixmap.encode_png().map_err(|error| pixels(&error))
     }
-}
-
-fn line(points: impl Iterator<Item = (f64, f64)>) -> String {
-    let mut path = String::new();
-    for (number, (x, y)) in points.enumerate() {
-        // Writing to a string does not fail.
-        write!(path, "{}{x} {y}", if number == 0 { "M" } else { "L" }).ok();
-    }
-    path
-}
-
-/// Strokes without length: with round ends, they are dots.
-fn dots(points: impl Iterator<Item = (f64, f64)>) -> String {
-    let mut path = String::new();
-    for (x, y) in points {
-        write!(path, "M{x} {y}h0").ok();
-    }
-    path
 }
 
 #[cfg(test)]

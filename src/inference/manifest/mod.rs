@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::domain::{Chip, Mapping};
+use crate::domain::{Chip, Mapping, MatchThresholds};
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +153,8 @@ pub struct RecogniserManifest {
     pub alpha: f64,
     /// The score that maps to quality 50.
     pub r: f64,
+    /// Similarity thresholds and the data that they were measured on.
+    pub thresholds: Option<MatchThresholds>,
 }
 
 impl RecogniserManifest {

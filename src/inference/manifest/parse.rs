@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{InputSpec, Manifest, PublishedFile, RecogniserManifest, Role, Stage};
-use crate::domain::CHIP_SIDE;
+use crate::domain::{CHIP_SIDE, MatchThresholds};
 
 /// A manifest as in its TOML file.
 #[derive(Deserialize)]
@@ -99,7 +99,7 @@ impl ManifestFile {
         if !(alpha > 0.0 && alpha.is_finite() && r.is_finite()) {
             return Err("`alpha` must be positive and `r` a number".into());
         }
-        Ok(())
+        recogniser.thresholds.as_ref().map_or(Ok(()), MatchThresholds::check)
     }
 
     fn into_single(mut self, name: &str, role: Role) -> Result<Manifest, String> {

@@ -56,6 +56,23 @@ fn a_typo_is_named() {
 }
 
 #[test]
+fn a_manifest_may_say_what_counts_as_a_match() {
+    assert_eq!(Manifest::parse("x", SFACE).unwrap().recogniser().unwrap().thresholds, None);
+    let thresholds = |similarity: &str| {
+        format!(
+            "{SFACE}\n[recogniser.thresholds]\ndata = \"a set\"\nphotos = 9\nsubjects = 3\n\
+             mated = 9\nnon_mated = 27\nsimilarity = [{similarity}]\n"
+        )
+    };
+    let text = thresholds("{ fmr = 1e-1, threshold = 0.2 }, { fmr = 5e-2, threshold = 0.3 }");
+    let manifest = Manifest::parse("x", &text).unwrap();
+    let read = manifest.recogniser().unwrap().thresholds.as_ref().unwrap();
+    assert_eq!((read.data.as_str(), read.similarity[1].threshold), ("a set", 0.3));
+    let error = Manifest::parse("x", &thresholds("{ fmr = 1e-1, threshold = 20 }")).unwrap_err();
+    assert!(error.contains("cosine"), "{error}");
+}
+
+#[test]
 fn a_cascade_is_three_networks_with_one_identity() {
     let mtcnn = Manifest::parse("mtcnn", MTCNN).unwrap();
     let names: Vec<&str> = mtcnn.networks().iter().map(|network| network.name.as_str()).collect();

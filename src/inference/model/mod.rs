@@ -88,7 +88,12 @@ impl Models {
                 known,
             });
         }
-        Ok(Manifest::read(&self.dir.join(format!("{name}.toml")))?)
+        Ok(Manifest::read(&self.manifest_path(name))?)
+    }
+
+    /// The path of the manifest of model `name`.
+    pub fn manifest_path(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.toml"))
     }
 
     /// The path of the published file of `manifest`.

@@ -19,7 +19,7 @@ use crate::store::rows::{EndRow, ScopeRow, VersionRow, ends, versions};
 
 /// The tables as the transaction of a batch sees them.
 pub(super) struct PostgresTables<'t> {
-    connection: &'t mut PgConnection,
+    pub(super) connection: &'t mut PgConnection,
     /// All sources of the batch are new, and no round was written yet: nothing is stored of them.
     all_new: bool,
 }
@@ -169,7 +169,11 @@ impl BatchTables for PostgresTables<'_> {
 }
 
 impl PostgresTables<'_> {
-    async fn set_superseded(&mut self, results: &[i64], superseded: bool) -> Result<(), Fault> {
+    pub(super) async fn set_superseded(
+        &mut self,
+        results: &[i64],
+        superseded: bool,
+    ) -> Result<(), Fault> {
         if results.is_empty() {
             return Ok(());
         }
@@ -187,7 +191,7 @@ impl PostgresTables<'_> {
     }
 
     /// Deletes the faces and templates of results, which come with their profiles.
-    async fn clear_faces(&mut self, results: &[(i64, &str)]) -> Result<(), Fault> {
+    pub(super) async fn clear_faces(&mut self, results: &[(i64, &str)]) -> Result<(), Fault> {
         if results.is_empty() {
             return Ok(());
         }

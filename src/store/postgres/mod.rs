@@ -15,6 +15,7 @@ mod insert;
 mod listings;
 mod maintenance;
 mod reading;
+mod remap;
 mod results;
 mod rights;
 mod sources;

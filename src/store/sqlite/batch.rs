@@ -122,7 +122,11 @@ impl BatchTables for SqliteTables<'_> {
 }
 
 impl SqliteTables<'_> {
-    async fn set_superseded(&mut self, results: &[i64], superseded: bool) -> Result<(), Fault> {
+    pub(super) async fn set_superseded(
+        &mut self,
+        results: &[i64],
+        superseded: bool,
+    ) -> Result<(), Fault> {
         if results.is_empty() {
             return Ok(());
         }
@@ -140,7 +144,7 @@ impl SqliteTables<'_> {
     }
 
     /// Updates or deletes the rows with these ids.
-    async fn update(&mut self, sql: &'static str, ids: &[i64]) -> Result<(), Fault> {
+    pub(super) async fn update(&mut self, sql: &'static str, ids: &[i64]) -> Result<(), Fault> {
         if !ids.is_empty() {
             sqlx::query(sql).bind(json(ids.iter().copied())).execute(&mut *self.0).await?;
         }

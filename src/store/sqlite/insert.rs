@@ -44,7 +44,7 @@ fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 
 /// Inserts `rows` with `sql`, which has `{rows}` in their position. `values` binds the values of a
 /// row.
-async fn insert<T>(
+pub(super) async fn insert<T>(
     connection: &mut SqliteConnection,
     sql: &str,
     rows: &[T],

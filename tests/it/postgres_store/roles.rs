@@ -8,8 +8,8 @@ use facefleet::domain::{
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, Maintenance, PageFilter, PageQuery, Reading, Results,
-    StoreError, Workers,
+    Campaigns, Effect, Extreme, Listings, Maintenance, PageFilter, PageQuery, Reading, Remap,
+    RemapPosition, Remapping, Results, StoreError, Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -69,6 +69,16 @@ fn campaign() -> Campaign {
     }
 }
 
+fn remap() -> Remap {
+    Remap {
+        gallery: gallery(),
+        from: profile("a").id(),
+        to: profile("b").id(),
+        cutoffs: vec![0.5],
+        batch: 10,
+    }
+}
+
 fn page(templates: bool) -> PageQuery {
     PageQuery {
         gallery: gallery(),
@@ -116,6 +126,9 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.beat(&worker).await.unwrap();
     assert_eq!(store.workers().await.unwrap()[0].report, worker);
     store.end_worker(worker.id).await.unwrap();
+    store.register_profile(&profile("b")).await.unwrap();
+    let copied = store.remap(&remap(), RemapPosition::default()).await.unwrap();
+    assert_eq!((copied.copied, copied.faces), (1, 2));
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
     for forbidden in [

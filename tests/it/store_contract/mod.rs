@@ -7,6 +7,7 @@ mod ids;
 mod notes;
 mod reading;
 mod recording;
+mod remapping;
 mod upgrade;
 mod views;
 mod workers;
@@ -174,6 +175,16 @@ macro_rules! store_contract {
             history {
                 the_history_of_an_image_has_every_gallery_profile_and_version
                 an_unknown_image_has_no_history
+            }
+            remapping {
+                a_remap_changes_only_the_qualities
+                a_remap_that_runs_twice_has_one_effect
+                a_remap_that_was_interrupted_goes_on
+                a_remap_replaces_older_results_and_no_later_ones
+                a_remap_follows_the_bytes_of_an_image
+                a_copy_with_bytes_supersedes_an_attempt_without
+                a_remap_of_nothing_leaves_nothing_behind
+                remaps_and_records_at_once_leave_one_result_of_each_image
             }
             campaigns {
                 a_campaign_adds_up

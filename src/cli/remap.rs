@@ -1,0 +1,108 @@
+//! `facefleet remap`
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::interrupt::stop_on_signal;
+use super::{GalleryArgs, INTERRUPTED, say, say_json};
+use crate::app::App;
+use crate::domain::ProfileId;
+use crate::gallery::remap::RemapPlan;
+use crate::quality::calibration::Calibration;
+use crate::view::remap::RemapView;
+
+/// Give the results of a gallery the qualities of another calibration, without scoring again.
+///
+/// The mapping from score to quality is part of the profile. So the results, faces and templates of
+/// a profile are copied to another one, with qualities computed from the stored scores. Scans whose
+/// settings name the calibration (`quality.calibration`) then find these images up to date. The
+/// results of the first profile stay.
+///
+/// Repeating the command copies what is new. Ctrl-C ends it after some thousands of images, and the
+/// same command does the rest.
+#[derive(Debug, Args)]
+pub(super) struct RemapArgs {
+    #[command(flatten)]
+    gallery: GalleryArgs,
+    /// File that `facefleet calibrate` wrote [default: the setting `quality.calibration`].
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Profile of the results to copy [default: the latest one with the scores of the calibration].
+    #[arg(long, value_name = "ID")]
+    profile: Option<ProfileId>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RemapArgs {
+    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        let path = self.calibration_file(app)?;
+        let calibration = Calibration::read(&path)?;
+        let store = app.store().await?;
+        let gallery = &self.gallery.gallery;
+        let plan = RemapPlan::new(store.as_ref(), gallery, self.profile.as_ref(), &calibration)
+            .await
+            .with_context(|| path.display().to_string())?;
+        if !self.json {
+            let (from, to) = (plan.source(), plan.target.id());
+            say(format!("gallery {gallery}: {} images of profile {from} to {to}", plan.images))?;
+        }
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(plan.images)
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left")?);
+        let stop = stop_on_signal({
+            let bar = bar.clone();
+            move || bar.suspend(|| eprintln!("stopping"))
+        })?;
+        let done =
+            plan.run(store.as_ref(), &stop.token(), |totals| bar.set_position(totals.images)).await;
+        bar.finish_and_clear();
+        let done = done?;
+        store.close().await;
+        let view = RemapView {
+            gallery: gallery.clone(),
+            profile: plan.target.id(),
+            source_profile: plan.source().clone(),
+            images: plan.images,
+            copied: done.copied,
+            up_to_date: done.images.saturating_sub(done.copied),
+            faces: done.faces,
+            interrupted: stop.is_stopped(),
+        };
+        if self.json {
+            say_json(&view)?
+        } else {
+            say(last_line(&view))?
+        }
+        Ok(if view.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    }
+
+    fn calibration_file(&self, app: &App) -> Result<PathBuf> {
+        let setting = &app.settings().quality.calibration;
+        match &self.calibration {
+            Some(path) => Ok(path.clone()),
+            None if !setting.as_os_str().is_empty() => Ok(app.settings().below_home(setting)),
+            None => bail!(
+                "no calibration: name the file that `facefleet calibrate` wrote with --calibration"
+            ),
+        }
+    }
+}
+
+fn last_line(view: &RemapView) -> String {
+    let RemapView { copied, up_to_date, faces, .. } = view;
+    let line = format!("{copied} copied with {faces} faces, {up_to_date} were up to date");
+    if view.interrupted {
+        return line + "; interrupted: the same command does the rest";
+    }
+    line
+}

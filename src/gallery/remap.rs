@@ -1,0 +1,190 @@
+//! The qualities of a gallery under another calibration, without inference. The mapping from score
+//! to quality is part of the profile, so the results are copied to another profile.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{GalleryName, Profile, ProfileId};
+use crate::quality::calibration::Calibration;
+use crate::quality::cutoffs;
+use crate::store::{Remap, RemapPosition, Store, StoreError};
+
+/// Results copied in one transaction. A worker that records one of their images waits for it.
+const BATCH: u32 = 4096;
+
+/// Why a gallery cannot be remapped.
+#[derive(Debug, thiserror::Error)]
+pub enum RemapError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store has no gallery of this name, or it has no results.
+    #[error("gallery '{gallery}' has no results; the store has {found}")]
+    NoResults {
+        /// The requested gallery.
+        gallery: GalleryName,
+        /// The galleries of the store.
+        found: String,
+    },
+    /// The gallery has no results of the profile.
+    #[error("gallery '{gallery}' has no results of profile {profile}, only of {found}")]
+    NoSuchProfile {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The requested profile.
+        profile: ProfileId,
+        /// The profiles of its results.
+        found: String,
+    },
+    /// The calibration was made for other scores.
+    #[error(
+        "the calibration was measured on scores {calibrated}, and profile {profile} of gallery \
+         '{gallery}' has scores {found} (another detector, network or method): run `facefleet \
+         calibrate` on results of this profile"
+    )]
+    OtherScores {
+        /// The scores of the calibration.
+        calibrated: ProfileId,
+        /// The gallery.
+        gallery: GalleryName,
+        /// The profile of the results.
+        profile: ProfileId,
+        /// Its scores.
+        found: ProfileId,
+    },
+    /// The results have this mapping already.
+    #[error("profile {0} has this mapping already: name the profile to copy from with --profile")]
+    SameMapping(ProfileId),
+}
+
+/// A remap that may begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemapPlan {
+    /// The profile of the copies.
+    pub target: Profile,
+    /// Images with a result of the profile to copy from.
+    pub images: u64,
+    remap: Remap,
+}
+
+/// What a remap has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RemapTotals {
+    /// Images looked at.
+    pub images: u64,
+    /// Images whose result was copied; the others were up to date.
+    pub copied: u64,
+    /// Faces copied.
+    pub faces: u64,
+}
+
+impl RemapPlan {
+    /// A remap of the results that `gallery` has under the profile `wanted`. By default it is the
+    /// latest profile with the scores of `calibration` and another mapping.
+    ///
+    /// # Errors
+    /// If there are no such results, or `calibration` is for other scores.
+    pub async fn new(
+        store: &dyn Store,
+        gallery: &GalleryName,
+        wanted: Option<&ProfileId>,
+        calibration: &Calibration,
+    ) -> Result<Self, RemapError> {
+        let source = source(store, gallery, wanted, calibration).await?;
+        let target = Profile { mapping: calibration.mapping().clone(), ..source.clone() };
+        let (from, to) = (source.id(), target.id());
+        if from == to {
+            return Err(RemapError::SameMapping(from));
+        }
+        let summary = store.summary(gallery, &from).await?;
+        Ok(Self {
+            images: summary.outcomes.iter().map(|(_, images)| images).sum(),
+            remap: Remap {
+                gallery: gallery.clone(),
+                from,
+                to,
+                cutoffs: cutoffs(&target.mapping),
+                batch: BATCH,
+            },
+            target,
+        })
+    }
+
+    /// The gallery.
+    pub fn gallery(&self) -> &GalleryName {
+        &self.remap.gallery
+    }
+
+    /// The profile of the results that are copied.
+    pub fn source(&self) -> &ProfileId {
+        &self.remap.from
+    }
+
+    /// Copies everything, or until `stop` is cancelled. Calls `progress` after each step.
+    ///
+    /// # Errors
+    /// If the store fails. What was copied stays, and the next run does the rest.
+    pub async fn run(
+        &self,
+        store: &dyn Store,
+        stop: &CancellationToken,
+        mut progress: impl FnMut(RemapTotals),
+    ) -> Result<RemapTotals, RemapError> {
+        store.register_profile(&self.target).await?;
+        let (mut totals, mut next) = (RemapTotals::default(), Some(RemapPosition::default()));
+        while let Some(position) = next.filter(|_| !stop.is_cancelled()) {
+            let step = store.remap(&self.remap, position).await?;
+            totals.images += step.images;
+            totals.copied += step.copied;
+            totals.faces += step.faces;
+            next = step.next;
+            progress(totals);
+        }
+        Ok(totals)
+    }
+}
+
+/// The profile of the results to copy.
+async fn source(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    wanted: Option<&ProfileId>,
+    calibration: &Calibration,
+) -> Result<Profile, RemapError> {
+    let galleries = store.galleries().await?;
+    let Some((_, ids)) = galleries.iter().find(|(name, ids)| name == gallery && !ids.is_empty())
+    else {
+        let names: Vec<&str> = galleries.iter().map(|(name, _)| name.as_str()).collect();
+        let found = if names.is_empty() { "no gallery".to_owned() } else { names.join(", ") };
+        return Err(RemapError::NoResults { gallery: gallery.clone(), found });
+    };
+    if let Some(id) = wanted.filter(|id| !ids.contains(id)) {
+        let found: Vec<&str> = ids.iter().map(ProfileId::as_str).collect();
+        let (gallery, profile, found) = (gallery.clone(), id.clone(), found.join(", "));
+        return Err(RemapError::NoSuchProfile { gallery, profile, found });
+    }
+    let (mut same, mut other) = (None, None);
+    for id in ids.iter().filter(|id| wanted.is_none_or(|wanted| wanted == *id)) {
+        let Some(profile) = store.profile(id).await? else { continue };
+        if profile.scores_id() != *calibration.scores_id() {
+            other = other.or(Some(profile));
+        } else if profile.mapping != *calibration.mapping() {
+            return Ok(profile);
+        } else {
+            same = same.or(Some(profile));
+        }
+    }
+    match (same, other) {
+        // Planning with it names the reason.
+        (Some(profile), _) => Ok(profile),
+        (None, Some(profile)) => Err(RemapError::OtherScores {
+            calibrated: calibration.scores_id().clone(),
+            gallery: gallery.clone(),
+            profile: profile.id(),
+            found: profile.scores_id(),
+        }),
+        (None, None) => Err(RemapError::NoResults {
+            gallery: gallery.clone(),
+            found: "no profile of it".into(),
+        }),
+    }
+}

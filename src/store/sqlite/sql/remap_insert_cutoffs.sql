@@ -1,0 +1,2 @@
+INSERT INTO temp.cutoffs (score, quality)
+{rows}
