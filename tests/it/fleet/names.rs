@@ -54,5 +54,17 @@ async fn scan_and_events_and_export_join_by_uri() {
         }
     }
     drop(worker);
+
+    let fits = |name: &str, line: &Value| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
+        let schema = std::fs::read(folder.join(format!("{name}.schema.json"))).unwrap();
+        jsonschema::is_valid(&serde_json::from_slice(&schema).unwrap(), line)
+    };
+    let status = fleet.json(&["queue", "status", "--json"], &[]).await;
+    assert!(fits("queue", &status), "{status}");
+    for (command, resolved) in [("retry", json!({"retried": 0})), ("drop", json!({"dropped": 0}))] {
+        let answer = fleet.json(&["queue", command, "--all", "--json"], &[]).await;
+        assert!(answer == resolved && fits("resolved", &answer), "{answer}");
+    }
     fleet.broker.remove().await;
 }
