@@ -54,7 +54,13 @@ async fn scan_and_events_and_export_join_by_uri() {
         }
     }
     drop(worker);
+    fleet.broker.remove().await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_queue_commands_print_fits_the_schemas() {
+    let fleet = Fleet::new().await;
+    drop(fleet.app().queue().await.unwrap());
     let fits = |name: &str, line: &Value| {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
         let schema = std::fs::read(folder.join(format!("{name}.schema.json"))).unwrap();
