@@ -19,6 +19,7 @@ mod progress;
 mod queue;
 mod report;
 mod scan;
+mod scan_source;
 mod score;
 mod worker;
 

@@ -7,12 +7,14 @@
 //! and the object stores named there are trusted.
 
 mod address;
+mod allowed;
 mod aws_profile;
 mod body;
 mod data;
 mod error;
 mod fault;
 mod files;
+mod list;
 mod listing;
 mod objects;
 mod reservation;
@@ -22,8 +24,10 @@ mod sources;
 mod walk;
 mod web;
 
+pub use allowed::{OutsideCounts, Places};
 pub use error::FetchError;
 pub use files::FileSource;
+pub use list::{ImageLists, ListFormat, ListPlace, ListSources, ListSurvey, SurveyedLists};
 pub use listing::{Listing, ListingEntry, ListingError, NotListed, NotListedReason, is_past};
 pub use objects::Objects;
 pub use reservation::{MemoryReservation, Unlimited};

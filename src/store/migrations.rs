@@ -12,12 +12,14 @@ const SQLITE: &[File] = &[
     (3, "selection", include_str!("../../migrations/sqlite/0003_selection.sql")),
     (4, "places", include_str!("../../migrations/sqlite/0004_places.sql")),
     (5, "halves", include_str!("../../migrations/sqlite/0005_halves.sql")),
+    (8, "listing_error", include_str!("../../migrations/sqlite/0008_listing_error.sql")),
 ];
 
 const POSTGRES: &[File] = &[
     (1, "results", include_str!("../../migrations/postgres/0001_results.sql")),
     (2, "selection", include_str!("../../migrations/postgres/0002_selection.sql")),
     (3, "places", include_str!("../../migrations/postgres/0003_places.sql")),
+    (6, "listing_error", include_str!("../../migrations/postgres/0006_listing_error.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

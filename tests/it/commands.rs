@@ -4,6 +4,7 @@ mod evaluation;
 mod files;
 mod formats;
 mod import;
+mod lists;
 mod models;
 mod names;
 mod precision;

@@ -1,5 +1,7 @@
 //! Commands, workers, broker and database together: selections, and the counts of campaigns.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
