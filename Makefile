@@ -39,9 +39,9 @@ check-tools: rust python ## Install the linters of `make check`, inside the proj
 	  --target-dir target/check-tools
 
 lint: rust tools
-	cargo fmt --check
-	cargo clippy --release --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --release
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release
 
 unit: rust tools
 	cargo test --release --lib --test house

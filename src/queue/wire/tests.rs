@@ -1,6 +1,6 @@
 //! What a job message may say, and what its refusal says.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
