@@ -16,7 +16,8 @@ pub fn sample_chips(app: &App, folder: PathBuf, count: usize) -> Result<Vec<Chip
     let chips = runtime.block_on(async {
         let (mut chips, mut entries) = (Vec::new(), listing.entries(None)?);
         while let Some(entry) = entries.next().await {
-            let ListingEntry::Image { uri, .. } = entry? else { continue };
+            let ListingEntry::Image { image, .. } = entry? else { continue };
+            let uri = image.image;
             let Some(path) = uri.to_path() else { continue };
             chips
                 .extend(processor.analyse(std::fs::read(path)?).await?.chips.into_iter().flatten());

@@ -16,6 +16,7 @@ use crate::gallery::campaign::{close_local, new_campaign};
 use crate::gallery::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
 use crate::gallery::list::Images;
 use crate::images::Root;
+use crate::store::Store;
 use crate::worker::circuit_breaker::CircuitBreakers;
 use crate::worker::{Process, Processed, Worker};
 
@@ -63,6 +64,11 @@ impl Session {
         Ok(Self { worker: app.worker(app.local_queue(), store, processor) })
     }
 
+    /// The store of the results.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.worker.store)
+    }
+
     /// The profile of the results.
     pub fn profile_id(&self) -> ProfileId {
         self.worker.processor.profile().id()
@@ -98,6 +104,10 @@ impl Session {
         let followed = follow::run(run, queue, store.clone(), until, stop, on_event).await;
         stop_worker.cancel();
         let worked = working.await?;
+        if let Err(error) = &followed {
+            // The store may be what failed.
+            store.fail_listing(id, &error.to_string()).await.ok();
+        }
         // Jobs that are left are gone with the queue.
         let closed = close_local(store.as_ref(), id).await;
         // Report the worker's error first: it caused the others.
@@ -268,6 +278,7 @@ mod tests {
                 image: format!("file:///photos/{name}.jpg").parse().unwrap(),
                 stamp: Some("v1".parse().unwrap()),
                 subject: Some("Ann".parse().unwrap()),
+                expected_hash: None,
             };
             let scoring = Scoring {
                 gallery: "test".parse().unwrap(),

@@ -7,7 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::App;
-use crate::images::{FetchLimits, FileSource, Listing, Objects, Root, Rules, Sources};
+use crate::images::{
+    FetchLimits, FileSource, ImageLists, ListFormat, ListPlace, ListSources, Listing, Objects,
+    Root, Rules, Sources,
+};
 
 impl App {
     /// Images below `roots` and wherever the settings allow.
@@ -23,12 +26,7 @@ impl App {
     /// # Errors
     /// If a setting is not a root.
     pub fn allowed(&self, roots: &[Root]) -> Result<Vec<Root>> {
-        let allow = self.settings.images.allow.iter().filter(|root| !root.is_empty());
-        let allowed = allow
-            .map(|root| root.parse())
-            .collect::<Result<Vec<Root>, _>>()
-            .context("setting images.allow")?;
-        Ok(roots.iter().cloned().chain(allowed).collect())
+        Ok(roots.iter().cloned().chain(self.allowed_roots()?).collect())
     }
 
     /// Images below `allowed` and nowhere else.
@@ -41,6 +39,34 @@ impl App {
             self.objects()?,
             limits,
         )?)
+    }
+
+    /// The places of the setting `images.allow`.
+    ///
+    /// # Errors
+    /// If one is not a place.
+    pub fn allowed_roots(&self) -> Result<Vec<Root>> {
+        let allowed = self.settings.images.allow.iter().filter(|root| !root.is_empty());
+        let allowed: Result<Vec<Root>, _> = allowed.map(|root| root.parse()).collect();
+        allowed.context("setting images.allow")
+    }
+
+    /// The lists at `places`, of `format` or each of the format that it is recognised by.
+    ///
+    /// # Errors
+    /// If a list cannot be read.
+    pub async fn lists(
+        &self,
+        places: &[ListPlace],
+        format: Option<ListFormat>,
+    ) -> Result<ImageLists> {
+        let sources = ListSources {
+            objects: self.objects()?,
+            private_hosts: self.settings.images.allow_private_hosts.clone(),
+            authorities: self.authorities()?,
+            limits: self.fetch_limits(),
+        };
+        Ok(sources.open(places, format).await?)
     }
 
     /// Everything below `roots`.

@@ -110,6 +110,9 @@ fn show(campaign: &Campaign, json: bool) -> Result<()> {
     if let Some(selection) = &campaign.selection {
         say(format!("  {selection}"))?;
     }
+    if let Some(reason) = &progress.listing_error {
+        say(format!("  the listing failed: {}", printable(reason)))?;
+    }
     say(format!("  {}, {} faces", accounts(progress), progress.faces))?;
     Ok(())
 }

@@ -22,6 +22,7 @@ mod queue;
 mod remap;
 mod report;
 mod scan;
+mod scan_source;
 mod score;
 mod show;
 mod worker;

@@ -24,7 +24,25 @@ pub(super) fn text(met: &NotListedCounter) -> String {
             by_count(rules, "by other rules")
         );
     }
-    text + &links_text(met)
+    text += &links_text(met);
+    if met.counts.repeated > 0 {
+        text += &format!(
+            "{} rows of lists name images that are listed already, by an earlier row or by a root\n",
+            met.counts.repeated
+        );
+    }
+    text
+}
+
+/// A line that names roots below which there is nothing.
+pub(super) fn empty_roots(met: &NotListedCounter) -> String {
+    if met.empty_roots.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = met.empty_roots.iter().map(|name| printable(name)).collect();
+    let more = met.counts.empty_roots.saturating_sub(names.len() as u64);
+    let more = if more > 0 { format!(" and {more} others") } else { String::new() };
+    format!("there is nothing below {}{more}\n", names.join(", "))
 }
 
 fn links_text(met: &NotListedCounter) -> String {
@@ -69,6 +87,9 @@ pub(super) fn brief(met: &NotListedCounter) -> Option<String> {
     if all_links > 0 {
         parts.push(links(all_links));
     }
+    if met.counts.repeated > 0 {
+        parts.push(format!("{} repeated rows", met.counts.repeated));
+    }
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -88,6 +109,8 @@ pub(super) fn reason(why: &NotListedReason) -> String {
             format!("not followed: the link leads outside the roots, to {}", target.display())
         }
         NotListedReason::LinkBroken => "a broken link".into(),
+        NotListedReason::Repeated => "listed already".into(),
+        NotListedReason::EmptyRoot => "there is nothing below it".into(),
     }
 }
 

@@ -170,8 +170,14 @@ impl ScanSummary<'_> {
         );
         text += &self.done();
         text += &not_listed::text(&counts.not_listed);
+        if counts.progress.listed > 0 {
+            text += &not_listed::empty_roots(&counts.not_listed);
+        }
         if counts.unlisted > 0 {
-            text += &format!("{} files or folders could not be listed\n", counts.unlisted);
+            text += &format!(
+                "{} files, folders or rows of lists could not be listed\n",
+                counts.unlisted
+            );
         }
         if let Some(next) = self.next() {
             text += &format!("{next}\n");
@@ -186,7 +192,8 @@ impl ScanSummary<'_> {
             let source = printable(&self.campaign.source);
             let met = not_listed::brief(&self.counts.not_listed);
             let met = met.unwrap_or_else(|| "there is nothing".to_owned());
-            return format!("no image found below {source}: {met}\n");
+            let by = if source.starts_with("--") { "by" } else { "below" };
+            return format!("no image found {by} {source}: {met}\n");
         }
         if progress.listed > 0 && progress.listed == progress.skipped {
             return "nothing to do: every image is up to date\n".to_owned();

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
 use super::interrupt::{StopOnSignal, stop_on_signal};
 use super::progress::{ScanDisplay, ScanEnd, ScanSummary};
+use super::scan_source::SourceArgs;
 use super::{GalleryArgs, printable};
 use crate::app::App;
 use crate::app::session::Session;
@@ -19,10 +19,11 @@ use crate::gallery::campaign::{ScanPlan, run_on_fleet};
 use crate::gallery::follow::CampaignCounts;
 use crate::gallery::list::count_images;
 use crate::gallery::takers::{Wanted, missing, watch};
-use crate::images::{Listing, Root, Rules};
+use crate::images::{Listing, Rules};
 use crate::store::Store;
 
-/// Score every image in folders or buckets into a gallery. A second run scores only what is new.
+/// Score every image in folders, buckets or lists into a gallery. A second run scores only what is
+/// new.
 ///
 /// Images whose result is recorded already, for the same version of the image and the same profile,
 /// are skipped. The last line accounts for every image.
@@ -40,14 +41,8 @@ use crate::store::Store;
 /// on a broker, it publishes jobs for `facefleet worker` processes; --wait waits for them.
 #[derive(Debug, Args)]
 pub(super) struct ScanArgs {
-    #[arg(
-        required = true,
-        value_name = "FOLDER|URL",
-        value_parser = OsStringValueParser::new().try_map(Root::try_from),
-        help = "Folders (searched at any depth), image files, and buckets or prefixes in them: \
-            s3://bucket/prefix, gs:, az:"
-    )]
-    roots: Vec<Root>,
+    #[command(flatten)]
+    source: SourceArgs,
     #[command(flatten)]
     gallery: GalleryArgs,
     /// Which faces of an image: all, or largest.
@@ -99,56 +94,74 @@ impl ScanArgs {
         let app = app.with_faces(self.faces);
         // Report a missing folder before the models are loaded.
         let rules = Rules::new(&self.exclude, &self.include)?;
-        let listing = app.listing_by(rules, &self.roots)?;
+        let listing = app.listing_by(rules, &self.source.roots)?;
+        let listing = self.source.with_lists(&app, listing).await?;
         let plan = ScanPlan {
             gallery: self.gallery.gallery.clone(),
-            roots: self.roots.clone(),
+            roots: self.source.roots.clone(),
+            lists: self.source.list_source(listing.lists()),
+            again: None,
             exclude: self.exclude.clone(),
             include: self.include.clone(),
             selection: app.settings().selection(),
         };
         if app.is_embedded() {
-            self.run_here(&app, &plan, listing).await
+            self.run_here(&app, plan, listing).await
         } else {
-            self.run_on_fleet(&app, &plan, listing).await
+            self.run_on_fleet(&app, plan, listing).await
         }
     }
 
     /// Lists and scores the images in this process.
-    async fn run_here(&self, app: &App, plan: &ScanPlan, listing: Listing) -> Result<ExitCode> {
+    async fn run_here(&self, app: &App, mut plan: ScanPlan, listing: Listing) -> Result<ExitCode> {
         if self.resume.is_some() {
             bail!(
                 "--resume needs a queue on a broker. Run the same scan again: it skips images that \
                     are up to date"
             );
         }
-        let session = Session::open(app, &self.roots, self.aligned).await?;
+        let session = Session::open(app, &self.source.readable(), self.aligned).await?;
+        plan.again = self.source.again(&plan, &session.profile_id());
+        let counted = CountAhead::Listing(listing.clone());
+        let (images, count) =
+            self.source.images(app, plan.again.clone(), listing, session.store()).await?;
         let campaign = plan.campaign(session.profile_id());
         let mut scan = RunningScan::start(
             &campaign,
-            &listing,
+            count.map_or(counted, CountAhead::Known),
             self.json,
             "stopping: jobs in flight are finished first; interrupt again to stop at once",
         )?;
-        let (run, stop) = (plan.run(campaign, listing), scan.stop.token());
+        let (run, stop) = (plan.run(campaign, images), scan.stop.token());
         let counts =
             session.run(run, stop, |counts, event| scan.display.show(counts, &event)).await;
         let end = if scan.stop.is_stopped() { ScanEnd::Interrupted } else { ScanEnd::Complete };
-        scan.finish(counts, end, plan, self)
+        scan.finish(counts, end, &plan, self)
     }
 
     /// Publishes jobs for the fleet's workers and, with --wait, waits for them.
-    async fn run_on_fleet(&self, app: &App, plan: &ScanPlan, listing: Listing) -> Result<ExitCode> {
+    async fn run_on_fleet(
+        &self,
+        app: &App,
+        mut plan: ScanPlan,
+        listing: Listing,
+    ) -> Result<ExitCode> {
         let (store, queue) = (app.store().await?, app.queue().await?);
         let profile = app.profile(self.aligned)?;
         store.register_profile(&profile).await?;
+        plan.again = self.source.again(&plan, &profile.id());
         let campaign = match self.resume {
             None => plan.campaign(profile.id()),
-            Some(id) => plan.resume(id, &profile.id(), &listing, store.as_ref()).await?,
+            Some(id) => {
+                plan.resume(id, &profile.id(), listing.is_resumable(), store.as_ref()).await?
+            }
         };
+        let counted = CountAhead::Listing(listing.clone());
+        let (images, count) =
+            self.source.images(app, plan.again.clone(), listing, store.clone()).await?;
         let mut scan = RunningScan::start(
             &campaign,
-            &listing,
+            count.map_or(counted, CountAhead::Known),
             self.json,
             "stopping: published jobs stay in the queue; interrupt again to stop at once",
         )?;
@@ -156,11 +169,11 @@ impl ScanArgs {
             queue: app.queue_name(),
             lane: Lane::Scan,
             profile: profile.id(),
-            roots: self.roots.clone(),
+            roots: plan.roots.clone(),
         };
         let bar = scan.display.bar();
         let tell = |text: &str| bar.suspend(|| eprintln!("{}", printable(text)));
-        let (run, stop) = (plan.run(campaign, listing), scan.stop.token());
+        let (run, stop) = (plan.run(campaign, images), scan.stop.token());
         let (queue_of_run, store_of_run) = (queue.clone(), store.clone());
         let running =
             run_on_fleet(run, queue_of_run, store_of_run, self.wait, stop, |counts, event| {
@@ -182,7 +195,7 @@ impl ScanArgs {
             () if !self.wait => ScanEnd::Published,
             () => ScanEnd::Complete,
         };
-        scan.finish(counts.map_err(Into::into), end, plan, self)
+        scan.finish(counts.map_err(Into::into), end, &plan, self)
     }
 }
 
@@ -198,14 +211,14 @@ struct RunningScan {
 impl RunningScan {
     fn start(
         campaign: &Campaign,
-        listing: &Listing,
+        count: CountAhead,
         json: bool,
         on_stop: &'static str,
     ) -> Result<Self> {
         let display = ScanDisplay::new(json);
         let bar = display.bar();
         let stop = stop_on_signal(move || bar.suspend(|| eprintln!("{on_stop}")))?;
-        let counting = tokio::spawn(count_ahead(listing.clone(), display.bar()));
+        let counting = tokio::spawn(count.run(display.bar()));
         Ok(Self { campaign: campaign.clone(), display, stop, counting, started: Instant::now() })
     }
 
@@ -251,9 +264,23 @@ fn name_unused_globs(plan: &ScanPlan, counts: &CampaignCounts) {
 }
 
 /// Counts the images for the length of the bar, while the scan lists no further than the queue has
-/// room. Buckets are not counted: listing them twice costs money.
-async fn count_ahead(listing: Listing, bar: ProgressBar) {
-    if !bar.is_hidden() && listing.is_local() {
-        bar.set_length(count_images(&listing).await);
+/// room.
+enum CountAhead {
+    /// Those of a listing. Buckets are not counted: listing them twice costs money.
+    Listing(Listing),
+    /// They are counted already.
+    Known(u64),
+}
+
+impl CountAhead {
+    async fn run(self, bar: ProgressBar) {
+        match self {
+            Self::Known(count) => bar.set_length(count),
+            Self::Listing(listing) if !bar.is_hidden() && listing.is_local() => {
+                let in_lists = listing.lists().map_or(0, |lists| lists.survey().images);
+                bar.set_length(in_lists + count_images(&listing.without_lists()).await);
+            }
+            Self::Listing(_) => {}
+        }
     }
 }

@@ -143,6 +143,8 @@ pub struct CampaignProgress {
     pub chunk_from: Option<String>,
     /// The position at which the chunk that was listed last ends.
     pub chunk_to: Option<String>,
+    /// Why the listing failed. `None`: it did not, or it is being continued.
+    pub listing_error: Option<String>,
     /// Jobs that ended, by outcome, each counted once. A retried dead letter counts under its old
     /// outcome until it ends again.
     pub outcomes: BTreeMap<OutcomeKind, u64>,
@@ -164,6 +166,11 @@ impl CampaignProgress {
     /// Whether everything was listed and every image is skipped or ended.
     pub fn is_complete(&self) -> bool {
         self.listing_done && self.left() == 0
+    }
+
+    /// Whether nothing more will be listed and every image is skipped or ended.
+    pub fn is_over(&self) -> bool {
+        (self.listing_done || self.listing_error.is_some()) && self.left() == 0
     }
 }
 

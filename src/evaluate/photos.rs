@@ -115,12 +115,12 @@ pub async fn list<E: From<ListingError>>(
         photos.push(match location {
             PhotoLocation::Missing(reason) => Err(reason.clone()),
             PhotoLocation::Remote(image) => {
-                Ok(LabelledImage { image: image.clone(), stamp: None, subject })
+                Ok(LabelledImage { subject, ..LabelledImage::new(image.clone(), None) })
             }
             PhotoLocation::File(path) => {
                 match listing(Root::Path(path.clone()))?.entries(None)?.next().await {
-                    Some(Ok(ListingEntry::Image { uri, stamp, .. })) => {
-                        Ok(LabelledImage { image: uri, stamp: Some(stamp), subject })
+                    Some(Ok(ListingEntry::Image { image, .. })) => {
+                        Ok(LabelledImage { subject, ..image })
                     }
                     Some(Ok(ListingEntry::Failed(error)) | Err(error)) => Err(error.to_string()),
                     Some(Ok(_)) | None => Err("it is not an image file".to_owned()),

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
+use super::again::AgainQuery;
 use super::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
 use super::list::Images;
 use crate::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, GalleryName, InvalidName, Lane,
     ProfileId, Selection,
 };
-use crate::images::{Listing, Root};
+use crate::images::Root;
 use crate::queue::JobQueue;
 use crate::store::{Campaigns, Store, StoreError};
 
@@ -44,6 +45,10 @@ pub struct ScanPlan {
     pub gallery: GalleryName,
     /// Folders, files, buckets.
     pub roots: Vec<Root>,
+    /// Lists.
+    pub lists: Option<ListSource>,
+    /// Images of the gallery to scan again.
+    pub again: Option<AgainQuery>,
     /// Globs that leave images out.
     pub exclude: Vec<String>,
     /// Globs of the only images to list; empty for all.
@@ -52,19 +57,28 @@ pub struct ScanPlan {
     pub selection: Selection,
 }
 
+/// The lists of a scan, as its campaign names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListSource {
+    /// Their names.
+    pub names: Vec<String>,
+    /// A hash of what they say: other lists of these names are another source.
+    pub digest: String,
+}
+
 impl ScanPlan {
     /// A new campaign of this scan under `profile`.
     pub fn campaign(&self, profile: ProfileId) -> Campaign {
         new_campaign(self.gallery.clone(), profile, self.selection, self.source())
     }
 
-    /// The run of `campaign` over `listing`.
-    pub fn run(&self, campaign: Campaign, listing: Listing) -> CampaignRun {
-        let images = Images::Listing(Box::new(listing));
+    /// The run of `campaign` over `images`.
+    pub fn run(&self, campaign: Campaign, images: Images) -> CampaignRun {
         CampaignRun { images, campaign, selection: self.selection }
     }
 
-    /// The campaign `id`, if this scan under `profile` can resume it.
+    /// The campaign `id`, if this scan under `profile` can resume it. `has_order`: its images come
+    /// in the same order each time.
     ///
     /// # Errors
     /// If it cannot, or the store fails.
@@ -72,10 +86,10 @@ impl ScanPlan {
         &self,
         id: CampaignId,
         profile: &ProfileId,
-        listing: &Listing,
+        has_order: bool,
         store: &dyn Campaigns,
     ) -> Result<Campaign, ResumeError> {
-        if !listing.is_resumable() {
+        if !has_order {
             return Err(ResumeError::NoOrder);
         }
         let found = store.campaign(id).await?.ok_or(ResumeError::Unknown(id))?;
@@ -106,8 +120,12 @@ impl ScanPlan {
 
     /// What is listed, for people: the roots, and the globs that choose what is listed below them.
     fn source(&self) -> String {
-        let roots: Vec<String> = self.roots.iter().map(Root::to_string).collect();
-        let mut source = roots.join(", ");
+        let mut parts: Vec<String> = self.roots.iter().map(Root::to_string).collect();
+        parts.extend(self.again.as_ref().map(AgainQuery::source));
+        if let Some(ListSource { names, digest }) = &self.lists {
+            parts.push(format!("--from {} (digest {digest})", names.join(" --from ")));
+        }
+        let mut source = parts.join(", ");
         for (option, globs) in [("--exclude", &self.exclude), ("--include", &self.include)] {
             for glob in globs {
                 source += &format!(" {option} {glob}");
@@ -122,8 +140,8 @@ impl ScanPlan {
 pub enum ResumeError {
     /// A listing of folders has no order that is the same each time.
     #[error(
-        "--resume works for buckets only, because folders are listed in no fixed order: run the \
-            same scan again; it skips images that are up to date"
+        "--resume works for buckets and for lists that can be read again, because folders are listed \
+            in no fixed order: run the same scan again; it skips images that are up to date"
     )]
     NoOrder,
     /// There is no campaign of this id.
@@ -186,7 +204,12 @@ pub async fn run_on_fleet(
     let (id, sub_queue) = (run.campaign.id, run.campaign.sub_queue());
     store.begin_campaign(&run.campaign).await?;
     let until = if wait { FollowUntil::Ended } else { FollowUntil::Published };
-    let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await?;
+    let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await;
+    if let Err(error) = &counts {
+        // The store may be what failed.
+        store.fail_listing(id, &error.to_string()).await.ok();
+    }
+    let counts = counts?;
     let found = store.campaign(id).await?;
     if found.is_some_and(|found| found.state == CampaignState::Cancelled) {
         // Jobs that were published while the campaign was being cancelled.
@@ -195,12 +218,13 @@ pub async fn run_on_fleet(
     Ok(counts)
 }
 
-/// Closes a campaign whose queue was in this process, and cancels it if images are left.
+/// Closes a campaign whose queue was in this process, and cancels it if images are left. One whose
+/// listing failed keeps its state.
 ///
 /// # Errors
 /// If the store fails.
 pub async fn close_local(store: &dyn Campaigns, id: CampaignId) -> Result<(), StoreError> {
-    if !store.campaign(id).await?.is_some_and(|found| found.progress.is_complete()) {
+    if !store.campaign(id).await?.is_some_and(|found| found.progress.is_over()) {
         store.set_campaign_state(id, CampaignState::Cancelled).await?;
     }
     store.close_campaign(id).await
@@ -247,6 +271,11 @@ pub async fn set_state(
     let campaign = find(store, which).await?;
     if campaign.state == CampaignState::Cancelled {
         return Err(GalleryError::Cancelled(campaign.id));
+    }
+    if let Some(reason) = campaign.progress.listing_error.clone()
+        && (state, campaign.state) == (CampaignState::Running, CampaignState::Running)
+    {
+        return Err(GalleryError::ListingFailed(campaign.id, reason));
     }
     store.set_campaign_state(campaign.id, state).await?;
     Ok(campaign)

@@ -155,7 +155,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
             let over = tokio::select! {
                 met = not_images.recv(), if self.listing => match met {
                     Some(met) => self.met(&met),
-                    None => self.listing_ended((&mut *lister).await?)?,
+                    None => self.listing_ended((&mut *lister).await?).await?,
                 },
                 event = events.next() => match event {
                     Some(event) => self.job_ended(&event),
@@ -190,12 +190,19 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     }
 
     /// Whether there is nothing more to follow, now that the lister has ended.
-    fn listing_ended(&mut self, listed: Result<(), GalleryError>) -> Result<bool, GalleryError> {
+    async fn listing_ended(
+        &mut self,
+        listed: Result<(), GalleryError>,
+    ) -> Result<bool, GalleryError> {
         self.listing = false;
         match listed {
             // The queue was closed to stop.
             Ok(()) | Err(GalleryError::Queue(QueueError::Closed)) => {}
-            Err(GalleryError::Listing(error)) => self.listing_error = Some(error),
+            Err(GalleryError::Listing(error)) => {
+                // At once: others see it, and it stays if this process is stopped.
+                self.store.fail_listing(self.campaign, &error.to_string()).await?;
+                self.listing_error = Some(error);
+            }
             Err(error) => return Err(error),
         }
         self.next_read.reset_immediately();

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
+use super::again::AgainImages;
 use crate::domain::{Campaign, Job, LabelledImage, Lane, ListedChunk, Selection};
 use crate::images::{Listing, ListingEntry, ListingError, NotListed, is_past};
 use crate::queue::JobQueue;
@@ -24,8 +25,10 @@ const CHUNK: usize = 512;
 
 /// The images of a campaign.
 pub enum Images {
-    /// What lies below folders, in buckets.
+    /// What lies below folders, in buckets and in lists.
     Listing(Box<Listing>),
+    /// Images of the gallery, by their outcomes.
+    Again(Box<AgainImages>),
     /// A fixed list of images.
     Given(Vec<LabelledImage>),
 }
@@ -41,9 +44,9 @@ pub async fn count_images(listing: &Listing) -> u64 {
 
 /// An image of a listing.
 pub(super) struct ListedImage {
-    image: LabelledImage,
+    pub(super) image: LabelledImage,
     /// Its position in a listing that can be resumed.
-    position: Option<String>,
+    pub(super) position: Option<String>,
 }
 
 /// A file, folder or link that is not listed as an image.
@@ -66,10 +69,7 @@ pub(super) type Entries = BoxStream<'static, Result<Entry, ListingError>>;
 impl From<ListingEntry> for Entry {
     fn from(listed: ListingEntry) -> Self {
         match listed {
-            ListingEntry::Image { uri, stamp, position } => {
-                let image = LabelledImage { image: uri, stamp: Some(stamp), subject: None };
-                Self::Image(ListedImage { image, position })
-            }
+            ListingEntry::Image { image, position } => Self::Image(ListedImage { image, position }),
             ListingEntry::NotListed(other) => Self::NotAnImage(NotAnImage::NotListed(other)),
             ListingEntry::Failed(error) => Self::NotAnImage(NotAnImage::Unlisted(error)),
         }
@@ -81,6 +81,7 @@ impl Images {
     pub(super) fn entries(self, position: Option<&str>) -> Result<Entries, ListingError> {
         Ok(match self {
             Self::Listing(listing) => listing.entries(position)?.map_ok(Entry::from).boxed(),
+            Self::Again(images) => images.entries(position)?,
             Self::Given(images) => {
                 let entry = |image| Ok(Entry::Image(ListedImage { image, position: None }));
                 stream::iter(images.into_iter().map(entry)).boxed()
@@ -198,7 +199,8 @@ impl Lister {
         Ok(())
     }
 
-    fn job(&self, LabelledImage { image, stamp, subject }: LabelledImage) -> Job {
+    fn job(&self, listed: LabelledImage) -> Job {
+        let LabelledImage { image, stamp, subject, expected_hash } = listed;
         let Campaign { id, gallery, profile, .. } = &self.campaign;
         Job {
             id: id.job(&image),
@@ -206,7 +208,7 @@ impl Lister {
             gallery: gallery.clone(),
             image,
             stamp,
-            expected_hash: None,
+            expected_hash,
             subject,
             selection: self.selection.into(),
             profile: Some(profile.clone()),

@@ -1,11 +1,13 @@
 //! What is done with a gallery as a whole: list its images into the queue and follow them to their
 //! outcomes.
 //!
-//! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`follow`] reads
-//! how far they are, [`not_listed`] counts what is not an image, [`failures`] why images became no
-//! results, [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any
-//! worker takes a scan's jobs. [`remap`] gives the results another mapping.
+//! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`again`] finds
+//! images to scan once more, [`follow`] reads how far they are, [`not_listed`] counts what is not an
+//! image, [`failures`] why images became no results, [`waiting`] says which jobs wait apart from
+//! their lanes and why, [`takers`] whether any worker takes a scan's jobs. [`remap`] gives the
+//! results another mapping.
 
+pub mod again;
 pub mod campaign;
 pub mod failures;
 pub mod follow;
@@ -41,6 +43,12 @@ pub enum GalleryError {
     /// The state of a cancelled campaign cannot change: its jobs may be gone from the queue.
     #[error("campaign {0} was cancelled; scan again: images that are up to date are skipped")]
     Cancelled(CampaignId),
+    /// The listing of a campaign failed. Its state is what was wanted before.
+    #[error(
+        "the listing of campaign {0} failed ({1}): run the same scan with --resume {0}, or without \
+            it if it lists folders"
+    )]
+    ListingFailed(CampaignId, String),
     /// The task that lists images panicked.
     #[error("the listing task panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),

@@ -10,6 +10,9 @@ const OTHER_ENDINGS: &str = "other endings";
 /// The name under which everything is counted that is neither a file nor a folder.
 const NOT_A_FILE: &str = "pipes, sockets or devices";
 
+/// More roots without anything below them are not named.
+const MOST_EMPTY_ROOTS: usize = 5;
+
 /// What is not listed as an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotListedCounter {
@@ -17,6 +20,8 @@ pub struct NotListedCounter {
     pub counts: NotListedCounts,
     /// The first link that leads outside the roots, and its target.
     pub link_outside: Option<(String, String)>,
+    /// The first roots below which there is nothing.
+    pub empty_roots: Vec<String>,
 }
 
 impl NotListedCounter {
@@ -37,6 +42,13 @@ impl NotListedCounter {
                     .get_or_insert_with(|| (other.name.clone(), target.display().to_string()));
             }
             NotListedReason::LinkBroken => self.counts.links.broken += 1,
+            NotListedReason::Repeated => self.counts.repeated += 1,
+            NotListedReason::EmptyRoot => {
+                self.counts.empty_roots += 1;
+                if self.empty_roots.len() < MOST_EMPTY_ROOTS {
+                    self.empty_roots.push(other.name.clone());
+                }
+            }
         }
     }
 

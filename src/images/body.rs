@@ -1,5 +1,8 @@
 //! The bytes of a response body, collected within a limit.
 
+use std::fs::File;
+use std::io::Write;
+
 use super::{FetchError, MemoryReservation, too_large};
 
 /// Collects the chunks of a body. The length that a server claims is not trusted: at most
@@ -8,8 +11,10 @@ pub(super) struct Body<'a> {
     bytes: Vec<u8>,
     received: u64,
     max_bytes: u64,
-    /// Memory for the bytes. `None`: the bytes are counted and dropped.
+    /// Memory for the bytes. `None`: the bytes are counted, and written or dropped.
     memory: Option<&'a dyn MemoryReservation>,
+    /// The file to which the bytes are written.
+    file: Option<File>,
 }
 
 impl<'a> Body<'a> {
@@ -17,12 +22,17 @@ impl<'a> Body<'a> {
 
     /// A body whose bytes are kept, in memory from `memory`.
     pub(super) fn kept(max_bytes: u64, memory: &'a dyn MemoryReservation) -> Self {
-        Self { bytes: Vec::new(), received: 0, max_bytes, memory: Some(memory) }
+        Self { bytes: Vec::new(), received: 0, max_bytes, memory: Some(memory), file: None }
     }
 
     /// A body that is read to its end and whose bytes are dropped.
     pub(super) fn dropped(max_bytes: u64) -> Self {
-        Self { bytes: Vec::new(), received: 0, max_bytes, memory: None }
+        Self { bytes: Vec::new(), received: 0, max_bytes, memory: None, file: None }
+    }
+
+    /// A body whose bytes are written to `file`.
+    pub(super) fn written(max_bytes: u64, file: File) -> Self {
+        Self { file: Some(file), ..Self::dropped(max_bytes) }
     }
 
     /// Reserves memory for the `claimed` length; without one, for the largest allowed body.
@@ -49,6 +59,9 @@ impl<'a> Body<'a> {
         }
         if self.memory.is_some() {
             self.bytes.extend_from_slice(chunk);
+        } else if let Some(file) = &mut self.file {
+            let failed = |error| FetchError::Shortage(format!("a temporary file: {error}"));
+            file.write_all(chunk).map_err(failed)?;
         }
         Ok(())
     }

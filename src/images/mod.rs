@@ -7,6 +7,7 @@
 //! and the object stores named there are trusted.
 
 mod address;
+mod allowed;
 mod aws_profile;
 mod body;
 mod cover;
@@ -14,6 +15,7 @@ mod data;
 mod error;
 mod fault;
 mod files;
+mod list;
 mod listing;
 mod objects;
 mod reservation;
@@ -24,8 +26,10 @@ mod trial;
 mod walk;
 mod web;
 
+pub use allowed::{OutsideCounts, Places};
 pub use error::FetchError;
 pub use files::FileSource;
+pub use list::{ImageLists, ListFormat, ListPlace, ListSources, ListSurvey, SurveyedLists};
 pub use listing::{Listing, ListingEntry, ListingError, NotListed, NotListedReason, is_past};
 pub use objects::Objects;
 pub use reservation::{MemoryReservation, Unlimited};

@@ -21,7 +21,7 @@ use object_store::{
 use super::aws_profile::AwsProfile;
 use super::root::{Bucket, Cloud};
 use super::{Body, FetchError, FetchLimits, fault, innermost};
-use crate::domain::ImageKind;
+use crate::domain::{ImageKind, SourceStamp};
 
 /// Retries of a request when a store is busy or a connection breaks, within the time of one fetch.
 /// The worker decides about further retries.
@@ -100,6 +100,28 @@ impl Objects {
             start.extend_from_slice(&chunk.map_err(|error| failed(&error))?);
         }
         Ok(start)
+    }
+
+    /// The version of an object, as a listing gives it.
+    pub(super) async fn stamp(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+    ) -> Result<SourceStamp, FetchError> {
+        let store = self.store(bucket).map_err(FetchError::Outage)?;
+        store.head(key).await.map(|meta| stamp_of(&meta)).map_err(|error| failed(&error))
+    }
+
+    /// The first key, in the order of keys, that begins with `start` and goes on within the same
+    /// segment.
+    pub(super) async fn first_beginning_with(&self, bucket: &Bucket, start: &Key) -> Option<Key> {
+        let store = self.store(bucket).ok()?;
+        let mut above: Vec<_> = start.parts().collect();
+        above.pop();
+        let above = Key::from_iter(above);
+        let mut after = store.list_with_offset((!above.is_root()).then_some(&above), start);
+        let found = after.next().await?.ok()?.location;
+        found.as_ref().starts_with(start.as_ref()).then_some(found)
     }
 
     /// The objects below a key in the order of keys, starting after the key `after`. One page of
@@ -211,6 +233,13 @@ impl Objects {
             BackoffConfig { max_backoff: self.limits.whole / 4, ..BackoffConfig::default() };
         RetryConfig { backoff, max_retries: RETRIES, retry_timeout: self.limits.whole }
     }
+}
+
+/// The version of an object.
+pub(super) fn stamp_of(meta: &ObjectMeta) -> SourceStamp {
+    // Some tags are not valid stamps (for example, are too long): use size and time then.
+    let tag = meta.e_tag.as_ref().and_then(|tag| tag.parse().ok());
+    tag.unwrap_or_else(|| SourceStamp::of(meta.size, meta.last_modified.timestamp_micros()))
 }
 
 /// Applies to `builder` those `settings` whose names are configuration keys of its kind, and

@@ -19,7 +19,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::listing::{ListingEntry, ListingError, NotListed, NotListedReason, ending_of};
 use super::rules::{FolderRules, IGNORE_FILE, Rules};
-use crate::domain::{ImageKind, ImageUri, SourceStamp};
+use crate::domain::{ImageKind, ImageUri, LabelledImage, SourceStamp};
 
 /// The local roots of one listing, and the targets that links added. The roots are walked one after
 /// the other.
@@ -245,16 +245,27 @@ fn file(path: &Path, metadata: &Metadata) -> ListingEntry {
 }
 
 fn image(path: &Path, metadata: &Metadata) -> ListingEntry {
+    match ImageUri::from_path(path) {
+        Ok(uri) => {
+            let image = LabelledImage::new(uri, Some(stamp_of(metadata)));
+            ListingEntry::Image { image, position: None }
+        }
+        Err(error) => failed(path, error.to_string()),
+    }
+}
+
+/// The version of a file; `None` if there is no such file.
+pub(super) fn stamp_of_path(path: &Path) -> Option<SourceStamp> {
+    path.metadata().ok().filter(Metadata::is_file).map(|metadata| stamp_of(&metadata))
+}
+
+fn stamp_of(metadata: &Metadata) -> SourceStamp {
     let modified = metadata
         .modified()
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .unwrap_or_default();
-    let stamp = SourceStamp::of(metadata.len(), modified.as_nanos());
-    match ImageUri::from_path(path) {
-        Ok(uri) => ListingEntry::Image { uri, stamp, position: None },
-        Err(error) => failed(path, error.to_string()),
-    }
+    SourceStamp::of(metadata.len(), modified.as_nanos())
 }
 
 pub(super) fn has_image_ending(path: &Path) -> bool {

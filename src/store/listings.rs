@@ -27,6 +27,13 @@ pub trait Listings: Send + Sync {
     /// As [`Self::note_listed`].
     async fn end_listing(&self, campaign: CampaignId) -> Result<(), StoreError>;
 
+    /// Records why the listing of a campaign failed, unless it is complete. Beginning the campaign
+    /// again, to continue the listing, removes the reason.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn fail_listing(&self, campaign: CampaignId, reason: &str) -> Result<(), StoreError>;
+
     /// Those of `jobs` that have neither been skipped nor ended in `campaign`, in the order given.
     ///
     /// # Errors

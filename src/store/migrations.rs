@@ -14,6 +14,7 @@ const SQLITE: &[File] = &[
     (5, "halves", include_str!("../../migrations/sqlite/0005_halves.sql")),
     (6, "workers", include_str!("../../migrations/sqlite/0006_workers.sql")),
     (7, "views", include_str!("../../migrations/sqlite/0007_views.sql")),
+    (8, "listing_error", include_str!("../../migrations/sqlite/0008_listing_error.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -22,6 +23,7 @@ const POSTGRES: &[File] = &[
     (3, "places", include_str!("../../migrations/postgres/0003_places.sql")),
     (4, "workers", include_str!("../../migrations/postgres/0004_workers.sql")),
     (5, "views", include_str!("../../migrations/postgres/0005_views.sql")),
+    (6, "listing_error", include_str!("../../migrations/postgres/0006_listing_error.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -23,6 +23,8 @@ pub struct CampaignView {
     pub source: String,
     /// See [`campaign_state`].
     pub state: &'static str,
+    /// Why its listing failed; null if it did not.
+    pub reason: Option<String>,
     /// When it began, RFC 3339, UTC.
     pub started_at: String,
     /// Images listed so far.
@@ -50,6 +52,7 @@ impl From<&Campaign> for CampaignView {
             selection: campaign.selection,
             source: campaign.source.clone(),
             state: campaign_state(campaign),
+            reason: progress.listing_error.clone(),
             started_at: campaign.started_at.clone(),
             listed: progress.listed,
             skipped: progress.skipped,
@@ -61,10 +64,12 @@ impl From<&Campaign> for CampaignView {
     }
 }
 
-/// `running`, `paused`, `cancelled`, or `complete` for a running campaign with no image left.
+/// `running`, `paused` or `cancelled`; of a running campaign, `complete` if no image is left, and
+/// `failed` if its listing failed, whether or not images are left.
 pub fn campaign_state(campaign: &Campaign) -> &'static str {
     match campaign.state {
         CampaignState::Running if campaign.progress.is_complete() => "complete",
+        CampaignState::Running if campaign.progress.listing_error.is_some() => "failed",
         state => state.as_str(),
     }
 }

@@ -17,8 +17,28 @@ pub enum NotListedView {
     LeftOut(LeftOutView),
     /// A link that is not followed.
     Link(LinkView),
-    /// A file or folder that could not be listed.
+    /// A row of a list that names an image which is listed already.
+    Repeated(RepeatedView),
+    /// A folder or prefix of the command below which there is nothing.
+    EmptyRoot(EmptyRootView),
+    /// A file, folder or row of a list that could not be listed.
     Unlisted(UnlistedView),
+}
+
+/// A row of a list that names an image which is listed already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepeatedView {
+    /// The image and the row, as people read it.
+    pub name: String,
+    /// The URI of the image, exactly.
+    pub uri: Option<String>,
+}
+
+/// A folder or prefix of the command below which there is nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EmptyRootView {
+    /// It, as the command names it.
+    pub name: String,
 }
 
 /// A file that is not an image.
@@ -96,6 +116,8 @@ impl From<&NotListed> for NotListedView {
                 Self::Link(link("outside", Some(target.display().to_string())))
             }
             NotListedReason::LinkBroken => Self::Link(link("nowhere", None)),
+            NotListedReason::Repeated => Self::Repeated(RepeatedView { name, uri }),
+            NotListedReason::EmptyRoot => Self::EmptyRoot(EmptyRootView { name }),
         }
     }
 }
@@ -116,6 +138,10 @@ pub struct NotListedCounts {
     pub left_out: LeftOutCounts,
     /// Links.
     pub links: LinkCounts,
+    /// Rows of lists that name images which are listed already.
+    pub repeated: u64,
+    /// Folders and prefixes of the command below which there is nothing.
+    pub empty_roots: u64,
 }
 
 /// Counts of what rules leave out.

@@ -25,7 +25,7 @@ use crate::queue::JobQueue;
 use crate::store::{SOURCE_STATUS_TTL, Store, StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long a campaign has been complete or cancelled before its sub-queue is deleted.
+/// How long a campaign has been over or cancelled before its sub-queue is deleted.
 const COMPLETE_FOR: Duration = Duration::from_secs(60);
 const CANCELLED_FOR: Duration = Duration::from_secs(10);
 
@@ -179,7 +179,7 @@ impl Housekeeping {
         for campaign in campaigns {
             let delay = match campaign.state {
                 CampaignState::Cancelled => CANCELLED_FOR,
-                _ if campaign.progress.is_complete() => COMPLETE_FOR,
+                _ if campaign.progress.is_over() => COMPLETE_FOR,
                 _ => {
                     state.finished.remove(&campaign.id);
                     continue;

@@ -33,6 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ort", &["src/inference"]),
     ("object_store", &["src/images"]),
     ("reqwest", &["src/images"]),
+    ("parquet", &["src/images/list", "src/report/export"]),
     ("axum", &["src/web"]),
     ("hyper", &["src/web"]),
     ("parquet", &["src/report/export"]),

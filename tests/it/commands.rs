@@ -6,6 +6,7 @@ mod failures;
 mod files;
 mod formats;
 mod import;
+mod lists;
 mod models;
 mod names;
 mod precision;

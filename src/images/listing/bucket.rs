@@ -8,7 +8,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 
 use super::entry::{ListingEntry, ListingError, NotListed, NotListedReason, ending_of};
-use crate::domain::{ImageUri, SourceStamp};
+use crate::domain::{ImageUri, LabelledImage};
+use crate::images::objects::stamp_of;
 use crate::images::root::{Bucket, object_url};
 use crate::images::walk::{has_image_ending, is_image};
 use crate::images::{Objects, Root, Rules};
@@ -51,6 +52,32 @@ impl BucketRoot {
         }
     }
 
+    /// Why there may be nothing below the root: keys go on where it ends.
+    pub(super) async fn why_empty(&self) -> Option<ListingError> {
+        if self.below.is_root() {
+            return None;
+        }
+        let found = self.objects.first_beginning_with(&self.bucket, &self.below).await?;
+        let depth = self.below.parts().count();
+        let segments = |count| {
+            let segments: Vec<String> =
+                found.parts().take(count).map(|part| part.as_ref().to_owned()).collect();
+            segments.join("/")
+        };
+        let (bucket, sibling) = (&self.bucket, segments(depth));
+        let mut above = format!("{bucket}/{}", segments(depth - 1));
+        above.truncate(above.trim_end_matches('/').len());
+        let last = self.below.parts().last().map(|part| part.as_ref().to_owned());
+        Some(ListingError {
+            what: format!("{bucket}/{}", self.below),
+            reason: format!(
+                "nothing is below it. A prefix ends where a segment ends, so {bucket}/{found} is \
+                 not below it: name {bucket}/{sibling}, or scan {above} --include '/{}*'",
+                last.unwrap_or_default()
+            ),
+        })
+    }
+
     /// The entry of an object; `None` if the object belongs to another root.
     pub(super) async fn object(&self, meta: ObjectMeta) -> Option<ListingEntry> {
         let key = &meta.location;
@@ -71,13 +98,8 @@ impl BucketRoot {
                 reason: "the key cannot be written as a URL".into(),
             }),
             (Ok(None), Some(uri)) => {
-                // Some tags are not valid stamps (for example, are too long): use size and time
-                // then.
-                let tag = meta.e_tag.as_ref().and_then(|tag| tag.parse().ok());
-                let stamp = tag.unwrap_or_else(|| {
-                    SourceStamp::of(meta.size, meta.last_modified.timestamp_micros())
-                });
-                ListingEntry::Image { uri, stamp, position: Some(format!("{} {key}", self.number)) }
+                let image = LabelledImage::new(uri, Some(stamp_of(&meta)));
+                ListingEntry::Image { image, position: Some(format!("{} {key}", self.number)) }
             }
         })
     }

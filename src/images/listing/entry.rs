@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{ImageUri, SourceStamp};
+use crate::domain::{ImageUri, LabelledImage};
 
 /// A file, folder, object or bucket that could not be listed, and why.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,10 +20,8 @@ pub struct ListingError {
 pub enum ListingEntry {
     /// An image.
     Image {
-        /// Its URI.
-        uri: ImageUri,
-        /// The version of the image.
-        stamp: SourceStamp,
+        /// It, with its version, and with what a list says of it.
+        image: LabelledImage,
         /// Its position in the listing. A listing that resumes after this position continues with
         /// the next entry. `None` in folders.
         position: Option<String>,
@@ -67,6 +65,10 @@ pub enum NotListedReason {
     LinkOutside(PathBuf),
     /// A link whose target does not exist, or that leads to itself.
     LinkBroken,
+    /// A row of a list that names the image of an earlier row, or one below a root of the scan.
+    Repeated,
+    /// A root below which there is nothing.
+    EmptyRoot,
 }
 
 impl NotListed {

@@ -1,7 +1,9 @@
-//! Lists the images below some roots as a stream: a gallery of millions is never held in memory.
+//! Lists the images below some roots and in lists as a stream: a gallery of millions is never held
+//! in memory.
 //!
-//! Buckets are listed in the order of their keys, so a listing can resume after a position. Folders
-//! have no such order: a listing of folders always starts at its beginning.
+//! Buckets are listed in the order of their keys, and lists in the order of their rows, so a listing
+//! can resume after a position. Folders have no such order: a listing of folders always starts at
+//! its beginning.
 
 mod bucket;
 mod entry;
@@ -9,6 +11,7 @@ mod entry;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path as Key;
@@ -17,7 +20,8 @@ use tokio::sync::mpsc;
 use super::root::Bucket;
 use super::rules::Rules;
 use super::walk::{Folders, ReaderGone};
-use super::{Objects, Root};
+use super::{Objects, Root, SurveyedLists};
+use crate::domain::LabelledImage;
 use bucket::BucketRoot;
 pub(in crate::images) use entry::ending_of;
 pub use entry::{ListingEntry, ListingError, NotListed, NotListedReason};
@@ -31,10 +35,13 @@ pub struct Listing {
     roots: Vec<Root>,
     rules: Rules,
     objects: Arc<Objects>,
+    /// Lists come after the roots.
+    lists: Option<SurveyedLists>,
 }
 
 impl Listing {
-    /// A listing of `roots` (folders, single files, buckets, keys in buckets) without the entries
+    /// A listing of `roots` (folders, single files, buckets, keys in buckets, single images on web
+    /// servers) without the entries
     /// that `rules` leave out. A link in a folder is followed if its target is below the roots and
     /// no `--exclude` matches the target. Each image is listed once, below its innermost root.
     ///
@@ -46,17 +53,36 @@ impl Listing {
                 path.canonicalize().map(Root::Path).map_err(|error| error.to_string())
             }
             Root::Bucket(..) => Ok(root.clone()),
-            Root::Web(_) | Root::Inline => Err("only folders and buckets can be listed".into()),
+            Root::Web(image) if image.is_single() => Ok(root.clone()),
+            Root::Web(_) => Err("a web server does not say what is below it: name single images, \
+                                 or a list of them with --from"
+                .into()),
+            Root::Inline => Err("only folders, buckets and lists can be listed".into()),
         };
         let check =
             |root| check(root).map_err(|reason| ListingError { what: root.to_string(), reason });
         let all = roots.iter().map(check).collect::<Result<Vec<_>, _>>()?;
         let mut seen = HashSet::with_capacity(all.len());
         let roots = all.into_iter().filter(|root| seen.insert(root.clone())).collect();
-        Ok(Self { roots, rules, objects })
+        Ok(Self { roots, rules, objects, lists: None })
     }
 
-    /// Whether all roots are on this machine. Then listing twice costs little.
+    /// The same with the images of `lists`, which come last.
+    pub fn with_lists(self, lists: SurveyedLists) -> Self {
+        Self { lists: Some(lists), ..self }
+    }
+
+    /// The lists.
+    pub fn lists(&self) -> Option<&SurveyedLists> {
+        self.lists.as_ref()
+    }
+
+    /// The same without lists.
+    pub fn without_lists(self) -> Self {
+        Self { lists: None, ..self }
+    }
+
+    /// Whether all roots are on this machine. Then listing them twice costs little.
     pub fn is_local(&self) -> bool {
         self.roots.iter().all(|root| matches!(root, Root::Path(_)))
     }
@@ -64,6 +90,7 @@ impl Listing {
     /// Whether every image has a position, so that the listing can resume after it.
     pub fn is_resumable(&self) -> bool {
         !self.roots.iter().any(|root| matches!(root, Root::Path(_)))
+            && self.lists.as_ref().is_none_or(SurveyedLists::is_resumable)
     }
 
     /// The entries after `position`, or all entries. An error is the last item: the listing failed
@@ -75,35 +102,82 @@ impl Listing {
         &self,
         position: Option<&str>,
     ) -> Result<BoxStream<'static, Result<ListingEntry, ListingError>>, ListingError> {
-        let (first, mut after) = match position {
-            None => (0, None),
-            Some(position) => {
-                let (number, key) = self.parse(position).ok_or_else(|| ListingError {
-                    what: format!("after '{position}'"),
-                    reason: "this listing has no such position; resume with the same roots in the \
-                             same order"
-                        .into(),
-                })?;
-                (number, Some(key))
-            }
+        let unknown = |position: &str| ListingError {
+            what: format!("after '{position}'"),
+            reason: "this listing has no such position; resume with the same roots in the same \
+                     order"
+                .into(),
         };
+        let after = match position {
+            None => None,
+            Some(text) => Some(self.parse(text).ok_or_else(|| unknown(text))?),
+        };
+        let first = after.as_ref().map_or(0, |after| after.number());
+        let row = after.as_ref().and_then(|after| match after {
+            ListPosition::Row(_, row) => Some(*row),
+            _ => None,
+        });
         let paths = self.roots.iter().filter_map(Root::path).map(Path::to_owned);
         let folders = Arc::new(Folders::new(paths, self.rules.clone()));
         let listing = self.clone();
         let roots = self.roots.clone().into_iter().enumerate().skip(first);
-        let entries = futures::stream::iter(roots).flat_map(move |(number, root)| match root {
-            Root::Path(path) => below_path(folders.clone(), path).map(Ok).boxed(),
-            Root::Bucket(bucket, below) => {
-                Arc::new(listing.objects(number, bucket, below)).list(after.take().as_ref())
-            }
-            Root::Web(_) | Root::Inline => futures::stream::empty().boxed(),
+        let mut after = after;
+        let entries = futures::stream::iter(roots).flat_map(move |(number, root)| {
+            listing.root_entries(number, root, after.take(), &folders)
         });
+        let entries = entries.chain(self.list_entries(row));
         // An error is the last item, even if other roots follow.
         let until_error = entries.scan(false, |broken, entry| {
             let ended = std::mem::replace(broken, entry.is_err());
             std::future::ready((!ended).then_some(entry))
         });
         Ok(until_error.boxed())
+    }
+
+    /// The entries of the root with this number after a position in it, or all.
+    fn root_entries(
+        &self,
+        number: usize,
+        root: Root,
+        after: Option<ListPosition>,
+        folders: &Arc<Folders>,
+    ) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+        let name = root.to_string();
+        match (root, after) {
+            (Root::Path(path), _) => {
+                or_empty(below_path(folders.clone(), path).map(Ok).boxed(), name, async { None })
+            }
+            (Root::Bucket(bucket, below), after) => {
+                let root = Arc::new(self.objects(number, bucket, below));
+                match after {
+                    Some(ListPosition::Key(_, key)) => root.list(Some(&key)),
+                    _ => {
+                        let entries = root.clone().list(None);
+                        or_empty(entries, name, async move { root.why_empty().await })
+                    }
+                }
+            }
+            (Root::Web(image), None) => {
+                let position = Some(format!("{number} "));
+                let entry = image.uri().map(|uri| ListingEntry::Image {
+                    image: LabelledImage::new(uri, None),
+                    position,
+                });
+                futures::stream::iter(entry.map(Ok)).boxed()
+            }
+            (Root::Web(_) | Root::Inline, _) => futures::stream::empty().boxed(),
+        }
+    }
+
+    /// The entries of the lists after a row, or all.
+    fn list_entries(
+        &self,
+        after: Option<u64>,
+    ) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+        let (lists, number, objects) = (self.lists.clone(), self.roots.len(), self.objects.clone());
+        let entries = lists.map(|lists| async move { lists.entries(number, after, objects) });
+        // The lists are read once the roots are listed.
+        futures::stream::iter(entries).then(|entries| entries).flatten().boxed()
     }
 
     /// The objects of the root with this number.
@@ -127,15 +201,68 @@ impl Listing {
         }
     }
 
-    /// A position is the index of a root, a space, and a key.
-    fn parse(&self, position: &str) -> Option<(usize, Key)> {
-        let (number, key) = position.split_once(' ')?;
-        let (number, key) = (number.parse().ok()?, Key::parse(key).ok()?);
+    /// A position is the index of a root, a space, and a key; the lists come after the roots, with
+    /// the index of a row.
+    fn parse(&self, position: &str) -> Option<ListPosition> {
+        let (number, text) = position.split_once(' ')?;
+        let number = number.parse().ok()?;
+        if number == self.roots.len() && self.lists.is_some() {
+            return Some(ListPosition::Row(number, text.parse().ok()?));
+        }
         match self.roots.get(number)? {
-            Root::Bucket(_, below) if key.prefix_match(below).is_some() => Some((number, key)),
+            Root::Bucket(_, below) => {
+                let key = Key::parse(text).ok()?;
+                let is_below = key.prefix_match(below).is_some();
+                is_below.then_some(ListPosition::Key(number, key))
+            }
+            Root::Web(_) if text.is_empty() => Some(ListPosition::Single(number)),
             _ => None,
         }
     }
+}
+
+/// A position in a listing: the index of a root, and where in it.
+#[derive(Debug)]
+enum ListPosition {
+    /// A key of a bucket.
+    Key(usize, Key),
+    /// The only image of the root.
+    Single(usize),
+    /// A row of the lists.
+    Row(usize, u64),
+}
+
+impl ListPosition {
+    fn number(&self) -> usize {
+        match self {
+            Self::Key(number, _) | Self::Single(number) | Self::Row(number, _) => *number,
+        }
+    }
+}
+
+/// The same entries; if there is none, one that says so, or `why`.
+fn or_empty(
+    entries: BoxStream<'static, Result<ListingEntry, ListingError>>,
+    name: String,
+    why: impl Future<Output = Option<ListingError>> + Send + 'static,
+) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+    let any = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&any);
+    let entries = entries.inspect(move |_| seen.store(true, Ordering::Relaxed));
+    let otherwise = async move {
+        if any.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(Ok(match why.await {
+            Some(error) => ListingEntry::Failed(error),
+            None => {
+                let reason = NotListedReason::EmptyRoot;
+                ListingEntry::NotListed(NotListed { name, uri: None, reason })
+            }
+        }))
+    };
+    let otherwise = futures::stream::once(otherwise).filter_map(std::future::ready);
+    entries.chain(otherwise).boxed()
 }
 
 /// Whether `position` comes after `other`. Both must belong to the same listing.

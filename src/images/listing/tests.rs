@@ -42,11 +42,12 @@ async fn images_are_found_at_any_depth_and_the_rest_has_a_reason() {
     let mut entries = listing.entries(None).unwrap();
     while let Some(entry) = entries.next().await {
         match entry.unwrap() {
-            ListingEntry::Image { uri, stamp, position } => {
+            ListingEntry::Image { image, position } => {
+                let stamp = image.stamp.unwrap();
                 assert!(stamp.as_str().starts_with("1-"), "{stamp:?}");
                 assert_eq!(position, None);
-                images
-                    .push(uri.to_path().unwrap().file_name().unwrap().to_str().unwrap().to_owned());
+                let path = image.image.to_path().unwrap();
+                images.push(path.file_name().unwrap().to_str().unwrap().to_owned());
             }
             ListingEntry::NotListed(other) => others.push(other.reason),
             ListingEntry::Failed(error) => panic!("{error}"),
@@ -118,8 +119,8 @@ async fn a_tag_that_is_not_a_stamp_is_replaced_by_size_and_time() {
         [(None, "7-0"), (Some(""), "7-0"), (Some("a\nb"), "7-0"), (Some("\"9b2c\""), "\"9b2c\"")]
     {
         let listed = bucket("s3://faces", &[]).object(meta("a.jpg", tag)).await;
-        let Some(ListingEntry::Image { stamp, .. }) = listed else { panic!("an image") };
-        assert_eq!(stamp.as_str(), expected, "{tag:?}");
+        let Some(ListingEntry::Image { image, .. }) = listed else { panic!("an image") };
+        assert_eq!(image.stamp.unwrap().as_str(), expected, "{tag:?}");
     }
 }
 
@@ -135,7 +136,7 @@ fn a_place_comes_after_another_by_root_and_key() {
 
 #[test]
 fn a_root_that_cannot_be_listed_is_an_error_at_once() {
-    for root in ["/nowhere/at/all", "https://host/photos", "data:"] {
+    for root in ["/nowhere/at/all", "https://host/photos/", "https://host/", "data:"] {
         let error = listing(&[root.parse().unwrap()]).err().unwrap();
         assert!(error.to_string().contains(root), "{error}");
     }

@@ -39,7 +39,7 @@ fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
     for root in &roots {
         let mut send = |listed| {
             found.push(match listed {
-                ListingEntry::Image { uri, .. } => short(&uri.to_string()),
+                ListingEntry::Image { image, .. } => short(&image.image.to_string()),
                 ListingEntry::NotListed(NotListed { name, reason, .. }) => {
                     let reason = match reason {
                         NotListedReason::NotAnImage(ending) => ending,
@@ -297,7 +297,8 @@ fn two_names_that_are_not_utf_8_are_two_images() {
     let root = folder.path().canonicalize().unwrap();
     let mut uris = HashSet::new();
     let mut send = |listed| {
-        let ListingEntry::Image { uri, .. } = listed else { panic!("{listed:?}") };
+        let ListingEntry::Image { image, .. } = listed else { panic!("{listed:?}") };
+        let uri = image.image;
         assert!(uri.to_path().unwrap().is_file());
         uris.insert(uri.as_str().to_owned());
         Ok(())

@@ -54,6 +54,18 @@ impl Listings for PostgresStore {
         .await
     }
 
+    async fn fail_listing(&self, campaign: CampaignId, reason: &str) -> Result<(), StoreError> {
+        self.answer(WRITE, async {
+            sqlx::query(include_str!("sql/fail_listing.sql"))
+                .bind(campaign.0)
+                .bind(reason)
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn uncounted_jobs(
         &self,
         campaign: CampaignId,

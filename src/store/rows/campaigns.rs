@@ -26,6 +26,7 @@ row! {
         listing_done: bool,
         chunk_from: Option<String>,
         chunk_to: Option<String>,
+        listing_error: Option<String>,
         started_at_ms: i64,
     }
 }
@@ -46,6 +47,7 @@ impl CampaignRow {
                 listing_done: self.listing_done,
                 chunk_from: self.chunk_from,
                 chunk_to: self.chunk_to,
+                listing_error: self.listing_error,
                 outcomes: BTreeMap::new(),
                 faces: 0,
             },

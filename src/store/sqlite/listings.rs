@@ -53,6 +53,18 @@ impl Listings for SqliteStore {
         .await
     }
 
+    async fn fail_listing(&self, campaign: CampaignId, reason: &str) -> Result<(), StoreError> {
+        self.answer(async {
+            sqlx::query(include_str!("sql/fail_listing.sql"))
+                .bind(campaign.0)
+                .bind(reason)
+                .execute(&self.writer)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn uncounted_jobs(
         &self,
         campaign: CampaignId,

@@ -35,10 +35,10 @@ async fn images(listing: &Listing, after: Option<&str>) -> Result<Vec<Found>, Li
     let mut entries = listing.entries(after)?;
     let mut found = Vec::new();
     while let Some(entry) = entries.next().await {
-        if let ListingEntry::Image { uri, stamp, position } = entry? {
+        if let ListingEntry::Image { image, position } = entry? {
             found.push(Found {
-                uri: uri.as_str().to_owned(),
-                stamp: stamp.as_str().to_owned(),
+                uri: image.image.as_str().to_owned(),
+                stamp: image.stamp.unwrap().as_str().to_owned(),
                 position: position.unwrap(),
             });
         }
@@ -271,18 +271,18 @@ async fn a_listing_that_fails_reports_the_error_last_and_resumes_after_its_last_
     let entries: Vec<_> = broken.entries(None).unwrap().collect().await;
     let [
         Ok(ListingEntry::Image { .. }),
-        Ok(ListingEntry::Image { position: Some(last), stamp, .. }),
+        Ok(ListingEntry::Image { position: Some(last), image }),
         Err(error),
     ] = &entries[..]
     else {
         panic!("{entries:?}")
     };
     // Without an ETag, the stamp is size and modification time.
-    assert_eq!(stamp.as_str(), "1-1767225600000000");
+    assert_eq!(image.stamp.as_ref().unwrap().as_str(), "1-1767225600000000");
     assert_eq!(error.to_string(), "cannot list s3://bucket/p: the object store answered HTTP 500");
     let rest: Vec<_> = broken.entries(Some(last)).unwrap().take(1).collect().await;
-    let [Ok(ListingEntry::Image { uri, .. })] = &rest[..] else { panic!("{rest:?}") };
-    assert_eq!(uri.as_str(), "s3://bucket/p/c.jpg");
+    let [Ok(ListingEntry::Image { image, .. })] = &rest[..] else { panic!("{rest:?}") };
+    assert_eq!(image.image.as_str(), "s3://bucket/p/c.jpg");
 
     let odd = images(&listing(variables(&keys), &["s3://bucket/odd"]), None)
         .await

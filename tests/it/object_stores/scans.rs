@@ -95,10 +95,55 @@ fn the_error_about_a_bucket_that_cannot_be_listed_names_it() {
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("s3://missing/staff") && err.contains("no such bucket"), "{err}");
     for (root, reason) in [
-        ("https://host/photos", "only folders and buckets"),
+        ("https://host/photos/", "a web server does not say what is below it"),
         ("ftp://host/photos", "is not a supported location"),
     ] {
         let (status, _, err) = facefleet(&server, folder.path(), &["scan", root]);
         assert!(matches!(status, Some(1 | 2)) && err.contains(reason), "{status:?} {err}");
     }
+}
+
+#[test]
+fn a_list_in_a_bucket_and_a_listing_of_the_bucket_skip_each_others_images() {
+    let server = S3Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["astronaut.png", "obama.jpg"] {
+        server.put("faces", &format!("staff/{name}"), &sample(name));
+    }
+    server.put(
+        "faces",
+        "staff/list.csv",
+        b"uri\nobama.jpg\ns3://faces/staff/astronaut.png\nno.jpg\n",
+    );
+    let list = ["scan", "--from", "s3://faces/staff/list.csv"];
+    let (status, out, err) = facefleet(&server, folder.path(), &list);
+    assert_eq!(status, Some(0), "{out}{err}");
+    assert!(out.contains("3 listed = 2 scored + 0 no_face + 1 unreadable + "), "{out}");
+    let (_, out, _) = facefleet(&server, folder.path(), &list);
+    assert!(out.lines().last().unwrap().ends_with("+ 2 skipped"), "{out}");
+    let (_, out, _) = facefleet(&server, folder.path(), &["scan", "s3://faces/staff"]);
+    assert!(out.lines().last().unwrap().ends_with("+ 2 skipped"), "{out}");
+    // It may name what is beside it, and nothing else.
+    server.put("faces", "other/list.txt", b"s3://faces/staff/obama.jpg\n");
+    let other = ["scan", "--from", "s3://faces/other/list.txt"];
+    let (status, _, err) = facefleet(&server, folder.path(), &other);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("1 of 1 images") && err.contains("--root s3://faces"), "{err}");
+}
+
+#[test]
+fn a_prefix_that_ends_within_a_segment_says_what_to_write_instead() {
+    let server = S3Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    server.put("faces", "p/A001/obama.jpg", &sample("obama.jpg"));
+    let (status, out, err) = facefleet(&server, folder.path(), &["scan", "s3://faces/p/A"]);
+    assert_eq!(status, Some(3), "{out}{err}");
+    assert!(err.contains("name s3://faces/p/A001, or scan s3://faces/p --include '/A*'"), "{err}");
+    assert!(out.contains("no image found below s3://faces/p/A"), "{out}");
+    let (_, out, _) =
+        facefleet(&server, folder.path(), &["scan", "s3://faces/p", "--include", "/A*"]);
+    assert!(out.lines().last().unwrap().starts_with("1 listed = 1 scored"), "{out}");
+    let (status, out, _) = facefleet(&server, folder.path(), &["scan", "s3://faces/p/B"]);
+    assert_eq!(status, Some(0), "{out}");
+    assert!(out.contains("no image found below s3://faces/p/B: there is nothing"), "{out}");
 }

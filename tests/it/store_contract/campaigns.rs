@@ -71,6 +71,7 @@ pub async fn a_campaign_adds_up(home: impl Home) {
         listing_done: true,
         chunk_from: Some("photos/3.jpg".into()),
         chunk_to: Some("photos/4.jpg".into()),
+        listing_error: None,
         outcomes: [(OutcomeKind::Scored, 3), (OutcomeKind::Failed, 1)].into(),
         faces: 4,
     };
@@ -137,6 +138,25 @@ pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
         counts().await,
         ([(OutcomeKind::Scored, 1), (OutcomeKind::Unreadable, 1)].into(), 2)
     );
+}
+
+pub async fn a_listing_that_fails_is_told_until_it_is_continued(home: impl Home) {
+    let store = opened(&home).await;
+    let campaign = begun(&store).await;
+    let chunk = ListedChunk { listed: 1, ..Default::default() };
+    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.fail_listing(campaign.id, "the share is gone").await.unwrap();
+    let failed = progress(&store, &campaign).await;
+    assert_eq!(failed.listing_error.as_deref(), Some("the share is gone"));
+    assert!(!failed.is_over() && !failed.is_complete());
+    store.record(&[of(&campaign, scored("1", &[50]))]).await.unwrap();
+    assert!(progress(&store, &campaign).await.is_over());
+    store.begin_campaign(&campaign).await.unwrap();
+    assert_eq!(progress(&store, &campaign).await.listing_error, None);
+    store.end_listing(campaign.id).await.unwrap();
+    store.fail_listing(campaign.id, "too late").await.unwrap();
+    assert_eq!(progress(&store, &campaign).await.listing_error, None);
+    assert!(progress(&store, &campaign).await.is_complete());
 }
 
 pub async fn a_campaign_may_have_no_selection(home: impl Home) {

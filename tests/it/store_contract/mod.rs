@@ -191,6 +191,7 @@ macro_rules! store_contract {
                 a_job_counts_once_however_often_it_ends
                 a_job_that_is_tried_again_counts_as_it_ends_then
                 a_campaign_may_have_no_selection
+                a_listing_that_fails_is_told_until_it_is_continued
                 two_handles_count_the_same_jobs_once
                 a_chunk_that_is_listed_again_gives_the_jobs_that_are_left
                 operators_pause_resume_and_cancel

@@ -3,4 +3,4 @@ INSERT INTO campaigns (id, lane, gallery, profile_id, source, state, selection)
 SELECT $1, $2, $3, p.id, $5, $6, $7
 FROM profiles p
 WHERE p.id = $4
-ON CONFLICT (id) DO UPDATE SET closed = false
+ON CONFLICT (id) DO UPDATE SET closed = false, listing_error = NULL

@@ -1,6 +1,6 @@
 SELECT
     id, lane, gallery, profile_id, selection, source, state, listed, skipped, listing_done,
-    chunk_from, chunk_to, started_at_ms
+    chunk_from, chunk_to, listing_error, started_at_ms
 FROM campaigns
 ORDER BY id DESC
 LIMIT ?1

@@ -5,4 +5,4 @@ INSERT INTO campaigns (
 SELECT ?1, ?2, ?3, p.id, ?5, ?6, ?7, ?8
 FROM profiles p
 WHERE p.id = ?4
-ON CONFLICT (id) DO UPDATE SET closed = 0
+ON CONFLICT (id) DO UPDATE SET closed = 0, listing_error = NULL

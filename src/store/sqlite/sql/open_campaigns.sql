@@ -1,7 +1,7 @@
 -- The index of open campaigns serves this condition and no other.
 SELECT
     id, lane, gallery, profile_id, selection, source, state, listed, skipped, listing_done,
-    chunk_from, chunk_to, started_at_ms
+    chunk_from, chunk_to, listing_error, started_at_ms
 FROM campaigns
 WHERE closed = 0
 ORDER BY id DESC

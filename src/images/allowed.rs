@@ -1,0 +1,140 @@
+//! Which images are below some places, by their names alone: nothing is fetched or opened.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::Root;
+use super::list::resolved;
+use crate::domain::ImageUri;
+
+/// More places than this are counted together.
+const MOST_PLACES: usize = 1000;
+/// The name under which they are counted.
+const OTHER_PLACES: &str = "other places";
+
+/// Some places.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    roots: Vec<Root>,
+    folders: HashSet<PathBuf>,
+}
+
+impl Places {
+    /// These places. A folder may be on other machines only.
+    pub fn new(roots: &[Root]) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folders = roots.iter().filter_map(Root::path).map(|path| resolved(&absolute(path)));
+        let others = roots.iter().filter(|root| root.path().is_none());
+        Self { folders: folders.collect(), roots: others.cloned().collect() }
+    }
+
+    /// Whether there is no place at all.
+    pub fn is_empty(&self) -> bool {
+        self.roots.is_empty() && self.folders.is_empty()
+    }
+
+    /// Whether an image is below one of the places. A file's URI must be that of its path without
+    /// links: who fetches it resolves links again.
+    pub fn cover(&self, image: &ImageUri) -> bool {
+        match image.to_path() {
+            Some(path) => path.ancestors().any(|above| self.folders.contains(above)),
+            None => self.roots.iter().any(|root| root.covers(image.as_url())),
+        }
+    }
+}
+
+/// Images that are outside of what may be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutsideCounts {
+    /// How many.
+    pub images: u64,
+    /// Buckets and hosts, as roots are written, with their images.
+    pub places: BTreeMap<String, u64>,
+    /// The folder that contains all local files among them, and how many they are.
+    pub folder: Option<(PathBuf, u64)>,
+    /// The first one, and where it is named.
+    pub first: Option<String>,
+}
+
+impl OutsideCounts {
+    /// Counts an image. `named` says where it is named.
+    pub fn count(&mut self, image: &ImageUri, named: impl FnOnce() -> String) {
+        self.images += 1;
+        if self.first.is_none() {
+            self.first = Some(format!("{image} ({})", named()));
+        }
+        if let Some(path) = image.to_path() {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            self.folder = Some(match self.folder.take() {
+                None => (folder.to_owned(), 1),
+                Some((common, count)) => {
+                    let above = |above: &&Path| folder.starts_with(above);
+                    let above = common.ancestors().find(above).unwrap_or(Path::new("/"));
+                    (above.to_owned(), count + 1)
+                }
+            });
+            return;
+        }
+        let url = image.as_url();
+        let place = match (url.scheme(), url.host_str()) {
+            (scheme @ ("https" | "http"), Some(host)) => {
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                format!("{scheme}://{host}{port}")
+            }
+            (scheme, Some(host)) => format!("{scheme}://{host}"),
+            (scheme, None) => format!("{scheme}:"),
+        };
+        let known = self.places.contains_key(&place) || self.places.len() < MOST_PLACES;
+        *self.places.entry(if known { place } else { OTHER_PLACES.into() }).or_default() += 1;
+    }
+
+    /// The places as roots are written, those with the most images first.
+    pub fn by_count(&self) -> Vec<(String, u64)> {
+        let folder = self.folder.iter().map(|(path, count)| (path.display().to_string(), *count));
+        let places = self.places.iter().map(|(place, count)| (place.clone(), *count));
+        let mut all: Vec<(String, u64)> = folder.chain(places).collect();
+        all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_covered_by_whole_segments() {
+        let roots = ["/nowhere/photos", "s3://faces/2024", "https://host/staff"];
+        let places = Places::new(&roots.map(|root| root.parse().unwrap()));
+        for (image, expected) in [
+            ("file:///nowhere/photos/a/b.jpg", true),
+            ("file:///nowhere/photos2/b.jpg", false),
+            ("s3://faces/2024/a.jpg", true),
+            ("s3://faces/2023/a.jpg", false),
+            ("https://host/staff/a.jpg?sig=1", true),
+            ("https://host/a.jpg", false),
+            ("data:,", false),
+        ] {
+            assert_eq!(places.cover(&image.parse().unwrap()), expected, "{image}");
+        }
+        assert!(Places::new(&[]).is_empty() && !places.is_empty());
+    }
+
+    #[test]
+    fn what_is_outside_is_counted_by_place() {
+        let mut outside = OutsideCounts::default();
+        for image in [
+            "s3://faces/a.jpg?sig=secret",
+            "file:///photos/a/x/1.jpg",
+            "file:///photos/a/y/2.jpg",
+            "https://host:8443/a.jpg?token=secret",
+            "file:///photos/ab/3.jpg",
+        ] {
+            outside.count(&image.parse().unwrap(), || "line 7".into());
+        }
+        assert_eq!(outside.images, 5);
+        assert_eq!(outside.first.as_deref(), Some("s3://faces/a.jpg (line 7)"));
+        let places = [("/photos", 3), ("https://host:8443", 1), ("s3://faces", 1)];
+        assert_eq!(outside.by_count(), places.map(|(place, count)| (place.to_owned(), count)));
+    }
+}
