@@ -14,7 +14,7 @@ use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ImageUri, ProfileId};
 use crate::images::{ImageSource, Root};
-use crate::store::{KnownResult, ResultState, StoredFace};
+use crate::store::{ImageKey, KnownResult, ResultState, StoredFace};
 use crate::view::image::{ImageNames, ImageView, KnownImageView};
 use crate::vision::{Picture, PixelLimits};
 
@@ -50,7 +50,7 @@ impl ShowArgs {
         if let Some(profile) = &self.profile {
             results.retain(|result| result.profile == *profile);
         }
-        ensure!(!results.is_empty(), "the store has no result of this image{}", self.conditions());
+        ensure!(!results.is_empty(), "{}", self.unknown());
         if let Some(file) = &self.picture {
             self.draw(app, &results, file).await?;
         }
@@ -72,11 +72,19 @@ impl ShowArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Which results were looked for.
-    fn conditions(&self) -> String {
+    /// Which results were looked for, and what to do.
+    fn unknown(&self) -> String {
+        let image = match &self.image.key {
+            ImageKey::Uris(uris) => uris.first().map(ImageUri::for_people).unwrap_or_default(),
+            ImageKey::Id(id) => format!("image {id}"),
+        };
         let gallery = self.gallery.as_ref().map(|gallery| format!(" in gallery {gallery}"));
         let profile = self.profile.as_ref().map(|profile| format!(" under profile {profile}"));
-        gallery.unwrap_or_default() + &profile.unwrap_or_default()
+        let conditions = gallery.unwrap_or_default() + &profile.unwrap_or_default();
+        format!(
+            "the store has no result of {image}{conditions}: scan it, or name it by the complete \
+                URI that was scanned or by its image_id"
+        )
     }
 
     async fn draw(&self, app: &App, results: &[KnownResult], file: &Path) -> Result<()> {
@@ -110,9 +118,9 @@ impl ShowArgs {
         write_private(file, &png.into_inner())
             .with_context(|| format!("Failed to write {}", file.display()))?;
         if !self.json {
-            let count = faces.len();
-            let file = file.display();
-            say(format!("{file}: {count} faces of gallery {gallery}, profile {profile}"))?;
+            let (file, count) = (file.display().to_string(), faces.len());
+            let of = format!("gallery {gallery}, profile {profile}");
+            say(format!("{}: faces of {of}: {count}", printable(&file)))?;
         }
         Ok(())
     }

@@ -56,3 +56,21 @@ async fn scan_and_events_and_export_join_by_uri() {
     drop(worker);
     fleet.broker.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_queue_commands_print_fits_the_schemas() {
+    let fleet = Fleet::new().await;
+    drop(fleet.app().queue().await.unwrap());
+    let fits = |name: &str, line: &Value| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
+        let schema = std::fs::read(folder.join(format!("{name}.schema.json"))).unwrap();
+        jsonschema::is_valid(&serde_json::from_slice(&schema).unwrap(), line)
+    };
+    let status = fleet.json(&["queue", "status", "--json"], &[]).await;
+    assert!(fits("queue", &status), "{status}");
+    for (command, resolved) in [("retry", json!({"retried": 0})), ("drop", json!({"dropped": 0}))] {
+        let answer = fleet.json(&["queue", command, "--all", "--json"], &[]).await;
+        assert!(answer == resolved && fits("resolved", &answer), "{answer}");
+    }
+    fleet.broker.remove().await;
+}
