@@ -15,7 +15,7 @@ use super::table::{Column, Kind};
 pub(super) const KEY: &str = "ARROW:schema";
 
 /// A table that is complete.
-type Finished = WIPOffset<TableFinishedWIPOffset>;
+type FinishedTable = WIPOffset<TableFinishedWIPOffset>;
 
 /// Where the table of a field of this number is in the table's index.
 const fn slot(field: VOffsetT) -> VOffsetT {
@@ -27,7 +27,7 @@ pub(super) fn encoded(columns: impl Iterator<Item = &'static Column>, dimension:
     const VERSION_5: i16 = 4;
     const SCHEMA: u8 = 1;
     let mut builder = FlatBufferBuilder::new();
-    let fields: Vec<Finished> =
+    let fields: Vec<FinishedTable> =
         columns.map(|column| column_field(&mut builder, column, dimension)).collect();
     let fields = builder.create_vector(&fields);
     let schema = builder.start_table();
@@ -47,7 +47,11 @@ pub(super) fn encoded(columns: impl Iterator<Item = &'static Column>, dimension:
     STANDARD.encode([&[0xff; 4], &length, &bytes[..]].concat())
 }
 
-fn column_field(builder: &mut FlatBufferBuilder<'_>, column: &Column, dimension: i32) -> Finished {
+fn column_field(
+    builder: &mut FlatBufferBuilder<'_>,
+    column: &Column,
+    dimension: i32,
+) -> FinishedTable {
     let element = match column.kind {
         Kind::Template => {
             let (number, kind) = data_type(builder, Kind::Float32, dimension);
@@ -64,9 +68,9 @@ fn field(
     name: &str,
     nullable: bool,
     type_number: u8,
-    data_type: Finished,
-    children: &[Finished],
-) -> Finished {
+    data_type: FinishedTable,
+    children: &[FinishedTable],
+) -> FinishedTable {
     let name = builder.create_string(name);
     let children = builder.create_vector(children);
     let field = builder.start_table();
@@ -79,7 +83,11 @@ fn field(
 }
 
 /// The number of a type, and its table.
-fn data_type(builder: &mut FlatBufferBuilder<'_>, kind: Kind, dimension: i32) -> (u8, Finished) {
+fn data_type(
+    builder: &mut FlatBufferBuilder<'_>,
+    kind: Kind,
+    dimension: i32,
+) -> (u8, FinishedTable) {
     const MILLISECOND: i16 = 1;
     const SINGLE: i16 = 1;
     const DOUBLE: i16 = 2;
