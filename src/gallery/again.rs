@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::list::{Entries, ListedImage};
 use crate::domain::{GalleryName, LabelledImage, OutcomeKind, ProfileId};
 use crate::images::{ListingError, OutsideCounts, Places};
-use crate::store::{PageQuery, Store, StoreError, StoredImage};
+use crate::store::{PageFilter, PageQuery, Store, StoreError, StoredImage};
 
 /// Images of a page.
 const PAGE: u32 = 512;
@@ -105,6 +105,7 @@ impl AgainQuery {
             after,
             limit: PAGE,
             templates: false,
+            filter: PageFilter::default(),
         };
         store.page(&query).await
     }

@@ -38,7 +38,8 @@ impl Sources {
         let mut failed = None;
         while let Some(entry) = entries.next().await {
             match entry.map_err(|error| error.to_string())? {
-                ListingEntry::Image { uri, .. } => {
+                ListingEntry::Image { image, .. } => {
+                    let uri = image.image;
                     self.check_image(&uri).await.map_err(|error| format!("{uri}: {error}"))?;
                     return Ok(format!("listed, and {uri} can be read"));
                 }

@@ -27,6 +27,7 @@ pub enum NotListedView {
 
 /// A row of a list that names an image which is listed already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RepeatedView {
     /// The image and the row, as people read it.
     pub name: String,
@@ -36,6 +37,7 @@ pub struct RepeatedView {
 
 /// A folder or prefix of the command below which there is nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EmptyRootView {
     /// It, as the command names it.
     pub name: String,
