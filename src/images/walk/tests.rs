@@ -51,6 +51,8 @@ fn walked(folder: &TempDir, roots: &[&str], rules: Rules) -> Vec<String> {
                             format!("outside -> {}", short(&target.display().to_string()))
                         }
                         NotListedReason::LinkBroken => "broken".into(),
+                        NotListedReason::Repeated => "repeated".into(),
+                        NotListedReason::EmptyRoot => "empty".into(),
                     };
                     format!("{} ({reason})", short(&name))
                 }
