@@ -46,7 +46,7 @@ impl TryFrom<OsString> for ListPlace {
         let uri: ImageUri = uri.parse().map_err(|_| "it is not a valid URI".to_owned())?;
         match uri.scheme() {
             "file" => uri.to_path().map(Self::Path).ok_or("it is not a path here".to_owned()),
-            "s3" | "gs" | "az" if object(uri.as_url()).is_none() => {
+            "s3" | "gs" | "az" if object(uri.as_url()).is_none_or(|(_, key)| key.is_root()) => {
                 Err("it does not name an object".into())
             }
             "s3" | "gs" | "az" | "https" | "http" => Ok(Self::Uri(uri)),

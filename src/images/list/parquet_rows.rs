@@ -152,8 +152,12 @@ fn too_large(file: &File) -> Result<Option<String>> {
     if length < 12 {
         return Ok(Some("it is not a Parquet file: it is too short".into()));
     }
-    let mut footer = [0; 4];
+    let (mut footer, mut end) = ([0; 4], [0; 4]);
     file.read_exact_at(&mut footer, length - 8)?;
+    file.read_exact_at(&mut end, length - 4)?;
+    if &end != b"PAR1" {
+        return Ok(Some("it does not end as a Parquet file does: it may be cut".into()));
+    }
     let footer = u32::from_le_bytes(footer);
     Ok((footer > MOST_FOOTER_BYTES)
         .then(|| format!("its footer has {footer} bytes, more than {MOST_FOOTER_BYTES}")))

@@ -145,12 +145,17 @@ impl Listing {
         let name = root.to_string();
         match (root, after) {
             (Root::Path(path), _) => {
-                or_empty(below_path(folders.clone(), path).map(Ok).boxed(), name, async { None })
+                // What is below an inner root is listed there.
+                let is_outer = self.roots.iter().filter_map(Root::path);
+                let is_outer = is_outer.filter(|other| other.starts_with(&path)).count() > 1;
+                let entries = below_path(folders.clone(), path).map(Ok).boxed();
+                if is_outer { entries } else { or_empty(entries, name, async { None }) }
             }
             (Root::Bucket(bucket, below), after) => {
                 let root = Arc::new(self.objects(number, bucket, below));
                 match after {
                     Some(ListPosition::Key(_, key)) => root.list(Some(&key)),
+                    _ if !root.inner.is_empty() => root.list(None),
                     _ => {
                         let entries = root.clone().list(None);
                         or_empty(entries, name, async move { root.why_empty().await })
