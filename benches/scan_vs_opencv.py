@@ -123,7 +123,7 @@ def run_facefleet(folder, scratch, images, options) -> "tuple[float, int]":
             [str(FACEFLEET), *options, "scan", str(folder), "--json"], environment
         ).splitlines()
         seconds = time.perf_counter() - started
-        return images / seconds, sum(json.loads(line).get("faces") or 0 for line in lines)
+        return images / seconds, sum(json.loads(line).get("face_count") or 0 for line in lines)
 
 
 def run(command, environment=None) -> str:

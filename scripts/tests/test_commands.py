@@ -45,7 +45,7 @@ class Fleet(unittest.TestCase):
 
 
 class Repeat(unittest.TestCase):
-    TABLE = "image,face,quality,score\na.jpg,0,98,0.91\na.jpg,1,7,0.8\n"
+    TABLE = "uri,face,quality,score\na.jpg,0,98,0.91\na.jpg,1,7,0.8\n"
 
     def test_faces_are_read_by_image_and_index(self):
         faces = repeat.read_faces(self.TABLE)
