@@ -70,11 +70,11 @@ impl MatchArgs {
                     printable(&name)
                 ))?;
             }
-            say(format!("profile {profile}"))?;
             match &thresholds {
                 Some((thresholds, file)) => say(origin(thresholds, file))?,
                 None => say(NO_THRESHOLDS)?,
             }
+            say(format!("profile {profile}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

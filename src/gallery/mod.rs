@@ -2,8 +2,8 @@
 //! outcomes.
 //!
 //! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`again`] finds
-//! images to scan once more, [`follow`] reads how far they are, [`not_listed`] counts what is not an
-//! image, [`failures`] why images became no results, [`waiting`] says which jobs wait apart from
+//! images to scan once more, [`follow`] reads how far they are, [`not_listed`] counts what is not
+//! an image, [`failures`] why images became no results, [`waiting`] says which jobs wait apart from
 //! their lanes and why, [`takers`] whether any worker takes a scan's jobs. [`remap`] gives the
 //! results another mapping.
 

@@ -36,7 +36,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("parquet", &["src/images/list", "src/report/export"]),
     ("axum", &["src/web"]),
     ("hyper", &["src/web"]),
-    ("parquet", &["src/report/export"]),
     ("flatbuffers", &["src/report/export"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
