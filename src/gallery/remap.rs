@@ -1,6 +1,7 @@
 //! The qualities of a gallery under another calibration, without inference. The mapping from score
 //! to quality is part of the profile, so the results are copied to another profile.
 
+use futures::{TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{GalleryName, Profile, ProfileId};
@@ -8,6 +9,8 @@ use crate::quality::calibration::Calibration;
 use crate::quality::cutoffs;
 use crate::store::{Remap, RemapPosition, Store, StoreError};
 
+/// Transactions at once, where the store has more than one writer.
+const PARTS: u32 = 4;
 /// Results copied in one transaction. A worker that records one of their images waits for it.
 const BATCH: u32 = 4096;
 
@@ -103,7 +106,7 @@ impl RemapPlan {
                 from,
                 to,
                 cutoffs: cutoffs(&target.mapping),
-                batch: BATCH,
+                batch: BATCH * PARTS,
             },
             target,
         })
@@ -130,13 +133,22 @@ impl RemapPlan {
         mut progress: impl FnMut(RemapTotals),
     ) -> Result<RemapTotals, RemapError> {
         store.register_profile(&self.target).await?;
-        let (mut totals, mut next) = (RemapTotals::default(), Some(RemapPosition::default()));
-        while let Some(position) = next.filter(|_| !stop.is_cancelled()) {
-            let step = store.remap(&self.remap, position).await?;
+        let part = |position: RemapPosition| {
+            Box::pin(stream::try_unfold(Some(position), move |next| async move {
+                let Some(position) = next.filter(|_| !stop.is_cancelled()) else {
+                    return Ok(None);
+                };
+                let step = store.remap(&self.remap, position).await?;
+                let next = step.next;
+                Ok::<_, StoreError>(Some((step, next)))
+            }))
+        };
+        let mut steps = stream::select_all(RemapPosition::parts(PARTS).into_iter().map(part));
+        let mut totals = RemapTotals::default();
+        while let Some(step) = steps.try_next().await? {
             totals.images += step.images;
             totals.copied += step.copied;
             totals.faces += step.faces;
-            next = step.next;
             progress(totals);
         }
         Ok(totals)

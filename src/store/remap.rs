@@ -27,13 +27,36 @@ pub struct Remap {
     pub batch: u32,
 }
 
-/// How far a remap is. It begins at the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How far a remap is, or a part of it. It begins at the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemapPosition {
+    /// Which part this is, and how many there are.
+    part: (i64, i64),
     /// Whether it has reached the notes, which come after the results.
     notes: bool,
     /// The last result that was looked at.
     after: i64,
+}
+
+impl RemapPosition {
+    /// Where the parts of a remap begin that is done in `count` parts at once. No two parts have an
+    /// image in common.
+    pub fn parts(count: u32) -> Vec<Self> {
+        let count = i64::from(count);
+        let begin = |part| Self { part: (part, count), notes: false, after: 0 };
+        (0..count).map(begin).collect()
+    }
+
+    fn has(&self, result: i64) -> bool {
+        let (part, parts) = self.part;
+        result.rem_euclid(parts) == part
+    }
+}
+
+impl Default for RemapPosition {
+    fn default() -> Self {
+        Self { part: (0, 1), notes: false, after: 0 }
+    }
 }
 
 /// What one step did.
@@ -206,16 +229,17 @@ pub(super) async fn step(
     let Some(&source) = tables.find_scopes(&[name(&remap.from)]).await?.first() else {
         return Ok(RemapStep::default());
     };
-    let RemapPosition { notes, after } = position;
-    let ids = if notes {
+    let RemapPosition { notes, after, .. } = position;
+    let mut ids = if notes {
         tables.notes_after(remap, source.gallery_profile, after).await?
     } else {
         tables.results_after(remap, source.gallery_profile, after).await?
     };
     let Some(&last) = ids.last() else {
-        let next = (!notes).then_some(RemapPosition { notes: true, after: 0 });
+        let next = (!notes).then_some(RemapPosition { notes: true, after: 0, ..position });
         return Ok(RemapStep { next, ..RemapStep::default() });
     };
+    ids.retain(|&id| position.has(id));
     let target = target(tables, name(&remap.to)).await?;
     tables.lock_images(&ids).await?;
     let candidates = tables.candidates(&ids, target).await?;
@@ -223,7 +247,7 @@ pub(super) async fn step(
     let needed = NeededIds { images: 0, results: i64::try_from(new).unwrap_or(i64::MAX) };
     let copies = Copies::new(&candidates, tables.new_ids(needed).await?.results)?;
     let mut done =
-        RemapStep { next: Some(RemapPosition { notes, after: last }), ..RemapStep::default() };
+        RemapStep { next: Some(RemapPosition { after: last, ..position }), ..RemapStep::default() };
     if !notes {
         done.images = ids.len() as u64;
         done.copied = (copies.pairs.len() + copies.revived.len()) as u64;

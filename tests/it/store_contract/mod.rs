@@ -180,6 +180,7 @@ macro_rules! store_contract {
                 a_remap_changes_only_the_qualities
                 a_remap_that_runs_twice_has_one_effect
                 a_remap_that_was_interrupted_goes_on
+                the_parts_of_a_remap_copy_each_image_once
                 a_remap_replaces_older_results_and_no_later_ones
                 a_remap_follows_the_bytes_of_an_image
                 a_copy_with_bytes_supersedes_an_attempt_without

@@ -67,6 +67,16 @@ fn expected(images: Vec<StoredImage>) -> Vec<StoredImage> {
     images.into_iter().map(with_quality).collect()
 }
 
+async fn assert_mirrors_in_any_order(store: &Arc<dyn Store>) {
+    let sorted = |mut images: Vec<StoredImage>| {
+        images.iter_mut().for_each(|image| image.cursor = 0);
+        images.sort_by_key(|image| image.id);
+        images
+    };
+    let copies = sorted(images(store, remapped().id()).await);
+    assert_eq!(copies, sorted(expected(images(store, a()).await)));
+}
+
 async fn assert_mirrors(store: &Arc<dyn Store>) {
     let copies = images(store, remapped().id()).await;
     let copies: Vec<_> =
@@ -129,6 +139,22 @@ pub async fn a_remap_that_was_interrupted_goes_on(home: impl Home) {
     assert_eq!((first.images, first.copied), (3, 3));
     assert_eq!(remap(&store).await, (7, 4, 7 - first.faces));
     assert_mirrors(&store).await;
+}
+
+pub async fn the_parts_of_a_remap_copy_each_image_once(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&records()).await.unwrap();
+    store.register_profile(&remapped()).await.unwrap();
+    let (mut images, mut copied) = (0, 0);
+    for begin in RemapPosition::parts(3) {
+        let mut next = Some(begin);
+        while let Some(position) = next {
+            let step = store.remap(&plan(), position).await.unwrap();
+            (images, copied, next) = (images + step.images, copied + step.copied, step.next);
+        }
+    }
+    assert_eq!((images, copied), (7, 7));
+    assert_mirrors_in_any_order(&store).await;
 }
 
 pub async fn a_remap_replaces_older_results_and_no_later_ones(home: impl Home) {
