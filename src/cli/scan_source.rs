@@ -32,12 +32,12 @@ pub(super) struct SourceArgs {
             (s3://bucket/prefix, gs:, az:), and single images on web servers (https:)"
     )]
     pub(super) roots: Vec<Root>,
-    /// Scan the images that a list names: a file, an object (s3:, gs:, az:), an https: URL, or - for
-    /// standard input. May be repeated.
+    /// Scan the images that a list names: a file, an object (s3:, gs:, az:), an https: URL, or -
+    /// for standard input. May be repeated.
     ///
-    /// A list is text (a path or URI a line), CSV, JSON lines or Parquet (columns uri, or file, path,
-    /// image, url; and, if you like, subject and `content_hash`, BLAKE3), or the manifest of an S3
-    /// inventory; .gz too. Relative paths are relative to the list. See docs/sources.md.
+    /// A list is text (a path or URI a line), CSV, JSON lines or Parquet (columns uri, or file,
+    /// path, image, url; and, if you like, subject and `content_hash`, BLAKE3), or the manifest of
+    /// an S3 inventory; .gz too. Relative paths are relative to the list. See docs/sources.md.
     #[arg(
         long,
         value_name = "FILE|URL|-",

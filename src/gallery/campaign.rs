@@ -140,8 +140,8 @@ impl ScanPlan {
 pub enum ResumeError {
     /// A listing of folders has no order that is the same each time.
     #[error(
-        "--resume works for buckets and for lists that can be read again, because folders are listed \
-            in no fixed order: run the same scan again; it skips images that are up to date"
+        "--resume works for buckets and for lists that can be read again, because folders are \
+            listed in no fixed order: run the same scan again; it skips images that are up to date"
     )]
     NoOrder,
     /// There is no campaign of this id.

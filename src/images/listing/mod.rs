@@ -1,9 +1,9 @@
 //! Lists the images below some roots and in lists as a stream: a gallery of millions is never held
 //! in memory.
 //!
-//! Buckets are listed in the order of their keys, and lists in the order of their rows, so a listing
-//! can resume after a position. Folders have no such order: a listing of folders always starts at
-//! its beginning.
+//! Buckets are listed in the order of their keys, and lists in the order of their rows, so a
+//! listing can resume after a position. Folders have no such order: a listing of folders always
+//! starts at its beginning.
 
 mod bucket;
 mod entry;

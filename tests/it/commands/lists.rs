@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{Run, Sandbox, assert_adds_up, lines, number};
+use super::{Run, Sandbox, assert_adds_up, number};
 
 #[test]
 fn a_list_is_scanned_accounted_for_and_skipped_by_a_second_scan() {
