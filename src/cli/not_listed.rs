@@ -27,8 +27,7 @@ pub(super) fn text(met: &NotListedCounter) -> String {
     text += &links_text(met);
     if met.counts.repeated > 0 {
         text += &format!(
-            "{} rows of lists name images that are listed already, by an earlier row or by a \
-                root\n",
+            "{} rows of lists name images that an earlier row or a root lists already\n",
             met.counts.repeated
         );
     }

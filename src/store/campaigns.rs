@@ -12,8 +12,8 @@ pub const MOST_OPEN: u32 = 1000;
 #[async_trait]
 pub trait Campaigns: Send + Sync {
     /// Begins a campaign with nothing listed, or reopens it. Reopening keeps its lane, gallery,
-    /// profile, selection, source, state and progress, but not why its listing
-    /// failed. Repeating it changes nothing.
+    /// profile, selection, source, state and progress, but not why its listing failed. Repeating it
+    /// changes nothing.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or the profile was never registered.

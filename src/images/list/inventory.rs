@@ -80,7 +80,7 @@ mod tests {
         let manifest = |format: &str, key: &str| {
             let text = format!(
                 r#"{{"sourceBucket": "faces", "fileFormat": "{format}", "version": "2016-11-30",
-                "fileSchema": "Bucket, Key, Size, ETag", 
+                "fileSchema": "Bucket, Key, Size, ETag",
                 "files": [{{"key": "{key}", "size": 1}}]}}"#
             );
             InventoryManifest::parse(text.as_bytes())

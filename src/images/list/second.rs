@@ -18,7 +18,7 @@ const BUFFER: usize = 256;
 /// Objects whose version is asked for at the same time.
 const VERSIONS_AT_ONCE: usize = 64;
 
-type ListedResult = Result<ListingEntry, ListingError>;
+type ListedRow = Result<ListingEntry, ListingError>;
 
 /// Lists that were read once.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl SurveyedLists {
         number: usize,
         after: Option<u64>,
         objects: Arc<Objects>,
-    ) -> BoxStream<'static, ListedResult> {
+    ) -> BoxStream<'static, ListedRow> {
         let (sender, rows) = mpsc::channel(BUFFER);
         let lists = self.clone();
         let read = tokio::task::spawn_blocking(move || lists.send(number, after, &sender));
@@ -67,7 +67,7 @@ impl SurveyedLists {
                 }
             }
         });
-        let with_version = move |entry: ListedResult| {
+        let with_version = move |entry: ListedRow| {
             let versions = Arc::clone(&versions);
             async move {
                 match entry {
@@ -85,7 +85,7 @@ impl SurveyedLists {
     }
 
     /// Reads the rows and sends them. Ends early if nobody receives them.
-    fn send(&self, number: usize, after: Option<u64>, to: &mpsc::Sender<ListedResult>) {
+    fn send(&self, number: usize, after: Option<u64>, to: &mpsc::Sender<ListedRow>) {
         let mut index = 0;
         for part in self.parts.iter() {
             let mut rows = match part.rows() {

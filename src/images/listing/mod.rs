@@ -2,8 +2,8 @@
 //! in memory.
 //!
 //! Buckets are listed in the order of their keys, and lists in the order of their rows, so a
-//! listing can resume after a position. Folders have no such order: a listing of folders always starts at
-//! its beginning.
+//! listing can resume after a position. Folders have no such order: a listing of folders always
+//! starts at its beginning.
 
 mod bucket;
 mod entry;

@@ -111,6 +111,7 @@ async fn assert_holds_everything(store: &Arc<dyn Store>) {
 async fn assert_holds_campaigns(store: &Arc<dyn Store>) {
     let stored = store.campaigns(10).await.unwrap();
     let running = CampaignProgress {
+        listing_error: None,
         listed: 5,
         skipped: 1,
         listing_done: true,
