@@ -125,7 +125,6 @@ async fn assert_holds_campaigns(store: &Arc<dyn Store>) {
         ]
         .into(),
         faces: 3,
-        listing_error: None,
     };
     let [cancelled_at, running_at] = [0, 1].map(|index| stored[index].started_at.clone());
     let cancelled = campaign(CANCELLED);
