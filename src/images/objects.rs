@@ -237,8 +237,14 @@ impl Objects {
 
 /// The version of an object.
 pub(super) fn stamp_of(meta: &ObjectMeta) -> SourceStamp {
-    // Some tags are not valid stamps (for example, are too long): use size and time then.
-    let tag = meta.e_tag.as_ref().and_then(|tag| tag.parse().ok());
+    // Some servers give the tag in quotes when asked for an object and without in listings. Some
+    // tags are not valid stamps (for example, are too long): use size and time then.
+    let quoted = |tag: &str| match tag.trim_matches('"') {
+        "" => None,
+        _ if tag.starts_with("W/") => tag.parse().ok(),
+        bare => format!("\"{bare}\"").parse().ok(),
+    };
+    let tag = meta.e_tag.as_deref().and_then(quoted);
     tag.unwrap_or_else(|| SourceStamp::of(meta.size, meta.last_modified.timestamp_micros()))
 }
 

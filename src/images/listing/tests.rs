@@ -115,9 +115,13 @@ async fn an_object_is_an_image_by_its_key_and_an_object_named_as_root_always_is(
 
 #[tokio::test]
 async fn a_tag_that_is_not_a_stamp_is_replaced_by_size_and_time() {
-    for (tag, expected) in
-        [(None, "7-0"), (Some(""), "7-0"), (Some("a\nb"), "7-0"), (Some("\"9b2c\""), "\"9b2c\"")]
-    {
+    for (tag, expected) in [
+        (None, "7-0"),
+        (Some(""), "7-0"),
+        (Some("a\nb"), "7-0"),
+        (Some("\"9b2c\""), "\"9b2c\""),
+        (Some("9b2c"), "\"9b2c\""),
+    ] {
         let listed = bucket("s3://faces", &[]).object(meta("a.jpg", tag)).await;
         let Some(ListingEntry::Image { image, .. }) = listed else { panic!("an image") };
         assert_eq!(image.stamp.unwrap().as_str(), expected, "{tag:?}");
