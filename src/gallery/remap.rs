@@ -9,8 +9,6 @@ use crate::quality::calibration::Calibration;
 use crate::quality::cutoffs;
 use crate::store::{Remap, RemapPosition, Store, StoreError};
 
-/// Transactions at once, where the store has more than one writer.
-const PARTS: u32 = 4;
 /// Results copied in one transaction. A worker that records one of their images waits for it.
 const BATCH: u32 = 4096;
 
@@ -106,7 +104,7 @@ impl RemapPlan {
                 from,
                 to,
                 cutoffs: cutoffs(&target.mapping),
-                batch: BATCH * PARTS,
+                batch: BATCH * store.remap_parts(),
             },
             target,
         })
@@ -143,7 +141,8 @@ impl RemapPlan {
                 Ok::<_, StoreError>(Some((step, next)))
             }))
         };
-        let mut steps = stream::select_all(RemapPosition::parts(PARTS).into_iter().map(part));
+        let mut steps =
+            stream::select_all(RemapPosition::parts(store.remap_parts()).into_iter().map(part));
         let mut totals = RemapTotals::default();
         while let Some(step) = steps.try_next().await? {
             totals.images += step.images;

@@ -75,6 +75,9 @@ pub struct RemapStep {
 /// Copying results to a profile with another mapping.
 #[async_trait]
 pub trait Remapping: Send + Sync {
+    /// In how many parts a remap is done best: one, if there is one writer.
+    fn remap_parts(&self) -> u32;
+
     /// Copies the next results of `remap`, in one transaction: those that are current, and the
     /// notes next to them. A copy keeps everything but the quality, so a scan under the new profile
     /// finds it up to date.

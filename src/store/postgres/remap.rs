@@ -11,6 +11,11 @@ use crate::store::{Remap, RemapPosition, RemapStep, Remapping, StoreError};
 
 #[async_trait]
 impl Remapping for PostgresStore {
+    /// One connection would leave cores of the server idle.
+    fn remap_parts(&self) -> u32 {
+        4
+    }
+
     async fn remap(&self, remap: &Remap, position: RemapPosition) -> Result<RemapStep, StoreError> {
         self.answer(WRITE, async {
             match self.try_remap(remap, position).await {

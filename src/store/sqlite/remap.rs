@@ -15,6 +15,10 @@ const LOWEST: f64 = -1.0;
 
 #[async_trait]
 impl Remapping for SqliteStore {
+    fn remap_parts(&self) -> u32 {
+        1
+    }
+
     async fn remap(&self, remap: &Remap, position: RemapPosition) -> Result<RemapStep, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
