@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{PageQuery, Reading};
+use facefleet::store::{PageFilter, PageQuery, Reading};
 use serde_json::json;
 
 use super::{Run, Sandbox, assert_adds_up, number};
@@ -55,6 +55,7 @@ async fn a_list_names_subjects() {
         after: 0,
         limit: 10,
         templates: false,
+        filter: PageFilter::default(),
     };
     let mut subjects: Vec<_> = store.page(&query).await.unwrap();
     subjects.sort_by(|a, b| a.image.cmp(&b.image));
