@@ -110,7 +110,7 @@ impl ScanArgs {
         }
         let session = Session::open(app, &self.source.readable(), self.aligned).await?;
         plan.again = self.source.again(&plan, &session.profile_id());
-        let counted = CountAhead::Listing(listing.clone());
+        let counted = CountAhead::Listing(Box::new(listing.clone()));
         let (images, count) =
             self.source.images(app, plan.again.clone(), listing, session.store()).await?;
         let campaign = plan.campaign(session.profile_id());
@@ -144,7 +144,7 @@ impl ScanArgs {
                 plan.resume(id, &profile.id(), listing.is_resumable(), store.as_ref()).await?
             }
         };
-        let counted = CountAhead::Listing(listing.clone());
+        let counted = CountAhead::Listing(Box::new(listing.clone()));
         let (images, count) =
             self.source.images(app, plan.again.clone(), listing, store.clone()).await?;
         let mut scan = RunningScan::start(
@@ -230,7 +230,7 @@ fn name_unused_globs(plan: &ScanPlan, counts: &CampaignCounts) {
 /// room.
 enum CountAhead {
     /// Those of a listing. Buckets are not counted: listing them twice costs money.
-    Listing(Listing),
+    Listing(Box<Listing>),
     /// They are counted already.
     Known(u64),
 }

@@ -67,7 +67,7 @@ impl BucketRoot {
         let (bucket, sibling) = (&self.bucket, segments(depth));
         let mut above = format!("{bucket}/{}", segments(depth - 1));
         above.truncate(above.trim_end_matches('/').len());
-        let last = self.below.parts().last().map(|part| part.as_ref().to_owned());
+        let last = self.below.parts().next_back().map(|part| part.as_ref().to_owned());
         Some(ListingError {
             what: format!("{bucket}/{}", self.below),
             reason: format!(
