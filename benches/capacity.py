@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures what a number of images costs, and prints the rows of docs/capacity.md.
+"""Measures what a number of images costs: processor time and memory, by the size of the photos.
 
     python3 benches/capacity.py [--photos N]      default: 96 photos of the smallest size
 
 Photos are the sample portraits, scaled to each size and saved as JPEG of quality 90. Each scan runs
-alone, after one that is not counted, with the default settings: one thread for each core. Time is the
-processor time of the whole process, start and self-test subtracted, so that the server that plays S3
-on the same machine does not count. Memory is the highest resident size of the process.
+alone, after one that is not counted, with the default settings: one thread for each core. Time is
+the processor time of the whole process, start and self-test subtracted, so that the server that
+plays S3 on the same machine does not count. Memory is the highest resident size of the process.
 """
 
 import argparse
@@ -81,9 +81,9 @@ def fill(picture, size):
     height, width = picture.shape[:2]
     wanted = size[0] / size[1]
     across, down = max(0, round(height * wanted) - width), max(0, round(width / wanted) - height)
-    return cv2.copyMakeBorder(
-        picture, down // 2, down - down // 2, across // 2, across - across // 2, cv2.BORDER_REPLICATE
-    )
+    above, left = down // 2, across // 2
+    border = (above, down - above, left, across - left)
+    return cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE)
 
 
 def speeds(folders, scratch):
@@ -116,7 +116,7 @@ def memory(folder, scratch):
 
 
 def measured(root, options, environment, scratch):
-    """Processor seconds without the start, images, faces, and the highest resident memory, bytes."""
+    """Processor seconds without the start, images, faces, and the highest memory, bytes."""
     empty = scratch / "empty"
     empty.mkdir(exist_ok=True)
     start, *_ = scan(str(empty), options, environment, scratch)
@@ -145,7 +145,8 @@ def scan(root, options, environment, scratch):
             summary = json.loads(out.read().splitlines()[-1])["summary"]
         if summary["outcomes"]["scored"] + summary["outcomes"]["no_face"] != summary["listed"]:
             sys.exit(f"capacity: some photos of {root} were not read: {summary['outcomes']}")
-    return usage.ru_utime + usage.ru_stime, summary["listed"], summary["faces"], usage.ru_maxrss * 1024
+    cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    return cpu, summary["listed"], summary["faces"], peak
 
 
 @contextlib.contextmanager
@@ -158,10 +159,8 @@ def s3_server(folder):
         text=True,
     )
     try:
-        url = next(
-            (found.group(1) for line in server.stderr if (found := re.search(r"on \[(\S+?)/?\]", line))),
-            None,
-        )
+        listening = (re.search(r"on \[(\S+?)/?\]", line) for line in server.stderr)
+        url = next((found.group(1) for found in listening if found), None)
         if url is None:
             sys.exit("capacity: rclone ended before it listened")
         threading.Thread(target=server.stderr.read, daemon=True).start()
