@@ -5,8 +5,9 @@
 
 Photos are the sample portraits, scaled to each size and saved as JPEG of quality 90. Each scan runs
 alone, after one that is not counted, with the default settings: one thread for each core. Time is
-the processor time of the whole process, start and self-test subtracted, so that the server that
-plays S3 on the same machine does not count. Memory is the highest resident size of the process.
+the processor time of the whole process, less that of a scan of nothing, so that neither start and
+self-test nor the server that plays S3 on the same machine count. Memory is the highest resident
+size of the process.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from scan_vs_opencv import BFLOAT16, FACEFLEET, OPENVINO, ROOT, SAMPLES, multiplies_bfloat16
+from scan_vs_opencv import FACEFLEET, ROOT, SAMPLES, available_configurations
 
 sys.path.insert(0, str(ROOT / ".facefleet/tools/python"))
 RCLONE = ROOT / ".facefleet/tools/servers/rclone"
@@ -87,9 +88,13 @@ def fill(picture, size):
 
 
 def speeds(folders, scratch):
-    configurations = {"32 bits": []}
-    if multiplies_bfloat16() and OPENVINO.exists():
-        configurations["bfloat16"] = ["--config", str(BFLOAT16)]
+    empty = scratch / "empty"
+    empty.mkdir()
+    configurations = available_configurations()
+    starts = {
+        name: warm_scan(str(empty), options, {}, scratch)[0]
+        for name, options in configurations.items()
+    }
     print("| photos | from | precision | images/s a core | core-hours a million | faces an image |")
     print("|---|---|---|---|---|---|")
     with s3_server(scratch) as environment:
@@ -97,7 +102,8 @@ def speeds(folders, scratch):
             places = {"disk": str(folder), "S3": f"s3://bucket/{folder.name}"}
             for name, options in configurations.items():
                 for place, root in places.items():
-                    cpu, images, faces, _ = measured(root, options, environment, scratch)
+                    whole, images, faces, _ = warm_scan(root, options, environment, scratch)
+                    cpu = whole - starts[name]
                     print(
                         f"| {width}x{height} ({width * height / 1e6:.1f} MP) | {place} | {name} "
                         f"| {images / cpu:.1f} | {cpu / images * HOURS_PER_MILLION:.1f} "
@@ -111,21 +117,18 @@ def memory(folder, scratch):
     print("\n| threads | highest resident memory, MB |\n|---|---|")
     for threads in (1, 2, 4):
         environment = {"FACEFLEET__WORKER__THREADS": str(threads)}
-        *_, peak = measured(str(folder), [], environment, scratch)
+        *_, peak = scan(str(folder), [], environment, scratch)
         print(f"| {threads} | {peak / 1e6:.0f} |", flush=True)
 
 
-def measured(root, options, environment, scratch):
-    """Processor seconds without the start, images, faces, and the highest memory, bytes."""
-    empty = scratch / "empty"
-    empty.mkdir(exist_ok=True)
-    start, *_ = scan(str(empty), options, environment, scratch)
+def warm_scan(root, options, environment, scratch):
+    """The second of two scans: see `scan`."""
     scan(root, options, environment, scratch)
-    cpu, images, faces, peak = scan(root, options, environment, scratch)
-    return cpu - start, images, faces, peak
+    return scan(root, options, environment, scratch)
 
 
 def scan(root, options, environment, scratch):
+    """Processor seconds, images, faces, and the highest memory, bytes."""
     # A new database each time: images that are up to date would be skipped.
     with tempfile.TemporaryDirectory(dir=scratch) as store:
         command = [str(FACEFLEET), *options, "scan", root, "--json"]

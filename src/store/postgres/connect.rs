@@ -108,7 +108,7 @@ pub(super) async fn migrate(url: &str) -> Result<u32, StoreError> {
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
     let mut connection = PgConnection::connect_with(options).await?;
     check_version(&mut connection).await?;
-    let mut migrations: Migrator = migrations::postgres();
+    let mut migrations = migrations::postgres();
     migrations.dangerous_set_table_name(MIGRATIONS);
     if !is_current(&mut connection, &migrations).await? {
         ensure_pgvector(&mut connection).await?;
