@@ -62,6 +62,10 @@ pub(super) struct CalibrateArgs {
     json: bool,
 }
 
+/// What to do if qualities cannot be chances of a match.
+const NO_CHANCE: &str = "quality cannot be fitted as the chance of a match (--percentiles makes it \
+    the share of photos that are worse, and still measures which similarity is a match)";
+
 /// What a calibration found.
 struct Calibrated {
     profile: Profile,
@@ -139,7 +143,7 @@ impl CalibrateArgs {
         let bootstrap = self.labelled.bootstrap(app);
         let chance = match self.percentiles {
             true => None,
-            false => Some(set.match_chance(self.fmr, bootstrap)?),
+            false => Some(set.match_chance(self.fmr, bootstrap).context(NO_CHANCE)?),
         };
         let mapping = match &chance {
             Some(chance) => chance.mapping(&samples.fingerprint),

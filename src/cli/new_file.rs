@@ -1,9 +1,11 @@
 //! Files that a command writes: whole or not at all, and for their owner alone.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::exit;
+
+use tempfile::NamedTempFile;
 
 use super::INTERRUPTED;
 use super::interrupt::{StopOnSignal, stop_on_signal};
@@ -16,7 +18,7 @@ pub(super) struct NewFile {
 }
 
 struct PartialFile {
-    path: PathBuf,
+    file: NamedTempFile,
     _on_signal: StopOnSignal,
 }
 
@@ -30,45 +32,38 @@ impl NewFile {
             let file = File::options().write(true).open(&target)?;
             return Ok((Self { target, partial: None }, file));
         }
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-        let file = private_file(&partial)?;
-        let remove = partial.clone();
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let partial = tempfile::Builder::new()
+            .prefix(".facefleet-")
+            .suffix(".partial")
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        let (file, remove) = (partial.as_file().try_clone()?, partial.path().to_owned());
         let on_signal = stop_on_signal(move || {
             std::fs::remove_file(remove).ok();
             exit(i32::from(INTERRUPTED));
         })?;
-        let partial = Some(PartialFile { path: partial, _on_signal: on_signal });
+        let partial = Some(PartialFile { file: partial, _on_signal: on_signal });
         Ok((Self { target, partial }, file))
     }
 
+    /// Writes the file `path` with these bytes.
+    pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let (new, mut file) = Self::create(path)?;
+        file.write_all(bytes)?;
+        new.keep(&file)
+    }
+
     /// Gives `file`, which is complete, its name.
-    pub(super) fn keep(mut self, file: &File) -> io::Result<()> {
-        let Some(PartialFile { path, .. }) = &self.partial else { return Ok(()) };
+    pub(super) fn keep(self, file: &File) -> io::Result<()> {
+        let Some(PartialFile { file: partial, .. }) = self.partial else { return Ok(()) };
         file.sync_all()?;
-        std::fs::rename(path, &self.target)?;
-        self.partial = None;
+        partial.persist(&self.target)?;
         Ok(())
     }
 }
 
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if let Some(PartialFile { path, .. }) = &self.partial {
-            std::fs::remove_file(path).ok();
-        }
-    }
-}
-
-/// A new or emptied file that only its owner may read.
-pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

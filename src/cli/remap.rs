@@ -32,7 +32,7 @@ pub(super) struct RemapArgs {
     /// File that `facefleet calibrate` wrote [default: the setting `quality.calibration`].
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
-    /// Profile of the results to copy [default: the latest one with the scores of the calibration].
+    /// Profile of the results to copy [default: every one with the scores of the calibration].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
     /// Print one JSON object.
@@ -49,9 +49,10 @@ impl RemapArgs {
         let plan = RemapPlan::new(store.as_ref(), gallery, self.profile.as_ref(), &calibration)
             .await
             .with_context(|| path.display().to_string())?;
+        let sources: Vec<&str> = plan.sources().map(ProfileId::as_str).collect();
         if !self.json {
-            let (from, to) = (plan.source(), plan.target.id());
-            say(format!("gallery {gallery}: {} images of profile {from} to {to}", plan.images))?;
+            let (from, to) = (sources.join(", "), plan.target.id());
+            eprintln!("gallery {gallery}: {} results of profile {from} to {to}", plan.images);
         }
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new(plan.images)
@@ -71,7 +72,7 @@ impl RemapArgs {
         let view = RemapView {
             gallery: gallery.clone(),
             profile: plan.target.id(),
-            source_profile: plan.source().clone(),
+            source_profiles: plan.sources().cloned().collect(),
             images: plan.images,
             copied: done.copied,
             up_to_date: done.images.saturating_sub(done.copied),

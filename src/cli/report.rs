@@ -1,7 +1,7 @@
 //! `facefleet report` and `facefleet export`
 
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::named_image::NamedImage;
-use super::new_file::{NewFile, private_file};
+use super::new_file::NewFile;
 use super::{GalleryArgs, say};
 use crate::app::App;
 use crate::domain::{ContentHash, ImageUri, OutcomeKind, ProfileId};
@@ -74,7 +74,7 @@ impl ReportArgs {
         .await?;
         let html = report.html().context("Failed to render the report")?;
         store.close().await;
-        write_private(&self.out, html.as_bytes())
+        NewFile::write(&self.out, html.as_bytes())
             .with_context(|| format!("Failed to write {}", self.out.display()))?;
         say(format!("report: {}", self.out.canonicalize().unwrap_or(self.out).display()))?;
         Ok(ExitCode::SUCCESS)
@@ -175,7 +175,9 @@ impl ExportArgs {
                 let (new, file) = NewFile::create(path).with_context(failed)?;
                 let export = report::export(store.as_ref(), gallery, &profile, &options, file);
                 let (images, file) = export.await.with_context(failed)?;
-                new.keep(&file).with_context(failed)?;
+                if images > 0 || self.image.is_empty() {
+                    new.keep(&file).with_context(failed)?;
+                }
                 images
             }
         };
@@ -218,11 +220,6 @@ impl Thumbnails for Chips {
         };
         encode_chip(&chip, ImageFormat::Jpeg).ok()
     }
-}
-
-/// Writes a file that only its owner may read.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    private_file(path)?.write_all(bytes)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use clap::Args;
 use image::ImageFormat;
 
 use super::named_image::NamedImage;
-use super::report::write_private;
+use super::new_file::NewFile;
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ImageUri, ProfileId};
@@ -109,13 +109,20 @@ impl ShowArgs {
             Some(ContentHash::of(&bytes)) == image.hash,
             "{name} has changed since it was scored: scan it again"
         );
+        let is_the_image =
+            image.image.to_path().is_some_and(|image| file.canonicalize().ok() == Some(image));
+        ensure!(
+            !is_the_image,
+            "{}: this is the image itself: give the picture another name",
+            file.display()
+        );
         let limits = PixelLimits { max_pixels: app.settings().limits.max_pixels };
         let picture =
             Picture::decode(&bytes, limits).with_context(|| format!("Failed to decode {name}"))?;
         let faces: Vec<_> = image.faces.iter().map(|face| face.face.clone()).collect();
         let mut png = Cursor::new(Vec::new());
         picture.marked(&faces).write_to(&mut png, ImageFormat::Png)?;
-        write_private(file, &png.into_inner())
+        NewFile::write(file, &png.into_inner())
             .with_context(|| format!("Failed to write {}", file.display()))?;
         if !self.json {
             let (file, count) = (file.display().to_string(), faces.len());

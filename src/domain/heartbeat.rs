@@ -11,6 +11,7 @@ use super::{Lane, ProfileId};
 /// The id of one run of a worker process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WorkerId(pub Uuid);
 
 impl WorkerId {

@@ -8,6 +8,7 @@ const MOST: usize = 64;
 /// The similarity threshold of one false match rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SimilarityThreshold {
     /// The false match rate (FMR).
     pub fmr: f64,
@@ -22,6 +23,7 @@ pub struct SimilarityThreshold {
 /// are not part of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MatchThresholds {
     /// The data: the fingerprint of the user's photos, or the name of a data set.
     pub data: String,

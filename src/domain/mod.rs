@@ -21,6 +21,7 @@ mod profile;
 mod source;
 mod template;
 mod trace;
+mod utc_time;
 mod waiting;
 
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
@@ -45,4 +46,5 @@ pub use profile::{
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;
+pub use utc_time::UtcTime;
 pub use waiting::{Backoff, Disposition, SubQueue, SubQueueOf, WaitReason};

@@ -120,6 +120,7 @@ pub enum SerFiq {
 /// fields, so no two variants may have the same fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Mapping {
     /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the probability in
     /// percent that two images of one person match, if this image is the worse of the two.

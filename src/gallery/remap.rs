@@ -53,7 +53,7 @@ pub enum RemapError {
         found: ProfileId,
     },
     /// The results have this mapping already.
-    #[error("profile {0} has this mapping already: name the profile to copy from with --profile")]
+    #[error("profile {0} has the mapping of this calibration already: there is nothing to copy")]
     SameMapping(ProfileId),
 }
 
@@ -62,25 +62,27 @@ pub enum RemapError {
 pub struct RemapPlan {
     /// The profile of the copies.
     pub target: Profile,
-    /// Images with a result of the profile to copy from.
+    /// Results to copy: images, counted once for each profile to copy from.
     pub images: u64,
-    remap: Remap,
+    /// One for each profile to copy from.
+    remaps: Vec<Remap>,
 }
 
 /// What a remap has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RemapTotals {
-    /// Images looked at.
+    /// Results looked at.
     pub images: u64,
-    /// Images whose result was copied; the others were up to date.
+    /// Of these, the ones that were copied; the others were up to date.
     pub copied: u64,
     /// Faces copied.
     pub faces: u64,
 }
 
 impl RemapPlan {
-    /// A remap of the results that `gallery` has under the profile `wanted`. By default it is the
-    /// latest profile with the scores of `calibration` and another mapping.
+    /// A remap of the results that `gallery` has under the profile `wanted`, or else under every
+    /// profile with the scores of `calibration` and another mapping: the latest one may have few of
+    /// the images. Where they differ, the profile of the latest record counts.
     ///
     /// # Errors
     /// If there are no such results, or `calibration` is for other scores.
@@ -90,34 +92,25 @@ impl RemapPlan {
         wanted: Option<&ProfileId>,
         calibration: &Calibration,
     ) -> Result<Self, RemapError> {
-        let source = source(store, gallery, wanted, calibration).await?;
-        let target = Profile { mapping: calibration.mapping().clone(), ..source.clone() };
-        let (from, to) = (source.id(), target.id());
-        if from == to {
-            return Err(RemapError::SameMapping(from));
-        }
-        let summary = store.summary(gallery, &from).await?;
-        Ok(Self {
-            images: summary.outcomes.iter().map(|(_, images)| images).sum(),
-            remap: Remap {
+        let (sources, target) = sources(store, gallery, wanted, calibration).await?;
+        let mut plan = Self { target, images: 0, remaps: Vec::new() };
+        for from in sources {
+            let summary = store.summary(gallery, &from).await?;
+            plan.images += summary.outcomes.iter().map(|(_, images)| images).sum::<u64>();
+            plan.remaps.push(Remap {
                 gallery: gallery.clone(),
                 from,
-                to,
-                cutoffs: cutoffs(&target.mapping),
+                to: plan.target.id(),
+                cutoffs: cutoffs(&plan.target.mapping),
                 batch: BATCH * store.remap_parts(),
-            },
-            target,
-        })
+            });
+        }
+        Ok(plan)
     }
 
-    /// The gallery.
-    pub fn gallery(&self) -> &GalleryName {
-        &self.remap.gallery
-    }
-
-    /// The profile of the results that are copied.
-    pub fn source(&self) -> &ProfileId {
-        &self.remap.from
+    /// The profiles of the results that are copied.
+    pub fn sources(&self) -> impl Iterator<Item = &ProfileId> {
+        self.remaps.iter().map(|remap| &remap.from)
     }
 
     /// Copies everything, or until `stop` is cancelled. Calls `progress` after each step.
@@ -131,36 +124,39 @@ impl RemapPlan {
         mut progress: impl FnMut(RemapTotals),
     ) -> Result<RemapTotals, RemapError> {
         store.register_profile(&self.target).await?;
-        let part = |position: RemapPosition| {
-            Box::pin(stream::try_unfold(Some(position), move |next| async move {
-                let Some(position) = next.filter(|_| !stop.is_cancelled()) else {
-                    return Ok(None);
-                };
-                let step = store.remap(&self.remap, position).await?;
-                let next = step.next;
-                Ok::<_, StoreError>(Some((step, next)))
-            }))
-        };
-        let mut steps =
-            stream::select_all(RemapPosition::parts(store.remap_parts()).into_iter().map(part));
         let mut totals = RemapTotals::default();
-        while let Some(step) = steps.try_next().await? {
-            totals.images += step.images;
-            totals.copied += step.copied;
-            totals.faces += step.faces;
-            progress(totals);
+        for remap in &self.remaps {
+            let part = |position: RemapPosition| {
+                Box::pin(stream::try_unfold(Some(position), move |next| async move {
+                    let Some(position) = next.filter(|_| !stop.is_cancelled()) else {
+                        return Ok(None);
+                    };
+                    let step = store.remap(remap, position).await?;
+                    let next = step.next;
+                    Ok::<_, StoreError>(Some((step, next)))
+                }))
+            };
+            let parts = RemapPosition::parts(store.remap_parts());
+            let mut steps = stream::select_all(parts.into_iter().map(part));
+            while let Some(step) = steps.try_next().await? {
+                totals.images += step.images;
+                totals.copied += step.copied;
+                totals.faces += step.faces;
+                progress(totals);
+            }
         }
         Ok(totals)
     }
 }
 
-/// The profile of the results to copy.
-async fn source(
+/// The profiles of the results to copy, that of the latest record last, and the profile of the
+/// copies.
+async fn sources(
     store: &dyn Store,
     gallery: &GalleryName,
     wanted: Option<&ProfileId>,
     calibration: &Calibration,
-) -> Result<Profile, RemapError> {
+) -> Result<(Vec<ProfileId>, Profile), RemapError> {
     let galleries = store.galleries().await?;
     let Some((_, ids)) = galleries.iter().find(|(name, ids)| name == gallery && !ids.is_empty())
     else {
@@ -173,20 +169,21 @@ async fn source(
         let (gallery, profile, found) = (gallery.clone(), id.clone(), found.join(", "));
         return Err(RemapError::NoSuchProfile { gallery, profile, found });
     }
-    let (mut same, mut other) = (None, None);
-    for id in ids.iter().filter(|id| wanted.is_none_or(|wanted| wanted == *id)) {
+    let (mut sources, mut target, mut other) = (Vec::new(), None, None);
+    for id in ids.iter().rev().filter(|id| wanted.is_none_or(|wanted| wanted == *id)) {
         let Some(profile) = store.profile(id).await? else { continue };
         if profile.scores_id() != *calibration.scores_id() {
-            other = other.or(Some(profile));
-        } else if profile.mapping != *calibration.mapping() {
-            return Ok(profile);
-        } else {
-            same = same.or(Some(profile));
+            other = Some(profile);
+            continue;
         }
+        if profile.mapping != *calibration.mapping() {
+            sources.push(id.clone());
+        }
+        target = Some(Profile { mapping: calibration.mapping().clone(), ..profile });
     }
-    match (same, other) {
-        // Planning with it names the reason.
-        (Some(profile), _) => Ok(profile),
+    match (target, other) {
+        (Some(target), _) if sources.is_empty() => Err(RemapError::SameMapping(target.id())),
+        (Some(target), _) => Ok((sources, target)),
         (None, Some(profile)) => Err(RemapError::OtherScores {
             calibrated: calibration.scores_id().clone(),
             gallery: gallery.clone(),

@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use crate::domain::{
     AlignmentProfile, BoundingBox, ContentHash, DetectorProfile, Face, FaceId, GalleryName,
     ImageId, ImageUri, Mapping, OutcomeKind, Point, Precision, Profile, ProfileId,
-    RecogniserProfile, SerFiq, Template, Timings,
+    RecogniserProfile, SerFiq, Template, Timings, UtcTime,
 };
 use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, StoreError,
-    StoredFace, StoredImage,
+    Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, Snapshot,
+    StoreError, StoredFace, StoredImage,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -102,7 +102,7 @@ impl Fixture {
             reason: reason.map(str::to_owned),
             provider: "cpu".into(),
             timings: Timings::default(),
-            recorded_at: "2026-01-02T03:04:05Z".into(),
+            recorded_at: UtcTime::from_millisecond(1_767_323_045_000).unwrap(),
             noted: None,
             faces: Vec::new(),
         });
@@ -183,7 +183,22 @@ impl Reading for Fixture {
         Ok(faces)
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        Ok(Box::new(self))
+    }
+
+    async fn history(
+        &self,
+        _: &ImageKey,
+        _: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Snapshot for &Fixture {
+    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
         let wanted = |image: &&StoredImage| {
             image.cursor > query.after
                 && (query.outcomes.is_empty() || query.outcomes.contains(&image.outcome))
@@ -199,21 +214,12 @@ impl Reading for Fixture {
         }
         Ok(images)
     }
-
-    async fn history(
-        &self,
-        _: &ImageKey,
-        _: Option<&GalleryName>,
-    ) -> Result<Vec<KnownResult>, StoreError> {
-        Ok(Vec::new())
-    }
 }
 
 fn passes(filter: &PageFilter, image: &StoredImage) -> bool {
     let wanted = filter.qualities();
-    let in_time = filter
-        .since
-        .is_none_or(|since| image.recorded_at.parse::<jiff::Timestamp>().unwrap() >= since);
+    let recorded = image.recorded_at.as_millisecond();
+    let in_time = filter.since.is_none_or(|since| recorded >= since.as_millisecond());
     let of_quality = wanted.is_none_or(|wanted| {
         image.faces.iter().any(|face| face.quality.is_some_and(|q| wanted.contains(&q)))
     });

@@ -3,6 +3,7 @@
 use super::fixture::{self, Fixture};
 use super::*;
 use crate::domain::ImageUri;
+use crate::domain::UtcTime;
 use crate::store::{Note, PageFilter};
 
 /// The first bytes of a JPEG for every face.
@@ -137,7 +138,7 @@ async fn images_that_keep_an_earlier_result_are_counted() {
     store.images[0].noted = Some(Note {
         outcome: OutcomeKind::Refused,
         reason: Some("denied".into()),
-        at: "2026-01-02T03:04:05Z".into(),
+        at: UtcTime::from_millisecond(1_767_323_045_000).unwrap(),
     });
     assert!(
         page(&store, &NoThumbnails)

@@ -34,7 +34,7 @@ pub use listings::Listings;
 pub use maintenance::Maintenance;
 pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
-    ResultState, StoredFace, StoredImage,
+    ResultState, Snapshot, StoredFace, StoredImage,
 };
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use results::{Effect, Recorded, Results};

@@ -7,7 +7,7 @@ use super::StoreError;
 use super::filter::PageFilter;
 use crate::domain::{
     ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile, ProfileId,
-    SubjectName, Template, Timings,
+    SubjectName, Template, Timings, UtcTime,
 };
 
 /// Reading what was recorded.
@@ -49,11 +49,20 @@ pub trait Reading: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredFace>, StoreError>;
 
-    /// Images with their faces, in the order in which the images were first recorded.
+    /// One state of the store, to read several pages of. Nothing that is recorded meanwhile is in
+    /// them. It takes one connection until it is dropped.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError>;
+
+    /// A page of the present state.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        self.snapshot().await?.page(query).await
+    }
 
     /// Every result of an image, in one gallery or in all, without templates: by gallery and
     /// profile, as [`Self::galleries`] orders them, and of a profile the current result first, then
@@ -66,6 +75,16 @@ pub trait Reading: Send + Sync {
         image: &ImageKey,
         gallery: Option<&GalleryName>,
     ) -> Result<Vec<KnownResult>, StoreError>;
+}
+
+/// One state of a store.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// Images with their faces, in the order in which the images were first recorded.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
 }
 
 /// The most results that [`Reading::history`] returns.
@@ -117,7 +136,7 @@ impl ResultState {
     }
 }
 
-/// Which images [`Reading::page`] returns.
+/// Which images [`Snapshot::page`] returns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageQuery {
     /// The gallery.
@@ -211,8 +230,8 @@ pub struct StoredImage {
     pub provider: String,
     /// Where the time went.
     pub timings: Timings,
-    /// When it was recorded, RFC 3339, UTC.
-    pub recorded_at: String,
+    /// When it was recorded.
+    pub recorded_at: UtcTime,
     /// How a later attempt to read the image ended, if it got no bytes.
     pub noted: Option<Note>,
     /// Its faces, the primary one first.
@@ -227,6 +246,6 @@ pub struct Note {
     pub outcome: OutcomeKind,
     /// Why.
     pub reason: Option<String>,
-    /// When it was recorded, RFC 3339, UTC.
-    pub at: String,
+    /// When it was recorded.
+    pub at: UtcTime,
 }

@@ -23,7 +23,7 @@ use super::row::row;
 use super::{Note, StoreError, StoredFace, StoredImage, encoding};
 use crate::domain::{
     BoundingBox, ContentHash, End, Face, FaceId, ImageId, ImageUri, JobId, SourceName,
-    SourceStatus, Timings,
+    SourceStatus, Timings, UtcTime,
 };
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
@@ -35,9 +35,9 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(corrupt)
 }
 
-/// Milliseconds since 1970, as RFC 3339.
-fn time(ms: i64) -> Result<String, Fault> {
-    Ok(jiff::Timestamp::from_millisecond(ms).map_err(corrupt)?.to_string())
+/// Milliseconds since 1970.
+fn time(ms: i64) -> Result<UtcTime, Fault> {
+    UtcTime::from_millisecond(ms).map_err(corrupt)
 }
 
 /// A content hash; empty bytes: no bytes came.
@@ -350,7 +350,7 @@ row! {
 
 impl SourceRow {
     pub(super) fn status(self) -> Result<SourceStatus, Fault> {
-        let (name, since) = (SourceName::new(self.name), time(self.since_ms)?);
+        let (name, since) = (SourceName::new(self.name), time(self.since_ms)?.to_string());
         Ok(SourceStatus { name, trouble: self.trouble, since })
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::{Mapping, MatchThresholds, ProfileId};
 /// A number and its 95 % interval, by bootstrap over subjects. Without a bootstrap, both ends are
 /// the number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EstimateView {
     /// The number, from all photos; null if there is nothing to count.
     pub value: f64,
@@ -20,6 +21,7 @@ pub struct EstimateView {
 
 /// The photos of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DatasetView {
     /// The profile of the scores.
     pub profile: ProfileId,
@@ -43,6 +45,7 @@ pub struct DatasetView {
 
 /// The line of `evaluate --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EvaluationView {
     /// The photos.
     #[serde(flatten)]
@@ -61,6 +64,7 @@ pub struct EvaluationView {
 
 /// The results at one false match rate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OperatingPointView {
     /// The false match rate.
     pub fmr: f64,
@@ -74,6 +78,7 @@ pub struct OperatingPointView {
 
 /// The results of one measure at one false match rate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MeasureView {
     /// Its name.
     pub measure: String,
@@ -85,6 +90,7 @@ pub struct MeasureView {
 
 /// A point of an error-versus-discard characteristic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DiscardView {
     /// The share of the images that are discarded.
     pub discarded: f64,
@@ -94,6 +100,7 @@ pub struct DiscardView {
 
 /// A partial area under an error-versus-discard characteristic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AreaView {
     /// The discarded share that it ends at.
     pub up_to: f64,
@@ -105,6 +112,7 @@ pub struct AreaView {
 
 /// How sampled distances agree with those of the closed form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AgreementView {
     /// The sampled measure.
     pub measure: String,
@@ -120,6 +128,7 @@ pub struct AgreementView {
 
 /// How far another tool's table covers the photos.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CoverageView {
     /// Photos without a row.
     pub photos_without_row: ExamplesView,
@@ -131,6 +140,7 @@ pub struct CoverageView {
 
 /// A number of things, and the first of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExamplesView {
     /// How many.
     pub count: usize,
@@ -140,6 +150,7 @@ pub struct ExamplesView {
 
 /// How far a measure of another tool covers the photos.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MeasureCoverageView {
     /// Its name.
     pub measure: String,
@@ -151,6 +162,7 @@ pub struct MeasureCoverageView {
 
 /// The line of `calibrate --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CalibrationView {
     /// The profile of the scores.
     pub profile: ProfileId,
@@ -174,6 +186,7 @@ pub struct CalibrationView {
 
 /// A mapping to the chance of a match.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MatchChanceView {
     /// The false match rate that fixes the threshold.
     pub fmr: f64,
@@ -189,6 +202,7 @@ pub struct MatchChanceView {
 
 /// A quality threshold. All but the goal is null if no threshold reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct QualityThresholdView {
     /// The goal, if it is a false non-match rate after discarding.
     pub goal_fnmr: Option<f64>,
@@ -206,6 +220,7 @@ pub struct QualityThresholdView {
 
 /// The line of `bias --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BiasView {
     /// The photos.
     #[serde(flatten)]
@@ -224,6 +239,7 @@ pub struct BiasView {
 
 /// The results of a group of people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GroupView {
     /// Its name; `all` for the first.
     pub group: String,

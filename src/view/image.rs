@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::face::FaceView;
 use crate::domain::{
     ContentHash, GalleryName, ImageContent, ImageId, ImageUri, Outcome, OutcomeEvent, OutcomeKind,
-    ProfileId, SubjectName, Timings,
+    ProfileId, SubjectName, Timings, UtcTime,
 };
 use crate::store::{Note, ResultState, StoredImage};
 
@@ -87,10 +87,10 @@ pub struct ImageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(required))]
     pub timings: Option<Timings>,
-    /// When the result was recorded, RFC 3339, UTC.
+    /// When the result was recorded, RFC 3339, UTC, with milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(required, extend("format" = "date-time")))]
-    pub recorded_at: Option<String>,
+    #[cfg_attr(test, schemars(required))]
+    pub recorded_at: Option<UtcTime>,
     /// A later attempt to read the image that got no bytes; null if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noted: Option<Option<Note>>,

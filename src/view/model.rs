@@ -6,6 +6,7 @@ use crate::domain::MatchThresholds;
 
 /// A model: a line of `model list --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ModelView {
     /// Its name.
     pub model: String,
@@ -27,6 +28,7 @@ pub struct ModelView {
 
 /// What a preparation did: a line of `model prepare --json`, one for each network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PreparedView {
     /// The model.
     pub model: String,
@@ -42,6 +44,7 @@ pub struct PreparedView {
 
 /// The last layer of a recogniser, and its self-test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeadView {
     /// Number of features, F.
     pub features: usize,
@@ -61,6 +64,7 @@ pub struct HeadView {
 
 /// How far half precision is from 32 bits, on the test chip.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HalfView {
     /// Cosine between the two embeddings.
     pub cosine: f64,
@@ -70,6 +74,7 @@ pub struct HalfView {
 
 /// An imported model: the line of `model import --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImportView {
     /// The model and its preparation.
     #[serde(flatten)]

@@ -6,18 +6,19 @@ use crate::domain::{GalleryName, ProfileId};
 
 /// What a remap did: the line of `remap --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RemapView {
     /// The gallery.
     pub gallery: GalleryName,
     /// The profile with the new qualities.
     pub profile: ProfileId,
-    /// The profile whose results were copied.
-    pub source_profile: ProfileId,
-    /// Images that have a result of that profile.
+    /// The profiles whose results were copied.
+    pub source_profiles: Vec<ProfileId>,
+    /// Results of these profiles.
     pub images: u64,
-    /// Images whose result was copied in this run.
+    /// Results that were copied in this run.
     pub copied: u64,
-    /// Images whose result was there before.
+    /// Results that were there before.
     pub up_to_date: u64,
     /// Faces copied in this run.
     pub faces: u64,

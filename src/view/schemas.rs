@@ -5,11 +5,15 @@ use schemars::JsonSchema;
 
 use super::campaign::CampaignView;
 use super::check::CheckView;
+use super::evaluation::{BiasView, CalibrationView, EvaluationView};
 use super::face::MatchView;
 use super::image::{ImageView, KnownImageView};
+use super::model::{ImportView, ModelView, PreparedView};
 use super::not_listed::NotListedView;
 use super::queue::{DeadLetterView, QueueView, ResolvedView};
+use super::remap::RemapView;
 use super::scan::ScanSummaryLine;
+use super::worker::WorkerView;
 use crate::queue::schemas::{assert_documented, written};
 
 fn check<T: JsonSchema>(name: &str) {
@@ -31,4 +35,12 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<DeadLetterView>("dead-letter");
     check::<ResolvedView>("resolved");
     check::<CheckView>("check");
+    check::<WorkerView>("worker");
+    check::<RemapView>("remap");
+    check::<EvaluationView>("evaluation");
+    check::<CalibrationView>("calibration");
+    check::<BiasView>("bias");
+    check::<ModelView>("model");
+    check::<PreparedView>("prepared-model");
+    check::<ImportView>("imported-model");
 }

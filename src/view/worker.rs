@@ -8,6 +8,7 @@ use crate::domain::{Lane, ProfileId, SeenWorker, WorkerId};
 
 /// A worker: a line of `worker list --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WorkerView {
     /// The id of this run of the worker.
     pub worker: WorkerId,

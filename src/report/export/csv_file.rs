@@ -37,7 +37,7 @@ impl<W: Write> CsvEncoder<W> {
                     }
                     cell.extend_from_slice(text.as_bytes());
                 }
-                Value::Time(text) => cell.extend_from_slice(text.as_bytes()),
+                Value::Time(time) => write!(cell, "{time}")?,
                 Value::Int(int) => write!(cell, "{int}")?,
                 Value::Float32(float) => write!(cell, "{float}")?,
                 Value::Float64(float) => write!(cell, "{float}")?,

@@ -17,7 +17,7 @@ use self::csv_file::CsvEncoder;
 use self::parquet_file::ParquetEncoder;
 use self::table::{ExportScope, TabledImage};
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
-use crate::store::{PageFilter, PageQuery, Reading, StoreError, StoredImage};
+use crate::store::{PageFilter, PageQuery, Reading, Snapshot, StoreError, StoredImage};
 use crate::view::image::ImageView;
 
 /// Images of the first page.
@@ -81,8 +81,8 @@ pub struct ExportOptions {
     pub filter: PageFilter,
 }
 
-/// Writes the images of `gallery` under `profile` to `out`, and returns the number of images and
-/// `out`.
+/// Writes the images of `gallery` under `profile`, as they are now, to `out`, and returns the number
+/// of images and `out`.
 ///
 /// Writes on another thread, and reads the next page meanwhile.
 ///
@@ -101,10 +101,6 @@ pub async fn export<W: Write + Send + 'static>(
         profile: profile.clone(),
         qualities: options.filter.qualities(),
     };
-    let (pages, waiting) = mpsc::channel(WAITING_PAGES);
-    let writing = tokio::task::spawn_blocking(move || {
-        write_pages(Encoder::new(format, templates, out)?, &scope, waiting)
-    });
     let mut query = PageQuery {
         gallery: gallery.clone(),
         profile: profile.clone(),
@@ -114,9 +110,18 @@ pub async fn export<W: Write + Send + 'static>(
         limit: FIRST_PAGE,
         templates,
     };
+    let mut snapshot = store.snapshot().await?;
+    let dimension = match format {
+        ExportFormat::Parquet if templates => dimension(snapshot.as_mut(), &query).await?,
+        _ => None,
+    };
+    let (pages, waiting) = mpsc::channel(WAITING_PAGES);
+    let writing = tokio::task::spawn_blocking(move || {
+        write_pages(Encoder::new(format, templates, dimension, out)?, &scope, waiting)
+    });
     let mut images = 0;
     loop {
-        let page = store.page(&query).await?;
+        let page = snapshot.page(&query).await?;
         let end = page.is_empty();
         if let Some(last) = page.last() {
             query.after = last.cursor;
@@ -134,6 +139,24 @@ pub async fn export<W: Write + Send + 'static>(
         Ok(Err(error)) => Err(error.into()),
         Err(error) => Err(io::Error::other(error).into()),
     }
+}
+
+/// How many components the templates of the gallery have, whether an export has any or not: all its
+/// files shall have one schema. None if no face is scored.
+async fn dimension(
+    snapshot: &mut dyn Snapshot,
+    query: &PageQuery,
+) -> Result<Option<usize>, StoreError> {
+    let first = PageQuery {
+        outcomes: vec![OutcomeKind::Scored],
+        filter: PageFilter::default(),
+        limit: 1,
+        ..query.clone()
+    };
+    let page = snapshot.page(&first).await?;
+    let mut templates =
+        page.iter().flat_map(|image| &image.faces).filter_map(|face| face.template.as_ref());
+    Ok(templates.next().map(|template| template.as_slice().len()))
 }
 
 /// Writes pages until an empty one, the end. None: no end came, because reading failed; the output
@@ -170,13 +193,20 @@ enum Encoder<W: Write + Send> {
 }
 
 impl<W: Write + Send> Encoder<W> {
-    fn new(format: ExportFormat, templates: bool, out: W) -> io::Result<Self> {
+    fn new(
+        format: ExportFormat,
+        templates: bool,
+        dimension: Option<usize>,
+        out: W,
+    ) -> io::Result<Self> {
         Ok(match format {
             ExportFormat::Csv => Self::Csv(Box::new(CsvEncoder::new(templates, out)?)),
             ExportFormat::Jsonl => {
                 Self::Jsonl { out: BufWriter::with_capacity(1 << 16, out), templates }
             }
-            ExportFormat::Parquet => Self::Parquet(Box::new(ParquetEncoder::new(templates, out)?)),
+            ExportFormat::Parquet => {
+                Self::Parquet(Box::new(ParquetEncoder::new(templates, dimension, out)?))
+            }
         })
     }
 

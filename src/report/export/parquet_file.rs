@@ -33,12 +33,15 @@ pub(super) struct ParquetEncoder<W: Write + Send> {
 }
 
 impl<W: Write + Send> ParquetEncoder<W> {
-    pub(super) fn new(templates: bool, out: W) -> io::Result<Self> {
+    /// `dimension` is that of templates, if it is known.
+    pub(super) fn new(templates: bool, dimension: Option<usize>, out: W) -> io::Result<Self> {
         let schema = parse_message_type(&message(templates)).map_err(failed)?;
         let properties = Arc::new(properties(templates));
         Ok(Self {
             file: SerializedFileWriter::new(out, Arc::new(schema), properties).map_err(failed)?,
-            columns: table::columns(templates).map(ColumnBuffer::new).collect(),
+            columns: table::columns(templates)
+                .map(|column| ColumnBuffer::new(column, dimension))
+                .collect(),
             templates,
             rows: 0,
             bytes: 0,
@@ -160,7 +163,7 @@ enum Values {
 }
 
 impl ColumnBuffer {
-    fn new(column: &'static Column) -> Self {
+    fn new(column: &'static Column, dimension: Option<usize>) -> Self {
         let values = match column.kind {
             Kind::Category | Kind::Text => Values::Text(Vec::new(), Vec::new()),
             Kind::Int32 => Values::Int32(Vec::new()),
@@ -168,7 +171,8 @@ impl ColumnBuffer {
             Kind::Float32 | Kind::Template => Values::Float32(Vec::new()),
             Kind::Float64 => Values::Float64(Vec::new()),
         };
-        Self { column, values, present: Vec::new(), dimension: None }
+        let dimension = dimension.filter(|_| column.kind == Kind::Template);
+        Self { column, values, present: Vec::new(), dimension }
     }
 
     /// Adds the value of a row, and returns the bytes that it takes.
@@ -192,7 +196,6 @@ impl ColumnBuffer {
                 8
             }
             (Values::Int64(values), Value::Time(time)) => {
-                let time: jiff::Timestamp = time.parse().map_err(io::Error::other)?;
                 values.push(time.as_millisecond());
                 8
             }

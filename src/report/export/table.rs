@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use crate::domain::{GalleryName, Point, ProfileId, Template};
+use crate::domain::{GalleryName, Point, ProfileId, Template, UtcTime};
 use crate::store::{Note, StoredFace, StoredImage};
 
 /// A column: its name, what it holds, and its value in a row.
@@ -41,8 +41,7 @@ pub(super) enum Value<'a> {
     Int(i64),
     Float32(f32),
     Float64(f64),
-    /// RFC 3339, UTC.
-    Time(&'a str),
+    Time(UtcTime),
     Template(&'a [f32]),
 }
 
@@ -146,7 +145,7 @@ const COLUMNS: &[Column] = &[
     filled("timings_recognise_ms", Kind::Float32, |row| {
         Value::Float32(row.of.image.timings.recognise_ms)
     }),
-    filled("recorded_at", Kind::Time, |row| Value::Time(&row.of.image.recorded_at)),
+    filled("recorded_at", Kind::Time, |row| Value::Time(row.of.image.recorded_at)),
     nullable("noted_outcome", Kind::Category, |row| {
         optional_text(noted(row).map(|note| note.outcome.as_str()))
     }),
@@ -154,7 +153,7 @@ const COLUMNS: &[Column] = &[
         optional_text(noted(row).and_then(|note| note.reason.as_deref()))
     }),
     nullable("noted_at", Kind::Time, |row| {
-        noted(row).map_or(Value::Null, |note| Value::Time(&note.at))
+        noted(row).map_or(Value::Null, |note| Value::Time(note.at))
     }),
     filled("face_count", Kind::Int32, |row| {
         Value::Int(i64::try_from(row.of.image.faces.len()).unwrap_or(i64::MAX))

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::csv_file::runs_as_a_formula;
 use super::*;
+use crate::domain::UtcTime;
 use crate::report::fixture::{self, Fixture};
 use crate::store::Note;
 
@@ -66,12 +67,10 @@ async fn csv_has_a_row_for_each_face_and_one_for_an_image_without_a_face() {
 #[tokio::test]
 async fn a_later_attempt_that_got_no_bytes_is_exported_with_the_result() {
     let mut store = gallery_of_three();
-    let at = "2026-01-02T03:04:05Z".to_owned();
-    store.images[0].noted = Some(Note {
-        outcome: OutcomeKind::Refused,
-        reason: Some("=denied".into()),
-        at: at.clone(),
-    });
+    let time = UtcTime::from_millisecond(1_767_323_045_000).unwrap();
+    let at = time.to_string();
+    store.images[0].noted =
+        Some(Note { outcome: OutcomeKind::Refused, reason: Some("=denied".into()), at: time });
     let (_, csv) = exported(&store, ExportFormat::Csv, false).await;
     let row = &rows(&csv)[1];
     assert_eq!((row["outcome"].as_str(), row["noted_outcome"].as_str()), ("scored", "refused"));

@@ -52,7 +52,7 @@ impl Campaigns for PostgresStore {
 
     async fn campaign(&self, id: CampaignId) -> Result<Option<Campaign>, StoreError> {
         self.answer(READ, async {
-            let mut snapshot = self.snapshot().await?;
+            let mut snapshot = self.begin_snapshot().await?;
             let row: Vec<CampaignRow> = sqlx::query_as(include_str!("sql/campaign.sql"))
                 .bind(id.0)
                 .fetch_all(&mut *snapshot)
@@ -87,7 +87,7 @@ impl Campaigns for PostgresStore {
 impl PostgresStore {
     async fn latest(&self, sql: &'static str, limit: u32) -> Result<Vec<Campaign>, StoreError> {
         self.answer(READ, async {
-            let mut snapshot = self.snapshot().await?;
+            let mut snapshot = self.begin_snapshot().await?;
             let rows = sqlx::query_as(sql).bind(i64::from(limit)).fetch_all(&mut *snapshot).await?;
             let campaigns = with_outcomes(&mut snapshot, rows).await?;
             snapshot.commit().await?;

@@ -91,7 +91,7 @@ impl PostgresStore {
     }
 
     /// A transaction that reads one state of the database.
-    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, Fault> {
+    async fn begin_snapshot(&self) -> Result<Transaction<'static, Postgres>, Fault> {
         Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
     }
 }

@@ -2,7 +2,7 @@
 //! it one state of the database.
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{PostgresStore, READ, column, uri_key};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
@@ -14,8 +14,8 @@ use crate::store::rows::{
 };
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, StoreError,
-    StoredFace, StoredImage, encoding,
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Snapshot,
+    StoreError, StoredFace, StoredImage, encoding,
 };
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
@@ -61,7 +61,7 @@ impl Reading for PostgresStore {
         profile: &ProfileId,
     ) -> Result<GallerySummary, StoreError> {
         self.answer(READ, async {
-            let mut snapshot = self.snapshot().await?;
+            let mut snapshot = self.begin_snapshot().await?;
             let Some(scope) = find_scope(&mut snapshot, gallery, profile).await? else {
                 return summary::summary(SummaryRows::default());
             };
@@ -115,29 +115,10 @@ impl Reading for PostgresStore {
         .await
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
         self.answer(READ, async {
-            let mut snapshot = self.snapshot().await?;
-            let scope = find_scope(&mut snapshot, &query.gallery, &query.profile).await?;
-            let Some(scope) = scope else { return Ok(Vec::new()) };
-            let ids = page_ids(&mut snapshot, scope, query).await?;
-            let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
-                .bind(&ids)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            let mut images = page_of(rows)?;
-            // A role without the right to read templates may read the rest.
-            let faces = if query.templates {
-                sqlx::query_as(include_str!("sql/faces_with_templates.sql"))
-                    .bind(&ids)
-                    .bind(query.profile.as_str())
-            } else {
-                sqlx::query_as(include_str!("sql/faces.sql")).bind(&ids)
-            };
-            let faces: Vec<FaceRow> = faces.fetch_all(&mut *snapshot).await?;
-            snapshot.commit().await?;
-            attach_faces(&mut images, faces)?;
-            Ok(images)
+            let transaction = self.begin_snapshot().await?;
+            Ok(Box::new(PostgresSnapshot { store: self, transaction }) as Box<dyn Snapshot>)
         })
         .await
     }
@@ -148,7 +129,7 @@ impl Reading for PostgresStore {
         gallery: Option<&GalleryName>,
     ) -> Result<Vec<KnownResult>, StoreError> {
         self.answer(READ, async {
-            let mut snapshot = self.snapshot().await?;
+            let mut snapshot = self.begin_snapshot().await?;
             let uris = uris_of(&mut snapshot, image).await?;
             let rows: Vec<HistoryRow> = sqlx::query_as(include_str!("sql/history.sql"))
                 .bind(column(&uris, uri_key))
@@ -169,6 +150,42 @@ impl Reading for PostgresStore {
             history(rows, images, faces)
         })
         .await
+    }
+}
+
+/// The state of the database when it is first read.
+struct PostgresSnapshot<'a> {
+    store: &'a PostgresStore,
+    transaction: Transaction<'static, Postgres>,
+}
+
+#[async_trait]
+impl Snapshot for PostgresSnapshot<'_> {
+    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                let scope = find_scope(snapshot, &query.gallery, &query.profile).await?;
+                let Some(scope) = scope else { return Ok(Vec::new()) };
+                let ids = page_ids(snapshot, scope, query).await?;
+                let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
+                    .bind(&ids)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+                let mut images = page_of(rows)?;
+                // A role without the right to read templates may read the rest.
+                let faces = if query.templates {
+                    sqlx::query_as(include_str!("sql/faces_with_templates.sql"))
+                        .bind(&ids)
+                        .bind(query.profile.as_str())
+                } else {
+                    sqlx::query_as(include_str!("sql/faces.sql")).bind(&ids)
+                };
+                let faces: Vec<FaceRow> = faces.fetch_all(&mut *snapshot).await?;
+                attach_faces(&mut images, faces)?;
+                Ok(images)
+            })
+            .await
     }
 }
 

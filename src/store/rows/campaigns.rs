@@ -51,7 +51,7 @@ impl CampaignRow {
                 outcomes: BTreeMap::new(),
                 faces: 0,
             },
-            started_at: time(self.started_at_ms)?,
+            started_at: time(self.started_at_ms)?.to_string(),
         })
     }
 }

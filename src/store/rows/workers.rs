@@ -49,8 +49,8 @@ impl WorkerRow {
                 settings: json(&self.settings)?,
             },
             live: self.live,
-            started_at: time(self.started_at_ms)?,
-            last_seen: time(self.last_seen_ms)?,
+            started_at: time(self.started_at_ms)?.to_string(),
+            last_seen: time(self.last_seen_ms)?.to_string(),
         })
     }
 }

@@ -2,7 +2,7 @@
 //! it one state of the file.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::{SqliteStore, json};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
@@ -14,8 +14,8 @@ use crate::store::rows::{
 };
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, StoreError,
-    StoredFace, StoredImage, encoding,
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Snapshot,
+    StoreError, StoredFace, StoredImage, encoding,
 };
 
 const COUNT_IMAGES: &str = include_str!("sql/count_images.sql");
@@ -110,25 +110,10 @@ impl Reading for SqliteStore {
         .await
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
         self.answer(async {
-            let mut snapshot = self.readers.begin().await?;
-            let scope = find_scope(&mut snapshot, &query.gallery, &query.profile).await?;
-            let Some(scope) = scope else { return Ok(Vec::new()) };
-            let ids = json(page_ids(&mut snapshot, scope, query).await?);
-            let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
-                .bind(&ids)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            let mut images = page_of(rows)?;
-            let faces = match query.templates {
-                true => include_str!("sql/faces_with_templates.sql"),
-                false => include_str!("sql/faces.sql"),
-            };
-            let faces: Vec<FaceRow> =
-                sqlx::query_as(faces).bind(&ids).fetch_all(&mut *snapshot).await?;
-            attach_faces(&mut images, faces)?;
-            Ok(images)
+            let transaction = self.readers.begin().await?;
+            Ok(Box::new(SqliteSnapshot { store: self, transaction }) as Box<dyn Snapshot>)
         })
         .await
     }
@@ -159,6 +144,39 @@ impl Reading for SqliteStore {
             history(rows, images, faces)
         })
         .await
+    }
+}
+
+/// The state of the file when it is first read.
+struct SqliteSnapshot<'a> {
+    store: &'a SqliteStore,
+    transaction: Transaction<'static, Sqlite>,
+}
+
+#[async_trait]
+impl Snapshot for SqliteSnapshot<'_> {
+    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(async {
+                let scope = find_scope(snapshot, &query.gallery, &query.profile).await?;
+                let Some(scope) = scope else { return Ok(Vec::new()) };
+                let ids = json(page_ids(snapshot, scope, query).await?);
+                let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
+                    .bind(&ids)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+                let mut images = page_of(rows)?;
+                let faces = match query.templates {
+                    true => include_str!("sql/faces_with_templates.sql"),
+                    false => include_str!("sql/faces.sql"),
+                };
+                let faces: Vec<FaceRow> =
+                    sqlx::query_as(faces).bind(&ids).fetch_all(&mut *snapshot).await?;
+                attach_faces(&mut images, faces)?;
+                Ok(images)
+            })
+            .await
     }
 }
 

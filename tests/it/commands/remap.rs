@@ -1,6 +1,7 @@
 //! `remap` as people run it, and what the next scan finds.
 
 use super::{Run, Sandbox, ended, number};
+use crate::support::sample;
 
 #[test]
 fn a_remapped_gallery_needs_no_new_scan() {
@@ -16,7 +17,7 @@ fn a_remapped_gallery_needs_no_new_scan() {
     let run = sandbox.run(&remap);
     run.ended(0);
     let view = &run.json()[0];
-    assert_eq!(view["source_profile"], scanned["profile"]);
+    assert_eq!(view["source_profiles"][0], scanned["profile"]);
     assert_ne!(view["profile"], scanned["profile"]);
     let counts = ["images", "copied", "up_to_date", "faces"].map(|key| number(view, key));
     assert_eq!(counts, [121, 121, 0, 120]);
@@ -34,6 +35,39 @@ fn a_remapped_gallery_needs_no_new_scan() {
     let export = sandbox.run(&["export", "--format", "jsonl"]);
     export.ended(0);
     assert_eq!(export.out.matches("\"quality\":100").count(), 120, "it is the latest profile");
+}
+
+#[test]
+fn a_remap_takes_every_image_from_whichever_profile_has_it() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(120);
+    sandbox.scan();
+    let part = ["scan", "photos", "--exclude", "011?.jpg", "--gallery", "part"];
+    sandbox.run(&part).ended(0);
+    for (gallery, file) in [("default", "c.toml"), ("part", "d.toml")] {
+        sandbox.run(&["calibrate", gallery, "--percentiles", "--out", file]).ended(0);
+    }
+    // A photo that only the latest profile has, which has no other.
+    sandbox.write("photos/new.jpg", &sample("obama.jpg"));
+    let mut scan = sandbox.command(&["scan", "photos/new.jpg"]);
+    scan.env("FACEFLEET__QUALITY__CALIBRATION", sandbox.path("c.toml"));
+    Run::of(scan.output().unwrap()).ended(0);
+
+    // Nobody reads what it prints.
+    let mut remap = sandbox.command(&["remap", "--gallery", "default", "--calibration", "d.toml"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert!(remap.stdout(writer).status().unwrap().success());
+    let remap = ["remap", "--gallery", "default", "--calibration", "d.toml", "--json"];
+    let run = sandbox.run(&remap);
+    run.ended(0);
+    let view = &run.json()[0];
+    assert_eq!(view["source_profiles"].as_array().unwrap().len(), 2);
+    let counts = ["images", "copied", "up_to_date", "faces"].map(|key| number(view, key));
+    assert_eq!(counts, [121, 0, 121, 0]);
+    let profile = view["profile"].as_str().unwrap();
+    let export = sandbox.run(&["export", "--profile", profile, "--format", "jsonl"]);
+    assert_eq!(export.json().len(), 121);
 }
 
 #[test]

@@ -86,6 +86,12 @@ fn a_picture_shows_the_faces_where_they_are() {
     sandbox.write("photos/obama.jpg", &sample("biden.jpg"));
     let changed = ended(sandbox.run(&["show", "photos/obama.jpg", "--picture", "b.png"]), 1);
     assert!(changed.err.contains("has changed since it was scored"), "{}", changed.err);
+    std::fs::copy(sandbox.path("photos/astronaut.png"), sandbox.path("before.png")).unwrap();
+    let itself = ["show", "photos/astronaut.png", "--picture", "photos/../photos/astronaut.png"];
+    let itself = ended(sandbox.run(&itself), 1);
+    assert!(itself.err.contains("this is the image itself"), "{}", itself.err);
+    let bytes = |name| std::fs::read(sandbox.path(name)).unwrap();
+    assert_eq!(bytes("photos/astronaut.png"), bytes("before.png"));
     let unread = ended(sandbox.run(&["show", "photos/none.jpg", "--picture", "c.png"]), 1);
     assert!(!sandbox.path("c.png").exists(), "{}", unread.err);
 }
@@ -115,6 +121,10 @@ fn an_export_may_be_of_some_images_alone() {
 
     let none = ended(sandbox.run(&["export", "--gallery", "staff", "--image", "gone.jpg"]), 1);
     assert!(none.err.contains("no result of --image in gallery staff"), "{}", none.err);
+    sandbox.write("before.csv", b"before");
+    let kept = ["export", "--gallery", "staff", "--image", "gone.jpg", "--out", "before.csv"];
+    ended(sandbox.run(&kept), 1);
+    assert_eq!(std::fs::read(sandbox.path("before.csv")).unwrap(), b"before");
     let wrong = ended(sandbox.run(&["export", "--since", "yesterday"]), 2);
     assert!(wrong.err.contains("2026-03-01"), "{}", wrong.err);
     let wrong = ["export", "--gallery", "staff", "--min-quality", "9", "--max-quality", "8"];

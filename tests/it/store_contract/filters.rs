@@ -5,7 +5,7 @@ use std::time::Duration;
 use facefleet::domain::{ImageUri, JobRecord, Outcome, OutcomeKind};
 use facefleet::store::{PageFilter, PageQuery, Store};
 
-use super::{Home, a, b, opened, under_b, whole_page};
+use super::{Home, a, b, opened, recorded_at, under_b, whole_page};
 use crate::support::{content, face, gallery, record, scored, stamp, unfetched, uri, with_job};
 
 /// The images of all pages of two images each, by name.
@@ -97,8 +97,7 @@ pub async fn pages_since_a_time_have_what_was_recorded_then(home: impl Home) {
     let failed = unfetched("failed", Outcome::Failed("reset".into()));
     store.record(&[failed, scored("new", &[30])]).await.unwrap();
     let page = store.page(&whole_page(a())).await.unwrap();
-    let times: Vec<jiff::Timestamp> =
-        page.iter().map(|image| image.recorded_at.parse().unwrap()).collect();
+    let times: Vec<jiff::Timestamp> = page.iter().map(recorded_at).collect();
     let since = |time| PageFilter { since: Some(time), ..PageFilter::default() };
     assert_eq!(names(&*store, &[], &since(times[0])).await.len(), 4, "that very time counts");
     assert_eq!(names(&*store, &[], &since(times[2])).await, ["failed", "new"]);

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use facefleet::domain::{
-    Faces, GalleryName, ImageUri, JobId, Outcome, OutcomeKind, Selection, SourceStamp, Template,
+    Faces, GalleryName, ImageUri, JobId, JobRecord, Outcome, OutcomeKind, Selection, SourceStamp,
+    Template,
 };
-use facefleet::store::{Effect, Extreme, GallerySummary, PageQuery, StoredFace};
+use facefleet::store::{Effect, Extreme, GallerySummary, PageQuery, StoredFace, StoredImage};
 
 use super::{Home, a, assert_holds, b, images, opened, settled, under_b, whole_page};
 use crate::support::{
@@ -303,4 +304,22 @@ pub async fn a_reopened_store_holds_everything(home: impl Home) {
     assert_eq!((images(&store, a()).await, store.summary(&gallery(), &a()).await.unwrap()), before);
     assert_eq!(store.profile(&a()).await.unwrap(), Some(profile("a")));
     assert!(settled(&store, a(), "one", "v1").await);
+}
+
+pub async fn a_snapshot_has_nothing_that_is_recorded_later(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10]), scored("two", &[20])]).await.unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    let first = snapshot.page(&PageQuery { limit: 1, ..whole_page(a()) }).await.unwrap();
+    let changed = JobRecord { content: content(b"other"), ..scored("one", &[99]) };
+    store.record(&[changed, scored("three", &[30])]).await.unwrap();
+    let after = first[0].cursor;
+    let rest = snapshot.page(&PageQuery { after, ..whole_page(a()) }).await.unwrap();
+    let names = |images: &[StoredImage]| -> Vec<ImageUri> {
+        images.iter().map(|image| image.image.clone()).collect()
+    };
+    assert_eq!((names(&first), names(&rest)), (vec![uri("one")], vec![uri("two")]));
+    drop(snapshot);
+    let now = store.page(&whole_page(a())).await.unwrap();
+    assert_eq!(names(&now), [uri("two"), uri("one"), uri("three")]);
 }

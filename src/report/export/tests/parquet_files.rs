@@ -6,7 +6,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
 use super::*;
-use crate::domain::{FaceId, Template};
+use crate::domain::{FaceId, Template, UtcTime};
 use crate::report::export::parquet_file::GROUP_BYTES;
 
 fn opened(file: Vec<u8>) -> SerializedFileReader<Bytes> {
@@ -52,7 +52,7 @@ async fn a_row_has_the_values_of_csv_as_what_they_are() {
                 Field::Float(value) => assert_eq!(value.to_string(), text, "{name}"),
                 Field::Double(value) => assert_eq!(value.to_string(), text, "{name}"),
                 Field::TimestampMillis(value) => {
-                    let time = jiff::Timestamp::from_millisecond(*value).unwrap();
+                    let time = UtcTime::from_millisecond(*value).unwrap();
                     assert_eq!(time.to_string(), text, "{name}");
                 }
                 Field::ListInternal(_) => {
@@ -151,4 +151,21 @@ async fn templates_of_two_lengths_are_an_error() {
         export(&store, &gallery, &profile, &options, Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("templates of 2 and of 3 components"), "{error}");
     assert_eq!(store.images[0].faces[0].id, FaceId { image: store.images[0].id, index: 0 });
+}
+
+#[tokio::test]
+async fn a_file_without_any_template_has_the_schema_of_one_with_some() {
+    let store = gallery_of_three();
+    let schema = async |outcomes| {
+        let options = ExportOptions { outcomes, ..whole(ExportFormat::Parquet, true) };
+        let (_, file) = exported_bytes(&store, &options).await;
+        let file = opened(file);
+        let metadata = file.metadata().file_metadata();
+        let entries = metadata.key_value_metadata().unwrap().clone();
+        (metadata.num_rows(), entries)
+    };
+    let (all, entries) = schema(Vec::new()).await;
+    let (some, without) = schema(vec![OutcomeKind::NoFace]).await;
+    assert!(0 < some && some < all);
+    assert_eq!(without, entries);
 }
