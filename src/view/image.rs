@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn names_contain_no_secret_and_only_files_have_a_path() {
-        let of = |uri: &str| ImageNames::from(&uri.parse().unwrap());
+        let of = |uri: &str| ImageNames::from(&uri.parse::<ImageUri>().unwrap());
         assert_eq!(of("file:///a%20b/c.jpg").image, "/a b/c.jpg");
         for (written, shown) in [
             ("https://user:secret@host/a.jpg?signature=abc", "https://host/a.jpg"),

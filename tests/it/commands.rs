@@ -14,6 +14,7 @@ mod recipes;
 mod remap;
 mod schemas;
 mod score;
+mod score_folders;
 mod scoring;
 mod show;
 mod tables;
