@@ -25,9 +25,9 @@ use crate::worker::analysis::Analysis;
 
 /// Score images and print a line for each face. Stores nothing.
 ///
-/// Folders, buckets and prefixes are listed by the rules of `scan`, and the images come in the order
-/// of the listing; what is left out is counted on standard error, and -v names it. An image that is
-/// named is analysed whatever its ending.
+/// Folders, buckets and prefixes are listed by the rules of `scan`, and the images come in the
+/// order of the listing; what is left out is counted on standard error, and -v names it. An image
+/// that is named is analysed whatever its ending.
 ///
 /// Quality is 0 to 100, and 100 is best. Score is SER-FIQ's 2/(1+e^d) of the distance d.
 ///

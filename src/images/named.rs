@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::listing::{Entries, until_error};
+use super::listing::{ListingEntries, until_error};
 use super::root::{InvalidRoot, object_url};
 use super::{Listing, ListingEntry, ListingError, NotListed, Objects, Root, Rules};
 use crate::domain::ImageUri;
@@ -218,7 +218,7 @@ fn is_listed(root: &Root) -> bool {
 /// The entries of `root` with the names that the user reads; if there is no image among them, and
 /// no other of `roots` is below it, an entry that says so.
 fn or_no_image(
-    entries: Entries,
+    entries: ListingEntries,
     written: Arc<HashMap<PathBuf, PathBuf>>,
     name: String,
     root: Root,

@@ -27,7 +27,7 @@ pub(in crate::images) use entry::ending_of;
 pub use entry::{ListingEntry, ListingError, NotListed, NotListedReason};
 
 /// Entries of a listing; an error is the last.
-pub(super) type Entries = BoxStream<'static, Result<ListingEntry, ListingError>>;
+pub(super) type ListingEntries = BoxStream<'static, Result<ListingEntry, ListingError>>;
 
 /// Entries that a walk of a folder buffers ahead of the reader of the listing.
 const WALK_BUFFER: usize = 256;
@@ -101,7 +101,7 @@ impl Listing {
     ///
     /// # Errors
     /// If the position does not belong to this listing.
-    pub fn entries(&self, position: Option<&str>) -> Result<Entries, ListingError> {
+    pub fn entries(&self, position: Option<&str>) -> Result<ListingEntries, ListingError> {
         let unknown = |position: &str| ListingError {
             what: format!("after '{position}'"),
             reason: "this listing has no such position; resume with the same roots in the same \
@@ -134,7 +134,7 @@ impl Listing {
 
     /// The entries of one of the roots, of which paths are canonical. `folders` are those of the
     /// same pass: a target of several links is listed once.
-    pub(super) fn below(&self, root: &Root, folders: &Arc<Folders>) -> Entries {
+    pub(super) fn below(&self, root: &Root, folders: &Arc<Folders>) -> ListingEntries {
         match self.roots.iter().position(|own| own == root) {
             Some(number) => self.root_entries(number, root.clone(), None, folders),
             None => futures::stream::empty().boxed(),
@@ -148,7 +148,7 @@ impl Listing {
         root: Root,
         after: Option<ListPosition>,
         folders: &Arc<Folders>,
-    ) -> Entries {
+    ) -> ListingEntries {
         let name = root.to_string();
         match (root, after) {
             (Root::Path(path), _) => {
@@ -182,7 +182,7 @@ impl Listing {
     }
 
     /// The entries of the lists after a row, or all.
-    fn list_entries(&self, after: Option<u64>) -> Entries {
+    fn list_entries(&self, after: Option<u64>) -> ListingEntries {
         let (lists, number, objects) = (self.lists.clone(), self.roots.len(), self.objects.clone());
         let entries = lists.map(|lists| async move { lists.entries(number, after, objects) });
         // The lists are read once the roots are listed.
@@ -251,10 +251,10 @@ impl ListPosition {
 
 /// The same entries; if there is none, one that says so, or `why`.
 fn or_empty(
-    entries: Entries,
+    entries: ListingEntries,
     name: String,
     why: impl Future<Output = Option<ListingError>> + Send + 'static,
-) -> Entries {
+) -> ListingEntries {
     let any = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&any);
     let entries = entries.inspect(move |_| seen.store(true, Ordering::Relaxed));
