@@ -149,7 +149,7 @@ def scan(root, options, environment, scratch):
         if summary["outcomes"]["scored"] + summary["outcomes"]["no_face"] != summary["listed"]:
             sys.exit(f"capacity: some photos of {root} were not read: {summary['outcomes']}")
     cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
-    return cpu, summary["listed"], summary["faces"], peak
+    return cpu, summary["listed"], summary["face_count"], peak
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 //! Where images come from: listings and sources by the settings.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use anyhow::{Context, Result};
 
 use super::App;
 use crate::images::{
-    FetchLimits, FileSource, ImageLists, ListFormat, ListPlace, ListSources, Listing, Objects,
-    Root, Rules, Sources,
+    FetchLimits, ImageLists, ListFormat, ListPlace, ListSources, Listing, NamedImages, NamedPlace,
+    Objects, Root, Rules, Sources,
 };
 
 impl App {
@@ -85,13 +84,12 @@ impl App {
         Ok(Listing::new(roots, rules, self.objects()?)?)
     }
 
-    /// Only local files below `roots`.
+    /// The images that `places` name, and those below them that a scan would list.
     ///
     /// # Errors
-    /// If a root does not exist.
-    pub fn files(&self, roots: &[PathBuf]) -> Result<FileSource> {
-        FileSource::new(roots, self.settings.limits.max_bytes)
-            .context("Failed to open the images' folder")
+    /// If one of them cannot be listed.
+    pub fn named_images(&self, places: Vec<NamedPlace>) -> Result<NamedImages> {
+        Ok(NamedImages::new(places, Rules::new(&[], &[])?, self.objects()?)?)
     }
 
     /// The object stores of this process's environment.

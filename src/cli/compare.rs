@@ -1,15 +1,17 @@
 //! `facefleet match`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::score::analyse;
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Faces, MatchThresholds, MatchVerdict, Outcome, Recognition};
+use crate::images::{ImageToRead, NamedPlace};
 use crate::view::face::MatchView;
 use crate::view::image::{ImageNames, ImageView};
 use crate::view::threshold::MatchDecisionView;
@@ -22,10 +24,12 @@ use crate::worker::analysis::Analysis;
 /// of the model's manifest.
 #[derive(Debug, Args)]
 pub(super) struct MatchArgs {
-    /// First image.
-    a: PathBuf,
+    /// First image: a path, or the URI of one image (s3:, gs:, az:, https:, file:, data:).
+    #[arg(value_parser = OsStringValueParser::new().try_map(NamedPlace::try_from))]
+    a: NamedPlace,
     /// Second image.
-    b: PathBuf,
+    #[arg(value_parser = OsStringValueParser::new().try_map(NamedPlace::try_from))]
+    b: NamedPlace,
     /// The images are chips: aligned, and 112x112. Other images are refused.
     #[arg(long)]
     aligned: bool,
@@ -37,16 +41,20 @@ pub(super) struct MatchArgs {
 impl MatchArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
+        let roots: Vec<_> =
+            [&self.a, &self.b].into_iter().filter_map(NamedPlace::readable).collect();
+        let source = app.images(&roots)?;
         let processor = app.processor(&[], self.aligned)?;
         let thresholds = app.match_thresholds()?;
-        let first = analyse(&app, &processor, &self.a).await?;
-        let second = analyse(&app, &processor, &self.b).await?;
-        let (a, b) = (primary_face(&self.a, &first)?, primary_face(&self.b, &second)?);
+        let (image_a, image_b) = (self.a.image(), self.b.image());
+        let first = analyse(&processor, &source, &image_a).await;
+        let second = analyse(&processor, &source, &image_b).await;
+        let (a, b) = (primary_face(&image_a, &first)?, primary_face(&image_b, &second)?);
         let similarity = a.template.similarity(&b.template);
         let profile = processor.profile_id();
         if self.json {
-            let images = [(&self.a, &first), (&self.b, &second)]
-                .map(|(path, analysis)| view(path, analysis, &processor));
+            let images = [(&image_a, &first), (&image_b, &second)]
+                .map(|(image, analysis)| view(image, analysis, &processor));
             let matches = thresholds.map(|(thresholds, _)| {
                 let decision = |each| MatchDecisionView::new(each, similarity);
                 thresholds.similarity.into_iter().map(decision).collect()
@@ -61,13 +69,12 @@ impl MatchArgs {
                 }
                 None => say(format!("similarity {similarity:.4}"))?,
             }
-            for (path, face) in [(&self.a, a), (&self.b, b)] {
-                let name = path.display().to_string();
+            for (image, face) in [(&image_a, a), (&image_b, b)] {
                 say(format!(
                     "quality {:>3}  score {:.4}  {}",
                     face.quality,
                     face.score,
-                    printable(&name)
+                    printable(&image.name)
                 ))?;
             }
             match &thresholds {
@@ -80,9 +87,9 @@ impl MatchArgs {
     }
 }
 
-fn view(path: &Path, analysis: &Analysis, processor: &Processor) -> ImageView {
+fn view(image: &ImageToRead, analysis: &Analysis, processor: &Processor) -> ImageView {
     let profile = processor.profile_id().clone();
-    let view = ImageView::analysed(ImageNames::of_path(path), profile, &analysis.outcome);
+    let view = ImageView::analysed(ImageNames::from(image), profile, &analysis.outcome);
     ImageView {
         provider: Some(processor.provider().to_owned()),
         timings: Some(analysis.timings),
@@ -123,15 +130,14 @@ fn origin(thresholds: &MatchThresholds, file: &Path) -> String {
     printable(&line).into_owned()
 }
 
-fn primary_face<'a>(path: &Path, analysis: &'a Analysis) -> Result<&'a Recognition> {
+fn primary_face<'a>(image: &ImageToRead, analysis: &'a Analysis) -> Result<&'a Recognition> {
+    let name = &image.name;
     match &analysis.outcome {
         Outcome::Scored(faces) => match faces.first().and_then(|face| face.recognition.as_ref()) {
             Some(recognition) => Ok(recognition),
-            None => bail!("{}: its primary face could not be recognised", path.display()),
+            None => bail!("{name}: its primary face could not be recognised"),
         },
-        Outcome::NoFace => bail!("{}: no face found", path.display()),
-        other => {
-            bail!("{}: {}: {}", path.display(), other.kind(), other.reason().unwrap_or_default())
-        }
+        Outcome::NoFace => bail!("{name}: no face found"),
+        other => bail!("{name}: {}: {}", other.kind(), other.reason().unwrap_or_default()),
     }
 }

@@ -78,7 +78,6 @@ enum Command {
     /// Show, pause, resume and cancel campaigns.
     #[command(subcommand)]
     Campaign(campaign::CampaignCommand),
-    /// Score images and print a line for each face. Stores nothing.
     Score(score::ScoreArgs),
     /// Compare the primary faces of two images: print the similarity and both qualities.
     Match(compare::MatchArgs),

@@ -242,7 +242,7 @@ impl ScanSummary<'_> {
                 skipped: progress.skipped,
                 outcomes: outcome_counts(progress),
                 left: progress.left(),
-                faces: progress.faces,
+                face_count: progress.faces,
                 unlisted: counts.unlisted,
                 seconds: elapsed.as_secs_f64(),
                 interrupted: matches!(end, ScanEnd::Interrupted | ScanEnd::LeftToWorkers),

@@ -76,7 +76,7 @@ impl RemapArgs {
             images: plan.images,
             copied: done.copied,
             up_to_date: done.images.saturating_sub(done.copied),
-            faces: done.faces,
+            face_count: done.faces,
             interrupted: stop.is_stopped(),
         };
         if self.json {
@@ -100,8 +100,8 @@ impl RemapArgs {
 }
 
 fn last_line(view: &RemapView) -> String {
-    let RemapView { copied, up_to_date, faces, .. } = view;
-    let line = format!("{copied} copied with {faces} faces, {up_to_date} were up to date");
+    let RemapView { copied, up_to_date, face_count, .. } = view;
+    let line = format!("{copied} copied with {face_count} faces, {up_to_date} were up to date");
     if view.interrupted {
         return line + "; interrupted: the same command does the rest";
     }

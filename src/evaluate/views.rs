@@ -58,7 +58,7 @@ pub fn evaluation(
             .iter()
             .map(|(measure, agreement)| AgreementView {
                 measure: measure.clone(),
-                faces: agreement.faces,
+                face_count: agreement.faces,
                 mean_deviation: agreement.mean,
                 spread: agreement.spread,
                 spearman: agreement.spearman,

@@ -38,7 +38,7 @@ pub struct CampaignView {
     /// Images that are listed and neither skipped nor ended.
     pub left: u64,
     /// Faces recorded.
-    pub faces: u64,
+    pub face_count: u64,
 }
 
 impl From<&Campaign> for CampaignView {
@@ -59,7 +59,7 @@ impl From<&Campaign> for CampaignView {
             listing_done: progress.listing_done,
             outcomes: outcome_counts(progress),
             left: progress.left(),
-            faces: progress.faces,
+            face_count: progress.faces,
         }
     }
 }

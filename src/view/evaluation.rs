@@ -117,7 +117,7 @@ pub struct AgreementView {
     /// The sampled measure.
     pub measure: String,
     /// Faces that both have.
-    pub faces: usize,
+    pub face_count: usize,
     /// Mean relative deviation.
     pub mean_deviation: f64,
     /// Standard deviation of the deviations.

@@ -1,7 +1,5 @@
 //! An image, as every command, export and API shows it.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::face::FaceView;
@@ -9,6 +7,7 @@ use crate::domain::{
     ContentHash, GalleryName, ImageContent, ImageId, ImageUri, Outcome, OutcomeEvent, OutcomeKind,
     ProfileId, SubjectName, Timings, UtcTime,
 };
+use crate::images::ImageToRead;
 use crate::store::{Note, ResultState, StoredImage};
 
 /// How an image is named: exactly for programs, and for people.
@@ -20,13 +19,10 @@ pub struct ImageNames {
     pub image: String,
 }
 
-impl ImageNames {
-    /// The names of the local file that a user wrote as `path`.
-    pub fn of_path(path: &Path) -> Self {
-        let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
-        let uri = whole.ok().and_then(|path| ImageUri::from_path(&path).ok());
-        let uri = uri.map(|uri| uri.as_str().to_owned());
-        Self { uri, image: path.to_string_lossy().into_owned() }
+impl From<&ImageToRead> for ImageNames {
+    fn from(image: &ImageToRead) -> Self {
+        let uri = image.uri.as_ref().map(|uri| uri.without_secrets().as_str().to_owned());
+        Self { uri, image: image.name.clone() }
     }
 }
 
@@ -51,7 +47,8 @@ pub struct ImageView {
     /// in every command, export and event. Null if a file's name makes no URI.
     pub uri: Option<String>,
     /// The image for people: the path of a local file, with bytes that are not UTF-8 replaced (in
-    /// `score` and `match` as it was written); the same as `uri` for any other image.
+    /// `score` and `match` as it was written, or below the folder as that was written); the same
+    /// as `uri` for any other image.
     pub image: String,
     /// The id of the stored image: one URI in one gallery, with one content hash. Absent if nothing
     /// is stored.
@@ -224,10 +221,12 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     use super::*;
+    use crate::images::NamedPlace;
 
     #[test]
     fn a_name_that_is_not_utf_8_is_exact_in_its_uri() {
-        let names = ImageNames::of_path(Path::new(OsStr::from_bytes(b"/nowhere/a\xff.jpg")));
+        let path = OsStr::from_bytes(b"/nowhere/a\xff.jpg").to_owned();
+        let names = ImageNames::from(&NamedPlace::try_from(path).unwrap().image());
         assert_eq!(names.image, "/nowhere/a\u{fffd}.jpg");
         assert_eq!(names.uri.as_deref(), Some("file:///nowhere/a%FF.jpg"));
         let uri: ImageUri = "file:///nowhere/a%FF.jpg".parse().unwrap();
@@ -236,7 +235,7 @@ mod tests {
 
     #[test]
     fn names_contain_no_secret_and_only_files_have_a_path() {
-        let of = |uri: &str| ImageNames::from(&uri.parse().unwrap());
+        let of = |uri: &str| ImageNames::from(&uri.parse::<ImageUri>().unwrap());
         assert_eq!(of("file:///a%20b/c.jpg").image, "/a b/c.jpg");
         for (written, shown) in [
             ("https://user:secret@host/a.jpg?signature=abc", "https://host/a.jpg"),

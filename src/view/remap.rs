@@ -21,7 +21,7 @@ pub struct RemapView {
     /// Results that were there before.
     pub up_to_date: u64,
     /// Faces copied in this run.
-    pub faces: u64,
+    pub face_count: u64,
     /// Whether the run was interrupted: the same command does the rest.
     pub interrupted: bool,
 }

@@ -33,7 +33,7 @@ pub struct ScanSummaryView {
     /// Images that are listed and neither skipped nor ended.
     pub left: u64,
     /// Faces recorded.
-    pub faces: u64,
+    pub face_count: u64,
     /// Files and folders that could not be listed.
     pub unlisted: u64,
     /// How long the scan was followed.

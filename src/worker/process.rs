@@ -139,10 +139,15 @@ impl Processor {
         image: &ImageUri,
     ) -> Result<Analysis, BatchError> {
         let room = self.analyser.budget().file(Priority::Bulk);
-        match source.fetch_into(image, &room).await {
-            Ok(bytes) => self.analyser.analyse(bytes, room, self.selection, Priority::Bulk).await,
-            Err(error) => Ok(Analysis::ended(error.outcome())),
-        }
+        let started = Instant::now();
+        let bytes = match source.fetch_into(image, &room).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Analysis::ended(error.outcome())),
+        };
+        let fetch_ms = milliseconds(started);
+        let analysis = self.analyser.analyse(bytes, room, self.selection, Priority::Bulk).await?;
+        let timings = Timings { fetch_ms, ..analysis.timings };
+        Ok(Analysis { timings, ..analysis })
     }
 
     /// Sets a job of another profile aside, and ends a job that was delivered too often.

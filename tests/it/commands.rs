@@ -14,6 +14,7 @@ mod recipes;
 mod remap;
 mod schemas;
 mod score;
+mod score_folders;
 mod scoring;
 mod show;
 mod tables;
@@ -203,7 +204,7 @@ fn json_lines_show_each_image_and_the_summary() {
     let mut lines = run.json();
     let summary = lines.pop().unwrap()["summary"].take();
     assert_adds_up(&summary);
-    assert_eq!((summary["gallery"].as_str(), number(&summary, "faces")), (Some("staff"), 1));
+    assert_eq!((summary["gallery"].as_str(), number(&summary, "face_count")), (Some("staff"), 1));
     lines.sort_by_key(|line| line["image"].to_string());
     assert_eq!(lines.len(), 2);
     assert!(lines[0]["image"].as_str().unwrap().ends_with("/photos/a.png"));

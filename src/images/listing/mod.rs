@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, Stream, StreamExt};
 use object_store::path::Path as Key;
 use tokio::sync::mpsc;
 
@@ -25,6 +25,9 @@ use crate::domain::LabelledImage;
 use bucket::BucketRoot;
 pub(in crate::images) use entry::ending_of;
 pub use entry::{ListingEntry, ListingError, NotListed, NotListedReason};
+
+/// Entries of a listing; an error is the last.
+pub(super) type ListingEntries = BoxStream<'static, Result<ListingEntry, ListingError>>;
 
 /// Entries that a walk of a folder buffers ahead of the reader of the listing.
 const WALK_BUFFER: usize = 256;
@@ -55,7 +58,7 @@ impl Listing {
             Root::Bucket(..) => Ok(root.clone()),
             Root::Web(image) if image.is_single() => Ok(root.clone()),
             Root::Web(_) => Err("a web server does not say what is below it: name single images, \
-                                 or a list of them with --from"
+                                 or a list of them with `scan --from`"
                 .into()),
             Root::Inline => Err("only folders, buckets and lists can be listed".into()),
         };
@@ -98,10 +101,7 @@ impl Listing {
     ///
     /// # Errors
     /// If the position does not belong to this listing.
-    pub fn entries(
-        &self,
-        position: Option<&str>,
-    ) -> Result<BoxStream<'static, Result<ListingEntry, ListingError>>, ListingError> {
+    pub fn entries(&self, position: Option<&str>) -> Result<ListingEntries, ListingError> {
         let unknown = |position: &str| ListingError {
             what: format!("after '{position}'"),
             reason: "this listing has no such position; resume with the same roots in the same \
@@ -117,21 +117,28 @@ impl Listing {
             ListPosition::Row(_, row) => Some(*row),
             _ => None,
         });
-        let paths = self.roots.iter().filter_map(Root::path).map(Path::to_owned);
-        let folders = Arc::new(Folders::new(paths, self.rules.clone()));
-        let listing = self.clone();
+        let (folders, listing) = (self.folders(), self.clone());
         let roots = self.roots.clone().into_iter().enumerate().skip(first);
         let mut after = after;
         let entries = futures::stream::iter(roots).flat_map(move |(number, root)| {
             listing.root_entries(number, root, after.take(), &folders)
         });
-        let entries = entries.chain(self.list_entries(row));
-        // An error is the last item, even if other roots follow.
-        let until_error = entries.scan(false, |broken, entry| {
-            let ended = std::mem::replace(broken, entry.is_err());
-            std::future::ready((!ended).then_some(entry))
-        });
-        Ok(until_error.boxed())
+        Ok(until_error(entries.chain(self.list_entries(row))))
+    }
+
+    /// The folders among the roots, for one pass over the listing.
+    pub(super) fn folders(&self) -> Arc<Folders> {
+        let paths = self.roots.iter().filter_map(Root::path).map(Path::to_owned);
+        Arc::new(Folders::new(paths, self.rules.clone()))
+    }
+
+    /// The entries of one of the roots, of which paths are canonical. `folders` are those of the
+    /// same pass: a target of several links is listed once.
+    pub(super) fn below(&self, root: &Root, folders: &Arc<Folders>) -> ListingEntries {
+        match self.roots.iter().position(|own| own == root) {
+            Some(number) => self.root_entries(number, root.clone(), None, folders),
+            None => futures::stream::empty().boxed(),
+        }
     }
 
     /// The entries of the root with this number after a position in it, or all.
@@ -141,7 +148,7 @@ impl Listing {
         root: Root,
         after: Option<ListPosition>,
         folders: &Arc<Folders>,
-    ) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+    ) -> ListingEntries {
         let name = root.to_string();
         match (root, after) {
             (Root::Path(path), _) => {
@@ -175,10 +182,7 @@ impl Listing {
     }
 
     /// The entries of the lists after a row, or all.
-    fn list_entries(
-        &self,
-        after: Option<u64>,
-    ) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+    fn list_entries(&self, after: Option<u64>) -> ListingEntries {
         let (lists, number, objects) = (self.lists.clone(), self.roots.len(), self.objects.clone());
         let entries = lists.map(|lists| async move { lists.entries(number, after, objects) });
         // The lists are read once the roots are listed.
@@ -247,10 +251,10 @@ impl ListPosition {
 
 /// The same entries; if there is none, one that says so, or `why`.
 fn or_empty(
-    entries: BoxStream<'static, Result<ListingEntry, ListingError>>,
+    entries: ListingEntries,
     name: String,
     why: impl Future<Output = Option<ListingError>> + Send + 'static,
-) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+) -> ListingEntries {
     let any = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&any);
     let entries = entries.inspect(move |_| seen.store(true, Ordering::Relaxed));
@@ -268,6 +272,17 @@ fn or_empty(
     };
     let otherwise = futures::stream::once(otherwise).filter_map(std::future::ready);
     entries.chain(otherwise).boxed()
+}
+
+/// The same items up to the first error, even if others follow.
+pub(super) fn until_error<T: Send + 'static>(
+    items: impl Stream<Item = Result<T, ListingError>> + Send + 'static,
+) -> BoxStream<'static, Result<T, ListingError>> {
+    let until_error = items.scan(false, |broken, item| {
+        let ended = std::mem::replace(broken, item.is_err());
+        std::future::ready((!ended).then_some(item))
+    });
+    until_error.boxed()
 }
 
 /// Whether `position` comes after `other`. Both must belong to the same listing.

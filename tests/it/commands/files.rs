@@ -50,7 +50,7 @@ fn every_file_is_listed_or_counted_and_named() {
     run.ended(0);
     let summary = run.summary();
     assert_adds_up(&summary);
-    assert_eq!((number(&summary, "listed"), number(&summary, "faces")), (4, 3), "{summary}");
+    assert_eq!((number(&summary, "listed"), number(&summary, "face_count")), (4, 3), "{summary}");
     assert_eq!(
         summary["left_alone"],
         serde_json::json!({ ".txt": 1, ".mp4": 1, "without ending": 1 })

@@ -19,7 +19,7 @@ fn a_remapped_gallery_needs_no_new_scan() {
     let view = &run.json()[0];
     assert_eq!(view["source_profiles"][0], scanned["profile"]);
     assert_ne!(view["profile"], scanned["profile"]);
-    let counts = ["images", "copied", "up_to_date", "faces"].map(|key| number(view, key));
+    let counts = ["images", "copied", "up_to_date", "face_count"].map(|key| number(view, key));
     assert_eq!(counts, [121, 121, 0, 120]);
     let again = sandbox.run(&remap[..5]);
     again.ended(0);

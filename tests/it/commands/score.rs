@@ -93,7 +93,7 @@ fn chips_that_score_wrote_can_be_scanned_as_they_are() {
     let summary = run.summary();
     assert_adds_up(&summary);
     assert_eq!(
-        (outcome(&summary, "scored"), number(&summary, "faces")),
+        (outcome(&summary, "scored"), number(&summary, "face_count")),
         (scored.json().len() as u64, scored.json().len() as u64)
     );
     assert_eq!(scored.json().len(), 3);

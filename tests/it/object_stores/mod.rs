@@ -1,6 +1,7 @@
 //! Images in object stores: on an S3 server, and on servers that fail as the clouds do.
 
 mod scans;
+mod scores;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
