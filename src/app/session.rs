@@ -256,8 +256,7 @@ mod tests {
             Arc::new(SqliteStore::open(&url).await.unwrap())
         }
 
-        /// Scores images of these names and returns how many were done in the end.
-        async fn score(&self, names: &[&str]) -> u64 {
+        async fn worker(&self) -> Worker {
             let millisecond = Duration::from_millis(1);
             let settings = WorkerSettings {
                 lanes: Lane::ALL.to_vec(),
@@ -267,13 +266,18 @@ mod tests {
                 backoff_most: millisecond,
                 drain: Duration::from_secs(10),
             };
-            let worker = Worker {
+            Worker {
                 queue: Arc::new(MemoryQueue::new(16)),
                 store: self.store().await,
                 processor: Arc::new(RetriesSoon(FakeProcessor(profile()))),
                 settings,
                 vitals: Arc::default(),
-            };
+            }
+        }
+
+        /// Scores images of these names and returns how many were done in the end.
+        async fn score(&self, names: &[&str]) -> u64 {
+            let worker = self.worker().await;
             let image = |name: &&str| LabelledImage {
                 image: format!("file:///photos/{name}.jpg").parse().unwrap(),
                 stamp: Some("v1".parse().unwrap()),
@@ -318,6 +322,15 @@ mod tests {
         ends.sort();
         let failed = (OutcomeKind::Failed, Some("the disk hums (attempt 3)".to_owned()));
         assert_eq!(ends, [(OutcomeKind::NoFace, None), (OutcomeKind::NoFace, None), failed]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_whose_queue_is_closed_before_it_begins_has_nothing_to_do() {
+        let bench = Bench(tempfile::tempdir().unwrap());
+        let worker = bench.worker().await;
+        worker.store.register_profile(&profile()).await.unwrap();
+        worker.queue.close().await;
+        worker.run(CancellationToken::new()).await.unwrap();
     }
 
     #[tokio::test]

@@ -73,7 +73,11 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         self.check_access().await?;
         let settings = self.settings.clone();
-        let mut consumer = self.queue.consume(&settings.lanes, settings.in_flight).await?;
+        let mut consumer = match self.queue.consume(&settings.lanes, settings.in_flight).await {
+            // Nothing was left to do before the worker began.
+            Err(QueueError::Closed) => return Ok(()),
+            consumer => consumer?,
+        };
         self.vitals.note_consuming();
         let campaigns = Arc::new(CampaignStates::new(self.store.clone()));
         let (wanted, sub_queues) = watch::channel(BTreeSet::new());
