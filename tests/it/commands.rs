@@ -1,6 +1,7 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
 mod answers;
+mod docs;
 mod evaluation;
 mod failures;
 mod files;

@@ -5,23 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Run, Sandbox};
+use crate::support::pages::Page;
 use crate::support::stack::Database;
 use crate::support::{PHOTOS, sample};
 
-const PAGE: &str = include_str!("../../../docs/recipes.md");
-
-/// The code blocks of this kind, each after the heading of its section.
-fn blocks(kind: &str) -> Vec<(String, String)> {
-    let fence = format!("```{kind}\n");
-    let mut found = Vec::new();
-    for section in PAGE.split("\n## ").skip(1) {
-        let heading = section.lines().next().unwrap();
-        for block in section.split(&fence).skip(1) {
-            found.push((heading.to_owned(), block.split("```").next().unwrap().to_owned()));
-        }
-    }
-    found
-}
+const PAGE: &str = "docs/recipes.md";
 
 /// Where `scripts/setup.py recipes` puts the packages that the examples use.
 fn packages() -> PathBuf {
@@ -64,8 +52,8 @@ fn exported() -> Sandbox {
         sandbox.write(&format!("photos/{name}"), &sample(name));
     }
     sandbox.run(&["scan", "photos", "--gallery", "staff"]).ended(0);
-    let (_, commands) = blocks("console").remove(0);
-    for command in commands.lines() {
+    let page = Page::read(PAGE);
+    for command in page.blocks("console").flat_map(|block| block.text.lines()) {
         let words: Vec<&str> = command.strip_prefix("$ facefleet ").unwrap().split(' ').collect();
         sandbox.run(&words).ended(0);
     }
@@ -79,13 +67,14 @@ async fn every_example_runs() {
     }
     let sandbox = exported();
     let database = Database::new().await;
-    let scripts = blocks("python");
-    assert_eq!(scripts.len(), 6);
-    for (heading, script) in scripts {
-        let run = python(&sandbox, &script, &database);
+    let page = Page::read(PAGE);
+    assert_eq!(page.blocks("python").count(), 6);
+    for block in page.blocks("python") {
+        let heading = block.section.as_str();
+        let run = python(&sandbox, &block.text, &database);
         println!("{heading}\n{}", run.out);
         run.ended(0);
-        let expected: &[&str] = match heading.as_str() {
+        let expected: &[&str] = match heading {
             "pandas" => &["/photos/obama", "128) float32"],
             "DuckDB" => &["no_face", "scored", "similarity"],
             "FAISS" => &["1.000 file:///", "0."],

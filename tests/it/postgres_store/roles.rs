@@ -14,20 +14,21 @@ use facefleet::store::{
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
+use crate::support::pages::Page;
 use crate::support::stack::Database;
 use crate::support::{
     content, effects, gallery, profile, scored, selection, stamp, uri, with_job, worker_report,
 };
 
-const GUIDE: &str = include_str!("../../../docs/postgres.md");
 const PASSWORD: &str = "not-a-secret";
 
 /// The guide's blocks of statements, with this test's roles.
 fn statements(database: &Database) -> Vec<String> {
-    let blocks = GUIDE
-        .split("```sql\n")
-        .skip(1)
-        .map(|block| block.split("```").next().unwrap().replace('…', PASSWORD));
+    let guide = Page::read("docs/postgres.md");
+    let blocks = guide
+        .blocks("sql")
+        .filter(|block| ["Roles", "The views"].contains(&block.section.as_str()))
+        .map(|block| block.text.replace('…', PASSWORD));
     let renamed = |block: String| {
         ["owner", "worker", "reader"].iter().fold(block, |block, role| {
             block.replace(&format!("facefleet_{role}"), &database.role(role))

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::support::broker::receive;
+use crate::support::pages::Page;
 use crate::support::{job, scored};
 
 fn root() -> &'static Path {
@@ -163,8 +164,8 @@ async fn jobs_match_the_schema() {
 
 #[tokio::test]
 async fn the_python_example_of_the_documentation_sends_a_job() {
-    let document = std::fs::read_to_string(root().join("docs/queues.md")).unwrap();
-    let example = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let page = Page::read("docs/queues.md");
+    let example = &page.blocks("python").next().unwrap().text;
     let client: PathBuf = root().join(".facefleet/downloads/pika-1.3.2-py3-none-any.whl");
     assert!(
         client.exists(),

@@ -9,6 +9,7 @@ pub mod http;
 pub mod jpeg;
 pub mod large;
 pub mod networks;
+pub mod pages;
 pub mod proxy;
 pub mod s3;
 pub mod sources;

@@ -72,7 +72,8 @@ impl S3Server {
         std::fs::write(path, bytes).unwrap();
     }
 
-    fn path(&self, bucket: &str) -> PathBuf {
+    /// The folder of a bucket.
+    pub fn path(&self, bucket: &str) -> PathBuf {
         self.folder.path().join(bucket)
     }
 
