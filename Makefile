@@ -93,10 +93,13 @@ bfloat16: setup ## Fetch OpenVINO and prepare the models for config/bfloat16.tom
 	@$(PYTHON) scripts/setup.py --runtime openvino
 	$(FACEFLEET) model prepare --target gpu
 
-bench: setup bench-tools ## Measure speed against the published algorithm and against OpenCV
+bench: setup bench-tools test-servers ## Measure speed, against its goals, and what a million costs
 	@if grep -qwE 'avx512_bf16|amx_bf16' /proc/cpuinfo; then $(MAKE) bfloat16; fi
 	cargo bench --bench serfiq
 	$(PYTHON) benches/scan_vs_opencv.py
+	@$(PYTHON) scripts/stack.py up || echo "make: no servers: databases other than SQLite and the" \
+	  "broker are not measured"
+	$(PYTHON) benches/capacity.py
 
 parity: setup bench-tools ## Compare faces and templates with OpenCV's, MTCNN with its package's
 	$(PYTHON) scripts/parity_opencv.py

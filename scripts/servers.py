@@ -114,7 +114,7 @@ class RabbitMQ:
         }
 
     def control(self, stack, arguments):
-        """Runs rabbitmqctl on this broker."""
+        """Runs rabbitmqctl on this broker. Returns what it prints."""
         finished = subprocess.run(
             [rabbitmq_home() / "sbin/rabbitmqctl", "--quiet", *arguments],
             env=self.environment(stack),
@@ -125,6 +125,7 @@ class RabbitMQ:
         if finished.returncode:
             output = finished.stdout[-800:]
             raise SetupError(f"rabbitmqctl {' '.join(arguments)}:\n{output}")
+        return finished.stdout
 
     def stop(self, stack):
         self.end(stack, signal.SIGTERM)

@@ -3,9 +3,13 @@
 import struct
 import unittest
 import zlib
+from unittest import mock
 
+import capacity
+import capacity_storage
 import compose
 import fleet
+import program
 import repeat
 import scan_vs_opencv
 import setup
@@ -71,6 +75,31 @@ class ScanVsOpencv(unittest.TestCase):
         length, checksum = struct.unpack(">I", chunk[:4])[0], struct.unpack(">I", chunk[-4:])[0]
         self.assertEqual(length, len(b"Comment\0copy 1"))
         self.assertEqual(checksum, zlib.crc32(chunk[4:-4]))
+
+
+class Capacity(unittest.TestCase):
+    def test_a_line_through_three_points_has_their_base_and_slope(self):
+        base, slope = capacity.fit_line((1, 2, 4), (300, 400, 600))
+        self.assertAlmostEqual(base, 200)
+        self.assertAlmostEqual(slope, 100)
+
+    def test_gigabytes_are_those_of_each_store_and_of_postgres_with_its_index(self):
+        kind = capacity_storage.ONE
+        sizes = {"SQLite": {kind: 900}, "Postgres": {kind: 1400}}
+        found = capacity.gigabytes(sizes, {128: 600}, kind, 10_000_000)
+        self.assertEqual(found, ["9.0", "14.0", "20.0"])
+        alone = capacity.gigabytes({"SQLite": {kind: 900}}, {}, kind, 10_000_000)
+        self.assertEqual(alone, ["9.0"])
+
+    def test_uris_of_different_galleries_have_one_length(self):
+        uris = {capacity_storage.uri_of(name, 7) for name in ("first", "index 512")}
+        self.assertEqual([len(uri) for uri in uris], [51, 51])
+
+    def test_settings_of_the_caller_do_not_count(self):
+        callers = {"PATH": "/bin", "FACEFLEET__QUEUE__URL": "amqp://fleet"}
+        with mock.patch.dict("os.environ", callers, clear=True):
+            environment = program.environment_of({"FACEFLEET__STORE__URL": "sqlite:x"})
+        self.assertEqual(environment, {"PATH": "/bin", "FACEFLEET__STORE__URL": "sqlite:x"})
 
 
 if __name__ == "__main__":
