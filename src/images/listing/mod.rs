@@ -77,11 +77,6 @@ impl Listing {
         self.lists.as_ref()
     }
 
-    /// The same without lists.
-    pub fn without_lists(self) -> Self {
-        Self { lists: None, ..self }
-    }
-
     /// Whether all roots are on this machine. Then listing them twice costs little.
     pub fn is_local(&self) -> bool {
         self.roots.iter().all(|root| matches!(root, Root::Path(_)))
@@ -112,26 +107,44 @@ impl Listing {
             None => None,
             Some(text) => Some(self.parse(text).ok_or_else(|| unknown(text))?),
         };
-        let first = after.as_ref().map_or(0, |after| after.number());
         let row = after.as_ref().and_then(|after| match after {
             ListPosition::Row(_, row) => Some(*row),
             _ => None,
         });
-        let paths = self.roots.iter().filter_map(Root::path).map(Path::to_owned);
-        let folders = Arc::new(Folders::new(paths, self.rules.clone()));
-        let listing = self.clone();
-        let roots = self.roots.clone().into_iter().enumerate().skip(first);
-        let mut after = after;
-        let entries = futures::stream::iter(roots).flat_map(move |(number, root)| {
-            listing.root_entries(number, root, after.take(), &folders)
-        });
-        let entries = entries.chain(self.list_entries(row));
+        let entries = self.below_roots(after).chain(self.list_entries(row));
         // An error is the last item, even if other roots follow.
         let until_error = entries.scan(false, |broken, entry| {
             let ended = std::mem::replace(broken, entry.is_err());
             std::future::ready((!ended).then_some(entry))
         });
         Ok(until_error.boxed())
+    }
+
+    /// All entries of the roots. Images that a list names are not among them.
+    pub fn entries_of_roots(&self) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+        self.below_roots(None)
+    }
+
+    /// The entries of the roots after a position, or all.
+    fn below_roots(
+        &self,
+        mut after: Option<ListPosition>,
+    ) -> BoxStream<'static, Result<ListingEntry, ListingError>> {
+        let first = after.as_ref().map_or(0, |after| after.number());
+        let paths = self.roots.iter().filter_map(Root::path).map(Path::to_owned);
+        let folders = Arc::new(Folders::new(paths, self.rules.clone()));
+        let (listing, lists) = (self.clone(), self.lists.clone());
+        let roots = self.roots.clone().into_iter().enumerate().skip(first);
+        let entries = futures::stream::iter(roots).flat_map(move |(number, root)| {
+            listing.root_entries(number, root, after.take(), &folders)
+        });
+        let without_named = entries.map(move |entry| match (&lists, entry) {
+            (Some(lists), Ok(ListingEntry::Image { image, position })) => {
+                lists.unless_named(image, position)
+            }
+            (_, entry) => entry,
+        });
+        without_named.boxed()
     }
 
     /// The entries of the root with this number after a position in it, or all.
