@@ -260,7 +260,7 @@ fn append(mut to: &File, from: impl Read) -> std::io::Result<()> {
     Ok(())
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[allow(clippy::needless_pass_by_value, reason = "an argument of map_err")]
 fn told(error: std::io::Error) -> String {
     error.to_string()
 }
