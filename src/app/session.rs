@@ -134,9 +134,7 @@ impl Session {
         let Scoring { gallery, selection, source, images } = scoring;
         let (store, profile) = (&self.worker.store, self.worker.processor.profile());
         store.register_profile(profile).await?;
-        let versions: Vec<_> =
-            images.iter().map(|image| (image.image.clone(), image.stamp.clone())).collect();
-        let up_to_date = store.up_to_date(&gallery, &profile.id(), &selection, &versions).await?;
+        let up_to_date = store.up_to_date(&gallery, &profile.id(), &selection, &images).await?;
         let images: Vec<LabelledImage> = images
             .into_iter()
             .zip(&up_to_date)

@@ -27,7 +27,8 @@ pub(super) fn text(met: &NotListedCounter) -> String {
     text += &links_text(met);
     if met.counts.repeated > 0 {
         text += &format!(
-            "{} rows of lists name images that an earlier row or a root lists already\n",
+            "{} repeated: named by more than one row, or by a row and below a root; each image is \
+                listed once\n",
             met.counts.repeated
         );
     }
@@ -88,7 +89,7 @@ pub(super) fn brief(met: &NotListedCounter) -> Option<String> {
         parts.push(links(all_links));
     }
     if met.counts.repeated > 0 {
-        parts.push(format!("{} repeated rows", met.counts.repeated));
+        parts.push(format!("{} repeated", met.counts.repeated));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -109,7 +110,7 @@ pub(super) fn reason(why: &NotListedReason) -> String {
             format!("not followed: the link leads outside the roots, to {}", target.display())
         }
         NotListedReason::LinkBroken => "a broken link".into(),
-        NotListedReason::Repeated => "listed already".into(),
+        NotListedReason::Repeated => "repeated: a row of a list names it already".into(),
         NotListedReason::EmptyRoot => "there is nothing below it".into(),
     }
 }

@@ -25,8 +25,10 @@ pub(super) struct ScanDisplay {
     problems: u32,
 }
 
-/// More problems than this are not named one by one: the summary and the report have them.
+/// More problems than this are not named one by one.
 const SHOWN_PROBLEMS: u32 = 20;
+/// Where the others are. The report knows the images that were listed, and no rows of lists.
+const MORE_PROBLEMS: &str = "further problems are counted; --json prints each one";
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl ScanDisplay {
@@ -102,7 +104,7 @@ impl ScanDisplay {
         match self.problems {
             0..SHOWN_PROBLEMS => self.bar.suspend(|| eprintln!("{text}")),
             SHOWN_PROBLEMS => {
-                self.bar.suspend(|| eprintln!("{text}\n(further problems are in the report)"))
+                self.bar.suspend(|| eprintln!("{text}\n({MORE_PROBLEMS})"));
             }
             _ => {}
         }
@@ -191,9 +193,14 @@ impl ScanSummary<'_> {
         if progress.listing_done && progress.listed == 0 {
             let source = printable(&self.campaign.source);
             let met = not_listed::brief(&self.counts.not_listed);
-            let met = met.unwrap_or_else(|| "there is nothing".to_owned());
+            let met = match met {
+                Some(met) => format!(": {met}"),
+                // The next line says so.
+                None if self.counts.unlisted > 0 => String::new(),
+                None => ": there is nothing".to_owned(),
+            };
             let by = if source.starts_with("--") { "by" } else { "below" };
-            return format!("no image found {by} {source}: {met}\n");
+            return format!("no image found {by} {source}{met}\n");
         }
         if progress.listed > 0 && progress.listed == progress.skipped {
             return "nothing to do: every image is up to date\n".to_owned();

@@ -278,7 +278,7 @@ impl CountAhead {
             Self::Known(count) => bar.set_length(count),
             Self::Listing(listing) if !bar.is_hidden() && listing.is_local() => {
                 let in_lists = listing.lists().map_or(0, |lists| lists.survey().images);
-                bar.set_length(in_lists + count_images(&listing.without_lists()).await);
+                bar.set_length(in_lists + count_images(&listing).await);
             }
             Self::Listing(_) => {}
         }

@@ -143,6 +143,10 @@ impl SourceArgs {
 
 /// Says what is in the lists.
 fn tell(survey: &ListSurvey) {
+    if survey.rows == 0 {
+        eprintln!("the list is empty");
+        return;
+    }
     let mut parts = Vec::new();
     for (count, what) in [
         (survey.repeats, "repeat others"),

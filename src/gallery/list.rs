@@ -33,9 +33,10 @@ pub enum Images {
     Given(Vec<LabelledImage>),
 }
 
-/// Counts the images of `listing`. Errors are left to the listing that publishes.
+/// Counts the images below the roots of `listing`, without those that its lists name. Errors are
+/// left to the listing that publishes.
 pub async fn count_images(listing: &Listing) -> u64 {
-    let Ok(entries) = listing.entries(None) else { return 0 };
+    let entries = listing.entries_of_roots();
     let is_image = |entry: &Result<ListingEntry, ListingError>| {
         std::future::ready(matches!(entry, Ok(ListingEntry::Image { .. })))
     };
@@ -154,7 +155,8 @@ impl Lister {
         end.zip(image.position.as_deref()).is_some_and(|(end, position)| !is_past(position, end))
     }
 
-    /// Notes a chunk, then publishes the jobs of those images that are not up to date.
+    /// Notes a chunk, then publishes the jobs of those images that are not up to date. The others
+    /// get the subjects that lists name.
     async fn publish(
         &self,
         images: Vec<ListedImage>,
@@ -162,20 +164,21 @@ impl Lister {
         to: Option<String>,
     ) -> Result<(), GalleryError> {
         let Campaign { id, gallery, profile, .. } = &self.campaign;
-        let versions: Vec<_> = images
-            .iter()
-            .map(|ListedImage { image, .. }| (image.image.clone(), image.stamp.clone()))
-            .collect();
-        let up_to_date =
-            self.store.up_to_date(gallery, profile, &self.selection, &versions).await?;
+        let images: Vec<LabelledImage> = images.into_iter().map(|listed| listed.image).collect();
+        let up_to_date = self.store.up_to_date(gallery, profile, &self.selection, &images).await?;
         let listed = images.len() as u64;
         let (mut jobs, mut skipped) = (Vec::with_capacity(images.len()), Vec::new());
-        for (ListedImage { image, .. }, up_to_date) in images.into_iter().zip(up_to_date) {
+        let mut subjects = Vec::new();
+        for (image, up_to_date) in images.into_iter().zip(up_to_date) {
             if up_to_date {
                 skipped.push(id.job(&image.image));
+                subjects.extend(image.subject.map(|subject| (image.image, subject)));
             } else {
                 jobs.push(self.job(image));
             }
+        }
+        if !subjects.is_empty() {
+            self.store.name_subjects(gallery, profile, &subjects).await?;
         }
         self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
         self.publish_jobs(jobs).await

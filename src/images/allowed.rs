@@ -28,6 +28,13 @@ impl Places {
         Self { folders: folders.collect(), roots: others.cloned().collect() }
     }
 
+    /// These places and `others`.
+    pub(super) fn and(mut self, others: &Self) -> Self {
+        self.roots.extend(others.roots.iter().cloned());
+        self.folders.extend(others.folders.iter().cloned());
+        self
+    }
+
     /// Whether there is no place at all.
     pub fn is_empty(&self) -> bool {
         self.roots.is_empty() && self.folders.is_empty()

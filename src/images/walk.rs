@@ -259,7 +259,8 @@ pub(super) fn stamp_of_path(path: &Path) -> Option<SourceStamp> {
     path.metadata().ok().filter(Metadata::is_file).map(|metadata| stamp_of(&metadata))
 }
 
-fn stamp_of(metadata: &Metadata) -> SourceStamp {
+/// The version of a file.
+pub(super) fn stamp_of(metadata: &Metadata) -> SourceStamp {
     let modified = metadata
         .modified()
         .ok()

@@ -8,7 +8,9 @@ use std::vec::IntoIter;
 use super::encoding::hash_key;
 use super::rows::corrupt;
 use super::{Effect, Recorded, fault::Fault};
-use crate::domain::{End, GalleryName, ImageId, ImageUri, JobId, JobRecord, OutcomeKind};
+use crate::domain::{
+    ContentHash, End, GalleryName, ImageId, ImageUri, JobId, JobRecord, OutcomeKind,
+};
 
 /// Splits a batch into rounds that hold each gallery and URI at most once: within a round, no
 /// record changes what another one finds. Nearly every batch is one round. Returns indexes into
@@ -128,7 +130,8 @@ pub(super) fn decide(item: &Item<'_>, stored: &[StoredVersion]) -> Decision {
         let ended = result.if_other_outcome(item);
         return Decision::Repeat { image, restamp: None, ended };
     }
-    let noted = !has_bytes && with_bytes(stored, profile).any(|(_, result)| !result.superseded);
+    let noted =
+        !has_bytes && with_bytes(stored, profile, None).any(|(_, result)| !result.superseded);
     Decision::Write {
         image: same_bytes.map(|version| version.image).next(),
         result: own.map(|(_, result)| result.id),
@@ -136,12 +139,16 @@ pub(super) fn decide(item: &Item<'_>, stored: &[StoredVersion]) -> Decision {
     }
 }
 
-/// The results with bytes under a profile, with their images.
+/// The results with bytes, or with the `expected` ones, under a profile, with their images.
 fn with_bytes(
     stored: &[StoredVersion],
     profile: i64,
+    expected: Option<ContentHash>,
 ) -> impl Iterator<Item = (i64, &StoredResult)> {
-    let versions = stored.iter().filter(|version| !version.hash.is_empty());
+    let versions = stored.iter().filter(move |version| match expected {
+        None => !version.hash.is_empty(),
+        Some(expected) => version.hash == expected.0,
+    });
     versions.filter_map(move |version| Some((version.image, version.result_under(profile)?)))
 }
 
@@ -152,7 +159,8 @@ fn final_with_bytes<'a>(
     stored: &'a [StoredVersion],
 ) -> Option<(i64, &'a StoredResult)> {
     let mut same_version = None;
-    for (image, result) in with_bytes(stored, item.scope.gallery_profile) {
+    let expected = item.record.job.expected_hash;
+    for (image, result) in with_bytes(stored, item.scope.gallery_profile, expected) {
         if !result.is_final_for(item) {
             continue;
         }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    End, GalleryName, ImageId, ImageUri, JobRecord, Profile, ProfileId, Selection, SourceStamp,
+    End, GalleryName, ImageId, ImageUri, JobRecord, LabelledImage, Profile, ProfileId, Selection,
+    SubjectName,
 };
 
 /// What [`Results::record`] did with one record.
@@ -67,7 +68,8 @@ pub trait Results: Send + Sync {
     /// the next scan tries the new version again.
     ///
     /// A record without bytes is a repeat if the same job has a final outcome already, or if bytes
-    /// of the same listed version have one: [`Effect::Ended`] then says how the image ended. An
+    /// of the same listed version have one and are those that its job expects, if it expects any:
+    /// [`Effect::Ended`] then says how the image ended. An
     /// outcome without bytes is final for its own job alone.
     ///
     /// **Campaigns.** A record that belongs to a campaign counts there, also if it is a repeat: it
@@ -85,9 +87,9 @@ pub trait Results: Send + Sync {
     /// [`StoredImage::noted`]: super::StoredImage::noted
     async fn record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, StoreError>;
 
-    /// Which of `images` (URI and listed version) have a final outcome for this gallery, profile
-    /// and selection. An image without a listed version is never up to date: without one, a change
-    /// cannot be noticed.
+    /// Which of `images` have a final outcome for this gallery, profile and selection, of this
+    /// listed version and of the bytes that are expected, if any are. An image without a listed
+    /// version is never up to date: without one, a change cannot be noticed.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -96,6 +98,18 @@ pub trait Results: Send + Sync {
         gallery: &GalleryName,
         profile: &ProfileId,
         selection: &Selection,
-        images: &[(ImageUri, Option<SourceStamp>)],
+        images: &[LabelledImage],
     ) -> Result<Vec<bool>, StoreError>;
+
+    /// Gives images their subjects: those bytes of each URI that have a current result under
+    /// `profile`. An image without such a result is left alone.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn name_subjects(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        subjects: &[(ImageUri, SubjectName)],
+    ) -> Result<(), StoreError>;
 }

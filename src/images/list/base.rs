@@ -85,15 +85,16 @@ pub(in crate::images) fn resolved(path: &Path) -> PathBuf {
 fn of_uri(text: &str) -> Result<ImageUri, String> {
     let uri: ImageUri = text.parse().map_err(|_| "it is not a valid URI".to_owned())?;
     let url = uri.as_url();
+    let has_more = url.query().is_some() || url.fragment().is_some();
     match uri.scheme() {
+        "file" | "s3" | "gs" | "az" if has_more => {
+            Err("a path or key has no query or fragment: write ? as %3F and # as %23".into())
+        }
         "file" => {
             let path = uri.to_path().ok_or("it names a file of another machine")?;
             ImageUri::from_path(&resolved(&path)).map_err(|error| error.to_string())
         }
         "s3" | "gs" | "az" => {
-            if url.query().is_some() || url.fragment().is_some() {
-                return Err("a key has no query or fragment: write ? as %3F and # as %23".into());
-            }
             let (bucket, key) = object(url).ok_or(IMPOSSIBLE_KEY)?;
             of_object(&bucket, &key)
         }
@@ -152,6 +153,7 @@ mod tests {
             (&folder, "s3://faces/%61.jpg", "s3://faces/a.jpg"),
             (&folder, "FILE:///nowhere/x/%2e%2e/a.jpg", "file:///nowhere/a.jpg"),
             (&folder, "https://host/a.jpg?sig=1", "https://host/a.jpg?sig=1"),
+            (&folder, "file:///p/a%23b%3Fc.jpg", "file:///p/a%23b%3Fc.jpg"),
             (&folder, "photos:old.jpg", "file:///nowhere/lists/photos:old.jpg"),
             (&url, "x/c?d.jpg", "s3://faces/lists/x/c%3Fd.jpg"),
             (&url, "/photos/a.jpg", "file:///photos/a.jpg"),
@@ -167,6 +169,8 @@ mod tests {
             (&folder, "s3://faces/a#b.jpg"),
             (&folder, "https://user:secret@host/a.jpg"),
             (&folder, "file://other/a.jpg"),
+            (&folder, "file:///p/a#b?c.jpg"),
+            (&folder, "file:///p/a?b.jpg"),
             (&folder, "a\0.jpg"),
             (&url, "../secret.jpg"),
         ] {

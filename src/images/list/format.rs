@@ -1,8 +1,7 @@
 //! The formats of lists, recognised by the ending of the name and the first bytes.
 
 use super::file::SNIFFED_BYTES;
-use super::plain::is_silent;
-use super::table::is_header;
+use super::table::{is_header, is_no_header};
 
 /// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::Display)]
@@ -47,10 +46,13 @@ pub(super) fn recognise(name: &str, first: &[u8]) -> Result<ListFormat, String> 
         return Ok(if is_manifest { ListFormat::Inventory } else { ListFormat::Jsonl });
     }
     if ends(&[".jsonl", ".ndjson"]) {
+        if text.is_empty() {
+            return Ok(ListFormat::Jsonl);
+        }
         return Err("its name is that of JSON lines, and its first line is no object".into());
     }
     let mut lines = text.split(|byte| *byte == b'\n');
-    let header = lines.find(|line| !is_silent(line)).unwrap_or_default();
+    let header = lines.find(|line| !is_no_header(line)).unwrap_or_default();
     if is_header(header.trim_ascii()) || ends(&[".csv", ".tsv"]) {
         return Ok(ListFormat::Csv);
     }
@@ -85,6 +87,10 @@ mod tests {
             ("a.txt", "photos/a.jpg\n", ListFormat::Text),
             ("-", "s3://faces/a.jpg", ListFormat::Text),
             ("a", "", ListFormat::Text),
+            ("a.csv", "", ListFormat::Csv),
+            ("a.jsonl", " \n", ListFormat::Jsonl),
+            ("a", "#,uri\n1,a.jpg\n", ListFormat::Csv),
+            ("a", "#uri\na.jpg\n", ListFormat::Text),
             ("a", "# people\n\nuri,subject\nx,y", ListFormat::Csv),
             ("a", "file;subject\r\nx;y", ListFormat::Csv),
             ("a.TSV.gz", "x\ty\n", ListFormat::Csv),

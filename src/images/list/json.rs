@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::columns::ListColumns;
 use super::lines::{BoundedLines, TextLine, too_long};
-use super::row::{ListRow, ReadRows, RowContent, RowPlace, row_of_cells};
+use super::row::{ReadRows, RowContent, row_of_cells};
 
 /// Reads an object from each line.
 pub(super) struct JsonRows<R> {
@@ -82,20 +82,32 @@ fn content(line: &[u8]) -> RowContent {
         Some(Value::Number(number)) => Some(number.to_string()),
         Some(_) => return RowContent::Bad("its subject is neither a text nor a number".into()),
     };
-    let text = row.uri.or(row.url).or(row.file).or(row.path).or(row.image);
-    let hash = row.expected_hash.or(row.content_hash);
-    if let Some(text) = text.filter(|text| !text.is_empty()) {
-        let place = RowPlace::Text(text.into_bytes());
-        return RowContent::Image(ListRow { place, subject, hash, tag: None });
-    }
-    let cells = [row.bucket, row.key, row.etag, subject, hash];
-    let columns = ListColumns::of(&["bucket", "key", "etag", "subject", "expected_hash"]);
+    let image = first([row.uri, row.url, row.file, row.path, row.image]);
+    let hash = first([row.expected_hash, row.content_hash]);
+    let cells = [image, row.bucket, row.key, row.etag, subject, hash];
+    let columns = ListColumns::of(&["uri", "bucket", "key", "etag", "subject", "expected_hash"]);
     row_of_cells(&columns, |index| cells[index].clone(), Ok)
+}
+
+/// The first text that is not empty.
+fn first<const N: usize>(texts: [Option<String>; N]) -> Option<String> {
+    texts.into_iter().flatten().find(|text| !text.trim().is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::{ListRow, RowPlace};
     use super::*;
+
+    #[test]
+    fn an_empty_text_is_none() {
+        let text =
+            "{\"uri\": \"\", \"path\": \"a.jpg\", \"subject\": \"\", \"content_hash\": \" \"}";
+        let found = JsonRows::new(text.as_bytes()).next_row().unwrap().unwrap();
+        let place = RowPlace::Text(b"a.jpg".to_vec());
+        let row = ListRow { place, subject: None, hash: None, tag: None };
+        assert_eq!(found, (1, RowContent::Image(row)));
+    }
 
     #[test]
     fn objects_are_read_by_name_and_other_lines_are_bad() {

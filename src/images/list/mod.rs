@@ -23,9 +23,6 @@ mod table;
 mod tests;
 mod versions;
 
-use std::fs::File;
-use std::sync::Arc;
-
 pub(super) use base::resolved;
 pub use format::ListFormat;
 pub use open::{ListPlace, ListSources};
@@ -34,7 +31,7 @@ pub use survey::ListSurvey;
 
 use self::base::ListBase;
 use self::columns::ListColumns;
-use self::file::text_of;
+use self::file::{ListFile, text_of};
 use self::json::JsonRows;
 use self::parquet_rows::ParquetRows;
 use self::plain::PlainRows;
@@ -53,7 +50,7 @@ pub struct ImageLists {
 /// A list, or a file of an inventory.
 struct ListPart {
     name: String,
-    file: Arc<File>,
+    file: ListFile,
     format: ListFormat,
     /// The columns of an inventory's table, which has no header.
     columns: Option<ListColumns>,
@@ -69,7 +66,8 @@ impl ListPart {
     /// Reads the rows from the beginning.
     fn rows(&self) -> Result<Box<dyn ReadRows>, ListingError> {
         let failed = |error: std::io::Error| self.damaged(&error);
-        let text = || text_of(&self.file).map_err(failed);
+        let file = self.file.open().map_err(failed)?;
+        let text = || text_of(&file).map_err(failed);
         let opened: Result<Box<dyn ReadRows>, String> = match (self.format, &self.columns) {
             (ListFormat::Inventory, columns) => {
                 let columns = columns.clone().unwrap_or_else(bare_inventory);
@@ -82,11 +80,11 @@ impl ListPart {
                 rows.map(|rows| Box::new(rows) as Box<dyn ReadRows>)
             }
             (ListFormat::Parquet, _) => {
-                let rows = ParquetRows::new(Arc::clone(&self.file)).map_err(failed)?;
+                let rows = ParquetRows::new(file).map_err(failed)?;
                 rows.map(|rows| Box::new(rows) as Box<dyn ReadRows>)
             }
         };
-        opened.map_err(|reason| ListingError { what: format!("the list {}", self.name), reason })
+        opened.map_err(|reason| unusable(&self.name, reason))
     }
 
     /// What a row says of an image; or why it cannot be used.
@@ -107,6 +105,11 @@ impl ListPart {
     }
 
     fn damaged(&self, error: &std::io::Error) -> ListingError {
-        ListingError { what: format!("the list {}", self.name), reason: error.to_string() }
+        unusable(&self.name, error.to_string())
     }
+}
+
+/// The error that the list of this name cannot be used.
+fn unusable(name: &impl std::fmt::Display, reason: String) -> ListingError {
+    ListingError { what: format!("the images of {name}"), reason }
 }

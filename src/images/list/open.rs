@@ -3,17 +3,17 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
 
 use super::base::ListBase;
-use super::file::{FileCursor, first_bytes};
+use super::file::{FileCursor, ListCopies, ListFile, first_bytes};
 use super::format::{ListFormat, recognise};
 use super::inventory::{InventoryManifest, MOST_MANIFEST_BYTES, local_file};
-use super::{ImageLists, ListPart};
+use super::{ImageLists, ListPart, unusable};
 use crate::domain::ImageUri;
 use crate::images::body::Body;
 use crate::images::listing::ListingError;
@@ -45,6 +45,9 @@ impl TryFrom<OsString> for ListPlace {
         };
         let uri: ImageUri = uri.parse().map_err(|_| "it is not a valid URI".to_owned())?;
         match uri.scheme() {
+            "file" if uri.as_url().query().is_some() || uri.as_url().fragment().is_some() => {
+                Err("a path has no query or fragment: write ? as %3F and # as %23".into())
+            }
             "file" => uri.to_path().map(Self::Path).ok_or("it is not a path here".to_owned()),
             "s3" | "gs" | "az" if object(uri.as_url()).is_none_or(|(_, key)| key.is_root()) => {
                 Err("it does not name an object".into())
@@ -80,14 +83,25 @@ impl ListPlace {
         }
     }
 
+    /// Whether it can be read again later: it is neither standard input nor a pipe, also not by
+    /// the names that the system and shells give these.
+    fn is_lasting(&self) -> bool {
+        let passing = ["/dev/stdin", "/dev/fd", "/proc"];
+        match self {
+            Self::Stdin => false,
+            Self::Path(path) => path.is_file() && !passing.iter().any(|at| path.starts_with(at)),
+            Self::Uri(_) => true,
+        }
+    }
+
     fn base(&self) -> std::io::Result<ListBase> {
         Ok(match self {
-            Self::Stdin => ListBase::Folder(std::env::current_dir()?),
-            Self::Path(path) => {
+            Self::Uri(uri) => ListBase::Url(uri.as_url().clone()),
+            Self::Path(path) if self.is_lasting() => {
                 let path = std::path::absolute(path)?;
                 ListBase::Folder(path.parent().map_or_else(|| path.clone(), Path::to_owned))
             }
-            Self::Uri(uri) => ListBase::Url(uri.as_url().clone()),
+            Self::Stdin | Self::Path(_) => ListBase::Folder(std::env::current_dir()?),
         })
     }
 }
@@ -114,14 +128,12 @@ impl ListSources {
         places: &[ListPlace],
         format: Option<ListFormat>,
     ) -> Result<ImageLists, ListingError> {
-        let mut parts = Vec::new();
+        let (mut parts, mut copies) = (Vec::new(), ListCopies::default());
         for place in places {
-            let failed =
-                |reason: String| ListingError { what: format!("the list {place}"), reason };
-            let opened = self.parts(place, format).await.map_err(failed)?;
-            parts.extend(opened);
+            let opened = self.parts(place, format, &mut copies).await;
+            parts.extend(opened.map_err(|reason| unusable(place, reason))?);
         }
-        let is_again = !places.contains(&ListPlace::Stdin);
+        let is_again = places.iter().all(ListPlace::is_lasting);
         Ok(ImageLists { parts, is_again })
     }
 
@@ -129,13 +141,14 @@ impl ListSources {
         &self,
         place: &ListPlace,
         format: Option<ListFormat>,
+        copies: &mut ListCopies,
     ) -> Result<Vec<ListPart>, String> {
         let base = place.base().map_err(|error| error.to_string())?;
-        let file = self.file(place).await?;
+        let file = self.file(place, copies).await?;
         let name = place.to_string();
         let first = blocking({
-            let file = Arc::clone(&file);
-            move || first_bytes(&file)
+            let file = file.clone();
+            move || first_bytes(&file.open()?)
         })
         .await?;
         let format = match format {
@@ -144,7 +157,7 @@ impl ListSources {
         };
         let is_manifest = first.trim_ascii_start().starts_with(b"{");
         if format == ListFormat::Inventory && is_manifest {
-            return self.inventory(place, &file, &base).await;
+            return self.inventory(place, &file, &base, copies).await;
         }
         let columns = (format == ListFormat::Inventory).then(super::bare_inventory);
         Ok(vec![ListPart { name, file, format, columns, base }])
@@ -153,14 +166,14 @@ impl ListSources {
     async fn inventory(
         &self,
         place: &ListPlace,
-        manifest: &Arc<File>,
+        manifest: &ListFile,
         base: &ListBase,
+        copies: &mut ListCopies,
     ) -> Result<Vec<ListPart>, String> {
+        let manifest = manifest.open().map_err(told)?;
         let mut text = Vec::new();
-        FileCursor::at(Arc::clone(manifest), 0)
-            .take(MOST_MANIFEST_BYTES + 1)
-            .read_to_end(&mut text)
-            .map_err(|error| error.to_string())?;
+        let mut read = FileCursor::at(&manifest, 0).take(MOST_MANIFEST_BYTES + 1);
+        read.read_to_end(&mut text).map_err(told)?;
         if text.len() as u64 > MOST_MANIFEST_BYTES {
             return Err(format!("the manifest is larger than {MOST_MANIFEST_BYTES} bytes"));
         }
@@ -172,39 +185,34 @@ impl ListSources {
             let format =
                 if columns.is_some() { ListFormat::Inventory } else { ListFormat::Parquet };
             let failed = |reason| format!("{name}: {reason}");
-            let file = self.file(&file).await.map_err(failed)?;
+            let file = self.file(&file, copies).await.map_err(failed)?;
             parts.push(ListPart { name, file, format, columns, base: base.clone() });
         }
         Ok(parts)
     }
 
-    /// The file at `place`, or an unnamed copy of it if it can be read only once or costs to read.
-    async fn file(&self, place: &ListPlace) -> Result<Arc<File>, String> {
-        let failed = |error: std::io::Error| error.to_string();
+    /// The file at `place`, or a copy of it if it can be read only once or costs to read.
+    async fn file(&self, place: &ListPlace, copies: &mut ListCopies) -> Result<ListFile, String> {
         match place {
-            ListPlace::Stdin => blocking(|| copied(std::io::stdin().lock())).await,
+            ListPlace::Stdin => {
+                let copy = copies.file().map_err(told)?;
+                blocking(move || append(&copy, std::io::stdin().lock())).await?;
+            }
             ListPlace::Path(path) => {
-                let path = path.clone();
-                blocking(move || {
-                    let file = File::open(&path)?;
-                    match file.metadata()? {
-                        found if found.is_file() => Ok(Arc::new(file)),
-                        found if found.is_dir() => Err(std::io::Error::other(
-                            "it is a folder: name it without --from to scan what is in it",
-                        )),
-                        // A pipe, as `--from <(command)` makes one.
-                        _ => copied(file),
-                    }
-                })
-                .await
+                let local = path.clone();
+                if let Some(file) = blocking(move || ListFile::local(&local)).await? {
+                    return Ok(file);
+                }
+                // A pipe, as `--from <(command)` makes one.
+                let (copy, path) = (copies.file().map_err(told)?, path.clone());
+                blocking(move || append(&copy, File::open(&path)?)).await?;
             }
             ListPlace::Uri(uri) => {
-                let file = tempfile::tempfile().map_err(failed)?;
-                let body = Body::written(MOST_LIST_BYTES, file.try_clone().map_err(failed)?);
-                self.download(uri.as_url(), body).await?;
-                Ok(Arc::new(file))
+                let copy = copies.file().and_then(|copy| copy.try_clone()).map_err(told)?;
+                self.download(uri.as_url(), Body::written(MOST_LIST_BYTES, copy)).await?;
             }
         }
+        copies.appended().map_err(told)
     }
 
     async fn download(&self, url: &Url, body: Body<'_>) -> Result<(), String> {
@@ -243,15 +251,18 @@ fn inventory_file(place: &ListPlace, key: &str) -> Result<ListPlace, String> {
     }
 }
 
-/// An unnamed copy of what `from` gives.
-fn copied(from: impl Read) -> std::io::Result<Arc<File>> {
-    let mut file = tempfile::tempfile()?;
-    let bytes = std::io::copy(&mut from.take(MOST_LIST_BYTES + 1), &mut file)?;
+/// Appends what `from` gives.
+fn append(mut to: &File, from: impl Read) -> std::io::Result<()> {
+    let bytes = std::io::copy(&mut from.take(MOST_LIST_BYTES + 1), &mut to)?;
     if bytes > MOST_LIST_BYTES {
         return Err(std::io::Error::other(format!("it is larger than {MOST_LIST_BYTES} bytes")));
     }
-    file.flush()?;
-    Ok(Arc::new(file))
+    Ok(())
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "an argument of map_err")]
+fn told(error: std::io::Error) -> String {
+    error.to_string()
 }
 
 async fn blocking<T: Send + 'static>(

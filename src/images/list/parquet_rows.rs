@@ -1,20 +1,17 @@
 //! A list as a Parquet file: read row by row, with no more than a page of each column in memory.
 
-use std::fs::File;
-use std::io::{BufReader, Error, Read, Result};
-use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-
 use bytes::Bytes;
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::record::Field;
 use parquet::record::reader::RowIter;
 use parquet::schema::types::Type;
+use std::io::{BufReader, Error, Read, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::columns::{ListColumns, names_no_images};
-use super::file::FileCursor;
+use super::file::{FileCursor, FileRange};
 use super::row::{ReadRows, RowContent, row_of_cells};
 
 /// Longest text of a cell, bytes, and most bytes of the file's description of itself.
@@ -31,11 +28,11 @@ pub(super) struct ParquetRows {
 }
 
 /// A file whose readers do not share a position.
-struct ChunkFile(Arc<File>);
+struct ChunkFile(FileRange);
 
 impl Length for ChunkFile {
     fn len(&self) -> u64 {
-        self.0.metadata().map_or(0, |metadata| metadata.len())
+        self.0.length
     }
 }
 
@@ -43,16 +40,14 @@ impl ChunkReader for ChunkFile {
     type T = BufReader<FileCursor>;
 
     fn get_read(&self, start: u64) -> std::result::Result<Self::T, ParquetError> {
-        Ok(BufReader::new(FileCursor::at(Arc::clone(&self.0), start)))
+        Ok(BufReader::new(FileCursor::at(&self.0, start)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> std::result::Result<Bytes, ParquetError> {
         // The length comes from the file: allocate no more than is there.
         let left = self.len().saturating_sub(start);
         let mut bytes = Vec::with_capacity(length.min(usize::try_from(left).unwrap_or(0)));
-        let read = FileCursor::at(Arc::clone(&self.0), start)
-            .take(length as u64)
-            .read_to_end(&mut bytes)?;
+        let read = FileCursor::at(&self.0, start).take(length as u64).read_to_end(&mut bytes)?;
         if read != length {
             return Err(ParquetError::EOF("the file ends early".into()));
         }
@@ -62,7 +57,7 @@ impl ChunkReader for ChunkFile {
 
 impl ParquetRows {
     /// Reads the description of the file. The inner error says why it is no list.
-    pub(super) fn new(file: Arc<File>) -> Result<std::result::Result<Self, String>> {
+    pub(super) fn new(file: FileRange) -> Result<std::result::Result<Self, String>> {
         if let Some(reason) = too_large(&file)? {
             return Ok(Err(reason));
         }
@@ -70,7 +65,7 @@ impl ParquetRows {
     }
 
     fn open(
-        file: Arc<File>,
+        file: FileRange,
     ) -> std::result::Result<std::result::Result<Self, String>, ParquetError> {
         let reader = SerializedFileReader::new(ChunkFile(file))?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
@@ -89,6 +84,12 @@ impl ParquetRows {
                 let name = chunk.column_path().parts().first();
                 wanted.iter().any(|index| name.is_some_and(|name| name == names[*index]))
             });
+            if let Some(codec) = read.clone().find_map(|chunk| unread_codec(chunk.compression())) {
+                return Ok(Err(format!(
+                    "it is compressed with {codec}: write it with zstd, snappy, gzip, lz4 or \
+                        uncompressed"
+                )));
+            }
             if read.clone().any(|chunk| chunk.uncompressed_size() > MOST_CHUNK_BYTES) {
                 return Ok(Err("a row group has more than 1 GiB of a column: write smaller row \
                      groups"
@@ -146,15 +147,24 @@ fn text_of(field: &Field) -> std::result::Result<Option<String>, String> {
     Ok(Some(text))
 }
 
+/// The name of a codec that is not read.
+fn unread_codec(codec: Compression) -> Option<&'static str> {
+    match codec {
+        Compression::BROTLI(_) => Some("Brotli"),
+        Compression::LZO => Some("LZO"),
+        _ => None,
+    }
+}
+
 /// Why the description of the file is not read into memory, if it is not.
-fn too_large(file: &File) -> Result<Option<String>> {
-    let length = file.metadata()?.len();
+fn too_large(file: &FileRange) -> Result<Option<String>> {
+    let length = file.length;
     if length < 12 {
         return Ok(Some("it is not a Parquet file: it is too short".into()));
     }
     let (mut footer, mut end) = ([0; 4], [0; 4]);
-    file.read_exact_at(&mut footer, length - 8)?;
-    file.read_exact_at(&mut end, length - 4)?;
+    FileCursor::at(file, length - 8).read_exact(&mut footer)?;
+    FileCursor::at(file, length - 4).read_exact(&mut end)?;
     if &end != b"PAR1" {
         return Ok(Some("it does not end as a Parquet file does: it may be cut".into()));
     }
@@ -175,8 +185,11 @@ fn guarded<T>(read: impl FnOnce() -> std::result::Result<T, ParquetError>) -> Re
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
 
+    use parquet::basic::BrotliLevel;
     use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
 
@@ -184,14 +197,14 @@ mod tests {
     use super::*;
 
     /// A file of two row groups, with a column that is not read between others.
-    fn file() -> File {
+    fn file(codec: Compression) -> FileRange {
         let schema = "message list { optional binary subject (UTF8); required int64 rank; \
                       required binary uri (UTF8); }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
         let file = tempfile::tempfile().unwrap();
-        let mut writer =
-            SerializedFileWriter::new(file.try_clone().unwrap(), schema, Default::default())
-                .unwrap();
+        let properties = Arc::new(WriterProperties::builder().set_compression(codec).build());
+        let copy = file.try_clone().unwrap();
+        let mut writer = SerializedFileWriter::new(copy, schema, properties).unwrap();
         for group in 0..2 {
             let mut rows = writer.next_row_group().unwrap();
             let text = |text: String| ByteArray::from(text.into_bytes());
@@ -211,12 +224,12 @@ mod tests {
             rows.close().unwrap();
         }
         writer.close().unwrap();
-        file
+        FileRange::whole(file)
     }
 
     #[test]
     fn columns_are_read_by_name() {
-        let mut rows = ParquetRows::new(Arc::new(file())).unwrap().unwrap();
+        let mut rows = ParquetRows::new(file(Compression::UNCOMPRESSED)).unwrap().unwrap();
         assert_eq!(rows.ignored(), ["rank"]);
         let found: Vec<(u64, RowContent)> =
             std::iter::from_fn(|| rows.next_row().unwrap()).collect();
@@ -241,10 +254,28 @@ mod tests {
     }
 
     #[test]
+    fn common_codecs_are_read_and_others_are_named() {
+        for codec in [
+            Compression::SNAPPY,
+            Compression::GZIP(Default::default()),
+            Compression::ZSTD(Default::default()),
+            Compression::LZ4,
+            Compression::LZ4_RAW,
+        ] {
+            let mut rows = ParquetRows::new(file(codec)).unwrap().unwrap();
+            assert_eq!(rows.next_row().unwrap().unwrap().0, 1, "{codec:?}");
+            assert_eq!(unread_codec(codec), None);
+        }
+        let brotli = Compression::BROTLI(BrotliLevel::default());
+        assert_eq!(unread_codec(brotli), Some("Brotli"));
+        assert_eq!(unread_codec(Compression::LZO), Some("LZO"));
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_and_never_a_panic() {
         let whole = {
             let mut bytes = Vec::new();
-            FileCursor::at(Arc::new(file()), 0).read_to_end(&mut bytes).unwrap();
+            FileCursor::at(&file(Compression::UNCOMPRESSED), 0).read_to_end(&mut bytes).unwrap();
             bytes
         };
         for at in 0..whole.len() {
@@ -253,7 +284,8 @@ mod tests {
                 bytes[at] = change;
                 let mut damaged = tempfile::tempfile().unwrap();
                 damaged.write_all(&bytes).unwrap();
-                let Ok(Ok(mut rows)) = ParquetRows::new(Arc::new(damaged)) else { continue };
+                let damaged = FileRange::whole(damaged);
+                let Ok(Ok(mut rows)) = ParquetRows::new(damaged) else { continue };
                 for _ in 0..10 {
                     if !matches!(rows.next_row(), Ok(Some(_))) {
                         break;

@@ -3,18 +3,19 @@
 //! sorted by itself.
 
 use std::fs::File;
-use std::io::{Read, Result, Write};
-use std::sync::Arc;
+use std::io::{BufWriter, Result, Write};
+use std::os::unix::fs::FileExt;
 
-use super::file::FileCursor;
 use crate::domain::ImageUri;
 
 /// Parts of all hashes. Of ten million, a part has 3.7 MB.
 const PARTS: usize = 64;
 /// Hashes of a part that are kept in memory until they are written.
 const KEPT: usize = 4096;
+/// Bytes of a hash.
+const HASH_BYTES: usize = 16;
 /// Bytes of a hash with the index of its row.
-const RECORD_BYTES: usize = 24;
+const RECORD_BYTES: usize = HASH_BYTES + 8;
 
 /// A set of row indexes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,79 +44,166 @@ impl RowMarks {
 pub(super) struct RepeatFinder {
     parts: Vec<RepeatPart>,
     /// The file of the hashes that are not in memory, and its length.
-    written: Option<(Arc<File>, u64)>,
+    written: Option<(File, u64)>,
+    marks: RowMarks,
 }
 
 #[derive(Default)]
 struct RepeatPart {
     /// Hashes, each with the index of its row.
     kept: Vec<(u128, u64)>,
-    /// Where the others are in the file: positions of runs of [`KEPT`] hashes.
-    runs: Vec<u64>,
+    /// Where the others are in the file: positions, and numbers of hashes.
+    runs: Vec<(u64, usize)>,
 }
 
 impl RepeatFinder {
     pub(super) fn new() -> Self {
-        Self { parts: (0..PARTS).map(|_| RepeatPart::default()).collect(), written: None }
+        let parts = (0..PARTS).map(|_| RepeatPart::default()).collect();
+        Self { parts, written: None, marks: RowMarks::default() }
     }
 
     /// Adds the image of the row with this index.
     pub(super) fn add(&mut self, image: &ImageUri, index: u64) -> Result<()> {
-        let hash = blake3::hash(image.as_str().as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.as_bytes()[..16]);
-        let hash = u128::from_le_bytes(bytes);
-        let part = &mut self.parts[(hash % PARTS as u128) as usize];
+        let hash = hash_of(image);
+        let part = &mut self.parts[part_of(hash)];
         part.kept.push((hash, index));
         if part.kept.len() < KEPT {
             return Ok(());
         }
+        // Write an image that millions of rows name once for thousands of them.
+        mark_repeats(&mut part.kept, &mut self.marks);
+        if part.kept.len() <= KEPT / 2 {
+            return Ok(());
+        }
         let (file, end) = match &mut self.written {
             Some(written) => written,
-            None => self.written.insert((Arc::new(tempfile::tempfile()?), 0)),
+            None => self.written.insert((tempfile::tempfile()?, 0)),
         };
-        let mut bytes = Vec::with_capacity(KEPT * RECORD_BYTES);
+        let mut bytes = Vec::with_capacity(part.kept.len() * RECORD_BYTES);
+        part.runs.push((*end, part.kept.len()));
         for (hash, index) in part.kept.drain(..) {
             bytes.extend_from_slice(&hash.to_le_bytes());
             bytes.extend_from_slice(&index.to_le_bytes());
         }
-        file.as_ref().write_all(&bytes)?;
-        part.runs.push(*end);
+        file.write_all(&bytes)?;
         *end += bytes.len() as u64;
         Ok(())
     }
 
-    /// Marks the rows whose image an earlier row names.
-    pub(super) fn finish(self, marks: &mut RowMarks) -> Result<()> {
-        for part in self.parts {
+    /// The rows whose image an earlier row names; and with `with_names`, all images that rows name.
+    pub(super) fn finish(self, with_names: bool) -> Result<(RowMarks, Option<NamedImages>)> {
+        let Self { parts, written, mut marks } = self;
+        let mut names = if with_names { Some(NamesWriter::new()?) } else { None };
+        for part in parts {
             let mut all = part.kept;
-            if let Some((file, _)) = &self.written {
-                all.reserve_exact(part.runs.len() * KEPT);
-                let mut bytes = vec![0; KEPT * RECORD_BYTES];
-                for run in part.runs {
-                    FileCursor::at(Arc::clone(file), run).read_exact(&mut bytes)?;
+            if let Some((file, _)) = &written {
+                all.reserve_exact(part.runs.iter().map(|(_, count)| count).sum());
+                for (position, count) in part.runs {
+                    let mut bytes = vec![0; count * RECORD_BYTES];
+                    file.read_exact_at(&mut bytes, position)?;
                     all.extend(bytes.chunks_exact(RECORD_BYTES).map(record));
                 }
             }
-            all.sort_unstable();
-            for pair in all.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-                marks.mark(pair[1].1);
+            mark_repeats(&mut all, &mut marks);
+            if let Some(names) = &mut names {
+                names.add_part(&all)?;
             }
         }
-        Ok(())
+        Ok((marks, names.map(NamesWriter::finish).transpose()?))
+    }
+}
+
+/// Keeps the first row of each image, sorted by hash, and marks the others.
+fn mark_repeats(rows: &mut Vec<(u128, u64)>, marks: &mut RowMarks) {
+    rows.sort_unstable();
+    rows.dedup_by(|later, first| {
+        let is_repeat = later.0 == first.0;
+        if is_repeat {
+            marks.mark(later.1);
+        }
+        is_repeat
+    });
+}
+
+fn hash_of(image: &ImageUri) -> u128 {
+    let hash = blake3::hash(image.as_str().as_bytes());
+    let mut bytes = [0; HASH_BYTES];
+    bytes.copy_from_slice(&hash.as_bytes()[..HASH_BYTES]);
+    u128::from_le_bytes(bytes)
+}
+
+fn part_of(hash: u128) -> usize {
+    (hash % PARTS as u128) as usize
+}
+
+/// The images that rows name: their hashes, sorted, in a temporary file.
+#[derive(Debug)]
+pub(super) struct NamedImages {
+    file: File,
+    /// The index of the first hash of each part, and at last how many hashes there are.
+    starts: Vec<u64>,
+}
+
+impl NamedImages {
+    /// Whether a row names this image.
+    pub(super) fn contain(&self, image: &ImageUri) -> Result<bool> {
+        let hash = hash_of(image);
+        let part = part_of(hash);
+        let (mut low, mut high) = (self.starts[part], self.starts[part + 1]);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut bytes = [0; HASH_BYTES];
+            self.file.read_exact_at(&mut bytes, middle * HASH_BYTES as u64)?;
+            match u128::from_le_bytes(bytes) {
+                found if found == hash => return Ok(true),
+                found if found < hash => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Writes the hashes of [`NamedImages`].
+struct NamesWriter {
+    file: BufWriter<File>,
+    starts: Vec<u64>,
+    count: u64,
+}
+
+impl NamesWriter {
+    fn new() -> Result<Self> {
+        let file = BufWriter::new(tempfile::tempfile()?);
+        Ok(Self { file, starts: Vec::with_capacity(PARTS + 1), count: 0 })
+    }
+
+    fn add_part(&mut self, sorted: &[(u128, u64)]) -> Result<()> {
+        self.starts.push(self.count);
+        self.count += sorted.len() as u64;
+        sorted.iter().try_for_each(|(hash, _)| self.file.write_all(&hash.to_le_bytes()))
+    }
+
+    fn finish(mut self) -> Result<NamedImages> {
+        self.starts.push(self.count);
+        let file = self.file.into_inner().map_err(|error| error.into_error())?;
+        Ok(NamedImages { file, starts: self.starts })
     }
 }
 
 fn record(bytes: &[u8]) -> (u128, u64) {
-    let (mut hash, mut index) = ([0; 16], [0; 8]);
-    hash.copy_from_slice(&bytes[..16]);
-    index.copy_from_slice(&bytes[16..]);
+    let (mut hash, mut index) = ([0; HASH_BYTES], [0; 8]);
+    hash.copy_from_slice(&bytes[..HASH_BYTES]);
+    index.copy_from_slice(&bytes[HASH_BYTES..]);
     (u128::from_le_bytes(hash), u64::from_le_bytes(index))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn image_of(number: u64) -> ImageUri {
+        format!("s3://faces/{number}.jpg").parse().unwrap()
+    }
 
     #[test]
     fn later_rows_of_an_image_are_marked_and_the_first_is_not() {
@@ -125,16 +213,31 @@ mod tests {
         let rows = (0..IMAGES).chain((0..IMAGES).step_by(100)).chain((0..IMAGES).step_by(100));
         let mut kept = 0;
         for (index, image) in rows.enumerate() {
-            let image: ImageUri = format!("s3://faces/{image}.jpg").parse().unwrap();
+            let image = image_of(image);
             finder.add(&image, index as u64).unwrap();
             kept = kept.max(finder.parts.iter().map(|part| part.kept.len()).sum::<usize>());
         }
         assert!(finder.written.is_some() && kept <= PARTS * KEPT);
-        let mut marks = RowMarks::default();
-        finder.finish(&mut marks).unwrap();
+        let (marks, names) = finder.finish(true).unwrap();
         assert_eq!(marks.count, 2 * IMAGES / 100);
         assert!(!(0..IMAGES).any(|index| marks.contains(index)));
         assert!((IMAGES..IMAGES + marks.count).all(|index| marks.contains(index)));
         assert!(!marks.contains(u64::MAX));
+        let names = names.unwrap();
+        assert!((0..IMAGES).step_by(97).all(|image| names.contain(&image_of(image)).unwrap()));
+        assert!((IMAGES..2 * IMAGES).step_by(97).all(|n| !names.contain(&image_of(n)).unwrap()));
+    }
+
+    #[test]
+    fn rows_that_are_all_the_same_take_no_memory_each() {
+        let mut finder = RepeatFinder::new();
+        for index in 0..1_000_000 {
+            finder.add(&image_of(index % 3), index).unwrap();
+        }
+        let held: usize = finder.parts.iter().map(|part| part.kept.len() + part.runs.len()).sum();
+        assert!(held <= 3 * KEPT && finder.written.is_none(), "{held}");
+        let (marks, names) = finder.finish(false).unwrap();
+        assert!(marks.count == 999_997 && !marks.contains(2) && marks.contains(3));
+        assert!(names.is_none());
     }
 }

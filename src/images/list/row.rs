@@ -64,7 +64,7 @@ pub(super) fn row_of_cells(
 ) -> RowContent {
     let get = |column| {
         let text = columns.index(column).and_then(&cell);
-        text.filter(|text| !text.is_empty())
+        text.filter(|text| !text.trim().is_empty())
     };
     let row = |place, tag| {
         let (subject, hash) = (get(ListColumn::Subject), get(ListColumn::Hash));

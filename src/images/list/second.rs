@@ -5,11 +5,14 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::repeats::RowMarks;
+use super::repeats::{NamedImages, RowMarks};
 use super::row::RowContent;
+use super::survey::no_room;
 use super::versions::ObjectVersions;
 use super::{ListPart, ListSurvey};
+use crate::domain::LabelledImage;
 use crate::images::Objects;
+use crate::images::allowed::Places;
 use crate::images::listing::{ListingEntry, ListingError, NotListed, NotListedReason};
 use crate::images::walk::stamp_of_path;
 
@@ -26,6 +29,10 @@ pub struct SurveyedLists {
     pub(super) parts: Arc<Vec<ListPart>>,
     /// The rows that are left out, because they repeat others.
     pub(super) marks: Arc<RowMarks>,
+    /// The images of all rows, if some are below roots of the same scan.
+    pub(super) named: Option<Arc<NamedImages>>,
+    /// What may be read, as far as that is known here.
+    pub(super) readable: Arc<Places>,
     pub(super) survey: ListSurvey,
     pub(super) is_again: bool,
 }
@@ -41,6 +48,23 @@ impl SurveyedLists {
         self.is_again
     }
 
+    /// An image that a root lists, with its position; unless a row names the image: then the row
+    /// lists it, with the subject and the hash that the list gives it.
+    pub(in crate::images) fn unless_named(
+        &self,
+        image: LabelledImage,
+        position: Option<String>,
+    ) -> ListedRow {
+        let is_named = self.named.as_ref().map_or(Ok(false), |named| named.contain(&image.image));
+        if !is_named.map_err(|error| no_room(&error))? {
+            return Ok(ListingEntry::Image { image, position });
+        }
+        let uri = image.image;
+        let name = uri.to_path().map_or_else(|| uri.to_string(), |path| path.display().to_string());
+        let reason = NotListedReason::Repeated;
+        Ok(ListingEntry::NotListed(NotListed { name, uri: Some(uri), reason }))
+    }
+
     /// The entries after the row with the index `after`, or all. Their positions begin with
     /// `number`.
     pub(in crate::images) fn entries(
@@ -52,7 +76,7 @@ impl SurveyedLists {
         let (sender, rows) = mpsc::channel(BUFFER);
         let lists = self.clone();
         let read = tokio::task::spawn_blocking(move || lists.send(number, after, &sender));
-        let versions = Arc::new(ObjectVersions::new(objects));
+        let versions = Arc::new(ObjectVersions::new(objects, Arc::clone(&self.readable)));
         let rows = stream::unfold((rows, read), |(mut rows, read)| async move {
             match rows.recv().await {
                 Some(row) => Some((row, (rows, read))),

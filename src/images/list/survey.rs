@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::repeats::{RepeatFinder, RowMarks};
+use super::repeats::RepeatFinder;
 use super::row::RowContent;
 use super::second::SurveyedLists;
 use super::{ImageLists, ListPart};
@@ -15,9 +15,9 @@ use crate::images::listing::ListingError;
 pub struct ListSurvey {
     /// All rows.
     pub rows: u64,
-    /// Rows that name an image which is scanned: those below, repeats and bad rows are not.
+    /// Rows that name an image which is scanned: repeats and the rows below are not counted.
     pub images: u64,
-    /// Rows that name the image of an earlier row, or one below a root of the same scan.
+    /// Rows that name the image of an earlier row.
     pub repeats: u64,
     /// Rows that name something else than images, in inventories.
     pub others: u64,
@@ -36,7 +36,7 @@ const MOST_IGNORED: usize = 20;
 
 impl ImageLists {
     /// Reads the lists for the first time. `allowed`: what may be read, if that is known here.
-    /// Images below `roots` are left to the listing of these.
+    /// Images below `roots`, which the same scan lists, may be read in any case.
     ///
     /// # Errors
     /// If a list is damaged or has no column of images.
@@ -45,40 +45,51 @@ impl ImageLists {
         allowed: Option<Places>,
         roots: Places,
     ) -> Result<SurveyedLists, ListingError> {
-        let surveyed =
-            tokio::task::spawn_blocking(move || self.read(allowed.as_ref(), &roots)).await;
+        let surveyed = tokio::task::spawn_blocking(move || self.read(allowed, &roots)).await;
         surveyed.unwrap_or_else(|error| {
-            Err(ListingError { what: "the list".into(), reason: error.to_string() })
+            Err(ListingError { what: LISTS.into(), reason: error.to_string() })
         })
     }
 
-    fn read(self, allowed: Option<&Places>, roots: &Places) -> Result<SurveyedLists, ListingError> {
+    fn read(self, allowed: Option<Places>, roots: &Places) -> Result<SurveyedLists, ListingError> {
+        let is_known = allowed.is_some();
+        let readable = allowed.unwrap_or_default().and(roots);
         let mut first = FirstReading {
-            allowed,
+            is_known,
+            readable: &readable,
             roots,
+            any_below_roots: false,
             survey: ListSurvey::default(),
-            marks: RowMarks::default(),
             finder: RepeatFinder::new(),
             digest: blake3::Hasher::new(),
         };
         for part in &self.parts {
             first.read(part)?;
         }
-        let FirstReading { mut survey, mut marks, finder, digest, .. } = first;
-        finder.finish(&mut marks).map_err(|error| no_room(&error))?;
+        let FirstReading { mut survey, any_below_roots, finder, digest, .. } = first;
+        let found = finder.finish(any_below_roots);
+        let (marks, named) = found.map_err(|error| no_room(&error))?;
         survey.repeats = marks.count;
         survey.images -= marks.count;
         survey.digest = digest.finalize().to_hex()[..12].to_owned();
-        let (parts, marks) = (Arc::new(self.parts), Arc::new(marks));
-        Ok(SurveyedLists { parts, marks, survey, is_again: self.is_again })
+        Ok(SurveyedLists {
+            parts: Arc::new(self.parts),
+            marks: Arc::new(marks),
+            named: named.map(Arc::new),
+            readable: Arc::new(readable),
+            survey,
+            is_again: self.is_again,
+        })
     }
 }
 
 struct FirstReading<'a> {
-    allowed: Option<&'a Places>,
+    /// Whether it is known here what may be read.
+    is_known: bool,
+    readable: &'a Places,
     roots: &'a Places,
+    any_below_roots: bool,
     survey: ListSurvey,
-    marks: RowMarks,
     finder: RepeatFinder,
     digest: blake3::Hasher,
 }
@@ -120,20 +131,20 @@ impl FirstReading<'_> {
         self.digest.update(b"\0").update(subject.as_bytes());
         self.digest.update(&expected_hash.map_or([0; 32], |hash| hash.0));
         self.survey.images += 1;
-        if self.roots.cover(image) {
-            self.marks.mark(index);
-            return Ok(());
-        }
-        if self.allowed.is_some_and(|allowed| !allowed.cover(image)) {
+        self.any_below_roots |= self.roots.cover(image);
+        if self.is_known && !self.readable.cover(image) {
             self.survey.outside.count(image, || part.row_name(number));
         }
         self.finder.add(image, index).map_err(|error| no_room(&error))
     }
 }
 
-fn no_room(error: &std::io::Error) -> ListingError {
+/// How errors name the lists together.
+const LISTS: &str = "the images of the lists";
+
+pub(super) fn no_room(error: &std::io::Error) -> ListingError {
     let reason = format!(
         "the folder for temporary files (TMPDIR) is needed to find images that it repeats: {error}"
     );
-    ListingError { what: "the list".into(), reason }
+    ListingError { what: LISTS.into(), reason }
 }

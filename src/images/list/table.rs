@@ -24,15 +24,15 @@ pub(super) struct TableRows<R> {
 }
 
 impl<R: BufRead> TableRows<R> {
-    /// Reads the header. The inner error says why it is none.
+    /// Reads the header. The inner error says why it is none. Without one, there are no rows.
     pub(super) fn new(reader: R) -> Result<std::result::Result<Self, String>> {
         let mut lines = BoundedLines::new(reader);
         let mut named = None;
         loop {
             let header = match lines.next()? {
-                None => return Ok(Err("it is empty".into())),
+                None => return Ok(Ok(Self::of_columns(lines, b',', ListColumns::default()))),
                 Some(TextLine::TooLong) => return Ok(Err(format!("its header: {}", too_long()))),
-                Some(TextLine::Whole(line)) if is_silent(line) => continue,
+                Some(TextLine::Whole(line)) if is_no_header(line) => continue,
                 Some(TextLine::Whole(line)) => match named_separator(line) {
                     Some(separator) if named.is_none() => {
                         named = Some(separator);
@@ -41,19 +41,18 @@ impl<R: BufRead> TableRows<R> {
                     _ => line.to_vec(),
                 },
             };
-            return Ok(match columns_of(&header, named) {
-                Ok((separator, columns)) => {
-                    Ok(Self { lines, separator, columns, encoded: false, cells: Vec::new() })
-                }
-                Err(reason) => Err(reason),
-            });
+            return Ok(columns_of(&header, named)
+                .map(|(separator, columns)| Self::of_columns(lines, separator, columns)));
         }
+    }
+
+    fn of_columns(lines: BoundedLines<R>, separator: u8, columns: ListColumns) -> Self {
+        Self { lines, separator, columns, encoded: false, cells: Vec::new() }
     }
 
     /// Reads an inventory's table, which has these columns and no header.
     pub(super) fn of_inventory(reader: R, columns: ListColumns) -> Self {
-        let lines = BoundedLines::new(reader);
-        Self { lines, separator: b',', columns, encoded: true, cells: Vec::new() }
+        Self { encoded: true, ..Self::of_columns(BoundedLines::new(reader), b',', columns) }
     }
 
     /// The content of a row. `line` is its first line; the others of a quoted cell are read.
@@ -113,7 +112,7 @@ impl<R: BufRead + Send> ReadRows for TableRows<R> {
                 Some(TextLine::TooLong) => {
                     return Ok(Some((self.lines.number(), RowContent::Bad(too_long()))));
                 }
-                Some(TextLine::Whole(line)) if is_silent(line) => continue,
+                Some(TextLine::Whole(line)) if line.trim_ascii().is_empty() => continue,
                 Some(TextLine::Whole(line)) => line.to_vec(),
             };
             let number = self.lines.number();
@@ -126,6 +125,12 @@ impl<R: BufRead + Send> ReadRows for TableRows<R> {
     fn ignored(&self) -> Vec<String> {
         if self.encoded { Vec::new() } else { self.columns.ignored.clone() }
     }
+}
+
+/// Whether a line before the header is blank or a comment. `#` may be the name of a first column.
+pub(super) fn is_no_header(line: &[u8]) -> bool {
+    let is_name = line.get(1).is_some_and(|next| SEPARATORS.contains(next));
+    is_silent(line) && !(is_name && columns_of(line, None).is_ok())
 }
 
 /// Whether a line is the header of a list.
@@ -248,12 +253,29 @@ mod tests {
     #[test]
     fn bad_rows_have_their_number_and_reason_and_the_next_row_is_read() {
         let found =
-            brief("uri,note\na.jpg,x\nb,c.jpg,x\n,x\n# no row\n\n\"d \"\"1\"\".jpg\",\"x\ny\"\n");
-        assert_eq!((found[0].0, found[0].1.as_str()), (2, "a.jpg"));
-        assert!(found[1].0 == 3 && found[1].1.contains("in quotes"), "{found:?}");
-        assert!(found[2].0 == 4 && found[2].1.contains("empty"), "{found:?}");
+            brief("# list\nuri,note\na.jpg,x\nb,c.jpg,x\n,x\n\n\"d \"\"1\"\".jpg\",\"x\ny\"\n");
+        assert_eq!((found[0].0, found[0].1.as_str()), (3, "a.jpg"));
+        assert!(found[1].0 == 4 && found[1].1.contains("in quotes"), "{found:?}");
+        assert!(found[2].0 == 5 && found[2].1.contains("empty"), "{found:?}");
         assert_eq!((found[3].0, found[3].1.as_str()), (7, "d \"1\".jpg"));
         assert_eq!(found.len(), 4);
+    }
+
+    #[test]
+    fn a_row_that_begins_with_a_number_sign_is_a_row() {
+        let found = brief("subject,uri\n#17,a.jpg\n#,b.jpg\n");
+        let row = |number, image: &str, subject: &str| {
+            (number, image.to_owned(), Some(subject.to_owned()))
+        };
+        assert_eq!(found, [row(2, "a.jpg", "#17"), row(3, "b.jpg", "#")]);
+        assert_eq!(brief("#,file\n1,a.jpg\n"), [(2, "a.jpg".to_owned(), None)]);
+        assert_eq!(brief("file\n#1.jpg\n"), [(2, "#1.jpg".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_table_without_any_line_has_no_rows() {
+        assert_eq!(brief(""), []);
+        assert_eq!(brief("# nothing today\n\n"), []);
     }
 
     #[test]

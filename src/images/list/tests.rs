@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -7,6 +8,7 @@ use flate2::write::GzEncoder;
 use futures::StreamExt;
 
 use super::*;
+use crate::domain::ImageUri;
 use crate::images::{
     FetchLimits, Listing, ListingEntry, NotListedReason, Objects, Places, Root, Rules,
 };
@@ -27,9 +29,17 @@ async fn open(paths: &[&Path]) -> Result<ImageLists, ListingError> {
 
 /// The listing of lists at these paths, of which `allowed` may be read, next to `roots`.
 async fn listing(paths: &[&Path], allowed: Option<&[Root]>, roots: &[Root]) -> Listing {
+    listing_by(Rules::new(&[], &[]).unwrap(), paths, allowed, roots).await
+}
+
+async fn listing_by(
+    rules: Rules,
+    paths: &[&Path],
+    allowed: Option<&[Root]>,
+    roots: &[Root],
+) -> Listing {
     let lists = open(paths).await.unwrap();
     let lists = lists.survey(allowed.map(Places::new), Places::new(roots)).await.unwrap();
-    let rules = Rules::new(&[], &[]).unwrap();
     Listing::new(roots, rules, sources().objects).unwrap().with_lists(lists)
 }
 
@@ -115,15 +125,113 @@ async fn a_listing_resumes_after_any_row_of_any_list() {
 async fn what_is_below_a_root_of_the_same_scan_is_listed_once() {
     let folder = tempfile::tempdir().unwrap();
     let photos = folder.path().join("photos");
-    std::fs::create_dir(&photos).unwrap();
-    std::fs::write(photos.join("a.jpg"), b"a").unwrap();
-    let list = folder.path().join("list.txt");
-    std::fs::write(&list, "photos/a.jpg\nb.jpg\n").unwrap();
-    let listing = listing(&[&list], None, &[Root::Path(photos)]).await;
+    std::fs::create_dir_all(photos.join("@eaDir")).unwrap();
+    for name in ["a.jpg", "other.jpg", "x.png", "@eaDir/thumb.jpg"] {
+        std::fs::write(photos.join(name), b"a").unwrap();
+    }
+    let list = folder.path().join("list.csv");
+    let rows = ["a.jpg,Ann", "x.png,", "@eaDir/thumb.jpg,", "none.jpg,"];
+    let rows: String = rows.iter().map(|row| format!("photos/{row}\n")).collect();
+    std::fs::write(&list, format!("uri,subject\n{rows}b.jpg,\n")).unwrap();
+    let rules = Rules::new(&["*.png".to_owned()], &[]).unwrap();
+    let listing = listing_by(rules, &[&list], None, &[Root::Path(photos)]).await;
     assert!(!listing.is_resumable() && listing.is_local());
     let (images, others) = entries(&listing, None).await;
-    assert_eq!((names(&images), others.len()), (vec!["a.jpg", "b.jpg"], 1));
-    assert_eq!(names(&entries(&listing.without_lists(), None).await.0), ["a.jpg"]);
+    // What the root leaves out or does not have is not lost, and what it lists is listed once.
+    let named = ["a.jpg", "x.png", "thumb.jpg", "none.jpg", "b.jpg"];
+    assert_eq!(names(&images), [&["other.jpg"][..], &named].concat());
+    assert_eq!(others.iter().filter(|other| *other == "Repeated").count(), 1, "{others:?}");
+    assert_eq!(others.len(), 3, "{others:?}");
+    let survey = listing.lists().unwrap().survey();
+    assert_eq!((survey.images, survey.repeats), (5, 0));
+    let below_roots = listing.entries_of_roots().collect::<Vec<_>>().await;
+    let is_image = |entry: &&Result<ListingEntry, ListingError>| {
+        matches!(entry, Ok(ListingEntry::Image { .. }))
+    };
+    assert_eq!(below_roots.iter().filter(is_image).count(), 1);
+    // The row says whose face it is.
+    let listed = listing.entries(None).unwrap().filter_map(|entry| async {
+        let Ok(ListingEntry::Image { image, .. }) = entry else { return None };
+        image.subject
+    });
+    assert_eq!(listed.collect::<Vec<_>>().await, ["Ann".parse().unwrap()]);
+}
+
+#[tokio::test]
+async fn rows_of_a_web_server_are_other_images_than_the_root_without_their_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, "https://host/a?id=1\nhttps://host/a?id=2\nhttps://host/a\n").unwrap();
+    let listing = listing(&[&list], None, &["https://host/a".parse().unwrap()]).await;
+    let (images, others) = entries(&listing, None).await;
+    assert_eq!(names(&images), ["a?id=1", "a?id=2", "a"]);
+    assert_eq!(others, ["Repeated"]);
+}
+
+#[tokio::test]
+async fn a_pipe_is_read_once_and_its_paths_are_beside_the_current_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, "a.jpg\n").unwrap()
+    });
+    let place = ListPlace::Path(pipe.clone());
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(place.folder(), Some(Root::Path(here.clone())));
+    let stdin = ListPlace::Path("/dev/stdin".into());
+    assert_eq!(stdin.folder(), Some(Root::Path(here.clone())));
+    let listing = listing(&[&pipe], None, &[]).await;
+    writer.join().unwrap();
+    assert!(!listing.is_resumable());
+    let entry = listing.entries(None).unwrap().next().await.unwrap().unwrap();
+    let ListingEntry::Image { image, .. } = entry else { panic!("{entry:?}") };
+    assert_eq!(image.image, ImageUri::from_path(&here.join("a.jpg")).unwrap());
+}
+
+#[tokio::test]
+async fn the_files_of_an_inventory_are_not_all_open_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("manifest.json");
+    let mut files = Vec::new();
+    for number in 0..3000 {
+        let row = format!("\"faces\",\"{number}.jpg\",\"9b2c\"\n");
+        std::fs::write(folder.path().join(format!("{number}.csv")), row).unwrap();
+        files.push(serde_json::json!({ "key": format!("{number}.csv") }));
+    }
+    let text = serde_json::json!({
+        "fileFormat": "CSV", "fileSchema": "Bucket, Key, ETag", "files": files
+    });
+    std::fs::write(&manifest, text.to_string()).unwrap();
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open_files();
+    let lists = open(&[&manifest]).await.unwrap();
+    // Other tests of this process open files, too.
+    assert!(open_files() < before + 1000, "{} files are open", open_files());
+    let lists = lists.survey(None, Places::default()).await.unwrap();
+    assert_eq!(lists.survey().images, 3000);
+}
+
+#[tokio::test]
+async fn lists_without_rows_are_empty_whatever_their_format() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.txt", ""),
+        ("a.csv", ""),
+        ("b.csv", "uri,subject\n"),
+        ("c.csv", "# nothing today\n"),
+        ("a.jsonl", ""),
+        ("a", "\n\n"),
+    ] {
+        let list = folder.path().join(name);
+        std::fs::write(&list, text).unwrap();
+        let listing = listing(&[&list], None, &[]).await;
+        assert_eq!(listing.lists().unwrap().survey().rows, 0, "{name}");
+        let (images, others) = entries(&listing, None).await;
+        assert!(images.is_empty() && others.is_empty(), "{name}: {others:?}");
+    }
 }
 
 #[tokio::test]
@@ -208,7 +316,8 @@ async fn a_file_that_is_no_list_is_an_error_that_says_why() {
             Ok(lists) => lists.survey(None, Places::default()).await.map(|_| ()).unwrap_err(),
             Err(error) => error,
         };
-        assert!(error.to_string().contains(told), "{error}");
+        let error = error.to_string();
+        assert!(error.contains(told) && error.starts_with("cannot list the images of "), "{error}");
     }
 }
 
@@ -238,7 +347,7 @@ fn the_place_of_a_list_is_a_path_a_uri_or_standard_input() {
     let signed = place("https://host/x/a.csv?sig=secret").unwrap();
     assert_eq!(signed.to_string(), "https://host/x/a.csv");
     assert_eq!(signed.folder(), Some("https://host/x".parse().unwrap()));
-    for bad in ["s3://faces", "data:,a.jpg", "ftp://host/a.csv"] {
+    for bad in ["s3://faces", "data:,a.jpg", "ftp://host/a.csv", "file:///a#b.csv"] {
         assert!(place(bad).is_err(), "{bad}");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{ImageUri, SourceStamp};
+use crate::images::allowed::Places;
 use crate::images::root::{Bucket, object};
 use crate::images::{FetchError, Objects};
 
@@ -15,18 +16,20 @@ const MOST_FAILURES: u32 = 8;
 /// Asks for the versions of objects.
 pub(super) struct ObjectVersions {
     objects: Arc<Objects>,
+    /// No other place is asked: a list is data, and the credentials are this machine's.
+    readable: Arc<Places>,
     /// Failures in a row.
     failures: Mutex<HashMap<Bucket, u32>>,
 }
 
 impl ObjectVersions {
-    pub(super) fn new(objects: Arc<Objects>) -> Self {
-        Self { objects, failures: Mutex::default() }
+    pub(super) fn new(objects: Arc<Objects>, readable: Arc<Places>) -> Self {
+        Self { objects, readable, failures: Mutex::default() }
     }
 
     /// The version of an object; `None` if the image is no object, or nobody says.
     pub(super) async fn stamp(&self, image: &ImageUri) -> Option<SourceStamp> {
-        let (bucket, key) = object(image.as_url())?;
+        let (bucket, key) = object(image.as_url()).filter(|_| self.readable.cover(image))?;
         if self.failures_of(&bucket) >= MOST_FAILURES {
             return None;
         }
@@ -61,5 +64,42 @@ impl ObjectVersions {
             None if count > 0 => drop(failures.insert(bucket.clone(), count)),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::images::FetchLimits;
+
+    #[tokio::test]
+    async fn no_place_is_asked_that_may_not_be_read() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        server.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let variables = [
+            ("AWS_ENDPOINT_URL", url.as_str()),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let whole = Duration::from_millis(500);
+        let limits = FetchLimits { max_bytes: 1, whole, connect: whole, idle: whole, redirects: 0 };
+        let objects = Arc::new(Objects::new(variables, None, limits).unwrap());
+        let readable = Arc::new(Places::new(&["s3://faces/2024".parse().unwrap()]));
+        let versions = ObjectVersions::new(objects, readable);
+        for image in ["s3://faces/2023/a.jpg", "s3://other/2024/a.jpg"] {
+            assert_eq!(versions.stamp(&image.parse().unwrap()).await, None);
+        }
+        assert!(server.accept().is_err(), "nobody connected");
+        // Nobody answers, but it is asked.
+        assert_eq!(versions.stamp(&"s3://faces/2024/a.jpg".parse().unwrap()).await, None);
+        assert!(server.accept().is_ok());
     }
 }

@@ -65,7 +65,8 @@ pub enum NotListedReason {
     LinkOutside(PathBuf),
     /// A link whose target does not exist, or that leads to itself.
     LinkBroken,
-    /// A row of a list that names the image of an earlier row, or one below a root of the scan.
+    /// A row of a list that names the image of an earlier row, or an image below a root that a row
+    /// names, too. The other row lists it.
     Repeated,
     /// A root below which there is nothing.
     EmptyRoot,

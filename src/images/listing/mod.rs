@@ -80,11 +80,6 @@ impl Listing {
         self.lists.as_ref()
     }
 
-    /// The same without lists.
-    pub fn without_lists(self) -> Self {
-        Self { lists: None, ..self }
-    }
-
     /// Whether all roots are on this machine. Then listing them twice costs little.
     pub fn is_local(&self) -> bool {
         self.roots.iter().all(|root| matches!(root, Root::Path(_)))
@@ -112,18 +107,33 @@ impl Listing {
             None => None,
             Some(text) => Some(self.parse(text).ok_or_else(|| unknown(text))?),
         };
-        let first = after.as_ref().map_or(0, |after| after.number());
         let row = after.as_ref().and_then(|after| match after {
             ListPosition::Row(_, row) => Some(*row),
             _ => None,
         });
-        let (folders, listing) = (self.folders(), self.clone());
+        Ok(until_error(self.below_roots(after).chain(self.list_entries(row))))
+    }
+
+    /// All entries of the roots. Images that a list names are not among them.
+    pub fn entries_of_roots(&self) -> ListingEntries {
+        self.below_roots(None)
+    }
+
+    /// The entries of the roots after a position, or all.
+    fn below_roots(&self, mut after: Option<ListPosition>) -> ListingEntries {
+        let first = after.as_ref().map_or(0, |after| after.number());
+        let (folders, listing, lists) = (self.folders(), self.clone(), self.lists.clone());
         let roots = self.roots.clone().into_iter().enumerate().skip(first);
-        let mut after = after;
         let entries = futures::stream::iter(roots).flat_map(move |(number, root)| {
             listing.root_entries(number, root, after.take(), &folders)
         });
-        Ok(until_error(entries.chain(self.list_entries(row))))
+        let without_named = entries.map(move |entry| match (&lists, entry) {
+            (Some(lists), Ok(ListingEntry::Image { image, position })) => {
+                lists.unless_named(image, position)
+            }
+            (_, entry) => entry,
+        });
+        without_named.boxed()
     }
 
     /// The folders among the roots, for one pass over the listing.

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::batch::PostgresTables;
 use super::{PostgresStore, READ, WRITE, column, fault, uri_key};
 use crate::domain::{
-    GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
+    GalleryName, ImageUri, JobRecord, LabelledImage, OutcomeKind, Profile, ProfileId, Selection,
+    SourceStamp, SubjectName,
 };
 use crate::store::encoding::{definition, selection_key};
 use crate::store::fault::Fault;
@@ -35,16 +36,7 @@ impl Results for PostgresStore {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        self.answer(WRITE, async {
-            for _ in 1..TRIES {
-                match self.try_record(records).await {
-                    Err(fault) if fault::is_race(&fault) => (),
-                    ended => return ended,
-                }
-            }
-            self.try_record(records).await
-        })
-        .await
+        self.answer(WRITE, tried(|| self.try_record(records))).await
     }
 
     async fn up_to_date(
@@ -52,11 +44,13 @@ impl Results for PostgresStore {
         gallery: &GalleryName,
         profile: &ProfileId,
         selection: &Selection,
-        images: &[(ImageUri, Option<SourceStamp>)],
+        images: &[LabelledImage],
     ) -> Result<Vec<bool>, StoreError> {
-        let keys: Vec<Uuid> = column(images, |(uri, _)| uri_key(uri));
+        let keys: Vec<Uuid> = column(images, |image| uri_key(&image.image));
         let stamps: Vec<Option<&str>> =
-            column(images, |(_, stamp)| stamp.as_ref().map(SourceStamp::as_str));
+            column(images, |image| image.stamp.as_ref().map(SourceStamp::as_str));
+        let hashes: Vec<Option<Vec<u8>>> =
+            column(images, |image| image.expected_hash.map(|hash| hash.0.to_vec()));
         let finals = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final());
         let finals: Vec<&str> = finals.map(OutcomeKind::as_str).collect();
         self.answer(READ, async {
@@ -67,12 +61,48 @@ impl Results for PostgresStore {
                 .bind(stamps)
                 .bind(selection_key(selection))
                 .bind(finals)
+                .bind(hashes)
                 .fetch_all(&self.pool)
                 .await?;
             Ok(flags(images.len(), indexes))
         })
         .await
     }
+
+    async fn name_subjects(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        subjects: &[(ImageUri, SubjectName)],
+    ) -> Result<(), StoreError> {
+        let keys: Vec<Uuid> = column(subjects, |(uri, _)| uri_key(uri));
+        let names: Vec<&str> = column(subjects, |(_, subject)| subject.as_str());
+        let update = || async {
+            sqlx::query(include_str!("sql/name_subjects.sql"))
+                .bind(gallery.as_str())
+                .bind(profile.as_str())
+                .bind(&keys)
+                .bind(&names)
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        };
+        self.answer(WRITE, tried(update)).await
+    }
+}
+
+/// Writes, and again if another transaction interferes.
+async fn tried<T, F>(write: impl Fn() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    for _ in 1..TRIES {
+        match write().await {
+            Err(fault) if fault::is_race(&fault) => (),
+            ended => return ended,
+        }
+    }
+    write().await
 }
 
 impl PostgresStore {

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use super::batch::SqliteTables;
 use super::{SqliteStore, json, now_ms};
 use crate::domain::{
-    GalleryName, ImageUri, JobRecord, OutcomeKind, Profile, ProfileId, Selection, SourceStamp,
+    GalleryName, ImageUri, JobRecord, LabelledImage, OutcomeKind, Profile, ProfileId, Selection,
+    SourceStamp, SubjectName,
 };
 use crate::store::encoding::{definition, selection_key};
 use crate::store::rows::corrupt;
@@ -47,10 +48,12 @@ impl Results for SqliteStore {
         gallery: &GalleryName,
         profile: &ProfileId,
         selection: &Selection,
-        images: &[(ImageUri, Option<SourceStamp>)],
+        images: &[LabelledImage],
     ) -> Result<Vec<bool>, StoreError> {
-        let listed = json(images.iter().map(|(uri, stamp)| {
-            serde_json::json!([uri.as_str(), stamp.as_ref().map(SourceStamp::as_str)])
+        let listed = json(images.iter().map(|image| {
+            let stamp = image.stamp.as_ref().map(SourceStamp::as_str);
+            let hash = image.expected_hash.map(|hash| hash.to_string());
+            serde_json::json!([image.image.as_str(), stamp, hash])
         }));
         let finals = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final());
         self.answer(async {
@@ -64,6 +67,25 @@ impl Results for SqliteStore {
                 .await?;
             let indexes: Vec<i64> = serde_json::from_str(&indexes).map_err(corrupt)?;
             Ok(flags(images.len(), indexes))
+        })
+        .await
+    }
+
+    async fn name_subjects(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        subjects: &[(ImageUri, SubjectName)],
+    ) -> Result<(), StoreError> {
+        let pairs = subjects.iter().map(|(uri, subject)| [uri.as_str(), subject.as_str()]);
+        self.answer(async {
+            sqlx::query(include_str!("sql/name_subjects.sql"))
+                .bind(gallery.as_str())
+                .bind(profile.as_str())
+                .bind(json(pairs))
+                .execute(&self.writer)
+                .await?;
+            Ok(())
         })
         .await
     }

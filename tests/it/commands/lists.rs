@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageFilter, PageQuery, Reading};
@@ -99,6 +99,85 @@ fn an_image_with_other_bytes_than_its_list_says_is_refused() {
     sandbox.write("list.jsonl", line.to_string().as_bytes());
     let run = sandbox.run(&["scan", "--from", "list.jsonl", "--json"]);
     assert_eq!(run.summary()["outcomes"]["refused"], json!(1), "{}", run.out);
+}
+
+#[test]
+fn an_image_that_is_up_to_date_still_has_the_bytes_and_the_subject_of_its_list() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(3);
+    sandbox.run(&["scan", "photos", "--json"]).ended(0);
+    let hash = |name: &str| {
+        blake3::hash(&std::fs::read(sandbox.path(&format!("photos/{name}"))).unwrap()).to_string()
+    };
+    let (right, wrong) = (hash("0000.jpg"), "0".repeat(64));
+    let list = format!(
+        "uri,content_hash,subject\nphotos/0000.jpg,{right},Ann\nphotos/0001.jpg,{wrong},\n\
+            photos/0002.jpg,,\n"
+    );
+    sandbox.write("list.csv", list.as_bytes());
+    let run = sandbox.run(&["scan", "--from", "list.csv", "--json"]);
+    let summary = run.summary();
+    assert_adds_up(&summary);
+    assert_eq!((number(&summary, "listed"), number(&summary, "skipped")), (3, 2), "{}", run.out);
+    assert_eq!(summary["outcomes"]["refused"], json!(1), "{}", run.out);
+    let export = sandbox.run(&["export", "--gallery", "default", "--format", "jsonl"]);
+    let subjects = export.json().into_iter().map(|image| image["subject"].clone());
+    let mut subjects: Vec<_> = subjects.map(|subject| subject.to_string()).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["\"Ann\"", "null", "null"], "{}", export.out);
+}
+
+#[test]
+fn a_list_and_a_folder_above_it_scan_each_image_once() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(3);
+    sandbox.write("list.txt", b"photos/0000.jpg\nphotos/0001.jpg\n");
+    let scan = ["scan", "photos", "--exclude", "*1.jpg", "--from", "list.txt"];
+    let run = sandbox.run(&[&scan[..], &["--json"]].concat());
+    run.ended(0);
+    let summary = run.summary();
+    assert_adds_up(&summary);
+    assert_eq!((number(&summary, "listed"), number(&summary, "repeated")), (3, 1));
+    let run = sandbox.run(&scan);
+    run.ended(0);
+    assert!(run.out.contains("1 repeated: "), "{}", run.out);
+}
+
+#[test]
+fn a_list_that_names_nothing_says_so_and_one_of_bad_rows_does_not() {
+    let sandbox = Sandbox::new();
+    for name in ["empty.csv", "empty.txt"] {
+        sandbox.write(name, b"");
+        let run = sandbox.run(&["scan", "--from", name]);
+        run.ended(0);
+        assert!(run.err.contains("the list is empty\n"), "{}", run.err);
+        assert!(run.out.contains("no image found by --from"), "{}", run.out);
+    }
+    sandbox.write("bad.txt", "ftp://host/a.jpg\n".repeat(30).as_bytes());
+    let run = sandbox.run(&["scan", "--from", "bad.txt"]);
+    run.ended(3);
+    assert!(!run.out.contains("there is nothing"), "{}", run.out);
+    assert!(run.out.contains("30 files, folders or rows of lists could not be listed"));
+    assert!(run.err.contains("(further problems are counted; --json prints each one)"));
+    assert!(!run.err.contains("line 21:"), "{}", run.err);
+}
+
+#[test]
+fn a_list_may_come_from_a_shells_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(1);
+    let program = env!("CARGO_BIN_EXE_facefleet");
+    for script in [
+        format!("{program} scan --from <(printf 'photos/0000.jpg\n') --json"),
+        format!("printf 'photos/0000.jpg\n' | {program} scan --from /dev/stdin --json"),
+    ] {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]).current_dir(sandbox.path("."));
+        shell.env("FACEFLEET__HOME", env!("CARGO_MANIFEST_DIR"));
+        let run = Run::of(shell.output().unwrap());
+        run.ended(0);
+        assert_eq!(number(&run.summary(), "listed"), 1, "{}", run.err);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod workers;
 
 use std::sync::Arc;
 
-use facefleet::domain::{JobRecord, OutcomeKind, ProfileId};
+use facefleet::domain::{JobRecord, LabelledImage, OutcomeKind, ProfileId};
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageFilter, PageQuery, Store, StoredImage};
@@ -77,7 +77,7 @@ async fn outcomes(store: &Arc<dyn Store>, profile: ProfileId) -> Vec<(OutcomeKin
 }
 
 async fn settled(store: &Arc<dyn Store>, profile: ProfileId, name: &str, version: &str) -> bool {
-    let images = [(uri(name), Some(stamp(version)))];
+    let images = [LabelledImage::new(uri(name), Some(stamp(version)))];
     store.up_to_date(&gallery(), &profile, &selection(), &images).await.unwrap()[0]
 }
 
@@ -157,6 +157,8 @@ macro_rules! store_contract {
             reading {
                 everything_of_a_record_comes_back
                 up_to_date_is_the_same_version_with_a_final_outcome
+                an_image_is_up_to_date_only_with_the_bytes_that_are_expected
+                current_images_are_given_subjects
                 profiles_are_registered_once_and_come_back_as_they_were
                 two_profiles_live_side_by_side
                 galleries_come_by_name_and_their_profiles_by_the_last_record

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use facefleet::domain::{
-    Faces, GalleryName, ImageUri, JobId, JobRecord, Outcome, OutcomeKind, Selection, SourceStamp,
-    Template,
+    ContentHash, Faces, GalleryName, ImageUri, JobId, JobRecord, LabelledImage, Outcome,
+    OutcomeKind, Selection, Template,
 };
 use facefleet::store::{Effect, Extreme, GallerySummary, PageQuery, StoredFace, StoredImage};
 
@@ -50,17 +50,17 @@ pub async fn up_to_date_is_the_same_version_with_a_final_outcome(home: impl Home
         unfetched("away", Outcome::Unreadable("permission denied".into())),
     ];
     store.record(&records).await.unwrap();
-    let v1 = |name: &str| (uri(name), Some(stamp("v1")));
-    let images: Vec<(ImageUri, Option<SourceStamp>)> = vec![
+    let v1 = |name: &str| LabelledImage::new(uri(name), Some(stamp("v1")));
+    let images = vec![
         v1("failed"),
         v1("scored"),
-        (uri("scored"), Some(stamp("v2"))),
-        (uri("scored"), None),
+        LabelledImage::new(uri("scored"), Some(stamp("v2"))),
+        LabelledImage::new(uri("scored"), None),
         v1("never seen"),
         v1("no-face"),
         v1("scored"),
         v1("unlisted"),
-        (uri("unlisted"), None),
+        LabelledImage::new(uri("unlisted"), None),
         v1("unreadable"),
         v1("refused"),
         v1("away"),
@@ -75,6 +75,64 @@ pub async fn up_to_date_is_the_same_version_with_a_final_outcome(home: impl Home
     assert_eq!(store.up_to_date(&gallery(), &b(), &selection(), &images).await.unwrap(), none);
     let largest = Selection { faces: Faces::Largest, ..selection() };
     assert_eq!(store.up_to_date(&gallery(), &a(), &largest, &images).await.unwrap(), none);
+}
+
+pub async fn an_image_is_up_to_date_only_with_the_bytes_that_are_expected(home: impl Home) {
+    let store = opened(&home).await;
+    let stored = scored("one", &[10]);
+    let hash = stored.content.unwrap().hash;
+    store.record(&[stored]).await.unwrap();
+    let listed = |expected_hash| {
+        let image = LabelledImage::new(uri("one"), Some(stamp("v1")));
+        LabelledImage { expected_hash, ..image }
+    };
+    let other = ContentHash::of(b"other bytes");
+    let asked = [listed(Some(hash)), listed(Some(other)), listed(None)];
+    let found = store.up_to_date(&gallery(), &a(), &selection(), &asked).await.unwrap();
+    assert_eq!(found, [true, false, true]);
+
+    // Its job finds that the bytes are others: that is how it ends, and the result stays.
+    let refused = unfetched("one", Outcome::Refused("other bytes".into()));
+    let refused = with_job(refused, |job| job.expected_hash = Some(other));
+    let recorded = store.record(std::slice::from_ref(&refused)).await.unwrap().remove(0);
+    assert_eq!(recorded.end(&refused).outcome, OutcomeKind::Refused);
+    let current = images(&store, a()).await;
+    assert_eq!(
+        current.iter().map(|image| image.outcome).collect::<Vec<_>>(),
+        [OutcomeKind::Scored]
+    );
+    // Expected or not, an attempt that got no bytes of this version repeats the result.
+    for expected in [Some(hash), None] {
+        let failed = unfetched("one", Outcome::Failed("reset".into()));
+        let failed = with_job(failed, |job| job.expected_hash = expected);
+        let recorded = store.record(std::slice::from_ref(&failed)).await.unwrap().remove(0);
+        assert_eq!(recorded.end(&failed).outcome, OutcomeKind::Scored);
+    }
+}
+
+pub async fn current_images_are_given_subjects(home: impl Home) {
+    let store = opened(&home).await;
+    let old = scored("one", &[10]);
+    let mut new = with_job(scored("one", &[20]), |job| job.stamp = Some(stamp("v2")));
+    new.content.as_mut().unwrap().hash = ContentHash::of(b"new bytes");
+    let away = unfetched("away", Outcome::Unreadable("permission denied".into()));
+    for record in [old, new, scored("two", &[30]), away] {
+        store.record(&[record]).await.unwrap();
+    }
+    let subjects = ["one", "away", "never seen"]
+        .map(|name| (uri(name), format!("subject of {name}").parse().unwrap()));
+    for _ in 0..2 {
+        store.name_subjects(&gallery(), &a(), &subjects).await.unwrap();
+    }
+    store.name_subjects(&gallery(), &b(), &[(uri("two"), "Bob".parse().unwrap())]).await.unwrap();
+    let mut found: Vec<_> = images(&store, a())
+        .await
+        .into_iter()
+        .map(|image| (image.image, image.subject.map(|subject| subject.as_str().to_owned())))
+        .collect();
+    found.sort();
+    let expected = [("away", None), ("one", Some("subject of one".to_owned())), ("two", None)];
+    assert_eq!(found, expected.map(|(name, subject)| (uri(name), subject)));
 }
 
 pub async fn profiles_are_registered_once_and_come_back_as_they_were(home: impl Home) {

@@ -9,6 +9,7 @@ CROSS JOIN images i ON i.gallery_id = g.id AND i.uri = k.value ->> 0
 CROSS JOIN results r ON r.image_id = i.id AND r.gallery_profile_id = gp.id
 WHERE g.name = ?1
     AND length(i.content_hash) > 0
+    AND (k.value ->> 2 IS NULL OR lower(hex(i.content_hash)) = k.value ->> 2)
     AND r.superseded = 0
     AND r.selection = ?4
     AND r.stamp = k.value ->> 1
