@@ -306,6 +306,7 @@ mod tests {
             profile: profile().id(),
             outcomes: Vec::new(),
             filter: PageFilter::default(),
+            notes: false,
             after: 0,
             limit: 10,
             templates: false,

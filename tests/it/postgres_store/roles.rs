@@ -85,6 +85,7 @@ fn page(templates: bool) -> PageQuery {
         profile: profile("a").id(),
         outcomes: Vec::new(),
         filter: PageFilter::default(),
+        notes: false,
         after: 0,
         limit: 10,
         templates,
