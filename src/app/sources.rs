@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 
 use super::App;
 use crate::images::{
-    FetchLimits, FileSource, ImageLists, ListFormat, ListPlace, ListSources, Listing, Objects,
-    Root, Rules, Sources,
+    FetchLimits, FileSource, ImageLists, ImageVersions, ListFormat, ListPlace, ListSources,
+    Listing, Objects, Root, Rules, Sources,
 };
 
 impl App {
@@ -92,6 +92,14 @@ impl App {
     pub fn files(&self, roots: &[PathBuf]) -> Result<FileSource> {
         FileSource::new(roots, self.settings.limits.max_bytes)
             .context("Failed to open the images' folder")
+    }
+
+    /// What asks for the versions of images.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn versions(&self) -> Result<ImageVersions> {
+        Ok(ImageVersions::new(self.objects()?))
     }
 
     /// The object stores of this process's environment.

@@ -9,6 +9,7 @@ use crate::domain::{
     ContentHash, GalleryName, ImageContent, ImageId, ImageUri, Outcome, OutcomeEvent, OutcomeKind,
     ProfileId, SubjectName, Timings,
 };
+use crate::images::resolved;
 use crate::store::{Note, ResultState, StoredImage};
 
 /// How an image is named: exactly for programs, and for people.
@@ -23,7 +24,7 @@ pub struct ImageNames {
 impl ImageNames {
     /// The names of the local file that a user wrote as `path`.
     pub fn of_path(path: &Path) -> Self {
-        let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
+        let whole = std::path::absolute(path).map(|path| resolved(&path));
         let uri = whole.ok().and_then(|path| ImageUri::from_path(&path).ok());
         let uri = uri.map(|uri| uri.as_str().to_owned());
         Self { uri, image: path.to_string_lossy().into_owned() }
@@ -232,6 +233,19 @@ mod tests {
         assert_eq!(names.uri.as_deref(), Some("file:///nowhere/a%FF.jpg"));
         let uri: ImageUri = "file:///nowhere/a%FF.jpg".parse().unwrap();
         assert_eq!(ImageNames::from(&uri), names);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_has_the_uri_that_a_scan_gave_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a/b", real.join("link")).unwrap();
+        let scanned = ImageUri::from_path(&real.join("a/gone.jpg")).unwrap();
+        for written in ["a/b/../gone.jpg", "link/../gone.jpg"] {
+            let names = ImageNames::of_path(&real.join(written));
+            assert_eq!(names.uri.as_deref(), Some(scanned.as_str()), "{written}");
+        }
     }
 
     #[test]

@@ -26,11 +26,12 @@ mod versions;
 use std::fs::File;
 use std::sync::Arc;
 
-pub(super) use base::resolved;
+pub use base::{of_uri, resolved};
 pub use format::ListFormat;
 pub use open::{ListPlace, ListSources};
 pub use second::SurveyedLists;
 pub use survey::ListSurvey;
+pub use versions::ImageVersions;
 
 use self::base::ListBase;
 use self::columns::ListColumns;

@@ -46,6 +46,9 @@ impl TryFrom<OsString> for ListPlace {
         let uri: ImageUri = uri.parse().map_err(|_| "it is not a valid URI".to_owned())?;
         match uri.scheme() {
             "file" => uri.to_path().map(Self::Path).ok_or("it is not a path here".to_owned()),
+            "s3" | "gs" | "az" if uri.as_url().query().is_some() => {
+                Err("it has a query, which objects do not have: write ? in a key as %3F".into())
+            }
             "s3" | "gs" | "az" if object(uri.as_url()).is_none_or(|(_, key)| key.is_root()) => {
                 Err("it does not name an object".into())
             }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::repeats::RowMarks;
 use super::row::RowContent;
-use super::versions::ObjectVersions;
+use super::versions::ImageVersions;
 use super::{ListPart, ListSurvey};
 use crate::images::Objects;
 use crate::images::listing::{ListingEntry, ListingError, NotListed, NotListedReason};
@@ -52,7 +52,7 @@ impl SurveyedLists {
         let (sender, rows) = mpsc::channel(BUFFER);
         let lists = self.clone();
         let read = tokio::task::spawn_blocking(move || lists.send(number, after, &sender));
-        let versions = Arc::new(ObjectVersions::new(objects));
+        let versions = Arc::new(ImageVersions::new(objects));
         let rows = stream::unfold((rows, read), |(mut rows, read)| async move {
             match rows.recv().await {
                 Some(row) => Some((row, (rows, read))),

@@ -7,7 +7,7 @@ use super::row::RowContent;
 use super::second::SurveyedLists;
 use super::{ImageLists, ListPart};
 use crate::domain::LabelledImage;
-use crate::images::allowed::{OutsideCounts, Places};
+use crate::images::allowed::{ImageFolders, OutsideCounts, Places};
 use crate::images::listing::ListingError;
 
 /// What is in some lists.
@@ -23,6 +23,8 @@ pub struct ListSurvey {
     pub others: u64,
     /// Rows that cannot be used.
     pub bad: u64,
+    /// Where they are.
+    pub folders: ImageFolders,
     /// Images outside of what may be read.
     pub outside: OutsideCounts,
     /// For each list with columns that are not read: its name and theirs.
@@ -124,6 +126,7 @@ impl FirstReading<'_> {
             self.marks.mark(index);
             return Ok(());
         }
+        self.survey.folders.add(image);
         if self.allowed.is_some_and(|allowed| !allowed.cover(image)) {
             self.survey.outside.count(image, || part.row_name(number));
         }

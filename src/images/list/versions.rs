@@ -1,27 +1,39 @@
-//! The versions of objects that a list names without saying which version they have: what a listing
-//! of their bucket would say, so that an image which did not change is not scanned again.
+//! The versions of images that are known by name alone: what a listing of their folder or bucket
+//! would say, so that an image which did not change is not scanned again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::spawn_blocking;
+
 use crate::domain::{ImageUri, SourceStamp};
 use crate::images::root::{Bucket, object};
+use crate::images::walk::stamp_of_path;
 use crate::images::{FetchError, Objects};
 
 /// A bucket that fails so often in a row is not asked any more: this machine may have no
 /// credentials for it, and each failure takes seconds.
 const MOST_FAILURES: u32 = 8;
 
-/// Asks for the versions of objects.
-pub(super) struct ObjectVersions {
+/// Asks for the versions of images.
+pub struct ImageVersions {
     objects: Arc<Objects>,
     /// Failures in a row.
     failures: Mutex<HashMap<Bucket, u32>>,
 }
 
-impl ObjectVersions {
-    pub(super) fn new(objects: Arc<Objects>) -> Self {
+impl ImageVersions {
+    /// Asks `objects` for those in buckets.
+    pub fn new(objects: Arc<Objects>) -> Self {
         Self { objects, failures: Mutex::default() }
+    }
+
+    /// The version of a local file or an object; `None` if it is neither, or nobody says.
+    pub async fn stamp_of(&self, image: &ImageUri) -> Option<SourceStamp> {
+        match image.to_path() {
+            Some(path) => spawn_blocking(move || stamp_of_path(&path)).await.ok()?,
+            None => self.stamp(image).await,
+        }
     }
 
     /// The version of an object; `None` if the image is no object, or nobody says.
