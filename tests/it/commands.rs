@@ -1,5 +1,6 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
+mod again;
 mod answers;
 mod evaluation;
 mod failures;
@@ -15,6 +16,7 @@ mod remap;
 mod schemas;
 mod score;
 mod scoring;
+mod secrets;
 mod show;
 mod tables;
 
