@@ -34,6 +34,7 @@ use crate::worker::process::Parts;
 use crate::worker::{Process, Processor, Worker, WorkerSettings};
 
 /// The settings, and how to make the parts from them.
+#[derive(Clone)]
 pub struct App {
     settings: Settings,
     vitals: Arc<Vitals>,

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::App;
@@ -41,14 +43,15 @@ pub async fn check_all(app: &App, roots: &[Root], aligned: bool) -> Vec<CheckVie
 
 /// Tries a place that images may come from.
 async fn place(app: &App, root: &Root) -> CheckView {
-    let trying = async {
-        if let Some(path) = root.path() {
+    let (app, tried) = (app.clone(), root.clone());
+    let trying = apart(move || async move {
+        if let Some(path) = tried.path() {
             path.canonicalize().context("cannot be read")?;
         }
         // With this root alone: one that is wrong must not hide the others.
-        let sources = app.images_below(vec![root.clone()])?;
-        sources.try_root(root).await.map_err(anyhow::Error::msg)
-    };
+        let sources = app.images_below(vec![tried.clone()])?;
+        sources.try_root(&tried).await.map_err(anyhow::Error::msg)
+    });
     let CheckView { check, ok, detail } = found("place", in_time(trying).await);
     CheckView { check, ok, detail: format!("{}: {detail}", root.name()) }
 }
@@ -84,13 +87,27 @@ fn found(check: &'static str, found: Result<String>) -> CheckView {
 }
 
 async fn in_time(check: impl Future<Output = Result<String>>) -> Result<String> {
-    match timeout(LONGEST_CHECK, check).await {
+    within(LONGEST_CHECK, check).await
+}
+
+async fn within(longest: Duration, check: impl Future<Output = Result<String>>) -> Result<String> {
+    match timeout(longest, check).await {
         Ok(found) => found,
         Err(_) => bail!(
             "no answer within {} s: is it running, and reachable from here?",
-            LONGEST_CHECK.as_secs()
+            longest.as_secs()
         ),
     }
+}
+
+/// Runs a check on a thread of its own: a file system that hangs blocks that thread and nothing
+/// else.
+async fn apart<C>(check: impl FnOnce() -> C + Send + 'static) -> Result<String>
+where
+    C: Future<Output = Result<String>>,
+{
+    let runtime = Handle::current();
+    spawn_blocking(move || runtime.block_on(check())).await?
 }
 
 fn runtime(app: &App) -> Result<String> {
@@ -202,4 +219,24 @@ fn disk(app: &App) -> Result<String> {
 fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     let found = rustix::fs::statvfs(folder)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_that_blocks_its_thread_is_given_up() {
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let hanging = apart(move || async move {
+            // As a system call on a server that is gone.
+            blocked.recv().ok();
+            Ok("answered".to_owned())
+        });
+        let given_up = within(Duration::from_millis(50), hanging).await.unwrap_err();
+        assert!(given_up.to_string().starts_with("no answer within"), "{given_up}");
+        drop(release);
+        let answered = apart(|| async { Ok("answered".to_owned()) });
+        assert_eq!(in_time(answered).await.unwrap(), "answered");
+    }
 }

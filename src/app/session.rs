@@ -308,6 +308,7 @@ mod tests {
             profile: profile().id(),
             outcomes: Vec::new(),
             filter: PageFilter::default(),
+            notes: false,
             after: 0,
             limit: 10,
             templates: false,

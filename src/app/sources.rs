@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use super::App;
 use crate::images::{
-    FetchLimits, ImageLists, ListFormat, ListPlace, ListSources, Listing, NamedImages, NamedPlace,
-    Objects, Root, Rules, Sources,
+    FetchLimits, ImageLists, ImageVersions, ListFormat, ListPlace, ListSources, Listing,
+    NamedImages, NamedPlace, Objects, Places, Root, Rules, Sources,
 };
 
 impl App {
@@ -90,6 +90,14 @@ impl App {
     /// If one of them cannot be listed.
     pub fn named_images(&self, places: Vec<NamedPlace>) -> Result<NamedImages> {
         Ok(NamedImages::new(places, Rules::new(&[], &[])?, self.objects()?)?)
+    }
+
+    /// What asks for the versions of images in places that this process may read.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn versions(&self, readable: Places) -> Result<ImageVersions> {
+        Ok(ImageVersions::new(self.objects()?, Arc::new(readable)))
     }
 
     /// The object stores of this process's environment.

@@ -33,12 +33,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use self::printable::printable;
 use crate::app::App;
 use crate::domain::GalleryName;
+use crate::images::location_for_people;
 use crate::settings::Settings;
 use crate::telemetry;
 
@@ -105,7 +107,30 @@ const INTERRUPTED: u8 = 130;
 /// The program. It is here and not in the binary, so that the commands' futures are compiled with
 /// the library, on all cores.
 pub fn main() -> ExitCode {
-    Cli::parse().execute().unwrap_or_else(|error| fail(&error))
+    match Cli::try_parse() {
+        Ok(cli) => cli.execute().unwrap_or_else(|error| fail(&error)),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Prints an error of the command line, which repeats what was written, without passwords and
+/// signatures; the exit status for it.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let written = error.context().filter_map(|(_, value)| match value {
+        ContextValue::String(text) => Some((text, location_for_people(text))),
+        _ => None,
+    });
+    let secrets: Vec<_> = written.filter(|(text, shown)| text.as_str() != shown).collect();
+    if secrets.is_empty() {
+        error.exit();
+    }
+    let mut message = error.render().to_string();
+    for (text, shown) in secrets {
+        message = message.replace(text.as_str(), &shown);
+    }
+    // An error means that standard error is closed.
+    write!(std::io::stderr(), "{message}").ok();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
 impl Cli {

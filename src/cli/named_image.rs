@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::domain::{ImageId, ImageUri, InvalidName};
-use crate::images::Root;
+use crate::images::{Root, is_location, of_uri, resolved};
 use crate::store::ImageKey;
 
 /// An image as a user names it: a path, a URI, or, where the command says so, the id of a stored
@@ -36,28 +36,34 @@ impl NamedImage {
         })
     }
 
-    fn path_or_uri(text: OsString) -> Result<Self, InvalidName> {
-        let schemes = ["file:", "data:", "s3:", "gs:", "az:", "https:", "http:"];
-        let lower = text.to_string_lossy().to_ascii_lowercase();
-        let is_uri =
-            lower.contains("://") || schemes.iter().any(|scheme| lower.starts_with(scheme));
+    fn path_or_uri(text: OsString) -> Result<Self, String> {
         match text.into_string() {
-            Ok(text) if is_uri => {
-                let uri: ImageUri = text.parse()?;
+            Ok(text) if is_location(&text) => {
+                let written: ImageUri =
+                    text.parse().map_err(|error: InvalidName| error.to_string())?;
+                // What scans and lists write, and what a job may have named.
+                let mut uris: Vec<ImageUri> = of_uri(&text).into_iter().collect();
+                if !uris.contains(&written) {
+                    uris.push(written);
+                }
                 // An inline image and a signed URL are no root.
                 let root = text.parse().ok();
-                Ok(Self { key: ImageKey::Uris(vec![uri]), root })
+                Ok(Self { key: ImageKey::Uris(uris), root })
             }
             Ok(text) => Self::path(text.as_ref()),
             Err(text) => Self::path(text.as_ref()),
         }
     }
 
-    fn path(path: &Path) -> Result<Self, InvalidName> {
-        // A scan stores the canonical path. The file may be gone.
+    fn path(path: &Path) -> Result<Self, String> {
+        let written = match std::path::absolute(path) {
+            Ok(path) => path,
+            Err(error) => return Err(format!("it names no file: {error}")),
+        };
+        // A scan stores the path without links, a job the one that it names.
         let mut uris = Vec::new();
-        for whole in [path.canonicalize(), std::path::absolute(path)].into_iter().flatten() {
-            let uri = ImageUri::from_path(&whole)?;
+        for whole in [resolved(&written), written] {
+            let uri = ImageUri::from_path(&whole).map_err(|error| error.to_string())?;
             if !uris.contains(&uri) {
                 uris.push(uri);
             }
@@ -83,6 +89,25 @@ mod tests {
         assert_eq!(uris("file:///a%20b.jpg"), ["file:///a%20b.jpg"]);
         assert_eq!(uris("/gone/a b.jpg"), ["file:///gone/a%20b.jpg"]);
         assert_eq!(uris("/gone/photos:old.jpg"), ["file:///gone/photos:old.jpg"]);
+    }
+
+    #[test]
+    fn a_name_is_written_as_scans_write_it_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a b/c")).unwrap();
+        std::os::unix::fs::symlink("a b/c", real.join("link")).unwrap();
+        let real = real.to_str().unwrap();
+        for (written, expected) in [
+            ("s3://bucket/%61.jpg".to_owned(), "s3://bucket/a.jpg".to_owned()),
+            (format!("file://{real}/a%20%62/c.jpg"), format!("file://{real}/a%20b/c.jpg")),
+            (format!("file://{real}/link/c.jpg"), format!("file://{real}/a%20b/c/c.jpg")),
+            (format!("{real}/link/../gone.jpg"), format!("file://{real}/a%20b/gone.jpg")),
+            (format!("{real}/link/gone.jpg"), format!("file://{real}/a%20b/c/gone.jpg")),
+        ] {
+            assert_eq!(uris(&written)[0], expected, "{written}");
+        }
+        assert!(NamedImage::path_or_uri("".into()).is_err(), "an unset variable is no image");
     }
 
     #[test]

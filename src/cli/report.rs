@@ -140,7 +140,7 @@ impl ExportArgs {
         };
         let images: Vec<ImageUri> = self.image.iter().flat_map(uris).collect();
         let filter = PageFilter {
-            images,
+            images: (!images.is_empty()).then_some(images),
             min_quality: self.min_quality,
             max_quality: self.max_quality,
             since: self.since,

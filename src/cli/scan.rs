@@ -14,11 +14,11 @@ use super::scan_source::SourceArgs;
 use super::{GalleryArgs, printable};
 use crate::app::App;
 use crate::app::session::Session;
-use crate::domain::{Campaign, CampaignId, Faces, Lane};
+use crate::domain::{Campaign, CampaignId, Faces, Lane, SeenWorker};
 use crate::gallery::campaign::{ScanPlan, run_on_fleet};
 use crate::gallery::follow::CampaignCounts;
 use crate::gallery::list::count_images;
-use crate::gallery::takers::{Wanted, missing, watch};
+use crate::gallery::takers::{Wanted, missing, refusal, watch};
 use crate::images::{Listing, Rules};
 use crate::store::Store;
 
@@ -169,10 +169,12 @@ impl ScanArgs {
             queue: app.queue_name(),
             lane: Lane::Scan,
             profile: profile.id(),
-            roots: plan.roots.clone(),
+            roots: plan.roots.iter().chain(images.folders()).cloned().collect(),
         };
         let bar = scan.display.bar();
         let tell = |text: &str| bar.suspend(|| eprintln!("{}", printable(text)));
+        // Before anything is published: workers would refuse it at once.
+        let refusal = if self.wait { told(store.as_ref(), &wanted, refusal).await } else { None };
         let (run, stop) = (plan.run(campaign, images), scan.stop.token());
         let (queue_of_run, store_of_run) = (queue.clone(), store.clone());
         let running =
@@ -181,11 +183,11 @@ impl ScanArgs {
             });
         let counts = tokio::select! {
             counts = running => counts,
-            never = watch(store.as_ref(), &wanted, tell), if self.wait => match never {},
+            never = watch(store.as_ref(), &wanted, refusal, tell), if self.wait => match never {},
         };
         if let Ok(counts) = &counts {
             if !self.wait && counts.progress.left() > 0 {
-                warn_if_missing(store.as_ref(), &wanted).await;
+                told(store.as_ref(), &wanted, missing).await;
             }
             queue.close().await;
             store.close().await;
@@ -243,13 +245,16 @@ impl RunningScan {
     }
 }
 
-/// Says what no worker has that the published jobs need.
-async fn warn_if_missing(store: &dyn Store, wanted: &Wanted) {
-    // The jobs are published: a store that fails now is no reason to fail.
-    let workers = store.workers().await;
-    if let Some(missing) = workers.ok().and_then(|workers| missing(&workers, wanted)) {
-        eprintln!("{}", printable(&missing));
-    }
+/// Says what `lack` finds that workers do not have, of what the jobs need.
+async fn told(
+    store: &dyn Store,
+    wanted: &Wanted,
+    lack: fn(&[SeenWorker], &Wanted) -> Option<String>,
+) -> Option<String> {
+    // Without it, the scan goes on: a store that fails is no reason to fail here.
+    let found = store.workers().await.ok().and_then(|workers| lack(&workers, wanted))?;
+    eprintln!("{}", printable(&found));
+    Some(found)
 }
 
 /// Names the globs of --exclude that left nothing out: they may be written for another folder.

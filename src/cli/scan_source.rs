@@ -15,6 +15,7 @@ use crate::gallery::list::Images;
 use crate::images::{
     ListFormat, ListPlace, ListSurvey, Listing, OutsideCounts, Places, Root, SurveyedLists,
 };
+use crate::report::choose_profile;
 use crate::store::Store;
 
 /// More places than this are not named.
@@ -54,8 +55,8 @@ pub(super) struct SourceArgs {
         value_parser = OsStringValueParser::new().try_map(Root::try_from)
     )]
     allowed: Vec<Root>,
-    /// Scan those images of the gallery again whose result is one of these: failed, unreadable,
-    /// refused, `no_face`.
+    /// Scan those images of the gallery again whose result, or latest attempt to read them, is one
+    /// of these: failed, unreadable, refused, `no_face`.
     #[arg(
         long,
         value_name = "OUTCOMES",
@@ -134,7 +135,11 @@ impl SourceArgs {
         store: Arc<dyn Store>,
     ) -> Result<(Images, Option<u64>)> {
         let Some(query) = again else { return Ok((Images::Listing(Box::new(listing)), None)) };
-        let found = AgainImages::find(store, query, self.allowed(app)?.as_ref()).await?;
+        // A gallery without results is a mistake, not a gallery without failures.
+        choose_profile(store.as_ref(), &query.gallery, Some(query.profile.clone())).await?;
+        let allowed = self.allowed(app)?;
+        let versions = app.versions(allowed.clone().unwrap_or_default())?;
+        let found = AgainImages::find(store, query, allowed.as_ref(), versions).await?;
         check(&found.outside, found.images, app)?;
         let count = found.images;
         Ok((Images::Again(Box::new(found)), Some(count)))

@@ -150,7 +150,7 @@ fn beat(
     heartbeat.run(vitals, stop, move |own, known| {
         // An error means that standard output is closed.
         drop(match format {
-            LogFormat::Text => say(started(&own.report)),
+            LogFormat::Text => say(printable(&started(&own.report))),
             LogFormat::Json => say_json(&WorkerView::from(own)),
         });
         for difference in differing_roots(&own.report, known) {
@@ -181,22 +181,7 @@ fn list(workers: &[SeenWorker], json: bool) -> Result<()> {
     }
     let width = workers.iter().map(|worker| worker.report.name().chars().count()).max();
     for worker in workers {
-        let SeenWorker { report, started_at, last_seen, .. } = worker;
-        let since = if worker.live { ("since", started_at) } else { ("last seen", last_seen) };
-        say(format!(
-            "{}  {:width$}  profile {}  {}  {}  reads {}  {}  {}  {} {:.19}Z",
-            worker_state(worker),
-            report.name(),
-            report.profile,
-            report.provider,
-            lanes(report),
-            roots(report),
-            report.listener.as_deref().unwrap_or("-"),
-            report.version,
-            since.0,
-            since.1,
-            width = width.unwrap_or_default(),
-        ))?;
+        say(line(worker, width.unwrap_or_default()))?;
     }
     if workers.is_empty() {
         say("no worker runs, and none died within a day")?;
@@ -207,11 +192,61 @@ fn list(workers: &[SeenWorker], json: bool) -> Result<()> {
     Ok(())
 }
 
+/// A worker in a line. What it says of itself comes from the database.
+fn line(worker: &SeenWorker, width: usize) -> String {
+    let SeenWorker { report, started_at, last_seen, .. } = worker;
+    let since = if worker.live { ("since", started_at) } else { ("last seen", last_seen) };
+    let line = format!(
+        "{}  {:width$}  profile {}  {}  {}  reads {}  {}  {}  {} {:.19}Z",
+        worker_state(worker),
+        report.name(),
+        report.profile,
+        report.provider,
+        lanes(report),
+        roots(report),
+        report.listener.as_deref().unwrap_or("-"),
+        report.version,
+        since.0,
+        since.1,
+    );
+    printable(&line).into_owned()
+}
+
 fn lanes(report: &WorkerReport) -> String {
     report.lanes.iter().map(|lane| lane.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn roots(report: &WorkerReport) -> String {
     let roots = report.roots.join(", ");
-    if roots.is_empty() { "nothing".to_owned() } else { printable(&roots).into_owned() }
+    if roots.is_empty() { "nothing".to_owned() } else { roots }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::WorkerId;
+
+    #[test]
+    fn what_a_worker_says_of_itself_cannot_control_a_terminal() {
+        let strange = || "a\u{1b}[31m\nb".to_owned();
+        let report = WorkerReport {
+            id: WorkerId::new(),
+            host: strange(),
+            pid: 7,
+            version: strange(),
+            queue: strange(),
+            profile: "0".repeat(16).parse().unwrap(),
+            provider: strange(),
+            lanes: Lane::ALL.to_vec(),
+            roots: vec![strange()],
+            resolved: Vec::new(),
+            listener: Some(strange()),
+            settings: Default::default(),
+        };
+        let time = "2026-11-26T04:00:00Z".to_owned();
+        let worker = SeenWorker { report, live: true, started_at: time.clone(), last_seen: time };
+        for text in [line(&worker, 10), printable(&started(&worker.report)).into_owned()] {
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
 }

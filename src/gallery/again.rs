@@ -1,4 +1,4 @@
-//! Images of a gallery whose result has a certain outcome, to scan them again.
+//! Images of a gallery whose result or note has a certain outcome, to scan them again.
 
 use std::sync::Arc;
 
@@ -6,11 +6,13 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::list::{Entries, ListedImage};
 use crate::domain::{GalleryName, LabelledImage, OutcomeKind, ProfileId};
-use crate::images::{ListingError, OutsideCounts, Places};
-use crate::store::{PageFilter, PageQuery, Store, StoreError, StoredImage};
+use crate::images::{ImageFolders, ImageVersions, ListingError, OutsideCounts, Places};
+use crate::store::{Note, PageFilter, PageQuery, Store, StoreError, StoredImage};
 
 /// Images of a page.
 const PAGE: u32 = 512;
+/// Images whose version is asked for at the same time.
+const VERSIONS_AT_ONCE: usize = 64;
 
 /// Which images of a gallery are scanned again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +29,14 @@ pub struct AgainQuery {
 pub struct AgainImages {
     store: Arc<dyn Store>,
     query: AgainQuery,
+    versions: Arc<ImageVersions>,
     /// The cursor of the last image. What is recorded later has a higher one, and a scan must not
     /// find what it records itself.
     last: i64,
     /// How many there are.
     pub images: u64,
+    /// Where they are.
+    pub folders: ImageFolders,
     /// Those outside of what may be read.
     pub outside: OutsideCounts,
 }
@@ -45,15 +50,24 @@ impl AgainImages {
         store: Arc<dyn Store>,
         query: AgainQuery,
         allowed: Option<&Places>,
+        versions: ImageVersions,
     ) -> Result<Self, StoreError> {
-        let mut found =
-            Self { store, query, last: 0, images: 0, outside: OutsideCounts::default() };
+        let mut found = Self {
+            store,
+            query,
+            versions: Arc::new(versions),
+            last: 0,
+            images: 0,
+            folders: ImageFolders::default(),
+            outside: OutsideCounts::default(),
+        };
         loop {
             let page = found.query.page(found.store.as_ref(), found.last).await?;
             let Some(last) = page.last() else { return Ok(found) };
             found.last = last.cursor;
-            found.images += page.len() as u64;
-            for image in &page {
+            for image in page.iter().filter(|image| !found.query.has_note(image)) {
+                found.images += 1;
+                found.folders.add(&image.image);
                 if allowed.is_some_and(|allowed| !allowed.cover(&image.image)) {
                     found.outside.count(&image.image, || image.outcome.to_string());
                 }
@@ -61,32 +75,44 @@ impl AgainImages {
         }
     }
 
-    /// The images after a position, or all.
-    pub(super) fn entries(self, position: Option<&str>) -> Result<Entries, ListingError> {
+    /// The images after the position `from`, or all. `to`: the position up to which images were
+    /// listed before.
+    pub(super) fn entries(
+        self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Entries, ListingError> {
         let unknown = |position: &str| ListingError {
             what: format!("after '{position}'"),
             reason: "a scan with --again has no such position".into(),
         };
-        let (last, after) = match position {
-            None => (self.last, 0),
-            Some(position) => {
-                let parts = position
-                    .split_once(' ')
-                    .and_then(|(last, after)| Some((last.parse().ok()?, after.parse().ok()?)));
-                parts.ok_or_else(|| unknown(position))?
-            }
+        let parse = |position: &str| {
+            let parts = position
+                .split_once(' ')
+                .and_then(|(last, after)| Some((last.parse().ok()?, after.parse().ok()?)));
+            parts.ok_or_else(|| unknown(position))
         };
-        let Self { store, query, .. } = self;
+        let (last, after) = match (from, to) {
+            (None, None) => (self.last, 0),
+            // Images that were recorded since do not belong to it.
+            (None, Some(to)) => (parse(to)?.0, 0),
+            (Some(from), _) => parse(from)?,
+        };
+        let Self { store, query, versions, .. } = self;
         let pages =
             stream::try_unfold((store, query, after), move |(store, query, after)| async move {
                 let mut page =
                     query.page(store.as_ref(), after).await.map_err(|error| failed(&error))?;
                 page.retain(|image| image.cursor <= last);
                 let Some(end) = page.last().map(|image| image.cursor) else { return Ok(None) };
-                let images = page.into_iter().map(move |image| Ok(entry(image, last)));
-                Ok(Some((stream::iter(images), (store, query, end))))
+                page.retain(|image| !query.has_note(image));
+                Ok(Some((stream::iter(page.into_iter().map(Ok)), (store, query, end))))
             });
-        Ok(pages.try_flatten().boxed())
+        let entry = move |image: StoredImage| {
+            let versions = Arc::clone(&versions);
+            async move { Ok(entry(image, last, &versions).await) }
+        };
+        Ok(pages.try_flatten().map_ok(entry).try_buffered(VERSIONS_AT_ONCE).boxed())
     }
 }
 
@@ -95,6 +121,13 @@ impl AgainQuery {
     pub fn source(&self) -> String {
         let outcomes: Vec<&str> = self.outcomes.iter().map(|kind| kind.as_str()).collect();
         format!("--again {}", outcomes.join(","))
+    }
+
+    /// Whether `image` is a result next to a note that is found, too: it is scanned once.
+    fn has_note(&self, image: &StoredImage) -> bool {
+        let found = |note: &Note| self.outcomes.contains(&note.outcome);
+        // A note itself has no bytes.
+        image.hash.is_some() && image.noted.as_ref().is_some_and(found)
     }
 
     async fn page(&self, store: &dyn Store, after: i64) -> Result<Vec<StoredImage>, StoreError> {
@@ -106,16 +139,17 @@ impl AgainQuery {
             limit: PAGE,
             templates: false,
             filter: PageFilter::default(),
+            notes: true,
         };
         store.page(&query).await
     }
 }
 
-fn entry(image: StoredImage, last: i64) -> super::list::Entry {
-    // Without a version, it is never up to date.
-    let subject = image.subject;
+async fn entry(image: StoredImage, last: i64, versions: &ImageVersions) -> super::list::Entry {
     let position = Some(format!("{last} {:020}", image.cursor));
-    let image = LabelledImage { subject, ..LabelledImage::new(image.image, None) };
+    let stamp = versions.stamp_of(&image.image).await;
+    let StoredImage { image, subject, expected_hash, .. } = image;
+    let image = LabelledImage { image, stamp, subject, expected_hash };
     super::list::Entry::Image(ListedImage { image, position })
 }
 

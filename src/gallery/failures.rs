@@ -1,17 +1,25 @@
 //! Why images of a scan did not become results, and whether that is so for most of them: then it is
 //! the scan that failed, and not its images.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::follow::CampaignCounts;
-use crate::domain::{CampaignProgress, End, ImageUri, OutcomeKind};
+use crate::domain::{Campaign, CampaignProgress, End, ImageUri, JobId, OutcomeKind};
+use crate::store::{PageFilter, PageQuery, Store, StoreError};
 use crate::view::scan::ReasonView;
 
 /// More groups than this are not told apart.
 const MOST_GROUPS: usize = 200;
 /// The most reasons of a summary.
 const SHOWN: usize = 5;
+/// The most images whose reasons are read from the store.
+const MOST_READ: u64 = 100_000;
+/// Images of a page.
+const PAGE: u32 = 512;
+/// The outcomes of images without a result, other than for want of a face.
+const FAILURES: [OutcomeKind; 3] =
+    [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
 
 /// Reasons of images that ended as unreadable, refused or failed, each with its number. Reasons
 /// that differ only in numbers, or in the name of the image, count together.
@@ -29,13 +37,40 @@ impl FailureReasons {
         }
     }
 
-    /// Those that a gallery's summary counted.
-    pub fn of_summary(reasons: &[(OutcomeKind, String, u64)]) -> Self {
-        let mut all = Self::default();
-        for (outcome, reason, images) in reasons {
-            all.add(*outcome, without_numbers(reason), reason, *images);
+    /// Those of the images that ended in a campaign, from the store: of the first
+    /// [`MOST_READ`] of them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn of_campaign(store: &dyn Store, campaign: &Campaign) -> Result<Self, StoreError> {
+        let since = campaign.started_at.parse().ok();
+        let mut query = PageQuery {
+            gallery: campaign.gallery.clone(),
+            profile: campaign.profile.clone(),
+            outcomes: FAILURES.to_vec(),
+            filter: PageFilter { since, ..PageFilter::default() },
+            notes: true,
+            after: 0,
+            limit: PAGE,
+            templates: false,
+        };
+        let (mut all, wanted) = (Self::default(), failed(&campaign.progress).min(MOST_READ));
+        while all.images < wanted {
+            let page = store.page(&query).await?;
+            let Some(last) = page.last() else { break };
+            query.after = last.cursor;
+            let jobs: Vec<JobId> = page.iter().map(|image| campaign.id.job(&image.image)).collect();
+            let of_others = store.uncounted_jobs(campaign.id, &jobs).await?;
+            let of_others: HashSet<JobId> = of_others.into_iter().collect();
+            for (image, job) in page.iter().zip(&jobs) {
+                if let Some(reason) = &image.reason
+                    && !of_others.contains(job)
+                {
+                    all.add(image.outcome, general(reason, &image.image), reason, 1);
+                }
+            }
         }
-        all
+        Ok(all)
     }
 
     /// The number of images that were counted.
@@ -96,8 +131,7 @@ fn without_numbers(reason: &str) -> String {
 
 /// Images that ended without a result, other than for want of a face.
 pub fn failed(progress: &CampaignProgress) -> u64 {
-    let failures = [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
-    failures.iter().filter_map(|kind| progress.outcomes.get(kind)).sum()
+    FAILURES.iter().filter_map(|kind| progress.outcomes.get(kind)).sum()
 }
 
 /// If more than the share `fail_over` of the images that ended are unreadable, refused or failed:
@@ -246,15 +280,5 @@ mod tests {
             let said = verdict(&counts(&[(outcome, 1)], reasons), 0.5).unwrap();
             assert!(said.contains(reason) && said.contains(to_do), "{said}");
         }
-    }
-
-    #[test]
-    fn a_summary_of_the_gallery_gives_reasons_too() {
-        let reasons = [
-            (OutcomeKind::Failed, "timed out after 3 s".to_owned(), 4),
-            (OutcomeKind::Failed, "timed out after 5 s".to_owned(), 2),
-        ];
-        let reasons = FailureReasons::of_summary(&reasons);
-        assert_eq!((reasons.images(), reasons.most_frequent().len()), (6, 1));
     }
 }

@@ -92,7 +92,8 @@ pub async fn run(
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
     let CampaignRun { images, campaign, selection } = run;
-    let entries = images.entries(campaign.progress.chunk_from.as_deref())?;
+    let scan_anyway = images.scan_anyway();
+    let entries = images.entries(&campaign.progress)?;
     // Subscribe before the first job is published, so that no event is missed.
     let events = match until {
         FollowUntil::Published => stream::pending().boxed(),
@@ -116,7 +117,8 @@ pub async fn run(
         next_read,
         on_event,
     };
-    let lister = Lister { campaign, selection, queue, store, stop: stop_listing, not_images };
+    let stop = stop_listing;
+    let lister = Lister { campaign, selection, scan_anyway, queue, store, stop, not_images };
     let mut lister = tokio::spawn(lister.run(entries));
     let followed = follower.follow(&mut lister, from_lister, events).await;
     // It still runs if the events ended first: nothing takes what it publishes.
@@ -262,9 +264,9 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
         let seen = 2 * failures.images() >= failures::failed(progress);
         if self.until != FollowUntil::Published
             && !seen
-            && let Ok(found) = self.store.summary(&campaign.gallery, &campaign.profile).await
+            && let Ok(own) = FailureReasons::of_campaign(self.store.as_ref(), &campaign).await
         {
-            *failures = FailureReasons::of_summary(&found.reasons);
+            *failures = own;
         }
         self.listing_error.map_or(Ok(self.counts), |error| Err(error.into()))
     }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
 use super::again::AgainImages;
-use crate::domain::{Campaign, Job, LabelledImage, Lane, ListedChunk, Selection};
-use crate::images::{Listing, ListingEntry, ListingError, NotListed, is_past};
+use crate::domain::{Campaign, CampaignProgress, Job, LabelledImage, Lane, ListedChunk, Selection};
+use crate::images::{Listing, ListingEntry, ListingError, NotListed, Root, is_past};
 use crate::queue::JobQueue;
 use crate::store::Store;
 
@@ -78,11 +78,29 @@ impl From<ListingEntry> for Entry {
 }
 
 impl Images {
-    /// The entries after `position`, or all.
-    pub(super) fn entries(self, position: Option<&str>) -> Result<Entries, ListingError> {
+    /// Where those are that are no part of roots: the first few folders.
+    pub fn folders(&self) -> &[Root] {
+        match self {
+            Self::Listing(listing) => match listing.lists() {
+                Some(lists) => lists.survey().folders.roots(),
+                None => &[],
+            },
+            Self::Again(images) => images.folders.roots(),
+            Self::Given(_) => &[],
+        }
+    }
+
+    /// Whether they are scanned even if they are up to date.
+    pub(super) fn scan_anyway(&self) -> bool {
+        matches!(self, Self::Again(_))
+    }
+
+    /// The entries that a listing which came as far as `progress` has to list.
+    pub(super) fn entries(self, progress: &CampaignProgress) -> Result<Entries, ListingError> {
+        let after = progress.chunk_from.as_deref();
         Ok(match self {
-            Self::Listing(listing) => listing.entries(position)?.map_ok(Entry::from).boxed(),
-            Self::Again(images) => images.entries(position)?,
+            Self::Listing(listing) => listing.entries(after)?.map_ok(Entry::from).boxed(),
+            Self::Again(images) => images.entries(after, progress.chunk_to.as_deref())?,
             Self::Given(images) => {
                 let entry = |image| Ok(Entry::Image(ListedImage { image, position: None }));
                 stream::iter(images.into_iter().map(entry)).boxed()
@@ -95,6 +113,8 @@ impl Images {
 pub(super) struct Lister {
     pub(super) campaign: Campaign,
     pub(super) selection: Selection,
+    /// See [`Images::scan_anyway`].
+    pub(super) scan_anyway: bool,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) store: Arc<dyn Store>,
     pub(super) stop: CancellationToken,
@@ -165,7 +185,11 @@ impl Lister {
     ) -> Result<(), GalleryError> {
         let Campaign { id, gallery, profile, .. } = &self.campaign;
         let images: Vec<LabelledImage> = images.into_iter().map(|listed| listed.image).collect();
-        let up_to_date = self.store.up_to_date(gallery, profile, &self.selection, &images).await?;
+        let up_to_date = if self.scan_anyway {
+            vec![false; images.len()]
+        } else {
+            self.store.up_to_date(gallery, profile, &self.selection, &images).await?
+        };
         let listed = images.len() as u64;
         let (mut jobs, mut skipped) = (Vec::with_capacity(images.len()), Vec::new());
         let mut subjects = Vec::new();

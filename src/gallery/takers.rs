@@ -63,6 +63,18 @@ pub fn missing(workers: &[SeenWorker], wanted: &Wanted) -> Option<String> {
     refused(&of_profile, &wanted.roots)
 }
 
+/// As [`missing`], if jobs would not wait but be taken and refused.
+pub fn refusal(workers: &[SeenWorker], wanted: &Wanted) -> Option<String> {
+    let takes = |worker: &&WorkerReport| {
+        worker.queue == wanted.queue
+            && worker.lanes.contains(&wanted.lane)
+            && worker.profile == wanted.profile
+    };
+    let live = workers.iter().filter(|worker| worker.live).map(|worker| &worker.report);
+    let takers: Vec<&WorkerReport> = live.filter(takes).collect();
+    if takers.is_empty() { None } else { refused(&takers, &wanted.roots) }
+}
+
 fn no_worker(workers: &[SeenWorker], live: &[&WorkerReport], queue: &str) -> String {
     let start = "start `facefleet worker` with the same queue.url, queue.prefix and store.url";
     let last = workers.iter().max_by(|a, b| a.last_seen.cmp(&b.last_seen));
@@ -123,9 +135,15 @@ fn allows(worker: &WorkerReport, root: &Root) -> bool {
 }
 
 /// Calls `tell` when [`missing`] changes, with the sentence or with the news that workers take the
-/// jobs now. Says nothing as long as nothing is missing. Looks until it is dropped.
-pub async fn watch(store: &dyn Workers, wanted: &Wanted, mut tell: impl FnMut(&str)) -> Infallible {
-    let (mut told, mut before) = (None, None);
+/// jobs now. Says nothing as long as nothing is missing. `told`: what is missing and was told
+/// already. Looks until it is dropped.
+pub async fn watch(
+    store: &dyn Workers,
+    wanted: &Wanted,
+    mut told: Option<String>,
+    mut tell: impl FnMut(&str),
+) -> Infallible {
+    let mut before = told.clone();
     let mut next = interval(LOOK_EVERY);
     next.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

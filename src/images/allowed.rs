@@ -9,6 +9,8 @@ use crate::domain::ImageUri;
 
 /// More places than this are counted together.
 const MOST_PLACES: usize = 1000;
+/// More folders than this are not kept.
+const MOST_FOLDERS: usize = 100;
 /// The name under which they are counted.
 const OTHER_PLACES: &str = "other places";
 
@@ -48,6 +50,39 @@ impl Places {
             None => self.roots.iter().any(|root| root.covers(image.as_url())),
         }
     }
+}
+
+/// The folders, prefixes of buckets and paths of web servers that contain some images: the first
+/// few of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageFolders(Vec<Root>);
+
+impl ImageFolders {
+    /// Adds the one that contains `image`.
+    pub fn add(&mut self, image: &ImageUri) {
+        if self.0.len() < MOST_FOLDERS
+            && let Some(root) = folder_of(image)
+            && !self.0.contains(&root)
+        {
+            self.0.push(root);
+        }
+    }
+
+    /// They, as roots.
+    pub fn roots(&self) -> &[Root] {
+        &self.0
+    }
+}
+
+fn folder_of(image: &ImageUri) -> Option<Root> {
+    if let Some(path) = image.to_path() {
+        return path.parent().map(|folder| Root::Path(folder.to_owned()));
+    }
+    if image.scheme() == "data" {
+        return Some(Root::Inline);
+    }
+    let image = image.without_secrets();
+    image.as_url().join(".").ok()?.as_str().parse().ok()
 }
 
 /// Images that are outside of what may be read.
@@ -125,6 +160,27 @@ mod tests {
             assert_eq!(places.cover(&image.parse().unwrap()), expected, "{image}");
         }
         assert!(Places::new(&[]).is_empty() && !places.is_empty());
+    }
+
+    #[test]
+    fn images_are_in_folders_that_are_roots() {
+        let mut folders = ImageFolders::default();
+        for image in [
+            "file:///photos/a%20b/1.jpg",
+            "file:///photos/a%20b/2.jpg",
+            "s3://faces/a/b.jpg",
+            "s3://faces/b.jpg",
+            "https://user:secret@host:8443/a/b.jpg?sig=secret",
+            "data:image/png;base64,AAAA",
+        ] {
+            let image = image.parse().unwrap();
+            folders.add(&image);
+        }
+        let roots: Vec<String> = folders.roots().iter().map(Root::to_string).collect();
+        assert_eq!(
+            roots,
+            ["/photos/a b", "s3://faces/a", "s3://faces", "https://host:8443/a/", "data:"]
+        );
     }
 
     #[test]

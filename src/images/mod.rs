@@ -27,15 +27,18 @@ mod trial;
 mod walk;
 mod web;
 
-pub use allowed::{OutsideCounts, Places};
+pub use allowed::{ImageFolders, OutsideCounts, Places};
 pub use error::FetchError;
 pub use files::FileSource;
-pub use list::{ImageLists, ListFormat, ListPlace, ListSources, ListSurvey, SurveyedLists};
+pub use list::{
+    ImageLists, ImageVersions, ListFormat, ListPlace, ListSources, ListSurvey, SurveyedLists,
+    of_uri, resolved,
+};
 pub use listing::{Listing, ListingEntry, ListingError, NotListed, NotListedReason, is_past};
 pub use named::{ImageToRead, NamedEntry, NamedImages, NamedPlace};
 pub use objects::Objects;
 pub use reservation::{MemoryReservation, Unlimited};
-pub use root::{Bucket, InvalidRoot, Root, WebRoot};
+pub use root::{Bucket, InvalidRoot, Root, WebRoot, is_location, location_for_people};
 pub use rules::{InvalidGlob, Rules};
 pub use sources::{Sources, SourcesError};
 

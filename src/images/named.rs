@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, BoxStream, StreamExt};
 
+use super::list::resolved;
 use super::listing::{ListingEntries, until_error};
 use super::root::{InvalidRoot, object_url};
 use super::{Listing, ListingEntry, ListingError, NotListed, Objects, Root, Rules};
@@ -123,7 +124,9 @@ fn local_image(path: &Path) -> ImageToRead {
     let name = path.to_string_lossy().into_owned();
     let (whole, missing) = match path.canonicalize() {
         Ok(path) => (Some(path), None),
-        Err(error) => (std::path::absolute(path).ok(), Some(error.to_string())),
+        Err(error) => {
+            (std::path::absolute(path).map(|path| resolved(&path)).ok(), Some(error.to_string()))
+        }
     };
     let uri = whole.and_then(|path| ImageUri::from_path(&path).ok());
     let no_uri = uri.is_none().then(|| "its name makes no URI".to_owned());

@@ -4,6 +4,7 @@
 //! `s3://faces/2024/a.jpg` and not `s3://faces/2024-old/a.jpg`. For folders, [`super::FileSource`]
 //! decides: it resolves links first.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,8 @@ impl FromStr for Root {
     /// Parses `s3://bucket/prefix`, `gs:`, `az:`, `https://host:port/prefix`, `http:`, `file:` and
     /// `data:`. Any other text is a path.
     fn from_str(text: &str) -> Result<Self, InvalidRoot> {
-        let invalid = |reason: &str| InvalidRoot(format!("'{}' {reason}", without_query(text)));
+        let invalid =
+            |reason: &str| InvalidRoot(format!("'{}' {reason}", location_for_people(text)));
         let Some((scheme, _)) =
             text.split_once(':').filter(|(scheme, rest)| is_scheme(scheme) && is_url(scheme, rest))
         else {
@@ -274,7 +276,7 @@ fn decoded(path: &str) -> Option<Vec<String>> {
 }
 
 /// Whether a text is a URI and not a path.
-pub(super) fn is_location(text: &str) -> bool {
+pub fn is_location(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && is_url(scheme, rest))
 }
 
@@ -289,10 +291,21 @@ fn is_url(scheme: &str, rest: &str) -> bool {
     rest.starts_with("//") || known.contains(&scheme.to_ascii_lowercase().as_str())
 }
 
-fn without_query(text: &str) -> &str {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    // The text before an @ may be a password.
-    text.rsplit_once('@').map_or(text, |(_, rest)| rest)
+/// A text that may be a URI, for messages: without user, password, query, fragment and inline
+/// bytes, even if it is not valid. A path is as it is.
+pub fn location_for_people(text: &str) -> Cow<'_, str> {
+    if !is_location(text) {
+        return text.into();
+    }
+    let (scheme, rest) = text.split_once(':').unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("data") {
+        return if rest.is_empty() { text.into() } else { "data:…".into() };
+    }
+    // A password may contain any character, also those that end it in a valid URI.
+    let shown = rest.rsplit_once('@').map(|(_, host)| format!("//…@{host}"));
+    let shown = shown.as_deref().unwrap_or(rest);
+    let shown = shown.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}:{shown}").into()
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ impl Fixture {
             image: uri.clone(),
             subject: None,
             hash: Some(ContentHash::of(uri.as_str().as_bytes())),
+            expected_hash: None,
             bytes: Some(12_345),
             size: Some((250, 260)),
             outcome,
@@ -223,5 +224,7 @@ fn passes(filter: &PageFilter, image: &StoredImage) -> bool {
     let of_quality = wanted.is_none_or(|wanted| {
         image.faces.iter().any(|face| face.quality.is_some_and(|q| wanted.contains(&q)))
     });
-    in_time && of_quality && (filter.images.is_empty() || filter.images.contains(&image.image))
+    in_time
+        && of_quality
+        && filter.images.as_ref().is_none_or(|images| images.contains(&image.image))
 }

@@ -63,6 +63,7 @@ pub(super) async fn collect(
             profile: profile.clone(),
             outcomes: outcomes.to_vec(),
             filter: PageFilter::default(),
+            notes: false,
             after: 0,
             limit: room,
             templates: false,

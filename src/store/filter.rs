@@ -9,8 +9,8 @@ use crate::domain::ImageUri;
 /// Conditions on the images of a page; the default has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PageFilter {
-    /// Only these images; empty for all.
-    pub images: Vec<ImageUri>,
+    /// Only these images, also by the form that is shown, without their query. `None`: all images.
+    pub images: Option<Vec<ImageUri>>,
     /// Only images with a face whose quality is in [`Self::qualities`]; such an image comes with
     /// all its faces.
     pub min_quality: Option<u8>,
@@ -18,6 +18,12 @@ pub struct PageFilter {
     pub max_quality: Option<u8>,
     /// Only results recorded at this time or later, to the millisecond.
     pub since: Option<Timestamp>,
+}
+
+/// Those of `uris` that may be shown forms of others: they have no query themselves.
+pub(super) fn shown(uris: &[ImageUri]) -> Vec<&str> {
+    let without_query = |uri: &&ImageUri| uri.as_url().query().is_none();
+    uris.iter().filter(without_query).map(ImageUri::as_str).collect()
 }
 
 impl PageFilter {

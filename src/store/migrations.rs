@@ -15,6 +15,7 @@ const SQLITE: &[File] = &[
     (6, "workers", include_str!("../../migrations/sqlite/0006_workers.sql")),
     (7, "views", include_str!("../../migrations/sqlite/0007_views.sql")),
     (8, "listing_error", include_str!("../../migrations/sqlite/0008_listing_error.sql")),
+    (9, "expected_hash", include_str!("../../migrations/sqlite/0009_expected_hash.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -24,6 +25,7 @@ const POSTGRES: &[File] = &[
     (4, "workers", include_str!("../../migrations/postgres/0004_workers.sql")),
     (5, "views", include_str!("../../migrations/postgres/0005_views.sql")),
     (6, "listing_error", include_str!("../../migrations/postgres/0006_listing_error.sql")),
+    (7, "expected_hash", include_str!("../../migrations/postgres/0007_expected_hash.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

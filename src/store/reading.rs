@@ -147,6 +147,9 @@ pub struct PageQuery {
     pub outcomes: Vec<OutcomeKind>,
     /// Further conditions.
     pub filter: PageFilter,
+    /// Also notes (see [`StoredImage::noted`]), each as an image without bytes, with the outcome of
+    /// the note. Only without conditions on images and quality.
+    pub notes: bool,
     /// The [`StoredImage::cursor`] of the previous page's last image; 0 for the first page.
     pub after: i64,
     /// The most images to return.
@@ -218,6 +221,8 @@ pub struct StoredImage {
     pub subject: Option<SubjectName>,
     /// Content hash, if bytes came.
     pub hash: Option<ContentHash>,
+    /// The content hash that the job expected, if it did.
+    pub expected_hash: Option<ContentHash>,
     /// Number of bytes, if they came.
     pub bytes: Option<u64>,
     /// Width and height, pixels, if it could be decoded.

@@ -1,5 +1,6 @@
 //! The program as people run it: exit status, what it prints, and what a second run does.
 
+mod again;
 mod answers;
 mod docs;
 mod evaluation;
@@ -17,6 +18,7 @@ mod schemas;
 mod score;
 mod score_folders;
 mod scoring;
+mod secrets;
 mod show;
 mod tables;
 

@@ -23,6 +23,7 @@ async fn each_image(
         profile,
         outcomes: Vec::new(),
         filter: PageFilter::default(),
+        notes: false,
         after: 0,
         limit: PAGE,
         templates,

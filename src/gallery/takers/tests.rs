@@ -131,7 +131,7 @@ async fn a_watch_tells_each_change_once_and_no_passing_one() {
     let looks = Looks(Mutex::new(looks.map(Clone::clone).to_vec()));
     let mut told = Vec::new();
     let wanted = wanted(&["s3://photos"]);
-    let watching = watch(&looks, &wanted, |text| told.push(text.to_owned()));
+    let watching = watch(&looks, &wanted, None, |text| told.push(text.to_owned()));
     timeout(Duration::from_secs(30), watching).await.unwrap_err();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("no worker is running"), "{told:?}");
@@ -142,6 +142,19 @@ async fn a_watch_tells_each_change_once_and_no_passing_one() {
 async fn a_watch_of_a_fleet_that_works_says_nothing() {
     let looks = Looks(Mutex::new(vec![vec![worker("one", &["s3://photos"])]]));
     let wanted = wanted(&["s3://photos"]);
-    let watching = watch(&looks, &wanted, |text| panic!("{text}"));
+    let watching = watch(&looks, &wanted, None, |text| panic!("{text}"));
     timeout(Duration::from_secs(30), watching).await.unwrap_err();
+}
+
+#[test]
+fn jobs_that_would_be_refused_are_told_from_jobs_that_wait() {
+    let wanted = wanted(&["s3://photos/staff"]);
+    let gone = SeenWorker { live: false, ..worker("one", &["s3://other"]) };
+    assert_eq!(refusal(&[gone], &wanted), None, "they wait");
+    let mut other_profile = worker("one", &["s3://other"]);
+    other_profile.report.profile = profile('b');
+    assert_eq!(refusal(&[other_profile], &wanted), None, "they wait");
+    assert_eq!(refusal(&[worker("one", &["s3://photos"])], &wanted), None);
+    let said = refusal(&[worker("one", &["s3://other"])], &wanted).unwrap();
+    assert!(said.contains("no worker may read s3://photos/staff"), "{said}");
 }

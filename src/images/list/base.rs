@@ -63,16 +63,22 @@ impl ListBase {
     }
 }
 
+/// Longest path that Linux resolves, bytes.
+const LONGEST_PATH: usize = 4096;
+
 const IMPOSSIBLE_KEY: &str = "its key has an empty, '.' or '..' segment, and cannot be read";
 
-/// The path without links, as a scan of a folder names the file. The file may be on another
-/// machine only: then the path as it is written, without `.` and `..`.
-pub(in crate::images) fn resolved(path: &Path) -> PathBuf {
-    if let Ok(path) = path.canonicalize() {
-        return path;
-    }
-    let mut resolved = PathBuf::new();
-    for component in path.components() {
+/// The absolute path without links, as a scan of a folder names the file. Of a file that is gone,
+/// or on another machine only, the folders that are here are resolved; the rest is as it is
+/// written, without `.` and `..`.
+pub fn resolved(path: &Path) -> PathBuf {
+    let here = |above: &&Path| above.as_os_str().len() <= LONGEST_PATH;
+    let known = path
+        .ancestors()
+        .filter(here)
+        .find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
+    let (mut resolved, rest) = known.unwrap_or((PathBuf::new(), path));
+    for component in rest.components() {
         match component {
             Component::ParentDir => drop(resolved.pop()),
             Component::CurDir => {}
@@ -82,7 +88,11 @@ pub(in crate::images) fn resolved(path: &Path) -> PathBuf {
     resolved
 }
 
-fn of_uri(text: &str) -> Result<ImageUri, String> {
+/// The image that a URI names, written as a scan writes it.
+///
+/// # Errors
+/// If it cannot be an image: why.
+pub fn of_uri(text: &str) -> Result<ImageUri, String> {
     let uri: ImageUri = text.parse().map_err(|_| "it is not a valid URI".to_owned())?;
     let url = uri.as_url();
     let has_more = url.query().is_some() || url.fragment().is_some();
@@ -180,6 +190,24 @@ mod tests {
         assert!(located(&folder, &format!("s3://faces/{}", "x".repeat(40_000))).is_err());
         let raw = RowPlace::Text(b"a\xff.jpg".to_vec());
         assert_eq!(folder.locate(&raw).unwrap().as_str(), "file:///nowhere/lists/a%FF.jpg");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_below_the_folder_that_a_link_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a/b", real.join("link")).unwrap();
+        for (written, expected) in [
+            ("link/gone.jpg", "a/b/gone.jpg"),
+            ("link/../gone.jpg", "a/gone.jpg"),
+            ("link/./x/../gone.jpg", "a/b/gone.jpg"),
+            ("nowhere/../gone.jpg", "gone.jpg"),
+        ] {
+            assert_eq!(resolved(&real.join(written)), real.join(expected), "{written}");
+        }
+        let long = "x/".repeat(20_000) + "a.jpg";
+        assert_eq!(resolved(&real.join(&long)), real.join(&long));
     }
 
     #[test]

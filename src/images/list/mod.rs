@@ -23,11 +23,12 @@ mod table;
 mod tests;
 mod versions;
 
-pub(super) use base::resolved;
+pub use base::{of_uri, resolved};
 pub use format::ListFormat;
 pub use open::{ListPlace, ListSources};
 pub use second::SurveyedLists;
 pub use survey::ListSurvey;
+pub use versions::ImageVersions;
 
 use self::base::ListBase;
 use self::columns::ListColumns;

@@ -49,6 +49,9 @@ impl TryFrom<OsString> for ListPlace {
                 Err("a path has no query or fragment: write ? as %3F and # as %23".into())
             }
             "file" => uri.to_path().map(Self::Path).ok_or("it is not a path here".to_owned()),
+            "s3" | "gs" | "az" if uri.as_url().query().is_some() => {
+                Err("it has a query, which objects do not have: write ? in a key as %3F".into())
+            }
             "s3" | "gs" | "az" if object(uri.as_url()).is_none_or(|(_, key)| key.is_root()) => {
                 Err("it does not name an object".into())
             }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::repeats::{NamedImages, RowMarks};
 use super::row::RowContent;
 use super::survey::no_room;
-use super::versions::ObjectVersions;
+use super::versions::ImageVersions;
 use super::{ListPart, ListSurvey};
 use crate::domain::LabelledImage;
 use crate::images::Objects;
@@ -76,7 +76,7 @@ impl SurveyedLists {
         let (sender, rows) = mpsc::channel(BUFFER);
         let lists = self.clone();
         let read = tokio::task::spawn_blocking(move || lists.send(number, after, &sender));
-        let versions = Arc::new(ObjectVersions::new(objects, Arc::clone(&self.readable)));
+        let versions = Arc::new(ImageVersions::new(objects, Arc::clone(&self.readable)));
         let rows = stream::unfold((rows, read), |(mut rows, read)| async move {
             match rows.recv().await {
                 Some(row) => Some((row, (rows, read))),

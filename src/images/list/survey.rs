@@ -7,7 +7,7 @@ use super::row::RowContent;
 use super::second::SurveyedLists;
 use super::{ImageLists, ListPart};
 use crate::domain::LabelledImage;
-use crate::images::allowed::{OutsideCounts, Places};
+use crate::images::allowed::{ImageFolders, OutsideCounts, Places};
 use crate::images::listing::ListingError;
 
 /// What is in some lists.
@@ -23,6 +23,8 @@ pub struct ListSurvey {
     pub others: u64,
     /// Rows that cannot be used.
     pub bad: u64,
+    /// Where they are.
+    pub folders: ImageFolders,
     /// Images outside of what may be read.
     pub outside: OutsideCounts,
     /// For each list with columns that are not read: its name and theirs.
@@ -132,6 +134,7 @@ impl FirstReading<'_> {
         self.digest.update(&expected_hash.map_or([0; 32], |hash| hash.0));
         self.survey.images += 1;
         self.any_below_roots |= self.roots.cover(image);
+        self.survey.folders.add(image);
         if self.is_known && !self.readable.cover(image) {
             self.survey.outside.count(image, || part.row_name(number));
         }

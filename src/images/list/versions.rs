@@ -1,20 +1,23 @@
-//! The versions of objects that a list names without saying which version they have: what a listing
-//! of their bucket would say, so that an image which did not change is not scanned again.
+//! The versions of images that are known by name alone: what a listing of their folder or bucket
+//! would say, so that an image which did not change is not scanned again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::spawn_blocking;
+
 use crate::domain::{ImageUri, SourceStamp};
 use crate::images::allowed::Places;
 use crate::images::root::{Bucket, object};
+use crate::images::walk::stamp_of_path;
 use crate::images::{FetchError, Objects};
 
 /// A bucket that fails so often in a row is not asked any more: this machine may have no
 /// credentials for it, and each failure takes seconds.
 const MOST_FAILURES: u32 = 8;
 
-/// Asks for the versions of objects.
-pub(super) struct ObjectVersions {
+/// Asks for the versions of images.
+pub struct ImageVersions {
     objects: Arc<Objects>,
     /// No other place is asked: a list is data, and the credentials are this machine's.
     readable: Arc<Places>,
@@ -22,9 +25,18 @@ pub(super) struct ObjectVersions {
     failures: Mutex<HashMap<Bucket, u32>>,
 }
 
-impl ObjectVersions {
-    pub(super) fn new(objects: Arc<Objects>, readable: Arc<Places>) -> Self {
+impl ImageVersions {
+    /// Asks `objects` for those in buckets, and no place but `readable`.
+    pub fn new(objects: Arc<Objects>, readable: Arc<Places>) -> Self {
         Self { objects, readable, failures: Mutex::default() }
+    }
+
+    /// The version of a local file or an object; `None` if it is neither, or nobody says.
+    pub async fn stamp_of(&self, image: &ImageUri) -> Option<SourceStamp> {
+        match image.to_path() {
+            Some(path) => spawn_blocking(move || stamp_of_path(&path)).await.ok()?,
+            None => self.stamp(image).await,
+        }
     }
 
     /// The version of an object; `None` if the image is no object, or nobody says.
@@ -93,7 +105,7 @@ mod tests {
         let limits = FetchLimits { max_bytes: 1, whole, connect: whole, idle: whole, redirects: 0 };
         let objects = Arc::new(Objects::new(variables, None, limits).unwrap());
         let readable = Arc::new(Places::new(&["s3://faces/2024".parse().unwrap()]));
-        let versions = ObjectVersions::new(objects, readable);
+        let versions = ImageVersions::new(objects, readable);
         for image in ["s3://faces/2023/a.jpg", "s3://other/2024/a.jpg"] {
             assert_eq!(versions.stamp(&image.parse().unwrap()).await, None);
         }

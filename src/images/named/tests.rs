@@ -128,3 +128,16 @@ async fn one_image_may_be_a_uri_and_its_secrets_are_not_shown() {
         assert!(!error.contains("secret"), "{error}");
     }
 }
+
+#[test]
+fn a_file_that_is_gone_has_the_uri_that_a_scan_gave_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = folder.path().canonicalize().unwrap();
+    std::fs::create_dir_all(real.join("a/b")).unwrap();
+    symlink("a/b", real.join("link")).unwrap();
+    let scanned = ImageUri::from_path(&real.join("a/gone.jpg")).unwrap();
+    for written in ["a/b/../gone.jpg", "link/../gone.jpg"] {
+        let place: NamedPlace = real.join(written).into_os_string().try_into().unwrap();
+        assert_eq!(place.image().uri.as_ref(), Some(&scanned), "{written}");
+    }
+}

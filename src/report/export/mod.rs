@@ -106,6 +106,7 @@ pub async fn export<W: Write + Send + 'static>(
         profile: profile.clone(),
         outcomes: options.outcomes.clone(),
         filter: options.filter.clone(),
+        notes: false,
         after: 0,
         limit: FIRST_PAGE,
         templates,

@@ -55,6 +55,7 @@ pub(super) async fn results(
         .bind(column(rows, |new| i64::from(new.record.job.attempt)))
         .bind(column(rows, |new| new.record.job.id.0))
         .bind(column(rows, |new| new.noted))
+        .bind(column(rows, |new| new.record.job.expected_hash.map(|hash| hash.0.to_vec())))
         .execute(connection)
         .await?;
     Ok(())

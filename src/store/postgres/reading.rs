@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use super::{PostgresStore, READ, column, uri_key};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
+use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::rows::{
     FaceOfImageRow, FaceRow, GalleryRow, HistoryRow, ImageRow, ScopeRow, attach_faces, history,
@@ -192,7 +193,7 @@ impl Snapshot for PostgresSnapshot<'_> {
 /// The URIs of an image; none if its id is unknown.
 async fn uris_of(connection: &mut PgConnection, image: &ImageKey) -> Result<Vec<ImageUri>, Fault> {
     match image {
-        ImageKey::Uris(uris) => Ok(uris.clone()),
+        ImageKey::Uris(uris) => with_queries(connection, uris).await,
         ImageKey::Id(id) => {
             let uri: Option<String> = sqlx::query_scalar(include_str!("sql/uri_of_image.sql"))
                 .bind(id.0)
@@ -201,6 +202,20 @@ async fn uris_of(connection: &mut PgConnection, image: &ImageKey) -> Result<Vec<
             uri.iter().map(|uri| parsed(uri)).collect()
         }
     }
+}
+
+/// `uris`, and the stored ones that are shown as they are.
+async fn with_queries(
+    connection: &mut PgConnection,
+    uris: &[ImageUri],
+) -> Result<Vec<ImageUri>, Fault> {
+    let found: Vec<String> = sqlx::query_scalar(include_str!("sql/uris_with_query.sql"))
+        .bind(shown(uris))
+        .bind(i64::from(MOST_RESULTS))
+        .fetch_all(connection)
+        .await?;
+    let found: Result<Vec<ImageUri>, Fault> = found.iter().map(|uri| parsed(uri)).collect();
+    Ok(uris.iter().cloned().chain(found?).collect())
 }
 
 /// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
@@ -216,22 +231,36 @@ async fn page_ids(
         .filter(|kind| query.outcomes.is_empty() || query.outcomes.contains(kind));
     let wanted: Vec<&str> = wanted.map(OutcomeKind::as_str).collect();
     let filter = &query.filter;
-    let sql = match (filter.is_empty(), filter.images.is_empty()) {
-        (true, _) => include_str!("sql/page_ids.sql"),
-        (false, true) => include_str!("sql/page_ids_filtered.sql"),
-        (false, false) => include_str!("sql/page_ids_of_images.sql"),
+    let sql = match &filter.images {
+        Some(_) => include_str!("sql/page_ids_of_images.sql"),
+        None if filter.is_empty() => include_str!("sql/page_ids.sql"),
+        None => include_str!("sql/page_ids_filtered.sql"),
     };
     let mut ids = sqlx::query_scalar(sql)
         .bind(scope)
-        .bind(wanted)
+        .bind(wanted.clone())
         .bind(query.after)
         .bind(i64::from(query.limit));
     if !filter.is_empty() {
         let (low, high) = filter.quality_bounds();
         ids = ids.bind(filter.since_ms()).bind(low).bind(high);
     }
-    if !filter.images.is_empty() {
-        ids = ids.bind(column(&filter.images, uri_key));
+    if let Some(images) = &filter.images {
+        ids = ids.bind(column(&with_queries(connection, images).await?, uri_key));
     }
-    Ok(ids.fetch_all(connection).await?)
+    let mut ids: Vec<i64> = ids.fetch_all(&mut *connection).await?;
+    if query.notes {
+        let notes: Vec<i64> = sqlx::query_scalar(include_str!("sql/page_ids_of_notes.sql"))
+            .bind(scope)
+            .bind(wanted)
+            .bind(query.after)
+            .bind(i64::from(query.limit))
+            .bind(filter.since_ms())
+            .fetch_all(connection)
+            .await?;
+        ids.extend(notes);
+        ids.sort_unstable();
+        ids.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+    }
+    Ok(ids)
 }

@@ -103,7 +103,8 @@ pub(super) async fn results(
             .push_bind(record.job.id.0)
             .push_bind(now_ms)
             .push_bind(new.noted)
-            .push_bind(new.noted);
+            .push_bind(new.noted)
+            .push_bind(record.job.expected_hash.map(|hash| hash.0.to_vec()));
     })
     .await
 }

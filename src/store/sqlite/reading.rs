@@ -7,6 +7,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use super::{SqliteStore, json};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
+use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::rows::{
     FaceOfImageRow, FaceRow, GalleryRow, HistoryRow, ImageRow, ScopeRow, attach_faces, history,
@@ -186,12 +187,26 @@ async fn uris_of(
     image: &ImageKey,
 ) -> Result<Vec<String>, Fault> {
     match image {
-        ImageKey::Uris(uris) => Ok(uris.iter().map(|uri| uri.as_str().to_owned()).collect()),
+        ImageKey::Uris(uris) => with_queries(connection, uris).await,
         ImageKey::Id(id) => Ok(sqlx::query_scalar("SELECT uri FROM images WHERE id = ?1")
             .bind(id.0)
             .fetch_all(connection)
             .await?),
     }
+}
+
+/// `uris`, and the stored ones that are shown as they are.
+async fn with_queries(
+    connection: &mut SqliteConnection,
+    uris: &[ImageUri],
+) -> Result<Vec<String>, Fault> {
+    let mut found: Vec<String> = sqlx::query_scalar(include_str!("sql/uris_with_query.sql"))
+        .bind(json(shown(uris)))
+        .bind(MOST_RESULTS)
+        .fetch_all(connection)
+        .await?;
+    found.extend(uris.iter().map(|uri| uri.as_str().to_owned()));
+    Ok(found)
 }
 
 /// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
@@ -203,10 +218,14 @@ async fn page_ids(
     query: &PageQuery,
 ) -> Result<Vec<i64>, Fault> {
     let filter = &query.filter;
-    let sql = match (filter.is_empty(), filter.images.is_empty()) {
-        (true, _) => include_str!("sql/page_ids.sql"),
-        (false, true) => include_str!("sql/page_ids_filtered.sql"),
-        (false, false) => include_str!("sql/page_ids_of_images.sql"),
+    let sql = match &filter.images {
+        Some(_) => include_str!("sql/page_ids_of_images.sql"),
+        None if filter.is_empty() => include_str!("sql/page_ids.sql"),
+        None => include_str!("sql/page_ids_filtered.sql"),
+    };
+    let images = match &filter.images {
+        Some(images) => Some(json(with_queries(connection, images).await?)),
+        None => None,
     };
     let mut ids: Vec<i64> = Vec::new();
     for outcome in OutcomeKind::ALL {
@@ -220,16 +239,36 @@ async fn page_ids(
                 let (low, high) = filter.quality_bounds();
                 found = found.bind(filter.since_ms()).bind(low).bind(high);
             }
-            if !filter.images.is_empty() {
-                found = found.bind(json(filter.images.iter().map(ImageUri::as_str)));
+            if let Some(images) = &images {
+                found = found.bind(images);
             }
             let found: Vec<i64> = found.fetch_all(&mut *connection).await?;
             ids.extend(found);
+            if query.notes {
+                ids.extend(note_ids(connection, scope, outcome, query).await?);
+            }
         }
     }
     ids.sort_unstable();
     ids.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
     Ok(ids)
+}
+
+/// The notes of a page with an outcome.
+async fn note_ids(
+    connection: &mut SqliteConnection,
+    scope: i64,
+    outcome: OutcomeKind,
+    query: &PageQuery,
+) -> Result<Vec<i64>, Fault> {
+    Ok(sqlx::query_scalar(include_str!("sql/page_ids_of_notes.sql"))
+        .bind(scope)
+        .bind(outcome.as_str())
+        .bind(query.after)
+        .bind(query.limit)
+        .bind(query.filter.since_ms())
+        .fetch_all(connection)
+        .await?)
 }
 
 #[cfg(test)]
@@ -260,12 +299,14 @@ mod tests {
         for query in [
             include_str!("sql/page_ids_filtered.sql"),
             include_str!("sql/page_ids_of_images.sql"),
+            include_str!("sql/page_ids_of_notes.sql"),
+            include_str!("sql/uris_with_query.sql"),
             include_str!("sql/history.sql"),
         ] {
             let plan = plan(query).await;
             // Galleries are few, and so are the values of a parameter.
             let mut scans = plan.iter().filter(|step| step.starts_with("SCAN"));
-            let few = |step: &String| step.contains("SCAN g ") || step.contains("json_each");
+            let few = |step: &String| step.contains("SCAN g ") || step.contains("VIRTUAL TABLE");
             assert!(scans.all(few), "{plan:?}");
         }
     }

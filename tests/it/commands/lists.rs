@@ -56,6 +56,7 @@ async fn a_list_names_subjects() {
         limit: 10,
         templates: false,
         filter: PageFilter::default(),
+        notes: false,
     };
     let mut subjects: Vec<_> = store.page(&query).await.unwrap();
     subjects.sort_by(|a, b| a.image.cmp(&b.image));

@@ -253,6 +253,7 @@ impl Fleet {
                 profile: self.campaign.profile.clone(),
                 outcomes: Vec::new(),
                 filter: PageFilter::default(),
+                notes: false,
                 after: cursor,
                 limit: 1000,
                 templates: true,

@@ -2,10 +2,12 @@
 
 use std::process::Stdio;
 
-use facefleet::domain::{Campaign, CampaignId, CampaignProgress, ListedChunk};
+use facefleet::domain::{Campaign, CampaignId, CampaignProgress, ListedChunk, OutcomeKind};
+use facefleet::store::{PageFilter, PageQuery};
 use serde_json::json;
+use tokio::time::timeout;
 
-use super::{Fleet, Running, photos};
+use super::{Fleet, PATIENCE, Running, photos};
 use crate::support::PHOTOS;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,6 +50,53 @@ async fn an_interrupted_list_is_resumed_after_its_last_row() {
     let (status, _, err) = fleet.run(&scan, &checked).await;
     assert_eq!(status, Some(1), "{err}");
     assert!(err.contains("9 of 9 images are outside of what may be read"), "{err}");
+    drop(worker);
+    fleet.broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_again_that_was_interrupted_in_its_first_chunk_ends_without_what_came_later() {
+    let fleet = Fleet::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let add = |number: u8| {
+        std::fs::write(folder.path().join(format!("{number}.jpg")), [b'x', number]).unwrap();
+    };
+    (0..3).for_each(add);
+    let worker = fleet.command(&["worker", "--root", root], &[]).stdout(Stdio::null()).spawn();
+    let worker = Running(worker.unwrap());
+    let wait = ["--gallery", "staff", "--fail-over", "1", "--wait", "--json"];
+    let last = fleet.json(&[&["scan", root], &wait[..]].concat(), &[]).await;
+    assert_eq!(last["summary"]["outcomes"]["unreadable"], json!(3));
+
+    // Its process died after it noted its only chunk.
+    let store = fleet.app().store().await.unwrap();
+    let done = store.campaigns(1).await.unwrap().remove(0);
+    let page = PageQuery {
+        gallery: done.gallery.clone(),
+        profile: done.profile.clone(),
+        outcomes: vec![OutcomeKind::Unreadable],
+        filter: PageFilter::default(),
+        notes: false,
+        after: 0,
+        limit: 10,
+        templates: false,
+    };
+    let end = store.page(&page).await.unwrap().last().unwrap().cursor;
+    let (id, progress) = (CampaignId::new(), CampaignProgress::default());
+    let died = Campaign { id, progress, source: "--again unreadable".into(), ..done };
+    store.begin_campaign(&died).await.unwrap();
+    let chunk =
+        ListedChunk { listed: 3, to: Some(format!("{end} {end:020}")), ..Default::default() };
+    store.note_listed(id, &chunk).await.unwrap();
+    add(3);
+    fleet.json(&[&["scan", root], &wait[..]].concat(), &[]).await;
+
+    let id = id.to_string();
+    let resume = [&["scan", "--again", "unreadable", "--resume", &id], &wait[..]].concat();
+    let last = timeout(PATIENCE, fleet.json(&resume, &[])).await.expect("it ends");
+    let summary = &last["summary"];
+    assert_eq!((&summary["listed"], &summary["outcomes"]["unreadable"]), (&json!(3), &json!(3)));
     drop(worker);
     fleet.broker.remove().await;
 }

@@ -182,6 +182,28 @@ async fn a_scan_of_what_its_workers_may_not_read_fails_and_names_what_they_may()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_no_worker_may_read_is_told_before_it_is_published() {
+    let fleet = Fleet::new().await;
+    let (folder, elsewhere) = (photos(), tempfile::tempdir().unwrap());
+    let photos = folder.path().to_str().unwrap();
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, PHOTOS.join("\n")).unwrap();
+    let worker = Spoken::worker(&fleet, &["--root", elsewhere.path().to_str().unwrap()], &[]);
+    worker.line("takes jobs");
+    let told = format!("no worker may read {photos}");
+    let scan = ["scan", "--from", list.to_str().unwrap(), "--gallery", "staff", "--wait"];
+    let again = ["scan", "--again", "refused", "--gallery", "staff", "--wait"];
+    for scan in [&scan[..], &again] {
+        let (status, out, err) = fleet.run(scan, &[]).await;
+        assert_eq!(status, Some(3), "{out}\n{err}");
+        let mut lines = err.lines().skip_while(|line| line.starts_with("the list has"));
+        assert!(lines.next().unwrap().contains(&told), "{err}");
+    }
+    drop(worker);
+    fleet.broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_with_a_wrong_secret_make_a_scan_fail_with_the_reason() {
     let server = S3Server::start();
     for number in 0..4 {

@@ -133,6 +133,7 @@ async fn a_reason_with_a_nul_is_stored_without_it() {
         profile: profile("a").id(),
         outcomes: Vec::new(),
         filter: PageFilter::default(),
+        notes: false,
         after: 0,
         limit: 10,
         templates: false,

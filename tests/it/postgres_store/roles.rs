@@ -86,6 +86,7 @@ fn page(templates: bool) -> PageQuery {
         profile: profile("a").id(),
         outcomes: Vec::new(),
         filter: PageFilter::default(),
+        notes: false,
         after: 0,
         limit: 10,
         templates,

@@ -6,10 +6,11 @@ use facefleet::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, JobId, JobRecord, Lane, ListedChunk,
     Outcome, OutcomeKind, Selection,
 };
+use facefleet::gallery::failures::FailureReasons;
 use facefleet::store::{Store, StoreError};
 
 use super::{Home, a, opened};
-use crate::support::{gallery, scored, selection, unfetched, uri, with_job};
+use crate::support::{gallery, scored, selection, stamp, unfetched, uri, with_job};
 
 async fn begun(store: &Arc<dyn Store>) -> Campaign {
     let campaign = Campaign {
@@ -235,4 +236,22 @@ pub async fn an_unknown_campaign_is_an_error(home: impl Home) {
     let record = with_job(scored("1", &[50]), |job| job.campaign = Some(nowhere));
     store.record(&[record]).await.unwrap();
     store.try_writing().await.unwrap();
+}
+
+pub async fn the_failures_of_a_campaign_are_its_own(home: impl Home) {
+    let store = opened(&home).await;
+    let failed = |name: &str, reason: &str| unfetched(name, Outcome::Failed(reason.into()));
+    store
+        .record(&[failed("0", "before"), failed("1", "before"), scored("2", &[10])])
+        .await
+        .unwrap();
+    let campaign = begun(&store).await;
+    let note = with_job(failed("2", "denied"), |job| job.stamp = Some(stamp("v2")));
+    let own = [failed("3", "denied"), note].map(|record| of(&campaign, record));
+    store.record(&[failed("4", "elsewhere"), failed("5", "elsewhere")]).await.unwrap();
+    store.record(&own).await.unwrap();
+    let campaign = store.campaign(campaign.id).await.unwrap().unwrap();
+    let found = FailureReasons::of_campaign(store.as_ref(), &campaign).await.unwrap();
+    let reasons = found.most_frequent();
+    assert_eq!((reasons.len(), reasons[0].reason.as_str(), reasons[0].images), (1, "denied", 2));
 }

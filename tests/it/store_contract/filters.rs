@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use facefleet::domain::{ImageUri, JobRecord, Outcome, OutcomeKind};
-use facefleet::store::{PageFilter, PageQuery, Store};
+use facefleet::store::{ImageKey, PageFilter, PageQuery, Store};
 
 use super::{Home, a, b, opened, recorded_at, under_b, whole_page};
 use crate::support::{content, face, gallery, record, scored, stamp, unfetched, uri, with_job};
@@ -70,7 +70,7 @@ pub async fn pages_of_named_images_have_their_current_results(home: impl Home) {
     store.record(&[JobRecord { content: content(b"newer"), ..newer }]).await.unwrap();
 
     let of = |images: &[&str]| PageFilter {
-        images: images.iter().map(|name| uri(name)).collect(),
+        images: Some(images.iter().map(|name| uri(name)).collect()),
         ..PageFilter::default()
     };
     assert_eq!(names(&*store, &[], &of(&["one"])).await, ["one"]);
@@ -88,6 +88,34 @@ pub async fn pages_of_named_images_have_their_current_results(home: impl Home) {
     }
     let unknown = PageQuery { gallery: "nobody".parse().unwrap(), ..page(a()) };
     assert!(store.page(&unknown).await.unwrap().is_empty());
+}
+
+pub async fn an_image_is_found_by_the_uri_that_is_shown(home: impl Home) {
+    let store = opened(&home).await;
+    let of = |text: &str| text.parse::<ImageUri>().unwrap();
+    let at = |uri: &str| with_job(scored(uri, &[10]), |job| job.image = of(uri));
+    let stored = [
+        "https://host/a.jpg?sig=1",
+        "https://host/a.jpg?sig=2&x=?",
+        "https://host/a.jpg",
+        "https://host/a.jpg2?sig=3",
+        "https://host/a.jp?g",
+        "https://host/b.jpg?sig=4",
+    ];
+    store.record(&stored.map(at)).await.unwrap();
+    let found = async |images: &[&str]| {
+        let images = images.iter().map(|image| of(image)).collect();
+        let filter = PageFilter { images: Some(images), ..PageFilter::default() };
+        let page = store.page(&PageQuery { filter, ..whole_page(a()) }).await.unwrap();
+        page.iter().map(|image| image.image.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["https://host/a.jpg"]).await, stored[..3]);
+    assert_eq!(found(&["https://host/b.jpg"]).await, stored[5..]);
+    assert_eq!(found(&["https://host/a.jpg?sig=1"]).await, stored[..1]);
+    assert!(found(&["https://host/"]).await.is_empty());
+    assert!(found(&[]).await.is_empty(), "no image is not every image");
+    let key = ImageKey::Uris(vec![of("https://host/a.jpg")]);
+    assert_eq!(store.history(&key, None).await.unwrap().len(), 3);
 }
 
 pub async fn pages_since_a_time_have_what_was_recorded_then(home: impl Home) {

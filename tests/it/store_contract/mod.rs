@@ -62,6 +62,7 @@ fn whole_page(profile: ProfileId) -> PageQuery {
         profile,
         outcomes: Vec::new(),
         filter: PageFilter::default(),
+        notes: false,
         after: 0,
         limit: 10_000,
         templates: true,
@@ -148,6 +149,8 @@ macro_rules! store_contract {
                 the_latest_attempt_without_bytes_is_the_one_that_is_noted
                 any_result_with_bytes_may_have_a_note
                 bytes_that_come_end_the_note
+                pages_have_notes_if_they_are_asked_for
+                the_hash_that_a_job_expected_is_kept_with_its_result
             }
             ids {
                 an_image_has_one_id_under_every_profile
@@ -174,6 +177,7 @@ macro_rules! store_contract {
             filters {
                 pages_of_a_range_of_quality_have_images_with_such_a_face
                 pages_of_named_images_have_their_current_results
+                an_image_is_found_by_the_uri_that_is_shown
                 pages_since_a_time_have_what_was_recorded_then
             }
             history {
@@ -196,6 +200,7 @@ macro_rules! store_contract {
                 a_job_counts_once_however_often_it_ends
                 a_job_that_is_tried_again_counts_as_it_ends_then
                 a_campaign_may_have_no_selection
+                the_failures_of_a_campaign_are_its_own
                 a_listing_that_fails_is_told_until_it_is_continued
                 two_handles_count_the_same_jobs_once
                 a_chunk_that_is_listed_again_gives_the_jobs_that_are_left

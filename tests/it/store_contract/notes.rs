@@ -1,11 +1,16 @@
 //! Records that got no bytes: notes next to the results of an image.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use facefleet::domain::{End, JobId, JobRecord, Outcome, OutcomeKind, ProfileId, Selection};
-use facefleet::store::{Effect, Extreme, GallerySummary, Store, StoredImage};
+use facefleet::domain::{
+    ContentHash, End, JobId, JobRecord, Outcome, OutcomeKind, ProfileId, Selection,
+};
+use facefleet::store::{
+    Effect, Extreme, GallerySummary, PageFilter, PageQuery, Store, StoredImage,
+};
 
-use super::{Home, a, assert_holds, b, images, opened, settled, under_b};
+use super::{Home, a, assert_holds, b, images, opened, settled, under_b, whole_page};
 use crate::support::{
     content, effects, gallery, record, scored, selection, stamp, unfetched, uri, with_job,
 };
@@ -155,4 +160,56 @@ pub async fn bytes_that_come_end_the_note(home: impl Home) {
     let again = JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..first };
     assert!(matches!(effects(store.record(&[again]).await)[0], Effect::Ended(_)));
     assert_eq!(note(&store, a(), "one").await, None);
+}
+
+pub async fn pages_have_notes_if_they_are_asked_for(home: impl Home) {
+    let store = opened(&home).await;
+    let lost = unfetched("lost", Outcome::Refused("denied".into()));
+    let others = [under_b(scored("two", &[5])), under_b(unfetched("three", lost.outcome.clone()))];
+    store.record(&[scored("one", &[10]), scored("two", &[20]), lost]).await.unwrap();
+    store.record(&others).await.unwrap();
+    store.record(&[denied("one"), denied("two")]).await.unwrap();
+    let (refused, failed) = ([OutcomeKind::Refused], [OutcomeKind::Failed]);
+    let query = |outcomes: &[OutcomeKind], notes, after| PageQuery {
+        outcomes: outcomes.to_vec(),
+        notes,
+        after,
+        limit: 2,
+        ..whole_page(a())
+    };
+    let mut found = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store.page(&query(&refused, true, after)).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.iter().all(|image| image.hash.is_none() && image.faces.is_empty()));
+        after = last.cursor;
+        found.extend(page.into_iter().map(|image| (image.image, image.outcome)));
+    }
+    found.sort();
+    let expected = ["lost", "one", "two"].map(|name| (uri(name), OutcomeKind::Refused));
+    assert_eq!(found, expected);
+    assert_eq!(store.page(&query(&refused, false, 0)).await.unwrap().len(), 1, "lost");
+    assert!(store.page(&query(&failed, true, 0)).await.unwrap().is_empty());
+    let later = Some(jiff::Timestamp::now() + Duration::from_secs(3600));
+    let filter = PageFilter { since: later, ..PageFilter::default() };
+    let later = PageQuery { filter, ..query(&refused, true, 0) };
+    assert!(store.page(&later).await.unwrap().is_empty());
+}
+
+pub async fn the_hash_that_a_job_expected_is_kept_with_its_result(home: impl Home) {
+    let store = opened(&home).await;
+    let hash = Some(ContentHash([7; 32]));
+    let expecting = |record| with_job(record, |job| job.expected_hash = hash);
+    let lost = unfetched("lost", Outcome::Failed("timed out".into()));
+    store.record(&[expecting(lost.clone()), scored("one", &[10])]).await.unwrap();
+    store.record(&[expecting(denied("one"))]).await.unwrap();
+    let query = PageQuery { notes: true, ..whole_page(a()) };
+    let mut found: Vec<_> = store.page(&query).await.unwrap();
+    found.sort_by_key(|image| (image.image.clone(), image.hash.map(|hash| hash.0)));
+    let hashes: Vec<_> = found.iter().map(|image| image.expected_hash).collect();
+    assert_eq!(hashes, [hash, hash, None], "lost, the note, and the result that is not of its job");
+    let again = with_job(lost, |job| job.id = JobId::new());
+    store.record(&[again]).await.unwrap();
+    assert_eq!(current(&store, a(), "lost").await.unwrap().expected_hash, None);
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use facefleet::domain::{JobRecord, Mapping, Outcome, OutcomeKind, Profile, ProfileId};
+use facefleet::domain::{
+    ContentHash, JobRecord, Mapping, Outcome, OutcomeKind, Profile, ProfileId,
+};
 use facefleet::quality::{cutoffs, quality};
 use facefleet::store::{GallerySummary, Remap, RemapPosition, RemapStep, Store, StoredImage};
 
@@ -94,7 +96,9 @@ fn records() -> Vec<JobRecord> {
         scored("one", &[50]),
         record("empty", Outcome::NoFace),
         record("damaged", Outcome::Unreadable("cut".into())),
-        unfetched("lost", Outcome::Failed("timed out".into())),
+        with_job(unfetched("lost", Outcome::Failed("timed out".into())), |job| {
+            job.expected_hash = Some(ContentHash([7; 32]));
+        }),
         scored("two", &[100]),
         with_job(unfetched("two", Outcome::Refused("denied".into())), |job| {
             job.stamp = Some(stamp("v2"));

@@ -1,6 +1,7 @@
 INSERT INTO results (
     id, image_id, gallery_profile_id, outcome, reason, selection, stamp, provider,
-    fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms, superseded, noted
+    fetch_ms, vision_ms, recognise_ms, attempt, job_id, recorded_at_ms, superseded, noted,
+    expected_hash
 )
 {rows}
 ON CONFLICT (id) DO UPDATE SET
@@ -16,4 +17,5 @@ ON CONFLICT (id) DO UPDATE SET
     recognise_ms = excluded.recognise_ms,
     attempt = excluded.attempt,
     job_id = excluded.job_id,
-    recorded_at_ms = excluded.recorded_at_ms
+    recorded_at_ms = excluded.recorded_at_ms,
+    expected_hash = excluded.expected_hash
