@@ -91,7 +91,7 @@ impl RepeatFinder {
     }
 
     /// The rows whose image an earlier row names; and with `with_names`, all images that rows name.
-    pub(super) fn finish(self, with_names: bool) -> Result<(RowMarks, Option<NamedImages>)> {
+    pub(super) fn finish(self, with_names: bool) -> Result<(RowMarks, Option<ListedNames>)> {
         let Self { parts, written, mut marks } = self;
         let mut names = if with_names { Some(NamesWriter::new()?) } else { None };
         for part in parts {
@@ -138,13 +138,13 @@ fn part_of(hash: u128) -> usize {
 
 /// The images that rows name: their hashes, sorted, in a temporary file.
 #[derive(Debug)]
-pub(super) struct NamedImages {
+pub(super) struct ListedNames {
     file: File,
     /// The index of the first hash of each part, and at last how many hashes there are.
     starts: Vec<u64>,
 }
 
-impl NamedImages {
+impl ListedNames {
     /// Whether a row names this image.
     pub(super) fn contain(&self, image: &ImageUri) -> Result<bool> {
         let hash = hash_of(image);
@@ -164,7 +164,7 @@ impl NamedImages {
     }
 }
 
-/// Writes the hashes of [`NamedImages`].
+/// Writes the hashes of [`ListedNames`].
 struct NamesWriter {
     file: BufWriter<File>,
     starts: Vec<u64>,
@@ -183,10 +183,10 @@ impl NamesWriter {
         sorted.iter().try_for_each(|(hash, _)| self.file.write_all(&hash.to_le_bytes()))
     }
 
-    fn finish(mut self) -> Result<NamedImages> {
+    fn finish(mut self) -> Result<ListedNames> {
         self.starts.push(self.count);
         let file = self.file.into_inner().map_err(|error| error.into_error())?;
-        Ok(NamedImages { file, starts: self.starts })
+        Ok(ListedNames { file, starts: self.starts })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::repeats::{NamedImages, RowMarks};
+use super::repeats::{ListedNames, RowMarks};
 use super::row::RowContent;
 use super::survey::no_room;
 use super::versions::ImageVersions;
@@ -30,7 +30,7 @@ pub struct SurveyedLists {
     /// The rows that are left out, because they repeat others.
     pub(super) marks: Arc<RowMarks>,
     /// The images of all rows, if some are below roots of the same scan.
-    pub(super) named: Option<Arc<NamedImages>>,
+    pub(super) named: Option<Arc<ListedNames>>,
     /// What may be read, as far as that is known here.
     pub(super) readable: Arc<Places>,
     pub(super) survey: ListSurvey,

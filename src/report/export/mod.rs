@@ -81,8 +81,8 @@ pub struct ExportOptions {
     pub filter: PageFilter,
 }
 
-/// Writes the images of `gallery` under `profile`, as they are now, to `out`, and returns the number
-/// of images and `out`.
+/// Writes the images of `gallery` under `profile`, as they are now, to `out`, and returns the
+/// number of images and `out`.
 ///
 /// Writes on another thread, and reads the next page meanwhile.
 ///
