@@ -20,6 +20,10 @@ const LONGEST_CHECK: Duration = Duration::from_secs(20);
 /// With less free space, a scan may run out of it.
 const LEAST_FREE_BYTES: u64 = 1 << 30;
 
+/// No place was named.
+const NO_PLACE: &str = "none tried: name folders, buckets or web servers with --root, which tries \
+    the credentials too";
+
 /// Runs every check. With `aligned`, leaves the detector out. Tries the places that the settings
 /// allow, and `roots`.
 pub async fn check_all(app: &App, roots: &[Root], aligned: bool) -> Vec<CheckView> {
@@ -31,6 +35,7 @@ pub async fn check_all(app: &App, roots: &[Root], aligned: bool) -> Vec<CheckVie
         found("sources", in_time(sources(app)).await),
     ];
     match app.allowed(roots) {
+        Ok(allowed) if allowed.is_empty() => checks.push(found("place", Ok(NO_PLACE.to_owned()))),
         Ok(allowed) => checks.extend(join_all(allowed.iter().map(|root| place(app, root))).await),
         Err(error) => checks.push(found("place", Err(error))),
     }
@@ -177,7 +182,7 @@ async fn sources(app: &App) -> Result<String> {
     if !troubles.is_empty() {
         bail!("{}; workers check each source until it works", troubles.join("; "));
     }
-    Ok("no source has an outage".into())
+    Ok("no outage of a source is recorded".into())
 }
 
 async fn queue(app: &App) -> Result<String> {

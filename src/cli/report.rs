@@ -99,19 +99,19 @@ pub(super) struct ExportArgs {
     /// Export the templates too. They are biometric data.
     #[arg(long)]
     templates: bool,
-    /// Export this image alone: a path, or the complete URI. May be repeated.
+    /// Only this image: a path, or the complete URI. May be repeated.
     #[arg(long, value_name = "PATH|URI", value_parser = NamedImage::parser())]
     image: Vec<NamedImage>,
-    /// Export images with these outcomes alone, such as unreadable,failed.
+    /// Only images with these outcomes, such as unreadable,failed.
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
     outcome: Vec<OutcomeKind>,
-    /// Export faces of this quality and better alone.
+    /// Only faces of at least this quality.
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(0..=100))]
     min_quality: Option<u8>,
-    /// Export faces of this quality and worse alone.
+    /// Only faces of at most this quality.
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_quality: Option<u8>,
-    /// Export results recorded since then alone: a date (UTC), or a time such as
+    /// Only results recorded since then: a date (UTC), or a time such as
     /// 2026-03-01T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,

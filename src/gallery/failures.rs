@@ -15,6 +15,8 @@ const MOST_GROUPS: usize = 200;
 const SHOWN: usize = 5;
 /// The most images whose reasons are read from the store.
 const MOST_READ: u64 = 100_000;
+/// In the reason of an image to which an object store denies access.
+const DENIED: &str = "the object store denies access";
 /// Images of a page.
 const PAGE: u32 = 512;
 /// The outcomes of images without a result, other than for want of a face.
@@ -85,6 +87,12 @@ impl FailureReasons {
         all.into_iter().take(SHOWN).cloned().collect()
     }
 
+    /// The most frequent reason with which an object store denied access.
+    fn denied(&self) -> Option<&ReasonView> {
+        let denied = self.groups.values().filter(|group| group.reason.contains(DENIED));
+        denied.max_by_key(|group| group.images)
+    }
+
     fn add(&mut self, outcome: OutcomeKind, group: String, reason: &str, images: u64) {
         self.images += images;
         let full = self.groups.len() >= MOST_GROUPS;
@@ -135,19 +143,24 @@ pub fn failed(progress: &CampaignProgress) -> u64 {
 }
 
 /// If more than the share `fail_over` of the images that ended are unreadable, refused or failed:
-/// a sentence with their number, the most frequent reason, and what to do.
+/// a sentence with their number, the most frequent reason, and what to do. An object store that
+/// denies access is a cause beyond the images however few they are, unless `fail_over` is 1.
 pub fn verdict(counts: &CampaignCounts, fail_over: f64) -> Option<String> {
     let (failed, ended) = (failed(&counts.progress), counts.progress.ended());
-    if failed == 0 || failed as f64 <= fail_over * ended as f64 {
-        return None;
-    }
-    let mut text = format!(
-        "{failed} of {ended} images ended as unreadable, refused or failed, a larger share than \
-            --fail-over {fail_over} accepts"
-    );
-    match counts.failures.most_frequent().first() {
+    let too_many = failed as f64 > fail_over * ended as f64;
+    let (mut text, reason) = if failed > 0 && too_many {
+        let text = format!(
+            "{failed} of {ended} images ended as unreadable, refused or failed, a larger share \
+                than --fail-over {fail_over} accepts (images that are up to date do not count)"
+        );
+        (text, counts.failures.most_frequent().into_iter().next())
+    } else {
+        let denied = counts.failures.denied().filter(|_| fail_over < 1.0)?;
+        (format!("access to some of {ended} images was denied"), Some(denied.clone()))
+    };
+    match reason {
         Some(ReasonView { outcome, reason, images }) => {
-            let advice = advice(*outcome, reason);
+            let advice = advice(outcome, &reason);
             let reason = reason.trim_end_matches('.');
             text += &format!(
                 "; the most frequent reason, of {images} images: {outcome}: {reason}. {advice}"
@@ -174,8 +187,8 @@ fn advice(outcome: OutcomeKind, reason: &str) -> &'static str {
     } else if mentions(&["setting limits.", "limits.memory"]) {
         "Raise the limit that the reason names on every worker, then scan again"
     } else if mentions(&["no such", "does not exist"]) {
-        "Check that every worker sees the files under the names that are scanned (mounts, \
-            buckets), then scan again"
+        "Check that the files exist under the names that are scanned, on every host that fetches \
+            them (mounts, buckets), then scan again"
     } else {
         match outcome {
             OutcomeKind::Failed => {
@@ -254,6 +267,21 @@ mod tests {
         assert!(said(&[(Scored, 5), (Refused, 1)], 0.0).is_some());
         assert_eq!(said(&[(Unreadable, 5)], 1.0), None, "1 accepts everything");
         assert_eq!(said(&[], 0.0), None, "images that are up to date do not count");
+    }
+
+    #[test]
+    fn a_store_that_denies_access_is_told_however_few_images_it_has() {
+        use OutcomeKind::{Scored, Unreadable};
+        let mut reasons = FailureReasons::default();
+        let denied = "the object store denies access with HTTP 403 (SignatureDoesNotMatch)";
+        for (name, reason) in [("a", "not an image"), ("b", "not an image"), ("c", denied)] {
+            reasons.count(&image(name), &end(Unreadable, reason));
+        }
+        let counts = counts(&[(Scored, 97), (Unreadable, 3)], reasons);
+        let said = verdict(&counts, 0.5).unwrap();
+        assert!(said.contains("of 1 images: unreadable: the object store denies"), "{said}");
+        assert!(said.contains("facefleet doctor --root"), "{said}");
+        assert_eq!(verdict(&counts, 1.0), None);
     }
 
     #[test]

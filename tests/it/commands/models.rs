@@ -67,7 +67,7 @@ fn doctor_prints_its_checks_as_json_lines() {
     run.ended(0);
     let checks = run.json();
     let names: Vec<_> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
-    assert_eq!(names, ["runtime", "models", "store", "queue", "sources", "disk"]);
+    assert_eq!(names, ["runtime", "models", "store", "queue", "sources", "place", "disk"]);
     assert!(checks.iter().all(|check| check["ok"] == true && check["detail"].is_string()));
 
     let mut command = sandbox.command(&["doctor", "--aligned", "--json"]);

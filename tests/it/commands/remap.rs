@@ -63,7 +63,7 @@ fn a_remap_takes_every_image_from_whichever_profile_has_it() {
     run.ended(0);
     let view = &run.json()[0];
     assert_eq!(view["source_profiles"].as_array().unwrap().len(), 2);
-    let counts = ["images", "copied", "up_to_date", "faces"].map(|key| number(view, key));
+    let counts = ["images", "copied", "up_to_date", "face_count"].map(|key| number(view, key));
     assert_eq!(counts, [121, 0, 121, 0]);
     let profile = view["profile"].as_str().unwrap();
     let export = sandbox.run(&["export", "--profile", profile, "--format", "jsonl"]);

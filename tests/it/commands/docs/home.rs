@@ -120,9 +120,12 @@ impl Home {
 pub fn buckets() -> S3Server {
     let server = S3Server::start();
     let photo = jpeg(&small("obama.jpg"));
-    for (bucket, key) in
-        [("bucket", "photos/ada.jpg"), ("photos", "staff/ada.jpg"), ("faces", "2024/ada.jpg")]
-    {
+    for (bucket, key) in [
+        ("bucket", "photos/ada.jpg"),
+        ("photos", "staff/ada.jpg"),
+        ("faces", "2024/ada.jpg"),
+        ("faces", "b.jpg"),
+    ] {
         server.put(bucket, key, &photo);
     }
     fs::create_dir_all(server.path("lists")).unwrap();
