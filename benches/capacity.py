@@ -309,8 +309,10 @@ def scan(root, options, environment, scratch):
 def s3_server(folder):
     """An S3 server over the subfolders of `folder`; the environment of its clients."""
     server = subprocess.Popen(
-        [str(RCLONE), "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", "127.0.0.1:0"]
-        + ["--config", "/dev/null", str(folder)],
+        [
+            *(str(RCLONE), "serve", "s3", "--auth-key", f"{KEY},{SECRET}"),
+            *("--addr", "127.0.0.1:0", "--config", "/dev/null", str(folder)),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -40,7 +40,7 @@ impl FailureReasons {
     }
 
     /// Those of the images that ended in a campaign, from the store: of the first
-    /// [`MOST_READ`] of them.
+    /// 100,000 of them.
     ///
     /// # Errors
     /// If the store fails.
