@@ -288,26 +288,24 @@ impl FaceRow {
     }
 }
 
-/// The images of a page, in the order of pages.
-pub(super) fn page_of(rows: Vec<ImageRow>) -> Result<Vec<StoredImage>, Fault> {
+/// The images of these rows with their faces, in the order of pages.
+pub(super) fn images(
+    images: Vec<ImageRow>,
+    faces: Vec<FaceRow>,
+) -> Result<Vec<StoredImage>, Fault> {
     let mut images: Vec<StoredImage> =
-        rows.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
+        images.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
     images.sort_unstable_by_key(|image| image.cursor);
-    Ok(images)
-}
-
-/// Puts each face into its image of a page.
-pub(super) fn attach_faces(images: &mut [StoredImage], faces: Vec<FaceRow>) -> Result<(), Fault> {
     for row in faces {
         let image = images.binary_search_by_key(&row.result_id, |image| image.cursor);
         let image = image.ok().and_then(|index| images.get_mut(index));
         let image = image.ok_or_else(|| corrupt("a face without its image"))?;
         image.faces.push(row.face(image.id, image.image.clone(), image.hash)?);
     }
-    for image in images {
+    for image in &mut images {
         image.faces.sort_unstable_by_key(|face| face.id.index);
     }
-    Ok(())
+    Ok(images)
 }
 
 /// A face with the image it is in.

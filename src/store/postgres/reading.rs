@@ -10,8 +10,7 @@ use crate::store::fault::Fault;
 use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::rows::{
-    FaceOfImageRow, FaceRow, GalleryRow, HistoryRow, ImageRow, ScopeRow, attach_faces, history,
-    page_of, parsed,
+    FaceOfImageRow, GalleryRow, HistoryRow, ScopeRow, history, images, parsed,
 };
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
@@ -139,16 +138,9 @@ impl Reading for PostgresStore {
                 .fetch_all(&mut *snapshot)
                 .await?;
             let ids = column(&rows, HistoryRow::id);
-            let images = sqlx::query_as(include_str!("sql/images.sql"))
-                .bind(&ids)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            let faces = sqlx::query_as(include_str!("sql/faces.sql"))
-                .bind(&ids)
-                .fetch_all(&mut *snapshot)
-                .await?;
+            let images = images_of(&mut snapshot, &ids, None).await?;
             snapshot.commit().await?;
-            history(rows, images, faces)
+            history(rows, images)
         })
         .await
     }
@@ -169,25 +161,31 @@ impl Snapshot for PostgresSnapshot<'_> {
                 let scope = find_scope(snapshot, &query.gallery, &query.profile).await?;
                 let Some(scope) = scope else { return Ok(Vec::new()) };
                 let ids = page_ids(snapshot, scope, query).await?;
-                let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
-                    .bind(&ids)
-                    .fetch_all(&mut *snapshot)
-                    .await?;
-                let mut images = page_of(rows)?;
-                // A role without the right to read templates may read the rest.
-                let faces = if query.templates {
-                    sqlx::query_as(include_str!("sql/faces_with_templates.sql"))
-                        .bind(&ids)
-                        .bind(query.profile.as_str())
-                } else {
-                    sqlx::query_as(include_str!("sql/faces.sql")).bind(&ids)
-                };
-                let faces: Vec<FaceRow> = faces.fetch_all(&mut *snapshot).await?;
-                attach_faces(&mut images, faces)?;
-                Ok(images)
+                let templates_of = query.templates.then_some(&query.profile);
+                images_of(snapshot, &ids, templates_of).await
             })
             .await
     }
+}
+
+/// The images with these results, and their faces; with templates if the results are all of the
+/// profile `templates_of`. A role without the right to read templates may read the rest.
+async fn images_of(
+    connection: &mut PgConnection,
+    results: &[i64],
+    templates_of: Option<&ProfileId>,
+) -> Result<Vec<StoredImage>, Fault> {
+    let found = sqlx::query_as(include_str!("sql/images.sql"))
+        .bind(results)
+        .fetch_all(&mut *connection)
+        .await?;
+    let faces = match templates_of {
+        Some(profile) => sqlx::query_as(include_str!("sql/faces_with_templates.sql"))
+            .bind(results)
+            .bind(profile.as_str()),
+        None => sqlx::query_as(include_str!("sql/faces.sql")).bind(results),
+    };
+    images(found, faces.fetch_all(connection).await?)
 }
 
 /// The URIs of an image; none if its id is unknown.

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{attach_faces, corrupt, page_of, parsed};
+use super::{corrupt, parsed};
 use crate::store::fault::Fault;
 use crate::store::row::row;
-use crate::store::rows::{FaceRow, ImageRow};
 use crate::store::{KnownResult, ResultState, StoredImage};
 
 row! {
@@ -25,14 +24,11 @@ impl HistoryRow {
     }
 }
 
-/// The results in `rows`; `images` and `faces` are theirs.
+/// The results in `rows`; `images` are theirs.
 pub(in crate::store) fn history(
     rows: Vec<HistoryRow>,
-    images: Vec<ImageRow>,
-    faces: Vec<FaceRow>,
+    images: Vec<StoredImage>,
 ) -> Result<Vec<KnownResult>, Fault> {
-    let mut images = page_of(images)?;
-    attach_faces(&mut images, faces)?;
     let mut images: HashMap<i64, StoredImage> =
         images.into_iter().map(|image| (image.cursor, image)).collect();
     let known = |row: HistoryRow| {

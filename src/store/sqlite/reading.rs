@@ -9,10 +9,7 @@ use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::filter::shown;
 use crate::store::plan::Scope;
-use crate::store::rows::{
-    FaceOfImageRow, FaceRow, GalleryRow, HistoryRow, ImageRow, ScopeRow, attach_faces, history,
-    page_of,
-};
+use crate::store::rows::{FaceOfImageRow, GalleryRow, HistoryRow, ScopeRow, history, images};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Snapshot,
@@ -133,16 +130,9 @@ impl Reading for SqliteStore {
                 .bind(MOST_RESULTS)
                 .fetch_all(&mut *snapshot)
                 .await?;
-            let ids = json(rows.iter().map(HistoryRow::id));
-            let images = sqlx::query_as(include_str!("sql/images.sql"))
-                .bind(&ids)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            let faces = sqlx::query_as(include_str!("sql/faces.sql"))
-                .bind(&ids)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            history(rows, images, faces)
+            let ids: Vec<i64> = rows.iter().map(HistoryRow::id).collect();
+            let images = images_of(&mut snapshot, ids, false).await?;
+            history(rows, images)
         })
         .await
     }
@@ -162,23 +152,29 @@ impl Snapshot for SqliteSnapshot<'_> {
             .answer(async {
                 let scope = find_scope(snapshot, &query.gallery, &query.profile).await?;
                 let Some(scope) = scope else { return Ok(Vec::new()) };
-                let ids = json(page_ids(snapshot, scope, query).await?);
-                let rows: Vec<ImageRow> = sqlx::query_as(include_str!("sql/images.sql"))
-                    .bind(&ids)
-                    .fetch_all(&mut *snapshot)
-                    .await?;
-                let mut images = page_of(rows)?;
-                let faces = match query.templates {
-                    true => include_str!("sql/faces_with_templates.sql"),
-                    false => include_str!("sql/faces.sql"),
-                };
-                let faces: Vec<FaceRow> =
-                    sqlx::query_as(faces).bind(&ids).fetch_all(&mut *snapshot).await?;
-                attach_faces(&mut images, faces)?;
-                Ok(images)
+                let ids = page_ids(snapshot, scope, query).await?;
+                images_of(snapshot, ids, query.templates).await
             })
             .await
     }
+}
+
+/// The images with these results, and their faces.
+async fn images_of(
+    connection: &mut SqliteConnection,
+    results: Vec<i64>,
+    templates: bool,
+) -> Result<Vec<StoredImage>, Fault> {
+    let results = json(results);
+    let found = sqlx::query_as(include_str!("sql/images.sql"))
+        .bind(&results)
+        .fetch_all(&mut *connection)
+        .await?;
+    let faces = match templates {
+        true => include_str!("sql/faces_with_templates.sql"),
+        false => include_str!("sql/faces.sql"),
+    };
+    images(found, sqlx::query_as(faces).bind(&results).fetch_all(connection).await?)
 }
 
 /// The URIs of an image; none if its id is unknown.
