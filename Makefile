@@ -80,7 +80,7 @@ bench-fleet: setup bench-tools stack-up ## Measure the fleet: publishing, throug
 	@set -a; . .facefleet/stack/env; set +a; \
 	  cargo build --release --example null_worker && cargo bench --bench fleet
 
-bench-export: setup stack-up ## Measure exports of a million rows: speed and memory
+bench-export: setup stack-up ## Measure exports and a remap of a million rows: speed and memory
 	@set -a; . .facefleet/stack/env; set +a; cargo bench --bench export
 
 test-servers: python

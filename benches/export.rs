@@ -1,9 +1,10 @@
-//! Speed and memory of `facefleet export`: `cargo bench --bench export -- [ROWS]`, from `SQLite`,
-//! and from the database of `FACEFLEET__STORE__URL` if it is set, in a new schema that is dropped
-//! at the end.
+//! Speed and memory of `facefleet export`, and the time of a remap: `cargo bench --bench export --
+//! [ROWS]`, in `SQLite`, and in the database of `FACEFLEET__STORE__URL` if it is set, in a new
+//! schema that is dropped at the end.
 //!
 //! Each image has one scored face with a template of 128 components. Each format is exported twice,
-//! and the faster run counts; its memory is the most that the process held.
+//! and the faster run counts; its memory is the most that the process held. At last all results are
+//! copied to a profile with another mapping.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod made;
@@ -12,11 +13,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use facefleet::domain::JobId;
+use facefleet::domain::{JobId, Mapping};
+use facefleet::gallery::remap::RemapPlan;
+use facefleet::quality::calibration::Calibration;
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{Maintenance, Results};
+use facefleet::store::{Maintenance, Results, Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 const BATCH: usize = 512;
@@ -78,6 +82,18 @@ fn measure(what: &str, store: &str, count: usize, folder: &Path) {
     }
 }
 
+/// Copies the results to a profile with another mapping, and prints how long it took.
+async fn remap(store: &dyn Store) {
+    let mapping = Mapping::Logistic { alpha: 90.0, r: 0.85 };
+    let calibration = Calibration::new(&made::profile(), mapping, None);
+    let gallery = "bench".parse().unwrap();
+    let plan = RemapPlan::new(store, &gallery, None, &calibration).await.unwrap();
+    let start = Instant::now();
+    let done = plan.run(store, &CancellationToken::new(), |_| ()).await.unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    println!("remap of {} faces: {seconds:.1} s", done.faces);
+}
+
 async fn execute(url: &str, sql: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
@@ -96,6 +112,9 @@ async fn main() {
     fill(&store, count).await;
     store.close().await;
     measure("SQLite", &url, count, folder.path());
+    let store = SqliteStore::open(&url).await.unwrap();
+    remap(&store).await;
+    store.close().await;
 
     let Ok(server) = std::env::var("FACEFLEET__STORE__URL") else { return };
     let schema = format!("bench_{}", JobId::new().0.simple());
@@ -108,5 +127,8 @@ async fn main() {
     store.close().await;
     execute(&server, "VACUUM ANALYZE").await;
     measure("Postgres", url.as_str(), count, folder.path());
+    let store = PostgresStore::open(url.as_str(), 4).await.unwrap();
+    remap(&store).await;
+    store.close().await;
     execute(&server, &format!("DROP SCHEMA {schema} CASCADE")).await;
 }

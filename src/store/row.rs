@@ -28,4 +28,41 @@ macro_rules! row {
     };
 }
 
+/// A row that `SQLite`'s own library reads too, for [`DirectRow`].
+macro_rules! direct_row {
+    (
+        $(#[$attribute:meta])*
+        $visible:vis struct $name:ident {
+            $($(#[$of_field:meta])* $field_visible:vis $field:ident: $column:ty,)+
+        }
+    ) => {
+        $crate::store::row::row! {
+            $(#[$attribute])*
+            $visible struct $name {
+                $($(#[$of_field])* $field_visible $field: $column,)+
+            }
+        }
+
+        impl $crate::store::row::DirectRow for $name {
+            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
+
+            fn read(row: &rusqlite::Row<'_>, places: &[usize]) -> rusqlite::Result<Self> {
+                let mut places = places.iter();
+                let mut next = || places.next().copied().ok_or(rusqlite::Error::InvalidQuery);
+                Ok(Self { $($field: row.get(next()?)?,)+ })
+            }
+        }
+    };
+}
+
+/// A row of which many are read: each value is decoded where `SQLite` holds it.
+pub(super) trait DirectRow: Sized {
+    /// The columns that it reads.
+    const COLUMNS: &'static [&'static str];
+
+    /// Reads it; `places` are those of [`Self::COLUMNS`] in `row`.
+    fn read(row: &rusqlite::Row<'_>, places: &[usize]) -> rusqlite::Result<Self>;
+}
+
+pub(super) use direct_row;
 pub(super) use row;

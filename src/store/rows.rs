@@ -19,7 +19,7 @@ pub(super) use workers::WorkerRow;
 use super::fault::Fault;
 use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
-use super::row::row;
+use super::row::{direct_row, row};
 use super::{Note, StoreError, StoredFace, StoredImage, encoding};
 use crate::domain::{
     BoundingBox, ContentHash, End, Face, FaceId, ImageId, ImageUri, JobId, SourceName,
@@ -95,7 +95,7 @@ row! {
     }
 }
 
-row! {
+direct_row! {
     /// The ids of a gallery, and of the gallery together with a profile.
     pub(super) struct ScopeRow {
         gallery_id: i64,
@@ -186,7 +186,7 @@ pub(super) fn ends(rows: Vec<EndRow>) -> Result<HashMap<i64, End>, Fault> {
     rows.into_iter().map(end).collect()
 }
 
-row! {
+direct_row! {
     /// An image with its result under a profile, and a note.
     pub(super) struct ImageRow {
         result_id: i64,
@@ -243,7 +243,7 @@ impl ImageRow {
     }
 }
 
-row! {
+direct_row! {
     /// A face.
     pub(super) struct FaceRow {
         result_id: i64,

@@ -29,6 +29,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lapin", &["src/queue/rabbitmq"]),
     ("async_rs", &["src/queue/rabbitmq"]),
     ("sqlx", &["src/store"]),
+    ("rusqlite", &["src/store/sqlite", "src/store/row.rs"]),
     ("pgvector", &["src/store"]),
     ("ort", &["src/inference"]),
     ("object_store", &["src/images"]),

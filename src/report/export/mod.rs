@@ -26,8 +26,9 @@ const FIRST_PAGE: u32 = 256;
 const MOST_IMAGES: u32 = 2048;
 /// About as many faces shall a page have: group photos make short pages.
 const PAGE_FACES: usize = 4096;
-/// Pages that wait to be written. One more is being written, and one being read.
-const WAITING_PAGES: usize = 1;
+/// Pages that wait to be written, while Parquet compresses a group. One more is being written, and
+/// one being read.
+const WAITING_PAGES: usize = 3;
 
 /// The format of an export. `docs/data.md` describes the columns and fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

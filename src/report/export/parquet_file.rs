@@ -19,7 +19,7 @@ use super::table::{self, Column, Kind, TableRow, Value};
 /// Most rows of a group.
 const GROUP_ROWS: usize = 65_536;
 /// Most bytes of a group in memory, a row more or less.
-pub(super) const GROUP_BYTES: usize = 32 << 20;
+pub(super) const GROUP_BYTES: usize = 8 << 20;
 /// Rows whose templates are handed to the writer at once.
 const TEMPLATE_ROWS: usize = 512;
 
@@ -178,7 +178,7 @@ impl ColumnBuffer {
     /// Adds the value of a row, and returns the bytes that it takes.
     fn push(&mut self, value: Value<'_>) -> io::Result<usize> {
         if self.column.nullable {
-            self.present.push(i16::from(value != Value::Null));
+            self.present.push(i16::from(!matches!(value, Value::Null)));
         }
         Ok(match (&mut self.values, value) {
             (_, Value::Null) if self.column.nullable => 2,

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::{corrupt, parsed};
 use crate::store::fault::Fault;
-use crate::store::row::row;
+use crate::store::row::direct_row;
 use crate::store::{KnownResult, ResultState, StoredImage};
 
-row! {
+direct_row! {
     /// A result with its gallery and its profile.
     pub(in crate::store) struct HistoryRow {
         result_id: i64,

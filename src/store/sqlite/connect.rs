@@ -20,89 +20,41 @@ const APPLICATION_ID: i64 = 0x6666_6c31;
 const READERS: u32 = 4;
 /// 16 MiB: pages are read in their order, and what is read at random is in the memory of the
 /// system.
-const READER_CACHE: &str = "-16384";
-/// Rows that a reader's thread may be ahead of who takes them.
-const READER_ROWS: usize = 512;
+pub(super) const READER_CACHE: &str = "-16384";
 
-/// Where a store is.
-#[derive(Debug, Clone, PartialEq)]
-enum FileLocation {
-    Memory,
-    File(PathBuf),
-}
-
-impl FileLocation {
-    fn parse(url: &str) -> Result<Self, StoreError> {
-        let unusable = || {
-            StoreError::Unusable(format!(
-                "'{url}' is not the URL of a SQLite store: use sqlite:<path> or sqlite::memory:"
-            ))
-        };
-        let rest = url.strip_prefix("sqlite:").ok_or_else(unusable)?;
-        match rest.strip_prefix("//").unwrap_or(rest) {
-            "" => Err(unusable()),
-            ":memory:" => Ok(Self::Memory),
-            path => Ok(Self::File(PathBuf::from(path))),
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Memory => "the store in memory".to_owned(),
-            Self::File(path) => path.display().to_string(),
-        }
+/// The file of a store.
+fn file(url: &str) -> Result<PathBuf, StoreError> {
+    let path = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+    match path {
+        None | Some("" | ":memory:") => Err(StoreError::Unusable(format!(
+            "'{url}' is not the URL of a SQLite store: use sqlite:<path>"
+        ))),
+        Some(path) => Ok(path.into()),
     }
 }
 
 pub(super) async fn open(url: &str, busy_timeout: Duration) -> Result<SqliteStore, StoreError> {
-    let location = FileLocation::parse(url)?;
-    let name = location.name();
-    if let FileLocation::File(path) = &location {
-        create_file(path)?;
-    }
-    let options = connect_options(&location, busy_timeout);
-    let prepared = match &location {
-        FileLocation::Memory => Ok(()),
-        FileLocation::File(_) => prepare_file(&options, busy_timeout).await,
-    };
-    prepared.map_err(|fault| fault::at(fault, &name))?;
+    let file = file(url)?;
+    let name = file.display().to_string();
+    create_file(&file)?;
+    let options = connect_options(&file, busy_timeout);
+    prepare_file(&options, busy_timeout).await.map_err(|fault| fault::at(fault, &name))?;
 
-    // Neither pool may close an idle connection: a store in memory would be lost, and the caches of
-    // a file.
+    // Neither pool may close an idle connection: the caches of the file would be lost.
     let pool = SqlitePoolOptions::new()
         .idle_timeout(None)
         .max_lifetime(None)
-        .acquire_timeout(busy_timeout.saturating_mul(2));
-    // When the disk is full, SQLite itself ends a transaction, and sqlx still counts the connection
-    // as inside one. Replace the connections of a file. The connection of a store in memory is the
-    // store, and uses no disk.
-    let pool = match &location {
-        FileLocation::Memory => pool,
-        FileLocation::File(_) => pool.before_acquire(|connection, _| {
+        .acquire_timeout(busy_timeout.saturating_mul(2))
+        // When the disk is full, SQLite itself ends a transaction, and sqlx still counts the
+        // connection as inside one. Replace it.
+        .before_acquire(|connection, _| {
             Box::pin(async move { Ok(!connection.is_in_transaction()) })
-        }),
-    };
+        });
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| fault::at(error.into(), &name))?;
-    let readers = match &location {
-        FileLocation::Memory => {
-            let connection = writer.acquire().await.map_err(Fault::from);
-            let migrated = match connection {
-                Ok(mut connection) => migrate(&mut connection).await,
-                Err(fault) => Err(fault),
-            };
-            migrated.map_err(|fault| fault::at(fault, &name))?;
-            writer.clone()
-        }
-        FileLocation::File(_) => {
-            let options = options
-                .pragma("query_only", "ON")
-                .pragma("cache_size", READER_CACHE)
-                .row_buffer_size(READER_ROWS);
-            pool.max_connections(READERS).connect_lazy_with(options)
-        }
-    };
-    Ok(SqliteStore { writer, readers, location: name })
+    let options = options.pragma("query_only", "ON").pragma("cache_size", READER_CACHE);
+    let readers = pool.max_connections(READERS).connect_lazy_with(options);
+    Ok(SqliteStore { writer, readers, location: name, busy_timeout })
 }
 
 /// Creates a missing file with mode 0600, because templates are biometric data. `SQLite` gives its
@@ -142,12 +94,9 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn connect_options(location: &FileLocation, busy_timeout: Duration) -> SqliteConnectOptions {
-    let options = match location {
-        FileLocation::Memory => SqliteConnectOptions::new().filename(":memory:"),
-        FileLocation::File(path) => SqliteConnectOptions::new().filename(path),
-    };
-    options
+fn connect_options(file: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
         .busy_timeout(busy_timeout)
         .foreign_keys(true)
         // With a write-ahead log, a power cut may lose the last transactions but never damages the

@@ -1,5 +1,7 @@
 //! Turns `SQLite`'s result codes into errors that say what to do.
 
+use std::fmt::Display;
+
 use sqlx::migrate::MigrateError;
 
 use super::StoreError;
@@ -43,41 +45,61 @@ pub(super) fn at(fault: Fault, location: &str) -> StoreError {
     }
 }
 
-fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
-    use StoreError::{Corrupt, Invalid, Unavailable, Unusable};
-    match primary_code(error) {
-        Some(code::BUSY | code::LOCKED) => {
+/// The error for the caller of a read that `SQLite`'s own library did.
+pub(super) fn at_read(error: &rusqlite::Error, location: &str) -> StoreError {
+    use rusqlite::Error;
+    match (error.sqlite_error(), error) {
+        (Some(code), _) => coded_error(code.extended_code & 0xff, error, location),
+        (
+            None,
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..),
+        ) => StoreError::Corrupt(format!("{location}: {error}")),
+        (None, error) => StoreError::Unusable(format!("{location}: {error}")),
+    }
+}
+
+/// The error of a primary result code.
+fn coded_error(code: i32, error: &dyn Display, location: &str) -> StoreError {
+    use StoreError::{Invalid, Unavailable, Unusable};
+    match code {
+        code::BUSY | code::LOCKED => {
             Unavailable(format!("{location} is locked by another process for too long ({error})"))
         }
         // Temporary faults of this machine: callers wait for the store and lose nothing.
-        Some(code::FULL) => {
+        code::FULL => {
             Unavailable(format!("the disk of {location} is full: free some space, nothing is lost"))
         }
-        Some(code::IOERR) => {
-            Unavailable(format!("{location} cannot be read or written now ({error})"))
-        }
-        Some(code::NOMEM) => {
-            Unavailable(format!("there is no memory left for {location} ({error})"))
-        }
-        Some(code::READONLY | code::PERM | code::AUTH) => Unusable(format!(
+        code::IOERR => Unavailable(format!("{location} cannot be read or written now ({error})")),
+        code::NOMEM => Unavailable(format!("there is no memory left for {location} ({error})")),
+        code::READONLY | code::PERM | code::AUTH => Unusable(format!(
             "{location} cannot be written ({error}): check the permissions of the file and its \
                 folder, or choose another file"
         )),
-        Some(code::CANTOPEN) if std::fs::File::open("/dev/null").is_err() => Unavailable(format!(
+        code::CANTOPEN if std::fs::File::open("/dev/null").is_err() => Unavailable(format!(
             "{location} cannot be opened now: this machine is out of file descriptors ({error})"
         )),
-        Some(code::CANTOPEN) => Unusable(format!(
+        code::CANTOPEN => Unusable(format!(
             "{location} cannot be opened ({error}): check the permissions of the file and its \
                 folder"
         )),
-        Some(code::NOTADB) => Unusable(format!(
+        code::NOTADB => Unusable(format!(
             "{location} is not a SQLite database: choose another file, or move this one away"
         )),
-        Some(code::CORRUPT) => {
+        code::CORRUPT => {
             Unusable(format!("{location} is damaged ({error}): restore it from a backup"))
         }
-        Some(code::CONSTRAINT) => Invalid(error.to_string()),
-        Some(_) => Unusable(format!("{location}: {error}")),
+        code::CONSTRAINT => Invalid(error.to_string()),
+        _ => Unusable(format!("{location}: {error}")),
+    }
+}
+
+fn database_error(error: &sqlx::Error, location: &str) -> StoreError {
+    use StoreError::{Corrupt, Unavailable, Unusable};
+    match primary_code(error) {
+        Some(code) => coded_error(code, error, location),
         None => match error {
             sqlx::Error::PoolTimedOut => {
                 Unavailable(format!("no connection to {location} became free in time"))

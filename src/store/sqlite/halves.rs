@@ -1,6 +1,7 @@
 //! Templates as blobs of little-endian 16-bit floats.
 
 use half::f16;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
@@ -27,11 +28,20 @@ impl Encode<'_, Sqlite> for Halves {
 
 impl<'r> Decode<'r, Sqlite> for Halves {
     fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
-        let bytes = <&[u8] as Decode<'r, Sqlite>>::decode(value)?;
-        let (halves, rest) = bytes.as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(format!("a template of {} bytes", bytes.len()).into());
-        }
-        Ok(Self(halves.iter().map(|&half| f16::from_le_bytes(half)).collect()))
+        decoded(<&[u8] as Decode<'r, Sqlite>>::decode(value)?).map_err(Into::into)
     }
+}
+
+impl FromSql for Halves {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        decoded(value.as_blob()?).map_err(|reason| FromSqlError::Other(reason.into()))
+    }
+}
+
+fn decoded(bytes: &[u8]) -> Result<Halves, String> {
+    let (halves, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(format!("a template of {} bytes", bytes.len()));
+    }
+    Ok(Halves(halves.iter().map(|&half| f16::from_le_bytes(half)).collect()))
 }

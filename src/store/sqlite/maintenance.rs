@@ -32,9 +32,16 @@ mod tests {
     use crate::domain::{AlignmentProfile, Mapping, Precision, Profile, RecogniserProfile, SerFiq};
     use crate::store::{Reading, Results};
 
+    async fn opened() -> (tempfile::TempDir, SqliteStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("faces.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
+        (folder, store)
+    }
+
     #[tokio::test]
     async fn the_error_names_a_full_disk() {
-        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        let (_folder, store) = opened().await;
         // SQLite reports the same error at its page limit as on a full disk.
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
         let profile = Profile {
@@ -55,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_trial_leaves_nothing_behind_and_reports_a_file_that_cannot_be_written() {
-        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        let (_folder, store) = opened().await;
         store.try_writing().await.unwrap();
         assert_eq!(store.galleries().await.unwrap(), []);
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM galleries")

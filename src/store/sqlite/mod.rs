@@ -17,6 +17,7 @@ mod maintenance;
 mod reading;
 mod remap;
 mod results;
+mod snapshot;
 mod sources;
 mod workers;
 
@@ -38,12 +39,12 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// The name of the file, for errors.
     location: String,
+    busy_timeout: Duration,
 }
 
 impl SqliteStore {
-    /// Opens the store at `url`: `sqlite:<path>` or `sqlite::memory:`, which is lost when it is
-    /// closed. A missing file is created with access for its owner alone. An older schema is
-    /// migrated.
+    /// Opens the store at `url`, `sqlite:<path>`. A missing file is created with access for its
+    /// owner alone. An older schema is migrated.
     ///
     /// # Errors
     /// [`StoreError::Unusable`] with what to do about it, if the file cannot be opened, is not a

@@ -2,18 +2,18 @@
 //! it one state of the file.
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::SqliteConnection;
 
+use super::snapshot::SqliteSnapshot;
 use super::{SqliteStore, json};
-use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
+use crate::domain::{GalleryName, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
-use crate::store::filter::shown;
 use crate::store::plan::Scope;
-use crate::store::rows::{FaceOfImageRow, GalleryRow, HistoryRow, ScopeRow, history, images};
+use crate::store::rows::{FaceOfImageRow, GalleryRow, ScopeRow};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Snapshot,
-    StoreError, StoredFace, StoredImage, encoding,
+    Extreme, GallerySummary, ImageKey, KnownResult, Reading, Snapshot, StoreError, StoredFace,
+    encoding,
 };
 
 const COUNT_IMAGES: &str = include_str!("sql/count_images.sql");
@@ -109,11 +109,7 @@ impl Reading for SqliteStore {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
-        self.answer(async {
-            let transaction = self.readers.begin().await?;
-            Ok(Box::new(SqliteSnapshot { store: self, transaction }) as Box<dyn Snapshot>)
-        })
-        .await
+        Ok(Box::new(SqliteSnapshot::open(self).await?))
     }
 
     async fn history(
@@ -121,150 +117,8 @@ impl Reading for SqliteStore {
         image: &ImageKey,
         gallery: Option<&GalleryName>,
     ) -> Result<Vec<KnownResult>, StoreError> {
-        self.answer(async {
-            let mut snapshot = self.readers.begin().await?;
-            let uris = uris_of(&mut snapshot, image).await?;
-            let rows: Vec<HistoryRow> = sqlx::query_as(include_str!("sql/history.sql"))
-                .bind(json(uris))
-                .bind(gallery.map(GalleryName::as_str))
-                .bind(MOST_RESULTS)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            let ids: Vec<i64> = rows.iter().map(HistoryRow::id).collect();
-            let images = images_of(&mut snapshot, ids, false).await?;
-            history(rows, images)
-        })
-        .await
+        SqliteSnapshot::open(self).await?.history(image, gallery).await
     }
-}
-
-/// The state of the file when it is first read.
-struct SqliteSnapshot<'a> {
-    store: &'a SqliteStore,
-    transaction: Transaction<'static, Sqlite>,
-}
-
-#[async_trait]
-impl Snapshot for SqliteSnapshot<'_> {
-    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
-        let snapshot = &mut *self.transaction;
-        self.store
-            .answer(async {
-                let scope = find_scope(snapshot, &query.gallery, &query.profile).await?;
-                let Some(scope) = scope else { return Ok(Vec::new()) };
-                let ids = page_ids(snapshot, scope, query).await?;
-                images_of(snapshot, ids, query.templates).await
-            })
-            .await
-    }
-}
-
-/// The images with these results, and their faces.
-async fn images_of(
-    connection: &mut SqliteConnection,
-    results: Vec<i64>,
-    templates: bool,
-) -> Result<Vec<StoredImage>, Fault> {
-    let results = json(results);
-    let found = sqlx::query_as(include_str!("sql/images.sql"))
-        .bind(&results)
-        .fetch_all(&mut *connection)
-        .await?;
-    let faces = match templates {
-        true => include_str!("sql/faces_with_templates.sql"),
-        false => include_str!("sql/faces.sql"),
-    };
-    images(found, sqlx::query_as(faces).bind(&results).fetch_all(connection).await?)
-}
-
-/// The URIs of an image; none if its id is unknown.
-async fn uris_of(
-    connection: &mut SqliteConnection,
-    image: &ImageKey,
-) -> Result<Vec<String>, Fault> {
-    match image {
-        ImageKey::Uris(uris) => with_queries(connection, uris).await,
-        ImageKey::Id(id) => Ok(sqlx::query_scalar("SELECT uri FROM images WHERE id = ?1")
-            .bind(id.0)
-            .fetch_all(connection)
-            .await?),
-    }
-}
-
-/// `uris`, and the stored ones that are shown as they are.
-async fn with_queries(
-    connection: &mut SqliteConnection,
-    uris: &[ImageUri],
-) -> Result<Vec<String>, Fault> {
-    let mut found: Vec<String> = sqlx::query_scalar(include_str!("sql/uris_with_query.sql"))
-        .bind(json(shown(uris)))
-        .bind(MOST_RESULTS)
-        .fetch_all(connection)
-        .await?;
-    found.extend(uris.iter().map(|uri| uri.as_str().to_owned()));
-    Ok(found)
-}
-
-/// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
-/// start of each range and merging them finds a few failures among millions of scored images as
-/// fast as the scored ones.
-async fn page_ids(
-    connection: &mut SqliteConnection,
-    scope: i64,
-    query: &PageQuery,
-) -> Result<Vec<i64>, Fault> {
-    let filter = &query.filter;
-    let sql = match &filter.images {
-        Some(_) => include_str!("sql/page_ids_of_images.sql"),
-        None if filter.is_empty() => include_str!("sql/page_ids.sql"),
-        None => include_str!("sql/page_ids_filtered.sql"),
-    };
-    let images = match &filter.images {
-        Some(images) => Some(json(with_queries(connection, images).await?)),
-        None => None,
-    };
-    let mut ids: Vec<i64> = Vec::new();
-    for outcome in OutcomeKind::ALL {
-        if query.outcomes.is_empty() || query.outcomes.contains(&outcome) {
-            let mut found = sqlx::query_scalar(sql)
-                .bind(scope)
-                .bind(outcome.as_str())
-                .bind(query.after)
-                .bind(query.limit);
-            if !filter.is_empty() {
-                let (low, high) = filter.quality_bounds();
-                found = found.bind(filter.since_ms()).bind(low).bind(high);
-            }
-            if let Some(images) = &images {
-                found = found.bind(images);
-            }
-            let found: Vec<i64> = found.fetch_all(&mut *connection).await?;
-            ids.extend(found);
-            if query.notes {
-                ids.extend(note_ids(connection, scope, outcome, query).await?);
-            }
-        }
-    }
-    ids.sort_unstable();
-    ids.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
-    Ok(ids)
-}
-
-/// The notes of a page with an outcome.
-async fn note_ids(
-    connection: &mut SqliteConnection,
-    scope: i64,
-    outcome: OutcomeKind,
-    query: &PageQuery,
-) -> Result<Vec<i64>, Fault> {
-    Ok(sqlx::query_scalar(include_str!("sql/page_ids_of_notes.sql"))
-        .bind(scope)
-        .bind(outcome.as_str())
-        .bind(query.after)
-        .bind(query.limit)
-        .bind(query.filter.since_ms())
-        .fetch_all(connection)
-        .await?)
 }
 
 #[cfg(test)]
@@ -275,7 +129,9 @@ mod tests {
 
     /// The steps by which `query` is answered.
     async fn plan(query: &str) -> Vec<String> {
-        let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("faces.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
         // What is not bound is null.
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
         let plan = sqlx::query(explain).fetch_all(&store.readers).await.unwrap();

@@ -4,16 +4,15 @@ use std::net::TcpListener as StdListener;
 use std::process::Child;
 
 use facefleet::queue::memory::MemoryQueue;
-use facefleet::store::sqlite::SqliteStore;
 
 use super::*;
 use crate::support::job;
 use crate::support::stack::Database;
 
-async fn worker() -> (Running, Arc<MemoryQueue>) {
-    let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
+async fn worker() -> (Running, Arc<MemoryQueue>, TempDir) {
+    let (folder, store) = embedded_store().await;
     let queue = Arc::new(MemoryQueue::new(100));
-    (Running::start(queue.clone(), store).await, queue)
+    (Running::start(queue.clone(), store).await, queue, folder)
 }
 
 async fn incomplete(address: SocketAddr) -> TcpStream {
@@ -30,7 +29,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_answered_at_once_despite_three_hundred_incomplete_ones() {
-    let (worker, queue) = worker().await;
+    let (worker, queue, _folder) = worker().await;
     let mut slow = Vec::new();
     for _ in 0..300 {
         slow.push(incomplete(worker.address).await);
@@ -55,7 +54,7 @@ async fn a_request_is_answered_at_once_despite_three_hundred_incomplete_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endless_request_and_an_idle_connection_are_closed() {
-    let (worker, _queue) = worker().await;
+    let (worker, _queue, _folder) = worker().await;
     let mut half = incomplete(worker.address).await;
     let mut idle = TcpStream::connect(worker.address).await.unwrap();
     let mut endless = TcpStream::connect(worker.address).await.unwrap();
@@ -72,7 +71,7 @@ async fn an_endless_request_and_an_idle_connection_are_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_request_does_not_delay_the_end() {
-    let (worker, _queue) = worker().await;
+    let (worker, _queue, _folder) = worker().await;
     let _half = incomplete(worker.address).await;
     assert_eq!(get(worker.address, "/health/live").await.0, 200);
     worker.stop().await;

@@ -15,10 +15,12 @@ use async_trait::async_trait;
 use facefleet::domain::{Job, Lane, Profile, WaitReason};
 use facefleet::queue::JobQueue;
 use facefleet::store::Store;
+use facefleet::store::sqlite::SqliteStore;
 use facefleet::telemetry::metrics::Recorder;
 use facefleet::telemetry::vitals::Vitals;
 use facefleet::web::{self, HealthContext, HealthLimits};
 use facefleet::worker::{Process, Processed, Worker, WorkerError, WorkerSettings};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -60,6 +62,12 @@ impl Process for Scorer {
         });
         Processed::Ended(Box::new(record))
     }
+}
+
+async fn embedded_store() -> (TempDir, Arc<SqliteStore>) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("faces.db").display());
+    (folder, Arc::new(SqliteStore::open(&url).await.unwrap()))
 }
 
 /// A worker with its listener.

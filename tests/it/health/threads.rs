@@ -5,7 +5,6 @@ use std::sync::mpsc;
 
 use facefleet::inference::batcher::{BatchModel, Batcher, Priority};
 use facefleet::queue::memory::MemoryQueue;
-use facefleet::store::sqlite::SqliteStore;
 
 use super::*;
 
@@ -24,7 +23,7 @@ impl BatchModel for Hanging {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_hangs_is_not_live() {
-    let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
+    let (_folder, store) = embedded_store().await;
     let limits = HealthLimits { batch: Duration::from_millis(300), ..HealthLimits::default() };
     let worker = Running::with(Arc::new(MemoryQueue::new(10)), store, limits).await;
     let (answer, permit) = mpsc::channel();

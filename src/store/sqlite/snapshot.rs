@@ -1,0 +1,223 @@
+//! One state of the file, from which many images are read.
+//!
+//! Reads through `SQLite`'s own library, on a thread that may block: sqlx copies every value into
+//! memory of its own and hands each row to another thread, which takes most of the time of an
+//! export.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, Params, params, params_from_iter};
+
+use super::connect::READER_CACHE;
+use super::{SqliteStore, fault, json};
+use crate::domain::{GalleryName, ImageUri, OutcomeKind};
+use crate::store::fault::Fault;
+use crate::store::filter::shown;
+use crate::store::plan::Scope;
+use crate::store::row::DirectRow;
+use crate::store::rows::{HistoryRow, ScopeRow, history, images};
+use crate::store::{
+    ImageKey, KnownResult, MOST_RESULTS, PageQuery, Snapshot, StoreError, StoredImage,
+};
+
+/// The state of the file when it is first read.
+pub(super) struct SqliteSnapshot {
+    connection: Arc<Mutex<Connection>>,
+    /// The name of the file, for errors.
+    location: Arc<str>,
+}
+
+/// What went wrong in a read.
+enum ReadFault {
+    Sqlite(rusqlite::Error),
+    Other(Fault),
+}
+
+impl From<rusqlite::Error> for ReadFault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Fault> for ReadFault {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault)
+    }
+}
+
+impl SqliteSnapshot {
+    pub(super) async fn open(store: &SqliteStore) -> Result<Self, StoreError> {
+        let location: Arc<str> = store.location.as_str().into();
+        let (file, wait) = (location.clone(), store.busy_timeout);
+        let open = move || {
+            // Not read-only: whoever reads a write-ahead log writes to its index.
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&*file, flags)?;
+            connection.busy_timeout(wait)?;
+            connection.pragma_update(None, "query_only", true)?;
+            connection.pragma_update(None, "cache_size", READER_CACHE)?;
+            connection.execute_batch("BEGIN")?;
+            Ok(connection)
+        };
+        let connection = Arc::new(Mutex::new(blocking(open, &location).await?));
+        Ok(Self { connection, location })
+    }
+
+    /// Runs `read` where it may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, ReadFault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let connection = self.connection.clone();
+        let read = move || read(&connection.lock().unwrap_or_else(PoisonError::into_inner));
+        blocking(read, &self.location).await
+    }
+
+    /// See [`crate::store::Reading::history`].
+    pub(super) async fn history(
+        &self,
+        image: &ImageKey,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        let (image, gallery) = (image.clone(), gallery.cloned());
+        self.read(move |connection| {
+            let uris = json(uris_of(connection, &image)?);
+            let gallery = gallery.as_ref().map(GalleryName::as_str);
+            let query = include_str!("sql/history.sql");
+            let found: Vec<HistoryRow> =
+                rows(connection, query, params![uris, gallery, MOST_RESULTS])?;
+            let ids: Vec<i64> = found.iter().map(HistoryRow::id).collect();
+            let images = images_of(connection, ids, false)?;
+            Ok(history(found, images)?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Snapshot for SqliteSnapshot {
+    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        let query = query.clone();
+        self.read(move |connection| {
+            let names = json([serde_json::json!([query.gallery.as_str(), query.profile.as_str()])]);
+            let scopes = rows(connection, include_str!("sql/find_scopes.sql"), [names])?;
+            let Some(scope) = scopes.into_iter().map(|row: ScopeRow| Scope::from(row)).next()
+            else {
+                return Ok(Vec::new());
+            };
+            let ids = page_ids(connection, scope.gallery_profile, &query)?;
+            images_of(connection, ids, query.templates)
+        })
+        .await
+    }
+}
+
+/// Runs `read` on a thread that may block, and names the file in its error.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, ReadFault> + Send + 'static,
+    location: &str,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(ReadFault::Sqlite(error))) => Err(fault::at_read(&error, location)),
+        Ok(Err(ReadFault::Other(fault))) => Err(fault::at(fault, location)),
+        Err(error) => Err(StoreError::Unavailable(format!("{location}: {error}"))),
+    }
+}
+
+/// All rows of a query.
+fn rows<T: DirectRow>(
+    connection: &Connection,
+    query: &str,
+    parameters: impl Params,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare(query)?;
+    let places: Vec<usize> =
+        T::COLUMNS.iter().map(|column| statement.column_index(column)).collect::<Result<_, _>>()?;
+    statement.query_map(parameters, |row| T::read(row, &places))?.collect()
+}
+
+/// The only column of a query.
+fn column<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    query: &str,
+    parameters: impl Params,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare(query)?.query_map(parameters, |row| row.get(0))?.collect()
+}
+
+/// The images with these results, and their faces.
+fn images_of(
+    connection: &Connection,
+    results: Vec<i64>,
+    templates: bool,
+) -> Result<Vec<StoredImage>, ReadFault> {
+    let results = json(results);
+    let faces = match templates {
+        true => include_str!("sql/faces_with_templates.sql"),
+        false => include_str!("sql/faces.sql"),
+    };
+    let found = rows(connection, include_str!("sql/images.sql"), [&results])?;
+    Ok(images(found, rows(connection, faces, [&results])?)?)
+}
+
+/// The URIs of an image; none if its id is unknown.
+fn uris_of(connection: &Connection, image: &ImageKey) -> rusqlite::Result<Vec<String>> {
+    match image {
+        ImageKey::Uris(uris) => with_queries(connection, uris),
+        ImageKey::Id(id) => column(connection, "SELECT uri FROM images WHERE id = ?1", [id.0]),
+    }
+}
+
+/// `uris`, and the stored ones that are shown as they are.
+fn with_queries(connection: &Connection, uris: &[ImageUri]) -> rusqlite::Result<Vec<String>> {
+    let query = include_str!("sql/uris_with_query.sql");
+    let mut found: Vec<String> =
+        column(connection, query, params![json(shown(uris)), MOST_RESULTS])?;
+    found.extend(uris.iter().map(|uri| uri.as_str().to_owned()));
+    Ok(found)
+}
+
+/// The results of a page. Each outcome is a range of the index, in the order of pages. Reading the
+/// start of each range and merging them finds a few failures among millions of scored images as
+/// fast as the scored ones.
+fn page_ids(connection: &Connection, scope: i64, query: &PageQuery) -> rusqlite::Result<Vec<i64>> {
+    let filter = &query.filter;
+    let sql = match &filter.images {
+        Some(_) => include_str!("sql/page_ids_of_images.sql"),
+        None if filter.is_empty() => include_str!("sql/page_ids.sql"),
+        None => include_str!("sql/page_ids_filtered.sql"),
+    };
+    let mut conditions: Vec<Value> = Vec::new();
+    if !filter.is_empty() {
+        let (low, high) = filter.quality_bounds();
+        conditions.extend([filter.since_ms().into(), low.into(), high.into()]);
+    }
+    if let Some(images) = &filter.images {
+        conditions.push(json(with_queries(connection, images)?).into());
+    }
+    let mut ids: Vec<i64> = Vec::new();
+    for outcome in OutcomeKind::ALL {
+        if query.outcomes.is_empty() || query.outcomes.contains(&outcome) {
+            let page = [
+                Value::from(scope),
+                outcome.as_str().to_owned().into(),
+                query.after.into(),
+                query.limit.into(),
+            ];
+            let all = page.iter().chain(&conditions);
+            ids.extend(column::<i64>(connection, sql, params_from_iter(all))?);
+            if query.notes {
+                let notes = include_str!("sql/page_ids_of_notes.sql");
+                let since = Value::from(filter.since_ms());
+                let all = page.iter().chain([&since]);
+                ids.extend(column::<i64>(connection, notes, params_from_iter(all))?);
+            }
+        }
+    }
+    ids.sort_unstable();
+    ids.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+    Ok(ids)
+}
