@@ -2,7 +2,7 @@ SELECT
     s.id AS source_id, s.noted, i.content_hash <> ''::bytea AS has_bytes,
     o.id AS own_id, o.superseded AS own_superseded, o.recorded_at >= s.recorded_at AS own_later,
     c.id AS current_id, c.content_hash <> ''::bytea AS current_bytes,
-    c.recorded_at > s.recorded_at AS current_later
+    (c.recorded_at, c.id) > (s.recorded_at, s.id) AS current_later
 FROM unnest($1::bigint[]) WITH ORDINALITY k (id, ordinal)
 JOIN results s ON s.id = k.id AND (NOT s.superseded OR s.noted)
 JOIN images i ON i.id = s.image_id

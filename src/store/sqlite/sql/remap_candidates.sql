@@ -4,7 +4,8 @@ SELECT
     o.id AS own_id, o.superseded AS own_superseded,
     o.recorded_at_ms >= s.recorded_at_ms AS own_later,
     c.id AS current_id, length(ci.content_hash) > 0 AS current_bytes,
-    c.recorded_at_ms > s.recorded_at_ms AS current_later
+    -- Of two in one millisecond, the later one has the greater id.
+    (c.recorded_at_ms, c.id) > (s.recorded_at_ms, s.id) AS current_later
 FROM json_each(?1) k
 CROSS JOIN results s ON s.id = k.value AND (s.superseded = 0 OR s.noted = 1)
 CROSS JOIN images i ON i.id = s.image_id
