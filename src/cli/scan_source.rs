@@ -36,8 +36,8 @@ pub(super) struct SourceArgs {
     /// Scan the images that a list names: a file, an object (s3:, gs:, az:), an https: URL, or -
     /// for standard input. May be repeated.
     ///
-    /// A list is text (a path or URI a line), CSV, JSON lines or Parquet (columns uri, or file,
-    /// path, image, url; and, if you like, subject and `content_hash`, BLAKE3), or the manifest of
+    /// A list is text (a path or URI a line), CSV, JSON lines or Parquet (columns uri, or url,
+    /// file, path, image; and, if you like, subject and `content_hash`, BLAKE3), or the manifest of
     /// an S3 inventory; .gz too. Relative paths are relative to the list. See docs/sources.md.
     #[arg(
         long,
@@ -68,11 +68,14 @@ pub(super) struct SourceArgs {
 }
 
 fn again_outcome(text: &str) -> Result<OutcomeKind, String> {
-    match text.parse()? {
-        OutcomeKind::Scored => {
+    match text.parse() {
+        Ok(OutcomeKind::Scored) => {
             Err("scored images of this profile are up to date: scan their folder".into())
         }
-        outcome => Ok(outcome),
+        Ok(outcome) => Ok(outcome),
+        Err(_) => {
+            Err(format!("unknown outcome '{text}': use failed, unreadable, refused or no_face"))
+        }
     }
 }
 
@@ -147,6 +150,10 @@ impl SourceArgs {
 }
 
 /// Says what is in the lists.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn tell(survey: &ListSurvey) {
     if survey.rows == 0 {
         eprintln!("the list is empty");
@@ -163,7 +170,8 @@ fn tell(survey: &ListSurvey) {
         }
     }
     let rest = if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) };
-    eprintln!("the list has {} rows and {} images{rest}", survey.rows, survey.images);
+    let (rows, images) = (counted(survey.rows, "row"), counted(survey.images, "image"));
+    eprintln!("the list has {rows} and {images}{rest}");
     for (name, columns) in &survey.ignored {
         let more = if columns.len() > SHOWN_COLUMNS { ", …" } else { "" };
         let shown: Vec<_> =

@@ -148,23 +148,29 @@ pub fn failed(progress: &CampaignProgress) -> u64 {
 pub fn verdict(counts: &CampaignCounts, fail_over: f64) -> Option<String> {
     let (failed, ended) = (failed(&counts.progress), counts.progress.ended());
     let too_many = failed as f64 > fail_over * ended as f64;
-    let (mut text, reason) = if failed > 0 && too_many {
+    let (mut text, lead, reason) = if failed > 0 && too_many {
         let text = format!(
             "{failed} of {ended} images ended as unreadable, refused or failed, a larger share \
                 than --fail-over {fail_over} accepts (images that are up to date do not count)"
         );
-        (text, counts.failures.most_frequent().into_iter().next())
+        let most = counts.failures.most_frequent();
+        let lead = match &most[..] {
+            [first, second, ..] if first.images == second.images => "one of the reasons",
+            [_, _, ..] => "the most frequent reason",
+            _ => "the reason",
+        };
+        (text, lead, most.into_iter().next())
     } else {
         let denied = counts.failures.denied().filter(|_| fail_over < 1.0)?;
-        (format!("access to some of {ended} images was denied"), Some(denied.clone()))
+        let text = format!("access to some of {ended} images was denied");
+        (text, "the reason", Some(denied.clone()))
     };
     match reason {
         Some(ReasonView { outcome, reason, images }) => {
             let advice = advice(outcome, &reason);
             let reason = reason.trim_end_matches('.');
-            text += &format!(
-                "; the most frequent reason, of {images} images: {outcome}: {reason}. {advice}"
-            );
+            let s = if images == 1 { "" } else { "s" };
+            text += &format!("; {lead}, of {images} image{s}: {outcome}: {reason}. {advice}");
         }
         None => text += "; `facefleet report` and `facefleet export` show the reasons",
     }
@@ -196,7 +202,7 @@ fn advice(outcome: OutcomeKind, reason: &str) -> &'static str {
                     images are tried again"
             }
             OutcomeKind::Refused => "Remove the cause, then scan again",
-            _ => "Open one of the files; docs/formats.md lists what can be read",
+            _ => "Look at one of the files; docs/formats.md lists what can be read",
         }
     }
 }
@@ -279,9 +285,25 @@ mod tests {
         }
         let counts = counts(&[(Scored, 97), (Unreadable, 3)], reasons);
         let said = verdict(&counts, 0.5).unwrap();
-        assert!(said.contains("of 1 images: unreadable: the object store denies"), "{said}");
+        assert!(said.contains("of 1 image: unreadable: the object store denies"), "{said}");
         assert!(said.contains("facefleet doctor --root"), "{said}");
         assert_eq!(verdict(&counts, 1.0), None);
+    }
+
+    #[test]
+    fn a_verdict_says_whether_its_reason_is_the_only_or_the_most_frequent_one() {
+        let mut reasons = FailureReasons::default();
+        for (reason, lead) in [
+            ("empty", "; the reason, of 1 image: "),
+            ("text", "; one of the reasons, of 1 image: "),
+            ("text", "; the most frequent reason, of 2 images: "),
+        ] {
+            reasons.count(&image("a.jpg"), &end(OutcomeKind::Unreadable, reason));
+            let images = reasons.images();
+            let counts = counts(&[(OutcomeKind::Unreadable, images)], reasons.clone());
+            let said = verdict(&counts, 0.5).unwrap();
+            assert!(said.contains(lead), "{said}");
+        }
     }
 
     #[test]

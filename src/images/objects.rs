@@ -27,6 +27,14 @@ use crate::domain::{ImageKind, SourceStamp};
 /// The worker decides about further retries.
 const RETRIES: usize = 2;
 
+/// Paths of the metadata services of Amazon, Google and Azure.
+const METADATA_PATHS: [&str; 4] = [
+    "/latest/api/token",
+    "/latest/meta-data/iam/",
+    "/computeMetadata/v1/",
+    "/metadata/identity/oauth2/token",
+];
+
 /// The object stores that this machine has credentials for.
 pub struct Objects {
     /// The environment variables that configure the stores.
@@ -180,7 +188,16 @@ impl Objects {
         let builder =
             configured(builder, settings, |builder, key, value| builder.with_config(key, value));
         let store = builder.with_bucket_name(bucket).with_retry(self.retries()).build();
-        Ok(Arc::new(store.map_err(|error| innermost(&error))?))
+        let half = |error: Error| match innermost(&error) {
+            text if text.contains("Missing SecretAccessKey") => {
+                "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not".to_owned()
+            }
+            text if text.contains("Missing AccessKeyId") => {
+                "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not".to_owned()
+            }
+            text => text,
+        };
+        Ok(Arc::new(store.map_err(half)?))
     }
 
     fn google(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
@@ -273,6 +290,14 @@ fn failed(error: &Error) -> FetchError {
     if let Some(fault) = fault::shortage(error) {
         return fault;
     }
+    if asks_for_credentials(error) {
+        return FetchError::Outage(
+            "this machine has no credentials for the object store: neither its environment nor its \
+             files have any (docs/sources.md names them), and no metadata service of a cloud gives \
+             some"
+                .into(),
+        );
+    }
     let text = innermost(error);
     let code = code(&text);
     match status(error, &text) {
@@ -300,6 +325,20 @@ fn failed(error: &Error) -> FetchError {
             FetchError::Outage(format!("the object store failed: {text}"))
         }
     }
+}
+
+/// Whether what failed is the request to a cloud's metadata service, which is asked where no
+/// credentials are set.
+fn asks_for_credentials(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if METADATA_PATHS.iter().any(|path| text.contains(path)) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The HTTP status of an error. For some errors, as those of listings, only the text contains it.

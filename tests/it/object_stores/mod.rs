@@ -197,6 +197,28 @@ async fn a_busy_store_is_retried_a_few_times_and_is_then_an_outage() {
 }
 
 #[tokio::test]
+async fn a_machine_without_credentials_is_told_so_and_not_that_the_store_failed() {
+    for status in ["403 Forbidden", "501 Not Implemented"] {
+        let metadata = HttpServer::start(move |_| Answer::of(status, "", b"")).await;
+        let url = metadata.url("");
+        let keys = [("AWS_METADATA_ENDPOINT", url.as_str()), ("AWS_ALLOW_HTTP", "true")];
+        let (allow, variables) = (&["s3://bucket"], variables(&keys));
+        let sources = SourceSettings { allow, variables, ..Default::default() }.build();
+        let reason = transient(fetch(&sources, "s3://bucket/a.jpg").await);
+        assert!(reason.contains("no credentials") && !metadata.requests().is_empty(), "{reason}");
+    }
+    for (set, missing) in [
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY is not"),
+        ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID is not"),
+    ] {
+        let (allow, variables) = (&["s3://bucket"], variables(&[(set, "x")]));
+        let sources = SourceSettings { allow, variables, ..Default::default() }.build();
+        let reason = transient(fetch(&sources, "s3://bucket/a.jpg").await);
+        assert!(reason.contains(missing), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_fetch_ends_in_time_if_a_store_lies_hangs_or_disappears() {
     const HEAD: &str =
         "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\nETag: \"a\"\r\n";
