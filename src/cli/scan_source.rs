@@ -176,7 +176,12 @@ fn tell(survey: &ListSurvey) {
         let more = if columns.len() > SHOWN_COLUMNS { ", …" } else { "" };
         let shown: Vec<_> =
             columns.iter().take(SHOWN_COLUMNS).map(|column| printable(column)).collect();
-        eprintln!("{}: columns that are not read: {}{more}", printable(name), shown.join(", "));
+        let people = columns.iter().any(|column| {
+            ["name", "person", "label", "identity"].contains(&column.to_lowercase().as_str())
+        });
+        let hint = if people { " (people's names are read from a column 'subject')" } else { "" };
+        let shown = shown.join(", ");
+        eprintln!("{}: columns that are not read: {shown}{more}{hint}", printable(name));
     }
 }
 

@@ -304,8 +304,12 @@ fn failed(error: &Error) -> FetchError {
         Some(404) if code == " (NoSuchBucket)" => FetchError::Outage("no such bucket".into()),
         Some(404) => FetchError::NotFound("the bucket has no such object".into()),
         Some(status @ (401 | 403)) => FetchError::Denied(format!(
-            "the object store denies access with HTTP {status}{code}: check the credentials of \
-             this machine and their permissions"
+            "the object store denies access with HTTP {status}{code}: {}",
+            match code.as_str() {
+                " (SignatureDoesNotMatch)" => "the secret key of this machine is wrong",
+                " (InvalidAccessKeyId)" => "it does not know the access key of this machine",
+                _ => "check the credentials of this machine and their permissions",
+            }
         )),
         Some(status) => {
             FetchError::Outage(format!("the object store answered HTTP {status}{code}"))
