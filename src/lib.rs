@@ -20,6 +20,7 @@ pub mod evaluate;
 pub mod gallery;
 pub mod images;
 pub mod inference;
+pub mod matching;
 pub mod quality;
 pub mod queue;
 pub mod report;

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["settings"],
     &["telemetry"],
-    &["quality"],
+    &["quality", "matching"],
     &["vision", "images", "inference", "store", "queue"],
     &["worker", "view"],
     &["gallery", "report", "evaluate"],
