@@ -87,7 +87,7 @@ impl MatchArgs {
     }
 }
 
-fn view(image: &ImageToRead, analysis: &Analysis, processor: &Processor) -> ImageView {
+pub(super) fn view(image: &ImageToRead, analysis: &Analysis, processor: &Processor) -> ImageView {
     let profile = processor.profile_id().clone();
     let view = ImageView::analysed(ImageNames::from(image), profile, &analysis.outcome);
     ImageView {
@@ -130,7 +130,10 @@ fn origin(thresholds: &MatchThresholds, file: &Path) -> String {
     printable(&line).into_owned()
 }
 
-fn primary_face<'a>(image: &ImageToRead, analysis: &'a Analysis) -> Result<&'a Recognition> {
+pub(super) fn primary_face<'a>(
+    image: &ImageToRead,
+    analysis: &'a Analysis,
+) -> Result<&'a Recognition> {
     let name = &image.name;
     match &analysis.outcome {
         Outcome::Scored(faces) => match faces.first().and_then(|face| face.recognition.as_ref()) {

@@ -19,8 +19,7 @@ use crate::evaluate::evaluation::Bootstrap;
 use crate::evaluate::pairs::Comparisons;
 use crate::evaluate::photos;
 use crate::evaluate::unscored::{UnscoredPhoto, counts};
-use crate::report::choose_profile;
-use crate::store::Store;
+use crate::store::{Store, choose_profile};
 
 /// The photos, and how they are compared.
 #[derive(Debug, Args)]

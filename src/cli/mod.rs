@@ -24,6 +24,7 @@ mod report;
 mod scan;
 mod scan_source;
 mod score;
+mod search;
 mod show;
 mod worker;
 
@@ -83,6 +84,7 @@ enum Command {
     Score(score::ScoreArgs),
     /// Compare the primary faces of two images: print the similarity and both qualities.
     Match(compare::MatchArgs),
+    Search(search::SearchArgs),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
     Show(show::ShowArgs),
@@ -168,6 +170,7 @@ impl Cli {
             Command::Campaign(campaign) => campaign.run(&app).await,
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
+            Command::Search(search) => search.run(app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Show(show) => show.run(&app).await,
             Command::Export(export) => export.run(&app).await,

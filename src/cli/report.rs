@@ -18,10 +18,8 @@ use super::{GalleryArgs, say};
 use crate::app::App;
 use crate::domain::{ContentHash, ImageUri, OutcomeKind, ProfileId};
 use crate::images::{ImageSource, Root, Sources};
-use crate::report::{
-    self, ExportFormat, ExportOptions, NoThumbnails, ReportOptions, Thumbnails, choose_profile,
-};
-use crate::store::{ImageKey, PageFilter, StoredFace};
+use crate::report::{self, ExportFormat, ExportOptions, NoThumbnails, ReportOptions, Thumbnails};
+use crate::store::{ImageKey, PageFilter, StoredFace, choose_profile};
 use crate::vision::{Picture, PixelLimits, encode_chip};
 
 /// Contains the histogram of quality, the worst and best faces, outcomes, failures with their

@@ -15,8 +15,7 @@ use crate::gallery::list::Images;
 use crate::images::{
     ListFormat, ListPlace, ListSurvey, Listing, OutsideCounts, Places, Root, SurveyedLists,
 };
-use crate::report::choose_profile;
-use crate::store::Store;
+use crate::store::{Store, choose_profile};
 
 /// More places than this are not named.
 const SHOWN_PLACES: usize = 3;

@@ -5,7 +5,7 @@
 //! images to scan once more, [`follow`] reads how far they are, [`not_listed`] counts what is not
 //! an image, [`failures`] why images became no results, [`waiting`] says which jobs wait apart from
 //! their lanes and why, [`takers`] whether any worker takes a scan's jobs. [`remap`] gives the
-//! results another mapping.
+//! results another mapping, [`search`] finds the faces that are most similar to others.
 
 pub mod again;
 pub mod campaign;
@@ -14,6 +14,7 @@ pub mod follow;
 pub mod list;
 pub mod not_listed;
 pub mod remap;
+pub mod search;
 pub mod takers;
 pub mod waiting;
 

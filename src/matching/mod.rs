@@ -16,12 +16,13 @@ use half::slice::HalfFloatSliceExt;
 use self::eight_bit::EightBitRows;
 use crate::domain::{Template, TemplateError};
 
-/// Templates of one profile, each with a key.
+/// Templates of one profile, each with a key `K`.
 ///
-/// Takes 1.56 times the memory of 16-bit templates of 128 components, and less for longer ones.
-pub struct TemplateIndex {
+/// With keys of 8 bytes it takes 1.56 times the memory of 16-bit templates of 128 components, and
+/// less for longer ones.
+pub struct TemplateIndex<K> {
     dimension: usize,
-    keys: Vec<u64>,
+    keys: Vec<K>,
     /// The templates as they are stored, one after the other.
     halves: Vec<f16>,
     rows: EightBitRows,
@@ -31,9 +32,9 @@ pub struct TemplateIndex {
 
 /// A template and how similar it is to a probe.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Neighbour {
+pub struct Neighbour<K> {
     /// The key it was added with.
-    pub key: u64,
+    pub key: K,
     /// [`Template::similarity`] with the probe.
     pub similarity: f64,
 }
@@ -54,7 +55,7 @@ pub enum MatchingError {
     Template(#[from] TemplateError),
 }
 
-impl TemplateIndex {
+impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
     /// An index without templates, of `dimension` components each, with memory for `capacity`.
     pub fn new(dimension: usize, capacity: usize) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl TemplateIndex {
     /// # Errors
     /// If `halves` are not as many as `keys` need, or one is zero or not finite. Those before it
     /// have been added.
-    pub fn extend(&mut self, keys: &[u64], halves: &[f16]) -> Result<(), MatchingError> {
+    pub fn extend(&mut self, keys: &[K], halves: &[f16]) -> Result<(), MatchingError> {
         let dimension = self.dimension;
         if halves.len() != keys.len() * dimension {
             let found = halves.len() / keys.len().max(1);

@@ -20,8 +20,8 @@ pub(super) fn matrix(probes: &[Template]) -> Array2<f32> {
 }
 
 /// Shows each of `best` the similarities of the rows from `first` to before `end` with its probe.
-pub(super) fn scan(
-    index: &TemplateIndex,
+pub(super) fn scan<K>(
+    index: &TemplateIndex<K>,
     probes: &Array2<f32>,
     first: usize,
     end: usize,

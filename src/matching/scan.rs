@@ -105,7 +105,7 @@ impl Best {
     }
 }
 
-impl TemplateIndex {
+impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
     /// The `k` templates most similar to each probe, the most similar first, of those whose
     /// similarity is at least `least`; equally similar ones in the order of their keys. Never fewer
     /// than `k` if there are as many. Uses `threads` threads.
@@ -120,7 +120,7 @@ impl TemplateIndex {
         k: usize,
         least: f64,
         threads: usize,
-    ) -> Result<Vec<Vec<Neighbour>>, MatchingError> {
+    ) -> Result<Vec<Vec<Neighbour<K>>>, MatchingError> {
         for probe in probes {
             let (expected, found) = (self.dimension, probe.as_slice().len());
             if expected != found {
@@ -178,7 +178,7 @@ impl TemplateIndex {
         probe: &Template,
         best: Best,
         least: f64,
-    ) -> Result<Vec<Neighbour>, MatchingError> {
+    ) -> Result<Vec<Neighbour<K>>, MatchingError> {
         let mut found = Vec::new();
         for (upper, row) in best.candidates {
             if upper >= best.floor {
@@ -187,9 +187,8 @@ impl TemplateIndex {
             }
         }
         found.retain(|neighbour| neighbour.similarity >= least);
-        found.sort_unstable_by(|a, b| {
-            b.similarity.total_cmp(&a.similarity).then(a.key.cmp(&b.key))
-        });
+        found
+            .sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.key.cmp(&b.key)));
         found.truncate(best.k);
         Ok(found)
     }

@@ -27,7 +27,7 @@ fn templates(seed: u64, count: usize, dimension: usize) -> Vec<Template> {
 }
 
 /// Their keys are 1000, 1001, ….
-fn index(templates: &[Template]) -> TemplateIndex {
+fn index(templates: &[Template]) -> TemplateIndex<u64> {
     let dimension = templates[0].as_slice().len();
     let mut index = TemplateIndex::new(dimension, templates.len());
     for (key, template) in (1000..).zip(templates) {
@@ -37,8 +37,8 @@ fn index(templates: &[Template]) -> TemplateIndex {
 }
 
 /// Every template compared with the probe.
-fn compared(templates: &[Template], probe: &Template, k: usize, least: f64) -> Vec<Neighbour> {
-    let mut all: Vec<Neighbour> = (1000..)
+fn compared(templates: &[Template], probe: &Template, k: usize, least: f64) -> Vec<Neighbour<u64>> {
+    let mut all: Vec<Neighbour<u64>> = (1000..)
         .zip(templates)
         .map(|(key, template)| {
             let stored = Template::from_halves(&template.to_halves()).unwrap();
@@ -53,7 +53,8 @@ fn compared(templates: &[Template], probe: &Template, k: usize, least: f64) -> V
 
 #[test]
 fn the_answer_is_that_of_comparing_everything() {
-    for (dimension, count) in [(2, 40), (31, 1000), (32, 513), (128, 3000), (130, 257), (512, 700)] {
+    for (dimension, count) in [(2, 40), (31, 1000), (32, 513), (128, 3000), (130, 257), (512, 700)]
+    {
         let all = templates(dimension as u64, count, dimension);
         let index = index(&all);
         let mut probes = templates(7, 4, dimension);
@@ -118,7 +119,10 @@ fn wrong_dimensions_and_what_is_no_direction_are_refused() {
     assert!(index.extend(&[1], &[f16::NAN; 8]).is_err());
     assert_eq!(index.len(), 3);
     assert_eq!(index.nearest(&templates(1, 2, 8), 0, -1.0, 1).unwrap(), [[], []]);
-    assert_eq!(TemplateIndex::new(8, 0).nearest(&templates(1, 1, 8), 9, -1.0, 4).unwrap(), [[]]);
+    assert_eq!(
+        TemplateIndex::<u64>::new(8, 0).nearest(&templates(1, 1, 8), 9, -1.0, 4).unwrap(),
+        [[]]
+    );
 }
 
 #[test]

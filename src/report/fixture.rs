@@ -1,6 +1,7 @@
 //! A few stored images in memory, for the tests of reports.
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use crate::domain::{
     AlignmentProfile, BoundingBox, ContentHash, DetectorProfile, Face, FaceId, GalleryName,
@@ -9,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::{
     Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, Snapshot,
-    StoreError, StoredFace, StoredImage,
+    StoreError, StoredFace, StoredImage, TemplateBatch,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -214,6 +215,20 @@ impl Snapshot for &Fixture {
                 .for_each(|face| face.template = None);
         }
         Ok(images)
+    }
+
+    async fn templates(
+        &mut self,
+        _: &GalleryName,
+        _: &ProfileId,
+        _: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn images(&mut self, cursors: &[i64]) -> Result<Vec<StoredImage>, StoreError> {
+        let wanted = |image: &&StoredImage| cursors.contains(&image.cursor);
+        Ok(self.images.iter().filter(wanted).cloned().collect())
     }
 }
 

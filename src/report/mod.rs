@@ -11,14 +11,12 @@ mod figures;
 mod fixture;
 mod histogram;
 mod problems;
-mod profile_choice;
 mod provenance;
 
 use askama::Template;
 use async_trait::async_trait;
 
 pub use export::{ExportError, ExportFormat, ExportOptions, export};
-pub use profile_choice::{ProfileChoiceError, choose_profile};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
 use crate::store::{GallerySummary, Reading, StoreError, StoredFace};

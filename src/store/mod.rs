@@ -18,6 +18,7 @@ mod maintenance;
 mod migrations;
 mod plan;
 pub mod postgres;
+mod profile_choice;
 mod reading;
 mod remap;
 mod results;
@@ -26,12 +27,14 @@ mod rows;
 mod sources;
 pub mod sqlite;
 mod summary;
+mod templates;
 mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
 pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
+pub use profile_choice::{ProfileChoiceError, choose_profile};
 pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
     ResultState, Snapshot, StoredFace, StoredImage,
@@ -39,6 +42,7 @@ pub use reading::{
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
+pub use templates::{TemplateBatch, TemplateKey};
 pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 
 /// Everything that a backend does. A function asks for the trait that it needs.

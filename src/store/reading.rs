@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::StoreError;
 use super::filter::PageFilter;
+use super::templates::TemplateBatch;
 use crate::domain::{
     ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile, ProfileId,
     SubjectName, Template, Timings, UtcTime,
@@ -85,6 +87,25 @@ pub trait Snapshot: Send {
     /// # Errors
     /// If the store cannot be reached or used.
     async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+
+    /// Sends the templates of the current results of a gallery under a profile to `to`, in no
+    /// order, until it is closed.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used, or has templates of different lengths.
+    async fn templates(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        to: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError>;
+
+    /// The images with these [`StoredImage::cursor`]s and their faces, without templates, in the
+    /// order of pages.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn images(&mut self, cursors: &[i64]) -> Result<Vec<StoredImage>, StoreError>;
 }
 
 /// The most results that [`Reading::history`] returns.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use half::f16;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ use super::fault::Fault;
 use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
 use super::row::{direct_row, row};
-use super::{Note, StoreError, StoredFace, StoredImage, encoding};
+use super::{Note, StoreError, StoredFace, StoredImage, TemplateKey, encoding};
 use crate::domain::{
     BoundingBox, ContentHash, End, Face, FaceId, ImageId, ImageUri, JobId, SourceName,
     SourceStatus, Timings, UtcTime,
@@ -285,6 +286,24 @@ impl FaceRow {
             norm: self.norm,
             template: self.template.map(|halves| halves.template()).transpose().map_err(corrupt)?,
         })
+    }
+}
+
+direct_row! {
+    /// A template.
+    pub(super) struct TemplateRow {
+        result_id: i64,
+        face_index: i32,
+        template: Halves,
+    }
+}
+
+impl TemplateRow {
+    /// Whose it is, and its components.
+    pub(super) fn template(self) -> Result<(TemplateKey, Vec<f16>), Fault> {
+        let index = self.face_index.try_into().map_err(corrupt)?;
+        let key = TemplateKey::new(self.result_id, index);
+        Ok((key.ok_or_else(|| corrupt("more results or faces than can be"))?, self.template.0))
     }
 }
 

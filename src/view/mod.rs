@@ -19,6 +19,7 @@ pub mod remap;
 pub mod scan;
 #[cfg(test)]
 mod schemas;
+pub mod search;
 pub mod threshold;
 pub mod worker;
 

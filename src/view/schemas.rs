@@ -13,6 +13,7 @@ use super::not_listed::NotListedView;
 use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
 use super::scan::ScanSummaryLine;
+use super::search::SearchView;
 use super::worker::WorkerView;
 use crate::queue::schemas::{assert_documented, written};
 
@@ -28,6 +29,7 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<ImageView>("image");
     check::<KnownImageView>("known-image");
     check::<MatchView>("match");
+    check::<SearchView>("search");
     check::<NotListedView>("not-listed");
     check::<ScanSummaryLine>("scan-summary");
     check::<CampaignView>("campaign");

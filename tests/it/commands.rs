@@ -18,6 +18,7 @@ mod schemas;
 mod score;
 mod score_folders;
 mod scoring;
+mod search;
 mod secrets;
 mod show;
 mod tables;

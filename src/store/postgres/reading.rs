@@ -2,7 +2,9 @@
 //! it one state of the database.
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::mpsc;
 
 use super::{PostgresStore, READ, column, uri_key};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
@@ -13,9 +15,10 @@ use crate::store::rows::{
     FaceOfImageRow, GalleryRow, HistoryRow, ScopeRow, history, images, parsed,
 };
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
+use crate::store::templates::TemplateBatches;
 use crate::store::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Snapshot,
-    StoreError, StoredFace, StoredImage, encoding,
+    StoreError, StoredFace, StoredImage, TemplateBatch, encoding,
 };
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
@@ -166,6 +169,58 @@ impl Snapshot for PostgresSnapshot<'_> {
             })
             .await
     }
+
+    async fn templates(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        to: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                match find_scope(snapshot, gallery, profile).await? {
+                    Some(scope) => send_templates(snapshot, scope, profile, &to).await,
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+
+    async fn images(&mut self, cursors: &[i64]) -> Result<Vec<StoredImage>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store.answer(READ, images_of(snapshot, cursors, None)).await
+    }
+}
+
+/// Sends all templates of a gallery and profile.
+async fn send_templates(
+    connection: &mut PgConnection,
+    scope: i64,
+    profile: &ProfileId,
+    to: &mpsc::Sender<TemplateBatch>,
+) -> Result<(), Fault> {
+    let expected = sqlx::query_scalar(include_str!("sql/count_templates.sql"))
+        .bind(scope)
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut batches = TemplateBatches::new(expected);
+    let mut rows = sqlx::query_as(include_str!("sql/templates.sql"))
+        .bind(scope)
+        .bind(profile.as_str())
+        .fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        if let Some(batch) = batches.push(row)?
+            && to.send(batch).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+    if let Some(batch) = batches.rest() {
+        // An error means that nobody wants more.
+        to.send(batch).await.ok();
+    }
+    Ok(())
 }
 
 /// The images with these results, and their faces; with templates if the results are all of the

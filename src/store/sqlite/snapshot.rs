@@ -8,18 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Params, params, params_from_iter};
+use rusqlite::{Connection, OpenFlags, Params, Statement, params, params_from_iter};
+use tokio::sync::mpsc;
 
 use super::connect::READER_CACHE;
 use super::{SqliteStore, fault, json};
-use crate::domain::{GalleryName, ImageUri, OutcomeKind};
+use crate::domain::{GalleryName, ImageUri, OutcomeKind, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::row::DirectRow;
-use crate::store::rows::{HistoryRow, ScopeRow, history, images};
+use crate::store::rows::{HistoryRow, ScopeRow, TemplateRow, history, images};
+use crate::store::templates::TemplateBatches;
 use crate::store::{
     ImageKey, KnownResult, MOST_RESULTS, PageQuery, Snapshot, StoreError, StoredImage,
+    TemplateBatch,
 };
 
 /// The state of the file when it is first read.
@@ -101,17 +104,69 @@ impl Snapshot for SqliteSnapshot {
     async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
         let query = query.clone();
         self.read(move |connection| {
-            let names = json([serde_json::json!([query.gallery.as_str(), query.profile.as_str()])]);
-            let scopes = rows(connection, include_str!("sql/find_scopes.sql"), [names])?;
-            let Some(scope) = scopes.into_iter().map(|row: ScopeRow| Scope::from(row)).next()
-            else {
+            let Some(scope) = find_scope(connection, &query.gallery, &query.profile)? else {
                 return Ok(Vec::new());
             };
-            let ids = page_ids(connection, scope.gallery_profile, &query)?;
+            let ids = page_ids(connection, scope, &query)?;
             images_of(connection, ids, query.templates)
         })
         .await
     }
+
+    async fn templates(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        to: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError> {
+        let (gallery, profile) = (gallery.clone(), profile.clone());
+        self.read(move |connection| match find_scope(connection, &gallery, &profile)? {
+            Some(scope) => send_templates(connection, scope, &to),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    async fn images(&mut self, cursors: &[i64]) -> Result<Vec<StoredImage>, StoreError> {
+        let cursors = cursors.to_vec();
+        self.read(move |connection| images_of(connection, cursors, false)).await
+    }
+}
+
+/// The id of a gallery together with a profile; None if nothing was ever recorded to them.
+fn find_scope(
+    connection: &Connection,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+) -> rusqlite::Result<Option<i64>> {
+    let names = json([serde_json::json!([gallery.as_str(), profile.as_str()])]);
+    let scopes: Vec<ScopeRow> = rows(connection, include_str!("sql/find_scopes.sql"), [names])?;
+    Ok(scopes.into_iter().next().map(|row| Scope::from(row).gallery_profile))
+}
+
+/// Sends all templates of a gallery and profile.
+fn send_templates(
+    connection: &Connection,
+    scope: i64,
+    to: &mpsc::Sender<TemplateBatch>,
+) -> Result<(), ReadFault> {
+    let expected = column(connection, include_str!("sql/count_templates.sql"), [scope])?;
+    let mut batches = TemplateBatches::new(expected.into_iter().next().unwrap_or_default());
+    let mut statement = connection.prepare(include_str!("sql/templates.sql"))?;
+    let places = places::<TemplateRow>(&statement)?;
+    let mut rows = statement.query([scope])?;
+    while let Some(row) = rows.next()? {
+        if let Some(batch) = batches.push(TemplateRow::read(row, &places)?)?
+            && to.blocking_send(batch).is_err()
+        {
+            return Ok(());
+        }
+    }
+    if let Some(batch) = batches.rest() {
+        // An error means that nobody wants more.
+        to.blocking_send(batch).ok();
+    }
+    Ok(())
 }
 
 /// Runs `read` on a thread that may block, and names the file in its error.
@@ -134,9 +189,13 @@ fn rows<T: DirectRow>(
     parameters: impl Params,
 ) -> rusqlite::Result<Vec<T>> {
     let mut statement = connection.prepare(query)?;
-    let places: Vec<usize> =
-        T::COLUMNS.iter().map(|column| statement.column_index(column)).collect::<Result<_, _>>()?;
+    let places = places::<T>(&statement)?;
     statement.query_map(parameters, |row| T::read(row, &places))?.collect()
+}
+
+/// Where the columns of a row are.
+fn places<T: DirectRow>(statement: &Statement<'_>) -> rusqlite::Result<Vec<usize>> {
+    T::COLUMNS.iter().map(|column| statement.column_index(column)).collect()
 }
 
 /// The only column of a query.

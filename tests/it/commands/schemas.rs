@@ -10,7 +10,7 @@ use crate::support::sample;
 
 /// Fails unless each of `lines` fits `docs/schemas/NAME.schema.json`.
 #[track_caller]
-fn assert_fits(name: &str, lines: &[Value]) {
+pub(super) fn assert_fits(name: &str, lines: &[Value]) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
     let schema = std::fs::read(folder.join(format!("{name}.schema.json"))).unwrap();
     let schema: Value = serde_json::from_slice(&schema).unwrap();

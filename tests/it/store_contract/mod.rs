@@ -8,6 +8,7 @@ mod notes;
 mod reading;
 mod recording;
 mod remapping;
+mod templates;
 mod upgrade;
 mod views;
 mod workers;
@@ -173,6 +174,10 @@ macro_rules! store_contract {
                 a_snapshot_has_nothing_that_is_recorded_later
                 templates_come_back_as_they_were
                 a_reopened_store_holds_everything
+            }
+            templates {
+                the_templates_of_a_gallery_are_those_of_its_current_scored_faces
+                templates_come_in_batches_and_end_when_nobody_wants_more
             }
             filters {
                 pages_of_a_range_of_quality_have_images_with_such_a_face

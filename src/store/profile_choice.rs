@@ -1,7 +1,7 @@
 //! Which profile of a gallery to show.
 
+use super::{Reading, StoreError};
 use crate::domain::{GalleryName, ProfileId};
-use crate::store::{Reading, StoreError};
 
 /// Why there is no profile to show.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,182 @@
+//! `facefleet search`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use futures::{StreamExt, stream};
+
+use super::compare::{primary_face, view};
+use super::score::analyse;
+use super::{GalleryArgs, SOME_FAILED, printable, say, say_json};
+use crate::app::App;
+use crate::domain::{Faces, ProfileId, Recognition};
+use crate::gallery::search::{Candidate, GallerySearch, searchable_profile};
+use crate::images::{ImageToRead, NamedPlace};
+use crate::view::search::{CandidateView, SearchView};
+use crate::worker::Processor;
+use crate::worker::analysis::Analysis;
+
+/// Below every similarity.
+const ANY: f64 = -2.0;
+
+/// Find the faces of a gallery that are most similar to the primary face of each image.
+///
+/// Every face of the gallery is compared: the answer is exact, and has the candidates that were
+/// recorded a moment ago. Similarity is the cosine of two templates, -1 to 1. Only results of
+/// networks that give the same templates as those of the settings are searched.
+///
+/// Exit status: 3 if an image has no face to search with.
+#[derive(Debug, Args)]
+pub(super) struct SearchArgs {
+    #[arg(
+        required = true,
+        value_name = "IMAGE",
+        value_parser = OsStringValueParser::new().try_map(NamedPlace::try_from),
+        help = "Images to search with: paths, or URIs (s3:, gs:, az:, https:, file:, data:)"
+    )]
+    images: Vec<NamedPlace>,
+    #[command(flatten)]
+    gallery: GalleryArgs,
+    /// The number of candidates for each image.
+    #[arg(
+        short = 'k',
+        long = "candidates",
+        default_value_t = 10,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    candidates: u32,
+    /// Leave out faces that are less similar, -1 to 1.
+    #[arg(long, value_name = "SIMILARITY", allow_negative_numbers = true, value_parser = similarity)]
+    min_similarity: Option<f64>,
+    /// The images are chips: aligned, and 112x112. Other images are refused.
+    #[arg(long)]
+    aligned: bool,
+    /// Print one JSON object a line: each image with its candidates.
+    #[arg(long)]
+    json: bool,
+}
+
+fn similarity(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (-1.0..=1.0).contains(&number) => Ok(number),
+        _ => Err("a similarity is a number from -1 to 1".into()),
+    }
+}
+
+/// An image to search with.
+struct Probe {
+    image: ImageToRead,
+    analysis: Analysis,
+}
+
+impl Probe {
+    /// Its primary face, or why there is none to search with.
+    fn face(&self) -> Result<&Recognition> {
+        primary_face(&self.image, &self.analysis)
+    }
+}
+
+impl SearchArgs {
+    pub(super) async fn run(self, app: App) -> Result<ExitCode> {
+        let app = app.with_faces(Some(Faces::Largest));
+        let own = app.profile(self.aligned)?;
+        let gallery = &self.gallery.gallery;
+        let store = app.store().await?;
+        let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
+        let threads = app.settings().threads();
+        // The templates are read while the models are loaded and the probes analysed.
+        let (search, probes) = tokio::join!(
+            GallerySearch::open(store.as_ref(), gallery, &profile, threads),
+            self.probes(&app)
+        );
+        let (mut search, (probes, processor)) = (search?, probes?);
+        let templates: Vec<_> = probes.iter().filter_map(|probe| probe.face().ok()).collect();
+        let templates: Vec<_> = templates.into_iter().map(|face| face.template.clone()).collect();
+        let (k, least) = (self.candidates as usize, self.min_similarity.unwrap_or(ANY));
+        let mut found = search.nearest(templates, k, least).await?.into_iter();
+        let mut some_failed = false;
+        for probe in &probes {
+            let candidates = probe.face().ok().and_then(|_| found.next());
+            some_failed |= candidates.is_none();
+            if self.json {
+                say_json(&self.view(probe, candidates, (&search, &profile), &processor))?;
+            } else {
+                print(probe, candidates)?;
+            }
+        }
+        if !self.json {
+            let faces = search.faces();
+            say(format!("searched {faces} faces of gallery {gallery}, profile {profile}"))?;
+        }
+        drop(search);
+        store.close().await;
+        Ok(if some_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The images, analysed.
+    async fn probes(&self, app: &App) -> Result<(Vec<Probe>, Processor)> {
+        let roots: Vec<_> = self.images.iter().filter_map(NamedPlace::readable).collect();
+        let source = app.images(&roots)?;
+        let processor = app.processor(&[], self.aligned)?;
+        let ahead = 2 * app.settings().threads() + 2;
+        let (source, of) = (&source, &processor);
+        let probes = stream::iter(self.images.iter().map(NamedPlace::image))
+            .map(|image| async move {
+                let analysis = analyse(of, source, &image).await;
+                Probe { image, analysis }
+            })
+            .buffered(ahead)
+            .collect()
+            .await;
+        Ok((probes, processor))
+    }
+
+    fn view(
+        &self,
+        probe: &Probe,
+        candidates: Option<Vec<Candidate>>,
+        (search, profile): (&GallerySearch<'_>, &ProfileId),
+        processor: &Processor,
+    ) -> SearchView {
+        let gallery = &self.gallery.gallery;
+        let candidate = |(rank, found): (u32, Candidate)| {
+            let Candidate { similarity, face, image } = found;
+            CandidateView::new(rank, similarity, face, image, (gallery.clone(), profile.clone()))
+        };
+        SearchView {
+            gallery: gallery.clone(),
+            profile: profile.clone(),
+            searched: search.faces() as u64,
+            probe: view(&probe.image, &probe.analysis, processor),
+            candidates: candidates.map(|found| (1..).zip(found).map(candidate).collect()),
+        }
+    }
+}
+
+/// Prints a probe and its candidates.
+fn print(probe: &Probe, candidates: Option<Vec<Candidate>>) -> Result<()> {
+    let face = match probe.face() {
+        Ok(face) => face,
+        Err(reason) => return Ok(say(printable(&reason.to_string()))?),
+    };
+    say(format!("{}: quality {}", printable(&probe.image.name), face.quality))?;
+    let candidates = candidates.unwrap_or_default();
+    if candidates.is_empty() {
+        say("   no candidate")?;
+    }
+    for (rank, Candidate { similarity, image, face }) in (1..).zip(candidates) {
+        let quality = face.quality.map_or_else(|| "-".to_owned(), |quality| quality.to_string());
+        let subject = image.subject.map(|subject| format!("  subject {}", subject.as_str()));
+        let line = format!(
+            "{rank:>4}  similarity {similarity:.4}  quality {quality:>3}  {}{}  face {}",
+            image.image.for_people(),
+            subject.unwrap_or_default(),
+            face.id
+        );
+        say(printable(&line))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! `search` as people run it.
+
+use serde_json::Value;
+
+use super::Sandbox;
+use super::schemas::assert_fits;
+use crate::support::{sample, sample_path};
+
+fn scanned() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for name in ["astronaut.png", "obama.jpg", "obama2.jpg", "biden.jpg", "chelsea.png"] {
+        sandbox.write(&format!("photos/{name}"), &sample(name));
+    }
+    let list = "file,subject\nphotos/obama2.jpg,barack\n";
+    sandbox.write("people.csv", list.as_bytes());
+    sandbox.run(&["scan", "photos", "--gallery", "staff"]).ended(0);
+    sandbox.run(&["scan", "--from", "people.csv", "--gallery", "staff"]).ended(0);
+    sandbox
+}
+
+fn path(name: &str) -> String {
+    sample_path(name).to_str().unwrap().to_owned()
+}
+
+/// The file names of the candidates, in order.
+fn names(line: &Value) -> Vec<String> {
+    let candidates = line["candidates"].as_array().unwrap();
+    let name = |found: &Value| {
+        found["image"]["image"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    candidates.iter().map(name).collect()
+}
+
+#[test]
+fn the_most_similar_faces_come_first_and_agree_with_match() {
+    let sandbox = scanned();
+    let (obama, biden, cat) = (path("obama.jpg"), path("biden.jpg"), path("chelsea.png"));
+    let run =
+        sandbox.run(&["search", &obama, &biden, &cat, "--gallery", "staff", "-k", "3", "--json"]);
+    run.ended(3);
+    let lines = run.json();
+    assert_fits("search", &lines);
+    assert_eq!(lines.len(), 3);
+    assert_eq!(names(&lines[0])[..2], ["obama.jpg", "obama2.jpg"]);
+    assert_eq!(names(&lines[1])[0], "biden.jpg");
+    assert_eq!(
+        (&lines[2]["candidates"], &lines[2]["probe"]["outcome"]),
+        (&Value::Null, &Value::from("no_face"))
+    );
+    let searched = lines[0]["searched"].as_u64().unwrap();
+    assert!(searched >= 4, "{searched}");
+    let candidates = lines[0]["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 3);
+    assert_eq!(candidates[1]["image"]["subject"], "barack");
+    let compared = sandbox.run(&["match", &obama, &path("obama2.jpg"), "--json"]);
+    compared.ended(0);
+    let similarity = compared.json()[0]["similarity"].as_f64().unwrap();
+    let found = candidates[1]["similarity"].as_f64().unwrap();
+    // The store keeps 16 bits of each component.
+    assert!((similarity - found).abs() < 1e-3, "{similarity} {found}");
+
+    let text = sandbox.run(&["search", &obama, "--gallery", "staff", "-k", "2"]);
+    text.ended(0);
+    for told in ["obama.jpg: quality ", "   2  similarity ", "subject barack", "searched "] {
+        assert!(text.out.contains(told), "{told}: {}", text.out);
+    }
+    // One probe alone is scanned in another way.
+    let alone = sandbox.run(&["search", &obama, "--gallery", "staff", "-k", "3", "--json"]);
+    assert_eq!(alone.json()[0]["candidates"], lines[0]["candidates"]);
+}
+
+#[test]
+fn there_are_as_many_candidates_as_asked_for_or_as_there_are() {
+    let sandbox = scanned();
+    let obama = path("obama.jpg");
+    let search = |more: &[&str]| {
+        let mut arguments = vec!["search", &obama, "--gallery", "staff", "--json"];
+        arguments.extend(more);
+        let run = sandbox.run(&arguments);
+        run.ended(0);
+        run.json().remove(0)
+    };
+    let all = search(&["-k", "10000"]);
+    let faces = all["searched"].as_u64().unwrap();
+    assert_eq!(names(&all).len() as u64, faces);
+    let similarities: Vec<f64> = all["candidates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| found["similarity"].as_f64().unwrap())
+        .collect();
+    assert!(similarities.is_sorted_by(|a, b| a >= b), "{similarities:?}");
+    let least = similarities[1].to_string();
+    assert_eq!(names(&search(&["--min-similarity", &least])).len(), 2);
+    assert_eq!(names(&search(&["--min-similarity", "-0.99"])).len() as u64, faces.min(10));
+}
+
+#[test]
+fn what_cannot_be_searched_is_told() {
+    let sandbox = scanned();
+    let obama = path("obama.jpg");
+    for (arguments, status, told) in [
+        (&["search", &obama, "--gallery", "nobody"][..], 1, "no gallery 'nobody'"),
+        (&["search", &obama, "-k", "0"], 2, "0 is not in 1..=10000"),
+        (&["search", &obama, "--min-similarity", "2"], 2, "a number from -1 to 1"),
+        (&["search"], 2, "<IMAGE>"),
+        (&["search", "none.jpg", "--gallery", "staff"], 3, ""),
+    ] {
+        let run = sandbox.run(arguments);
+        run.ended(status);
+        assert!(run.err.contains(told), "{}", run.err);
+    }
+    let missing = sandbox.run(&["search", "none.jpg", "--gallery", "staff"]);
+    assert!(missing.out.contains("none.jpg: unreadable: "), "{}", missing.out);
+    // Results of another network are another thing.
+    let mut other = sandbox.command(&["search", &obama, "--gallery", "staff"]);
+    let other = super::Run::of(other.env("FACEFLEET__MODELS__DETECTOR", "mtcnn").output().unwrap());
+    other.ended(1);
+    assert!(other.err.contains("has no templates that can be compared"), "{}", other.err);
+}
