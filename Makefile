@@ -16,7 +16,7 @@ APT := (Debian, Ubuntu: sudo apt-get install
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check check-tools test test-servers stack-up stack-down fleet bench-fleet \
-	bench-export bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools \
+	bench-export bench-search bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools \
 	lint unit scripts dependencies
 # The targets share one folder of fetched files and one build: in parallel they would only wait.
 .NOTPARALLEL:
@@ -82,6 +82,9 @@ bench-fleet: setup bench-tools stack-up ## Measure the fleet: publishing, throug
 
 bench-export: setup stack-up ## Measure exports and a remap of a million rows: speed and memory
 	@set -a; . .facefleet/stack/env; set +a; cargo bench --bench export
+
+bench-search: setup stack-up ## Measure searches of a million templates, beside float32 and HNSW
+	@set -a; . .facefleet/stack/env; set +a; cargo bench --bench search
 
 test-servers: python
 	@$(PYTHON) scripts/setup.py test

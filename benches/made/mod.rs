@@ -2,8 +2,8 @@
 
 use facefleet::domain::{
     AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobId,
-    JobRecord, JobSelection, Lane, Mapping, Outcome, Point, Precision, Profile, RecogniserProfile,
-    Recognition, Selection, SerFiq, Template, Timings,
+    JobRecord, JobSelection, Lane, Mapping, Outcome, Point, Precision, Profile, ProfileId,
+    RecogniserProfile, Recognition, Selection, SerFiq, Template, Timings,
 };
 
 /// The profile of the records.
@@ -21,11 +21,18 @@ pub fn profile() -> Profile {
 }
 
 /// A record of a new image with this name, with a template of 128 components.
+#[allow(dead_code, reason = "not every bench")]
 pub fn record(name: &str) -> JobRecord {
     let mut bytes = [0; 128];
     blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut bytes);
     let embedding: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) - 127.5).collect();
-    let (template, norm) = Template::from_embedding(&embedding).unwrap();
+    record_of(name, profile().id(), &embedding)
+}
+
+/// The same with this embedding, of at least 11 components, under this profile.
+pub fn record_of(name: &str, profile: ProfileId, embedding: &[f32]) -> JobRecord {
+    let bytes: Vec<u8> = blake3::hash(name.as_bytes()).as_bytes().to_vec();
+    let (template, norm) = Template::from_embedding(embedding).unwrap();
     let distance = 0.4 + f64::from(bytes[0]) / 2000.0;
     let recognition = Some(Recognition {
         template,
@@ -58,7 +65,7 @@ pub fn record(name: &str) -> JobRecord {
             bytes: 4096,
             size: Some((112, 112)),
         }),
-        profile: profile().id(),
+        profile,
         selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
         outcome: Outcome::Scored(vec![face]),
         provider: "null".into(),

@@ -100,8 +100,8 @@ pub trait Snapshot: Send {
         to: mpsc::Sender<TemplateBatch>,
     ) -> Result<(), StoreError>;
 
-    /// The images with these [`StoredImage::cursor`]s and their faces, without templates, in the
-    /// order of pages.
+    /// The images with these [`StoredImage::cursor`]s, which are all different, and their faces,
+    /// without templates, in the order of pages.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
