@@ -190,13 +190,13 @@ impl ExportArgs {
 }
 
 /// The chips of faces, cut again from images whose content has not changed since they were scored.
-struct Chips {
+pub(super) struct Chips {
     source: Sources,
     limits: PixelLimits,
 }
 
 impl Chips {
-    fn new(app: &App) -> Result<Self> {
+    pub(super) fn new(app: &App) -> Result<Self> {
         // Any local file may be read: an earlier scan was allowed to read it, and the content hash
         // shows that it is the same. Remote images must be allowed by the settings.
         let source = app.images(&[Root::Path("/".into())])?;

@@ -1,20 +1,26 @@
 //! `facefleet search`
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures::{StreamExt, stream};
+use image::ImageFormat;
 
 use super::compare::{primary_face, view};
+use super::new_file::NewFile;
+use super::report::Chips;
 use super::score::analyse;
 use super::{GalleryArgs, SOME_FAILED, printable, say, say_json};
 use crate::app::App;
 use crate::domain::{Faces, ProfileId, Recognition};
 use crate::gallery::search::{Candidate, GallerySearch, searchable_profile};
 use crate::images::{ImageToRead, NamedPlace};
+use crate::report::{Sheet, SheetCandidate, SheetProbe};
 use crate::view::search::{CandidateView, SearchView};
+use crate::vision::encode_chip;
 use crate::worker::Processor;
 use crate::worker::analysis::Analysis;
 
@@ -57,6 +63,9 @@ pub(super) struct SearchArgs {
     /// Print one JSON object a line: each image with its candidates.
     #[arg(long)]
     json: bool,
+    /// Write a page with the pictures of the probes and the candidates. It is biometric data.
+    #[arg(long, short, value_name = "FILE.html")]
+    out: Option<PathBuf>,
 }
 
 fn similarity(text: &str) -> Result<f64, String> {
@@ -97,10 +106,13 @@ impl SearchArgs {
         let templates: Vec<_> = templates.into_iter().map(|face| face.template.clone()).collect();
         let (k, least) = (self.candidates as usize, self.min_similarity.unwrap_or(ANY));
         let mut found = search.nearest(templates, k, least).await?.into_iter();
-        let mut some_failed = false;
-        for probe in &probes {
-            let candidates = probe.face().ok().and_then(|_| found.next());
-            some_failed |= candidates.is_none();
+        let found: Vec<Option<Vec<Candidate>>> =
+            probes.iter().map(|probe| probe.face().ok().and_then(|_| found.next())).collect();
+        let some_failed = found.iter().any(Option::is_none);
+        if let Some(file) = &self.out {
+            self.write_sheet(&app, (&search, &profile), &probes, &found, file).await?;
+        }
+        for (probe, candidates) in probes.iter().zip(found) {
             if self.json {
                 say_json(&self.view(probe, candidates, (&search, &profile), &processor))?;
             } else {
@@ -134,6 +146,23 @@ impl SearchArgs {
         Ok((probes, processor))
     }
 
+    async fn write_sheet(
+        &self,
+        app: &App,
+        (search, profile): (&GallerySearch<'_>, &ProfileId),
+        probes: &[Probe],
+        found: &[Option<Vec<Candidate>>],
+        file: &Path,
+    ) -> Result<()> {
+        let probes = probes.iter().zip(found).map(|(probe, found)| sheet_probe(probe, found));
+        let (gallery, searched) = (&self.gallery.gallery, search.faces() as u64);
+        let sheet =
+            Sheet::new(gallery, profile, searched, probes.collect(), &Chips::new(app)?).await;
+        let html = sheet.html().context("Failed to render the page")?;
+        NewFile::write(file, html.as_bytes())
+            .with_context(|| format!("Failed to write {}", file.display()))
+    }
+
     fn view(
         &self,
         probe: &Probe,
@@ -153,6 +182,21 @@ impl SearchArgs {
             probe: view(&probe.image, &probe.analysis, processor),
             candidates: candidates.map(|found| (1..).zip(found).map(candidate).collect()),
         }
+    }
+}
+
+fn sheet_probe(probe: &Probe, found: &Option<Vec<Candidate>>) -> SheetProbe {
+    let chip = probe.analysis.chips.first().and_then(Option::as_ref);
+    let candidate = |found: &Candidate| SheetCandidate {
+        similarity: found.similarity,
+        face: found.face.clone(),
+        subject: found.image.subject.as_ref().map(|subject| subject.as_str().to_owned()),
+    };
+    SheetProbe {
+        name: probe.image.name.clone(),
+        picture: chip.and_then(|chip| encode_chip(chip, ImageFormat::Png).ok()),
+        face: probe.face().map(|face| face.quality).map_err(|reason| reason.to_string()),
+        candidates: found.iter().flatten().map(candidate).collect(),
     }
 }
 

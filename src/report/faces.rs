@@ -96,15 +96,23 @@ async fn section(
     faces: &[StoredFace],
     thumbnails: &dyn Thumbnails,
 ) -> Section {
+    let tiles = tiles(faces, thumbnails).await.into_iter().flatten().collect();
+    Section { id, title, note, tiles }
+}
+
+/// A tile for each face; none for one that was not scored.
+pub(super) async fn tiles(
+    faces: &[StoredFace],
+    thumbnails: &dyn Thumbnails,
+) -> Vec<Option<FaceTile>> {
     // The futures are collected first: the compiler cannot prove that a stream which makes them one
     // by one is `Send`.
     let pictures: Vec<_> = faces.iter().map(|face| thumbnails.thumbnail(face)).collect();
     let pictures: Vec<Option<Vec<u8>>> =
         stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
-    let tiles = std::iter::zip(faces, pictures)
-        .filter_map(|(face, picture)| FaceTile::new(face, picture.as_deref()))
-        .collect();
-    Section { id, title, note, tiles }
+    std::iter::zip(faces, pictures)
+        .map(|(face, picture)| FaceTile::new(face, picture.as_deref()))
+        .collect()
 }
 
 impl FaceTile {
@@ -139,7 +147,7 @@ fn file_name(image: &ImageUri) -> String {
 }
 
 /// A picture as a `data:` URI. None unless it begins like a PNG or a JPEG.
-fn data_uri(bytes: &[u8]) -> Option<String> {
+pub(super) fn data_uri(bytes: &[u8]) -> Option<String> {
     let kind = match bytes {
         [0x89, b'P', b'N', b'G', ..] => "png",
         [0xff, 0xd8, 0xff, ..] => "jpeg",

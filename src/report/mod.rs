@@ -1,5 +1,5 @@
 //! A gallery's results: for people as one self-contained HTML page, and for spreadsheets and
-//! programs as an [`export()`].
+//! programs as an [`export()`]. The [`Sheet`] of a search is a page, too.
 //!
 //! Depends on the domain and on the store, its only source of data. The pictures of faces come
 //! from the caller's [`Thumbnails`].
@@ -12,11 +12,13 @@ mod fixture;
 mod histogram;
 mod problems;
 mod provenance;
+mod sheet;
 
 use askama::Template;
 use async_trait::async_trait;
 
 pub use export::{ExportError, ExportFormat, ExportOptions, export};
+pub use sheet::{Sheet, SheetCandidate, SheetProbe};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
 use crate::store::{GallerySummary, Reading, StoreError, StoredFace};

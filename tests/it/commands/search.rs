@@ -64,6 +64,12 @@ fn the_most_similar_faces_come_first_and_agree_with_match() {
     for told in ["obama.jpg: quality ", "   2  similarity ", "subject barack", "searched "] {
         assert!(text.out.contains(told), "{told}: {}", text.out);
     }
+    let page = sandbox.run(&["search", &obama, &cat, "--gallery", "staff", "-o", "found.html"]);
+    page.ended(3);
+    let html = std::fs::read_to_string(sandbox.path("found.html")).unwrap();
+    assert!(html.matches("<img src=\"data:image/").count() >= 4, "the probe and its candidates");
+    assert!(html.contains("barack") && html.contains("no face found"), "{html}");
+
     // One probe alone is scanned in another way.
     let alone = sandbox.run(&["search", &obama, "--gallery", "staff", "-k", "3", "--json"]);
     assert_eq!(alone.json()[0]["candidates"], lines[0]["candidates"]);
