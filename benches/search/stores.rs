@@ -71,7 +71,8 @@ pub async fn hnsw(server: &str, count: usize, probes: &[Template], exact: &[Vec<
     fill(&store, &profile, count).await;
     store.close().await;
     execute(&mut connection, &format!("SET search_path = {schema}, public")).await;
-    execute(&mut connection, "SET maintenance_work_mem = '2GB'; VACUUM ANALYZE").await;
+    execute(&mut connection, "SET maintenance_work_mem = '2GB'").await;
+    execute(&mut connection, "VACUUM ANALYZE").await;
     let table = format!("templates_{}", profile.id());
     let start = Instant::now();
     execute(

@@ -36,7 +36,7 @@ const FLEET: [&str; 4] =
     ["docs/gpu.md", "docs/operations.md", "docs/postgres.md", "docs/recipes.md"];
 
 /// What the reader did before a command: the page, how the command begins, and a script.
-const BEFORE: [(&str, &str, &str); 9] = [
+const BEFORE: [(&str, &str, &str); 10] = [
     (
         "README.md",
         "facefleet scan --again",
@@ -67,6 +67,11 @@ const BEFORE: [(&str, &str, &str); 9] = [
     ("docs/postgres.md", "psql -c 'DROP INDEX", FILLED),
     ("docs/recipes.md", "facefleet export --gallery staff --format parquet", FILLED),
     ("docs/gpu.md", "facefleet model prepare --half", "facefleet migrate"),
+    (
+        "docs/search.md",
+        "facefleet search portrait.jpg --gallery staff",
+        "facefleet scan photos --gallery staff",
+    ),
 ];
 
 /// A database with a gallery, scanned without a worker.
