@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::domain::{GalleryName, Profile, ProfileId, Template};
+use crate::domain::{FaceId, GalleryName, Profile, ProfileId, Template};
 use crate::matching::{MatchingError, Neighbour, TemplateIndex};
 use crate::store::{
-    ProfileChoiceError, Reading, Snapshot, StoreError, StoredFace, StoredImage, TemplateBatch,
-    TemplateKey, choose_profile,
+    ImageKey, KnownResult, ProfileChoiceError, Reading, ResultState, Snapshot, StoreError,
+    StoredFace, StoredImage, TemplateBatch, TemplateKey, choose_profile,
 };
 
 /// Batches that wait to be added to the index.
@@ -48,9 +48,32 @@ pub enum SearchError {
 /// The templates of a gallery under one profile, in memory, and the state of the store that they
 /// come from.
 pub struct GallerySearch<'a> {
+    store: &'a dyn Reading,
+    gallery: GalleryName,
+    profile: ProfileId,
     snapshot: Box<dyn Snapshot + 'a>,
     index: Arc<TemplateIndex<TemplateKey>>,
     threads: usize,
+}
+
+/// A face to search with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchedFace {
+    /// Its template.
+    pub template: Template,
+    /// Which template of the gallery it is, if it is one: it is no candidate for itself.
+    pub stored: Option<TemplateKey>,
+}
+
+/// A face of the gallery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GalleryFace {
+    /// The image that it is in.
+    pub image: StoredImage,
+    /// The face.
+    pub face: StoredFace,
+    /// To search with it.
+    pub searched: SearchedFace,
 }
 
 /// A face that is similar to a probe.
@@ -112,12 +135,37 @@ impl<'a> GallerySearch<'a> {
         // Why the index could not be built is the cause if reading ended early, too.
         let index = Arc::new(indexing.await??);
         read?;
-        Ok(Self { snapshot, index, threads })
+        let (gallery, profile) = (gallery.clone(), profile.clone());
+        Ok(Self { store, gallery, profile, snapshot, index, threads })
     }
 
     /// The number of faces that are searched.
     pub fn faces(&self) -> usize {
         self.index.len()
+    }
+
+    /// The face `id` of the gallery. None if it has no such face now, or the face has no template.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn face(&self, id: FaceId) -> Result<Option<GalleryFace>, SearchError> {
+        let known = self.store.history(&ImageKey::Id(id.image), Some(&self.gallery)).await?;
+        let of_profile = |result: &KnownResult| {
+            result.image.id == id.image
+                && result.profile == self.profile
+                && result.state == ResultState::Current
+        };
+        let Some(KnownResult { image, .. }) = known.into_iter().find(of_profile) else {
+            return Ok(None);
+        };
+        let key = TemplateKey::new(image.cursor, id.index);
+        let Some((key, template)) = key.and_then(|key| Some(key).zip(self.index.template(key)))
+        else {
+            return Ok(None);
+        };
+        let face = image.faces.iter().find(|face| face.id == id).cloned();
+        let searched = SearchedFace { template, stored: Some(key) };
+        Ok(face.map(|face| GalleryFace { image, face, searched }))
     }
 
     /// The `k` faces most similar to each probe, the most similar first, of those with a similarity
@@ -127,13 +175,21 @@ impl<'a> GallerySearch<'a> {
     /// If the store cannot be read, or the probes are of another profile.
     pub async fn nearest(
         &mut self,
-        probes: Vec<Template>,
+        probes: Vec<SearchedFace>,
         k: usize,
         least: f64,
     ) -> Result<Vec<Vec<Candidate>>, SearchError> {
         let (index, threads) = (self.index.clone(), self.threads);
-        let found = tokio::task::spawn_blocking(move || index.nearest(&probes, k, least, threads))
-            .await??;
+        let (templates, stored): (Vec<Template>, Vec<Option<TemplateKey>>) =
+            probes.into_iter().map(|probe| (probe.template, probe.stored)).unzip();
+        // One more, for the probe itself.
+        let wanted = k + usize::from(stored.iter().any(Option::is_some));
+        let search = move || index.nearest(&templates, wanted, least, threads);
+        let mut found = tokio::task::spawn_blocking(search).await??;
+        for (found, stored) in found.iter_mut().zip(stored) {
+            found.retain(|neighbour| Some(neighbour.key) != stored);
+            found.truncate(k);
+        }
         let mut cursors: Vec<i64> = found.iter().flatten().map(|each| each.key.cursor()).collect();
         cursors.sort_unstable();
         cursors.dedup();

@@ -107,6 +107,12 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
         Ok(())
     }
 
+    /// The template with this key; none if there is none. Looks through all keys.
+    pub fn template(&self, key: K) -> Option<Template> {
+        let row = self.keys.iter().position(|other| *other == key)?;
+        Template::from_halves(self.halves(row)).ok()
+    }
+
     /// The components of a row, as they were added.
     fn halves(&self, row: usize) -> &[f16] {
         &self.halves[row * self.dimension..][..self.dimension]

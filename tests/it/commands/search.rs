@@ -76,6 +76,34 @@ fn the_most_similar_faces_come_first_and_agree_with_match() {
 }
 
 #[test]
+fn a_face_of_the_gallery_finds_the_others() {
+    let sandbox = scanned();
+    let by_image = sandbox.run(&["search", &path("obama.jpg"), "--gallery", "staff", "--json"]);
+    by_image.ended(0);
+    let line = by_image.json().remove(0);
+    let (itself, next) = (&line["candidates"][0], &line["candidates"][1]);
+    let id = itself["face"]["face_id"].as_str().unwrap();
+    let run = sandbox.run(&["search", id, "--gallery", "staff", "--json", "-k", "2"]);
+    run.ended(0);
+    let by_face = run.json();
+    assert_fits("search", &by_face);
+    assert_eq!(by_face[0]["candidates"][0]["face"], next["face"], "not itself");
+    assert_eq!(by_face[0]["candidates"].as_array().unwrap().len(), 2);
+    assert_eq!(by_face[0]["probe"]["faces"][0]["face_id"], id);
+    let text =
+        sandbox.run(&["search", id, &path("biden.jpg"), "--gallery", "staff", "-o", "a.html"]);
+    text.ended(0);
+    assert!(text.out.contains(&format!("obama.jpg face {id}: quality ")), "{}", text.out);
+    let html = std::fs::read_to_string(sandbox.path("a.html")).unwrap();
+    assert!(html.contains(&format!("face {id}")), "{html}");
+    for unknown in ["9999-0", &id.replace("-0", "-7")] {
+        let run = sandbox.run(&["search", unknown, "--gallery", "staff"]);
+        run.ended(1);
+        assert!(run.err.contains(&format!("has no face {unknown}")), "{}", run.err);
+    }
+}
+
+#[test]
 fn there_are_as_many_candidates_as_asked_for_or_as_there_are() {
     let sandbox = scanned();
     let obama = path("obama.jpg");
@@ -109,7 +137,7 @@ fn what_cannot_be_searched_is_told() {
         (&["search", &obama, "--gallery", "nobody"][..], 1, "no gallery 'nobody'"),
         (&["search", &obama, "-k", "0"], 2, "0 is not in 1..=10000"),
         (&["search", &obama, "--min-similarity", "2"], 2, "a number from -1 to 1"),
-        (&["search"], 2, "<IMAGE>"),
+        (&["search"], 2, "<IMAGE|FACE>"),
         (&["search", "none.jpg", "--gallery", "staff"], 3, ""),
     ] {
         let run = sandbox.run(arguments);

@@ -1,5 +1,7 @@
 //! `facefleet search`
 
+mod probe;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,27 +9,24 @@ use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures::{StreamExt, stream};
-use image::ImageFormat;
 
-use super::compare::{primary_face, view};
+use self::probe::{Probe, ProbeName};
 use super::new_file::NewFile;
 use super::report::Chips;
 use super::score::analyse;
 use super::{GalleryArgs, SOME_FAILED, printable, say, say_json};
 use crate::app::App;
-use crate::domain::{Faces, ProfileId, Recognition};
+use crate::domain::{Faces, ProfileId};
 use crate::gallery::search::{Candidate, GallerySearch, searchable_profile};
-use crate::images::{ImageToRead, NamedPlace};
+use crate::images::NamedPlace;
 use crate::report::{Sheet, SheetCandidate, SheetProbe};
 use crate::view::search::{CandidateView, SearchView};
-use crate::vision::encode_chip;
-use crate::worker::Processor;
-use crate::worker::analysis::Analysis;
 
 /// Below every similarity.
 const ANY: f64 = -2.0;
 
-/// Find the faces of a gallery that are most similar to the primary face of each image.
+/// Find the faces of a gallery that are most similar to the primary face of each image, or to faces
+/// of the gallery.
 ///
 /// Every face of the gallery is compared: the answer is exact, and has the candidates that were
 /// recorded a moment ago. Similarity is the cosine of two templates, -1 to 1. Only results of
@@ -38,11 +37,12 @@ const ANY: f64 = -2.0;
 pub(super) struct SearchArgs {
     #[arg(
         required = true,
-        value_name = "IMAGE",
-        value_parser = OsStringValueParser::new().try_map(NamedPlace::try_from),
-        help = "Images to search with: paths, or URIs (s3:, gs:, az:, https:, file:, data:)"
+        value_name = "IMAGE|FACE",
+        value_parser = OsStringValueParser::new().try_map(ProbeName::try_from),
+        help = "What to search with: images (paths, or URIs: s3:, gs:, az:, https:, file:, \
+            data:), or ids of faces of the gallery (17-0; a file of such a name: ./17-0)"
     )]
-    images: Vec<NamedPlace>,
+    probes: Vec<ProbeName>,
     #[command(flatten)]
     gallery: GalleryArgs,
     /// The number of candidates for each image.
@@ -75,19 +75,6 @@ fn similarity(text: &str) -> Result<f64, String> {
     }
 }
 
-/// An image to search with.
-struct Probe {
-    image: ImageToRead,
-    analysis: Analysis,
-}
-
-impl Probe {
-    /// Its primary face, or why there is none to search with.
-    fn face(&self) -> Result<&Recognition> {
-        primary_face(&self.image, &self.analysis)
-    }
-}
-
 impl SearchArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
@@ -96,25 +83,35 @@ impl SearchArgs {
         let store = app.store().await?;
         let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
         let threads = app.settings().threads();
-        // The templates are read while the models are loaded and the probes analysed.
-        let (search, probes) = tokio::join!(
+        // The templates are read while the models are loaded and the images analysed.
+        let (search, images) = tokio::join!(
             GallerySearch::open(store.as_ref(), gallery, &profile, threads),
-            self.probes(&app)
+            self.analysed(&app)
         );
-        let (mut search, (probes, processor)) = (search?, probes?);
-        let templates: Vec<_> = probes.iter().filter_map(|probe| probe.face().ok()).collect();
-        let templates: Vec<_> = templates.into_iter().map(|face| face.template.clone()).collect();
+        let (mut search, mut images) = (search?, images?.into_iter());
+        let mut probes = Vec::with_capacity(self.probes.len());
+        for name in &self.probes {
+            probes.extend(match name {
+                ProbeName::Image(_) => images.next(),
+                ProbeName::Face(id) => {
+                    Some(Probe::stored(*id, &search, (gallery, &profile), self.chips(&app)?).await?)
+                }
+            });
+        }
+        let faces = probes.iter().filter_map(|probe| probe.face.clone().ok()).collect();
         let (k, least) = (self.candidates as usize, self.min_similarity.unwrap_or(ANY));
-        let mut found = search.nearest(templates, k, least).await?.into_iter();
-        let found: Vec<Option<Vec<Candidate>>> =
-            probes.iter().map(|probe| probe.face().ok().and_then(|_| found.next())).collect();
+        let mut found = search.nearest(faces, k, least).await?.into_iter();
+        let found: Vec<Option<Vec<Candidate>>> = probes
+            .iter()
+            .map(|probe| probe.face.as_ref().ok().and_then(|_| found.next()))
+            .collect();
         let some_failed = found.iter().any(Option::is_none);
         if let Some(file) = &self.out {
             self.write_sheet(&app, (&search, &profile), &probes, &found, file).await?;
         }
         for (probe, candidates) in probes.iter().zip(found) {
             if self.json {
-                say_json(&self.view(probe, candidates, (&search, &profile), &processor))?;
+                say_json(&self.view(probe, candidates, (&search, &profile)))?;
             } else {
                 print(probe, candidates)?;
             }
@@ -128,22 +125,31 @@ impl SearchArgs {
         Ok(if some_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
     }
 
-    /// The images, analysed.
-    async fn probes(&self, app: &App) -> Result<(Vec<Probe>, Processor)> {
-        let roots: Vec<_> = self.images.iter().filter_map(NamedPlace::readable).collect();
+    /// The images, analysed. Loads no model if there are none.
+    async fn analysed(&self, app: &App) -> Result<Vec<Probe>> {
+        let images: Vec<&NamedPlace> = self.probes.iter().filter_map(ProbeName::image).collect();
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let roots: Vec<_> = images.iter().filter_map(|image| image.readable()).collect();
         let source = app.images(&roots)?;
         let processor = app.processor(&[], self.aligned)?;
         let ahead = 2 * app.settings().threads() + 2;
         let (source, of) = (&source, &processor);
-        let probes = stream::iter(self.images.iter().map(NamedPlace::image))
+        let probes = stream::iter(images.into_iter().map(NamedPlace::image))
             .map(|image| async move {
                 let analysis = analyse(of, source, &image).await;
-                Probe { image, analysis }
+                Probe::analysed(&image, &analysis, of)
             })
             .buffered(ahead)
             .collect()
             .await;
-        Ok((probes, processor))
+        Ok(probes)
+    }
+
+    /// The source of pictures of stored faces, if a page is wanted.
+    fn chips(&self, app: &App) -> Result<Option<Chips>> {
+        self.out.as_ref().map(|_| Chips::new(app)).transpose()
     }
 
     async fn write_sheet(
@@ -168,7 +174,6 @@ impl SearchArgs {
         probe: &Probe,
         candidates: Option<Vec<Candidate>>,
         (search, profile): (&GallerySearch<'_>, &ProfileId),
-        processor: &Processor,
     ) -> SearchView {
         let gallery = &self.gallery.gallery;
         let candidate = |(rank, found): (u32, Candidate)| {
@@ -179,34 +184,32 @@ impl SearchArgs {
             gallery: gallery.clone(),
             profile: profile.clone(),
             searched: search.faces() as u64,
-            probe: view(&probe.image, &probe.analysis, processor),
+            probe: probe.view.clone(),
             candidates: candidates.map(|found| (1..).zip(found).map(candidate).collect()),
         }
     }
 }
 
 fn sheet_probe(probe: &Probe, found: &Option<Vec<Candidate>>) -> SheetProbe {
-    let chip = probe.analysis.chips.first().and_then(Option::as_ref);
     let candidate = |found: &Candidate| SheetCandidate {
         similarity: found.similarity,
         face: found.face.clone(),
         subject: found.image.subject.as_ref().map(|subject| subject.as_str().to_owned()),
     };
     SheetProbe {
-        name: probe.image.name.clone(),
-        picture: chip.and_then(|chip| encode_chip(chip, ImageFormat::Png).ok()),
-        face: probe.face().map(|face| face.quality).map_err(|reason| reason.to_string()),
+        name: probe.name.clone(),
+        picture: probe.picture.clone(),
+        face: probe.face.as_ref().map(|_| probe.quality()).map_err(Clone::clone),
         candidates: found.iter().flatten().map(candidate).collect(),
     }
 }
 
 /// Prints a probe and its candidates.
 fn print(probe: &Probe, candidates: Option<Vec<Candidate>>) -> Result<()> {
-    let face = match probe.face() {
-        Ok(face) => face,
-        Err(reason) => return Ok(say(printable(&reason.to_string()))?),
-    };
-    say(format!("{}: quality {}", printable(&probe.image.name), face.quality))?;
+    if let Err(reason) = &probe.face {
+        return Ok(say(printable(reason))?);
+    }
+    say(format!("{}: quality {}", printable(&probe.name), probe.quality()))?;
     let candidates = candidates.unwrap_or_default();
     if candidates.is_empty() {
         say("   no candidate")?;

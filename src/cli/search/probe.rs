@@ -1,0 +1,107 @@
+//! What `search` searches with: images, and faces of the gallery.
+
+use std::ffi::OsString;
+
+use anyhow::{Result, anyhow};
+use image::ImageFormat;
+
+use crate::cli::compare::{primary_face, view};
+use crate::cli::report::Chips;
+use crate::domain::{FaceId, GalleryName, ProfileId};
+use crate::gallery::search::{GalleryFace, GallerySearch, SearchedFace};
+use crate::images::{ImageToRead, NamedPlace};
+use crate::report::Thumbnails;
+use crate::view::image::ImageView;
+use crate::vision::encode_chip;
+use crate::worker::Processor;
+use crate::worker::analysis::Analysis;
+
+/// A probe as a user names it.
+#[derive(Debug, Clone)]
+pub(super) enum ProbeName {
+    Image(NamedPlace),
+    Face(FaceId),
+}
+
+impl TryFrom<OsString> for ProbeName {
+    type Error = <NamedPlace as TryFrom<OsString>>::Error;
+
+    fn try_from(text: OsString) -> Result<Self, Self::Error> {
+        match text.to_str().and_then(|text| text.parse().ok()) {
+            Some(id) => Ok(Self::Face(id)),
+            None => NamedPlace::try_from(text).map(Self::Image),
+        }
+    }
+}
+
+impl ProbeName {
+    pub(super) fn image(&self) -> Option<&NamedPlace> {
+        match self {
+            Self::Image(image) => Some(image),
+            Self::Face(_) => None,
+        }
+    }
+}
+
+/// An image or a face to search with.
+pub(super) struct Probe {
+    /// For people.
+    pub(super) name: String,
+    /// The image with the face alone.
+    pub(super) view: ImageView,
+    /// The face as PNG or JPEG.
+    pub(super) picture: Option<Vec<u8>>,
+    /// What to search with, or why there is nothing.
+    pub(super) face: Result<SearchedFace, String>,
+}
+
+impl Probe {
+    /// The primary face of an image.
+    pub(super) fn analysed(image: &ImageToRead, analysis: &Analysis, of: &Processor) -> Self {
+        let chip = analysis.chips.first().and_then(Option::as_ref);
+        let face = primary_face(image, analysis)
+            .map(|found| SearchedFace { template: found.template.clone(), stored: None });
+        Self {
+            name: image.name.clone(),
+            view: view(image, analysis, of),
+            picture: chip.and_then(|chip| encode_chip(chip, ImageFormat::Png).ok()),
+            face: face.map_err(|reason| reason.to_string()),
+        }
+    }
+
+    /// A face of the gallery that is searched; its picture comes from `chips`.
+    ///
+    /// # Errors
+    /// If the gallery has no such face.
+    pub(super) async fn stored(
+        id: FaceId,
+        search: &GallerySearch<'_>,
+        (gallery, profile): (&GalleryName, &ProfileId),
+        chips: Option<Chips>,
+    ) -> Result<Self> {
+        let found = search.face(id).await?.ok_or_else(|| {
+            anyhow!(
+                "gallery {gallery} has no face {id} with a template under profile {profile}; \
+                 `facefleet show` and exports print the ids"
+            )
+        })?;
+        let GalleryFace { mut image, face, searched } = found;
+        let picture = match chips {
+            Some(chips) => chips.thumbnail(&face).await,
+            None => None,
+        };
+        image.faces = vec![face];
+        Ok(Self {
+            name: format!("{} face {id}", image.image.for_people()),
+            view: ImageView::stored(image, gallery.clone(), profile.clone(), false),
+            picture,
+            face: Ok(searched),
+        })
+    }
+
+    /// The quality of the face; 0 if there is none.
+    pub(super) fn quality(&self) -> u8 {
+        let face = self.view.faces.iter().flatten().next();
+        face.and_then(|face| face.quality).unwrap_or_default()
+    }
+}
