@@ -38,6 +38,23 @@ impl App {
         }
     }
 
+    /// The same for a command that only reads what others recorded: a missing file is an error, and
+    /// is not created.
+    ///
+    /// # Errors
+    /// As [`Self::store`], and if its file is missing.
+    pub async fn filled_store(&self) -> Result<Arc<dyn Store>> {
+        let url = self.settings.store.url.expose();
+        if let Some(missing) = SqliteStore::missing_file(url) {
+            bail!(
+                "the store is empty: there is no {}; fill it with `facefleet scan FOLDER`, or name \
+                 another store with --store",
+                missing.display()
+            );
+        }
+        self.store().await
+    }
+
     /// Brings the store's schema up to date; returns how many profiles' templates got an index.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ impl RemapArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let path = self.calibration_file(app)?;
         let calibration = Calibration::read(&path)?;
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         let gallery = &self.gallery.gallery;
         let plan = RemapPlan::new(store.as_ref(), gallery, self.profile.as_ref(), &calibration)
             .await

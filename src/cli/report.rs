@@ -44,7 +44,7 @@ pub(super) struct ReportArgs {
 
 impl ReportArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
         let thumbnails: Box<dyn Thumbnails> =
             if self.no_faces { Box::new(NoThumbnails) } else { Box::new(Chips::new(app)?) };
@@ -159,7 +159,7 @@ impl ExportArgs {
                 || !std::io::stdout().is_terminal(),
             "Parquet is not text for a terminal: name a file, --out faces.parquet"
         );
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         let profile =
             choose_profile(store.as_ref(), &self.gallery.gallery, self.profile.clone()).await?;
         let (gallery, options) = (&self.gallery.gallery, self.options());

@@ -44,7 +44,7 @@ pub(super) struct ShowArgs {
 
 impl ShowArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         let mut results = store.history(&self.image.key, self.gallery.as_ref()).await?;
         store.close().await;
         if let Some(profile) = &self.profile {

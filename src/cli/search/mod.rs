@@ -80,7 +80,7 @@ impl SearchArgs {
         let app = app.with_faces(Some(Faces::Largest));
         let own = app.profile(self.aligned)?;
         let gallery = &self.gallery.gallery;
-        let store = app.store().await?;
+        let store = app.filled_store().await?;
         let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
         let threads = app.settings().threads();
         // The templates are read while the models are loaded and the images analysed.

@@ -23,7 +23,7 @@ const READERS: u32 = 4;
 pub(super) const READER_CACHE: &str = "-16384";
 
 /// The file of a store.
-fn file(url: &str) -> Result<PathBuf, StoreError> {
+pub(super) fn file(url: &str) -> Result<PathBuf, StoreError> {
     let path = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
     match path {
         None | Some("" | ":memory:") => Err(StoreError::Unusable(format!(

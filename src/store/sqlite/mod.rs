@@ -21,6 +21,7 @@ mod snapshot;
 mod sources;
 mod workers;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
@@ -60,6 +61,11 @@ impl SqliteStore {
     /// As [`Self::open`].
     pub async fn open_with(url: &str, busy_timeout: Duration) -> Result<Self, StoreError> {
         connect::open(url, busy_timeout).await
+    }
+
+    /// The file of the store at `url`, if it does not exist.
+    pub fn missing_file(url: &str) -> Option<PathBuf> {
+        connect::file(url).ok().filter(|file| !file.exists())
     }
 
     /// Names the file of this store in the error of `work`.

@@ -130,6 +130,25 @@ fn there_are_as_many_candidates_as_asked_for_or_as_there_are() {
 }
 
 #[test]
+fn a_command_that_reads_makes_no_store() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.jpg", &sample("obama.jpg"));
+    for command in [
+        &["search", "a.jpg"][..],
+        &["show", "a.jpg"],
+        &["export", "--format", "csv"],
+        &["report"],
+        &["remap", "--calibration", "none.toml"],
+    ] {
+        let run = sandbox.run(command);
+        run.ended(1);
+        assert!(!sandbox.path("facefleet.db").exists(), "{command:?}");
+        let told = run.err.contains("the store is empty: there is no facefleet.db; fill it with");
+        assert!(told || command[0] == "remap", "{}", run.err);
+    }
+}
+
+#[test]
 fn what_cannot_be_searched_is_told() {
     let sandbox = scanned();
     let obama = path("obama.jpg");
