@@ -5,7 +5,7 @@ use std::path::Path;
 use super::agreement::Agreement;
 use super::bias::GroupResult;
 use super::bootstrap::Estimate;
-use super::calibrate::{MatchChance, Threshold, ThresholdGoal};
+use super::calibrate::{MatchChance, MeasuredThresholds, Threshold, ThresholdGoal, WhyLeftOut};
 use super::collect::Collected;
 use super::coverage::{Examples, TableCoverage};
 use super::edc::STEPS_PER_WHOLE;
@@ -15,7 +15,7 @@ use super::unscored::counts;
 use crate::view::evaluation::{
     AgreementView, AreaView, CoverageView, DatasetView, DiscardView, EstimateView, EvaluationView,
     ExamplesView, GroupView, MatchChanceView, MeasureCoverageView, MeasureView, OperatingPointView,
-    QualityThresholdView,
+    QualityThresholdView, RateLeftOutView,
 };
 
 impl From<Estimate> for EstimateView {
@@ -151,6 +151,13 @@ pub fn quality_threshold(goal: ThresholdGoal, found: Option<&Threshold>) -> Qual
         discarded: found.map(|found| found.discard.into()),
         fnmr: found.map(|found| found.fnmr.into()),
     }
+}
+
+/// The false match rates without a similarity threshold.
+pub fn left_out(measured: &MeasuredThresholds) -> Vec<RateLeftOutView> {
+    let view =
+        |(rate, why): &(f64, WhyLeftOut)| RateLeftOutView { rate: *rate, reason: why.to_string() };
+    measured.left_out.iter().map(view).collect()
 }
 
 impl From<&GroupResult> for GroupView {

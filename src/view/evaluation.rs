@@ -182,6 +182,18 @@ pub struct CalibrationView {
     pub quality_thresholds: Vec<QualityThresholdView>,
     /// Similarity thresholds; null without labels.
     pub thresholds: Option<MatchThresholds>,
+    /// False match rates for which the photos show no threshold, the highest first.
+    pub thresholds_left_out: Vec<RateLeftOutView>,
+}
+
+/// A rate that the photos cannot show.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RateLeftOutView {
+    /// The rate.
+    pub rate: f64,
+    /// Why.
+    pub reason: String,
 }
 
 /// A mapping to the chance of a match.
