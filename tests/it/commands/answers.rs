@@ -38,7 +38,9 @@ fn a_reader_that_stops_leaves_every_file() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     run(&["evaluate", "photos/labels.csv", "--out", "out"]);
-    for name in ["measures.csv", "edc.csv", "edc-fmr1e-2.svg", "edc-fmr1e-2.png"] {
+    for name in
+        ["measures.csv", "edc.csv", "identification.csv", "edc-fmr1e-2.svg", "edc-fmr1e-2.png"]
+    {
         assert!(sandbox.path("out").join(name).exists(), "{name}");
     }
     let pdf = std::fs::read(sandbox.path("out/edc-fmr1e-2.pdf")).unwrap();
@@ -99,6 +101,18 @@ fn evaluations_are_one_json_object_with_intervals() {
     assert_eq!(measure["measure"], "closed form");
     assert_eq!(measure["edc"][1]["discarded"], 0.02);
     assert_eq!(measure["areas"][0]["up_to"], 0.2);
+    // Six of twelve people are enrolled, each with one of their two photos.
+    let found = &view["identification"];
+    let counts = ["references", "galleries", "mated_searches", "non_mated_searches"];
+    assert_eq!(counts.map(|key| found[key].as_u64()), [6, 100, 600, 1200].map(Some));
+    assert_eq!((&found["non_mated_photos"], &found["points"]), (&json!(24), &json!([])));
+    assert_eq!(
+        found["not_shown"][1],
+        json!({
+            "rate": 1e-3,
+            "reason": "24 different photos of people who are not enrolled; 3000 are needed"
+        })
+    );
 
     let bias = one(&sandbox.run(&["bias", "photos/labels.csv", "--fmr", "0.01", "--json"]));
     assert_eq!((bias["column"].as_str(), bias["quality"].as_u64()), (Some("side"), Some(50)));
