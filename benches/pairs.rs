@@ -1,11 +1,13 @@
-//! Time and memory of an evaluation of 20 million comparisons: `cargo bench --bench pairs`. Needs
-//! no model and no photo. Exits with an error if it misses a goal.
+//! Time and memory of an evaluation of 20 million comparisons, and of searches of random galleries:
+//! `cargo bench --bench pairs`. Needs no model and no photo. Exits with an error if it misses a
+//! goal.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use facefleet::evaluate::evaluation::{Bootstrap, FMRS, evaluate};
+use facefleet::evaluate::identification::Identification;
 use facefleet::evaluate::pairs::Comparisons;
 use facefleet::evaluate::samples::{Measure, random_measure};
 use ndarray::Array2;
@@ -44,6 +46,9 @@ fn main() -> Result<()> {
     let compared = started.elapsed().as_secs_f64();
     let bootstrap = Bootstrap { replicates: REPLICATES, seed: 1, threads };
     let points = evaluate(&comparisons, &subjects, &measures, &FMRS, bootstrap);
+    let evaluated = started.elapsed().as_secs_f64();
+    let identification = Identification::measure(&templates.view(), &subjects, bootstrap)
+        .context("the people have several photos each")?;
     let seconds = started.elapsed().as_secs_f64();
     let megabytes = peak_megabytes()?;
     println!(
@@ -53,8 +58,17 @@ fn main() -> Result<()> {
     );
     println!(
         "compared in {compared:.1} s; with {} thresholds, {MEASURES} measures and {REPLICATES} \
-            replicates {seconds:.1} s",
+            replicates {evaluated:.1} s",
         points.len()
+    );
+    println!(
+        "identification: {} mated and {} non-mated searches of {} galleries with {} references in \
+            {:.1} s",
+        identification.mated_searches,
+        identification.non_mated_searches,
+        identification.galleries,
+        identification.references,
+        seconds - evaluated
     );
     println!("peak memory {megabytes:.0} MB");
     ensure!(seconds < SECONDS, "over the goal of {SECONDS} s");

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::domain::{Device, Faces, Lane, MatchThresholds, Profile};
+use crate::domain::{Device, Faces, Lane, Profile, SourcedThresholds, ThresholdSource};
 use crate::images::{ImageSource, Root};
 use crate::inference::model::Models;
 use crate::inference::runtime::Runtime;
@@ -93,23 +93,29 @@ impl App {
         Ok(self.read_models(&self.plan(Device::Cpu), &self.runtime()?, aligned)?.profile)
     }
 
-    /// The similarity thresholds of these settings, and the file that holds them: the calibration,
-    /// or else the manifest of the recogniser. None if neither has thresholds.
+    /// The similarity thresholds for templates of `profile`: those of the calibration in the
+    /// settings, or else those that the manifest of the recogniser has for this profile. None if
+    /// neither has any.
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub fn match_thresholds(&self) -> Result<Option<(MatchThresholds, PathBuf)>> {
+    /// If a file cannot be read, or the calibration belongs to other scores.
+    pub fn match_thresholds(&self, profile: &Profile) -> Result<Option<SourcedThresholds>> {
         let calibration = &self.settings.quality.calibration;
         if !calibration.as_os_str().is_empty() {
             let path = self.settings.below_home(calibration);
-            if let Some(thresholds) = Calibration::read(&path)?.thresholds() {
-                return Ok(Some((thresholds.clone(), path)));
+            if let Some(thresholds) = Calibration::read(&path)?.thresholds_for(profile)? {
+                let source = ThresholdSource::Calibration(path);
+                return Ok(Some(SourcedThresholds { source, thresholds: thresholds.clone() }));
             }
         }
         let (models, name) = (self.models(), &self.settings.models.recogniser);
         let manifest = models.manifest(name)?;
-        let thresholds = manifest.recogniser().and_then(|recogniser| recogniser.thresholds.clone());
-        Ok(thresholds.map(|thresholds| (thresholds, models.manifest_path(name))))
+        let thresholds =
+            manifest.recogniser().and_then(|recogniser| recogniser.thresholds_for(profile));
+        Ok(thresholds.map(|thresholds| SourcedThresholds {
+            source: ThresholdSource::Manifest(models.manifest_path(name)),
+            thresholds: thresholds.clone(),
+        }))
     }
 
     /// The processor of images below `roots`: opens the models and starts their threads. With

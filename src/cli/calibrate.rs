@@ -10,10 +10,10 @@ use super::columns::{shown, table};
 use super::labelled::{LabelledArgs, LabelledPhotos, headline, share};
 use super::{say, say_json};
 use crate::app::App;
-use crate::domain::{GalleryName, Mapping, MatchThresholds, Profile, SimilarityThreshold};
+use crate::domain::{GalleryName, Mapping, Profile, SimilarityThreshold};
 use crate::evaluate::bootstrap::Estimate;
 use crate::evaluate::calibrate::{
-    self, CalibrationSet, MATCH_FMRS, MatchChance, Threshold, ThresholdGoal,
+    self, CalibrationSet, MATCH_FMRS, MatchChance, MeasuredThresholds, Threshold, ThresholdGoal,
 };
 use crate::evaluate::collect::gallery_scores;
 use crate::evaluate::dataset::Dataset;
@@ -34,8 +34,8 @@ use crate::view::evaluation::{CalibrationView, DatasetView, MatchChanceView};
 /// labels, quality is the share of the images, in percent, that are worse.
 ///
 /// With labels, the file also has the similarity thresholds at false match rates (FMR) of 1e-2 to
-/// 1e-6, as far as the photos can show them: ten false matches or more. `facefleet match` uses
-/// them.
+/// 1e-6, as far as the photos can show them: 30 false matches or more, of ten pairs of people or
+/// more. `facefleet match` uses them.
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArgs {
     #[command(flatten)]
@@ -82,7 +82,7 @@ struct LabelledResults {
     dataset: DatasetView,
     chance: Option<MatchChance>,
     goals: Vec<(ThresholdGoal, Option<Threshold>)>,
-    thresholds: MatchThresholds,
+    measured: MeasuredThresholds,
 }
 
 impl CalibrateArgs {
@@ -165,14 +165,19 @@ impl CalibrateArgs {
                 dataset: views::dataset(&found.collected, comparisons),
                 chance,
                 goals,
-                thresholds: set.match_thresholds(&fmrs, &samples.fingerprint, bootstrap),
+                measured: set.match_thresholds(
+                    &fmrs,
+                    &samples.profile,
+                    &samples.fingerprint,
+                    bootstrap,
+                ),
             }),
             mapping,
         })
     }
 
     fn write(&self, found: &Calibrated) -> Result<()> {
-        let thresholds = found.labelled.as_ref().map(|labelled| &labelled.thresholds);
+        let thresholds = found.labelled.as_ref().map(|labelled| &labelled.measured.thresholds);
         // Without a threshold, the numbers of photos and comparisons say nothing.
         let thresholds = thresholds.filter(|thresholds| !thresholds.similarity.is_empty());
         let text = Calibration::new(&found.profile, found.mapping.clone(), thresholds.cloned())
@@ -198,7 +203,10 @@ impl CalibrateArgs {
                 .iter()
                 .map(|(goal, found)| views::quality_threshold(*goal, found.as_ref()))
                 .collect(),
-            thresholds: labelled.map(|labelled| labelled.thresholds.clone()),
+            thresholds: labelled.map(|labelled| labelled.measured.thresholds.clone()),
+            thresholds_left_out: labelled
+                .map(|labelled| views::left_out(&labelled.measured))
+                .unwrap_or_default(),
         }
     }
 
@@ -245,18 +253,14 @@ fn print_labelled(labelled: &LabelledResults) -> Result<()> {
         rows.extend(labelled.goals.iter().map(|(goal, found)| goal_row(*goal, found.as_ref())));
         say(format!("\n{}", table(&rows)))?;
     }
-    let thresholds = &labelled.thresholds;
+    let MeasuredThresholds { thresholds, left_out } = &labelled.measured;
     if !thresholds.similarity.is_empty() {
         let mut rows = vec![vec!["a match at FMR".to_owned(), "similarity over".to_owned()]];
         rows.extend(thresholds.similarity.iter().map(threshold_row));
         say(format!("\n{}", table(&rows)))?;
     }
-    let lowest = thresholds.similarity.last().map_or(1.0, |last| last.fmr);
-    if let Some(fmr) = MATCH_FMRS.into_iter().find(|&fmr| fmr < lowest) {
-        say(format!(
-            "{} non-mated comparisons are too few for a threshold at FMR {fmr:e}",
-            thresholds.non_mated
-        ))?;
+    for (fmr, why) in left_out {
+        say(format!("no threshold at FMR {fmr:e}: {why}"))?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! `facefleet match`
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -10,18 +9,21 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use super::score::analyse;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{Faces, MatchThresholds, MatchVerdict, Outcome, Recognition};
+use crate::domain::{
+    Faces, MatchThresholds, MatchVerdict, Outcome, Recognition, SimilarityFmr, SimilarityThreshold,
+    SourcedThresholds,
+};
 use crate::images::{ImageToRead, NamedPlace};
 use crate::view::face::MatchView;
 use crate::view::image::{ImageNames, ImageView};
-use crate::view::threshold::MatchDecisionView;
-use crate::worker::Processor;
+use crate::view::threshold::{FmrView, MatchDecisionView, ThresholdsView};
 use crate::worker::analysis::Analysis;
+use crate::worker::{Process, Processor};
 
 /// Similarity is the cosine of the two templates, -1 to 1. What counts as a match depends on the
 /// network and on the false match rate (FMR) that you accept. The thresholds are those of the
 /// calibration in the settings (`facefleet calibrate` measures them on your photos), or else those
-/// of the model's manifest.
+/// that the model's manifest has for the templates of these settings. The output says which.
 #[derive(Debug, Args)]
 pub(super) struct MatchArgs {
     /// First image: a path, or the URI of one image (s3:, gs:, az:, https:, file:, data:).
@@ -45,7 +47,7 @@ impl MatchArgs {
             [&self.a, &self.b].into_iter().filter_map(NamedPlace::readable).collect();
         let source = app.images(&roots)?;
         let processor = app.processor(&[], self.aligned)?;
-        let thresholds = app.match_thresholds()?;
+        let known = app.match_thresholds(processor.profile())?;
         let (image_a, image_b) = (self.a.image(), self.b.image());
         let first = analyse(&processor, &source, &image_a).await;
         let second = analyse(&processor, &source, &image_b).await;
@@ -55,17 +57,27 @@ impl MatchArgs {
         if self.json {
             let images = [(&image_a, &first), (&image_b, &second)]
                 .map(|(image, analysis)| view(image, analysis, &processor));
-            let matches = thresholds.map(|(thresholds, _)| {
-                let decision = |each| MatchDecisionView::new(each, similarity);
-                thresholds.similarity.into_iter().map(decision).collect()
-            });
-            say_json(&MatchView { similarity, profile: profile.clone(), matches, images })?;
+            let decision = |each: &SimilarityThreshold| MatchDecisionView::new(*each, similarity);
+            say_json(&MatchView {
+                similarity,
+                profile: profile.clone(),
+                matches: known
+                    .as_ref()
+                    .map(|known| known.thresholds.similarity.iter().map(decision).collect()),
+                fmr: known
+                    .as_ref()
+                    .and_then(|known| known.thresholds.fmr_of(similarity))
+                    .map(FmrView::from),
+                thresholds: known.as_ref().map(ThresholdsView::from),
+                images,
+            })?;
         } else {
-            let thresholds = thresholds.filter(|(found, _)| !found.similarity.is_empty());
-            match &thresholds {
-                Some((thresholds, _)) => {
-                    let verdict = verdict(&thresholds.verdict(similarity));
-                    say(format!("similarity {similarity:.4}: {verdict}"))?;
+            match &known {
+                Some(SourcedThresholds { thresholds, .. }) => {
+                    say(format!(
+                        "similarity {similarity:.4}: {}",
+                        decided(thresholds, similarity)
+                    ))?;
                 }
                 None => say(format!("similarity {similarity:.4}"))?,
             }
@@ -77,8 +89,8 @@ impl MatchArgs {
                     printable(&image.name)
                 ))?;
             }
-            match &thresholds {
-                Some((thresholds, file)) => say(origin(thresholds, file))?,
+            match &known {
+                Some(known) => say(printable(&known.to_string()))?,
                 None => say(NO_THRESHOLDS)?,
             }
             say(format!("profile {profile}"))?;
@@ -101,13 +113,20 @@ const NO_THRESHOLDS: &str = "which similarity is a match is not known for this p
     calibrate LABELS` measures it on your own labelled photos and writes a file; name the file in \
     the setting quality.calibration";
 
-/// The rates at which it is a match, and at which not.
-fn verdict(verdict: &MatchVerdict) -> String {
-    match (verdict.exceeded, verdict.missed) {
-        (Some(yes), Some(no)) => format!(
-            "a match at FMR {:e} (threshold {:.4}), not at {:e} ({:.4})",
-            yes.fmr, yes.threshold, no.fmr, no.threshold
-        ),
+/// The rates at which it is a match, at which not, and its own.
+fn decided(thresholds: &MatchThresholds, similarity: f64) -> String {
+    let MatchVerdict { exceeded, missed } = thresholds.verdict(similarity);
+    match (exceeded, missed) {
+        (Some(yes), Some(no)) => {
+            let own = match thresholds.fmr_of(similarity) {
+                Some(SimilarityFmr::About(fmr)) => format!("; its own FMR is about {fmr:.1e}"),
+                _ => String::new(),
+            };
+            format!(
+                "a match at FMR {:e} (threshold {:.4}), not at {:e} ({:.4}){own}",
+                yes.fmr, yes.threshold, no.fmr, no.threshold
+            )
+        }
         (Some(yes), None) => format!(
             "a match at FMR {:e} (threshold {:.4}), the lowest rate that was measured",
             yes.fmr, yes.threshold
@@ -117,17 +136,6 @@ fn verdict(verdict: &MatchVerdict) -> String {
         }
         (None, None) => "no threshold was measured".to_owned(),
     }
-}
-
-/// What the thresholds were measured on.
-fn origin(thresholds: &MatchThresholds, file: &Path) -> String {
-    let MatchThresholds { data, photos, subjects, mated, non_mated, .. } = thresholds;
-    let line = format!(
-        "thresholds of {}: {photos} photos of {subjects} people, {mated} mated comparisons, \
-         {non_mated} non-mated, data {data}",
-        file.display()
-    );
-    printable(&line).into_owned()
 }
 
 pub(super) fn primary_face<'a>(

@@ -11,10 +11,11 @@ use super::labelled::{LabelledArgs, LabelledPhotos, headline};
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::evaluate::agreement::{Agreement, agreement};
-use crate::evaluate::collect::sampled_name;
+use crate::evaluate::collect::{Collected, sampled_name};
 use crate::evaluate::coverage::TableCoverage;
 use crate::evaluate::dataset::read_other_measures;
-use crate::evaluate::evaluation::{DISCARDS, FMRS, LIMITS, OperatingPoint, evaluate};
+use crate::evaluate::evaluation::{Bootstrap, DISCARDS, FMRS, LIMITS, OperatingPoint, evaluate};
+use crate::evaluate::identification::Identification;
 use crate::evaluate::labels::OtherColumns;
 use crate::evaluate::out_folder::OutFolder;
 use crate::evaluate::samples::Measure;
@@ -27,6 +28,10 @@ use crate::store::Store;
 /// comparisons that are left when the images of lowest quality are discarded) at false match rates
 /// (FMR) of 1e-2, 1e-3 and 1e-4, for quality and for other measures, with partial areas under the
 /// curves (pAUC: 0 is best, 1 no help) and 95 % intervals by bootstrap over subjects.
+///
+/// Prints identification (1:N) too: how often a search of a gallery misses a person who is in it
+/// (FNIR) at the threshold at which it returns a candidate for 1 or 0.1 percent of those who are
+/// not (FPIR), in random galleries of half of the people with two photos or more.
 ///
 /// Thresholds are fixed on the whole set. A comparison is discarded with either of its images. Of
 /// an image with several faces the primary one counts. Images without a scored face are left out
@@ -81,20 +86,26 @@ impl EvaluateArgs {
         let samples = &found.collected.samples;
         let bootstrap = self.labelled.bootstrap(app);
         let points = evaluate(&comparisons, &samples.subjects, &samples.measures, &FMRS, bootstrap);
+        let identification = identify(&found.collected, bootstrap);
         let closed = &samples.measures[0];
         let agreements = agreements(&sampled, closed);
         // Files first: whoever reads what is printed may stop reading.
         if let Some(out) = &out {
-            out.write_evaluation(&points)?;
+            out.write_evaluation(&points, identification.as_ref())?;
             out.write_unscored(&found.collected.unscored)?;
-            if !agreements.is_empty() {
-                out.write_agreements(&agreements, &sampled, closed)?;
-            }
+            out.write_agreements(&agreements, &sampled, closed)?;
         }
         let out = out.as_ref().map(OutFolder::path);
         if self.json {
             let dataset = views::dataset(&found.collected, &comparisons);
-            say_json(&views::evaluation(dataset, &points, &agreements, coverage.as_ref(), out))?;
+            say_json(&views::evaluation(
+                dataset,
+                &points,
+                identification.as_ref(),
+                &agreements,
+                coverage.as_ref(),
+                out,
+            ))?;
             return Ok(found.status());
         }
         say(headline(&found.collected, &comparisons))?;
@@ -102,7 +113,11 @@ impl EvaluateArgs {
         for sentence in coverage.iter().flat_map(TableCoverage::sentences) {
             say(printable(&sentence))?;
         }
-        print(&points, &closed.name, &agreements)?;
+        print_points(&points)?;
+        say(identification_table(identification.as_ref()))?;
+        if !agreements.is_empty() {
+            say(agreement_table(&closed.name, &agreements))?;
+        }
         if let Some(out) = out {
             say(format!("\nwritten to {}", out.display()))?;
         }
@@ -135,21 +150,49 @@ fn agreements(sampled: &[(u32, Measure)], closed: &Measure) -> Vec<(String, Agre
     sampled.iter().filter_map(with_closed).collect()
 }
 
-fn print(
-    points: &[OperatingPoint],
-    closed: &str,
-    agreements: &[(String, Agreement)],
-) -> std::io::Result<()> {
+/// Identification, if who is on each photo is known: a list of pairs tells only of its pairs.
+fn identify(collected: &Collected, bootstrap: Bootstrap) -> Option<Identification> {
+    if collected.pairs.is_some() {
+        return None;
+    }
+    let samples = &collected.samples;
+    Identification::measure(&samples.templates.view(), &samples.subjects, bootstrap)
+}
+
+fn print_points(points: &[OperatingPoint]) -> std::io::Result<()> {
     for point in points {
         say(point_table(point))?;
     }
     for fmr in FMRS.iter().filter(|fmr| points.iter().all(|point| point.fmr != **fmr)) {
         say(format!("\nFMR {fmr:e}: too few non-mated comparisons to show it"))?;
     }
-    if !agreements.is_empty() {
-        say(agreement_table(closed, agreements))?;
-    }
     Ok(())
+}
+
+fn identification_table(found: Option<&Identification>) -> String {
+    let Some(found) = found else {
+        return "\nidentification: needs labels in which somebody has two photos".to_owned();
+    };
+    let mut text = format!(
+        "\nidentification: {} galleries of n = {} people with one reference each; {} mated \
+         searches, {} non-mated of {} different photos",
+        found.galleries,
+        found.references,
+        found.mated_searches,
+        found.non_mated_searches,
+        found.non_mated_photos
+    );
+    if !found.points.is_empty() {
+        let mut rows = vec![["FPIR", "similarity over", "FNIR"].map(str::to_owned).to_vec()];
+        rows.extend(found.points.iter().map(|point| {
+            vec![format!("{:e}", point.fpir), shown(point.threshold, 4), shown(point.fnir, 4)]
+        }));
+        text += &format!("\n{}", table(&rows));
+    }
+    for too_few in found.not_shown() {
+        text += &format!("\nnot shown at FPIR {:e}: {too_few}", too_few.fpir);
+    }
+    text
 }
 
 fn point_table(point: &OperatingPoint) -> String {

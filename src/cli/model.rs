@@ -126,7 +126,7 @@ fn model_view(models: &Models, name: &str) -> Result<ModelView> {
         role,
         prepared: reason.is_none(),
         reason,
-        thresholds: recogniser.and_then(|recogniser| recogniser.thresholds.clone()),
+        thresholds: recogniser.map(|recogniser| recogniser.thresholds.clone()).unwrap_or_default(),
         sha256: manifest.sha256,
         licence: manifest.licence,
         source: manifest.source,

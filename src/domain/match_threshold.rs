@@ -1,6 +1,11 @@
 //! What counts as a match: similarity thresholds and the data that they were measured on.
 
+use std::fmt;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+use super::{Profile, ProfileId};
 
 /// The most thresholds of one set.
 const MOST: usize = 64;
@@ -21,10 +26,13 @@ pub struct SimilarityThreshold {
 
 /// Similarity thresholds, and what they were measured on. They do not change any result, so they
 /// are not part of a profile.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MatchThresholds {
+    /// [`Profile::templates_id`] of the templates compared; none in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<ProfileId>,
     /// The data: the fingerprint of the user's photos, or the name of a data set.
     pub data: String,
     /// Photos compared.
@@ -49,6 +57,12 @@ pub struct MatchVerdict {
 }
 
 impl MatchThresholds {
+    /// Whether they were measured on the templates that `profile` gives. Other templates have other
+    /// similarities.
+    pub fn apply_to(&self, profile: &Profile) -> bool {
+        self.templates.as_ref() == Some(&profile.templates_id())
+    }
+
     /// Checks values that were read from a file.
     ///
     /// # Errors
@@ -92,6 +106,43 @@ impl MatchThresholds {
     }
 }
 
+/// Where similarity thresholds come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ThresholdSource {
+    /// The calibration of the settings, which was measured on the user's photos. Holds its path.
+    Calibration(PathBuf),
+    /// The manifest of the recogniser, which was measured on other photos. Holds its path.
+    Manifest(PathBuf),
+}
+
+/// The similarity thresholds of the settings. Whoever is shown a decision by them is told which
+/// they are: [`fmt::Display`] writes the sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourcedThresholds {
+    /// Where they come from.
+    pub source: ThresholdSource,
+    /// The thresholds.
+    pub thresholds: MatchThresholds,
+}
+
+impl fmt::Display for SourcedThresholds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, note) = match &self.source {
+            ThresholdSource::Calibration(path) => (path, ""),
+            ThresholdSource::Manifest(path) => {
+                (path, "; they were not measured on your photos: `facefleet calibrate` does that")
+            }
+        };
+        let MatchThresholds { data, photos, subjects, mated, non_mated, .. } = &self.thresholds;
+        write!(
+            f,
+            "thresholds of {}: {photos} photos of {subjects} people, {mated} mated comparisons, \
+             {non_mated} non-mated, data {data}{note}",
+            path.display()
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +154,7 @@ mod tests {
             interval: None,
         });
         MatchThresholds {
+            templates: None,
             data: "0123456789abcdef".into(),
             photos: 10,
             subjects: 5,

@@ -15,6 +15,7 @@ mod ids;
 mod image;
 mod job;
 mod labelled_image;
+mod match_rate;
 mod match_threshold;
 mod outcome;
 mod profile;
@@ -34,7 +35,10 @@ pub use ids::{FaceId, ImageId};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Job, JobId, Lane};
 pub use labelled_image::LabelledImage;
-pub use match_threshold::{MatchThresholds, MatchVerdict, SimilarityThreshold};
+pub use match_rate::{SimilarityFmr, UnknownRate, fmr_of_search, fpir_of};
+pub use match_threshold::{
+    MatchThresholds, MatchVerdict, SimilarityThreshold, SourcedThresholds, ThresholdSource,
+};
 pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,

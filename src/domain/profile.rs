@@ -174,6 +174,14 @@ impl Profile {
         ProfileId::of(&canonical)
     }
 
+    /// The id of alignment and recogniser alone. Profiles with the same `templates_id` give the
+    /// same templates and similarities, though their scores and qualities may differ.
+    pub fn templates_id(&self) -> ProfileId {
+        ProfileId::of(
+            &serde_json::to_string(&(&self.alignment, &self.recogniser)).unwrap_or_default(),
+        )
+    }
+
     /// The id without the mapping. Profiles with the same `scores_id` give the same scores and
     /// templates, though their qualities may differ.
     pub fn scores_id(&self) -> ProfileId {
@@ -259,7 +267,9 @@ mod tests {
             let recogniser = RecogniserProfile { precision, ..profile.recogniser.clone() };
             let text = serde_json::to_string(&precision).unwrap();
             assert_eq!(serde_json::from_str::<Precision>(&text).unwrap(), precision);
-            Profile { recogniser, ..profile.clone() }.id()
+            let other = Profile { recogniser, ..profile.clone() };
+            assert_eq!(other.templates_id() == profile.templates_id(), other == profile);
+            other.id()
         });
         assert!(
             ids[0] == profile.id() && ids[0] != ids[1] && ids[1] != ids[2] && ids[2] != ids[0],
@@ -269,6 +279,7 @@ mod tests {
         assert_eq!(profile.id().as_str().parse::<ProfileId>().unwrap(), profile.id());
         assert_eq!(profile.scores_id(), other.scores_id());
         assert_ne!(profile.scores_id(), sampled.scores_id());
+        assert_eq!(profile.templates_id(), sampled.templates_id(), "SER-FIQ changes no template");
     }
 
     #[test]

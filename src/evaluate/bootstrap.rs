@@ -45,11 +45,15 @@ pub fn draw(subjects: usize, number: u32, seed: u64) -> Vec<f64> {
     random.set_stream(u64::from(number));
     let mut times = vec![0.0; subjects];
     for _ in 0..subjects {
-        // The high half of a 64-bit by 64-bit product: the bias is negligible.
-        let subject = (u128::from(random.next_u64()) * subjects as u128) >> 64;
-        times[subject as usize] += 1.0;
+        times[below(&mut random, subjects)] += 1.0;
     }
     times
+}
+
+/// A random number below `bound`.
+pub(super) fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
+    // The high half of a 64-bit by 64-bit product: the bias is negligible.
+    ((u128::from(random.next_u64()) * bound as u128) >> 64) as usize
 }
 
 /// The results of `replicate` for the numbers from 0 to `replicates`, in order, computed on

@@ -1,5 +1,6 @@
 //! Evaluation on the user's own photos: how well quality predicts which images will fail to match
-//! (EDC), what a score means there (calibration), and whether quality treats groups of people alike
+//! (EDC), how well people are found in a gallery (identification), what a score means there
+//! (calibration), and whether quality treats groups of people alike
 //! (bias).
 //!
 //! [`dataset`] and [`labels`] read the ground truth, [`photos`] finds the named files. The
@@ -17,6 +18,7 @@ pub mod dataset;
 pub mod edc;
 pub mod evaluation;
 pub mod figures;
+pub mod identification;
 pub mod labels;
 pub mod out_folder;
 pub mod pairs;

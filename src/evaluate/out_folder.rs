@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::agreement::Agreement;
 use super::bias::GroupResult;
 use super::evaluation::OperatingPoint;
+use super::identification::Identification;
 use super::plot::{Chart, ChartError};
 use super::samples::Measure;
 use super::unscored::UnscoredPhoto;
@@ -57,21 +58,26 @@ impl OutFolder {
         &self.0
     }
 
-    /// Writes an evaluation: areas and curves of all measures, and a figure for each false match
-    /// rate.
+    /// Writes an evaluation: areas and curves of all measures, a figure for each false match rate,
+    /// and the rates of identification.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn write_evaluation(&self, points: &[OperatingPoint]) -> Result<(), OutFolderError> {
+    pub fn write_evaluation(
+        &self,
+        points: &[OperatingPoint],
+        identification: Option<&Identification>,
+    ) -> Result<(), OutFolderError> {
         self.write("measures.csv", |file| tables::measures(points, file))?;
         self.write("edc.csv", |file| tables::curves(points, file))?;
         for point in points {
             self.chart(&format!("edc-fmr{:e}", point.fmr), &figures::edc(point))?;
         }
-        Ok(())
+        let Some(found) = identification else { return Ok(()) };
+        self.write("identification.csv", |file| tables::identification(found, file))
     }
 
-    /// Writes how SER-FIQ sampled with T passes agrees with the closed form.
+    /// Writes how SER-FIQ sampled with T passes agrees with the closed form, if it was sampled.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -81,6 +87,9 @@ impl OutFolder {
         sampled: &[(u32, Measure)],
         closed: &Measure,
     ) -> Result<(), OutFolderError> {
+        if agreements.is_empty() {
+            return Ok(());
+        }
         self.write("agreement.csv", |file| tables::agreements(agreements, file))?;
         self.chart("convergence", &figures::convergence(sampled, closed))
     }

@@ -7,6 +7,7 @@ use super::bias::GroupResult;
 use super::bootstrap::Estimate;
 use super::edc::STEPS_PER_WHOLE;
 use super::evaluation::{LIMITS, OperatingPoint};
+use super::identification::Identification;
 use super::unscored::UnscoredPhoto;
 
 /// The areas of all measures at all false match rates.
@@ -65,6 +66,30 @@ pub fn curves(points: &[OperatingPoint], out: impl Write) -> io::Result<()> {
                 csv.write_record(row)?;
             }
         }
+    }
+    csv.flush()
+}
+
+/// The rates of identification.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn identification(found: &Identification, out: impl Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    let mut header = ["fpir", "references", "galleries", "mated_searches", "non_mated_searches"]
+        .map(str::to_owned)
+        .to_vec();
+    for name in ["threshold", "fnir"] {
+        header.extend([name.to_owned(), format!("{name}_low"), format!("{name}_high")]);
+    }
+    csv.write_record(header)?;
+    for point in &found.points {
+        let mut row = vec![point.fpir.to_string(), found.references.to_string()];
+        row.push(found.galleries.to_string());
+        row.extend([found.mated_searches, found.non_mated_searches].map(|n| n.to_string()));
+        row.extend(cells(Some(point.threshold)));
+        row.extend(cells(Some(point.fnir)));
+        csv.write_record(row)?;
     }
     csv.flush()
 }
@@ -159,6 +184,32 @@ mod tests {
     use super::*;
     use crate::evaluate::edc::Edc;
     use crate::evaluate::evaluation::MeasureResult;
+    use crate::evaluate::identification::IdentificationPoint;
+
+    #[test]
+    fn identification_has_a_row_for_each_rate() {
+        let estimate = |value| Estimate { value, low: value - 0.125, high: value + 0.125 };
+        let found = Identification {
+            references: 196,
+            galleries: 20,
+            mated_searches: 500,
+            non_mated_searches: 4000,
+            non_mated_photos: 400,
+            points: vec![IdentificationPoint {
+                fpir: 1e-2,
+                threshold: estimate(0.5),
+                fnir: estimate(0.25),
+            }],
+        };
+        let mut out = Vec::new();
+        identification(&found, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "fpir,references,galleries,mated_searches,non_mated_searches,threshold,threshold_low,\
+             threshold_high,fnir,fnir_low,fnir_high\n\
+             0.01,196,20,500,4000,0.5,0.375,0.625,0.25,0.125,0.375\n"
+        );
+    }
 
     #[test]
     fn a_missing_value_is_an_empty_cell() {

@@ -5,17 +5,18 @@ use std::path::Path;
 use super::agreement::Agreement;
 use super::bias::GroupResult;
 use super::bootstrap::Estimate;
-use super::calibrate::{MatchChance, Threshold, ThresholdGoal};
+use super::calibrate::{MatchChance, MeasuredThresholds, Threshold, ThresholdGoal, WhyLeftOut};
 use super::collect::Collected;
 use super::coverage::{Examples, TableCoverage};
 use super::edc::STEPS_PER_WHOLE;
 use super::evaluation::{DISCARDS, FMRS, LIMITS, MeasureResult, OperatingPoint};
+use super::identification::{Identification, IdentificationPoint};
 use super::pairs::Comparisons;
 use super::unscored::counts;
 use crate::view::evaluation::{
     AgreementView, AreaView, CoverageView, DatasetView, DiscardView, EstimateView, EvaluationView,
-    ExamplesView, GroupView, MatchChanceView, MeasureCoverageView, MeasureView, OperatingPointView,
-    QualityThresholdView,
+    ExamplesView, GroupView, IdentificationPointView, IdentificationView, MatchChanceView,
+    MeasureCoverageView, MeasureView, OperatingPointView, QualityThresholdView, RateLeftOutView,
 };
 
 impl From<Estimate> for EstimateView {
@@ -45,6 +46,7 @@ pub fn dataset(collected: &Collected, comparisons: &Comparisons) -> DatasetView 
 pub fn evaluation(
     dataset: DatasetView,
     points: &[OperatingPoint],
+    identification: Option<&Identification>,
     agreements: &[(String, Agreement)],
     coverage: Option<&TableCoverage>,
     out: Option<&Path>,
@@ -54,6 +56,7 @@ pub fn evaluation(
         dataset,
         points: points.iter().map(OperatingPointView::from).collect(),
         not_shown: FMRS.into_iter().filter(|fmr| !shown(fmr)).collect(),
+        identification: identification.map(IdentificationView::from),
         agreements: agreements
             .iter()
             .map(|(measure, agreement)| AgreementView {
@@ -76,6 +79,28 @@ impl From<&OperatingPoint> for OperatingPointView {
             threshold: point.threshold.into(),
             fnmr: point.fnmr.into(),
             measures: point.measures.iter().map(MeasureView::from).collect(),
+        }
+    }
+}
+
+impl From<&Identification> for IdentificationView {
+    fn from(found: &Identification) -> Self {
+        let point = |point: &IdentificationPoint| IdentificationPointView {
+            fpir: point.fpir,
+            threshold: point.threshold.into(),
+            fnir: point.fnir.into(),
+        };
+        Self {
+            references: found.references,
+            galleries: found.galleries,
+            mated_searches: found.mated_searches,
+            non_mated_searches: found.non_mated_searches,
+            non_mated_photos: found.non_mated_photos,
+            points: found.points.iter().map(point).collect(),
+            not_shown: found
+                .not_shown()
+                .map(|too_few| RateLeftOutView { rate: too_few.fpir, reason: too_few.to_string() })
+                .collect(),
         }
     }
 }
@@ -151,6 +176,13 @@ pub fn quality_threshold(goal: ThresholdGoal, found: Option<&Threshold>) -> Qual
         discarded: found.map(|found| found.discard.into()),
         fnmr: found.map(|found| found.fnmr.into()),
     }
+}
+
+/// The false match rates without a similarity threshold.
+pub fn left_out(measured: &MeasuredThresholds) -> Vec<RateLeftOutView> {
+    let view =
+        |(rate, why): &(f64, WhyLeftOut)| RateLeftOutView { rate: *rate, reason: why.to_string() };
+    measured.left_out.iter().map(view).collect()
 }
 
 impl From<&GroupResult> for GroupView {

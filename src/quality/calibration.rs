@@ -114,9 +114,17 @@ impl Calibration {
         &self.mapping
     }
 
-    /// The similarity thresholds, if the file has them.
-    pub fn thresholds(&self) -> Option<&MatchThresholds> {
-        self.thresholds.as_ref()
+    /// The similarity thresholds, if the file has at least one. They hold for the templates of
+    /// every profile with the scores that it was measured on.
+    ///
+    /// # Errors
+    /// If `profile` gives other scores.
+    pub fn thresholds_for(
+        &self,
+        profile: &Profile,
+    ) -> Result<Option<&MatchThresholds>, CalibrationError> {
+        self.check_scores(profile)?;
+        Ok(self.thresholds.as_ref().filter(|thresholds| !thresholds.similarity.is_empty()))
     }
 
     /// [`Profile::scores_id`] of the scores that it was measured on.
@@ -129,9 +137,14 @@ impl Calibration {
     /// # Errors
     /// If `profile` gives other scores.
     pub fn mapping_for(&self, profile: &Profile) -> Result<Mapping, CalibrationError> {
+        self.check_scores(profile)?;
+        Ok(self.mapping.clone())
+    }
+
+    fn check_scores(&self, profile: &Profile) -> Result<(), CalibrationError> {
         let expected = profile.scores_id();
         if self.scores_id == expected {
-            return Ok(self.mapping.clone());
+            return Ok(());
         }
         Err(CalibrationError::OtherScores { found: self.scores_id.clone(), expected })
     }
@@ -200,7 +213,7 @@ mod tests {
     #[test]
     fn similarity_thresholds_are_kept_and_checked_and_older_files_have_none() {
         let old = "scores_id = \"0123456789abcdef\"\n\n[mapping]\nalpha = 130.0\nr = 0.88\n";
-        assert_eq!(Calibration::parse(old).unwrap().thresholds(), None);
+        assert_eq!(Calibration::parse(old).unwrap().thresholds, None);
 
         let at = |fmr, threshold| SimilarityThreshold {
             fmr,
@@ -208,6 +221,7 @@ mod tests {
             interval: Some([threshold - 0.01, threshold + 0.1 + 0.2]),
         };
         let mut thresholds = MatchThresholds {
+            templates: Some(profile(0.4).templates_id()),
             data: "0123456789abcdef".into(),
             photos: 3565,
             subjects: 1269,
@@ -220,7 +234,11 @@ mod tests {
             Calibration::new(&profile(0.4), mapping, Some(thresholds.clone())).to_toml().unwrap()
         };
         let again = Calibration::parse(&write(&thresholds)).unwrap();
-        assert_eq!(again.thresholds(), Some(&thresholds));
+        assert_eq!(again.thresholds_for(&profile(0.4)).unwrap(), Some(&thresholds));
+        assert!(again.thresholds_for(&profile(0.5)).is_err(), "those are other scores");
+        let nothing = MatchThresholds { similarity: Vec::new(), ..thresholds.clone() };
+        let nothing = Calibration::parse(&write(&nothing)).unwrap();
+        assert_eq!(nothing.thresholds_for(&profile(0.4)).unwrap(), None);
         assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), profile(0.4).mapping);
 
         thresholds.similarity.reverse();

@@ -54,6 +54,9 @@ pub struct EvaluationView {
     pub points: Vec<OperatingPointView>,
     /// False match rates that too few non-mated comparisons can show.
     pub not_shown: Vec<f64>,
+    /// How well people are found in a gallery; null for a list of pairs, and if no person has two
+    /// photos.
+    pub identification: Option<IdentificationView>,
     /// How sampled distances agree with those of the closed form.
     pub agreements: Vec<AgreementView>,
     /// How far the table of `--csv` covers the photos; null without one.
@@ -74,6 +77,38 @@ pub struct OperatingPointView {
     pub fnmr: EstimateView,
     /// The results of each measure.
     pub measures: Vec<MeasureView>,
+}
+
+/// Open-set identification: searches of random galleries.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct IdentificationView {
+    /// People in each gallery, with one reference each.
+    pub references: usize,
+    /// Galleries.
+    pub galleries: u32,
+    /// Searches of all galleries with other photos of people in them.
+    pub mated_searches: usize,
+    /// Searches of all galleries with photos of other people.
+    pub non_mated_searches: usize,
+    /// Different photos of these.
+    pub non_mated_photos: usize,
+    /// The results at each false positive identification rate that these can show.
+    pub points: Vec<IdentificationPointView>,
+    /// False positive identification rates that too few non-mated photos can show.
+    pub not_shown: Vec<RateLeftOutView>,
+}
+
+/// The result at one false positive identification rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct IdentificationPointView {
+    /// The false positive identification rate.
+    pub fpir: f64,
+    /// A search returns the references of a similarity over this.
+    pub threshold: EstimateView,
+    /// The false negative identification rate.
+    pub fnir: EstimateView,
 }
 
 /// The results of one measure at one false match rate.
@@ -182,6 +217,18 @@ pub struct CalibrationView {
     pub quality_thresholds: Vec<QualityThresholdView>,
     /// Similarity thresholds; null without labels.
     pub thresholds: Option<MatchThresholds>,
+    /// False match rates for which the photos show no threshold, the highest first.
+    pub thresholds_left_out: Vec<RateLeftOutView>,
+}
+
+/// A rate that the photos cannot show.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RateLeftOutView {
+    /// The rate.
+    pub rate: f64,
+    /// Why.
+    pub reason: String,
 }
 
 /// A mapping to the chance of a match.

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::image::ImageView;
-use super::threshold::MatchDecisionView;
+use super::threshold::{FmrView, MatchDecisionView, ThresholdsView};
 use crate::domain::{
     BoundingBox, FaceId, FaceResult, Landmarks, Point, ProfileId, Recognition, Template,
 };
@@ -143,6 +143,10 @@ pub struct MatchView {
     /// Whether they match, at each false match rate whose threshold is known, the highest rate
     /// first; null if no threshold is known.
     pub matches: Option<Vec<MatchDecisionView>>,
+    /// The false match rate of this similarity; null if no threshold is known.
+    pub fmr: Option<FmrView>,
+    /// Which thresholds these are; null if none is known.
+    pub thresholds: Option<ThresholdsView>,
     /// The two images, each with the face that was compared.
     pub images: [ImageView; 2],
 }

@@ -22,8 +22,9 @@ pub struct ModelView {
     pub prepared: bool,
     /// Why it cannot, and what to do; null if it can.
     pub reason: Option<String>,
-    /// The similarity thresholds of its manifest; null if it has none.
-    pub thresholds: Option<MatchThresholds>,
+    /// The similarity thresholds of its manifest, one set for each kind of templates (detection,
+    /// alignment, precision) that was measured.
+    pub thresholds: Vec<MatchThresholds>,
 }
 
 /// What a preparation did: a line of `model prepare --json`, one for each network.

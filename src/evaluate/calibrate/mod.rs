@@ -4,7 +4,7 @@ mod logistic;
 mod similarity;
 mod thresholds;
 
-pub use similarity::MATCH_FMRS;
+pub use similarity::{MATCH_FMRS, MeasuredThresholds, WhyLeftOut};
 pub use thresholds::{Threshold, ThresholdGoal};
 
 use self::logistic::{Observation, fit_logistic};

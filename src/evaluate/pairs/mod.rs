@@ -4,6 +4,7 @@
 mod blocks;
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use ndarray::ArrayView2;
 
@@ -182,6 +183,16 @@ impl Comparisons {
     /// The non-mated pairs that match at `threshold`, a result of [`Self::threshold`].
     pub fn false_matches(&self, threshold: f32) -> &[Pair] {
         &self.non_mated[..self.non_mated.partition_point(|pair| pair.similarity > threshold)]
+    }
+
+    /// The number of different pairs of subjects of which the `count` most similar non-mated pairs
+    /// are, as far as those are kept. `subjects` are those of the photos.
+    pub fn pairs_of_people(&self, count: usize, subjects: &[u32]) -> usize {
+        let of = |pair: &Pair| {
+            let (a, b) = (subjects[pair.a as usize], subjects[pair.b as usize]);
+            (a.min(b), a.max(b))
+        };
+        self.non_mated.iter().take(count).map(of).collect::<HashSet<_>>().len()
     }
 
     /// The lowest threshold at which the false match rate is at most `fmr`. A pair matches if its

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::domain::{Chip, Mapping, MatchThresholds};
+use crate::domain::{Chip, Mapping, MatchThresholds, Profile};
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -153,14 +153,21 @@ pub struct RecogniserManifest {
     pub alpha: f64,
     /// The score that maps to quality 50.
     pub r: f64,
-    /// Similarity thresholds and the data that they were measured on.
-    pub thresholds: Option<MatchThresholds>,
+    /// Similarity thresholds and the data that they were measured on: one set for each profile of
+    /// which they were measured.
+    #[serde(default)]
+    pub thresholds: Vec<MatchThresholds>,
 }
 
 impl RecogniserManifest {
     /// The score-to-quality mapping.
     pub fn mapping(&self) -> Mapping {
         Mapping::Logistic { alpha: self.alpha, r: self.r }
+    }
+
+    /// The similarity thresholds of the templates that `profile` gives, if they were measured.
+    pub fn thresholds_for(&self, profile: &Profile) -> Option<&MatchThresholds> {
+        self.thresholds.iter().find(|thresholds| thresholds.apply_to(profile))
     }
 }
 

@@ -99,7 +99,14 @@ impl ManifestFile {
         if !(alpha > 0.0 && alpha.is_finite() && r.is_finite()) {
             return Err("`alpha` must be positive and `r` a number".into());
         }
-        recogniser.thresholds.as_ref().map_or(Ok(()), MatchThresholds::check)
+        if recogniser.thresholds.iter().any(|thresholds| thresholds.templates.is_none()) {
+            return Err(
+                "each [[recogniser.thresholds]] needs `templates`, the id of the templates \
+                that it was measured on: `facefleet calibrate` writes it"
+                    .into(),
+            );
+        }
+        recogniser.thresholds.iter().try_for_each(MatchThresholds::check)
     }
 
     fn into_single(mut self, name: &str, role: Role) -> Result<Manifest, String> {

@@ -57,19 +57,21 @@ fn a_typo_is_named() {
 
 #[test]
 fn a_manifest_may_say_what_counts_as_a_match() {
-    assert_eq!(Manifest::parse("x", SFACE).unwrap().recogniser().unwrap().thresholds, None);
     let thresholds = |similarity: &str| {
         format!(
-            "{SFACE}\n[recogniser.thresholds]\ndata = \"a set\"\nphotos = 9\nsubjects = 3\n\
-             mated = 9\nnon_mated = 27\nsimilarity = [{similarity}]\n"
+            "{SFACE}\n[[recogniser.thresholds]]\ntemplates = \"0123456789abcdef\"\n\
+             data = \"a set\"\nphotos = 9\nsubjects = 3\nmated = 9\nnon_mated = 27\n\
+             similarity = [{similarity}]\n"
         )
     };
     let text = thresholds("{ fmr = 1e-1, threshold = 0.2 }, { fmr = 5e-2, threshold = 0.3 }");
     let manifest = Manifest::parse("x", &text).unwrap();
-    let read = manifest.recogniser().unwrap().thresholds.as_ref().unwrap();
+    let read = manifest.recogniser().unwrap().thresholds.last().unwrap();
     assert_eq!((read.data.as_str(), read.similarity[1].threshold), ("a set", 0.3));
     let error = Manifest::parse("x", &thresholds("{ fmr = 1e-1, threshold = 20 }")).unwrap_err();
     assert!(error.contains("cosine"), "{error}");
+    let error = Manifest::parse("x", &text.replace("templates = \"0123", "# \"0123")).unwrap_err();
+    assert!(error.contains("needs `templates`"), "{error}");
 }
 
 #[test]

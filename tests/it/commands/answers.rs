@@ -38,7 +38,9 @@ fn a_reader_that_stops_leaves_every_file() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     run(&["evaluate", "photos/labels.csv", "--out", "out"]);
-    for name in ["measures.csv", "edc.csv", "edc-fmr1e-2.svg", "edc-fmr1e-2.png"] {
+    for name in
+        ["measures.csv", "edc.csv", "identification.csv", "edc-fmr1e-2.svg", "edc-fmr1e-2.png"]
+    {
         assert!(sandbox.path("out").join(name).exists(), "{name}");
     }
     let pdf = std::fs::read(sandbox.path("out/edc-fmr1e-2.pdf")).unwrap();
@@ -99,6 +101,18 @@ fn evaluations_are_one_json_object_with_intervals() {
     assert_eq!(measure["measure"], "closed form");
     assert_eq!(measure["edc"][1]["discarded"], 0.02);
     assert_eq!(measure["areas"][0]["up_to"], 0.2);
+    // Six of twelve people are enrolled, each with one of their two photos.
+    let found = &view["identification"];
+    let counts = ["references", "galleries", "mated_searches", "non_mated_searches"];
+    assert_eq!(counts.map(|key| found[key].as_u64()), [6, 100, 600, 1200].map(Some));
+    assert_eq!((&found["non_mated_photos"], &found["points"]), (&json!(24), &json!([])));
+    assert_eq!(
+        found["not_shown"][1],
+        json!({
+            "rate": 1e-3,
+            "reason": "24 different photos of people who are not enrolled; 3000 are needed"
+        })
+    );
 
     let bias = one(&sandbox.run(&["bias", "photos/labels.csv", "--fmr", "0.01", "--json"]));
     assert_eq!((bias["column"].as_str(), bias["quality"].as_u64()), (Some("side"), Some(50)));
@@ -109,22 +123,55 @@ fn evaluations_are_one_json_object_with_intervals() {
 }
 
 #[test]
-fn match_says_what_counts_as_a_match_once_that_was_measured() {
+fn match_uses_the_thresholds_of_the_model_for_the_templates_that_they_were_measured_on() {
+    let sandbox = Sandbox::new();
+    let [a, b, other] = ["obama.jpg", "obama2.jpg", "biden.jpg"]
+        .map(|name| sample_path(name).to_str().unwrap().to_owned());
+    let run = sandbox.run(&["match", &a, &b]);
+    run.ended(0);
+    let first = run.out.lines().next().unwrap();
+    assert!(first.contains(": a match at FMR 1e-5 (threshold 0.4801), the lowest"), "{first}");
+    for text in ["sface-2021dec.toml: 3565 photos of 1269 people", "LFW", "not measured on your"] {
+        assert!(run.out.contains(text), "{text}: {}", run.out);
+    }
+    let view = one(&sandbox.run(&["match", &a, &b, "--json"]));
+    assert_eq!(view["matches"].as_array().unwrap().len(), 4);
+    assert_eq!(view["fmr"], json!({ "fmr": 1e-5, "bound": "below" }));
+    assert_eq!(
+        (&view["thresholds"]["source"], &view["thresholds"]["subjects"]),
+        (&json!("manifest"), &json!(1269))
+    );
+    let view = one(&sandbox.run(&["match", &a, &other, "--json"]));
+    assert_eq!(view["matches"][0]["match"], false);
+    assert_eq!(view["fmr"], json!({ "fmr": 1e-2, "bound": "above" }));
+
+    // Other landmarks give other chips, and other templates.
+    let with = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command.env("FACEFLEET__DETECTOR__MAX_SIDE", "320");
+        Run::of(command.output().unwrap())
+    };
+    let unknown = with(&["match", &a, &b]);
+    unknown.ended(0);
+    assert!(unknown.out.contains("`facefleet calibrate LABELS`"), "{}", unknown.out);
+    let view = one(&with(&["match", &a, &b, "--json"]));
+    assert_eq!([&view["matches"], &view["fmr"], &view["thresholds"]], [&Value::Null; 3]);
+}
+
+#[test]
+fn the_thresholds_of_a_calibration_win() {
     let sandbox = labelled(100);
     let [a, b] =
         ["obama.jpg", "obama2.jpg"].map(|name| sample_path(name).to_str().unwrap().to_owned());
-    let unknown = sandbox.run(&["match", &a, &b]);
-    unknown.ended(0);
-    assert!(unknown.out.contains("`facefleet calibrate LABELS`"), "{}", unknown.out);
-    let view = one(&sandbox.run(&["match", &a, &b, "--json"]));
-    assert_eq!(view["matches"], Value::Null);
 
     let calibrate = ["calibrate", "photos/labels.csv", "--percentiles", "--out", "c.toml"];
     let run = sandbox.run(&calibrate);
     run.ended(0);
     assert!(run.out.contains("a match at FMR"), "{}", run.out);
     assert!(
-        run.out.contains("4900 non-mated comparisons are too few for a threshold at FMR 1e-3"),
+        run.out.contains(
+            "no threshold at FMR 1e-3: 5 of 4900 non-mated comparisons would match; 30 are needed"
+        ),
         "{}",
         run.out
     );
@@ -137,6 +184,9 @@ fn match_says_what_counts_as_a_match_once_that_was_measured() {
     );
     assert_eq!(thresholds["similarity"][0]["fmr"], 1e-2);
     assert_eq!(thresholds["similarity"].as_array().unwrap().len(), 1);
+    let left_out = view["thresholds_left_out"].as_array().unwrap();
+    let rates: Vec<_> = left_out.iter().map(|each| each["rate"].as_f64().unwrap()).collect();
+    assert_eq!(rates, [1e-3, 1e-4, 1e-5, 1e-6]);
     assert!(std::fs::read_to_string(sandbox.path("c.toml")).unwrap().contains("[thresholds]"));
 
     let calibrated = |arguments: &[&str]| {
@@ -155,6 +205,7 @@ fn match_says_what_counts_as_a_match_once_that_was_measured() {
         (&view["matches"][0]["fmr"], &view["matches"][0]["match"]),
         (&json!(1e-2), &json!(false))
     );
+    assert_eq!(view["thresholds"]["source"], "calibration");
 
     // A lower threshold, as another set of photos might have it.
     let text = std::fs::read_to_string(sandbox.path("c.toml")).unwrap();
@@ -165,6 +216,8 @@ fn match_says_what_counts_as_a_match_once_that_was_measured() {
     yes.ended(0);
     let first = yes.out.lines().next().unwrap();
     assert!(first.contains(": a match at FMR 1e-1 (threshold 0.2000), not at 1e-2 ("), "{first}");
+    assert!(first.contains("; its own FMR is about "), "{first}");
+    assert!(!yes.out.contains("not measured on your photos"), "{}", yes.out);
 }
 
 #[test]
@@ -178,7 +231,8 @@ fn models_are_json_objects() {
         (sface["role"].as_str(), sface["prepared"].as_bool()),
         (Some("recogniser"), Some(true))
     );
-    assert_eq!((&sface["reason"], &sface["thresholds"]), (&Value::Null, &Value::Null));
+    assert_eq!(sface["reason"], Value::Null);
+    assert_eq!(sface["thresholds"][0]["similarity"][3]["fmr"], 1e-5);
     assert_eq!(sface["sha256"].as_str().unwrap().len(), 64);
     let missing = models.iter().find(|model| model["model"] == "w600k-r50").unwrap();
     assert_eq!(missing["prepared"], false);

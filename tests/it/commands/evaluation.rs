@@ -123,3 +123,31 @@ fn errors_in_the_labels_are_reported_before_anything_is_scored() {
     let report = sandbox.run(&["report", "--gallery", "evaluation"]);
     assert!(report.err.contains("the store is empty"), "{}", report.err);
 }
+
+#[test]
+fn identification_needs_labels_and_tells_what_they_cannot_show() {
+    let sandbox = Sandbox::new();
+    for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"] {
+        sandbox.write(&format!("photos/{name}"), &sample(name));
+    }
+    let labels = "file,subject\nobama.jpg,b\nobama2.jpg,b\nbiden.jpg,j\nastronaut.png,e\n";
+    sandbox.write("photos/labels.csv", labels.as_bytes());
+    let run = sandbox.run(&["evaluate", "photos/labels.csv"]);
+    run.ended(0);
+    for text in [
+        "identification: 100 galleries of n = 1 people with one reference each; 100 mated \
+         searches, 200 non-mated of 2 different photos",
+        "not shown at FPIR 1e-2: 2 different photos of people who are not enrolled; 300 are needed",
+        "not shown at FPIR 1e-3: ",
+    ] {
+        assert!(run.out.contains(text), "{text}: {}", run.out);
+    }
+
+    let pairs = b"obama.jpg obama2.jpg 1\nobama.jpg biden.jpg 0\nbiden.jpg astronaut.png 0\n";
+    sandbox.write("photos/pairs.txt", pairs);
+    let run = sandbox.run(&["evaluate", "photos/pairs.txt"]);
+    run.ended(0);
+    assert!(run.out.contains("identification: needs labels"), "{}", run.out);
+    let run = sandbox.run(&["evaluate", "photos/pairs.txt", "--json"]);
+    assert_eq!(run.json()[0]["identification"], serde_json::Value::Null);
+}

@@ -146,3 +146,16 @@ fn campaigns_and_checks_fit_their_schemas() {
     }
     assert_fits("check", &sandbox.run(&["doctor", "--json"]).json());
 }
+
+#[test]
+fn evaluations_and_calibrations_fit_their_schemas() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(120);
+    let rows = (0..120).map(|number| format!("{number:04}.jpg,person{}\n", number / 2));
+    let table = "file,subject\n".to_owned() + &rows.collect::<String>();
+    sandbox.write("photos/labels.csv", table.as_bytes());
+    assert_fits("evaluation", &json(&sandbox, &["evaluate", "photos/labels.csv", "--json"]));
+    let calibrate = ["calibrate", "photos/labels.csv", "--percentiles", "--json"];
+    assert_fits("calibration", &json(&sandbox, &calibrate));
+    assert_fits("model", &json(&sandbox, &["model", "list", "--json"]));
+}

@@ -65,8 +65,8 @@ fn match_prints_the_similarity_and_both_qualities() {
         .map(|name| sample_path(name).to_str().unwrap().to_owned());
     let run = sandbox.run(&["match", &a, &b]);
     run.ended(0);
-    let similarity: f64 =
-        run.out.lines().next().unwrap().strip_prefix("similarity ").unwrap().parse().unwrap();
+    let (similarity, _) = run.out.strip_prefix("similarity ").unwrap().split_once(':').unwrap();
+    let similarity: f64 = similarity.parse().unwrap();
     assert!((0.4..1.0).contains(&similarity), "{similarity}");
     assert_eq!(run.out.lines().filter(|line| line.starts_with("quality ")).count(), 2);
     assert!(run.out.lines().last().unwrap().starts_with("profile "), "{}", run.out);
