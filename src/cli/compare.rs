@@ -109,7 +109,7 @@ pub(super) fn view(image: &ImageToRead, analysis: &Analysis, processor: &Process
     }
 }
 
-const NO_THRESHOLDS: &str = "which similarity is a match is not known for this profile: `facefleet \
+pub(super) const NO_THRESHOLDS: &str = "which similarity is a match is not known for this profile: `facefleet \
     calibrate LABELS` measures it on your own labelled photos and writes a file; name the file in \
     the setting quality.calibration";
 

@@ -25,6 +25,8 @@ pub struct SheetProbe {
 pub struct SheetCandidate {
     /// Cosine of the two templates, -1 to 1.
     pub similarity: f64,
+    /// Its false match rate, if that is known.
+    pub fmr: Option<String>,
     /// The face.
     pub face: StoredFace,
     /// Whose it is, if that is known.
@@ -56,6 +58,7 @@ struct Row {
 struct CandidateTile {
     face: FaceTile,
     similarity: String,
+    fmr: Option<String>,
     subject: Option<String>,
 }
 
@@ -98,7 +101,7 @@ async fn row(probe: SheetProbe, thumbnails: &dyn Thumbnails) -> Row {
     let tiles = tiles(&faces, thumbnails).await;
     let tile = |(found, face): (SheetCandidate, Option<FaceTile>)| {
         let similarity = format!("{:.4}", found.similarity);
-        face.map(|face| CandidateTile { face, similarity, subject: found.subject })
+        face.map(|face| CandidateTile { face, similarity, fmr: found.fmr, subject: found.subject })
     };
     let (quality, reason) = match probe.face {
         Ok(quality) => (Some(quality), String::new()),
@@ -128,6 +131,7 @@ mod tests {
             .flat_map(|image| &image.faces)
             .map(|face| SheetCandidate {
                 similarity: 0.5,
+                fmr: Some("<1e-5".into()),
                 face: face.clone(),
                 subject: Some("<b>ada</b>".into()),
             })
@@ -148,7 +152,14 @@ mod tests {
         let probes = vec![found, nobody];
         let sheet = Sheet::new(&gallery, &profile, 12_345, probes, &NoThumbnails).await;
         let html = sheet.html().unwrap();
-        for told in ["12,345 faces", "similarity", "0.5000", "no face found", "data:image/jpeg"] {
+        for told in [
+            "12,345 faces",
+            "similarity",
+            "0.5000",
+            "FMR &#60;1e-5",
+            "no face found",
+            "data:image/jpeg",
+        ] {
             assert!(html.contains(told), "{told}");
         }
         assert!(!html.contains("<b>ada") && !html.contains("<i>probe"), "{html}");

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::face::FaceView;
 use super::image::ImageView;
-use crate::domain::{GalleryName, ProfileId};
+use super::threshold::{FmrView, ThresholdsView};
+use crate::domain::{GalleryName, ProfileId, SimilarityFmr};
 use crate::store::{StoredFace, StoredImage};
 
 /// The candidates for one image: a line of `search --json`.
@@ -18,11 +19,28 @@ pub struct SearchView {
     pub profile: ProfileId,
     /// The number of faces that were searched: all that the gallery has under this profile.
     pub searched: u64,
-    /// The image whose primary face was searched with.
+    /// How similar a candidate must be; null if that was not limited.
+    pub least: Option<LeastView>,
+    /// Which thresholds the false match rates come from; null if none are known for this profile.
+    pub thresholds: Option<ThresholdsView>,
+    /// The image whose primary face was searched with, or the face of the gallery.
     pub probe: ImageView,
     /// The most similar faces, the most similar first; null if the probe has no face to search
     /// with.
     pub candidates: Option<Vec<CandidateView>>,
+}
+
+/// How similar a candidate must be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LeastView {
+    /// The least similarity. With `fmr` or `fpir`, a candidate must exceed it.
+    pub similarity: f64,
+    /// The false match rate that it was set by; null if it was set in another way.
+    pub fmr: Option<f64>,
+    /// The false positive identification rate that it was set by: of searches for somebody who is
+    /// not in the gallery, the share with a candidate. Null if it was set in another way.
+    pub fpir: Option<f64>,
 }
 
 /// A face that is similar to the probe.
@@ -33,6 +51,8 @@ pub struct CandidateView {
     pub rank: u32,
     /// Cosine of the two templates, -1 to 1.
     pub similarity: f64,
+    /// The false match rate of this similarity; null if no threshold is known.
+    pub fmr: Option<FmrView>,
     /// The face.
     pub face: FaceView,
     /// The image that it is in, without its faces.
@@ -43,13 +63,13 @@ impl CandidateView {
     /// A face of `image`, which is stored in `gallery` under `profile`.
     pub fn new(
         rank: u32,
-        similarity: f64,
+        (similarity, fmr): (f64, Option<SimilarityFmr>),
         face: StoredFace,
         image: StoredImage,
         (gallery, profile): (GalleryName, ProfileId),
     ) -> Self {
         let image = ImageView::stored(image, gallery, profile, false);
         let (face, image) = (FaceView::stored(face, false), ImageView { faces: None, ..image });
-        Self { rank, similarity, face, image }
+        Self { rank, similarity, fmr: fmr.map(FmrView::from), face, image }
     }
 }

@@ -1,26 +1,28 @@
 //! `facefleet search`
 
+mod answer;
 mod probe;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures::{StreamExt, stream};
 
+use self::answer::{Answer, Searched};
 use self::probe::{Probe, ProbeName};
+use super::compare::NO_THRESHOLDS;
 use super::new_file::NewFile;
 use super::report::Chips;
 use super::score::analyse;
-use super::{GalleryArgs, SOME_FAILED, printable, say, say_json};
+use super::{GalleryArgs, SOME_FAILED, say_json};
 use crate::app::App;
-use crate::domain::{Faces, ProfileId};
-use crate::gallery::search::{Candidate, GallerySearch, searchable_profile};
+use crate::domain::{Faces, SourcedThresholds};
+use crate::gallery::search::{GallerySearch, searchable_profile};
 use crate::images::NamedPlace;
-use crate::report::{Sheet, SheetCandidate, SheetProbe};
-use crate::view::search::{CandidateView, SearchView};
+use crate::view::search::LeastView;
 
 /// Below every similarity.
 const ANY: f64 = -2.0;
@@ -57,6 +59,18 @@ pub(super) struct SearchArgs {
     /// Leave out faces that are less similar, -1 to 1.
     #[arg(long, value_name = "SIMILARITY", allow_negative_numbers = true, value_parser = similarity)]
     min_similarity: Option<f64>,
+    /// Leave out candidates that are no match at this false match rate, such as 1e-4.
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "min_similarity")]
+    fmr: Option<f64>,
+    /// Leave out candidates so that, of searches for somebody who is not in the gallery, this share
+    /// has any, such as 0.01.
+    #[arg(
+        long,
+        value_name = "RATE",
+        value_parser = rate,
+        conflicts_with_all = ["min_similarity", "fmr"]
+    )]
+    fpir: Option<f64>,
     /// The images are chips: aligned, and 112x112. Other images are refused.
     #[arg(long)]
     aligned: bool,
@@ -72,6 +86,22 @@ fn similarity(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (-1.0..=1.0).contains(&number) => Ok(number),
         _ => Err("a similarity is a number from -1 to 1".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
+        _ => Err("a rate is a number between 0 and 1, such as 1e-4".into()),
+    }
+}
+
+/// The least similarity. A match exceeds its threshold.
+fn floor(least: Option<LeastView>) -> f64 {
+    match least {
+        Some(LeastView { similarity, fmr: None, fpir: None }) => similarity,
+        Some(LeastView { similarity, .. }) => similarity.next_up(),
+        None => ANY,
     }
 }
 
@@ -99,30 +129,76 @@ impl SearchArgs {
             });
         }
         let faces = probes.iter().filter_map(|probe| probe.face.clone().ok()).collect();
-        let (k, least) = (self.candidates as usize, self.min_similarity.unwrap_or(ANY));
+        let known = app.match_thresholds(&own)?;
+        let searched = Searched {
+            gallery,
+            profile: &profile,
+            faces: search.faces() as u64,
+            known: known.as_ref(),
+            least: self.least(known.as_ref(), search.faces() as u64)?,
+        };
+        let (k, least) = (self.candidates as usize, floor(searched.least));
         let mut found = search.nearest(faces, k, least).await?.into_iter();
-        let found: Vec<Option<Vec<Candidate>>> = probes
-            .iter()
-            .map(|probe| probe.face.as_ref().ok().and_then(|_| found.next()))
+        let answers: Vec<Answer> = probes
+            .into_iter()
+            .map(|probe| {
+                let found = probe.face.as_ref().ok().and_then(|_| found.next());
+                (probe, found)
+            })
             .collect();
-        let some_failed = found.iter().any(Option::is_none);
-        if let Some(file) = &self.out {
-            self.write_sheet(&app, (&search, &profile), &probes, &found, file).await?;
-        }
-        for (probe, candidates) in probes.iter().zip(found) {
-            if self.json {
-                say_json(&self.view(probe, candidates, (&search, &profile)))?;
-            } else {
-                print(probe, candidates)?;
-            }
-        }
-        if !self.json {
-            let faces = search.faces();
-            say(format!("searched {faces} faces of gallery {gallery}, profile {profile}"))?;
-        }
         drop(search);
         store.close().await;
+        self.tell(&app, &searched, answers).await
+    }
+
+    /// Writes and prints the answers.
+    async fn tell(
+        &self,
+        app: &App,
+        searched: &Searched<'_>,
+        answers: Vec<Answer>,
+    ) -> Result<ExitCode> {
+        let some_failed = answers.iter().any(|(_, found)| found.is_none());
+        if let Some(file) = &self.out {
+            let sheet = searched.sheet(&answers, &Chips::new(app)?).await;
+            let html = sheet.html().context("Failed to render the page")?;
+            NewFile::write(file, html.as_bytes())
+                .with_context(|| format!("Failed to write {}", file.display()))?;
+        }
+        if self.json {
+            for answer in answers {
+                say_json(&searched.view(answer))?;
+            }
+        } else {
+            answers.iter().try_for_each(|answer| searched.print(answer))?;
+            searched.print_end()?;
+        }
         Ok(if some_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    /// How similar candidates among `faces` must be; none if that was not limited.
+    ///
+    /// # Errors
+    /// If a rate was asked for whose threshold is not known.
+    fn least(&self, known: Option<&SourcedThresholds>, faces: u64) -> Result<Option<LeastView>> {
+        let (fmr, fpir) = (self.fmr, self.fpir);
+        if let Some(similarity) = self.min_similarity {
+            return Ok(Some(LeastView { similarity, fmr, fpir }));
+        }
+        if fmr.is_none() && fpir.is_none() {
+            return Ok(None);
+        }
+        let Some(SourcedThresholds { thresholds, .. }) = known else { bail!(NO_THRESHOLDS) };
+        let threshold = match (fmr, fpir) {
+            (Some(fmr), _) => thresholds.threshold_at(fmr)?,
+            (_, fpir) => {
+                let fpir = fpir.unwrap_or_default();
+                thresholds.threshold_at_fpir(fpir, faces).with_context(|| {
+                    format!("FPIR {fpir:e} among {faces} faces needs a false match rate apart")
+                })?
+            }
+        };
+        Ok(Some(LeastView { similarity: threshold.threshold, fmr, fpir }))
     }
 
     /// The images, analysed. Loads no model if there are none.
@@ -151,79 +227,4 @@ impl SearchArgs {
     fn chips(&self, app: &App) -> Result<Option<Chips>> {
         self.out.as_ref().map(|_| Chips::new(app)).transpose()
     }
-
-    async fn write_sheet(
-        &self,
-        app: &App,
-        (search, profile): (&GallerySearch<'_>, &ProfileId),
-        probes: &[Probe],
-        found: &[Option<Vec<Candidate>>],
-        file: &Path,
-    ) -> Result<()> {
-        let probes = probes.iter().zip(found).map(|(probe, found)| sheet_probe(probe, found));
-        let (gallery, searched) = (&self.gallery.gallery, search.faces() as u64);
-        let sheet =
-            Sheet::new(gallery, profile, searched, probes.collect(), &Chips::new(app)?).await;
-        let html = sheet.html().context("Failed to render the page")?;
-        NewFile::write(file, html.as_bytes())
-            .with_context(|| format!("Failed to write {}", file.display()))
-    }
-
-    fn view(
-        &self,
-        probe: &Probe,
-        candidates: Option<Vec<Candidate>>,
-        (search, profile): (&GallerySearch<'_>, &ProfileId),
-    ) -> SearchView {
-        let gallery = &self.gallery.gallery;
-        let candidate = |(rank, found): (u32, Candidate)| {
-            let Candidate { similarity, face, image } = found;
-            CandidateView::new(rank, similarity, face, image, (gallery.clone(), profile.clone()))
-        };
-        SearchView {
-            gallery: gallery.clone(),
-            profile: profile.clone(),
-            searched: search.faces() as u64,
-            probe: probe.view.clone(),
-            candidates: candidates.map(|found| (1..).zip(found).map(candidate).collect()),
-        }
-    }
-}
-
-fn sheet_probe(probe: &Probe, found: &Option<Vec<Candidate>>) -> SheetProbe {
-    let candidate = |found: &Candidate| SheetCandidate {
-        similarity: found.similarity,
-        face: found.face.clone(),
-        subject: found.image.subject.as_ref().map(|subject| subject.as_str().to_owned()),
-    };
-    SheetProbe {
-        name: probe.name.clone(),
-        picture: probe.picture.clone(),
-        face: probe.face.as_ref().map(|_| probe.quality()).map_err(Clone::clone),
-        candidates: found.iter().flatten().map(candidate).collect(),
-    }
-}
-
-/// Prints a probe and its candidates.
-fn print(probe: &Probe, candidates: Option<Vec<Candidate>>) -> Result<()> {
-    if let Err(reason) = &probe.face {
-        return Ok(say(printable(reason))?);
-    }
-    say(format!("{}: quality {}", printable(&probe.name), probe.quality()))?;
-    let candidates = candidates.unwrap_or_default();
-    if candidates.is_empty() {
-        say("   no candidate")?;
-    }
-    for (rank, Candidate { similarity, image, face }) in (1..).zip(candidates) {
-        let quality = face.quality.map_or_else(|| "-".to_owned(), |quality| quality.to_string());
-        let subject = image.subject.map(|subject| format!("  subject {}", subject.as_str()));
-        let line = format!(
-            "{rank:>4}  similarity {similarity:.4}  quality {quality:>3}  {}{}  face {}",
-            image.image.for_people(),
-            subject.unwrap_or_default(),
-            face.id
-        );
-        say(printable(&line))?;
-    }
-    Ok(())
 }
