@@ -2,9 +2,10 @@
 
 use super::agreement::deviations;
 use super::bias::GroupResult;
-use super::evaluation::OperatingPoint;
+use super::evaluation::{MeasureResult, OperatingPoint};
 use super::plot::{Axis, Chart, Series, Shape};
 use super::samples::Measure;
+use crate::domain::Component;
 
 /// Thousandths discarded between two points of a drawn curve.
 const STEP: usize = 2;
@@ -13,12 +14,13 @@ const END: usize = 300;
 /// Most dots for one T: more only make a black area.
 const MOST_DOTS: usize = 300;
 
-/// The error-versus-discard characteristics of all measures at one false match rate, the first with
-/// its interval.
+/// The error-versus-discard characteristics of the measures at one false match rate, the first with
+/// its interval. The components are in the tables alone: sixteen more lines would hide the others.
 pub fn edc(point: &OperatingPoint) -> Chart {
     let mut highest = 0.0_f64;
     let mut series = Vec::new();
-    for (number, measure) in point.measures.iter().enumerate() {
+    let drawn = |measure: &&MeasureResult| Component::of_quality_column(&measure.name).is_none();
+    for (number, measure) in point.measures.iter().filter(drawn).enumerate() {
         let steps = (0..=END).step_by(STEP).take_while(|&step| step < measure.band.len());
         let at = |step: usize| step as f64 / super::edc::STEPS_PER_WHOLE as f64;
         let shape = if number == 0 {

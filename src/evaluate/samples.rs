@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::coverage::TableCoverage;
 use super::labels::OtherMeasures;
-use crate::domain::{ImageUri, Mapping, Profile, Recognition};
+use crate::domain::{Component, Components, ImageUri, Mapping, Profile, Recognition};
 use crate::quality::quality;
 
 /// Scored photos, each represented by its primary face.
@@ -89,9 +89,12 @@ pub struct PrimaryFace {
     pub detector_score: Option<f32>,
     /// Distance between the eyes, pixels; the box's shorter side without landmarks.
     pub size_px: f32,
+    /// Its components.
+    pub components: Components,
 }
 
-/// The measures that every scan gives; the first is SER-FIQ by the method called `method`.
+/// The measures that every scan gives; the first is SER-FIQ by the method called `method`. A
+/// component is measured by its 0..100, not rounded, and is called as its column in exports.
 pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
     let measure = |name: &str, of: &dyn Fn(&PrimaryFace) -> Option<f64>| Measure {
         name: name.to_owned(),
@@ -103,7 +106,12 @@ pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
         measure("detector score", &|face| face.detector_score.map(f64::from)),
         measure("face size", &|face| Some(f64::from(face.size_px))),
     ];
-    // Chips have no detector score.
+    measures.extend(Component::all().map(|component| {
+        measure(component.spec().quality_column, &|face| {
+            face.components.get(component).map(|value| component.rating(value))
+        })
+    }));
+    // Chips have no detector score, and faces that were recorded earlier no components.
     measures.retain(|measure| measure.values.iter().any(Option::is_some));
     measures
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::StoreError;
 use super::filter::PageFilter;
 use crate::domain::{
-    ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile, ProfileId,
-    SubjectName, Template, Timings, UtcTime,
+    Components, ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile,
+    ProfileId, SubjectName, Template, Timings, UtcTime,
 };
 
 /// Reading what was recorded.
@@ -196,6 +196,8 @@ pub struct StoredFace {
     pub hash: Option<ContentHash>,
     /// The detection.
     pub face: Face,
+    /// Its components; all unknown if it was recorded by a version without them.
+    pub components: Components,
     /// Mean pairwise distance d. None, like the next four, if the face was not scored.
     pub distance: Option<f64>,
     /// 2 / (1 + e^d).

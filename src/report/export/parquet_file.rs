@@ -50,7 +50,7 @@ impl<W: Write + Send> ParquetEncoder<W> {
 
     pub(super) fn write(&mut self, row: &TableRow<'_>) -> io::Result<()> {
         for column in &mut self.columns {
-            self.bytes += column.push((column.column.value)(row))?;
+            self.bytes += column.push(column.column.value(row))?;
         }
         self.rows += 1;
         if self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES {

@@ -134,8 +134,9 @@ fn rows<T: DirectRow>(
     parameters: impl Params,
 ) -> rusqlite::Result<Vec<T>> {
     let mut statement = connection.prepare(query)?;
+    let columns = T::columns().into_iter();
     let places: Vec<usize> =
-        T::COLUMNS.iter().map(|column| statement.column_index(column)).collect::<Result<_, _>>()?;
+        columns.map(|column| statement.column_index(column)).collect::<Result<_, _>>()?;
     statement.query_map(parameters, |row| T::read(row, &places))?.collect()
 }
 
