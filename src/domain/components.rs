@@ -115,8 +115,10 @@ fn sigmoid(x: f64, x0: f64, w: f64) -> f64 {
     1.0 / (1.0 + ((x0 - x) / w).exp())
 }
 
-/// The sharpness of which [`Component::rating`] makes 50.
-const HALF_SHARP: f64 = 0.05;
+/// The sharpness of which [`Component::rating`] makes 50. Of the photos of LFW, 1 in 20 has less
+/// than 0.021 and half have more than 0.034; a Gaussian blur of 1.4 pixels of the chip leaves 0.01
+/// of a sharp portrait.
+const HALF_SHARP: f64 = 0.015;
 
 impl Component {
     /// Number of components.
@@ -252,7 +254,10 @@ mod tests {
             (Component::Yaw, &[(0.0, 100), (45.0, 50), (-45.0, 50), (90.0, 0), (120.0, 0)]),
             (Component::Pitch, &[(60.0, 25)]),
             (Component::Roll, &[(-30.0, 75), (180.0, 0)]),
-            (Component::Sharpness, &[(0.0, 0), (HALF_SHARP as f32, 50), (9.0 * 0.05, 90)]),
+            (
+                Component::Sharpness,
+                &[(0.0, 0), (HALF_SHARP as f32, 50), (9.0 * HALF_SHARP as f32, 90)],
+            ),
         ];
         assert_eq!(known.len(), Component::COUNT);
         for (component, values) in known {

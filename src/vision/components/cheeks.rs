@@ -9,6 +9,11 @@ const SKIN_A: (f64, f64) = (5.0, 25.0);
 /// See [`SKIN_A`].
 const SKIN_B: (f64, f64) = (5.0, 35.0);
 
+/// Luminances that each pixel of a histogram is spread over, to each side. The cheeks of the
+/// standard's images have thousands of pixels; those of a chip have a hundred, averages of many,
+/// and histograms too narrow and too sparse to overlap even if the light is the same.
+const SPREAD: usize = 16;
+
 /// What is known from the cheeks.
 pub(super) struct Cheeks {
     /// Pixels of each luminance, right and left.
@@ -31,16 +36,11 @@ impl Cheeks {
     }
 
     /// The common area of the two normalised histograms, `sum(min(h_right, h_left))`: 1 if the
-    /// cheeks have the same luminances, 0 if none is common (ISO/IEC 29794-5, illumination
-    /// uniformity).
+    /// cheeks have the same luminances, 0 if none is within two [`SPREAD`]s (ISO/IEC 29794-5,
+    /// illumination uniformity, but for the spread).
     pub(super) fn uniformity(&self) -> f32 {
-        let totals = self.histograms.map(|counts| f64::from(counts.iter().sum::<u32>()));
-        let [right, left] = &self.histograms;
-        let common = right
-            .iter()
-            .zip(left)
-            .map(|(right, left)| (f64::from(*right) / totals[0]).min(f64::from(*left) / totals[1]));
-        common.sum::<f64>() as f32
+        let [right, left] = self.histograms.map(|counts| spread(&counts));
+        right.iter().zip(left).map(|(right, left)| right.min(left)).sum::<f64>() as f32
     }
 
     /// Distance of the cheeks' mean colour from the rectangle of skin colours in the a*b* plane of
@@ -51,6 +51,25 @@ impl Cheeks {
         let beyond = |value: f64, (low, high): (f64, f64)| (low - value).max(value - high).max(0.0);
         beyond(a, SKIN_A).hypot(beyond(b, SKIN_B)) as f32
     }
+}
+
+/// The normalised histogram, each pixel spread over a triangle of [`SPREAD`] to each side: two
+/// moving sums. It reaches beyond both ends.
+fn spread(counts: &[u32; 256]) -> Vec<f64> {
+    let total = f64::from(counts.iter().sum::<u32>());
+    let mut values: Vec<f64> = counts.iter().map(|&count| f64::from(count) / total).collect();
+    for _ in 0..2 {
+        let mut sum = 0.0;
+        let sums = (0..values.len() + SPREAD - 1).map(|at| {
+            sum += values.get(at).copied().unwrap_or(0.0);
+            if let Some(gone) = at.checked_sub(SPREAD) {
+                sum -= values[gone];
+            }
+            sum / SPREAD as f64
+        });
+        values = sums.collect();
+    }
+    values
 }
 
 /// a* and b* of an sRGB colour of 0 to 255, by the white D50, as in ISO/IEC 29794-5.
@@ -77,8 +96,13 @@ mod tests {
 
     #[test]
     fn equal_cheeks_are_uniform_and_different_ones_are_not() {
-        assert_eq!(of(&grey(|_, y| y as u8)).uniformity(), 1.0);
+        let equal = of(&grey(|_, y| y as u8)).uniformity();
+        assert!((equal - 1.0).abs() < 1e-6, "{equal}");
+        // Luminances of 32 and 67, 35 apart.
         assert_eq!(of(&grey(|x, _| if x < 56 { 100 } else { 140 })).uniformity(), 0.0);
+        // Luminances of 60 and 76: two triangles that are half their width apart share a quarter.
+        let near = of(&grey(|x, _| if x < 56 { 133 } else { 149 })).uniformity();
+        assert!((near - 0.25).abs() < 0.02, "{near}");
         // The rows of one cheek are all bright, of the other every second one.
         let half = of(&grey(|x, y| if x < 56 || y % 2 == 0 { 140 } else { 100 })).uniformity();
         assert!((half - 0.5).abs() < 1e-6, "{half}");
