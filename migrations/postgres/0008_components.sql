@@ -18,8 +18,9 @@ ALTER TABLE faces
     ADD COLUMN components_roll_value real,
     ADD COLUMN components_sharpness_value real;
 
--- New columns come last: the view, and what was granted on it, stays. A row for each face of these results. "landmarks": x and y of the right eye, the left eye, the
--- nose, the right and the left corner of the mouth, little-endian 32-bit floats.
+-- A row for each face of the results of facefleet_images. The new columns come last, so that the
+-- view is replaced and keeps what was granted on it. "landmarks": x and y of the right eye, the left
+-- eye, the nose, the right and the left corner of the mouth, little-endian 32-bit floats.
 CREATE OR REPLACE VIEW facefleet_faces AS
 SELECT
     g.name AS gallery,

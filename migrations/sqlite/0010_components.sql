@@ -17,9 +17,9 @@ ALTER TABLE faces ADD COLUMN components_pitch_value REAL;
 ALTER TABLE faces ADD COLUMN components_roll_value REAL;
 ALTER TABLE faces ADD COLUMN components_sharpness_value REAL;
 
--- A row for each face of these results. "landmarks": x and y of the right eye, the left eye, the
--- nose, the right and the left corner of the mouth, little-endian 32-bit floats. "template":
--- little-endian 16-bit floats.
+-- A row for each face of the results of facefleet_images. "landmarks": x and y of the right eye, the
+-- left eye, the nose, the right and the left corner of the mouth, little-endian 32-bit floats.
+-- "template": little-endian 16-bit floats.
 DROP VIEW facefleet_faces;
 CREATE VIEW facefleet_faces AS
 SELECT

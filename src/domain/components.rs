@@ -52,7 +52,10 @@ pub struct ComponentSpec {
 }
 
 macro_rules! components {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $unit:literal $best:ident $fault:literal;)+) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident $name:literal $unit:literal $best:ident $fault:literal;
+    )+) => {
         /// A component of quality.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Component {
@@ -296,6 +299,18 @@ mod tests {
             let spec = component.spec();
             assert_eq!(spec.quality_column, format!("components_{}", spec.name));
             assert_eq!(spec.value_column, format!("components_{}_value", spec.name));
+        }
+    }
+
+    #[test]
+    fn each_component_is_documented() {
+        let page = include_str!("../../docs/components.md");
+        for component in Component::all() {
+            let ComponentSpec { name, unit, best, fault, .. } = component.spec();
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+            let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+            assert!(row.contains(&format!(": {unit} | {} |", best.as_str())), "{row}");
+            assert!(row.ends_with(&format!("| {fault} |")), "{row}");
         }
     }
 

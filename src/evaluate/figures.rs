@@ -134,3 +134,27 @@ pub fn shares_left(groups: &[GroupResult]) -> Chart {
         series: groups.iter().map(line).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::bootstrap::Estimate;
+    use crate::evaluate::edc::Edc;
+
+    #[test]
+    fn figures_have_every_measure_but_the_components() {
+        let estimate = Estimate { value: 0.1, low: 0.1, high: 0.1 };
+        let measure = |name: &str| MeasureResult {
+            name: name.into(),
+            edc: Edc::default(),
+            band: vec![estimate],
+            paucs: Vec::new(),
+            above_first: Vec::new(),
+        };
+        let names = ["closed form", "components_sharpness", "random", "sharpness"];
+        let measures = names.map(measure).to_vec();
+        let point = OperatingPoint { fmr: 1e-3, threshold: estimate, fnmr: estimate, measures };
+        let drawn: Vec<String> = edc(&point).series.into_iter().map(|one| one.name).collect();
+        assert_eq!(drawn, ["closed form", "random", "sharpness"]);
+    }
+}

@@ -186,6 +186,7 @@ fn other_measures(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Template;
     use crate::evaluate::labels::OtherColumns;
 
     #[test]
@@ -193,6 +194,25 @@ mod tests {
         let column = GroupColumn::new("gender", &["male", "", "female", "male"]);
         assert_eq!(column.groups, ["female", "male"]);
         assert_eq!(column.of, [Some(1), None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn each_known_component_is_a_measure() {
+        let face = |sharpness: f32| {
+            let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
+            let (distance, score, quality) = (0.4, 0.8, 20);
+            PrimaryFace {
+                recognition: Recognition { template, norm, distance, score, quality },
+                detector_score: None,
+                size_px: 40.0,
+                components: Components::from_iter([(Component::Sharpness, Some(sharpness))]),
+            }
+        };
+        let measures = own_measures("closed form", &[face(0.01), face(0.011)]);
+        let names: Vec<&str> = measures.iter().map(|measure| measure.name.as_str()).collect();
+        assert_eq!(names, ["closed form", "embedding norm", "face size", "components_sharpness"]);
+        let expected = [0.01, 0.011].map(|value| Some(Component::Sharpness.rating(value)));
+        assert_eq!(measures[3].values, expected, "not rounded: rounding makes ties");
     }
 
     #[test]

@@ -232,7 +232,10 @@ mod tests {
         };
         let sections = sections(&[0, 90, 20, 95], 2).await;
         let of = |quality: u8| {
-            Some(format!("blurred ({})", Component::Sharpness.quality(f32::from(quality) / 1000.0)))
+            Some(format!(
+                "blurred ({})",
+                Component::Sharpness.quality(f32::from(quality) / 10_000.0)
+            ))
         };
         assert_eq!(why(&sections[0]), [of(0), of(20)]);
         assert_eq!(why(&sections[1]), [None, None]);

@@ -40,7 +40,7 @@ pub(super) fn profile() -> Profile {
 /// Components of which sharpness follows the quality, and yaw is unknown.
 fn components(quality: u8) -> Components {
     Components::from_iter([
-        (Component::Sharpness, Some(f32::from(quality) / 1000.0)),
+        (Component::Sharpness, Some(f32::from(quality) / 10_000.0)),
         (Component::Pitch, Some(-12.5)),
     ])
 }

@@ -66,5 +66,11 @@ pub(super) trait DirectRow: Sized {
     fn read(row: &rusqlite::Row<'_>, places: &[usize]) -> rusqlite::Result<Self>;
 }
 
+/// A row as `SQLite`'s own library has it.
+pub(super) type DirectValues<'a> = rusqlite::Row<'a>;
+
+/// What reading such a row returns.
+pub(super) type DirectResult<T> = rusqlite::Result<T>;
+
 pub(super) use direct_row;
 pub(super) use row;

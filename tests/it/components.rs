@@ -67,7 +67,7 @@ impl Portrait {
         Self { landmarks, ..self.with(RgbImage::from_raw(width, height, pixels).unwrap()) }
     }
 
-    /// The same photo with the tip of the nose elsewhere, inter-eye distances to the right and down.
+    /// The photo with the tip of the nose elsewhere: inter-eye distances to the right and down.
     fn with_nose(&self, right: f32, down: f32) -> Self {
         let mut landmarks = self.landmarks;
         landmarks[2].x += right * self.inter_eye();
@@ -273,7 +273,8 @@ const DEGRADATIONS: &[Degradation] = &[
             portrait.with_nose(right.copysign(yaw), 0.0)
         },
         own: &[Component::Yaw],
-        related: &[],
+        // The chip turns with the nose, and with it what is below the eyes.
+        related: &[Component::IlluminationUniformity],
     },
     Degradation {
         name: "a nose up",

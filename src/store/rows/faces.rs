@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
-use crate::store::row::{DirectRow, direct_row, row};
+use crate::store::row::{DirectResult, DirectRow, DirectValues, direct_row, row};
 use crate::store::{StoredFace, encoding};
 
 direct_row! {
@@ -67,11 +67,11 @@ impl DirectRow for FaceRow {
         FaceColumns::columns().into_iter().chain(components).collect()
     }
 
-    fn read(row: &rusqlite::Row<'_>, places: &[usize]) -> rusqlite::Result<Self> {
+    fn read(row: &DirectValues<'_>, places: &[usize]) -> DirectResult<Self> {
         let (face, components) = places.split_at(places.len() - Component::COUNT);
         let value = |(component, &place)| Ok((component, row.get(place)?));
         let components =
-            Component::all().zip(components).map(value).collect::<rusqlite::Result<_>>()?;
+            Component::all().zip(components).map(value).collect::<DirectResult<_>>()?;
         Ok(Self { face: FaceColumns::read(row, face)?, components: ComponentsRow(components) })
     }
 }

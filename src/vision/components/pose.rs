@@ -8,8 +8,8 @@
 
 use crate::domain::{Landmarks, Point};
 
-/// The five points of an average head: x to the right of the image, y down, z towards the camera, in
-/// inter-eye distances, centred.
+/// The five points of an average head: x to the right of the image, y down, z towards the camera,
+/// in inter-eye distances, centred.
 ///
 /// They are ours: fitted, together with a pose for each face, to the landmarks that YuNet finds in
 /// 3,565 photos of LFW (least squares; left and right mirrored; turned so that the median pitch is

@@ -137,7 +137,10 @@ async fn an_empty_gallery_is_a_file_with_columns() {
         exported_bytes(&Fixture::default(), &whole(ExportFormat::Parquet, true)).await;
     let file = opened(file);
     assert_eq!((images, file.metadata().file_metadata().num_rows()), (0, 0));
-    assert_eq!(file.metadata().file_metadata().schema().get_fields().len(), 43);
+    assert_eq!(
+        file.metadata().file_metadata().schema().get_fields().len(),
+        43 + 2 * Component::COUNT
+    );
 }
 
 #[tokio::test]
