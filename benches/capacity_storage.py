@@ -33,10 +33,10 @@ class Kind:
     components: int
 
 
-ONE = Kind("one face, template of 128 components", 1, 128)
+ONE = Kind("one face, template of 128 numbers", 1, 128)
 TWO = Kind("two faces", 2, 128)
 NONE = Kind("no face", 0, 128)
-LARGE = Kind("one face, template of 512 components", 1, 512)
+LARGE = Kind("one face, template of 512 numbers", 1, 512)
 KINDS = (ONE, TWO, NONE, LARGE)
 
 

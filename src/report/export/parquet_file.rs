@@ -211,7 +211,7 @@ impl ColumnBuffer {
                 let dimension = *self.dimension.get_or_insert(template.len());
                 if dimension != template.len() {
                     return Err(io::Error::other(format!(
-                        "templates of {dimension} and of {} components in one profile",
+                        "templates of {dimension} and of {} numbers in one profile",
                         template.len()
                     )));
                 }
