@@ -2,7 +2,7 @@
 //! [`Component`] lists them and says how each becomes 0..100.
 //!
 //! The regions of the chip stand in for those of ISO/IEC 29794-5, which need 98 landmarks and a
-//! segmented face: [`region`] says which ones.
+//! segmented face: `region.rs` says which ones.
 
 mod cheeks;
 mod framing;
