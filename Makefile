@@ -99,6 +99,7 @@ bfloat16: setup ## Fetch OpenVINO and prepare the models for config/bfloat16.tom
 bench: setup bench-tools test-servers ## Measure speed, against its goals, and what a million costs
 	@if grep -qwE 'avx512_bf16|amx_bf16' /proc/cpuinfo; then $(MAKE) bfloat16; fi
 	cargo bench --bench serfiq
+	cargo bench --bench components
 	$(PYTHON) benches/scan_vs_opencv.py
 	@$(PYTHON) scripts/stack.py up || echo "make: no servers: databases other than SQLite and the" \
 	  "broker are not measured"

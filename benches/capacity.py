@@ -214,7 +214,7 @@ def fit_line(places, values):
 def print_storage(sizes, index):
     stores = list(sizes)
     kinds = [[kind.name, lambda found, kind=kind: found[kind]] for kind in (ONE, NONE, LARGE)]
-    kinds.insert(2, ["each further face, 128 components", lambda found: found[TWO] - found[ONE]])
+    kinds.insert(2, ["each further face, 128 numbers", lambda found: found[TWO] - found[ONE]])
     table(
         "bytes in the database for an image with",
         *stores,
@@ -224,14 +224,14 @@ def print_storage(sizes, index):
         # SQLite has no index of templates.
         beside = ["-"] * (len(stores) - 1)
         for components, size in index.items():
-            name = f"in the HNSW index, a face of {components} components"
+            name = f"in the HNSW index, a face of {components} numbers"
             print_row(name, *beside, f"{size:.0f}")
     table(
         "ten million images, a face each, GB",
         *stores,
         *(["Postgres with HNSW index"] if index else []),
         rows=[
-            [f"{kind.components} components", *gigabytes(sizes, index, kind, 10_000_000)]
+            [f"{kind.components} numbers", *gigabytes(sizes, index, kind, 10_000_000)]
             for kind in (ONE, LARGE)
         ],
     )

@@ -33,10 +33,10 @@ class Kind:
     components: int
 
 
-ONE = Kind("one face, template of 128 components", 1, 128)
+ONE = Kind("one face, template of 128 numbers", 1, 128)
 TWO = Kind("two faces", 2, 128)
 NONE = Kind("no face", 0, 128)
-LARGE = Kind("one face, template of 512 components", 1, 512)
+LARGE = Kind("one face, template of 512 numbers", 1, 512)
 KINDS = (ONE, TWO, NONE, LARGE)
 
 
@@ -289,11 +289,25 @@ FROM made m JOIN real_rows USING (k) JOIN results r ON r.id = real_rows.result_i
 ORDER BY n;
 INSERT INTO faces (
     result_id, face_index, gallery_profile_id, x, y, width, height, landmarks,
-    detector_score, distance, score, quality, norm
+    detector_score, distance, score, quality, norm,
+    components_inter_eye_distance_value, components_crop_left_value,
+    components_crop_right_value, components_cut_off_value, components_under_exposure_value,
+    components_over_exposure_value, components_dynamic_range_value,
+    components_luminance_mean_value, components_luminance_variance_value,
+    components_illumination_uniformity_value, components_natural_colour_value,
+    components_single_face_value, components_yaw_value, components_pitch_value,
+    components_roll_value, components_sharpness_value
 )
 SELECT
     m.result_id, face, m.gallery_profile_id, f.x, f.y, f.width, f.height, f.landmarks,
-    f.detector_score, f.distance, s.score, round(100 * s.score), f.norm
+    f.detector_score, f.distance, s.score, round(100 * s.score), f.norm,
+    f.components_inter_eye_distance_value, f.components_crop_left_value,
+    f.components_crop_right_value, f.components_cut_off_value,
+    f.components_under_exposure_value, f.components_over_exposure_value,
+    f.components_dynamic_range_value, f.components_luminance_mean_value,
+    f.components_luminance_variance_value, f.components_illumination_uniformity_value,
+    f.components_natural_colour_value, f.components_single_face_value, f.components_yaw_value,
+    f.components_pitch_value, f.components_roll_value, f.components_sharpness_value
 FROM made m CROSS JOIN generate_series(0, {faces} - 1) face
 CROSS JOIN LATERAL (SELECT random() + 0 * m.n + 0 * face AS score) s
 JOIN real_rows USING (k) JOIN faces f ON f.result_id = real_rows.result_id AND f.face_index = 0

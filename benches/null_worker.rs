@@ -17,8 +17,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord, Outcome,
-    Profile, ProfileId, Recognition, Selection, Template, WaitReason,
+    BoundingBox, Components, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord,
+    Outcome, Profile, ProfileId, Recognition, Selection, Template, WaitReason,
 };
 use facefleet::images::{ImageSource, Root, Unlimited};
 use facefleet::settings::Settings;
@@ -116,7 +116,8 @@ fn face(hash: ContentHash, job: &Job) -> FaceResult {
             quality: bytes[0] % 101,
         });
     let bbox = BoundingBox { x: 0.0, y: 0.0, width: 112.0, height: 112.0 };
-    FaceResult { face: Face { bbox, landmarks: None, detector_score: None }, recognition }
+    let face = Face { bbox, landmarks: None, detector_score: None };
+    FaceResult { face, components: Components::default(), recognition }
 }
 
 #[tokio::main]

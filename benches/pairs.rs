@@ -18,7 +18,7 @@ const PHOTOS: usize = 6_400;
 const PEOPLE: usize = 1_280;
 const DIMENSION: usize = 128;
 /// The number of measures that `evaluate` prints.
-const MEASURES: u64 = 6;
+const MEASURES: u64 = 22;
 const REPLICATES: u32 = 200;
 
 /// Goals.

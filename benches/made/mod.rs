@@ -1,9 +1,9 @@
 //! Made results: a profile, and records of images with one scored face each.
 
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobId,
-    JobRecord, JobSelection, Lane, Mapping, Outcome, Point, Precision, Profile, ProfileId,
-    RecogniserProfile, Recognition, Selection, SerFiq, Template, Timings,
+    AlignmentProfile, BoundingBox, Component, ContentHash, Face, FaceResult, Faces, ImageContent,
+    Job, JobId, JobRecord, JobSelection, Lane, Mapping, Outcome, Point, Precision, Profile,
+    ProfileId, RecogniserProfile, Recognition, Selection, SerFiq, Template, Timings,
 };
 
 /// The profile of the records.
@@ -44,7 +44,10 @@ pub fn record_of(name: &str, profile: ProfileId, embedding: &[f32]) -> JobRecord
     let bbox = BoundingBox { x: 0.0, y: 0.0, width: 112.0, height: 112.0 };
     let landmarks = Some(std::array::from_fn(|i| Point { x: embedding[i], y: embedding[5 + i] }));
     let detector_score = Some(f32::from(bytes[10]) / 255.0);
-    let face = FaceResult { face: Face { bbox, landmarks, detector_score }, recognition };
+    let value = |(component, byte): (Component, &u8)| (component, Some(f32::from(*byte) / 255.0));
+    let components = Component::all().zip(&bytes).map(value).collect();
+    let face = Face { bbox, landmarks, detector_score };
+    let face = FaceResult { face, components, recognition };
     JobRecord {
         job: Job {
             id: JobId::new(),

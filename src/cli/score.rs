@@ -17,6 +17,7 @@ use crate::domain::{Chip, FaceResult, Faces, Outcome};
 use crate::gallery::not_listed::NotListedCounter;
 use crate::images::{ImageToRead, ListingError, NamedEntry, NamedPlace, Sources};
 use crate::inference::batcher::BatchError;
+use crate::view::components::MOST_FAULTS;
 use crate::view::face::FaceView;
 use crate::view::image::{ImageNames, ImageView};
 use crate::vision::encode_chip;
@@ -284,7 +285,9 @@ fn face_line(name: &str, index: usize, result: &FaceResult) -> String {
         }
         None => "not scored".into(),
     };
-    format!("{}  face {index}  {scored}  {position}{detector}", printable(name))
+    let why = result.components.why(MOST_FAULTS).map(|why| format!("  why: {why}"));
+    let why = why.unwrap_or_default();
+    format!("{}  face {index}  {scored}  {position}{detector}{why}", printable(name))
 }
 
 fn save_chip(folder: &Path, number: u64, name: &str, index: usize, chip: &Chip) -> Result<PathBuf> {

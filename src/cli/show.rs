@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::domain::{ContentHash, GalleryName, ImageUri, ProfileId};
 use crate::images::{ImageSource, Root};
 use crate::store::{ImageKey, KnownResult, ResultState, StoredFace};
+use crate::view::components::MOST_FAULTS;
 use crate::view::image::{ImageNames, ImageView, KnownImageView};
 use crate::vision::{Picture, PixelLimits};
 
@@ -188,6 +189,9 @@ fn face_line(face: &StoredFace) -> String {
     if let Some(points) = &face.face.landmarks {
         let points = points.map(|point| format!("{:.0},{:.0}", point.x, point.y));
         line += &format!("  landmarks {}", points.join(" "));
+    }
+    if let Some(why) = face.components.why(MOST_FAULTS) {
+        line += &format!("  why: {why}");
     }
     line
 }

@@ -7,6 +7,7 @@
 
 mod campaign;
 mod chip;
+mod components;
 mod device;
 mod face;
 mod format;
@@ -27,6 +28,7 @@ mod waiting;
 
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
+pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};

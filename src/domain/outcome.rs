@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CampaignId, ContentHash, Face, GalleryName, ImageId, ImageUri, Job, JobId, Lane, ProfileId,
-    Selection, Template, TraceParent,
+    CampaignId, Components, ContentHash, Face, GalleryName, ImageId, ImageUri, Job, JobId, Lane,
+    ProfileId, Selection, Template, TraceParent,
 };
 
 /// The network's answer for one face.
@@ -30,6 +30,8 @@ pub struct Recognition {
 pub struct FaceResult {
     /// The detection.
     pub face: Face,
+    /// Its components; all unknown if its landmarks coincide.
+    pub components: Components,
     /// None if the network's answer for this face had no direction (NaN, infinite or zero).
     pub recognition: Option<Recognition>,
 }

@@ -2,9 +2,10 @@
 
 use super::agreement::deviations;
 use super::bias::GroupResult;
-use super::evaluation::OperatingPoint;
+use super::evaluation::{MeasureResult, OperatingPoint};
 use super::plot::{Axis, Chart, Series, Shape};
 use super::samples::Measure;
+use crate::domain::Component;
 
 /// Thousandths discarded between two points of a drawn curve.
 const STEP: usize = 2;
@@ -13,12 +14,13 @@ const END: usize = 300;
 /// Most dots for one T: more only make a black area.
 const MOST_DOTS: usize = 300;
 
-/// The error-versus-discard characteristics of all measures at one false match rate, the first with
-/// its interval.
+/// The error-versus-discard characteristics of the measures at one false match rate, the first with
+/// its interval. The components are in the tables alone: sixteen more lines would hide the others.
 pub fn edc(point: &OperatingPoint) -> Chart {
     let mut highest = 0.0_f64;
     let mut series = Vec::new();
-    for (number, measure) in point.measures.iter().enumerate() {
+    let drawn = |measure: &&MeasureResult| Component::of_quality_column(&measure.name).is_none();
+    for (number, measure) in point.measures.iter().filter(drawn).enumerate() {
         let steps = (0..=END).step_by(STEP).take_while(|&step| step < measure.band.len());
         let at = |step: usize| step as f64 / super::edc::STEPS_PER_WHOLE as f64;
         let shape = if number == 0 {
@@ -130,5 +132,29 @@ pub fn shares_left(groups: &[GroupResult]) -> Chart {
         x: Axis::linear("quality threshold", (0.0, 100.0), 20.0, 1.0),
         y: Axis::linear("images of the group kept, %", (0.0, 1.0), 0.2, 100.0),
         series: groups.iter().map(line).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::bootstrap::Estimate;
+    use crate::evaluate::edc::Edc;
+
+    #[test]
+    fn figures_have_every_measure_but_the_components() {
+        let estimate = Estimate { value: 0.1, low: 0.1, high: 0.1 };
+        let measure = |name: &str| MeasureResult {
+            name: name.into(),
+            edc: Edc::default(),
+            band: vec![estimate],
+            paucs: Vec::new(),
+            above_first: Vec::new(),
+        };
+        let names = ["closed form", "components_sharpness", "random", "sharpness"];
+        let measures = names.map(measure).to_vec();
+        let point = OperatingPoint { fmr: 1e-3, threshold: estimate, fnmr: estimate, measures };
+        let drawn: Vec<String> = edc(&point).series.into_iter().map(|one| one.name).collect();
+        assert_eq!(drawn, ["closed form", "random", "sharpness"]);
     }
 }

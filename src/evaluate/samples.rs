@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::coverage::TableCoverage;
 use super::labels::OtherMeasures;
-use crate::domain::{ImageUri, Mapping, Profile, Recognition};
+use crate::domain::{Component, Components, ImageUri, Mapping, Profile, Recognition};
 use crate::quality::quality;
 
 /// Scored photos, each represented by its primary face.
@@ -89,9 +89,12 @@ pub struct PrimaryFace {
     pub detector_score: Option<f32>,
     /// Distance between the eyes, pixels; the box's shorter side without landmarks.
     pub size_px: f32,
+    /// Its components.
+    pub components: Components,
 }
 
-/// The measures that every scan gives; the first is SER-FIQ by the method called `method`.
+/// The measures that every scan gives; the first is SER-FIQ by the method called `method`. A
+/// component is measured by its 0..100, not rounded, and is called as its column in exports.
 pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
     let measure = |name: &str, of: &dyn Fn(&PrimaryFace) -> Option<f64>| Measure {
         name: name.to_owned(),
@@ -103,7 +106,12 @@ pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
         measure("detector score", &|face| face.detector_score.map(f64::from)),
         measure("face size", &|face| Some(f64::from(face.size_px))),
     ];
-    // Chips have no detector score.
+    measures.extend(Component::all().map(|component| {
+        measure(component.spec().quality_column, &|face| {
+            face.components.get(component).map(|value| component.rating(value))
+        })
+    }));
+    // Chips have no detector score, and faces that were recorded earlier no components.
     measures.retain(|measure| measure.values.iter().any(Option::is_some));
     measures
 }
@@ -178,6 +186,7 @@ fn other_measures(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Template;
     use crate::evaluate::labels::OtherColumns;
 
     #[test]
@@ -185,6 +194,25 @@ mod tests {
         let column = GroupColumn::new("gender", &["male", "", "female", "male"]);
         assert_eq!(column.groups, ["female", "male"]);
         assert_eq!(column.of, [Some(1), None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn each_known_component_is_a_measure() {
+        let face = |sharpness: f32| {
+            let (template, norm) = Template::from_embedding(&[3.0, 4.0]).unwrap();
+            let (distance, score, quality) = (0.4, 0.8, 20);
+            PrimaryFace {
+                recognition: Recognition { template, norm, distance, score, quality },
+                detector_score: None,
+                size_px: 40.0,
+                components: Components::from_iter([(Component::Sharpness, Some(sharpness))]),
+            }
+        };
+        let measures = own_measures("closed form", &[face(0.01), face(0.011)]);
+        let names: Vec<&str> = measures.iter().map(|measure| measure.name.as_str()).collect();
+        assert_eq!(names, ["closed form", "embedding norm", "face size", "components_sharpness"]);
+        let expected = [0.01, 0.011].map(|value| Some(Component::Sharpness.rating(value)));
+        assert_eq!(measures[3].values, expected, "not rounded: rounding makes ties");
     }
 
     #[test]

@@ -10,9 +10,13 @@ use super::Thumbnails;
 use super::histogram::band;
 use crate::domain::{GalleryName, ImageUri, ProfileId};
 use crate::store::{Extreme, GallerySummary, Reading, StoreError, StoredFace};
+use crate::view::components::MOST_FAULTS;
 
 /// Thumbnails to make concurrently. Each decodes a whole image.
 const THUMBNAILS_AT_ONCE: usize = 4;
+
+/// What is said of a poor face of which no component is low.
+const NO_FAULT: &str = "no component stands out";
 
 /// Some faces under one heading.
 pub(super) struct Section {
@@ -33,6 +37,8 @@ pub(super) struct FaceTile {
     pub path: String,
     /// Its index among the faces of its image, unless it is the primary one.
     pub index: Option<u32>,
+    /// Why its quality may be low, in words; none among the best and if nothing is known.
+    pub why: Option<String>,
 }
 
 /// Up to `each` worst and `each` best faces. No face is in both: in a small gallery, the lower half
@@ -66,15 +72,19 @@ pub(super) async fn collect(
                 "Scored faces",
                 "Lowest quality first.".to_owned(),
                 &worst,
+                Extreme::Worst,
                 thumbnails,
             )
             .await,
         );
     } else {
         let note = format!("The {} of lowest score, the worst first.", counted(&worst));
-        sections.push(section("worst", "Lowest quality", note, &worst, thumbnails).await);
+        sections.push(
+            section("worst", "Lowest quality", note, &worst, Extreme::Worst, thumbnails).await,
+        );
         let note = format!("The {} of highest score, the best first.", counted(&best));
-        sections.push(section("best", "Highest quality", note, &best, thumbnails).await);
+        sections
+            .push(section("best", "Highest quality", note, &best, Extreme::Best, thumbnails).await);
     }
     sections.retain(|section| !section.tiles.is_empty());
     Ok(sections)
@@ -94,15 +104,17 @@ async fn section(
     title: &'static str,
     note: String,
     faces: &[StoredFace],
+    end: Extreme,
     thumbnails: &dyn Thumbnails,
 ) -> Section {
-    let tiles = tiles(faces, thumbnails).await.into_iter().flatten().collect();
+    let tiles = tiles(faces, end, thumbnails).await.into_iter().flatten().collect();
     Section { id, title, note, tiles }
 }
 
-/// A tile for each face; none for one that was not scored.
+/// A tile for each face; none for one that was not scored. At the low end, it says why.
 pub(super) async fn tiles(
     faces: &[StoredFace],
+    end: Extreme,
     thumbnails: &dyn Thumbnails,
 ) -> Vec<Option<FaceTile>> {
     // The futures are collected first: the compiler cannot prove that a stream which makes them one
@@ -111,14 +123,15 @@ pub(super) async fn tiles(
     let pictures: Vec<Option<Vec<u8>>> =
         stream::iter(pictures).buffered(THUMBNAILS_AT_ONCE).collect().await;
     std::iter::zip(faces, pictures)
-        .map(|(face, picture)| FaceTile::new(face, picture.as_deref()))
+        .map(|(face, picture)| FaceTile::new(face, end, picture.as_deref()))
         .collect()
 }
 
 impl FaceTile {
     /// None if the face was not scored.
-    fn new(face: &StoredFace, picture: Option<&[u8]>) -> Option<Self> {
+    fn new(face: &StoredFace, end: Extreme, picture: Option<&[u8]>) -> Option<Self> {
         let quality = face.quality?;
+        let known = end == Extreme::Worst && !face.components.is_empty();
         Some(Self {
             picture: picture.and_then(data_uri),
             quality,
@@ -127,6 +140,7 @@ impl FaceTile {
             name: file_name(&face.image),
             path: face.image.to_string(),
             index: (face.id.index > 0).then_some(face.id.index),
+            why: known.then(|| face.components.why(MOST_FAULTS).unwrap_or_else(|| NO_FAULT.into())),
         })
     }
 
@@ -161,6 +175,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::domain::{Component, Components};
     use crate::report::NoThumbnails;
     use crate::report::fixture::{self, Fixture};
 
@@ -217,6 +232,29 @@ mod tests {
         assert!(sections(&[], 24).await.is_empty());
         assert!(sections(&[50], 0).await.is_empty());
         assert_eq!(sections(&[50], 24).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_worst_faces_say_why_and_the_best_do_not() {
+        let why = |section: &Section| -> Vec<Option<String>> {
+            section.tiles.iter().map(|tile| tile.why.clone()).collect()
+        };
+        let sections = sections(&[0, 90, 20, 95], 2).await;
+        let of = |quality: u8| {
+            Some(format!(
+                "blurred ({})",
+                Component::Sharpness.quality(f32::from(quality) / 10_000.0)
+            ))
+        };
+        assert_eq!(why(&sections[0]), [of(0), of(20)]);
+        assert_eq!(why(&sections[1]), [None, None]);
+
+        let mut face = fixture::of_quality(60);
+        face.components = Components::from_iter([(Component::Sharpness, Some(1.0))]);
+        let tile = |face: &StoredFace| FaceTile::new(face, Extreme::Worst, None).unwrap().why;
+        assert_eq!(tile(&face).as_deref(), Some(NO_FAULT));
+        face.components = Components::default();
+        assert_eq!(tile(&face), None, "recorded before there were components");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, DetectorProfile, Face, FaceId, GalleryName,
-    ImageId, ImageUri, Mapping, OutcomeKind, Point, Precision, Profile, ProfileId,
-    RecogniserProfile, SerFiq, Template, Timings, UtcTime,
+    AlignmentProfile, BoundingBox, Component, Components, ContentHash, DetectorProfile, Face,
+    FaceId, GalleryName, ImageId, ImageUri, Mapping, OutcomeKind, Point, Precision, Profile,
+    ProfileId, RecogniserProfile, SerFiq, Template, Timings, UtcTime,
 };
 use crate::store::{
     Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, Snapshot,
@@ -38,6 +38,14 @@ pub(super) fn profile() -> Profile {
     }
 }
 
+/// Components of which sharpness follows the quality, and yaw is unknown.
+fn components(quality: u8) -> Components {
+    Components::from_iter([
+        (Component::Sharpness, Some(f32::from(quality) / 10_000.0)),
+        (Component::Pitch, Some(-12.5)),
+    ])
+}
+
 /// A scored face of the image `image`.
 pub(super) fn face(id: FaceId, image: &ImageUri, quality: u8) -> StoredFace {
     let score = 0.85 + f64::from(quality) / 1250.0;
@@ -51,12 +59,19 @@ pub(super) fn face(id: FaceId, image: &ImageUri, quality: u8) -> StoredFace {
             landmarks: Some([1.0, 2.0, 3.0, 4.0, 5.0].map(|i| Point { x: 10.0 * i, y: 10.5 * i })),
             detector_score: Some(0.9),
         },
+        components: components(quality),
         distance: Some((2.0 / score - 1.0).ln()),
         score: Some(score),
         quality: Some(quality),
         norm: Some(norm),
         template: Some(template),
     }
+}
+
+/// A scored face of this quality, by itself.
+pub(super) fn of_quality(quality: u8) -> StoredFace {
+    let id = FaceId { image: ImageId(1), index: 0 };
+    face(id, &"file:///photos/a.jpg".parse().unwrap(), quality)
 }
 
 /// Images in the order of their pages.

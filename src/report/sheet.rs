@@ -5,7 +5,7 @@ use askama::Template;
 use super::Thumbnails;
 use super::faces::{FaceTile, data_uri, tiles};
 use crate::domain::{GalleryName, ProfileId};
-use crate::store::StoredFace;
+use crate::store::{Extreme, StoredFace};
 
 /// An image that was searched with.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +98,7 @@ impl Sheet {
 
 async fn row(probe: SheetProbe, thumbnails: &dyn Thumbnails) -> Row {
     let faces: Vec<StoredFace> = probe.candidates.iter().map(|found| found.face.clone()).collect();
-    let tiles = tiles(&faces, thumbnails).await;
+    let tiles = tiles(&faces, Extreme::Best, thumbnails).await;
     let tile = |(found, face): (SheetCandidate, Option<FaceTile>)| {
         let similarity = format!("{:.4}", found.similarity);
         face.map(|face| CandidateTile { face, similarity, fmr: found.fmr, subject: found.subject })

@@ -16,6 +16,7 @@ const SQLITE: &[File] = &[
     (7, "views", include_str!("../../migrations/sqlite/0007_views.sql")),
     (8, "listing_error", include_str!("../../migrations/sqlite/0008_listing_error.sql")),
     (9, "expected_hash", include_str!("../../migrations/sqlite/0009_expected_hash.sql")),
+    (10, "components", include_str!("../../migrations/sqlite/0010_components.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -26,6 +27,7 @@ const POSTGRES: &[File] = &[
     (5, "views", include_str!("../../migrations/postgres/0005_views.sql")),
     (6, "listing_error", include_str!("../../migrations/postgres/0006_listing_error.sql")),
     (7, "expected_hash", include_str!("../../migrations/postgres/0007_expected_hash.sql")),
+    (8, "components", include_str!("../../migrations/postgres/0008_components.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -8,8 +8,8 @@ use super::StoreError;
 use super::filter::PageFilter;
 use super::templates::TemplateBatch;
 use crate::domain::{
-    ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile, ProfileId,
-    SubjectName, Template, Timings, UtcTime,
+    Components, ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile,
+    ProfileId, SubjectName, Template, Timings, UtcTime,
 };
 
 /// Reading what was recorded.
@@ -217,6 +217,8 @@ pub struct StoredFace {
     pub hash: Option<ContentHash>,
     /// The detection.
     pub face: Face,
+    /// Its components; all unknown if it was recorded by a version without them.
+    pub components: Components,
     /// Mean pairwise distance d. None, like the next four, if the face was not scored.
     pub distance: Option<f64>,
     /// 2 / (1 + e^d).

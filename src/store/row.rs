@@ -44,7 +44,9 @@ macro_rules! direct_row {
         }
 
         impl $crate::store::row::DirectRow for $name {
-            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
+            fn columns() -> Vec<&'static str> {
+                vec![$(stringify!($field)),+]
+            }
 
             fn read(row: &rusqlite::Row<'_>, places: &[usize]) -> rusqlite::Result<Self> {
                 let mut places = places.iter();
@@ -58,11 +60,17 @@ macro_rules! direct_row {
 /// A row of which many are read: each value is decoded where `SQLite` holds it.
 pub(super) trait DirectRow: Sized {
     /// The columns that it reads.
-    const COLUMNS: &'static [&'static str];
+    fn columns() -> Vec<&'static str>;
 
-    /// Reads it; `places` are those of [`Self::COLUMNS`] in `row`.
+    /// Reads it; `places` are those of [`Self::columns`] in `row`.
     fn read(row: &rusqlite::Row<'_>, places: &[usize]) -> rusqlite::Result<Self>;
 }
+
+/// A row as `SQLite`'s own library has it.
+pub(super) type DirectValues<'a> = rusqlite::Row<'a>;
+
+/// What reading such a row returns.
+pub(super) type DirectResult<T> = rusqlite::Result<T>;
 
 pub(super) use direct_row;
 pub(super) use row;

@@ -2,6 +2,7 @@
 //! that makes none is [`StoreError::Corrupt`].
 
 mod campaigns;
+mod faces;
 mod history;
 mod workers;
 
@@ -10,10 +11,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use half::f16;
-use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
+pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use workers::WorkerRow;
 
@@ -21,11 +22,8 @@ use super::fault::Fault;
 use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
 use super::row::{direct_row, row};
-use super::{Note, StoreError, StoredFace, StoredImage, TemplateKey, encoding};
-use crate::domain::{
-    BoundingBox, ContentHash, End, Face, FaceId, ImageId, ImageUri, JobId, SourceName,
-    SourceStatus, Timings, UtcTime,
-};
+use super::{Note, StoreError, StoredImage, TemplateKey};
+use crate::domain::{ContentHash, End, ImageId, JobId, SourceName, SourceStatus, Timings, UtcTime};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -245,51 +243,6 @@ impl ImageRow {
 }
 
 direct_row! {
-    /// A face.
-    pub(super) struct FaceRow {
-        result_id: i64,
-        face_index: i32,
-        x: f32,
-        y: f32,
-        width: f32,
-        height: f32,
-        landmarks: Option<Vec<u8>>,
-        detector_score: Option<f32>,
-        distance: Option<f64>,
-        score: Option<f64>,
-        quality: Option<i16>,
-        norm: Option<f32>,
-        template: Option<Halves>,
-    }
-}
-
-impl FaceRow {
-    fn face(
-        self,
-        id: ImageId,
-        image: ImageUri,
-        hash: Option<ContentHash>,
-    ) -> Result<StoredFace, Fault> {
-        let Self { x, y, width, height, .. } = self;
-        Ok(StoredFace {
-            id: FaceId { image: id, index: self.face_index.try_into().map_err(corrupt)? },
-            image,
-            hash,
-            face: Face {
-                bbox: BoundingBox { x, y, width, height },
-                landmarks: self.landmarks.as_deref().map(encoding::landmarks).transpose()?,
-                detector_score: self.detector_score,
-            },
-            distance: self.distance,
-            score: self.score,
-            quality: unsigned(self.quality)?,
-            norm: self.norm,
-            template: self.template.map(|halves| halves.template()).transpose().map_err(corrupt)?,
-        })
-    }
-}
-
-direct_row! {
     /// A template.
     pub(super) struct TemplateRow {
         result_id: i64,
@@ -299,7 +252,7 @@ direct_row! {
 }
 
 impl TemplateRow {
-    /// Whose it is, and its components.
+    /// Whose it is, and its numbers.
     pub(super) fn template(self) -> Result<(TemplateKey, Vec<f16>), Fault> {
         let index = self.face_index.try_into().map_err(corrupt)?;
         let key = TemplateKey::new(self.result_id, index);
@@ -316,7 +269,7 @@ pub(super) fn images(
         images.into_iter().map(ImageRow::image).collect::<Result<_, _>>()?;
     images.sort_unstable_by_key(|image| image.cursor);
     for row in faces {
-        let image = images.binary_search_by_key(&row.result_id, |image| image.cursor);
+        let image = images.binary_search_by_key(&row.result_id(), |image| image.cursor);
         let image = image.ok().and_then(|index| images.get_mut(index));
         let image = image.ok_or_else(|| corrupt("a face without its image"))?;
         image.faces.push(row.face(image.id, image.image.clone(), image.hash)?);
@@ -325,37 +278,6 @@ pub(super) fn images(
         image.faces.sort_unstable_by_key(|face| face.id.index);
     }
     Ok(images)
-}
-
-/// A face with the image it is in.
-pub(super) struct FaceOfImageRow {
-    image: ImageOfFaceRow,
-    face: FaceRow,
-}
-
-row! {
-    struct ImageOfFaceRow {
-        image_id: i64,
-        uri: String,
-        content_hash: Vec<u8>,
-    }
-}
-
-impl<'r, R: Row> FromRow<'r, R> for FaceOfImageRow
-where
-    ImageOfFaceRow: FromRow<'r, R>,
-    FaceRow: FromRow<'r, R>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        Ok(Self { image: ImageOfFaceRow::from_row(row)?, face: FaceRow::from_row(row)? })
-    }
-}
-
-impl FaceOfImageRow {
-    pub(super) fn face(self) -> Result<StoredFace, Fault> {
-        let ImageOfFaceRow { image_id, uri, content_hash } = self.image;
-        self.face.face(ImageId(image_id), parsed(&uri)?, hash(&content_hash)?)
-    }
 }
 
 row! {

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::components::ComponentsView;
 use super::image::ImageView;
 use super::threshold::{FmrView, MatchDecisionView, ThresholdsView};
 use crate::domain::{
@@ -30,6 +31,9 @@ pub struct FaceView {
     pub landmarks: Option<LandmarksView>,
     /// The detector's confidence, 0 to 1; null for chips.
     pub detector_score: Option<f32>,
+    /// What makes the face poor or good; null if it was recorded by a version without components,
+    /// or if it has no chip.
+    pub components: Option<ComponentsView>,
     /// SER-FIQ's distance d; null, like the next three, if the face could not be recognised.
     pub distance: Option<f64>,
     /// `2 / (1 + e^d)`.
@@ -41,7 +45,7 @@ pub struct FaceView {
     pub norm: Option<f32>,
     /// The template, numbers of unit norm; null if the face could not be recognised; absent unless
     /// asked for. It is biometric data.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "components")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "numbers")]
     #[cfg_attr(test, schemars(with = "Option<Vec<f32>>"))]
     pub template: Option<Option<Template>>,
     /// The file that its chip was written to; absent unless `score --chips` wrote it.
@@ -84,6 +88,7 @@ impl FaceView {
             bbox: result.face.bbox,
             landmarks: result.face.landmarks.map(LandmarksView::from),
             detector_score: result.face.detector_score,
+            components: ComponentsView::of(&result.components),
             distance: recognition.map(|found| found.distance),
             score: recognition.map(|found| found.score),
             quality: recognition.map(|found| found.quality),
@@ -106,6 +111,7 @@ impl FaceView {
             bbox: face.face.bbox,
             landmarks: face.face.landmarks.map(LandmarksView::from),
             detector_score: face.face.detector_score,
+            components: ComponentsView::of(&face.components),
             distance: face.distance,
             score: face.score,
             quality: face.quality,
@@ -125,7 +131,7 @@ fn shown_id<S: Serializer>(id: &Option<FaceId>, serializer: S) -> Result<S::Ok, 
 }
 
 #[allow(clippy::ref_option, reason = "serde passes a reference")]
-fn components<S: Serializer>(
+fn numbers<S: Serializer>(
     template: &Option<Option<Template>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

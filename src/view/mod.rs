@@ -9,6 +9,7 @@
 
 pub mod campaign;
 pub mod check;
+pub mod components;
 pub mod evaluation;
 pub mod face;
 pub mod image;

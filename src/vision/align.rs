@@ -5,7 +5,12 @@ use image::RgbImage;
 
 use crate::domain::{Landmarks, Point};
 
-/// Landmarks of a chip, pixels: the ArcFace template for 112x112.
+/// Landmarks of a chip, pixels: those of the ArcFace template for 112x112.
+pub fn template() -> Landmarks {
+    TEMPLATE.map(|(x, y)| Point { x: x as f32, y: y as f32 })
+}
+
+/// See [`template`].
 const TEMPLATE: [(f64, f64); 5] = [
     (38.2946, 51.6963),
     (73.5318, 51.5014),
@@ -64,6 +69,11 @@ impl AffineTransform {
         let x0 = source_mean.0 - xx * target_mean.0 - xy * target_mean.1;
         let y0 = source_mean.1 - yx * target_mean.0 - yy * target_mean.1;
         Some(Self { xx, xy, x0, yx, yy, y0 })
+    }
+
+    /// Where it takes the point (x, y).
+    pub fn apply(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        (self.xx * x + self.xy * y + self.x0, self.yx * x + self.yy * y + self.y0)
     }
 
     /// The composition: first `first`, then `self`.
@@ -130,10 +140,6 @@ impl AffineTransform {
 mod tests {
     use super::*;
 
-    fn apply(affine: &AffineTransform, (x, y): (f64, f64)) -> (f64, f64) {
-        (affine.xx * x + affine.xy * y + affine.x0, affine.yx * x + affine.yy * y + affine.y0)
-    }
-
     #[test]
     fn a_turned_scaled_and_shifted_template_is_found_exactly() {
         let (angle, scale) = (0.4_f64, 3.0);
@@ -142,7 +148,7 @@ mod tests {
         let landmarks = TEMPLATE.map(place).map(|(x, y)| Point { x: x as f32, y: y as f32 });
         let affine = AffineTransform::from_chip(&landmarks).unwrap();
         for point in [(0.0, 0.0), (111.0, 5.0), (50.0, 80.0)] {
-            let (found, expected) = (apply(&affine, point), place(point));
+            let (found, expected) = (affine.apply(point), place(point));
             assert!(
                 (found.0 - expected.0).abs() < 1e-3 && (found.1 - expected.1).abs() < 1e-3,
                 "{found:?} {expected:?}"

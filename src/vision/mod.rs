@@ -3,6 +3,7 @@
 
 pub mod align;
 mod buffer;
+pub mod components;
 mod decode;
 mod directory;
 mod error;

@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::budget::Budget;
-use super::vision_stage::{PictureFaces, Vision, VisionInput, VisionOutput};
-use crate::domain::{
-    Chip, ContentHash, Face, FaceResult, ImageContent, Outcome, Selection, Timings,
-};
+use super::vision_stage::{AlignedFace, PictureFaces, Vision, VisionInput, VisionOutput};
+use crate::domain::{Chip, ContentHash, FaceResult, ImageContent, Outcome, Selection, Timings};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::Recogniser;
 use crate::vision::DecodeError;
@@ -139,20 +137,18 @@ impl Analyser {
 
     async fn recognise(
         &self,
-        faces: Vec<(Face, Option<Chip>)>,
+        faces: Vec<AlignedFace>,
         priority: Priority,
     ) -> Result<(Outcome, Vec<Option<Chip>>), BatchError> {
-        let (faces, chips): (Vec<Face>, Vec<Option<Chip>>) = faces.into_iter().unzip();
-        let inputs = chips.iter().flatten().cloned().collect();
+        let inputs = faces.iter().filter_map(|aligned| aligned.chip.clone()).collect();
         let mut recognitions = self.recogniser.run(inputs, priority).await?.into_iter();
-        let results: Vec<FaceResult> = faces
+        let (results, chips): (Vec<FaceResult>, Vec<Option<Chip>>) = faces
             .into_iter()
-            .zip(&chips)
-            .map(|(face, chip)| FaceResult {
-                face,
-                recognition: chip.as_ref().and_then(|_| recognitions.next().flatten()),
+            .map(|AlignedFace { face, chip, components }| {
+                let recognition = chip.as_ref().and_then(|_| recognitions.next().flatten());
+                (FaceResult { face, components, recognition }, chip)
             })
-            .collect();
+            .unzip();
         let outcome = if results.iter().any(|result| result.recognition.is_some()) {
             Outcome::Scored(results)
         } else {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::multi_scale::MultiScaleDetection;
 use super::pyramid::Pyramid;
-use crate::domain::{BoundingBox, CHIP_SIDE, Chip, ContentHash, Face, Selection};
+use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Components, ContentHash, Face, Selection};
 use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority, UrgentGuard};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detector::Detector;
 use crate::inference::yunet::{Yunet, YunetModel};
 use crate::telemetry::vitals::Activity;
-use crate::vision::{DecodeError, Picture, PixelLimits, guarded};
+use crate::vision::{DecodeError, Picture, PixelLimits, components, guarded};
 
 /// An image for the stage.
 #[derive(Debug)]
@@ -33,14 +33,24 @@ pub struct VisionOutput {
     pub picture: Result<PictureFaces, DecodeError>,
 }
 
+/// A face of an image.
+#[derive(Debug)]
+pub struct AlignedFace {
+    /// The detection.
+    pub face: Face,
+    /// Its chip; none if its landmarks coincide.
+    pub chip: Option<Chip>,
+    /// Its components; all unknown without a chip.
+    pub components: Components,
+}
+
 /// The faces of a decoded image.
 #[derive(Debug)]
 pub struct PictureFaces {
     /// Width and height, upright, pixels.
     pub size: (u32, u32),
-    /// The wanted faces, the primary one first, each with its chip. A face whose landmarks coincide
-    /// has no chip.
-    pub faces: Vec<(Face, Option<Chip>)>,
+    /// The wanted faces, the primary one first.
+    pub faces: Vec<AlignedFace>,
     /// The smallest face that could be found, the shorter side of its box, pixels.
     pub smallest_face_px: f32,
     /// The setting with which smaller faces are found, if smaller ones are wanted.
@@ -51,18 +61,31 @@ impl PictureFaces {
     /// Aligns the wanted ones of the faces that `detection` found in `picture`.
     fn align(picture: &Picture, detection: &MultiScaleDetection, selection: &Selection) -> Self {
         let size = picture.size();
-        let found = detection.found().to_vec();
-        let with_chip = |face: Face| {
-            let chip = face.landmarks.as_ref().and_then(|landmarks| picture.chip(landmarks));
-            (face, chip)
+        let found = detection.found();
+        let aligned = |face: Face| {
+            let landmarks = face.landmarks.as_ref();
+            let chip = landmarks.and_then(|landmarks| picture.chip(landmarks));
+            let other = largest_other(&face, found);
+            let measured = landmarks
+                .zip(chip.as_ref())
+                .map(|(landmarks, chip)| components::of_face(chip, landmarks, size, other));
+            AlignedFace { chip, components: measured.unwrap_or_default(), face }
         };
-        let faces = selection.apply(found, size.0, size.1).into_iter().map(with_chip).collect();
+        let selected = selection.apply(found.to_vec(), size.0, size.1);
+        let faces = selected.into_iter().map(aligned).collect();
         let (pyramid, wanted) = (detection.pyramid(), selection.min_size_px);
         let smallest_face_px = pyramid.smallest_face(size);
         let suggestion =
             (smallest_face_px > wanted as f32).then(|| pyramid.suggestion(size, wanted));
         Self { size, faces, smallest_face_px, suggestion }
     }
+}
+
+/// The area of the largest other face that was found, wanted or not, over the area of `face`; 0 if
+/// there is none.
+fn largest_other(face: &Face, found: &[Face]) -> f32 {
+    let others = found.iter().filter(|other| other.bbox != face.bbox);
+    others.map(|other| other.bbox.area() / face.bbox.area()).fold(0.0, f32::max)
 }
 
 /// The threads of the stage.
@@ -160,9 +183,11 @@ impl ChipExtractor {
                 let bbox =
                     BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
                 let face = Face { bbox, landmarks: None, detector_score: None };
+                let chip = picture.whole_as_chip();
+                let components = chip.as_ref().map(components::of_chip).unwrap_or_default();
                 Ok(PictureFaces {
                     size,
-                    faces: vec![(face, picture.whole_as_chip())],
+                    faces: vec![AlignedFace { face, chip, components }],
                     smallest_face_px: 0.0,
                     suggestion: None,
                 })

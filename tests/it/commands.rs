@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod components;
 mod docs;
 mod evaluation;
 mod failures;

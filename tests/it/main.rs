@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod commands;
+mod components;
 mod damage;
 mod descriptors;
 mod detectors;

@@ -131,5 +131,6 @@ fn primary_face(stored: StoredFace) -> Option<PrimaryFace> {
         score: stored.score?,
         quality: stored.quality?,
     };
-    Some(PrimaryFace { recognition, detector_score: stored.face.detector_score, size_px })
+    let (detector_score, components) = (stored.face.detector_score, stored.components);
+    Some(PrimaryFace { recognition, detector_score, size_px, components })
 }

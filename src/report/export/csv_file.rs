@@ -29,7 +29,7 @@ impl<W: Write> CsvEncoder<W> {
         let Self { writer, columns, cell, floats } = self;
         for column in columns {
             cell.clear();
-            match (column.value)(row) {
+            match column.value(row) {
                 Value::Null => {}
                 Value::Text(text) => {
                     if runs_as_a_formula(&text) {

@@ -50,7 +50,7 @@ impl<W: Write + Send> ParquetEncoder<W> {
 
     pub(super) fn write(&mut self, row: &TableRow<'_>) -> io::Result<()> {
         for column in &mut self.columns {
-            self.bytes += column.push((column.column.value)(row))?;
+            self.bytes += column.push(column.column.value(row))?;
         }
         self.rows += 1;
         if self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES {
@@ -211,7 +211,7 @@ impl ColumnBuffer {
                 let dimension = *self.dimension.get_or_insert(template.len());
                 if dimension != template.len() {
                     return Err(io::Error::other(format!(
-                        "templates of {dimension} and of {} components in one profile",
+                        "templates of {dimension} and of {} numbers in one profile",
                         template.len()
                     )));
                 }

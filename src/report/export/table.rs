@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
-use crate::domain::{GalleryName, Point, ProfileId, Template, UtcTime};
+use crate::domain::{Component, ComponentSpec, GalleryName, Point, ProfileId, Template, UtcTime};
 use crate::store::{Note, StoredFace, StoredImage};
 
 /// A column: its name, what it holds, and its value in a row.
@@ -14,7 +15,34 @@ pub(super) struct Column {
     pub kind: Kind,
     /// Whether a row may have no value.
     pub nullable: bool,
-    pub value: for<'a> fn(&TableRow<'a>) -> Value<'a>,
+    pub value: CellValue,
+}
+
+/// Where the value of a column comes from.
+#[derive(Clone, Copy)]
+pub(super) enum CellValue {
+    /// A field of the image or of the face.
+    Field(for<'a> fn(&TableRow<'a>) -> Value<'a>),
+    /// The 0..100 of a component.
+    Quality(Component),
+    /// The native value of a component.
+    Native(Component),
+}
+
+impl Column {
+    /// Its value in `row`.
+    pub(super) fn value<'a>(&self, row: &TableRow<'a>) -> Value<'a> {
+        let components = row.face.map(|face| &face.components);
+        match self.value {
+            CellValue::Field(field) => field(row),
+            CellValue::Quality(component) => {
+                int(components.and_then(|known| known.quality(component)))
+            }
+            CellValue::Native(component) => {
+                float32(components.and_then(|known| known.get(component)))
+            }
+        }
+    }
 }
 
 /// What a column holds.
@@ -99,8 +127,21 @@ impl<'a> TabledImage<'a> {
 
 /// The columns, with or without templates, in their order.
 pub(super) fn columns(templates: bool) -> impl Iterator<Item = &'static Column> {
-    COLUMNS.iter().chain(templates.then_some(&TEMPLATE))
+    COLUMNS.iter().chain(&*COMPONENTS).chain(templates.then_some(&TEMPLATE))
 }
+
+/// Two columns for each component.
+static COMPONENTS: LazyLock<Vec<Column>> = LazyLock::new(|| {
+    let columns = |component: Component| {
+        let ComponentSpec { quality_column, value_column, .. } = *component.spec();
+        let column = |name, kind, value| Column { name, kind, nullable: true, value };
+        [
+            column(quality_column, Kind::Int32, CellValue::Quality(component)),
+            column(value_column, Kind::Float32, CellValue::Native(component)),
+        ]
+    };
+    Component::all().flat_map(columns).collect()
+});
 
 /// A column that has a value in every row.
 const fn filled(
@@ -108,7 +149,7 @@ const fn filled(
     kind: Kind,
     value: for<'a> fn(&TableRow<'a>) -> Value<'a>,
 ) -> Column {
-    Column { name, kind, nullable: false, value }
+    Column { name, kind, nullable: false, value: CellValue::Field(value) }
 }
 
 /// A column that may be null.
@@ -117,7 +158,7 @@ const fn nullable(
     kind: Kind,
     value: for<'a> fn(&TableRow<'a>) -> Value<'a>,
 ) -> Column {
-    Column { name, kind, nullable: true, value }
+    Column { name, kind, nullable: true, value: CellValue::Field(value) }
 }
 
 const COLUMNS: &[Column] = &[

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::csv_file::runs_as_a_formula;
 use super::*;
-use crate::domain::UtcTime;
+use crate::domain::{Component, UtcTime};
 use crate::report::fixture::{self, Fixture};
 use crate::store::Note;
 
@@ -168,8 +168,14 @@ async fn filters_leave_out_images_and_faces() {
 #[test]
 fn csv_has_a_column_for_every_number_of_a_face() {
     let names: Vec<&str> = table::columns(true).map(|column| column.name).collect();
+    let components: String = Component::all()
+        .map(|component| component.spec().name)
+        .map(|name| format!("components_{name},components_{name}_value,"))
+        .collect();
+    let others = names.join(",").replace(&components, "");
+    assert_eq!(names.len(), 43 + 2 * Component::COUNT);
     assert_eq!(
-        names.join(","),
+        others,
         "gallery,uri,image,image_id,subject,content_hash,bytes,width,height,outcome,reason,\
          profile,provider,timings_fetch_ms,timings_vision_ms,timings_recognise_ms,recorded_at,\
          noted_outcome,noted_reason,noted_at,face_count,face,face_id,box_x,box_y,box_width,\
@@ -178,6 +184,24 @@ fn csv_has_a_column_for_every_number_of_a_face() {
          landmarks_right_mouth_y,landmarks_left_mouth_x,landmarks_left_mouth_y,detector_score,\
          distance,score,quality,norm,template"
     );
+}
+
+#[tokio::test]
+async fn a_component_has_a_native_column_and_one_of_0_to_100() {
+    let (_, csv) = exported(&gallery_of_three(), ExportFormat::Csv, false).await;
+    let rows = rows(&csv);
+    let of = |row: usize, name: &str| rows[row][name].clone();
+    assert_eq!(of(0, "components_pitch_value"), "-12.5");
+    assert_eq!(of(0, "components_pitch"), Component::Pitch.quality(-12.5).to_string());
+    assert_eq!(of(1, "components_sharpness_value"), "0.003");
+    assert_eq!(of(1, "components_sharpness"), Component::Sharpness.quality(0.003).to_string());
+    assert_eq!((of(0, "components_yaw"), of(0, "components_yaw_value")), Default::default());
+    assert_eq!(of(2, "components_pitch"), "", "there is no face");
+    let (_, jsonl) = exported(&gallery_of_three(), ExportFormat::Jsonl, false).await;
+    let image: serde_json::Value = serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
+    let components = &image["faces"][0]["components"];
+    assert_eq!(components["pitch"]["value"], -12.5);
+    assert!(components["yaw"].is_null());
 }
 
 #[test]

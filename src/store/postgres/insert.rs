@@ -4,7 +4,7 @@ use pgvector::HalfVector;
 use sqlx::PgConnection;
 
 use super::{column, uri_key};
-use crate::domain::{FaceResult, ImageContent, Recognition, SourceStamp, SubjectName};
+use crate::domain::{Component, FaceResult, ImageContent, Recognition, SourceStamp, SubjectName};
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
@@ -87,7 +87,7 @@ pub(super) async fn faces(
     if faces.is_empty() {
         return Ok(());
     }
-    sqlx::query(include_str!("sql/insert_faces.sql"))
+    let mut query = sqlx::query(include_str!("sql/insert_faces.sql"))
         .bind(column(&faces, |new| new.result.result))
         .bind(column(&faces, |new| new.index))
         .bind(column(&faces, |new| new.result.scope.gallery_profile))
@@ -100,9 +100,11 @@ pub(super) async fn faces(
         .bind(column(&faces, |new| new.recognised(|recognition| recognition.distance)))
         .bind(column(&faces, |new| new.recognised(|recognition| recognition.score)))
         .bind(column(&faces, |new| new.recognised(|recognition| i16::from(recognition.quality))))
-        .bind(column(&faces, |new| new.recognised(|recognition| recognition.norm)))
-        .execute(&mut *connection)
-        .await?;
+        .bind(column(&faces, |new| new.recognised(|recognition| recognition.norm)));
+    for component in Component::all() {
+        query = query.bind(column(&faces, |new| new.face.components.get(component)));
+    }
+    query.execute(&mut *connection).await?;
     templates(connection, &faces).await
 }
 

@@ -3,13 +3,13 @@
 use sqlx::query_builder::Separated;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::domain::FaceResult;
+use crate::domain::{Component, FaceResult};
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
 use crate::store::plan::NewResult;
 
-/// Rows in one statement: with up to 16 values a row, well below the 32766 values that `SQLite`
+/// Rows in one statement: with up to 30 values a row, well below the 32766 values that `SQLite`
 /// allows. Each statement costs a round trip to the connection's thread, so there are few.
 const MOST_ROWS: usize = 256;
 
@@ -143,6 +143,9 @@ pub(super) async fn faces(
             .push_bind(recognition.map(|recognition| recognition.score))
             .push_bind(recognition.map(|recognition| recognition.quality))
             .push_bind(recognition.map(|recognition| recognition.norm));
+        for component in Component::all() {
+            row.push_bind(new.face.components.get(component));
+        }
     })
     .await?;
     let template = |new: &SqliteFace<'_>| {

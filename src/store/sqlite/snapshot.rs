@@ -195,7 +195,7 @@ fn rows<T: DirectRow>(
 
 /// Where the columns of a row are.
 fn places<T: DirectRow>(statement: &Statement<'_>) -> rusqlite::Result<Vec<usize>> {
-    T::COLUMNS.iter().map(|column| statement.column_index(column)).collect()
+    T::columns().into_iter().map(|column| statement.column_index(column)).collect()
 }
 
 /// The only column of a query.

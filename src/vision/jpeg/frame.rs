@@ -10,11 +10,11 @@ pub(super) struct Frame {
     pub(super) precision: u8,
     pub(super) height: u16,
     pub(super) width: u16,
-    pub(super) components: Vec<Component>,
+    pub(super) components: Vec<FrameComponent>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Component {
+pub(super) struct FrameComponent {
     pub(super) id: u8,
     pub(super) horizontal: u8,
     pub(super) vertical: u8,
@@ -39,7 +39,7 @@ impl Frame {
             height: u16::from_be_bytes([height_high, height_low]),
             width: u16::from_be_bytes([width_high, width_low]),
             components: components
-                .map(|part| Component {
+                .map(|part| FrameComponent {
                     id: part[0],
                     horizontal: part[1] >> 4,
                     vertical: part[1] & 15,
@@ -73,9 +73,10 @@ impl Frame {
                 .collect();
             factors.join(", ")
         };
-        let largest = |of: fn(&Component) -> u8| self.components.iter().map(of).max().unwrap_or(1);
+        let largest =
+            |of: fn(&FrameComponent) -> u8| self.components.iter().map(of).max().unwrap_or(1);
         let (widest, tallest) = (largest(|part| part.horizontal), largest(|part| part.vertical));
-        let fractional = |part: &Component| {
+        let fractional = |part: &FrameComponent| {
             part.horizontal == 0
                 || part.vertical == 0
                 || widest % part.horizontal != 0
@@ -124,11 +125,10 @@ mod tests {
     use super::*;
 
     fn frame(process: u8, precision: u8, height: u16, factors: &[(u8, u8)]) -> Frame {
-        let components = factors.iter().zip(1..).map(|(&(horizontal, vertical), id)| Component {
-            id,
-            horizontal,
-            vertical,
-        });
+        let components = factors
+            .iter()
+            .zip(1..)
+            .map(|(&(horizontal, vertical), id)| FrameComponent { id, horizontal, vertical });
         Frame { process, precision, height, width: 16, components: components.collect() }
     }
 

@@ -63,7 +63,7 @@ pub(super) fn memory(bytes: &[u8]) -> Option<Header> {
     let several_scans =
         frame.is_progressive() || usize::from(in_first_scan) < frame.components.len();
     let units = |side: u16, most: u64| u64::from(side).next_multiple_of(8 * most);
-    let largest = |of: fn(&frame::Component) -> u8| {
+    let largest = |of: fn(&frame::FrameComponent) -> u8| {
         frame.components.iter().map(of).max().map_or(1, |most| u64::from(most.max(1)))
     };
     let (widest, tallest) = (largest(|part| part.horizontal), largest(|part| part.vertical));

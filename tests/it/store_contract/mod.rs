@@ -111,6 +111,7 @@ fn assert_held(stored: &StoredImage, record: &JobRecord) {
         assert_eq!(stored.id.image, id);
         assert_eq!(stored.hash, record.content.map(|content| content.hash));
         assert_eq!(stored.face, recorded.face);
+        assert_eq!(stored.components, recorded.components);
         assert_eq!(stored.distance, recognition.map(|recognition| recognition.distance));
         assert_eq!(stored.score, recognition.map(|recognition| recognition.score));
         assert_eq!(stored.quality, recognition.map(|recognition| recognition.quality));

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, FaceResult, ImageId, JobRecord, Lane,
-    Outcome, OutcomeKind,
+    Campaign, CampaignId, CampaignProgress, CampaignState, Components, FaceResult, ImageId,
+    JobRecord, Lane, Outcome, OutcomeKind,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
@@ -20,9 +20,10 @@ use crate::support::{
     with_job,
 };
 
-/// A scored face with a template of 8 components.
+/// A scored face with a template of 8 numbers, and without components, as version 0.1 knew it.
 fn small(quality: u8) -> FaceResult {
     let mut face = face(quality);
+    face.components = Components::default();
     let recognition = face.recognition.as_mut().unwrap();
     (recognition.template, recognition.norm) = template(u64::from(quality), 8);
     face

@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 
 use facefleet::app::App;
 use facefleet::domain::{
-    AlignmentProfile, BoundingBox, ContentHash, End, Face, FaceResult, Faces, GalleryName,
-    ImageContent, ImageId, ImageUri, Job, JobId, JobRecord, Lane, Mapping, Outcome, OutcomeEvent,
-    Point, Precision, Profile, RecogniserProfile, Recognition, Selection, SerFiq, SourceStamp,
-    Template, Timings, WorkerId, WorkerReport,
+    AlignmentProfile, BoundingBox, Component, Components, ContentHash, End, Face, FaceResult,
+    Faces, GalleryName, ImageContent, ImageId, ImageUri, Job, JobId, JobRecord, Lane, Mapping,
+    Outcome, OutcomeEvent, Point, Precision, Profile, RecogniserProfile, Recognition, Selection,
+    SerFiq, SourceStamp, Template, Timings, WorkerId, WorkerReport,
 };
 use facefleet::inference::model::Models;
 use facefleet::inference::runtime::Runtime;
@@ -113,6 +113,16 @@ pub fn template(seed: u64, dimension: usize) -> (Template, f32) {
     Template::from_embedding(&embedding).unwrap()
 }
 
+/// Components that depend on `seed`: another value for each, and one that is not known.
+pub fn components(seed: u8) -> Components {
+    let mut components: Components = Component::all()
+        .zip(0_u8..)
+        .map(|(component, place)| (component, Some(f32::from(seed) / 128.0 + f32::from(place))))
+        .collect();
+    components.set(Component::CropRight, None);
+    components
+}
+
 /// A scored face of this quality.
 pub fn face(quality: u8) -> FaceResult {
     let offset = f32::from(quality);
@@ -126,6 +136,7 @@ pub fn face(quality: u8) -> FaceResult {
             landmarks: Some(landmarks),
             detector_score: Some(0.93),
         },
+        components: components(quality),
         recognition: Some(Recognition {
             template,
             norm,

@@ -137,7 +137,10 @@ async fn an_empty_gallery_is_a_file_with_columns() {
         exported_bytes(&Fixture::default(), &whole(ExportFormat::Parquet, true)).await;
     let file = opened(file);
     assert_eq!((images, file.metadata().file_metadata().num_rows()), (0, 0));
-    assert_eq!(file.metadata().file_metadata().schema().get_fields().len(), 43);
+    assert_eq!(
+        file.metadata().file_metadata().schema().get_fields().len(),
+        43 + 2 * Component::COUNT
+    );
 }
 
 #[tokio::test]
@@ -149,7 +152,7 @@ async fn templates_of_two_lengths_are_an_error() {
     let options = whole(ExportFormat::Parquet, true);
     let error =
         export(&store, &gallery, &profile, &options, Vec::new()).await.unwrap_err().to_string();
-    assert!(error.contains("templates of 2 and of 3 components"), "{error}");
+    assert!(error.contains("templates of 2 and of 3 numbers"), "{error}");
     assert_eq!(store.images[0].faces[0].id, FaceId { image: store.images[0].id, index: 0 });
 }
 
