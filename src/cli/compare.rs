@@ -109,9 +109,9 @@ pub(super) fn view(image: &ImageToRead, analysis: &Analysis, processor: &Process
     }
 }
 
-pub(super) const NO_THRESHOLDS: &str = "which similarity is a match is not known for this profile: `facefleet \
-    calibrate LABELS` measures it on your own labelled photos and writes a file; name the file in \
-    the setting quality.calibration";
+pub(super) const NO_THRESHOLDS: &str = "which similarity is a match is not known for this \
+    profile: `facefleet calibrate LABELS` measures it on your own labelled photos and writes a \
+    file; name the file in the setting quality.calibration";
 
 /// The rates at which it is a match, at which not, and its own.
 fn decided(thresholds: &MatchThresholds, similarity: f64) -> String {

@@ -78,7 +78,7 @@ pub struct GalleryFace {
 
 /// A face that is similar to a probe.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
+pub struct SearchCandidate {
     /// Cosine of the two templates, -1 to 1.
     pub similarity: f64,
     /// The image that it is in.
@@ -178,7 +178,7 @@ impl<'a> GallerySearch<'a> {
         probes: Vec<SearchedFace>,
         k: usize,
         least: f64,
-    ) -> Result<Vec<Vec<Candidate>>, SearchError> {
+    ) -> Result<Vec<Vec<SearchCandidate>>, SearchError> {
         let (index, threads) = (self.index.clone(), self.threads);
         let (templates, stored): (Vec<Template>, Vec<Option<TemplateKey>>) =
             probes.into_iter().map(|probe| (probe.template, probe.stored)).unzip();
@@ -202,11 +202,11 @@ impl<'a> GallerySearch<'a> {
 }
 
 /// The face of a neighbour. None cannot be: both come from one state of the store.
-fn candidate(images: &[StoredImage], found: &Neighbour<TemplateKey>) -> Option<Candidate> {
+fn candidate(images: &[StoredImage], found: &Neighbour<TemplateKey>) -> Option<SearchCandidate> {
     let place = images.binary_search_by_key(&found.key.cursor(), |image| image.cursor).ok()?;
     let image = &images[place];
     let face = image.faces.iter().find(|face| face.id.index == found.key.index())?;
-    Some(Candidate { similarity: found.similarity, image: image.clone(), face: face.clone() })
+    Some(SearchCandidate { similarity: found.similarity, image: image.clone(), face: face.clone() })
 }
 
 /// The index of all templates.

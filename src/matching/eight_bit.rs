@@ -1,7 +1,7 @@
 //! Templates in 8 bits each component, with a proven bound on the error of a similarity.
 //!
-//! A unit vector x is kept as whole numbers q and a scale s, with x = s q + e, and the norm of e. For
-//! a probe y = t p + f, kept in the same way, the similarity is
+//! A unit vector x is kept as whole numbers q and a scale s, with x = s q + e, and the norm of e.
+//! For a probe y = t p + f, kept in the same way, the similarity is
 //!
 //!     x·y = st q·p + e·y + (sq)·f,    |e·y| <= |e|,    |(sq)·f| <= (1 + |e|) |f|
 //!

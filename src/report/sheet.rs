@@ -43,11 +43,11 @@ pub struct Sheet {
     date: String,
     datetime: String,
     version: &'static str,
-    probes: Vec<Row>,
+    probes: Vec<ProbeRow>,
 }
 
 /// A probe with its candidates.
-struct Row {
+struct ProbeRow {
     name: String,
     picture: Option<String>,
     quality: Option<u8>,
@@ -96,7 +96,7 @@ impl Sheet {
     }
 }
 
-async fn row(probe: SheetProbe, thumbnails: &dyn Thumbnails) -> Row {
+async fn row(probe: SheetProbe, thumbnails: &dyn Thumbnails) -> ProbeRow {
     let faces: Vec<StoredFace> = probe.candidates.iter().map(|found| found.face.clone()).collect();
     let tiles = tiles(&faces, Extreme::Best, thumbnails).await;
     let tile = |(found, face): (SheetCandidate, Option<FaceTile>)| {
@@ -107,7 +107,7 @@ async fn row(probe: SheetProbe, thumbnails: &dyn Thumbnails) -> Row {
         Ok(quality) => (Some(quality), String::new()),
         Err(reason) => (None, reason),
     };
-    Row {
+    ProbeRow {
         name: probe.name,
         picture: probe.picture.as_deref().and_then(data_uri),
         quality,

@@ -6,7 +6,7 @@ use super::probe::Probe;
 use crate::cli::compare::NO_THRESHOLDS;
 use crate::cli::{printable, say};
 use crate::domain::{GalleryName, ProfileId, SimilarityFmr, SourcedThresholds};
-use crate::gallery::search::Candidate;
+use crate::gallery::search::SearchCandidate;
 use crate::report::{Sheet, SheetCandidate, SheetProbe, Thumbnails};
 use crate::view::search::{CandidateView, LeastView, SearchView};
 use crate::view::threshold::ThresholdsView;
@@ -24,16 +24,16 @@ pub(super) struct Searched<'a> {
 }
 
 /// A probe and what was found; none if it has no face to search with.
-pub(super) type Answer = (Probe, Option<Vec<Candidate>>);
+pub(super) type ProbeAnswer = (Probe, Option<Vec<SearchCandidate>>);
 
 impl Searched<'_> {
     fn fmr(&self, similarity: f64) -> Option<SimilarityFmr> {
         self.known.and_then(|known| known.thresholds.fmr_of(similarity))
     }
 
-    pub(super) fn view(&self, (probe, candidates): Answer) -> SearchView {
-        let candidate = |(rank, found): (u32, Candidate)| {
-            let Candidate { similarity, face, image } = found;
+    pub(super) fn view(&self, (probe, candidates): ProbeAnswer) -> SearchView {
+        let candidate = |(rank, found): (u32, SearchCandidate)| {
+            let SearchCandidate { similarity, face, image } = found;
             let of = (self.gallery.clone(), self.profile.clone());
             CandidateView::new(rank, (similarity, self.fmr(similarity)), face, image, of)
         };
@@ -49,7 +49,7 @@ impl Searched<'_> {
     }
 
     /// Prints a probe and its candidates.
-    pub(super) fn print(&self, (probe, candidates): &Answer) -> Result<()> {
+    pub(super) fn print(&self, (probe, candidates): &ProbeAnswer) -> Result<()> {
         if let Err(reason) = &probe.face {
             return Ok(say(printable(reason))?);
         }
@@ -58,7 +58,7 @@ impl Searched<'_> {
         if candidates.is_empty() {
             say("   no candidate")?;
         }
-        for (rank, Candidate { similarity, image, face }) in (1..).zip(candidates) {
+        for (rank, SearchCandidate { similarity, image, face }) in (1..).zip(candidates) {
             let quality =
                 face.quality.map_or_else(|| "-".to_owned(), |quality| quality.to_string());
             let fmr = self.fmr(*similarity).map(|fmr| format!("  FMR {:>7}", short(fmr)));
@@ -98,14 +98,18 @@ impl Searched<'_> {
     }
 
     /// The page of all answers.
-    pub(super) async fn sheet(&self, answers: &[Answer], thumbnails: &dyn Thumbnails) -> Sheet {
-        let candidate = |found: &Candidate| SheetCandidate {
+    pub(super) async fn sheet(
+        &self,
+        answers: &[ProbeAnswer],
+        thumbnails: &dyn Thumbnails,
+    ) -> Sheet {
+        let candidate = |found: &SearchCandidate| SheetCandidate {
             similarity: found.similarity,
             fmr: self.fmr(found.similarity).map(short),
             face: found.face.clone(),
             subject: found.image.subject.as_ref().map(|subject| subject.as_str().to_owned()),
         };
-        let probe = |(probe, found): &Answer| SheetProbe {
+        let probe = |(probe, found): &ProbeAnswer| SheetProbe {
             name: probe.name.clone(),
             picture: probe.picture.clone(),
             face: probe.face.as_ref().map(|_| probe.quality()).map_err(Clone::clone),

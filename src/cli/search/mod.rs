@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures::{StreamExt, stream};
 
-use self::answer::{Answer, Searched};
+use self::answer::{ProbeAnswer, Searched};
 use self::probe::{Probe, ProbeName};
 use super::compare::NO_THRESHOLDS;
 use super::new_file::NewFile;
@@ -57,7 +57,12 @@ pub(super) struct SearchArgs {
     )]
     candidates: u32,
     /// Leave out faces that are less similar, -1 to 1.
-    #[arg(long, value_name = "SIMILARITY", allow_negative_numbers = true, value_parser = similarity)]
+    #[arg(
+        long,
+        value_name = "SIMILARITY",
+        allow_negative_numbers = true,
+        value_parser = similarity
+    )]
     min_similarity: Option<f64>,
     /// Leave out candidates that are no match at this false match rate, such as 1e-4.
     #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "min_similarity")]
@@ -139,7 +144,7 @@ impl SearchArgs {
         };
         let (k, least) = (self.candidates as usize, floor(searched.least));
         let mut found = search.nearest(faces, k, least).await?.into_iter();
-        let answers: Vec<Answer> = probes
+        let answers: Vec<ProbeAnswer> = probes
             .into_iter()
             .map(|probe| {
                 let found = probe.face.as_ref().ok().and_then(|_| found.next());
@@ -156,7 +161,7 @@ impl SearchArgs {
         &self,
         app: &App,
         searched: &Searched<'_>,
-        answers: Vec<Answer>,
+        answers: Vec<ProbeAnswer>,
     ) -> Result<ExitCode> {
         let some_failed = answers.iter().any(|(_, found)| found.is_none());
         if let Some(file) = &self.out {

@@ -59,9 +59,20 @@ fn the_most_similar_faces_come_first_and_agree_with_match() {
     // The store keeps 16 bits of each component.
     assert!((similarity - found).abs() < 1e-3, "{similarity} {found}");
 
+    assert_eq!(lines[0]["thresholds"]["source"], "manifest");
+    let fmr = &candidates[1]["fmr"];
+    assert!(fmr["fmr"].as_f64().unwrap() <= 1e-3 && fmr["bound"] != "above", "{fmr}");
+
     let text = sandbox.run(&["search", &obama, "--gallery", "staff", "-k", "2"]);
     text.ended(0);
-    for told in ["obama.jpg: quality ", "   2  similarity ", "subject barack", "searched "] {
+    for told in [
+        "obama.jpg: quality ",
+        "   2  similarity ",
+        "subject barack",
+        "searched ",
+        "  FMR ",
+        "thresholds of ",
+    ] {
         assert!(text.out.contains(told), "{told}: {}", text.out);
     }
     let page = sandbox.run(&["search", &obama, &cat, "--gallery", "staff", "-o", "found.html"]);
@@ -127,6 +138,52 @@ fn there_are_as_many_candidates_as_asked_for_or_as_there_are() {
     let least = similarities[1].to_string();
     assert_eq!(names(&search(&["--min-similarity", &least])).len(), 2);
     assert_eq!(names(&search(&["--min-similarity", "-0.99"])).len() as u64, faces.min(10));
+}
+
+#[test]
+fn candidates_are_limited_by_the_rates_of_false_matches() {
+    let sandbox = scanned();
+    let obama = path("obama.jpg");
+    let search = |more: &[&str]| {
+        let mut arguments = vec!["search", &obama, "--gallery", "staff"];
+        arguments.extend(more);
+        sandbox.run(&arguments)
+    };
+    let line = |more: &[&str]| {
+        let run = search(&[&["--json"], more].concat());
+        run.ended(0);
+        run.json().remove(0)
+    };
+    let (at_1e3, at_1e5) = (line(&["--fmr", "1e-3"]), line(&["--fmr", "1e-5"]));
+    let least = |line: &Value| line["least"]["similarity"].as_f64().unwrap();
+    assert!(least(&at_1e3) < least(&at_1e5), "a lower rate asks for more");
+    assert_eq!((&at_1e3["least"]["fmr"], &at_1e3["least"]["fpir"]), (&1e-3.into(), &Value::Null));
+    assert_eq!(names(&at_1e3), ["obama.jpg", "obama2.jpg"]);
+    for line in [&at_1e3, &at_1e5] {
+        let candidates = line["candidates"].as_array().unwrap();
+        let exceeds = |found: &Value| found["similarity"].as_f64().unwrap() > least(line);
+        assert!(candidates.iter().all(exceeds), "{line}");
+    }
+    // Among n faces, an FPIR of 0.01 takes an FMR of about 0.01 / n.
+    let fpir = line(&["--fpir", "0.01"]);
+    let faces = fpir["searched"].as_f64().unwrap();
+    let same = line(&["--fmr", &(0.01 / faces).to_string()]);
+    assert!((least(&fpir) - least(&same)).abs() < 1e-3, "{fpir} {same}");
+
+    let text = search(&["--fmr", "1e-4"]);
+    text.ended(0);
+    assert!(text.out.contains("the threshold at FMR 1e-4"), "{}", text.out);
+    for (more, status, told) in [
+        (&["--fmr", "1e-12"][..], 1, "the measured rates are"),
+        (&["--fpir", "1e-9"], 1, "FPIR 1e-9 among"),
+        (&["--fmr", "2"], 2, "between 0 and 1"),
+        (&["--fmr", "1e-3", "--fpir", "0.1"], 2, "cannot be used with"),
+        (&["--fmr", "1e-3", "--min-similarity", "0.3"], 2, "cannot be used with"),
+    ] {
+        let run = search(more);
+        run.ended(status);
+        assert!(run.err.contains(told), "{more:?}: {}", run.err);
+    }
 }
 
 #[test]
