@@ -1,5 +1,6 @@
 //! Identity of an image: its URI, its version, the hash of its bytes, its gallery and its subject.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -64,12 +65,23 @@ impl ImageUri {
         Self(bare)
     }
 
+    /// The text of [`Self::without_secrets`], without a copy if there is no secret.
+    pub fn shown(&self) -> Cow<'_, str> {
+        let url = &self.0;
+        let bare = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && !url.cannot_be_a_base();
+        if bare { url.as_str().into() } else { String::from(self.without_secrets().0).into() }
+    }
+
     /// The image for people: the path of a local file, with bytes that are not UTF-8 replaced; the
     /// URI [without secrets](Self::without_secrets) of any other image.
     pub fn for_people(&self) -> String {
         match self.to_path() {
             Some(path) => path.to_string_lossy().into_owned(),
-            None => self.without_secrets().0.into(),
+            None => self.shown().into_owned(),
         }
     }
 
@@ -329,6 +341,12 @@ mod tests {
         assert_eq!(inline.without_secrets().as_str(), "data:,");
         let file: ImageUri = "file:///photos/a%20b.jpg".parse().unwrap();
         assert_eq!(file.without_secrets(), file);
+        let texts =
+            ["https://a:b@host/c.jpg", "https://:b@host/c", "https://a@host/", "s3://b/c#d"];
+        let others = texts.map(|text| text.parse::<ImageUri>().unwrap());
+        for uri in others.iter().chain([&signed, &inline, &file]) {
+            assert_eq!(uri.shown(), uri.without_secrets().as_str());
+        }
         assert_eq!(file.for_people(), "/photos/a b.jpg");
         assert_eq!(signed.for_people(), "https://host:8443/a.jpg");
     }

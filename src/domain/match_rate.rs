@@ -14,8 +14,9 @@ pub enum UnknownRate {
     None,
     /// The rate is outside the measured ones.
     #[error(
-        "no similarity threshold is known at FMR {fmr:e}: the measured rates are {highest:e} to \
-         {lowest:e}"
+        "no similarity threshold is known at FMR {}: the measured rates are {highest:e} to \
+         {lowest:e}",
+        rounded(*fmr)
     )]
     Outside {
         /// The false match rate (FMR) that was asked for.
@@ -25,6 +26,12 @@ pub enum UnknownRate {
         /// The lowest measured rate.
         lowest: f64,
     },
+}
+
+/// A rate with three digits.
+fn rounded(rate: f64) -> String {
+    let rounded: f64 = format!("{rate:.2e}").parse().unwrap_or(rate);
+    format!("{rounded:e}")
 }
 
 /// The false match rate of a similarity: the share of non-mated comparisons that are at least as

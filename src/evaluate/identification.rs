@@ -12,7 +12,8 @@
 //!   return the probe's own person.
 //!
 //! A bootstrap replicate draws people and galleries anew, and weights each search by how often the
-//! probe's person and its gallery were drawn.
+//! probe's person and its gallery were drawn. Who is enrolled is not drawn anew: the intervals are
+//! too narrow.
 
 mod galleries;
 

@@ -46,9 +46,8 @@ pub enum SearchError {
 }
 
 /// The templates of a gallery under one profile, in memory, and the state of the store that they
-/// come from.
+/// come from. It holds a transaction of the store: do not keep it open.
 pub struct GallerySearch<'a> {
-    store: &'a dyn Reading,
     gallery: GalleryName,
     profile: ProfileId,
     snapshot: Box<dyn Snapshot + 'a>,
@@ -136,7 +135,7 @@ impl<'a> GallerySearch<'a> {
         let index = Arc::new(indexing.await??);
         read?;
         let (gallery, profile) = (gallery.clone(), profile.clone());
-        Ok(Self { store, gallery, profile, snapshot, index, threads })
+        Ok(Self { gallery, profile, snapshot, index, threads })
     }
 
     /// The number of faces that are searched.
@@ -148,8 +147,8 @@ impl<'a> GallerySearch<'a> {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn face(&self, id: FaceId) -> Result<Option<GalleryFace>, SearchError> {
-        let known = self.store.history(&ImageKey::Id(id.image), Some(&self.gallery)).await?;
+    pub async fn face(&mut self, id: FaceId) -> Result<Option<GalleryFace>, SearchError> {
+        let known = self.snapshot.history(&ImageKey::Id(id.image), Some(&self.gallery)).await?;
         let of_profile = |result: &KnownResult| {
             result.image.id == id.image
                 && result.profile == self.profile
@@ -183,7 +182,7 @@ impl<'a> GallerySearch<'a> {
         let (templates, stored): (Vec<Template>, Vec<Option<TemplateKey>>) =
             probes.into_iter().map(|probe| (probe.template, probe.stored)).unzip();
         // One more, for the probe itself.
-        let wanted = k + usize::from(stored.iter().any(Option::is_some));
+        let wanted = k.saturating_add(usize::from(stored.iter().any(Option::is_some)));
         let search = move || index.nearest(&templates, wanted, least, threads);
         let mut found = tokio::task::spawn_blocking(search).await??;
         for (found, stored) in found.iter_mut().zip(stored) {

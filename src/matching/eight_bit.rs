@@ -9,7 +9,7 @@
 
 use pulp::Arch;
 
-use super::scan::{Best, SLACK};
+use super::scan::{Best, slack};
 use crate::domain::Template;
 
 /// Rows that are compared before the best so far are looked at.
@@ -93,6 +93,7 @@ impl EightBitRows {
     pub(super) fn scan(&self, probe: &EightBitProbe, first: usize, end: usize, best: &mut Best) {
         let mut similarities = [0.0_f32; BLOCK];
         let mut bounds = [0.0_f32; BLOCK];
+        let margin = probe.error + slack(self.width);
         let mut start = first;
         while start < end {
             let count = BLOCK.min(end - start);
@@ -106,7 +107,7 @@ impl EightBitRows {
                     *similarity *= probe.scale * scale;
                 }
                 for (bound, error) in bounds.iter_mut().zip(errors) {
-                    *bound = error + (1.0 + error) * probe.error + SLACK;
+                    *bound = error + error * probe.error + margin;
                 }
             });
             best.look(start, &similarities[..count], &bounds[..count]);

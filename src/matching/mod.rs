@@ -18,8 +18,8 @@ use crate::domain::{Template, TemplateError};
 
 /// Templates of one profile, each with a key `K`.
 ///
-/// With keys of 8 bytes it takes 1.56 times the memory of 16-bit templates of 128 components, and
-/// less for longer ones.
+/// With keys of 8 bytes it takes 1.56 times the memory of 16-bit templates of 128 components. Other
+/// lengths are filled up to a multiple of 32 in one of its two forms.
 pub struct TemplateIndex<K> {
     dimension: usize,
     keys: Vec<K>,
@@ -91,7 +91,8 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
         let mut values = vec![0.0_f32; dimension];
         for (&key, halves) in keys.iter().zip(halves.chunks_exact(dimension)) {
             halves.convert_to_f32_slice(&mut values);
-            let norm = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let square = |value: &f32| f64::from(*value) * f64::from(*value);
+            let norm = values.iter().map(square).sum::<f64>().sqrt() as f32;
             if !norm.is_finite() {
                 return Err(TemplateError::NotFinite.into());
             }

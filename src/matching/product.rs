@@ -6,7 +6,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2};
 
 use super::TemplateIndex;
-use super::scan::{Best, SLACK};
+use super::scan::{Best, slack};
 use crate::domain::Template;
 
 /// Rows of a block, which the processor's cache holds.
@@ -31,7 +31,7 @@ pub(super) fn scan<K>(
     let mut values = vec![0.0_f32; BLOCK * width];
     let mut products = Array2::zeros((probes.nrows(), BLOCK));
     // A row h stands for the unit vector h/|h|: |h·y - h·y/|h|| <= ||h| - 1|.
-    let bounds = [index.off_unit + SLACK; BLOCK];
+    let bounds = [index.off_unit + slack(width); BLOCK];
     let mut start = first;
     while start < end {
         let count = BLOCK.min(end - start);

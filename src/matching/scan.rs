@@ -8,9 +8,13 @@ use std::panic::resume_unwind;
 use super::{MatchingError, Neighbour, TemplateIndex, product};
 use crate::domain::Template;
 
-/// More than the error of the arithmetic in 32 bits, of which a similarity of thousands of
-/// components has less than a tenth.
-pub(super) const SLACK: f32 = 1e-5;
+/// More than the error of the arithmetic in 32 bits, for templates of `dimension` numbers: a sum of
+/// d products of two unit vectors is off by at most d units in the last place of 1, whatever its
+/// order.
+pub(super) fn slack(dimension: usize) -> f32 {
+    (2.0 * dimension as f32 * f32::EPSILON).max(1e-5)
+}
+
 /// From this number of probes on, the product of matrices is faster than a scan in 8 bits for each.
 const MANY: usize = 3;
 /// Candidates to keep before those are dropped that are no longer among the best.
@@ -121,14 +125,14 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
         least: f64,
         threads: usize,
     ) -> Result<Vec<Vec<Neighbour<K>>>, MatchingError> {
+        if k == 0 || self.is_empty() {
+            return Ok(vec![Vec::new(); probes.len()]);
+        }
         for probe in probes {
             let (expected, found) = (self.dimension, probe.as_slice().len());
             if expected != found {
                 return Err(MatchingError::Dimension { expected, found });
             }
-        }
-        if k == 0 || self.is_empty() {
-            return Ok(vec![Vec::new(); probes.len()]);
         }
         // Not above `least` itself, whatever rounding does.
         let floor = (least as f32).next_down();

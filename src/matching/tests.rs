@@ -120,7 +120,7 @@ fn wrong_dimensions_and_what_is_no_direction_are_refused() {
     assert_eq!(index.len(), 3);
     assert_eq!(index.nearest(&templates(1, 2, 8), 0, -1.0, 1).unwrap(), [[], []]);
     assert_eq!(
-        TemplateIndex::<u64>::new(8, 0).nearest(&templates(1, 1, 8), 9, -1.0, 4).unwrap(),
+        TemplateIndex::<u64>::new(0, 0).nearest(&templates(1, 1, 8), 9, -1.0, 4).unwrap(),
         [[]]
     );
 }

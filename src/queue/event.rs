@@ -134,7 +134,7 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             job: event.job.0,
             lane: event.lane.as_str().into(),
             gallery: event.gallery.as_str().into(),
-            uri: event.image.without_secrets().as_str().into(),
+            uri: event.image.shown().into(),
             image: event.image.for_people(),
             image_id: event.image_id.map(|id| id.0),
             campaign: event.campaign.map(|campaign| campaign.0),

@@ -203,14 +203,6 @@ impl Reading for Fixture {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
         Ok(Box::new(self))
     }
-
-    async fn history(
-        &self,
-        _: &ImageKey,
-        _: Option<&GalleryName>,
-    ) -> Result<Vec<KnownResult>, StoreError> {
-        Ok(Vec::new())
-    }
 }
 
 #[async_trait]
@@ -230,6 +222,14 @@ impl Snapshot for &Fixture {
                 .for_each(|face| face.template = None);
         }
         Ok(images)
+    }
+
+    async fn history(
+        &mut self,
+        _: &ImageKey,
+        _: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn templates(

@@ -43,6 +43,7 @@ pub struct Sheet {
     date: String,
     datetime: String,
     version: &'static str,
+    notes: Vec<String>,
     probes: Vec<ProbeRow>,
 }
 
@@ -63,11 +64,11 @@ struct CandidateTile {
 }
 
 impl Sheet {
-    /// The page of a search among `searched` faces of `gallery`, with results of `profile`.
+    /// The page of a search among so many faces of a gallery, with results of a profile. `notes`
+    /// are sentences on thresholds and rates.
     pub async fn new(
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        searched: u64,
+        (gallery, profile, searched): (&GalleryName, &ProfileId, u64),
+        notes: Vec<String>,
         probes: Vec<SheetProbe>,
         thumbnails: &dyn Thumbnails,
     ) -> Self {
@@ -83,6 +84,7 @@ impl Sheet {
             date: now.strftime("%-d %B %Y, %H:%M UTC").to_string(),
             datetime: now.strftime("%Y-%m-%dT%H:%MZ").to_string(),
             version: env!("CARGO_PKG_VERSION"),
+            notes,
             probes: rows,
         }
     }
@@ -150,9 +152,12 @@ mod tests {
         };
         let (gallery, profile) = (fixture::gallery(), fixture::profile().id());
         let probes = vec![found, nobody];
-        let sheet = Sheet::new(&gallery, &profile, 12_345, probes, &NoThumbnails).await;
+        let notes = vec!["candidates exceed 0.3, & so on".into()];
+        let of = (&gallery, &profile, 12_345);
+        let sheet = Sheet::new(of, notes, probes, &NoThumbnails).await;
         let html = sheet.html().unwrap();
         for told in [
+            "candidates exceed 0.3, &#38; so on",
             "12,345 faces",
             "similarity",
             "0.5000",

@@ -76,7 +76,9 @@ pub trait Reading: Send + Sync {
         &self,
         image: &ImageKey,
         gallery: Option<&GalleryName>,
-    ) -> Result<Vec<KnownResult>, StoreError>;
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        self.snapshot().await?.history(image, gallery).await
+    }
 }
 
 /// One state of a store.
@@ -87,6 +89,16 @@ pub trait Snapshot: Send {
     /// # Errors
     /// If the store cannot be reached or used.
     async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError>;
+
+    /// As [`Reading::history`].
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn history(
+        &mut self,
+        image: &ImageKey,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError>;
 
     /// Sends the templates of the current results of a gallery under a profile to `to`, in no
     /// order, until it is closed.

@@ -21,14 +21,14 @@ pub struct ImageNames {
 
 impl From<&ImageToRead> for ImageNames {
     fn from(image: &ImageToRead) -> Self {
-        let uri = image.uri.as_ref().map(|uri| uri.without_secrets().as_str().to_owned());
+        let uri = image.uri.as_ref().map(|uri| uri.shown().into_owned());
         Self { uri, image: image.name.clone() }
     }
 }
 
 impl From<&ImageUri> for ImageNames {
     fn from(uri: &ImageUri) -> Self {
-        Self { uri: Some(uri.without_secrets().as_str().to_owned()), image: uri.for_people() }
+        Self { uri: Some(uri.shown().into_owned()), image: uri.for_people() }
     }
 }
 

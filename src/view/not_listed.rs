@@ -100,7 +100,7 @@ pub struct UnlistedView {
 impl From<&NotListed> for NotListedView {
     fn from(other: &NotListed) -> Self {
         let name = other.name.clone();
-        let uri = other.uri.as_ref().map(|uri| uri.without_secrets().as_str().to_owned());
+        let uri = other.uri.as_ref().map(|uri| uri.shown().into_owned());
         let link = |leads, target| LinkView { name: name.clone(), uri: uri.clone(), leads, target };
         match &other.reason {
             NotListedReason::NotAnImage(ending) => {

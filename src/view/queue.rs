@@ -92,7 +92,7 @@ impl From<&DeadLetter> for DeadLetterView {
             job: job.map(|job| job.id),
             lane: job.map(|job| job.lane),
             gallery: job.map(|job| job.gallery.clone()),
-            uri: job.map(|job| job.image.without_secrets().as_str().to_owned()),
+            uri: job.map(|job| job.image.shown().into_owned()),
             image: job.map(|job| job.image.for_people()),
             attempt: job.map(|job| job.attempt),
             head: letter.head.as_ref().map(|head| head.text.clone()),

@@ -80,21 +80,28 @@ impl Searched<'_> {
     pub(super) fn print_end(&self) -> Result<()> {
         let Self { gallery, profile, faces, .. } = self;
         say(format!("searched {faces} faces of gallery {gallery}, profile {profile}"))?;
-        match self.least {
-            Some(LeastView { similarity, fpir: Some(fpir), .. }) => say(format!(
-                "candidates exceed {similarity:.4}, the threshold at FPIR {fpir:e} among {faces} \
-                 faces"
-            ))?,
-            Some(LeastView { similarity, fmr: Some(fmr), .. }) => {
-                say(format!("candidates exceed {similarity:.4}, the threshold at FMR {fmr:e}"))?;
-            }
-            _ => {}
-        }
-        match self.known {
-            Some(known) => say(printable(&known.to_string()))?,
-            None => say(NO_THRESHOLDS)?,
+        for note in self.notes() {
+            say(printable(&note))?;
         }
         Ok(())
+    }
+
+    /// By which thresholds candidates are left out, and where rates come from.
+    fn notes(&self) -> Vec<String> {
+        let faces = self.faces;
+        let limit = self.least.map(|LeastView { similarity, fmr, fpir }| match (fmr, fpir) {
+            (Some(fmr), _) => {
+                format!("candidates exceed {similarity:.4}, the threshold at FMR {fmr:e}")
+            }
+            (None, Some(fpir)) => format!(
+                "candidates exceed {similarity:.4}, the threshold at FPIR {fpir:e} among {faces} \
+                 faces"
+            ),
+            (None, None) => format!("candidates have a similarity of at least {similarity:.4}"),
+        });
+        let source =
+            self.known.map_or_else(|| NO_THRESHOLDS.to_owned(), SourcedThresholds::to_string);
+        limit.into_iter().chain([source]).collect()
     }
 
     /// The page of all answers.
@@ -116,7 +123,8 @@ impl Searched<'_> {
             candidates: found.iter().flatten().map(candidate).collect(),
         };
         let probes = answers.iter().map(probe).collect();
-        Sheet::new(self.gallery, self.profile, self.faces, probes, thumbnails).await
+        let of = (self.gallery, self.profile, self.faces);
+        Sheet::new(of, self.notes(), probes, thumbnails).await
     }
 }
 

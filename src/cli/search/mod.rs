@@ -6,7 +6,7 @@ mod probe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures::{StreamExt, stream};
@@ -19,7 +19,7 @@ use super::report::Chips;
 use super::score::analyse;
 use super::{GalleryArgs, SOME_FAILED, say_json};
 use crate::app::App;
-use crate::domain::{Faces, SourcedThresholds};
+use crate::domain::{Faces, SourcedThresholds, fmr_of_search};
 use crate::gallery::search::{GallerySearch, searchable_profile};
 use crate::images::NamedPlace;
 use crate::view::search::LeastView;
@@ -118,19 +118,20 @@ impl SearchArgs {
         let store = app.filled_store().await?;
         let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
         let threads = app.settings().threads();
-        // The templates are read while the models are loaded and the images analysed.
-        let (search, images) = tokio::join!(
-            GallerySearch::open(store.as_ref(), gallery, &profile, threads),
-            self.analysed(&app)
-        );
-        let (mut search, mut images) = (search?, images?.into_iter());
+        if let Some(folder) = self.out.as_ref().and_then(|file| file.parent()) {
+            let there = folder.as_os_str().is_empty() || folder.is_dir();
+            ensure!(there, "--out: there is no folder {}", folder.display());
+        }
+        // First: the search holds a transaction of the store.
+        let mut images = self.analysed(&app).await?.into_iter();
+        let mut search = GallerySearch::open(store.as_ref(), gallery, &profile, threads).await?;
         let mut probes = Vec::with_capacity(self.probes.len());
         for name in &self.probes {
             probes.extend(match name {
                 ProbeName::Image(_) => images.next(),
-                ProbeName::Face(id) => {
-                    Some(Probe::stored(*id, &search, (gallery, &profile), self.chips(&app)?).await?)
-                }
+                ProbeName::Face(id) => Some(
+                    Probe::stored(*id, &mut search, (gallery, &profile), self.chips(&app)?).await?,
+                ),
             });
         }
         let faces = probes.iter().filter_map(|probe| probe.face.clone().ok()).collect();
@@ -190,7 +191,8 @@ impl SearchArgs {
         if let Some(similarity) = self.min_similarity {
             return Ok(Some(LeastView { similarity, fmr, fpir }));
         }
-        if fmr.is_none() && fpir.is_none() {
+        // Among no faces there is nothing to limit.
+        if fmr.is_none() && (fpir.is_none() || faces == 0) {
             return Ok(None);
         }
         let Some(SourcedThresholds { thresholds, .. }) = known else { bail!(NO_THRESHOLDS) };
@@ -199,7 +201,8 @@ impl SearchArgs {
             (_, fpir) => {
                 let fpir = fpir.unwrap_or_default();
                 thresholds.threshold_at_fpir(fpir, faces).with_context(|| {
-                    format!("FPIR {fpir:e} among {faces} faces needs a false match rate apart")
+                    let each = fmr_of_search(fpir, faces);
+                    format!("FPIR {fpir:e} among {faces} faces takes FMR {each:.1e} for each")
                 })?
             }
         };

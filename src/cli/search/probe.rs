@@ -75,7 +75,7 @@ impl Probe {
     /// If the gallery has no such face.
     pub(super) async fn stored(
         id: FaceId,
-        search: &GallerySearch<'_>,
+        search: &mut GallerySearch<'_>,
         (gallery, profile): (&GalleryName, &ProfileId),
         chips: Option<Chips>,
     ) -> Result<Self> {

@@ -94,8 +94,8 @@ impl ExportScope {
 pub(super) struct TabledImage<'a> {
     scope: &'a ExportScope,
     image: &'a StoredImage,
-    uri: String,
-    name: String,
+    uri: Cow<'a, str>,
+    name: Cow<'a, str>,
     content_hash: Option<String>,
 }
 
@@ -108,11 +108,13 @@ pub(super) struct TableRow<'a> {
 
 impl<'a> TabledImage<'a> {
     pub(super) fn new(scope: &'a ExportScope, image: &'a StoredImage) -> Self {
+        let uri = image.image.shown();
+        let path = image.image.to_path().map(|path| path.to_string_lossy().into_owned());
         Self {
             scope,
             image,
-            uri: image.image.without_secrets().as_str().to_owned(),
-            name: image.image.for_people(),
+            name: path.map_or_else(|| uri.clone(), Cow::Owned),
+            uri,
             content_hash: image.hash.map(|hash| hash.to_string()),
         }
     }

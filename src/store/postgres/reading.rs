@@ -125,28 +125,6 @@ impl Reading for PostgresStore {
         })
         .await
     }
-
-    async fn history(
-        &self,
-        image: &ImageKey,
-        gallery: Option<&GalleryName>,
-    ) -> Result<Vec<KnownResult>, StoreError> {
-        self.answer(READ, async {
-            let mut snapshot = self.begin_snapshot().await?;
-            let uris = uris_of(&mut snapshot, image).await?;
-            let rows: Vec<HistoryRow> = sqlx::query_as(include_str!("sql/history.sql"))
-                .bind(column(&uris, uri_key))
-                .bind(gallery.map(GalleryName::as_str))
-                .bind(i64::from(MOST_RESULTS))
-                .fetch_all(&mut *snapshot)
-                .await?;
-            let ids = column(&rows, HistoryRow::id);
-            let images = images_of(&mut snapshot, &ids, None).await?;
-            snapshot.commit().await?;
-            history(rows, images)
-        })
-        .await
-    }
 }
 
 /// The state of the database when it is first read.
@@ -166,6 +144,28 @@ impl Snapshot for PostgresSnapshot<'_> {
                 let ids = page_ids(snapshot, scope, query).await?;
                 let templates_of = query.templates.then_some(&query.profile);
                 images_of(snapshot, &ids, templates_of).await
+            })
+            .await
+    }
+
+    async fn history(
+        &mut self,
+        image: &ImageKey,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Vec<KnownResult>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                let uris = uris_of(snapshot, image).await?;
+                let rows: Vec<HistoryRow> = sqlx::query_as(include_str!("sql/history.sql"))
+                    .bind(column(&uris, uri_key))
+                    .bind(gallery.map(GalleryName::as_str))
+                    .bind(i64::from(MOST_RESULTS))
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+                let ids = column(&rows, HistoryRow::id);
+                let images = images_of(snapshot, &ids, None).await?;
+                history(rows, images)
             })
             .await
     }

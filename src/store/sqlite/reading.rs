@@ -11,10 +11,7 @@ use crate::store::fault::Fault;
 use crate::store::plan::Scope;
 use crate::store::rows::{FaceOfImageRow, GalleryRow, ScopeRow};
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
-use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, Reading, Snapshot, StoreError, StoredFace,
-    encoding,
-};
+use crate::store::{Extreme, GallerySummary, Reading, Snapshot, StoreError, StoredFace, encoding};
 
 const COUNT_IMAGES: &str = include_str!("sql/count_images.sql");
 const COUNT_FACES: &str = include_str!("sql/count_faces.sql");
@@ -110,14 +107,6 @@ impl Reading for SqliteStore {
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
         Ok(Box::new(SqliteSnapshot::open(self).await?))
-    }
-
-    async fn history(
-        &self,
-        image: &ImageKey,
-        gallery: Option<&GalleryName>,
-    ) -> Result<Vec<KnownResult>, StoreError> {
-        SqliteSnapshot::open(self).await?.history(image, gallery).await
     }
 }
 

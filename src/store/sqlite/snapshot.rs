@@ -77,10 +77,24 @@ impl SqliteSnapshot {
         let read = move || read(&connection.lock().unwrap_or_else(PoisonError::into_inner));
         blocking(read, &self.location).await
     }
+}
 
-    /// See [`crate::store::Reading::history`].
-    pub(super) async fn history(
-        &self,
+#[async_trait]
+impl Snapshot for SqliteSnapshot {
+    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
+        let query = query.clone();
+        self.read(move |connection| {
+            let Some(scope) = find_scope(connection, &query.gallery, &query.profile)? else {
+                return Ok(Vec::new());
+            };
+            let ids = page_ids(connection, scope, &query)?;
+            images_of(connection, ids, query.templates)
+        })
+        .await
+    }
+
+    async fn history(
+        &mut self,
         image: &ImageKey,
         gallery: Option<&GalleryName>,
     ) -> Result<Vec<KnownResult>, StoreError> {
@@ -94,21 +108,6 @@ impl SqliteSnapshot {
             let ids: Vec<i64> = found.iter().map(HistoryRow::id).collect();
             let images = images_of(connection, ids, false)?;
             Ok(history(found, images)?)
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl Snapshot for SqliteSnapshot {
-    async fn page(&mut self, query: &PageQuery) -> Result<Vec<StoredImage>, StoreError> {
-        let query = query.clone();
-        self.read(move |connection| {
-            let Some(scope) = find_scope(connection, &query.gallery, &query.profile)? else {
-                return Ok(Vec::new());
-            };
-            let ids = page_ids(connection, scope, &query)?;
-            images_of(connection, ids, query.templates)
         })
         .await
     }

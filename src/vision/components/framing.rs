@@ -10,9 +10,10 @@ const LEAST_COSINE: f32 = 0.5;
 pub(super) struct Framing {
     /// Distance between the eyes over the cosine of the yaw, pixels of the image: ISO/IEC 29794-5.
     pub inter_eye_px: f32,
-    /// Distance of the right eye from the left edge, in inter-eye distances.
+    /// Distance of the right eye from the left edge, in distances between the eyes as they are in
+    /// the image, as OFIQ measures it.
     pub left: f32,
-    /// Distance of the left eye from the right edge, in inter-eye distances.
+    /// Distance of the left eye from the right edge, in the same.
     pub right: f32,
 }
 
@@ -23,8 +24,8 @@ impl Framing {
         let distance = (left.x - right.x).hypot(left.y - right.y);
         let inter_eye_px = distance / yaw.to_radians().cos().max(LEAST_COSINE);
         // An eye at the centre of the first pixel is half a pixel from the edge.
-        let from_left = |eye: &Point| (eye.x + 0.5) / inter_eye_px;
-        let from_right = |eye: &Point| (size.0 as f32 - 0.5 - eye.x) / inter_eye_px;
+        let from_left = |eye: &Point| (eye.x + 0.5) / distance;
+        let from_right = |eye: &Point| (size.0 as f32 - 0.5 - eye.x) / distance;
         // Of a face that is upside down, the right eye is on the right.
         let (first, last) = if right.x <= left.x { (right, left) } else { (left, right) };
         Self { inter_eye_px, left: from_left(first), right: from_right(last) }
@@ -52,6 +53,8 @@ mod tests {
         let of = |yaw| Framing::of(&eyes((40.0, 80.0), (70.0, 80.0)), (200, 300), yaw).inter_eye_px;
         assert!((of(60.0) - 60.0).abs() < 1e-3 && (of(-45.0) - 42.43).abs() < 1e-2);
         assert_eq!(of(85.0), of(60.0), "no more than twice");
+        let turned = Framing::of(&eyes((40.0, 80.0), (70.0, 80.0)), (200, 300), 60.0);
+        assert_eq!((turned.left, turned.right), (40.5 / 30.0, 129.5 / 30.0), "whatever the yaw");
     }
 
     #[test]

@@ -222,6 +222,19 @@ fn what_cannot_be_searched_is_told() {
     }
     let missing = sandbox.run(&["search", "none.jpg", "--gallery", "staff"]);
     assert!(missing.out.contains("none.jpg: unreadable: "), "{}", missing.out);
+    let nowhere = sandbox.run(&["search", &obama, "--gallery", "staff", "-o", "nowhere/a.html"]);
+    nowhere.ended(1);
+    assert!(nowhere.err.contains("there is no folder nowhere"), "{}", nowhere.err);
+    // A gallery without a face has no candidate.
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    sandbox.write("empty/cat.png", &sample("chelsea.png"));
+    sandbox.run(&["scan", "empty", "--gallery", "empty"]).ended(0);
+    for more in [&["--json"][..], &["--json", "--fpir", "0.01"]] {
+        let run = sandbox.run(&[&["search", &obama, "--gallery", "empty"], more].concat());
+        run.ended(0);
+        let line = run.json().remove(0);
+        assert_eq!((&line["searched"], &line["candidates"]), (&0.into(), &serde_json::json!([])));
+    }
     // Results of another network are another thing.
     let mut other = sandbox.command(&["search", &obama, "--gallery", "staff"]);
     let other = super::Run::of(other.env("FACEFLEET__MODELS__DETECTOR", "mtcnn").output().unwrap());
