@@ -171,7 +171,9 @@ fn print_points(points: &[OperatingPoint]) -> std::io::Result<()> {
 
 fn identification_table(found: Option<&Identification>) -> String {
     let Some(found) = found else {
-        return "\nidentification: needs labels (not pairs) of several people, one of them with two photos".to_owned();
+        return "\nidentification: needs labels (not pairs) of several people, one of them with two \
+            photos"
+            .to_owned();
     };
     let mut text = format!(
         "\nidentification: {} galleries of n = {} people with one reference each; {} mated \
