@@ -3,7 +3,9 @@
 //! A unit vector x is kept as whole numbers q and a scale s, with x = s q + e, and the norm of e.
 //! For a probe y = t p + f, kept in the same way, the similarity is
 //!
-//!     x·y = st q·p + e·y + (sq)·f,    |e·y| <= |e|,    |(sq)·f| <= (1 + |e|) |f|
+//! ```text
+//! x·y = st q·p + e·y + (sq)·f,    |e·y| <= |e|,    |(sq)·f| <= (1 + |e|) |f|
+//! ```
 //!
 //! by Cauchy's inequality, since |y| = 1 and |sq| <= |x| + |e|. q·p is exact in whole numbers.
 
