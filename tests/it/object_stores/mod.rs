@@ -111,8 +111,8 @@ async fn an_error_about_wrong_credentials_does_not_show_them() {
     let reason = unreadable(fetch(&sources, "s3://bucket/a.jpg").await);
     assert!(
         reason.contains("SignatureDoesNotMatch")
-            && reason.contains("credentials")
-            && !reason.contains("wrong"),
+            && reason.contains("the secret key of this machine is wrong")
+            && !reason.contains("wrong-secret"),
         "{reason}"
     );
     let error =
