@@ -3,8 +3,8 @@
 //! A scan over all templates bounds each similarity from below and above, and leaves out what
 //! cannot be among the best; the rest gets an exact second look
 //! ([`nearest`](TemplateIndex::nearest)). There is no index structure to build or to tune, and no
-//! candidate is missed. A few probes are scanned in 8 bits (`eight_bit.rs`), which reads half of the
-//! memory; many probes at once in 32 bits, as a product of matrices (`product.rs`).
+//! candidate is missed. A few probes are scanned in 8 bits (`eight_bit.rs`), which reads half of
+//! the memory; many probes at once in 32 bits, as a product of matrices (`product.rs`).
 
 mod eight_bit;
 mod product;
