@@ -116,13 +116,15 @@ impl Searched<'_> {
             face: found.face.clone(),
             subject: found.image.subject.as_ref().map(|subject| subject.as_str().to_owned()),
         };
-        let probe = |(probe, found): &ProbeAnswer| SheetProbe {
-            name: probe.name.clone(),
-            picture: probe.picture.clone(),
-            face: probe.face.as_ref().map(|_| probe.quality()).map_err(Clone::clone),
-            candidates: found.iter().flatten().map(candidate).collect(),
-        };
-        let probes = answers.iter().map(probe).collect();
+        let mut probes = Vec::with_capacity(answers.len());
+        for (probe, found) in answers {
+            probes.push(SheetProbe {
+                name: probe.name.clone(),
+                picture: probe.picture(thumbnails).await,
+                face: probe.face.as_ref().map(|_| probe.quality()).map_err(Clone::clone),
+                candidates: found.iter().flatten().map(candidate).collect(),
+            });
+        }
         let of = (self.gallery, self.profile, self.faces);
         Sheet::new(of, self.notes(), probes, thumbnails).await
     }

@@ -129,9 +129,9 @@ impl SearchArgs {
         for name in &self.probes {
             probes.extend(match name {
                 ProbeName::Image(_) => images.next(),
-                ProbeName::Face(id) => Some(
-                    Probe::stored(*id, &mut search, (gallery, &profile), self.chips(&app)?).await?,
-                ),
+                ProbeName::Face(id) => {
+                    Some(Probe::stored(*id, &mut search, (gallery, &profile)).await?)
+                }
             });
         }
         let faces = probes.iter().filter_map(|probe| probe.face.clone().ok()).collect();
@@ -229,10 +229,5 @@ impl SearchArgs {
             .collect()
             .await;
         Ok(probes)
-    }
-
-    /// The source of pictures of stored faces, if a page is wanted.
-    fn chips(&self, app: &App) -> Result<Option<Chips>> {
-        self.out.as_ref().map(|_| Chips::new(app)).transpose()
     }
 }

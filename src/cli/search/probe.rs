@@ -6,11 +6,11 @@ use anyhow::{Result, anyhow};
 use image::ImageFormat;
 
 use crate::cli::compare::{primary_face, view};
-use crate::cli::report::Chips;
-use crate::domain::{FaceId, GalleryName, ProfileId};
+use crate::domain::{Chip, FaceId, GalleryName, ProfileId};
 use crate::gallery::search::{GalleryFace, GallerySearch, SearchedFace};
 use crate::images::{ImageToRead, NamedPlace};
 use crate::report::Thumbnails;
+use crate::store::StoredFace;
 use crate::view::image::ImageView;
 use crate::vision::encode_chip;
 use crate::worker::Processor;
@@ -43,14 +43,21 @@ impl ProbeName {
     }
 }
 
+/// Where the picture of a probe comes from.
+enum PictureSource {
+    /// The chip of the image; none if it has no face.
+    Chip(Option<Chip>),
+    /// The image of this face.
+    Stored(Box<StoredFace>),
+}
+
 /// An image or a face to search with.
 pub(super) struct Probe {
     /// For people.
     pub(super) name: String,
     /// The image with the face alone.
     pub(super) view: ImageView,
-    /// The face as PNG or JPEG.
-    pub(super) picture: Option<Vec<u8>>,
+    source: PictureSource,
     /// What to search with, or why there is nothing.
     pub(super) face: Result<SearchedFace, String>,
 }
@@ -58,18 +65,17 @@ pub(super) struct Probe {
 impl Probe {
     /// The primary face of an image.
     pub(super) fn analysed(image: &ImageToRead, analysis: &Analysis, of: &Processor) -> Self {
-        let chip = analysis.chips.first().and_then(Option::as_ref);
         let face = primary_face(image, analysis)
             .map(|found| SearchedFace { template: found.template.clone(), stored: None });
         Self {
             name: image.name.clone(),
             view: view(image, analysis, of),
-            picture: chip.and_then(|chip| encode_chip(chip, ImageFormat::Png).ok()),
+            source: PictureSource::Chip(analysis.chips.first().cloned().flatten()),
             face: face.map_err(|reason| reason.to_string()),
         }
     }
 
-    /// A face of the gallery that is searched; its picture comes from `chips`.
+    /// A face of the gallery that is searched.
     ///
     /// # Errors
     /// If the gallery has no such face.
@@ -77,7 +83,6 @@ impl Probe {
         id: FaceId,
         search: &mut GallerySearch<'_>,
         (gallery, profile): (&GalleryName, &ProfileId),
-        chips: Option<Chips>,
     ) -> Result<Self> {
         let found = search.face(id).await?.ok_or_else(|| {
             anyhow!(
@@ -86,17 +91,21 @@ impl Probe {
             )
         })?;
         let GalleryFace { mut image, face, searched } = found;
-        let picture = match chips {
-            Some(chips) => chips.thumbnail(&face).await,
-            None => None,
-        };
-        image.faces = vec![face];
+        image.faces = vec![face.clone()];
         Ok(Self {
             name: format!("{} face {id}", image.image.for_people()),
             view: ImageView::stored(image, gallery.clone(), profile.clone(), false),
-            picture,
+            source: PictureSource::Stored(Box::new(face)),
             face: Ok(searched),
         })
+    }
+
+    /// The face as PNG or JPEG; that of a stored face comes from `thumbnails`.
+    pub(super) async fn picture(&self, thumbnails: &dyn Thumbnails) -> Option<Vec<u8>> {
+        match &self.source {
+            PictureSource::Chip(chip) => encode_chip(chip.as_ref()?, ImageFormat::Png).ok(),
+            PictureSource::Stored(face) => thumbnails.thumbnail(face).await,
+        }
     }
 
     /// The quality of the face; 0 if there is none.
