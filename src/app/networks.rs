@@ -10,7 +10,7 @@ use crate::inference::detector::DetectorModel;
 use crate::inference::plan::DevicePlan;
 use crate::inference::prepare::Variant;
 use crate::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
-use crate::inference::runtime::Runtime;
+use crate::inference::runtime::{Runtime, side_by_side};
 use crate::quality::calibration::Calibration;
 use crate::settings::Method;
 use crate::telemetry::metrics;
@@ -100,14 +100,7 @@ impl App {
         }
         let ModelsRead { recogniser, detector, profile } =
             self.read_models(&plan, runtime, aligned)?;
-        if let (Device::TensorRt(_), true, Some(folder)) =
-            (device, runtime.offers(device), &plan.engines)
-        {
-            std::fs::create_dir_all(folder).with_context(|| {
-                format!("Failed to create {} (runtime.engines)", folder.display())
-            })?;
-        }
-        let recognisers = side_by_side(plan.sessions, || Ok(recogniser.open_on(&plan)?))?;
+        let recognisers = side_by_side(plan.sessions, |_| recogniser.open_on(&plan))?;
         let vision = self.vision(detector.as_ref(), &plan)?;
         let threads = settings.threads();
         let ahead = if matches!(vision, Vision::Split { .. }) { 2 * plan.batch } else { 0 };
@@ -195,14 +188,14 @@ impl App {
                         .context("Failed to start threads")?,
                     detector: Batcher::start(
                         "detect",
-                        vec![model.open_on(plan, *size)?],
+                        side_by_side(plan.sessions, |_| model.open_on(plan, *size))?,
                         plan.batch,
                     )
                     .context("Failed to start threads")?,
                 })
             }
             _ => {
-                let stages = side_by_side(threads, || {
+                let stages = side_by_side(threads, |_| {
                     let extractor = match detector {
                         Some(model) => ChipExtractor::Detect {
                             detector: model.open(1)?,
@@ -210,7 +203,7 @@ impl App {
                         },
                         None => ChipExtractor::Aligned,
                     };
-                    Ok(VisionStage::new(extractor, limits))
+                    anyhow::Ok(VisionStage::new(extractor, limits))
                 })?;
                 Ok(Vision::Whole(
                     Batcher::start("vision", stages, 1).context("Failed to start threads")?,
@@ -227,16 +220,4 @@ fn multiplies_bfloat16() -> bool {
     return std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     true
-}
-
-/// Calls `open` `count` times, each in its own thread: opening a session takes 200 ms or more, and
-/// there is one session for each core.
-fn side_by_side<T: Send>(count: usize, open: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
-    std::thread::scope(|scope| {
-        let opening: Vec<_> = (0..count).map(|_| scope.spawn(&open)).collect();
-        opening
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
 }

@@ -21,8 +21,15 @@ impl Chip {
     /// The chip of the self-test: a pattern with edges and gradients that is the same on every
     /// machine (integer arithmetic only).
     pub fn synthetic() -> Self {
+        Self::synthetic_shifted(0)
+    }
+
+    /// The chip of the self-test, shifted to the left by `shift` pixels; what leaves comes in again
+    /// on the right.
+    pub fn synthetic_shifted(shift: usize) -> Self {
         let pixel = |i: usize| {
             let (x, y, channel) = (i / 3 % CHIP_SIDE, i / 3 / CHIP_SIDE, i % 3);
+            let x = (x + shift) % CHIP_SIDE;
             let (dx, dy) = (x.abs_diff(56), y.abs_diff(60));
             let oval = if dx * dx * 3 + dy * dy * 2 < 9000 { 110 } else { 30 };
             let eyes = if (y / 8 == 6) && (x / 10 == 3 || x / 10 == 7) { 70 } else { 0 };

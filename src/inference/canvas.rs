@@ -1,4 +1,4 @@
-//! The detector's input for an image: three planes of floats, padded with zeros on the right and
+//! The detector's input for an image: three planes of bytes, padded with black on the right and
 //! below.
 //!
 //! The image lies in the upper left corner, so coordinates need no shift. The size of the padding
@@ -25,7 +25,7 @@ pub struct Canvas {
     /// In pixels, a multiple of 32.
     pub height: usize,
     /// Three planes, row by row.
-    pub values: Vec<f32>,
+    pub pixels: Vec<u8>,
 }
 
 /// How the size of a canvas is chosen.
@@ -66,26 +66,25 @@ impl Canvas {
         Self::of(image, input, size.of(image.width() as usize, image.height() as usize))
     }
 
-    /// Puts `image` on a square canvas of this side, and cuts off what does not fit.
-    pub(super) fn square(image: &RgbImage, input: &InputSpec, side: usize) -> Self {
-        Self::of(image, input, (side, side))
+    /// The canvas of `image`, which has the size of a canvas.
+    pub(super) fn square(image: &RgbImage, input: &InputSpec) -> Self {
+        Self::of(image, input, (image.width() as usize, image.height() as usize))
     }
 
     fn of(image: &RgbImage, input: &InputSpec, (width, height): (usize, usize)) -> Self {
         let image_width = image.width() as usize;
-        let (mean, scale) = (input.mean, input.scale);
-        let mut values = vec![0.0; 3 * width * height];
-        for (plane, channel) in values.chunks_exact_mut(width * height).zip(input.channels.order())
+        let mut canvas = vec![0; 3 * width * height];
+        for (plane, channel) in canvas.chunks_exact_mut(width * height).zip(input.channels.order())
         {
             for (row, pixels) in
                 plane.chunks_exact_mut(width).zip(image.as_raw().chunks_exact(image_width * 3))
             {
                 for (value, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
-                    *value = (f32::from(pixel[channel]) - mean) * scale;
+                    *value = pixel[channel];
                 }
             }
         }
-        Self { width, height, values }
+        Self { width, height, pixels: canvas }
     }
 }
 
@@ -107,11 +106,11 @@ mod tests {
             InputSpec { width: 0, height: 0, channels: Channels::Bgr, mean: 0.0, scale: 1.0 };
         let image = RgbImage::from_fn(2, 2, |x, y| image::Rgb([1 + x as u8, 10 + y as u8, 100]));
         let canvas = Canvas::new(&image, &input, CanvasSize::Letterbox { max_side: 32 });
-        let at = |plane: usize, x: usize, y: usize| canvas.values[plane * 32 * 32 + y * 32 + x];
+        let at = |plane: usize, x: usize, y: usize| canvas.pixels[plane * 32 * 32 + y * 32 + x];
         assert_eq!(
             [at(0, 0, 0), at(1, 0, 1), at(2, 1, 0), at(2, 2, 0), at(0, 0, 2)],
-            [100.0, 11.0, 2.0, 0.0, 0.0]
+            [100, 11, 2, 0, 0]
         );
-        assert_eq!(canvas.values.iter().filter(|&&value| value != 0.0).count(), 12);
+        assert_eq!(canvas.pixels.iter().filter(|&&value| value != 0).count(), 12);
     }
 }

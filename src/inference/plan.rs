@@ -1,6 +1,7 @@
 //! How sessions are laid out on a device. A CPU has one session per core and accepts any batch
-//! size. A GPU has one session of each network and a few fixed batch sizes: every new shape costs
-//! it memory and a search for the fastest kernels.
+//! size. A GPU runs each network twice, so that one copies while the other computes, and in a few
+//! fixed batch sizes: each has a session of its own, since a change of shape costs it much more
+//! than a pass.
 
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use crate::domain::{Device, Precision};
 pub struct DevicePlan {
     /// The device.
     pub device: Device,
-    /// Sessions of each network.
+    /// How many times each network is opened. Each has a thread.
     pub sessions: usize,
     /// CPU threads per session.
     pub threads: usize,
@@ -32,7 +33,7 @@ impl DevicePlan {
         let (sessions, padded) = match device {
             // One session of one thread per core was the fastest layout for both networks.
             Device::Cpu | Device::OpenVino => (cores, false),
-            Device::Cuda(_) | Device::TensorRt(_) => (1, true),
+            Device::Cuda(_) | Device::TensorRt(_) => (2, true),
         };
         Self {
             device,
@@ -59,8 +60,8 @@ impl DevicePlan {
         Variant { target, precision: self.precision }
     }
 
-    /// The batch sizes that this device gets: 1, 4, 8, 16 and so on up to the largest. Empty if any
-    /// size is allowed.
+    /// The batch sizes that this device gets: 1, 8, 32 and so on up to the largest. Each has a
+    /// session of its own. Empty if any size is allowed.
     pub fn sizes(&self) -> Vec<usize> {
         self.sizes_up_to(self.batch)
     }
@@ -68,7 +69,7 @@ impl DevicePlan {
     /// The batch sizes for items so large that a batch holds at most `max` of them.
     pub fn sizes_up_to(&self, max: usize) -> Vec<usize> {
         let max = max.clamp(1, self.batch);
-        let between = std::iter::successors(Some(4), |size: &usize| size.checked_mul(2))
+        let between = std::iter::successors(Some(8), |size: &usize| size.checked_mul(4))
             .take_while(|&size| size < max);
         let mut sizes: Vec<usize> = std::iter::once(1).chain(between).chain([max]).collect();
         sizes.dedup();
@@ -88,12 +89,12 @@ mod tests {
     #[test]
     fn a_gpu_sees_a_few_sizes_and_a_cpu_any() {
         let gpu = |batch| DevicePlan::new(Device::Cuda(0), 8, batch).sizes();
-        assert_eq!(gpu(32), [1, 4, 8, 16, 32]);
-        assert_eq!(gpu(12), [1, 4, 8, 12]);
+        assert_eq!(gpu(32), [1, 8, 32]);
+        assert_eq!(gpu(12), [1, 8, 12]);
         assert_eq!(gpu(4), [1, 4]);
         assert_eq!(gpu(2), [1, 2]);
         assert_eq!(gpu(0), [1]);
-        assert_eq!([1, 3, 4, 5, 12].map(|items| padded_to(&gpu(12), items)), [1, 4, 4, 8, 12]);
+        assert_eq!([1, 3, 8, 9, 12].map(|items| padded_to(&gpu(12), items)), [1, 8, 8, 12, 12]);
 
         let cpu = DevicePlan::new(Device::Cpu, 8, 32);
         assert_eq!((cpu.sessions, cpu.sizes()), (8, Vec::new()));
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn fewer_of_the_large_items_make_a_batch() {
         let gpu = DevicePlan::new(Device::Cuda(0), 8, 32);
-        assert_eq!(gpu.sizes_up_to(16), [1, 4, 8, 16]);
+        assert_eq!(gpu.sizes_up_to(16), [1, 8, 16]);
         assert_eq!(gpu.sizes_up_to(0), [1]);
         assert_eq!(gpu.sizes_up_to(1000), gpu.sizes());
     }

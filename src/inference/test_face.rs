@@ -63,6 +63,17 @@ pub fn image() -> RgbImage {
     })
 }
 
+/// Places of the test image on a canvas, in pixels from the upper left corner.
+pub const SHIFTS: [(u32, u32); 4] = [(0, 0), (32, 0), (0, 32), (64, 32)];
+
+/// The test image at `shift` on a black canvas with sides of `side` pixels, which cuts off what
+/// does not fit.
+pub fn shifted(side: usize, shift: (u32, u32)) -> RgbImage {
+    let mut canvas = RgbImage::new(side as u32, side as u32);
+    image::imageops::replace(&mut canvas, &image(), shift.0.into(), shift.1.into());
+    canvas
+}
+
 /// The face as it was drawn.
 fn drawn() -> Face {
     let pixel = |unit: f32| SIDE as f32 / 2.0 + unit * UNIT;
@@ -87,6 +98,9 @@ const TO_DRAWN_FACE: Tolerance = Tolerance { iou: 0.5, landmarks: 0.2 };
 /// Other devices and larger canvases differ in the third digit, or prefer the other of two cells
 /// that see the same face.
 const TO_RECORDED_FACE: Tolerance = Tolerance { iou: 0.8, landmarks: 0.1 };
+
+/// The same canvas on two devices in 32 bits.
+const TO_CPU: Tolerance = Tolerance { iou: 0.99, landmarks: 0.005 };
 
 /// The face that detector `name` found in the test image when it was prepared, to be recorded.
 ///
@@ -119,6 +133,22 @@ pub fn check(name: &str, recorded: &Face, found: &[Face]) -> Result<(), ModelErr
             format!("if its manifest was changed, run `facefleet model prepare {name} --again`");
         self_test(name, format!("{reason}; {remedy}"))
     })
+}
+
+/// Compares what detector `name` finds on a device with what it finds on the CPU, on one canvas.
+///
+/// # Errors
+/// If they differ in number or place.
+pub fn check_same(name: &str, expected: &[Face], found: &[Face]) -> Result<(), ModelError> {
+    let wrong = |reason| self_test(name, format!("the device is not like the CPU: {reason}"));
+    if expected.len() != found.len() {
+        let (there, here) = (found.len(), expected.len());
+        return Err(wrong(format!("it found {there} faces where the CPU finds {here}")));
+    }
+    for (expected, found) in expected.iter().zip(found) {
+        compare(expected, std::slice::from_ref(found), &TO_CPU).map_err(wrong)?;
+    }
+    Ok(())
 }
 
 fn compare(expected: &Face, found: &[Face], tolerance: &Tolerance) -> Result<(), String> {

@@ -13,8 +13,10 @@ use image::RgbImage;
 use super::canvas::{Canvas, CanvasSize};
 use super::manifest::{InputSpec, Manifest, Role};
 use super::model::{ModelError, Models, PreparedFile};
+use super::onnx::ModelProto;
 use super::plan::{DevicePlan, padded_to};
-use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
+use super::prepare;
+use super::runtime::{InputShape, Network, Output, Runtime, RuntimeError};
 use super::test_face;
 use crate::domain::{BoundingBox, Face, Point};
 
@@ -55,7 +57,7 @@ impl YunetModel {
         if manifest.role != Role::Detector {
             return Err(ModelError::Role { name: name.to_owned(), wanted: "detector" });
         }
-        let PreparedFile { bytes, model, preparation } = models.read_prepared(&manifest)?;
+        let PreparedFile { model, preparation, .. } = models.read_prepared(&manifest)?;
         let input_name = model
             .graph
             .iter()
@@ -64,18 +66,21 @@ impl YunetModel {
             .next();
         let input_name = input_name.unwrap_or_default();
         let expected = preparation.face.ok_or_else(|| test_face::not_recorded(name))?;
-        Ok(Self { runtime: runtime.clone(), manifest, bytes: bytes.into(), input_name, expected })
+        let bytes = bytes_of(model, &manifest.input).into();
+        Ok(Self { runtime: runtime.clone(), manifest, bytes, input_name, expected })
     }
 
-    /// The faces that the network in `bytes` finds in the test image, on the CPU.
+    /// The faces that the network `model` finds in the test image, on the CPU.
     pub(super) fn find_test_face(
         runtime: &Runtime,
         manifest: &Manifest,
-        bytes: &[u8],
+        model: &ModelProto,
     ) -> Result<Vec<Face>, ModelError> {
-        let network = runtime.open(&manifest.name, bytes, 1)?;
+        let bytes = bytes_of(model.clone(), &manifest.input);
+        let network = runtime.open(&manifest.name, &bytes, 1)?;
         let (input, size) = (manifest.input.clone(), CanvasSize::Image);
-        let mut detector = Yunet { network, size, batches: Vec::new(), input, batch: 1 };
+        let mut detector =
+            Yunet { network, input, recorded: None, size, batches: Vec::new(), batch: 1 };
         Ok(detector.detect(&test_face::image(), test_face::MIN_SCORE)?)
     }
 
@@ -110,34 +115,56 @@ impl YunetModel {
             .iter()
             .map(|&side| (side, plan.sizes_up_to(BATCH_PIXELS / (side * side))))
             .collect();
-        let shapes = plan.padded.then(|| self.shape_range(&batches)).flatten();
         let network =
-            self.runtime.open_on(&self.manifest.name, &self.bytes, plan, shapes.as_ref())?;
-        let mut detector =
-            Yunet { network, size, batches, input: self.manifest.input.clone(), batch: plan.batch };
-        let image = test_face::image();
-        let check = |found: &[Face]| test_face::check(&self.manifest.name, &self.expected, found);
-        check(&detector.detect(&image, test_face::MIN_SCORE)?)?;
-        for (side, sizes) in detector.batches.clone() {
-            let canvas = Canvas::square(&image, &self.manifest.input, side);
-            for items in sizes {
-                let inputs: Vec<_> = (0..items).map(|_| (&canvas, test_face::MIN_SCORE)).collect();
-                let found = detector.detect_batch(&inputs)?;
-                // A canvas smaller than the test image shows only a part of the face.
-                if side >= test_face::SIDE as usize {
-                    found.iter().try_for_each(|found| check(found))?;
-                }
-            }
+            self.runtime.open_on(&self.manifest.name, &self.bytes, plan, &self.shapes(&batches))?;
+        let input = self.manifest.input.clone();
+        let recorded = Some((self.manifest.name.clone(), self.expected.clone()));
+        let mut detector = Yunet { network, input, recorded, size, batches, batch: plan.batch };
+        detector.self_test()?;
+        if detector.batches.iter().any(|(_, sizes)| !sizes.is_empty()) {
+            self.compare_with_cpu(&mut detector)?;
         }
         Ok(detector)
     }
 
-    fn shape_range(&self, batches: &[(usize, Vec<usize>)]) -> Option<ShapeRange> {
-        let (min, max) = (batches.first()?.0, batches.last()?.0);
-        let items = batches.iter().flat_map(|(_, sizes)| sizes).copied().max()?;
-        let input = self.input_name.clone();
-        Some(ShapeRange { input, min: [1, 3, min, min], max: [items, 3, max, max] })
+    /// Compares what `detector` finds with what the CPU finds, in every shape. The rows of a batch
+    /// show the face of the test image at different places, so that mixed-up rows show.
+    fn compare_with_cpu(&self, detector: &mut Yunet) -> Result<(), ModelError> {
+        let mut cpu = self.open(1)?;
+        for (side, sizes) in detector.batches.clone() {
+            let canvases = test_face::SHIFTS.map(|shift| {
+                Canvas::square(&test_face::shifted(side, shift), &self.manifest.input)
+            });
+            let inputs = canvases.each_ref().map(|canvas| (canvas, test_face::MIN_SCORE));
+            let expected = cpu.detect_batch(&inputs)?;
+            for items in sizes {
+                let rows: Vec<_> = inputs.iter().cycle().take(items).copied().collect();
+                let found = detector.detect_batch(&rows)?;
+                for (found, expected) in found.iter().zip(expected.iter().cycle()) {
+                    test_face::check_same(&self.manifest.name, expected, found)?;
+                }
+            }
+        }
+        Ok(())
     }
+
+    /// The shapes of `batches`, batch sizes for each side of a canvas.
+    fn shapes(&self, batches: &[(usize, Vec<usize>)]) -> Vec<InputShape> {
+        let shape = |items: usize, side: usize| InputShape {
+            input: self.input_name.clone(),
+            dims: [items, 3, side, side],
+        };
+        let of_side = |(side, sizes): &(usize, Vec<usize>)| {
+            sizes.iter().map(|&items| shape(items, *side)).collect::<Vec<_>>()
+        };
+        batches.iter().flat_map(of_side).collect()
+    }
+}
+
+/// The file of a prepared `model`, with pixels as its input.
+fn bytes_of(mut model: ModelProto, input: &InputSpec) -> Vec<u8> {
+    prepare::read_bytes(&mut model, input);
+    prepare::encode(&model)
 }
 
 /// An open detector, for one thread at a time.
@@ -145,6 +172,8 @@ impl YunetModel {
 pub struct Yunet {
     network: Network,
     input: InputSpec,
+    /// Its name, and the face that it finds in the test image; none while that is recorded.
+    recorded: Option<(String, Face)>,
     size: CanvasSize,
     /// The batch sizes that the device gets, for each side of a square canvas.
     batches: Vec<(usize, Vec<usize>)>,
@@ -153,6 +182,16 @@ pub struct Yunet {
 }
 
 impl Yunet {
+    /// Finds the face of the test image and compares it with the recorded one.
+    ///
+    /// # Errors
+    /// If the forward pass fails, or the answer is another one.
+    pub fn self_test(&mut self) -> Result<(), ModelError> {
+        let found = self.detect(&test_face::image(), test_face::MIN_SCORE)?;
+        let recorded = self.recorded.as_ref();
+        recorded.map_or(Ok(()), |(name, face)| test_face::check(name, face, &found))
+    }
+
     /// The faces in `image` with a confidence of at least `min_score`, best first, in pixels of the
     /// image.
     ///
@@ -168,7 +207,6 @@ impl Yunet {
     ///
     /// # Errors
     /// If a forward pass fails; no canvas has a result then.
-    /// If a forward pass fails; then for all of them.
     pub fn detect_batch(
         &mut self,
         inputs: &[(&Canvas, f32)],
@@ -205,14 +243,14 @@ impl Yunet {
     ) -> Result<Vec<Vec<Face>>, RuntimeError> {
         let Some(&first) = members.first() else { return Ok(Vec::new()) };
         let (width, height) = (inputs[first].0.width, inputs[first].0.height);
-        let joined: Vec<f32>;
-        let values = if rows == 1 {
-            &inputs[first].0.values
+        let joined: Vec<u8>;
+        let pixels = if rows == 1 {
+            &inputs[first].0.pixels
         } else {
-            let mut values = Vec::with_capacity(rows * 3 * width * height);
-            members.iter().for_each(|&member| values.extend_from_slice(&inputs[member].0.values));
-            values.resize(rows * 3 * width * height, 0.0);
-            joined = values;
+            let mut pixels = Vec::with_capacity(rows * 3 * width * height);
+            members.iter().for_each(|&member| pixels.extend_from_slice(&inputs[member].0.pixels));
+            pixels.resize(rows * 3 * width * height, 0);
+            joined = pixels;
             &joined
         };
         let names: Vec<String> = ["cls", "obj", "bbox", "kps"]
@@ -220,7 +258,7 @@ impl Yunet {
             .flat_map(|kind| STRIDES.map(|stride| format!("{kind}_{stride}")))
             .collect();
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let outputs = self.network.run(&[(&[rows, 3, height, width], values)], &wanted)?;
+        let outputs = self.network.run_bytes(&[rows, 3, height, width], pixels, &wanted)?;
         let faces = |(row, &member): (usize, &usize)| {
             let mut candidates = Vec::new();
             for (level, stride) in STRIDES.into_iter().enumerate() {

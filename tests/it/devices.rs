@@ -88,7 +88,7 @@ fn a_missing_device_is_an_error_at_start() {
     }
     if !runtime().offers(Device::Cuda(0)) {
         let error = runtime()
-            .open_on("x", b"", &DevicePlan::new(Device::Cuda(0), 1, 4), None)
+            .open_on("x", b"", &DevicePlan::new(Device::Cuda(0), 1, 4), &[])
             .unwrap_err()
             .to_string();
         assert!(

@@ -90,6 +90,19 @@ impl InputSpec {
         }
         values
     }
+
+    /// The pixels of `chips`, `[N, 3, 112, 112]`, for a network that reads bytes: one plane per
+    /// channel, in the order of the channels.
+    pub fn planes(&self, chips: &[Chip]) -> Vec<u8> {
+        let mut planes = Vec::with_capacity(chips.len() * Chip::BYTES);
+        for chip in chips {
+            let pixels = chip.pixels().as_chunks::<3>().0;
+            for channel in self.channels.order() {
+                planes.extend(pixels.iter().map(|pixel| pixel[channel]));
+            }
+        }
+        planes
+    }
 }
 
 fn one() -> f32 {

@@ -31,19 +31,21 @@ impl Models {
         model: &ModelProto,
         runtime: &Runtime,
     ) -> Result<Option<Face>, ModelError> {
-        let bytes = prepare::encode(model);
         let [before @ .., last] = whole.networks() else { return Ok(None) };
         let found = match network.role {
             Role::Stage(_) if network.name != last.name => {
-                return runtime.open(&network.name, &bytes, 1).map(|_| None).map_err(Into::into);
+                return runtime
+                    .open(&network.name, &prepare::encode(model), 1)
+                    .map(|_| None)
+                    .map_err(Into::into);
             }
             Role::Stage(_) => {
                 let read = |network| self.read_prepared(network).map(|file| Arc::from(file.bytes));
                 let mut networks = before.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-                networks.push(bytes.into());
+                networks.push(prepare::encode(model).into());
                 CascadeModel::find_test_face(runtime, whole, &networks)?
             }
-            _ => YunetModel::find_test_face(runtime, network, &bytes)?,
+            _ => YunetModel::find_test_face(runtime, network, model)?,
         };
         test_face::recorded(network.model(), found).map(Some)
     }

@@ -1,8 +1,9 @@
-//! The graph's input: its declared batch, and the layout of its dimensions.
+//! The graph's input: its declared batch, the layout of its dimensions, and its element type.
 
 use super::graph::Graph;
 use super::{PrepareError, mismatch};
-use crate::inference::onnx::NodeProto;
+use crate::inference::manifest::InputSpec;
+use crate::inference::onnx::{ModelProto, NodeProto, TensorProto, data_type};
 
 /// The number of images that the graph was exported for.
 pub fn declared_batch(graph: &Graph) -> i64 {
@@ -47,4 +48,33 @@ pub fn transpose(graph: &mut Graph, chip: &str) {
         TURNED.clone_into(input);
     }
     graph.nodes.push(NodeProto::new("Transpose", &[chip], TURNED).with_ints("perm", &[0, 2, 3, 1]));
+}
+
+/// Makes the input of a prepared `model` bytes: the pixels as they are, in the planes of `spec`. The
+/// graph itself converts, subtracts the mean and scales. A quarter of the bytes then goes to the
+/// device, and the results have the same bits.
+pub fn read_bytes(model: &mut ModelProto, spec: &InputSpec) {
+    let Some(graph) = &mut model.graph else { return };
+    let Some(input) = graph.input.first_mut() else { return };
+    let pixels = input.name.clone();
+    if let Some(tensor) = input.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()) {
+        tensor.elem_type = data_type::UINT8;
+    }
+    let named = |step: &str| format!("facefleet.pixels.{step}");
+    let cast = NodeProto::new("Cast", &[&pixels], &named("float"))
+        .with_int("to", i64::from(data_type::FLOAT));
+    let (mut steps, mut last) = (vec![cast], named("float"));
+    for (operator, value, neutral) in [("Sub", spec.mean, 0.0), ("Mul", spec.scale, 1.0)] {
+        if value == neutral {
+            continue;
+        }
+        let constant = named(&operator.to_lowercase());
+        let output = format!("{constant}.done");
+        graph.initializer.push(TensorProto::floats(&constant, &[1], &[value]));
+        steps.push(NodeProto::new(operator, &[&last, &constant], &output));
+        last = output;
+    }
+    let readers = graph.node.iter_mut().flat_map(|node| &mut node.input);
+    readers.filter(|input| **input == pixels).for_each(|input| input.clone_from(&last));
+    graph.node.splice(0..0, steps);
 }

@@ -9,7 +9,7 @@
 //! | `fold` | constants: `DequantizeLinear`, `Reshape`, `Transpose`, `Squeeze`, `Cast` and others |
 //! | `widen` | 16- and 64-bit floats to 32 bits; `Cast` between floats |
 //! | `shapes` | the shapes of inner tensors: `rules` has one rule per operator |
-//! | `input` | the declared batch, and `Transpose` of the input for [N, H, W, C] |
+//! | `input` | the declared batch, `Transpose` of the input for [N, H, W, C], pixels as bytes |
 //! | `reshape` | `Reshape`: constant target shapes with a free batch |
 //! | `batch_norm` | `BatchNormalization` as scale and shift; `spatial = 0` |
 //! | `prelu` | `PRelu`: shape of the slopes; written out for CPUs |
@@ -55,6 +55,7 @@ use prost::Message;
 use shapes::{Dim, Shapes};
 
 pub use closed_form::names;
+pub use input::read_bytes;
 pub use inspect::{Facts, Pixels, inspect};
 pub use mtcnn::{outputs as stage_outputs, prepare_stage};
 

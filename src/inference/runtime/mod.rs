@@ -11,11 +11,11 @@ use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{OutputSelector, RunOptions, Session};
-use ort::value::TensorRef;
+use ort::value::{PrimitiveTensorElementType, TensorRef};
 
 use super::plan::DevicePlan;
 use crate::domain::Device;
-pub use provider::ShapeRange;
+pub use provider::InputShape;
 
 /// Why a network cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +118,9 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|error| library(error.to_string()))?;
-        environment.set_log_level(LogLevel::Error);
+        // Errors are returned, and the library logs some that it gets over: cuDNN has no plan for
+        // a convolution in half precision without TF32, and another of its searches finds one.
+        environment.set_log_level(LogLevel::Fatal);
         *loaded = Some(environment.clone());
         Ok(Self { environment })
     }
@@ -152,7 +154,7 @@ impl Runtime {
     /// # Errors
     /// If the library refuses the model.
     pub fn open(&self, name: &str, model: &[u8], threads: usize) -> Result<Network, RuntimeError> {
-        self.open_on(name, model, &DevicePlan::cpu(threads), None)
+        self.open_on(name, model, &DevicePlan::cpu(threads), &[])
     }
 
     /// Opens a session as [`Self::open`] does. The library does not log a refusal.
@@ -160,11 +162,14 @@ impl Runtime {
     /// # Errors
     /// If the library refuses the model.
     pub(super) fn open_quietly(&self, name: &str, model: &[u8]) -> Result<Network, RuntimeError> {
-        self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)
+        let session = self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)?;
+        Ok(Network::of(vec![(None, session)]))
     }
 
-    /// Opens a session as `plan` says. `shapes` is the range of the input's shapes, if they are
-    /// few.
+    /// Opens a network as `plan` says: one session for each of `shapes`, side by side, or one for
+    /// all shapes if there are none. On a GPU, a session that gets another shape than the one
+    /// before it plans all its convolutions again: 160 to 680 ms on an H200, where a pass takes
+    /// 0.7 to 6 ms (docs/gpu.md).
     ///
     /// # Errors
     /// If the device cannot be used, or the library refuses the model.
@@ -173,14 +178,24 @@ impl Runtime {
         name: &str,
         model: &[u8],
         plan: &DevicePlan,
-        shapes: Option<&ShapeRange>,
+        shapes: &[InputShape],
     ) -> Result<Network, RuntimeError> {
         self.require(plan.device)?;
-        self.build(name, model, plan, shapes, LogLevel::Error).map_err(|refused| match refused {
+        let open = |shape: Option<&InputShape>| {
+            let session = self.build(name, model, plan, shape, LogLevel::Error)?;
+            Ok((shape.map(|shape| shape.dims), session))
+        };
+        let sessions: Result<Vec<_>, _> = if shapes.is_empty() {
+            open(None).map(|session| vec![session])
+        } else {
+            side_by_side(shapes.len(), |index| open(shapes.get(index)))
+        };
+        let sessions = sessions.map_err(|refused| match refused {
             // The library's message about a newer model is about its own source files. Replace it.
             RuntimeError::Model { .. } => self.check_versions(name, model).err().unwrap_or(refused),
             _ => refused,
-        })
+        })?;
+        Ok(Network::of(sessions))
     }
 
     fn build(
@@ -188,21 +203,22 @@ impl Runtime {
         name: &str,
         model: &[u8],
         plan: &DevicePlan,
-        shapes: Option<&ShapeRange>,
+        shape: Option<&InputShape>,
         log: LogLevel,
-    ) -> Result<Network, RuntimeError> {
+    ) -> Result<Session, RuntimeError> {
         let device = plan.device;
-        let unusable =
-            |error: ort::Error<ort::session::builder::SessionBuilder>| RuntimeError::Device {
-                device,
-                reason: essence(&error.to_string()),
-                remedy: provider::remedy(device),
-            };
+        let unusable = |reason: &str| RuntimeError::Device {
+            device,
+            reason: essence(reason),
+            remedy: provider::remedy(device),
+        };
         let refused =
             |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
         let text =
             |error: ort::Error<ort::session::builder::SessionBuilder>| refused(error.to_string());
-        let session = Session::builder(&self.environment)
+        let engines = provider::engines(plan, model, shape)
+            .map_err(|error| unusable(&format!("runtime.engines: {error}")))?;
+        let mut builder = Session::builder(&self.environment)
             .map_err(|error| refused(error.to_string()))?
             .with_log_level(log)
             .map_err(text)?
@@ -217,14 +233,44 @@ impl Runtime {
             .map_err(text)?
             // A thread that spins while it waits takes the core from other sessions.
             .with_intra_op_spinning(false)
-            .map_err(text)?
-            .with_execution_providers(provider::of(plan, shapes))
-            .map_err(unusable)?
+            .map_err(text)?;
+        if !provider::has_cpu_behind(device) {
+            builder =
+                builder.with_config_entry("session.disable_cpu_ep_fallback", "1").map_err(text)?;
+        }
+        builder
+            .with_execution_providers(provider::of(plan, shape, engines.as_deref()))
+            .map_err(|error| unusable(&error.to_string()))?
             .commit_from_memory(model)
-            .map_err(|error| refused(error.to_string()))?;
-        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        Ok(Network { session, outputs })
+            .map_err(|error| {
+                let reason = error.to_string();
+                // A device that fails while it takes the model is not the model's fault.
+                if provider::is_of_the_device(&reason) {
+                    unusable(&reason)
+                } else {
+                    refused(reason)
+                }
+            })
     }
+}
+
+/// Calls `open` with 0, 1 … up to `count`, each in a thread of its own: opening a session takes
+/// 200 ms or more.
+///
+/// # Errors
+/// The first error of them.
+pub fn side_by_side<T: Send, E: Send>(
+    count: usize,
+    open: impl Fn(usize) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    std::thread::scope(|scope| {
+        let open = &open;
+        let opening: Vec<_> = (0..count).map(|index| scope.spawn(move || open(index))).collect();
+        opening
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The message of a provider, without the locations in ONNX Runtime's source.
@@ -246,10 +292,12 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A session: one network on one device, for one thread at a time.
+/// One network on one device, for one thread at a time.
 #[derive(Debug)]
 pub struct Network {
-    session: Session,
+    /// A session for each shape of the input that it was opened for. A session without a shape, or
+    /// else the last one, gets all others.
+    sessions: Vec<(Option<[usize; 4]>, Session)>,
     outputs: Vec<String>,
 }
 
@@ -263,6 +311,12 @@ pub struct Output {
 }
 
 impl Network {
+    fn of(sessions: Vec<(Option<[usize; 4]>, Session)>) -> Self {
+        let outputs = sessions.iter().take(1).flat_map(|(_, session)| session.outputs());
+        let outputs = outputs.map(|output| output.name().to_owned()).collect();
+        Self { sessions, outputs }
+    }
+
     /// The names of the outputs.
     pub fn outputs(&self) -> &[String] {
         &self.outputs
@@ -276,6 +330,27 @@ impl Network {
     pub fn run(
         &mut self,
         inputs: &[(&[usize], &[f32])],
+        wanted: &[&str],
+    ) -> Result<Vec<Output>, RuntimeError> {
+        self.pass(inputs, wanted)
+    }
+
+    /// Runs a network whose input is bytes, as [`Self::run`] does.
+    ///
+    /// # Errors
+    /// If the forward pass fails, or the network has no such output.
+    pub fn run_bytes(
+        &mut self,
+        shape: &[usize],
+        bytes: &[u8],
+        wanted: &[&str],
+    ) -> Result<Vec<Output>, RuntimeError> {
+        self.pass(&[(shape, bytes)], wanted)
+    }
+
+    fn pass<T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
+        &mut self,
+        inputs: &[(&[usize], &[T])],
         wanted: &[&str],
     ) -> Result<Vec<Output>, RuntimeError> {
         let failed = |error: ort::Error| RuntimeError::Run(error.to_string());
@@ -295,8 +370,8 @@ impl Network {
         for (shape, values) in inputs {
             tensors.push(TensorRef::from_array_view((*shape, *values)).map_err(failed)?.into());
         }
-        let results =
-            self.session.run_with_options(tensors.as_slice(), &options).map_err(failed)?;
+        let session = self.session_for(inputs.first().map_or(&[], |(shape, _)| shape))?;
+        let results = session.run_with_options(tensors.as_slice(), &options).map_err(failed)?;
         let extract = |name: &&str| {
             let value = results
                 .get(*name)
@@ -305,5 +380,12 @@ impl Network {
             Ok(Output { shape: shape.iter().copied().collect(), values: values.to_vec() })
         };
         wanted.iter().map(extract).collect()
+    }
+
+    fn session_for(&mut self, shape: &[usize]) -> Result<&mut Session, RuntimeError> {
+        let own = self.sessions.iter().position(|(own, _)| own.is_none_or(|own| own == *shape));
+        let last = self.sessions.len().saturating_sub(1);
+        let session = self.sessions.get_mut(own.unwrap_or(last));
+        session.map(|(_, session)| session).ok_or_else(|| RuntimeError::Run("no session".into()))
     }
 }

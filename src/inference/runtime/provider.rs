@@ -3,42 +3,87 @@
 //! Every provider is set to fail on error. By default, ONNX Runtime silently replaces a provider
 //! that does not start with the CPU.
 
+use std::path::{Path, PathBuf};
+
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch};
 
 use crate::domain::{Device, Precision};
 use crate::inference::plan::DevicePlan;
 
-/// The smallest and the largest shape that a network's input has in a session.
+/// A shape that a network's input has, in a session that gets no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShapeRange {
+pub struct InputShape {
     /// Name of the input.
     pub input: String,
-    /// The smallest.
-    pub min: [usize; 4],
-    /// The largest.
-    pub max: [usize; 4],
+    /// Items, channels, height and width.
+    pub dims: [usize; 4],
 }
 
-impl ShapeRange {
-    /// `input:1x3x112x112`, in the notation of `TensorRT`.
-    fn text(&self, shape: &[usize; 4]) -> String {
-        let [n, channels, height, width] = shape;
-        format!("{}:{n}x{channels}x{height}x{width}", self.input)
+impl InputShape {
+    /// `32x3x112x112`.
+    fn sides(&self) -> String {
+        self.dims.map(|side| side.to_string()).join("x")
+    }
+
+    /// `input:32x3x112x112`, in the notation of `TensorRT`.
+    fn text(&self) -> String {
+        format!("{}:{}", self.input, self.sides())
     }
 }
 
-/// The providers for `plan`, in order of preference.
-pub fn of(plan: &DevicePlan, shapes: Option<&ShapeRange>) -> Vec<ExecutionProviderDispatch> {
+/// Whether the CPU may run the nodes that `device` cannot. Not for a GPU: a share of the CPU that
+/// nobody sees makes it slow, and an error says so.
+pub fn has_cpu_behind(device: Device) -> bool {
+    matches!(device, Device::Cpu | Device::OpenVino)
+}
+
+/// The providers for `plan`, in order of preference, for a session that gets `shape` alone (or
+/// any, if there is none). `engines` is the folder of this session's engines.
+pub fn of(
+    plan: &DevicePlan,
+    shape: Option<&InputShape>,
+    engines: Option<&Path>,
+) -> Vec<ExecutionProviderDispatch> {
     // The arena is off by default; every tensor is then a new allocation (1.3 to 1.5 times slower).
     let cpu = ep::CPU::default().with_arena_allocator(true).build();
     let device = match plan.device {
         Device::Cpu => vec![],
         Device::OpenVino => vec![open_vino(plan)],
-        Device::Cuda(index) => vec![cuda(index)],
+        Device::Cuda(index) => vec![cuda(index, plan)],
         // CUDA runs the nodes that TensorRT does not.
-        Device::TensorRt(index) => vec![tensor_rt(index, plan, shapes), cuda(index)],
+        Device::TensorRt(index) => vec![tensor_rt(index, shape, engines), cuda(index, plan)],
     };
-    device.into_iter().chain([cpu]).map(ExecutionProviderDispatch::error_on_failure).collect()
+    let cpu = has_cpu_behind(plan.device).then_some(cpu);
+    device.into_iter().chain(cpu).map(ExecutionProviderDispatch::error_on_failure).collect()
+}
+
+/// The folder of the engines that `TensorRT` builds of `model` for `shape`. It names both, because
+/// `TensorRT` finds an engine by the names in a graph, which do not change with its weights. It is
+/// created. `None` for other devices.
+///
+/// # Errors
+/// If the folder cannot be created.
+pub fn engines(
+    plan: &DevicePlan,
+    model: &[u8],
+    shape: Option<&InputShape>,
+) -> std::io::Result<Option<PathBuf>> {
+    let (Device::TensorRt(_), Some(folder)) = (plan.device, &plan.engines) else {
+        return Ok(None);
+    };
+    let model = blake3::hash(model).to_hex();
+    let shape = shape.map_or_else(|| "any".into(), InputShape::sides);
+    let folder = folder.join(&model[..16]).join(shape);
+    std::fs::create_dir_all(&folder)?;
+    Ok(Some(folder))
+}
+
+/// Whether ONNX Runtime's `message` about a model is about the device: a call of CUDA, cuDNN,
+/// cuBLAS or `TensorRT` that failed.
+pub fn is_of_the_device(message: &str) -> bool {
+    ["cuda_call.cc", "CUDA failure", "CUDA error", "CUDNN failure", "CUBLAS failure", "cudaError"]
+        .iter()
+        .any(|sign| message.contains(sign))
 }
 
 /// Properties of `OpenVINO`. ONNX Runtime has no option for the first. Without the second, the
@@ -55,12 +100,17 @@ fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
     provider.with_precision("FP32").build()
 }
 
-fn cuda(index: u16) -> ExecutionProviderDispatch {
+fn cuda(index: u16, plan: &DevicePlan) -> ExecutionProviderDispatch {
     ep::CUDA::default()
         .with_device_id(i32::from(index))
         // There are few shapes: extend the arena by what the largest one needs, not to the next
         // power of two.
         .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+        // Trying every kernel takes longer at the start, and was not faster afterwards on an H200
+        // (docs/gpu.md).
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        // 1.15 to 1.2 times as fast for convolutions in half precision, and slower in 32 bits.
+        .with_prefer_nhwc(plan.precision == Precision::Half)
         // TF32 has the ten-bit mantissa of half precision. The profile says 32 bits.
         .with_tf32(false)
         .build()
@@ -68,13 +118,13 @@ fn cuda(index: u16) -> ExecutionProviderDispatch {
 
 fn tensor_rt(
     index: u16,
-    plan: &DevicePlan,
-    shapes: Option<&ShapeRange>,
+    shape: Option<&InputShape>,
+    engines: Option<&Path>,
 ) -> ExecutionProviderDispatch {
-    let mut provider = ep::TensorRT::default()
-        .with_device_id(i32::from(index))
-        .with_fp16(plan.precision == Precision::Half);
-    if let Some(folder) = &plan.engines {
+    // Without `with_fp16`: the graph says which parts have 16 bits. The option would let TensorRT
+    // put the last layer and SER-FIQ in 16 bits, too.
+    let mut provider = ep::TensorRT::default().with_device_id(i32::from(index));
+    if let Some(folder) = engines {
         let folder = folder.display();
         provider = provider
             .with_engine_cache(true)
@@ -82,14 +132,12 @@ fn tensor_rt(
             .with_timing_cache(true)
             .with_timing_cache_path(&folder);
     }
-    if let Some(range) = shapes {
-        // One engine for all shapes, tuned for the largest. Otherwise TensorRT builds an engine for
-        // each new shape.
-        let (min, max) = (range.text(&range.min), range.text(&range.max));
+    if let Some(shape) = shape {
+        let shape = shape.text();
         provider = provider
-            .with_profile_min_shapes(min)
-            .with_profile_opt_shapes(&max)
-            .with_profile_max_shapes(&max);
+            .with_profile_min_shapes(&shape)
+            .with_profile_opt_shapes(&shape)
+            .with_profile_max_shapes(&shape);
     }
     provider.build()
 }
@@ -103,7 +151,7 @@ pub fn remedy(device: Device) -> &'static str {
                 openvino` and set runtime.library as it says"
         }
         Device::Cuda(_) => {
-            "CUDA needs an NVIDIA GPU of that number with its driver, CUDA 12 and cuDNN 9 on the \
+            "CUDA needs an NVIDIA GPU of that number with its driver, CUDA and cuDNN 9 on the \
                 library path, and the CUDA build of ONNX Runtime: run `python3 scripts/setup.py \
                 --runtime cuda` and set runtime.library as it says (docs/gpu.md)"
         }
@@ -118,9 +166,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_device_is_asked_for_by_its_own_provider_with_the_cpu_behind_it() {
+    fn every_device_is_asked_for_by_its_own_provider_and_a_gpu_without_the_cpu_behind_it() {
         let names = |device| {
-            of(&DevicePlan::new(device, 1, 4), None)
+            of(&DevicePlan::new(device, 1, 4), None, None)
                 .iter()
                 .map(ExecutionProviderDispatch::name)
                 .collect::<Vec<_>>()
@@ -129,14 +177,37 @@ mod tests {
             ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"];
         assert_eq!(names(Device::Cpu), [cpu]);
         assert_eq!(names(Device::OpenVino), ["OpenVINOExecutionProvider", cpu]);
-        assert_eq!(names(Device::Cuda(1)), [cuda, cpu]);
-        assert_eq!(names(Device::TensorRt(0)), [tensor_rt, cuda, cpu]);
+        assert_eq!(names(Device::Cuda(1)), [cuda]);
+        assert_eq!(names(Device::TensorRt(0)), [tensor_rt, cuda]);
     }
 
     #[test]
-    fn shapes_are_written_as_tensorrt_reads_them() {
-        let range =
-            ShapeRange { input: "chip".into(), min: [1, 3, 112, 112], max: [32, 3, 112, 112] };
-        assert_eq!(range.text(&range.max), "chip:32x3x112x112");
+    fn an_engine_is_found_by_its_weights_and_its_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let shape = |items| InputShape { input: "chip".into(), dims: [items, 3, 112, 112] };
+        assert_eq!(shape(32).text(), "chip:32x3x112x112");
+
+        let plan = DevicePlan {
+            engines: Some(folder.path().into()),
+            ..DevicePlan::new(Device::TensorRt(0), 1, 32)
+        };
+        let of = |model: &[u8], items| engines(&plan, model, Some(&shape(items))).unwrap().unwrap();
+        assert!(of(b"one", 1).is_dir());
+        assert_eq!(of(b"one", 1), of(b"one", 1));
+        assert_ne!(of(b"one", 1), of(b"two", 1));
+        assert_ne!(of(b"one", 1), of(b"one", 8));
+        let cuda = DevicePlan { device: Device::Cuda(0), ..plan.clone() };
+        assert_eq!(engines(&cuda, b"one", Some(&shape(1))).unwrap(), None);
+    }
+
+    #[test]
+    fn a_failed_call_of_cuda_is_not_the_models_fault() {
+        for message in [
+            "cuda_call.cc:140 CudaCall CUDA failure 2: out of memory ; GPU=0",
+            "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR",
+        ] {
+            assert!(is_of_the_device(message), "{message}");
+        }
+        assert!(!is_of_the_device("Load model from memory failed: invalid protobuf"));
     }
 }
