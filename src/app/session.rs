@@ -179,6 +179,10 @@ impl<P: Process> Process for RetriesSoon<P> {
         self.0.breakers()
     }
 
+    async fn lost(&self) -> String {
+        self.0.lost().await
+    }
+
     async fn process(&self, job: &Job) -> Processed {
         match self.0.process(job).await {
             Processed::Waits(WaitReason::ImageUnavailable(reason)) => {

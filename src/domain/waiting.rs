@@ -7,6 +7,7 @@
 //! | [`OtherProfile`] | sub-queue of the profile | a worker with that profile | no |
 //! | [`SourceOutage`] | sub-queue of the source | workers that can read from it | no |
 //! | [`Shortage`] | delay of 30 s | the queue, in time | no |
+//! | [`DeviceLost`] | delay of 1 s | the queue, in time | no |
 //! | [`AttemptFailed`] | delay by [`Backoff`] | the queue, in time | yes |
 //! | [`ImageUnavailable`] | longer delay by [`Backoff`] | the queue, in time | yes |
 //! | its worker died or dropped it | where it was before | the queue, at once | yes |
@@ -20,6 +21,7 @@
 //! [`OtherProfile`]: WaitReason::OtherProfile
 //! [`SourceOutage`]: WaitReason::SourceOutage
 //! [`Shortage`]: WaitReason::Shortage
+//! [`DeviceLost`]: WaitReason::DeviceLost
 //! [`AttemptFailed`]: WaitReason::AttemptFailed
 //! [`ImageUnavailable`]: WaitReason::ImageUnavailable
 
@@ -48,6 +50,8 @@ pub enum WaitReason {
     },
     /// This machine is short of file descriptors, memory or threads.
     Shortage,
+    /// The device that runs the worker's networks works no longer, and the worker ends.
+    DeviceLost(String),
     /// This attempt failed, and another one may succeed.
     AttemptFailed(String),
     /// Its source works, but did not serve this image.
@@ -57,6 +61,8 @@ pub enum WaitReason {
 impl WaitReason {
     /// The wait after a shortage of this machine.
     pub const SHORTAGE: Duration = Duration::from_secs(30);
+    /// The wait until another worker gets a job of a worker that lost its device.
+    const DEVICE_LOST: Duration = Duration::from_secs(1);
 
     /// How to settle the delivery of `job`, if a first retry is to come after `backoff`.
     pub fn disposition(&self, job: &Job, backoff: Backoff) -> Disposition {
@@ -66,6 +72,7 @@ impl WaitReason {
             Self::OtherProfile(id) => set_aside(SubQueueOf::Profile(id.clone())),
             Self::SourceOutage { source, .. } => set_aside(SubQueueOf::Source(source.clone())),
             Self::Shortage => Disposition::Defer(Self::SHORTAGE),
+            Self::DeviceLost(_) => Disposition::Defer(Self::DEVICE_LOST),
             Self::AttemptFailed(_) => Disposition::Retry(backoff.after(job)),
             Self::ImageUnavailable(_) => Disposition::Retry(backoff.slow().after(job)),
         }
@@ -79,6 +86,7 @@ impl fmt::Display for WaitReason {
             Self::OtherProfile(_) => "it requires another profile",
             Self::Shortage => "this machine is short of file descriptors, memory or threads",
             Self::SourceOutage { reason, .. }
+            | Self::DeviceLost(reason)
             | Self::AttemptFailed(reason)
             | Self::ImageUnavailable(reason) => reason,
         })

@@ -59,6 +59,14 @@ impl Analyser {
         Self { vision, recogniser, budget, warned: AtomicBool::new(false) }
     }
 
+    /// Waits until a stage's network works no longer, and says why.
+    pub(super) async fn lost(&self) -> Arc<str> {
+        tokio::select! {
+            reason = self.vision.lost() => reason,
+            reason = self.recogniser.lost() => reason,
+        }
+    }
+
     /// The memory for images.
     pub(super) fn budget(&self) -> &Arc<Budget> {
         &self.budget

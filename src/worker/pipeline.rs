@@ -28,6 +28,12 @@ pub enum WorkerError {
     /// The store cannot be used, or this worker may not write to it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The networks can no longer be run.
+    #[error(
+        "{0}. The jobs in flight are put back without an attempt spent. Start again; with \
+            runtime.device = \"auto\", the CPU takes over while the GPU cannot be used"
+    )]
+    Device(String),
     /// A task of the worker panicked.
     #[error("worker task panicked: {0}")]
     Panicked(#[from] JoinError),
@@ -69,7 +75,8 @@ impl Worker {
     /// within the drain time. Jobs that are not settled by then are redelivered.
     ///
     /// # Errors
-    /// If the queue or the store cannot be used at the start. Later errors are waited out.
+    /// If the queue or the store cannot be used at the start, or the networks work no longer.
+    /// Other errors are waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         self.check_access().await?;
         let settings = self.settings.clone();
@@ -85,8 +92,13 @@ impl Worker {
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(self.housekeeping(campaigns.clone()).run(wanted));
         let mut pipeline = Pipeline::start(self, campaigns);
-        pipeline.take_jobs(consumer.as_mut(), sub_queues, &mut housekeeping, &stop).await?;
-        pipeline.drain(settings.drain).await
+        let taken =
+            pipeline.take_jobs(consumer.as_mut(), sub_queues, &mut housekeeping, &stop).await;
+        if let Err(error @ WorkerError::Panicked(_)) = taken {
+            return Err(error);
+        }
+        pipeline.drain(settings.drain).await?;
+        taken
     }
 
     /// Temporary errors are retried later; a missing right is an error now.
@@ -150,7 +162,7 @@ impl Pipeline {
     /// panicked.
     ///
     /// # Errors
-    /// If housekeeping panicked.
+    /// If housekeeping panicked, or the networks work no longer.
     async fn take_jobs(
         &mut self,
         consumer: &mut dyn Consumer,
@@ -158,10 +170,14 @@ impl Pipeline {
         housekeeping: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) -> Result<(), WorkerError> {
+        let processor = self.processor.clone();
+        let lost = processor.lost();
+        tokio::pin!(lost);
         loop {
             let delivery = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                reason = &mut lost => return Err(WorkerError::Device(reason)),
                 // Settlers and housekeeping end early only if they panic.
                 () = self.finished.closed() => return Ok(()),
                 () = self.finished_enrolments.closed() => return Ok(()),

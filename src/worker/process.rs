@@ -46,6 +46,11 @@ pub trait Process: Send + Sync {
 
     /// Processes a job. If the last attempt fails, the job ends as failed.
     async fn process(&self, job: &Job) -> Processed;
+
+    /// Waits until the networks work no longer, and says why. Ends only then.
+    async fn lost(&self) -> String {
+        std::future::pending().await
+    }
 }
 
 /// Processes jobs with the models of a profile. All jobs in flight share it.
@@ -184,7 +189,12 @@ impl Processor {
             return self.ended(job, Outcome::Refused(reason.into()));
         }
         match self.analyser.analyse(bytes, (slot, room), self.selection(job), priority).await {
-            Err(error) => self.retry(job, WaitReason::AttemptFailed, error.to_string()),
+            Err(BatchError::Lost(reason)) => {
+                Processed::Waits(WaitReason::DeviceLost(reason.to_string()))
+            }
+            Err(BatchError::Failed(reason)) => {
+                self.retry(job, WaitReason::AttemptFailed, reason.to_string())
+            }
             Ok(Analysis { content, outcome, timings, .. }) => {
                 Processed::Ended(Box::new(JobRecord {
                     content,
@@ -251,5 +261,10 @@ impl Process for Processor {
             Some(processed) => processed,
             None => self.process_image(job).await,
         }
+    }
+
+    async fn lost(&self) -> String {
+        let reason = self.analyser.lost().await;
+        format!("{} works no longer: {reason}", self.provider)
     }
 }

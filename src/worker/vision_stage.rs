@@ -121,6 +121,14 @@ impl Vision {
         }
     }
 
+    /// Waits until its network works no longer, and says why.
+    pub async fn lost(&self) -> Arc<str> {
+        match self {
+            Self::Whole(stage) => stage.lost().await,
+            Self::Split { detector, .. } => detector.lost().await,
+        }
+    }
+
     /// Decodes an image, detects its faces and aligns them.
     ///
     /// # Errors
@@ -371,6 +379,10 @@ impl BatchModel for Yunet {
         let inputs: Vec<(&Canvas, f32)> =
             batch.iter().map(|input| (&input.canvas, input.min_score)).collect();
         self.detect_batch(&inputs).map_err(|error| error.to_string())
+    }
+
+    fn self_test(&mut self) -> Result<(), String> {
+        Self::self_test(self).map_err(|error| error.to_string())
     }
 }
 

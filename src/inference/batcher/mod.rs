@@ -13,10 +13,11 @@ mod queue;
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use self::queue::{BatchReceiver, BoundedSender, Request, Urgency};
 use super::recogniser::Recogniser;
@@ -25,14 +26,27 @@ use crate::telemetry::metrics;
 use crate::telemetry::vitals::{Activity, ActivityGuard};
 pub use queue::UrgentGuard;
 
+/// The waits before the self-tests of a model that gave no result.
+const PAUSES: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1500)];
+
+/// How long a batcher's threads may take to end.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
 /// Why an item has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BatchError(Arc<str>);
+pub enum BatchError {
+    /// The item failed.
+    #[error("{0}")]
+    Failed(Arc<str>),
+    /// The model works no longer, and no item will have a result.
+    #[error("{0}")]
+    Lost(Arc<str>),
+}
 
 impl BatchError {
     fn new(reason: &str) -> Self {
-        Self(reason.into())
+        Self::Failed(reason.into())
     }
 
     /// The batcher returned fewer results than items.
@@ -53,6 +67,14 @@ pub trait BatchModel: Send + 'static {
     /// # Errors
     /// If the whole batch fails.
     fn run(&mut self, batch: &[Self::Input]) -> Result<Vec<Self::Output>, String>;
+
+    /// Runs a known item. It is called after a batch of which no item had a result.
+    ///
+    /// # Errors
+    /// If the known result does not come: the model works no longer.
+    fn self_test(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl BatchModel for Recogniser {
@@ -61,6 +83,10 @@ impl BatchModel for Recogniser {
 
     fn run(&mut self, batch: &[Chip]) -> Result<Vec<Option<Recognition>>, String> {
         self.recognise(batch).map_err(|error| error.to_string())
+    }
+
+    fn self_test(&mut self) -> Result<(), String> {
+        Self::self_test(self).map_err(|error| error.to_string())
     }
 }
 
@@ -79,6 +105,23 @@ pub struct Batcher<M: BatchModel> {
     bulk: BoundedSender<M>,
     urgency: Arc<Urgency>,
     activity: Arc<[Activity]>,
+    loss: watch::Receiver<Option<Arc<str>>>,
+    /// Dropped after the senders, whose end ends the threads.
+    threads: Arc<Threads>,
+}
+
+/// Threads that own a model. Dropping it waits until the models are dropped: a process that exits
+/// while a GPU's library frees a session ends with a segmentation fault.
+struct Threads(Mutex<mpsc::Receiver<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let ended = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Disconnected once the last thread has ended. A hanging one does not keep the process.
+        if ended.recv_timeout(LONGEST_END) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("a thread that runs a model does not end");
+        }
+    }
 }
 
 impl<M: BatchModel> Clone for Batcher<M> {
@@ -88,6 +131,8 @@ impl<M: BatchModel> Clone for Batcher<M> {
             bulk: self.bulk.clone(),
             urgency: self.urgency.clone(),
             activity: self.activity.clone(),
+            loss: self.loss.clone(),
+            threads: self.threads.clone(),
         }
     }
 }
@@ -106,6 +151,8 @@ impl<M: BatchModel> Batcher<M> {
         let (urgent, urgent_requests) = queue::bounded(slots);
         let (bulk, bulk_requests) = queue::bounded(slots);
         let urgency = Arc::<Urgency>::default();
+        let (lost, loss) = watch::channel(None);
+        let (running, ended) = mpsc::channel();
         let activity: Arc<[Activity]> =
             (0..models.len()).map(|index| Activity::new(&format!("{name}-{index}"))).collect();
         for (index, model) in models.into_iter().enumerate() {
@@ -118,9 +165,25 @@ impl<M: BatchModel> Batcher<M> {
             let stage = name.to_owned();
             let guard = activity[index].guard();
             let thread = thread::Builder::new().name(format!("{name}-{index}"));
-            thread.spawn(move || serve(model, &mut requests, batch, &stage, &guard))?;
+            let (lost, running) = (lost.clone(), running.clone());
+            thread.spawn(move || {
+                serve(model, &mut requests, batch, (&stage, &guard), &lost);
+                drop(running);
+            })?;
         }
-        Ok(Self { urgent, bulk, urgency, activity })
+        let threads = Arc::new(Threads(Mutex::new(ended)));
+        Ok(Self { urgent, bulk, urgency, activity, loss, threads })
+    }
+
+    /// Waits until a model works no longer, and says why. Ends only then.
+    pub async fn lost(&self) -> Arc<str> {
+        let mut loss = self.loss.clone();
+        if let Ok(reason) = loss.wait_for(Option::is_some).await
+            && let Some(reason) = reason.as_ref()
+        {
+            return reason.clone();
+        }
+        std::future::pending().await
     }
 
     /// The activity of each thread.
@@ -168,22 +231,27 @@ fn serve<M: BatchModel>(
     mut model: M,
     requests: &mut BatchReceiver<M>,
     batch: usize,
-    stage: &str,
-    guard: &ActivityGuard,
+    (stage, guard): (&str, &ActivityGuard),
+    lost: &watch::Sender<Option<Arc<str>>>,
 ) {
     while let Some(mut requests) = requests.next_batch(batch) {
         // Skip the items whose caller is gone.
         requests.retain(|request| !request.reply.is_closed());
         metrics::batch(stage, requests.len());
         guard.begin();
-        run_batch(&mut model, requests);
+        run_batch(&mut model, requests, lost);
         guard.end();
     }
 }
 
 /// Runs a batch and sends the results. If the batch fails, each item runs alone, so that one bad
-/// item does not fail the others.
-fn run_batch<M: BatchModel>(model: &mut M, requests: Vec<Request<M>>) {
+/// item does not fail the others. If no item has a result, the model is tested: if it works no
+/// longer, that is not the items' fault.
+fn run_batch<M: BatchModel>(
+    model: &mut M,
+    requests: Vec<Request<M>>,
+    lost: &watch::Sender<Option<Arc<str>>>,
+) {
     let mut items = Vec::with_capacity(requests.len());
     let mut replies = Vec::with_capacity(requests.len());
     for Request { item, reply, slot } in requests {
@@ -191,7 +259,15 @@ fn run_batch<M: BatchModel>(model: &mut M, requests: Vec<Request<M>>) {
         items.push(item);
         replies.push(reply);
     }
-    let results: Vec<Result<M::Output, BatchError>> = match run_model(model, &items) {
+    let loss = lost.borrow().clone();
+    if let Some(reason) = loss {
+        // Another thread's model is on the same device.
+        for reply in replies {
+            reply.send(Err(BatchError::Lost(reason.clone()))).ok();
+        }
+        return;
+    }
+    let mut results: Vec<Result<M::Output, BatchError>> = match run_model(model, &items) {
         Ok(results) => results.into_iter().map(Ok).collect(),
         Err(error) if items.len() <= 1 => items.iter().map(|_| Err(error.clone())).collect(),
         Err(error) => {
@@ -203,10 +279,33 @@ fn run_batch<M: BatchModel>(model: &mut M, requests: Vec<Request<M>>) {
             items.iter().map(single).collect()
         }
     };
+    if !results.is_empty()
+        && results.iter().all(Result::is_err)
+        && let Err(reason) = still_works(model)
+    {
+        tracing::error!(reason, "the model works no longer");
+        let reason: Arc<str> = reason.into();
+        lost.send_replace(Some(reason.clone()));
+        results = results.iter().map(|_| Err(BatchError::Lost(reason.clone()))).collect();
+    }
     for (reply, result) in replies.into_iter().zip(results) {
         // The caller may be gone.
         reply.send(result).ok();
     }
+}
+
+/// Tests the model several times: a device that another program fills may have room again.
+fn still_works<M: BatchModel>(model: &mut M) -> Result<(), String> {
+    let mut tested = Ok(());
+    for wait in PAUSES {
+        thread::sleep(wait);
+        tested = catch_unwind(AssertUnwindSafe(|| model.self_test()))
+            .unwrap_or_else(|_| Err("the self-test panicked".into()));
+        if tested.is_ok() {
+            break;
+        }
+    }
+    tested
 }
 
 /// Runs the model, and turns a panic or a wrong number of results into an error.

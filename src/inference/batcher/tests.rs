@@ -169,3 +169,42 @@ async fn urgent_items_overtake_bulk_and_share_no_batch_with_it() {
     assert_eq!(first.await.unwrap().unwrap(), [2]);
     assert_eq!(*sizes.lock().unwrap(), [1, 2, 4, 4]);
 }
+
+/// A model on a device that is gone: no item has a result, and the self-test says `known`.
+struct Gone {
+    known: Result<(), String>,
+}
+
+impl BatchModel for Gone {
+    type Input = u32;
+    type Output = u32;
+
+    fn run(&mut self, _: &[u32]) -> Result<Vec<u32>, String> {
+        Err("no kernel ran".into())
+    }
+
+    fn self_test(&mut self) -> Result<(), String> {
+        self.known.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_lost_device_is_not_charged_to_its_items() {
+    let models = [0, 1].map(|_| Gone { known: Err("the GPU fell off the bus".into()) });
+    let batcher = Batcher::start("gone", models.into(), 4).unwrap();
+    let items = batcher.run(vec![1, 2, 3], Priority::Bulk).await;
+    assert_eq!(items, Err(BatchError::Lost("the GPU fell off the bus".into())));
+    assert_eq!(&*batcher.lost().await, "the GPU fell off the bus");
+    // Whichever thread takes it.
+    let next = batcher.run(vec![4], Priority::Urgent).await;
+    assert_eq!(next, Err(BatchError::Lost("the GPU fell off the bus".into())));
+}
+
+#[tokio::test]
+async fn items_that_fail_on_a_working_model_failed_themselves() {
+    let batcher = Batcher::start("works", vec![Gone { known: Ok(()) }], 4).unwrap();
+    let items = batcher.run(vec![1], Priority::Bulk).await;
+    assert_eq!(items, Err(BatchError::Failed("no kernel ran".into())));
+    let lost = tokio::time::timeout(Duration::from_millis(10), batcher.lost()).await;
+    assert!(lost.is_err(), "the model works");
+}

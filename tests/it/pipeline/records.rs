@@ -4,11 +4,15 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use facefleet::domain::{Faces, Job, JobId, JobRecord, Outcome, OutcomeKind, Profile, Selection};
+use facefleet::domain::{
+    Faces, Job, JobId, JobRecord, Lane, Outcome, OutcomeKind, Profile, Selection, WaitReason,
+};
 use facefleet::queue::JobQueue;
-use facefleet::worker::{Process, Processed};
+use facefleet::worker::{Process, Processed, WorkerError};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use super::{Bench, Finished, count};
+use super::{Bench, Finished, PATIENCE, count};
 use crate::support::profile;
 
 /// Finds no face in every image. The record of one image has a profile that is not in the store.
@@ -84,5 +88,48 @@ async fn a_redelivered_job_is_announced_with_its_first_outcome_and_not_dead_lett
     }
     let Finished { summary, queue, .. } = bench.finish().await;
     assert_eq!(count(&summary, OutcomeKind::NoFace), 3);
+    assert_eq!(queue.dead_letters(10).await.unwrap(), []);
+}
+
+/// A processor whose device is gone from the first job on.
+struct Lost(Profile, Notify);
+
+#[async_trait]
+impl Process for Lost {
+    fn profile(&self) -> &Profile {
+        &self.0
+    }
+
+    async fn process(&self, _: &Job) -> Processed {
+        self.1.notify_one();
+        Processed::Waits(WaitReason::DeviceLost("no kernel ran".into()))
+    }
+
+    async fn lost(&self) -> String {
+        self.1.notified().await;
+        "cuda:0 works no longer: no kernel ran".into()
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_device_puts_its_jobs_back_unspent_and_ends_with_an_error() {
+    let bench = Bench::with(Arc::new(Lost(profile("lost"), Notify::new())), 2).await;
+    let mut published: Vec<JobId> = bench.publish(5).await.iter().map(|job| job.id).collect();
+    let Bench { queue, worker, .. } = bench;
+    let ended = timeout(PATIENCE, worker).await.expect("the worker should end").unwrap();
+    let error = ended.expect_err("it cannot go on");
+    assert!(matches!(error, WorkerError::Device(_)), "{error}");
+    assert!(error.to_string().starts_with("cuda:0 works no longer: no kernel ran. "), "{error}");
+
+    let mut consumer = queue.consume(&Lane::ALL, 5).await.unwrap();
+    let mut found = Vec::new();
+    for _ in 0..published.len() {
+        let delivery = timeout(PATIENCE, consumer.next()).await.expect("all come back").unwrap();
+        assert_eq!(delivery.job().attempt, 1);
+        found.push(delivery.job().id);
+    }
+    found.sort();
+    published.sort();
+    assert_eq!(found, published);
     assert_eq!(queue.dead_letters(10).await.unwrap(), []);
 }
