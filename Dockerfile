@@ -82,8 +82,9 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
 ENTRYPOINT ["facefleet"]
 CMD ["worker"]
 
-# CUDA 12 and cuDNN 9, as this ONNX Runtime was linked. TensorRT is not included: see docs/gpu.md.
-FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04 AS cuda
+# CUDA 13 and cuDNN 9, as this ONNX Runtime was linked, with NVRTC. TensorRT is not included: see
+# docs/gpu.md.
+FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS cuda
 # Certificates and decoders are not pinned, as above. Ubuntu packages libheif's decoders separately.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -100,6 +101,7 @@ ENV FACEFLEET__HOME=/opt/facefleet \
     FACEFLEET__RUNTIME__LIBRARY=runtime/libonnxruntime.so \
     FACEFLEET__RUNTIME__DEVICE=cuda:0 \
     FACEFLEET__RUNTIME__ENGINES=/data/engines \
+    CUDA_CACHE_PATH=/data/cuda-cache \
     FACEFLEET__SERVER__LISTEN=0.0.0.0:9464 \
     FACEFLEET__LOG__FORMAT=json \
     NVIDIA_VISIBLE_DEVICES=all \
@@ -108,8 +110,9 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 9464
-# CUDA and cuDNN load, and the self-tests run, before a worker answers.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=180s --retries=3 \
+# CUDA and cuDNN load, and the self-tests run, before a worker answers. With TensorRT, the first
+# start also builds engines, which takes minutes.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=900s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9464 \
     && printf 'GET /health/live HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 ENTRYPOINT ["facefleet"]

@@ -117,16 +117,16 @@ def device_runtime(package, version, megabytes, file, sha256, why, folder, libra
 DEVICE_RUNTIMES = {
     "cuda": device_runtime(
         "onnxruntime-gpu",
-        "1.26.0",
-        277,
-        "onnxruntime_gpu-1.26.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
-        "4fa231294c2643911d2a7d16469c4808b0bdcdc4b5f4063d3a53744ce25b683a",
-        "ONNX Runtime for NVIDIA GPUs (CUDA 12, cuDNN 9, TensorRT 10 if installed)",
+        "1.31.0",
+        256,
+        "onnxruntime_gpu-1.31.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "f9a79e13492ce69cf58d7b97a7639bf407c8a4db291d9f6125131eac1d5758b9",
+        "ONNX Runtime for NVIDIA GPUs (CUDA 13, cuDNN 9, TensorRT 10 if installed)",
         f"{RUNTIME}-cuda",
         (
             (
-                "libonnxruntime.so.1.26.0",
-                "7fe6f3306ea455b3d1493ea8b95bf442b48a216e459c47564152e5f7d5ded2c6",
+                "libonnxruntime.so.1.31.0",
+                "e4523eb2bbe9caf1a12e0aa9205909529193c05bf019e291d0edf75429116d39",
             ),
             (
                 "libonnxruntime_providers_shared.so",
@@ -134,11 +134,11 @@ DEVICE_RUNTIMES = {
             ),
             (
                 "libonnxruntime_providers_cuda.so",
-                "347599963df41207241245c1725d9b14eaa79db846d7cd670fd84262563f130b",
+                "feb331de679e57d8bc192b168cdce8626c9700283c59864c6958b2c168edad0a",
             ),
             (
                 "libonnxruntime_providers_tensorrt.so",
-                "f47f61ca275f14da6cbffa03be14cd38a74621cddad08a44b9248db383316ebd",
+                "136b083e557637a72ca526594884b900c241771561e3a374380041e62f50f163",
             ),
         ),
     ),
