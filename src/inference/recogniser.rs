@@ -181,15 +181,20 @@ impl RecogniserModel {
         Ok(())
     }
 
-    fn answer(&self, embedding: &[f32], distance: f64) -> Result<Answer, ModelError> {
+    fn answer(&self, embedding: &[f32], distance: f64) -> Result<ChipAnswer, ModelError> {
         let (template, _) = Template::from_embedding(embedding).map_err(|error| {
             self_test(self.name(), format!("the self-test's embedding is unusable: {error}"))
         })?;
-        Ok(Answer { template, distance })
+        Ok(ChipAnswer { template, distance })
     }
 
     /// Compares a session's answer to a chip with another answer to the same chip, called `which`.
-    fn compare(&self, found: &Answer, other: &Answer, which: &str) -> Result<(), ModelError> {
+    fn compare(
+        &self,
+        found: &ChipAnswer,
+        other: &ChipAnswer,
+        which: &str,
+    ) -> Result<(), ModelError> {
         let wrong = |reason| Err(self_test(self.name(), reason));
         let cosine = found.template.similarity(&other.template);
         // In 32 bits, devices sum in different orders: a seventh digit, and on an H200 at most
@@ -219,7 +224,7 @@ impl RecogniserModel {
 }
 
 /// What a network says of a chip.
-struct Answer {
+struct ChipAnswer {
     template: Template,
     distance: f64,
 }
@@ -245,7 +250,7 @@ impl Recogniser {
         found.iter().try_for_each(|found| self.model.compare(found, &recorded, RECORDED))
     }
 
-    fn answers(&mut self, chips: &[Chip]) -> Result<Vec<Answer>, ModelError> {
+    fn answers(&mut self, chips: &[Chip]) -> Result<Vec<ChipAnswer>, ModelError> {
         let outputs = self.forward(chips, &[names::EMBEDDING, names::DISTANCE])?;
         let rows = outputs[0].values.chunks_exact(self.model.head.embedding);
         rows.zip(&outputs[1].values)

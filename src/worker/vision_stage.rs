@@ -149,8 +149,7 @@ impl Vision {
                 PictureStep::Done(output) => return Ok(output),
                 PictureStep::Detect(picture, canvases) => (picture, canvases),
             };
-            let inputs =
-                canvases.into_iter().map(|canvas| DetectorInput { canvas, min_score }).collect();
+            let inputs = canvases.into_iter().map(|canvas| (canvas, min_score)).collect();
             let found = detector.run(inputs, priority).await?;
             step = run_one(pictures, PictureTask::Align(picture, found), priority).await?;
         }
@@ -363,21 +362,14 @@ impl BatchModel for PictureStage {
     }
 }
 
-/// A canvas for a detector on another device.
-#[derive(Debug)]
-pub struct DetectorInput {
-    canvas: Canvas,
-    /// Least confidence of a face.
-    min_score: f32,
-}
-
 impl BatchModel for Yunet {
-    type Input = DetectorInput;
+    /// A canvas, and the least confidence of a face.
+    type Input = (Canvas, f32);
     type Output = Vec<Face>;
 
-    fn run(&mut self, batch: &[DetectorInput]) -> Result<Vec<Vec<Face>>, String> {
+    fn run(&mut self, batch: &[(Canvas, f32)]) -> Result<Vec<Vec<Face>>, String> {
         let inputs: Vec<(&Canvas, f32)> =
-            batch.iter().map(|input| (&input.canvas, input.min_score)).collect();
+            batch.iter().map(|(canvas, min_score)| (canvas, *min_score)).collect();
         self.detect_batch(&inputs).map_err(|error| error.to_string())
     }
 

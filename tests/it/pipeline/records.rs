@@ -122,12 +122,13 @@ async fn a_worker_that_lost_its_device_puts_its_jobs_back_unspent_and_ends_with_
     assert!(error.to_string().starts_with("cuda:0 works no longer: no kernel ran. "), "{error}");
 
     let mut consumer = queue.consume(&Lane::ALL, 5).await.unwrap();
-    let mut found = Vec::new();
-    for _ in 0..published.len() {
+    let mut deliveries = Vec::new();
+    while deliveries.len() < published.len() {
         let delivery = timeout(PATIENCE, consumer.next()).await.expect("all come back").unwrap();
         assert_eq!(delivery.job().attempt, 1);
-        found.push(delivery.job().id);
+        deliveries.push(delivery);
     }
+    let mut found: Vec<JobId> = deliveries.iter().map(|delivery| delivery.job().id).collect();
     found.sort();
     published.sort();
     assert_eq!(found, published);
