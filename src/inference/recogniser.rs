@@ -1,4 +1,4 @@
-//! The recogniser: from chips to templates, distances, scores and qualities, in one forward pass.
+//! The recogniser: from chips to templates, distances and scores, in one forward pass.
 
 use std::sync::Arc;
 
@@ -9,9 +9,7 @@ use super::model::{ModelError, Models, PreparedFile, PreparedHead, self_test};
 use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
 use super::runtime::{Network, Output, Runtime, RuntimeError, ShapeRange};
-use crate::domain::{
-    CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, Recognition, SerFiq, Template,
-};
+use crate::domain::{CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, SerFiq, Template};
 use crate::quality::{self, sampled::Sampled};
 
 /// Two embeddings with a larger cosine were computed in the same precision. Other orders of
@@ -98,12 +96,6 @@ impl RecogniserModel {
         })
     }
 
-    /// The same recogniser with `mapping` instead of the manifest's.
-    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
-        self.mapping = mapping;
-        self
-    }
-
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -114,7 +106,7 @@ impl RecogniserModel {
         &self.head
     }
 
-    /// The recogniser's part of the profile.
+    /// The recogniser's part of the profile, and the mapping of its manifest.
     pub fn profile(&self) -> (RecogniserProfile, SerFiq, Mapping) {
         let dropout = self.head.dropout;
         let ser_fiq = match self.estimator {
@@ -153,7 +145,6 @@ impl RecogniserModel {
         let mut recogniser = Recogniser {
             network,
             input: self.manifest.input.clone(),
-            mapping: self.mapping.clone(),
             embedding: self.head.embedding,
             sampled: self.sampled.clone(),
             sizes: sizes.clone(),
@@ -204,12 +195,24 @@ impl RecogniserModel {
     }
 }
 
+/// The network's answer for one chip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkAnswer {
+    /// The template, unit norm.
+    pub template: Template,
+    /// The embedding's norm before it was scaled to one.
+    pub norm: f32,
+    /// SER-FIQ's mean pairwise distance `d` between embeddings under dropout; 0 is best.
+    pub distance: f64,
+    /// `2 / (1 + e^d)`, in (0, 1]; 1 is best.
+    pub score: f64,
+}
+
 /// An open recogniser, for one thread at a time.
 #[derive(Debug)]
 pub struct Recogniser {
     network: Network,
     input: InputSpec,
-    mapping: Mapping,
     embedding: usize,
     sampled: Option<Arc<Sampled>>,
     /// The batch sizes that the device gets; empty if any size is allowed.
@@ -222,7 +225,10 @@ impl Recogniser {
     ///
     /// # Errors
     /// If the forward pass fails; no chip has a result then.
-    pub fn recognise(&mut self, chips: &[Chip]) -> Result<Vec<Option<Recognition>>, RuntimeError> {
+    pub fn recognise(
+        &mut self,
+        chips: &[Chip],
+    ) -> Result<Vec<Option<NetworkAnswer>>, RuntimeError> {
         let second = if self.sampled.is_some() { names::FEATURES } else { names::DISTANCE };
         let outputs = self.forward(chips, &[names::EMBEDDING, second])?;
         let distances: Vec<f64> = match &self.sampled {
@@ -236,7 +242,7 @@ impl Recogniser {
         let embeddings = outputs[0].values.chunks_exact(self.embedding);
         Ok(embeddings
             .zip(distances)
-            .map(|(embedding, distance)| self.interpret(embedding, distance))
+            .map(|(embedding, distance)| interpret(embedding, distance))
             .collect())
     }
 
@@ -267,11 +273,10 @@ impl Recogniser {
         }
         Ok(outputs)
     }
+}
 
-    fn interpret(&self, embedding: &[f32], distance: f64) -> Option<Recognition> {
-        let (template, norm) = Template::from_embedding(embedding).ok()?;
-        let score = quality::score(distance);
-        let quality = quality::quality(score, &self.mapping);
-        distance.is_finite().then_some(Recognition { template, norm, distance, score, quality })
-    }
+fn interpret(embedding: &[f32], distance: f64) -> Option<NetworkAnswer> {
+    let (template, norm) = Template::from_embedding(embedding).ok()?;
+    let score = quality::score(distance);
+    distance.is_finite().then_some(NetworkAnswer { template, norm, distance, score })
 }

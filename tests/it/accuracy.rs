@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use facefleet::domain::{CHIP_SIDE, Chip, FaceResult, Recognition};
 use facefleet::inference::prepare::{self, Outputs, Target, names, prepare_recogniser};
-use facefleet::inference::recogniser::{Estimator, RecogniserModel};
+use facefleet::inference::recogniser::{Estimator, NetworkAnswer, RecogniserModel};
 use facefleet::quality::closed_form::ClosedForm;
 use facefleet::worker::Processor;
 use image::codecs::jpeg::JpegEncoder;
@@ -78,7 +78,7 @@ async fn faces() -> Vec<Chip> {
     all
 }
 
-fn recognise(estimator: Estimator, chips: &[Chip]) -> Vec<Recognition> {
+fn recognise(estimator: Estimator, chips: &[Chip]) -> Vec<NetworkAnswer> {
     let app = app();
     let model = RecogniserModel::load(
         &app.models(),
@@ -131,7 +131,7 @@ async fn the_closed_form_agrees_with_2000_masks_on_real_faces() {
     // All faces of a seed share its masks, so their errors are correlated: a mean needs several
     // seeds.
     let share = chips.len() / SEEDS.len();
-    let sampled: Vec<Recognition> = std::thread::scope(|scope| {
+    let sampled: Vec<NetworkAnswer> = std::thread::scope(|scope| {
         let sample = |(chips, seed)| {
             scope.spawn(move || recognise(Estimator::Sampled { passes: 2000, seed }, chips))
         };

@@ -19,8 +19,8 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use self::queue::{BatchReceiver, BoundedSender, Request, Urgency};
-use super::recogniser::Recogniser;
-use crate::domain::{Chip, Recognition};
+use super::recogniser::{NetworkAnswer, Recogniser};
+use crate::domain::Chip;
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::{Activity, ActivityGuard};
 pub use queue::UrgentGuard;
@@ -57,9 +57,9 @@ pub trait BatchModel: Send + 'static {
 
 impl BatchModel for Recogniser {
     type Input = Chip;
-    type Output = Option<Recognition>;
+    type Output = Option<NetworkAnswer>;
 
-    fn run(&mut self, batch: &[Chip]) -> Result<Vec<Option<Recognition>>, String> {
+    fn run(&mut self, batch: &[Chip]) -> Result<Vec<Option<NetworkAnswer>>, String> {
         self.recognise(batch).map_err(|error| error.to_string())
     }
 }

@@ -1,0 +1,334 @@
+//! The fit of a fused quality on labelled photos: the expected similarity of a photo with the other
+//! photos of its person, from SER-FIQ's score, the embedding's norm, the detector's score and the
+//! components.
+//!
+//! The fit is a ridge regression of each photo's mean similarity. It is cross-validated by subject:
+//! no prediction by which it is judged comes from a fit that saw a photo of the same person, and
+//! the penalty of each of these fits is chosen without that person, too. Among penalties that
+//! predict equally well within the uncertainty, the largest is taken: it relies least on any one
+//! input, and so on the photos of the fit.
+
+mod ridge;
+#[cfg(test)]
+mod tests;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use self::ridge::Regression;
+use super::bootstrap::{Estimate, below};
+use super::evaluation::{Bootstrap, LIMITS, MeasureResult, evaluate};
+use super::pairs::{Comparisons, Weights};
+use super::samples::{FUSED, InputColumn, Measure, NORM};
+use crate::domain::{FusedInput, FusedQuality};
+use crate::quality::calibration::{FusedFit, MeasureArea};
+
+/// Parts of the people. Each is predicted by a fit on the others.
+const FOLDS: usize = 10;
+/// Penalties to choose from, for inputs in standard deviations.
+const PENALTIES: [f64; 7] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
+/// Fewest people with two photos or more: four in each fold.
+const LEAST_PEOPLE: usize = 4 * FOLDS;
+/// The discarded share up to which areas decide: the second of [`LIMITS`].
+const LIMIT: usize = 1;
+/// An input is used if this share of the photos or more have it.
+const LEAST_KNOWN: f64 = 0.5;
+
+/// Why no fused quality can be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum FuseError {
+    /// Too few people.
+    #[error(
+        "{people} people with two scored photos or more are too few to fit a fused quality: at \
+         least {LEAST_PEOPLE}"
+    )]
+    People {
+        /// Those with two photos or more.
+        people: usize,
+    },
+    /// No interval.
+    #[error("without intervals, nothing shows whether a fused quality helps: leave out --bootstrap 0")]
+    NoIntervals,
+    /// No error to predict.
+    #[error(
+        "the photos do not show what a fused quality would help: at FMR {fmr:e}, no mated \
+         comparison fails, or the threshold cannot be found; choose a lower --fmr or label harder \
+         photos"
+    )]
+    NoErrors {
+        /// The false match rate.
+        fmr: f64,
+    },
+    /// No gain.
+    #[error(
+        "a fused quality is not shown to help on these photos, so no file was written: its pAUC \
+         less that of {measure} is {:.3} [{:.3}, {:.3}] at FMR {fmr:e}, and the upper end must be \
+         below 0. Label more people or harder photos, or calibrate without --fuse",
+        .difference.value, .difference.low, .difference.high
+    )]
+    NoGain {
+        /// SER-FIQ or the norm.
+        measure: String,
+        /// The area of the fused quality less that of the measure.
+        difference: Estimate,
+        /// The false match rate.
+        fmr: f64,
+    },
+}
+
+/// Labelled photos and what is measured of them.
+#[derive(Debug)]
+pub struct FuseSet<'a> {
+    /// The comparisons of the photos.
+    pub comparisons: &'a Comparisons,
+    /// The subjects of the photos.
+    pub subjects: &'a [u32],
+    /// What may be fused.
+    pub inputs: &'a [InputColumn],
+    /// SER-FIQ's scores.
+    pub scores: &'a Measure,
+    /// The single measures to compare with.
+    pub measures: &'a [Measure],
+    /// Fingerprint of photos and labels.
+    pub data: &'a str,
+}
+
+/// A fused quality that helps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FusedResult {
+    /// The fit on all photos.
+    pub fused: FusedQuality,
+    /// What the cross-validation showed.
+    pub fit: FusedFit,
+    /// The value of each photo, predicted by the fit that saw no photo of its person.
+    pub predicted: Measure,
+    /// Inputs that are not used, because they do not vary or few photos have them.
+    pub left_out: Vec<FusedInput>,
+    /// Inputs that some photos lack, with their number. These count as the mean.
+    pub imputed: Vec<(FusedInput, usize)>,
+}
+
+impl FuseSet<'_> {
+    /// Fits, cross-validates and compares at `fmr`.
+    ///
+    /// # Errors
+    /// If there are too few people, or the fused quality is not better than both SER-FIQ and the
+    /// norm: the 95 % interval of each difference must be below 0.
+    pub fn fuse(&self, fmr: f64, bootstrap: Bootstrap) -> Result<FusedResult, FuseError> {
+        if bootstrap.replicates == 0 {
+            return Err(FuseError::NoIntervals);
+        }
+        let (predictions, fused, penalty) = self.cross_validated(bootstrap.seed)?;
+        let predicted = Measure { name: FUSED.into(), values: predictions };
+        let areas = self.areas(&predicted, fmr, bootstrap)?;
+        let used = |input: FusedInput| fused.inputs.iter().any(|term| term.name == input);
+        let missing = |column: &InputColumn| {
+            (column.input, column.values.iter().filter(|value| value.is_none()).count())
+        };
+        let imputed = self.inputs.iter().filter(|column| used(column.input)).map(missing);
+        Ok(FusedResult {
+            left_out: self.inputs.iter().map(|each| each.input).filter(|i| !used(*i)).collect(),
+            imputed: imputed.filter(|(_, count)| *count > 0).collect(),
+            fit: FusedFit {
+                photos: self.subjects.len(),
+                subjects: self.people(),
+                folds: FOLDS,
+                penalty,
+                fmr,
+                discarded: LIMITS[LIMIT],
+                pauc: areas,
+            },
+            fused,
+            predicted,
+        })
+    }
+
+    /// The prediction of each photo by a fit without its person; the fit on all, and its penalty.
+    fn cross_validated(
+        &self,
+        seed: u64,
+    ) -> Result<(Vec<Option<f64>>, FusedQuality, f64), FuseError> {
+        let targets = self.targets();
+        let people = self.with_target(&targets);
+        if people < LEAST_PEOPLE {
+            return Err(FuseError::People { people });
+        }
+        let usable: Vec<&InputColumn> =
+            self.inputs.iter().filter(|column| is_usable(&column.values)).collect();
+        let weights = self.weights(&targets);
+        let targets: Vec<f64> = targets.into_iter().map(Option::unwrap_or_default).collect();
+        let regression = Regression { inputs: &usable, targets: &targets, weights: &weights };
+        let folds = CrossValidation {
+            regression: &regression,
+            fold: folds(self.subjects, seed),
+            data: self.data,
+        };
+        let too_few = || FuseError::People { people };
+        let mut predictions = vec![None; self.subjects.len()];
+        for held_out in 0..FOLDS {
+            let (fused, _) = folds.fit(Some(held_out)).ok_or_else(too_few)?;
+            for (photo, prediction) in predictions.iter_mut().enumerate() {
+                if folds.fold[photo] == held_out {
+                    *prediction = Some(regression.predict(&fused, photo));
+                }
+            }
+        }
+        let (fused, penalty) = folds.fit(None).ok_or_else(too_few)?;
+        Ok((predictions, fused, penalty))
+    }
+
+    /// The areas of the fused quality and of all measures, and whether it helps.
+    fn areas(
+        &self,
+        predicted: &Measure,
+        fmr: f64,
+        bootstrap: Bootstrap,
+    ) -> Result<Vec<MeasureArea>, FuseError> {
+        let single = self.measures.iter().filter(|measure| measure.name != FUSED);
+        let measures: Vec<Measure> = std::iter::once(predicted).chain(single).cloned().collect();
+        let points = evaluate(self.comparisons, self.subjects, &measures, &[fmr], bootstrap);
+        let no_errors = || FuseError::NoErrors { fmr };
+        let point = points.first().ok_or_else(no_errors)?;
+        let own = point.measures[0].paucs[LIMIT].ok_or_else(no_errors)?;
+        let mut areas = vec![MeasureArea {
+            measure: FUSED.into(),
+            value: own.value,
+            fused_less_this: 0.0,
+            interval: None,
+        }];
+        let must_lose = |result: &&MeasureResult| {
+            result.name == self.scores.name || result.name == NORM
+        };
+        for result in point.measures.iter().filter(must_lose) {
+            let difference = fused_less(result).ok_or_else(no_errors)?;
+            if difference.high >= 0.0 {
+                let measure = result.name.clone();
+                return Err(FuseError::NoGain { measure, difference, fmr });
+            }
+        }
+        areas.extend(point.measures[1..].iter().filter_map(|result| {
+            let (value, difference) = (result.paucs[LIMIT]?.value, fused_less(result)?);
+            let interval = Some([difference.low, difference.high]);
+            let (measure, fused_less_this) = (result.name.clone(), difference.value);
+            Some(MeasureArea { measure, value, fused_less_this, interval })
+        }));
+        Ok(areas)
+    }
+
+    /// The mean similarity of each photo with the others of its person; none without others.
+    fn targets(&self) -> Vec<Option<f64>> {
+        let mut sums = vec![(0.0, 0_u32); self.subjects.len()];
+        for pair in self.comparisons.mated() {
+            for photo in [pair.a, pair.b] {
+                let (sum, count) = &mut sums[photo as usize];
+                *sum += f64::from(pair.similarity);
+                *count += 1;
+            }
+        }
+        sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
+    }
+
+    /// The weight of each photo with a target: one over the square root of the number of those of
+    /// its person. It lies between the same weight for all photos, with which one person may decide,
+    /// and the same for all people, with which a target of one comparison counts as much as one of
+    /// a hundred.
+    fn weights(&self, targets: &[Option<f64>]) -> Vec<f64> {
+        let counts = self.photos_with_target(targets);
+        let weight = |(target, &subject): (&Option<f64>, &u32)| {
+            target.map_or(0.0, |_| 1.0 / f64::from(counts[subject as usize]).sqrt())
+        };
+        targets.iter().zip(self.subjects).map(weight).collect()
+    }
+
+    fn photos_with_target(&self, targets: &[Option<f64>]) -> Vec<u32> {
+        let mut counts = vec![0; self.people()];
+        for (target, &subject) in targets.iter().zip(self.subjects) {
+            counts[subject as usize] += u32::from(target.is_some());
+        }
+        counts
+    }
+
+    fn with_target(&self, targets: &[Option<f64>]) -> usize {
+        self.photos_with_target(targets).iter().filter(|count| **count > 0).count()
+    }
+
+    fn people(&self) -> usize {
+        Weights::once(self.subjects).people()
+    }
+}
+
+/// The area of the first measure, the fused quality, less that of `result`.
+fn fused_less(result: &MeasureResult) -> Option<Estimate> {
+    let above = result.above_first[LIMIT]?;
+    // 0.0 -: without it, a difference of 0 would be -0.
+    Some(Estimate { value: 0.0 - above.value, low: 0.0 - above.high, high: 0.0 - above.low })
+}
+
+/// Whether enough photos have the input, and not all the same value.
+fn is_usable(values: &[Option<f64>]) -> bool {
+    let known: Vec<f64> = values.iter().copied().flatten().collect();
+    let (low, high) = known
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (v.min(low), v.max(high)));
+    known.len() as f64 >= LEAST_KNOWN * values.len() as f64 && high - low > 1e-6
+}
+
+/// The fold of each photo: that of its subject, drawn so that all folds have as many subjects.
+fn folds(subjects: &[u32], seed: u64) -> Vec<usize> {
+    let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut order: Vec<usize> = (0..people).collect();
+    // The shuffle of Fisher and Yates.
+    for last in (1..people).rev() {
+        order.swap(last, below(&mut random, last + 1));
+    }
+    subjects.iter().map(|&subject| order[subject as usize] % FOLDS).collect()
+}
+
+/// The fits without a fold.
+struct CrossValidation<'a> {
+    regression: &'a Regression<'a>,
+    /// Of each photo.
+    fold: Vec<usize>,
+    data: &'a str,
+}
+
+impl CrossValidation<'_> {
+    /// The fit on all folds but `held_out`, and its penalty. That is chosen in these folds: each is
+    /// predicted by a fit on the others.
+    fn fit(&self, held_out: Option<usize>) -> Option<(FusedQuality, f64)> {
+        let training: Vec<usize> = (0..FOLDS).filter(|fold| Some(*fold) != held_out).collect();
+        let mut errors: Vec<[f64; PENALTIES.len()]> = Vec::new();
+        for &inner in &training {
+            let in_fit = |photo: usize| {
+                self.fold[photo] != inner && Some(self.fold[photo]) != held_out
+            };
+            let equations = self.regression.equations(in_fit)?;
+            let error = |penalty| {
+                let fused = equations.solve(penalty, self.data);
+                self.regression.error(&fused, |photo| self.fold[photo] == inner)
+            };
+            errors.push(PENALTIES.map(error));
+        }
+        errors.retain(|errors| errors.iter().all(|error| error.is_finite()));
+        let penalty = penalty(&errors);
+        let equations = self.regression.equations(|photo| Some(self.fold[photo]) != held_out)?;
+        Some((equations.solve(penalty, self.data), penalty))
+    }
+}
+
+/// The largest of [`PENALTIES`] whose error exceeds the least one by no more than the standard error
+/// of that excess. `errors` has those of each fold.
+fn penalty(errors: &[[f64; PENALTIES.len()]]) -> f64 {
+    let count = errors.len() as f64;
+    let mean = |index: usize| errors.iter().map(|errors| errors[index]).sum::<f64>() / count;
+    let best = (0..PENALTIES.len()).min_by(|&a, &b| mean(a).total_cmp(&mean(b))).unwrap_or(0);
+    let as_good = |index: &usize| {
+        let excess = |errors: &[f64; PENALTIES.len()]| errors[*index] - errors[best];
+        let over = errors.iter().map(excess).sum::<f64>() / count;
+        let variance =
+            errors.iter().map(|each| (excess(each) - over).powi(2)).sum::<f64>() / (count - 1.0);
+        over <= (variance / count).sqrt()
+    };
+    PENALTIES[(0..PENALTIES.len()).rev().find(as_good).unwrap_or(best)]
+}
