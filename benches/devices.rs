@@ -119,7 +119,11 @@ fn open(app: &App, plan: &DevicePlan) -> Result<Recogniser> {
     Ok(model.open_on(plan)?)
 }
 
-fn answers(recogniser: &mut Recogniser, chips: &[Chip], batch: usize) -> Result<Vec<NetworkAnswer>> {
+fn answers(
+    recogniser: &mut Recogniser,
+    chips: &[Chip],
+    batch: usize,
+) -> Result<Vec<NetworkAnswer>> {
     let mut answers = Vec::with_capacity(chips.len());
     for chips in chips.chunks(batch) {
         for answer in recogniser.recognise(chips)? {

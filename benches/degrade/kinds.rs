@@ -198,7 +198,7 @@ fn side_light(photo: &RgbImage, stops: f32, from_left: bool) -> RgbImage {
     copy
 }
 
-/// A rectangle of one colour over a part of the face: from below, from above, or from a side.
+/// A rectangle of one grey over a part of the face: from below, from above, or from a side.
 fn occluded(photo: &RgbImage, side: f32, strength: f32, random: &mut ChaCha8Rng) -> RgbImage {
     let (x, y) = (photo.width() as f32 / 2.0, photo.height() as f32 / 2.0);
     let half = 0.25 * side;
@@ -210,7 +210,7 @@ fn occluded(photo: &RgbImage, side: f32, strength: f32, random: &mut ChaCha8Rng)
         2 => left = right - 2.0 * half * share,
         _ => right = left + 2.0 * half * share,
     }
-    let colour = Rgb([0; 3].map(|_: u8| (random.next_u32() >> 24) as u8));
+    let colour = Rgb([(random.next_u32() >> 24) as u8; 3]);
     let mut copy = photo.clone();
     for (x, y, pixel) in copy.enumerate_pixels_mut() {
         if (left..right).contains(&(x as f32)) && (top..bottom).contains(&(y as f32)) {

@@ -134,7 +134,8 @@ impl FusedQuality {
     /// The same from the values of the inputs: `input` gives that of the term with this index.
     pub fn value_of(&self, input: impl Fn(usize, &FusedTerm) -> Option<f64>) -> f64 {
         let terms = self.inputs.iter().enumerate();
-        let terms = terms.map(|(index, term)| term.coefficient * term.deviations(input(index, term)));
+        let terms =
+            terms.map(|(index, term)| term.coefficient * term.deviations(input(index, term)));
         self.intercept + terms.sum::<f64>()
     }
 
@@ -200,11 +201,8 @@ mod tests {
         // cos² 60° = 25 %: six and a half deviations, of which four count.
         let expected = 0.6 - 2.0 * 0.05 + 0.5 * 0.02 + 0.01 - 4.0 * 0.03;
         assert!((fused().value(&face) - expected).abs() < 1e-6, "{}", fused().value(&face));
-        let bare = FaceMeasures {
-            detector_score: None,
-            components: &Components::default(),
-            ..face
-        };
+        let bare =
+            FaceMeasures { detector_score: None, components: &Components::default(), ..face };
         let expected = 0.6 - 2.0 * 0.05 + 0.5 * 0.02;
         assert!((fused().value(&bare) - expected).abs() < 1e-9, "what is unknown adds nothing");
     }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::fused::{FusedFit, MeasureArea};
 use self::fused::FusedSection;
+pub use self::fused::{FusedFit, MeasureArea};
 use crate::domain::{Mapping, MatchThresholds, Profile, ProfileId};
 
 /// The most knots of a percentile mapping.

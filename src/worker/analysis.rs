@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::budget::Budget;
 use super::vision_stage::{AlignedFace, PictureFaces, Vision, VisionInput, VisionOutput};
 use crate::domain::{
-    Chip, ContentHash, FaceMeasures, FaceResult, ImageContent, Mapping, Outcome, Recognition, Selection,
-    Timings,
+    Chip, ContentHash, FaceMeasures, FaceResult, ImageContent, Mapping, Outcome, Recognition,
+    Selection, Timings,
 };
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::{NetworkAnswer, Recogniser};
@@ -154,12 +154,13 @@ impl Analyser {
             .map(|AlignedFace { face, chip, components }| {
                 let answer = chip.as_ref().and_then(|_| answers.next().flatten());
                 let detector_score = face.detector_score;
-                let recognition = answer.map(|NetworkAnswer { template, norm, distance, score }| {
-                    let components = &components;
-                    let measures = FaceMeasures { score, norm, detector_score, components };
-                    let quality = quality::of_face(&measures, &self.mapping);
-                    Recognition { template, norm, distance, score, quality }
-                });
+                let recognition =
+                    answer.map(|NetworkAnswer { template, norm, distance, score }| {
+                        let components = &components;
+                        let measures = FaceMeasures { score, norm, detector_score, components };
+                        let quality = quality::of_face(&measures, &self.mapping);
+                        Recognition { template, norm, distance, score, quality }
+                    });
                 (FaceResult { face, components, recognition }, chip)
             })
             .unzip();

@@ -4,9 +4,7 @@
 #![allow(clippy::print_stdout, reason = "--nocapture shows the measured numbers")]
 
 use facefleet::app::App;
-use facefleet::domain::{
-    Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Selection,
-};
+use facefleet::domain::{Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Selection};
 use facefleet::images::Root;
 use facefleet::inference::batcher::{Batcher, Priority};
 use facefleet::inference::canvas::{Canvas, CanvasSize};

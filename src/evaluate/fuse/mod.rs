@@ -4,29 +4,22 @@
 //!
 //! The fit is a ridge regression of each photo's mean similarity. It is cross-validated by subject:
 //! no prediction by which it is judged comes from a fit that saw a photo of the same person, and
-//! the penalty of each of these fits is chosen without that person, too. Among penalties that
-//! predict equally well within the uncertainty, the largest is taken: it relies least on any one
-//! input, and so on the photos of the fit.
+//! the penalty of each of these fits is chosen without that person, too ([`cross_validation`]).
 
+mod cross_validation;
 mod ridge;
 #[cfg(test)]
 mod tests;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
+use self::cross_validation::{CrossValidation, FOLDS};
 use self::ridge::Regression;
-use super::bootstrap::{Estimate, below};
+use super::bootstrap::Estimate;
 use super::evaluation::{Bootstrap, LIMITS, MeasureResult, evaluate};
 use super::pairs::{Comparisons, Weights};
 use super::samples::{FUSED, InputColumn, Measure, NORM};
 use crate::domain::{FusedInput, FusedQuality};
 use crate::quality::calibration::{FusedFit, MeasureArea};
 
-/// Parts of the people. Each is predicted by a fit on the others.
-const FOLDS: usize = 10;
-/// Penalties to choose from, for inputs in standard deviations.
-const PENALTIES: [f64; 7] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
 /// Fewest people with two photos or more: four in each fold.
 const LEAST_PEOPLE: usize = 4 * FOLDS;
 /// The discarded share up to which areas decide: the second of [`LIMITS`].
@@ -47,7 +40,9 @@ pub enum FuseError {
         people: usize,
     },
     /// No interval.
-    #[error("without intervals, nothing shows whether a fused quality helps: leave out --bootstrap 0")]
+    #[error(
+        "without intervals, nothing shows whether a fused quality helps: leave out --bootstrap 0"
+    )]
     NoIntervals,
     /// No error to predict.
     #[error(
@@ -118,7 +113,7 @@ impl FuseSet<'_> {
         if bootstrap.replicates == 0 {
             return Err(FuseError::NoIntervals);
         }
-        let (predictions, fused, penalty) = self.cross_validated(bootstrap.seed)?;
+        let (predictions, fused, penalty) = self.cross_validated(fmr, bootstrap.seed)?;
         let predicted = Measure { name: FUSED.into(), values: predictions };
         let areas = self.areas(&predicted, fmr, bootstrap)?;
         let used = |input: FusedInput| fused.inputs.iter().any(|term| term.name == input);
@@ -146,6 +141,7 @@ impl FuseSet<'_> {
     /// The prediction of each photo by a fit without its person; the fit on all, and its penalty.
     fn cross_validated(
         &self,
+        fmr: f64,
         seed: u64,
     ) -> Result<(Vec<Option<f64>>, FusedQuality, f64), FuseError> {
         let targets = self.targets();
@@ -158,22 +154,19 @@ impl FuseSet<'_> {
         let weights = self.weights(&targets);
         let targets: Vec<f64> = targets.into_iter().map(Option::unwrap_or_default).collect();
         let regression = Regression { inputs: &usable, targets: &targets, weights: &weights };
-        let folds = CrossValidation {
-            regression: &regression,
-            fold: folds(self.subjects, seed),
-            data: self.data,
-        };
+        let (comparisons, subjects, data) = (self.comparisons, self.subjects, self.data);
+        let validation = CrossValidation::new(&regression, comparisons, subjects, data, fmr, seed);
         let too_few = || FuseError::People { people };
         let mut predictions = vec![None; self.subjects.len()];
         for held_out in 0..FOLDS {
-            let (fused, _) = folds.fit(Some(held_out)).ok_or_else(too_few)?;
+            let (fused, _) = validation.fit(Some(held_out)).ok_or_else(too_few)?;
             for (photo, prediction) in predictions.iter_mut().enumerate() {
-                if folds.fold[photo] == held_out {
+                if validation.is_in(photo, held_out) {
                     *prediction = Some(regression.predict(&fused, photo));
                 }
             }
         }
-        let (fused, penalty) = folds.fit(None).ok_or_else(too_few)?;
+        let (fused, penalty) = validation.fit(None).ok_or_else(too_few)?;
         Ok((predictions, fused, penalty))
     }
 
@@ -196,9 +189,8 @@ impl FuseSet<'_> {
             fused_less_this: 0.0,
             interval: None,
         }];
-        let must_lose = |result: &&MeasureResult| {
-            result.name == self.scores.name || result.name == NORM
-        };
+        let must_lose =
+            |result: &&MeasureResult| result.name == self.scores.name || result.name == NORM;
         for result in point.measures.iter().filter(must_lose) {
             let difference = fused_less(result).ok_or_else(no_errors)?;
             if difference.high >= 0.0 {
@@ -271,64 +263,4 @@ fn is_usable(values: &[Option<f64>]) -> bool {
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (v.min(low), v.max(high)));
     known.len() as f64 >= LEAST_KNOWN * values.len() as f64 && high - low > 1e-6
-}
-
-/// The fold of each photo: that of its subject, drawn so that all folds have as many subjects.
-fn folds(subjects: &[u32], seed: u64) -> Vec<usize> {
-    let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut order: Vec<usize> = (0..people).collect();
-    // The shuffle of Fisher and Yates.
-    for last in (1..people).rev() {
-        order.swap(last, below(&mut random, last + 1));
-    }
-    subjects.iter().map(|&subject| order[subject as usize] % FOLDS).collect()
-}
-
-/// The fits without a fold.
-struct CrossValidation<'a> {
-    regression: &'a Regression<'a>,
-    /// Of each photo.
-    fold: Vec<usize>,
-    data: &'a str,
-}
-
-impl CrossValidation<'_> {
-    /// The fit on all folds but `held_out`, and its penalty. That is chosen in these folds: each is
-    /// predicted by a fit on the others.
-    fn fit(&self, held_out: Option<usize>) -> Option<(FusedQuality, f64)> {
-        let training: Vec<usize> = (0..FOLDS).filter(|fold| Some(*fold) != held_out).collect();
-        let mut errors: Vec<[f64; PENALTIES.len()]> = Vec::new();
-        for &inner in &training {
-            let in_fit = |photo: usize| {
-                self.fold[photo] != inner && Some(self.fold[photo]) != held_out
-            };
-            let equations = self.regression.equations(in_fit)?;
-            let error = |penalty| {
-                let fused = equations.solve(penalty, self.data);
-                self.regression.error(&fused, |photo| self.fold[photo] == inner)
-            };
-            errors.push(PENALTIES.map(error));
-        }
-        errors.retain(|errors| errors.iter().all(|error| error.is_finite()));
-        let penalty = penalty(&errors);
-        let equations = self.regression.equations(|photo| Some(self.fold[photo]) != held_out)?;
-        Some((equations.solve(penalty, self.data), penalty))
-    }
-}
-
-/// The largest of [`PENALTIES`] whose error exceeds the least one by no more than the standard error
-/// of that excess. `errors` has those of each fold.
-fn penalty(errors: &[[f64; PENALTIES.len()]]) -> f64 {
-    let count = errors.len() as f64;
-    let mean = |index: usize| errors.iter().map(|errors| errors[index]).sum::<f64>() / count;
-    let best = (0..PENALTIES.len()).min_by(|&a, &b| mean(a).total_cmp(&mean(b))).unwrap_or(0);
-    let as_good = |index: &usize| {
-        let excess = |errors: &[f64; PENALTIES.len()]| errors[*index] - errors[best];
-        let over = errors.iter().map(excess).sum::<f64>() / count;
-        let variance =
-            errors.iter().map(|each| (excess(each) - over).powi(2)).sum::<f64>() / (count - 1.0);
-        over <= (variance / count).sqrt()
-    };
-    PENALTIES[(0..PENALTIES.len()).rev().find(as_good).unwrap_or(best)]
 }

@@ -66,22 +66,13 @@ impl Regression<'_> {
             for (i, &value) in row.iter().enumerate() {
                 equations.moment[i] += share * value * (self.targets[photo] - intercept);
                 let products = &mut equations.gram[i * row.len()..(i + 1) * row.len()];
-                products.iter_mut().zip(&row).for_each(|(sum, other)| *sum += share * value * other);
+                products
+                    .iter_mut()
+                    .zip(&row)
+                    .for_each(|(sum, other)| *sum += share * value * other);
             }
         }
         Some(equations)
-    }
-
-    /// The weighted mean of the squared errors of `fused` over the photos that `used` names.
-    pub(super) fn error(&self, fused: &FusedQuality, used: impl Fn(usize) -> bool) -> f64 {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for (photo, &weight) in self.weights.iter().enumerate() {
-            if weight > 0.0 && used(photo) {
-                sum += weight * (self.targets[photo] - self.predict(fused, photo)).powi(2);
-                total += weight;
-            }
-        }
-        sum / total
     }
 
     /// The value of `fused` for a photo.
@@ -193,7 +184,6 @@ mod tests {
             near(&[fused.intercept, term.coefficient], &[0.4, share * slope]);
         }
         let exact = equations.solve(1e-12, "d");
-        assert!(regression.error(&exact, |_| true) < 1e-20);
         near(&[regression.predict(&exact, 0)], &[0.1]);
         assert!(regression.equations(|photo| photo == 3).is_none(), "a photo of no weight");
     }
