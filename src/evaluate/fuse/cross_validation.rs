@@ -3,13 +3,13 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::LIMIT;
 use super::ridge::Regression;
+use super::{FuseSet, LIMIT};
 use crate::domain::FusedQuality;
 use crate::evaluate::bootstrap::below;
 use crate::evaluate::edc::DiscardOrder;
 use crate::evaluate::evaluation::LIMITS;
-use crate::evaluate::pairs::{Comparisons, Weights};
+use crate::evaluate::pairs::{Pair, Weights};
 
 /// Parts of the people. Each is predicted by a fit on the others.
 pub(super) const FOLDS: usize = 10;
@@ -21,10 +21,9 @@ const USUAL_PENALTY: f64 = 1.0;
 /// Fits without a fold.
 pub(super) struct CrossValidation<'a> {
     regression: &'a Regression<'a>,
-    comparisons: &'a Comparisons,
-    subjects: &'a [u32],
-    /// Fingerprint of photos and labels.
-    data: &'a str,
+    set: &'a FuseSet<'a>,
+    /// The comparisons by which penalties are judged.
+    mated: &'a [Pair],
     fmr: f64,
     /// Of each subject.
     fold: Vec<usize>,
@@ -37,37 +36,35 @@ impl<'a> CrossValidation<'a> {
     /// Draws the folds, all of as many subjects as possible.
     pub(super) fn new(
         regression: &'a Regression<'a>,
-        comparisons: &'a Comparisons,
-        subjects: &'a [u32],
-        data: &'a str,
+        set: &'a FuseSet<'a>,
+        mated: &'a [Pair],
         fmr: f64,
         seed: u64,
     ) -> Self {
-        let people = Weights::once(subjects).people();
-        let mut mated = vec![0_u32; people];
-        for pair in comparisons.mated() {
-            mated[subjects[pair.a as usize] as usize] += 1;
+        let people = set.people();
+        let mut counts = vec![0_u32; people];
+        for pair in mated {
+            counts[set.subjects[pair.a as usize] as usize] += 1;
         }
-        let weight = mated.iter().map(|&pairs| 1.0 / f64::from(pairs.max(1)).sqrt()).collect();
-        let fold = folds(people, seed);
-        Self { regression, comparisons, subjects, data, fmr, fold, weight }
+        let weight = counts.iter().map(|&pairs| 1.0 / f64::from(pairs.max(1)).sqrt()).collect();
+        Self { regression, set, mated, fmr, fold: folds(people, seed), weight }
     }
 
     /// Whether the subject of `photo` is in `fold`.
     pub(super) fn is_in(&self, photo: usize, fold: usize) -> bool {
-        self.fold[self.subjects[photo] as usize] == fold
+        self.fold[self.set.subjects[photo] as usize] == fold
     }
 
     /// The fit on all folds but `held_out`, and its penalty, which is chosen in these folds.
     pub(super) fn fit(&self, held_out: Option<usize>) -> Option<(FusedQuality, f64)> {
         let is_held_out = |photo: usize| held_out.is_some_and(|fold| self.is_in(photo, fold));
         let training = (0..FOLDS).filter(|fold| Some(*fold) != held_out);
-        let mut predictions = vec![vec![None; self.subjects.len()]; PENALTIES.len()];
+        let mut predictions = vec![vec![None; self.set.subjects.len()]; PENALTIES.len()];
         for inner in training {
             let in_fit = |photo: usize| !self.is_in(photo, inner) && !is_held_out(photo);
             let equations = self.regression.equations(in_fit)?;
             for (penalty, predictions) in PENALTIES.iter().zip(&mut predictions) {
-                let fused = equations.solve(*penalty, self.data);
+                let fused = equations.solve(*penalty, self.set.data);
                 for (photo, prediction) in predictions.iter_mut().enumerate() {
                     if self.is_in(photo, inner) {
                         *prediction = Some(self.regression.predict(&fused, photo));
@@ -77,7 +74,7 @@ impl<'a> CrossValidation<'a> {
         }
         let penalty = self.best(&predictions, held_out);
         let equations = self.regression.equations(|photo| !is_held_out(photo))?;
-        Some((equations.solve(penalty, self.data), penalty))
+        Some((equations.solve(penalty, self.set.data), penalty))
     }
 
     /// The penalty whose predictions have the least area under the error-versus-discard curve, over
@@ -88,14 +85,14 @@ impl<'a> CrossValidation<'a> {
             let each = self.fold.iter().zip(&self.weight);
             let each = each
                 .map(|(fold, &weight)| if Some(*fold) == held_out { 0.0 } else { value(weight) });
-            Weights::new(each.collect(), self.subjects)
+            Weights::new(each.collect(), self.set.subjects)
         };
-        let threshold = self.comparisons.threshold(self.fmr, &of_training(|_| 1.0));
+        let threshold = self.set.comparisons.threshold(self.fmr, &of_training(|_| 1.0));
         let Some(threshold) = threshold else { return USUAL_PENALTY };
         let weights = of_training(|weight| weight);
         let area = |predictions: &Vec<Option<f64>>| {
             let order = DiscardOrder::new(predictions);
-            order.edc(self.comparisons.mated(), threshold, &weights).pauc(LIMITS[LIMIT])
+            order.edc(self.mated, threshold, &weights).pauc(LIMITS[LIMIT])
         };
         let areas = PENALTIES.iter().zip(predictions);
         let areas = areas.filter_map(|(&penalty, values)| Some((penalty, area(values)?)));

@@ -15,7 +15,7 @@ use self::cross_validation::{CrossValidation, FOLDS};
 use self::ridge::Regression;
 use super::bootstrap::Estimate;
 use super::evaluation::{Bootstrap, LIMITS, MeasureResult, evaluate};
-use super::pairs::{Comparisons, Weights};
+use super::pairs::{Comparisons, Pair, Weights};
 use super::samples::{FUSED, InputColumn, Measure, NORM};
 use crate::domain::{FusedInput, FusedQuality};
 use crate::quality::calibration::{FusedFit, MeasureArea};
@@ -138,36 +138,65 @@ impl FuseSet<'_> {
         })
     }
 
+    /// The fit on the photos of `training` alone, as if there were no others. It is not compared with
+    /// anything.
+    ///
+    /// # Errors
+    /// If they are of too few people.
+    pub fn fit_on(
+        &self,
+        training: &[bool],
+        fmr: f64,
+        seed: u64,
+    ) -> Result<FusedQuality, FuseError> {
+        let inside = |pair: &&Pair| training[pair.a as usize] && training[pair.b as usize];
+        let mated: Vec<Pair> = self.comparisons.mated().iter().filter(inside).copied().collect();
+        self.with_folds(&mated, fmr, seed, |folds, _| folds.fit(None).map(|(fused, _)| fused))
+    }
+
     /// The prediction of each photo by a fit without its person; the fit on all, and its penalty.
     fn cross_validated(
         &self,
         fmr: f64,
         seed: u64,
     ) -> Result<(Vec<Option<f64>>, FusedQuality, f64), FuseError> {
-        let targets = self.targets();
-        let people = self.with_target(&targets);
+        self.with_folds(self.comparisons.mated(), fmr, seed, |folds, regression| {
+            let mut predictions = vec![None; self.subjects.len()];
+            for held_out in 0..FOLDS {
+                let (fused, _) = folds.fit(Some(held_out))?;
+                for (photo, prediction) in predictions.iter_mut().enumerate() {
+                    if folds.is_in(photo, held_out) {
+                        *prediction = Some(regression.predict(&fused, photo));
+                    }
+                }
+            }
+            let (fused, penalty) = folds.fit(None)?;
+            Some((predictions, fused, penalty))
+        })
+    }
+
+    /// The result of `fits`, with the similarities of the `mated` comparisons as what is to be
+    /// predicted.
+    fn with_folds<T>(
+        &self,
+        mated: &[Pair],
+        fmr: f64,
+        seed: u64,
+        fits: impl FnOnce(&CrossValidation<'_>, &Regression<'_>) -> Option<T>,
+    ) -> Result<T, FuseError> {
+        let targets = self.targets(mated);
+        let counts = self.photos_with_target(&targets);
+        let people = counts.iter().filter(|count| **count > 0).count();
         if people < LEAST_PEOPLE {
             return Err(FuseError::People { people });
         }
-        let usable: Vec<&InputColumn> =
+        let inputs: Vec<&InputColumn> =
             self.inputs.iter().filter(|column| is_usable(&column.values)).collect();
-        let weights = self.weights(&targets);
+        let weights = self.weights(&targets, &counts);
         let targets: Vec<f64> = targets.into_iter().map(Option::unwrap_or_default).collect();
-        let regression = Regression { inputs: &usable, targets: &targets, weights: &weights };
-        let (comparisons, subjects, data) = (self.comparisons, self.subjects, self.data);
-        let validation = CrossValidation::new(&regression, comparisons, subjects, data, fmr, seed);
-        let too_few = || FuseError::People { people };
-        let mut predictions = vec![None; self.subjects.len()];
-        for held_out in 0..FOLDS {
-            let (fused, _) = validation.fit(Some(held_out)).ok_or_else(too_few)?;
-            for (photo, prediction) in predictions.iter_mut().enumerate() {
-                if validation.is_in(photo, held_out) {
-                    *prediction = Some(regression.predict(&fused, photo));
-                }
-            }
-        }
-        let (fused, penalty) = validation.fit(None).ok_or_else(too_few)?;
-        Ok((predictions, fused, penalty))
+        let regression = Regression { inputs: &inputs, targets: &targets, weights: &weights };
+        let folds = CrossValidation::new(&regression, self, mated, fmr, seed);
+        fits(&folds, &regression).ok_or(FuseError::People { people })
     }
 
     /// The areas of the fused quality and of all measures, and whether it helps.
@@ -207,10 +236,10 @@ impl FuseSet<'_> {
         Ok(areas)
     }
 
-    /// The mean similarity of each photo with the others of its person; none without others.
-    fn targets(&self) -> Vec<Option<f64>> {
+    /// The mean similarity of each photo in its `mated` comparisons; none without any.
+    fn targets(&self, mated: &[Pair]) -> Vec<Option<f64>> {
         let mut sums = vec![(0.0, 0_u32); self.subjects.len()];
-        for pair in self.comparisons.mated() {
+        for pair in mated {
             for photo in [pair.a, pair.b] {
                 let (sum, count) = &mut sums[photo as usize];
                 *sum += f64::from(pair.similarity);
@@ -224,8 +253,7 @@ impl FuseSet<'_> {
     /// its person. It lies between the same weight for all photos, with which one person may decide,
     /// and the same for all people, with which a target of one comparison counts as much as one of
     /// a hundred.
-    fn weights(&self, targets: &[Option<f64>]) -> Vec<f64> {
-        let counts = self.photos_with_target(targets);
+    fn weights(&self, targets: &[Option<f64>], counts: &[u32]) -> Vec<f64> {
         let weight = |(target, &subject): (&Option<f64>, &u32)| {
             target.map_or(0.0, |_| 1.0 / f64::from(counts[subject as usize]).sqrt())
         };
@@ -238,10 +266,6 @@ impl FuseSet<'_> {
             counts[subject as usize] += u32::from(target.is_some());
         }
         counts
-    }
-
-    fn with_target(&self, targets: &[Option<f64>]) -> usize {
-        self.photos_with_target(targets).iter().filter(|count| **count > 0).count()
     }
 
     fn people(&self) -> usize {
