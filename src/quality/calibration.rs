@@ -196,7 +196,8 @@ impl Calibration {
 mod tests {
     use super::*;
     use crate::domain::{
-        AlignmentProfile, Precision, RecogniserProfile, SerFiq, SimilarityThreshold,
+        AlignmentProfile, Component, FusedInput, FusedQuality, FusedTerm, Precision,
+        RecogniserProfile, SerFiq, SimilarityThreshold,
     };
 
     fn profile(dropout: f64) -> Profile {
@@ -228,6 +229,50 @@ mod tests {
             let again = Calibration::parse(&calibration.to_toml().unwrap()).unwrap();
             assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), mapping);
         }
+    }
+
+    #[test]
+    fn a_fused_quality_survives_its_file_with_its_fit_and_not_without() {
+        let fused = FusedQuality {
+            intercept: 0.1 + 0.2,
+            inputs: vec![FusedTerm {
+                name: FusedInput::Component(Component::Sharpness),
+                mean: 100.0 / 3.0,
+                scale: 15.0,
+                coefficient: 0.01,
+            }],
+            data: "0123456789abcdef".into(),
+        };
+        let quality = Box::new(profile(0.4).mapping);
+        let mapping = Mapping::Fused { fused, quality };
+        let fit = FusedFit {
+            photos: 400,
+            subjects: 100,
+            folds: 10,
+            penalty: 0.3,
+            fmr: 1e-3,
+            discarded: 0.3,
+            pauc: vec![MeasureArea {
+                measure: "embedding norm".into(),
+                value: 0.3,
+                fused_less_this: -0.1,
+                interval: Some([-0.2, -0.1 - 0.2]),
+            }],
+        };
+        let bare = Calibration::new(&profile(0.4), mapping.clone(), None);
+        assert!(bare.to_toml().is_err());
+        let whole = bare.with_fit(fit);
+        let text = whole.to_toml().unwrap();
+        assert!(
+            text.contains("[[fused.inputs]]") && text.contains("name = \"sharpness\""),
+            "{text}"
+        );
+        let again = Calibration::parse(&text).unwrap();
+        assert_eq!(again, whole);
+        assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), mapping);
+        let nested = "scores_id = \"0123456789abcdef\"\n[mapping.fused]\nintercept = 0.5\n\
+                      inputs = []\ndata = \"\"\n[mapping.quality]\nalpha = 1.0\nr = 0.5\n";
+        assert!(Calibration::parse(nested).unwrap_err().contains("section [fused]"));
     }
 
     #[test]

@@ -15,28 +15,30 @@ fn random(a: usize, b: usize) -> f64 {
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 
-/// 200 people with four photos each, of which each fails to match the more, the lower its `good`.
+/// 150 people with four photos each. Two causes, each of 0 to 1, make a photo unlike the others of
+/// its person, the more so, the larger their sum.
 struct Photos {
     subjects: Vec<u32>,
     templates: Array2<f32>,
-    /// 0 to 1.
-    good: Vec<f64>,
+    causes: Vec<[f64; 2]>,
 }
 
-const PEOPLE: usize = 200;
+const PEOPLE: usize = 150;
 const COUNT: usize = 4 * PEOPLE;
 
 fn photos() -> Photos {
-    let good: Vec<f64> = (0..COUNT).map(|photo| random(photo, 1)).collect();
+    let causes: Vec<[f64; 2]> =
+        (0..COUNT).map(|photo| [1, 2].map(|cause| random(photo, cause))).collect();
     let mut templates = Array2::from_shape_fn((COUNT, 24), |(photo, j)| {
         let (person, own) = (random(photo / 4, 100 + j) - 0.5, random(photo, 200 + j) - 0.5);
-        (person + 1.6 * (1.0 - good[photo]).powi(2) * own) as f32
+        let [a, b] = causes[photo];
+        (person + (0.1 + 5.0 * ((a + b) / 2.0).powi(6)) * own) as f32
     });
     for mut row in templates.rows_mut() {
         let norm = row.dot(&row).sqrt();
         row /= norm;
     }
-    Photos { subjects: (0..COUNT).map(|photo| (photo / 4) as u32).collect(), templates, good }
+    Photos { subjects: (0..COUNT).map(|photo| (photo / 4) as u32).collect(), templates, causes }
 }
 
 fn column(input: FusedInput, value: impl Fn(usize) -> f64) -> InputColumn {
@@ -60,15 +62,14 @@ fn fuse(photos: &Photos, inputs: &[InputColumn]) -> Result<FusedResult, FuseErro
 #[test]
 fn inputs_that_each_know_a_part_help_together() {
     let photos = photos();
-    // Each of the two sees the truth through noise of its own; a component knows nothing, one is
-    // the same for all, and one is unknown for most.
-    let seen = |photo: usize, noise: usize| photos.good[photo] + 0.8 * (random(photo, noise) - 0.5);
+    // Score and norm know one cause each. A component knows nothing, one is the same for all, and
+    // one is unknown for most.
     let roll = FusedInput::Component(Component::Roll);
-    let mut rare = column(FusedInput::Component(Component::Yaw), |photo| photos.good[photo]);
+    let mut rare = column(FusedInput::Component(Component::Yaw), |photo| photos.causes[photo][0]);
     rare.values[..COUNT - 100].fill(None);
     let mut inputs = [
-        column(FusedInput::Score, |photo| seen(photo, 2)),
-        column(FusedInput::Norm, |photo| 20.0 + 5.0 * seen(photo, 3)),
+        column(FusedInput::Score, |photo| 1.0 - photos.causes[photo][0]),
+        column(FusedInput::Norm, |photo| 20.0 - 5.0 * photos.causes[photo][1]),
         column(roll, |photo| random(photo, 4)),
         column(FusedInput::DetectorScore, |_| 0.9),
         rare,
@@ -131,13 +132,13 @@ fn what_does_not_help_is_refused() {
     let photos = photos();
     let noise = |salt: usize| move |photo: usize| random(photo, salt);
     // Nothing but noise.
-    let inputs = [column(FusedInput::Score, noise(2)), column(FusedInput::Norm, noise(3))];
+    let inputs = [column(FusedInput::Score, noise(7)), column(FusedInput::Norm, noise(8))];
     let error = fuse(&photos, &inputs).unwrap_err();
     assert!(matches!(error, FuseError::NoGain { .. }), "{error}");
     assert!(error.to_string().contains("no file was written"), "{error}");
     // One measure is all that there is to know.
-    let inputs =
-        [column(FusedInput::Score, |photo| photos.good[photo]), column(FusedInput::Norm, noise(3))];
+    let sum = |photo: usize| -photos.causes[photo].iter().sum::<f64>();
+    let inputs = [column(FusedInput::Score, sum), column(FusedInput::Norm, noise(8))];
     let error = fuse(&photos, &inputs).unwrap_err();
     assert!(error.to_string().contains("closed form"), "{error}");
 }
@@ -149,7 +150,7 @@ fn too_few_people_and_no_intervals_are_refused() {
     let few = 4 * (LEAST_PEOPLE - 1);
     let part = templates.select(ndarray::Axis(0), &(0..few).collect::<Vec<_>>());
     let comparisons = Comparisons::all(&part.view(), &subjects[..few], 1e-2, 1).unwrap();
-    let mut input = column(FusedInput::Score, |photo| all.good[photo]);
+    let mut input = column(FusedInput::Score, |photo| all.causes[photo][0]);
     input.values.truncate(few);
     let scores = measure("closed form", &input);
     let inputs = [input];
