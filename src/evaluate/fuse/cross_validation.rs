@@ -14,7 +14,7 @@ use crate::evaluate::pairs::{Pair, Weights};
 /// Parts of the people. Each is predicted by a fit on the others.
 pub(super) const FOLDS: usize = 10;
 /// Penalties to choose from, for inputs in standard deviations.
-const PENALTIES: [f64; 7] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
+const PENALTIES: [f64; 5] = [0.03, 0.1, 0.3, 1.0, 3.0];
 /// The penalty where none of them can be judged, for want of errors.
 const USUAL_PENALTY: f64 = 1.0;
 
@@ -46,7 +46,8 @@ impl<'a> CrossValidation<'a> {
         for pair in mated {
             counts[set.subjects[pair.a as usize] as usize] += 1;
         }
-        let weight = counts.iter().map(|&pairs| 1.0 / f64::from(pairs.max(1)).sqrt()).collect();
+        let weight = |&pairs: &u32| if pairs == 0 { 0.0 } else { 1.0 / f64::from(pairs).sqrt() };
+        let weight = counts.iter().map(weight).collect();
         Self { regression, set, mated, fmr, fold: folds(people, seed), weight }
     }
 

@@ -83,11 +83,24 @@ impl Regression<'_> {
 
 impl NormalEquations {
     /// The fit with `penalty` (over 0), for inputs in standard deviations. `data` is kept with it.
+    ///
+    /// A penalty makes all coefficients smaller, too. They are scaled back together, by the least
+    /// squares of the target on the prediction: predictions by fits of other penalties are then of
+    /// one scale.
     pub(super) fn solve(&self, penalty: f64, data: &str) -> FusedQuality {
         let order = self.moment.len();
         let mut matrix = self.gram.clone();
         (0..order).for_each(|i| matrix[i * order + i] += penalty);
-        self.quality(cholesky(matrix, self.moment.clone()), data)
+        let mut coefficients = cholesky(matrix, self.moment.clone());
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let rows = self.gram.chunks(order.max(1));
+        let variance: f64 =
+            rows.zip(&coefficients).map(|(row, c)| c * dot(row, &coefficients)).sum();
+        let scale = dot(&coefficients, &self.moment) / variance;
+        if scale.is_finite() {
+            coefficients.iter_mut().for_each(|coefficient| *coefficient *= scale);
+        }
+        self.quality(coefficients, data)
     }
 
     fn quality(&self, coefficients: Vec<f64>, data: &str) -> FusedQuality {
@@ -169,7 +182,7 @@ mod tests {
     #[test]
     fn one_input_worked_by_hand() {
         // Inputs 1, 2, 3 of weight 1 each: mean 2, variance 2/3. The slope of the targets is 0.3;
-        // per standard deviation, 0.3 sqrt(2/3). A penalty of 1 halves it.
+        // per standard deviation, 0.3 sqrt(2/3).
         let inputs = [column(FusedInput::Norm, &[1.0, 2.0, 3.0, 1e9])];
         let inputs: Vec<&InputColumn> = inputs.iter().collect();
         let targets = [0.1, 0.4, 0.7, 55.0];
@@ -177,15 +190,34 @@ mod tests {
             Regression { inputs: &inputs, targets: &targets, weights: &[1.0, 1.0, 1.0, 0.0] };
         let equations = regression.equations(|_| true).unwrap();
         let slope = 0.3 * (2.0_f64 / 3.0).sqrt();
-        for (penalty, share) in [(1e-12, 1.0), (1.0, 0.5)] {
+        for penalty in [1e-12, 1.0] {
             let fused = equations.solve(penalty, "d");
             let [term] = fused.inputs[..] else { panic!() };
             near(&[term.mean, term.scale], &[2.0, (2.0_f64 / 3.0).sqrt()]);
-            near(&[fused.intercept, term.coefficient], &[0.4, share * slope]);
+            near(&[fused.intercept, term.coefficient], &[0.4, slope]);
         }
         let exact = equations.solve(1e-12, "d");
         near(&[regression.predict(&exact, 0)], &[0.1]);
         assert!(regression.equations(|photo| photo == 3).is_none(), "a photo of no weight");
+    }
+
+    #[test]
+    fn a_penalty_on_two_inputs_worked_by_hand() {
+        let equations = NormalEquations {
+            intercept: 0.5,
+            names: vec![FusedInput::Score, FusedInput::Norm],
+            means: vec![0.0; 2],
+            scales: vec![1.0; 2],
+            gram: vec![1.0, 0.5, 0.5, 1.0],
+            moment: vec![1.0, 0.0],
+        };
+        // Without a penalty, (4, -2) / 3. With 1, the solution is (2, -0.5) / 3.75, of variance
+        // 3.25 / 3.75²; its product with the moment is 2 / 3.75, so it is scaled by 7.5 / 3.25.
+        let of = |penalty| -> Vec<f64> {
+            equations.solve(penalty, "d").inputs.iter().map(|term| term.coefficient).collect()
+        };
+        near(&of(1e-12), &[4.0 / 3.0, -2.0 / 3.0]);
+        near(&of(1.0), &[2.0 * 2.0 / 3.25, -0.5 * 2.0 / 3.25]);
     }
 
     #[test]
