@@ -1,15 +1,15 @@
-//! How a fused quality does on what its fit has not seen, on the degraded photos of `make evidence`:
+//! How a fused quality does on what its fit has not seen: the degraded photos of `make evidence`.
 //!
 //!     cargo run --release --example left_out -- GALLERY DEGRADATIONS.csv
 //!
-//! The gallery has the scores of the photos, and `DEGRADATIONS.csv` says how each was degraded. Half
-//! of the people (10 draws) are predicted by a fit on the other half: once on all of their photos,
-//! and once with each kind of degradation left out of the fit that predicts the photos of this kind.
+//! The gallery has the scores of the photos, and `DEGRADATIONS.csv` says how each was degraded.
+//! Half of the people (10 draws) are predicted by a fit on the other half: once on all of their
+//! photos, and once with each kind of degradation left out of the fit that predicts its photos.
 //! Prints the area under the error-versus-discard curve at FMR 1e-3 up to 30 % discarded, beside
 //! those of the single measures on the same photos.
 #![allow(clippy::print_stdout, reason = "it prints for people")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
 use facefleet::app::App;
@@ -112,11 +112,8 @@ fn one_half(
     };
     let all = predict(None)?;
     let mut left_out = all.clone();
-    let mut names: Vec<&str> =
-        kinds.iter().map(String::as_str).filter(|kind| !kind.is_empty()).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
+    let names: BTreeSet<&str> = kinds.iter().map(String::as_str).collect();
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
         let predicted = predict(Some(name))?;
         for photo in (0..kinds.len()).filter(|&photo| kinds[photo] == name) {
             left_out[photo] = predicted[photo];

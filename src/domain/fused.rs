@@ -124,9 +124,9 @@ pub struct FusedQuality {
 }
 
 impl FusedQuality {
-    /// The expected similarity (cosine) of `face` with other photos of the same person: `intercept
-    /// + sum of coefficient * clamp((input - mean) / scale, -4, 4)`. An input that is not known
-    /// counts as its mean.
+    /// The expected similarity (cosine) of `face` with other photos of the same person: the
+    /// intercept, and of each input `coefficient * clamp((input - mean) / scale, -4, 4)`. An input
+    /// that is not known counts as its mean.
     pub fn value(&self, face: &FaceMeasures<'_>) -> f64 {
         self.value_of(|_, term| term.name.of(face))
     }

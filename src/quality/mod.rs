@@ -38,8 +38,8 @@ pub fn of_face(face: &FaceMeasures<'_>, mapping: &Mapping) -> u8 {
     quality(value(face, mapping), mapping)
 }
 
-/// A score, or the fused value of a fused quality, mapped to 0 to 1. [`Mapping::Logistic`] is `1 / (1 + exp(-alpha * (score - r)))`, as in
-/// the authors' code.
+/// A score, or a fused value, mapped to 0 to 1. [`Mapping::Logistic`] is
+/// `1 / (1 + exp(-alpha * (score - r)))`, as in the authors' code.
 pub fn normalised(score: f64, mapping: &Mapping) -> f64 {
     match mapping {
         Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => {
@@ -50,7 +50,8 @@ pub fn normalised(score: f64, mapping: &Mapping) -> f64 {
     }
 }
 
-/// The quality of a score or fused value, 0 to 100 (ISO/IEC 29794-1): [`normalised`] times 100, rounded.
+/// The quality of a score or fused value, 0 to 100 (ISO/IEC 29794-1): [`normalised`] times 100,
+/// rounded.
 pub fn quality(score: f64, mapping: &Mapping) -> u8 {
     (100.0 * normalised(score, mapping)).round().clamp(0.0, 100.0) as u8
 }

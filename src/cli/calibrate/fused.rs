@@ -10,7 +10,7 @@ use crate::evaluate::fuse::FusedResult;
 pub(super) fn print_fused(result: &FusedResult) -> Result<()> {
     let fit = &result.fit;
     say(format!(
-        "\nfused quality: the expected similarity with other photos of the same person, of {} inputs",
+        "\nfused quality: the expected similarity with other photos of the person, of {} inputs",
         result.fused.inputs.len()
     ))?;
     let header = ["input", "mean", "one standard deviation", "adds"];

@@ -41,14 +41,13 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
 
     let view = templates.view();
     let population = Population::new(&view, &subjects, 1).unwrap();
-    let everybody = population.everybody();
-    let galleries = (0..100).map(|number| everybody.gallery(0, number, BOOTSTRAP.seed));
+    let all = population.everybody();
     let (mut mated, mut non_mated) = (Vec::new(), Vec::new());
     let cosine = |a: usize, b: usize| -> f64 {
         (0..6).map(|j| f64::from(templates[[a, j]]) * f64::from(templates[[b, j]])).sum()
     };
-    for gallery in galleries {
-        let references: Vec<usize> = gallery.photos().collect();
+    for number in 0..100 {
+        let references: Vec<usize> = all.gallery(0, number, BOOTSTRAP.seed).photos().collect();
         assert_eq!(references.len(), 55, "half of those with several photos");
         let of: Vec<u32> = references.iter().map(|&photo| subjects[photo]).collect();
         assert!(of.iter().all(|&subject| subject < 110));
@@ -168,6 +167,7 @@ fn a_set_that_is_too_small_gives_no_rate() {
 /// By hand: `cargo test --release --lib -- --ignored --nocapture intervals_contain`.
 #[test]
 #[ignore = "takes minutes"]
+#[allow(clippy::print_stdout, reason = "it prints its result for people")]
 fn intervals_contain_the_expected_rates_about_as_often_as_they_say() {
     const WORLDS: u32 = 200;
     // Worlds of 160 people, who differ in how alike their photos are and in how many they have.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{FusedQuality, FusedTerm};
 
-/// What the fit of a fused quality showed, on photos of people whom the fit had not seen. It changes
-/// no result.
+/// What the fit of a fused quality showed, on photos of people whom the fit had not seen. It
+/// changes no result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
