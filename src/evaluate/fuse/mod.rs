@@ -251,8 +251,8 @@ impl FuseSet<'_> {
 
     /// The weight of each photo with a target: one over the square root of the number of those of
     /// its person. It lies between the same weight for all photos, with which one person may
-    /// decide, and the same for all people, with which a target of one comparison counts as much as one of
-    /// a hundred.
+    /// decide, and the same for all people, with which a target of one comparison counts as much
+    /// as one of a hundred.
     fn weights(&self, targets: &[Option<f64>], counts: &[u32]) -> Vec<f64> {
         let weight = |(target, &subject): (&Option<f64>, &u32)| {
             target.map_or(0.0, |_| 1.0 / f64::from(counts[subject as usize]).sqrt())

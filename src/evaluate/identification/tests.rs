@@ -66,8 +66,7 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
     assert_eq!(mated.len(), 100 * 55 * 2);
     assert_eq!(found.non_mated_searches, non_mated.len());
     assert_eq!(non_mated.len(), 100 * (55 * 3 + 40));
-    // Every photo is non-mated in one of the galleries.
-    assert_eq!(found.non_mated_photos, 370);
+    assert_eq!(found.non_mated_photos, 370, "each photo is one in some gallery");
 
     let [point] = found.points[..] else { panic!("{:?}", found.points) };
     assert_eq!(point.fpir, 1e-2);
