@@ -4,7 +4,7 @@
 //!
 //! The fit is a ridge regression of each photo's mean similarity. It is cross-validated by subject:
 //! no prediction by which it is judged comes from a fit that saw a photo of the same person, and
-//! the penalty of each of these fits is chosen without that person, too ([`cross_validation`]).
+//! the penalty of each of these fits is chosen without that person, too (`cross_validation`).
 
 mod cross_validation;
 mod ridge;
