@@ -113,6 +113,7 @@ parity: setup bench-tools ## Compare faces and templates with OpenCV's, MTCNN wi
 # docs/evidence.md shows the output. Every twelfth photo is enough to see sampling converge, because
 # T = 1000 is slow.
 EVIDENCE = FACEFLEET__STORE__URL=sqlite:.facefleet/evidence.db $(FACEFLEET)
+DEGRADED := .facefleet/evidence/degraded
 SAMPLED := --sampled 10 --sampled 30 --sampled 100 --sampled 300 --sampled 1000
 evidence: setup ## Measure on labelled photos: make evidence DATA=FOLDER/labels.csv
 	@test -f "$(DATA)" || { echo "make: name a table file,subject,gender next to its photos:" \
@@ -125,6 +126,16 @@ evidence: setup ## Measure on labelled photos: make evidence DATA=FOLDER/labels.
 	$(PYTHON) scripts/repeat.py "$(dir $(DATA))"
 	$(EVIDENCE) calibrate "$(DATA)" --fnmr 0.002 --fnmr 0.001 --discard 0.05 \
 	  --out .facefleet/evidence/calibration.toml
+	cargo run --release --example degrade -- "$(DATA)" $(DEGRADED)
+	$(EVIDENCE) evaluate $(DEGRADED)/$(notdir $(DATA)) --gallery degraded
+	$(EVIDENCE) calibrate $(DEGRADED)/$(notdir $(DATA)) --gallery degraded --fuse --fnmr 0.05 \
+	  --discard 0.1 --out .facefleet/evidence/fused.toml
+	FACEFLEET__QUALITY__CALIBRATION=$(CURDIR)/.facefleet/evidence/fused.toml \
+	  $(EVIDENCE) evaluate "$(DATA)"
+	@# Exit status 1: not shown to help.
+	-$(EVIDENCE) calibrate "$(DATA)" --fuse --out .facefleet/evidence/fused-undegraded.toml
+	FACEFLEET__STORE__URL=sqlite:.facefleet/evidence.db cargo run --release --example left_out -- \
+	  degraded $(DEGRADED)/degradations.csv
 	mkdir -p docs/evidence
 	cp .facefleet/evidence/edc-fmr*.svg .facefleet/evidence/bias-*.svg \
 	  .facefleet/evidence/part/convergence.svg docs/evidence/

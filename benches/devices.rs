@@ -13,10 +13,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use facefleet::app::App;
-use facefleet::domain::{Chip, Device, DeviceChoice, Precision, Recognition};
+use facefleet::domain::{Chip, Device, DeviceChoice, Precision};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
 use facefleet::inference::plan::DevicePlan;
-use facefleet::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
+use facefleet::inference::recogniser::{Estimator, NetworkAnswer, Recogniser, RecogniserModel};
 use facefleet::inference::yunet::{Yunet, YunetModel};
 use facefleet::settings::Settings;
 use image::RgbImage;
@@ -119,7 +119,11 @@ fn open(app: &App, plan: &DevicePlan) -> Result<Recogniser> {
     Ok(model.open_on(plan)?)
 }
 
-fn answers(recogniser: &mut Recogniser, chips: &[Chip], batch: usize) -> Result<Vec<Recognition>> {
+fn answers(
+    recogniser: &mut Recogniser,
+    chips: &[Chip],
+    batch: usize,
+) -> Result<Vec<NetworkAnswer>> {
     let mut answers = Vec::with_capacity(chips.len());
     for chips in chips.chunks(batch) {
         for answer in recogniser.recognise(chips)? {
@@ -130,7 +134,7 @@ fn answers(recogniser: &mut Recogniser, chips: &[Chip], batch: usize) -> Result<
 }
 
 /// The least cosine and the largest relative error of the distance.
-fn error(answers: &[Recognition], reference: &[Recognition]) -> (f64, f64) {
+fn error(answers: &[NetworkAnswer], reference: &[NetworkAnswer]) -> (f64, f64) {
     answers.iter().zip(reference).fold((1.0, 0.0), |(cosine, distance), (answer, reference)| {
         let off = (answer.distance / reference.distance - 1.0).abs();
         (answer.template.similarity(&reference.template).min(cosine), off.max(distance))

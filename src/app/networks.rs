@@ -130,7 +130,7 @@ impl App {
                 Estimator::Sampled { passes: settings.quality.passes, seed: settings.quality.seed }
             }
         };
-        let mut recogniser =
+        let recogniser =
             RecogniserModel::load(&models, &settings.models.recogniser, runtime, estimator)?;
         let (max_side, letterbox) = (settings.detector.max_side, settings.detector.letterbox);
         let size = if letterbox { CanvasSize::Letterbox { max_side } } else { CanvasSize::Image };
@@ -155,7 +155,6 @@ impl App {
             let mapping = Calibration::read(&path)?
                 .mapping_for(&profile)
                 .with_context(|| path.display().to_string())?;
-            recogniser = recogniser.with_mapping(mapping.clone());
             profile.mapping = mapping;
         }
         Ok(ModelsRead { recogniser, detector, profile })

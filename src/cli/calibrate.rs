@@ -1,11 +1,14 @@
 //! `facefleet calibrate`
 
+mod fused;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use self::fused::print_fused;
 use super::columns::{shown, table};
 use super::labelled::{LabelledArgs, LabelledPhotos, headline, share};
 use super::{say, say_json};
@@ -17,11 +20,13 @@ use crate::evaluate::calibrate::{
 };
 use crate::evaluate::collect::gallery_scores;
 use crate::evaluate::dataset::Dataset;
+use crate::evaluate::fuse::{FuseSet, FusedResult};
 use crate::evaluate::pairs::Comparisons;
+use crate::evaluate::samples::SampleSet;
 use crate::evaluate::views;
 use crate::quality::calibration::Calibration;
 use crate::store::Store;
-use crate::view::evaluation::{CalibrationView, DatasetView, MatchChanceView};
+use crate::view::evaluation::{CalibrationView, DatasetView, FusedView, MatchChanceView};
 
 /// Find what a score means in your photos: a mapping from score to quality, and thresholds.
 ///
@@ -36,6 +41,12 @@ use crate::view::evaluation::{CalibrationView, DatasetView, MatchChanceView};
 /// With labels, the file also has the similarity thresholds at false match rates (FMR) of 1e-2 to
 /// 1e-6, as far as the photos can show them: 30 false matches or more, of ten pairs of people or
 /// more. `facefleet match` uses them.
+///
+/// With --fuse, quality is no longer that of SER-FIQ's score alone. A fused quality is fitted: the
+/// expected similarity with other photos of the same person, from the score, the norm of the
+/// embedding, the detector's score and the components. It is cross-validated by person, and its
+/// gain over each of them is printed. If it is not shown to be better than both score and norm, no
+/// file is written.
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArgs {
     #[command(flatten)]
@@ -54,6 +65,9 @@ pub(super) struct CalibrateArgs {
     /// Make quality the share of the images that are worse, even if there are labels.
     #[arg(long)]
     percentiles: bool,
+    /// Fit a fused quality on the labelled photos, and map that instead of SER-FIQ's score.
+    #[arg(long)]
+    fuse: bool,
     /// File to write. It is written before anything is printed.
     #[arg(long, short, default_value = "calibration.toml", value_name = "FILE")]
     out: PathBuf,
@@ -81,6 +95,7 @@ struct LabelledResults {
     headline: String,
     dataset: DatasetView,
     chance: Option<MatchChance>,
+    fused: Option<FusedResult>,
     goals: Vec<(ThresholdGoal, Option<Threshold>)>,
     measured: MeasuredThresholds,
 }
@@ -90,7 +105,7 @@ impl CalibrateArgs {
         let dataset = self.labelled.dataset()?;
         let store = app.store().await?;
         let (found, status) = match &dataset {
-            Dataset::Gallery(gallery) if self.percentiles => {
+            Dataset::Gallery(gallery) if self.percentiles && !self.fuse => {
                 (self.percentiles_of(store.as_ref(), gallery).await?, ExitCode::SUCCESS)
             }
             dataset => {
@@ -138,9 +153,13 @@ impl CalibrateArgs {
         comparisons: &Comparisons,
     ) -> Result<Calibrated> {
         let samples = &found.collected.samples;
-        let scores = &samples.measures[0];
-        let set = CalibrationSet { comparisons, subjects: &samples.subjects, scores };
         let bootstrap = self.labelled.bootstrap(app);
+        let fused = match self.fuse {
+            true => Some(fuse_set(samples, comparisons).fuse(self.fmr, bootstrap)?),
+            false => None,
+        };
+        let scores = fused.as_ref().map_or(&samples.scores, |fused| &fused.predicted);
+        let set = CalibrationSet { comparisons, subjects: &samples.subjects, scores };
         let chance = match self.percentiles {
             true => None,
             false => Some(set.match_chance(self.fmr, bootstrap).context(NO_CHANCE)?),
@@ -152,11 +171,19 @@ impl CalibrateArgs {
                 calibrate::percentiles(&scores, &samples.fingerprint)?
             }
         };
+        let mapping = match &fused {
+            None => mapping,
+            Some(FusedResult { fused, .. }) => {
+                Mapping::Fused { fused: fused.clone(), quality: Box::new(mapping) }
+            }
+        };
         let goals = self.fnmr.iter().map(|&rate| ThresholdGoal::Fnmr(rate));
         let goals = goals.chain(self.discard.iter().map(|&share| ThresholdGoal::Discard(share)));
         let reach = |goal| Ok((goal, set.threshold(goal, &mapping, self.fmr, bootstrap)?));
         let goals = goals.map(reach).collect::<Result<_>>()?;
         let fmrs: Vec<f64> = MATCH_FMRS.into_iter().chain([self.fmr]).collect();
+        let data = &samples.fingerprint;
+        let measured = set.match_thresholds(&fmrs, &samples.profile, data, bootstrap);
         Ok(Calibrated {
             profile: samples.profile.clone(),
             photos: samples.names.len(),
@@ -164,13 +191,9 @@ impl CalibrateArgs {
                 headline: headline(&found.collected, comparisons),
                 dataset: views::dataset(&found.collected, comparisons),
                 chance,
+                fused,
                 goals,
-                measured: set.match_thresholds(
-                    &fmrs,
-                    &samples.profile,
-                    &samples.fingerprint,
-                    bootstrap,
-                ),
+                measured,
             }),
             mapping,
         })
@@ -180,9 +203,12 @@ impl CalibrateArgs {
         let thresholds = found.labelled.as_ref().map(|labelled| &labelled.measured.thresholds);
         // Without a threshold, the numbers of photos and comparisons say nothing.
         let thresholds = thresholds.filter(|thresholds| !thresholds.similarity.is_empty());
-        let text = Calibration::new(&found.profile, found.mapping.clone(), thresholds.cloned())
-            .to_toml()
-            .context("Failed to write the mapping as TOML")?;
+        let mut calibration =
+            Calibration::new(&found.profile, found.mapping.clone(), thresholds.cloned());
+        if let Some(fused) = found.fused() {
+            calibration = calibration.with_fit(fused.fit.clone());
+        }
+        let text = calibration.to_toml().context("Failed to write the mapping as TOML")?;
         std::fs::write(&self.out, text)
             .with_context(|| format!("Failed to write {}", self.out.display()))
     }
@@ -198,6 +224,7 @@ impl CalibrateArgs {
             photos: found.photos,
             mapping: found.mapping.clone(),
             dataset: labelled.map(|labelled| labelled.dataset.clone()),
+            fused: found.fused().map(FusedView::from),
             match_chance: chance.map(MatchChanceView::from),
             quality_thresholds: goals
                 .iter()
@@ -221,6 +248,10 @@ impl CalibrateArgs {
         let (from, to) = (found.profile.id(), found.calibrated().id());
         say(format!("\nwritten to {}: profile {from} becomes {to}", self.out.display()))?;
         say("to use it: quality.calibration in the settings (FACEFLEET__QUALITY__CALIBRATION)")?;
+        if found.mapping.fused().is_some() {
+            say("for images that are scored already: scan them again with this setting")?;
+            return Ok(());
+        }
         say(format!(
             "for results that are there: facefleet remap --gallery NAME --calibration {}",
             self.out.display()
@@ -234,10 +265,28 @@ impl Calibrated {
     fn calibrated(&self) -> Profile {
         Profile { mapping: self.mapping.clone(), ..self.profile.clone() }
     }
+
+    fn fused(&self) -> Option<&FusedResult> {
+        self.labelled.as_ref()?.fused.as_ref()
+    }
+}
+
+fn fuse_set<'a>(samples: &'a SampleSet, comparisons: &'a Comparisons) -> FuseSet<'a> {
+    FuseSet {
+        comparisons,
+        subjects: &samples.subjects,
+        inputs: &samples.inputs,
+        scores: &samples.scores,
+        measures: &samples.measures,
+        data: &samples.fingerprint,
+    }
 }
 
 fn print_labelled(labelled: &LabelledResults) -> Result<()> {
     say(&labelled.headline)?;
+    if let Some(fused) = &labelled.fused {
+        print_fused(fused)?;
+    }
     if let Some(chance) = &labelled.chance {
         say(format!(
             "a comparison matches at a similarity over {} (FMR {:e})",

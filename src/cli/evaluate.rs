@@ -87,7 +87,7 @@ impl EvaluateArgs {
         let bootstrap = self.labelled.bootstrap(app);
         let points = evaluate(&comparisons, &samples.subjects, &samples.measures, &FMRS, bootstrap);
         let identification = identify(&found.collected, bootstrap);
-        let closed = &samples.measures[0];
+        let closed = &samples.scores;
         let agreements = agreements(&sampled, closed);
         // Files first: whoever reads what is printed may stop reading.
         if let Some(out) = &out {

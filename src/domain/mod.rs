@@ -11,6 +11,7 @@ mod components;
 mod device;
 mod face;
 mod format;
+mod fused;
 mod heartbeat;
 mod ids;
 mod image;
@@ -32,6 +33,7 @@ pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
+pub use fused::{FaceMeasures, FusedInput, FusedQuality, FusedTerm};
 pub use heartbeat::{SeenWorker, WorkerId, WorkerReport};
 pub use ids::{FaceId, ImageId};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::InvalidName;
+use super::{FusedQuality, InvalidName};
 
 /// The detector's part of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,13 @@ pub enum SerFiq {
 #[serde(untagged)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Mapping {
+    /// Another value than SER-FIQ's score, and the mapping from it to quality.
+    Fused {
+        /// From what is measured of a face to the value.
+        fused: FusedQuality,
+        /// From the value to quality. It is none of this kind.
+        quality: Box<Mapping>,
+    },
     /// Calibrated on labelled pairs: `100 / (1 + exp(-alpha * (score - r)))` is the probability in
     /// percent that two images of one person match, if this image is the worse of the two.
     MatchChance {
@@ -149,6 +156,16 @@ pub enum Mapping {
         /// The score that maps to 50.
         r: f64,
     },
+}
+
+impl Mapping {
+    /// What the qualities are of, if not of SER-FIQ's score alone.
+    pub fn fused(&self) -> Option<&FusedQuality> {
+        match self {
+            Self::Fused { fused, .. } => Some(fused),
+            Self::MatchChance { .. } | Self::Percentile { .. } | Self::Logistic { .. } => None,
+        }
+    }
 }
 
 /// Everything that a score depends on. Results of different profiles are never compared or searched
@@ -244,6 +261,7 @@ impl From<ProfileId> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{FusedInput, FusedTerm};
 
     #[test]
     fn every_part_of_a_profile_changes_its_id() {
@@ -290,7 +308,20 @@ mod tests {
         for mapping in [
             published,
             Mapping::MatchChance { alpha: 90.0, r: 0.85, fmr: 1e-3, data: data.clone() },
-            Mapping::Percentile { scores: vec![0.1 + 0.2, 0.9], data },
+            Mapping::Percentile { scores: vec![0.1 + 0.2, 0.9], data: data.clone() },
+            Mapping::Fused {
+                fused: FusedQuality {
+                    intercept: 0.1 + 0.2,
+                    inputs: vec![FusedTerm {
+                        name: FusedInput::Norm,
+                        mean: 20.0,
+                        scale: 3.0,
+                        coefficient: 0.1 + 0.2,
+                    }],
+                    data: data.clone(),
+                },
+                quality: Box::new(Mapping::MatchChance { alpha: 9.0, r: 0.4, fmr: 1e-3, data }),
+            },
         ] {
             let text = serde_json::to_string(&mapping).unwrap();
             assert_eq!(serde_json::from_str::<Mapping>(&text).unwrap(), mapping, "{text}");

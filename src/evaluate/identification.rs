@@ -11,20 +11,17 @@
 //! - FNIR, the false negative identification rate: the share of the mated searches that do not
 //!   return the probe's own person.
 //!
-//! A bootstrap replicate draws people and galleries anew, and weights each search by how often the
-//! probe's person and its gallery were drawn. Who is enrolled is not drawn anew: the intervals are
-//! too narrow.
+//! A bootstrap replicate draws people first, with replacement, and then does the same with them:
+//! half of them are enrolled, in as many galleries. Somebody who was drawn twice counts as two
+//! people, who are not compared with each other.
 
 mod galleries;
 
-use std::collections::HashSet;
-
 use ndarray::ArrayView2;
 
-use self::galleries::{Enrolment, Search};
+use self::galleries::{Population, Searches};
 use super::bootstrap::{Estimate, draw, replicates};
 use super::evaluation::Bootstrap;
-use super::pairs::Weights;
 
 /// The false positive identification rates at which thresholds are fixed.
 pub const FPIRS: [f64; 2] = [1e-2, 1e-3];
@@ -35,8 +32,6 @@ const MOST_GALLERIES: u64 = 100;
 const LEAST_GALLERIES: u64 = 10;
 /// Comparisons of all galleries together beyond which there are fewer.
 const COMPARISONS: u64 = 2_000_000_000;
-/// Streams of random numbers from this on draw galleries; those below draw people.
-const GALLERY_STREAM: u32 = 1_000_000;
 /// A rate is shown with this number over it of different non-mated probes or more. Fewer cannot
 /// show a rate so low (the rule of 3 of ISO/IEC 19795-1).
 const RULE_OF_THREE: f64 = 3.0;
@@ -78,40 +73,34 @@ impl Identification {
         subjects: &[u32],
         bootstrap: Bootstrap,
     ) -> Option<Self> {
-        let enrolled = Enrolment::new(subjects)?;
-        let count = gallery_count(enrolled.references(), subjects.len());
-        let galleries = enrolled.galleries(count, bootstrap.seed);
-        let (mated, non_mated) =
-            galleries::search(&galleries, templates, subjects, bootstrap.threads);
-        let photos: HashSet<u32> = non_mated.iter().map(|search| search.probe).collect();
-        let shown = |fpir: &f64| shows(*fpir, photos.len());
+        let Bootstrap { replicates: draws, seed, threads } = bootstrap;
+        let population = Population::new(templates, subjects, threads)?;
+        let whole = population.everybody();
+        let count = gallery_count(whole.references(), subjects.len());
+        let mut searches = whole.searches(0, count, seed);
+        let non_mated_photos = whole.non_mated_photos(count, seed);
+        let shown = |fpir: &f64| shows(*fpir, non_mated_photos);
         let fpirs: Vec<f64> = FPIRS.into_iter().filter(shown).collect();
-        let at = |weights: &SearchWeights| -> Vec<(f64, f64)> {
-            fpirs.iter().map(|&fpir| rates(&mated, &non_mated, fpir, weights)).collect()
+        let at = |searches: &mut Searches| -> Vec<(f64, f64)> {
+            fpirs.iter().map(|&fpir| rates(searches, fpir)).collect()
         };
-        let whole = at(&SearchWeights {
-            people: Weights::once(subjects),
-            galleries: vec![1.0; galleries.len()],
-        });
+        let found = at(&mut searches);
         let people = subjects.iter().max().map_or(0, |&last| last as usize + 1);
-        let drawn = replicates(bootstrap.replicates, bootstrap.threads, |number| {
-            let seed = bootstrap.seed;
-            at(&SearchWeights {
-                people: Weights::new(draw(people, number, seed), subjects),
-                galleries: draw(galleries.len(), GALLERY_STREAM + number, seed),
-            })
+        let drawn = replicates(if fpirs.is_empty() { 0 } else { draws }, threads, |number| {
+            let people = population.drawn(&draw(people, number, seed));
+            at(&mut people.searches(number + 1, count, seed))
         });
         let point = |(index, &fpir): (usize, &f64)| IdentificationPoint {
             fpir,
-            threshold: Estimate::new(whole[index].0, drawn.iter().map(|rates| rates[index].0)),
-            fnir: Estimate::new(whole[index].1, drawn.iter().map(|rates| rates[index].1)),
+            threshold: Estimate::new(found[index].0, drawn.iter().map(|rates| rates[index].0)),
+            fnir: Estimate::new(found[index].1, drawn.iter().map(|rates| rates[index].1)),
         };
         Some(Self {
-            references: enrolled.references(),
+            references: whole.references(),
             galleries: count,
-            mated_searches: mated.len(),
-            non_mated_searches: non_mated.len(),
-            non_mated_photos: photos.len(),
+            mated_searches: searches.mated.len(),
+            non_mated_searches: searches.non_mated.len(),
+            non_mated_photos,
             points: fpirs.iter().enumerate().map(point).collect(),
         })
     }
@@ -142,20 +131,6 @@ fn gallery_count(references: usize, photos: usize) -> u32 {
     affordable.clamp(LEAST_GALLERIES, MOST_GALLERIES) as u32
 }
 
-/// The weight of each search: 1, or how often a bootstrap replicate drew its person and gallery.
-struct SearchWeights {
-    /// Of the probes.
-    people: Weights,
-    /// By gallery.
-    galleries: Vec<f64>,
-}
-
-impl SearchWeights {
-    fn of(&self, search: &Search) -> f64 {
-        self.people.photo(search.probe) * self.galleries[search.gallery as usize]
-    }
-}
-
 /// The different non-mated probes that can show `fpir`.
 fn needed(fpir: f64) -> usize {
     (RULE_OF_THREE / fpir).round() as usize
@@ -166,22 +141,18 @@ fn shows(fpir: f64, non_mated_photos: usize) -> bool {
 }
 
 /// The lowest threshold at which the false positive identification rate is at most `fpir`, and the
-/// false negative identification rate there. `non_mated` has the most similar first. Both are NaN
-/// if the weights leave no search of that kind.
-fn rates(mated: &[Search], non_mated: &[Search], fpir: f64, weights: &SearchWeights) -> (f64, f64) {
-    let weight = |search: &Search| weights.of(search);
-    let allowed = fpir * non_mated.iter().map(weight).sum::<f64>();
-    let mut sum = 0.0;
-    let first_over = non_mated.iter().find(|search| {
-        sum += weight(search);
-        // Tolerance of a thousandth of a search: the product `allowed` is rounded.
-        sum > allowed + 1e-3
-    });
-    let Some(threshold) = first_over.map(|search| search.similarity) else {
+/// false negative identification rate there. Both are NaN without a search of either kind. Changes
+/// the order of the non-mated searches.
+fn rates(searches: &mut Searches, fpir: f64) -> (f64, f64) {
+    let Searches { mated, non_mated } = searches;
+    // Tolerance of a thousandth of a search: the product is rounded.
+    let allowed = (fpir * non_mated.len() as f64 + 1e-3) as usize;
+    if mated.is_empty() || allowed >= non_mated.len() {
         return (f64::NAN, f64::NAN);
-    };
-    let missed = mated.iter().filter(|search| search.similarity <= threshold).map(weight);
-    (f64::from(threshold), missed.sum::<f64>() / mated.iter().map(weight).sum::<f64>())
+    }
+    let (_, &mut threshold, _) = non_mated.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
+    let missed = mated.iter().filter(|similarity| **similarity <= threshold).count();
+    (f64::from(threshold), missed as f64 / mated.len() as f64)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Evaluation on the user's own photos: how well quality predicts which images will fail to match
 //! (EDC), how well people are found in a gallery (identification), what a score means there
-//! (calibration), and whether quality treats groups of people alike
-//! (bias).
+//! (calibration), which combination of measures predicts it better (fused quality), and whether
+//! quality treats groups of people alike (bias).
 //!
 //! [`dataset`] and [`labels`] read the ground truth, [`photos`] finds the named files. The
 //! application scores them in a session, and [`collect`] turns the results in the store into
@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod edc;
 pub mod evaluation;
 pub mod figures;
+pub mod fuse;
 pub mod identification;
 pub mod labels;
 pub mod out_folder;

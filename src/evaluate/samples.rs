@@ -4,8 +4,10 @@ use ndarray::Array2;
 
 use super::coverage::TableCoverage;
 use super::labels::OtherMeasures;
-use crate::domain::{Component, Components, ImageUri, Mapping, Profile, Recognition};
-use crate::quality::quality;
+use crate::domain::{
+    Component, Components, FaceMeasures, FusedInput, ImageUri, Mapping, Profile, Recognition,
+};
+use crate::quality::{self, quality};
 
 /// Scored photos, each represented by its primary face.
 #[derive(Debug, Clone)]
@@ -21,6 +23,10 @@ pub struct SampleSet {
     pub templates: Array2<f32>,
     /// The measures of quality, the one under evaluation first.
     pub measures: Vec<Measure>,
+    /// SER-FIQ's scores: the first of `measures`, unless that is a fused quality.
+    pub scores: Measure,
+    /// What a fused quality may be fitted on.
+    pub inputs: Vec<InputColumn>,
     /// The groups that people belong to.
     pub groups: Vec<GroupColumn>,
     /// The profile of the scores.
@@ -46,6 +52,15 @@ impl Measure {
             .map(|value| quality(value.unwrap_or(f64::NEG_INFINITY), mapping))
             .collect()
     }
+}
+
+/// An input of fused qualities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputColumn {
+    /// The input.
+    pub input: FusedInput,
+    /// Its value for each photo; none where it is not known.
+    pub values: Vec<Option<f64>>,
 }
 
 /// One way to put people into groups.
@@ -77,8 +92,12 @@ impl GroupColumn {
     }
 }
 
-/// Name of the measure that is under evaluation.
+/// Name of SER-FIQ in closed form.
 pub const CLOSED_FORM: &str = "closed form";
+/// Name of the fused quality of a profile, or of the one that is fitted.
+pub const FUSED: &str = "fused quality";
+/// Name of the norm of the embedding.
+pub const NORM: &str = "embedding norm";
 
 /// The results of the detector and the network for one face.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +112,33 @@ pub struct PrimaryFace {
     pub components: Components,
 }
 
+impl PrimaryFace {
+    fn measures(&self) -> FaceMeasures<'_> {
+        FaceMeasures {
+            score: self.recognition.score,
+            norm: self.recognition.norm,
+            detector_score: self.detector_score,
+            components: &self.components,
+        }
+    }
+}
+
+/// The inputs of fused qualities, of each face.
+pub fn input_columns(faces: &[PrimaryFace]) -> Vec<InputColumn> {
+    let column = |input: FusedInput| InputColumn {
+        input,
+        values: faces.iter().map(|face| input.of(&face.measures())).collect(),
+    };
+    FusedInput::all().map(column).collect()
+}
+
+/// The fused quality of each face, if `mapping` is one.
+pub fn fused_measure(mapping: &Mapping, faces: &[PrimaryFace]) -> Option<Measure> {
+    mapping.fused()?;
+    let value = |face: &PrimaryFace| Some(quality::value(&face.measures(), mapping));
+    Some(Measure { name: FUSED.into(), values: faces.iter().map(value).collect() })
+}
+
 /// The measures that every scan gives; the first is SER-FIQ by the method called `method`. A
 /// component is measured by its 0..100, not rounded, and is called as its column in exports.
 pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
@@ -102,7 +148,7 @@ pub fn own_measures(method: &str, faces: &[PrimaryFace]) -> Vec<Measure> {
     };
     let mut measures = vec![
         measure(method, &|face| Some(face.recognition.score)),
-        measure("embedding norm", &|face| Some(f64::from(face.recognition.norm))),
+        measure(NORM, &|face| Some(f64::from(face.recognition.norm))),
         measure("detector score", &|face| face.detector_score.map(f64::from)),
         measure("face size", &|face| Some(f64::from(face.size_px))),
     ];

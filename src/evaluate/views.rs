@@ -10,13 +10,15 @@ use super::collect::Collected;
 use super::coverage::{Examples, TableCoverage};
 use super::edc::STEPS_PER_WHOLE;
 use super::evaluation::{DISCARDS, FMRS, LIMITS, MeasureResult, OperatingPoint};
+use super::fuse::FusedResult;
 use super::identification::{Identification, IdentificationPoint};
 use super::pairs::Comparisons;
 use super::unscored::counts;
 use crate::view::evaluation::{
     AgreementView, AreaView, CoverageView, DatasetView, DiscardView, EstimateView, EvaluationView,
-    ExamplesView, GroupView, IdentificationPointView, IdentificationView, MatchChanceView,
-    MeasureCoverageView, MeasureView, OperatingPointView, QualityThresholdView, RateLeftOutView,
+    ExamplesView, FusedView, GroupView, IdentificationPointView, IdentificationView,
+    MatchChanceView, MeasureCoverageView, MeasureView, OperatingPointView, QualityThresholdView,
+    RateLeftOutView,
 };
 
 impl From<Estimate> for EstimateView {
@@ -158,6 +160,17 @@ impl From<&MatchChance> for MatchChanceView {
             errors: chance.errors,
             alpha: chance.alpha.into(),
             r: chance.r.into(),
+        }
+    }
+}
+
+impl From<&FusedResult> for FusedView {
+    fn from(result: &FusedResult) -> Self {
+        let photos = result.imputed.iter().map(|(input, photos)| (input.name(), *photos));
+        Self {
+            fit: result.fit.clone(),
+            inputs_left_out: result.left_out.clone(),
+            photos_without: photos.collect(),
         }
     }
 }

@@ -52,6 +52,12 @@ pub enum RemapError {
         /// Its scores.
         found: ProfileId,
     },
+    /// The calibration is of a fused quality.
+    #[error(
+        "the calibration is of a fused quality, which is computed when a face is scored: name the \
+         file in quality.calibration and scan the images again"
+    )]
+    Fused,
     /// The results have this mapping already.
     #[error("profile {0} has the mapping of this calibration already: there is nothing to copy")]
     SameMapping(ProfileId),
@@ -85,13 +91,16 @@ impl RemapPlan {
     /// the images. Where they differ, the profile of the latest record counts.
     ///
     /// # Errors
-    /// If there are no such results, or `calibration` is for other scores.
+    /// If there are no such results, or `calibration` is for other scores or of a fused quality.
     pub async fn new(
         store: &dyn Store,
         gallery: &GalleryName,
         wanted: Option<&ProfileId>,
         calibration: &Calibration,
     ) -> Result<Self, RemapError> {
+        if calibration.mapping().fused().is_some() {
+            return Err(RemapError::Fused);
+        }
         let (sources, target) = sources(store, gallery, wanted, calibration).await?;
         let mut plan = Self { target, images: 0, remaps: Vec::new() };
         for from in sources {

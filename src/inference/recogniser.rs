@@ -1,4 +1,4 @@
-//! The recogniser: from chips to templates, distances, scores and qualities, in one forward pass.
+//! The recogniser: from chips to templates, distances and scores, in one forward pass.
 
 use std::sync::Arc;
 
@@ -9,9 +9,7 @@ use super::model::{ModelError, Models, PreparedFile, PreparedHead, self_test};
 use super::plan::{DevicePlan, padded_to};
 use super::prepare::{self, names};
 use super::runtime::{InputShape, Network, Output, Runtime, RuntimeError};
-use crate::domain::{
-    CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, Recognition, SerFiq, Template,
-};
+use crate::domain::{CHIP_SIDE, Chip, Mapping, Precision, RecogniserProfile, SerFiq, Template};
 use crate::quality::{self, sampled::Sampled};
 
 /// Two embeddings with a larger cosine were computed in the same precision. Other orders of
@@ -102,12 +100,6 @@ impl RecogniserModel {
         })
     }
 
-    /// The same recogniser with `mapping` instead of the manifest's.
-    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
-        self.mapping = mapping;
-        self
-    }
-
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -118,7 +110,7 @@ impl RecogniserModel {
         &self.head
     }
 
-    /// The recogniser's part of the profile.
+    /// The recogniser's part of the profile, and the mapping of its manifest.
     pub fn profile(&self) -> (RecogniserProfile, SerFiq, Mapping) {
         let dropout = self.head.dropout;
         let ser_fiq = match self.estimator {
@@ -181,18 +173,16 @@ impl RecogniserModel {
         Ok(())
     }
 
-    fn answer(&self, embedding: &[f32], distance: f64) -> Result<ChipAnswer, ModelError> {
-        let (template, _) = Template::from_embedding(embedding).map_err(|error| {
-            self_test(self.name(), format!("the self-test's embedding is unusable: {error}"))
-        })?;
-        Ok(ChipAnswer { template, distance })
+    fn answer(&self, embedding: &[f32], distance: f64) -> Result<NetworkAnswer, ModelError> {
+        let unusable = || self_test(self.name(), "its answer to the test chip is no number".into());
+        interpret(embedding, distance).ok_or_else(unusable)
     }
 
     /// Compares a session's answer to a chip with another answer to the same chip, called `which`.
     fn compare(
         &self,
-        found: &ChipAnswer,
-        other: &ChipAnswer,
+        found: &NetworkAnswer,
+        other: &NetworkAnswer,
         which: &str,
     ) -> Result<(), ModelError> {
         let wrong = |reason| Err(self_test(self.name(), reason));
@@ -223,10 +213,17 @@ impl RecogniserModel {
     }
 }
 
-/// What a network says of a chip.
-struct ChipAnswer {
-    template: Template,
-    distance: f64,
+/// The network's answer for one chip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkAnswer {
+    /// The template, unit norm.
+    pub template: Template,
+    /// The embedding's norm before it was scaled to one.
+    pub norm: f32,
+    /// SER-FIQ's mean pairwise distance `d` between embeddings under dropout; 0 is best.
+    pub distance: f64,
+    /// `2 / (1 + e^d)`, in (0, 1]; 1 is best.
+    pub score: f64,
 }
 
 /// An open recogniser, for one thread at a time.
@@ -250,7 +247,7 @@ impl Recogniser {
         found.iter().try_for_each(|found| self.model.compare(found, &recorded, RECORDED))
     }
 
-    fn answers(&mut self, chips: &[Chip]) -> Result<Vec<ChipAnswer>, ModelError> {
+    fn answers(&mut self, chips: &[Chip]) -> Result<Vec<NetworkAnswer>, ModelError> {
         let outputs = self.forward(chips, &[names::EMBEDDING, names::DISTANCE])?;
         let rows = outputs[0].values.chunks_exact(self.model.head.embedding);
         rows.zip(&outputs[1].values)
@@ -263,7 +260,10 @@ impl Recogniser {
     ///
     /// # Errors
     /// If the forward pass fails; no chip has a result then.
-    pub fn recognise(&mut self, chips: &[Chip]) -> Result<Vec<Option<Recognition>>, RuntimeError> {
+    pub fn recognise(
+        &mut self,
+        chips: &[Chip],
+    ) -> Result<Vec<Option<NetworkAnswer>>, RuntimeError> {
         let second = if self.model.sampled.is_some() { names::FEATURES } else { names::DISTANCE };
         let outputs = self.forward(chips, &[names::EMBEDDING, second])?;
         let distances: Vec<f64> = match &self.model.sampled {
@@ -277,7 +277,7 @@ impl Recogniser {
         let embeddings = outputs[0].values.chunks_exact(self.model.head.embedding);
         Ok(embeddings
             .zip(distances)
-            .map(|(embedding, distance)| self.interpret(embedding, distance))
+            .map(|(embedding, distance)| interpret(embedding, distance))
             .collect())
     }
 
@@ -309,11 +309,10 @@ impl Recogniser {
         }
         Ok(outputs)
     }
+}
 
-    fn interpret(&self, embedding: &[f32], distance: f64) -> Option<Recognition> {
-        let (template, norm) = Template::from_embedding(embedding).ok()?;
-        let score = quality::score(distance);
-        let quality = quality::quality(score, &self.model.mapping);
-        distance.is_finite().then_some(Recognition { template, norm, distance, score, quality })
-    }
+fn interpret(embedding: &[f32], distance: f64) -> Option<NetworkAnswer> {
+    let (template, norm) = Template::from_embedding(embedding).ok()?;
+    let score = quality::score(distance);
+    distance.is_finite().then_some(NetworkAnswer { template, norm, distance, score })
 }

@@ -3,12 +3,17 @@
 //!
 //! A mapping belongs to the scores that it was measured on. The file has their id, and the mapping
 //! is refused for other scores. Next to the mapping, the file says which similarity is a match, as
-//! measured on the same photos. Files of before that was kept have no such thresholds.
+//! measured on the same photos. Files of before that was kept have no such thresholds. With a
+//! section `[fused]`, the mapping is that of a fused quality.
+
+mod fused;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::fused::FusedSection;
+pub use self::fused::{FusedFit, MeasureArea};
 use crate::domain::{Mapping, MatchThresholds, Profile, ProfileId};
 
 /// The most knots of a percentile mapping.
@@ -47,13 +52,26 @@ pub enum CalibrationError {
 }
 
 /// A mapping and the id of the scores that it maps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     /// [`Profile::scores_id`] of the scores it was measured on.
     scores_id: ProfileId,
     mapping: Mapping,
+    /// What the fit of a fused quality showed. Not part of the profile.
+    fit: Option<FusedFit>,
     /// Not part of the profile: they change no result.
+    thresholds: Option<MatchThresholds>,
+}
+
+/// What is in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CalibrationFile {
+    scores_id: ProfileId,
+    /// From the score, or from the fused value, to quality.
+    mapping: Mapping,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fused: Option<FusedSection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thresholds: Option<MatchThresholds>,
 }
@@ -62,7 +80,12 @@ impl Calibration {
     /// A calibration for the scores of `profile`, with the similarity thresholds if they were
     /// measured.
     pub fn new(profile: &Profile, mapping: Mapping, thresholds: Option<MatchThresholds>) -> Self {
-        Self { scores_id: profile.scores_id(), mapping, thresholds }
+        Self { scores_id: profile.scores_id(), mapping, fit: None, thresholds }
+    }
+
+    /// The same, with what the fit of its fused quality showed.
+    pub fn with_fit(self, fit: FusedFit) -> Self {
+        Self { fit: Some(fit), ..self }
     }
 
     /// Reads the file in `path`.
@@ -81,8 +104,11 @@ impl Calibration {
     /// # Errors
     /// The reason, in words, if the text is not a calibration.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let calibration: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        let valid = match &calibration.mapping {
+        let file: CalibrationFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let valid = match &file.mapping {
+            Mapping::Fused { .. } => {
+                return Err("[mapping] is of the fused value, which has a section [fused]".into());
+            }
             Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => {
                 *alpha > 0.0 && alpha.is_finite() && r.is_finite()
             }
@@ -97,16 +123,32 @@ impl Calibration {
                 "`alpha` must be positive, `r` a number and `scores` ascending numbers".into()
             );
         }
-        calibration.thresholds.as_ref().map_or(Ok(()), MatchThresholds::check)?;
-        Ok(calibration)
+        file.thresholds.as_ref().map_or(Ok(()), MatchThresholds::check)?;
+        let CalibrationFile { scores_id, mapping, fused, thresholds } = file;
+        let Some(section) = fused else {
+            return Ok(Self { scores_id, mapping, fit: None, thresholds });
+        };
+        let (fused, fit) = section.checked()?;
+        let mapping = Mapping::Fused { fused, quality: Box::new(mapping) };
+        Ok(Self { scores_id, mapping, fit: Some(fit), thresholds })
     }
 
     /// The text of the file.
     ///
     /// # Errors
-    /// If a value cannot be written as TOML.
+    /// If a value cannot be written as TOML, or a fused quality has no fit.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string(self)
+        let (mapping, fused) = match (self.mapping.clone(), self.fit.clone()) {
+            (Mapping::Fused { fused, quality }, Some(fit)) => {
+                (*quality, Some(FusedSection::new(fused, fit)))
+            }
+            (mapping, _) => (mapping, None),
+        };
+        if mapping.fused().is_some() {
+            return Err(serde::ser::Error::custom("a fused quality without its fit"));
+        }
+        let (scores_id, thresholds) = (self.scores_id.clone(), self.thresholds.clone());
+        toml::to_string(&CalibrationFile { scores_id, mapping, fused, thresholds })
     }
 
     /// The mapping.
@@ -154,7 +196,8 @@ impl Calibration {
 mod tests {
     use super::*;
     use crate::domain::{
-        AlignmentProfile, Precision, RecogniserProfile, SerFiq, SimilarityThreshold,
+        AlignmentProfile, Component, FusedInput, FusedQuality, FusedTerm, Precision,
+        RecogniserProfile, SerFiq, SimilarityThreshold,
     };
 
     fn profile(dropout: f64) -> Profile {
@@ -186,6 +229,50 @@ mod tests {
             let again = Calibration::parse(&calibration.to_toml().unwrap()).unwrap();
             assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), mapping);
         }
+    }
+
+    #[test]
+    fn a_fused_quality_survives_its_file_with_its_fit_and_not_without() {
+        let fused = FusedQuality {
+            intercept: 0.1 + 0.2,
+            inputs: vec![FusedTerm {
+                name: FusedInput::Component(Component::Sharpness),
+                mean: 100.0 / 3.0,
+                scale: 15.0,
+                coefficient: 0.01,
+            }],
+            data: "0123456789abcdef".into(),
+        };
+        let quality = Box::new(profile(0.4).mapping);
+        let mapping = Mapping::Fused { fused, quality };
+        let fit = FusedFit {
+            photos: 400,
+            subjects: 100,
+            folds: 10,
+            penalty: 0.3,
+            fmr: 1e-3,
+            discarded: 0.3,
+            pauc: vec![MeasureArea {
+                measure: "embedding norm".into(),
+                value: 0.3,
+                fused_less_this: -0.1,
+                interval: Some([-0.2, -0.1 - 0.2]),
+            }],
+        };
+        let bare = Calibration::new(&profile(0.4), mapping.clone(), None);
+        assert!(bare.to_toml().is_err());
+        let whole = bare.with_fit(fit);
+        let text = whole.to_toml().unwrap();
+        assert!(
+            text.contains("[[fused.inputs]]") && text.contains("name = \"sharpness\""),
+            "{text}"
+        );
+        let again = Calibration::parse(&text).unwrap();
+        assert_eq!(again, whole);
+        assert_eq!(again.mapping_for(&profile(0.4)).unwrap(), mapping);
+        let nested = "scores_id = \"0123456789abcdef\"\n[mapping.fused]\nintercept = 0.5\n\
+                      inputs = []\ndata = \"\"\n[mapping.quality]\nalpha = 1.0\nr = 0.5\n";
+        assert!(Calibration::parse(nested).unwrap_err().contains("section [fused]"));
     }
 
     #[test]

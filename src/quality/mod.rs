@@ -20,7 +20,7 @@ pub mod sampled;
 
 pub use head::{Head, HeadError};
 
-use crate::domain::Mapping;
+use crate::domain::{FaceMeasures, Mapping};
 
 /// SER-FIQ's score of a mean pairwise distance: `2 / (1 + e^d)`. It is 1 for d = 0 and approaches 0
 /// as d grows (the paper's equation 3, with its sigmoid written out).
@@ -28,25 +28,38 @@ pub fn score(distance: f64) -> f64 {
     2.0 / (1.0 + distance.exp())
 }
 
-/// A score mapped to 0 to 1. [`Mapping::Logistic`] is `1 / (1 + exp(-alpha * (score - r)))`, as in
-/// the authors' code.
+/// The value of a face that `mapping` maps to quality: SER-FIQ's score, or the fused value.
+pub fn value(face: &FaceMeasures<'_>, mapping: &Mapping) -> f64 {
+    mapping.fused().map_or(face.score, |fused| fused.value(face))
+}
+
+/// The quality of a face, 0 to 100.
+pub fn of_face(face: &FaceMeasures<'_>, mapping: &Mapping) -> u8 {
+    quality(value(face, mapping), mapping)
+}
+
+/// A score, or a fused value, mapped to 0 to 1. [`Mapping::Logistic`] is
+/// `1 / (1 + exp(-alpha * (score - r)))`, as in the authors' code.
 pub fn normalised(score: f64, mapping: &Mapping) -> f64 {
     match mapping {
         Mapping::Logistic { alpha, r } | Mapping::MatchChance { alpha, r, .. } => {
             1.0 / (1.0 + (-alpha * (score - r)).exp())
         }
         Mapping::Percentile { scores, .. } => position(score, scores),
+        Mapping::Fused { quality, .. } => normalised(score, quality),
     }
 }
 
-/// The quality of a score, 0 to 100 (ISO/IEC 29794-1): [`normalised`] times 100, rounded.
+/// The quality of a score or fused value, 0 to 100 (ISO/IEC 29794-1): [`normalised`] times 100,
+/// rounded.
 pub fn quality(score: f64, mapping: &Mapping) -> u8 {
     (100.0 * normalised(score, mapping)).round().clamp(0.0, 100.0) as u8
 }
 
 /// The lowest scores of 0 to 1 that have a quality of at least 1, 2 and so on up to 100; none for
 /// qualities that no score reaches. The quality of a score is the number of cutoffs that do not
-/// exceed it, so a database can compute it, and gets what [`quality`] gets.
+/// exceed it, so a database can compute it, and gets what [`quality`] gets. A fused quality is no
+/// function of the score: its cutoffs are those of the fused value.
 pub fn cutoffs(mapping: &Mapping) -> Vec<f64> {
     (1..=100).map_while(|wanted| lowest(|score| quality(score, mapping) >= wanted)).collect()
 }

@@ -1,6 +1,6 @@
 //! The profile of a page's scores, in words.
 
-use crate::domain::{AlignmentProfile, Mapping, Precision, Profile, SerFiq};
+use crate::domain::{AlignmentProfile, FusedQuality, Mapping, Precision, Profile, SerFiq};
 
 /// Digits of a file's digest to show: enough to distinguish models.
 const SHORT_DIGEST: usize = 12;
@@ -56,8 +56,16 @@ pub(super) fn profile_rows(profile: &Profile) -> Vec<ProfileRow> {
     };
     rows.push(plain("SER-FIQ", method));
     rows.push(plain("Dropout", dropout.to_string()));
+    if let Some(fused) = profile.mapping.fused() {
+        rows.push(plain("Quality", fused_row(fused)));
+    }
     rows.push(plain("Mapping to quality", mapping_row(&profile.mapping)));
     rows
+}
+
+fn fused_row(fused: &FusedQuality) -> String {
+    let inputs: Vec<&str> = fused.inputs.iter().map(|term| term.name.name()).collect();
+    format!("fused, of {}; fitted on data {}", inputs.join(", "), fused.data)
 }
 
 fn mapping_row(mapping: &Mapping) -> String {
@@ -72,6 +80,7 @@ fn mapping_row(mapping: &Mapping) -> String {
         Mapping::Percentile { data, .. } => {
             format!("share of images that are worse, calibrated on gallery {data}")
         }
+        Mapping::Fused { quality, .. } => mapping_row(quality),
     }
 }
 

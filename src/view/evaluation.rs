@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::{Mapping, MatchThresholds, ProfileId};
+use crate::domain::{FusedInput, Mapping, MatchThresholds, ProfileId};
+use crate::quality::calibration::FusedFit;
 
 /// A number and its 95 % interval, by bootstrap over subjects. Without a bootstrap, both ends are
 /// the number.
@@ -211,6 +212,8 @@ pub struct CalibrationView {
     pub mapping: Mapping,
     /// The labelled photos; null for percentiles of a gallery without labels.
     pub dataset: Option<DatasetView>,
+    /// The fit of a fused quality; null without `--fuse`.
+    pub fused: Option<FusedView>,
     /// How the mapping was fitted; null for percentiles.
     pub match_chance: Option<MatchChanceView>,
     /// Quality thresholds for the goals of `--fnmr` and `--discard`.
@@ -219,6 +222,19 @@ pub struct CalibrationView {
     pub thresholds: Option<MatchThresholds>,
     /// False match rates for which the photos show no threshold, the highest first.
     pub thresholds_left_out: Vec<RateLeftOutView>,
+}
+
+/// The fit of a fused quality.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FusedView {
+    /// What the cross-validation showed.
+    #[serde(flatten)]
+    pub fit: FusedFit,
+    /// Inputs that are not used: the same for all photos, or unknown for most.
+    pub inputs_left_out: Vec<FusedInput>,
+    /// Photos without a value, for each input that some lack.
+    pub photos_without: BTreeMap<&'static str, usize>,
 }
 
 /// A rate that the photos cannot show.

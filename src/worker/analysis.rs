@@ -6,9 +6,13 @@ use std::time::Instant;
 
 use super::budget::Budget;
 use super::vision_stage::{AlignedFace, PictureFaces, Vision, VisionInput, VisionOutput};
-use crate::domain::{Chip, ContentHash, FaceResult, ImageContent, Outcome, Selection, Timings};
+use crate::domain::{
+    Chip, ContentHash, FaceMeasures, FaceResult, ImageContent, Mapping, Outcome, Recognition,
+    Selection, Timings,
+};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
-use crate::inference::recogniser::Recogniser;
+use crate::inference::recogniser::{NetworkAnswer, Recogniser};
+use crate::quality;
 use crate::vision::DecodeError;
 
 /// The result of an analysis.
@@ -45,6 +49,8 @@ impl Analysis {
 pub(super) struct Analyser {
     vision: Vision,
     recogniser: Batcher<Recogniser>,
+    /// From what is measured of a face to its quality.
+    mapping: Mapping,
     budget: Arc<Budget>,
     /// Whether the log says already that small faces of large images are not found.
     warned: AtomicBool,
@@ -54,9 +60,10 @@ impl Analyser {
     pub(super) fn new(
         vision: Vision,
         recogniser: Batcher<Recogniser>,
+        mapping: Mapping,
         budget: Arc<Budget>,
     ) -> Self {
-        Self { vision, recogniser, budget, warned: AtomicBool::new(false) }
+        Self { vision, recogniser, mapping, budget, warned: AtomicBool::new(false) }
     }
 
     /// Waits until a stage's network works no longer, and says why.
@@ -149,11 +156,19 @@ impl Analyser {
         priority: Priority,
     ) -> Result<(Outcome, Vec<Option<Chip>>), BatchError> {
         let inputs = faces.iter().filter_map(|aligned| aligned.chip.clone()).collect();
-        let mut recognitions = self.recogniser.run(inputs, priority).await?.into_iter();
+        let mut answers = self.recogniser.run(inputs, priority).await?.into_iter();
         let (results, chips): (Vec<FaceResult>, Vec<Option<Chip>>) = faces
             .into_iter()
             .map(|AlignedFace { face, chip, components }| {
-                let recognition = chip.as_ref().and_then(|_| recognitions.next().flatten());
+                let answer = chip.as_ref().and_then(|_| answers.next().flatten());
+                let detector_score = face.detector_score;
+                let recognition =
+                    answer.map(|NetworkAnswer { template, norm, distance, score }| {
+                        let components = &components;
+                        let measures = FaceMeasures { score, norm, detector_score, components };
+                        let quality = quality::of_face(&measures, &self.mapping);
+                        Recognition { template, norm, distance, score, quality }
+                    });
                 (FaceResult { face, components, recognition }, chip)
             })
             .unzip();

@@ -100,7 +100,12 @@ impl Processor {
             slots: slots(),
             urgent_slots: slots(),
             fetcher: parts.fetcher,
-            analyser: Analyser::new(parts.vision, parts.recogniser, parts.budget),
+            analyser: Analyser::new(
+                parts.vision,
+                parts.recogniser,
+                parts.profile.mapping.clone(),
+                parts.budget,
+            ),
             profile_id: parts.profile.id(),
             profile: parts.profile,
             selection: parts.selection,

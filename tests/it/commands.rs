@@ -8,6 +8,7 @@ mod evaluation;
 mod failures;
 mod files;
 mod formats;
+mod fused;
 mod import;
 mod lists;
 mod models;

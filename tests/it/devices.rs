@@ -4,9 +4,7 @@
 #![allow(clippy::print_stdout, reason = "--nocapture shows the measured numbers")]
 
 use facefleet::app::App;
-use facefleet::domain::{
-    Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Recognition, Selection,
-};
+use facefleet::domain::{Chip, Device, Face, Faces, ImageUri, Job, Lane, Precision, Selection};
 use facefleet::images::Root;
 use facefleet::inference::batcher::{Batcher, Priority};
 use facefleet::inference::canvas::{Canvas, CanvasSize};
@@ -14,7 +12,7 @@ use facefleet::inference::detector::Detector;
 use facefleet::inference::model::{HalfError, Models};
 use facefleet::inference::plan::DevicePlan;
 use facefleet::inference::prepare::{Target, Variant};
-use facefleet::inference::recogniser::{Estimator, RecogniserModel};
+use facefleet::inference::recogniser::{Estimator, NetworkAnswer, RecogniserModel};
 use facefleet::inference::yunet::YunetModel;
 use facefleet::vision::PixelLimits;
 use facefleet::worker::pyramid::Pyramid;
@@ -63,7 +61,7 @@ fn recogniser(models: &Models) -> RecogniserModel {
     RecogniserModel::load(models, name, &runtime(), Estimator::ClosedForm).unwrap()
 }
 
-fn recognise(models: &Models, plan: &DevicePlan, chips: &[Chip]) -> Vec<Recognition> {
+fn recognise(models: &Models, plan: &DevicePlan, chips: &[Chip]) -> Vec<NetworkAnswer> {
     let answers = recogniser(models).open_on(plan).unwrap().recognise(chips).unwrap();
     answers.into_iter().map(Option::unwrap).collect()
 }
@@ -149,7 +147,7 @@ fn the_error_about_a_missing_gpu_preparation_has_the_command_that_makes_it() {
 async fn a_padded_batch_gives_what_singles_give() {
     let chips = sample_chips().await;
     let models = app().models();
-    let singles: Vec<Recognition> = chips
+    let singles: Vec<NetworkAnswer> = chips
         .iter()
         .flat_map(|chip| recognise(&models, &DevicePlan::cpu(1), std::slice::from_ref(chip)))
         .collect();

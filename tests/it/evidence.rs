@@ -4,11 +4,11 @@
 
 use std::io::Cursor;
 
-use facefleet::domain::{CHIP_SIDE, Chip, Recognition};
+use facefleet::domain::{CHIP_SIDE, Chip};
 use facefleet::evaluate::evaluation::{Bootstrap, evaluate};
 use facefleet::evaluate::pairs::Comparisons;
 use facefleet::evaluate::samples::{CLOSED_FORM, Measure, random_measure};
-use facefleet::inference::recogniser::{Estimator, Recogniser, RecogniserModel};
+use facefleet::inference::recogniser::{Estimator, NetworkAnswer, Recogniser, RecogniserModel};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -98,7 +98,7 @@ fn recogniser() -> Recogniser {
         .unwrap()
 }
 
-fn recognise(recogniser: &mut Recogniser, faces: &[RgbImage]) -> Vec<Recognition> {
+fn recognise(recogniser: &mut Recogniser, faces: &[RgbImage]) -> Vec<NetworkAnswer> {
     let chips: Vec<Chip> =
         faces.iter().map(|face| Chip::new(face.clone().into_raw()).unwrap()).collect();
     let batches = chips.chunks(8).flat_map(|batch| recogniser.recognise(batch).unwrap());
@@ -111,7 +111,7 @@ async fn quality_falls_with_every_degradation_and_discarding_by_it_beats_chance(
     let mut recogniser = recogniser();
     let mut recognitions = recognise(&mut recogniser, &faces);
     let mut subjects: Vec<u32> = PHOTOS.iter().map(|(_, subject)| *subject).collect();
-    let mean = |scores: &[Recognition]| {
+    let mean = |scores: &[NetworkAnswer]| {
         scores.iter().map(|face| face.score).sum::<f64>() / scores.len() as f64
     };
     let sharp = mean(&recognitions);

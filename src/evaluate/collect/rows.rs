@@ -6,7 +6,9 @@ use ndarray::Array2;
 
 use crate::domain::{ImageUri, Profile, Recognition, SerFiq};
 use crate::evaluate::labels::{Labels, PairList};
-use crate::evaluate::samples::{CLOSED_FORM, GroupColumn, PrimaryFace, SampleSet, own_measures};
+use crate::evaluate::samples::{
+    CLOSED_FORM, GroupColumn, PrimaryFace, SampleSet, fused_measure, input_columns, own_measures,
+};
 use crate::store::{StoredFace, StoredImage};
 
 /// The samples found so far.
@@ -85,13 +87,17 @@ impl SampleRows {
                 .zip(face.recognition.template.as_slice())
                 .for_each(|(to, from)| *to = *from);
         }
-        let method = method_name(&profile.ser_fiq);
+        let mut measures = own_measures(&method_name(&profile.ser_fiq), &self.faces);
+        let scores = measures[0].clone();
+        measures.splice(0..0, fused_measure(&profile.mapping, &self.faces));
         SampleSet {
             names: self.names,
             images: self.images,
             subjects: self.subjects,
             templates,
-            measures: own_measures(&method, &self.faces),
+            measures,
+            scores,
+            inputs: input_columns(&self.faces),
             groups,
             profile,
             fingerprint: fingerprint(self.fingerprint),

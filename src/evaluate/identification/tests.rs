@@ -1,5 +1,7 @@
 //! Searches counted by hand, and against plain loops over the same galleries.
 
+use std::collections::HashSet;
+
 use ndarray::Array2;
 
 use super::*;
@@ -37,13 +39,15 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
     subjects.extend(110..150);
     let found = Identification::measure(&templates.view(), &subjects, BOOTSTRAP).unwrap();
 
-    let galleries = Enrolment::new(&subjects).unwrap().galleries(100, BOOTSTRAP.seed);
+    let view = templates.view();
+    let population = Population::new(&view, &subjects, 1).unwrap();
+    let all = population.everybody();
     let (mut mated, mut non_mated) = (Vec::new(), Vec::new());
     let cosine = |a: usize, b: usize| -> f64 {
         (0..6).map(|j| f64::from(templates[[a, j]]) * f64::from(templates[[b, j]])).sum()
     };
-    for gallery in &galleries {
-        let references = gallery.photos();
+    for number in 0..100 {
+        let references: Vec<usize> = all.gallery(0, number, BOOTSTRAP.seed).photos().collect();
         assert_eq!(references.len(), 55, "half of those with several photos");
         let of: Vec<u32> = references.iter().map(|&photo| subjects[photo]).collect();
         assert!(of.iter().all(|&subject| subject < 110));
@@ -62,8 +66,7 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
     assert_eq!(mated.len(), 100 * 55 * 2);
     assert_eq!(found.non_mated_searches, non_mated.len());
     assert_eq!(non_mated.len(), 100 * (55 * 3 + 40));
-    // Every photo is non-mated in one of the galleries.
-    assert_eq!(found.non_mated_photos, 370);
+    assert_eq!(found.non_mated_photos, 370, "each photo is one in some gallery");
 
     let [point] = found.points[..] else { panic!("{:?}", found.points) };
     assert_eq!(point.fpir, 1e-2);
@@ -91,10 +94,13 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
 #[test]
 fn galleries_differ_and_repeat_on_any_number_of_threads() {
     let (templates, subjects) = made(120, 3);
-    let galleries = |seed| Enrolment::new(&subjects).unwrap().galleries(3, seed);
-    assert_eq!(galleries(1), galleries(1));
-    assert_ne!(galleries(1), galleries(2));
-    assert_ne!(galleries(1)[0].photos(), galleries(1)[1].photos());
+    let view = templates.view();
+    let population = Population::new(&view, &subjects, 2).unwrap();
+    let everybody = population.everybody();
+    assert_eq!(everybody.gallery(0, 0, 1), everybody.gallery(0, 0, 1));
+    for (sample, number, seed) in [(0, 0, 2), (0, 1, 1), (1, 0, 1)] {
+        assert_ne!(everybody.gallery(0, 0, 1), everybody.gallery(sample, number, seed));
+    }
     let run = |threads| {
         let bootstrap = Bootstrap { threads, ..BOOTSTRAP };
         Identification::measure(&templates.view(), &subjects, bootstrap).unwrap()
@@ -108,32 +114,35 @@ fn galleries_differ_and_repeat_on_any_number_of_threads() {
 
 #[test]
 fn a_threshold_worked_by_hand() {
-    let searches = |similarities: &[f32]| -> Vec<Search> {
-        let search = |(probe, &similarity)| Search { probe, gallery: probe % 2, similarity };
-        (0..).zip(similarities).map(search).collect()
-    };
     // Ten strangers, of which two look like somebody, and four who are in the gallery.
-    let non_mated = searches(&[0.9, 0.6, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0.0, 0.0]);
-    let mated = searches(&[0.95, 0.7, 0.6, 0.2]);
-    let weights = |people: Vec<f64>, galleries: [f64; 2]| SearchWeights {
-        people: Weights::new(people, &(0..10).collect::<Vec<_>>()),
-        galleries: galleries.to_vec(),
+    let mut searches = Searches {
+        mated: vec![0.6, 0.95, 0.2, 0.7],
+        non_mated: vec![0.3, 0.2, 0.0, 0.1, 0.9, 0.3, 0.1, 0.6, 0.2, 0.0],
     };
-    let once = weights(vec![1.0; 10], [1.0; 2]);
-    let near = |(threshold, fnir): (f64, f64), (a, b): (f64, f64)| {
+    let mut near = |fpir, (a, b): (f64, f64)| {
+        let (threshold, fnir) = rates(&mut searches, fpir);
         assert!((threshold - a).abs() < 1e-6 && (fnir - b).abs() < 1e-12, "{threshold} {fnir}");
     };
     // None may return a candidate, one may, two may: at its threshold a similarity is no candidate.
-    near(rates(&mated, &non_mated, 0.05, &once), (0.9, 0.75));
-    near(rates(&mated, &non_mated, 0.1, &once), (0.6, 0.5));
-    near(rates(&mated, &non_mated, 0.2, &once), (0.3, 0.25));
-    // Without the first two people, and with the third three times: one of 10 may.
-    let mut times = vec![1.0; 10];
-    (times[0], times[1], times[2]) = (0.0, 0.0, 3.0);
-    near(rates(&mated, &non_mated, 0.1, &weights(times, [1.0; 2])), (0.3, 0.25));
-    // The second gallery alone, drawn twice: of its strangers' 0.6, 0.3, 0.2, 0.1 and 0, one may.
-    near(rates(&mated, &non_mated, 0.2, &weights(vec![1.0; 10], [0.0, 2.0])), (0.3, 0.5));
-    assert!(rates(&mated, &non_mated, 0.1, &weights(vec![0.0; 10], [1.0; 2])).1.is_nan());
+    near(0.05, (0.9, 0.75));
+    near(0.1, (0.6, 0.5));
+    near(0.2, (0.3, 0.25));
+    assert!(rates(&mut Searches::default(), 0.1).1.is_nan());
+}
+
+#[test]
+fn somebody_drawn_twice_is_two_people_who_are_not_compared() {
+    // Two people with two photos each; one of them drawn twice, the other not at all.
+    let (templates, subjects) = made(2, 2);
+    let view = templates.view();
+    let population = Population::new(&view, &subjects, 1).unwrap();
+    let drawn = population.drawn(&[2.0, 0.0]);
+    assert_eq!(drawn.references(), 1);
+    let searches = drawn.searches(1, 4, 7);
+    // In each gallery, the other photo of the copy that is enrolled, and both of the copy that is
+    // not: these meet no reference but their own person's.
+    assert_eq!(searches.mated.len(), 4);
+    assert_eq!(searches.non_mated, [f32::NEG_INFINITY; 8]);
 }
 
 #[test]
@@ -152,4 +161,47 @@ fn a_set_that_is_too_small_gives_no_rate() {
     assert_eq!((small.non_mated_searches, small.non_mated_photos), (200, 2));
     assert_eq!(small.points, []);
     assert_eq!(small.not_shown().map(|each| each.fpir).collect::<Vec<_>>(), FPIRS);
+}
+
+/// By hand: `cargo test --release --lib -- --ignored --nocapture intervals_contain`.
+#[test]
+#[ignore = "takes minutes"]
+#[allow(clippy::print_stdout, reason = "it prints its result for people")]
+fn intervals_contain_the_expected_rates_about_as_often_as_they_say() {
+    const WORLDS: u32 = 200;
+    // Worlds of 160 people, who differ in how alike their photos are and in how many they have.
+    let world = |number: u32| {
+        let mut bytes = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof();
+        let mut uniform = || {
+            let mut two = [0; 2];
+            bytes.fill(&mut two);
+            f32::from(u16::from_le_bytes(two)) / 65_536.0
+        };
+        let mut normal = || (0..6).map(|_| uniform()).sum::<f32>() - 3.0;
+        let (mut values, mut subjects) = (Vec::new(), Vec::new());
+        for subject in 0..160 {
+            let person: Vec<f32> = (0..12).map(|_| normal()).collect();
+            let (photos, scatter) = (1 + (normal().abs() * 5.0) as usize, normal().abs());
+            for _ in 0..photos {
+                let photo: Vec<f32> = person.iter().map(|p| p + scatter * normal()).collect();
+                let norm = photo.iter().map(|v| v * v).sum::<f32>().sqrt();
+                values.extend(photo.iter().map(|v| v / norm));
+                subjects.push(subject);
+            }
+        }
+        let templates = Array2::from_shape_vec((subjects.len(), 12), values).unwrap();
+        let bootstrap = Bootstrap { replicates: 100, seed: u64::from(number), threads: 2 };
+        let found = Identification::measure(&templates.view(), &subjects, bootstrap).unwrap();
+        found.points[0]
+    };
+    let points: Vec<IdentificationPoint> = (0..WORLDS).map(world).collect();
+    let covered = |of: fn(&IdentificationPoint) -> Estimate| {
+        let mean = points.iter().map(|point| of(point).value).sum::<f64>() / f64::from(WORLDS);
+        let within = points.iter().filter(|point| (of(point).low..=of(point).high).contains(&mean));
+        let share = within.count() as f64 / f64::from(WORLDS);
+        println!("expected {mean:.4}: within {:.1} % of the intervals", 100.0 * share);
+        share
+    };
+    assert!(covered(|point| point.threshold) > 0.88);
+    assert!(covered(|point| point.fnir) > 0.88);
 }

@@ -92,6 +92,11 @@ impl Weights {
         Self::new(vec![1.0; count], subjects)
     }
 
+    /// The number of subjects.
+    pub fn people(&self) -> usize {
+        self.by_subject.len()
+    }
+
     /// The weight of a photo.
     pub fn photo(&self, photo: u32) -> f64 {
         self.by_photo[photo as usize]

@@ -20,8 +20,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use self::queue::{BatchReceiver, BoundedSender, Request, Urgency};
-use super::recogniser::Recogniser;
-use crate::domain::{Chip, Recognition};
+use super::recogniser::{NetworkAnswer, Recogniser};
+use crate::domain::Chip;
 use crate::telemetry::metrics;
 use crate::telemetry::vitals::{Activity, ActivityGuard};
 pub use queue::UrgentGuard;
@@ -79,9 +79,9 @@ pub trait BatchModel: Send + 'static {
 
 impl BatchModel for Recogniser {
     type Input = Chip;
-    type Output = Option<Recognition>;
+    type Output = Option<NetworkAnswer>;
 
-    fn run(&mut self, batch: &[Chip]) -> Result<Vec<Option<Recognition>>, String> {
+    fn run(&mut self, batch: &[Chip]) -> Result<Vec<Option<NetworkAnswer>>, String> {
         self.recognise(batch).map_err(|error| error.to_string())
     }
 

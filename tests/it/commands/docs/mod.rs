@@ -12,7 +12,7 @@ use crate::support::pages::{Block, Page};
 use crate::support::stack::Database;
 
 /// Commands that are not run: how they begin, and why.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("make ", "builds, fetches or starts servers: the workflows run it"),
     ("cargo ", "builds, while cargo runs this test"),
     ("python3 scripts/setup.py ", "fetches"),
@@ -21,6 +21,10 @@ const NOT_RUN: [(&str, &str); 10] = [
     ("facefleet --config config/bfloat16.toml ", "needs OpenVINO: precision.rs runs it"),
     ("export FACEFLEET__RUNTIME__LIBRARY=", "needs a library that is not fetched"),
     ("FACEFLEET__RUNTIME__DEVICE=cuda:0 ", "needs a GPU"),
+    (
+        "facefleet calibrate labels.csv --fuse",
+        "needs photos of 40 people: its unit tests make them",
+    ),
     ("CREATE ROLE ", "creates roles: postgres_store/roles.rs runs it"),
     ("GRANT ", "grants rights to these roles: the same"),
 ];
