@@ -9,6 +9,7 @@ mod campaign;
 mod chip;
 mod components;
 mod device;
+mod enrolment;
 mod face;
 mod format;
 mod heartbeat;
@@ -30,6 +31,10 @@ pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, Listed
 pub use chip::{CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
 pub use device::{Device, DeviceChoice, UnknownDevice};
+pub use enrolment::{
+    Decided, Enrolment, EnrolmentDecision, EnrolmentProposal, GateRules, NewReference, Reason,
+    ReasonCode, ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason, SubjectReference,
+};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
 pub use heartbeat::{SeenWorker, WorkerId, WorkerReport};
