@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 
 use crate::domain::{
     CampaignId, End, Enrolment, ImageId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind,
-    ProfileId, Reason, TraceParent,
+    ProfileId, ToldReason, TraceParent,
 };
 
 /// The content type of [`encode`]'s result.
@@ -100,27 +100,11 @@ struct EventData {
     codes: Vec<String>,
     /// Why the image was not accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<EventReason>,
-}
-
-/// Why an enrolled image was not accepted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct EventReason {
-    #[serde(flatten)]
-    reason: Reason,
-    /// What is wrong and what to do, in English.
-    sentence: String,
-}
-
-impl From<&Reason> for EventReason {
-    fn from(reason: &Reason) -> Self {
-        Self { reason: reason.clone(), sentence: reason.sentence() }
-    }
+    reasons: Vec<ToldReason>,
 }
 
 /// The decision of an event; none if it is not about an enrolment, or this version cannot read it.
-fn enrolment(decision: Option<&str>, reasons: Vec<EventReason>) -> Option<Enrolment> {
+fn enrolment(decision: Option<&str>, reasons: Vec<ToldReason>) -> Option<Enrolment> {
     let reasons = reasons.into_iter().map(|reason| reason.reason).collect();
     Some(Enrolment { decision: decision?.parse().ok()?, reasons })
 }
@@ -179,7 +163,7 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             quality: event.end.quality,
             decision: event.enrolment.as_ref().map(|each| each.decision.as_str().into()),
             codes: reasons().map(|reason| reason.code.as_str().into()).collect(),
-            reasons: reasons().map(EventReason::from).collect(),
+            reasons: reasons().map(ToldReason::from).collect(),
         },
     })
 }
@@ -224,7 +208,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::domain::ReasonCode;
+    use crate::domain::{Reason, ReasonCode};
 
     fn event() -> OutcomeEvent {
         OutcomeEvent {

@@ -7,8 +7,10 @@ mod decision;
 mod gate;
 mod reason;
 mod references;
+mod rules;
 
 pub use decision::{Decided, Enrolment, EnrolmentProposal, NewReference, SubjectReference};
 pub use gate::GateRules;
-pub use reason::{EnrolmentDecision, Reason, ReasonCode};
+pub use reason::{EnrolmentDecision, Reason, ReasonCode, ToldReason};
 pub use references::{ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason};
+pub use rules::EnrolRules;

@@ -235,6 +235,23 @@ impl Reason {
     }
 }
 
+/// A reason as it is told: with its sentence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ToldReason {
+    /// The reason.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// What is wrong and what to do, in English.
+    pub sentence: String,
+}
+
+impl From<&Reason> for ToldReason {
+    fn from(reason: &Reason) -> Self {
+        Self { reason: reason.clone(), sentence: reason.sentence() }
+    }
+}
+
 /// A number with at most three digits after the point.
 fn shown(value: f64) -> String {
     let rounded = (value * 1000.0).round() / 1000.0;

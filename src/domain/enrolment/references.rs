@@ -10,7 +10,7 @@ use super::reason::UnknownWord;
 /// Two templates of one subject that are at least this similar come from nearly the same picture:
 /// another size or compression of it, or the next frame.
 const NEARLY_IDENTICAL: f64 = 0.97;
-/// What a similarity of 1 to another reference takes off a reference's worth, in points of quality.
+/// What a similarity of 1 to another reference takes off the worth, in points of quality.
 const COST_OF_LIKENESS: f64 = 50.0;
 
 /// How many references a subject has, and when a new one replaces another.
@@ -18,8 +18,8 @@ const COST_OF_LIKENESS: f64 = 50.0;
 pub struct ReferenceRules {
     /// The most active references of a subject under one profile.
     pub most: usize,
-    /// By how much a new reference must be better than the one that it replaces: points of worth
-    /// (see [`ReferenceRules::choose`]).
+    /// How much more the references must be worth (see [`ReferenceRules::choose`]) with a new one in
+    /// the place of another.
     pub margin: f64,
 }
 
@@ -102,9 +102,9 @@ impl ReferenceRules {
     /// What the accepted image `new` changes among the `active` references of its subject. Those
     /// without a template under the profile at hand cannot be compared and do not count.
     ///
-    /// The worth of a reference is its quality (0 to 100) less 50 times its highest similarity to
-    /// another reference. While there is room, an image is taken. Then it replaces the reference
-    /// against which it gains the most worth, if that is at least the margin. An image with the
+    /// References are worth the sum of their qualities (0 to 100), less 50 times each one's highest
+    /// similarity to another of them. While there is room, an image is taken. Then it replaces the
+    /// reference in whose place it adds the most worth, if that is at least the margin. An image with the
     /// bytes of a reference is never taken; one that is nearly identical to some can only replace
     /// them.
     pub fn choose(&self, active: &[SubjectReference], new: &NewReference) -> ReferenceChange {
@@ -126,7 +126,7 @@ impl ReferenceRules {
         if rivals.len() < self.most {
             return ReferenceChange::Take;
         }
-        let gains = rivals.iter().map(|rival| (rival.image, gain(&rivals, rival, new)));
+        let gains = gains(&rivals, new);
         // The first of equals: the oldest image.
         let best = gains.fold(None, |best: Option<(ImageId, f64)>, next| match best {
             Some(best) if best.1 >= next.1 => Some(best),
@@ -195,14 +195,38 @@ impl<'a> Rival<'a> {
     }
 }
 
-/// The worth that is gained if `new` takes the place of `old`: what the two are worth next to the
-/// others.
-fn gain(rivals: &[Rival<'_>], old: &Rival<'_>, new: &NewReference) -> f64 {
-    let others = || rivals.iter().filter(|other| other.image != old.image);
-    let most = |similarities: &mut dyn Iterator<Item = f64>| similarities.fold(0.0, f64::max);
-    let of_new = most(&mut others().map(|other| other.likeness));
-    let of_old = most(&mut others().map(|other| old.similarity(other)));
-    f64::from(new.quality) - old.quality + COST_OF_LIKENESS * (of_old - of_new)
+/// For each rival, how much more the references are worth if `new` takes its place.
+fn gains<'a>(
+    rivals: &'a [Rival<'_>],
+    new: &NewReference,
+) -> impl Iterator<Item = (ImageId, f64)> + 'a {
+    let between = |a: usize, b: usize| rivals[a].similarity(&rivals[b]);
+    let mut qualities: Vec<f64> = rivals.iter().map(|rival| rival.quality).collect();
+    let quality = f64::from(new.quality);
+    let before = worth(&qualities, between);
+    rivals.iter().enumerate().map(move |(place, old)| {
+        qualities[place] = quality;
+        let with_new = |a: usize, b: usize| match (a == place, b == place) {
+            (true, _) => rivals[b].likeness,
+            (_, true) => rivals[a].likeness,
+            _ => between(a, b),
+        };
+        let gain = worth(&qualities, with_new) - before;
+        qualities[place] = old.quality;
+        (old.image, gain)
+    })
+}
+
+/// What the references of these qualities are worth together; `similarity` is that of two of them,
+/// by their places.
+fn worth(qualities: &[f64], similarity: impl Fn(usize, usize) -> f64) -> f64 {
+    let places = 0..qualities.len();
+    let likeness = |place: usize| {
+        let others = places.clone().filter(|&other| other != place);
+        others.map(|other| similarity(place, other)).fold(0.0, f64::max)
+    };
+    let each = places.clone().zip(qualities);
+    each.map(|(place, quality)| quality - COST_OF_LIKENESS * likeness(place)).sum()
 }
 
 #[cfg(test)]
@@ -259,7 +283,7 @@ mod tests {
         let spread = [reference(1, 60, 0.0), reference(2, 40, 90.0), reference(3, 70, 180.0)];
         let change = |quality| RULES.choose(&spread, &new(9, quality, 270.0));
         assert_eq!(change(44), ReferenceChange::SetAside(SetAsideReason::NotBetter));
-        assert_eq!(change(45), ReferenceChange::Replace(ImageId(2)));
+        assert_eq!(change(46), ReferenceChange::Replace(ImageId(2)));
         // 1 and 2 are alike: one of them goes, although 3 is worse.
         let alike = [reference(1, 62, 0.0), reference(2, 60, 20.0), reference(3, 58, 180.0)];
         assert_eq!(
