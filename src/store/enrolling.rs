@@ -73,6 +73,12 @@ pub(super) trait EnrolmentTables: Send {
         rows: &[NewEnrolment<'_>],
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// Notes the jobs that asked last, by subject and image, where the decision stays.
+    fn note_jobs(
+        &mut self,
+        rows: &[((i64, i64), JobId)],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Writes references.
     fn write_references(
         &mut self,
@@ -178,31 +184,76 @@ async fn enrol_under_profile(
         known.references.entry(row.subject_id).or_default().push(row.reference()?);
     }
     for row in tables.decided(&keys).await? {
-        let (key, decided) = row.decided()?;
-        known.decided.insert(key, decided);
+        known.decided.insert(row.key(), row.decided()?);
     }
-    let mut enrolments: BTreeMap<(i64, i64), NewEnrolment<'_>> = BTreeMap::new();
-    let mut states: BTreeMap<(i64, i64), ReferenceState> = BTreeMap::new();
+    let mut changes = EnrolmentChanges::default();
     for (each, key) in asked.iter().zip(keys) {
-        let enrolment = known.decide(each, key, &mut states);
-        recorded[each.index].enrolment = Some(enrolment.clone());
-        let (subject, image) = key;
-        let (job, profile) = (each.record.job.id, &each.record.profile);
-        enrolments.insert(key, NewEnrolment { subject, image, job, profile, enrolment });
+        let job = each.record.job.id;
+        let enrolment = match known.standing(job, key) {
+            Some((asked_last, stored)) => {
+                if asked_last != job {
+                    changes.note_job(key, job);
+                }
+                stored
+            }
+            None => {
+                let enrolment = known.decide(each, key, &mut changes.states);
+                let ((subject, image), profile) = (key, &each.record.profile);
+                let new = enrolment.clone();
+                let new = NewEnrolment { subject, image, job, profile, enrolment: new };
+                changes.enrolments.insert(key, new);
+                enrolment
+            }
+        };
+        recorded[each.index].enrolment = Some(enrolment);
     }
-    let states: Vec<NewState> = states
-        .into_iter()
-        .map(|((subject, image), state)| NewState { subject, image, state })
-        .collect();
-    tables.write_references(&states).await?;
-    tables.write_enrolments(&enrolments.into_values().collect::<Vec<_>>()).await
+    changes.write(tables).await
+}
+
+/// What a batch changes, by subject and image.
+#[derive(Default)]
+struct EnrolmentChanges<'a> {
+    enrolments: BTreeMap<(i64, i64), NewEnrolment<'a>>,
+    /// Decisions that stay, and who asked again.
+    jobs: BTreeMap<(i64, i64), JobId>,
+    states: BTreeMap<(i64, i64), ReferenceState>,
+}
+
+impl EnrolmentChanges<'_> {
+    fn note_job(&mut self, key: (i64, i64), job: JobId) {
+        match self.enrolments.get_mut(&key) {
+            Some(new) => new.job = job,
+            None => drop(self.jobs.insert(key, job)),
+        }
+    }
+
+    async fn write(self, tables: &mut impl EnrolmentTables) -> Result<(), Fault> {
+        let state = |((subject, image), state)| NewState { subject, image, state };
+        let states: Vec<NewState> = self.states.into_iter().map(state).collect();
+        if !states.is_empty() {
+            tables.write_references(&states).await?;
+        }
+        if !self.enrolments.is_empty() {
+            let enrolments: Vec<_> = self.enrolments.into_values().collect();
+            tables.write_enrolments(&enrolments).await?;
+        }
+        if !self.jobs.is_empty() {
+            tables.note_jobs(&self.jobs.into_iter().collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Known {
-    /// The decision about one enrolment; notes in `states` which references change.
-    ///
-    /// What was decided stays if the same job asks again, or if it was accepted: an operator may
-    /// have set the reference aside since.
+    /// The decision that stays, and the job that asked for it last: if that is `job`, or if the
+    /// image was accepted. An operator may have set its reference aside since.
+    fn standing(&mut self, job: JobId, key: (i64, i64)) -> Option<(JobId, Enrolment)> {
+        let (asked_last, stored) = self.decided.get_mut(&key)?;
+        let stays = *asked_last == job || stored.decision == EnrolmentDecision::Accepted;
+        stays.then(|| (std::mem::replace(asked_last, job), stored.clone()))
+    }
+
+    /// Decides about one enrolment; notes in `states` which references change.
     fn decide(
         &mut self,
         asked: &Asked<'_>,
@@ -210,11 +261,6 @@ impl Known {
         states: &mut BTreeMap<(i64, i64), ReferenceState>,
     ) -> Enrolment {
         let (subject, image) = key;
-        if let Some((job, stored)) = self.decided.get(&key)
-            && (*job == asked.record.job.id || stored.decision == EnrolmentDecision::Accepted)
-        {
-            return stored.clone();
-        }
         let references = self.references.entry(subject).or_default();
         let (own, others): (Vec<_>, Vec<_>) =
             std::mem::take(references).into_iter().partition(|each| each.image.0 == image);

@@ -80,10 +80,10 @@ pub trait Results: Send + Sync {
     /// one. It never moves away from `scored` and `no_face`.
     ///
     /// **Enrolments.** A record of the lane `enrol` that names a subject and carries a
-    /// [`JobRecord::enrolment`] is decided about, with the subject's row locked: subjects that are
-    /// enrolled at the same moment wait for each other. An accepted image becomes a reference of the
-    /// subject, or is set aside. What was decided about an image and a subject stays if the same job
-    /// is recorded again, or if it was accepted; another job decides anew.
+    /// [`JobRecord::enrolment`] is decided about, with the subject's row locked: enrolments of one
+    /// subject at the same moment wait for each other. An accepted image becomes a reference of the
+    /// subject, or is set aside. What was decided about an image and a subject stays if the same
+    /// job is recorded again, or if it was accepted; another job decides anew.
     ///
     /// Returns one answer for each record, in their order.
     ///

@@ -2,7 +2,7 @@
 
 use super::batch::PostgresTables;
 use super::column;
-use crate::domain::ProfileId;
+use crate::domain::{JobId, ProfileId};
 use crate::store::enrolling::{EnrolmentTables, NewEnrolment, NewState, SubjectKey};
 use crate::store::fault::Fault;
 use crate::store::rows::{DecidedRow, ReferenceRow, SubjectIdRow, corrupt, set_aside};
@@ -78,10 +78,17 @@ impl EnrolmentTables for PostgresTables<'_> {
         Ok(())
     }
 
+    async fn note_jobs(&mut self, rows: &[((i64, i64), JobId)]) -> Result<(), Fault> {
+        sqlx::query(include_str!("sql/note_enrolling_jobs.sql"))
+            .bind(column(rows, |((subject, _), _)| *subject))
+            .bind(column(rows, |((_, image), _)| *image))
+            .bind(column(rows, |(_, job)| job.0))
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     async fn write_references(&mut self, rows: &[NewState]) -> Result<(), Fault> {
-        if rows.is_empty() {
-            return Ok(());
-        }
         sqlx::query(include_str!("sql/insert_references.sql"))
             .bind(column(rows, |row| row.subject))
             .bind(column(rows, |row| row.image))

@@ -74,10 +74,14 @@ row! {
 }
 
 impl DecidedRow {
-    /// The subject and the image, and the decision with the job that asked last.
-    pub(in crate::store) fn decided(self) -> Result<((i64, i64), (JobId, Enrolment)), Fault> {
-        let enrolment = enrolment(&self.decision, &self.reasons)?;
-        Ok(((self.subject_id, self.image_id), (JobId(self.job_id), enrolment)))
+    /// The subject and the image.
+    pub(in crate::store) fn key(&self) -> (i64, i64) {
+        (self.subject_id, self.image_id)
+    }
+
+    /// The job that asked last, and the decision.
+    pub(in crate::store) fn decided(self) -> Result<(JobId, Enrolment), Fault> {
+        Ok((JobId(self.job_id), enrolment(&self.decision, &self.reasons)?))
     }
 }
 

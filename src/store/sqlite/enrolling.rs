@@ -2,7 +2,7 @@
 
 use super::batch::SqliteTables;
 use super::{insert, json, now_ms};
-use crate::domain::ProfileId;
+use crate::domain::{JobId, ProfileId};
 use crate::store::enrolling::{EnrolmentTables, NewEnrolment, NewState, SubjectKey};
 use crate::store::fault::Fault;
 use crate::store::rows::{DecidedRow, ReferenceRow, SubjectIdRow, corrupt, set_aside};
@@ -77,6 +77,17 @@ impl EnrolmentTables for SqliteTables<'_> {
                 .push_bind(now_ms);
         })
         .await
+    }
+
+    async fn note_jobs(&mut self, rows: &[((i64, i64), JobId)]) -> Result<(), Fault> {
+        let rows = rows.iter().map(|((subject, image), job)| {
+            serde_json::json!([subject, image, job.0.simple().to_string()])
+        });
+        sqlx::query(include_str!("sql/note_enrolling_jobs.sql"))
+            .bind(json(rows))
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
     }
 
     async fn write_references(&mut self, rows: &[NewState]) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! Enrolments are decided where they are recorded, once, whoever records at the same moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use facefleet::domain::{
     CampaignId, ContentHash, EnrolRules, EnrolmentDecision, ImageId, JobId, JobRecord,
@@ -151,13 +152,20 @@ pub async fn what_was_decided_stays_for_its_job_and_what_was_accepted_for_all(ho
     let first = enrolment("one", "Ann", 60, 0.0);
     let recorded = decided(&store, &first).await;
     let image = recorded.image;
+    let before = subject(&store, "Ann").await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(decided(&store, &first).await.enrolment, recorded.enrolment);
+    assert_eq!(subject(&store, "Ann").await, before, "not even the time changes");
     // An operator sets it aside: neither a redelivery nor another enrolment brings it back.
     let operator = aside(SetAsideReason::Operator);
     assert!(store.set_reference(&gallery(), &name("Ann"), image, operator).await.unwrap());
     decided(&store, &first).await;
-    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
-    assert_eq!(states(&subject(&store, "Ann").await), [operator]);
+    let again = enrolment("one", "Ann", 60, 0.0);
+    decided(&store, &again).await;
+    let after = subject(&store, "Ann").await;
+    assert_eq!(states(&after), [operator]);
+    assert_eq!(after.enrolments[0].job, again.job.id);
+    assert_eq!(after.enrolments[0].decided_at, before.enrolments[0].decided_at);
 
     // A redelivery that finds the image gone, and one whose rules have changed since.
     let gone = JobRecord {

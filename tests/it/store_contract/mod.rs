@@ -234,6 +234,7 @@ macro_rules! store_contract {
                 a_renamed_subject_keeps_everything
                 a_merge_chooses_the_references_anew
                 a_removed_subject_is_gone_and_its_images_stay
+                subjects_may_be_renamed_while_they_are_enrolled
             }
             workers {
                 a_worker_is_live_while_it_reports_itself

@@ -111,3 +111,32 @@ pub async fn a_removed_subject_is_gone_and_its_images_stay(home: impl Home) {
     decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
     assert_eq!(subject(&store, "Ann").await.summary.references, 1);
 }
+
+pub async fn subjects_may_be_renamed_while_they_are_enrolled(home: impl Home) {
+    const IMAGES: u16 = 20;
+    let (store, other) = (opened(&home).await, home.open().await);
+    let enrolling = tokio::spawn(async move {
+        for image in 0..IMAGES {
+            let record = enrolment(&format!("{image}"), "Ann", 50, f32::from(3 * image));
+            assert!(decided(&other, &record).await.enrolment.is_some());
+        }
+    });
+    let mut renamed = 0;
+    while !enrolling.is_finished() {
+        let to = name(&format!("Ann {renamed}"));
+        let done = store.rename_subject(&gallery(), &name("Ann"), &to, None).await.unwrap();
+        renamed += u32::from(done == Renamed::Renamed);
+    }
+    enrolling.await.unwrap();
+    let query = SubjectQuery { gallery: gallery(), after: None, limit: 100 };
+    let subjects = store.subjects(&query).await.unwrap();
+    let enrolled: u64 = subjects.iter().map(|each| each.accepted + each.rejected).sum();
+    assert_eq!(enrolled, u64::from(IMAGES), "none is lost");
+    assert!(renamed > 0 && subjects.len() <= 1 + renamed as usize);
+    for image in images(&store, a()).await {
+        let [enrolment] = &store.enrolments(&[image.id]).await.unwrap()[..] else {
+            panic!("one enrolment")
+        };
+        assert_eq!(image.subject.as_ref(), Some(&enrolment.subject), "the label follows");
+    }
+}
