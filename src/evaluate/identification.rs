@@ -21,7 +21,7 @@ use std::collections::HashSet;
 
 use ndarray::ArrayView2;
 
-use self::galleries::{Enrolment, Search};
+use self::galleries::{Enrollable, Search};
 use super::bootstrap::{Estimate, draw, replicates};
 use super::evaluation::Bootstrap;
 use super::pairs::Weights;
@@ -78,7 +78,7 @@ impl Identification {
         subjects: &[u32],
         bootstrap: Bootstrap,
     ) -> Option<Self> {
-        let enrolled = Enrolment::new(subjects)?;
+        let enrolled = Enrollable::new(subjects)?;
         let count = gallery_count(enrolled.references(), subjects.len());
         let galleries = enrolled.galleries(count, bootstrap.seed);
         let (mated, non_mated) =

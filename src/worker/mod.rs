@@ -2,8 +2,9 @@
 //! process may run several workers, and so may many hosts.
 //!
 //! [`process`] turns one job into its record. [`pipeline`] runs many jobs concurrently. `enrolling`
-//! proposes what to decide about enrolments. `settle` commits the outcomes, announces them, then acknowledges the deliveries. If a worker dies in
-//! between, the redelivered job finds its row and the remaining steps are done.
+//! proposes what to decide about enrolments. `settle` commits the outcomes, announces them, then
+//! acknowledges the deliveries. If a worker dies in between, the redelivered job finds its row and
+//! the remaining steps are done.
 
 pub mod analysis;
 pub mod budget;

@@ -172,7 +172,8 @@ mod tests {
         };
         let first = decide(90.0, &[]);
         assert_eq!(first.change, Some(ReferenceChange::Take), "nothing to compare with");
-        assert_eq!(decide(50.0, &[active.clone()]).change, Some(ReferenceChange::Take));
+        let alone = std::slice::from_ref(&active);
+        assert_eq!(decide(50.0, alone).change, Some(ReferenceChange::Take));
         let other = decide(90.0, &[active, aside]);
         assert_eq!(other.enrolment.decision, EnrolmentDecision::Rejected);
         assert_eq!(other.enrolment.reasons[0].code, ReasonCode::NotTheSubject);

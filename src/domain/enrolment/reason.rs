@@ -114,6 +114,26 @@ impl ReasonCode {
             _ => EnrolmentDecision::Rejected,
         }
     }
+
+    /// What to do.
+    fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreadable => return None,
+            Self::NoFace => "use a photo that shows the whole face from the front",
+            Self::SeveralFaces => "use a photo of this person alone",
+            Self::FaceTooSmall => "move closer, or use a photo of higher resolution",
+            Self::LowConfidence => "take off what covers it and look into the camera",
+            Self::ExtremePose => "look straight into the camera",
+            Self::Blurred => "focus on the face and hold still",
+            Self::TooDark => "use more light from the front",
+            Self::TooBright => "use less light, or a shorter exposure",
+            Self::UnevenLight => "use light from the front",
+            Self::FaceCutOff => "leave room around the head",
+            Self::LowQuality => "take a sharper, frontal photo in even light",
+            Self::NotTheSubject => "check that it is the right person",
+            Self::LooksLikeAnother => "a person has to decide who it is",
+        })
+    }
 }
 
 impl fmt::Display for ReasonCode {
@@ -165,70 +185,59 @@ impl Reason {
 
     /// What is wrong and what to do, for whoever takes the photo.
     pub fn sentence(&self) -> String {
+        match self.code.advice() {
+            Some(advice) => format!("{}: {advice}", self.problem()),
+            None => self.problem(),
+        }
+    }
+
+    /// What is wrong.
+    fn problem(&self) -> String {
         let number = |value: Option<f64>| value.map(shown).unwrap_or_default();
         let (found, asked) = (number(self.found), number(self.asked));
         let percent = |value: Option<f64>| value.map_or(0.0, |value| 100.0 * value).round();
+        let (share, limit) = (percent(self.found), percent(self.asked));
         let of = self.of.as_deref().unwrap_or_default();
         match self.code {
             ReasonCode::Unreadable if of.is_empty() => "the image could not be read".to_owned(),
             ReasonCode::Unreadable => format!("the image could not be used: {of}"),
-            ReasonCode::NoFace => {
-                "no usable face was found: use a photo that shows the whole face from the front"
-                    .to_owned()
+            ReasonCode::NoFace => "no usable face was found".to_owned(),
+            ReasonCode::SeveralFaces => {
+                format!("another face is {share}% as large (allowed is less than {limit}%)")
             }
-            ReasonCode::SeveralFaces => format!(
-                "another face is {}% as large (allowed is less than {}%): use a photo of this \
-                 person alone",
-                percent(self.found),
-                percent(self.asked)
-            ),
-            ReasonCode::FaceTooSmall => format!(
-                "only {found} pixels between the eyes (at least {asked}): move closer, or use a \
-                 photo of higher resolution"
-            ),
-            ReasonCode::LowConfidence => format!(
-                "the face is hard to make out, confidence {found} (at least {asked}): take off \
-                 what covers it and look into the camera"
-            ),
-            ReasonCode::ExtremePose => format!(
-                "the head is {} by {found} degrees (at most {asked}): look straight into the \
-                 camera",
-                turned(of)
-            ),
-            ReasonCode::Blurred => format!(
-                "the face is blurred, sharpness {found} of 100 (at least {asked}): focus on the \
-                 face and hold still"
-            ),
-            ReasonCode::TooDark => format!(
-                "the face is too dark, brightness {found} (at least {asked}): use more light from \
-                 the front"
-            ),
-            ReasonCode::TooBright => format!(
-                "{}% of the face is white (at most {}%): use less light, or a shorter exposure",
-                percent(self.found),
-                percent(self.asked)
-            ),
-            ReasonCode::UnevenLight => format!(
-                "the face is lit from one side, evenness {found} of 100 (at least {asked}): use \
-                 light from the front"
-            ),
-            ReasonCode::FaceCutOff => format!(
-                "{}% of the face is outside of the photo (at most {}%): leave room around the \
-                 head",
-                percent(self.found),
-                percent(self.asked)
-            ),
-            ReasonCode::LowQuality => format!(
-                "the quality is {found} of 100 (at least {asked}): take a sharper, frontal photo \
-                 in even light"
-            ),
+            ReasonCode::FaceTooSmall => {
+                format!("only {found} pixels between the eyes (at least {asked})")
+            }
+            ReasonCode::LowConfidence => {
+                format!("the face is hard to make out, confidence {found} (at least {asked})")
+            }
+            ReasonCode::ExtremePose => {
+                let turned = turned(of);
+                format!("the head is {turned} by {found} degrees (at most {asked})")
+            }
+            ReasonCode::Blurred => {
+                format!("the face is blurred, sharpness {found} of 100 (at least {asked})")
+            }
+            ReasonCode::TooDark => {
+                format!("the face is too dark, brightness {found} (at least {asked})")
+            }
+            ReasonCode::TooBright => format!("{share}% of the face is white (at most {limit}%)"),
+            ReasonCode::UnevenLight => {
+                format!("the face is lit from one side, evenness {found} of 100 (at least {asked})")
+            }
+            ReasonCode::FaceCutOff => {
+                format!("{share}% of the face is outside of the photo (at most {limit}%)")
+            }
+            ReasonCode::LowQuality => {
+                format!("the quality is {found} of 100 (at least {asked})")
+            }
             ReasonCode::NotTheSubject => format!(
                 "the face matches none of the subject's references, similarity {found} (more than \
-                 {asked}): check that it is the right person"
+                 {asked})"
             ),
             ReasonCode::LooksLikeAnother => format!(
                 "the face matches a reference of another subject{}, similarity {found} (a match \
-                 is more than {asked}): a person has to decide who it is",
+                 is more than {asked})",
                 self.image_id.map(|image| format!(" (image {image})")).unwrap_or_default()
             ),
         }

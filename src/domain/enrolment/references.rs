@@ -18,8 +18,8 @@ const COST_OF_LIKENESS: f64 = 50.0;
 pub struct ReferenceRules {
     /// The most active references of a subject under one profile.
     pub most: usize,
-    /// How much more the references must be worth (see [`ReferenceRules::choose`]) with a new one in
-    /// the place of another.
+    /// How much more the references must be worth with a new one in the place of another: see
+    /// [`ReferenceRules::choose`].
     pub margin: f64,
 }
 
@@ -104,9 +104,9 @@ impl ReferenceRules {
     ///
     /// References are worth the sum of their qualities (0 to 100), less 50 times each one's highest
     /// similarity to another of them. While there is room, an image is taken. Then it replaces the
-    /// reference in whose place it adds the most worth, if that is at least the margin. An image with the
-    /// bytes of a reference is never taken; one that is nearly identical to some can only replace
-    /// them.
+    /// reference in whose place it adds the most worth, if that is at least the margin. An image
+    /// with the bytes of a reference is never taken; one that is nearly identical to some can only
+    /// replace them.
     pub fn choose(&self, active: &[SubjectReference], new: &NewReference) -> ReferenceChange {
         if active.iter().any(|reference| reference.hash == new.hash && new.hash.is_some()) {
             return ReferenceChange::SetAside(SetAsideReason::SameBytes);

@@ -34,14 +34,14 @@ pub(super) struct Search {
 
 /// Who may be enrolled: people with two photos or more.
 #[derive(Debug)]
-pub(super) struct Enrolment {
+pub(super) struct Enrollable {
     /// The photos of each subject.
     photos: Vec<Vec<u32>>,
     /// Subjects with two photos or more.
     several: Vec<usize>,
 }
 
-impl Enrolment {
+impl Enrollable {
     /// None if there are no such people among `subjects`, those of the photos, or nobody else.
     pub(super) fn new(subjects: &[u32]) -> Option<Self> {
         let mut photos =

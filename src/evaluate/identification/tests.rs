@@ -37,7 +37,7 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
     subjects.extend(110..150);
     let found = Identification::measure(&templates.view(), &subjects, BOOTSTRAP).unwrap();
 
-    let galleries = Enrolment::new(&subjects).unwrap().galleries(100, BOOTSTRAP.seed);
+    let galleries = Enrollable::new(&subjects).unwrap().galleries(100, BOOTSTRAP.seed);
     let (mut mated, mut non_mated) = (Vec::new(), Vec::new());
     let cosine = |a: usize, b: usize| -> f64 {
         (0..6).map(|j| f64::from(templates[[a, j]]) * f64::from(templates[[b, j]])).sum()
@@ -91,7 +91,7 @@ fn the_rates_are_those_of_plain_loops_over_the_galleries() {
 #[test]
 fn galleries_differ_and_repeat_on_any_number_of_threads() {
     let (templates, subjects) = made(120, 3);
-    let galleries = |seed| Enrolment::new(&subjects).unwrap().galleries(3, seed);
+    let galleries = |seed| Enrollable::new(&subjects).unwrap().galleries(3, seed);
     assert_eq!(galleries(1), galleries(1));
     assert_ne!(galleries(1), galleries(2));
     assert_ne!(galleries(1)[0].photos(), galleries(1)[1].photos());

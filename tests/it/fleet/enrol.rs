@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use facefleet::domain::{EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent};
+use facefleet::queue::JobQueue;
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -41,7 +42,6 @@ async fn enrolments_are_decided_by_the_workers_and_their_events_say_how() {
 
     // Whoever publishes a job reads the decision from its event: a double agent.
     let (queue, store) = (fleet.app().queue().await.unwrap(), fleet.app().store().await.unwrap());
-    let mut events = queue.events().await.unwrap();
     let job = Job {
         id: JobId::new(),
         lane: Lane::Enrol,
@@ -56,8 +56,23 @@ async fn enrolments_are_decided_by_the_workers_and_their_events_say_how() {
         trace: None,
         attempt: 1,
     };
-    let mut decided: Vec<OutcomeEvent> = Vec::new();
-    // The second message is a redelivery: it has the same answer.
+    let decided = decided_twice(queue.as_ref(), &job).await;
+    assert_eq!(decided[0].enrolment, decided[1].enrolment);
+    let enrolment = decided[0].enrolment.as_ref().unwrap();
+    assert_eq!(enrolment.decision, EnrolmentDecision::Review);
+    let references =
+        store.reference_templates(&job.gallery, &decided[0].profile, None).await.unwrap();
+    let obama = references.iter().find(|each| each.subject.as_str() == "barack").unwrap();
+    assert_eq!(enrolment.reasons[0].image_id, Some(obama.image));
+    assert_eq!(references.len(), 3);
+    queue.close().await;
+    fleet.broker.remove().await;
+}
+
+/// The events of `job`, which is published twice: the second is as a redelivery.
+async fn decided_twice(queue: &dyn JobQueue, job: &Job) -> Vec<OutcomeEvent> {
+    let mut events = queue.events().await.unwrap();
+    let mut decided = Vec::new();
     for _ in 0..2 {
         queue.publish(vec![job.clone()]).await.unwrap();
         let event = async {
@@ -70,14 +85,5 @@ async fn enrolments_are_decided_by_the_workers_and_their_events_say_how() {
         };
         decided.push(timeout(PATIENCE, event).await.unwrap());
     }
-    assert_eq!(decided[0].enrolment, decided[1].enrolment);
-    let enrolment = decided[0].enrolment.as_ref().unwrap();
-    assert_eq!(enrolment.decision, EnrolmentDecision::Review);
-    let references =
-        store.reference_templates(&job.gallery, &decided[0].profile, None).await.unwrap();
-    let obama = references.iter().find(|each| each.subject.as_str() == "barack").unwrap();
-    assert_eq!(enrolment.reasons[0].image_id, Some(obama.image));
-    assert_eq!(references.len(), 3);
-    queue.close().await;
-    fleet.broker.remove().await;
+    decided
 }
