@@ -112,7 +112,8 @@ pub async fn a_rejected_image_is_no_reference_and_says_why(home: impl Home) {
     let batch = [blurred.clone(), missing];
     let recorded = store.record(&batch).await.unwrap();
     assert!(recorded.iter().all(|each| decision(each) == EnrolmentDecision::Rejected));
-    assert_eq!(recorded[0].enrolment.as_ref().unwrap().reasons, [reason.clone()]);
+    let reasons = &recorded[0].enrolment.as_ref().unwrap().reasons;
+    assert_eq!(reasons.as_slice(), std::slice::from_ref(&reason));
 
     let ann = subject(&store, "Ann").await;
     assert_eq!((ann.references.len(), ann.summary.rejected), (0, 2));
