@@ -17,8 +17,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    BoundingBox, Components, ContentHash, Face, FaceResult, Faces, ImageContent, Job, JobRecord,
-    Outcome, Profile, ProfileId, Recognition, Selection, Template, WaitReason,
+    BoundingBox, Components, ContentHash, EnrolRules, Face, FaceResult, Faces, ImageContent, Job,
+    JobRecord, Outcome, Profile, ProfileId, Recognition, Selection, Template, WaitReason,
 };
 use facefleet::images::{ImageSource, Root, Unlimited};
 use facefleet::settings::Settings;
@@ -147,7 +147,7 @@ async fn main() -> Result<()> {
         attempts,
     });
     println!("at work");
-    app.worker(queue.clone(), store.clone(), null).run(stop).await?;
+    app.worker(queue.clone(), store.clone(), null, EnrolRules::default()).run(stop).await?;
     queue.close().await;
     store.close().await;
     Ok(())

@@ -7,6 +7,7 @@
 
 mod backends;
 pub mod doctor;
+mod enrol;
 mod fleet;
 mod memory;
 mod networks;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::domain::{Device, Faces, Lane, Profile, SourcedThresholds, ThresholdSource};
+use crate::domain::{Device, EnrolRules, Faces, Lane, Profile, SourcedThresholds, ThresholdSource};
 use crate::images::{ImageSource, Root};
 use crate::inference::model::Models;
 use crate::inference::runtime::Runtime;
@@ -161,12 +162,13 @@ impl App {
         }))
     }
 
-    /// A worker on `queue` and `store`.
+    /// A worker on `queue` and `store` that decides enrolments by the rules `enrol`.
     pub fn worker(
         &self,
         queue: Arc<dyn JobQueue>,
         store: Arc<dyn Store>,
         processor: Arc<dyn Process>,
+        enrol: EnrolRules,
     ) -> Worker {
         let worker = &self.settings.worker;
         let in_flight =
@@ -178,6 +180,7 @@ impl App {
             backoff: Duration::from_millis(worker.backoff_ms),
             backoff_most: Duration::from_millis(worker.backoff_most_ms),
             drain: Duration::from_secs(worker.drain_seconds).saturating_sub(self.closing()),
+            enrol,
         };
         Worker { queue, store, processor, settings, vitals: Arc::clone(&self.vitals) }
     }

@@ -10,7 +10,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 pub use self::endpoint::Endpoint;
-use crate::domain::{DeviceChoice, Faces, Precision, Selection};
+use crate::domain::{DeviceChoice, Faces, GateRules, Precision, ReferenceRules, Selection};
 
 /// All settings with their defaults and documentation.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -58,6 +58,7 @@ pub struct Settings {
     pub quality: QualitySection,
     pub limits: LimitsSection,
     pub images: ImagesSection,
+    pub enrol: EnrolSection,
     pub worker: WorkerSection,
     pub server: ServerSection,
     pub log: LogSection,
@@ -107,6 +108,24 @@ section!(ImagesSection {
     idle_timeout_ms: u64,
     outage_seconds: u64,
     redirects: u32,
+});
+section!(EnrolSection {
+    references: usize,
+    replace_margin: f64,
+    fmr: f64,
+    look_alike_fmr: f64,
+    max_other_face: f64,
+    min_eye_distance_px: f64,
+    min_confidence: f64,
+    max_yaw: f64,
+    max_pitch: f64,
+    max_roll: f64,
+    min_sharpness: f64,
+    min_brightness: f64,
+    max_white: f64,
+    min_evenness: f64,
+    max_cut_off: f64,
+    min_quality: f64,
 });
 section!(WorkerSection {
     threads: usize,
@@ -179,6 +198,30 @@ impl Settings {
             min_size_px: self.detector.min_face_px,
             min_score: self.detector.min_score,
         }
+    }
+
+    /// The checks of enrolments on the image alone.
+    pub fn gate(&self) -> GateRules {
+        let enrol = &self.enrol;
+        GateRules {
+            max_other_face: enrol.max_other_face,
+            min_eye_distance_px: enrol.min_eye_distance_px,
+            min_confidence: enrol.min_confidence,
+            max_yaw: enrol.max_yaw,
+            max_pitch: enrol.max_pitch,
+            max_roll: enrol.max_roll,
+            min_sharpness: enrol.min_sharpness,
+            min_brightness: enrol.min_brightness,
+            max_white: enrol.max_white,
+            min_evenness: enrol.min_evenness,
+            max_cut_off: enrol.max_cut_off,
+            min_quality: enrol.min_quality,
+        }
+    }
+
+    /// Which references a subject has.
+    pub fn references(&self) -> ReferenceRules {
+        ReferenceRules { most: self.enrol.references, margin: self.enrol.replace_margin }
     }
 
     /// The number of threads and sessions: as set, or one for each core.

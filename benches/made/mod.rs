@@ -73,5 +73,6 @@ pub fn record_of(name: &str, profile: ProfileId, embedding: &[f32]) -> JobRecord
         outcome: Outcome::Scored(vec![face]),
         provider: "null".into(),
         timings: Timings::default(),
+        enrolment: None,
     }
 }

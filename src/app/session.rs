@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use crate::domain::{GalleryName, Job, LabelledImage, Profile, ProfileId, Selection, WaitReason};
+use crate::domain::{
+    EnrolRules, GalleryName, Job, LabelledImage, Profile, ProfileId, Selection, WaitReason,
+};
 use crate::gallery::campaign::{close_local, new_campaign};
 use crate::gallery::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
 use crate::gallery::list::Images;
@@ -48,7 +50,27 @@ impl Session {
     pub async fn open(app: &App, roots: &[Root], aligned: bool) -> Result<Self> {
         let store = app.store().await?;
         let processor = Arc::new(app.processor(roots, aligned)?);
-        Ok(Self { worker: app.worker(app.local_queue(), store, processor) })
+        Ok(Self::new(app, store, processor, EnrolRules::default()))
+    }
+
+    /// A session that enrols images below `roots`.
+    ///
+    /// # Errors
+    /// If the store, the models or the similarity thresholds cannot be opened.
+    pub async fn open_for_enrolment(app: &App, roots: &[Root]) -> Result<Self> {
+        let store = app.store().await?;
+        let processor = Arc::new(app.processor(roots, false)?);
+        let rules = app.enrol_rules(processor.profile())?;
+        Ok(Self::new(app, store, processor, rules))
+    }
+
+    fn new(
+        app: &App,
+        store: Arc<dyn Store>,
+        processor: Arc<dyn Process>,
+        enrol: EnrolRules,
+    ) -> Self {
+        Self { worker: app.worker(app.local_queue(), store, processor, enrol) }
     }
 
     /// A session that scores labelled images below `roots`. It retries soon, and waits about a
@@ -61,7 +83,7 @@ impl Session {
         let outage = Duration::from_secs(app.settings.images.outage_seconds).min(LONGEST_OUTAGE);
         let processor = app.processor_waiting(roots, aligned, outage)?;
         let processor = Arc::new(RetriesSoon(processor));
-        Ok(Self { worker: app.worker(app.local_queue(), store, processor) })
+        Ok(Self::new(app, store, processor, EnrolRules::default()))
     }
 
     /// The store of the results.
@@ -267,6 +289,7 @@ mod tests {
                 backoff: millisecond,
                 backoff_most: millisecond,
                 drain: Duration::from_secs(10),
+                enrol: EnrolRules::default(),
             };
             Worker {
                 queue: Arc::new(MemoryQueue::new(16)),

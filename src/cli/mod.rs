@@ -7,6 +7,7 @@ mod campaign;
 mod columns;
 mod compare;
 mod doctor;
+mod enrol;
 mod evaluate;
 mod import;
 mod interrupt;
@@ -74,6 +75,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Scan(scan::ScanArgs),
+    Enrol(enrol::EnrolArgs),
     Worker(worker::WorkerArgs),
     /// Show the queue and its dead letters; retry or delete dead letters.
     #[command(subcommand)]
@@ -165,6 +167,7 @@ impl Cli {
     async fn run(self, app: App) -> Result<ExitCode> {
         match self.command {
             Command::Scan(scan) => scan.run(app).await,
+            Command::Enrol(enrol) => enrol.run(app).await,
             Command::Worker(worker) => worker.run(app).await,
             Command::Queue(queue) => queue.run(&app).await,
             Command::Campaign(campaign) => campaign.run(&app).await,

@@ -246,7 +246,7 @@ impl RunningScan {
 }
 
 /// Says what `lack` finds that workers do not have, of what the jobs need.
-async fn told(
+pub(super) async fn told(
     store: &dyn Store,
     wanted: &Wanted,
     lack: fn(&[SeenWorker], &Wanted) -> Option<String>,

@@ -1,5 +1,6 @@
 //! What a scan looks at: folders, buckets, lists, or images of the gallery once more.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -64,6 +65,9 @@ pub(super) struct SourceArgs {
         conflicts_with_all = ["roots", "from"]
     )]
     again: Vec<OutcomeKind>,
+    /// Folder of the relative paths of lists, if it is not the lists' own.
+    #[arg(skip)]
+    below: Option<PathBuf>,
 }
 
 fn again_outcome(text: &str) -> Result<OutcomeKind, String> {
@@ -79,6 +83,13 @@ fn again_outcome(text: &str) -> Result<OutcomeKind, String> {
 }
 
 impl SourceArgs {
+    /// The images of one list, whose relative paths are in the folder `below` if there is one.
+    pub(super) fn of_list(list: ListPlace, below: Option<PathBuf>, mut allowed: Vec<Root>) -> Self {
+        allowed.extend(below.clone().map(Root::Path));
+        let (roots, from, again) = (Vec::new(), vec![list], Vec::new());
+        Self { roots, from, from_format: None, allowed, again, below }
+    }
+
     /// Where images may be read from in this process, in addition to the settings. Who names a
     /// list names its folder with it.
     pub(super) fn readable(&self) -> Vec<Root> {
@@ -102,7 +113,10 @@ impl SourceArgs {
         if self.from.is_empty() {
             return Ok(listing);
         }
-        let lists = app.lists(&self.from, self.from_format).await?;
+        let mut lists = app.lists(&self.from, self.from_format).await?;
+        if let Some(folder) = &self.below {
+            lists = lists.below(folder)?;
+        }
         let lists = lists.survey(self.allowed(app)?, Places::new(&self.roots)).await?;
         let survey = lists.survey();
         tell(survey);

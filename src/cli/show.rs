@@ -12,10 +12,11 @@ use super::named_image::NamedImage;
 use super::new_file::NewFile;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{ContentHash, GalleryName, ImageUri, ProfileId};
+use crate::domain::{ContentHash, Enrolment, GalleryName, ImageId, ImageUri, ProfileId};
 use crate::images::{ImageSource, Root};
-use crate::store::{ImageKey, KnownResult, ResultState, StoredFace};
+use crate::store::{ImageKey, KnownResult, ResultState, StoredEnrolment, StoredFace};
 use crate::view::components::MOST_FAULTS;
+use crate::view::enrol::EnrolmentView;
 use crate::view::image::{ImageNames, ImageView, KnownImageView};
 use crate::vision::{Picture, PixelLimits};
 
@@ -47,7 +48,13 @@ impl ShowArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.filled_store().await?;
         let mut results = store.history(&self.image.key, self.gallery.as_ref()).await?;
+        let mut ids: Vec<ImageId> = results.iter().map(|result| result.image.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let enrolments = store.enrolments(&ids).await?;
         store.close().await;
+        let enrolments_of =
+            |image: ImageId| enrolments.iter().filter(move |each| each.image == image);
         if let Some(profile) = &self.profile {
             results.retain(|result| result.profile == *profile);
         }
@@ -59,8 +66,9 @@ impl ShowArgs {
         for result in results {
             if self.json {
                 let KnownResult { gallery, profile, state, image } = result;
+                let enrolments = enrolments_of(image.id).map(EnrolmentView::from).collect();
                 let image = ImageView::stored(image, gallery, profile, false);
-                say_json(&KnownImageView { state, image })?;
+                say_json(&KnownImageView { state, image, enrolments })?;
                 continue;
             }
             let of = (result.gallery.clone(), result.profile.clone());
@@ -69,6 +77,9 @@ impl ShowArgs {
                 profile = Some(of);
             }
             say(text(&result))?;
+            for enrolment in enrolments_of(result.image.id) {
+                say(printable(&enrolment_line(enrolment)))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -169,6 +180,13 @@ fn text(result: &KnownResult) -> String {
         lines.push(format!("    but at {:.19}Z it was {}{reason}", note.at, note.outcome));
     }
     lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn enrolment_line(stored: &StoredEnrolment) -> String {
+    let Enrolment { decision, reasons } = &stored.enrolment;
+    let told = reasons.iter().map(|reason| format!("; {}: {}", reason.code, reason.sentence()));
+    let (subject, told) = (stored.subject.as_str(), told.collect::<String>());
+    format!("    enrolled for {subject} at {:.19}Z: {decision}{told}", stored.decided_at)
 }
 
 fn face_line(face: &StoredFace) -> String {

@@ -20,6 +20,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Recorder;
 use crate::view::worker::{WorkerView, worker_state};
 use crate::web::{self, HealthContext, HealthLimits};
+use crate::worker::Process;
 use crate::worker::heartbeat::Heartbeat;
 
 /// Process jobs from a queue on a broker and record their outcomes: one worker of a fleet.
@@ -89,7 +90,8 @@ impl WorkerArgs {
         }
         let (store, queue) = (app.store().await?, app.queue().await?);
         let processor = Arc::new(app.processor(&self.root, self.aligned)?);
-        let mut worker = app.worker(queue.clone(), store.clone(), processor.clone());
+        let enrol = app.enrol_rules(processor.profile())?;
+        let mut worker = app.worker(queue.clone(), store.clone(), processor.clone(), enrol);
         if !self.lanes.is_empty() {
             worker.settings.lanes = self.lanes;
         }

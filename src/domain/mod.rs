@@ -9,6 +9,7 @@ mod campaign;
 mod chip;
 mod components;
 mod device;
+mod enrolment;
 mod face;
 mod format;
 mod fused;
@@ -31,6 +32,11 @@ pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, Listed
 pub use chip::{CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
 pub use device::{Device, DeviceChoice, UnknownDevice};
+pub use enrolment::{
+    Decided, EnrolRules, Enrolment, EnrolmentDecision, EnrolmentProposal, GateRules, NewReference,
+    Reason, ReasonCode, ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason,
+    SubjectReference, ToldReason,
+};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
 pub use fused::{FaceMeasures, FusedInput, FusedQuality, FusedTerm};

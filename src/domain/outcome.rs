@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CampaignId, Components, ContentHash, Face, GalleryName, ImageId, ImageUri, Job, JobId, Lane,
-    ProfileId, Selection, Template, TraceParent,
+    CampaignId, Components, ContentHash, Enrolment, EnrolmentProposal, Face, GalleryName, ImageId,
+    ImageUri, Job, JobId, Lane, ProfileId, Selection, Template, TraceParent,
 };
 
 /// The network's answer for one face.
@@ -177,6 +177,8 @@ pub struct JobRecord {
     pub provider: String,
     /// Where the time went.
     pub timings: Timings,
+    /// What is proposed to decide, if the job enrols its subject.
+    pub enrolment: Option<EnrolmentProposal>,
 }
 
 /// An outcome in short.
@@ -213,6 +215,8 @@ pub struct OutcomeEvent {
     pub profile: ProfileId,
     /// How it ended.
     pub end: End,
+    /// The decision, if the job enrols its subject.
+    pub enrolment: Option<Enrolment>,
 }
 
 impl From<&Outcome> for End {
@@ -231,7 +235,7 @@ impl From<&Outcome> for End {
 }
 
 impl OutcomeEvent {
-    /// The job of `record` ended with `end`; its image is stored as `image`.
+    /// The job of `record` ended with `end`, without a decision; its image is stored as `image`.
     pub fn new(record: &JobRecord, image: ImageId, end: End) -> Self {
         let job = &record.job;
         Self {
@@ -244,6 +248,7 @@ impl OutcomeEvent {
             trace: job.trace.clone(),
             profile: record.profile.clone(),
             end,
+            enrolment: None,
         }
     }
 }
@@ -266,6 +271,7 @@ impl JobRecord {
             outcome,
             provider: provider.to_owned(),
             timings: Timings::default(),
+            enrolment: None,
         }
     }
 }

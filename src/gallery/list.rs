@@ -160,6 +160,11 @@ impl Lister {
         let (mut images, mut broken) = (Vec::with_capacity(chunk.len()), None);
         for entry in chunk {
             match entry {
+                Ok(Entry::Image(image)) if self.is_nameless(&image) => {
+                    let what = image.image.image.for_people();
+                    let error = ListingError { what, reason: "it names no subject".to_owned() };
+                    drop(self.not_images.send(NotAnImage::Unlisted(error)).await);
+                }
                 Ok(Entry::Image(image)) => images.push(image),
                 // Fails if the receiver is dropped, which the caller checks.
                 Ok(Entry::NotAnImage(other)) => drop(self.not_images.send(other).await),
@@ -167,6 +172,11 @@ impl Lister {
             }
         }
         (images, broken)
+    }
+
+    /// Whether `image` cannot be enrolled, because its row names no subject.
+    fn is_nameless(&self, image: &ListedImage) -> bool {
+        self.campaign.lane == Lane::Enrol && image.image.subject.is_none()
     }
 
     /// Whether `image` is in the chunk that was noted before the listing was interrupted.
@@ -185,11 +195,7 @@ impl Lister {
     ) -> Result<(), GalleryError> {
         let Campaign { id, gallery, profile, .. } = &self.campaign;
         let images: Vec<LabelledImage> = images.into_iter().map(|listed| listed.image).collect();
-        let up_to_date = if self.scan_anyway {
-            vec![false; images.len()]
-        } else {
-            self.store.up_to_date(gallery, profile, &self.selection, &images).await?
-        };
+        let up_to_date = self.up_to_date(&images).await?;
         let listed = images.len() as u64;
         let (mut jobs, mut skipped) = (Vec::with_capacity(images.len()), Vec::new());
         let mut subjects = Vec::new();
@@ -206,6 +212,25 @@ impl Lister {
         }
         self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
         self.publish_jobs(jobs).await
+    }
+
+    /// Which images need no job: those whose result is current and, in an enrolment, that were
+    /// accepted for their subject.
+    async fn up_to_date(&self, images: &[LabelledImage]) -> Result<Vec<bool>, GalleryError> {
+        let Campaign { lane, gallery, profile, .. } = &self.campaign;
+        if self.scan_anyway {
+            return Ok(vec![false; images.len()]);
+        }
+        let current = self.store.up_to_date(gallery, profile, &self.selection, images).await?;
+        if *lane != Lane::Enrol {
+            return Ok(current);
+        }
+        let accepted = self.store.accepted(gallery, profile, images).await?;
+        Ok(current
+            .into_iter()
+            .zip(accepted)
+            .map(|(current, accepted)| current && accepted)
+            .collect())
     }
 
     /// Publishes the jobs of a chunk that was noted before, without those that were skipped or have
@@ -228,10 +253,10 @@ impl Lister {
 
     fn job(&self, listed: LabelledImage) -> Job {
         let LabelledImage { image, stamp, subject, expected_hash } = listed;
-        let Campaign { id, gallery, profile, .. } = &self.campaign;
+        let Campaign { id, lane, gallery, profile, .. } = &self.campaign;
         Job {
             id: id.job(&image),
-            lane: Lane::Scan,
+            lane: *lane,
             gallery: gallery.clone(),
             image,
             stamp,

@@ -1,14 +1,16 @@
 //! What is done with a gallery as a whole: list its images into the queue and follow them to their
 //! outcomes.
 //!
-//! [`campaign`] begins, resumes and ends campaigns, [`list`] publishes their jobs, [`again`] finds
-//! images to scan once more, [`follow`] reads how far they are, [`not_listed`] counts what is not
-//! an image, [`failures`] why images became no results, [`waiting`] says which jobs wait apart from
-//! their lanes and why, [`takers`] whether any worker takes a scan's jobs. [`remap`] gives the
-//! results another mapping, [`search`] finds the faces that are most similar to others.
+//! [`campaign`] begins, resumes and ends campaigns, [`enrol`] those that enrol subjects, [`list`]
+//! publishes their jobs, [`again`] finds images to scan once more, [`follow`] reads how far they
+//! are, [`not_listed`] counts what is not an image, [`failures`] why images became no results,
+//! [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any worker
+//! takes a scan's jobs. [`remap`] gives the results another mapping, [`search`] finds the faces
+//! that are most similar to others.
 
 pub mod again;
 pub mod campaign;
+pub mod enrol;
 pub mod failures;
 pub mod follow;
 pub mod list;

@@ -1,6 +1,7 @@
 //! The event contract: a job has ended, as a CloudEvent 1.0 in JSON (structured mode).
 //! `docs/event.schema.json` is generated from the types here. Fields are named as
-//! everywhere (`docs/data.md`). An event holds no template, no subject and no signed URL.
+//! everywhere (`docs/data.md`). An event holds no template, no subject and no signed URL; that of
+//! an enrolment has its decision.
 //! Independent of any broker.
 //!
 //! An event's id depends only on its job and outcome: the event after a redelivery has the id of
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::domain::{
-    CampaignId, End, ImageId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind, ProfileId,
-    TraceParent,
+    CampaignId, End, Enrolment, ImageId, ImageUri, JobId, Lane, OutcomeEvent, OutcomeKind,
+    ProfileId, ToldReason, TraceParent,
 };
 
 /// The content type of [`encode`]'s result.
@@ -90,6 +91,22 @@ struct EventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(range(max = 100)))]
     quality: Option<u8>,
+    /// What became of the enrolment, if the job names a subject in the lane `enrol`: `accepted`,
+    /// `review` or `rejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decision: Option<String>,
+    /// The codes of `reasons`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    codes: Vec<String>,
+    /// Why the image was not accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<ToldReason>,
+}
+
+/// The decision of an event; none if it is not about an enrolment, or this version cannot read it.
+fn enrolment(decision: Option<&str>, reasons: Vec<ToldReason>) -> Option<Enrolment> {
+    let reasons = reasons.into_iter().map(|reason| reason.reason).collect();
+    Some(Enrolment { decision: decision?.parse().ok()?, reasons })
 }
 
 /// The topic of `event`: `GALLERY.LANE.OUTCOME`. Lane and outcome are one word each, so the binding
@@ -121,6 +138,7 @@ fn hash(job: JobId, outcome: OutcomeKind) -> (Uuid, [u8; 8]) {
 /// If it cannot be written as JSON.
 pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json::Error> {
     let (id, span) = hash(event.job, event.end.outcome);
+    let reasons = || event.enrolment.iter().flat_map(|enrolment| &enrolment.reasons);
     serde_json::to_vec(&CloudEvent {
         specversion: "1.0".into(),
         id,
@@ -143,6 +161,9 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             reason: event.end.reason.clone(),
             face_count: event.end.faces,
             quality: event.end.quality,
+            decision: event.enrolment.as_ref().map(|each| each.decision.as_str().into()),
+            codes: reasons().map(|reason| reason.code.as_str().into()).collect(),
+            reasons: reasons().map(ToldReason::from).collect(),
         },
     })
 }
@@ -167,6 +188,7 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
             faces: data.face_count,
             quality: data.quality,
         },
+        enrolment: enrolment(data.decision.as_deref(), data.reasons),
     })
 }
 
@@ -183,7 +205,10 @@ pub(super) fn schema() -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::domain::{Reason, ReasonCode};
 
     fn event() -> OutcomeEvent {
         OutcomeEvent {
@@ -201,6 +226,7 @@ mod tests {
                 faces: 0,
                 quality: None,
             },
+            enrolment: None,
         }
     }
 
@@ -229,6 +255,29 @@ mod tests {
         let image = "https://photos.example/a.jpg".parse().unwrap();
         assert_eq!(read, OutcomeEvent { image, trace: read.trace.clone(), ..event });
         assert_eq!(topic(&read), "staff.v1.scan.refused");
+    }
+
+    #[test]
+    fn an_enrolment_tells_its_decision_and_its_reasons() {
+        let reason = Reason::of_values(ReasonCode::Blurred, 12.0, 40.0);
+        let enrolment = Enrolment::of(vec![reason.clone()]);
+        let enrolled = OutcomeEvent { enrolment: Some(enrolment), ..event() };
+        let body = encode(&enrolled, "facefleet").unwrap();
+        let sent: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(sent["data"]["decision"], "rejected");
+        assert_eq!(sent["data"]["codes"], serde_json::json!(["BLURRED"]));
+        let expected = serde_json::json!([
+            {"code": "BLURRED", "found": 12.0, "asked": 40.0, "sentence": reason.sentence()}
+        ]);
+        assert_eq!(sent["data"]["reasons"], expected);
+        assert_eq!(decode(&body).unwrap().enrolment, enrolled.enrolment);
+
+        let scan: serde_json::Value =
+            serde_json::from_slice(&encode(&event(), "facefleet").unwrap()).unwrap();
+        assert_eq!(
+            (&scan["data"]["decision"], &scan["data"]["codes"]),
+            (&Value::Null, &Value::Null)
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ struct JobMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(regex(pattern = r"^[0-9a-fA-F]{64}$")))]
     expected_hash: Option<String>,
-    /// Whose face it is, if that is known.
+    /// Whose face it is, if that is known. A job of the lane `enrol` enrols it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(length(min = 1, max = 200)))]
     subject: Option<String>,

@@ -1,11 +1,12 @@
 //! The steps of recording a batch, the same in both backends: find the galleries, lock, read what
-//! is stored of the images, decide, write, count. [`super::plan`] and [`super::counts`] decide; a
-//! backend only reads and writes rows.
+//! is stored of the images, decide, write, decide enrolments, count. [`super::plan`],
+//! [`super::enrolling`] and [`super::counts`] decide; a backend only reads and writes rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::counts::{Change, Counted, Ends, JobToCount};
 use super::encoding::selection_key;
+use super::enrolling::{EnrolmentTables, enrol};
 use super::fault::Fault;
 use super::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion, decide, rounds};
 use super::rows::corrupt;
@@ -16,7 +17,7 @@ use crate::domain::{CampaignId, End, JobRecord, OutcomeKind};
 pub(super) type ScopeName<'a> = (&'a str, &'a str);
 
 /// Reads and writes the rows of a batch, inside its transaction.
-pub(super) trait BatchTables: Send {
+pub(super) trait BatchTables: EnrolmentTables {
     /// The ids of galleries with profiles, in the order of `names`; fewer if some are new.
     fn find_scopes(
         &mut self,
@@ -102,10 +103,11 @@ pub(super) async fn record(
         let items: Vec<Item<'_>> = round.into_iter().map(item).collect();
         record_round(tables, &items, &mut recorded).await?;
     }
-    let recorded: Vec<Recorded> = recorded
+    let mut recorded: Vec<Recorded> = recorded
         .into_iter()
         .collect::<Option<_>>()
         .ok_or_else(|| corrupt("a record without an answer"))?;
+    enrol(tables, records, &scopes, &mut recorded).await?;
     let written = scopes.iter().zip(&recorded).filter(|(_, answer)| answer.effect == Effect::New);
     let touched: BTreeSet<i64> = written.map(|(scope, _)| scope.gallery_profile).collect();
     if !touched.is_empty() {

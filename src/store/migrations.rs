@@ -17,6 +17,7 @@ const SQLITE: &[File] = &[
     (8, "listing_error", include_str!("../../migrations/sqlite/0008_listing_error.sql")),
     (9, "expected_hash", include_str!("../../migrations/sqlite/0009_expected_hash.sql")),
     (10, "components", include_str!("../../migrations/sqlite/0010_components.sql")),
+    (11, "subjects", include_str!("../../migrations/sqlite/0011_subjects.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -28,6 +29,7 @@ const POSTGRES: &[File] = &[
     (6, "listing_error", include_str!("../../migrations/postgres/0006_listing_error.sql")),
     (7, "expected_hash", include_str!("../../migrations/postgres/0007_expected_hash.sql")),
     (8, "components", include_str!("../../migrations/postgres/0008_components.sql")),
+    (9, "subjects", include_str!("../../migrations/postgres/0009_subjects.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

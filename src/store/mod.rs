@@ -10,6 +10,8 @@ mod batch;
 mod campaigns;
 mod counts;
 mod encoding;
+mod enrolling;
+mod enrolments;
 mod fault;
 mod filter;
 mod halves;
@@ -26,11 +28,15 @@ mod row;
 mod rows;
 mod sources;
 pub mod sqlite;
+mod subjects;
 mod summary;
 mod templates;
 mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
+pub use enrolments::{
+    EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, StoredEnrolment,
+};
 pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
@@ -42,12 +48,24 @@ pub use reading::{
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
+pub use subjects::{
+    Renamed, StoredReference, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
+};
 pub use templates::{TemplateBatch, TemplateKey};
 pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 
 /// Everything that a backend does. A function asks for the trait that it needs.
 pub trait Store:
-    Results + Reading + Remapping + Campaigns + Listings + SourceStatuses + Workers + Maintenance
+    Results
+    + Reading
+    + Remapping
+    + Campaigns
+    + Listings
+    + Enrolments
+    + Subjects
+    + SourceStatuses
+    + Workers
+    + Maintenance
 {
 }
 
@@ -57,6 +75,8 @@ impl<T> Store for T where
         + Remapping
         + Campaigns
         + Listings
+        + Enrolments
+        + Subjects
         + SourceStatuses
         + Workers
         + Maintenance

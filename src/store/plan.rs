@@ -317,7 +317,7 @@ impl<'a> Plan<'a> {
         if effect == Effect::New {
             self.supersede.extend(superseded_by(item, stored));
         }
-        let recorded = Recorded { image: ImageId(image), effect };
+        let recorded = Recorded { image: ImageId(image), effect, enrolment: None };
         self.answers.push(Answer { index: item.index, recorded, ended });
         Ok(())
     }

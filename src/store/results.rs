@@ -4,17 +4,19 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    End, GalleryName, ImageId, ImageUri, JobRecord, LabelledImage, Profile, ProfileId, Selection,
-    SubjectName,
+    End, Enrolment, GalleryName, ImageId, ImageUri, JobRecord, LabelledImage, Profile, ProfileId,
+    Selection, SubjectName,
 };
 
 /// What [`Results::record`] did with one record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     /// The stored image of the record; of a repeat, the image of the stored result.
     pub image: ImageId,
     /// What changed.
     pub effect: Effect,
+    /// The decision, if the record is an enrolment.
+    pub enrolment: Option<Enrolment>,
 }
 
 /// What recording changed.
@@ -76,6 +78,12 @@ pub trait Results: Send + Sync {
     /// counts under the stored outcome. A job counts once. If it ends again with another outcome,
     /// because it was retried or delivered twice, its count moves from the old outcome to the new
     /// one. It never moves away from `scored` and `no_face`.
+    ///
+    /// **Enrolments.** A record of the lane `enrol` that names a subject and carries a
+    /// [`JobRecord::enrolment`] is decided about, with the subject's row locked: enrolments of one
+    /// subject at the same moment wait for each other. An accepted image becomes a reference of the
+    /// subject, or is set aside. What was decided about an image and a subject stays if the same
+    /// job is recorded again, or if it was accepted; another job decides anew.
     ///
     /// Returns one answer for each record, in their order.
     ///

@@ -4,6 +4,7 @@
 mod campaigns;
 mod faces;
 mod history;
+mod subjects;
 mod workers;
 
 use std::collections::HashMap;
@@ -16,6 +17,10 @@ use uuid::Uuid;
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
+pub(super) use subjects::{
+    ActiveReferenceRow, DecidedRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
+    ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes, set_aside,
+};
 pub(super) use workers::WorkerRow;
 
 use super::fault::Fault;

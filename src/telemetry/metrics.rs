@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use crate::domain::{JobRecord, Lane, OutcomeEvent, SourceName};
 
 const JOBS: &str = "facefleet_jobs_total";
+const ENROLMENTS: &str = "facefleet_enrolments_total";
 const FACES: &str = "facefleet_faces_total";
 const QUALITY: &str = "facefleet_quality";
 const STAGE: &str = "facefleet_stage_seconds";
@@ -67,6 +68,7 @@ impl Recorder {
 
 fn describe() {
     describe_counter!(JOBS, "Jobs whose outcome was committed, by lane and outcome.");
+    describe_counter!(ENROLMENTS, "Enrolments that were decided, by decision.");
     describe_counter!(FACES, "Faces recorded.");
     describe_histogram!(QUALITY, "Quality of recorded faces, 0 to 100.");
     describe_histogram!(
@@ -114,6 +116,9 @@ pub fn ended(records: &[JobRecord], events: &[OutcomeEvent]) {
     for event in events {
         counter!(JOBS, "lane" => event.lane.as_str(), "outcome" => event.end.outcome.as_str())
             .increment(1);
+        if let Some(enrolment) = &event.enrolment {
+            counter!(ENROLMENTS, "decision" => enrolment.decision.as_str()).increment(1);
+        }
     }
     for record in records {
         let faces = record.outcome.faces();

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::enrol::EnrolmentView;
 use super::face::FaceView;
 use crate::domain::{
     ContentHash, GalleryName, ImageContent, ImageId, ImageUri, Outcome, OutcomeEvent, OutcomeKind,
@@ -213,6 +214,9 @@ pub struct KnownImageView {
     /// The image with this result.
     #[serde(flatten)]
     pub image: ImageView,
+    /// The enrolments of the image, the latest first; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enrolments: Vec<EnrolmentView>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 
 use super::campaign::CampaignView;
 use super::check::CheckView;
+use super::enrol::{EnrolSummaryLine, EnrolledImageView, EnrolmentView};
 use super::evaluation::{BiasView, CalibrationView, EvaluationView};
 use super::face::MatchView;
 use super::image::{ImageView, KnownImageView};
@@ -32,6 +33,9 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<SearchView>("search");
     check::<NotListedView>("not-listed");
     check::<ScanSummaryLine>("scan-summary");
+    check::<EnrolledImageView>("enrolled-image");
+    check::<EnrolSummaryLine>("enrol-summary");
+    check::<EnrolmentView>("enrolment");
     check::<CampaignView>("campaign");
     check::<QueueView>("queue");
     check::<DeadLetterView>("dead-letter");

@@ -13,7 +13,9 @@ use super::campaign_states::CampaignStates;
 use super::housekeeping::Housekeeping;
 use super::process::{Process, Processed};
 use super::settle::{Finished, Settler};
-use crate::domain::{Backoff, CampaignId, CampaignState, Job, Lane, SubQueue, WaitReason};
+use crate::domain::{
+    Backoff, CampaignId, CampaignState, EnrolRules, Job, Lane, SubQueue, WaitReason,
+};
 use crate::queue::{Consumer, Delivery, JobQueue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
@@ -54,6 +56,8 @@ pub struct WorkerSettings {
     pub backoff_most: Duration,
     /// Time to finish the jobs in flight after the worker is asked to stop.
     pub drain: Duration,
+    /// The rules of enrolments.
+    pub enrol: EnrolRules,
 }
 
 /// A worker.
@@ -146,6 +150,7 @@ impl Pipeline {
             vitals: vitals.clone(),
             backoff: Backoff { first: settings.backoff, most: settings.backoff_most },
             batch: settings.record_batch,
+            enrol: settings.enrol,
             reported: Arc::default(),
         };
         let mut settlers = JoinSet::new();

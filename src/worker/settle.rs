@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokio::sync::{Mutex, mpsc};
 
+use super::enrolling::propose;
 use super::process::Processed;
 use crate::domain::{
-    Backoff, Disposition, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName, WaitReason,
+    Backoff, Disposition, EnrolRules, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName,
+    WaitReason,
 };
 use crate::queue::{Delivery, JobQueue, QueueError};
 use crate::store::{Recorded, Store, StoreError};
@@ -37,6 +39,8 @@ pub(super) struct Settler {
     pub backoff: Backoff,
     /// Results in one transaction, at most.
     pub batch: usize,
+    /// The rules of enrolments.
+    pub enrol: EnrolRules,
     /// Sources whose outage was written to the store when one of their jobs was first set aside.
     pub reported: Arc<Mutex<HashSet<SourceName>>>,
 }
@@ -71,9 +75,29 @@ impl Settler {
             )
             .await;
             if !records.is_empty() {
+                self.propose(&mut records).await;
                 self.end(&records, deliveries).await;
             }
             drop(jobs);
+        }
+    }
+
+    /// Puts the proposals into the enrolments among `records`. The comparison with other subjects
+    /// waits for the store.
+    async fn propose(&self, records: &mut [JobRecord]) {
+        let comparisons = propose(records, &self.enrol);
+        let Some(threshold) = self.enrol.look_alike_threshold else { return };
+        for comparison in comparisons {
+            let probes = comparison.probes();
+            let (gallery, profile) = (&comparison.gallery, &comparison.profile);
+            let ask = || self.store.look_alikes(gallery, profile, &probes);
+            let found = self
+                .until_accepted("store", ask, |_| false, |error| {
+                    tracing::warn!(jobs = probes.len(), %error, "enrolments wait for the store");
+                })
+                .await
+                .unwrap_or_default();
+            comparison.note(&found, threshold, records);
         }
     }
 
@@ -92,8 +116,9 @@ impl Settler {
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
         // Announce the stored outcome, not the redelivery's: the image may have disappeared since.
-        let event = |(record, recorded): (&JobRecord, &Recorded)| {
-            OutcomeEvent::new(record, recorded.image, recorded.end(record))
+        let event = |(record, recorded): (&JobRecord, &Recorded)| OutcomeEvent {
+            enrolment: recorded.enrolment.clone(),
+            ..OutcomeEvent::new(record, recorded.image, recorded.end(record))
         };
         let events: Vec<OutcomeEvent> = records.iter().zip(&recorded).map(event).collect();
         metrics::ended(records, &events);

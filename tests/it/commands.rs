@@ -4,6 +4,7 @@ mod again;
 mod answers;
 mod components;
 mod docs;
+mod enrol;
 mod evaluation;
 mod failures;
 mod files;

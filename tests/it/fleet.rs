@@ -1,5 +1,6 @@
 //! Commands, workers, broker and database together: selections, and the counts of campaigns.
 
+mod enrol;
 mod lists;
 mod names;
 mod workers;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use facefleet::app::App;
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, ImageUri, Job, JobRecord, Lane,
-    ListedChunk, Outcome, OutcomeKind, Profile,
+    Campaign, CampaignId, CampaignProgress, CampaignState, EnrolRules, ImageUri, Job, JobRecord,
+    Lane, ListedChunk, Outcome, OutcomeKind, Profile,
 };
 use facefleet::queue::JobQueue;
 use facefleet::settings::Settings;
@@ -338,11 +339,9 @@ async fn retried_dead_letters_count_in_their_campaign_with_their_new_outcomes() 
     let processor = Arc::new(Repairable { profile: profile("a"), broken: AtomicBool::new(true) });
     let (id, jobs) = campaign(&*store, &*queue, &processor.profile, JOBS).await;
     let work = || {
-        let stop = CancellationToken::new();
-        (
-            stop.clone(),
-            tokio::spawn(app.worker(queue.clone(), store.clone(), processor.clone()).run(stop)),
-        )
+        let (stop, enrol) = (CancellationToken::new(), EnrolRules::default());
+        let worker = app.worker(queue.clone(), store.clone(), processor.clone(), enrol);
+        (stop.clone(), tokio::spawn(worker.run(stop)))
     };
     let complete =
         |outcome: &str| ("complete".to_owned(), BTreeMap::from([(outcome.to_owned(), JOBS)]), 0);

@@ -35,7 +35,7 @@ struct LookAlike {
 /// People of a population, of whom half of those with two photos or more are enrolled. Somebody who
 /// was drawn twice is two people, who are not compared with each other.
 #[derive(Debug)]
-pub(super) struct Enrolment<'a, 'p> {
+pub(super) struct Enrollable<'a, 'p> {
     population: &'p Population<'a>,
     /// The subject of each.
     people: Vec<u32>,
@@ -78,17 +78,17 @@ impl<'a> Population<'a> {
     }
 
     /// Everybody once.
-    pub(super) fn everybody(&self) -> Enrolment<'a, '_> {
+    pub(super) fn everybody(&self) -> Enrollable<'a, '_> {
         self.drawn(&vec![1.0; self.photos.len()])
     }
 
     /// Each subject as often as `times` says.
-    pub(super) fn drawn(&self, times: &[f64]) -> Enrolment<'a, '_> {
+    pub(super) fn drawn(&self, times: &[f64]) -> Enrollable<'a, '_> {
         let copies = |(subject, &times): (u32, &f64)| std::iter::repeat_n(subject, times as usize);
         let people: Vec<u32> = (0..).zip(times).flat_map(copies).collect();
         let has_several = |person: &usize| self.photos[people[*person] as usize].len() >= 2;
         let several = (0..people.len()).filter(has_several).collect();
-        Enrolment { population: self, people, several }
+        Enrollable { population: self, people, several }
     }
 }
 
@@ -127,7 +127,7 @@ fn look_alikes(
     found.into_iter().flatten().collect()
 }
 
-impl Enrolment<'_, '_> {
+impl Enrollable<'_, '_> {
     /// References in each gallery: half of those with two photos or more.
     pub(super) fn references(&self) -> usize {
         (self.several.len() / 2).max(1)

@@ -48,6 +48,20 @@ pub struct ImageLists {
     is_again: bool,
 }
 
+impl ImageLists {
+    /// The same lists, with relative paths below `folder` instead of beside the lists.
+    ///
+    /// # Errors
+    /// If the current folder is not known.
+    pub fn below(mut self, folder: &std::path::Path) -> std::io::Result<Self> {
+        let folder = std::path::absolute(folder)?;
+        for part in &mut self.parts {
+            part.base = ListBase::Folder(folder.clone());
+        }
+        Ok(self)
+    }
+}
+
 /// A list, or a file of an inventory.
 struct ListPart {
     name: String,

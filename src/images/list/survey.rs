@@ -17,6 +17,8 @@ pub struct ListSurvey {
     pub rows: u64,
     /// Rows that name an image which is scanned: repeats and the rows below are not counted.
     pub images: u64,
+    /// Rows that name an image and a subject, repeats included.
+    pub named: u64,
     /// Rows that name the image of an earlier row.
     pub repeats: u64,
     /// Rows that name something else than images, in inventories.
@@ -133,6 +135,7 @@ impl FirstReading<'_> {
         self.digest.update(b"\0").update(subject.as_bytes());
         self.digest.update(&expected_hash.map_or([0; 32], |hash| hash.0));
         self.survey.images += 1;
+        self.survey.named += u64::from(row.subject.is_some());
         self.any_below_roots |= self.roots.cover(image);
         self.survey.folders.add(image);
         if self.is_known && !self.readable.cover(image) {

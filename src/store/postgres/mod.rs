@@ -8,6 +8,8 @@ mod batch;
 mod campaigns;
 mod connect;
 mod counts;
+mod enrolling;
+mod enrolments;
 mod fault;
 mod halves;
 mod index;
@@ -19,6 +21,7 @@ mod remap;
 mod results;
 mod rights;
 mod sources;
+mod subjects;
 mod workers;
 
 use std::time::Duration;

@@ -92,7 +92,7 @@ impl Results for PostgresStore {
 }
 
 /// Writes, and again if another transaction interferes.
-async fn tried<T, F>(write: impl Fn() -> F) -> Result<T, Fault>
+pub(super) async fn tried<T, F>(write: impl Fn() -> F) -> Result<T, Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {

@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 26] = [
+const TRIALS: [(&str, &str, &str); 35] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -42,6 +42,23 @@ const TRIALS: [(&str, &str, &str); 26] = [
     ("INSERT", "workers", "INSERT INTO workers (id) SELECT NULL WHERE false"),
     ("UPDATE", "workers", "UPDATE workers SET last_seen = last_seen WHERE false"),
     ("DELETE", "workers", "DELETE FROM workers WHERE false"),
+    ("INSERT", "subjects", "INSERT INTO subjects (gallery_id) SELECT NULL WHERE false"),
+    ("UPDATE", "subjects", "UPDATE subjects SET name = name WHERE false"),
+    ("DELETE", "subjects", "DELETE FROM subjects WHERE false"),
+    ("INSERT", "enrolments", "INSERT INTO enrolments (subject_id) SELECT NULL WHERE false"),
+    ("UPDATE", "enrolments", "UPDATE enrolments SET decision = decision WHERE false"),
+    ("DELETE", "enrolments", "DELETE FROM enrolments WHERE false"),
+    (
+        "INSERT",
+        "subject_references",
+        "INSERT INTO subject_references (subject_id) SELECT NULL WHERE false",
+    ),
+    (
+        "UPDATE",
+        "subject_references",
+        "UPDATE subject_references SET set_aside = set_aside WHERE false",
+    ),
+    ("DELETE", "subject_references", "DELETE FROM subject_references WHERE false"),
     ("SELECT", "profiles", "SELECT FROM profiles WHERE false"),
 ];
 

@@ -9,6 +9,8 @@ mod campaigns;
 mod connect;
 mod convert;
 mod counts;
+mod enrolling;
+mod enrolments;
 mod fault;
 mod halves;
 mod insert;
@@ -19,6 +21,7 @@ mod remap;
 mod results;
 mod snapshot;
 mod sources;
+mod subjects;
 mod workers;
 
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use facefleet::domain::{Job, Lane, Profile, WaitReason};
+use facefleet::domain::{EnrolRules, Job, Lane, Profile, WaitReason};
 use facefleet::queue::JobQueue;
 use facefleet::store::Store;
 use facefleet::store::sqlite::SqliteStore;
@@ -102,6 +102,7 @@ impl Running {
             backoff: Duration::from_millis(50),
             backoff_most: Duration::from_millis(500),
             drain: Duration::from_secs(2),
+            enrol: EnrolRules::default(),
         };
         let vitals = Arc::new(Vitals::default());
         let worker = Worker {

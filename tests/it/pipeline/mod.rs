@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use facefleet::domain::{
-    Chip, Faces, ImageUri, Job, Lane, OutcomeEvent, OutcomeKind, Profile, Selection,
+    Chip, EnrolRules, Faces, ImageUri, Job, Lane, OutcomeEvent, OutcomeKind, Profile, Selection,
 };
 use facefleet::images::{FetchError, ImageSource};
 use facefleet::inference::batcher::Batcher;
@@ -136,6 +136,7 @@ impl Bench {
             backoff: Duration::from_millis(1),
             backoff_most: Duration::from_millis(4),
             drain: PATIENCE,
+            enrol: EnrolRules::default(),
         };
         let events = queue.events().await.unwrap();
         let stop = CancellationToken::new();

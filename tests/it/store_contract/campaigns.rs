@@ -12,7 +12,7 @@ use facefleet::store::{Store, StoreError};
 use super::{Home, a, opened};
 use crate::support::{gallery, scored, selection, stamp, unfetched, uri, with_job};
 
-async fn begun(store: &Arc<dyn Store>) -> Campaign {
+pub async fn begun(store: &Arc<dyn Store>) -> Campaign {
     let campaign = Campaign {
         id: CampaignId::new(),
         lane: Lane::Scan,

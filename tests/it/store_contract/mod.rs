@@ -1,6 +1,7 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod enrolments;
 mod filters;
 mod history;
 mod ids;
@@ -8,6 +9,7 @@ mod notes;
 mod reading;
 mod recording;
 mod remapping;
+mod subjects;
 mod templates;
 mod upgrade;
 mod views;
@@ -213,6 +215,26 @@ macro_rules! store_contract {
                 operators_pause_resume_and_cancel
                 campaigns_come_latest_first
                 an_unknown_campaign_is_an_error
+            }
+            enrolments {
+                the_best_images_become_the_references_of_their_subject
+                a_rejected_image_is_no_reference_and_says_why
+                a_face_that_is_not_the_subjects_is_rejected
+                what_was_decided_stays_for_its_job_and_what_was_accepted_for_all
+                the_same_bytes_and_nearly_the_same_picture_are_kept_aside
+                an_image_to_review_is_kept_aside_until_somebody_restores_it
+                scans_that_name_subjects_do_not_enrol
+                enrolments_of_one_subject_at_once_wait_for_each_other
+                look_alikes_are_the_most_similar_references_of_others
+                references_are_found_also_when_their_bytes_were_superseded
+                accepted_images_are_known_by_subject_and_counted_by_campaign
+            }
+            subjects {
+                subjects_come_by_name_in_pages
+                a_renamed_subject_keeps_everything
+                a_merge_chooses_the_references_anew
+                a_removed_subject_is_gone_and_its_images_stay
+                subjects_may_be_renamed_while_they_are_enrolled
             }
             workers {
                 a_worker_is_live_while_it_reports_itself

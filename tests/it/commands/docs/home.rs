@@ -70,6 +70,8 @@ impl Home {
             let path = self.path().join(format!("photos/{number}.png"));
             drawing.save_with_format(path, ImageFormat::Png).unwrap();
         }
+        let people = "file,subject\nphotos/ada.jpg,ada\nphotos/carol.jpg,carol\n";
+        self.put("people.csv", people.as_bytes());
         for (name, photo) in ["portrait.jpg", "a.jpg", "b.jpg"].iter().zip(&photos) {
             self.put(name, photo);
         }

@@ -1,0 +1,231 @@
+//! Subjects as operators see and change them. A change locks the subjects' rows first.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::batch::PostgresTables;
+use super::results::tried;
+use super::{PostgresStore, READ, WRITE};
+use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName};
+use crate::store::batch::BatchTables;
+use crate::store::enrolling::{EnrolmentTables, NewState, merged};
+use crate::store::fault::Fault;
+use crate::store::plan::Scope;
+use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
+use crate::store::{
+    Renamed, StoreError, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
+};
+
+#[async_trait]
+impl Subjects for PostgresStore {
+    async fn subjects(&self, query: &SubjectQuery) -> Result<Vec<SubjectSummary>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<SubjectRow> = sqlx::query_as(include_str!("sql/subjects.sql"))
+                .bind(query.gallery.as_str())
+                .bind(query.after.as_ref().map_or("", SubjectName::as_str))
+                .bind(i64::from(query.limit))
+                .fetch_all(&self.pool)
+                .await?;
+            rows.into_iter().map(SubjectRow::summary).collect()
+        })
+        .await
+    }
+
+    async fn subject(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+    ) -> Result<Option<StoredSubject>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            let Some(row) = find(&mut snapshot, gallery, name).await? else { return Ok(None) };
+            let references: Vec<StoredReferenceRow> =
+                sqlx::query_as(include_str!("sql/stored_references.sql"))
+                    .bind(row.id)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+            let enrolments: Vec<EnrolmentRow> =
+                sqlx::query_as(include_str!("sql/enrolments_of_subject.sql"))
+                    .bind(row.id)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+            Ok(Some(StoredSubject {
+                summary: row.summary()?,
+                references: references
+                    .into_iter()
+                    .map(StoredReferenceRow::reference)
+                    .collect::<Result<_, _>>()?,
+                enrolments: enrolments
+                    .into_iter()
+                    .map(EnrolmentRow::enrolment)
+                    .collect::<Result<_, _>>()?,
+            }))
+        })
+        .await
+    }
+
+    async fn rename_subject(
+        &self,
+        gallery: &GalleryName,
+        from: &SubjectName,
+        to: &SubjectName,
+        merge: Option<&SubjectMerge>,
+    ) -> Result<Renamed, StoreError> {
+        self.answer(WRITE, tried(|| self.try_rename(gallery, from, to, merge))).await
+    }
+
+    async fn remove_subject(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+    ) -> Result<Option<SubjectSummary>, StoreError> {
+        let remove = || async {
+            let mut transaction = self.pool.begin().await?;
+            if locked(&mut transaction, gallery, &[name]).await?.is_empty() {
+                return Ok(None);
+            }
+            let Some(row) = find(&mut transaction, gallery, name).await? else { return Ok(None) };
+            label(&mut transaction, row.id, name, None).await?;
+            delete(&mut transaction, row.id).await?;
+            transaction.commit().await?;
+            Ok(Some(row.summary()?))
+        };
+        self.answer(WRITE, tried(remove)).await
+    }
+
+    async fn set_reference(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+        image: ImageId,
+        state: ReferenceState,
+    ) -> Result<bool, StoreError> {
+        let set = || async {
+            let mut transaction = self.pool.begin().await?;
+            let Some((_, subject)) = locked(&mut transaction, gallery, &[name]).await?.pop() else {
+                return Ok(false);
+            };
+            let set = sqlx::query(include_str!("sql/set_reference.sql"))
+                .bind(subject)
+                .bind(image.0)
+                .bind(set_aside(state))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(set.rows_affected() > 0)
+        };
+        self.answer(WRITE, tried(set)).await
+    }
+}
+
+impl PostgresStore {
+    async fn try_rename(
+        &self,
+        gallery: &GalleryName,
+        from: &SubjectName,
+        to: &SubjectName,
+        merge: Option<&SubjectMerge>,
+    ) -> Result<Renamed, Fault> {
+        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let found = locked(&mut transaction, gallery, &[from, to]).await?;
+        let id = |place: usize| found.iter().find(|(of, _)| *of == place).map(|(_, id)| *id);
+        let Some(old) = id(0) else { return Ok(Renamed::Unknown) };
+        if from == to {
+            return Ok(Renamed::Renamed);
+        }
+        let new = id(1);
+        if new.is_some() && merge.is_none() {
+            return Ok(Renamed::Taken);
+        }
+        label(&mut transaction, old, from, Some(to)).await?;
+        let renamed = match new.zip(merge) {
+            None => {
+                // A subject of that name that was added meanwhile is a race: it is tried again.
+                sqlx::query("UPDATE subjects SET name = $2 WHERE id = $1")
+                    .bind(old)
+                    .bind(to.as_str())
+                    .execute(&mut *transaction)
+                    .await?;
+                Renamed::Renamed
+            }
+            Some((new, merge)) => {
+                join(&mut transaction, gallery, [old, new], merge).await?;
+                Renamed::Merged
+            }
+        };
+        transaction.commit().await?;
+        Ok(renamed)
+    }
+}
+
+/// The places and ids of those of these subjects that exist, with their rows locked.
+async fn locked(
+    connection: &mut PgConnection,
+    gallery: &GalleryName,
+    names: &[&SubjectName],
+) -> Result<Vec<(usize, i64)>, Fault> {
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM galleries WHERE name = $1")
+        .bind(gallery.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(id) = id else { return Ok(Vec::new()) };
+    let keys: Vec<(i64, &str)> = names.iter().map(|name| (id, name.as_str())).collect();
+    PostgresTables::new(connection).lock_subjects(&keys).await
+}
+
+async fn find(
+    connection: &mut PgConnection,
+    gallery: &GalleryName,
+    name: &SubjectName,
+) -> Result<Option<SubjectRow>, Fault> {
+    Ok(sqlx::query_as(include_str!("sql/subject.sql"))
+        .bind(gallery.as_str())
+        .bind(name.as_str())
+        .fetch_optional(connection)
+        .await?)
+}
+
+/// Gives the images that were enrolled for a subject another label.
+async fn label(
+    connection: &mut PgConnection,
+    subject: i64,
+    from: &SubjectName,
+    to: Option<&SubjectName>,
+) -> Result<(), Fault> {
+    sqlx::query(include_str!("sql/label_images.sql"))
+        .bind(subject)
+        .bind(from.as_str())
+        .bind(to.map(SubjectName::as_str))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a subject; its references and enrolments go with it.
+async fn delete(connection: &mut PgConnection, subject: i64) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM subjects WHERE id = $1").bind(subject).execute(connection).await?;
+    Ok(())
+}
+
+/// Makes the subject `old` a part of `new`.
+async fn join(
+    connection: &mut PgConnection,
+    gallery: &GalleryName,
+    [old, new]: [i64; 2],
+    merge: &SubjectMerge,
+) -> Result<(), Fault> {
+    let mut tables = PostgresTables::new(&mut *connection);
+    let scopes = tables.find_scopes(&[(gallery.as_str(), merge.profile.as_str())]).await?;
+    // Without any result under the profile, no reference has a template.
+    let scope = scopes.first().map_or(0, |&Scope { gallery_profile, .. }| gallery_profile);
+    let rows = tables.references(&[old, new], scope, &merge.profile).await?;
+    let state = |(image, state): (ImageId, _)| NewState { subject: new, image: image.0, state };
+    let states: Vec<NewState> = merged(rows, &merge.rules)?.into_iter().map(state).collect();
+    tables.write_references(&states).await?;
+    sqlx::query(include_str!("sql/merge_enrolments.sql"))
+        .bind(old)
+        .bind(new)
+        .execute(&mut *connection)
+        .await?;
+    delete(connection, old).await
+}

@@ -1,0 +1,99 @@
+//! Enrolments and references.
+
+use async_trait::async_trait;
+
+use super::{SqliteStore, json};
+use crate::domain::{CampaignId, GalleryName, ImageId, LabelledImage, ProfileId, SubjectName};
+use crate::store::rows::{
+    ActiveReferenceRow, EnrolmentCountsRow, EnrolmentRow, ReferenceTemplateRow,
+};
+use crate::store::summary::flags;
+use crate::store::{EnrolmentCounts, Enrolments, ReferenceTemplate, StoreError, StoredEnrolment};
+
+#[async_trait]
+impl Enrolments for SqliteStore {
+    async fn reference_templates(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        subject: Option<&SubjectName>,
+    ) -> Result<Vec<ReferenceTemplate>, StoreError> {
+        self.answer(async {
+            let rows: Vec<ReferenceTemplateRow> =
+                sqlx::query_as(include_str!("sql/reference_templates.sql"))
+                    .bind(gallery.as_str())
+                    .bind(profile.as_str())
+                    .bind(subject.map(SubjectName::as_str))
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.into_iter().map(ReferenceTemplateRow::template).collect()
+        })
+        .await
+    }
+
+    async fn active_references(
+        &self,
+        gallery: &GalleryName,
+        after: Option<(ImageId, SubjectName)>,
+        limit: u32,
+    ) -> Result<Vec<(ImageId, SubjectName)>, StoreError> {
+        let (image, name) = after.as_ref().map_or((0, ""), |(id, name)| (id.0, name.as_str()));
+        self.answer(async {
+            let rows: Vec<ActiveReferenceRow> =
+                sqlx::query_as(include_str!("sql/active_references.sql"))
+                    .bind(gallery.as_str())
+                    .bind(image)
+                    .bind(name)
+                    .bind(limit)
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.into_iter().map(ActiveReferenceRow::reference).collect()
+        })
+        .await
+    }
+
+    async fn accepted(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        images: &[LabelledImage],
+    ) -> Result<Vec<bool>, StoreError> {
+        let pairs = json(images.iter().map(|image| {
+            let subject = image.subject.as_ref().map(SubjectName::as_str);
+            serde_json::json!([image.image.as_str(), subject])
+        }));
+        self.answer(async {
+            let places: Vec<i64> = sqlx::query_scalar(include_str!("sql/accepted.sql"))
+                .bind(gallery.as_str())
+                .bind(profile.as_str())
+                .bind(pairs)
+                .fetch_all(&self.readers)
+                .await?;
+            Ok(flags(images.len(), places))
+        })
+        .await
+    }
+
+    async fn enrolments(&self, images: &[ImageId]) -> Result<Vec<StoredEnrolment>, StoreError> {
+        self.answer(async {
+            let rows: Vec<EnrolmentRow> =
+                sqlx::query_as(include_str!("sql/enrolments_of_images.sql"))
+                    .bind(json(images.iter().map(|image| image.0)))
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.into_iter().map(EnrolmentRow::enrolment).collect()
+        })
+        .await
+    }
+
+    async fn enrolment_counts(&self, campaign: CampaignId) -> Result<EnrolmentCounts, StoreError> {
+        self.answer(async {
+            let row: EnrolmentCountsRow = sqlx::query_as(include_str!("sql/enrolment_counts.sql"))
+                .bind(campaign.0)
+                .fetch_one(&self.readers)
+                .await?;
+            row.counts()
+        })
+        .await
+    }
+}

@@ -1,0 +1,198 @@
+//! Subjects as operators see and change them.
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::batch::SqliteTables;
+use super::{SqliteStore, now_ms};
+use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName};
+use crate::store::batch::BatchTables;
+use crate::store::enrolling::{EnrolmentTables, NewState, merged};
+use crate::store::fault::Fault;
+use crate::store::plan::Scope;
+use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
+use crate::store::{
+    Renamed, StoreError, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
+};
+
+#[async_trait]
+impl Subjects for SqliteStore {
+    async fn subjects(&self, query: &SubjectQuery) -> Result<Vec<SubjectSummary>, StoreError> {
+        self.answer(async {
+            let rows: Vec<SubjectRow> = sqlx::query_as(include_str!("sql/subjects.sql"))
+                .bind(query.gallery.as_str())
+                .bind(query.after.as_ref().map_or("", SubjectName::as_str))
+                .bind(query.limit)
+                .fetch_all(&self.readers)
+                .await?;
+            rows.into_iter().map(SubjectRow::summary).collect()
+        })
+        .await
+    }
+
+    async fn subject(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+    ) -> Result<Option<StoredSubject>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            let Some(row) = find(&mut snapshot, gallery, name).await? else { return Ok(None) };
+            let references: Vec<StoredReferenceRow> =
+                sqlx::query_as(include_str!("sql/stored_references.sql"))
+                    .bind(row.id)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+            let enrolments: Vec<EnrolmentRow> =
+                sqlx::query_as(include_str!("sql/enrolments_of_subject.sql"))
+                    .bind(row.id)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
+            Ok(Some(StoredSubject {
+                summary: row.summary()?,
+                references: references
+                    .into_iter()
+                    .map(StoredReferenceRow::reference)
+                    .collect::<Result<_, _>>()?,
+                enrolments: enrolments
+                    .into_iter()
+                    .map(EnrolmentRow::enrolment)
+                    .collect::<Result<_, _>>()?,
+            }))
+        })
+        .await
+    }
+
+    async fn rename_subject(
+        &self,
+        gallery: &GalleryName,
+        from: &SubjectName,
+        to: &SubjectName,
+        merge: Option<&SubjectMerge>,
+    ) -> Result<Renamed, StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let Some(old) = find(&mut transaction, gallery, from).await? else {
+                return Ok(Renamed::Unknown);
+            };
+            let new = find(&mut transaction, gallery, to).await?;
+            if from == to {
+                return Ok(Renamed::Renamed);
+            }
+            label(&mut transaction, old.id, from, Some(to)).await?;
+            let renamed = match (new, merge) {
+                (None, _) => {
+                    sqlx::query("UPDATE subjects SET name = ?2 WHERE id = ?1")
+                        .bind(old.id)
+                        .bind(to.as_str())
+                        .execute(&mut *transaction)
+                        .await?;
+                    Renamed::Renamed
+                }
+                // Dropping the transaction undoes the labels.
+                (Some(_), None) => return Ok(Renamed::Taken),
+                (Some(new), Some(merge)) => {
+                    join(&mut transaction, gallery, [old.id, new.id], merge).await?;
+                    Renamed::Merged
+                }
+            };
+            transaction.commit().await?;
+            Ok(renamed)
+        })
+        .await
+    }
+
+    async fn remove_subject(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+    ) -> Result<Option<SubjectSummary>, StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let Some(row) = find(&mut transaction, gallery, name).await? else { return Ok(None) };
+            label(&mut transaction, row.id, name, None).await?;
+            delete(&mut transaction, row.id).await?;
+            transaction.commit().await?;
+            Ok(Some(row.summary()?))
+        })
+        .await
+    }
+
+    async fn set_reference(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+        image: ImageId,
+        state: ReferenceState,
+    ) -> Result<bool, StoreError> {
+        self.answer(async {
+            let set = sqlx::query(include_str!("sql/set_reference.sql"))
+                .bind(gallery.as_str())
+                .bind(name.as_str())
+                .bind(image.0)
+                .bind(set_aside(state))
+                .bind(now_ms())
+                .execute(&self.writer)
+                .await?;
+            Ok(set.rows_affected() > 0)
+        })
+        .await
+    }
+}
+
+async fn find(
+    connection: &mut SqliteConnection,
+    gallery: &GalleryName,
+    name: &SubjectName,
+) -> Result<Option<SubjectRow>, Fault> {
+    Ok(sqlx::query_as(include_str!("sql/subject.sql"))
+        .bind(gallery.as_str())
+        .bind(name.as_str())
+        .fetch_optional(connection)
+        .await?)
+}
+
+/// Gives the images that were enrolled for a subject another label.
+async fn label(
+    connection: &mut SqliteConnection,
+    subject: i64,
+    from: &SubjectName,
+    to: Option<&SubjectName>,
+) -> Result<(), Fault> {
+    sqlx::query(include_str!("sql/label_images.sql"))
+        .bind(subject)
+        .bind(from.as_str())
+        .bind(to.map(SubjectName::as_str))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a subject; its references and enrolments go with it.
+async fn delete(connection: &mut SqliteConnection, subject: i64) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM subjects WHERE id = ?1").bind(subject).execute(connection).await?;
+    Ok(())
+}
+
+/// Makes the subject `old` a part of `new`.
+async fn join(
+    connection: &mut SqliteConnection,
+    gallery: &GalleryName,
+    [old, new]: [i64; 2],
+    merge: &SubjectMerge,
+) -> Result<(), Fault> {
+    let mut tables = SqliteTables(connection);
+    let scopes = tables.find_scopes(&[(gallery.as_str(), merge.profile.as_str())]).await?;
+    // Without any result under the profile, no reference has a template.
+    let scope = scopes.first().map_or(0, |&Scope { gallery_profile, .. }| gallery_profile);
+    let rows = tables.references(&[old, new], scope, &merge.profile).await?;
+    let state = |(image, state): (ImageId, _)| NewState { subject: new, image: image.0, state };
+    let states: Vec<NewState> = merged(rows, &merge.rules)?.into_iter().map(state).collect();
+    tables.write_references(&states).await?;
+    sqlx::query(include_str!("sql/merge_enrolments.sql"))
+        .bind(old)
+        .bind(new)
+        .execute(&mut *tables.0)
+        .await?;
+    delete(tables.0, old).await
+}

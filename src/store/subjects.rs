@@ -1,0 +1,147 @@
+//! The people of a gallery, as operators see and change them.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::enrolments::StoredEnrolment;
+use crate::domain::{
+    GalleryName, ImageId, ImageUri, ProfileId, ReferenceRules, ReferenceState, SubjectName, UtcTime,
+};
+
+/// Which subjects [`Subjects::subjects`] returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectQuery {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The name of the previous page's last subject; none for the first page.
+    pub after: Option<SubjectName>,
+    /// The most subjects to return.
+    pub limit: u32,
+}
+
+/// A subject with its counts. `Debug` does not show the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectSummary {
+    /// Its name.
+    pub name: SubjectName,
+    /// When its first enrolment was decided.
+    pub created_at: UtcTime,
+    /// Active references.
+    pub references: u64,
+    /// References that are set aside.
+    pub set_aside: u64,
+    /// Images that were accepted.
+    pub accepted: u64,
+    /// Images that a person must decide about.
+    pub review: u64,
+    /// Images that were rejected.
+    pub rejected: u64,
+}
+
+/// A reference of a subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredReference {
+    /// Its image.
+    pub image: ImageId,
+    /// The URI of the image.
+    pub uri: ImageUri,
+    /// Whether it counts.
+    pub state: ReferenceState,
+    /// Since when.
+    pub since: UtcTime,
+}
+
+/// A subject with all that is stored of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSubject {
+    /// Its name and counts.
+    pub summary: SubjectSummary,
+    /// Its references, the active ones first, then by image.
+    pub references: Vec<StoredReference>,
+    /// Its enrolments, the latest first.
+    pub enrolments: Vec<StoredEnrolment>,
+}
+
+/// How two subjects are merged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubjectMerge {
+    /// The profile whose templates and qualities choose the references of the merged subject.
+    pub profile: ProfileId,
+    /// How many there may be.
+    pub rules: ReferenceRules,
+}
+
+/// What [`Subjects::rename_subject`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renamed {
+    /// The subject has the new name.
+    Renamed,
+    /// The subject is part of the one that had the new name.
+    Merged,
+    /// Nothing: there is no subject of the old name.
+    Unknown,
+    /// Nothing: there is a subject of the new name, and no merge was asked for.
+    Taken,
+}
+
+/// The people of a gallery. What is changed of a subject is changed in one transaction, with the
+/// subject's row locked.
+#[async_trait]
+pub trait Subjects: Send + Sync {
+    /// Subjects by name.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn subjects(&self, query: &SubjectQuery) -> Result<Vec<SubjectSummary>, StoreError>;
+
+    /// One subject.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn subject(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+    ) -> Result<Option<StoredSubject>, StoreError>;
+
+    /// Gives a subject another name: itself, its references and enrolments, and the label of the
+    /// images that were enrolled for it. If there is a subject of that name already, nothing
+    /// changes, or with `merge` both become one: references are chosen anew among the active ones
+    /// of both, and of an image that both enrolled, the decision of `to` stays.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn rename_subject(
+        &self,
+        gallery: &GalleryName,
+        from: &SubjectName,
+        to: &SubjectName,
+        merge: Option<&SubjectMerge>,
+    ) -> Result<Renamed, StoreError>;
+
+    /// Removes a subject with its references and enrolments, and its name from the images that were
+    /// enrolled for it. The images and their results stay. Returns what it was; none if there is no
+    /// such subject.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn remove_subject(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+    ) -> Result<Option<SubjectSummary>, StoreError>;
+
+    /// Sets a reference of a subject aside, or restores it. Restoring may give a subject more
+    /// references than the rules allow; enrolments then replace, and add none. Whether the subject
+    /// has such a reference.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn set_reference(
+        &self,
+        gallery: &GalleryName,
+        name: &SubjectName,
+        image: ImageId,
+        state: ReferenceState,
+    ) -> Result<bool, StoreError>;
+}

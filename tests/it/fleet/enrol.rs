@@ -1,0 +1,89 @@
+//! Enrolment on a fleet: the command and a producer's job, beside a scan.
+
+use std::process::Stdio;
+
+use facefleet::domain::{EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent};
+use facefleet::queue::JobQueue;
+use futures::StreamExt;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{Fleet, PATIENCE, Running, photos};
+use crate::support::sample;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enrolments_are_decided_by_the_workers_and_their_events_say_how() {
+    let fleet = Fleet::new().await;
+    let folder = photos();
+    std::fs::write(folder.path().join("obama2-again.jpg"), sample("obama2.jpg")).unwrap();
+    std::fs::write(folder.path().join("chelsea.png"), sample("chelsea.png")).unwrap();
+    let list = "file,subject\nobama.jpg,barack\nbiden.jpg,joe\nchelsea.png,cat\n\
+        astronaut.png,eileen\n";
+    std::fs::write(folder.path().join("people.csv"), list).unwrap();
+    let root = folder.path().to_str().unwrap().to_owned();
+    let worker = || {
+        let mut worker = fleet.command(&["worker", "--root", &root], &[]);
+        Running(worker.stdout(Stdio::null()).spawn().unwrap())
+    };
+    let _workers = [worker(), worker()];
+    let scan = ["scan", &root, "--gallery", "staff", "--wait", "--json"];
+    let list = format!("{root}/people.csv");
+    let enrol = ["enrol", "--subjects", &list, "--gallery", "staff", "--json"];
+    let (scanned, (status, out, err)) =
+        tokio::join!(fleet.json(&scan, &[]), fleet.run(&enrol, &[]));
+    assert_eq!(scanned["summary"]["left"], 0);
+    assert_eq!(status, Some(3), "{out}\n{err}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = &lines.last().unwrap()["summary"];
+    let counts = ["listed", "accepted", "review", "rejected", "left", "subjects"];
+    assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [4, 3, 0, 1, 0, 4], "{summary}");
+    let cat = lines.iter().find(|line| line["decision"] == "rejected").unwrap();
+    assert_eq!(cat["codes"][0], "NO_FACE");
+
+    // Whoever publishes a job reads the decision from its event: a double agent.
+    let (queue, store) = (fleet.app().queue().await.unwrap(), fleet.app().store().await.unwrap());
+    let job = Job {
+        id: JobId::new(),
+        lane: Lane::Enrol,
+        gallery: "staff".parse().unwrap(),
+        image: format!("file://{}/obama2-again.jpg", folder.path().display()).parse().unwrap(),
+        stamp: None,
+        expected_hash: None,
+        subject: Some("agent".parse().unwrap()),
+        selection: JobSelection::default(),
+        profile: None,
+        campaign: None,
+        trace: None,
+        attempt: 1,
+    };
+    let decided = decided_twice(queue.as_ref(), &job).await;
+    assert_eq!(decided[0].enrolment, decided[1].enrolment);
+    let enrolment = decided[0].enrolment.as_ref().unwrap();
+    assert_eq!(enrolment.decision, EnrolmentDecision::Review);
+    let references =
+        store.reference_templates(&job.gallery, &decided[0].profile, None).await.unwrap();
+    let obama = references.iter().find(|each| each.subject.as_str() == "barack").unwrap();
+    assert_eq!(enrolment.reasons[0].image_id, Some(obama.image));
+    assert_eq!(references.len(), 3);
+    queue.close().await;
+    fleet.broker.remove().await;
+}
+
+/// The events of `job`, which is published twice: the second is as a redelivery.
+async fn decided_twice(queue: &dyn JobQueue, job: &Job) -> Vec<OutcomeEvent> {
+    let mut events = queue.events().await.unwrap();
+    let mut decided = Vec::new();
+    for _ in 0..2 {
+        queue.publish(vec![job.clone()]).await.unwrap();
+        let event = async {
+            loop {
+                let event = events.next().await.unwrap();
+                if event.job == job.id {
+                    return event;
+                }
+            }
+        };
+        decided.push(timeout(PATIENCE, event).await.unwrap());
+    }
+    decided
+}

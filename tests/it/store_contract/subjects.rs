@@ -1,0 +1,142 @@
+//! Subjects are listed, renamed, merged and removed.
+
+use facefleet::domain::{ReferenceRules, ReferenceState, SetAsideReason};
+use facefleet::store::{Renamed, SubjectMerge, SubjectQuery};
+
+use super::enrolments::{decided, enrolment, name, subject};
+use super::{Home, a, images, opened};
+use crate::support::{gallery, scored};
+
+pub async fn subjects_come_by_name_in_pages(home: impl Home) {
+    let store = opened(&home).await;
+    let names = ["ann", "Zoe", "Élise", "Bob", "ann 2"];
+    for (place, subject) in (0_u16..).zip(names) {
+        let degrees = f32::from(60 * place);
+        decided(&store, &enrolment(&format!("of-{place}"), subject, 50, degrees)).await;
+    }
+    let mut found = Vec::new();
+    loop {
+        let query = SubjectQuery { gallery: gallery(), after: found.last().cloned(), limit: 2 };
+        let page = store.subjects(&query).await.unwrap();
+        assert!(page.iter().all(|each| (each.references, each.accepted) == (1, 1)));
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page.into_iter().map(|summary| summary.name));
+    }
+    assert_eq!(found, ["Bob", "Zoe", "ann", "ann 2", "Élise"].map(name), "in the order of bytes");
+    let elsewhere = SubjectQuery { gallery: "elsewhere".parse().unwrap(), after: None, limit: 10 };
+    assert_eq!(store.subjects(&elsewhere).await.unwrap(), []);
+}
+
+pub async fn a_renamed_subject_keeps_everything(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    decided(&store, &enrolment("other", "Bob", 60, 90.0)).await;
+    let before = subject(&store, "Ann").await;
+    let rename = |from: &str, to: &str| {
+        let (store, from, to) = (store.clone(), name(from), name(to));
+        async move { store.rename_subject(&gallery(), &from, &to, None).await.unwrap() }
+    };
+    assert_eq!(rename("Ann", "Bob").await, Renamed::Taken);
+    assert_eq!(subject(&store, "Ann").await, before, "nothing changed");
+    assert_eq!(rename("Nobody", "Ann").await, Renamed::Unknown);
+    assert_eq!(rename("Ann", "Ann").await, Renamed::Renamed);
+    assert_eq!(rename("Ann", "Anne").await, Renamed::Renamed);
+    let after = subject(&store, "Anne").await;
+    assert_eq!(after.references, before.references);
+    assert_eq!(after.summary.created_at, before.summary.created_at);
+    assert_eq!(store.subject(&gallery(), &name("Ann")).await.unwrap(), None);
+    let labels: Vec<_> =
+        images(&store, a()).await.into_iter().map(|image| image.subject.unwrap()).collect();
+    assert_eq!(labels, [name("Anne"), name("Bob")]);
+    // The old name is free again.
+    decided(&store, &enrolment("new", "Ann", 60, 180.0)).await;
+    assert_eq!(subject(&store, "Ann").await.references.len(), 1);
+}
+
+pub async fn a_merge_chooses_the_references_anew(home: impl Home) {
+    let store = opened(&home).await;
+    for (image, of, quality, degrees) in [
+        ("one", "Ann", 50, 0.0),
+        ("two", "Ann", 60, 50.0),
+        ("three", "Anne", 90, 25.0),
+        ("four", "Anne", 80, -25.0),
+        // Nearly the picture `one`, and better.
+        ("five", "Anne", 70, 2.0),
+        ("one", "Anne", 50, 0.0),
+    ] {
+        decided(&store, &enrolment(image, of, quality, degrees)).await;
+    }
+    let (ann, anne) = (subject(&store, "Ann").await, subject(&store, "Anne").await);
+    assert_eq!((ann.summary.references, anne.summary.references), (2, 3));
+    let rules = ReferenceRules { most: 3, margin: 5.0 };
+    let merge = SubjectMerge { profile: a(), rules };
+    let renamed =
+        store.rename_subject(&gallery(), &name("Ann"), &name("Anne"), Some(&merge)).await.unwrap();
+    assert_eq!(renamed, Renamed::Merged);
+    assert_eq!(store.subject(&gallery(), &name("Ann")).await.unwrap(), None);
+    let merged = subject(&store, "Anne").await;
+    // `one` was enrolled for both.
+    assert_eq!((merged.summary.accepted, merged.enrolments.len()), (5, 5));
+    let state = |image: &str| {
+        let found = merged.references.iter().find(|each| each.uri == crate::support::uri(image));
+        found.unwrap().state
+    };
+    for image in ["three", "four"] {
+        assert_eq!(state(image), ReferenceState::Active, "{image}");
+    }
+    let aside = ReferenceState::SetAside(SetAsideReason::NearlyIdentical);
+    assert_eq!(state("one"), aside);
+    assert_eq!(merged.summary.references, 3);
+    assert!(images(&store, a()).await.iter().all(|image| image.subject == Some(name("Anne"))));
+}
+
+pub async fn a_removed_subject_is_gone_and_its_images_stay(home: impl Home) {
+    let store = opened(&home).await;
+    let image = decided(&store, &enrolment("one", "Ann", 60, 0.0)).await.image;
+    decided(&store, &enrolment("other", "Bob", 60, 90.0)).await;
+    store.record(&[scored("scanned", &[30])]).await.unwrap();
+    let removed = store.remove_subject(&gallery(), &name("Ann")).await.unwrap().unwrap();
+    assert_eq!((removed.references, removed.accepted), (1, 1));
+    assert_eq!(store.remove_subject(&gallery(), &name("Ann")).await.unwrap(), None);
+    assert_eq!(store.enrolments(&[image]).await.unwrap(), []);
+    let found = store.reference_templates(&gallery(), &a(), None).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let stored = images(&store, a()).await;
+    assert_eq!(stored.len(), 3);
+    assert_eq!(stored[0].subject, None);
+    assert_eq!(stored[1].subject, Some(name("Bob")));
+    // Who comes back is somebody new.
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    assert_eq!(subject(&store, "Ann").await.summary.references, 1);
+}
+
+pub async fn subjects_may_be_renamed_while_they_are_enrolled(home: impl Home) {
+    const IMAGES: u16 = 20;
+    let (store, other) = (opened(&home).await, home.open().await);
+    let enrolling = tokio::spawn(async move {
+        for image in 0..IMAGES {
+            let record = enrolment(&format!("{image}"), "Ann", 50, f32::from(3 * image));
+            assert!(decided(&other, &record).await.enrolment.is_some());
+        }
+    });
+    let mut renamed = 0;
+    while !enrolling.is_finished() {
+        let to = name(&format!("Ann {renamed}"));
+        let done = store.rename_subject(&gallery(), &name("Ann"), &to, None).await.unwrap();
+        renamed += u32::from(done == Renamed::Renamed);
+    }
+    enrolling.await.unwrap();
+    let query = SubjectQuery { gallery: gallery(), after: None, limit: 100 };
+    let subjects = store.subjects(&query).await.unwrap();
+    let enrolled: u64 = subjects.iter().map(|each| each.accepted + each.rejected).sum();
+    assert_eq!(enrolled, u64::from(IMAGES), "none is lost");
+    assert!(renamed > 0 && subjects.len() <= 1 + renamed as usize);
+    for image in images(&store, a()).await {
+        let [enrolment] = &store.enrolments(&[image.id]).await.unwrap()[..] else {
+            panic!("one enrolment")
+        };
+        assert_eq!(image.subject.as_ref(), Some(&enrolment.subject), "the label follows");
+    }
+}
