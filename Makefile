@@ -103,6 +103,8 @@ bench: setup bench-tools test-servers ## Measure speed, against its goals, and w
 	$(PYTHON) benches/scan_vs_opencv.py
 	@$(PYTHON) scripts/stack.py up || echo "make: no servers: databases other than SQLite and the" \
 	  "broker are not measured"
+	@if [ -f .facefleet/stack/env ]; then set -a; . .facefleet/stack/env; set +a; fi; \
+	  cargo bench --bench search
 	$(PYTHON) benches/capacity.py
 
 parity: setup bench-tools ## Compare faces and templates with OpenCV's, MTCNN with its package's

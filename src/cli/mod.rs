@@ -27,6 +27,8 @@ mod scan_source;
 mod score;
 mod search;
 mod show;
+mod subject;
+mod verify;
 mod worker;
 
 use std::io::{ErrorKind, Write};
@@ -54,7 +56,7 @@ use crate::telemetry;
 ///
 /// Exit status: 0 success (unreadable and refused images are outcomes, not errors), 1 the command
 /// failed, 2 wrong usage, 3 done, but some images failed, or more than half of them could not be
-/// used (`scan --fail-over`), 130 interrupted.
+/// used (`scan --fail-over`), 4 no match (`verify`), 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "facefleet", version, about, long_about, max_term_width = 110)]
 struct Cli {
@@ -87,6 +89,10 @@ enum Command {
     /// Compare the primary faces of two images: print the similarity and both qualities.
     Match(compare::MatchArgs),
     Search(search::SearchArgs),
+    Verify(verify::VerifyArgs),
+    /// Show the people of a gallery; rename, merge and remove them, and choose their references.
+    #[command(subcommand)]
+    Subject(subject::SubjectCommand),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
     Show(show::ShowArgs),
@@ -174,6 +180,8 @@ impl Cli {
             Command::Score(score) => score.run(app).await,
             Command::Match(compare) => compare.run(app).await,
             Command::Search(search) => search.run(app).await,
+            Command::Verify(verify) => verify.run(app).await,
+            Command::Subject(subject) => subject.run(&app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Show(show) => show.run(&app).await,
             Command::Export(export) => export.run(&app).await,

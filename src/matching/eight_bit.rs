@@ -11,6 +11,7 @@
 
 use pulp::Arch;
 
+use super::retain_rows;
 use super::scan::{Best, slack};
 use crate::domain::Template;
 
@@ -81,6 +82,13 @@ impl EightBitRows {
         });
         self.scales.push(scale);
         self.errors.push(error);
+    }
+
+    /// Keeps some rows.
+    pub(super) fn retain(&mut self, kept: &[bool]) {
+        retain_rows(&mut self.values, self.width, kept);
+        retain_rows(&mut self.scales, 1, kept);
+        retain_rows(&mut self.errors, 1, kept);
     }
 
     /// The probe as rows are kept.

@@ -108,10 +108,12 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
         Ok(())
     }
 
-    /// The template with this key; none if there is none. Looks through all keys.
-    pub fn template(&self, key: K) -> Option<Template> {
-        let row = self.keys.iter().position(|other| *other == key)?;
-        Template::from_halves(self.halves(row)).ok()
+    /// Keeps the templates with these keys, in their order, and removes the others.
+    pub fn retain(&mut self, keep: impl Fn(K) -> bool) {
+        let kept: Vec<bool> = self.keys.iter().map(|&key| keep(key)).collect();
+        retain_rows(&mut self.keys, 1, &kept);
+        retain_rows(&mut self.halves, self.dimension, &kept);
+        self.rows.retain(&kept);
     }
 
     /// The components of a row, as they were added.
@@ -123,6 +125,18 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
     fn similarity(&self, row: usize, probe: &Template) -> Result<f64, TemplateError> {
         Ok(Template::from_halves(self.halves(row))?.similarity(probe))
     }
+}
+
+/// Keeps some rows of `width` values each.
+fn retain_rows<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[bool]) {
+    let mut end = 0;
+    for (row, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
+        if row != end {
+            values.copy_within(row * width..(row + 1) * width, end * width);
+        }
+        end += 1;
+    }
+    values.truncate(end * width);
 }
 
 #[cfg(test)]

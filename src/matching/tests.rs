@@ -143,3 +143,23 @@ fn norms_that_are_not_one_do_not_matter() {
         }
     }
 }
+
+#[test]
+fn what_was_removed_is_not_found_and_the_rest_is() {
+    let all = templates(3, 700, 40);
+    let mut index = index(&all);
+    let keep = |key: u64| !key.is_multiple_of(3);
+    index.retain(keep);
+    assert_eq!(index.len(), (1000..1700).filter(|&key| keep(key)).count());
+    // What is added afterwards is next to what was kept.
+    index.extend(&[1002], &all[2].to_halves()).unwrap();
+    index.retain(|key| key != 1001);
+    for (probe, expected) in [(0, Some(1000)), (1, None), (5, None), (697, Some(1697))] {
+        let found = index.nearest(&all[probe..=probe], 1, 0.9999, 2).unwrap().remove(0);
+        assert_eq!(found.first().map(|found| found.key), expected, "{probe}");
+    }
+    let found = index.nearest(&all[2..=2], 2, 0.9999, 2).unwrap().remove(0);
+    assert!(found.iter().any(|found| found.key == 1002), "{found:?}");
+    index.retain(|_| false);
+    assert!(index.is_empty());
+}

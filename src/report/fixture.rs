@@ -9,8 +9,8 @@ use crate::domain::{
     ProfileId, RecogniserProfile, SerFiq, Template, Timings, UtcTime,
 };
 use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, Snapshot,
-    StoreError, StoredFace, StoredImage, TemplateBatch,
+    Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, Searched,
+    Snapshot, StoreError, StoredFace, StoredImage, TemplateBatch, TemplateStamp,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -236,6 +236,24 @@ impl Snapshot for &Fixture {
         &mut self,
         _: &GalleryName,
         _: &ProfileId,
+        _: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn template_stamps(
+        &mut self,
+        _: &GalleryName,
+        _: &ProfileId,
+        _: Searched,
+    ) -> Result<Vec<TemplateStamp>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn templates_of(
+        &mut self,
+        _: &ProfileId,
+        _: &[i64],
         _: mpsc::Sender<TemplateBatch>,
     ) -> Result<(), StoreError> {
         Ok(())

@@ -18,7 +18,7 @@ use askama::Template;
 use async_trait::async_trait;
 
 pub use export::{ExportError, ExportFormat, ExportOptions, export};
-pub use sheet::{Sheet, SheetCandidate, SheetProbe};
+pub use sheet::{Sheet, SheetCandidate, SheetProbe, SheetSearch};
 
 use crate::domain::{GalleryName, OutcomeKind, ProfileId};
 use crate::store::{GallerySummary, Reading, StoreError, StoredFace};

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::Thumbnails;
 use super::faces::{FaceTile, data_uri, tiles};
+use super::figures::grouped;
 use crate::domain::{GalleryName, ProfileId};
 use crate::store::{Extreme, StoredFace};
 
@@ -33,6 +34,19 @@ pub struct SheetCandidate {
     pub subject: Option<String>,
 }
 
+/// What was searched.
+#[derive(Debug, Clone, Copy)]
+pub struct SheetSearch<'a> {
+    /// The gallery.
+    pub gallery: &'a GalleryName,
+    /// The profile of its results.
+    pub profile: &'a ProfileId,
+    /// The number of faces, or references.
+    pub faces: u64,
+    /// The number of subjects that these stand for; none if faces were searched.
+    pub subjects: Option<u64>,
+}
+
 /// The page of a search.
 #[derive(Template)]
 #[template(path = "report/sheet.html")]
@@ -40,6 +54,7 @@ pub struct Sheet {
     gallery: String,
     profile_id: String,
     searched: String,
+    by_subject: bool,
     date: String,
     datetime: String,
     version: &'static str,
@@ -64,10 +79,9 @@ struct CandidateTile {
 }
 
 impl Sheet {
-    /// The page of a search among so many faces of a gallery, with results of a profile. `notes`
-    /// are sentences on thresholds and rates.
+    /// The page of a search. `notes` are sentences on thresholds and rates.
     pub async fn new(
-        (gallery, profile, searched): (&GalleryName, &ProfileId, u64),
+        search: SheetSearch<'_>,
         notes: Vec<String>,
         probes: Vec<SheetProbe>,
         thumbnails: &dyn Thumbnails,
@@ -78,9 +92,17 @@ impl Sheet {
         }
         let now = jiff::Timestamp::now();
         Self {
-            gallery: gallery.to_string(),
-            profile_id: profile.to_string(),
-            searched: super::figures::grouped(searched),
+            gallery: search.gallery.to_string(),
+            profile_id: search.profile.to_string(),
+            searched: match search.subjects {
+                None => format!("{} faces", grouped(search.faces)),
+                Some(subjects) => format!(
+                    "{} references of {} subjects",
+                    grouped(search.faces),
+                    grouped(subjects)
+                ),
+            },
+            by_subject: search.subjects.is_some(),
             date: now.strftime("%-d %B %Y, %H:%M UTC").to_string(),
             datetime: now.strftime("%Y-%m-%dT%H:%MZ").to_string(),
             version: env!("CARGO_PKG_VERSION"),
@@ -153,9 +175,16 @@ mod tests {
         let (gallery, profile) = (fixture::gallery(), fixture::profile().id());
         let probes = vec![found, nobody];
         let notes = vec!["candidates exceed 0.3, & so on".into()];
-        let of = (&gallery, &profile, 12_345);
-        let sheet = Sheet::new(of, notes, probes, &NoThumbnails).await;
+        let of =
+            SheetSearch { gallery: &gallery, profile: &profile, faces: 12_345, subjects: None };
+        let sheet = Sheet::new(of, notes.clone(), probes.clone(), &NoThumbnails).await;
         let html = sheet.html().unwrap();
+        let place = |html: &str, text| html.find(text).unwrap();
+        assert!(place(&html, "0.5000") < place(&html, "ada&#60;"));
+        let of = SheetSearch { subjects: Some(2_345), ..of };
+        let by_subject = Sheet::new(of, notes, probes, &NoThumbnails).await.html().unwrap();
+        assert!(by_subject.contains("12,345 references of 2,345 subjects searched"));
+        assert!(place(&by_subject, "ada&#60;") < place(&by_subject, "0.5000"));
         for told in [
             "candidates exceed 0.3, &#38; so on",
             "12,345 faces",

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::StoreError;
 use super::filter::PageFilter;
-use super::templates::TemplateBatch;
+use super::templates::{Searched, TemplateBatch, TemplateStamp};
 use crate::domain::{
     Components, ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile,
     ProfileId, SubjectName, Template, Timings, UtcTime,
@@ -109,6 +109,30 @@ pub trait Snapshot: Send {
         &mut self,
         gallery: &GalleryName,
         profile: &ProfileId,
+        to: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError>;
+
+    /// Which templates there are to search in a gallery under a profile, in no order: of
+    /// references, one for each subject that they stand for.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn template_stamps(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        searched: Searched,
+    ) -> Result<Vec<TemplateStamp>, StoreError>;
+
+    /// Sends the templates of the results with these [`StoredImage::cursor`]s, which are all
+    /// different and of `profile`, to `to`, as [`Self::templates`] does.
+    ///
+    /// # Errors
+    /// As [`Self::templates`].
+    async fn templates_of(
+        &mut self,
+        profile: &ProfileId,
+        cursors: &[i64],
         to: mpsc::Sender<TemplateBatch>,
     ) -> Result<(), StoreError>;
 

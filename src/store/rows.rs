@@ -27,7 +27,7 @@ use super::fault::Fault;
 use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
 use super::row::{direct_row, row};
-use super::{Note, StoreError, StoredImage, TemplateKey};
+use super::{Note, StoreError, StoredImage, TemplateKey, TemplateStamp};
 use crate::domain::{ContentHash, End, ImageId, JobId, SourceName, SourceStatus, Timings, UtcTime};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
@@ -259,10 +259,31 @@ direct_row! {
 impl TemplateRow {
     /// Whose it is, and its numbers.
     pub(super) fn template(self) -> Result<(TemplateKey, Vec<f16>), Fault> {
-        let index = self.face_index.try_into().map_err(corrupt)?;
-        let key = TemplateKey::new(self.result_id, index);
-        Ok((key.ok_or_else(|| corrupt("more results or faces than can be"))?, self.template.0))
+        Ok((key(self.result_id, self.face_index)?, self.template.0))
     }
+}
+
+direct_row! {
+    /// A template without its numbers.
+    pub(super) struct TemplateStampRow {
+        result_id: i64,
+        face_index: i32,
+        recorded: i64,
+        subject: Option<String>,
+    }
+}
+
+impl TemplateStampRow {
+    pub(super) fn stamp(self) -> Result<TemplateStamp, Fault> {
+        let subject = self.subject.as_deref().map(parsed).transpose()?;
+        let key = key(self.result_id, self.face_index)?;
+        Ok(TemplateStamp { key, recorded: self.recorded, subject })
+    }
+}
+
+fn key(result: i64, face_index: i32) -> Result<TemplateKey, Fault> {
+    let key = TemplateKey::new(result, face_index.try_into().map_err(corrupt)?);
+    key.ok_or_else(|| corrupt("more results or faces than can be"))
 }
 
 /// The images of these rows with their faces, in the order of pages.

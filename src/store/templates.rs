@@ -4,6 +4,7 @@ use half::f16;
 
 use super::fault::Fault;
 use super::rows::{TemplateRow, corrupt};
+use crate::domain::SubjectName;
 
 /// Templates of a batch: 1 MiB of 128 components.
 const BATCH: usize = 4096;
@@ -36,6 +37,28 @@ impl TemplateKey {
     }
 }
 
+/// Which templates a search compares with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Searched {
+    /// Those of all faces of the current results.
+    Faces,
+    /// Those of the primary faces of the active references, also of bytes that were superseded at
+    /// their URI.
+    References,
+}
+
+/// A template as whoever keeps a copy of it knows it. `Debug` does not show the subject's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateStamp {
+    /// Whose it is.
+    pub key: TemplateKey,
+    /// When its result was recorded, in units of the store: if the result is replaced, the key
+    /// stays and this changes.
+    pub recorded: i64,
+    /// The subject that it stands for, of references alone.
+    pub subject: Option<SubjectName>,
+}
+
 /// Some templates of a gallery under one profile.
 #[derive(Clone, Default, PartialEq)]
 pub struct TemplateBatch {
@@ -60,8 +83,8 @@ pub(super) struct TemplateBatches {
 }
 
 impl TemplateBatches {
-    pub(super) fn new(expected: i64) -> Self {
-        let expected = u64::try_from(expected).unwrap_or_default();
+    pub(super) fn new(expected: usize) -> Self {
+        let expected = expected as u64;
         Self { batch: TemplateBatch { expected, ..TemplateBatch::default() }, dimension: None }
     }
 

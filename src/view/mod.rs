@@ -22,7 +22,9 @@ pub mod scan;
 #[cfg(test)]
 mod schemas;
 pub mod search;
+pub mod subject;
 pub mod threshold;
+pub mod verify;
 pub mod worker;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,8 @@ use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
 use super::scan::ScanSummaryLine;
 use super::search::SearchView;
+use super::subject::{SubjectChangeView, SubjectDetailView, SubjectView};
+use super::verify::VerifyView;
 use super::worker::WorkerView;
 use crate::queue::schemas::{assert_documented, written};
 
@@ -36,6 +38,10 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<EnrolledImageView>("enrolled-image");
     check::<EnrolSummaryLine>("enrol-summary");
     check::<EnrolmentView>("enrolment");
+    check::<SubjectView>("subject");
+    check::<SubjectDetailView>("subject-detail");
+    check::<SubjectChangeView>("subject-change");
+    check::<VerifyView>("verify");
     check::<CampaignView>("campaign");
     check::<QueueView>("queue");
     check::<DeadLetterView>("dead-letter");

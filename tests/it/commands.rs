@@ -24,6 +24,7 @@ mod scoring;
 mod search;
 mod secrets;
 mod show;
+mod subjects;
 mod tables;
 
 use std::ffi::OsStr;

@@ -23,5 +23,6 @@ mod rabbitmq;
 mod scales;
 mod sqlite_store;
 mod store_contract;
+mod story_enrolment;
 mod support;
 mod web_source;

@@ -7,16 +7,21 @@ use crate::cli::compare::NO_THRESHOLDS;
 use crate::cli::{printable, say};
 use crate::domain::{GalleryName, ProfileId, SimilarityFmr, SourcedThresholds};
 use crate::gallery::search::SearchCandidate;
-use crate::report::{Sheet, SheetCandidate, SheetProbe, Thumbnails};
+use crate::report::{Sheet, SheetCandidate, SheetProbe, SheetSearch, Thumbnails};
+use crate::store::Searched;
 use crate::view::search::{CandidateView, LeastView, SearchView};
 use crate::view::threshold::ThresholdsView;
 
 /// What all probes of a search have in common.
-pub(super) struct Searched<'a> {
+pub(super) struct SearchAnswers<'a> {
     pub(super) gallery: &'a GalleryName,
     pub(super) profile: &'a ProfileId,
-    /// Faces that were searched.
+    /// What was searched.
+    pub(super) by: Searched,
+    /// Faces, or references, that were searched.
     pub(super) faces: u64,
+    /// Subjects that were searched; none if faces were.
+    pub(super) subjects: Option<u64>,
     /// The thresholds that are known for these templates.
     pub(super) known: Option<&'a SourcedThresholds>,
     /// How similar candidates must be.
@@ -26,21 +31,23 @@ pub(super) struct Searched<'a> {
 /// A probe and what was found; none if it has no face to search with.
 pub(super) type ProbeAnswer = (Probe, Option<Vec<SearchCandidate>>);
 
-impl Searched<'_> {
+impl SearchAnswers<'_> {
     fn fmr(&self, similarity: f64) -> Option<SimilarityFmr> {
         self.known.and_then(|known| known.thresholds.fmr_of(similarity))
     }
 
     pub(super) fn view(&self, (probe, candidates): ProbeAnswer) -> SearchView {
         let candidate = |(rank, found): (u32, SearchCandidate)| {
-            let SearchCandidate { similarity, face, image } = found;
+            let SearchCandidate { similarity, subject, face, image } = found;
             let of = (self.gallery.clone(), self.profile.clone());
-            CandidateView::new(rank, (similarity, self.fmr(similarity)), face, image, of)
+            CandidateView::new((rank, subject), (similarity, self.fmr(similarity)), face, image, of)
         };
         SearchView {
             gallery: self.gallery.clone(),
             profile: self.profile.clone(),
+            by: self.by.into(),
             searched: self.faces,
+            subjects: self.subjects,
             least: self.least,
             thresholds: self.known.map(ThresholdsView::from),
             probe: probe.view,
@@ -58,28 +65,51 @@ impl Searched<'_> {
         if candidates.is_empty() {
             say("   no candidate")?;
         }
-        for (rank, SearchCandidate { similarity, image, face }) in (1..).zip(candidates) {
-            let quality =
-                face.quality.map_or_else(|| "-".to_owned(), |quality| quality.to_string());
-            let fmr = self.fmr(*similarity).map(|fmr| format!("  FMR {:>7}", short(fmr)));
-            let subject =
-                image.subject.as_ref().map(|subject| format!("  subject {}", subject.as_str()));
-            let line = format!(
-                "{rank:>4}  similarity {similarity:.4}{}  quality {quality:>3}  {}{}  face {}",
-                fmr.unwrap_or_default(),
-                image.image.for_people(),
-                subject.unwrap_or_default(),
-                face.id
-            );
-            say(printable(&line))?;
+        for (rank, candidate) in (1..).zip(candidates) {
+            say(printable(&self.line(rank, candidate)))?;
         }
         Ok(())
     }
 
+    fn line(&self, rank: u32, candidate: &SearchCandidate) -> String {
+        let SearchCandidate { similarity, subject, image, face } = candidate;
+        let quality = face.quality.map_or_else(|| "-".to_owned(), |quality| quality.to_string());
+        let fmr = self.fmr(*similarity).map(|fmr| format!("  FMR {:>7}", short(fmr)));
+        let fmr = fmr.unwrap_or_default();
+        let name = subject.as_ref().map(|subject| format!("  subject {}", subject.as_str()));
+        let (name, image) = (name.unwrap_or_default(), image.image.for_people());
+        match self.by {
+            Searched::References => format!(
+                "{rank:>4}{name}  similarity {similarity:.4}{fmr}  reference of quality {quality}  \
+                 {image}  face {}",
+                face.id
+            ),
+            Searched::Faces => format!(
+                "{rank:>4}  similarity {similarity:.4}{fmr}  quality {quality:>3}  {image}{name}  \
+                 face {}",
+                face.id
+            ),
+        }
+    }
+
+    /// What was searched, in words.
+    pub(super) fn searched(&self) -> String {
+        let Self { faces, subjects, .. } = self;
+        match subjects {
+            Some(subjects) => format!("{faces} references of {subjects} subjects"),
+            None => format!("{faces} faces"),
+        }
+    }
+
     /// Prints what was searched, and by which thresholds.
     pub(super) fn print_end(&self) -> Result<()> {
-        let Self { gallery, profile, faces, .. } = self;
-        say(format!("searched {faces} faces of gallery {gallery}, profile {profile}"))?;
+        let (Self { gallery, profile, .. }, searched) = (self, self.searched());
+        say(format!("searched {searched} in gallery {gallery}, profile {profile}"))?;
+        if self.subjects == Some(0) {
+            say(
+                "nobody is enrolled there: `facefleet enrol` enrols, --by face searches all faces",
+            )?;
+        }
         for note in self.notes() {
             say(printable(&note))?;
         }
@@ -88,14 +118,14 @@ impl Searched<'_> {
 
     /// By which thresholds candidates are left out, and where rates come from.
     fn notes(&self) -> Vec<String> {
-        let faces = self.faces;
+        let searched = self.searched();
         let limit = self.least.map(|LeastView { similarity, fmr, fpir }| match (fmr, fpir) {
             (Some(fmr), _) => {
                 format!("candidates exceed {similarity:.4}, the threshold at FMR {fmr:e}")
             }
             (None, Some(fpir)) => format!(
-                "candidates exceed {similarity:.4}, the threshold at FPIR {fpir:e} among {faces} \
-                 faces"
+                "candidates exceed {similarity:.4}, the threshold at FPIR {fpir:e} among \
+                 {searched}"
             ),
             (None, None) => format!("candidates have a similarity of at least {similarity:.4}"),
         });
@@ -114,7 +144,7 @@ impl Searched<'_> {
             similarity: found.similarity,
             fmr: self.fmr(found.similarity).map(short),
             face: found.face.clone(),
-            subject: found.image.subject.as_ref().map(|subject| subject.as_str().to_owned()),
+            subject: found.subject.as_ref().map(|subject| subject.as_str().to_owned()),
         };
         let mut probes = Vec::with_capacity(answers.len());
         for (probe, found) in answers {
@@ -125,13 +155,18 @@ impl Searched<'_> {
                 candidates: found.iter().flatten().map(candidate).collect(),
             });
         }
-        let of = (self.gallery, self.profile, self.faces);
+        let of = SheetSearch {
+            gallery: self.gallery,
+            profile: self.profile,
+            faces: self.faces,
+            subjects: self.subjects,
+        };
         Sheet::new(of, self.notes(), probes, thumbnails).await
     }
 }
 
 /// A false match rate: `3.2e-5`, `<1e-5`, `>1e-2`.
-fn short(fmr: SimilarityFmr) -> String {
+pub(in crate::cli) fn short(fmr: SimilarityFmr) -> String {
     match fmr {
         SimilarityFmr::About(fmr) => format!("{fmr:.1e}"),
         SimilarityFmr::Below(fmr) => format!("<{fmr:e}"),

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use futures::{StreamExt, stream};
 
-use self::answer::{ProbeAnswer, Searched};
+pub(super) use self::answer::short;
+use self::answer::{ProbeAnswer, SearchAnswers};
 use self::probe::{Probe, ProbeName};
 use super::compare::NO_THRESHOLDS;
 use super::new_file::NewFile;
@@ -22,17 +23,19 @@ use crate::app::App;
 use crate::domain::{Faces, SourcedThresholds, fmr_of_search};
 use crate::gallery::search::{GallerySearch, searchable_profile};
 use crate::images::NamedPlace;
+use crate::store::Searched;
 use crate::view::search::LeastView;
 
 /// Below every similarity.
 const ANY: f64 = -2.0;
 
-/// Find the faces of a gallery that are most similar to the primary face of each image, or to faces
-/// of the gallery.
+/// Find the people or the faces of a gallery that are most similar to the primary face of each
+/// image, or to faces of the gallery.
 ///
-/// Every face of the gallery is compared: the answer is exact, and has the candidates that were
-/// recorded a moment ago. Similarity is the cosine of two templates, -1 to 1. Only results of
-/// networks that give the same templates as those of the settings are searched.
+/// If people were enrolled in the gallery, they are searched, each by its best reference; --by
+/// chooses otherwise. Every reference, or every face, is compared: the answer is exact, and has the
+/// candidates that were recorded a moment ago. Similarity is the cosine of two templates, -1 to 1.
+/// Only results of networks that give the same templates as those of the settings are searched.
 ///
 /// Exit status: 3 if an image has no face to search with.
 #[derive(Debug, Args)]
@@ -47,6 +50,10 @@ pub(super) struct SearchArgs {
     probes: Vec<ProbeName>,
     #[command(flatten)]
     gallery: GalleryArgs,
+    /// Find people, each by its best reference, or single faces [default: subject if the gallery
+    /// has references that can be compared with, otherwise face].
+    #[arg(long, value_enum, value_name = "KIND")]
+    by: Option<By>,
     /// The number of candidates for each image.
     #[arg(
         short = 'k',
@@ -56,7 +63,7 @@ pub(super) struct SearchArgs {
         value_parser = clap::value_parser!(u32).range(1..=10_000)
     )]
     candidates: u32,
-    /// Leave out faces that are less similar, -1 to 1.
+    /// Leave out candidates that are less similar, -1 to 1.
     #[arg(
         long,
         value_name = "SIMILARITY",
@@ -87,14 +94,32 @@ pub(super) struct SearchArgs {
     out: Option<PathBuf>,
 }
 
-fn similarity(text: &str) -> Result<f64, String> {
+/// What a search finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// People, each by its best reference.
+    Subject,
+    /// Faces of the gallery.
+    Face,
+}
+
+impl From<By> for Searched {
+    fn from(by: By) -> Self {
+        match by {
+            By::Subject => Self::References,
+            By::Face => Self::Faces,
+        }
+    }
+}
+
+pub(super) fn similarity(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (-1.0..=1.0).contains(&number) => Ok(number),
         _ => Err("a similarity is a number from -1 to 1".into()),
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
         _ => Err("a rate is a number between 0 and 1, such as 1e-4".into()),
@@ -124,7 +149,9 @@ impl SearchArgs {
         }
         // First: the search holds a transaction of the store.
         let mut images = self.analysed(&app).await?.into_iter();
-        let mut search = GallerySearch::open(store.as_ref(), gallery, &profile, threads).await?;
+        let by = self.by.map(Searched::from);
+        let mut search =
+            GallerySearch::open(store.as_ref(), gallery, &profile, by, threads).await?;
         let mut probes = Vec::with_capacity(self.probes.len());
         for name in &self.probes {
             probes.extend(match name {
@@ -136,13 +163,16 @@ impl SearchArgs {
         }
         let faces = probes.iter().filter_map(|probe| probe.face.clone().ok()).collect();
         let known = app.match_thresholds(&own)?;
-        let searched = Searched {
+        let mut searched = SearchAnswers {
             gallery,
             profile: &profile,
+            by: search.searched(),
+            subjects: search.subjects().map(|subjects| subjects as u64),
             faces: search.faces() as u64,
             known: known.as_ref(),
-            least: self.least(known.as_ref(), search.faces() as u64)?,
+            least: None,
         };
+        searched.least = self.least(&searched)?;
         let (k, least) = (self.candidates as usize, floor(searched.least));
         let mut found = search.nearest(faces, k, least).await?.into_iter();
         let answers: Vec<ProbeAnswer> = probes
@@ -161,7 +191,7 @@ impl SearchArgs {
     async fn tell(
         &self,
         app: &App,
-        searched: &Searched<'_>,
+        searched: &SearchAnswers<'_>,
         answers: Vec<ProbeAnswer>,
     ) -> Result<ExitCode> {
         let some_failed = answers.iter().any(|(_, found)| found.is_none());
@@ -182,12 +212,12 @@ impl SearchArgs {
         Ok(if some_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
     }
 
-    /// How similar candidates among `faces` must be; none if that was not limited.
+    /// How similar candidates must be; none if that was not limited.
     ///
     /// # Errors
     /// If a rate was asked for whose threshold is not known.
-    fn least(&self, known: Option<&SourcedThresholds>, faces: u64) -> Result<Option<LeastView>> {
-        let (fmr, fpir) = (self.fmr, self.fpir);
+    fn least(&self, searched: &SearchAnswers<'_>) -> Result<Option<LeastView>> {
+        let (fmr, fpir, faces) = (self.fmr, self.fpir, searched.faces);
         if let Some(similarity) = self.min_similarity {
             return Ok(Some(LeastView { similarity, fmr, fpir }));
         }
@@ -195,14 +225,16 @@ impl SearchArgs {
         if fmr.is_none() && (fpir.is_none() || faces == 0) {
             return Ok(None);
         }
-        let Some(SourcedThresholds { thresholds, .. }) = known else { bail!(NO_THRESHOLDS) };
+        let Some(SourcedThresholds { thresholds, .. }) = searched.known else {
+            bail!(NO_THRESHOLDS)
+        };
         let threshold = match (fmr, fpir) {
             (Some(fmr), _) => thresholds.threshold_at(fmr)?,
             (_, fpir) => {
                 let fpir = fpir.unwrap_or_default();
                 thresholds.threshold_at_fpir(fpir, faces).with_context(|| {
-                    let each = fmr_of_search(fpir, faces);
-                    format!("FPIR {fpir:e} among {faces} faces takes FMR {each:.1e} for each")
+                    let (each, among) = (fmr_of_search(fpir, faces), searched.searched());
+                    format!("FPIR {fpir:e} among {among} takes FMR {each:.1e} for each")
                 })?
             }
         };

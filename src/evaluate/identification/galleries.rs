@@ -23,11 +23,11 @@ pub(super) struct Population<'a> {
     photos: Vec<Vec<u32>>,
     /// For each photo those of others that are most similar to it, the most similar first; only
     /// photos of people who may be enrolled.
-    look_alikes: Vec<Vec<LookAlike>>,
+    look_alikes: Vec<Vec<MostSimilar>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct LookAlike {
+struct MostSimilar {
     photo: u32,
     similarity: f32,
 }
@@ -98,7 +98,7 @@ fn look_alikes(
     subjects: &[u32],
     enrollable: &[usize],
     threads: usize,
-) -> Vec<Vec<LookAlike>> {
+) -> Vec<Vec<MostSimilar>> {
     let candidates = templates.select(Axis(0), enrollable);
     let rows = (BLOCK / enrollable.len().max(1)).max(1);
     let blocks = subjects.len().div_ceil(rows) as u32;
@@ -109,10 +109,10 @@ fn look_alikes(
         let of = |(probe, row): (usize, ndarray::ArrayView1<'_, f32>)| {
             let others = enrollable.iter().zip(row);
             let others = others.filter(|(photo, _)| subjects[**photo] != subjects[probe]);
-            let mut others: Vec<LookAlike> = others
-                .map(|(&photo, &similarity)| LookAlike { photo: photo as u32, similarity })
+            let mut others: Vec<MostSimilar> = others
+                .map(|(&photo, &similarity)| MostSimilar { photo: photo as u32, similarity })
                 .collect();
-            let by_similarity = |a: &LookAlike, b: &LookAlike| {
+            let by_similarity = |a: &MostSimilar, b: &MostSimilar| {
                 b.similarity.total_cmp(&a.similarity).then(a.photo.cmp(&b.photo))
             };
             if others.len() > LOOK_ALIKES {

@@ -51,8 +51,8 @@ pub fn transpose(graph: &mut Graph, chip: &str) {
 }
 
 /// Makes the input of a prepared `model` bytes: the pixels as they are, in the planes of `spec`.
-/// The graph itself converts, subtracts the mean and scales. A quarter of the bytes then goes to the
-/// device, and the results have the same bits.
+/// The graph itself converts, subtracts the mean and scales. A quarter of the bytes then goes to
+/// the device, and the results have the same bits.
 pub fn read_bytes(model: &mut ModelProto, spec: &InputSpec) {
     let Some(graph) = &mut model.graph else { return };
     let Some(input) = graph.input.first_mut() else { return };

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::mpsc;
 
@@ -12,13 +13,14 @@ use crate::store::fault::Fault;
 use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::rows::{
-    FaceOfImageRow, GalleryRow, HistoryRow, ScopeRow, history, images, parsed,
+    FaceOfImageRow, GalleryRow, HistoryRow, ScopeRow, TemplateRow, TemplateStampRow, history,
+    images, parsed,
 };
 use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::templates::TemplateBatches;
 use crate::store::{
-    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Snapshot,
-    StoreError, StoredFace, StoredImage, TemplateBatch, encoding,
+    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Searched,
+    Snapshot, StoreError, StoredFace, StoredImage, TemplateBatch, TemplateStamp, encoding,
 };
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
@@ -180,9 +182,60 @@ impl Snapshot for PostgresSnapshot<'_> {
         self.store
             .answer(READ, async {
                 match find_scope(snapshot, gallery, profile).await? {
-                    Some(scope) => send_templates(snapshot, scope, profile, &to).await,
+                    Some(scope) => {
+                        let count: i64 =
+                            sqlx::query_scalar(include_str!("sql/count_templates.sql"))
+                                .bind(scope)
+                                .fetch_one(&mut *snapshot)
+                                .await?;
+                        let query = sqlx::query_as(include_str!("sql/templates.sql"))
+                            .bind(scope)
+                            .bind(profile.as_str());
+                        let expected = usize::try_from(count).unwrap_or_default();
+                        send_templates(query.fetch(snapshot), expected, &to).await
+                    }
                     None => Ok(()),
                 }
+            })
+            .await
+    }
+
+    async fn template_stamps(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        searched: Searched,
+    ) -> Result<Vec<TemplateStamp>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                let Some(scope) = find_scope(snapshot, gallery, profile).await? else {
+                    return Ok(Vec::new());
+                };
+                let query = match searched {
+                    Searched::Faces => include_str!("sql/face_stamps.sql"),
+                    Searched::References => include_str!("sql/reference_stamps.sql"),
+                };
+                let rows: Vec<TemplateStampRow> =
+                    sqlx::query_as(query).bind(scope).fetch_all(snapshot).await?;
+                rows.into_iter().map(TemplateStampRow::stamp).collect()
+            })
+            .await
+    }
+
+    async fn templates_of(
+        &mut self,
+        profile: &ProfileId,
+        cursors: &[i64],
+        to: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                let query = sqlx::query_as(include_str!("sql/templates_of_results.sql"))
+                    .bind(cursors)
+                    .bind(profile.as_str());
+                send_templates(query.fetch(snapshot), cursors.len(), &to).await
             })
             .await
     }
@@ -193,22 +246,13 @@ impl Snapshot for PostgresSnapshot<'_> {
     }
 }
 
-/// Sends all templates of a gallery and profile.
+/// Sends templates, about as many as expected.
 async fn send_templates(
-    connection: &mut PgConnection,
-    scope: i64,
-    profile: &ProfileId,
+    mut rows: BoxStream<'_, sqlx::Result<TemplateRow>>,
+    expected: usize,
     to: &mpsc::Sender<TemplateBatch>,
 ) -> Result<(), Fault> {
-    let expected = sqlx::query_scalar(include_str!("sql/count_templates.sql"))
-        .bind(scope)
-        .fetch_one(&mut *connection)
-        .await?;
     let mut batches = TemplateBatches::new(expected);
-    let mut rows = sqlx::query_as(include_str!("sql/templates.sql"))
-        .bind(scope)
-        .bind(profile.as_str())
-        .fetch(connection);
     while let Some(row) = rows.try_next().await? {
         if let Some(batch) = batches.push(row)?
             && to.send(batch).await.is_err()

@@ -18,11 +18,11 @@ use crate::store::fault::Fault;
 use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::row::DirectRow;
-use crate::store::rows::{HistoryRow, ScopeRow, TemplateRow, history, images};
+use crate::store::rows::{HistoryRow, ScopeRow, TemplateRow, TemplateStampRow, history, images};
 use crate::store::templates::TemplateBatches;
 use crate::store::{
-    ImageKey, KnownResult, MOST_RESULTS, PageQuery, Snapshot, StoreError, StoredImage,
-    TemplateBatch,
+    ImageKey, KnownResult, MOST_RESULTS, PageQuery, Searched, Snapshot, StoreError, StoredImage,
+    TemplateBatch, TemplateStamp,
 };
 
 /// The state of the file when it is first read.
@@ -120,8 +120,51 @@ impl Snapshot for SqliteSnapshot {
     ) -> Result<(), StoreError> {
         let (gallery, profile) = (gallery.clone(), profile.clone());
         self.read(move |connection| match find_scope(connection, &gallery, &profile)? {
-            Some(scope) => send_templates(connection, scope, &to),
+            Some(scope) => {
+                let count = include_str!("sql/count_templates.sql");
+                let count: Vec<i64> = column(connection, count, [scope])?;
+                let expected = count.into_iter().next().unwrap_or_default();
+                let expected = usize::try_from(expected).unwrap_or_default();
+                let query = include_str!("sql/templates.sql");
+                send_templates(connection, (query, params![scope]), expected, &to)
+            }
             None => Ok(()),
+        })
+        .await
+    }
+
+    async fn template_stamps(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        searched: Searched,
+    ) -> Result<Vec<TemplateStamp>, StoreError> {
+        let (gallery, profile) = (gallery.clone(), profile.clone());
+        self.read(move |connection| {
+            let Some(scope) = find_scope(connection, &gallery, &profile)? else {
+                return Ok(Vec::new());
+            };
+            let query = match searched {
+                Searched::Faces => include_str!("sql/face_stamps.sql"),
+                Searched::References => include_str!("sql/reference_stamps.sql"),
+            };
+            let found: Vec<TemplateStampRow> = rows(connection, query, [scope])?;
+            let stamps: Result<_, Fault> = found.into_iter().map(TemplateStampRow::stamp).collect();
+            Ok(stamps?)
+        })
+        .await
+    }
+
+    async fn templates_of(
+        &mut self,
+        _: &ProfileId,
+        cursors: &[i64],
+        to: mpsc::Sender<TemplateBatch>,
+    ) -> Result<(), StoreError> {
+        let (expected, results) = (cursors.len(), json(cursors.iter().copied()));
+        self.read(move |connection| {
+            let query = include_str!("sql/templates_of_results.sql");
+            send_templates(connection, (query, params![results]), expected, &to)
         })
         .await
     }
@@ -143,17 +186,17 @@ fn find_scope(
     Ok(scopes.into_iter().next().map(|row| Scope::from(row).gallery_profile))
 }
 
-/// Sends all templates of a gallery and profile.
+/// Sends the templates that a query finds, about as many as expected.
 fn send_templates(
     connection: &Connection,
-    scope: i64,
+    (query, parameters): (&str, impl Params),
+    expected: usize,
     to: &mpsc::Sender<TemplateBatch>,
 ) -> Result<(), ReadFault> {
-    let expected = column(connection, include_str!("sql/count_templates.sql"), [scope])?;
-    let mut batches = TemplateBatches::new(expected.into_iter().next().unwrap_or_default());
-    let mut statement = connection.prepare(include_str!("sql/templates.sql"))?;
+    let mut batches = TemplateBatches::new(expected);
+    let mut statement = connection.prepare(query)?;
     let places = places::<TemplateRow>(&statement)?;
-    let mut rows = statement.query([scope])?;
+    let mut rows = statement.query(parameters)?;
     while let Some(row) = rows.next()? {
         if let Some(batch) = batches.push(TemplateRow::read(row, &places)?)?
             && to.blocking_send(batch).is_err()

@@ -5,6 +5,7 @@ mod enrolments;
 mod filters;
 mod history;
 mod ids;
+mod live;
 mod notes;
 mod reading;
 mod recording;
@@ -181,6 +182,8 @@ macro_rules! store_contract {
             templates {
                 the_templates_of_a_gallery_are_those_of_its_current_scored_faces
                 templates_come_in_batches_and_end_when_nobody_wants_more
+                stamps_name_the_active_references_or_all_current_faces
+                a_replaced_result_keeps_its_key_and_gets_another_stamp
             }
             filters {
                 pages_of_a_range_of_quality_have_images_with_such_a_face
@@ -235,6 +238,11 @@ macro_rules! store_contract {
                 a_merge_chooses_the_references_anew
                 a_removed_subject_is_gone_and_its_images_stay
                 subjects_may_be_renamed_while_they_are_enrolled
+            }
+            live {
+                what_others_record_is_searched_within_a_second
+                what_this_process_changes_is_searched_at_once
+                faces_are_followed_too
             }
             workers {
                 a_worker_is_live_while_it_reports_itself

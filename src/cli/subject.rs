@@ -1,0 +1,288 @@
+//! `facefleet subject …`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::named_image::NamedImage;
+use super::{GalleryArgs, printable, say, say_json};
+use crate::app::App;
+use crate::domain::{
+    GalleryName, ImageId, ReferenceRules, ReferenceState, SetAsideReason, SubjectName,
+};
+use crate::gallery::subjects::{
+    find_subject, remove_subject, rename_subject, require_gallery, set_reference,
+};
+use crate::store::{
+    Store, StoredEnrolment, StoredReference, StoredSubject, SubjectQuery, SubjectSummary,
+};
+use crate::view::subject::{SubjectChange, SubjectChangeView, SubjectDetailView, SubjectView};
+
+/// Subjects that are read at once.
+const PAGE: u32 = 1000;
+
+/// A subject is a person of a gallery who was enrolled with `facefleet enrol` or through the queue.
+///
+/// Exit status: 1 if there is no such gallery, subject or reference, or a name is taken.
+#[derive(Debug, Subcommand)]
+pub(super) enum SubjectCommand {
+    /// List the people of a gallery by name, each with its references and decisions.
+    List {
+        #[command(flatten)]
+        gallery: GalleryArgs,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the references of a person, and what was decided about each image.
+    Show {
+        #[command(flatten)]
+        of: SubjectArgs,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a person another name.
+    ///
+    /// References, decisions and the label of the person's images follow.
+    Rename {
+        #[command(flatten)]
+        of: SubjectArgs,
+        /// The new name.
+        #[arg(value_name = "NEW")]
+        to: SubjectName,
+        /// If there is a person of that name already, both are one person: their references are
+        /// chosen anew among those of both. Cannot be undone.
+        #[arg(long)]
+        merge: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a person with references and decisions; images and their results stay.
+    ///
+    /// Searches by subject do not find the person any more, searches by face still find the faces.
+    Remove {
+        #[command(flatten)]
+        of: SubjectArgs,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set a reference aside: searches and checks do not use it any more.
+    SetAside(ReferenceArgs),
+    /// Make an image that was set aside a reference again, whatever the reason was.
+    ///
+    /// An image that a person had to review becomes a reference this way.
+    Restore(ReferenceArgs),
+}
+
+/// A person.
+#[derive(Debug, Args)]
+pub(super) struct SubjectArgs {
+    #[command(flatten)]
+    gallery: GalleryArgs,
+    /// The person's name.
+    name: SubjectName,
+}
+
+/// A reference of a person.
+#[derive(Debug, Args)]
+pub(super) struct ReferenceArgs {
+    #[command(flatten)]
+    of: SubjectArgs,
+    /// Its image: a path, a URI, or the `image_id` that `subject show` prints.
+    #[arg(value_name = "IMAGE", value_parser = NamedImage::parser_with_ids())]
+    image: NamedImage,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl SubjectCommand {
+    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        let store = app.filled_store().await?;
+        let (open, store) = (store.clone(), store.as_ref());
+        match self {
+            Self::List { gallery, json } => list(store, &gallery.gallery, json).await?,
+            Self::Show { of, json } => show(store, of, json).await?,
+            Self::Rename { of, to, merge, json } => {
+                let rules = merge.then(|| app.settings().references());
+                rename(store, of, to, (rules, json)).await?;
+            }
+            Self::Remove { of, json } => remove(store, of, json).await?,
+            Self::SetAside(reference) => {
+                let aside = ReferenceState::SetAside(SetAsideReason::Operator);
+                change(store, reference, aside).await?;
+            }
+            Self::Restore(reference) => change(store, reference, ReferenceState::Active).await?,
+        }
+        open.close().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn list(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<()> {
+    let (mut after, mut count) = (None, 0_u64);
+    loop {
+        let query = SubjectQuery { gallery: gallery.clone(), after, limit: PAGE };
+        let page = store.subjects(&query).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.name.clone());
+        count += page.len() as u64;
+        for summary in page {
+            if json {
+                say_json(&SubjectView::new(gallery.clone(), summary))?;
+            } else {
+                say(printable(&as_line(&summary)))?;
+            }
+        }
+    }
+    if count == 0 {
+        require_gallery(store, gallery).await?;
+    }
+    if !json {
+        let s = if count == 1 { "" } else { "s" };
+        say(format!("{count} subject{s} in gallery {gallery}"))?;
+    }
+    Ok(())
+}
+
+fn as_line(summary: &SubjectSummary) -> String {
+    let SubjectSummary { name, references, set_aside, accepted, review, rejected, .. } = summary;
+    format!(
+        "references {references:>2}, set aside {set_aside:>2}  accepted {accepted:>3}, review \
+         {review:>3}, rejected {rejected:>3}  {}",
+        name.as_str()
+    )
+}
+
+async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
+    let gallery = of.gallery.gallery;
+    let subject = find_subject(store, &gallery, &of.name).await?;
+    if json {
+        say_json(&SubjectDetailView::new(gallery, subject))?;
+        return Ok(());
+    }
+    let StoredSubject { summary, references, enrolments } = subject;
+    let SubjectSummary { name, created_at, .. } = &summary;
+    say(printable(&format!("{} in gallery {gallery}, since {created_at:.19}Z", name.as_str())))?;
+    let SubjectSummary { references: active, set_aside, accepted, review, rejected, .. } = summary;
+    say(format!(
+        "  references: {active} active, {set_aside} set aside; enrolments: {accepted} accepted, \
+         {review} to review, {rejected} rejected"
+    ))?;
+    for reference in &references {
+        say(printable(&reference_line(reference)))?;
+    }
+    for enrolment in &enrolments {
+        say(printable(&enrolment_line(enrolment)))?;
+    }
+    Ok(())
+}
+
+fn reference_line(reference: &StoredReference) -> String {
+    let StoredReference { image, uri, state, since } = reference;
+    let state = match state {
+        ReferenceState::Active => "reference".to_owned(),
+        ReferenceState::SetAside(reason) => format!("set aside, {}", told(*reason)),
+    };
+    format!("  {state}: image {image}  {}  since {since:.19}Z", uri.for_people())
+}
+
+/// Why a reference does not count, in words.
+fn told(reason: SetAsideReason) -> &'static str {
+    match reason {
+        SetAsideReason::SameBytes => "a reference has the same bytes",
+        SetAsideReason::NearlyIdentical => "a reference is nearly the same picture",
+        SetAsideReason::NotBetter => "no better than the references",
+        SetAsideReason::Replaced => "a better one replaced it",
+        SetAsideReason::Review => "to be reviewed",
+        SetAsideReason::Operator => "by an operator",
+    }
+}
+
+fn enrolment_line(stored: &StoredEnrolment) -> String {
+    let StoredEnrolment { image, uri, enrolment, decided_at, .. } = stored;
+    let reasons = enrolment.reasons.iter();
+    let reasons = reasons.map(|reason| format!("\n    {}: {}", reason.code, reason.sentence()));
+    format!(
+        "  {}: image {image}  {}  at {decided_at:.19}Z{}",
+        enrolment.decision,
+        uri.for_people(),
+        reasons.collect::<String>()
+    )
+}
+
+async fn rename(
+    store: &dyn Store,
+    of: SubjectArgs,
+    to: SubjectName,
+    (rules, json): (Option<ReferenceRules>, bool),
+) -> Result<()> {
+    let (gallery, from) = (of.gallery.gallery, of.name);
+    let merged = rename_subject(store, &gallery, (&from, &to), rules).await?;
+    let summary = find_subject(store, &gallery, &to).await?.summary;
+    let change = if merged { SubjectChange::Merged } else { SubjectChange::Renamed };
+    let told = match change {
+        SubjectChange::Merged => format!(
+            "'{}' is now part of '{}', with {} references and {} set aside",
+            from.as_str(),
+            to.as_str(),
+            summary.references,
+            summary.set_aside
+        ),
+        _ => format!("'{}' is now '{}'", from.as_str(), to.as_str()),
+    };
+    tell(json, &told, change, (gallery, summary), (Some(from), None))
+}
+
+async fn remove(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
+    let gallery = of.gallery.gallery;
+    let summary = remove_subject(store, &gallery, &of.name).await?;
+    let SubjectSummary { references, set_aside, accepted, review, rejected, .. } = summary;
+    let told = format!(
+        "'{}' was removed from gallery {gallery}, with {} references and {} decisions; the images \
+         and their results stay",
+        of.name.as_str(),
+        references + set_aside,
+        accepted + review + rejected
+    );
+    tell(json, &told, SubjectChange::Removed, (gallery, summary), (None, None))
+}
+
+async fn change(store: &dyn Store, of: ReferenceArgs, state: ReferenceState) -> Result<()> {
+    let ReferenceArgs { of: SubjectArgs { gallery, name }, image, json } = of;
+    let gallery = gallery.gallery;
+    let reference = set_reference(store, &gallery, &name, &image.key, state).await?;
+    let summary = find_subject(store, &gallery, &name).await?.summary;
+    let (change, what) = match state {
+        ReferenceState::Active => (SubjectChange::Restored, "is a reference of"),
+        ReferenceState::SetAside(_) => (SubjectChange::SetAside, "is set aside of"),
+    };
+    let told = format!(
+        "{} {what} '{}', who has {} active references",
+        reference.uri.for_people(),
+        name.as_str(),
+        summary.references
+    );
+    tell(json, &told, change, (gallery, summary), (None, Some(reference.image)))
+}
+
+/// Prints what was done, in a sentence or as JSON.
+fn tell(
+    json: bool,
+    sentence: &str,
+    change: SubjectChange,
+    (gallery, summary): (GalleryName, SubjectSummary),
+    (renamed_from, image_id): (Option<SubjectName>, Option<ImageId>),
+) -> Result<()> {
+    if json {
+        let subject = SubjectView::new(gallery, summary);
+        say_json(&SubjectChangeView { change, renamed_from, image_id, subject })?;
+    } else {
+        say(printable(sentence))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! The people of a gallery: found by name, renamed, merged and removed, and their references set
+//! aside and restored.
+
+use crate::domain::{GalleryName, ReferenceRules, ReferenceState, SubjectName};
+use crate::store::{
+    ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredReference, StoredSubject,
+    SubjectMerge, SubjectSummary, choose_profile,
+};
+
+/// Why a subject cannot be shown or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such gallery.
+    #[error(transparent)]
+    Gallery(#[from] ProfileChoiceError),
+    /// The gallery has no such subject.
+    #[error(
+        "gallery {gallery} has no subject '{}': `facefleet subject list` shows them all",
+        name.as_str()
+    )]
+    Unknown {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The name.
+        name: SubjectName,
+    },
+    /// Another subject has the name.
+    #[error(
+        "gallery {gallery} has a subject '{}' already: if both are one person, --merge makes them \
+         one subject",
+        name.as_str()
+    )]
+    Taken {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The name.
+        name: SubjectName,
+    },
+    /// The image is no reference of the subject.
+    #[error(
+        "the image is no reference of '{}', neither active nor set aside: `facefleet subject show` \
+         lists its references",
+        name.as_str()
+    )]
+    NoReference {
+        /// The subject.
+        name: SubjectName,
+    },
+    /// Several versions of the image are references.
+    #[error("the image was enrolled with several contents: name one by its image_id ({ids})")]
+    SeveralImages {
+        /// Their ids.
+        ids: String,
+    },
+}
+
+/// Whether there is such a gallery.
+///
+/// # Errors
+/// If there is none, or the store cannot be read.
+pub async fn require_gallery(store: &dyn Store, gallery: &GalleryName) -> Result<(), SubjectError> {
+    choose_profile(store, gallery, None).await?;
+    Ok(())
+}
+
+/// A subject of the gallery.
+///
+/// # Errors
+/// If there is no such gallery or subject, or the store cannot be read.
+pub async fn find_subject(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    name: &SubjectName,
+) -> Result<StoredSubject, SubjectError> {
+    match store.subject(gallery, name).await? {
+        Some(subject) => Ok(subject),
+        None => Err(unknown(store, gallery, name).await?),
+    }
+}
+
+/// Why there is no such subject.
+async fn unknown(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    name: &SubjectName,
+) -> Result<SubjectError, SubjectError> {
+    require_gallery(store, gallery).await?;
+    Ok(SubjectError::Unknown { gallery: gallery.clone(), name: name.clone() })
+}
+
+/// Gives a subject another name. If there is a subject of that name, both become one with `merge`:
+/// the references are chosen by these rules, under the profile of the gallery's latest result.
+/// Whether they were merged.
+///
+/// # Errors
+/// If there is no such gallery or subject, the name is taken and `merge` is none, or the store
+/// cannot be written.
+pub async fn rename_subject(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    (from, to): (&SubjectName, &SubjectName),
+    merge: Option<ReferenceRules>,
+) -> Result<bool, SubjectError> {
+    let merge = match merge {
+        Some(rules) => {
+            let profile = choose_profile(store, gallery, None).await?;
+            Some(SubjectMerge { profile, rules })
+        }
+        None => None,
+    };
+    match store.rename_subject(gallery, from, to, merge.as_ref()).await? {
+        Renamed::Renamed => Ok(false),
+        Renamed::Merged => Ok(true),
+        Renamed::Taken => Err(SubjectError::Taken { gallery: gallery.clone(), name: to.clone() }),
+        Renamed::Unknown => Err(unknown(store, gallery, from).await?),
+    }
+}
+
+/// Removes a subject with its references and enrolments. Returns what it was.
+///
+/// # Errors
+/// If there is no such gallery or subject, or the store cannot be written.
+pub async fn remove_subject(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    name: &SubjectName,
+) -> Result<SubjectSummary, SubjectError> {
+    match store.remove_subject(gallery, name).await? {
+        Some(removed) => Ok(removed),
+        None => Err(unknown(store, gallery, name).await?),
+    }
+}
+
+/// Sets the reference `image` of a subject aside, or restores it. Returns what it was.
+///
+/// # Errors
+/// If there is no such gallery, subject or reference, the image was enrolled with several
+/// contents, or the store cannot be written.
+pub async fn set_reference(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    name: &SubjectName,
+    image: &ImageKey,
+    state: ReferenceState,
+) -> Result<StoredReference, SubjectError> {
+    let subject = find_subject(store, gallery, name).await?;
+    let is_named = |reference: &StoredReference| match image {
+        ImageKey::Id(id) => reference.image == *id,
+        ImageKey::Uris(uris) => uris.contains(&reference.uri),
+    };
+    let mut named: Vec<StoredReference> = subject.references.into_iter().filter(is_named).collect();
+    if named.len() > 1 {
+        let ids: Vec<String> = named.iter().map(|each| each.image.to_string()).collect();
+        return Err(SubjectError::SeveralImages { ids: ids.join(", ") });
+    }
+    let no_reference = || SubjectError::NoReference { name: name.clone() };
+    let reference = named.pop().ok_or_else(no_reference)?;
+    // Somebody else may have removed it since.
+    match store.set_reference(gallery, name, reference.image, state).await? {
+        true => Ok(reference),
+        false => Err(no_reference()),
+    }
+}

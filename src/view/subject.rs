@@ -1,0 +1,141 @@
+//! The people of a gallery.
+
+use serde::Serialize;
+
+use super::enrol::EnrolmentView;
+use super::image::ImageNames;
+use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName, UtcTime};
+use crate::store::{StoredReference, StoredSubject, SubjectSummary};
+
+/// A line of `subject list --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SubjectView {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The person's name, as the operator names people.
+    pub subject: SubjectName,
+    /// When the first enrolment was decided, RFC 3339, UTC, with milliseconds.
+    pub created_at: UtcTime,
+    /// Active references.
+    pub references: u64,
+    /// References that are set aside.
+    pub set_aside: u64,
+    /// Images that were accepted.
+    pub accepted: u64,
+    /// Images that a person has to decide about.
+    pub review: u64,
+    /// Images that were rejected.
+    pub rejected: u64,
+}
+
+impl SubjectView {
+    /// A subject of `gallery`.
+    pub fn new(gallery: GalleryName, summary: SubjectSummary) -> Self {
+        let SubjectSummary { name, created_at, references, set_aside, .. } = summary;
+        let SubjectSummary { accepted, review, rejected, .. } = summary;
+        Self {
+            gallery,
+            subject: name,
+            created_at,
+            references,
+            set_aside,
+            accepted,
+            review,
+            rejected,
+        }
+    }
+}
+
+/// What `subject show --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SubjectDetailView {
+    /// The subject.
+    #[serde(flatten)]
+    pub subject: SubjectView,
+    /// Its references, the active ones first.
+    pub reference_images: Vec<ReferenceView>,
+    /// Its enrolments, the latest first.
+    pub enrolments: Vec<EnrolmentView>,
+}
+
+impl SubjectDetailView {
+    /// A subject of `gallery`.
+    pub fn new(gallery: GalleryName, stored: StoredSubject) -> Self {
+        Self {
+            subject: SubjectView::new(gallery, stored.summary),
+            reference_images: stored.references.iter().map(ReferenceView::from).collect(),
+            enrolments: stored.enrolments.iter().map(EnrolmentView::from).collect(),
+        }
+    }
+}
+
+/// An image that stands for its subject, or did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ReferenceView {
+    /// The image's URI.
+    pub uri: String,
+    /// The image for people.
+    pub image: String,
+    /// The id of the stored image.
+    pub image_id: ImageId,
+    /// Whether it counts in searches.
+    pub active: bool,
+    /// Why it does not count: `same_bytes`, `nearly_identical`, `not_better`, `replaced`, `review`
+    /// or `operator`; null if it does.
+    pub set_aside: Option<&'static str>,
+    /// Since when, RFC 3339, UTC, with milliseconds.
+    pub since: UtcTime,
+}
+
+impl From<&StoredReference> for ReferenceView {
+    fn from(stored: &StoredReference) -> Self {
+        let ImageNames { uri, image } = ImageNames::from(&stored.uri);
+        let set_aside = match stored.state {
+            ReferenceState::Active => None,
+            ReferenceState::SetAside(reason) => Some(reason.as_str()),
+        };
+        Self {
+            uri: uri.unwrap_or_default(),
+            image,
+            image_id: stored.image,
+            active: set_aside.is_none(),
+            set_aside,
+            since: stored.since,
+        }
+    }
+}
+
+/// What was done with a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectChange {
+    /// It has another name.
+    Renamed,
+    /// It is part of another subject.
+    Merged,
+    /// It is gone, with its references and enrolments.
+    Removed,
+    /// A reference does not count any more.
+    SetAside,
+    /// A reference counts again.
+    Restored,
+}
+
+/// What `subject rename`, `remove`, `set-aside` and `restore` print with `--json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SubjectChangeView {
+    /// What was done.
+    pub change: SubjectChange,
+    /// The name before; null unless it changed.
+    pub renamed_from: Option<SubjectName>,
+    /// The image of the reference; null if the change is not about one.
+    pub image_id: Option<ImageId>,
+    /// The subject afterwards; one that was removed, as it was.
+    #[serde(flatten)]
+    pub subject: SubjectView,
+}

@@ -1,0 +1,156 @@
+//! An index in memory that follows the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use facefleet::domain::{JobRecord, ReferenceState, SetAsideReason, Template};
+use facefleet::gallery::search::{GallerySearch, LiveGallery, Refreshed, SearchedFace};
+use facefleet::store::{Searched, Store};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::enrolments::{decided, direction, enrolment, name};
+use super::{Home, a, opened};
+use crate::support::{content, face, gallery, scored, stamp, uri, with_job};
+
+/// Below every similarity.
+const ANY: f64 = -2.0;
+/// Within this time, what others recorded is searched.
+const SOON: Duration = Duration::from_secs(1);
+
+async fn live(store: &Arc<dyn Store>, searched: Searched) -> Arc<LiveGallery> {
+    let of = (gallery(), a());
+    Arc::new(LiveGallery::open(store.clone(), of, searched, 2).await.unwrap())
+}
+
+fn probe(template: Template) -> Vec<SearchedFace> {
+    vec![SearchedFace { template, stored: None }]
+}
+
+/// The most similar subject, and how similar it is.
+async fn best(live: &LiveGallery, degrees: f32) -> Option<(String, f64)> {
+    let found = live.nearest(probe(direction(degrees)), 1, ANY).await.unwrap().remove(0);
+    let found = found.into_iter().next()?;
+    Some((found.subject.unwrap().as_str().to_owned(), found.similarity))
+}
+
+/// Waits until the most similar subject is `expected`, with this similarity.
+async fn soon(live: &LiveGallery, degrees: f32, expected: Option<(&str, f64)>) {
+    let started = Instant::now();
+    loop {
+        let found = best(live, degrees).await;
+        let same = match (&found, expected) {
+            (Some((subject, similarity)), Some((wanted, near))) => {
+                subject == wanted && (similarity - near).abs() < 1e-3
+            }
+            (found, wanted) => found.is_none() && wanted.is_none(),
+        };
+        if same {
+            return;
+        }
+        assert!(started.elapsed() < SOON, "{found:?} and not {expected:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The enrolment again with another selection: its result is replaced.
+fn scored_again(image: &str, subject: &str, degrees: f32) -> JobRecord {
+    let mut again = enrolment(image, subject, 60, degrees);
+    again.selection.min_size_px += 1;
+    again
+}
+
+pub async fn what_others_record_is_searched_within_a_second(home: impl Home) {
+    let (ours, others) = (opened(&home).await, home.open().await);
+    decided(&others, &enrolment("ann", "Ann", 50, 0.0)).await;
+    let live = live(&ours, Searched::References).await;
+    assert_eq!(best(&live, 0.0).await.unwrap().0, "Ann");
+    let stop = CancellationToken::new();
+    let following = tokio::spawn({
+        let (live, stop) = (live.clone(), stop.clone());
+        async move { live.follow(stop).await }
+    });
+    // Searches go on meanwhile, and never fail.
+    let searching = tokio::spawn({
+        let (live, stop) = (live.clone(), stop.clone());
+        async move {
+            let mut searches = 0_u32;
+            while !stop.is_cancelled() {
+                let found = live.nearest(probe(direction(45.0)), 5, ANY).await.unwrap().remove(0);
+                assert!(found.len() <= 2, "{found:?}");
+                searches += 1;
+            }
+            searches
+        }
+    });
+    decided(&others, &enrolment("bob", "Bob", 50, 90.0)).await;
+    soon(&live, 90.0, Some(("Bob", 1.0))).await;
+    assert_eq!((live.faces(), live.subjects()), (2, Some(2)));
+    decided(&others, &scored_again("bob", "Bob", 120.0)).await;
+    soon(&live, 90.0, Some(("Bob", 0.866))).await;
+    soon(&live, 120.0, Some(("Bob", 1.0))).await;
+    others.rename_subject(&gallery(), &name("Bob"), &name("Robert"), None).await.unwrap();
+    soon(&live, 120.0, Some(("Robert", 1.0))).await;
+    others.remove_subject(&gallery(), &name("Robert")).await.unwrap();
+    soon(&live, 120.0, Some(("Ann", -0.5))).await;
+    let image =
+        others.subject(&gallery(), &name("Ann")).await.unwrap().unwrap().references[0].image;
+    let aside = ReferenceState::SetAside(SetAsideReason::Operator);
+    others.set_reference(&gallery(), &name("Ann"), image, aside).await.unwrap();
+    soon(&live, 0.0, None).await;
+    others.set_reference(&gallery(), &name("Ann"), image, ReferenceState::Active).await.unwrap();
+    soon(&live, 0.0, Some(("Ann", 1.0))).await;
+    stop.cancel();
+    following.await.unwrap();
+    assert!(searching.await.unwrap() > 0);
+}
+
+pub async fn what_this_process_changes_is_searched_at_once(home: impl Home) {
+    let store = opened(&home).await;
+    let live = live(&store, Searched::References).await;
+    assert_eq!(live.refresh().await.unwrap(), Refreshed::default());
+    assert_eq!(best(&live, 0.0).await, None, "nobody is enrolled");
+    for (image, subject, degrees) in
+        [("one", "Ann", 0.0), ("two", "Ann", 40.0), ("three", "Bob", 90.0)]
+    {
+        decided(&store, &enrolment(image, subject, 50, degrees)).await;
+    }
+    assert_eq!(live.refresh().await.unwrap(), Refreshed { added: 3, removed: 0 });
+    let found = live.nearest(probe(direction(30.0)), 5, ANY).await.unwrap().remove(0);
+    let fresh = {
+        let (store, gallery, profile) = (store.as_ref(), gallery(), a());
+        let mut search = GallerySearch::open(store, &gallery, &profile, None, 2).await.unwrap();
+        search.nearest(probe(direction(30.0)), 5, ANY).await.unwrap().remove(0)
+    };
+    assert_eq!((found.len(), &found), (2, &fresh), "each person once, by the best reference");
+    assert_eq!(found[0].image.image, uri("two"));
+    store.remove_subject(&gallery(), &name("Ann")).await.unwrap();
+    assert_eq!(live.refresh().await.unwrap(), Refreshed { added: 0, removed: 2 });
+    assert_eq!(best(&live, 30.0).await.unwrap().0, "Bob");
+    decided(&store, &scored_again("three", "Bob", 100.0)).await;
+    assert_eq!(live.refresh().await.unwrap(), Refreshed { added: 1, removed: 1 });
+    // A face of the gallery is no candidate for itself.
+    let known = live.nearest(probe(direction(100.0)), 1, ANY).await.unwrap().remove(0).remove(0);
+    let itself = live.face(known.face.id).await.unwrap().unwrap();
+    assert_eq!(live.nearest(vec![itself.searched], 5, ANY).await.unwrap(), [vec![]]);
+}
+
+pub async fn faces_are_followed_too(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10, 20])]).await.unwrap();
+    let live = live(&store, Searched::Faces).await;
+    assert_eq!((live.faces(), live.subjects()), (2, None));
+    let newer = JobRecord {
+        content: content(b"newer"),
+        ..with_job(scored("one", &[30]), |job| job.stamp = Some(stamp("v2")))
+    };
+    store.record(&[newer, scored("two", &[40, 41])]).await.unwrap();
+    assert_eq!(live.refresh().await.unwrap(), Refreshed { added: 3, removed: 2 });
+    for (quality, image) in [(30, "one"), (41, "two")] {
+        let template = face(quality).recognition.unwrap().template;
+        let found = live.nearest(probe(template), 1, 0.999).await.unwrap().remove(0);
+        assert_eq!(found[0].image.image, uri(image));
+    }
+    let gone = face(20).recognition.unwrap().template;
+    assert_eq!(live.nearest(probe(gone), 1, 0.999).await.unwrap(), [vec![]]);
+}
