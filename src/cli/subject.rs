@@ -177,7 +177,9 @@ async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
         say(printable(&reference_line(reference)))?;
     }
     for enrolment in &enrolments {
-        say(printable(&enrolment_line(enrolment)))?;
+        for line in enrolment_lines(enrolment) {
+            say(printable(&line))?;
+        }
     }
     Ok(())
 }
@@ -203,16 +205,17 @@ fn told(reason: SetAsideReason) -> &'static str {
     }
 }
 
-fn enrolment_line(stored: &StoredEnrolment) -> String {
+/// The decision, and a line for each reason.
+fn enrolment_lines(stored: &StoredEnrolment) -> Vec<String> {
     let StoredEnrolment { image, uri, enrolment, decided_at, .. } = stored;
-    let reasons = enrolment.reasons.iter();
-    let reasons = reasons.map(|reason| format!("\n    {}: {}", reason.code, reason.sentence()));
-    format!(
-        "  {}: image {image}  {}  at {decided_at:.19}Z{}",
+    let decision = format!(
+        "  {}: image {image}  {}  at {decided_at:.19}Z",
         enrolment.decision,
-        uri.for_people(),
-        reasons.collect::<String>()
-    )
+        uri.for_people()
+    );
+    let reasons = enrolment.reasons.iter();
+    let reasons = reasons.map(|reason| format!("    {}: {}", reason.code, reason.sentence()));
+    std::iter::once(decision).chain(reasons).collect()
 }
 
 async fn rename(

@@ -246,6 +246,7 @@ impl Snapshot for &Fixture {
         _: &GalleryName,
         _: &ProfileId,
         _: Searched,
+        _: Option<&[i64]>,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         Ok(Vec::new())
     }

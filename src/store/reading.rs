@@ -113,7 +113,8 @@ pub trait Snapshot: Send {
     ) -> Result<(), StoreError>;
 
     /// Which templates there are to search in a gallery under a profile, in no order: of
-    /// references, one for each subject that they stand for.
+    /// references, one for each subject that they stand for. With `of`, only those of the results
+    /// with these [`StoredImage::cursor`]s, which are all different.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -122,6 +123,7 @@ pub trait Snapshot: Send {
         gallery: &GalleryName,
         profile: &ProfileId,
         searched: Searched,
+        of: Option<&[i64]>,
     ) -> Result<Vec<TemplateStamp>, StoreError>;
 
     /// Sends the templates of the results with these [`StoredImage::cursor`]s, which are all

@@ -38,7 +38,7 @@ pub(super) struct FoundTemplate {
 }
 
 impl People {
-    fn new(stamps: Vec<TemplateStamp>) -> Self {
+    pub(super) fn new(stamps: Vec<TemplateStamp>) -> Self {
         let mut of: HashMap<TemplateKey, Vec<SubjectName>> = HashMap::with_capacity(stamps.len());
         let mut references: HashMap<SubjectName, usize> = HashMap::new();
         for TemplateStamp { key, subject, .. } in stamps {
@@ -100,11 +100,11 @@ impl SearchIndex {
         Self { templates: TemplateIndex::new(0, 0), people }
     }
 
-    /// Makes the index that of `stamps`: the templates with the keys `gone` are removed, and those
+    /// Makes the index that of `people`: the templates with the keys `gone` are removed, and those
     /// with the keys `new` added from `batches`.
     pub(super) fn change(
         &mut self,
-        stamps: Vec<TemplateStamp>,
+        people: People,
         (gone, new): (&HashSet<TemplateKey>, &HashSet<TemplateKey>),
         batches: &[TemplateBatch],
     ) -> Result<(), MatchingError> {
@@ -115,7 +115,7 @@ impl SearchIndex {
             add(&mut self.templates, batch, |key| new.contains(&key))?;
         }
         if self.people.is_some() {
-            self.people = Some(People::new(stamps));
+            self.people = Some(people);
         }
         Ok(())
     }

@@ -8,9 +8,9 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::index::{SearchIndex, cursors};
+use super::index::{FoundTemplate, People, SearchIndex, cursors};
 use super::{GalleryFace, SearchCandidate, SearchError, SearchedFace, candidates, stored_face};
-use crate::domain::{FaceId, GalleryName, ProfileId};
+use crate::domain::{FaceId, GalleryName, ProfileId, SubjectName};
 use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, TemplateStamp};
 
 /// How long [`LiveGallery::follow`] waits between two looks at the store, at least.
@@ -31,7 +31,7 @@ pub struct LiveGallery {
     threads: usize,
     state: Arc<RwLock<LiveState>>,
     /// Held while the index is brought up to date.
-    refreshing: Mutex<()>,
+    refreshing: Arc<Mutex<()>>,
 }
 
 /// An index, and which templates are in it.
@@ -82,7 +82,7 @@ impl LiveGallery {
         threads: usize,
     ) -> Result<Self, SearchError> {
         let state = Arc::new(RwLock::new(LiveState::empty(searched)));
-        let refreshing = Mutex::new(());
+        let refreshing = Arc::default();
         let live = Self { store, gallery, profile, searched, threads, state, refreshing };
         live.refresh().await?;
         Ok(live)
@@ -109,19 +109,23 @@ impl LiveGallery {
     /// If the store cannot be read. The index is then as it was, or empty if the store has a
     /// template that cannot be compared.
     pub async fn refresh(&self) -> Result<Refreshed, SearchError> {
-        let _one_at_a_time = self.refreshing.lock().await;
+        let one_at_a_time = Arc::clone(&self.refreshing).lock_owned().await;
         let mut snapshot = self.store.snapshot().await?;
         let (gallery, profile) = (&self.gallery, &self.profile);
-        let stamps = snapshot.template_stamps(gallery, profile, self.searched).await?;
+        let stamps = snapshot.template_stamps(gallery, profile, self.searched, None).await?;
         let (gone, new) = self.state().differences(&stamps);
         let batches = self.read(snapshot.as_mut(), &new).await?;
         drop(snapshot);
         let refreshed = Refreshed { added: new.len(), removed: gone.len() };
         let (state, searched) = (Arc::clone(&self.state), self.searched);
         let change = move || {
+            // Also if nobody waits for the change any more.
+            let _one_at_a_time = one_at_a_time;
+            let recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
+            let people = People::new(stamps);
             let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-            state.recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
-            let changed = state.index.change(stamps, (&gone, &new), &batches);
+            state.recorded = recorded;
+            let changed = state.index.change(people, (&gone, &new), &batches);
             if changed.is_err() {
                 *state = LiveState::empty(searched);
             }
@@ -185,8 +189,9 @@ impl LiveGallery {
     }
 
     /// The `k` candidates most similar to each probe, as
-    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them. A candidate that the
-    /// store does not have any more is left out.
+    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them. What was found is
+    /// looked up in the store: if something of it was removed, renamed or scored again since, the
+    /// index is brought up to date first, so that nobody is found who is not there any more.
     ///
     /// # Errors
     /// If the store cannot be read, or the probes are of another profile.
@@ -196,13 +201,55 @@ impl LiveGallery {
         k: usize,
         least: f64,
     ) -> Result<Vec<Vec<SearchCandidate>>, SearchError> {
-        let (state, threads) = (Arc::clone(&self.state), self.threads);
-        let search = move || {
-            let state = state.read().unwrap_or_else(PoisonError::into_inner);
-            state.index.nearest(&probes, k, least, threads)
-        };
-        let found = tokio::task::spawn_blocking(search).await??;
+        let probes: Arc<[SearchedFace]> = probes.into();
+        let mut found = self.search(&probes, k, least).await?;
         let mut snapshot = self.store.snapshot().await?;
+        if !self.are_current(snapshot.as_mut(), &found).await? {
+            drop(snapshot);
+            self.refresh().await?;
+            found = self.search(&probes, k, least).await?;
+            snapshot = self.store.snapshot().await?;
+        }
+        let (found, _) = found;
         candidates(snapshot.as_mut(), found).await
     }
+
+    /// What is found in the index, and when the results of it were recorded.
+    async fn search(
+        &self,
+        probes: &Arc<[SearchedFace]>,
+        k: usize,
+        least: f64,
+    ) -> Result<IndexAnswer, SearchError> {
+        let (state, probes) = (Arc::clone(&self.state), Arc::clone(probes));
+        let threads = self.threads;
+        let search = move || {
+            let state = state.read().unwrap_or_else(PoisonError::into_inner);
+            let found = state.index.nearest(&probes, k, least, threads)?;
+            let keys = found.iter().flatten().map(|each| each.key);
+            let recorded = keys.filter_map(|key| Some((key, *state.recorded.get(&key)?))).collect();
+            Ok((found, recorded))
+        };
+        tokio::task::spawn_blocking(search).await?
+    }
+
+    /// Whether the store still has all that was found, as it was.
+    async fn are_current(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        (found, recorded): &IndexAnswer,
+    ) -> Result<bool, SearchError> {
+        let keys: HashSet<TemplateKey> = recorded.keys().copied().collect();
+        let (gallery, profile, of) = (&self.gallery, &self.profile, cursors(&keys));
+        let stamps = snapshot.template_stamps(gallery, profile, self.searched, Some(&of)).await?;
+        let now: HashSet<(TemplateKey, Option<SubjectName>, i64)> =
+            stamps.into_iter().map(|stamp| (stamp.key, stamp.subject, stamp.recorded)).collect();
+        Ok(found.iter().flatten().all(|each| {
+            let recorded = recorded.get(&each.key).copied().unwrap_or_default();
+            now.contains(&(each.key, each.subject.clone(), recorded))
+        }))
+    }
 }
+
+/// What was found for each probe, and when the results of all that were recorded.
+type IndexAnswer = (Vec<Vec<FoundTemplate>>, HashMap<TemplateKey, i64>);

@@ -135,7 +135,7 @@ impl<'a> GallerySearch<'a> {
         let mut snapshot = store.snapshot().await?;
         let stamps = match searched {
             Some(Searched::Faces) => Vec::new(),
-            _ => snapshot.template_stamps(gallery, profile, Searched::References).await?,
+            _ => snapshot.template_stamps(gallery, profile, Searched::References, None).await?,
         };
         let index = if searched == Some(Searched::References) || !stamps.is_empty() {
             SearchIndex::of_references(snapshot.as_mut(), profile, stamps).await?

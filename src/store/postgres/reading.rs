@@ -205,6 +205,7 @@ impl Snapshot for PostgresSnapshot<'_> {
         gallery: &GalleryName,
         profile: &ProfileId,
         searched: Searched,
+        of: Option<&[i64]>,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         let snapshot = &mut *self.transaction;
         self.store
@@ -212,12 +213,15 @@ impl Snapshot for PostgresSnapshot<'_> {
                 let Some(scope) = find_scope(snapshot, gallery, profile).await? else {
                     return Ok(Vec::new());
                 };
-                let query = match searched {
-                    Searched::Faces => include_str!("sql/face_stamps.sql"),
-                    Searched::References => include_str!("sql/reference_stamps.sql"),
+                let query = match (searched, of) {
+                    (Searched::Faces, None) => include_str!("sql/face_stamps.sql"),
+                    (Searched::References, None) => include_str!("sql/reference_stamps.sql"),
+                    (Searched::Faces, Some(_)) => include_str!("sql/face_stamps_of.sql"),
+                    (Searched::References, Some(_)) => include_str!("sql/reference_stamps_of.sql"),
                 };
-                let rows: Vec<TemplateStampRow> =
-                    sqlx::query_as(query).bind(scope).fetch_all(snapshot).await?;
+                let query = sqlx::query_as(query).bind(scope);
+                let query = if let Some(of) = of { query.bind(of) } else { query };
+                let rows: Vec<TemplateStampRow> = query.fetch_all(snapshot).await?;
                 rows.into_iter().map(TemplateStampRow::stamp).collect()
             })
             .await

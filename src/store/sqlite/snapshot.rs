@@ -138,17 +138,29 @@ impl Snapshot for SqliteSnapshot {
         gallery: &GalleryName,
         profile: &ProfileId,
         searched: Searched,
+        of: Option<&[i64]>,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         let (gallery, profile) = (gallery.clone(), profile.clone());
+        let of = of.map(|cursors| json(cursors.iter().copied()));
         self.read(move |connection| {
             let Some(scope) = find_scope(connection, &gallery, &profile)? else {
                 return Ok(Vec::new());
             };
-            let query = match searched {
-                Searched::Faces => include_str!("sql/face_stamps.sql"),
-                Searched::References => include_str!("sql/reference_stamps.sql"),
+            let found: Vec<TemplateStampRow> = match (searched, of) {
+                (Searched::Faces, None) => {
+                    rows(connection, include_str!("sql/face_stamps.sql"), [scope])?
+                }
+                (Searched::References, None) => {
+                    rows(connection, include_str!("sql/reference_stamps.sql"), [scope])?
+                }
+                (Searched::Faces, Some(of)) => {
+                    rows(connection, include_str!("sql/face_stamps_of.sql"), params![scope, of])?
+                }
+                (Searched::References, Some(of)) => {
+                    let query = include_str!("sql/reference_stamps_of.sql");
+                    rows(connection, query, params![scope, of])?
+                }
             };
-            let found: Vec<TemplateStampRow> = rows(connection, query, [scope])?;
             let stamps: Result<_, Fault> = found.into_iter().map(TemplateStampRow::stamp).collect();
             Ok(stamps?)
         })

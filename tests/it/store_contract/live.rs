@@ -154,3 +154,22 @@ pub async fn faces_are_followed_too(home: impl Home) {
     let gone = face(20).recognition.unwrap().template;
     assert_eq!(live.nearest(probe(gone), 1, 0.999).await.unwrap(), [vec![]]);
 }
+
+pub async fn what_others_removed_is_not_found_even_before_the_index_knows(home: impl Home) {
+    let (ours, others) = (opened(&home).await, home.open().await);
+    for (image, subject, degrees) in [("one", "Ann", 0.0), ("two", "Bob", 90.0)] {
+        decided(&others, &enrolment(image, subject, 50, degrees)).await;
+    }
+    // Nothing follows the store here.
+    let live = live(&ours, Searched::References).await;
+    assert_eq!(best(&live, 0.0).await.unwrap().0, "Ann");
+    others.rename_subject(&gallery(), &name("Ann"), &name("Anna"), None).await.unwrap();
+    assert_eq!(best(&live, 0.0).await.unwrap().0, "Anna");
+    decided(&others, &scored_again("two", "Bob", 60.0)).await;
+    let (subject, similarity) = best(&live, 90.0).await.unwrap();
+    assert!(subject == "Bob" && (similarity - 0.866).abs() < 1e-3, "{similarity}");
+    others.remove_subject(&gallery(), &name("Anna")).await.unwrap();
+    let found = live.nearest(probe(direction(0.0)), 2, ANY).await.unwrap().remove(0);
+    assert_eq!(found.len(), 1, "and as many as there are");
+    assert_eq!(best(&live, 0.0).await.unwrap().0, "Bob");
+}

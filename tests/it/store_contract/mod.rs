@@ -242,6 +242,7 @@ macro_rules! store_contract {
             live {
                 what_others_record_is_searched_within_a_second
                 what_this_process_changes_is_searched_at_once
+                what_others_removed_is_not_found_even_before_the_index_knows
                 faces_are_followed_too
             }
             workers {

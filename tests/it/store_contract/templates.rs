@@ -108,8 +108,14 @@ pub async fn templates_come_in_batches_and_end_when_nobody_wants_more(home: impl
 /// The stamps in the order of their keys, with the index of the face and the subject.
 async fn stamps(store: &dyn Store, searched: Searched) -> Vec<TemplateStamp> {
     let mut snapshot = store.snapshot().await.unwrap();
-    let mut stamps = snapshot.template_stamps(&gallery(), &a(), searched).await.unwrap();
+    let mut stamps = snapshot.template_stamps(&gallery(), &a(), searched, None).await.unwrap();
     stamps.sort_by(|x, y| (x.key, &x.subject).cmp(&(y.key, &y.subject)));
+    // Those of some results are the same ones.
+    let some = [stamps[0].key.cursor(), i64::MAX];
+    let of = snapshot.template_stamps(&gallery(), &a(), searched, Some(&some)).await.unwrap();
+    let same = |stamp: &&TemplateStamp| stamp.key.cursor() == some[0];
+    assert_eq!(of.len(), stamps.iter().filter(same).count());
+    assert!(of.iter().all(|stamp| stamps.contains(stamp)));
     stamps
 }
 
@@ -142,7 +148,7 @@ pub async fn stamps_name_the_active_references_or_all_current_faces(home: impl H
     let unknown: ProfileId = "0123456789abcdef".parse().unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
     for searched in [Searched::Faces, Searched::References] {
-        let found = snapshot.template_stamps(&gallery(), &unknown, searched).await.unwrap();
+        let found = snapshot.template_stamps(&gallery(), &unknown, searched, None).await.unwrap();
         assert_eq!(found, []);
     }
     drop(snapshot);
