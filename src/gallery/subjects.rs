@@ -18,7 +18,8 @@ pub enum SubjectError {
     Gallery(#[from] ProfileChoiceError),
     /// The gallery has no such subject.
     #[error(
-        "gallery {gallery} has no subject '{}': `facefleet subject list` shows them all",
+        "gallery {gallery} has no subject '{}': `facefleet subject list --gallery {gallery}` \
+         shows them all",
         name.as_str()
     )]
     Unknown {

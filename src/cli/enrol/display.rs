@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::super::progress::accounts;
 use super::super::{INTERRUPTED, SOME_FAILED, printable, say, say_json};
-use crate::domain::{Campaign, Enrolment, EnrolmentDecision, OutcomeEvent};
+use crate::domain::{Campaign, Enrolment, EnrolmentDecision, OutcomeEvent, OutcomeKind};
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
 use crate::store::EnrolmentCounts;
 use crate::view::enrol::{DecisionView, EnrolSummaryLine, EnrolSummaryView, EnrolledImageView};
@@ -123,10 +123,12 @@ impl EnrolSummary<'_> {
             "{accepted} accepted, {review} to review, {rejected} rejected, {} accepted before\n",
             counts.progress.skipped
         );
-        text += &format!(
-            "{subjects} subject{}, {enrolled_subjects} of them with a reference\n",
-            if subjects == 1 { "" } else { "s" }
-        );
+        if subjects > 0 {
+            let plural = if subjects == 1 { "" } else { "s" };
+            text += &format!(
+                "of {subjects} subject{plural} of these images, {enrolled_subjects} can be found\n"
+            );
+        }
         let undecided = counts.progress.ended().saturating_sub(accepted + review + rejected);
         if undecided > 0 {
             text += &format!("{undecided} ended without a decision\n");
@@ -140,8 +142,21 @@ impl EnrolSummary<'_> {
         text + &accounts(&counts.progress)
     }
 
+    /// Whether no image of a list can be read.
+    fn all_unreadable(&self) -> bool {
+        let progress = &self.counts.progress;
+        let unreadable = progress.outcomes.get(&OutcomeKind::Unreadable).copied();
+        self.campaign.source.starts_with("--subjects")
+            && unreadable.is_some_and(|unreadable| unreadable == progress.listed)
+    }
+
     fn next(&self) -> Option<String> {
         match self.end {
+            EnrolEnd::Complete if self.all_unreadable() => Some(
+                "none of the images can be read: if their paths begin at another folder than that \
+                 of the list, name it with --images"
+                    .to_owned(),
+            ),
             EnrolEnd::Complete => None,
             EnrolEnd::Interrupted => {
                 Some("interrupted: the same command continues from here".to_owned())

@@ -139,9 +139,10 @@ impl EnrolArgs {
         let Some(survey) = listing.lists().map(|lists| lists.survey().clone()) else {
             bail!("{list}: it is no list")
         };
-        ensure!(survey.images > 0, "{list}: it names no image");
+        // What is wrong with rows is told while they are listed.
+        ensure!(survey.images + survey.bad > 0, "{list}: it names no image");
         ensure!(
-            survey.named > 0,
+            survey.named > 0 || survey.images == 0,
             "{list}: no row names a subject: give the list a column `subject` next to its column \
              of images"
         );

@@ -6,16 +6,20 @@ use std::fs::File;
 use std::io::{BufWriter, Result, Write};
 use std::os::unix::fs::FileExt;
 
-use crate::domain::ImageUri;
+use crate::domain::{ImageUri, SubjectName};
 
-/// Parts of all hashes. Of ten million, a part has 3.7 MB.
+/// Parts of all hashes. Of ten million, a part has 5 MB.
 const PARTS: usize = 64;
 /// Hashes of a part that are kept in memory until they are written.
 const KEPT: usize = 4096;
 /// Bytes of a hash.
 const HASH_BYTES: usize = 16;
-/// Bytes of a hash with the index of its row.
-const RECORD_BYTES: usize = HASH_BYTES + 8;
+/// Bytes of a [`NamedRow`].
+const RECORD_BYTES: usize = HASH_BYTES + 16;
+
+/// The hash of an image, the index of a row that names it, and the hash of the subject that the
+/// row names; 0 without one.
+type NamedRow = (u128, u64, u64);
 
 /// A set of row indexes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,13 +49,21 @@ pub(super) struct RepeatFinder {
     parts: Vec<RepeatPart>,
     /// The file of the hashes that are not in memory, and its length.
     written: Option<(File, u64)>,
-    marks: RowMarks,
+    repeats: Repeats,
+}
+
+/// The rows that name an image which an earlier row names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Repeats {
+    /// They name the same subject, or none.
+    pub(super) same: RowMarks,
+    /// They name another subject.
+    pub(super) conflicting: RowMarks,
 }
 
 #[derive(Default)]
 struct RepeatPart {
-    /// Hashes, each with the index of its row.
-    kept: Vec<(u128, u64)>,
+    kept: Vec<NamedRow>,
     /// Where the others are in the file: positions, and numbers of hashes.
     runs: Vec<(u64, usize)>,
 }
@@ -59,19 +71,24 @@ struct RepeatPart {
 impl RepeatFinder {
     pub(super) fn new() -> Self {
         let parts = (0..PARTS).map(|_| RepeatPart::default()).collect();
-        Self { parts, written: None, marks: RowMarks::default() }
+        Self { parts, written: None, repeats: Repeats::default() }
     }
 
-    /// Adds the image of the row with this index.
-    pub(super) fn add(&mut self, image: &ImageUri, index: u64) -> Result<()> {
+    /// Adds the image of the row with this index, and the subject that the row names.
+    pub(super) fn add(
+        &mut self,
+        image: &ImageUri,
+        subject: Option<&SubjectName>,
+        index: u64,
+    ) -> Result<()> {
         let hash = hash_of(image);
         let part = &mut self.parts[part_of(hash)];
-        part.kept.push((hash, index));
+        part.kept.push((hash, index, subject.map_or(0, hash_of_subject)));
         if part.kept.len() < KEPT {
             return Ok(());
         }
         // Write an image that millions of rows name once for thousands of them.
-        mark_repeats(&mut part.kept, &mut self.marks);
+        mark_repeats(&mut part.kept, &mut self.repeats);
         if part.kept.len() <= KEPT / 2 {
             return Ok(());
         }
@@ -81,9 +98,10 @@ impl RepeatFinder {
         };
         let mut bytes = Vec::with_capacity(part.kept.len() * RECORD_BYTES);
         part.runs.push((*end, part.kept.len()));
-        for (hash, index) in part.kept.drain(..) {
+        for (hash, index, subject) in part.kept.drain(..) {
             bytes.extend_from_slice(&hash.to_le_bytes());
             bytes.extend_from_slice(&index.to_le_bytes());
+            bytes.extend_from_slice(&subject.to_le_bytes());
         }
         file.write_all(&bytes)?;
         *end += bytes.len() as u64;
@@ -91,8 +109,8 @@ impl RepeatFinder {
     }
 
     /// The rows whose image an earlier row names; and with `with_names`, all images that rows name.
-    pub(super) fn finish(self, with_names: bool) -> Result<(RowMarks, Option<ListedNames>)> {
-        let Self { parts, written, mut marks } = self;
+    pub(super) fn finish(self, with_names: bool) -> Result<(Repeats, Option<ListedNames>)> {
+        let Self { parts, written, mut repeats } = self;
         let mut names = if with_names { Some(NamesWriter::new()?) } else { None };
         for part in parts {
             let mut all = part.kept;
@@ -104,25 +122,32 @@ impl RepeatFinder {
                     all.extend(bytes.chunks_exact(RECORD_BYTES).map(record));
                 }
             }
-            mark_repeats(&mut all, &mut marks);
+            mark_repeats(&mut all, &mut repeats);
             if let Some(names) = &mut names {
                 names.add_part(&all)?;
             }
         }
-        Ok((marks, names.map(NamesWriter::finish).transpose()?))
+        Ok((repeats, names.map(NamesWriter::finish).transpose()?))
     }
 }
 
 /// Keeps the first row of each image, sorted by hash, and marks the others.
-fn mark_repeats(rows: &mut Vec<(u128, u64)>, marks: &mut RowMarks) {
+fn mark_repeats(rows: &mut Vec<NamedRow>, repeats: &mut Repeats) {
     rows.sort_unstable();
-    rows.dedup_by(|later, first| {
-        let is_repeat = later.0 == first.0;
+    rows.dedup_by(|(later, index, subject), (first, _, named)| {
+        let is_repeat = later == first;
         if is_repeat {
-            marks.mark(later.1);
+            let conflicts = *subject != 0 && subject != named;
+            if conflicts { &mut repeats.conflicting } else { &mut repeats.same }.mark(*index);
         }
         is_repeat
     });
+}
+
+fn hash_of_subject(subject: &SubjectName) -> u64 {
+    let hash = blake3::hash(subject.as_str().as_bytes());
+    let [first, ..] = hash.as_bytes().as_chunks::<8>().0 else { return 1 };
+    u64::from_le_bytes(*first).max(1)
 }
 
 fn hash_of(image: &ImageUri) -> u128 {
@@ -177,10 +202,10 @@ impl NamesWriter {
         Ok(Self { file, starts: Vec::with_capacity(PARTS + 1), count: 0 })
     }
 
-    fn add_part(&mut self, sorted: &[(u128, u64)]) -> Result<()> {
+    fn add_part(&mut self, sorted: &[NamedRow]) -> Result<()> {
         self.starts.push(self.count);
         self.count += sorted.len() as u64;
-        sorted.iter().try_for_each(|(hash, _)| self.file.write_all(&hash.to_le_bytes()))
+        sorted.iter().try_for_each(|(hash, ..)| self.file.write_all(&hash.to_le_bytes()))
     }
 
     fn finish(mut self) -> Result<ListedNames> {
@@ -190,11 +215,12 @@ impl NamesWriter {
     }
 }
 
-fn record(bytes: &[u8]) -> (u128, u64) {
-    let (mut hash, mut index) = ([0; HASH_BYTES], [0; 8]);
+fn record(bytes: &[u8]) -> NamedRow {
+    let (mut hash, mut index, mut subject) = ([0; HASH_BYTES], [0; 8], [0; 8]);
     hash.copy_from_slice(&bytes[..HASH_BYTES]);
-    index.copy_from_slice(&bytes[HASH_BYTES..]);
-    (u128::from_le_bytes(hash), u64::from_le_bytes(index))
+    index.copy_from_slice(&bytes[HASH_BYTES..HASH_BYTES + 8]);
+    subject.copy_from_slice(&bytes[HASH_BYTES + 8..]);
+    (u128::from_le_bytes(hash), u64::from_le_bytes(index), u64::from_le_bytes(subject))
 }
 
 #[cfg(test)]
@@ -214,11 +240,12 @@ mod tests {
         let mut kept = 0;
         for (index, image) in rows.enumerate() {
             let image = image_of(image);
-            finder.add(&image, index as u64).unwrap();
+            finder.add(&image, None, index as u64).unwrap();
             kept = kept.max(finder.parts.iter().map(|part| part.kept.len()).sum::<usize>());
         }
         assert!(finder.written.is_some() && kept <= PARTS * KEPT);
-        let (marks, names) = finder.finish(true).unwrap();
+        let (Repeats { same: marks, conflicting }, names) = finder.finish(true).unwrap();
+        assert_eq!(conflicting.count, 0);
         assert_eq!(marks.count, 2 * IMAGES / 100);
         assert!(!(0..IMAGES).any(|index| marks.contains(index)));
         assert!((IMAGES..IMAGES + marks.count).all(|index| marks.contains(index)));
@@ -232,12 +259,31 @@ mod tests {
     fn rows_that_are_all_the_same_take_no_memory_each() {
         let mut finder = RepeatFinder::new();
         for index in 0..1_000_000 {
-            finder.add(&image_of(index % 3), index).unwrap();
+            finder.add(&image_of(index % 3), None, index).unwrap();
         }
         let held: usize = finder.parts.iter().map(|part| part.kept.len() + part.runs.len()).sum();
         assert!(held <= 3 * KEPT && finder.written.is_none(), "{held}");
-        let (marks, names) = finder.finish(false).unwrap();
+        let (Repeats { same: marks, .. }, names) = finder.finish(false).unwrap();
         assert!(marks.count == 999_997 && !marks.contains(2) && marks.contains(3));
         assert!(names.is_none());
+    }
+
+    #[test]
+    fn a_row_that_names_another_subject_conflicts_with_the_first_one() {
+        let [ann, bob] = ["Ann", "Bob"].map(|name| name.parse::<SubjectName>().unwrap());
+        let mut finder = RepeatFinder::new();
+        let rows = [Some(&ann), Some(&bob), Some(&ann), None];
+        for (index, subject) in (0..).zip(rows) {
+            finder.add(&image_of(1), subject, index).unwrap();
+        }
+        // More than a part keeps in memory.
+        for index in 4..400_000 {
+            finder.add(&image_of(index), None, index).unwrap();
+        }
+        finder.add(&image_of(1), Some(&bob), 400_000).unwrap();
+        let (Repeats { same, conflicting }, _) = finder.finish(false).unwrap();
+        assert_eq!((same.count, conflicting.count), (2, 2));
+        assert!(conflicting.contains(1) && conflicting.contains(400_000));
+        assert!(same.contains(2) && same.contains(3));
     }
 }

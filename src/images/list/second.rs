@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::repeats::{ListedNames, RowMarks};
+use super::repeats::{ListedNames, Repeats};
 use super::row::RowContent;
 use super::survey::no_room;
 use super::versions::ImageVersions;
@@ -28,7 +28,7 @@ type ListedRow = Result<ListingEntry, ListingError>;
 pub struct SurveyedLists {
     pub(super) parts: Arc<Vec<ListPart>>,
     /// The rows that are left out, because they repeat others.
-    pub(super) marks: Arc<RowMarks>,
+    pub(super) repeats: Arc<Repeats>,
     /// The images of all rows, if some are below roots of the same scan.
     pub(super) named: Option<Arc<ListedNames>>,
     /// What may be read, as far as that is known here.
@@ -157,7 +157,10 @@ impl SurveyedLists {
             Ok(image) => image,
             Err(reason) => return bad(reason),
         };
-        if self.marks.contains(index) {
+        if self.repeats.conflicting.contains(index) {
+            return bad("an earlier row names the same image with another subject".into());
+        }
+        if self.repeats.same.contains(index) {
             let name = format!("{} ({})", image.image, part.row_name(row));
             let (uri, reason) = (Some(image.image), NotListedReason::Repeated);
             return ListingEntry::NotListed(NotListed { name, uri, reason });

@@ -23,7 +23,8 @@ pub struct ListSurvey {
     pub repeats: u64,
     /// Rows that name something else than images, in inventories.
     pub others: u64,
-    /// Rows that cannot be used.
+    /// Rows that cannot be used, among them those that name another subject than an earlier row
+    /// of the same image.
     pub bad: u64,
     /// Where they are.
     pub folders: ImageFolders,
@@ -72,13 +73,14 @@ impl ImageLists {
         }
         let FirstReading { mut survey, any_below_roots, finder, digest, .. } = first;
         let found = finder.finish(any_below_roots);
-        let (marks, named) = found.map_err(|error| no_room(&error))?;
-        survey.repeats = marks.count;
-        survey.images -= marks.count;
+        let (repeats, named) = found.map_err(|error| no_room(&error))?;
+        survey.repeats = repeats.same.count;
+        survey.bad += repeats.conflicting.count;
+        survey.images -= repeats.same.count + repeats.conflicting.count;
         survey.digest = digest.finalize().to_hex()[..12].to_owned();
         Ok(SurveyedLists {
             parts: Arc::new(self.parts),
-            marks: Arc::new(marks),
+            repeats: Arc::new(repeats),
             named: named.map(Arc::new),
             readable: Arc::new(readable),
             survey,
@@ -141,7 +143,7 @@ impl FirstReading<'_> {
         if self.is_known && !self.readable.cover(image) {
             self.survey.outside.count(image, || part.row_name(number));
         }
-        self.finder.add(image, index).map_err(|error| no_room(&error))
+        self.finder.add(image, row.subject.as_ref(), index).map_err(|error| no_room(&error))
     }
 }
 

@@ -178,3 +178,26 @@ fn wrong_use_says_what_is_wrong() {
     ended(&["--subjects", "empty.csv", "--images", "no"], 1, "no: there is no such folder");
     ended(&["--subject", "a", "photos/text.jpg"], 3, "UNREADABLE: the image could not be used");
 }
+
+#[test]
+fn rows_that_contradict_each_other_or_cannot_be_used_are_named() {
+    let sandbox = with_photos(&["obama.jpg"]);
+    let enrol = |list: &str| {
+        sandbox.write("people.csv", list.as_bytes());
+        sandbox.run(&["enrol", "--subjects", "people.csv", "--images", "photos"])
+    };
+    let both = enrol("file,subject\nobama.jpg,ada\nobama.jpg,eve\n");
+    both.ended(3);
+    let told = "people.csv, line 3: an earlier row names the same image with another subject";
+    assert!(both.err.contains(told), "{}", both.err);
+    assert!(both.out.contains("1 accepted, 0 to review"), "{}", both.out);
+
+    let long = "x".repeat(250);
+    let none = enrol(&format!("file,subject\nobama.jpg,{long}\n"));
+    none.ended(3);
+    assert!(none.err.contains("people.csv, line 2: "), "{}", none.err);
+
+    let elsewhere = enrol("file,subject\nother/a.jpg,ada\nother/b.jpg,eve\n");
+    elsewhere.ended(3);
+    assert!(elsewhere.out.contains("name it with --images"), "{}", elsewhere.out);
+}
