@@ -118,7 +118,7 @@ impl YunetModel {
         let network =
             self.runtime.open_on(&self.manifest.name, &self.bytes, plan, &self.shapes(&batches))?;
         let input = self.manifest.input.clone();
-        let recorded = Some((self.manifest.name.clone(), self.expected.clone()));
+        let recorded = Some(Box::new((self.manifest.name.clone(), self.expected.clone())));
         let mut detector = Yunet { network, input, recorded, size, batches, batch: plan.batch };
         detector.self_test()?;
         if detector.batches.iter().any(|(_, sizes)| !sizes.is_empty()) {
@@ -173,7 +173,7 @@ pub struct Yunet {
     network: Network,
     input: InputSpec,
     /// Its name, and the face that it finds in the test image; none while that is recorded.
-    recorded: Option<(String, Face)>,
+    recorded: Option<Box<(String, Face)>>,
     size: CanvasSize,
     /// The batch sizes that the device gets, for each side of a square canvas.
     batches: Vec<(usize, Vec<usize>)>,
@@ -188,7 +188,7 @@ impl Yunet {
     /// If the forward pass fails, or the answer is another one.
     pub fn self_test(&mut self) -> Result<(), ModelError> {
         let found = self.detect(&test_face::image(), test_face::MIN_SCORE)?;
-        let recorded = self.recorded.as_ref();
+        let recorded = self.recorded.as_deref();
         recorded.map_or(Ok(()), |(name, face)| test_face::check(name, face, &found))
     }
 
