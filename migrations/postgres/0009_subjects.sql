@@ -23,6 +23,17 @@ CREATE TABLE enrolments (
 CREATE INDEX enrolments_by_image ON enrolments (image_id);
 CREATE INDEX enrolments_by_job ON enrolments (job_id);
 
+-- What was decided for each job: a job that is delivered again is decided once, and campaigns count
+-- their own jobs. "subject_id" is null if the subject was removed.
+CREATE TABLE enrolment_jobs (
+    job_id     uuid   PRIMARY KEY,
+    subject_id bigint REFERENCES subjects (id) ON DELETE SET NULL,
+    image_id   bigint NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    decision   text   NOT NULL
+);
+CREATE INDEX enrolment_jobs_by_subject ON enrolment_jobs (subject_id);
+CREATE INDEX enrolment_jobs_by_image ON enrolment_jobs (image_id);
+
 -- "set_aside" is why a reference does not count; null: it is active.
 CREATE TABLE subject_references (
     subject_id bigint      NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
@@ -43,9 +54,9 @@ BEGIN
         SELECT a.grantee::regrole AS role, a.privilege_type AS privilege FROM pg_class c, aclexplode(c.relacl) a
         WHERE c.oid = 'images'::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND a.grantee NOT IN (0, c.relowner)
     LOOP
-        EXECUTE format('GRANT %s ON subjects, enrolments, subject_references TO %s', held.privilege, held.role);
+        EXECUTE format('GRANT %s ON subjects, enrolments, enrolment_jobs, subject_references TO %s', held.privilege, held.role);
         IF held.privilege = 'INSERT' THEN
-            EXECUTE format('GRANT DELETE ON subjects, enrolments, subject_references TO %s', held.role);
+            EXECUTE format('GRANT DELETE ON subjects, enrolments, enrolment_jobs, subject_references TO %s', held.role);
         END IF;
     END LOOP;
 END

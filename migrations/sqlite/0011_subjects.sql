@@ -22,6 +22,17 @@ CREATE TABLE enrolments (
 CREATE INDEX enrolments_by_image ON enrolments (image_id);
 CREATE INDEX enrolments_by_job ON enrolments (job_id);
 
+-- What was decided for each job: a job that is delivered again is decided once, and campaigns count
+-- their own jobs. "subject_id" is null if the subject was removed.
+CREATE TABLE enrolment_jobs (
+    job_id     BLOB    NOT NULL PRIMARY KEY CHECK (length(job_id) = 16),
+    subject_id INTEGER REFERENCES subjects (id) ON DELETE SET NULL,
+    image_id   INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    decision   TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX enrolment_jobs_by_subject ON enrolment_jobs (subject_id);
+CREATE INDEX enrolment_jobs_by_image ON enrolment_jobs (image_id);
+
 -- "set_aside" is why a reference does not count; null: it is active.
 CREATE TABLE subject_references (
     subject_id INTEGER NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,

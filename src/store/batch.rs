@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::counts::{Change, Counted, Ends, JobToCount};
 use super::encoding::selection_key;
-use super::enrolling::{EnrolmentTables, enrol};
+use super::enrolling::{EnrolmentTables, enrol, lock_asked};
 use super::fault::Fault;
 use super::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion, decide, rounds};
 use super::rows::corrupt;
@@ -98,6 +98,7 @@ pub(super) async fn record(
     };
     let batch: Vec<Item<'_>> = (0..records.len()).map(item).collect();
     tables.lock(&batch).await?;
+    let asked = lock_asked(tables, records, &scopes).await?;
     let mut recorded: Vec<Option<Recorded>> = vec![None; records.len()];
     for round in rounds(records) {
         let items: Vec<Item<'_>> = round.into_iter().map(item).collect();
@@ -107,7 +108,7 @@ pub(super) async fn record(
         .into_iter()
         .collect::<Option<_>>()
         .ok_or_else(|| corrupt("a record without an answer"))?;
-    enrol(tables, records, &scopes, &mut recorded).await?;
+    enrol(tables, asked, &mut recorded).await?;
     let written = scopes.iter().zip(&recorded).filter(|(_, answer)| answer.effect == Effect::New);
     let touched: BTreeSet<i64> = written.map(|(scope, _)| scope.gallery_profile).collect();
     if !touched.is_empty() {

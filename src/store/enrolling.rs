@@ -3,15 +3,20 @@
 //!
 //! [`EnrolmentProposal::decide`] makes the decision.
 
+mod known;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use known::Known;
+pub(super) use known::merged;
 
 use super::fault::Fault;
 use super::plan::Scope;
-use super::rows::{DecidedRow, ReferenceRow, corrupt};
+use super::rows::{DecidedRow, EnrolledJobRow, ReferenceRow, corrupt};
 use super::{Recorded, StoreError};
 use crate::domain::{
-    Enrolment, EnrolmentDecision, EnrolmentProposal, ImageId, JobId, JobRecord, Lane, NewReference,
-    ProfileId, ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason, SubjectReference,
+    Enrolment, EnrolmentDecision, EnrolmentProposal, JobId, JobRecord, Lane, ProfileId,
+    ReferenceState,
 };
 
 /// How often subjects are looked for that others remove at the same moment.
@@ -27,6 +32,14 @@ pub(super) struct NewEnrolment<'a> {
     pub(super) job: JobId,
     pub(super) profile: &'a ProfileId,
     pub(super) enrolment: Enrolment,
+}
+
+/// What was decided for a job.
+pub(super) struct EnrolledJob {
+    pub(super) job: JobId,
+    pub(super) subject: i64,
+    pub(super) image: i64,
+    pub(super) decision: EnrolmentDecision,
 }
 
 /// A reference to write.
@@ -61,6 +74,18 @@ pub(super) trait EnrolmentTables: Send {
         profile: &ProfileId,
     ) -> impl Future<Output = Result<Vec<ReferenceRow>, Fault>> + Send;
 
+    /// Those of these jobs whose enrolments were decided.
+    fn enrolled_jobs(
+        &mut self,
+        jobs: &[JobId],
+    ) -> impl Future<Output = Result<Vec<EnrolledJobRow>, Fault>> + Send;
+
+    /// Writes what was decided for jobs, each at most once.
+    fn write_jobs(
+        &mut self,
+        rows: &[EnrolledJob],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// The decisions about these subjects and images.
     fn decided(
         &mut self,
@@ -79,6 +104,12 @@ pub(super) trait EnrolmentTables: Send {
         rows: &[((i64, i64), JobId)],
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// Labels images with the names of subjects.
+    fn set_labels(
+        &mut self,
+        labels: &[(i64, &str)],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Writes references.
     fn write_references(
         &mut self,
@@ -87,123 +118,145 @@ pub(super) trait EnrolmentTables: Send {
 }
 
 /// An enrolment of a batch.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     /// Its index in the batch.
     index: usize,
     record: &'a JobRecord,
     proposal: &'a EnrolmentProposal,
-    key: SubjectKey<'a>,
+    /// The subject that the job names.
+    named: SubjectKey<'a>,
     gallery_profile: i64,
-    /// Its stored image.
-    image: i64,
+    /// The id and the name of the subject. They are those of an earlier decision for the job, if
+    /// there is one: it may have been renamed since. None if it was removed since.
+    subject: Option<(i64, String)>,
+    /// The image that was decided about for this job.
+    decided_image: Option<i64>,
 }
 
 /// The enrolments among `records`. Scans that name subjects do not enrol.
-fn asked<'a>(records: &'a [JobRecord], scopes: &[Scope], recorded: &[Recorded]) -> Vec<Asked<'a>> {
-    let parts = records.iter().zip(scopes).zip(recorded).enumerate();
-    let asked = parts.filter_map(|(index, ((record, scope), recorded))| {
+fn asked<'a>(records: &'a [JobRecord], scopes: &[Scope]) -> Vec<Asked<'a>> {
+    let asked = records.iter().zip(scopes).enumerate().filter_map(|(index, (record, scope))| {
         let subject = record.job.subject.as_ref().filter(|_| record.job.lane == Lane::Enrol)?;
         Some(Asked {
             index,
             record,
             proposal: record.enrolment.as_ref()?,
-            key: (scope.gallery, subject.as_str()),
+            named: (scope.gallery, subject.as_str()),
             gallery_profile: scope.gallery_profile,
-            image: recorded.image.0,
+            subject: None,
+            decided_image: None,
         })
     });
     asked.collect()
 }
 
-/// Decides the enrolments of a batch and puts the decisions into `recorded`.
-pub(super) async fn enrol(
+/// The enrolments of a batch, with their subjects locked; new ones are inserted. Runs before any
+/// image is written, in the order of locks of those who rename subjects.
+pub(super) async fn lock_asked<'a>(
     tables: &mut impl EnrolmentTables,
-    records: &[JobRecord],
+    records: &'a [JobRecord],
     scopes: &[Scope],
-    recorded: &mut [Recorded],
-) -> Result<(), Fault> {
-    let asked = asked(records, scopes, recorded);
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let names: BTreeSet<SubjectKey<'_>> = asked.iter().map(|each| each.key).collect();
-    let subjects = locked(tables, &names.into_iter().collect::<Vec<_>>()).await?;
-    // Nearly always one.
-    let mut by_profile: BTreeMap<i64, Vec<Asked<'_>>> = BTreeMap::new();
-    for each in asked {
-        by_profile.entry(each.gallery_profile).or_default().push(each);
-    }
-    for of_profile in by_profile.into_values() {
-        enrol_under_profile(tables, &of_profile, &subjects, recorded).await?;
-    }
-    Ok(())
-}
-
-/// The ids of these subjects, which are sorted, with their rows locked; new ones are inserted.
-async fn locked<'a>(
-    tables: &mut impl EnrolmentTables,
-    names: &[SubjectKey<'a>],
-) -> Result<HashMap<SubjectKey<'a>, i64>, Fault> {
+) -> Result<Vec<Asked<'a>>, Fault> {
+    let mut asked = asked(records, scopes);
     for _ in 0..TRIES {
-        tables.add_subjects(names).await?;
-        let found = tables.lock_subjects(names).await?;
-        if found.len() == names.len() {
-            let with_name = |(place, id): (usize, i64)| Some((*names.get(place)?, id));
-            let subjects = found.into_iter().map(with_name).collect::<Option<_>>();
-            return subjects.ok_or_else(|| corrupt("a subject that was not asked for"));
+        if asked.is_empty() || try_lock(tables, &mut asked).await? {
+            return Ok(asked);
         }
     }
     let reason = "subjects are renamed or removed while they are enrolled".to_owned();
     Err(StoreError::Unavailable(reason).into())
 }
 
-/// What is stored of the subjects, with what the batch changed so far.
-struct Known {
-    references: HashMap<i64, Vec<SubjectReference>>,
-    decided: HashMap<(i64, i64), (JobId, Enrolment)>,
+/// Whether all subjects were found and locked: others may change them at the same moment.
+async fn try_lock(
+    tables: &mut impl EnrolmentTables,
+    asked: &mut [Asked<'_>],
+) -> Result<bool, Fault> {
+    let jobs: Vec<JobId> = asked.iter().map(|each| each.record.job.id).collect();
+    let earlier: HashMap<JobId, EnrolledJobRow> = tables
+        .enrolled_jobs(&jobs)
+        .await?
+        .into_iter()
+        .map(|row| (JobId(row.job_id), row))
+        .collect();
+    let first = asked.iter().filter(|each| !earlier.contains_key(&each.record.job.id));
+    let mut keys: BTreeSet<SubjectKey<'_>> = first.map(|each| each.named).collect();
+    if !keys.is_empty() {
+        tables.add_subjects(&keys.iter().copied().collect::<Vec<_>>()).await?;
+    }
+    keys.extend(earlier.values().filter_map(EnrolledJobRow::subject).map(|(key, _)| key));
+    let keys: Vec<SubjectKey<'_>> = keys.into_iter().collect();
+    let found = tables.lock_subjects(&keys).await?;
+    let with_key = |(place, id): (usize, i64)| Some((*keys.get(place)?, id));
+    let locked: HashMap<SubjectKey<'_>, i64> = found
+        .into_iter()
+        .map(with_key)
+        .collect::<Option<_>>()
+        .ok_or_else(|| corrupt("a subject that was not asked for"))?;
+    for each in asked {
+        let earlier = earlier.get(&each.record.job.id);
+        each.decided_image = earlier.map(|row| row.image_id);
+        let (key, expected) = match earlier.map(EnrolledJobRow::subject) {
+            None => (each.named, None),
+            Some(Some((key, id))) => (key, Some(id)),
+            Some(None) => {
+                each.subject = None;
+                continue;
+            }
+        };
+        let Some(&id) = locked.get(&key).filter(|&&id| expected.is_none_or(|it| it == id)) else {
+            return Ok(false);
+        };
+        each.subject = Some((id, key.1.to_owned()));
+    }
+    Ok(true)
+}
+
+/// Decides the enrolments of a batch and puts the decisions into `recorded`. For a job of a subject
+/// that was removed, nothing is decided.
+pub(super) async fn enrol(
+    tables: &mut impl EnrolmentTables,
+    asked: Vec<Asked<'_>>,
+    recorded: &mut [Recorded],
+) -> Result<(), Fault> {
+    // Nearly always one.
+    let mut by_profile: BTreeMap<i64, Vec<Asked<'_>>> = BTreeMap::new();
+    for each in asked {
+        by_profile.entry(each.gallery_profile).or_default().push(each);
+    }
+    for of_profile in by_profile.into_values() {
+        enrol_under_profile(tables, &of_profile, recorded).await?;
+    }
+    Ok(())
 }
 
 async fn enrol_under_profile(
     tables: &mut impl EnrolmentTables,
     asked: &[Asked<'_>],
-    subjects: &HashMap<SubjectKey<'_>, i64>,
     recorded: &mut [Recorded],
 ) -> Result<(), Fault> {
     let Some(first) = asked.first() else { return Ok(()) };
-    let subject_of = |each: &Asked<'_>| {
-        subjects.get(&each.key).copied().ok_or_else(|| corrupt("a subject that was not locked"))
-    };
-    let keys: Vec<(i64, i64)> = asked
+    let with_keys: Vec<(&Asked<'_>, (i64, i64))> = asked
         .iter()
-        .map(|each| Ok((subject_of(each)?, each.image)))
-        .collect::<Result<_, Fault>>()?;
-    let ids: BTreeSet<i64> = keys.iter().map(|(subject, _)| *subject).collect();
-    let ids: Vec<i64> = ids.into_iter().collect();
-    let mut known = Known { references: HashMap::new(), decided: HashMap::new() };
-    for row in tables.references(&ids, first.gallery_profile, &first.record.profile).await? {
-        known.references.entry(row.subject_id).or_default().push(row.reference()?);
-    }
-    for row in tables.decided(&keys).await? {
-        known.decided.insert(row.key(), row.decided()?);
-    }
+        .filter_map(|each| {
+            let (subject, _) = each.subject.as_ref()?;
+            Some((each, (*subject, recorded[each.index].image.0)))
+        })
+        .collect();
+    let keys: Vec<(i64, i64)> = with_keys.iter().map(|(_, key)| *key).collect();
+    let mut known =
+        Known::read(tables, &keys, first.gallery_profile, &first.record.profile).await?;
     let mut changes = EnrolmentChanges::default();
-    for (each, key) in asked.iter().zip(keys) {
-        let job = each.record.job.id;
-        let enrolment = match known.standing(job, key) {
-            Some((asked_last, stored)) => {
-                if asked_last != job {
-                    changes.note_job(key, job);
-                }
-                stored
+    for (each, key) in with_keys {
+        let enrolment = if let Some((asks_again, stored)) = known.standing(each, key) {
+            if asks_again {
+                changes.note_job(each, key, &stored);
             }
-            None => {
-                let enrolment = known.decide(each, key, &mut changes.states);
-                let ((subject, image), profile) = (key, &each.record.profile);
-                let new = enrolment.clone();
-                let new = NewEnrolment { subject, image, job, profile, enrolment: new };
-                changes.enrolments.insert(key, new);
-                enrolment
-            }
+            stored
+        } else {
+            let enrolment = known.decide(each, key, &mut changes.states);
+            changes.add(each, key, &enrolment);
+            enrolment
         };
         recorded[each.index].enrolment = Some(enrolment);
     }
@@ -215,15 +268,42 @@ async fn enrol_under_profile(
 struct EnrolmentChanges<'a> {
     enrolments: BTreeMap<(i64, i64), NewEnrolment<'a>>,
     /// Decisions that stay, and who asked again.
-    jobs: BTreeMap<(i64, i64), JobId>,
+    noted: BTreeMap<(i64, i64), JobId>,
     states: BTreeMap<(i64, i64), ReferenceState>,
+    /// The subjects of accepted images, by image.
+    labels: BTreeMap<i64, &'a str>,
+    jobs: BTreeMap<JobId, EnrolledJob>,
 }
 
-impl EnrolmentChanges<'_> {
-    fn note_job(&mut self, key: (i64, i64), job: JobId) {
+impl<'a> EnrolmentChanges<'a> {
+    /// A decision that was made for a job.
+    fn add(&mut self, asked: &'a Asked<'_>, key: (i64, i64), enrolment: &Enrolment) {
+        let ((subject, image), job) = (key, asked.record.job.id);
+        let (profile, enrolment_to_write) = (&asked.record.profile, enrolment.clone());
+        let new = NewEnrolment { subject, image, job, profile, enrolment: enrolment_to_write };
+        self.enrolments.insert(key, new);
+        self.answered(asked, key, enrolment);
+    }
+
+    /// A decision that stays, for another job than before.
+    fn note_job(&mut self, asked: &'a Asked<'_>, key: (i64, i64), enrolment: &Enrolment) {
+        let job = asked.record.job.id;
         match self.enrolments.get_mut(&key) {
             Some(new) => new.job = job,
-            None => drop(self.jobs.insert(key, job)),
+            None => drop(self.noted.insert(key, job)),
+        }
+        self.answered(asked, key, enrolment);
+    }
+
+    fn answered(&mut self, asked: &'a Asked<'_>, key: (i64, i64), enrolment: &Enrolment) {
+        let ((subject, image), job) = (key, asked.record.job.id);
+        let decision = enrolment.decision;
+        self.jobs.insert(job, EnrolledJob { job, subject, image, decision });
+        // An image that is refused keeps the label that it has: it may be somebody else's.
+        if let Some((_, name)) = asked.subject.as_ref()
+            && decision == EnrolmentDecision::Accepted
+        {
+            self.labels.insert(image, name);
         }
     }
 
@@ -237,90 +317,15 @@ impl EnrolmentChanges<'_> {
             let enrolments: Vec<_> = self.enrolments.into_values().collect();
             tables.write_enrolments(&enrolments).await?;
         }
+        if !self.noted.is_empty() {
+            tables.note_jobs(&self.noted.into_iter().collect::<Vec<_>>()).await?;
+        }
+        if !self.labels.is_empty() {
+            tables.set_labels(&self.labels.into_iter().collect::<Vec<_>>()).await?;
+        }
         if !self.jobs.is_empty() {
-            tables.note_jobs(&self.jobs.into_iter().collect::<Vec<_>>()).await?;
+            tables.write_jobs(&self.jobs.into_values().collect::<Vec<_>>()).await?;
         }
         Ok(())
     }
-}
-
-impl Known {
-    /// The decision that stays, and the job that asked for it last: if that is `job`, or if the
-    /// image was accepted. An operator may have set its reference aside since.
-    fn standing(&mut self, job: JobId, key: (i64, i64)) -> Option<(JobId, Enrolment)> {
-        let (asked_last, stored) = self.decided.get_mut(&key)?;
-        let stays = *asked_last == job || stored.decision == EnrolmentDecision::Accepted;
-        stays.then(|| (std::mem::replace(asked_last, job), stored.clone()))
-    }
-
-    /// Decides about one enrolment; notes in `states` which references change.
-    fn decide(
-        &mut self,
-        asked: &Asked<'_>,
-        key: (i64, i64),
-        states: &mut BTreeMap<(i64, i64), ReferenceState>,
-    ) -> Enrolment {
-        let (subject, image) = key;
-        let references = self.references.entry(subject).or_default();
-        let (own, others): (Vec<_>, Vec<_>) =
-            std::mem::take(references).into_iter().partition(|each| each.image.0 == image);
-        let new = NewReference::of(asked.record);
-        let decided = asked.proposal.decide(new.as_ref(), &others);
-        *references = others;
-        let was_active = own.iter().any(|each| each.state == ReferenceState::Active);
-        match decided.change.zip(new) {
-            // An operator restored it.
-            _ if was_active => references.extend(own),
-            None => references.extend(own),
-            Some((change, new)) => {
-                let mut set = |image: ImageId, state| {
-                    states.insert((subject, image.0), state);
-                };
-                let state = match change {
-                    ReferenceChange::Take => ReferenceState::Active,
-                    ReferenceChange::SetAside(reason) => ReferenceState::SetAside(reason),
-                    ReferenceChange::Replace(old) => {
-                        let replaced = ReferenceState::SetAside(SetAsideReason::Replaced);
-                        references
-                            .iter_mut()
-                            .filter(|each| each.image == old)
-                            .for_each(|each| each.state = replaced);
-                        set(old, replaced);
-                        ReferenceState::Active
-                    }
-                };
-                set(ImageId(image), state);
-                references.push(SubjectReference {
-                    image: ImageId(image),
-                    state,
-                    hash: new.hash,
-                    quality: Some(new.quality),
-                    template: Some(new.template),
-                });
-            }
-        }
-        self.decided.insert(key, (asked.record.job.id, decided.enrolment.clone()));
-        decided.enrolment
-    }
-}
-
-/// The states of the references of two subjects that become one, by image: chosen anew among the
-/// active ones. What was set aside stays so; of an image of both, the active one counts.
-pub(super) fn merged(
-    rows: Vec<ReferenceRow>,
-    rules: &ReferenceRules,
-) -> Result<Vec<(ImageId, ReferenceState)>, Fault> {
-    let mut by_image: BTreeMap<ImageId, SubjectReference> = BTreeMap::new();
-    for row in rows {
-        let reference = row.reference()?;
-        let known = by_image.entry(reference.image).or_insert_with(|| reference.clone());
-        if reference.state == ReferenceState::Active {
-            *known = reference;
-        }
-    }
-    let (active, aside): (Vec<_>, Vec<_>) =
-        by_image.into_values().partition(|each| each.state == ReferenceState::Active);
-    let mut states = rules.choose_anew(active);
-    states.extend(aside.into_iter().map(|each| (each.image, each.state)));
-    Ok(states)
 }

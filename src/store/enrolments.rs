@@ -120,7 +120,7 @@ pub trait Enrolments: Send + Sync {
     ) -> Result<Vec<(ImageId, SubjectName)>, StoreError>;
 
     /// Which of `images` were accepted for the subject that they name, with the bytes of a current
-    /// result under `profile`.
+    /// result under `profile` whose primary face has a template.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -137,7 +137,8 @@ pub trait Enrolments: Send + Sync {
     /// If the store cannot be reached or used.
     async fn enrolments(&self, images: &[ImageId]) -> Result<Vec<StoredEnrolment>, StoreError>;
 
-    /// The enrolments that jobs of a campaign asked for.
+    /// What was decided for the jobs of a campaign, each counted once, whoever asked later. The
+    /// decisions of removed subjects still count.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

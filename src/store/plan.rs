@@ -9,7 +9,8 @@ use super::encoding::hash_key;
 use super::rows::corrupt;
 use super::{Effect, Recorded, fault::Fault};
 use crate::domain::{
-    ContentHash, End, GalleryName, ImageId, ImageUri, JobId, JobRecord, OutcomeKind,
+    ContentHash, End, GalleryName, ImageId, ImageUri, JobId, JobRecord, Lane, OutcomeKind,
+    SubjectName,
 };
 
 /// Splits a batch into rounds that hold each gallery and URI at most once: within a round, no
@@ -174,10 +175,16 @@ fn final_with_bytes<'a>(
     same_version
 }
 
-/// The stored image whose subject `item` names. A scan names no subject; an enrolment of the same
-/// bytes does.
+/// The subject that a job names as the label of its image. Where it is decided whether the image is
+/// enrolled, the decision gives the label.
+pub(super) fn named_subject(record: &JobRecord) -> Option<&SubjectName> {
+    let is_decided = record.job.lane == Lane::Enrol && record.enrolment.is_some();
+    record.job.subject.as_ref().filter(|_| !is_decided)
+}
+
+/// The stored image whose subject `item` names.
 fn subject<'a>(item: &Item<'a>, stored: &[StoredVersion]) -> Option<(i64, &'a str)> {
-    let subject = item.record.job.subject.as_ref()?;
+    let subject = named_subject(item.record)?;
     let image =
         stored.iter().find(|version| !item.hash().is_empty() && version.hash == item.hash())?;
     Some((image.image, subject.as_str()))

@@ -59,33 +59,20 @@ impl Comparison {
     }
 
     /// Adds the reason [`ReasonCode::LooksLikeAnother`] where a face matches a reference of another
-    /// subject, or an earlier face of the batch, which is not recorded yet. `found` has, for each
-    /// probe, the most similar reference.
+    /// subject. `found` has, for each probe, the most similar reference. Faces of the batch are
+    /// compared with each other where it is decided which of them become references.
     pub(super) fn note(
         &self,
         found: &[Option<LookAlike>],
         threshold: f64,
         records: &mut [JobRecord],
     ) {
-        for (place, face) in self.faces.iter().enumerate() {
-            let stored = found.get(place).copied().flatten();
-            let stored = stored.map(|other| (Some(other.image), other.similarity));
-            let earlier = self.faces[..place].iter().filter(|other| {
-                let taken = records[other.index].enrolment.as_ref();
-                other.subject != face.subject
-                    && taken.is_some_and(|proposal| proposal.reasons.is_empty())
-            });
-            let similarity = |other: &EnrolledFace| other.template.similarity(&face.template);
-            let best = earlier
-                .map(|other| (None, similarity(other)))
-                .chain(stored)
-                .max_by(|a, b| a.1.total_cmp(&b.1));
-            let Some((image_id, similarity)) = best.filter(|best| best.1 > threshold) else {
-                continue;
-            };
-            let values = Reason::of_values(ReasonCode::LooksLikeAnother, similarity, threshold);
+        for (face, found) in self.faces.iter().zip(found) {
+            let Some(other) = found.filter(|other| other.similarity > threshold) else { continue };
+            let code = ReasonCode::LooksLikeAnother;
+            let values = Reason::of_values(code, other.similarity, threshold);
             if let Some(proposal) = &mut records[face.index].enrolment {
-                proposal.reasons.push(Reason { image_id, ..values });
+                proposal.reasons.push(Reason { image_id: Some(other.image), ..values });
             }
         }
     }
@@ -168,19 +155,5 @@ mod tests {
         let reasons = &records[0].enrolment.as_ref().unwrap().reasons;
         assert_eq!((reasons[0].image_id, reasons[0].found), (Some(ImageId(7)), Some(0.9)));
         assert!(is_review(&records[0]) && !is_review(&records[1]), "at the threshold is no match");
-    }
-
-    #[test]
-    fn the_faces_of_one_batch_are_compared_with_each_other() {
-        let mut records = [
-            enrolment("Ann", 0.0, 80),
-            enrolment("Agent", 10.0, 80),
-            enrolment("Other", 20.0, 80),
-            enrolment("Ben", 90.0, 80),
-        ];
-        let comparison = propose(&mut records, &rules()).remove(0);
-        comparison.note(&[None; 4], 0.5, &mut records);
-        let review: Vec<bool> = records.iter().map(is_review).collect();
-        assert_eq!(review, [false, true, true, false]);
     }
 }

@@ -28,11 +28,14 @@ impl Enrolment {
 /// What a worker proposes before it records an enrolment. The store makes the decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnrolmentProposal {
-    /// What the gate found, and whether another subject has such a face.
+    /// What the gate found, and whether another subject had such a face before the batch.
     pub reasons: Vec<Reason>,
     /// A face matches its subject if its similarity to one of the references exceeds this; none if
     /// that is not checked.
     pub match_threshold: Option<f64>,
+    /// A face looks like another subject if its similarity to a reference of that one exceeds this;
+    /// none if that is not checked.
+    pub look_alike_threshold: Option<f64>,
     /// Which references a subject has.
     pub references: ReferenceRules,
 }
@@ -93,11 +96,16 @@ impl NewReference {
 
 impl EnrolmentProposal {
     /// Decides about an image whose face is `new`, if it has a usable one. `known` are the
-    /// references of its subject.
+    /// references of its subject, `others` those of subjects that are enrolled with it.
     ///
     /// An image that has to be reviewed is kept as a reference that is set aside: whoever restores
     /// it takes it in.
-    pub fn decide(&self, new: Option<&NewReference>, known: &[SubjectReference]) -> Decided {
+    pub fn decide<'a>(
+        &self,
+        new: Option<&NewReference>,
+        known: &[SubjectReference],
+        others: impl IntoIterator<Item = &'a SubjectReference>,
+    ) -> Decided {
         let active: Vec<SubjectReference> = known
             .iter()
             .filter(|reference| reference.state == ReferenceState::Active)
@@ -105,6 +113,7 @@ impl EnrolmentProposal {
             .collect();
         let mut reasons = self.reasons.clone();
         reasons.extend(new.and_then(|new| self.not_the_subject(new, &active)));
+        reasons.extend(new.and_then(|new| self.looks_like_another(new, others)));
         let enrolment = Enrolment::of(reasons);
         let change = new.and_then(|new| match enrolment.decision {
             EnrolmentDecision::Accepted => Some(self.references.choose(&active, new)),
@@ -121,6 +130,22 @@ impl EnrolmentProposal {
         let best = templates.map(|template| template.similarity(&new.template));
         let best = best.max_by(f64::total_cmp)?;
         (best <= threshold).then(|| Reason::of_values(ReasonCode::NotTheSubject, best, threshold))
+    }
+
+    /// The face passed the gate, and matches an active reference of `others`.
+    fn looks_like_another<'a>(
+        &self,
+        new: &NewReference,
+        others: impl IntoIterator<Item = &'a SubjectReference>,
+    ) -> Option<Reason> {
+        let threshold = self.look_alike_threshold.filter(|_| self.reasons.is_empty())?;
+        let active = others.into_iter().filter(|each| each.state == ReferenceState::Active);
+        let compared = active.filter_map(|other| {
+            Some((other.image, other.template.as_ref()?.similarity(&new.template)))
+        });
+        let (image, best) = compared.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let values = Reason::of_values(ReasonCode::LooksLikeAnother, best, threshold);
+        (best > threshold).then_some(Reason { image_id: Some(image), ..values })
     }
 }
 
@@ -149,7 +174,12 @@ mod tests {
 
     fn proposal(reasons: Vec<Reason>) -> EnrolmentProposal {
         let references = ReferenceRules { most: 5, margin: 5.0 };
-        EnrolmentProposal { reasons, match_threshold: Some(0.5), references }
+        EnrolmentProposal {
+            reasons,
+            match_threshold: Some(0.5),
+            look_alike_threshold: Some(0.5),
+            references,
+        }
     }
 
     #[test]
@@ -168,7 +198,7 @@ mod tests {
         let active = known(1, ReferenceState::Active, 0.0);
         let aside = known(2, ReferenceState::SetAside(SetAsideReason::Replaced), 90.0);
         let decide = |degrees, known: &[SubjectReference]| {
-            proposal(Vec::new()).decide(Some(&new(degrees)), known)
+            proposal(Vec::new()).decide(Some(&new(degrees)), known, [])
         };
         let first = decide(90.0, &[]);
         assert_eq!(first.change, Some(ReferenceChange::Take), "nothing to compare with");
@@ -182,13 +212,29 @@ mod tests {
     }
 
     #[test]
+    fn a_face_like_that_of_somebody_enrolled_with_it_is_to_review() {
+        let active = known(1, ReferenceState::Active, 10.0);
+        let aside = known(2, ReferenceState::SetAside(SetAsideReason::Review), 0.0);
+        let codes = |reasons: &[ReasonCode], others: &[SubjectReference]| -> Vec<_> {
+            let proposal = proposal(reasons.iter().copied().map(Reason::new).collect());
+            let decided = proposal.decide(Some(&new(0.0)), &[], others);
+            decided.enrolment.reasons.iter().map(|each| (each.code, each.image_id)).collect()
+        };
+        let both = [active.clone(), aside.clone()];
+        assert_eq!(codes(&[], &both), [(ReasonCode::LooksLikeAnother, Some(ImageId(1)))]);
+        assert_eq!(codes(&[], &[aside]), [], "nobody stands for the other");
+        let blurred = ReasonCode::Blurred;
+        assert_eq!(codes(&[blurred], &[active]), [(blurred, None)], "the gate rejected it");
+    }
+
+    #[test]
     fn an_image_to_review_is_kept_aside_and_a_rejected_one_is_not() {
         let review = proposal(vec![Reason::new(ReasonCode::LooksLikeAnother)]);
         let set_aside = ReferenceChange::SetAside(SetAsideReason::Review);
-        assert_eq!(review.decide(Some(&new(0.0)), &[]).change, Some(set_aside));
+        assert_eq!(review.decide(Some(&new(0.0)), &[], []).change, Some(set_aside));
         let rejected = proposal(vec![Reason::new(ReasonCode::Blurred)]);
-        assert_eq!(rejected.decide(Some(&new(0.0)), &[]).change, None);
-        let nothing = proposal(vec![Reason::new(ReasonCode::NoFace)]).decide(None, &[]);
+        assert_eq!(rejected.decide(Some(&new(0.0)), &[], []).change, None);
+        let nothing = proposal(vec![Reason::new(ReasonCode::NoFace)]).decide(None, &[], []);
         assert_eq!(nothing.enrolment.decision, EnrolmentDecision::Rejected);
     }
 }

@@ -131,7 +131,7 @@ impl ReasonCode {
             Self::FaceCutOff => "leave room around the head",
             Self::LowQuality => "take a sharper, frontal photo in even light",
             Self::NotTheSubject => "check that it is the right person",
-            Self::LooksLikeAnother => "a person has to decide who it is",
+            Self::LooksLikeAnother => "check who it is",
         })
     }
 }
@@ -311,6 +311,8 @@ mod tests {
             ..Reason::of_values(ReasonCode::LooksLikeAnother, 0.71, 0.4)
         };
         assert!(other.sentence().contains("another subject (image 7), similarity 0.71"));
+        // Another reason may reject the image: then nobody decides about it.
+        assert!(other.sentence().ends_with(": check who it is"));
         for &code in ReasonCode::ALL {
             let sentence = Reason::of_values(code, 0.25, 0.5).sentence();
             assert!(!sentence.contains("  ") && !sentence.ends_with('.'), "{sentence}");

@@ -108,7 +108,10 @@ impl ReferenceRules {
     /// with the bytes of a reference is never taken; one that is nearly identical to some can only
     /// replace them.
     pub fn choose(&self, active: &[SubjectReference], new: &NewReference) -> ReferenceChange {
-        if active.iter().any(|reference| reference.hash == new.hash && new.hash.is_some()) {
+        let has_bytes = |reference: &SubjectReference| {
+            reference.template.is_some() && reference.hash == new.hash && new.hash.is_some()
+        };
+        if active.iter().any(has_bytes) {
             return ReferenceChange::SetAside(SetAsideReason::SameBytes);
         }
         let rivals: Vec<Rival<'_>> =
@@ -299,6 +302,9 @@ mod tests {
             |id| SubjectReference { template: None, quality: None, ..reference(id, 0, 0.0) };
         let full = [foreign(1), foreign(2), foreign(3)];
         assert_eq!(RULES.choose(&full, &new(9, 10, 0.0)), ReferenceChange::Take);
+        assert_eq!(RULES.choose(&full, &new(1, 10, 0.0)), ReferenceChange::Take, "the same bytes");
+        let chosen = RULES.choose_anew(vec![foreign(1), reference(1, 50, 0.0)]);
+        assert!(chosen.iter().all(|(_, state)| *state == ReferenceState::Active), "{chosen:?}");
     }
 
     #[test]

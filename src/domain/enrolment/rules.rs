@@ -27,6 +27,7 @@ impl EnrolRules {
         EnrolmentProposal {
             reasons: self.gate.reasons(outcome),
             match_threshold: self.match_threshold,
+            look_alike_threshold: self.look_alike_threshold,
             references: self.references,
         }
     }

@@ -1,7 +1,7 @@
 //! The rows of a batch, inside its transaction.
 //!
-//! All transactions take locks in the same order: galleries, sources, galleries with their
-//! profiles, jobs of campaigns, counts of campaigns, campaigns; in each table by key.
+//! All transactions take locks in the same order: galleries, sources, subjects, images, galleries
+//! with their profiles, jobs of campaigns, counts of campaigns, campaigns; in each table by key.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,6 +12,7 @@ use super::{column, counts, insert, uri_key};
 use crate::domain::{CampaignId, End, OutcomeKind};
 use crate::store::batch::{BatchTables, ScopeName};
 use crate::store::counts::{Change, Counted, JobToCount};
+use crate::store::enrolling::EnrolmentTables;
 use crate::store::fault::Fault;
 use crate::store::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion};
 use crate::store::row::row;
@@ -127,7 +128,7 @@ impl BatchTables for PostgresTables<'_> {
                 .await?;
         }
         self.update_texts(include_str!("sql/set_stamps.sql"), &plan.stamps).await?;
-        self.update_texts(include_str!("sql/set_subjects.sql"), &plan.subjects).await?;
+        self.set_labels(&plan.subjects).await?;
         if plan.new.is_empty() {
             return Ok(());
         }
@@ -209,7 +210,7 @@ impl PostgresTables<'_> {
     }
 
     /// Sets a text of each of these rows.
-    async fn update_texts(
+    pub(super) async fn update_texts(
         &mut self,
         sql: &'static str,
         texts: &[(i64, &str)],

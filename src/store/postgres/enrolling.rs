@@ -3,9 +3,11 @@
 use super::batch::PostgresTables;
 use super::column;
 use crate::domain::{JobId, ProfileId};
-use crate::store::enrolling::{EnrolmentTables, NewEnrolment, NewState, SubjectKey};
+use crate::store::enrolling::{EnrolledJob, EnrolmentTables, NewEnrolment, NewState, SubjectKey};
 use crate::store::fault::Fault;
-use crate::store::rows::{DecidedRow, ReferenceRow, SubjectIdRow, corrupt, set_aside};
+use crate::store::rows::{
+    DecidedRow, EnrolledJobRow, ReferenceRow, SubjectIdRow, corrupt, set_aside,
+};
 
 impl EnrolmentTables for PostgresTables<'_> {
     async fn add_subjects(&mut self, names: &[SubjectKey<'_>]) -> Result<(), Fault> {
@@ -43,6 +45,24 @@ impl EnrolmentTables for PostgresTables<'_> {
             .bind(profile.as_str())
             .fetch_all(&mut *self.connection)
             .await?)
+    }
+
+    async fn enrolled_jobs(&mut self, jobs: &[JobId]) -> Result<Vec<EnrolledJobRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/enrolled_jobs.sql"))
+            .bind(column(jobs, |job| job.0))
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn write_jobs(&mut self, rows: &[EnrolledJob]) -> Result<(), Fault> {
+        sqlx::query(include_str!("sql/insert_enrolled_jobs.sql"))
+            .bind(column(rows, |row| row.job.0))
+            .bind(column(rows, |row| row.subject))
+            .bind(column(rows, |row| row.image))
+            .bind(column(rows, |row| row.decision.as_str()))
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
     }
 
     async fn decided(&mut self, keys: &[(i64, i64)]) -> Result<Vec<DecidedRow>, Fault> {
@@ -86,6 +106,10 @@ impl EnrolmentTables for PostgresTables<'_> {
             .execute(&mut *self.connection)
             .await?;
         Ok(())
+    }
+
+    async fn set_labels(&mut self, labels: &[(i64, &str)]) -> Result<(), Fault> {
+        self.update_texts(include_str!("sql/set_subjects.sql"), labels).await
     }
 
     async fn write_references(&mut self, rows: &[NewState]) -> Result<(), Fault> {

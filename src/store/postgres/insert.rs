@@ -8,7 +8,7 @@ use crate::domain::{Component, FaceResult, ImageContent, Recognition, SourceStam
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
-use crate::store::plan::NewResult;
+use crate::store::plan::{NewResult, named_subject};
 
 /// Inserts new images; fills in what was missing of known ones.
 pub(super) async fn images(
@@ -25,7 +25,7 @@ pub(super) async fn images(
         .bind(column(rows, |new| new.record.content.map(bytes)))
         .bind(column(rows, |new| size(new).map(|(width, _)| i64::from(width))))
         .bind(column(rows, |new| size(new).map(|(_, height)| i64::from(height))))
-        .bind(column(rows, |new| new.record.job.subject.as_ref().map(SubjectName::as_str)))
+        .bind(column(rows, |new| named_subject(new.record).map(SubjectName::as_str)))
         .execute(connection)
         .await?;
     Ok(())

@@ -18,6 +18,10 @@ use crate::store::{Recorded, Results, StoreError, batch};
 /// it; a transaction of an administrator may still do it.
 const TRIES: usize = 3;
 
+/// Begins a transaction that takes locks: each statement must see what was committed while it
+/// waited for a lock, whatever the default of the database is.
+pub(super) const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 #[async_trait]
 impl Results for PostgresStore {
     async fn register_profile(&self, profile: &Profile) -> Result<(), StoreError> {
@@ -107,9 +111,7 @@ where
 
 impl PostgresStore {
     async fn try_record(&self, records: &[JobRecord]) -> Result<Vec<Recorded>, Fault> {
-        // Each statement must see what was committed while it waited for a lock, whatever the
-        // default of the database is.
-        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
         let recorded = batch::record(&mut PostgresTables::new(&mut transaction), records).await?;
         transaction.commit().await?;
         Ok(recorded)

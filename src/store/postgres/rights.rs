@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 35] = [
+const TRIALS: [(&str, &str, &str); 37] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -48,6 +48,8 @@ const TRIALS: [(&str, &str, &str); 35] = [
     ("INSERT", "enrolments", "INSERT INTO enrolments (subject_id) SELECT NULL WHERE false"),
     ("UPDATE", "enrolments", "UPDATE enrolments SET decision = decision WHERE false"),
     ("DELETE", "enrolments", "DELETE FROM enrolments WHERE false"),
+    ("INSERT", "enrolment_jobs", "INSERT INTO enrolment_jobs (job_id) SELECT NULL WHERE false"),
+    ("UPDATE", "enrolment_jobs", "UPDATE enrolment_jobs SET decision = decision WHERE false"),
     (
         "INSERT",
         "subject_references",

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::batch::PostgresTables;
-use super::results::tried;
+use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
 use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName};
 use crate::store::batch::BatchTables;
@@ -80,7 +80,7 @@ impl Subjects for PostgresStore {
         name: &SubjectName,
     ) -> Result<Option<SubjectSummary>, StoreError> {
         let remove = || async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
             if locked(&mut transaction, gallery, &[name]).await?.is_empty() {
                 return Ok(None);
             }
@@ -101,7 +101,7 @@ impl Subjects for PostgresStore {
         state: ReferenceState,
     ) -> Result<bool, StoreError> {
         let set = || async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
             let Some((_, subject)) = locked(&mut transaction, gallery, &[name]).await?.pop() else {
                 return Ok(false);
             };
@@ -126,7 +126,7 @@ impl PostgresStore {
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
     ) -> Result<Renamed, Fault> {
-        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
         let found = locked(&mut transaction, gallery, &[from, to]).await?;
         let id = |place: usize| found.iter().find(|(of, _)| *of == place).map(|(_, id)| *id);
         let Some(old) = id(0) else { return Ok(Renamed::Unknown) };
@@ -223,6 +223,11 @@ async fn join(
     let states: Vec<NewState> = merged(rows, &merge.rules)?.into_iter().map(state).collect();
     tables.write_references(&states).await?;
     sqlx::query(include_str!("sql/merge_enrolments.sql"))
+        .bind(old)
+        .bind(new)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE enrolment_jobs SET subject_id = $2 WHERE subject_id = $1")
         .bind(old)
         .bind(new)
         .execute(&mut *connection)

@@ -91,6 +91,24 @@ fn enrolment(decision: &str, reasons: &str) -> Result<Enrolment, Fault> {
 }
 
 row! {
+    /// A job whose enrolment was decided, with its image. The subject is none if it was removed.
+    pub(in crate::store) struct EnrolledJobRow {
+        pub(in crate::store) job_id: Uuid,
+        pub(in crate::store) image_id: i64,
+        subject_id: Option<i64>,
+        gallery_id: Option<i64>,
+        name: Option<String>,
+    }
+}
+
+impl EnrolledJobRow {
+    /// The gallery, the name and the id of the subject.
+    pub(in crate::store) fn subject(&self) -> Option<((i64, &str), i64)> {
+        Some(((self.gallery_id?, self.name.as_deref()?), self.subject_id?))
+    }
+}
+
+row! {
     /// An enrolment with its image.
     pub(in crate::store) struct EnrolmentRow {
         image_id: i64,

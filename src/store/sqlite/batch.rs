@@ -8,6 +8,7 @@ use super::{counts, insert, json, now_ms};
 use crate::domain::{CampaignId, End, OutcomeKind};
 use crate::store::batch::{BatchTables, ScopeName};
 use crate::store::counts::{Change, Counted, JobToCount};
+use crate::store::enrolling::EnrolmentTables;
 use crate::store::fault::Fault;
 use crate::store::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion};
 use crate::store::row::row;
@@ -87,7 +88,7 @@ impl BatchTables for SqliteTables<'_> {
         self.update(include_str!("sql/delete_faces.sql"), &clear).await?;
         self.update(include_str!("sql/end_notes.sql"), &plan.end_notes).await?;
         self.update_texts(include_str!("sql/set_stamps.sql"), &plan.stamps).await?;
-        self.update_texts(include_str!("sql/set_subjects.sql"), &plan.subjects).await?;
+        self.set_labels(&plan.subjects).await?;
         insert::images(self.0, &plan.new).await?;
         insert::results(self.0, &plan.new, now_ms()).await?;
         insert::faces(self.0, &plan.new).await
@@ -152,7 +153,7 @@ impl SqliteTables<'_> {
     }
 
     /// Sets a text of each of these rows.
-    async fn update_texts(
+    pub(super) async fn update_texts(
         &mut self,
         sql: &'static str,
         texts: &[(i64, &str)],

@@ -3,9 +3,11 @@
 use super::batch::SqliteTables;
 use super::{insert, json, now_ms};
 use crate::domain::{JobId, ProfileId};
-use crate::store::enrolling::{EnrolmentTables, NewEnrolment, NewState, SubjectKey};
+use crate::store::enrolling::{EnrolledJob, EnrolmentTables, NewEnrolment, NewState, SubjectKey};
 use crate::store::fault::Fault;
-use crate::store::rows::{DecidedRow, ReferenceRow, SubjectIdRow, corrupt, set_aside};
+use crate::store::rows::{
+    DecidedRow, EnrolledJobRow, ReferenceRow, SubjectIdRow, corrupt, set_aside,
+};
 
 /// A JSON array of pairs.
 fn pairs<'a>(names: &[SubjectKey<'a>]) -> String {
@@ -45,6 +47,24 @@ impl EnrolmentTables for SqliteTables<'_> {
             .bind(gallery_profile)
             .fetch_all(&mut *self.0)
             .await?)
+    }
+
+    async fn enrolled_jobs(&mut self, jobs: &[JobId]) -> Result<Vec<EnrolledJobRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/enrolled_jobs.sql"))
+            .bind(json(jobs.iter().map(|job| job.0.simple().to_string())))
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
+    async fn write_jobs(&mut self, rows: &[EnrolledJob]) -> Result<(), Fault> {
+        let sql = include_str!("sql/insert_enrolled_jobs.sql");
+        insert::insert(self.0, sql, rows, |mut row, new| {
+            row.push_bind(new.job.0)
+                .push_bind(new.subject)
+                .push_bind(new.image)
+                .push_bind(new.decision.as_str());
+        })
+        .await
     }
 
     async fn decided(&mut self, keys: &[(i64, i64)]) -> Result<Vec<DecidedRow>, Fault> {
@@ -88,6 +108,10 @@ impl EnrolmentTables for SqliteTables<'_> {
             .execute(&mut *self.0)
             .await?;
         Ok(())
+    }
+
+    async fn set_labels(&mut self, labels: &[(i64, &str)]) -> Result<(), Fault> {
+        self.update_texts(include_str!("sql/set_subjects.sql"), labels).await
     }
 
     async fn write_references(&mut self, rows: &[NewState]) -> Result<(), Fault> {

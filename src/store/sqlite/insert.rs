@@ -7,7 +7,7 @@ use crate::domain::{Component, FaceResult};
 use crate::store::encoding::{hash_key, landmark_bytes};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
-use crate::store::plan::NewResult;
+use crate::store::plan::{NewResult, named_subject};
 
 /// Rows in one statement: with up to 30 values a row, well below the 32766 values that `SQLite`
 /// allows. Each statement costs a round trip to the connection's thread, so there are few.
@@ -67,7 +67,7 @@ pub(super) async fn images(
     insert(connection, include_str!("sql/insert_images.sql"), rows, |mut row, new| {
         let content = new.record.content.as_ref();
         let size = content.and_then(|content| content.size);
-        let subject = new.record.job.subject.as_ref();
+        let subject = named_subject(new.record);
         row.push_bind(new.image)
             .push_bind(new.scope.gallery)
             .push_bind(new.record.job.image.as_str().to_owned())

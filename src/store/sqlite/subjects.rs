@@ -194,5 +194,10 @@ async fn join(
         .bind(new)
         .execute(&mut *tables.0)
         .await?;
+    sqlx::query("UPDATE enrolment_jobs SET subject_id = ?2 WHERE subject_id = ?1")
+        .bind(old)
+        .bind(new)
+        .execute(&mut *tables.0)
+        .await?;
     delete(tables.0, old).await
 }

@@ -36,7 +36,7 @@ pub fn enrolment(image: &str, subject: &str, quality: u8, degrees: f32) -> JobRe
 }
 
 /// `record` as an enrolment without reasons against it.
-fn proposed(record: JobRecord, subject: &str) -> JobRecord {
+pub fn proposed(record: JobRecord, subject: &str) -> JobRecord {
     let rules =
         EnrolRules { references: RULES, match_threshold: Some(0.5), ..EnrolRules::default() };
     let enrolment = Some(rules.proposal(&record.outcome));

@@ -1,6 +1,7 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod decisions;
 mod enrolments;
 mod filters;
 mod history;
@@ -231,6 +232,15 @@ macro_rules! store_contract {
                 look_alikes_are_the_most_similar_references_of_others
                 references_are_found_also_when_their_bytes_were_superseded
                 accepted_images_are_known_by_subject_and_counted_by_campaign
+            }
+            decisions {
+                only_an_accepted_image_gets_the_label_of_its_subject
+                a_decision_about_bytes_stays_when_none_come
+                an_accepted_image_without_a_face_is_decided_about_again
+                faces_of_a_batch_are_compared_with_those_that_became_references
+                what_an_operator_set_aside_stays_aside
+                a_job_that_is_delivered_again_is_decided_once
+                campaigns_count_the_decisions_of_their_own_jobs
             }
             subjects {
                 subjects_come_by_name_in_pages

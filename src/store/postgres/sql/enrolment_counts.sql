@@ -8,5 +8,5 @@ SELECT
         WHERE sr.subject_id = e.subject_id AND sr.set_aside IS NULL
     )) AS enrolled_subjects
 FROM campaign_jobs c
-JOIN enrolments e ON e.job_id = c.job_id
+JOIN enrolment_jobs e ON e.job_id = c.job_id
 WHERE c.campaign_id = $1

@@ -8,5 +8,5 @@ SELECT
         WHERE sr.subject_id = e.subject_id AND sr.set_aside IS NULL
     ) THEN e.subject_id END) AS enrolled_subjects
 FROM campaign_jobs c
-CROSS JOIN enrolments e ON e.job_id = c.job_id
+CROSS JOIN enrolment_jobs e ON e.job_id = c.job_id
 WHERE c.campaign_id = ?1
