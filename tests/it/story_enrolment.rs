@@ -9,7 +9,6 @@ mod cast;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use facefleet::app::App;
@@ -30,6 +29,7 @@ use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{EnrolmentCounts, Searched, Store, SubjectQuery, SubjectSummary};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -186,19 +186,22 @@ async fn people_are_enrolled_beside_a_scan(stage: &Stage) {
     let (rows, listed) = everybody();
     let crowd: String = (0..SCANNED).map(|number| format!("crowd-{number}.png,\n")).collect();
     let crowd = format!("file,subject\n{crowd}");
+    let scanning = watch::Sender::new(false);
     let scan = async {
         let mut beside = 0;
         let (_, counts) = stage
             .run(Lane::Scan, &crowd, |_, event| {
-                let enrolled = stage.cast.enrolled.load(Ordering::SeqCst);
+                let enrolled = *stage.cast.enrolled.borrow();
                 beside += u64::from(matches!(event, CampaignEvent::Ended(_)) && !enrolled);
+                scanning.send_replace(beside > 0);
             })
             .await;
         (beside, counts)
     };
     let enrol = async {
+        scanning.subscribe().wait_for(|begun| *begun).await.unwrap();
         let enrolled = stage.enrol(&rows).await;
-        stage.cast.enrolled.store(true, Ordering::SeqCst);
+        stage.cast.enrolled.send_replace(true);
         enrolled
     };
     let ((beside, scanned), enrolled) = tokio::join!(scan, enrol);

@@ -1,14 +1,12 @@
 //! The people of the story, and the processor that sees them in images.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use async_trait::async_trait;
 use facefleet::domain::{
     BoundingBox, Component, Components, Face, FaceResult, Job, JobRecord, Lane, Outcome, Profile,
     ReasonCode, Recognition, Template,
 };
 use facefleet::worker::{Process, Processed};
+use tokio::sync::watch;
 
 use crate::support::{content, selection, template};
 
@@ -18,8 +16,8 @@ pub const PEOPLE: usize = 200;
 pub const SCANNED: usize = 3000;
 /// Components of a template.
 const DIMENSION: usize = 128;
-/// How long an image of the scan takes while people are enrolled.
-const SLOW: Duration = Duration::from_millis(25);
+/// One in so many images of the scan waits until all are enrolled.
+const WAITS: usize = 100;
 
 /// What is wrong with a photo, and the code that says so.
 pub struct Flaw {
@@ -72,13 +70,13 @@ pub fn template_of(person: usize, shot: usize) -> Template {
 /// Sees in an image whom its name says: `p-PERSON-SHOT[-FLAW].png`, `crowd-NUMBER.png`.
 pub struct Cast {
     profile: Profile,
-    /// Whether all are enrolled: the scan is slow until then.
-    pub enrolled: AtomicBool,
+    /// Whether all are enrolled: some of the images of the scan wait for it.
+    pub enrolled: watch::Sender<bool>,
 }
 
 impl Cast {
     pub fn new(profile: Profile) -> Self {
-        Self { profile, enrolled: AtomicBool::new(false) }
+        Self { profile, enrolled: watch::Sender::new(false) }
     }
 
     pub fn profile(&self) -> &Profile {
@@ -93,12 +91,12 @@ impl Process for Cast {
     }
 
     async fn process(&self, job: &Job) -> Processed {
-        if job.lane == Lane::Scan && !self.enrolled.load(Ordering::SeqCst) {
-            tokio::time::sleep(SLOW).await;
-        }
         let name = job.image.as_str().rsplit('/').next().unwrap();
         let parts: Vec<&str> = name.trim_end_matches(".png").split('-').collect();
         let number = |place: usize| parts[place].parse::<usize>().unwrap();
+        if job.lane == Lane::Scan && number(1) % WAITS == WAITS - 1 {
+            self.enrolled.subscribe().wait_for(|enrolled| *enrolled).await.unwrap();
+        }
         let outcome = match parts[0] {
             "crowd" => Outcome::Scored(vec![seen(template(number(1) as u64, DIMENSION).0, "")]),
             _ if parts.contains(&"empty") => Outcome::NoFace,
