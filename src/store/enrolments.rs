@@ -107,18 +107,6 @@ pub trait Enrolments: Send + Sync {
         most_alike(&references, probes)
     }
 
-    /// The subjects with an active reference, page by page: the next `limit` references after
-    /// `after`, by the id of the image, then by subject.
-    ///
-    /// # Errors
-    /// If the store cannot be reached or used.
-    async fn active_references(
-        &self,
-        gallery: &GalleryName,
-        after: Option<(ImageId, SubjectName)>,
-        limit: u32,
-    ) -> Result<Vec<(ImageId, SubjectName)>, StoreError>;
-
     /// Which of `images` were accepted for the subject that they name, with the bytes of a current
     /// result under `profile` whose primary face has a template.
     ///

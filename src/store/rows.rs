@@ -18,9 +18,8 @@ pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use subjects::{
-    ActiveReferenceRow, DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow,
-    ReferenceRow, ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,
-    set_aside,
+    DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
+    ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes, set_aside,
 };
 pub(super) use workers::WorkerRow;
 

@@ -8,8 +8,7 @@ use super::{PostgresStore, READ, WRITE, column, uri_key};
 use crate::domain::{CampaignId, GalleryName, ImageId, LabelledImage, ProfileId, SubjectName};
 use crate::store::halves::Halves;
 use crate::store::rows::{
-    ActiveReferenceRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceTemplateRow,
-    look_alikes,
+    EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceTemplateRow, look_alikes,
 };
 use crate::store::summary::flags;
 use crate::store::{
@@ -57,27 +56,6 @@ impl Enrolments for PostgresStore {
                 .fetch_all(&self.pool)
                 .await?;
             look_alikes(probes.len(), rows)
-        })
-        .await
-    }
-
-    async fn active_references(
-        &self,
-        gallery: &GalleryName,
-        after: Option<(ImageId, SubjectName)>,
-        limit: u32,
-    ) -> Result<Vec<(ImageId, SubjectName)>, StoreError> {
-        let (image, name) = after.as_ref().map_or((0, ""), |(id, name)| (id.0, name.as_str()));
-        self.answer(READ, async {
-            let rows: Vec<ActiveReferenceRow> =
-                sqlx::query_as(include_str!("sql/active_references.sql"))
-                    .bind(gallery.as_str())
-                    .bind(image)
-                    .bind(name)
-                    .bind(i64::from(limit))
-                    .fetch_all(&self.pool)
-                    .await?;
-            rows.into_iter().map(ActiveReferenceRow::reference).collect()
         })
         .await
     }

@@ -49,17 +49,7 @@ impl Subjects for PostgresStore {
                     .bind(row.id)
                     .fetch_all(&mut *snapshot)
                     .await?;
-            Ok(Some(StoredSubject {
-                summary: row.summary()?,
-                references: references
-                    .into_iter()
-                    .map(StoredReferenceRow::reference)
-                    .collect::<Result<_, _>>()?,
-                enrolments: enrolments
-                    .into_iter()
-                    .map(EnrolmentRow::enrolment)
-                    .collect::<Result<_, _>>()?,
-            }))
+            row.subject(references, enrolments).map(Some)
         })
         .await
     }

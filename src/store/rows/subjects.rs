@@ -3,14 +3,13 @@
 use uuid::Uuid;
 
 use super::{corrupt, hash, parsed, time, unsigned};
-use crate::domain::{
-    Enrolment, ImageId, JobId, Reason, ReferenceState, SubjectName, SubjectReference,
-};
+use crate::domain::{Enrolment, ImageId, JobId, Reason, ReferenceState, SubjectReference};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
 use crate::store::row::row;
 use crate::store::{
-    EnrolmentCounts, LookAlike, ReferenceTemplate, StoredEnrolment, StoredReference, SubjectSummary,
+    EnrolmentCounts, LookAlike, ReferenceTemplate, StoredEnrolment, StoredReference, StoredSubject,
+    SubjectSummary,
 };
 
 row! {
@@ -155,6 +154,21 @@ fn count(number: i64) -> Result<u64, Fault> {
 }
 
 impl SubjectRow {
+    /// The subject with these references and enrolments.
+    pub(in crate::store) fn subject(
+        self,
+        references: Vec<StoredReferenceRow>,
+        enrolments: Vec<EnrolmentRow>,
+    ) -> Result<StoredSubject, Fault> {
+        let references = references.into_iter().map(StoredReferenceRow::reference);
+        let enrolments = enrolments.into_iter().map(EnrolmentRow::enrolment);
+        Ok(StoredSubject {
+            summary: self.summary()?,
+            references: references.collect::<Result<_, _>>()?,
+            enrolments: enrolments.collect::<Result<_, _>>()?,
+        })
+    }
+
     pub(in crate::store) fn summary(self) -> Result<SubjectSummary, Fault> {
         Ok(SubjectSummary {
             name: parsed(&self.name)?,
@@ -207,20 +221,6 @@ impl ReferenceTemplateRow {
             quality: self.quality.try_into().map_err(corrupt)?,
             template: self.template.template().map_err(corrupt)?,
         })
-    }
-}
-
-row! {
-    /// An active reference.
-    pub(in crate::store) struct ActiveReferenceRow {
-        image_id: i64,
-        subject: String,
-    }
-}
-
-impl ActiveReferenceRow {
-    pub(in crate::store) fn reference(self) -> Result<(ImageId, SubjectName), Fault> {
-        Ok((ImageId(self.image_id), parsed(&self.subject)?))
     }
 }
 

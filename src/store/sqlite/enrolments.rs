@@ -4,9 +4,7 @@ use async_trait::async_trait;
 
 use super::{SqliteStore, json};
 use crate::domain::{CampaignId, GalleryName, ImageId, LabelledImage, ProfileId, SubjectName};
-use crate::store::rows::{
-    ActiveReferenceRow, EnrolmentCountsRow, EnrolmentRow, ReferenceTemplateRow,
-};
+use crate::store::rows::{EnrolmentCountsRow, EnrolmentRow, ReferenceTemplateRow};
 use crate::store::summary::flags;
 use crate::store::{EnrolmentCounts, Enrolments, ReferenceTemplate, StoreError, StoredEnrolment};
 
@@ -27,27 +25,6 @@ impl Enrolments for SqliteStore {
                     .fetch_all(&self.readers)
                     .await?;
             rows.into_iter().map(ReferenceTemplateRow::template).collect()
-        })
-        .await
-    }
-
-    async fn active_references(
-        &self,
-        gallery: &GalleryName,
-        after: Option<(ImageId, SubjectName)>,
-        limit: u32,
-    ) -> Result<Vec<(ImageId, SubjectName)>, StoreError> {
-        let (image, name) = after.as_ref().map_or((0, ""), |(id, name)| (id.0, name.as_str()));
-        self.answer(async {
-            let rows: Vec<ActiveReferenceRow> =
-                sqlx::query_as(include_str!("sql/active_references.sql"))
-                    .bind(gallery.as_str())
-                    .bind(image)
-                    .bind(name)
-                    .bind(limit)
-                    .fetch_all(&self.readers)
-                    .await?;
-            rows.into_iter().map(ActiveReferenceRow::reference).collect()
         })
         .await
     }
