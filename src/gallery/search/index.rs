@@ -9,8 +9,8 @@ use crate::domain::{GalleryName, ProfileId, SubjectName, Template};
 use crate::matching::{MatchingError, Neighbour, TemplateIndex};
 use crate::store::{Searched, Snapshot, TemplateBatch, TemplateKey, TemplateStamp};
 
-/// Batches that wait to be added to the index.
-const WAITING_BATCHES: usize = 4;
+/// Batches of templates that wait to be added to the index.
+pub(super) const WAITING_BATCHES: usize = 4;
 
 /// Templates to search among.
 pub(super) struct SearchIndex {

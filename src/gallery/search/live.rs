@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::index::{FoundTemplate, People, SearchIndex, cursors};
+use super::index::{FoundTemplate, People, SearchIndex, WAITING_BATCHES, cursors};
 use super::{GalleryFace, SearchCandidate, SearchError, SearchedFace, candidates, stored_face};
 use crate::domain::{FaceId, GalleryName, ProfileId, SubjectName};
 use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, TemplateStamp};
@@ -17,8 +17,6 @@ use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, Templa
 const POLL: Duration = Duration::from_millis(250);
 /// Looking takes at most one part in this many of the time.
 const SHARE: u32 = 4;
-/// Batches of templates that wait.
-const WAITING_BATCHES: usize = 4;
 
 /// The templates of a gallery under one profile, in memory, as the store has them now. Searches go
 /// on while the index changes, each on one state of it. Between two calls it holds no transaction

@@ -78,17 +78,8 @@ impl InputSpec {
     /// The network's input for `chips`, `[N, 3, 112, 112]`: one plane per channel, in the order of
     /// the channels.
     pub fn values(&self, chips: &[Chip]) -> Vec<f32> {
-        let mut values = Vec::with_capacity(chips.len() * Chip::BYTES);
-        for chip in chips {
-            for channel in self.channels.order() {
-                let plane = chip
-                    .pixels()
-                    .chunks_exact(3)
-                    .map(|pixel| (f32::from(pixel[channel]) - self.mean) * self.scale);
-                values.extend(plane);
-            }
-        }
-        values
+        let value = |pixel: u8| (f32::from(pixel) - self.mean) * self.scale;
+        self.planes(chips).into_iter().map(value).collect()
     }
 
     /// The pixels of `chips`, `[N, 3, 112, 112]`, for a network that reads bytes: one plane per
