@@ -1,9 +1,9 @@
 //! Ctrl-C and SIGTERM: the first asks a command to finish the jobs in flight, the second ends the
 //! process at once.
 
-use std::process::exit;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use signal_hook::low_level::exit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::exit;
 
 use tempfile::NamedTempFile;
 
@@ -40,7 +39,7 @@ impl NewFile {
         let (file, remove) = (partial.as_file().try_clone()?, partial.path().to_owned());
         let on_signal = stop_on_signal(move || {
             std::fs::remove_file(remove).ok();
-            exit(i32::from(INTERRUPTED));
+            signal_hook::low_level::exit(i32::from(INTERRUPTED));
         })?;
         let partial = Some(PartialFile { file: partial, _on_signal: on_signal });
         Ok((Self { target, partial }, file))

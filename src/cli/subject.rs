@@ -8,15 +8,15 @@ use clap::{Args, Subcommand};
 use super::named_image::NamedImage;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
-use crate::domain::{
-    GalleryName, ImageId, ReferenceRules, ReferenceState, SetAsideReason, SubjectName,
-};
+use crate::domain::{GalleryName, ImageId, ReferenceState, SetAsideReason, SubjectName};
 use crate::gallery::subjects::{
-    find_subject, remove_subject, rename_subject, require_gallery, set_reference,
+    find_subject, remove_subject, rename_subject, require_alike, require_gallery, set_reference,
 };
 use crate::store::{
-    Store, StoredEnrolment, StoredReference, StoredSubject, SubjectQuery, SubjectSummary,
+    ReviewQuery, Store, StoredEnrolment, StoredReference, StoredSubject, SubjectMerge,
+    SubjectQuery, SubjectSummary, choose_profile,
 };
+use crate::view::enrol::EnrolmentView;
 use crate::view::subject::{SubjectChange, SubjectChangeView, SubjectDetailView, SubjectView};
 
 /// Subjects that are read at once.
@@ -43,6 +43,17 @@ pub(super) enum SubjectCommand {
         #[arg(long)]
         json: bool,
     },
+    /// List the images that a person has to decide about, with the reasons.
+    ///
+    /// `subject restore` accepts an image, `subject set-aside` refuses it; it is then no longer in
+    /// this list.
+    Review {
+        #[command(flatten)]
+        gallery: GalleryArgs,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Give a person another name.
     ///
     /// References, decisions and the label of the person's images follow.
@@ -53,9 +64,13 @@ pub(super) enum SubjectCommand {
         #[arg(value_name = "NEW")]
         to: SubjectName,
         /// If there is a person of that name already, both are one person: their references are
-        /// chosen anew among those of both. Cannot be undone.
+        /// chosen anew among those of both. Cannot be undone, and refused if they do not look like
+        /// one person.
         #[arg(long)]
         merge: bool,
+        /// Merge them even if they do not look like one person.
+        #[arg(long, requires = "merge")]
+        force: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -71,10 +86,12 @@ pub(super) enum SubjectCommand {
         json: bool,
     },
     /// Set a reference aside: searches and checks do not use it any more.
+    ///
+    /// An image that a person had to review is refused this way.
     SetAside(ReferenceArgs),
     /// Make an image that was set aside a reference again, whatever the reason was.
     ///
-    /// An image that a person had to review becomes a reference this way.
+    /// An image that a person had to review is accepted this way.
     Restore(ReferenceArgs),
 }
 
@@ -107,9 +124,13 @@ impl SubjectCommand {
         match self {
             Self::List { gallery, json } => list(store, &gallery.gallery, json).await?,
             Self::Show { of, json } => show(store, of, json).await?,
-            Self::Rename { of, to, merge, json } => {
-                let rules = merge.then(|| app.settings().references());
-                rename(store, of, to, (rules, json)).await?;
+            Self::Review { gallery, json } => review(store, &gallery.gallery, json).await?,
+            Self::Rename { of, to, merge, force, json } => {
+                let merge = match merge {
+                    true => Some(merged_as(app, store, (&of, &to), force).await?),
+                    false => None,
+                };
+                rename(store, of, to, (merge, json)).await?;
             }
             Self::Remove { of, json } => remove(store, of, json).await?,
             Self::SetAside(reference) => {
@@ -184,6 +205,38 @@ async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
     Ok(())
 }
 
+async fn review(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<()> {
+    let (mut after, mut count) = (None, 0_u64);
+    loop {
+        let query = ReviewQuery { gallery: gallery.clone(), after, limit: PAGE };
+        let page = store.reviews(&query).await?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.image, last.subject.clone()));
+        count += page.len() as u64;
+        for stored in page {
+            if json {
+                say_json(&EnrolmentView::from(&stored))?;
+                continue;
+            }
+            say(printable(stored.subject.as_str()))?;
+            for line in enrolment_lines(&stored) {
+                say(printable(&line))?;
+            }
+        }
+    }
+    if count == 0 {
+        require_gallery(store, gallery).await?;
+    }
+    if !json {
+        say(format!("{count} to review in gallery {gallery}"))?;
+    }
+    if !json && count > 0 {
+        say("accept one with `facefleet subject restore SUBJECT IMAGE_ID`, refuse it with \
+             `facefleet subject set-aside SUBJECT IMAGE_ID`")?;
+    }
+    Ok(())
+}
+
 fn reference_line(reference: &StoredReference) -> String {
     let StoredReference { image, uri, state, since } = reference;
     let state = match state {
@@ -218,14 +271,33 @@ fn enrolment_lines(stored: &StoredEnrolment) -> Vec<String> {
     std::iter::once(decision).chain(reasons).collect()
 }
 
+/// How a subject and another one become one. Without `force`, only if they look like one person.
+async fn merged_as(
+    app: &App,
+    store: &dyn Store,
+    (of, to): (&SubjectArgs, &SubjectName),
+    force: bool,
+) -> Result<SubjectMerge> {
+    let gallery = &of.gallery.gallery;
+    let profile = choose_profile(store, gallery, None).await?;
+    let rules = match store.profile(&profile).await? {
+        Some(profile) if !force => Some(app.enrol_rules(&profile)?),
+        _ => None,
+    };
+    if let Some(threshold) = rules.and_then(|rules| rules.match_threshold) {
+        require_alike(store, gallery, &profile, (&of.name, to), threshold).await?;
+    }
+    Ok(SubjectMerge { profile, rules: app.settings().references() })
+}
+
 async fn rename(
     store: &dyn Store,
     of: SubjectArgs,
     to: SubjectName,
-    (rules, json): (Option<ReferenceRules>, bool),
+    (merge, json): (Option<SubjectMerge>, bool),
 ) -> Result<()> {
     let (gallery, from) = (of.gallery.gallery, of.name);
-    let merged = rename_subject(store, &gallery, (&from, &to), rules).await?;
+    let merged = rename_subject(store, &gallery, (&from, &to), merge).await?;
     let summary = find_subject(store, &gallery, &to).await?.summary;
     let change = if merged { SubjectChange::Merged } else { SubjectChange::Renamed };
     let told = match change {

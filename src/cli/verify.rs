@@ -18,6 +18,7 @@ use crate::images::NamedPlace;
 use crate::view::image::ImageView;
 use crate::view::threshold::{FmrView, ThresholdsView};
 use crate::view::verify::{BestReferenceView, VerifyView};
+use crate::worker::Process;
 
 /// An image is not that person, or nobody can say.
 const NO_MATCH: u8 = 4;
@@ -86,18 +87,18 @@ struct Verified {
 impl VerifyArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
-        let own = app.profile(self.aligned)?;
+        let processor = app.processor(&[], self.aligned)?;
+        let own = processor.profile();
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
-        let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
+        let profile = searchable_profile(store.as_ref(), gallery, own).await?;
         let subject = KnownSubject::read(store.as_ref(), gallery, &profile, &self.subject).await?;
         store.close().await;
-        let known = app.match_thresholds(&own)?;
+        let known = app.match_thresholds(own)?;
         let threshold = self.threshold(known.as_ref(), app.settings().enrol.fmr)?;
         let verification = Verification { args: &self, profile, subject, known, threshold };
         let roots: Vec<_> = self.images.iter().filter_map(NamedPlace::readable).collect();
         let source = app.images(&roots)?;
-        let processor = app.processor(&[], self.aligned)?;
         let (mut all_match, mut no_face) = (true, false);
         for image in self.images.iter().map(NamedPlace::image) {
             let analysis = analyse(&processor, &source, &image).await;

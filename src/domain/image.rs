@@ -224,7 +224,7 @@ impl From<ContentHash> for String {
 }
 
 /// The person that an image shows, as the operator names people: 1 to 200 characters, none of them
-/// a control character. It may be the name of a person, so it is stored and never logged.
+/// a control character, without spaces around them. It may be the name of a person, so it is stored and never logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -241,6 +241,7 @@ impl FromStr for SubjectName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let text = text.trim();
         if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
             return Err(InvalidName(
                 "a subject is 1 to 200 characters, none of them a control character".into(),

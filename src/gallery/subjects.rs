@@ -1,7 +1,7 @@
 //! The people of a gallery: found by name, renamed, merged and removed, and their references set
 //! aside and restored.
 
-use crate::domain::{GalleryName, ReferenceRules, ReferenceState, SubjectName};
+use crate::domain::{GalleryName, ProfileId, ReferenceState, SubjectName};
 use crate::store::{
     ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredReference, StoredSubject,
     SubjectMerge, SubjectSummary, choose_profile,
@@ -39,6 +39,21 @@ pub enum SubjectError {
         gallery: GalleryName,
         /// The name.
         name: SubjectName,
+    },
+    /// Two subjects that are to be merged do not look like one person.
+    #[error(
+        "'{}' and '{}' do not look like one person: their two most similar references have a \
+         similarity of {similarity:.4}, and a match exceeds {threshold:.4}. If they are one person \
+         all the same, add --force",
+        names.0.as_str(), names.1.as_str()
+    )]
+    Unlike {
+        /// Their names.
+        names: (SubjectName, SubjectName),
+        /// The highest similarity of a reference of one and one of the other.
+        similarity: f64,
+        /// What a match exceeds.
+        threshold: f64,
     },
     /// The image is no reference of the subject.
     #[error(
@@ -93,8 +108,7 @@ async fn unknown(
 }
 
 /// Gives a subject another name. If there is a subject of that name, both become one with `merge`:
-/// the references are chosen by these rules, under the profile of the gallery's latest result.
-/// Whether they were merged.
+/// the references are chosen by its rules. Whether they were merged.
 ///
 /// # Errors
 /// If there is no such gallery or subject, the name is taken and `merge` is none, or the store
@@ -103,20 +117,38 @@ pub async fn rename_subject(
     store: &dyn Store,
     gallery: &GalleryName,
     (from, to): (&SubjectName, &SubjectName),
-    merge: Option<ReferenceRules>,
+    merge: Option<SubjectMerge>,
 ) -> Result<bool, SubjectError> {
-    let merge = match merge {
-        Some(rules) => {
-            let profile = choose_profile(store, gallery, None).await?;
-            Some(SubjectMerge { profile, rules })
-        }
-        None => None,
-    };
     match store.rename_subject(gallery, from, to, merge.as_ref()).await? {
         Renamed::Renamed => Ok(false),
         Renamed::Merged => Ok(true),
         Renamed::Taken => Err(SubjectError::Taken { gallery: gallery.clone(), name: to.clone() }),
         Renamed::Unknown => Err(unknown(store, gallery, from).await?),
+    }
+}
+
+/// Whether two subjects may be one person: references of both match at `threshold`, or one of them
+/// has none to compare.
+///
+/// # Errors
+/// If they do not match, or the store cannot be read.
+pub async fn require_alike(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+    names: (&SubjectName, &SubjectName),
+    threshold: f64,
+) -> Result<(), SubjectError> {
+    let own = store.reference_templates(gallery, profile, Some(names.0)).await?;
+    let others = store.reference_templates(gallery, profile, Some(names.1)).await?;
+    let pairs = own.iter().flat_map(|one| others.iter().map(move |other| (one, other)));
+    let best = pairs.map(|(one, other)| one.template.similarity(&other.template));
+    match best.max_by(f64::total_cmp) {
+        Some(similarity) if similarity <= threshold && names.0 != names.1 => {
+            let names = (names.0.clone(), names.1.clone());
+            Err(SubjectError::Unlike { names, similarity, threshold })
+        }
+        _ => Ok(()),
     }
 }
 

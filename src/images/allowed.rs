@@ -92,8 +92,9 @@ pub struct OutsideCounts {
     pub images: u64,
     /// Buckets and hosts, as roots are written, with their images.
     pub places: BTreeMap<String, u64>,
-    /// The folder that contains all local files among them, and how many they are.
-    pub folder: Option<(PathBuf, u64)>,
+    /// Folders that contain the local files among them, and how many are in each: none contains
+    /// another, and none is `/` unless files lie directly in it.
+    pub folders: Vec<(PathBuf, u64)>,
     /// The first one, and where it is named.
     pub first: Option<String>,
 }
@@ -106,15 +107,7 @@ impl OutsideCounts {
             self.first = Some(format!("{image} ({})", named()));
         }
         if let Some(path) = image.to_path() {
-            let folder = path.parent().unwrap_or(Path::new("/"));
-            self.folder = Some(match self.folder.take() {
-                None => (folder.to_owned(), 1),
-                Some((common, count)) => {
-                    let above = |above: &&Path| folder.starts_with(above);
-                    let above = common.ancestors().find(above).unwrap_or(Path::new("/"));
-                    (above.to_owned(), count + 1)
-                }
-            });
+            self.count_folder(path.parent().unwrap_or(Path::new("/")));
             return;
         }
         let url = image.as_url();
@@ -130,11 +123,31 @@ impl OutsideCounts {
         *self.places.entry(if known { place } else { OTHER_PLACES.into() }).or_default() += 1;
     }
 
+    /// Counts a file in `folder`: with those of a counted folder that has an ancestor below `/` in
+    /// common.
+    fn count_folder(&mut self, folder: &Path) {
+        let common = |counted: &Path| {
+            let shared = counted.ancestors().find(|above| folder.starts_with(above))?;
+            (shared.parent().is_some() || shared == folder).then(|| shared.to_owned())
+        };
+        for (counted, count) in &mut self.folders {
+            if let Some(common) = common(counted) {
+                (*counted, *count) = (common, *count + 1);
+                return;
+            }
+        }
+        if self.folders.len() < MOST_PLACES {
+            self.folders.push((folder.to_owned(), 1));
+        } else {
+            *self.places.entry(OTHER_PLACES.into()).or_default() += 1;
+        }
+    }
+
     /// The places as roots are written, those with the most images first.
     pub fn by_count(&self) -> Vec<(String, u64)> {
-        let folder = self.folder.iter().map(|(path, count)| (path.display().to_string(), *count));
+        let folders = self.folders.iter().map(|(path, count)| (path.display().to_string(), *count));
         let places = self.places.iter().map(|(place, count)| (place.clone(), *count));
-        let mut all: Vec<(String, u64)> = folder.chain(places).collect();
+        let mut all: Vec<(String, u64)> = folders.chain(places).collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         all
     }
@@ -199,5 +212,10 @@ mod tests {
         assert_eq!(outside.first.as_deref(), Some("s3://faces/a.jpg (line 7)"));
         let places = [("/photos", 3), ("https://host:8443", 1), ("s3://faces", 1)];
         assert_eq!(outside.by_count(), places.map(|(place, count)| (place.to_owned(), count)));
+        // Not `/`, which contains both, and everything else.
+        outside.count(&"file:///srv/4.jpg".parse().unwrap(), || "line 8".into());
+        assert_eq!(outside.folders, [("/photos".into(), 3), ("/srv".into(), 1)]);
+        outside.count(&"file:///5.jpg".parse().unwrap(), || "line 9".into());
+        assert_eq!(outside.by_count()[0], ("/".to_owned(), 4));
     }
 }

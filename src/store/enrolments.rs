@@ -66,6 +66,8 @@ pub struct LookAlike {
 pub struct EnrolmentCounts {
     /// Accepted images.
     pub accepted: u64,
+    /// Of these, images that are active references now.
+    pub references: u64,
     /// Images that a person must decide about.
     pub review: u64,
     /// Rejected images.
@@ -74,6 +76,17 @@ pub struct EnrolmentCounts {
     pub subjects: u64,
     /// Subjects with an active reference, of these.
     pub enrolled_subjects: u64,
+}
+
+/// Which enrolments [`Enrolments::reviews`] returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewQuery {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The image and the subject of the previous page's last enrolment; none for the first page.
+    pub after: Option<(ImageId, SubjectName)>,
+    /// The most enrolments to return.
+    pub limit: u32,
 }
 
 /// Enrolments. They are decided in [`Results::record`](super::Results::record).
@@ -125,6 +138,12 @@ pub trait Enrolments: Send + Sync {
     /// If the store cannot be reached or used.
     async fn enrolments(&self, images: &[ImageId]) -> Result<Vec<StoredEnrolment>, StoreError>;
 
+    /// The enrolments that a person has to review, by image, then by subject.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn reviews(&self, query: &ReviewQuery) -> Result<Vec<StoredEnrolment>, StoreError>;
+
     /// What was decided for the jobs of a campaign, each counted once, whoever asked later. The
     /// decisions of removed subjects still count.
     ///
@@ -138,13 +157,18 @@ fn most_alike(
     references: &[ReferenceTemplate],
     probes: &[LookAlikeProbe],
 ) -> Result<Vec<Option<LookAlike>>, StoreError> {
-    let Some(first) = references.first() else { return Ok(vec![None; probes.len()]) };
+    let Some(dimension) = probes.first().map(|probe| probe.template.as_slice().len()) else {
+        return Ok(Vec::new());
+    };
+    // Templates of one profile have one length; a damaged one may have another.
+    let comparable = |each: &&ReferenceTemplate| each.template.as_slice().len() == dimension;
+    let references: Vec<&ReferenceTemplate> = references.iter().filter(comparable).collect();
     let invalid = |error: MatchingError| StoreError::Corrupt(error.to_string());
     let keys: Vec<u64> = (0..references.len() as u64).collect();
     let halves: Vec<f16> = references.iter().flat_map(|each| each.template.to_halves()).collect();
-    let mut index = TemplateIndex::new(first.template.as_slice().len(), references.len());
+    let mut index = TemplateIndex::new(dimension, references.len());
     index.extend(&keys, &halves).map_err(invalid)?;
-    let of = |key: u64| &references[key as usize];
+    let of = |key: u64| references[key as usize];
     probes
         .iter()
         .map(|probe| {

@@ -35,7 +35,8 @@ mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
 pub use enrolments::{
-    EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, StoredEnrolment,
+    EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
+    StoredEnrolment,
 };
 pub use filter::PageFilter;
 pub use listings::Listings;

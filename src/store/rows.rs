@@ -19,7 +19,8 @@ pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use subjects::{
     DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
-    ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes, set_aside,
+    ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,
+    reference_templates, set_aside,
 };
 pub(super) use workers::WorkerRow;
 

@@ -132,8 +132,9 @@ pub trait Subjects: Send + Sync {
     ) -> Result<Option<SubjectSummary>, StoreError>;
 
     /// Sets a reference of a subject aside, or restores it. Restoring may give a subject more
-    /// references than the rules allow; enrolments then replace, and add none. Whether the subject
-    /// has such a reference.
+    /// references than the rules allow; enrolments then replace, and add none. If its image was to
+    /// be reviewed, this is the review: restored, it is accepted, and labelled with the subject;
+    /// set aside by an operator, it is rejected. Whether the subject has such a reference.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

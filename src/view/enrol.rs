@@ -18,7 +18,7 @@ pub struct DecisionView {
     pub decision: EnrolmentDecision,
     /// The codes of `reasons`.
     pub codes: Vec<ReasonCode>,
-    /// Why the image was not accepted; empty if it was.
+    /// Why the image was not accepted, or not before an operator restored it; empty if it was.
     pub reasons: Vec<ToldReason>,
 }
 
@@ -104,6 +104,9 @@ pub struct EnrolSummaryView {
     pub accepted_before: u64,
     /// Images that were accepted now.
     pub accepted: u64,
+    /// Of these, images that are references; the others are kept aside, because the references of
+    /// their subjects are as good or nearly the same.
+    pub references: u64,
     /// Images that a person has to decide about.
     pub review: u64,
     /// Images that were rejected.

@@ -114,7 +114,8 @@ impl EnrolSummary<'_> {
 
     fn text(&self) -> String {
         let Self { campaign, counts, decided, .. } = self;
-        let EnrolmentCounts { accepted, review, rejected, subjects, enrolled_subjects } = *decided;
+        let EnrolmentCounts { accepted, review, rejected, subjects, enrolled_subjects, .. } =
+            *decided;
         let mut text = format!(
             "gallery {}, profile {}, campaign {}\n",
             campaign.gallery, campaign.profile, campaign.id
@@ -123,6 +124,19 @@ impl EnrolSummary<'_> {
             "{accepted} accepted, {review} to review, {rejected} rejected, {} accepted before\n",
             counts.progress.skipped
         );
+        let aside = accepted.saturating_sub(decided.references);
+        if aside > 0 {
+            text += &format!(
+                "{aside} of the accepted images are kept aside: the references of their subjects \
+                 are as good, or nearly the same (`facefleet subject show`)\n"
+            );
+        }
+        if decided.review > 0 {
+            text += &format!(
+                "`facefleet subject review --gallery {}` shows what is to review\n",
+                campaign.gallery
+            );
+        }
         if subjects > 0 {
             let plural = if subjects == 1 { "" } else { "s" };
             text += &format!(
@@ -180,6 +194,7 @@ impl EnrolSummary<'_> {
                 listed: progress.listed,
                 accepted_before: progress.skipped,
                 accepted: decided.accepted,
+                references: decided.references,
                 review: decided.review,
                 rejected: decided.rejected,
                 subjects: decided.subjects,

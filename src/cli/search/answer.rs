@@ -107,7 +107,8 @@ impl SearchAnswers<'_> {
         say(format!("searched {searched} in gallery {gallery}, profile {profile}"))?;
         if self.subjects == Some(0) {
             say(
-                "nobody is enrolled there: `facefleet enrol` enrols, --by face searches all faces",
+                "no subject has a reference there that can be compared: `facefleet subject list` \
+                 shows who is enrolled, `facefleet enrol` enrols, --by face searches all faces",
             )?;
         }
         for note in self.notes() {

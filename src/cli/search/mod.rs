@@ -25,6 +25,7 @@ use crate::gallery::search::{GallerySearch, searchable_profile};
 use crate::images::NamedPlace;
 use crate::store::Searched;
 use crate::view::search::LeastView;
+use crate::worker::{Process, Processor};
 
 /// Below every similarity.
 const ANY: f64 = -2.0;
@@ -138,7 +139,13 @@ fn floor(least: Option<LeastView>) -> f64 {
 impl SearchArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
-        let own = app.profile(self.aligned)?;
+        // Search by faces of the gallery alone opens no network.
+        let has_images = self.probes.iter().any(|probe| probe.image().is_some());
+        let processor = has_images.then(|| app.processor(&[], self.aligned)).transpose()?;
+        let own = match &processor {
+            Some(processor) => processor.profile().clone(),
+            None => app.profile(self.aligned)?,
+        };
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
         let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
@@ -148,7 +155,11 @@ impl SearchArgs {
             ensure!(there, "--out: there is no folder {}", folder.display());
         }
         // First: the search holds a transaction of the store.
-        let mut images = self.analysed(&app).await?.into_iter();
+        let mut images = match &processor {
+            Some(processor) => self.analysed(&app, processor).await?,
+            None => Vec::new(),
+        }
+        .into_iter();
         let by = self.by.map(Searched::from);
         let mut search =
             GallerySearch::open(store.as_ref(), gallery, &profile, by, threads).await?;
@@ -241,17 +252,13 @@ impl SearchArgs {
         Ok(Some(LeastView { similarity: threshold.threshold, fmr, fpir }))
     }
 
-    /// The images, analysed. Loads no model if there are none.
-    async fn analysed(&self, app: &App) -> Result<Vec<Probe>> {
+    /// The images, analysed.
+    async fn analysed(&self, app: &App, processor: &Processor) -> Result<Vec<Probe>> {
         let images: Vec<&NamedPlace> = self.probes.iter().filter_map(ProbeName::image).collect();
-        if images.is_empty() {
-            return Ok(Vec::new());
-        }
         let roots: Vec<_> = images.iter().filter_map(|image| image.readable()).collect();
         let source = app.images(&roots)?;
-        let processor = app.processor(&[], self.aligned)?;
         let ahead = 2 * app.settings().threads() + 2;
-        let (source, of) = (&source, &processor);
+        let (source, of) = (&source, processor);
         let probes = stream::iter(images.into_iter().map(NamedPlace::image))
             .map(|image| async move {
                 let analysis = analyse(of, source, &image).await;

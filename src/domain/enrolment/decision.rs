@@ -12,7 +12,7 @@ use super::references::{ReferenceChange, ReferenceRules, ReferenceState, SetAsid
 pub struct Enrolment {
     /// The decision.
     pub decision: EnrolmentDecision,
-    /// Why; empty if it was accepted.
+    /// Why it was not accepted, or not at once; empty if it was.
     pub reasons: Vec<Reason>,
 }
 

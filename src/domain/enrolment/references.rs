@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::super::ImageId;
 use super::decision::{NewReference, SubjectReference};
-use super::reason::UnknownWord;
+use super::reason::{EnrolmentDecision, UnknownWord};
 
 /// Two templates of one subject that are at least this similar come from nearly the same picture:
 /// another size or compression of it, or the next frame.
@@ -85,6 +85,18 @@ pub enum ReferenceState {
     Active,
     /// It is kept, and can be restored.
     SetAside(SetAsideReason),
+}
+
+impl ReferenceState {
+    /// What an operator who gives a reference this state decides about its image, if that was to
+    /// be reviewed.
+    pub fn review(self) -> Option<EnrolmentDecision> {
+        match self {
+            Self::Active => Some(EnrolmentDecision::Accepted),
+            Self::SetAside(SetAsideReason::Operator) => Some(EnrolmentDecision::Rejected),
+            Self::SetAside(_) => None,
+        }
+    }
 }
 
 /// What an accepted image changes.

@@ -41,14 +41,15 @@ impl Known {
 
     /// The decision that stays, and whether another job asks for it than before. It stays for a job
     /// for which the image was decided about already; if the image was accepted, and still has a
-    /// face to find the subject by (an operator may have set its reference aside since); or if no
-    /// bytes came to decide about.
+    /// face to find the subject by (an operator may have set its reference aside since); if an
+    /// operator reviewed and refused it; or if no bytes came to decide about.
     pub(super) fn standing(
         &mut self,
         asked: &Asked<'_>,
         key: (i64, i64),
     ) -> Option<(bool, Enrolment)> {
         let (record, job) = (asked.record, asked.record.job.id);
+        let refused = self.is_refused(key);
         let (asked_last, stored) = self.decided.get_mut(&key)?;
         if *asked_last == job || asked.decided_image == Some(key.1) {
             return Some((false, stored.clone()));
@@ -56,11 +57,19 @@ impl Known {
         let is_about_bytes =
             stored.reasons.iter().all(|reason| reason.code != ReasonCode::Unreadable);
         let stays = record.content.is_none() && is_about_bytes
-            || NewReference::of(record).is_some() && stored.decision == EnrolmentDecision::Accepted;
+            || NewReference::of(record).is_some() && stored.decision == EnrolmentDecision::Accepted
+            || refused && stored.decision == EnrolmentDecision::Rejected;
         stays.then(|| {
             *asked_last = job;
             (true, stored.clone())
         })
+    }
+
+    /// Whether an operator set the image aside of its subject.
+    fn is_refused(&self, (subject, image): (i64, i64)) -> bool {
+        let by_operator = ReferenceState::SetAside(SetAsideReason::Operator);
+        let mut references = self.references.get(&subject).into_iter().flatten();
+        references.any(|each| each.image.0 == image && each.state == by_operator)
     }
 
     /// Decides about one enrolment; notes in `states` which references change.

@@ -9,11 +9,12 @@ use crate::domain::{CampaignId, GalleryName, ImageId, LabelledImage, ProfileId, 
 use crate::store::halves::Halves;
 use crate::store::rows::{
     EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceTemplateRow, look_alikes,
+    reference_templates,
 };
 use crate::store::summary::flags;
 use crate::store::{
-    EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, StoreError,
-    StoredEnrolment,
+    EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
+    StoreError, StoredEnrolment,
 };
 
 #[async_trait]
@@ -32,7 +33,7 @@ impl Enrolments for PostgresStore {
                     .bind(subject.map(SubjectName::as_str))
                     .fetch_all(&self.pool)
                     .await?;
-            rows.into_iter().map(ReferenceTemplateRow::template).collect()
+            reference_templates(rows)
         })
         .await
     }
@@ -89,6 +90,21 @@ impl Enrolments for PostgresStore {
                     .bind(column(images, |image| image.0))
                     .fetch_all(&self.pool)
                     .await?;
+            rows.into_iter().map(EnrolmentRow::enrolment).collect()
+        })
+        .await
+    }
+
+    async fn reviews(&self, query: &ReviewQuery) -> Result<Vec<StoredEnrolment>, StoreError> {
+        let after = query.after.as_ref();
+        self.answer(READ, async {
+            let rows: Vec<EnrolmentRow> = sqlx::query_as(include_str!("sql/reviews.sql"))
+                .bind(query.gallery.as_str())
+                .bind(after.map_or(0, |(image, _)| image.0))
+                .bind(after.map_or("", |(_, subject)| subject.as_str()))
+                .bind(i64::from(query.limit))
+                .fetch_all(&self.pool)
+                .await?;
             rows.into_iter().map(EnrolmentRow::enrolment).collect()
         })
         .await

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::batch::PostgresTables;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
-use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName};
+use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
 use crate::store::batch::BatchTables;
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::fault::Fault;
@@ -101,6 +101,9 @@ impl Subjects for PostgresStore {
                 .bind(set_aside(state))
                 .execute(&mut *transaction)
                 .await?;
+            if let Some(decision) = state.review() {
+                review(&mut transaction, (subject, name), image, decision).await?;
+            }
             transaction.commit().await?;
             Ok(set.rows_affected() > 0)
         };
@@ -188,6 +191,29 @@ async fn label(
         .bind(to.map(SubjectName::as_str))
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Decides about an image that was to be reviewed.
+async fn review(
+    connection: &mut PgConnection,
+    (subject, name): (i64, &SubjectName),
+    image: ImageId,
+    decision: EnrolmentDecision,
+) -> Result<(), Fault> {
+    let reviewed = sqlx::query(include_str!("sql/review_enrolment.sql"))
+        .bind(subject)
+        .bind(image.0)
+        .bind(decision.as_str())
+        .execute(&mut *connection)
+        .await?;
+    if reviewed.rows_affected() > 0 && decision == EnrolmentDecision::Accepted {
+        sqlx::query("UPDATE images SET subject = $2 WHERE id = $1")
+            .bind(image.0)
+            .bind(name.as_str())
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,14 @@
 //! Rows of subjects, references and enrolments.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use uuid::Uuid;
 
 use super::{corrupt, hash, parsed, time, unsigned};
-use crate::domain::{Enrolment, ImageId, JobId, Reason, ReferenceState, SubjectReference};
+use crate::domain::{
+    Enrolment, ImageId, JobId, Reason, ReferenceState, SubjectReference, Template,
+};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
 use crate::store::row::row;
@@ -50,15 +55,32 @@ pub(in crate::store) fn set_aside(state: ReferenceState) -> Option<&'static str>
 
 impl ReferenceRow {
     pub(in crate::store) fn reference(self) -> Result<SubjectReference, Fault> {
-        let template = self.template.map(|halves| halves.template()).transpose();
+        let image = ImageId(self.image_id);
         Ok(SubjectReference {
-            image: ImageId(self.image_id),
+            image,
             state: state(self.set_aside.as_deref())?,
             hash: hash(&self.content_hash)?,
             quality: unsigned(self.quality)?,
-            template: template.map_err(corrupt)?,
+            template: self.template.and_then(|halves| template(image, &halves)),
         })
     }
+}
+
+/// The template of a reference. One that cannot be read is left out and logged once: whoever is
+/// enrolled meanwhile is not to blame for it, and waiting would not mend it.
+fn template(image: ImageId, halves: &Halves) -> Option<Template> {
+    static LOGGED: Mutex<BTreeSet<ImageId>> = Mutex::new(BTreeSet::new());
+    let error = match halves.template() {
+        Ok(template) => return Some(template),
+        Err(error) => error,
+    };
+    if LOGGED.lock().unwrap_or_else(PoisonError::into_inner).insert(image) {
+        tracing::error!(
+            %image, %error, "the template of a reference cannot be read: faces are not compared \
+                with it. Set it aside with `facefleet subject set-aside`, and enrol another image"
+        );
+    }
+    None
 }
 
 row! {
@@ -213,15 +235,20 @@ row! {
     }
 }
 
-impl ReferenceTemplateRow {
-    pub(in crate::store) fn template(self) -> Result<ReferenceTemplate, Fault> {
-        Ok(ReferenceTemplate {
-            subject: parsed(&self.subject)?,
-            image: ImageId(self.image_id),
-            quality: self.quality.try_into().map_err(corrupt)?,
-            template: self.template.template().map_err(corrupt)?,
-        })
-    }
+/// The references whose templates can be read.
+pub(in crate::store) fn reference_templates(
+    rows: Vec<ReferenceTemplateRow>,
+) -> Result<Vec<ReferenceTemplate>, Fault> {
+    let readable = rows.into_iter().filter_map(|row| {
+        let image = ImageId(row.image_id);
+        let template = template(image, &row.template)?;
+        Some((row.subject, image, row.quality, template))
+    });
+    let reference = |(subject, image, quality, template): (String, ImageId, i16, Template)| {
+        let quality = quality.try_into().map_err(corrupt)?;
+        Ok(ReferenceTemplate { subject: parsed(&subject)?, image, quality, template })
+    };
+    readable.map(reference).collect()
 }
 
 row! {
@@ -251,6 +278,7 @@ row! {
     /// The enrolments of a campaign.
     pub(in crate::store) struct EnrolmentCountsRow {
         accepted: i64,
+        accepted_references: i64,
         review: i64,
         rejected: i64,
         subjects: i64,
@@ -262,6 +290,7 @@ impl EnrolmentCountsRow {
     pub(in crate::store) fn counts(self) -> Result<EnrolmentCounts, Fault> {
         Ok(EnrolmentCounts {
             accepted: count(self.accepted)?,
+            references: count(self.accepted_references)?,
             review: count(self.review)?,
             rejected: count(self.rejected)?,
             subjects: count(self.subjects)?,

@@ -4,9 +4,13 @@ use async_trait::async_trait;
 
 use super::{SqliteStore, json};
 use crate::domain::{CampaignId, GalleryName, ImageId, LabelledImage, ProfileId, SubjectName};
-use crate::store::rows::{EnrolmentCountsRow, EnrolmentRow, ReferenceTemplateRow};
+use crate::store::rows::{
+    EnrolmentCountsRow, EnrolmentRow, ReferenceTemplateRow, reference_templates,
+};
 use crate::store::summary::flags;
-use crate::store::{EnrolmentCounts, Enrolments, ReferenceTemplate, StoreError, StoredEnrolment};
+use crate::store::{
+    EnrolmentCounts, Enrolments, ReferenceTemplate, ReviewQuery, StoreError, StoredEnrolment,
+};
 
 #[async_trait]
 impl Enrolments for SqliteStore {
@@ -24,7 +28,7 @@ impl Enrolments for SqliteStore {
                     .bind(subject.map(SubjectName::as_str))
                     .fetch_all(&self.readers)
                     .await?;
-            rows.into_iter().map(ReferenceTemplateRow::template).collect()
+            reference_templates(rows)
         })
         .await
     }
@@ -58,6 +62,21 @@ impl Enrolments for SqliteStore {
                     .bind(json(images.iter().map(|image| image.0)))
                     .fetch_all(&self.readers)
                     .await?;
+            rows.into_iter().map(EnrolmentRow::enrolment).collect()
+        })
+        .await
+    }
+
+    async fn reviews(&self, query: &ReviewQuery) -> Result<Vec<StoredEnrolment>, StoreError> {
+        let after = query.after.as_ref();
+        self.answer(async {
+            let rows: Vec<EnrolmentRow> = sqlx::query_as(include_str!("sql/reviews.sql"))
+                .bind(query.gallery.as_str())
+                .bind(after.map_or(0, |(image, _)| image.0))
+                .bind(after.map_or("", |(_, subject)| subject.as_str()))
+                .bind(query.limit)
+                .fetch_all(&self.readers)
+                .await?;
             rows.into_iter().map(EnrolmentRow::enrolment).collect()
         })
         .await

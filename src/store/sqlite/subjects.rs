@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::batch::SqliteTables;
 use super::{SqliteStore, now_ms};
-use crate::domain::{GalleryName, ImageId, ReferenceState, SubjectName};
+use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
 use crate::store::batch::BatchTables;
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::fault::Fault;
@@ -116,14 +116,21 @@ impl Subjects for SqliteStore {
         state: ReferenceState,
     ) -> Result<bool, StoreError> {
         self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let Some(SubjectRow { id, .. }) = find(&mut transaction, gallery, name).await? else {
+                return Ok(false);
+            };
             let set = sqlx::query(include_str!("sql/set_reference.sql"))
-                .bind(gallery.as_str())
-                .bind(name.as_str())
+                .bind(id)
                 .bind(image.0)
                 .bind(set_aside(state))
                 .bind(now_ms())
-                .execute(&self.writer)
+                .execute(&mut *transaction)
                 .await?;
+            if let Some(decision) = state.review() {
+                review(&mut transaction, (id, name), image, decision).await?;
+            }
+            transaction.commit().await?;
             Ok(set.rows_affected() > 0)
         })
         .await
@@ -155,6 +162,30 @@ async fn label(
         .bind(to.map(SubjectName::as_str))
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Decides about an image that was to be reviewed.
+async fn review(
+    connection: &mut SqliteConnection,
+    (subject, name): (i64, &SubjectName),
+    image: ImageId,
+    decision: EnrolmentDecision,
+) -> Result<(), Fault> {
+    let reviewed = sqlx::query(include_str!("sql/review_enrolment.sql"))
+        .bind(subject)
+        .bind(image.0)
+        .bind(decision.as_str())
+        .bind(now_ms())
+        .execute(&mut *connection)
+        .await?;
+    if reviewed.rows_affected() > 0 && decision == EnrolmentDecision::Accepted {
+        sqlx::query("UPDATE images SET subject = ?2 WHERE id = ?1")
+            .bind(image.0)
+            .bind(name.as_str())
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,2 @@
+UPDATE enrolments SET decision = $3, decided_at = now()
+WHERE subject_id = $1 AND image_id = $2 AND decision = 'review'
