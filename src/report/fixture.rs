@@ -1,5 +1,7 @@
 //! A few stored images in memory, for the tests of reports.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -247,6 +249,15 @@ impl Snapshot for &Fixture {
         _: &ProfileId,
         _: Searched,
         _: Option<&[i64]>,
+    ) -> Result<Vec<TemplateStamp>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn new_reference_stamps(
+        &mut self,
+        _: &GalleryName,
+        _: &ProfileId,
+        _: Duration,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         Ok(Vec::new())
     }

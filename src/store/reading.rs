@@ -1,5 +1,7 @@
 //! Reading what was recorded.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -124,6 +126,18 @@ pub trait Snapshot: Send {
         profile: &ProfileId,
         searched: Searched,
         of: Option<&[i64]>,
+    ) -> Result<Vec<TemplateStamp>, StoreError>;
+
+    /// As [`Self::template_stamps`], those of the references that became active within this time
+    /// before now, by the store's clock.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn new_reference_stamps(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        within: Duration,
     ) -> Result<Vec<TemplateStamp>, StoreError>;
 
     /// Sends the templates of the results with these [`StoredImage::cursor`]s, which are all

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use facefleet::domain::Outcome;
+use facefleet::domain::{EnrolmentDecision, Outcome};
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{Effect, Maintenance, Reading, Results, StoreError};
+use facefleet::store::{Effect, LookAlikeProbe, Maintenance, Reading, Results, Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
+use crate::store_contract::enrolments::{decided, direction, enrolment, name};
 use crate::support::{effects, gallery, profile, record, scored};
 
 fn folder() -> (TempDir, PathBuf) {
@@ -232,4 +234,32 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     std::fs::remove_file(ballast).unwrap();
     assert_eq!(effects(store.record(&records).await), vec![Effect::New; 100]);
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_template_of_a_reference_stops_no_other_enrolment() {
+    let (_folder, file) = folder();
+    let store: Arc<dyn Store> = Arc::new(open(&file).await.unwrap());
+    store.register_profile(&profile("a")).await.unwrap();
+    for (image, subject, degrees) in [("one", "Ann", 0.0), ("two", "Bob", 90.0)] {
+        decided(&store, &enrolment(image, subject, 50, degrees)).await;
+    }
+    let probe =
+        |degrees| vec![LookAlikeProbe { subject: name("Cid"), template: direction(degrees) }];
+    let profile = profile("a").id();
+    let damages = [
+        // Not finite; of another length.
+        "UPDATE templates SET vector = zeroblob(2 * dimension) WHERE face_id = 1",
+        "UPDATE templates SET vector = x'003c', dimension = 1 WHERE face_id = 1",
+    ];
+    for damage in damages {
+        sqlx::query(damage).execute(&mut connect(&file).await).await.unwrap();
+        let found = store.look_alikes(&gallery(), &profile, &probe(80.0)).await.unwrap();
+        assert!(found[0].unwrap().similarity > 0.9, "Bob is still compared with");
+        let found = store.look_alikes(&gallery(), &profile, &probe(0.0)).await.unwrap();
+        assert!(found[0].unwrap().similarity < 0.1, "Ann cannot be");
+    }
+    // Neither does a damaged reference of its own.
+    let more = decided(&store, &enrolment("three", "Ann", 60, 10.0)).await;
+    assert_eq!(more.enrolment.unwrap().decision, EnrolmentDecision::Accepted);
 }

@@ -211,6 +211,7 @@ async fn people_are_enrolled_beside_a_scan(stage: &Stage) {
     let (good, bad) = (2 * PEOPLE as u64, 2 * FLAWS.len() as u64);
     let expected = EnrolmentCounts {
         accepted: good,
+        references: good,
         review: 0,
         rejected: bad,
         subjects: PEOPLE as u64,
@@ -287,7 +288,7 @@ async fn everybody_is_found_and_strangers_are_not(stage: &Stage) {
 
 async fn people_are_renamed_merged_and_removed(stage: &Stage) {
     let (store, gallery) = (stage.store.as_ref(), stage.gallery());
-    let rename = |from: &str, to: &str, merge: Option<ReferenceRules>| {
+    let rename = |from: &str, to: &str, merge: Option<SubjectMerge>| {
         let (gallery, from, to) = (gallery.clone(), name(from), name(to));
         async move { rename_subject(store, &gallery, (&from, &to), merge).await }
     };
@@ -297,7 +298,8 @@ async fn people_are_renamed_merged_and_removed(stage: &Stage) {
     let taken = rename("agent", "person-7", None).await;
     assert!(matches!(taken, Err(SubjectError::Taken { .. })), "{taken:?}");
     let rules = stage.app.settings().references();
-    assert!(rename("agent", "person-7", Some(rules)).await.unwrap());
+    let merge = SubjectMerge { profile: stage.cast.profile().id(), rules };
+    assert!(rename("agent", "person-7", Some(merge)).await.unwrap());
     let merged = find_subject(store, &gallery, &name("person-7")).await.unwrap().summary;
     assert_eq!((merged.references, merged.set_aside, merged.accepted, merged.review), (2, 1, 2, 1));
     let removed = remove_subject(store, &gallery, &name("person-11")).await.unwrap();

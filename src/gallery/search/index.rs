@@ -23,7 +23,8 @@ pub(super) struct SearchIndex {
 #[derive(Default)]
 pub(super) struct People {
     of: HashMap<TemplateKey, Vec<SubjectName>>,
-    subjects: usize,
+    /// The number of references of each subject.
+    references: HashMap<SubjectName, usize>,
     /// The most references of one subject.
     most: usize,
 }
@@ -39,18 +40,28 @@ pub(super) struct FoundTemplate {
 
 impl People {
     pub(super) fn new(stamps: Vec<TemplateStamp>) -> Self {
-        let mut of: HashMap<TemplateKey, Vec<SubjectName>> = HashMap::with_capacity(stamps.len());
-        let mut references: HashMap<SubjectName, usize> = HashMap::new();
+        let mut people = Self { of: HashMap::with_capacity(stamps.len()), ..Self::default() };
+        people.add(stamps);
+        people
+    }
+
+    /// Adds references, those that it has already excepted.
+    fn add(&mut self, stamps: Vec<TemplateStamp>) {
         for TemplateStamp { key, subject, .. } in stamps {
-            if let Some(subject) = subject {
-                *references.entry(subject.clone()).or_default() += 1;
-                of.entry(key).or_default().push(subject);
+            let Some(subject) = subject else { continue };
+            let subjects = self.of.entry(key).or_default();
+            // In their own order: the store has none.
+            if let Err(place) = subjects.binary_search(&subject) {
+                let count = self.references.entry(subject.clone()).or_default();
+                *count += 1;
+                self.most = self.most.max(*count);
+                subjects.insert(place, subject);
             }
         }
-        // The store has no order.
-        of.values_mut().for_each(|subjects| subjects.sort_unstable());
-        let most = references.values().copied().max().unwrap_or_default();
-        Self { of, subjects: references.len(), most }
+    }
+
+    fn has(&self, stamp: &TemplateStamp) -> bool {
+        stamp.subject.as_ref().is_none_or(|subject| self.of(stamp.key).contains(subject))
     }
 
     fn of(&self, key: TemplateKey) -> &[SubjectName] {
@@ -108,16 +119,44 @@ impl SearchIndex {
         (gone, new): (&HashSet<TemplateKey>, &HashSet<TemplateKey>),
         batches: &[TemplateBatch],
     ) -> Result<(), MatchingError> {
+        if self.people.is_some() {
+            self.people = Some(people);
+        }
+        self.replace(gone, new, batches)
+    }
+
+    /// Adds references: the templates with the keys `gone` are removed, and those with the keys
+    /// `new` added from `batches`.
+    pub(super) fn add(
+        &mut self,
+        stamps: Vec<TemplateStamp>,
+        (gone, new): (&HashSet<TemplateKey>, &HashSet<TemplateKey>),
+        batches: &[TemplateBatch],
+    ) -> Result<(), MatchingError> {
+        if let Some(people) = &mut self.people {
+            people.add(stamps);
+        }
+        self.replace(gone, new, batches)
+    }
+
+    fn replace(
+        &mut self,
+        gone: &HashSet<TemplateKey>,
+        new: &HashSet<TemplateKey>,
+        batches: &[TemplateBatch],
+    ) -> Result<(), MatchingError> {
         if !gone.is_empty() {
             self.templates.retain(|key| !gone.contains(&key));
         }
         for batch in batches {
             add(&mut self.templates, batch, |key| new.contains(&key))?;
         }
-        if self.people.is_some() {
-            self.people = Some(people);
-        }
         Ok(())
+    }
+
+    /// Whether it has the reference.
+    pub(super) fn has(&self, stamp: &TemplateStamp) -> bool {
+        self.people.as_ref().is_none_or(|people| people.has(stamp))
     }
 
     /// What is searched.
@@ -132,7 +171,7 @@ impl SearchIndex {
 
     /// The number of subjects; none if faces are searched.
     pub(super) fn subjects(&self) -> Option<usize> {
-        self.people.as_ref().map(|people| people.subjects)
+        self.people.as_ref().map(|people| people.references.len())
     }
 
     /// The `k` best for each probe, the most similar first: faces, or subjects, each by its best

@@ -1,22 +1,27 @@
 //! An index in memory that follows the store, for a process that searches again and again.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::index::{FoundTemplate, People, SearchIndex, WAITING_BATCHES, cursors};
 use super::{GalleryFace, SearchCandidate, SearchError, SearchedFace, candidates, stored_face};
 use crate::domain::{FaceId, GalleryName, ProfileId, SubjectName};
+use crate::matching::MatchingError;
 use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, TemplateStamp};
 
 /// How long [`LiveGallery::follow`] waits between two looks at the store, at least.
 const POLL: Duration = Duration::from_millis(250);
-/// Looking takes at most one part in this many of the time.
+/// Looking at everything takes at most one part in this many of the time.
 const SHARE: u32 = 4;
+/// References of this age are looked at each time: transactions that take longer than this from
+/// their first statement to their end are seen by the next look at everything.
+const LATELY: Duration = Duration::from_secs(30);
 
 /// The templates of a gallery under one profile, in memory, as the store has them now. Searches go
 /// on while the index changes, each on one state of it. Between two calls it holds no transaction
@@ -28,8 +33,12 @@ pub struct LiveGallery {
     searched: Searched,
     threads: usize,
     state: Arc<RwLock<LiveState>>,
-    /// Held while the index is brought up to date.
-    refreshing: Arc<Mutex<()>>,
+    /// Held while the store is looked at as a whole.
+    refreshing: Mutex<()>,
+    /// Held while the index changes, from the look at the store that says how.
+    changing: Arc<Mutex<()>>,
+    /// Whether the last look at the store failed.
+    failing: AtomicBool,
 }
 
 /// An index, and which templates are in it.
@@ -37,6 +46,8 @@ struct LiveState {
     index: SearchIndex,
     /// When the result of each template was recorded ([`TemplateStamp::recorded`]).
     recorded: HashMap<TemplateKey, i64>,
+    /// What was added since the present look at the store as a whole began.
+    added: Vec<TemplateStamp>,
 }
 
 /// What [`LiveGallery::refresh`] changed.
@@ -50,7 +61,7 @@ pub struct Refreshed {
 
 impl LiveState {
     fn empty(searched: Searched) -> Self {
-        Self { index: SearchIndex::empty(searched), recorded: HashMap::new() }
+        Self { index: SearchIndex::empty(searched), recorded: HashMap::new(), added: Vec::new() }
     }
 
     /// The keys of what is gone and of what is new in `stamps`. One that changed is both.
@@ -66,6 +77,33 @@ impl LiveState {
         };
         (only(&self.recorded, &now), only(&now, &self.recorded))
     }
+
+    /// Puts what was added since the look that found `stamps` into them.
+    fn include_added(&self, stamps: &mut Vec<TemplateStamp>) {
+        let added: HashSet<_> =
+            self.added.iter().map(|stamp| (stamp.key, stamp.subject.as_ref())).collect();
+        stamps.retain(|stamp| !added.contains(&(stamp.key, stamp.subject.as_ref())));
+        stamps.extend(self.added.iter().cloned());
+    }
+
+    /// The keys of what is gone and of what is new in `stamps`, which are not all: of templates
+    /// that come from another result than before. Leaves the stamps of what the index does not
+    /// have.
+    fn additions(
+        &self,
+        stamps: &mut Vec<TemplateStamp>,
+    ) -> (HashSet<TemplateKey>, HashSet<TemplateKey>) {
+        let (mut gone, mut new) = (HashSet::new(), HashSet::new());
+        stamps.retain(|stamp| {
+            let known = self.recorded.get(&stamp.key);
+            if known != Some(&stamp.recorded) {
+                new.insert(stamp.key);
+                gone.extend(known.map(|_| stamp.key));
+            }
+            known != Some(&stamp.recorded) || !self.index.has(stamp)
+        });
+        (gone, new)
+    }
 }
 
 impl LiveGallery {
@@ -80,8 +118,17 @@ impl LiveGallery {
         threads: usize,
     ) -> Result<Self, SearchError> {
         let state = Arc::new(RwLock::new(LiveState::empty(searched)));
-        let refreshing = Arc::default();
-        let live = Self { store, gallery, profile, searched, threads, state, refreshing };
+        let live = Self {
+            store,
+            gallery,
+            profile,
+            searched,
+            threads,
+            state,
+            refreshing: Mutex::default(),
+            changing: Arc::default(),
+            failing: AtomicBool::new(false),
+        };
         live.refresh().await?;
         Ok(live)
     }
@@ -100,6 +147,10 @@ impl LiveGallery {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn change(&self) -> RwLockWriteGuard<'_, LiveState> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings the index up to date at once. Whoever enrolled, removed or erased something in this
     /// process calls it before telling so.
     ///
@@ -107,30 +158,69 @@ impl LiveGallery {
     /// If the store cannot be read. The index is then as it was, or empty if the store has a
     /// template that cannot be compared.
     pub async fn refresh(&self) -> Result<Refreshed, SearchError> {
-        let one_at_a_time = Arc::clone(&self.refreshing).lock_owned().await;
+        let _one_at_a_time = self.refreshing.lock().await;
+        {
+            let _unchanging = self.changing.lock().await;
+            self.change().added.clear();
+        }
         let mut snapshot = self.store.snapshot().await?;
         let (gallery, profile) = (&self.gallery, &self.profile);
-        let stamps = snapshot.template_stamps(gallery, profile, self.searched, None).await?;
+        let mut stamps = snapshot.template_stamps(gallery, profile, self.searched, None).await?;
+        let changing = Arc::clone(&self.changing).lock_owned().await;
+        self.state().include_added(&mut stamps);
         let (gone, new) = self.state().differences(&stamps);
         let batches = self.read(snapshot.as_mut(), &new).await?;
         drop(snapshot);
         let refreshed = Refreshed { added: new.len(), removed: gone.len() };
+        self.apply(changing, move |state| {
+            state.recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
+            state.index.change(People::new(stamps), (&gone, &new), &batches)
+        })
+        .await?;
+        Ok(refreshed)
+    }
+
+    /// Adds the references that became active lately. What is gone stays until the next
+    /// [`Self::refresh`], and is not found: see [`Self::nearest`].
+    ///
+    /// # Errors
+    /// As [`Self::refresh`].
+    pub async fn add_new(&self) -> Result<(), SearchError> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
+        let mut snapshot = self.store.snapshot().await?;
+        let (gallery, profile) = (&self.gallery, &self.profile);
+        let mut stamps = snapshot.new_reference_stamps(gallery, profile, LATELY).await?;
+        let (gone, new) = self.state().additions(&mut stamps);
+        if stamps.is_empty() {
+            return Ok(());
+        }
+        let batches = self.read(snapshot.as_mut(), &new).await?;
+        drop(snapshot);
+        self.apply(changing, move |state| {
+            state.recorded.extend(stamps.iter().map(|stamp| (stamp.key, stamp.recorded)));
+            state.added.extend(stamps.iter().cloned());
+            state.index.add(stamps, (&gone, &new), &batches)
+        })
+        .await
+    }
+
+    /// Changes the index, also if nobody waits for it any more. One that fails half-way is empty.
+    async fn apply(
+        &self,
+        changing: OwnedMutexGuard<()>,
+        change: impl FnOnce(&mut LiveState) -> Result<(), MatchingError> + Send + 'static,
+    ) -> Result<(), SearchError> {
         let (state, searched) = (Arc::clone(&self.state), self.searched);
-        let change = move || {
-            // Also if nobody waits for the change any more.
-            let _one_at_a_time = one_at_a_time;
-            let recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
-            let people = People::new(stamps);
+        let applied = move || {
+            let _changing = changing;
             let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-            state.recorded = recorded;
-            let changed = state.index.change(people, (&gone, &new), &batches);
+            let changed = change(&mut state);
             if changed.is_err() {
                 *state = LiveState::empty(searched);
             }
             changed
         };
-        tokio::task::spawn_blocking(change).await??;
-        Ok(refreshed)
+        Ok(tokio::task::spawn_blocking(applied).await??)
     }
 
     /// The templates of the results with these keys.
@@ -156,24 +246,34 @@ impl LiveGallery {
         Ok(batches)
     }
 
-    /// Follows the store until `stop` is cancelled: looks at it four times a second, or less often
-    /// where that would take more than a quarter of the time. While the store cannot be read, the
-    /// index stays as it is.
+    /// Follows the store until `stop` is cancelled. New references are looked for four times a
+    /// second; everything as often, or less where that would take more than a quarter of the time.
+    /// While the store cannot be read, the index stays as it is.
     pub async fn follow(&self, stop: CancellationToken) {
-        let mut failing = false;
-        let mut wait = POLL;
-        while stop.run_until_cancelled(sleep(wait)).await.is_some() {
-            let started = Instant::now();
-            match self.refresh().await {
-                Ok(_) => failing = false,
-                Err(error) if !failing => {
-                    let gallery = &self.gallery;
-                    tracing::warn!(%gallery, %error, "the search index is not current");
-                    failing = true;
-                }
-                Err(_) => {}
+        let everything = async {
+            let mut wait = POLL;
+            while stop.run_until_cancelled(sleep(wait)).await.is_some() {
+                let started = Instant::now();
+                self.tell(self.refresh().await.map(drop));
+                wait = POLL.max(started.elapsed() * (SHARE - 1));
             }
-            wait = POLL.max(started.elapsed() * (SHARE - 1));
+        };
+        let new_references = async {
+            while self.searched == Searched::References
+                && stop.run_until_cancelled(sleep(POLL)).await.is_some()
+            {
+                self.tell(self.add_new().await);
+            }
+        };
+        tokio::join!(everything, new_references);
+    }
+
+    /// Logs the first of several errors.
+    fn tell(&self, seen: Result<(), SearchError>) {
+        let failed_before = self.failing.swap(seen.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (seen, failed_before) {
+            let gallery = &self.gallery;
+            tracing::warn!(%gallery, %error, "the search index is not current");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Reading what was recorded. Queries that make one answer together share one transaction, and with
 //! it one state of the database.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
@@ -222,6 +224,29 @@ impl Snapshot for PostgresSnapshot<'_> {
                 let query = sqlx::query_as(query).bind(scope);
                 let query = if let Some(of) = of { query.bind(of) } else { query };
                 let rows: Vec<TemplateStampRow> = query.fetch_all(snapshot).await?;
+                rows.into_iter().map(TemplateStampRow::stamp).collect()
+            })
+            .await
+    }
+
+    async fn new_reference_stamps(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        within: Duration,
+    ) -> Result<Vec<TemplateStamp>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                let Some(scope) = find_scope(snapshot, gallery, profile).await? else {
+                    return Ok(Vec::new());
+                };
+                let rows: Vec<TemplateStampRow> =
+                    sqlx::query_as(include_str!("sql/new_reference_stamps.sql"))
+                        .bind(scope)
+                        .bind(within.as_secs_f64())
+                        .fetch_all(snapshot)
+                        .await?;
                 rows.into_iter().map(TemplateStampRow::stamp).collect()
             })
             .await

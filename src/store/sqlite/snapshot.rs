@@ -5,6 +5,7 @@
 //! export.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, Params, Statement, params, params_from_ite
 use tokio::sync::mpsc;
 
 use super::connect::READER_CACHE;
-use super::{SqliteStore, fault, json};
+use super::{SqliteStore, fault, json, now_ms};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, ProfileId};
 use crate::store::fault::Fault;
 use crate::store::filter::shown;
@@ -161,6 +162,27 @@ impl Snapshot for SqliteSnapshot {
                     rows(connection, query, params![scope, of])?
                 }
             };
+            let stamps: Result<_, Fault> = found.into_iter().map(TemplateStampRow::stamp).collect();
+            Ok(stamps?)
+        })
+        .await
+    }
+
+    async fn new_reference_stamps(
+        &mut self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        within: Duration,
+    ) -> Result<Vec<TemplateStamp>, StoreError> {
+        let (gallery, profile) = (gallery.clone(), profile.clone());
+        let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let Some(scope) = find_scope(connection, &gallery, &profile)? else {
+                return Ok(Vec::new());
+            };
+            let query = include_str!("sql/new_reference_stamps.sql");
+            let since = now_ms().saturating_sub(within);
+            let found: Vec<TemplateStampRow> = rows(connection, query, params![scope, since])?;
             let stamps: Result<_, Fault> = found.into_iter().map(TemplateStampRow::stamp).collect();
             Ok(stamps?)
         })

@@ -210,7 +210,10 @@ fn people_are_renamed_merged_and_removed() {
     assert_eq!(renamed.json()[0]["renamed_from"], "joe");
     let label = sandbox.run(&["show", "photos/biden.jpg", "--json"]).json();
     assert_eq!(label[0]["subject"], "joseph");
-    let merged = subject(&["rename", "joseph", "barack", "--merge"]);
+    let unlike = subject(&["rename", "joseph", "barack", "--merge"]);
+    unlike.ended(1);
+    assert!(unlike.err.contains("do not look like one person"), "{}", unlike.err);
+    let merged = subject(&["rename", "joseph", " barack ", "--merge", "--force"]);
     merged.ended(0);
     assert!(merged.out.contains("'joseph' is now part of 'barack', with 3 references"));
     let removed = subject(&["remove", "barack", "--json"]);
@@ -233,6 +236,29 @@ fn people_are_renamed_merged_and_removed() {
     let nowhere = sandbox.run(&["subject", "list", "--gallery", "nowhere"]);
     nowhere.ended(1);
     assert!(nowhere.err.contains("no gallery 'nowhere'"), "{}", nowhere.err);
+}
+
+#[test]
+fn what_is_to_be_reviewed_is_listed_until_an_operator_decides() {
+    let sandbox = staff();
+    let subject = |more: &[&str]| subject(&sandbox, more);
+    assert!(subject(&["review"]).out.contains("0 to review in gallery staff"));
+    let double =
+        sandbox.run(&["enrol", "--subject", "double", &path("biden.jpg"), "--gallery", "staff"]);
+    double.ended(3);
+    assert!(double.out.contains("`facefleet subject review --gallery staff`"), "{}", double.out);
+    let listed = subject(&["review"]);
+    listed.ended(0);
+    for told in ["double", "LOOKS_LIKE_ANOTHER", "1 to review", "subject restore"] {
+        assert!(listed.out.contains(told), "{told}: {}", listed.out);
+    }
+    let open = subject(&["review", "--json"]).json();
+    assert_fits("enrolment", &open);
+    let id = open[0]["image_id"].to_string();
+    subject(&["restore", "double", &id]).ended(0);
+    assert!(subject(&["review", "--json"]).json().is_empty());
+    let shown = &subject(&["show", "double", "--json"]).json()[0];
+    assert_eq!([&shown["accepted"], &shown["review"], &shown["references"]], [1, 0, 1]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use facefleet::domain::{
     CampaignId, Enrolment, EnrolmentDecision, ImageId, JobId, JobRecord, LabelledImage, Lane,
     Outcome, Reason, ReasonCode, ReferenceRules, ReferenceState, SetAsideReason, SubjectName,
 };
-use facefleet::store::{Recorded, SubjectMerge, SubjectQuery};
+use facefleet::store::{Recorded, ReviewQuery, SubjectMerge, SubjectQuery};
 
 use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, proposed, subject};
@@ -196,4 +196,60 @@ pub async fn campaigns_count_the_decisions_of_their_own_jobs(home: impl Home) {
     assert_eq!(counts(1).await, ([1, 0, 1], 1, 1));
     store.remove_subject(&gallery(), &name("Ann")).await.unwrap().unwrap();
     assert_eq!(counts(0).await, ([1, 0, 1], 0, 0), "what was decided was decided");
+}
+
+pub async fn a_review_ends_with_what_the_operator_decides(home: impl Home) {
+    let store = opened(&home).await;
+    let to_review = |image: &str, subject: &str, degrees: f32| {
+        let mut record = enrolment(image, subject, 60, degrees);
+        let reason = Reason::of_values(ReasonCode::LooksLikeAnother, 0.9, 0.5);
+        record.enrolment.as_mut().unwrap().reasons.push(reason);
+        record
+    };
+    let batch = [
+        to_review("one", "Ann", 0.0),
+        to_review("two", "Bob", 40.0),
+        to_review("three", "Ann", 80.0),
+        enrolment("four", "Cid", 60, 160.0),
+    ];
+    let recorded = store.record(&batch).await.unwrap();
+    let reviews = |after, limit| {
+        let (store, query) = (store.clone(), ReviewQuery { gallery: gallery(), after, limit });
+        async move {
+            let found = store.reviews(&query).await.unwrap();
+            found.into_iter().map(|each| (each.image, each.subject)).collect::<Vec<_>>()
+        }
+    };
+    let image = |place: usize| recorded[place].image;
+    let mut open = vec![(image(0), name("Ann")), (image(1), name("Bob")), (image(2), name("Ann"))];
+    open.sort();
+    assert_eq!(reviews(None, 10).await, open);
+    assert_eq!(reviews(Some(open[0].clone()), 1).await, open[1..2]);
+    let set = |place: usize, of: &str, state| {
+        let (store, of, image) = (store.clone(), name(of), image(place));
+        async move { assert!(store.set_reference(&gallery(), &of, image, state).await.unwrap()) }
+    };
+    set(0, "Ann", ReferenceState::Active).await;
+    set(1, "Bob", ReferenceState::SetAside(SetAsideReason::Operator)).await;
+    assert_eq!(reviews(None, 10).await, [(image(2), name("Ann"))]);
+    let [ann, bob] = [subject(&store, "Ann").await, subject(&store, "Bob").await];
+    assert_eq!((ann.summary.accepted, ann.summary.review, ann.summary.references), (1, 1, 1));
+    assert_eq!((bob.summary.rejected, bob.summary.review, bob.summary.references), (1, 0, 0));
+    let stored = store.enrolments(&[image(0)]).await.unwrap();
+    assert_eq!(stored[0].enrolment.reasons[0].code, ReasonCode::LooksLikeAnother, "is told");
+    let label = |place: usize| {
+        let store = store.clone();
+        async move {
+            let found = images(&store, a()).await;
+            found.into_iter().find(|each| each.id == image(place)).unwrap().subject
+        }
+    };
+    assert_eq!((label(0).await, label(1).await), (Some(name("Ann")), None));
+    // Who asks again for what was refused gets the same answer.
+    let again = with_job(batch[1].clone(), |job| job.id = JobId::new());
+    let answer = decided(&store, &again).await.enrolment.unwrap();
+    assert_eq!(answer.decision, EnrolmentDecision::Rejected);
+    // An accepted image that is set aside stays accepted.
+    set(0, "Ann", ReferenceState::SetAside(SetAsideReason::Operator)).await;
+    assert_eq!(subject(&store, "Ann").await.summary.accepted, 1);
 }

@@ -220,9 +220,9 @@ pub async fn an_image_to_review_is_kept_aside_until_somebody_restores_it(home: i
         }
     };
     assert!(set(ReferenceState::Active).await);
-    // It is enrolled again, and has to be reviewed again: it stays what the operator made of it.
+    // It is enrolled again: it stays what the operator made of it.
     let again = with_job(agent, |job| job.id = JobId::new());
-    assert_eq!(decision(&decided(&store, &again).await), EnrolmentDecision::Review);
+    assert_eq!(decision(&decided(&store, &again).await), EnrolmentDecision::Accepted);
     assert_eq!(states(&subject(&store, "Bob").await), [ReferenceState::Active]);
     assert!(
         !store
@@ -353,7 +353,7 @@ pub async fn accepted_images_are_known_by_subject_and_counted_by_campaign(home: 
     store.record(&[enrolment("three", "Cid", 60, -90.0)]).await.unwrap();
     let counts = store.enrolment_counts(campaign).await.unwrap();
     assert_eq!((counts.accepted, counts.review, counts.rejected), (2, 0, 1));
-    assert_eq!((counts.subjects, counts.enrolled_subjects), (2, 1));
+    assert_eq!((counts.references, counts.subjects, counts.enrolled_subjects), (2, 2, 1));
     let none = store.enrolment_counts(CampaignId::new()).await.unwrap();
     assert_eq!(none, facefleet::store::EnrolmentCounts::default());
 

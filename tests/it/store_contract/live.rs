@@ -173,3 +173,27 @@ pub async fn what_others_removed_is_not_found_even_before_the_index_knows(home: 
     assert_eq!(found.len(), 1, "and as many as there are");
     assert_eq!(best(&live, 0.0).await.unwrap().0, "Bob");
 }
+
+pub async fn new_references_are_added_without_a_look_at_everything(home: impl Home) {
+    let (ours, others) = (opened(&home).await, home.open().await);
+    decided(&others, &enrolment("one", "Ann", 50, 0.0)).await;
+    let live = live(&ours, Searched::References).await;
+    live.add_new().await.unwrap();
+    assert_eq!((live.faces(), live.subjects()), (1, Some(1)), "each once");
+    decided(&others, &enrolment("two", "Bob", 50, 90.0)).await;
+    decided(&others, &enrolment("three", "Ann", 50, 40.0)).await;
+    decided(&others, &scored_again("one", "Ann", -20.0)).await;
+    live.add_new().await.unwrap();
+    assert_eq!((live.faces(), live.subjects()), (3, Some(2)));
+    assert_eq!(best(&live, 90.0).await.unwrap().0, "Bob");
+    let (subject, similarity) = best(&live, -20.0).await.unwrap();
+    assert!(subject == "Ann" && similarity > 0.999, "scored again: {similarity}");
+    let found = live.nearest(probe(direction(30.0)), 5, ANY).await.unwrap().remove(0);
+    assert_eq!(found.len(), 2, "each person once");
+    // A look at everything finds nothing that is new, and what is gone.
+    assert_eq!(live.refresh().await.unwrap(), Refreshed::default());
+    others.remove_subject(&gallery(), &name("Bob")).await.unwrap();
+    live.add_new().await.unwrap();
+    assert_eq!(best(&live, 90.0).await.unwrap().0, "Ann", "who is gone is not found");
+    assert_eq!((live.faces(), live.subjects()), (2, Some(1)));
+}

@@ -2,7 +2,7 @@
 
 mod campaigns;
 mod decisions;
-mod enrolments;
+pub mod enrolments;
 mod filters;
 mod history;
 mod ids;
@@ -240,6 +240,7 @@ macro_rules! store_contract {
                 faces_of_a_batch_are_compared_with_those_that_became_references
                 what_an_operator_set_aside_stays_aside
                 a_job_that_is_delivered_again_is_decided_once
+                a_review_ends_with_what_the_operator_decides
                 campaigns_count_the_decisions_of_their_own_jobs
             }
             subjects {
@@ -252,6 +253,7 @@ macro_rules! store_contract {
             live {
                 what_others_record_is_searched_within_a_second
                 what_this_process_changes_is_searched_at_once
+                new_references_are_added_without_a_look_at_everything
                 what_others_removed_is_not_found_even_before_the_index_knows
                 faces_are_followed_too
             }
