@@ -14,7 +14,7 @@ use std::time::Duration;
 use facefleet::app::App;
 use facefleet::domain::{
     CampaignId, EnrolmentDecision, GalleryName, Lane, OutcomeEvent, ProfileId, ReasonCode,
-    ReferenceRules, SimilarityFmr, SubjectName, Template,
+    SimilarityFmr, SubjectName, Template,
 };
 use facefleet::gallery::campaign::{new_campaign, run_on_fleet};
 use facefleet::gallery::enrol::enrolment_campaign;
@@ -28,7 +28,9 @@ use facefleet::queue::JobQueue;
 use facefleet::queue::memory::MemoryQueue;
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{EnrolmentCounts, Searched, Store, SubjectQuery, SubjectSummary};
+use facefleet::store::{
+    EnrolmentCounts, Searched, Store, SubjectMerge, SubjectQuery, SubjectSummary,
+};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

@@ -81,7 +81,11 @@ fn people_are_found_by_their_best_reference_and_faces_if_asked_for() {
     sandbox.run(&["scan", "photos", "--gallery", "guests"]).ended(0);
     let empty = sandbox.run(&["search", &obama, "--gallery", "guests", "--by", "subject"]);
     empty.ended(0);
-    assert!(empty.out.contains("nobody is enrolled there: "), "{}", empty.out);
+    assert!(
+        empty.out.contains("no subject has a reference there that can be compared: "),
+        "{}",
+        empty.out
+    );
     let fpir = search(&["--fpir", "1e-12"]);
     fpir.ended(1);
     assert!(fpir.err.contains("among 3 references of 2 subjects"), "{}", fpir.err);

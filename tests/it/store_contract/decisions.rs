@@ -123,7 +123,7 @@ pub async fn what_an_operator_set_aside_stays_aside(home: impl Home) {
     let operator = ReferenceState::SetAside(SetAsideReason::Operator);
     assert!(store.set_reference(&gallery(), &name("Ann"), image, operator).await.unwrap());
     let answer = decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
-    assert_eq!(decision(&answer), EnrolmentDecision::Accepted);
+    assert_eq!(decision(&answer), EnrolmentDecision::Rejected, "the operator has reviewed it");
     let states: Vec<_> =
         subject(&store, "Ann").await.references.into_iter().map(|each| each.state).collect();
     assert_eq!(states, [operator]);
