@@ -9,46 +9,40 @@ use crate::domain::FusedQuality;
 use crate::evaluate::bootstrap::below;
 use crate::evaluate::edc::DiscardOrder;
 use crate::evaluate::evaluation::LIMITS;
-use crate::evaluate::pairs::{Pair, Weights};
+use crate::evaluate::pairs::Weights;
 
 /// Parts of the people. Each is predicted by a fit on the others.
 pub(super) const FOLDS: usize = 10;
 /// Penalties to choose from, for inputs in standard deviations.
-const PENALTIES: [f64; 5] = [0.03, 0.1, 0.3, 1.0, 3.0];
+const PENALTIES: [f64; 5] = [0.01, 0.03, 0.1, 0.3, 1.0];
 /// The penalty where none of them can be judged, for want of errors.
-const USUAL_PENALTY: f64 = 1.0;
+const USUAL_PENALTY: f64 = 0.3;
+/// Similarities count up to here: this part of the way from the threshold to the median of mated
+/// comparisons. How similar two photos are that match in any case does not matter.
+const ABOVE_THRESHOLD: f64 = 0.25;
 
 /// Fits without a fold.
 pub(super) struct CrossValidation<'a> {
     regression: &'a Regression<'a>,
     set: &'a FuseSet<'a>,
-    /// The comparisons by which penalties are judged.
-    mated: &'a [Pair],
     fmr: f64,
     /// Of each subject.
     fold: Vec<usize>,
-    /// The weight of each subject's comparisons together is the square root of their number, as
-    /// that of their photos is in the regression.
-    weight: Vec<f64>,
+    /// The weight of a comparison of each subject, as in the regression.
+    weight: &'a [f64],
 }
 
 impl<'a> CrossValidation<'a> {
-    /// Draws the folds, all of as many subjects as possible.
+    /// Draws the folds, all of as many subjects as possible. `weight` is that of a comparison of
+    /// each subject.
     pub(super) fn new(
         regression: &'a Regression<'a>,
         set: &'a FuseSet<'a>,
-        mated: &'a [Pair],
+        weight: &'a [f64],
         fmr: f64,
         seed: u64,
     ) -> Self {
-        let people = set.people();
-        let mut counts = vec![0_u32; people];
-        for pair in mated {
-            counts[set.subjects[pair.a as usize] as usize] += 1;
-        }
-        let weight = |&pairs: &u32| if pairs == 0 { 0.0 } else { 1.0 / f64::from(pairs).sqrt() };
-        let weight = counts.iter().map(weight).collect();
-        Self { regression, set, mated, fmr, fold: folds(people, seed), weight }
+        Self { regression, set, fmr, fold: folds(set.people(), seed), weight }
     }
 
     /// Whether the subject of `photo` is in `fold`.
@@ -60,10 +54,13 @@ impl<'a> CrossValidation<'a> {
     pub(super) fn fit(&self, held_out: Option<usize>) -> Option<(FusedQuality, f64)> {
         let is_held_out = |photo: usize| held_out.is_some_and(|fold| self.is_in(photo, fold));
         let training = (0..FOLDS).filter(|fold| Some(*fold) != held_out);
+        let weights = self.training_weights(held_out, |_| 1.0);
+        let threshold = self.set.comparisons.threshold(self.fmr, &weights);
+        let most = self.most(threshold, is_held_out);
         let mut predictions = vec![vec![None; self.set.subjects.len()]; PENALTIES.len()];
         for inner in training {
             let in_fit = |photo: usize| !self.is_in(photo, inner) && !is_held_out(photo);
-            let equations = self.regression.equations(in_fit)?;
+            let equations = self.regression.equations(in_fit, most)?;
             for (penalty, predictions) in PENALTIES.iter().zip(&mut predictions) {
                 let fused = equations.solve(*penalty, self.set.data);
                 for (photo, prediction) in predictions.iter_mut().enumerate() {
@@ -73,31 +70,53 @@ impl<'a> CrossValidation<'a> {
                 }
             }
         }
-        let penalty = self.best(&predictions, held_out);
-        let equations = self.regression.equations(|photo| !is_held_out(photo))?;
+        let penalty = threshold
+            .and_then(|threshold| self.best(&predictions, threshold, held_out))
+            .unwrap_or(USUAL_PENALTY);
+        let equations = self.regression.equations(|photo| !is_held_out(photo), most)?;
         Some((equations.solve(penalty, self.set.data), penalty))
+    }
+
+    /// The similarity above which all count alike, from the mated comparisons that are not held
+    /// out.
+    fn most(&self, threshold: Option<f32>, is_held_out: impl Fn(usize) -> bool) -> f64 {
+        let Some(threshold) = threshold.map(f64::from) else { return f64::INFINITY };
+        let training = self.regression.pairs.iter().filter(|pair| !is_held_out(pair.a as usize));
+        let mut similarities: Vec<f32> = training.map(|pair| pair.similarity).collect();
+        let middle = similarities.len() / 2;
+        if similarities.is_empty() {
+            return f64::INFINITY;
+        }
+        let (_, median, _) = similarities.select_nth_unstable_by(middle, f32::total_cmp);
+        threshold + ABOVE_THRESHOLD * (f64::from(*median) - threshold).max(0.0)
+    }
+
+    /// The weights of the subjects that are not held out, by `value`, of the weight of each.
+    fn training_weights(&self, held_out: Option<usize>, value: fn(f64) -> f64) -> Weights {
+        let each = self.fold.iter().zip(self.weight);
+        let each =
+            each.map(|(fold, &weight)| if Some(*fold) == held_out { 0.0 } else { value(weight) });
+        Weights::new(each.collect(), self.set.subjects)
     }
 
     /// The penalty whose predictions have the least area under the error-versus-discard curve, over
     /// the people who are not held out. The squared error would not do: it is about all photos
-    /// alike, and which of the poor ones are the poorest is little of it.
-    fn best(&self, predictions: &[Vec<Option<f64>>], held_out: Option<usize>) -> f64 {
-        let of_training = |value: fn(f64) -> f64| {
-            let each = self.fold.iter().zip(&self.weight);
-            let each = each
-                .map(|(fold, &weight)| if Some(*fold) == held_out { 0.0 } else { value(weight) });
-            Weights::new(each.collect(), self.set.subjects)
-        };
-        let threshold = self.set.comparisons.threshold(self.fmr, &of_training(|_| 1.0));
-        let Some(threshold) = threshold else { return USUAL_PENALTY };
-        let weights = of_training(|weight| weight);
+    /// alike, and which of the poor ones are the poorest is little of it. None if no penalty can be
+    /// judged.
+    fn best(
+        &self,
+        predictions: &[Vec<Option<f64>>],
+        threshold: f32,
+        held_out: Option<usize>,
+    ) -> Option<f64> {
+        let weights = self.training_weights(held_out, |weight| weight);
         let area = |predictions: &Vec<Option<f64>>| {
             let order = DiscardOrder::new(predictions);
-            order.edc(self.mated, threshold, &weights).pauc(LIMITS[LIMIT])
+            order.edc(self.regression.pairs, threshold, &weights).pauc(LIMITS[LIMIT])
         };
         let areas = PENALTIES.iter().zip(predictions);
         let areas = areas.filter_map(|(&penalty, values)| Some((penalty, area(values)?)));
-        areas.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(USUAL_PENALTY, |(best, _)| best)
+        areas.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(best, _)| best)
     }
 }
 

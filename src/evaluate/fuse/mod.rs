@@ -2,7 +2,8 @@
 //! photos of its person, from SER-FIQ's score, the embedding's norm, the detector's score and the
 //! components.
 //!
-//! The fit is a ridge regression of each photo's mean similarity. It is cross-validated by subject:
+//! The fit is a ridge regression of the similarity of two photos of one person on the means of
+//! their inputs, up to a similarity with which they match. It is cross-validated by subject:
 //! no prediction by which it is judged comes from a fit that saw a photo of the same person, and
 //! the penalty of each of these fits is chosen without that person, too (`cross_validation`).
 
@@ -184,18 +185,17 @@ impl FuseSet<'_> {
         seed: u64,
         fits: impl FnOnce(&CrossValidation<'_>, &Regression<'_>) -> Option<T>,
     ) -> Result<T, FuseError> {
-        let targets = self.targets(mated);
-        let counts = self.photos_with_target(&targets);
-        let people = counts.iter().filter(|count| **count > 0).count();
+        let weight = self.comparison_weights(mated);
+        let people = weight.iter().filter(|weight| **weight > 0.0).count();
         if people < LEAST_PEOPLE {
             return Err(FuseError::People { people });
         }
         let inputs: Vec<&InputColumn> =
             self.inputs.iter().filter(|column| is_usable(&column.values)).collect();
-        let weights = self.weights(&targets, &counts);
-        let targets: Vec<f64> = targets.into_iter().map(Option::unwrap_or_default).collect();
-        let regression = Regression { inputs: &inputs, targets: &targets, weights: &weights };
-        let folds = CrossValidation::new(&regression, self, mated, fmr, seed);
+        let of_pair = |pair: &Pair| weight[self.subjects[pair.a as usize] as usize];
+        let weights: Vec<f64> = mated.iter().map(of_pair).collect();
+        let regression = Regression { inputs: &inputs, pairs: mated, weights: &weights };
+        let folds = CrossValidation::new(&regression, self, &weight, fmr, seed);
         fits(&folds, &regression).ok_or(FuseError::People { people })
     }
 
@@ -236,36 +236,17 @@ impl FuseSet<'_> {
         Ok(areas)
     }
 
-    /// The mean similarity of each photo in its `mated` comparisons; none without any.
-    fn targets(&self, mated: &[Pair]) -> Vec<Option<f64>> {
-        let mut sums = vec![(0.0, 0_u32); self.subjects.len()];
+    /// The weight of a `mated` comparison of each subject: one over the square root of their
+    /// number, 0 without any. It lies between the same weight for all comparisons, with which one
+    /// person may decide, and the same for all people, with which one comparison counts as much as
+    /// another person's hundred.
+    fn comparison_weights(&self, mated: &[Pair]) -> Vec<f64> {
+        let mut counts = vec![0_u32; self.people()];
         for pair in mated {
-            for photo in [pair.a, pair.b] {
-                let (sum, count) = &mut sums[photo as usize];
-                *sum += f64::from(pair.similarity);
-                *count += 1;
-            }
+            counts[self.subjects[pair.a as usize] as usize] += 1;
         }
-        sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
-    }
-
-    /// The weight of each photo with a target: one over the square root of the number of those of
-    /// its person. It lies between the same weight for all photos, with which one person may
-    /// decide, and the same for all people, with which a target of one comparison counts as much
-    /// as one of a hundred.
-    fn weights(&self, targets: &[Option<f64>], counts: &[u32]) -> Vec<f64> {
-        let weight = |(target, &subject): (&Option<f64>, &u32)| {
-            target.map_or(0.0, |_| 1.0 / f64::from(counts[subject as usize]).sqrt())
-        };
-        targets.iter().zip(self.subjects).map(weight).collect()
-    }
-
-    fn photos_with_target(&self, targets: &[Option<f64>]) -> Vec<u32> {
-        let mut counts = vec![0; self.people()];
-        for (target, &subject) in targets.iter().zip(self.subjects) {
-            counts[subject as usize] += u32::from(target.is_some());
-        }
-        counts
+        let weight = |pairs: u32| if pairs == 0 { 0.0 } else { 1.0 / f64::from(pairs).sqrt() };
+        counts.into_iter().map(weight).collect()
     }
 
     fn people(&self) -> usize {

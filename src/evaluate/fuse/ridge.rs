@@ -1,20 +1,24 @@
 //! Ridge regression: least squares with a penalty on the squares of the coefficients, by the normal
 //! equations and Cholesky's decomposition (Hoerl and Kennard, Technometrics 1970).
 
+use std::collections::BTreeMap;
+
 use crate::domain::{FusedInput, FusedQuality, FusedTerm};
+use crate::evaluate::pairs::Pair;
 use crate::evaluate::samples::InputColumn;
 
 /// An input that varies less than this has no scale.
 const LEAST_SCALE: f64 = 1e-6;
 
-/// Photos whose target is regressed on their inputs.
+/// Pairs of photos of one person, whose similarity is regressed on the means of their inputs. The
+/// value of a photo is then the expected similarity with one like itself.
 #[derive(Debug)]
 pub(super) struct Regression<'a> {
     /// The inputs; none of their values is needed.
     pub inputs: &'a [&'a InputColumn],
-    /// What is to be predicted of each photo; of weight 0 where unknown.
-    pub targets: &'a [f64],
-    /// The weight of each photo.
+    /// The pairs.
+    pub pairs: &'a [Pair],
+    /// The weight of each pair.
     pub weights: &'a [f64],
 }
 
@@ -32,47 +36,59 @@ pub(super) struct NormalEquations {
 }
 
 impl Regression<'_> {
-    /// The equations of the photos that `used` names. None if they have no weight.
-    pub(super) fn equations(&self, used: impl Fn(usize) -> bool) -> Option<NormalEquations> {
-        let of_used = |(photo, &weight): (usize, &f64)| {
-            (weight > 0.0 && used(photo)).then_some((photo, weight))
+    /// The equations of the pairs of photos that `used` names. A similarity above `most` counts as
+    /// `most`. None if they have no weight.
+    pub(super) fn equations(
+        &self,
+        used: impl Fn(usize) -> bool,
+        most: f64,
+    ) -> Option<NormalEquations> {
+        let of_used = |(pair, &weight): (&Pair, &f64)| {
+            let photos = [pair.a as usize, pair.b as usize];
+            let target = f64::from(pair.similarity).min(most);
+            photos.iter().all(|&photo| used(photo)).then_some((photos, target, weight))
         };
-        let photos: Vec<(usize, f64)> =
-            self.weights.iter().enumerate().filter_map(of_used).collect();
-        let total: f64 = photos.iter().map(|(_, weight)| weight).sum();
+        let pairs: Vec<([usize; 2], f64, f64)> =
+            self.pairs.iter().zip(self.weights).filter_map(of_used).collect();
+        let total: f64 = pairs.iter().map(|(_, _, weight)| weight).sum();
         if total <= 0.0 {
             return None;
         }
         let intercept =
-            photos.iter().map(|&(photo, weight)| weight * self.targets[photo]).sum::<f64>() / total;
+            pairs.iter().map(|(_, target, weight)| weight * target).sum::<f64>() / total;
+        let photos = photo_weights(&pairs);
         let spread = |column: &&InputColumn| spread(&column.values, &photos);
         let (means, scales) = self.inputs.iter().map(spread).unzip();
+        let order = self.inputs.len();
         let mut equations = NormalEquations {
             intercept,
             names: self.inputs.iter().map(|column| column.input).collect(),
             means,
             scales,
-            gram: vec![0.0; self.inputs.len() * self.inputs.len()],
-            moment: vec![0.0; self.inputs.len()],
+            gram: vec![0.0; order * order],
+            moment: vec![0.0; order],
         };
-        let terms = equations.quality(vec![0.0; self.inputs.len()], "").inputs;
-        for (photo, weight) in photos {
-            let share = weight / total;
-            let row: Vec<f64> = terms
-                .iter()
-                .zip(self.inputs)
-                .map(|(term, column)| term.deviations(column.values[photo]))
-                .collect();
-            for (i, &value) in row.iter().enumerate() {
-                equations.moment[i] += share * value * (self.targets[photo] - intercept);
-                let products = &mut equations.gram[i * row.len()..(i + 1) * row.len()];
-                products
-                    .iter_mut()
-                    .zip(&row)
-                    .for_each(|(sum, other)| *sum += share * value * other);
-            }
+        let rows = self.deviations(&equations, &photos);
+        let mut row = vec![0.0; order];
+        for ([a, b], target, weight) in pairs {
+            let ([a, b], share) = ([&rows[a], &rows[b]], weight / total);
+            row.iter_mut().zip(a.iter().zip(b)).for_each(|(mean, (a, b))| *mean = (a + b) / 2.0);
+            equations.add(&row, target - intercept, share);
         }
         Some(equations)
+    }
+
+    /// The inputs of these photos in standard deviations from the mean, by photo.
+    fn deviations(&self, equations: &NormalEquations, photos: &[(usize, f64)]) -> Vec<Vec<f64>> {
+        let terms = equations.quality(vec![0.0; self.inputs.len()], "").inputs;
+        let last = photos.iter().map(|(photo, _)| photo + 1).max().unwrap_or_default();
+        let mut rows = vec![Vec::new(); last];
+        for &(photo, _) in photos {
+            let each = terms.iter().zip(self.inputs);
+            rows[photo] =
+                each.map(|(term, column)| term.deviations(column.values[photo])).collect();
+        }
+        rows
     }
 
     /// The value of `fused` for a photo.
@@ -82,6 +98,16 @@ impl Regression<'_> {
 }
 
 impl NormalEquations {
+    /// Adds a row of inputs with the `target`, less the intercept.
+    fn add(&mut self, row: &[f64], target: f64, share: f64) {
+        let order = row.len();
+        for (i, &value) in row.iter().enumerate() {
+            self.moment[i] += share * value * target;
+            let products = &mut self.gram[i * order..(i + 1) * order];
+            products.iter_mut().zip(row).for_each(|(sum, other)| *sum += share * value * other);
+        }
+    }
+
     /// The fit with `penalty` (over 0), for inputs in standard deviations. `data` is kept with it.
     ///
     /// A penalty makes all coefficients smaller, too. They are scaled back together, by the least
@@ -116,6 +142,15 @@ impl NormalEquations {
             data: data.to_owned(),
         }
     }
+}
+
+/// The photos of pairs, each with the weight of its pairs.
+fn photo_weights(pairs: &[([usize; 2], f64, f64)]) -> Vec<(usize, f64)> {
+    let mut weights: BTreeMap<usize, f64> = BTreeMap::new();
+    for (photos, _, weight) in pairs {
+        photos.iter().for_each(|photo| *weights.entry(*photo).or_default() += weight);
+    }
+    weights.into_iter().collect()
 }
 
 /// The weighted mean and standard deviation of the known ones of `values`. Without two different
@@ -162,7 +197,7 @@ mod tests {
     use super::*;
 
     fn near(found: &[f64], expected: &[f64]) {
-        let close = found.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-9);
+        let close = found.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-7);
         assert!(close && found.len() == expected.len(), "{found:?} {expected:?}");
     }
 
@@ -175,20 +210,26 @@ mod tests {
         near(&cholesky(matrix, vec![-68.0, -191.0, 364.0]), &[1.0, -2.0, 3.0]);
     }
 
+    fn pair(a: u32, b: u32, similarity: f64) -> Pair {
+        Pair { a, b, similarity: similarity as f32 }
+    }
+
     fn column(input: FusedInput, values: &[f64]) -> InputColumn {
         InputColumn { input, values: values.iter().copied().map(Some).collect() }
     }
 
     #[test]
     fn one_input_worked_by_hand() {
-        // Inputs 1, 2, 3 of weight 1 each: mean 2, variance 2/3. The slope of the targets is 0.3;
-        // per standard deviation, 0.3 sqrt(2/3).
+        // Inputs 1, 2, 3, each in two of three pairs: mean 2, variance 2/3. The similarities are
+        // 0.3 for each 1 of the mean of two inputs, less 0.2; the slope per standard deviation is
+        // 0.3 sqrt(2/3).
         let inputs = [column(FusedInput::Norm, &[1.0, 2.0, 3.0, 1e9])];
         let inputs: Vec<&InputColumn> = inputs.iter().collect();
-        let targets = [0.1, 0.4, 0.7, 55.0];
-        let regression =
-            Regression { inputs: &inputs, targets: &targets, weights: &[1.0, 1.0, 1.0, 0.0] };
-        let equations = regression.equations(|_| true).unwrap();
+        let pairs = [pair(0, 1, 0.25), pair(1, 2, 0.55), pair(0, 2, 0.4), pair(2, 3, 0.9)];
+        let weights = [1.0, 1.0, 1.0, 0.0];
+        let regression = Regression { inputs: &inputs, pairs: &pairs, weights: &weights };
+        let known = |photo| photo < 3;
+        let equations = regression.equations(known, 1.0).unwrap();
         let slope = 0.3 * (2.0_f64 / 3.0).sqrt();
         for penalty in [1e-12, 1.0] {
             let fused = equations.solve(penalty, "d");
@@ -198,7 +239,10 @@ mod tests {
         }
         let exact = equations.solve(1e-12, "d");
         near(&[regression.predict(&exact, 0)], &[0.1]);
-        assert!(regression.equations(|photo| photo == 3).is_none(), "a photo of no weight");
+        assert!(regression.equations(|photo| photo > 1, 1.0).is_none(), "a pair of no weight");
+        // Above the most, similarities are alike: 0.25, 0.4 and 0.4.
+        let capped = regression.equations(known, 0.4).unwrap().solve(1e-12, "d");
+        near(&[capped.intercept], &[0.35]);
     }
 
     #[test]
@@ -229,19 +273,20 @@ mod tests {
             .map(|j| column(all[j], &(0..2000).map(|i| value(i, j + 1)).collect::<Vec<_>>()))
             .collect();
         let made = [0.5, -0.2, 0.0, 1.0];
-        let targets: Vec<f64> = (0..2000)
-            .map(|i| 3.0 + (0..4).map(|j| made[j] * value(i, j + 1)).sum::<f64>())
+        let made_of = |i: usize| (0..4).map(|j| made[j] * value(i, j + 1)).sum::<f64>();
+        let pairs: Vec<Pair> = (0..1999)
+            .map(|i| pair(i as u32, i as u32 + 1, (made_of(i) + made_of(i + 1)) / 2.0))
             .collect();
         let fit = |columns: &[InputColumn]| {
             let inputs: Vec<&InputColumn> = columns.iter().collect();
-            let weights = vec![0.7; 2000];
-            Regression { inputs: &inputs, targets: &targets, weights: &weights }
-                .equations(|_| true)
+            let weights = vec![0.7; 1999];
+            Regression { inputs: &inputs, pairs: &pairs, weights: &weights }
+                .equations(|_| true, f64::INFINITY)
                 .unwrap()
                 .solve(1e-9, "d")
         };
         for (term, made) in fit(&columns).inputs.iter().zip(made) {
-            assert!((term.coefficient / term.scale - made).abs() < 1e-6, "{term:?} {made}");
+            assert!((term.coefficient / term.scale - made).abs() < 1e-5, "{term:?} {made}");
         }
         columns[1].values.iter_mut().step_by(5).for_each(|value| *value = None);
         for (term, made) in fit(&columns).inputs.iter().zip(made) {
