@@ -5,6 +5,7 @@
 //! [`Template`] is finite and has unit norm, an [`ImageUri`] is an absolute URL), and are trusted
 //! from there on.
 
+mod activation;
 mod campaign;
 mod chip;
 mod components;
@@ -28,6 +29,7 @@ mod trace;
 mod utc_time;
 mod waiting;
 
+pub use activation::{Activation, Coverage, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};

@@ -21,6 +21,7 @@ mod migrations;
 mod plan;
 pub mod postgres;
 mod profile_choice;
+mod profiles;
 mod reading;
 mod remap;
 mod results;
@@ -41,6 +42,10 @@ pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
 pub use profile_choice::{ProfileChoiceError, choose_profile};
+pub use profiles::{
+    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
+    StoredProfile,
+};
 pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
     ResultState, Snapshot, StoredFace, StoredImage,
@@ -58,6 +63,7 @@ pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 pub trait Store:
     Results
     + Reading
+    + Profiles
     + Remapping
     + Campaigns
     + Listings
@@ -72,6 +78,7 @@ pub trait Store:
 impl<T> Store for T where
     T: Results
         + Reading
+        + Profiles
         + Remapping
         + Campaigns
         + Listings

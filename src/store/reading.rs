@@ -15,8 +15,9 @@ use crate::domain::{
 /// Reading what was recorded.
 #[async_trait]
 pub trait Reading: Send + Sync {
-    /// The galleries with results, by name, each with its profiles: the profile of the latest
-    /// record first.
+    /// The galleries with results, by name, each with its profiles: the active one first
+    /// ([`Profiles::active_profile`](super::Profiles::active_profile)), then that of the latest
+    /// record.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
