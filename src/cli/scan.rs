@@ -136,7 +136,7 @@ impl ScanArgs {
         let counts =
             session.run(run, stop, |counts, event| scan.display.show(counts, &event)).await;
         let end = if scan.stop.is_stopped() { ScanEnd::Interrupted } else { ScanEnd::Complete };
-        scan.finish(counts, end, &plan, self)
+        scan.finish(app, counts, end, &plan, self).await
     }
 
     /// Publishes jobs for the fleet's workers and, with --wait, waits for them.
@@ -197,7 +197,7 @@ impl ScanArgs {
             () if !self.wait => ScanEnd::Published,
             () => ScanEnd::Complete,
         };
-        scan.finish(counts.map_err(Into::into), end, &plan, self)
+        scan.finish(app, counts.map_err(Into::into), end, &plan, self).await
     }
 }
 
@@ -225,8 +225,9 @@ impl RunningScan {
     }
 
     /// Prints the summary; the exit status of the command.
-    fn finish(
+    async fn finish(
         self,
+        app: &App,
         counts: Result<CampaignCounts>,
         end: ScanEnd,
         plan: &ScanPlan,
@@ -241,7 +242,11 @@ impl RunningScan {
         }
         let (campaign, elapsed) = (&self.campaign, self.started.elapsed());
         let fail_over = args.fail_over;
-        ScanSummary { counts: &counts, campaign, end, elapsed, fail_over }.print(args.json)
+        // What ran has closed its store.
+        let store = app.store().await?;
+        let active = store.active_profile(&campaign.gallery).await?;
+        store.close().await;
+        ScanSummary { counts: &counts, campaign, active, end, elapsed, fail_over }.print(args.json)
     }
 }
 

@@ -23,6 +23,7 @@ mod match_rate;
 mod match_threshold;
 mod outcome;
 mod profile;
+mod profile_name;
 mod source;
 mod template;
 mod trace;
@@ -59,6 +60,7 @@ pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq,
 };
+pub use profile_name::ProfileName;
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

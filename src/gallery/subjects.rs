@@ -93,7 +93,7 @@ async fn unknown(
 }
 
 /// Gives a subject another name. If there is a subject of that name, both become one with `merge`:
-/// the references are chosen by these rules, under the profile of the gallery's latest result.
+/// the references are chosen by these rules, under the gallery's active profile.
 /// Whether they were merged.
 ///
 /// # Errors

@@ -139,6 +139,16 @@ pub trait Snapshot: Send {
         to: mpsc::Sender<TemplateBatch>,
     ) -> Result<(), StoreError>;
 
+    /// The active profile of a gallery, as
+    /// [`Profiles::active_profile`](super::Profiles::active_profile) tells it.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn active_profile(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Option<ProfileId>, StoreError>;
+
     /// The images with these [`StoredImage::cursor`]s, which are all different, and their faces,
     /// without templates, in the order of pages.
     ///

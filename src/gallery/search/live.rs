@@ -9,8 +9,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::index::{FoundTemplate, People, SearchIndex, WAITING_BATCHES, cursors};
-use super::{GalleryFace, SearchCandidate, SearchError, SearchedFace, candidates, stored_face};
-use crate::domain::{FaceId, GalleryName, ProfileId, SubjectName};
+use super::{
+    GalleryFace, OtherTemplates, SearchCandidate, SearchError, SearchedFace, candidates,
+    stored_face,
+};
+use crate::domain::{FaceId, GalleryName, Profile, ProfileId, SubjectName};
+use crate::matching::MatchingError;
 use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, TemplateStamp};
 
 /// How long [`LiveGallery::follow`] waits between two looks at the store, at least.
@@ -19,12 +23,14 @@ const POLL: Duration = Duration::from_millis(250);
 const SHARE: u32 = 4;
 
 /// The templates of a gallery under one profile, in memory, as the store has them now. Searches go
-/// on while the index changes, each on one state of it. Between two calls it holds no transaction
-/// and no connection of the store.
+/// on while the index changes, each on one state of it. If the active profile is followed and
+/// another one is activated, the index is replaced as a whole. Between two calls it holds no
+/// transaction and no connection of the store.
 pub struct LiveGallery {
     store: Arc<dyn Store>,
     gallery: GalleryName,
-    profile: ProfileId,
+    /// The profile, if it is not the active one.
+    fixed: Option<ProfileId>,
     searched: Searched,
     threads: usize,
     state: Arc<RwLock<LiveState>>,
@@ -32,8 +38,17 @@ pub struct LiveGallery {
     refreshing: Arc<Mutex<()>>,
 }
 
+/// The profile of templates, and the id of the scores and templates that it gives.
+#[derive(Clone, PartialEq)]
+struct IndexedProfile {
+    id: ProfileId,
+    scores: ProfileId,
+}
+
 /// An index, and which templates are in it.
 struct LiveState {
+    /// None if the gallery has no results.
+    profile: Option<IndexedProfile>,
     index: SearchIndex,
     /// When the result of each template was recorded ([`TemplateStamp::recorded`]).
     recorded: HashMap<TemplateKey, i64>,
@@ -49,8 +64,24 @@ pub struct Refreshed {
 }
 
 impl LiveState {
-    fn empty(searched: Searched) -> Self {
-        Self { index: SearchIndex::empty(searched), recorded: HashMap::new() }
+    fn empty(searched: Searched, profile: Option<IndexedProfile>) -> Self {
+        Self { profile, index: SearchIndex::empty(searched), recorded: HashMap::new() }
+    }
+
+    /// Makes it the state of `stamps`: without the templates `gone`, and with those of `batches`
+    /// that are `new`. Empty if a template cannot be compared with the others.
+    fn change(
+        &mut self,
+        stamps: Vec<TemplateStamp>,
+        (gone, new): (&HashSet<TemplateKey>, &HashSet<TemplateKey>),
+        batches: &[TemplateBatch],
+    ) -> Result<(), MatchingError> {
+        self.recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
+        let changed = self.index.change(People::new(stamps), (gone, new), batches);
+        if changed.is_err() {
+            *self = Self::empty(self.index.searched(), self.profile.take());
+        }
+        changed
     }
 
     /// The keys of what is gone and of what is new in `stamps`. One that changed is both.
@@ -69,19 +100,20 @@ impl LiveState {
 }
 
 impl LiveGallery {
-    /// Reads what there is to search in `gallery` under `profile`. Searches use `threads` threads.
+    /// Reads what there is to search in `gallery` under `profile`, or under the active profile and
+    /// then under whichever is active. Searches use `threads` threads.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub async fn open(
         store: Arc<dyn Store>,
-        (gallery, profile): (GalleryName, ProfileId),
+        (gallery, profile): (GalleryName, Option<ProfileId>),
         searched: Searched,
         threads: usize,
     ) -> Result<Self, SearchError> {
-        let state = Arc::new(RwLock::new(LiveState::empty(searched)));
-        let refreshing = Arc::default();
-        let live = Self { store, gallery, profile, searched, threads, state, refreshing };
+        let state = Arc::new(RwLock::new(LiveState::empty(searched, None)));
+        let (fixed, refreshing) = (profile, Arc::default());
+        let live = Self { store, gallery, fixed, searched, threads, state, refreshing };
         live.refresh().await?;
         Ok(live)
     }
@@ -109,39 +141,73 @@ impl LiveGallery {
     pub async fn refresh(&self) -> Result<Refreshed, SearchError> {
         let one_at_a_time = Arc::clone(&self.refreshing).lock_owned().await;
         let mut snapshot = self.store.snapshot().await?;
-        let (gallery, profile) = (&self.gallery, &self.profile);
-        let stamps = snapshot.template_stamps(gallery, profile, self.searched, None).await?;
-        let (gone, new) = self.state().differences(&stamps);
-        let batches = self.read(snapshot.as_mut(), &new).await?;
+        let profile = self.profile_now(snapshot.as_mut()).await?;
+        let stamps = self.stamps(snapshot.as_mut(), profile.as_ref(), None).await?;
+        let switches = self.state().profile != profile;
+        let empty = LiveState::empty(self.searched, profile.clone());
+        let (gone, new) = match switches {
+            true => (self.state().recorded.keys().copied().collect(), empty.differences(&stamps).1),
+            false => self.state().differences(&stamps),
+        };
+        let batches = self.read(snapshot.as_mut(), profile.as_ref(), &new).await?;
         drop(snapshot);
         let refreshed = Refreshed { added: new.len(), removed: gone.len() };
-        let (state, searched) = (Arc::clone(&self.state), self.searched);
+        let state = Arc::clone(&self.state);
         let change = move || {
             // Also if nobody waits for the change any more.
             let _one_at_a_time = one_at_a_time;
-            let recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
-            let people = People::new(stamps);
-            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-            state.recorded = recorded;
-            let changed = state.index.change(people, (&gone, &new), &batches);
-            if changed.is_err() {
-                *state = LiveState::empty(searched);
+            let write = || state.write().unwrap_or_else(PoisonError::into_inner);
+            if switches {
+                // Searches go on in the index of the other profile, until this one is complete.
+                let mut other = empty;
+                let built = other.change(stamps, (&HashSet::new(), &new), &batches);
+                *write() = other;
+                return built;
             }
-            changed
+            write().change(stamps, (&gone, &new), &batches)
         };
         tokio::task::spawn_blocking(change).await??;
         Ok(refreshed)
+    }
+
+    /// The profile to search under.
+    async fn profile_now(
+        &self,
+        snapshot: &mut dyn Snapshot,
+    ) -> Result<Option<IndexedProfile>, SearchError> {
+        let id = match &self.fixed {
+            Some(fixed) => Some(fixed.clone()),
+            None => snapshot.active_profile(&self.gallery).await?,
+        };
+        let Some(id) = id else { return Ok(None) };
+        let known = self.state().profile.clone().filter(|known| known.id == id);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let scores = self.store.profile(&id).await?.map(|profile| profile.scores_id());
+        Ok(scores.map(|scores| IndexedProfile { id, scores }))
+    }
+
+    /// The stamps of all templates under `profile`, or of some results.
+    async fn stamps(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        profile: Option<&IndexedProfile>,
+        of: Option<&[i64]>,
+    ) -> Result<Vec<TemplateStamp>, SearchError> {
+        let Some(profile) = profile else { return Ok(Vec::new()) };
+        let (gallery, searched) = (&self.gallery, self.searched);
+        Ok(snapshot.template_stamps(gallery, &profile.id, searched, of).await?)
     }
 
     /// The templates of the results with these keys.
     async fn read(
         &self,
         snapshot: &mut dyn Snapshot,
+        profile: Option<&IndexedProfile>,
         keys: &HashSet<TemplateKey>,
     ) -> Result<Vec<TemplateBatch>, SearchError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(profile) = profile.filter(|_| !keys.is_empty()) else { return Ok(Vec::new()) };
         let (cursors, (to, mut from)) = (cursors(keys), mpsc::channel(WAITING_BATCHES));
         let collect = async {
             let mut batches = Vec::new();
@@ -150,7 +216,7 @@ impl LiveGallery {
             }
             batches
         };
-        let reading = snapshot.templates_of(&self.profile, &cursors, to);
+        let reading = snapshot.templates_of(&profile.id, &cursors, to);
         let (read, batches) = tokio::join!(reading, collect);
         read?;
         Ok(batches)
@@ -182,72 +248,107 @@ impl LiveGallery {
     /// # Errors
     /// If the store cannot be read.
     pub async fn face(&self, id: FaceId) -> Result<Option<GalleryFace>, SearchError> {
+        let Some(profile) = self.profile() else { return Ok(None) };
         let mut snapshot = self.store.snapshot().await?;
-        stored_face(snapshot.as_mut(), (&self.gallery, &self.profile), id).await
+        stored_face(snapshot.as_mut(), (&self.gallery, &profile), id).await
+    }
+
+    /// The profile that is searched under; none if the gallery has no results.
+    pub fn profile(&self) -> Option<ProfileId> {
+        self.state().profile.as_ref().map(|profile| profile.id.clone())
     }
 
     /// The `k` candidates most similar to each probe, as
-    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them. What was found is
-    /// looked up in the store: if something of it was removed, renamed or scored again since, the
-    /// index is brought up to date first, so that nobody is found who is not there any more.
+    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them; `probed` is the profile
+    /// of the probes' templates. What was found is looked up in the store: if something of it was
+    /// removed, renamed or scored again since, or another profile was activated, the index is
+    /// brought up to date first, so that nobody is found who is not there any more.
     ///
     /// # Errors
-    /// If the store cannot be read, or the probes are of another profile.
+    /// If the store cannot be read, or the profile that is searched under gives other templates
+    /// than that of the probes.
     pub async fn nearest(
         &self,
+        probed: &Profile,
         probes: Vec<SearchedFace>,
         k: usize,
         least: f64,
     ) -> Result<Vec<Vec<SearchCandidate>>, SearchError> {
         let probes: Arc<[SearchedFace]> = probes.into();
-        let mut found = self.search(&probes, k, least).await?;
+        let scores = probed.scores_id();
+        let mut answer = self.search(&scores, &probes, k, least).await?;
         let mut snapshot = self.store.snapshot().await?;
-        if !self.are_current(snapshot.as_mut(), &found).await? {
+        if !self.is_current(snapshot.as_mut(), &answer).await? {
             drop(snapshot);
             self.refresh().await?;
-            found = self.search(&probes, k, least).await?;
+            answer = self.search(&scores, &probes, k, least).await?;
             snapshot = self.store.snapshot().await?;
         }
-        let (found, _) = found;
-        candidates(snapshot.as_mut(), found).await
+        match answer.profile {
+            Some(searched) if searched.scores != scores => {
+                Err(SearchError::OtherTemplates(Box::new(OtherTemplates {
+                    gallery: self.gallery.clone(),
+                    probes: probed.id(),
+                    searched: searched.id,
+                    has_shadow: false,
+                })))
+            }
+            _ => candidates(snapshot.as_mut(), answer.found).await,
+        }
     }
 
-    /// What is found in the index, and when the results of it were recorded.
+    /// What is found in the index: nothing if its templates have other scores than the probes.
     async fn search(
         &self,
+        scores: &ProfileId,
         probes: &Arc<[SearchedFace]>,
         k: usize,
         least: f64,
     ) -> Result<IndexAnswer, SearchError> {
         let (state, probes) = (Arc::clone(&self.state), Arc::clone(probes));
-        let threads = self.threads;
+        let (threads, scores) = (self.threads, scores.clone());
         let search = move || {
             let state = state.read().unwrap_or_else(PoisonError::into_inner);
+            let profile = state.profile.clone();
+            if profile.as_ref().is_none_or(|profile| profile.scores != scores) {
+                let found = vec![Vec::new(); probes.len()];
+                return Ok(IndexAnswer { profile, found, recorded: HashMap::new() });
+            }
             let found = state.index.nearest(&probes, k, least, threads)?;
             let keys = found.iter().flatten().map(|each| each.key);
             let recorded = keys.filter_map(|key| Some((key, *state.recorded.get(&key)?))).collect();
-            Ok((found, recorded))
+            Ok(IndexAnswer { profile, found, recorded })
         };
         tokio::task::spawn_blocking(search).await?
     }
 
-    /// Whether the store still has all that was found, as it was.
-    async fn are_current(
+    /// Whether the store still has all that was found, as it was, under the profile to search.
+    async fn is_current(
         &self,
         snapshot: &mut dyn Snapshot,
-        (found, recorded): &IndexAnswer,
+        answer: &IndexAnswer,
     ) -> Result<bool, SearchError> {
-        let keys: HashSet<TemplateKey> = recorded.keys().copied().collect();
-        let (gallery, profile, of) = (&self.gallery, &self.profile, cursors(&keys));
-        let stamps = snapshot.template_stamps(gallery, profile, self.searched, Some(&of)).await?;
+        if self.profile_now(snapshot).await? != answer.profile {
+            return Ok(false);
+        }
+        let keys: HashSet<TemplateKey> = answer.recorded.keys().copied().collect();
+        let of = cursors(&keys);
+        let stamps = self.stamps(snapshot, answer.profile.as_ref(), Some(&of)).await?;
         let now: HashSet<(TemplateKey, Option<SubjectName>, i64)> =
             stamps.into_iter().map(|stamp| (stamp.key, stamp.subject, stamp.recorded)).collect();
-        Ok(found.iter().flatten().all(|each| {
-            let recorded = recorded.get(&each.key).copied().unwrap_or_default();
+        Ok(answer.found.iter().flatten().all(|each| {
+            let recorded = answer.recorded.get(&each.key).copied().unwrap_or_default();
             now.contains(&(each.key, each.subject.clone(), recorded))
         }))
     }
 }
 
-/// What was found for each probe, and when the results of all that were recorded.
-type IndexAnswer = (Vec<Vec<FoundTemplate>>, HashMap<TemplateKey, i64>);
+/// What the index answers.
+struct IndexAnswer {
+    /// The profile of its templates.
+    profile: Option<IndexedProfile>,
+    /// What was found for each probe.
+    found: Vec<Vec<FoundTemplate>>,
+    /// When the results of all that were recorded.
+    recorded: HashMap<TemplateKey, i64>,
+}

@@ -46,7 +46,7 @@ impl Profiles for PostgresStore {
     async fn active_profile(&self, gallery: &GalleryName) -> Result<Option<ProfileId>, StoreError> {
         self.answer(READ, async {
             let mut connection = self.pool.acquire().await?;
-            let active = active(&mut connection, gallery).await?;
+            let active = active_profile(&mut connection, gallery).await?;
             active.map(|active| parsed(&active.profile_id)).transpose()
         })
         .await
@@ -59,7 +59,9 @@ impl Profiles for PostgresStore {
     ) -> Result<Option<ProfileCoverage>, StoreError> {
         self.answer(READ, async {
             let mut snapshot = self.begin_snapshot().await?;
-            let Some(active) = active(&mut snapshot, gallery).await? else { return Ok(None) };
+            let Some(active) = active_profile(&mut snapshot, gallery).await? else {
+                return Ok(None);
+            };
             // Without any result under the profile, it covers nothing.
             let own = scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
             let finals = final_outcomes();
@@ -150,7 +152,7 @@ impl PostgresStore {
         let Some(own) = scope(&mut transaction, gallery, profile).await? else {
             return Ok(RetireStep::Done);
         };
-        let active = active(&mut transaction, gallery).await?;
+        let active = active_profile(&mut transaction, gallery).await?;
         if active.is_some_and(|active| active.gallery_profile_id == own) {
             return Ok(RetireStep::Active);
         }
@@ -222,7 +224,7 @@ async fn lock(connection: &mut PgConnection, gallery: &GalleryName) -> Result<()
 }
 
 /// The active profile of a gallery.
-async fn active(
+pub(super) async fn active_profile(
     connection: &mut PgConnection,
     gallery: &GalleryName,
 ) -> Result<Option<ActiveProfileRow>, Fault> {

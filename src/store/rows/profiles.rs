@@ -5,7 +5,7 @@ use crate::domain::{Activation, Coverage, FailedAttempts, OutcomeKind};
 use crate::store::encoding;
 use crate::store::fault::Fault;
 use crate::store::profiles::{GalleryProfile, StoredProfile};
-use crate::store::row::row;
+use crate::store::row::{direct_row, row};
 
 row! {
     /// A registered profile.
@@ -46,7 +46,7 @@ impl GalleryProfileRow {
     }
 }
 
-row! {
+direct_row! {
     /// The active profile of a gallery, with the ids of the gallery and of both together.
     pub(in crate::store) struct ActiveProfileRow {
         pub(in crate::store) gallery_id: i64,

@@ -44,7 +44,7 @@ impl Profiles for SqliteStore {
     async fn active_profile(&self, gallery: &GalleryName) -> Result<Option<ProfileId>, StoreError> {
         self.answer(async {
             let mut connection = self.readers.acquire().await?;
-            let active = active(&mut connection, gallery).await?;
+            let active = active_profile(&mut connection, gallery).await?;
             active.map(|active| parsed(&active.profile_id)).transpose()
         })
         .await
@@ -57,7 +57,9 @@ impl Profiles for SqliteStore {
     ) -> Result<Option<ProfileCoverage>, StoreError> {
         self.answer(async {
             let mut snapshot = self.readers.begin().await?;
-            let Some(active) = active(&mut snapshot, gallery).await? else { return Ok(None) };
+            let Some(active) = active_profile(&mut snapshot, gallery).await? else {
+                return Ok(None);
+            };
             // Without any result under the profile, it covers nothing.
             let own = scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
             let finals = json(final_outcomes());
@@ -132,7 +134,7 @@ impl Profiles for SqliteStore {
             let Some(own) = scope(&mut transaction, gallery, profile).await? else {
                 return Ok(RetireStep::Done);
             };
-            let active = active(&mut transaction, gallery).await?;
+            let active = active_profile(&mut transaction, gallery).await?;
             if active.is_some_and(|active| active.gallery_profile_id == own) {
                 return Ok(RetireStep::Active);
             }
@@ -166,7 +168,7 @@ impl Profiles for SqliteStore {
 }
 
 /// The active profile of a gallery.
-async fn active(
+async fn active_profile(
     connection: &mut SqliteConnection,
     gallery: &GalleryName,
 ) -> Result<Option<ActiveProfileRow>, Fault> {

@@ -120,7 +120,6 @@ pub async fn a_remap_changes_only_the_qualities(home: impl Home) {
     assert!(!settled(&store, remapped().id(), "lost", "v1").await);
     let summary = store.summary(&gallery(), &remapped().id()).await.unwrap();
     assert_eq!((summary.faces, summary.noted), (7, 1));
-    let galleries = store.galleries().await.unwrap();
     let profiles = store.galleries().await.unwrap().remove(0).1;
     assert_eq!(profiles, [a(), remapped().id()], "the new profile is a shadow");
 }
