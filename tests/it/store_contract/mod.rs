@@ -255,6 +255,7 @@ macro_rules! store_contract {
                 what_this_process_changes_is_searched_at_once
                 what_others_removed_is_not_found_even_before_the_index_knows
                 faces_are_followed_too
+                an_activation_switches_the_index_as_a_whole
             }
             profiles {
                 the_first_profile_of_a_gallery_is_active_until_another_is_activated
