@@ -1,5 +1,6 @@
 //! `facefleet profile activate`
 
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -46,11 +47,15 @@ fn percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "use a number from 0 to 100, such as 99.9".to_owned())
 }
 
-/// The user of this system.
+/// The user of this system, by name or by number.
 fn system_user() -> Result<OperatorName> {
-    let name = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let name = name.and_then(|name| name.parse().ok());
-    name.context("the system does not say who you are: name yourself with --as")
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
+    let number = || {
+        // The process's own folder belongs to its user.
+        let user = std::fs::metadata("/proc/self").ok()?.uid();
+        format!("user {user}").parse().ok()
+    };
+    named.or_else(number).context("the system does not say who you are: name yourself with --as")
 }
 
 impl ActivateArgs {
