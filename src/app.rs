@@ -1,7 +1,7 @@
 //! The composition root: names the concrete backends and puts the parts together.
 //!
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
-//! `networks` opens the models, `memory` says how much memory images may use, `fleet` what a worker
+//! `networks` opens the models, `profiles` says whose they are, `memory` says how much memory images may use, `fleet` what a worker
 //! reports of itself. [`session`] runs a worker, a queue and a store in this process, [`doctor`]
 //! checks everything.
 
@@ -11,6 +11,7 @@ mod enrol;
 mod fleet;
 mod memory;
 mod networks;
+mod profiles;
 pub mod session;
 mod sources;
 

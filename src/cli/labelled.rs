@@ -40,7 +40,8 @@ pub(super) struct LabelledArgs {
     /// Gallery that keeps the results of LABELS or PAIRS: a second run only reads them.
     #[arg(long, default_value = "evaluation", value_name = "NAME")]
     gallery: GalleryName,
-    /// Profile of GALLERY to evaluate [default: the latest one that uses the closed form].
+    /// Profile of GALLERY to evaluate [default: the active one, or, if it samples,
+    /// the latest one that uses the closed form].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
     /// The photos are chips: aligned, and 112x112. There is no detection, and other images are
@@ -83,13 +84,13 @@ impl LabelledArgs {
         store: &dyn Store,
         gallery: &GalleryName,
     ) -> Result<ProfileId> {
-        let latest = choose_profile(store, gallery, self.profile.clone())
+        let active = choose_profile(store, gallery, self.profile.clone())
             .await
             .with_context(|| format!("'{}' is not a file, so it must be a gallery", self.data))?;
         if self.profile.is_some() {
-            return Ok(latest);
+            return Ok(active);
         }
-        Ok(collect::latest_closed_form(store, gallery).await?.unwrap_or(latest))
+        Ok(collect::closed_form_profile(store, gallery).await?.unwrap_or(active))
     }
 
     /// Scores the photos that the store has no result of, then reads all results.

@@ -18,6 +18,7 @@ mod named_image;
 mod new_file;
 mod not_listed;
 mod printable;
+mod profile;
 mod progress;
 mod queue;
 mod remap;
@@ -105,6 +106,9 @@ enum Command {
     Bias(bias::BiasArgs),
     Remap(remap::RemapArgs),
     Rescore(rescore::RescoreArgs),
+    /// Show the profiles of galleries; activate and retire them.
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -193,6 +197,7 @@ impl Cli {
             Command::Bias(bias) => bias.run(&app).await,
             Command::Remap(remap) => remap.run(&app).await,
             Command::Rescore(rescore) => rescore.run(app).await,
+            Command::Profile(profile) => profile.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

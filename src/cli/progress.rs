@@ -8,7 +8,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{INTERRUPTED, SOME_FAILED, not_listed, printable, say, say_json};
-use crate::domain::{Campaign, CampaignProgress, OutcomeKind};
+use crate::domain::{Campaign, CampaignProgress, GalleryName, OutcomeKind, ProfileId};
 use crate::gallery::failures::verdict;
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
 use crate::view::image::ImageView;
@@ -128,6 +128,8 @@ pub(super) enum ScanEnd {
 pub(super) struct ScanSummary<'a> {
     pub(super) counts: &'a CampaignCounts,
     pub(super) campaign: &'a Campaign,
+    /// The active profile of the gallery; none if it has no results.
+    pub(super) active: Option<ProfileId>,
     pub(super) end: ScanEnd,
     pub(super) elapsed: Duration,
     /// The share of images without a result from which on the scan failed.
@@ -189,6 +191,10 @@ impl ScanSummary<'_> {
         if let Some(next) = self.next() {
             text += &format!("{next}\n");
         }
+        let Campaign { gallery, profile, .. } = self.campaign;
+        if let Some(shadow) = self.active.as_ref().and_then(|it| shadow(gallery, it, profile)) {
+            text += &format!("{shadow}\n");
+        }
         text + &accounts(&counts.progress)
     }
 
@@ -243,12 +249,13 @@ impl ScanSummary<'_> {
     }
 
     fn view(&self) -> ScanSummaryLine {
-        let Self { counts, campaign, end, elapsed, .. } = self;
+        let Self { counts, campaign, active, end, elapsed, .. } = self;
         let progress = &counts.progress;
         ScanSummaryLine {
             summary: ScanSummaryView {
                 gallery: campaign.gallery.clone(),
                 profile: campaign.profile.clone(),
+                active_profile: active.clone(),
                 campaign: campaign.id,
                 listed: progress.listed,
                 skipped: progress.skipped,
@@ -264,6 +271,21 @@ impl ScanSummary<'_> {
             },
         }
     }
+}
+
+/// Says that results of `profile` are not what the gallery shows, if they are not.
+pub(super) fn shadow(
+    gallery: &GalleryName,
+    active: &ProfileId,
+    profile: &ProfileId,
+) -> Option<String> {
+    (active != profile).then(|| {
+        format!(
+            "a shadow: gallery {gallery} is shown and searched under its active profile {active}; \
+             `facefleet profile compare {active} {profile} --gallery {gallery}` compares the two, \
+             `facefleet profile activate {profile} --gallery {gallery}` makes this one active"
+        )
+    })
 }
 
 /// The line that accounts for every image.

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt::stop_on_signal;
+use super::progress::shadow;
 use super::{GalleryArgs, INTERRUPTED, say, say_json};
 use crate::app::App;
 use crate::domain::ProfileId;
@@ -21,7 +22,8 @@ use crate::view::remap::RemapView;
 /// The mapping from score to quality is part of the profile. So the results, faces and templates of
 /// a profile are copied to another one, with qualities computed from the stored scores. Scans whose
 /// settings name the calibration (`quality.calibration`) then find these images up to date. The
-/// results of the first profile stay.
+/// results of the first profile stay, and are shown until the new one is activated (`facefleet
+/// profile activate`).
 ///
 /// Repeating the command copies what is new. Ctrl-C ends it after some thousands of images, and the
 /// same command does the rest.
@@ -68,10 +70,12 @@ impl RemapArgs {
             plan.run(store.as_ref(), &stop.token(), |totals| bar.set_position(totals.images)).await;
         bar.finish_and_clear();
         let done = done?;
+        let active_profile = store.active_profile(gallery).await?;
         store.close().await;
         let view = RemapView {
             gallery: gallery.clone(),
             profile: plan.target.id(),
+            active_profile,
             source_profiles: plan.sources().cloned().collect(),
             images: plan.images,
             copied: done.copied,
@@ -105,5 +109,9 @@ fn last_line(view: &RemapView) -> String {
     if view.interrupted {
         return line + "; interrupted: the same command does the rest";
     }
-    line
+    let active = view.active_profile.as_ref();
+    match active.and_then(|active| shadow(&view.gallery, active, &view.profile)) {
+        Some(shadow) => format!("{line}\n{shadow}"),
+        None => line,
+    }
 }

@@ -28,7 +28,7 @@ use crate::vision::{Picture, PixelLimits, encode_chip};
 pub(super) struct ReportArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
-    /// Profile to report [default: the one with the latest result].
+    /// Profile to report [default: the active one].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
     /// File to write.
@@ -85,7 +85,7 @@ impl ReportArgs {
 pub(super) struct ExportArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
-    /// Profile to export [default: the one with the latest result].
+    /// Profile to export [default: the active one].
     #[arg(long, value_name = "ID")]
     profile: Option<ProfileId>,
     /// csv, jsonl or parquet.

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::progress::{ScanEnd, ScanSummary, accounts};
+use super::progress::{ScanEnd, ScanSummary, accounts, shadow};
 use super::running::{CountAhead, EndedCampaign, Fleet, RunningCampaign};
 use super::scan::share;
 use super::scan_source::check;
@@ -92,6 +92,8 @@ struct ToRescore {
     profile: Profile,
     plan: RescorePlan,
     images: RescoreImages,
+    /// The gallery's active profile.
+    active: Option<ProfileId>,
 }
 
 impl RescoreArgs {
@@ -104,10 +106,16 @@ impl RescoreArgs {
             );
         }
         let store = app.store().await?;
-        let ToRescore { profile, plan, images } = self.find(&app, &store).await?;
+        let ToRescore { profile, plan, images, active } = self.find(&app, &store).await?;
         let lost = (images.lost(), images.lost_example.clone());
-        let summary =
-            |campaign, ended| RescoreSummary { args: &self, plan: &plan, lost, campaign, ended };
+        let summary = |campaign, ended| RescoreSummary {
+            args: &self,
+            plan: &plan,
+            active,
+            lost,
+            campaign,
+            ended,
+        };
         if images.missing == 0 && plan.which == RescoreWhich::Missing && self.resume.is_none() {
             let ended = nothing_to_do(images.images);
             store.close().await;
@@ -162,7 +170,8 @@ impl RescoreArgs {
             RescoreImages::find(Arc::clone(store), plan.clone(), allowed.as_ref()).await?;
         check(&images.outside, images.images, app)?;
         images.rate = self.rate;
-        Ok(ToRescore { profile, plan, images })
+        let active = store.active_profile(&plan.gallery).await?;
+        Ok(ToRescore { profile, plan, images, active })
     }
 }
 
@@ -191,6 +200,8 @@ fn nothing_to_do(images: u64) -> EndedCampaign {
 struct RescoreSummary<'a> {
     args: &'a RescoreArgs,
     plan: &'a RescorePlan,
+    /// The gallery's active profile.
+    active: Option<ProfileId>,
     /// References that are not listed: how many, and one of them.
     lost: (u64, Option<String>),
     /// `None`: nothing was missing.
@@ -206,6 +217,7 @@ impl RescoreSummary<'_> {
         let scan = ScanSummary {
             counts,
             campaign: self.campaign.as_ref().unwrap_or(&new),
+            active: self.active.clone(),
             end: *end,
             elapsed: *elapsed,
             fail_over: self.args.fail_over,
@@ -243,7 +255,11 @@ impl RescoreSummary<'_> {
             text += &format!("{next}\n");
         }
         text += &accounts(&self.ended.counts.progress);
-        text + &self.lost_references()
+        text += &self.lost_references();
+        match self.active.as_ref().and_then(|active| shadow(gallery, active, to)) {
+            Some(shadow) => text + "\n" + &shadow,
+            None => text,
+        }
     }
 
     fn lost_references(&self) -> String {

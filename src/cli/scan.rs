@@ -124,7 +124,7 @@ impl ScanArgs {
         let count = count.map_or(counted, CountAhead::Known);
         let run = plan.run(campaign.clone(), images);
         let ended = RunningCampaign::run_here(session, run, count, self.json).await?;
-        self.finish(&campaign, &ended, &plan)
+        self.finish(app, &campaign, &ended, &plan).await
     }
 
     /// Publishes jobs for the fleet's workers and, with --wait, waits for them.
@@ -157,12 +157,13 @@ impl ScanArgs {
         let fleet = Fleet { queue, store, wanted, wait: self.wait };
         let run = plan.run(campaign.clone(), images);
         let ended = RunningCampaign::run_on_fleet(fleet, run, count, self.json).await?;
-        self.finish(&campaign, &ended, &plan)
+        self.finish(app, &campaign, &ended, &plan).await
     }
 
     /// Prints the summary; the exit status of the command.
-    fn finish(
+    async fn finish(
         &self,
+        app: &App,
         campaign: &Campaign,
         ended: &EndedCampaign,
         plan: &ScanPlan,
@@ -173,7 +174,11 @@ impl ScanArgs {
             name_unused_globs(plan, counts);
         }
         let (end, elapsed, fail_over) = (*end, *elapsed, self.fail_over);
-        ScanSummary { counts, campaign, end, elapsed, fail_over }.print(self.json)
+        // What ran has closed its store.
+        let store = app.store().await?;
+        let active = store.active_profile(&campaign.gallery).await?;
+        store.close().await;
+        ScanSummary { counts, campaign, active, end, elapsed, fail_over }.print(self.json)
     }
 }
 

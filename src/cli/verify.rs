@@ -47,6 +47,9 @@ pub(super) struct VerifyArgs {
     images: Vec<NamedPlace>,
     #[command(flatten)]
     gallery: GalleryArgs,
+    /// The profile of the references [default: the active one of the gallery].
+    #[arg(long, value_name = "ID")]
+    profile: Option<ProfileId>,
     /// The false match rate of the threshold, such as 1e-4.
     #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "min_similarity")]
     fmr: Option<f64>,
@@ -91,7 +94,8 @@ impl VerifyArgs {
         let own = processor.profile();
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
-        let profile = searchable_profile(store.as_ref(), gallery, own).await?;
+        let profile =
+            searchable_profile(store.as_ref(), gallery, own, self.profile.as_ref()).await?;
         let subject = KnownSubject::read(store.as_ref(), gallery, &profile, &self.subject).await?;
         store.close().await;
         let known = app.match_thresholds(own)?;

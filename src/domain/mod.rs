@@ -5,6 +5,7 @@
 //! [`Template`] is finite and has unit norm, an [`ImageUri`] is an absolute URL), and are trusted
 //! from there on.
 
+mod activation;
 mod campaign;
 mod chip;
 mod components;
@@ -22,12 +23,14 @@ mod match_rate;
 mod match_threshold;
 mod outcome;
 mod profile;
+mod profile_name;
 mod source;
 mod template;
 mod trace;
 mod utc_time;
 mod waiting;
 
+pub use activation::{Activation, Coverage, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
@@ -57,6 +60,7 @@ pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq,
 };
+pub use profile_name::ProfileName;
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

@@ -6,7 +6,8 @@
 //! [`rescore`] those to score under another profile, [`follow`] reads how far they
 //! are, [`not_listed`] counts what is not an image, [`failures`] why images became no results,
 //! [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any worker
-//! takes a scan's jobs. [`remap`] gives the results another mapping. [`search`] finds the people or
+//! takes a scan's jobs. [`profiles`] activates and retires profiles, [`remap`] gives the results
+//! another mapping. [`search`] finds the people or
 //! faces that are most similar to others, [`verify`] compares with one person, and [`subjects`]
 //! shows and changes the people of a gallery.
 
@@ -19,6 +20,7 @@ pub mod follow;
 pub mod list;
 pub mod not_listed;
 pub mod pace;
+pub mod profiles;
 pub mod remap;
 pub mod rescore;
 pub mod search;

@@ -87,8 +87,8 @@ pub struct RemapTotals {
 
 impl RemapPlan {
     /// A remap of the results that `gallery` has under the profile `wanted`, or else under every
-    /// profile with the scores of `calibration` and another mapping: the latest one may have few of
-    /// the images. Where they differ, the profile of the latest record counts.
+    /// profile with the scores of `calibration` and another mapping: one alone may have few of the
+    /// images. Where they differ, the profile of the latest record counts.
     ///
     /// # Errors
     /// If there are no such results, or `calibration` is for other scores or of a fused quality.
@@ -158,7 +158,7 @@ impl RemapPlan {
     }
 }
 
-/// The profiles of the results to copy, that of the latest record last, and the profile of the
+/// The profiles of the results to copy, the active one last, and the profile of the
 /// copies.
 async fn sources(
     store: &dyn Store,

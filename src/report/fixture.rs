@@ -271,6 +271,10 @@ impl Snapshot for &Fixture {
         Ok(())
     }
 
+    async fn active_profile(&mut self, _: &GalleryName) -> Result<Option<ProfileId>, StoreError> {
+        Ok(None)
+    }
+
     async fn images(&mut self, cursors: &[i64]) -> Result<Vec<StoredImage>, StoreError> {
         let wanted = |image: &&StoredImage| cursors.contains(&image.cursor);
         Ok(self.images.iter().filter(wanted).cloned().collect())

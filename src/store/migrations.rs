@@ -18,6 +18,7 @@ const SQLITE: &[File] = &[
     (9, "expected_hash", include_str!("../../migrations/sqlite/0009_expected_hash.sql")),
     (10, "components", include_str!("../../migrations/sqlite/0010_components.sql")),
     (11, "subjects", include_str!("../../migrations/sqlite/0011_subjects.sql")),
+    (12, "activations", include_str!("../../migrations/sqlite/0012_activations.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -30,6 +31,7 @@ const POSTGRES: &[File] = &[
     (7, "expected_hash", include_str!("../../migrations/postgres/0007_expected_hash.sql")),
     (8, "components", include_str!("../../migrations/postgres/0008_components.sql")),
     (9, "subjects", include_str!("../../migrations/postgres/0009_subjects.sql")),
+    (10, "activations", include_str!("../../migrations/postgres/0010_activations.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -21,6 +21,7 @@ mod migrations;
 mod plan;
 pub mod postgres;
 mod profile_choice;
+mod profiles;
 mod reading;
 mod remap;
 mod rescoring;
@@ -43,6 +44,10 @@ pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
 pub use profile_choice::{ProfileChoiceError, choose_profile};
+pub use profiles::{
+    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
+    StoredProfile,
+};
 pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
     ResultState, Snapshot, StoredFace, StoredImage,
@@ -61,6 +66,7 @@ pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 pub trait Store:
     Results
     + Reading
+    + Profiles
     + Remapping
     + Rescoring
     + Campaigns
@@ -76,6 +82,7 @@ pub trait Store:
 impl<T> Store for T where
     T: Results
         + Reading
+        + Profiles
         + Remapping
         + Rescoring
         + Campaigns

@@ -35,7 +35,7 @@ pub enum ProfileChoiceError {
     NoResults(GalleryName),
 }
 
-/// The profile `wanted`, or else the one with the gallery's latest result.
+/// The profile `wanted`, or else the active one of the gallery.
 ///
 /// # Errors
 /// If the gallery has no result of it, or the store cannot be read.
@@ -61,8 +61,8 @@ pub async fn choose_profile(
             Err(ProfileChoiceError::Profile { gallery: gallery.clone(), profile, found })
         }
         None => {
-            let latest = profiles.first().cloned();
-            latest.ok_or_else(|| ProfileChoiceError::NoResults(gallery.clone()))
+            let active = profiles.first().cloned();
+            active.ok_or_else(|| ProfileChoiceError::NoResults(gallery.clone()))
         }
     }
 }

@@ -17,8 +17,9 @@ use crate::domain::{
 /// Reading what was recorded.
 #[async_trait]
 pub trait Reading: Send + Sync {
-    /// The galleries with results, by name, each with its profiles: the profile of the latest
-    /// record first.
+    /// The galleries with results, by name, each with its profiles: the active one first
+    /// ([`Profiles::active_profile`](super::Profiles::active_profile)), then that of the latest
+    /// record.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -151,6 +152,16 @@ pub trait Snapshot: Send {
         cursors: &[i64],
         to: mpsc::Sender<TemplateBatch>,
     ) -> Result<(), StoreError>;
+
+    /// The active profile of a gallery, as
+    /// [`Profiles::active_profile`](super::Profiles::active_profile) tells it.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn active_profile(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Option<ProfileId>, StoreError>;
 
     /// The images with these [`StoredImage::cursor`]s, which are all different, and their faces,
     /// without templates, in the order of pages.

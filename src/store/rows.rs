@@ -4,6 +4,7 @@
 mod campaigns;
 mod faces;
 mod history;
+mod profiles;
 mod rescoring;
 mod subjects;
 mod workers;
@@ -18,6 +19,9 @@ use uuid::Uuid;
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
+pub(super) use profiles::{
+    ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
+};
 pub(super) use rescoring::RescoreRow;
 pub(super) use subjects::{
     DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,

@@ -12,6 +12,9 @@ pub struct RemapView {
     pub gallery: GalleryName,
     /// The profile with the new qualities.
     pub profile: ProfileId,
+    /// The gallery's active profile, under which it is shown and searched: if it is another one,
+    /// the copies are a shadow. Null if the gallery has no results.
+    pub active_profile: Option<ProfileId>,
     /// The profiles whose results were copied.
     pub source_profiles: Vec<ProfileId>,
     /// Results of these profiles.

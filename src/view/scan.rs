@@ -22,6 +22,9 @@ pub struct ScanSummaryView {
     pub gallery: GalleryName,
     /// The profile of its results.
     pub profile: ProfileId,
+    /// The gallery's active profile, under which it is shown and searched: if it is another one,
+    /// the results of the scan are a shadow. Null if the gallery has no results yet.
+    pub active_profile: Option<ProfileId>,
     /// Its campaign.
     pub campaign: CampaignId,
     /// Images listed.

@@ -11,6 +11,7 @@ use super::face::MatchView;
 use super::image::{ImageView, KnownImageView};
 use super::model::{ImportView, ModelView, PreparedView};
 use super::not_listed::NotListedView;
+use super::profile::{ActivatedView, ProfileDetailView, ProfileView, RetiredView};
 use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
 use super::rescore::RescoreSummaryLine;
@@ -51,6 +52,10 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<WorkerView>("worker");
     check::<RemapView>("remap");
     check::<RescoreSummaryLine>("rescore-summary");
+    check::<ProfileView>("profile");
+    check::<ProfileDetailView>("profile-detail");
+    check::<ActivatedView>("activated-profile");
+    check::<RetiredView>("retired-profile");
     check::<EvaluationView>("evaluation");
     check::<CalibrationView>("calibration");
     check::<BiasView>("bias");

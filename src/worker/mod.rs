@@ -6,6 +6,7 @@
 //! acknowledges the deliveries. If a worker dies in between, the redelivered job finds its row and
 //! the remaining steps are done.
 
+mod active_profiles;
 pub mod analysis;
 pub mod budget;
 mod campaign_states;

@@ -9,12 +9,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::active_profiles::ActiveProfiles;
 use super::campaign_states::CampaignStates;
 use super::housekeeping::Housekeeping;
 use super::process::{Process, Processed};
 use super::settle::{Finished, Settler};
 use crate::domain::{
-    Backoff, CampaignId, CampaignState, EnrolRules, Job, Lane, SubQueue, WaitReason,
+    Backoff, CampaignId, CampaignState, EnrolRules, Job, Lane, ProfileId, SubQueue, WaitReason,
 };
 use crate::queue::{Consumer, Delivery, JobQueue, QueueError};
 use crate::store::{Store, StoreError};
@@ -132,6 +133,9 @@ impl Worker {
 /// The jobs in flight and the tasks that settle them. All are aborted when it is dropped.
 struct Pipeline {
     processor: Arc<dyn Process>,
+    /// The id of the processor's profile.
+    profile: ProfileId,
+    active_profiles: Arc<ActiveProfiles>,
     campaigns: Arc<CampaignStates>,
     vitals: Arc<Vitals>,
     jobs: JoinSet<()>,
@@ -144,6 +148,7 @@ struct Pipeline {
 impl Pipeline {
     fn start(worker: Worker, campaigns: Arc<CampaignStates>) -> Self {
         let Worker { queue, store, processor, settings, vitals } = worker;
+        let active_profiles = Arc::new(ActiveProfiles::new(store.clone()));
         let settler = Settler {
             queue,
             store,
@@ -160,7 +165,17 @@ impl Pipeline {
             finished
         });
         let jobs = JoinSet::new();
-        Self { processor, campaigns, vitals, jobs, settlers, finished_enrolments, finished }
+        Self {
+            profile: processor.profile().id(),
+            processor,
+            active_profiles,
+            campaigns,
+            vitals,
+            jobs,
+            settlers,
+            finished_enrolments,
+            finished,
+        }
     }
 
     /// Takes and processes jobs until `stop` is cancelled, the queue is closed or a settler
@@ -206,6 +221,7 @@ impl Pipeline {
 
     fn spawn_job(&mut self, delivery: Delivery) {
         let (processor, campaigns) = (self.processor.clone(), self.campaigns.clone());
+        let (profiles, own) = (self.active_profiles.clone(), self.profile.clone());
         let Job { id, lane, attempt, campaign, .. } = *delivery.job();
         let is_enrolment = lane == Lane::Enrol;
         let finished =
@@ -216,7 +232,10 @@ impl Pipeline {
         let job = async move {
             let processed = match stopped_by_campaign(&campaigns, lane, campaign).await {
                 Some(stopped) => stopped,
-                None => processor.process(delivery.job()).await,
+                None => {
+                    let required = profiles.required(delivery.job(), &own).await;
+                    processor.process(&required).await
+                }
             };
             // Fails only if the settler panicked; the dropped delivery is then a retry.
             finished.send(Finished { delivery, processed, in_flight }).await.ok();

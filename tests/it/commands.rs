@@ -15,6 +15,7 @@ mod lists;
 mod models;
 mod names;
 mod precision;
+mod profiles;
 mod recipes;
 mod remap;
 mod rescore;

@@ -330,7 +330,7 @@ async fn story(stage: Stage) {
     let worker =
         stage.app.worker(stage.queue.clone(), stage.store.clone(), stage.cast.clone(), rules);
     let worker = tokio::spawn(worker.run(stop.clone()));
-    let of = (stage.gallery(), stage.profile());
+    let of = (stage.gallery(), Some(stage.profile()));
     let live = LiveGallery::open(stage.store.clone(), of, Searched::References, 2).await.unwrap();
     let live = Arc::new(live);
     let following = tokio::spawn({

@@ -19,11 +19,12 @@ use crate::app::App;
 use crate::app::session::Session;
 use crate::domain::{Campaign, Lane, ProfileId, SubjectName};
 use crate::gallery::campaign::run_on_fleet;
-use crate::gallery::enrol::{SubjectImages, enrolment_campaign};
+use crate::gallery::enrol::{SubjectImages, enrolment_campaign, require_active};
 use crate::gallery::follow::{CampaignCounts, CampaignRun};
 use crate::gallery::list::Images;
 use crate::gallery::takers::{Wanted, refusal, watch};
 use crate::images::{ListPlace, Root, Rules};
+use crate::store::Store;
 
 /// Most images that the description of a campaign names.
 const NAMED: usize = 3;
@@ -36,7 +37,8 @@ const NAMED: usize = 3;
 /// their subject.
 ///
 /// Images that were accepted for their subject before are skipped, so the same command continues
-/// after an interruption. On a fleet, the workers do the work, and decide by their settings.
+/// after an interruption. People are enrolled under the active profile of the gallery, which the
+/// settings must be of (docs/models.md). On a fleet, the workers do the work, and decide by their settings.
 ///
 /// Exit status: 0 if every image is accepted, 3 if some are not, 130 interrupted.
 #[derive(Debug, Args)]
@@ -74,6 +76,9 @@ pub(super) struct EnrolArgs {
     allowed: Vec<Root>,
     #[command(flatten)]
     gallery: GalleryArgs,
+    /// Enrol under this profile, that of the settings, though another one is active.
+    #[arg(long, value_name = "ID")]
+    profile: Option<ProfileId>,
     /// Print JSON, one object a line: each image with its decision as it ends, then the summary.
     #[arg(long)]
     json: bool,
@@ -160,10 +165,17 @@ impl EnrolArgs {
         enrolment_campaign(self.gallery.gallery.clone(), profile, selection, description)
     }
 
+    async fn require_active(&self, store: &dyn Store, own: &ProfileId) -> Result<()> {
+        let gallery = &self.gallery.gallery;
+        Ok(require_active(store, gallery, own, self.profile.as_ref()).await?)
+    }
+
     /// Enrols in this process.
     async fn run_here(&self, app: &App, source: EnrolSource) -> Result<ExitCode> {
         let session = Session::open_for_enrolment(app, &source.readable).await?;
-        let campaign = self.campaign(app, session.profile_id(), &source);
+        let profile = session.profile_id();
+        self.require_active(session.store().as_ref(), &profile).await?;
+        let campaign = self.campaign(app, profile, &source);
         let mut running = RunningEnrolment::start(
             self,
             &campaign,
@@ -181,6 +193,7 @@ impl EnrolArgs {
     async fn run_on_fleet(&self, app: &App, source: EnrolSource) -> Result<ExitCode> {
         let (store, queue) = (app.store().await?, app.queue().await?);
         let profile = app.profile(false)?;
+        self.require_active(store.as_ref(), &profile.id()).await?;
         store.register_profile(&profile).await?;
         let campaign = self.campaign(app, profile.id(), &source);
         let mut running = RunningEnrolment::start(

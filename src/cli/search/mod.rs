@@ -20,7 +20,7 @@ use super::report::Chips;
 use super::score::analyse;
 use super::{GalleryArgs, SOME_FAILED, say_json};
 use crate::app::App;
-use crate::domain::{Faces, SourcedThresholds, fmr_of_search};
+use crate::domain::{Faces, ProfileId, SourcedThresholds, fmr_of_search};
 use crate::gallery::search::{GallerySearch, searchable_profile};
 use crate::images::NamedPlace;
 use crate::store::Searched;
@@ -36,7 +36,8 @@ const ANY: f64 = -2.0;
 /// If people were enrolled in the gallery, they are searched, each by its best reference; --by
 /// chooses otherwise. Every reference, or every face, is compared: the answer is exact, and has the
 /// candidates that were recorded a moment ago. Similarity is the cosine of two templates, -1 to 1.
-/// Only results of networks that give the same templates as those of the settings are searched.
+/// The gallery is searched under its active profile, which must give the same templates as the
+/// networks of the settings.
 ///
 /// Exit status: 3 if an image has no face to search with.
 #[derive(Debug, Args)]
@@ -51,6 +52,9 @@ pub(super) struct SearchArgs {
     probes: Vec<ProbeName>,
     #[command(flatten)]
     gallery: GalleryArgs,
+    /// The profile to search under [default: the active one of the gallery].
+    #[arg(long, value_name = "ID")]
+    profile: Option<ProfileId>,
     /// Find people, each by its best reference, or single faces [default: subject if the gallery
     /// has references that can be compared with, otherwise face].
     #[arg(long, value_enum, value_name = "KIND")]
@@ -148,7 +152,8 @@ impl SearchArgs {
         };
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
-        let profile = searchable_profile(store.as_ref(), gallery, &own).await?;
+        let profile =
+            searchable_profile(store.as_ref(), gallery, &own, self.profile.as_ref()).await?;
         let threads = app.settings().threads();
         if let Some(folder) = self.out.as_ref().and_then(|file| file.parent()) {
             let there = folder.as_os_str().is_empty() || folder.is_dir();

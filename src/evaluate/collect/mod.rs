@@ -7,7 +7,7 @@ mod stored;
 use std::collections::HashSet;
 
 pub use rows::sampled_name;
-pub use stored::{gallery_scores, latest_closed_form, read_scores};
+pub use stored::{closed_form_profile, gallery_scores, read_scores};
 
 use self::rows::SampleRows;
 use self::stored::read_images;

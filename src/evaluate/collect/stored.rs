@@ -88,12 +88,12 @@ pub async fn gallery_scores(
     Ok((scores, fingerprint(hashes)))
 }
 
-/// The gallery's latest profile that scores by the closed form, if it has one. `evaluate --sampled`
-/// records sampled scores under other profiles, which are more recent.
+/// The gallery's active profile if it scores by the closed form, or else the latest one that does,
+/// if there is one. `evaluate --sampled` records sampled scores under other profiles.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub async fn latest_closed_form(
+pub async fn closed_form_profile(
     store: &dyn Reading,
     gallery: &GalleryName,
 ) -> Result<Option<ProfileId>, StoreError> {

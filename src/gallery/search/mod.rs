@@ -23,26 +23,46 @@ pub enum SearchError {
     /// The gallery has no results.
     #[error(transparent)]
     Profile(#[from] ProfileChoiceError),
-    /// The templates of the gallery come from other networks.
-    #[error(
-        "gallery '{gallery}' has no templates that can be compared with those of profile {probes}: \
-         its results are of {found}; scan it with the models of the settings, or search with the \
-         settings that it was scanned with"
-    )]
-    OtherTemplates {
-        /// The gallery.
-        gallery: GalleryName,
-        /// The profile of the probes.
-        probes: ProfileId,
-        /// The profiles of its results.
-        found: String,
-    },
+    /// The templates that are searched come from other networks than the probes.
+    #[error("{}", other_templates(.0))]
+    OtherTemplates(Box<OtherTemplates>),
     /// A template of the store, or of a probe, is not like the others.
     #[error("the templates cannot be compared: {0}")]
     Templates(#[from] MatchingError),
     /// A thread of the search ended.
     #[error("the search ended: {0}")]
     Ended(#[from] tokio::task::JoinError),
+}
+
+/// Probes that cannot be compared with what is searched.
+#[derive(Debug)]
+pub struct OtherTemplates {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile of the probes.
+    pub probes: ProfileId,
+    /// The profile that is searched under.
+    pub searched: ProfileId,
+    /// Whether the gallery has results of the probes' profile, next to those of its active one.
+    pub has_shadow: bool,
+}
+
+fn other_templates(other: &OtherTemplates) -> String {
+    let OtherTemplates { gallery, probes, searched, has_shadow } = other;
+    let choice = match has_shadow {
+        true => format!(
+            "--profile {probes} searches the shadow of these settings, and `facefleet profile \
+             activate {probes} --gallery {gallery}` makes it the active profile"
+        ),
+        false => "or scan the gallery with the models of these settings and activate that profile \
+                  (`facefleet profile activate settings`)"
+            .to_owned(),
+    };
+    format!(
+        "gallery '{gallery}' is searched under profile {searched}, whose templates cannot be \
+         compared with those of the settings, profile {probes}: search with the settings of that \
+         profile (`facefleet profile show {searched}` names its models); {choice}"
+    )
 }
 
 /// The templates of a gallery under one profile, in memory, and the state of the store that they
@@ -88,34 +108,26 @@ pub struct SearchCandidate {
     pub face: StoredFace,
 }
 
-/// The profile of the gallery whose templates can be compared with those of the profile `probes`:
-/// the same, or else the latest one that gives the same templates, with qualities of another
-/// mapping.
+/// The profile to search a gallery under: `wanted`, or else the active one. Its templates can be
+/// compared with those of the profile `probes`: it is the same, or one with another mapping.
 ///
 /// # Errors
-/// If there is none, or the store cannot be read.
+/// If its templates are others, the gallery has no results of it, or the store cannot be read.
 pub async fn searchable_profile(
     store: &dyn Reading,
     gallery: &GalleryName,
     probes: &Profile,
+    wanted: Option<&ProfileId>,
 ) -> Result<ProfileId, SearchError> {
-    choose_profile(store, gallery, None).await?;
-    let galleries = store.galleries().await?;
-    let ids = galleries.into_iter().find(|(name, _)| name == gallery).map(|(_, ids)| ids);
-    let ids = ids.unwrap_or_default();
-    let same = probes.id();
-    if ids.contains(&same) {
-        return Ok(same);
+    let chosen = choose_profile(store, gallery, wanted.cloned()).await?;
+    let profile = store.profile(&chosen).await?;
+    if profile.is_some_and(|profile| profile.scores_id() == probes.scores_id()) {
+        return Ok(chosen);
     }
-    for id in &ids {
-        let profile = store.profile(id).await?;
-        if profile.is_some_and(|profile| profile.scores_id() == probes.scores_id()) {
-            return Ok(id.clone());
-        }
-    }
-    let found: Vec<&str> = ids.iter().map(ProfileId::as_str).collect();
-    let (gallery, found) = (gallery.clone(), found.join(", "));
-    Err(SearchError::OtherTemplates { gallery, probes: same, found })
+    let (gallery, probes) = (gallery.clone(), probes.id());
+    let has_shadow = choose_profile(store, &gallery, Some(probes.clone())).await.is_ok();
+    let other = OtherTemplates { gallery, probes, searched: chosen, has_shadow };
+    Err(SearchError::OtherTemplates(Box::new(other)))
 }
 
 impl<'a> GallerySearch<'a> {

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::mpsc;
 
+use super::profiles::active_profile;
 use super::{PostgresStore, READ, column, uri_key};
 use crate::domain::{GalleryName, ImageUri, OutcomeKind, Profile, ProfileId};
 use crate::store::fault::Fault;
@@ -265,6 +266,19 @@ impl Snapshot for PostgresSnapshot<'_> {
                     .bind(cursors)
                     .bind(profile.as_str());
                 send_templates(query.fetch(snapshot), cursors.len(), &to).await
+            })
+            .await
+    }
+
+    async fn active_profile(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Option<ProfileId>, StoreError> {
+        let snapshot = &mut *self.transaction;
+        self.store
+            .answer(READ, async {
+                let active = active_profile(snapshot, gallery).await?;
+                active.map(|active| parsed(&active.profile_id)).transpose()
             })
             .await
     }

@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 37] = [
+const TRIALS: [(&str, &str, &str); 38] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -62,6 +62,7 @@ const TRIALS: [(&str, &str, &str); 37] = [
     ),
     ("DELETE", "subject_references", "DELETE FROM subject_references WHERE false"),
     ("SELECT", "profiles", "SELECT FROM profiles WHERE false"),
+    ("SELECT", "facefleet_active_profiles", "SELECT FROM facefleet_active_profiles WHERE false"),
 ];
 
 /// Rights that are queried instead of used, because using them leaves something behind.

@@ -16,6 +16,7 @@ mod halves;
 mod insert;
 mod listings;
 mod maintenance;
+mod profiles;
 mod reading;
 mod remap;
 mod rescoring;

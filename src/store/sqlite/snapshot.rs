@@ -19,7 +19,9 @@ use crate::store::fault::Fault;
 use crate::store::filter::shown;
 use crate::store::plan::Scope;
 use crate::store::row::DirectRow;
-use crate::store::rows::{HistoryRow, ScopeRow, TemplateRow, TemplateStampRow, history, images};
+use crate::store::rows::{
+    ActiveProfileRow, HistoryRow, ScopeRow, TemplateRow, TemplateStampRow, history, images, parsed,
+};
 use crate::store::templates::TemplateBatches;
 use crate::store::{
     ImageKey, KnownResult, MOST_RESULTS, PageQuery, Searched, Snapshot, StoreError, StoredImage,
@@ -199,6 +201,20 @@ impl Snapshot for SqliteSnapshot {
         self.read(move |connection| {
             let query = include_str!("sql/templates_of_results.sql");
             send_templates(connection, (query, params![results]), expected, &to)
+        })
+        .await
+    }
+
+    async fn active_profile(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Option<ProfileId>, StoreError> {
+        let gallery = gallery.clone();
+        self.read(move |connection| {
+            let query = include_str!("sql/active_profile.sql");
+            let active: Vec<ActiveProfileRow> = rows(connection, query, [gallery.as_str()])?;
+            let active = active.first().map(|active| parsed(&active.profile_id));
+            Ok(active.transpose()?)
         })
         .await
     }

@@ -2,14 +2,16 @@
 
 use std::process::Stdio;
 
-use facefleet::domain::{EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent};
+use facefleet::domain::{
+    EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent, SubQueue, SubQueueOf,
+};
 use facefleet::queue::JobQueue;
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{Fleet, PATIENCE, Running, photos};
-use crate::support::sample;
+use crate::support::{job, sample};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn enrolments_are_decided_by_the_workers_and_their_events_say_how() {
@@ -86,4 +88,87 @@ async fn decided_twice(queue: &dyn JobQueue, job: &Job) -> Vec<OutcomeEvent> {
         decided.push(timeout(PATIENCE, event).await.unwrap());
     }
     decided
+}
+
+/// Settings of another profile.
+const OTHER: [(&str, &str); 1] = [("FACEFLEET__DETECTOR__MAX_SIDE", "480")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_waits_for_a_worker_of_the_active_profile() {
+    let fleet = Fleet::new().await;
+    let folder = photos();
+    let root = folder.path().to_str().unwrap().to_owned();
+    let worker = |settings: &[(&str, &str)]| {
+        let mut worker = fleet.command(&["worker", "--root", &root], settings);
+        Running(worker.stdout(Stdio::null()).spawn().unwrap())
+    };
+    let (queue, store) = (fleet.app().queue().await.unwrap(), fleet.app().store().await.unwrap());
+    let enrolment = |image: &str, subject: &str| Job {
+        image: format!("file://{root}/{image}").parse().unwrap(),
+        subject: Some(subject.parse().unwrap()),
+        profile: None,
+        stamp: None,
+        ..job(Lane::Enrol, image)
+    };
+    let mut events = queue.events().await.unwrap();
+    let mut ended = async |job: &Job| {
+        let event = async {
+            loop {
+                let event = events.next().await.unwrap();
+                if event.job == job.id {
+                    return event;
+                }
+            }
+        };
+        timeout(PATIENCE, event).await.unwrap()
+    };
+    // A gallery without results takes the profile of the first worker.
+    let first = worker(&[]);
+    let ann = enrolment("astronaut.png", "ann");
+    queue.publish(vec![ann.clone()]).await.unwrap();
+    let of_ann = ended(&ann).await;
+    let gallery = &ann.gallery;
+    let active = store.active_profile(gallery).await.unwrap().unwrap();
+    assert_eq!(of_ann.profile, active);
+    drop(first);
+
+    // A worker of another profile sets the job aside, and records nothing under its own.
+    let _other = worker(&OTHER);
+    let barack = enrolment("obama.jpg", "barack");
+    queue.publish(vec![barack.clone()]).await.unwrap();
+    let aside = SubQueue { lane: Lane::Enrol, of: SubQueueOf::Profile(active.clone()) };
+    let waits = async {
+        while queue.waiting(std::slice::from_ref(&aside)).await.unwrap() != [1] {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, waits).await.unwrap();
+    assert_eq!(store.galleries().await.unwrap()[0].1, [active.clone()]);
+    let _first = worker(&[]);
+    assert_eq!(ended(&barack).await.profile, active);
+
+    // After an activation, it is the other way round.
+    let scan = ["scan", &root, "--gallery", gallery.as_str(), "--wait", "--json"];
+    let scanned = fleet.json(&scan, &OTHER).await;
+    let new = scanned["summary"]["profile"].as_str().unwrap().to_owned();
+    assert_eq!(scanned["summary"]["active_profile"], active.as_str());
+    let activate =
+        ["profile", "activate", &new, "--gallery", gallery.as_str(), "--as", "ann", "--json"];
+    assert_eq!(fleet.json(&activate, &[]).await["changed"], true);
+    // Within this time, every worker knows.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let joe = enrolment("biden.jpg", "joe");
+    queue.publish(vec![joe.clone()]).await.unwrap();
+    assert_eq!(ended(&joe).await.profile.as_str(), new);
+    let references = store.reference_templates(gallery, &new.parse().unwrap(), None).await.unwrap();
+    let subjects: Vec<_> = references.iter().map(|each| each.subject.as_str()).collect();
+    assert_eq!(subjects, ["ann", "barack", "joe"]);
+
+    // Workers of a profile are in the way of its retirement.
+    let retire = ["profile", "retire", active.as_str(), "--gallery", gallery.as_str()];
+    let (status, _, err) = fleet.run(&retire, &[]).await;
+    assert_eq!(status, Some(1));
+    assert!(err.contains("stop the workers of this profile first"), "{err}");
+    queue.close().await;
+    fleet.broker.remove().await;
 }

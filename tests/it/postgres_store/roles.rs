@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, JobRecord, Lane, ListedChunk, Outcome,
-    OutcomeKind, Selection,
+    Campaign, CampaignId, CampaignProgress, CampaignState, Coverage, JobRecord, Lane, ListedChunk,
+    Outcome, OutcomeKind, ProfileId, Selection,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, Maintenance, PageFilter, PageQuery, Reading, Remap,
-    RemapPosition, Remapping, Results, StoreError, Workers,
+    Campaigns, Effect, Extreme, Listings, Maintenance, NewActivation, PageFilter, PageQuery,
+    Profiles, Reading, Remap, RemapPosition, Remapping, Results, RetireStep, StoreError, Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -80,6 +80,17 @@ fn remap() -> Remap {
     }
 }
 
+fn activation([from, to]: [&ProfileId; 2]) -> NewActivation {
+    NewActivation {
+        gallery: gallery(),
+        profile: to.clone(),
+        instead_of: from.clone(),
+        coverage: Coverage::default(),
+        by: "ann".parse().unwrap(),
+        forced: false,
+    }
+}
+
 fn page(templates: bool) -> PageQuery {
     PageQuery {
         gallery: gallery(),
@@ -131,6 +142,17 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.register_profile(&profile("b")).await.unwrap();
     let copied = store.remap(&remap(), RemapPosition::default()).await.unwrap();
     assert_eq!((copied.copied, copied.faces), (1, 2));
+    // Operators activate profiles with this role, and retire them as the owner.
+    let [a, b] = ["a", "b"].map(|name| profile(name).id());
+    assert!(store.activate(&activation([&a, &b])).await.unwrap());
+    assert_eq!(store.active_profile(&gallery()).await.unwrap(), Some(b));
+    let refused = store.retire(&gallery(), &a, 0).await.unwrap_err();
+    assert!(refused.to_string().contains("only the role that owns the schema"), "{refused}");
+    let owner = PostgresStore::open(url_of(&database, "owner").as_str(), 2).await.unwrap();
+    let step = owner.retire(&gallery(), &a, 0).await.unwrap();
+    let RetireStep::Deleted { next, .. } = step else { panic!("{step:?}") };
+    assert_eq!(owner.retire(&gallery(), &a, next).await.unwrap(), RetireStep::Done);
+    store.register_profile(&profile("a")).await.unwrap();
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
     for forbidden in [
@@ -141,6 +163,8 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
         "DELETE FROM results",
         "UPDATE templates SET vector = vector",
         "UPDATE profiles SET definition = '{}'",
+        "UPDATE activations SET forced = false",
+        "DELETE FROM activations",
         "CALL retire_profile('0123456789abcdef')",
         "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
     ] {
@@ -176,8 +200,9 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
         .replace(", campaign_jobs,\n    source_troubles TO", " TO")
         .replace(", source_troubles TO", " TO");
     // The tables of later versions, whose migrations grant the rights.
-    let later =
-        |line: &&str| [" ON workers TO ", " ON subjects, "].iter().any(|of| line.contains(of));
+    let later = |line: &&str| {
+        [" ON workers ", " ON subjects, ", " ON activations"].iter().any(|of| line.contains(of))
+    };
     let then: Vec<&str> = then.lines().filter(|line| !later(line)).collect();
     let then = then.join("\n");
     assert_ne!(then, *owner);
@@ -235,9 +260,14 @@ async fn a_reader_sees_results_and_never_a_template() {
     assert_eq!(reader.campaigns(10).await.unwrap(), []);
     assert_eq!(reader.workers().await.unwrap(), []);
     assert_eq!(reader.page(&page(false)).await.unwrap().len(), 1);
-    for refused in
-        [reader.page(&page(true)).await.err(), reader.record(&[scored("two", &[20])]).await.err()]
-    {
+    let own = profile("a").id();
+    assert_eq!(reader.coverage(&gallery(), &own).await.unwrap().unwrap().coverage.covered, 1);
+    assert_eq!(reader.activations().await.unwrap(), []);
+    for refused in [
+        reader.page(&page(true)).await.err(),
+        reader.record(&[scored("two", &[20])]).await.err(),
+        reader.activate(&activation([&own, &own])).await.err(),
+    ] {
         assert!(matches!(refused, Some(StoreError::Unusable(_))), "{refused:?}");
     }
 }

@@ -8,6 +8,7 @@ mod history;
 mod ids;
 mod live;
 mod notes;
+mod profiles;
 mod reading;
 mod recording;
 mod remapping;
@@ -171,7 +172,7 @@ macro_rules! store_contract {
                 current_images_are_given_subjects
                 profiles_are_registered_once_and_come_back_as_they_were
                 two_profiles_live_side_by_side
-                galleries_come_by_name_and_their_profiles_by_the_last_record
+                galleries_come_by_name_and_their_profiles_the_active_one_first
                 the_summary_adds_up
                 a_summary_of_nothing_is_empty
                 a_summary_names_the_twenty_most_frequent_reasons
@@ -263,6 +264,16 @@ macro_rules! store_contract {
                 new_references_are_added_without_a_look_at_everything
                 what_others_removed_is_not_found_even_before_the_index_knows
                 faces_are_followed_too
+                an_activation_switches_the_index_as_a_whole
+            }
+            profiles {
+                the_first_profile_of_a_gallery_is_active_until_another_is_activated
+                of_activations_at_once_one_wins
+                coverage_counts_final_results_of_the_same_bytes
+                references_that_a_profile_lacks_are_counted
+                a_retired_profile_is_gone_and_everything_else_stays
+                a_retirement_that_was_interrupted_goes_on
+                a_view_names_the_active_profiles
             }
             workers {
                 a_worker_is_live_while_it_reports_itself

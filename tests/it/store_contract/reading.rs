@@ -158,8 +158,11 @@ pub async fn two_profiles_live_side_by_side(home: impl Home) {
     assert_eq!(store.summary(&gallery(), &a()).await.unwrap().faces, 2);
 }
 
-pub async fn galleries_come_by_name_and_their_profiles_by_the_last_record(home: impl Home) {
+pub async fn galleries_come_by_name_and_their_profiles_the_active_one_first(home: impl Home) {
     let store = opened(&home).await;
+    store.register_profile(&profile("c")).await.unwrap();
+    let c = profile("c").id();
+    let under_c = |record| JobRecord { profile: profile("c").id(), ..record };
     let visitors: GalleryName = "visitors".parse().unwrap();
     store
         .record(&[with_job(scored("one", &[10]), |job| job.gallery = visitors.clone())])
@@ -167,17 +170,17 @@ pub async fn galleries_come_by_name_and_their_profiles_by_the_last_record(home: 
         .unwrap();
     store.record(&[scored("one", &[10])]).await.unwrap();
     store.record(&[under_b(scored("one", &[10]))]).await.unwrap();
+    store.record(&[under_c(scored("one", &[10]))]).await.unwrap();
     assert_eq!(
         store.galleries().await.unwrap(),
-        [(gallery(), vec![b(), a()]), (visitors.clone(), vec![a()])]
+        [(gallery(), vec![a(), c.clone(), b()]), (visitors, vec![a()])],
+        "the others by the last record"
     );
-    store.record(&[scored("one", &[10])]).await.unwrap();
-    assert_eq!(store.galleries().await.unwrap()[0].1, [b(), a()], "a repeat records nothing");
-    store.record(&[scored("two", &[10])]).await.unwrap();
-    assert_eq!(
-        store.galleries().await.unwrap(),
-        [(gallery(), vec![a(), b()]), (visitors, vec![a()])]
-    );
+    store.record(&[under_b(scored("one", &[10]))]).await.unwrap();
+    let order = store.galleries().await.unwrap().remove(0).1;
+    assert_eq!(order, [a(), c.clone(), b()], "a repeat records nothing");
+    store.record(&[under_b(scored("two", &[10]))]).await.unwrap();
+    assert_eq!(store.galleries().await.unwrap()[0].1, [a(), b(), c]);
 }
 
 pub async fn the_summary_adds_up(home: impl Home) {

@@ -217,3 +217,30 @@ async fn a_schema_of_version_0_1_is_migrated_and_holds_what_it_held() {
     assert_holds_campaigns(&store).await;
     assert_goes_on(&store).await;
 }
+
+#[tokio::test]
+async fn the_profile_that_was_shown_before_there_were_activations_is_active() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faces.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let mut old = options.foreign_keys(false).connect().await.unwrap();
+    sqlx::raw_sql(include_str!("v0_1/sqlite.sql")).execute(&mut old).await.unwrap();
+    // The latest record was of the profile that came second.
+    let touch = "UPDATE gallery_profiles SET touched = 1000 WHERE profile_id = ";
+    let touch = format!("{touch}'{}'", b());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(touch.clone())).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+    let database = Database::new().await;
+    database.run(include_str!("v0_1/postgres.sql")).await;
+    database.run(&touch).await;
+    let stores: [Arc<dyn Store>; 2] = [
+        open(&format!("sqlite:{}", file.display())).await,
+        Arc::new(PostgresStore::open(&database.url, 2).await.unwrap()),
+    ];
+    for store in stores {
+        assert_eq!(store.active_profile(&gallery()).await.unwrap(), Some(b()));
+        let noted = store.activations().await.unwrap();
+        assert_eq!((noted.len(), &noted[0].profile), (1, &b()));
+        assert_eq!((&noted[0].by, noted[0].coverage, noted[0].forced), (&None, None, false));
+    }
+}

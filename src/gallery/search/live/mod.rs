@@ -1,17 +1,23 @@
 //! An index in memory that follows the store, for a process that searches again and again.
 
+mod state;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::index::{FoundTemplate, People, SearchIndex, WAITING_BATCHES, cursors};
-use super::{GalleryFace, SearchCandidate, SearchError, SearchedFace, candidates, stored_face};
-use crate::domain::{FaceId, GalleryName, ProfileId, SubjectName};
+use self::state::{Changed, IndexedProfile, LiveState};
+use super::index::{FoundTemplate, WAITING_BATCHES, cursors};
+use super::{
+    GalleryFace, OtherTemplates, SearchCandidate, SearchError, SearchedFace, candidates,
+    stored_face,
+};
+use crate::domain::{FaceId, GalleryName, Profile, ProfileId, SubjectName};
 use crate::matching::MatchingError;
 use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, TemplateStamp};
 
@@ -24,12 +30,14 @@ const SHARE: u32 = 4;
 const LATELY: Duration = Duration::from_secs(30);
 
 /// The templates of a gallery under one profile, in memory, as the store has them now. Searches go
-/// on while the index changes, each on one state of it. Between two calls it holds no transaction
-/// and no connection of the store.
+/// on while the index changes, each on one state of it. If the active profile is followed and
+/// another one is activated, the index is replaced as a whole. Between two calls it holds no
+/// transaction and no connection of the store.
 pub struct LiveGallery {
     store: Arc<dyn Store>,
     gallery: GalleryName,
-    profile: ProfileId,
+    /// The profile, if it is not the active one.
+    fixed: Option<ProfileId>,
     searched: Searched,
     threads: usize,
     state: Arc<RwLock<LiveState>>,
@@ -41,15 +49,6 @@ pub struct LiveGallery {
     failing: AtomicBool,
 }
 
-/// An index, and which templates are in it.
-struct LiveState {
-    index: SearchIndex,
-    /// When the result of each template was recorded ([`TemplateStamp::recorded`]).
-    recorded: HashMap<TemplateKey, i64>,
-    /// What was added since the present look at the store as a whole began.
-    added: Vec<TemplateStamp>,
-}
-
 /// What [`LiveGallery::refresh`] changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Refreshed {
@@ -59,69 +58,23 @@ pub struct Refreshed {
     pub removed: usize,
 }
 
-impl LiveState {
-    fn empty(searched: Searched) -> Self {
-        Self { index: SearchIndex::empty(searched), recorded: HashMap::new(), added: Vec::new() }
-    }
-
-    /// The keys of what is gone and of what is new in `stamps`. One that changed is both.
-    fn differences(
-        &self,
-        stamps: &[TemplateStamp],
-    ) -> (HashSet<TemplateKey>, HashSet<TemplateKey>) {
-        let now: HashMap<TemplateKey, i64> =
-            stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
-        let only = |of: &HashMap<TemplateKey, i64>, other: &HashMap<TemplateKey, i64>| {
-            let only = of.iter().filter(|(key, recorded)| other.get(key) != Some(recorded));
-            only.map(|(key, _)| *key).collect()
-        };
-        (only(&self.recorded, &now), only(&now, &self.recorded))
-    }
-
-    /// Puts what was added since the look that found `stamps` into them.
-    fn include_added(&self, stamps: &mut Vec<TemplateStamp>) {
-        let added: HashSet<_> =
-            self.added.iter().map(|stamp| (stamp.key, stamp.subject.as_ref())).collect();
-        stamps.retain(|stamp| !added.contains(&(stamp.key, stamp.subject.as_ref())));
-        stamps.extend(self.added.iter().cloned());
-    }
-
-    /// The keys of what is gone and of what is new in `stamps`, which are not all: of templates
-    /// that come from another result than before. Leaves the stamps of what the index does not
-    /// have.
-    fn additions(
-        &self,
-        stamps: &mut Vec<TemplateStamp>,
-    ) -> (HashSet<TemplateKey>, HashSet<TemplateKey>) {
-        let (mut gone, mut new) = (HashSet::new(), HashSet::new());
-        stamps.retain(|stamp| {
-            let known = self.recorded.get(&stamp.key);
-            if known != Some(&stamp.recorded) {
-                new.insert(stamp.key);
-                gone.extend(known.map(|_| stamp.key));
-            }
-            known != Some(&stamp.recorded) || !self.index.has(stamp)
-        });
-        (gone, new)
-    }
-}
-
 impl LiveGallery {
-    /// Reads what there is to search in `gallery` under `profile`. Searches use `threads` threads.
+    /// Reads what there is to search in `gallery` under `profile`, or under the active profile and
+    /// then under whichever is active. Searches use `threads` threads.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub async fn open(
         store: Arc<dyn Store>,
-        (gallery, profile): (GalleryName, ProfileId),
+        (gallery, profile): (GalleryName, Option<ProfileId>),
         searched: Searched,
         threads: usize,
     ) -> Result<Self, SearchError> {
-        let state = Arc::new(RwLock::new(LiveState::empty(searched)));
+        let state = Arc::new(RwLock::new(LiveState::empty(searched, None)));
         let live = Self {
             store,
             gallery,
-            profile,
+            fixed: profile,
             searched,
             threads,
             state,
@@ -147,10 +100,6 @@ impl LiveGallery {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, LiveState> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Brings the index up to date at once. Whoever enrolled, removed or erased something in this
     /// process calls it before telling so.
     ///
@@ -161,77 +110,118 @@ impl LiveGallery {
         let _one_at_a_time = self.refreshing.lock().await;
         {
             let _unchanging = self.changing.lock().await;
-            self.change().added.clear();
+            self.state.write().unwrap_or_else(PoisonError::into_inner).added.clear();
         }
         let mut snapshot = self.store.snapshot().await?;
-        let (gallery, profile) = (&self.gallery, &self.profile);
-        let mut stamps = snapshot.template_stamps(gallery, profile, self.searched, None).await?;
+        let profile = self.profile_now(snapshot.as_mut()).await?;
+        let mut stamps = self.stamps(snapshot.as_mut(), profile.as_ref(), None).await?;
         let changing = Arc::clone(&self.changing).lock_owned().await;
-        self.state().include_added(&mut stamps);
-        let (gone, new) = self.state().differences(&stamps);
-        let batches = self.read(snapshot.as_mut(), &new).await?;
+        let switches = self.state().profile != profile;
+        let changed: Changed = if switches {
+            let gone = self.state().recorded.keys().copied().collect();
+            (gone, stamps.iter().map(|stamp| stamp.key).collect())
+        } else {
+            self.state().include_added(&mut stamps);
+            self.state().differences(&stamps)
+        };
+        let batches = self.read(snapshot.as_mut(), profile.as_ref(), &changed.1).await?;
         drop(snapshot);
-        let refreshed = Refreshed { added: new.len(), removed: gone.len() };
+        let refreshed = Refreshed { added: changed.1.len(), removed: changed.0.len() };
+        let searched = self.searched;
         self.apply(changing, move |state| {
-            state.recorded = stamps.iter().map(|stamp| (stamp.key, stamp.recorded)).collect();
-            state.index.change(People::new(stamps), (&gone, &new), &batches)
+            if !switches {
+                let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+                return state.change(stamps, &changed, &batches);
+            }
+            // Searches go on in the index of the other profile, until this one is complete.
+            let mut other = LiveState::empty(searched, profile);
+            let built = other.change(stamps, &(HashSet::new(), changed.1), &batches);
+            *state.write().unwrap_or_else(PoisonError::into_inner) = other;
+            built
         })
         .await?;
         Ok(refreshed)
     }
 
     /// Adds the references that became active lately. What is gone stays until the next
-    /// [`Self::refresh`], and is not found: see [`Self::nearest`].
+    /// [`Self::refresh`], and is not found: see [`Self::nearest`]. If another profile is active
+    /// now, nothing changes.
     ///
     /// # Errors
     /// As [`Self::refresh`].
     pub async fn add_new(&self) -> Result<(), SearchError> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let mut snapshot = self.store.snapshot().await?;
-        let (gallery, profile) = (&self.gallery, &self.profile);
-        let mut stamps = snapshot.new_reference_stamps(gallery, profile, LATELY).await?;
-        let (gone, new) = self.state().additions(&mut stamps);
+        let Some(profile) = self.profile_now(snapshot.as_mut()).await? else { return Ok(()) };
+        if self.state().profile.as_ref() != Some(&profile) {
+            return Ok(());
+        }
+        let mut stamps = snapshot.new_reference_stamps(&self.gallery, &profile.id, LATELY).await?;
+        let changed = self.state().additions(&mut stamps);
         if stamps.is_empty() {
             return Ok(());
         }
-        let batches = self.read(snapshot.as_mut(), &new).await?;
+        let batches = self.read(snapshot.as_mut(), Some(&profile), &changed.1).await?;
         drop(snapshot);
         self.apply(changing, move |state| {
-            state.recorded.extend(stamps.iter().map(|stamp| (stamp.key, stamp.recorded)));
-            state.added.extend(stamps.iter().cloned());
-            state.index.add(stamps, (&gone, &new), &batches)
+            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+            state.add(stamps, &changed, &batches)
         })
         .await
     }
 
-    /// Changes the index, also if nobody waits for it any more. One that fails half-way is empty.
+    /// Changes the index, also if nobody waits for it any more.
     async fn apply(
         &self,
         changing: OwnedMutexGuard<()>,
-        change: impl FnOnce(&mut LiveState) -> Result<(), MatchingError> + Send + 'static,
+        change: impl FnOnce(&RwLock<LiveState>) -> Result<(), MatchingError> + Send + 'static,
     ) -> Result<(), SearchError> {
-        let (state, searched) = (Arc::clone(&self.state), self.searched);
+        let state = Arc::clone(&self.state);
         let applied = move || {
             let _changing = changing;
-            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-            let changed = change(&mut state);
-            if changed.is_err() {
-                *state = LiveState::empty(searched);
-            }
-            changed
+            change(&state)
         };
         Ok(tokio::task::spawn_blocking(applied).await??)
+    }
+
+    /// The profile to search under.
+    async fn profile_now(
+        &self,
+        snapshot: &mut dyn Snapshot,
+    ) -> Result<Option<IndexedProfile>, SearchError> {
+        let id = match &self.fixed {
+            Some(fixed) => Some(fixed.clone()),
+            None => snapshot.active_profile(&self.gallery).await?,
+        };
+        let Some(id) = id else { return Ok(None) };
+        let known = self.state().profile.clone().filter(|known| known.id == id);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let scores = self.store.profile(&id).await?.map(|profile| profile.scores_id());
+        Ok(scores.map(|scores| IndexedProfile { id, scores }))
+    }
+
+    /// The stamps of all templates under `profile`, or of some results.
+    async fn stamps(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        profile: Option<&IndexedProfile>,
+        of: Option<&[i64]>,
+    ) -> Result<Vec<TemplateStamp>, SearchError> {
+        let Some(profile) = profile else { return Ok(Vec::new()) };
+        let (gallery, searched) = (&self.gallery, self.searched);
+        Ok(snapshot.template_stamps(gallery, &profile.id, searched, of).await?)
     }
 
     /// The templates of the results with these keys.
     async fn read(
         &self,
         snapshot: &mut dyn Snapshot,
+        profile: Option<&IndexedProfile>,
         keys: &HashSet<TemplateKey>,
     ) -> Result<Vec<TemplateBatch>, SearchError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(profile) = profile.filter(|_| !keys.is_empty()) else { return Ok(Vec::new()) };
         let (cursors, (to, mut from)) = (cursors(keys), mpsc::channel(WAITING_BATCHES));
         let collect = async {
             let mut batches = Vec::new();
@@ -240,7 +230,7 @@ impl LiveGallery {
             }
             batches
         };
-        let reading = snapshot.templates_of(&self.profile, &cursors, to);
+        let reading = snapshot.templates_of(&profile.id, &cursors, to);
         let (read, batches) = tokio::join!(reading, collect);
         read?;
         Ok(batches)
@@ -282,72 +272,107 @@ impl LiveGallery {
     /// # Errors
     /// If the store cannot be read.
     pub async fn face(&self, id: FaceId) -> Result<Option<GalleryFace>, SearchError> {
+        let Some(profile) = self.profile() else { return Ok(None) };
         let mut snapshot = self.store.snapshot().await?;
-        stored_face(snapshot.as_mut(), (&self.gallery, &self.profile), id).await
+        stored_face(snapshot.as_mut(), (&self.gallery, &profile), id).await
+    }
+
+    /// The profile that is searched under; none if the gallery has no results.
+    pub fn profile(&self) -> Option<ProfileId> {
+        self.state().profile.as_ref().map(|profile| profile.id.clone())
     }
 
     /// The `k` candidates most similar to each probe, as
-    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them. What was found is
-    /// looked up in the store: if something of it was removed, renamed or scored again since, the
-    /// index is brought up to date first, so that nobody is found who is not there any more.
+    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them; `probed` is the profile
+    /// of the probes' templates. What was found is looked up in the store: if something of it was
+    /// removed, renamed or scored again since, or another profile was activated, the index is
+    /// brought up to date first, so that nobody is found who is not there any more.
     ///
     /// # Errors
-    /// If the store cannot be read, or the probes are of another profile.
+    /// If the store cannot be read, or the profile that is searched under gives other templates
+    /// than that of the probes.
     pub async fn nearest(
         &self,
+        probed: &Profile,
         probes: Vec<SearchedFace>,
         k: usize,
         least: f64,
     ) -> Result<Vec<Vec<SearchCandidate>>, SearchError> {
         let probes: Arc<[SearchedFace]> = probes.into();
-        let mut found = self.search(&probes, k, least).await?;
+        let scores = probed.scores_id();
+        let mut answer = self.search(&scores, &probes, k, least).await?;
         let mut snapshot = self.store.snapshot().await?;
-        if !self.are_current(snapshot.as_mut(), &found).await? {
+        if !self.is_current(snapshot.as_mut(), &answer).await? {
             drop(snapshot);
             self.refresh().await?;
-            found = self.search(&probes, k, least).await?;
+            answer = self.search(&scores, &probes, k, least).await?;
             snapshot = self.store.snapshot().await?;
         }
-        let (found, _) = found;
-        candidates(snapshot.as_mut(), found).await
+        match answer.profile {
+            Some(searched) if searched.scores != scores => {
+                Err(SearchError::OtherTemplates(Box::new(OtherTemplates {
+                    gallery: self.gallery.clone(),
+                    probes: probed.id(),
+                    searched: searched.id,
+                    has_shadow: false,
+                })))
+            }
+            _ => candidates(snapshot.as_mut(), answer.found).await,
+        }
     }
 
-    /// What is found in the index, and when the results of it were recorded.
+    /// What is found in the index: nothing if its templates have other scores than the probes.
     async fn search(
         &self,
+        scores: &ProfileId,
         probes: &Arc<[SearchedFace]>,
         k: usize,
         least: f64,
     ) -> Result<IndexAnswer, SearchError> {
         let (state, probes) = (Arc::clone(&self.state), Arc::clone(probes));
-        let threads = self.threads;
+        let (threads, scores) = (self.threads, scores.clone());
         let search = move || {
             let state = state.read().unwrap_or_else(PoisonError::into_inner);
+            let profile = state.profile.clone();
+            if profile.as_ref().is_none_or(|profile| profile.scores != scores) {
+                let found = vec![Vec::new(); probes.len()];
+                return Ok(IndexAnswer { profile, found, recorded: HashMap::new() });
+            }
             let found = state.index.nearest(&probes, k, least, threads)?;
             let keys = found.iter().flatten().map(|each| each.key);
             let recorded = keys.filter_map(|key| Some((key, *state.recorded.get(&key)?))).collect();
-            Ok((found, recorded))
+            Ok(IndexAnswer { profile, found, recorded })
         };
         tokio::task::spawn_blocking(search).await?
     }
 
-    /// Whether the store still has all that was found, as it was.
-    async fn are_current(
+    /// Whether the store still has all that was found, as it was, under the profile to search.
+    async fn is_current(
         &self,
         snapshot: &mut dyn Snapshot,
-        (found, recorded): &IndexAnswer,
+        answer: &IndexAnswer,
     ) -> Result<bool, SearchError> {
-        let keys: HashSet<TemplateKey> = recorded.keys().copied().collect();
-        let (gallery, profile, of) = (&self.gallery, &self.profile, cursors(&keys));
-        let stamps = snapshot.template_stamps(gallery, profile, self.searched, Some(&of)).await?;
+        if self.profile_now(snapshot).await? != answer.profile {
+            return Ok(false);
+        }
+        let keys: HashSet<TemplateKey> = answer.recorded.keys().copied().collect();
+        let of = cursors(&keys);
+        let stamps = self.stamps(snapshot, answer.profile.as_ref(), Some(&of)).await?;
         let now: HashSet<(TemplateKey, Option<SubjectName>, i64)> =
             stamps.into_iter().map(|stamp| (stamp.key, stamp.subject, stamp.recorded)).collect();
-        Ok(found.iter().flatten().all(|each| {
-            let recorded = recorded.get(&each.key).copied().unwrap_or_default();
+        Ok(answer.found.iter().flatten().all(|each| {
+            let recorded = answer.recorded.get(&each.key).copied().unwrap_or_default();
             now.contains(&(each.key, each.subject.clone(), recorded))
         }))
     }
 }
 
-/// What was found for each probe, and when the results of all that were recorded.
-type IndexAnswer = (Vec<Vec<FoundTemplate>>, HashMap<TemplateKey, i64>);
+/// What the index answers.
+struct IndexAnswer {
+    /// The profile of its templates.
+    profile: Option<IndexedProfile>,
+    /// What was found for each probe.
+    found: Vec<Vec<FoundTemplate>>,
+    /// When the results of all that were recorded.
+    recorded: HashMap<TemplateKey, i64>,
+}

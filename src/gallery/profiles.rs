@@ -1,0 +1,361 @@
+//! The profiles of galleries: found as people name them, activated and retired.
+
+use std::fmt;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{
+    Campaign, CampaignId, CampaignState, GalleryName, OperatorName, ProfileId, ProfileName,
+};
+use crate::store::{
+    NewActivation, ProfileChoiceError, ProfileCoverage, RetireStep, Store, StoreError,
+    choose_profile,
+};
+
+/// How often an activation is tried if others activate at the same moment.
+const TRIES: usize = 3;
+
+/// Why something cannot be done with a profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such gallery, or it has no results of the profile.
+    #[error(transparent)]
+    Choice(#[from] ProfileChoiceError),
+    /// The store has no such profile.
+    #[error("the store has no profile {0}: `facefleet profile list` shows them all")]
+    Unknown(String),
+    /// Several profiles begin so.
+    #[error("several profiles begin with {prefix}: {found}")]
+    Ambiguous {
+        /// What was given.
+        prefix: String,
+        /// Their ids.
+        found: String,
+    },
+    /// The name is relative to a gallery, and none is named.
+    #[error("the active profile of which gallery? Name it with --gallery")]
+    NoGallery,
+    /// The profile lacks images.
+    #[error("{}", uncovered(.0))]
+    Uncovered(Box<RefusedActivation>),
+    /// Searches would not find people any more.
+    #[error(
+        "{} of {} active references of gallery {} have no template under profile {}: searches \
+         would lose them. {}; --force activates it as it is",
+        .0.found.coverage.lost_references, .0.found.coverage.references, .0.gallery, .0.profile,
+        fill(&.0.gallery)
+    )]
+    LosesReferences(Box<RefusedActivation>),
+    /// Others activate profiles of the gallery.
+    #[error("another profile of gallery {0} was activated at the same moment: try again")]
+    Contended(GalleryName),
+    /// The profile is shown.
+    #[error(
+        "profile {profile} is the active one of gallery {gallery}: activate another one first \
+         (`facefleet profile activate`)"
+    )]
+    Active {
+        /// The profile.
+        profile: ProfileId,
+        /// A gallery whose active profile it is.
+        gallery: GalleryName,
+    },
+    /// A campaign records under the profile.
+    #[error(
+        "campaign {campaign} of gallery {gallery} records under profile {profile} and is not over: \
+         wait for its end, or end it with `facefleet campaign cancel {campaign}`"
+    )]
+    InUse {
+        /// The profile.
+        profile: ProfileId,
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its gallery.
+        gallery: GalleryName,
+    },
+    /// A worker records under the profile.
+    #[error(
+        "worker {worker} runs profile {profile}: stop the workers of this profile first \
+         (`facefleet worker list` shows them)"
+    )]
+    Running {
+        /// The profile.
+        profile: ProfileId,
+        /// Host and process id.
+        worker: String,
+    },
+}
+
+/// An activation that was refused.
+#[derive(Debug)]
+pub struct RefusedActivation {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile.
+    pub profile: ProfileId,
+    /// What it covers.
+    pub found: ProfileCoverage,
+    /// The least coverage that was asked for, percent.
+    pub least_percent: f64,
+}
+
+/// What fills a gap.
+fn fill(gallery: &GalleryName) -> String {
+    format!("`facefleet rescore --gallery {gallery}` under its settings does the rest")
+}
+
+fn uncovered(refused: &RefusedActivation) -> String {
+    let RefusedActivation { gallery, profile, found, least_percent } = refused;
+    let coverage = &found.coverage;
+    let attempts = match found.attempts.total() {
+        0 => String::new(),
+        _ => format!(
+            ", and of those it lacks {} were unreadable, {} refused and {} failed",
+            found.attempts.unreadable, found.attempts.refused, found.attempts.failed
+        ),
+    };
+    format!(
+        "profile {profile} covers {} of {} images of gallery {gallery} ({}), and {least_percent} % \
+         are asked for{attempts}. {}; --min-coverage asks for less, --force activates it as it is",
+        coverage.covered,
+        coverage.images,
+        Percent(coverage.percent()),
+        fill(gallery)
+    )
+}
+
+/// A percentage for people: never rounded up to 100.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percent(pub f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(percent) = self;
+        f.pad(&format!("{:.2} %", (percent * 100.0).floor() / 100.0))
+    }
+}
+
+/// The id of the registered profile that `name` names; `gallery` is the one whose active profile it
+/// may name.
+///
+/// # Errors
+/// If the store has no such profile or cannot be read, or several begin so.
+pub async fn find_profile(
+    store: &dyn Store,
+    name: &ProfileName,
+    gallery: Option<&GalleryName>,
+) -> Result<ProfileId, ProfileError> {
+    let prefix = match name {
+        ProfileName::Active => {
+            let gallery = gallery.ok_or(ProfileError::NoGallery)?;
+            return Ok(choose_profile(store, gallery, None).await?);
+        }
+        ProfileName::Prefix(prefix) => prefix,
+    };
+    let all = store.profiles().await?;
+    let ids = all.iter().map(|stored| stored.profile.id());
+    let mut found: Vec<ProfileId> = ids.filter(|id| id.as_str().starts_with(prefix)).collect();
+    match found.len() {
+        0 => Err(ProfileError::Unknown(prefix.clone())),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let ids: Vec<&str> = found.iter().map(ProfileId::as_str).collect();
+            Err(ProfileError::Ambiguous { prefix: prefix.clone(), found: ids.join(", ") })
+        }
+    }
+}
+
+/// A profile that is to become active.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivationRequest {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile.
+    pub profile: ProfileId,
+    /// The least coverage, percent.
+    pub least_percent: f64,
+    /// Whether to do it anyway.
+    pub force: bool,
+    /// Who asks.
+    pub by: OperatorName,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activated {
+    /// Whether anything changed: false if the profile was active already.
+    pub changed: bool,
+    /// Whether it was done against a refusal.
+    pub forced: bool,
+    /// What was found before: the profile that was active, and what the new one covers.
+    pub found: ProfileCoverage,
+}
+
+/// Makes a profile the active one of a gallery, in one transaction.
+///
+/// # Errors
+/// If the gallery has no results of it, it covers too little or loses references and is not forced,
+/// or the store fails. Nothing has changed then.
+pub async fn activate_profile(
+    store: &dyn Store,
+    request: &ActivationRequest,
+) -> Result<Activated, ProfileError> {
+    let ActivationRequest { gallery, profile, force, .. } = request;
+    choose_profile(store, gallery, Some(profile.clone())).await?;
+    for _ in 0..TRIES {
+        let Some(found) = store.coverage(gallery, profile).await? else {
+            return Err(ProfileChoiceError::NoResults(gallery.clone()).into());
+        };
+        if found.active == *profile {
+            return Ok(Activated { changed: false, forced: false, found });
+        }
+        let refusal = refusal(request, &found);
+        let forced = refusal.is_some();
+        if let Some(refusal) = refusal.filter(|_| !force) {
+            return Err(refusal);
+        }
+        let new = NewActivation {
+            gallery: gallery.clone(),
+            profile: profile.clone(),
+            instead_of: found.active.clone(),
+            coverage: found.coverage,
+            by: request.by.clone(),
+            forced,
+        };
+        if store.activate(&new).await? {
+            return Ok(Activated { changed: true, forced, found });
+        }
+    }
+    Err(ProfileError::Contended(gallery.clone()))
+}
+
+/// Why the profile may not become active without force.
+fn refusal(request: &ActivationRequest, found: &ProfileCoverage) -> Option<ProfileError> {
+    let ActivationRequest { gallery, profile, least_percent, .. } = request;
+    let refused = || {
+        Box::new(RefusedActivation {
+            gallery: gallery.clone(),
+            profile: profile.clone(),
+            found: found.clone(),
+            least_percent: *least_percent,
+        })
+    };
+    if found.coverage.percent() < *least_percent {
+        return Some(ProfileError::Uncovered(refused()));
+    }
+    (found.coverage.lost_references > 0).then(|| ProfileError::LosesReferences(refused()))
+}
+
+/// A profile that may be retired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// The profile.
+    pub profile: ProfileId,
+    /// The galleries in which it is retired.
+    pub galleries: Vec<GalleryName>,
+    /// Images with a current result of it.
+    pub images: u64,
+    /// Faces of these results.
+    pub faces: u64,
+}
+
+impl Retirement {
+    /// The retirement of `profile` in a gallery, or in all that have results of it.
+    ///
+    /// # Errors
+    /// If it is active there, a campaign that is not over or a worker that runs records under it,
+    /// or the store fails.
+    pub async fn new(
+        store: &dyn Store,
+        profile: ProfileId,
+        gallery: Option<&GalleryName>,
+    ) -> Result<Self, ProfileError> {
+        if let Some(gallery) = gallery {
+            choose_profile(store, gallery, None).await?;
+        }
+        let mut retirement = Self { profile, galleries: Vec::new(), images: 0, faces: 0 };
+        for of in store.gallery_profiles().await? {
+            let wanted = gallery.is_none_or(|gallery| *gallery == of.gallery);
+            if of.profile != retirement.profile || !wanted {
+                continue;
+            }
+            let profile = of.profile.clone();
+            if of.active {
+                return Err(ProfileError::Active { profile, gallery: of.gallery });
+            }
+            retirement.images += of.images;
+            retirement.faces += store.summary(&of.gallery, &profile).await?.faces;
+            retirement.galleries.push(of.gallery);
+        }
+        retirement.require_unused(store).await?;
+        Ok(retirement)
+    }
+
+    async fn require_unused(&self, store: &dyn Store) -> Result<(), ProfileError> {
+        let records = |campaign: &Campaign| {
+            campaign.profile == self.profile
+                && campaign.state != CampaignState::Cancelled
+                && !campaign.progress.is_over()
+        };
+        let profile = self.profile.clone();
+        if let Some(Campaign { id, gallery, .. }) =
+            store.open_campaigns().await?.into_iter().find(records)
+        {
+            return Err(ProfileError::InUse { profile, campaign: id, gallery });
+        }
+        let workers = store.workers().await?;
+        let running =
+            workers.iter().find(|worker| worker.live && worker.report.profile == self.profile);
+        match running {
+            Some(worker) => Err(ProfileError::Running { profile, worker: worker.report.name() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes everything, or until `stop` is cancelled. Calls `progress` with the number of
+    /// results that were deleted after each step; returns it.
+    ///
+    /// # Errors
+    /// If the store fails, or somebody activated the profile. What was deleted is gone, and the
+    /// next run does the rest.
+    pub async fn run(
+        &self,
+        store: &dyn Store,
+        stop: &CancellationToken,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, ProfileError> {
+        let mut deleted = 0;
+        for gallery in &self.galleries {
+            let mut after = 0;
+            while !stop.is_cancelled() {
+                match store.retire(gallery, &self.profile, after).await? {
+                    RetireStep::Deleted { results, next } => {
+                        (deleted, after) = (deleted + results, next);
+                        progress(deleted);
+                    }
+                    RetireStep::Done => break,
+                    RetireStep::Active => {
+                        let (profile, gallery) = (self.profile.clone(), gallery.clone());
+                        return Err(ProfileError::Active { profile, gallery });
+                    }
+                }
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_never_rounded_up() {
+        for (percent, text) in [(100.0, "100.00 %"), (99.9999, "99.99 %"), (0.0, "0.00 %")] {
+            assert_eq!(Percent(percent).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+SELECT
+    g.name AS gallery, a.profile_id, a.activated_by, a.forced, a.images, a.covered,
+    a.reference_count, a.lost_references,
+    floor(extract(epoch FROM a.activated_at) * 1000)::bigint AS activated_at_ms
+FROM activations a
+JOIN galleries g ON g.id = a.gallery_id
+ORDER BY a.id DESC

@@ -1,0 +1,190 @@
+//! The profiles of galleries.
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::batch::SqliteTables;
+use super::{SqliteStore, json, now_ms};
+use crate::domain::{Activation, GalleryName, ProfileId};
+use crate::store::batch::BatchTables;
+use crate::store::fault::Fault;
+use crate::store::plan::Scope;
+use crate::store::profiles::final_outcomes;
+use crate::store::rows::{
+    ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
+    parsed,
+};
+use crate::store::{
+    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
+    StoreError, StoredProfile,
+};
+
+#[async_trait]
+impl Profiles for SqliteStore {
+    async fn profiles(&self) -> Result<Vec<StoredProfile>, StoreError> {
+        self.answer(async {
+            let rows: Vec<StoredProfileRow> =
+                sqlx::query_as(include_str!("sql/profiles.sql")).fetch_all(&self.readers).await?;
+            rows.into_iter().map(StoredProfileRow::profile).collect()
+        })
+        .await
+    }
+
+    async fn gallery_profiles(&self) -> Result<Vec<GalleryProfile>, StoreError> {
+        self.answer(async {
+            let rows: Vec<GalleryProfileRow> =
+                sqlx::query_as(include_str!("sql/gallery_profiles.sql"))
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.into_iter().map(GalleryProfileRow::gallery_profile).collect()
+        })
+        .await
+    }
+
+    async fn active_profile(&self, gallery: &GalleryName) -> Result<Option<ProfileId>, StoreError> {
+        self.answer(async {
+            let mut connection = self.readers.acquire().await?;
+            let active = active_profile(&mut connection, gallery).await?;
+            active.map(|active| parsed(&active.profile_id)).transpose()
+        })
+        .await
+    }
+
+    async fn coverage(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<Option<ProfileCoverage>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            let Some(active) = active_profile(&mut snapshot, gallery).await? else {
+                return Ok(None);
+            };
+            // Without any result under the profile, it covers nothing.
+            let own = scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
+            let finals = json(final_outcomes());
+            let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
+                .bind(active.gallery_profile_id)
+                .bind(own)
+                .bind(&finals)
+                .fetch_one(&mut *snapshot)
+                .await?;
+            let references = sqlx::query_as(include_str!("sql/covered_references.sql"))
+                .bind(active.gallery_id)
+                .bind(active.gallery_profile_id)
+                .bind(own)
+                .fetch_one(&mut *snapshot)
+                .await?;
+            let failed = sqlx::query_as(include_str!("sql/failed_attempts.sql"))
+                .bind(active.gallery_profile_id)
+                .bind(own)
+                .bind(finals)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            Ok(Some(ProfileCoverage {
+                active: parsed(&active.profile_id)?,
+                coverage: coverage(&images, &references)?,
+                attempts: attempts(failed)?,
+            }))
+        })
+        .await
+    }
+
+    async fn activations(&self) -> Result<Vec<Activation>, StoreError> {
+        self.answer(async {
+            let rows: Vec<ActivationRow> = sqlx::query_as(include_str!("sql/activations.sql"))
+                .fetch_all(&self.readers)
+                .await?;
+            rows.into_iter().map(ActivationRow::activation).collect()
+        })
+        .await
+    }
+
+    async fn activate(&self, new: &NewActivation) -> Result<bool, StoreError> {
+        self.answer(async {
+            let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            let NewActivation { gallery, profile, instead_of, coverage, by, forced } = new;
+            // One statement, on the only connection that writes, with the file's lock.
+            let written = sqlx::query(include_str!("sql/insert_activation.sql"))
+                .bind(gallery.as_str())
+                .bind(profile.as_str())
+                .bind(instead_of.as_str())
+                .bind(by.as_str())
+                .bind(forced)
+                .bind(count(coverage.images))
+                .bind(count(coverage.covered))
+                .bind(count(coverage.references))
+                .bind(count(coverage.lost_references))
+                .bind(now_ms())
+                .execute(&self.writer)
+                .await?;
+            Ok(written.rows_affected() > 0)
+        })
+        .await
+    }
+
+    async fn retire(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        after: i64,
+    ) -> Result<RetireStep, StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let Some(own) = scope(&mut transaction, gallery, profile).await? else {
+                return Ok(RetireStep::Done);
+            };
+            let active = active_profile(&mut transaction, gallery).await?;
+            if active.is_some_and(|active| active.gallery_profile_id == own) {
+                return Ok(RetireStep::Active);
+            }
+            let results: Vec<i64> = sqlx::query_scalar(include_str!("sql/retired_results.sql"))
+                .bind(own)
+                .bind(after)
+                .bind(RETIRED_AT_ONCE)
+                .fetch_all(&mut *transaction)
+                .await?;
+            let step = match results.last() {
+                Some(&next) => {
+                    sqlx::query(include_str!("sql/delete_results.sql"))
+                        .bind(json(results.iter().copied()))
+                        .execute(&mut *transaction)
+                        .await?;
+                    RetireStep::Deleted { results: results.len() as u64, next }
+                }
+                None => {
+                    sqlx::query("DELETE FROM gallery_profiles WHERE id = ?1")
+                        .bind(own)
+                        .execute(&mut *transaction)
+                        .await?;
+                    RetireStep::Done
+                }
+            };
+            transaction.commit().await?;
+            Ok(step)
+        })
+        .await
+    }
+}
+
+/// The active profile of a gallery.
+async fn active_profile(
+    connection: &mut SqliteConnection,
+    gallery: &GalleryName,
+) -> Result<Option<ActiveProfileRow>, Fault> {
+    Ok(sqlx::query_as(include_str!("sql/active_profile.sql"))
+        .bind(gallery.as_str())
+        .fetch_optional(connection)
+        .await?)
+}
+
+/// The id of a gallery together with a profile.
+async fn scope(
+    connection: &mut SqliteConnection,
+    gallery: &GalleryName,
+    profile: &ProfileId,
+) -> Result<Option<i64>, Fault> {
+    let mut tables = SqliteTables(connection);
+    let scopes = tables.find_scopes(&[(gallery.as_str(), profile.as_str())]).await?;
+    Ok(scopes.first().map(|&Scope { gallery_profile, .. }| gallery_profile))
+}
