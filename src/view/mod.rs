@@ -16,6 +16,7 @@ pub mod face;
 pub mod image;
 pub mod model;
 pub mod not_listed;
+pub mod profile_comparison;
 pub mod queue;
 pub mod remap;
 pub mod scan;
