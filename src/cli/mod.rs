@@ -18,6 +18,7 @@ mod named_image;
 mod new_file;
 mod not_listed;
 mod printable;
+mod profile;
 mod progress;
 mod queue;
 mod remap;
@@ -102,6 +103,9 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Bias(bias::BiasArgs),
     Remap(remap::RemapArgs),
+    /// Compare the profiles of a gallery.
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -189,6 +193,7 @@ impl Cli {
             Command::Calibrate(calibrate) => calibrate.run(&app).await,
             Command::Bias(bias) => bias.run(&app).await,
             Command::Remap(remap) => remap.run(&app).await,
+            Command::Profile(profile) => profile.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

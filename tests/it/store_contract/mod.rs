@@ -1,6 +1,7 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod comparing;
 mod decisions;
 mod enrolments;
 mod filters;
@@ -206,6 +207,11 @@ macro_rules! store_contract {
                 a_copy_with_bytes_supersedes_an_attempt_without
                 a_remap_of_nothing_leaves_nothing_behind
                 remaps_and_records_at_once_leave_one_result_of_each_image
+            }
+            comparing {
+                a_profile_with_worse_templates_is_not_advised
+                what_one_of_two_profiles_lacks_is_counted_and_named
+                another_mapping_leaves_templates_and_scores_out
             }
             campaigns {
                 a_campaign_adds_up
