@@ -106,7 +106,7 @@ enum Command {
     Bias(bias::BiasArgs),
     Remap(remap::RemapArgs),
     Rescore(rescore::RescoreArgs),
-    /// Show the profiles of galleries; activate and retire them.
+    /// Show, compare, activate and retire the profiles of galleries.
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
     Migrate(migrate::MigrateArgs),

@@ -36,9 +36,9 @@ pub use chip::{CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
-    Decided, EnrolRules, Enrolment, EnrolmentDecision, EnrolmentProposal, GateRules, NewReference,
-    Reason, ReasonCode, ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason,
-    SubjectReference, ToldReason,
+    Decided, EnrolRules, Enrolment, EnrolmentDecision, EnrolmentProposal, GateFace, GateRules,
+    NewReference, Reason, ReasonCode, ReferenceChange, ReferenceRules, ReferenceState,
+    SetAsideReason, SubjectReference, ToldReason,
 };
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};

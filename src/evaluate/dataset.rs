@@ -105,7 +105,11 @@ impl Dataset {
 }
 
 impl LabelFile {
-    fn read(path: &Path) -> Result<Self, DatasetError> {
+    /// Reads the file `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is neither a table of labels nor a list of pairs.
+    pub fn read(path: &Path) -> Result<Self, DatasetError> {
         let bytes = read_file(path)?;
         let (truth, assumed) = labels::read(&bytes).map_err(|source| invalid(path, source))?;
         if let Some(encoding) = assumed {

@@ -13,6 +13,7 @@ pub mod bias;
 pub mod bootstrap;
 pub mod calibrate;
 pub mod collect;
+pub mod compare;
 pub mod coverage;
 pub mod dataset;
 pub mod edc;

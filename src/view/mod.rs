@@ -17,6 +17,7 @@ pub mod image;
 pub mod model;
 pub mod not_listed;
 pub mod profile;
+pub mod profile_comparison;
 pub mod queue;
 pub mod remap;
 pub mod rescore;

@@ -12,6 +12,7 @@ use super::image::{ImageView, KnownImageView};
 use super::model::{ImportView, ModelView, PreparedView};
 use super::not_listed::NotListedView;
 use super::profile::{ActivatedView, ProfileDetailView, ProfileView, RetiredView};
+use super::profile_comparison::ProfileComparisonView;
 use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
 use super::rescore::RescoreSummaryLine;
@@ -59,6 +60,7 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<EvaluationView>("evaluation");
     check::<CalibrationView>("calibration");
     check::<BiasView>("bias");
+    check::<ProfileComparisonView>("profile-comparison");
     check::<ModelView>("model");
     check::<PreparedView>("prepared-model");
     check::<ImportView>("imported-model");

@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod compare_profiles;
 mod components;
 mod docs;
 mod enrol;

@@ -1,6 +1,7 @@
 //! `facefleet profile …`
 
 mod activate;
+mod compare;
 mod list;
 mod retire;
 mod show;
@@ -12,6 +13,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use self::activate::ActivateArgs;
+use self::compare::CompareProfilesArgs;
 use self::list::ListProfilesArgs;
 use self::retire::RetireArgs;
 use self::show::ShowProfileArgs;
@@ -31,6 +33,7 @@ use crate::view::profile::{CoverageView, ProfileOfGalleryView};
 pub(super) enum ProfileCommand {
     List(ListProfilesArgs),
     Show(ShowProfileArgs),
+    Compare(CompareProfilesArgs),
     Activate(ActivateArgs),
     Retire(RetireArgs),
 }
@@ -40,6 +43,7 @@ impl ProfileCommand {
         match self {
             Self::List(list) => list.run(app).await,
             Self::Show(show) => show.run(app).await,
+            Self::Compare(compare) => compare.run(app).await,
             Self::Activate(activate) => activate.run(app).await,
             Self::Retire(retire) => retire.run(app).await,
         }

@@ -1,6 +1,6 @@
 //! The gate: checks on the image of an enrolment alone.
 
-use super::super::{Component, FaceResult, Outcome};
+use super::super::{Component, Components, Face, FaceResult, Outcome};
 use super::reason::{Reason, ReasonCode};
 
 /// The thresholds of the checks. A check with the threshold 0 is not made; nor is one whose value
@@ -33,6 +33,24 @@ pub struct GateRules {
     pub min_quality: f64,
 }
 
+/// What the gate looks at of a face.
+#[derive(Debug, Clone, Copy)]
+pub struct GateFace<'a> {
+    /// The detection.
+    pub face: &'a Face,
+    /// Its components.
+    pub components: &'a Components,
+    /// Its quality, 0 to 100; none without a template.
+    pub quality: Option<u8>,
+}
+
+impl<'a> From<&'a FaceResult> for GateFace<'a> {
+    fn from(result: &'a FaceResult) -> Self {
+        let quality = result.recognition.as_ref().map(|recognition| recognition.quality);
+        Self { face: &result.face, components: &result.components, quality }
+    }
+}
+
 impl GateRules {
     /// Why an image with this outcome cannot be enrolled: a reason for each check that fails, in
     /// the order of [`ReasonCode::ALL`].
@@ -46,14 +64,21 @@ impl GateRules {
                 vec![unreadable(reason)]
             }
             Outcome::NoFace => vec![Reason::new(ReasonCode::NoFace)],
-            Outcome::Scored(faces) => match faces.split_first() {
-                None => vec![Reason::new(ReasonCode::NoFace)],
-                Some((primary, others)) => self.reasons_of_faces(primary, others),
-            },
+            Outcome::Scored(faces) => {
+                self.reasons_of_faces(&faces.iter().map(GateFace::from).collect::<Vec<_>>())
+            }
         }
     }
 
-    fn reasons_of_faces(&self, primary: &FaceResult, others: &[FaceResult]) -> Vec<Reason> {
+    /// Why an image that was read and has these faces, the primary one first, cannot be enrolled.
+    pub fn reasons_of_faces(&self, faces: &[GateFace<'_>]) -> Vec<Reason> {
+        match faces.split_first() {
+            None => vec![Reason::new(ReasonCode::NoFace)],
+            Some((primary, others)) => self.failed_checks(primary, others),
+        }
+    }
+
+    fn failed_checks(&self, primary: &GateFace<'_>, others: &[GateFace<'_>]) -> Vec<Reason> {
         let least = |code, found: Option<f64>, asked: f64| {
             let found = found.filter(|found| asked > 0.0 && *found < asked)?;
             Some(Reason::of_values(code, found, asked))
@@ -70,9 +95,9 @@ impl GateRules {
             let reason = most(ReasonCode::ExtremePose, value(component), asked)?;
             Some(Reason { of: Some(angle.to_owned()), ..reason })
         };
-        let no_template = primary.recognition.is_none().then(|| Reason::new(ReasonCode::NoFace));
+        let no_template = primary.quality.is_none().then(|| Reason::new(ReasonCode::NoFace));
         let score = primary.face.detector_score.map(f64::from);
-        let quality = primary.recognition.as_ref().map(|each| f64::from(each.quality));
+        let quality = primary.quality.map(f64::from);
         [
             no_template,
             self.several_faces(primary, others),
@@ -103,7 +128,7 @@ impl GateRules {
 
     /// Another face is about as large. Faces that the selection left out count, too, if the
     /// component knows them.
-    fn several_faces(&self, primary: &FaceResult, others: &[FaceResult]) -> Option<Reason> {
+    fn several_faces(&self, primary: &GateFace<'_>, others: &[GateFace<'_>]) -> Option<Reason> {
         let asked = self.max_other_face;
         let area = f64::from(primary.face.bbox.area()).max(f64::MIN_POSITIVE);
         let largest = others.iter().map(|other| f64::from(other.face.bbox.area()) / area);

@@ -10,7 +10,7 @@ mod references;
 mod rules;
 
 pub use decision::{Decided, Enrolment, EnrolmentProposal, NewReference, SubjectReference};
-pub use gate::GateRules;
+pub use gate::{GateFace, GateRules};
 pub use reason::{EnrolmentDecision, Reason, ReasonCode, ToldReason};
 pub use references::{ReferenceChange, ReferenceRules, ReferenceState, SetAsideReason};
 pub use rules::EnrolRules;

@@ -1,6 +1,7 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
 mod campaigns;
+mod comparing;
 mod decisions;
 pub mod enrolments;
 mod filters;
@@ -214,6 +215,11 @@ macro_rules! store_contract {
                 what_is_done_has_a_final_outcome_of_the_same_selection
                 references_of_superseded_bytes_are_read_too
                 an_image_that_is_gone_keeps_the_result_that_it_has
+            }
+            comparing {
+                a_profile_with_worse_templates_is_not_advised
+                what_one_of_two_profiles_lacks_is_counted_and_named
+                another_mapping_leaves_templates_and_scores_out
             }
             campaigns {
                 a_campaign_adds_up

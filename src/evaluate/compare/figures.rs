@@ -1,0 +1,80 @@
+//! The figures of a comparison.
+
+use crate::evaluate::edc::STEPS_PER_WHOLE;
+use crate::evaluate::plot::{Axis, Chart, Series, Shape};
+use crate::view::profile_comparison::{
+    DistributionView, PairedPointView, PairedSimilaritiesView, PairedValuesView,
+};
+
+/// Thousandths discarded between two points of a drawn curve.
+const STEP: usize = 2;
+/// Thousandths discarded at the end of drawn curves.
+const END: usize = 300;
+
+/// The distributions of values under both profiles.
+pub(super) fn values(values: &PairedValuesView, label: &str) -> Chart {
+    distributions(label, &[("OLD", &values.old), ("NEW", &values.new)])
+}
+
+/// The distributions of genuine and impostor similarities under both profiles.
+pub(super) fn similarities(found: &PairedSimilaritiesView) -> Chart {
+    let all = [
+        ("genuine, OLD", &found.genuine.old),
+        ("genuine, NEW", &found.genuine.new),
+        ("impostor, OLD", &found.impostor.old),
+        ("impostor, NEW", &found.impostor.new),
+    ];
+    distributions("similarity", &all)
+}
+
+/// Each as a line through the middles of its bins. The axis begins and ends where there is
+/// something.
+fn distributions(label: &str, all: &[(&str, &DistributionView)]) -> Chart {
+    let points = |of: &DistributionView| -> Vec<(f64, f64)> {
+        let bins = &of.histogram;
+        let width = (bins.high - bins.low) / bins.counts.len() as f64;
+        let at = |(bin, count): (usize, &u64)| {
+            (bins.low + (bin as f64 + 0.5) * width, *count as f64 / of.count.max(1) as f64)
+        };
+        bins.counts.iter().enumerate().map(at).collect()
+    };
+    let lines: Vec<Vec<(f64, f64)>> = all.iter().map(|(_, of)| points(of)).collect();
+    let shown = || lines.iter().flatten().filter(|(_, share)| *share > 0.0);
+    let low = shown().map(|(at, _)| *at).fold(f64::INFINITY, f64::min);
+    let high = shown().map(|(at, _)| *at).fold(f64::NEG_INFINITY, f64::max);
+    let top = shown().map(|(_, share)| *share).fold(0.0, f64::max);
+    let reach = if high > low { high - low } else { 1.0 };
+    let ends = (low - 0.05 * reach, high + 0.05 * reach);
+    let series = |((name, _), line): (&(&str, &DistributionView), &Vec<(f64, f64)>)| {
+        let inside = line.iter().copied().filter(|(at, _)| (ends.0..=ends.1).contains(at));
+        Series { name: (*name).to_owned(), shape: Shape::Line(inside.collect()) }
+    };
+    Chart {
+        x: Axis::around(label, ends, 1.0),
+        y: Axis::around("share in each bin, %", (0.0, top * 1.1), 100.0),
+        series: all.iter().zip(&lines).map(series).collect(),
+    }
+}
+
+/// The error-versus-discard characteristics of both qualities at one false match rate.
+pub(super) fn edc(point: &PairedPointView) -> Chart {
+    let line = |(name, fnmr): (&str, &Vec<f64>)| {
+        let steps = (0..=END).step_by(STEP).take_while(|&step| step < fnmr.len());
+        let at = |step: usize| (step as f64 / STEPS_PER_WHOLE as f64, fnmr[step]);
+        Series { name: name.to_owned(), shape: Shape::Line(steps.map(at).collect()) }
+    };
+    let both = [("OLD", &point.edc_old), ("NEW", &point.edc_new)];
+    let shown = both.iter().flat_map(|(_, fnmr)| fnmr.iter().take(END + 1));
+    let highest = shown.copied().fold(1e-6, f64::max);
+    let label = format!("false non-match rate at FMR {:e}, %", point.fmr);
+    Chart {
+        x: Axis::linear(
+            "images discarded, lowest quality first, %",
+            (0.0, END as f64 / STEPS_PER_WHOLE as f64),
+            0.05,
+            100.0,
+        ),
+        y: Axis::around(&label, (0.0, highest * 1.15), 100.0),
+        series: both.map(line).into(),
+    }
+}
