@@ -207,7 +207,7 @@ pub struct HistogramView {
 
 /// What the gate of an enrolment says of the images that have a final outcome under both profiles,
 /// by the settings `[enrol]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GateChangesView {
     /// Images that pass under both.
@@ -223,6 +223,8 @@ pub struct GateChangesView {
     pub newly_rejected_by: BTreeMap<ReasonCode, u64>,
     /// The images of `newly_accepted` by each reason that they had under OLD.
     pub newly_accepted_by: BTreeMap<ReasonCode, u64>,
+    /// Newly rejected less newly accepted, as a share of the images.
+    pub net_rejected: EstimateView,
 }
 
 /// Images whose primary face is scored under both profiles, at a quality cutoff: images of lower

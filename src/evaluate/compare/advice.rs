@@ -8,8 +8,9 @@
 //!
 //! Reasons against: coverage below [`LEAST_COVERAGE`]; an active reference without a template under
 //! NEW; more faces lost than gained; a higher FNMR at the same FMR; a worse error-versus-discard
-//! curve without a lower FNMR. Reasons for: fewer faces lost than gained, a lower FNMR, a better
-//! curve. An estimate is a reason only if its 95 % interval excludes 0.
+//! curve without a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more.
+//! Reasons for: fewer faces lost than gained, a lower FNMR, a better curve. An estimate is a reason
+//! only if its 95 % interval excludes 0.
 //!
 //! Error rates are known from [`LEAST_MATED`] mated comparisons of [`LEAST_SUBJECTS`] subjects on,
 //! or if they cannot differ. Of the false match rates, 1e-3 counts if it is shown, else 1e-2.
@@ -29,6 +30,8 @@ pub const LEAST_MATED: u64 = 100;
 pub const LEAST_SUBJECTS: u64 = 10;
 /// Overlap of neighbours from which templates count as alike.
 pub const LEAST_OVERLAP: f64 = 0.95;
+/// Share of the images by which the gate may reject more.
+pub const MOST_REJECTED: f64 = 0.01;
 /// The false match rate that counts, if it is shown.
 const FMR: f64 = 1e-3;
 
@@ -43,6 +46,8 @@ pub(super) struct Findings {
     pub lost_and_gained: [u64; 2],
     /// Lost less gained, as a share of the images.
     pub net_lost: EstimateView,
+    /// Images that the gate newly rejects less those that it newly accepts, as a share.
+    pub net_rejected: EstimateView,
     /// Whether both profiles have the same templates.
     pub same_templates: bool,
     /// The error rates that count, if they are known.
@@ -80,6 +85,14 @@ impl Findings {
         self.complete(&mut against);
         self.faces(&mut against, &mut in_favour);
         self.errors(&mut against, &mut in_favour);
+        let rejected = self.net_rejected;
+        if rejected.value >= MOST_REJECTED && rejected.low > 0.0 {
+            against.push(format!(
+                "the gate of enrolments rejects {:.1} % more of the images: set the thresholds of \
+                 [enrol] for NEW first",
+                100.0 * rejected.value
+            ));
+        }
         let (verdict, reasons) = if !against.is_empty() {
             (SwitchVerdict::NotAdvised, against.join("; "))
         } else if let Some(missing) = self.missing() {
@@ -105,7 +118,7 @@ impl Findings {
         if (both as f64) < LEAST_COVERAGE * old as f64 {
             let share = 100.0 * both as f64 / old as f64;
             against.push(format!(
-                "only {share:.1} % of the images under OLD have a final outcome under NEW, {} are \
+                "only {share:.2} % of the images under OLD have a final outcome under NEW, {} are \
                  missing",
                 old - both
             ));
@@ -183,12 +196,12 @@ impl Findings {
     /// Why nothing speaks for or against switching.
     fn alike(&self) -> String {
         match (self.same_templates, self.errors, self.overlap) {
-            (true, None, _) => "the templates are the same, so error rates are, too".to_owned(),
+            (true, ..) => "the templates are the same, so error rates are, too".to_owned(),
             (false, None, Some(overlap)) => format!(
                 "{:.1} % of the most similar images are the same; error rates are unknown",
                 100.0 * overlap
             ),
-            (_, Some(ErrorRates { fmr, fnmr, .. }), _) => format!(
+            (false, Some(ErrorRates { fmr, fnmr, .. }), _) => format!(
                 "FNMR at FMR {fmr:e} is {:.2} % and {:.2} %, and the interval of the change \
                  contains 0",
                 100.0 * fnmr.old.value,
@@ -219,6 +232,7 @@ mod tests {
             references_without_new: 0,
             lost_and_gained: [0, 0],
             net_lost: estimate(0.0, 0.0),
+            net_rejected: estimate(0.0, 0.0),
             same_templates: false,
             errors: Some(ErrorRates { fmr: 1e-3, fnmr: rates(0.012, 0.012, 0.001), pauc: None }),
             overlap: Some(0.9),
@@ -257,7 +271,7 @@ mod tests {
         assert_eq!(whole.advice().verdict, SwitchVerdict::Neutral);
         assert_says(
             &Findings { images: [1000, 998], references_without_new: 3, ..findings() },
-            "Switching is not advised: only 99.8 % of the images under OLD have a final outcome \
+            "Switching is not advised: only 99.80 % of the images under OLD have a final outcome \
              under NEW, 2 are missing; 3 active references have no template under NEW.",
         );
     }
@@ -273,6 +287,19 @@ mod tests {
         let gained =
             Findings { lost_and_gained: [2, 9], ..faces(estimate(-0.007, 0.005)) }.advice();
         assert_eq!(gained.verdict, SwitchVerdict::Advised);
+    }
+
+    #[test]
+    fn a_gate_that_rejects_many_more_images_speaks_against_it() {
+        let gate = |net_rejected| Findings { net_rejected, ..findings() };
+        for few in [estimate(0.009, 0.001), estimate(0.02, 0.03), estimate(-0.3, 0.1)] {
+            assert_eq!(gate(few).advice().verdict, SwitchVerdict::Neutral);
+        }
+        assert_says(
+            &gate(estimate(0.342, 0.02)),
+            "Switching is not advised: the gate of enrolments rejects 34.2 % more of the images: \
+             set the thresholds of [enrol] for NEW first.",
+        );
     }
 
     #[test]

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::pairing::{PairedImage, ReasonSet};
+use super::statistics::Units;
 use crate::domain::ReasonCode;
+use crate::evaluate::evaluation::Bootstrap;
 use crate::view::profile_comparison::{CutoffBasis, CutoffChangesView, GateChangesView};
 
 /// The share that the second cutoff discards.
 const LOWEST: f64 = 0.05;
 
 /// What the gate says of each image under both profiles.
-pub(super) fn gate_changes(images: &[PairedImage]) -> GateChangesView {
+pub(super) fn gate_changes(images: &[PairedImage], bootstrap: Bootstrap) -> GateChangesView {
+    let accepts =
+        |image: &PairedImage| image.rejected.map(|reasons| f64::from(u8::from(reasons.is_empty())));
+    let net: Vec<f64> = images.iter().map(accepts).map(|[old, new]| old - new).collect();
+    let units = Units::new(images.iter().map(|image| image.unit));
     let mut found = GateChangesView {
         accepted: 0,
         rejected: 0,
@@ -18,6 +24,7 @@ pub(super) fn gate_changes(images: &[PairedImage]) -> GateChangesView {
         newly_accepted: 0,
         newly_rejected_by: BTreeMap::new(),
         newly_accepted_by: BTreeMap::new(),
+        net_rejected: units.mean(&net, bootstrap).into(),
     };
     let count = |by: &mut BTreeMap<ReasonCode, u64>, reasons: ReasonSet| {
         reasons.codes().for_each(|code| *by.entry(code).or_default() += 1);
@@ -106,7 +113,17 @@ mod tests {
             [&[], &[LowQuality, Blurred]],
             [&[NoFace], &[]],
         ];
-        let found = gate_changes(&cases.map(|rejected| image([None; 2], rejected)));
+        let images: Vec<PairedImage> = (0..)
+            .zip(cases)
+            .map(|(unit, rejected)| PairedImage { unit, ..image([None; 2], rejected) })
+            .collect();
+        let bootstrap = Bootstrap { replicates: 100, seed: 1, threads: 1 };
+        let found = gate_changes(&images, bootstrap);
+        let net = found.net_rejected;
+        assert!(
+            (net.value - 1.0 / 6.0).abs() < 1e-12 && net.low < 0.0 && net.high > 0.2,
+            "{net:?}"
+        );
         assert_eq!(
             (found.accepted, found.rejected, found.newly_rejected, found.newly_accepted),
             (2, 1, 2, 1)

@@ -44,7 +44,9 @@ fn distributions(label: &str, all: &[(&str, &DistributionView)]) -> Chart {
     let high = shown().map(|(at, _)| *at).fold(f64::NEG_INFINITY, f64::max);
     let top = shown().map(|(_, share)| *share).fold(0.0, f64::max);
     let reach = if high > low { high - low } else { 1.0 };
-    let ends = (low - 0.05 * reach, high + 0.05 * reach);
+    // All have the same bins.
+    let bins = all.first().map_or((0.0, 1.0), |(_, of)| (of.histogram.low, of.histogram.high));
+    let ends = ((low - 0.05 * reach).max(bins.0), (high + 0.05 * reach).min(bins.1));
     let series = |((name, _), line): (&(&str, &DistributionView), &Vec<(f64, f64)>)| {
         let inside = line.iter().copied().filter(|(at, _)| (ends.0..=ends.1).contains(at));
         Series { name: (*name).to_owned(), shape: Shape::Line(inside.collect()) }
@@ -76,5 +78,24 @@ pub(super) fn edc(point: &PairedPointView) -> Chart {
         ),
         y: Axis::around(&label, (0.0, highest * 1.15), 100.0),
         series: both.map(line).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::compare::statistics::{Bins, distribution};
+
+    #[test]
+    fn a_distribution_is_drawn_where_it_is_and_within_its_bins() {
+        let old = distribution(&[97.0, 98.0, 99.0, 3.0], Bins::QUALITY).unwrap();
+        let new = distribution(&[97.0, 98.0, 99.0, 52.0], Bins::QUALITY).unwrap();
+        let chart = distributions("quality", &[("OLD", &old), ("NEW", &new)]);
+        assert_eq!((chart.x.low, chart.x.high), (0.0, 100.0));
+        let Shape::Line(points) = &chart.series[1].shape else { panic!("a line") };
+        assert_eq!((points.len(), points[10], points[19]), (20, (52.5, 0.25), (97.5, 0.75)));
+        let similar = distribution(&[0.3, 0.4, 0.5], Bins::SIMILARITY).unwrap();
+        let chart = distributions("similarity", &[("genuine, OLD", &similar)]);
+        assert!(chart.x.low > 0.0 && chart.x.high < 0.8, "{:?}", chart.x);
     }
 }

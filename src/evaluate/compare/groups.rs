@@ -106,3 +106,69 @@ fn fnmr(
     };
     (!mated.is_empty()).then(|| paired(sample.subjects, bootstrap, rate))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::compare::fixture;
+    use crate::evaluate::compare::similarity::LabelledFaces;
+    use ndarray::array;
+
+    #[test]
+    fn two_groups_worked_by_hand() {
+        // Three people of two photos each. Group x: people 0 and 1; group y: person 2.
+        let table = "file,subject,hair,age\n1,0,x,\n2,0,x,\n3,1,x,\n4,1,x,\n5,2,y,\n6,2,y,\n";
+        let labels = ComparedLabels::of_table(table, &[0]);
+        let mut images = fixture::images(6);
+        for (index, image) in (0..).zip(&mut images) {
+            (image.unit, image.label) = (index / 2, Some(index));
+            image.qualities = [Some(50), Some(if index < 4 { 60 } else { 50 })];
+        }
+        // Of twelve non-mated pairs two may match: the threshold is .6 under both. Mated pairs:
+        // .8, 1, 0 under OLD, 0, 1, 1 under NEW.
+        let old = array![
+            [1.0_f32, 0.0, 0.0],
+            [0.8, 0.6, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 1.0],
+            [1.0, 0.0, 0.0]
+        ];
+        let new = array![
+            [1.0_f32, 0.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 1.0],
+            [0.0, 0.0, 1.0],
+            [0.6, 0.8, 0.0],
+            [0.6, 0.8, 0.0]
+        ];
+        let faces = LabelledFaces {
+            subjects: vec![0, 0, 1, 1, 2, 2],
+            templates: [old, new],
+            qualities: [Vec::new(), Vec::new()],
+            of_images: 6,
+        };
+        let comparisons = BothComparisons::new(&faces, 1).unwrap();
+        let sample = SampledComparisons {
+            chosen: &[0, 1, 2, 3, 4, 5],
+            subjects: &faces.subjects,
+            comparisons: &comparisons,
+            fmr: 2.0 / 12.0,
+        };
+        let bootstrap = Bootstrap { replicates: 50, seed: 1, threads: 1 };
+        let found = group_changes(&images, &labels, Some(sample), bootstrap);
+        let [hair] = &found[..] else { panic!("{found:?}") };
+        let [x, y] = &hair.groups[..] else { panic!("{hair:?}") };
+        assert_eq!((hair.column.as_str(), x.group.as_str(), y.group.as_str()), ("hair", "x", "y"));
+        assert_eq!((x.images, x.subjects, x.mated), (4, 2, 2));
+        assert_eq!((y.images, y.subjects, y.mated), (2, 1, 1));
+        assert_eq!((x.quality.change.value, y.quality.change.value), (10.0, 0.0));
+        let rates = |group: &GroupChangeView| {
+            let fnmr = group.fnmr.unwrap();
+            [fnmr.old.value, fnmr.new.value, fnmr.change.value]
+        };
+        assert_eq!((rates(x), rates(y)), ([0.0, 0.5, 0.5], [1.0, 0.0, -1.0]));
+        let without = group_changes(&images, &labels, None, bootstrap);
+        assert_eq!((without[0].fmr, without[0].groups[0].fnmr), (None, None));
+    }
+}

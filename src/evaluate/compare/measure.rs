@@ -90,12 +90,14 @@ impl Measured {
             None => Vec::new(),
         };
         let faces = paired_faces(read, [lost, gained], options);
+        let gate = gate_changes(&read.images, bootstrap);
         let same = |part| self.same.contains(&part);
         let findings = Findings {
             images: [coverage.images_old, coverage.images_both],
             references_without_new: coverage.references_without_new,
             lost_and_gained: [faces.lost.count as u64, faces.gained.count as u64],
             net_lost: faces.net_lost,
+            net_rejected: gate.net_rejected,
             same_templates: same(SamePart::Templates),
             errors: similarities.found.as_ref().ok().and_then(ErrorRates::of),
             overlap: neighbours.as_ref().map(|found| found.overlap.value),
@@ -119,7 +121,7 @@ impl Measured {
             faces,
             quality: values(read, options, true),
             score,
-            gate: gate_changes(&read.images),
+            gate,
             cutoffs: cutoff_changes(&read.images, options.gate.min_quality),
             similarities: similarities.found.ok(),
             without_similarities,

@@ -1,4 +1,5 @@
-//! The images of which templates are compared: a sample that depends on its seed alone.
+//! The images of which templates are compared: a sample that depends on the images' ids and on its
+//! seed alone, so that comparisons of one profile with several others compare the same images.
 
 use std::collections::HashMap;
 
@@ -51,17 +52,17 @@ pub(super) fn of_subjects(images: &[PairedImage], most: usize, seed: u64) -> Cho
             by_subject.entry(image.unit).or_default().push(index);
         }
     }
-    let mut subjects: Vec<(u64, Vec<usize>)> = by_subject
-        .into_iter()
-        .map(|(unit, members)| (mixed(seed, u64::from(unit)), members))
-        .collect();
+    let id = |index: usize| images[index].id.0.cast_unsigned();
+    let first = |members: &[usize]| members.iter().map(|&index| id(index)).min().unwrap_or(0);
+    let mut subjects: Vec<(u64, Vec<usize>)> =
+        by_subject.into_values().map(|members| (mixed(seed, first(&members)), members)).collect();
     subjects.sort_unstable();
     let mut chosen = Vec::new();
     for (_, mut members) in subjects {
         if chosen.len() >= most {
             break;
         }
-        members.sort_unstable_by_key(|&index| mixed(seed, index as u64));
+        members.sort_unstable_by_key(|&index| mixed(seed, id(index)));
         members.truncate(MOST_OF_A_SUBJECT);
         chosen.extend(members);
     }
@@ -74,7 +75,7 @@ pub(super) fn of_subjects(images: &[PairedImage], most: usize, seed: u64) -> Cho
 pub(super) fn of_images(images: &[PairedImage], most: usize, seed: u64) -> Chosen {
     let scored = images.iter().enumerate().filter(|(_, image)| is_scored(image));
     let mut ranked: Vec<(u64, usize)> =
-        scored.map(|(index, _)| (mixed(seed, index as u64), index)).collect();
+        scored.map(|(index, image)| (mixed(seed, image.id.0.cast_unsigned()), index)).collect();
     let of = ranked.len();
     ranked.sort_unstable();
     let mut chosen: Vec<usize> = ranked.into_iter().take(most).map(|(_, index)| index).collect();

@@ -54,6 +54,15 @@ impl ComparedLabels {
         }
         Ok(Self { file, labels: labels.clone(), rows, columns })
     }
+
+    /// The labels of a table, of which no file is looked for.
+    #[cfg(test)]
+    pub(super) fn of_table(table: &str, columns: &[usize]) -> Self {
+        let (truth, _) = crate::evaluate::labels::read(table.as_bytes()).unwrap();
+        let GroundTruth::Labels(labels) = truth else { panic!("a list of pairs") };
+        let (file, rows) = ("labels.csv".to_owned(), HashMap::new());
+        Self { file, labels, rows, columns: columns.to_vec() }
+    }
 }
 
 /// Numbers the subjects of images.

@@ -20,8 +20,8 @@ impl TwoProfiles {
             sandbox.write(&format!("photos/{name}"), &sample(name));
         }
         sandbox.write("photos/cut.jpg", b"not a photo");
-        let labels = "file,subject,hair\nobama.jpg,b,grey\nobama2.jpg,b,grey\nbiden.jpg,j,white\n\
-                      astronaut.png,e,brown\n";
+        let labels = "file,subject,hair\nobama.jpg,b,<b>grey\nobama2.jpg,b,<b>grey\n\
+                      biden.jpg,j,white\nastronaut.png,e,brown\n";
         sandbox.write("photos/labels.csv", labels.as_bytes());
         let mut two = Self { sandbox, store: store.to_vec(), profiles: Default::default() };
         two.profiles = ["640", "320"].map(|side| two.scan(side));
@@ -65,9 +65,12 @@ impl TwoProfiles {
         assert!(page.contains("<svg") && page.contains("Not enough data"), "{page}");
         assert!(!page.contains("<script") && !page.contains("src="), "{page}");
 
-        let labels = ["--labels", "photos/labels.csv", "--group", "hair", "--json"];
-        let run = self.compare(&self.profiles[0], &self.profiles[1], &labels);
+        let labels = ["--labels", "photos/labels.csv", "--group", "hair"];
+        let more = [&labels[..], &["--json", "--out", "groups.html"]].concat();
+        let run = self.compare(&self.profiles[0], &self.profiles[1], &more);
         run.ended(0);
+        let page = std::fs::read_to_string(self.sandbox.path("groups.html")).unwrap();
+        assert!(page.contains("b&#62;grey") && !page.contains("<b>"), "{page}");
         let lines = run.json();
         assert_fits("profile-comparison", &lines);
         let found = &lines[0];
@@ -77,7 +80,7 @@ impl TwoProfiles {
         let groups = found["groups"][0]["groups"].as_array().unwrap();
         let sizes: Vec<_> =
             groups.iter().map(|each| (each["group"].as_str(), number(each, "images"))).collect();
-        assert_eq!(sizes, [(Some("brown"), 1), (Some("grey"), 2), (Some("white"), 1)]);
+        assert_eq!(sizes, [(Some("<b>grey"), 2), (Some("brown"), 1), (Some("white"), 1)]);
     }
 }
 

@@ -150,7 +150,7 @@ pub async fn what_one_of_two_profiles_lacks_is_counted_and_named(home: impl Home
     assert_eq!(found.similarities, None);
     assert!(found.without_similarities.unwrap().contains("--labels"));
     let sentence = &found.advice.sentence;
-    assert!(sentence.contains("only 66.7 % of the images"), "{sentence}");
+    assert!(sentence.contains("only 66.67 % of the images"), "{sentence}");
     assert!(sentence.contains("an active reference has no template under NEW"), "{sentence}");
 
     for (old, new, error) in [
@@ -186,6 +186,8 @@ pub async fn another_mapping_leaves_templates_and_scores_out(home: impl Home) {
     let cutoff = found.cutoffs[0];
     assert_eq!(found.gate.newly_rejected, cutoff.newly_discarded);
     assert!(cutoff.newly_discarded > 100 && cutoff.newly_kept == 0, "{cutoff:?}");
+    assert_eq!(found.advice.verdict, SwitchVerdict::NotAdvised);
+    assert!(found.advice.sentence.contains("[enrol]"), "{}", found.advice.sentence);
     for point in &found.similarities.unwrap().points {
         assert_eq!((point.fnmr.change.low, point.fnmr.change.high), (0.0, 0.0));
     }
