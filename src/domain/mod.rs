@@ -29,7 +29,7 @@ mod utc_time;
 mod waiting;
 
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
-pub use chip::{CHIP_SIDE, Chip};
+pub use chip::{AlignedFace, CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
@@ -55,7 +55,7 @@ pub use outcome::{
 };
 pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
-    SerFiq,
+    SerFiq, chips_id,
 };
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};

@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod chips;
 mod components;
 mod docs;
 mod enrol;
