@@ -100,6 +100,7 @@ bench: setup bench-tools test-servers ## Measure speed, against its goals, and w
 	@if grep -qwE 'avx512_bf16|amx_bf16' /proc/cpuinfo; then $(MAKE) bfloat16; fi
 	cargo bench --bench serfiq
 	cargo bench --bench components
+	cargo bench --bench rescore
 	$(PYTHON) benches/scan_vs_opencv.py
 	@$(PYTHON) scripts/stack.py up || echo "make: no servers: databases other than SQLite and the" \
 	  "broker are not measured"

@@ -150,10 +150,12 @@ impl App {
                 budget.longest_file() >> 20
             );
         }
+        let chips = self.chips(&networks.profile.alignment)?;
         Ok(Processor::new(Parts {
             fetcher: Fetcher::new(images, outage),
             vision: networks.vision,
             recogniser: networks.recogniser,
+            chips,
             profile: networks.profile,
             selection: self.settings.selection(),
             provider: networks.device.to_string(),

@@ -58,6 +58,7 @@ pub struct Settings {
     pub quality: QualitySection,
     pub limits: LimitsSection,
     pub images: ImagesSection,
+    pub chips: ChipsSection,
     pub enrol: EnrolSection,
     pub worker: WorkerSection,
     pub server: ServerSection,
@@ -109,6 +110,7 @@ section!(ImagesSection {
     outage_seconds: u64,
     redirects: u32,
 });
+section!(ChipsSection { url: String });
 section!(EnrolSection {
     references: usize,
     replace_margin: f64,

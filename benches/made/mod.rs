@@ -73,6 +73,7 @@ pub fn record_of(name: &str, profile: ProfileId, embedding: &[f32]) -> JobRecord
         outcome: Outcome::Scored(vec![face]),
         provider: "null".into(),
         timings: Timings::default(),
+        from_chips: false,
         enrolment: None,
     }
 }

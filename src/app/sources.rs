@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::App;
+use crate::domain::AlignmentProfile;
 use crate::images::{
-    FetchLimits, ImageLists, ImageVersions, ListFormat, ListPlace, ListSources, Listing,
+    ChipCache, FetchLimits, ImageLists, ImageVersions, ListFormat, ListPlace, ListSources, Listing,
     NamedImages, NamedPlace, Objects, Places, Root, Rules, Sources,
 };
 
@@ -98,6 +99,26 @@ impl App {
     /// If a setting cannot be used.
     pub fn versions(&self, readable: Places) -> Result<ImageVersions> {
         Ok(ImageVersions::new(self.objects()?, Arc::new(readable)))
+    }
+
+    /// The chip cache of the settings, for what `alignment` finds; none if it is off.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn chips(&self, alignment: &AlignmentProfile) -> Result<Option<Arc<ChipCache>>> {
+        let url = &self.settings.chips.url;
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let root = match url.parse().context("setting chips.url")? {
+            Root::Path(folder) => Root::Path(self.settings.below_home(&folder)),
+            other => other,
+        };
+        let cache = ChipCache::new(root, self.objects()?, alignment.clone());
+        let cache = cache.with_context(|| {
+            format!("setting chips.url = {url}: use a folder, or a bucket (s3:, gs:, az:)")
+        })?;
+        Ok(Some(Arc::new(cache)))
     }
 
     /// The object stores of this process's environment.

@@ -107,7 +107,7 @@ impl RescoreArgs {
         }
         let store = app.store().await?;
         let ToRescore { profile, plan, images, active } = self.find(&app, &store).await?;
-        let lost = (images.lost(), images.lost_example.clone());
+        let lost = (images.lost, images.lost_example.clone());
         let summary = |campaign, ended| RescoreSummary {
             args: &self,
             plan: &plan,
@@ -164,10 +164,16 @@ impl RescoreArgs {
         let plan = RescorePlan { gallery, from, to, selection, which };
         let mut roots = app.allowed_roots()?;
         roots.extend(self.allowed.iter().cloned());
+        let chips = app.chips(&profile.alignment)?;
         let known = app.is_embedded() || !roots.is_empty();
         let allowed = known.then(|| Places::new(&roots));
-        let mut images =
-            RescoreImages::find(Arc::clone(store), plan.clone(), allowed.as_ref()).await?;
+        let mut images = RescoreImages::find(
+            Arc::clone(store),
+            plan.clone(),
+            allowed.as_ref(),
+            chips.as_deref(),
+        )
+        .await?;
         check(&images.outside, images.images, app)?;
         images.rate = self.rate;
         let active = store.active_profile(&plan.gallery).await?;
@@ -251,6 +257,9 @@ impl RescoreSummary<'_> {
             scan.campaign.id
         );
         text += &scan.done();
+        if self.ended.counts.from_chips > 0 {
+            text += &format!("{} from the chip cache\n", self.ended.counts.from_chips);
+        }
         if let Some(next) = scan.next() {
             text += &format!("{next}\n");
         }
@@ -285,6 +294,7 @@ impl RescoreSummary<'_> {
                 outcomes: outcome_counts(progress),
                 left: progress.left(),
                 face_count: progress.faces,
+                from_chip_cache: self.ended.counts.from_chips,
                 lost_references: self.lost.0,
                 seconds: self.ended.elapsed.as_secs_f64(),
                 interrupted: matches!(

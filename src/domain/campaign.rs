@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use super::{
-    GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, ProfileId, Selection, SubQueue,
-    SubQueueOf,
+    ContentHash, GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, ProfileId,
+    Selection, SubQueue, SubQueueOf,
 };
 
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
@@ -28,8 +28,21 @@ impl CampaignId {
     /// a chunk of a listing may be published twice and every job still counts once. A `UUIDv7` with
     /// the campaign's time, its random bits a hash of both.
     pub fn job(self, image: &ImageUri) -> JobId {
+        self.job_of(&[image.as_str().as_bytes()])
+    }
+
+    /// The id of this campaign's job on these bytes of `image`: a campaign may have a job for each
+    /// of several versions of an image.
+    pub fn job_on_bytes(self, image: &ImageUri, hash: ContentHash) -> JobId {
+        self.job_of(&[hash.0.as_slice(), image.as_str().as_bytes()])
+    }
+
+    fn job_of(self, what: &[&[u8]]) -> JobId {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(self.0.as_bytes()).update(image.as_str().as_bytes());
+        hasher.update(self.0.as_bytes());
+        for part in what {
+            hasher.update(part);
+        }
         let hash = hasher.finalize();
         let mut random = [0; 10];
         random.copy_from_slice(&hash.as_bytes()[..10]);
@@ -200,6 +213,9 @@ mod tests {
         assert_eq!(campaign.job(&a), campaign.job(&a));
         assert_ne!(campaign.job(&a), campaign.job(&b));
         assert_ne!(campaign.job(&a), other.job(&a));
+        let hashes = [b"a", b"b"].map(|bytes| ContentHash::of(bytes));
+        let [of_a, of_b] = hashes.map(|hash| campaign.job_on_bytes(&a, hash));
+        assert!(of_a != of_b && of_a != campaign.job(&a));
         let uuid = campaign.job(&a).0;
         assert_eq!(uuid.get_version_num(), 7);
         assert_eq!(

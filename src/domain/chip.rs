@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::{Components, Face};
+
 /// Side of a chip, pixels.
 pub const CHIP_SIDE: usize = 112;
 
@@ -48,4 +50,15 @@ impl fmt::Debug for Chip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chip")
     }
+}
+
+/// A face of an image, cut out of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlignedFace {
+    /// The detection.
+    pub face: Face,
+    /// Its chip; none if its landmarks coincide.
+    pub chip: Option<Chip>,
+    /// Its components; all unknown without a chip.
+    pub components: Components,
 }

@@ -32,7 +32,7 @@ mod waiting;
 
 pub use activation::{Activation, Coverage, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
-pub use chip::{CHIP_SIDE, Chip};
+pub use chip::{AlignedFace, CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
@@ -58,7 +58,7 @@ pub use outcome::{
 };
 pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
-    SerFiq,
+    SerFiq, chips_id,
 };
 pub use profile_name::ProfileName;
 pub use source::{SourceName, SourceStatus};

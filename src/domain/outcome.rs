@@ -177,6 +177,8 @@ pub struct JobRecord {
     pub provider: String,
     /// Where the time went.
     pub timings: Timings,
+    /// Whether the image was not read, because the chip cache had what was found in it.
+    pub from_chips: bool,
     /// What is proposed to decide, if the job enrols its subject.
     pub enrolment: Option<EnrolmentProposal>,
 }
@@ -215,6 +217,8 @@ pub struct OutcomeEvent {
     pub profile: ProfileId,
     /// How it ended.
     pub end: End,
+    /// Whether the image was not read, because the chip cache had what was found in it.
+    pub from_chips: bool,
     /// The decision, if the job enrols its subject.
     pub enrolment: Option<Enrolment>,
 }
@@ -248,6 +252,7 @@ impl OutcomeEvent {
             trace: job.trace.clone(),
             profile: record.profile.clone(),
             end,
+            from_chips: record.from_chips,
             enrolment: None,
         }
     }
@@ -271,6 +276,7 @@ impl JobRecord {
             outcome,
             provider: provider.to_owned(),
             timings: Timings::default(),
+            from_chips: false,
             enrolment: None,
         }
     }

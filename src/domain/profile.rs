@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FusedQuality, InvalidName};
+use super::{FusedQuality, InvalidName, Selection};
 
 /// The detector's part of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,6 +209,15 @@ impl Profile {
     }
 }
 
+/// The id of all that decides which chips an image has: how faces are found and aligned, and which
+/// of them are wanted. It is made as the ids of profiles are. Equal ids give equal chips of the
+/// same bytes, whatever recogniser, estimator and mapping there are.
+pub fn chips_id(alignment: &AlignmentProfile, selection: &Selection) -> ProfileId {
+    // Adding zero turns -0 into 0.
+    let selection = Selection { min_score: selection.min_score + 0.0, ..*selection };
+    ProfileId::of(&serde_json::to_string(&(alignment, selection)).unwrap_or_default())
+}
+
 /// The hash of a profile: 16 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -261,7 +270,7 @@ impl From<ProfileId> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{FusedInput, FusedTerm};
+    use crate::domain::{Faces, FusedInput, FusedTerm};
 
     #[test]
     fn every_part_of_a_profile_changes_its_id() {
@@ -326,6 +335,30 @@ mod tests {
             let text = serde_json::to_string(&mapping).unwrap();
             assert_eq!(serde_json::from_str::<Mapping>(&text).unwrap(), mapping, "{text}");
         }
+    }
+
+    #[test]
+    fn chips_depend_on_detector_and_selection_alone() {
+        let detector = DetectorProfile {
+            name: "d".into(),
+            sha256: "00".into(),
+            max_side: 640,
+            fine_pixels: None,
+            letterbox: false,
+        };
+        let selection = Selection { faces: Faces::All, min_size_px: 24, min_score: 0.0 };
+        let id = |detector: &DetectorProfile, selection: &Selection| {
+            chips_id(&AlignmentProfile::Similarity { detector: detector.clone() }, selection)
+        };
+        let other = DetectorProfile { max_side: 320, ..detector.clone() };
+        let largest = Selection { faces: Faces::Largest, ..selection };
+        let negative = Selection { min_score: -0.0, ..selection };
+        let own = id(&detector, &selection);
+        assert_eq!(own, id(&detector, &negative));
+        for differs in [id(&other, &selection), id(&detector, &largest)] {
+            assert_ne!(own, differs);
+        }
+        assert_ne!(own, chips_id(&AlignmentProfile::None, &selection));
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub struct CampaignCounts {
     pub not_listed: NotListedCounter,
     /// Folders and files that could not be listed.
     pub unlisted: u64,
+    /// Images that this process saw end and that were not read, because the chip cache had what
+    /// was found in them.
+    pub from_chips: u64,
     /// Why images ended without a result.
     pub failures: FailureReasons,
 }
@@ -219,6 +222,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     fn job_ended(&mut self, event: &OutcomeEvent) -> bool {
         if event.campaign == Some(self.campaign) {
             self.events_since_read += 1;
+            self.counts.from_chips += u64::from(event.from_chips);
             self.counts.failures.count(&event.image, &event.end);
             (self.on_event)(&self.counts, CampaignEvent::Ended(event));
             // It may be the last: read the counts now.

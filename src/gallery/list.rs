@@ -298,7 +298,11 @@ impl Lister {
     }
 
     fn job_id(&self, listed: &LabelledImage) -> JobId {
-        self.campaign.id.job(&listed.image)
+        let Campaign { id, lane, .. } = &self.campaign;
+        match listed.expected_hash.filter(|_| *lane == Lane::Rescore) {
+            Some(hash) => id.job_on_bytes(&listed.image, hash),
+            None => id.job(&listed.image),
+        }
     }
 
     fn job(&self, listed: LabelledImage) -> Job {

@@ -14,7 +14,7 @@ use super::cursor::CursorRange;
 use super::list::{Entries, Entry, ListedImage};
 use super::pace::JobRate;
 use crate::domain::{Campaign, GalleryName, LabelledImage, Lane, ProfileId, Selection};
-use crate::images::{ImageFolders, ListingError, OutsideCounts, Places};
+use crate::images::{ChipCache, ImageFolders, ListingError, OutsideCounts, Places};
 use crate::store::{RescoreImage, RescoreQuery, Store, StoreError};
 
 /// Images of a page.
@@ -90,16 +90,18 @@ pub struct RescoreImages {
     pub folders: ImageFolders,
     /// Those to read that are outside of what may be read.
     pub outside: OutsideCounts,
-    /// The cursors of references that are not listed: other bytes came to their URI since, so that
-    /// nothing has their bytes any more.
-    lost: HashSet<i64>,
+    /// The cursors of references to list though other bytes came to their URI since: the chip cache
+    /// has what was found in them.
+    cached: HashSet<i64>,
+    /// References that are not listed, because nothing has their bytes any more.
+    pub lost: u64,
     /// One of these, for people.
     pub lost_example: Option<String>,
 }
 
 impl RescoreImages {
     /// Finds the images, and counts those that `allowed`, if that is known here, does not cover.
-    /// Nothing is asked of the sources of the images.
+    /// Nothing is asked of the sources of the images, and `chips` only for superseded references.
     ///
     /// # Errors
     /// If the store fails.
@@ -107,6 +109,7 @@ impl RescoreImages {
         store: Arc<dyn Store>,
         plan: RescorePlan,
         allowed: Option<&Places>,
+        chips: Option<&ChipCache>,
     ) -> Result<Self, StoreError> {
         let mut found = Self {
             store,
@@ -117,7 +120,8 @@ impl RescoreImages {
             missing: 0,
             folders: ImageFolders::default(),
             outside: OutsideCounts::default(),
-            lost: HashSet::new(),
+            cached: HashSet::new(),
+            lost: 0,
             lost_example: None,
         };
         loop {
@@ -125,20 +129,17 @@ impl RescoreImages {
             let Some(last) = page.last() else { return Ok(found) };
             found.last = last.cursor;
             for image in &page {
-                found.add(image, allowed);
+                if image.superseded {
+                    found.add_superseded(image, chips).await;
+                } else {
+                    found.add(image, allowed);
+                }
             }
         }
     }
 
     fn add(&mut self, found: &RescoreImage, allowed: Option<&Places>) {
-        let RescoreImage { image, cursor, superseded, done, .. } = found;
-        if *superseded {
-            if !done {
-                self.lost.insert(*cursor);
-                self.lost_example.get_or_insert_with(|| image.to_string());
-            }
-            return;
-        }
+        let RescoreImage { image, done, .. } = found;
         self.images += 1;
         self.missing += u64::from(!done);
         if *done && self.plan.which == RescoreWhich::Missing {
@@ -150,9 +151,22 @@ impl RescoreImages {
         }
     }
 
-    /// References that cannot be re-scored, because other bytes came to their URI since.
-    pub fn lost(&self) -> u64 {
-        self.lost.len() as u64
+    /// Adds a reference whose bytes its source has no more. One that is done is not listed.
+    async fn add_superseded(&mut self, found: &RescoreImage, chips: Option<&ChipCache>) {
+        let RescoreImage { image, cursor, hash, done, .. } = found;
+        if *done {
+            return;
+        }
+        if let Some(chips) = chips
+            && chips.has(&self.plan.selection, *hash).await
+        {
+            self.cached.insert(*cursor);
+            self.images += 1;
+            self.missing += 1;
+        } else {
+            self.lost += 1;
+            self.lost_example.get_or_insert_with(|| image.to_string());
+        }
     }
 
     /// Whether every image is scored, whether or not it has an outcome already.
@@ -167,7 +181,7 @@ impl RescoreImages {
         from: Option<&str>,
         to: Option<&str>,
     ) -> Result<Entries, ListingError> {
-        let Self { store, plan, last, .. } = self;
+        let Self { store, plan, last, cached, .. } = self;
         let range = CursorRange::left(last, from, to, "a re-score")?;
         let pages = stream::try_unfold((store, plan, range.after), move |state| async move {
             let (store, plan, after) = state;
@@ -177,9 +191,8 @@ impl RescoreImages {
             let Some(end) = page.last().map(|image| image.cursor) else { return Ok(None) };
             Ok(Some((stream::iter(page.into_iter().map(Ok)), (store, plan, end))))
         });
-        let listed = pages.try_flatten().try_filter(|image| {
-            // Nobody has the bytes of a superseded image.
-            std::future::ready(!image.superseded)
+        let listed = pages.try_flatten().try_filter(move |image| {
+            std::future::ready(!image.superseded || cached.contains(&image.cursor))
         });
         Ok(listed.map_ok(move |image| entry(image, range)).boxed())
     }

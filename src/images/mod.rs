@@ -1,5 +1,5 @@
-//! Image sources: fetches images by URI and lists the images below a root. Depends on the domain
-//! only.
+//! Image sources: fetches images by URI and lists the images below a root; and the cache of what
+//! was found in images. Depends on the domain and on the metrics only.
 //!
 //! Only images below a root that the operator named are fetched. Size and duration of a fetch are
 //! limited. The authors of jobs are not trusted: a URI may be written to read other files, to reach
@@ -10,6 +10,7 @@ mod address;
 mod allowed;
 mod aws_profile;
 mod body;
+mod chips;
 mod cover;
 mod data;
 mod error;
@@ -28,6 +29,7 @@ mod walk;
 mod web;
 
 pub use allowed::{ImageFolders, OutsideCounts, Places};
+pub use chips::{ChipCache, ImageChips};
 pub use error::FetchError;
 pub use files::FileSource;
 pub use list::{

@@ -87,6 +87,17 @@ impl Objects {
         body.end().await
     }
 
+    /// Writes an object, in place of what may be there: whole, or not at all.
+    pub(super) async fn put(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+        bytes: Vec<u8>,
+    ) -> Result<(), FetchError> {
+        let store = self.store(bucket).map_err(FetchError::Outage)?;
+        store.put(key, bytes.into()).await.map(drop).map_err(|error| failed(&error))
+    }
+
     /// The first bytes of an object: enough to recognise an image.
     pub(super) async fn start(
         &self,

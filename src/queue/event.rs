@@ -91,6 +91,9 @@ struct EventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(range(max = 100)))]
     quality: Option<u8>,
+    /// Whether the image was not read, because the chip cache had what was found in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    from_chip_cache: bool,
     /// What became of the enrolment, if the job names a subject in the lane `enrol`: `accepted`,
     /// `review` or `rejected`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +104,11 @@ struct EventData {
     /// Why the image was not accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<ToldReason>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The decision of an event; none if it is not about an enrolment, or this version cannot read it.
@@ -161,6 +169,7 @@ pub fn encode(event: &OutcomeEvent, prefix: &str) -> Result<Vec<u8>, serde_json:
             reason: event.end.reason.clone(),
             face_count: event.end.faces,
             quality: event.end.quality,
+            from_chip_cache: event.from_chips,
             decision: event.enrolment.as_ref().map(|each| each.decision.as_str().into()),
             codes: reasons().map(|reason| reason.code.as_str().into()).collect(),
             reasons: reasons().map(ToldReason::from).collect(),
@@ -188,6 +197,7 @@ pub fn decode(body: &[u8]) -> Option<OutcomeEvent> {
             faces: data.face_count,
             quality: data.quality,
         },
+        from_chips: data.from_chip_cache,
         enrolment: enrolment(data.decision.as_deref(), data.reasons),
     })
 }
@@ -226,6 +236,7 @@ mod tests {
                 faces: 0,
                 quality: None,
             },
+            from_chips: false,
             enrolment: None,
         }
     }
@@ -255,6 +266,17 @@ mod tests {
         let image = "https://photos.example/a.jpg".parse().unwrap();
         assert_eq!(read, OutcomeEvent { image, trace: read.trace.clone(), ..event });
         assert_eq!(topic(&read), "staff.v1.scan.refused");
+    }
+
+    #[test]
+    fn an_event_says_whether_its_image_was_read() {
+        for from_chips in [false, true] {
+            let body = encode(&OutcomeEvent { from_chips, ..event() }, "facefleet").unwrap();
+            assert_eq!(decode(&body).unwrap().from_chips, from_chips);
+            let sent: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let shown = if from_chips { Value::Bool(true) } else { Value::Null };
+            assert_eq!(sent["data"]["from_chip_cache"], shown);
+        }
     }
 
     #[test]

@@ -52,6 +52,19 @@ impl<'a> Item<'a> {
         hash_key(self.record.content.as_ref())
     }
 
+    /// Whether its bytes are not those of its image any more. Only what comes from the chip cache
+    /// may be so: nobody read the image for it.
+    fn is_past(&self, stored: &[StoredVersion]) -> bool {
+        let is_current = |version: &&StoredVersion| {
+            let current = version.result.as_ref().is_some_and(|result| !result.superseded);
+            current && !version.hash.is_empty()
+        };
+        let mut current = stored.iter().filter(is_current).peekable();
+        self.record.from_chips
+            && current.peek().is_some()
+            && current.all(|version| version.hash != self.hash())
+    }
+
     fn stamp(&self) -> Option<&'a str> {
         self.record.job.stamp.as_ref().map(|stamp| stamp.as_str())
     }
@@ -119,9 +132,11 @@ pub(super) fn decide(item: &Item<'_>, stored: &[StoredVersion]) -> Decision {
         result.is_final_for(item) && (has_bytes || result.job == item.record.job.id)
     });
     if let Some((image, result)) = repeated {
-        let changed = item.stamp().is_some() && item.stamp() != result.stamp.as_deref();
+        // Without a look at the source, the later version is the one that is stored.
+        let listed = item.stamp().filter(|_| !item.record.from_chips);
+        let changed = listed.is_some() && listed != result.stamp.as_deref();
         let restamp = changed.then_some(result.id);
-        return if result.superseded && has_bytes {
+        return if result.superseded && has_bytes && !item.is_past(stored) {
             Decision::Revive { image, result: result.id, restamp }
         } else {
             Decision::Repeat { image, restamp, ended: result.if_other_outcome(item) }
@@ -205,7 +220,7 @@ fn superseded_by(item: &Item<'_>, stored: &[StoredVersion]) -> Vec<i64> {
 
 /// The notes that `item` ends: the image could be read again.
 fn ended_notes(item: &Item<'_>, stored: &[StoredVersion]) -> impl Iterator<Item = i64> {
-    let has_bytes = item.record.content.is_some();
+    let has_bytes = item.record.content.is_some() && !item.record.from_chips;
     let results = stored.iter().filter_map(|version| version.result.as_ref());
     results.filter(move |result| has_bytes && result.noted).map(|result| result.id)
 }
@@ -264,6 +279,9 @@ pub(super) struct Plan<'a> {
     pub(super) supersede: Vec<i64>,
     /// Results that become current again.
     pub(super) revive: Vec<i64>,
+    /// Results of [`Self::new`] that become superseded once they are written: of bytes that are not
+    /// those of their image any more.
+    pub(super) past: Vec<i64>,
     /// Results that are replaced: their faces and templates are deleted. With their profiles.
     pub(super) clear: Vec<(i64, &'a str)>,
     /// Results that stop being notes.
@@ -316,12 +334,13 @@ impl<'a> Plan<'a> {
                 let missing = || corrupt("fewer new ids than rows");
                 let image = image.or_else(|| ids.images.next()).ok_or_else(missing)?;
                 let result = result.or_else(|| ids.results.next()).ok_or_else(missing)?;
+                self.past.extend(item.is_past(stored).then_some(result));
                 let Item { record, selection, scope, .. } = *item;
                 self.new.push(NewResult { record, selection, scope, image, result, noted });
                 (image, Effect::New, None)
             }
         };
-        if effect == Effect::New {
+        if effect == Effect::New && !item.is_past(stored) {
             self.supersede.extend(superseded_by(item, stored));
         }
         let recorded = Recorded { image: ImageId(image), effect, enrolment: None };

@@ -74,6 +74,10 @@ pub trait Results: Send + Sync {
     /// [`Effect::Ended`] then says how the image ended. An
     /// outcome without bytes is final for its own job alone.
     ///
+    /// **Chips.** A record with [`JobRecord::from_chips`] says nothing about the source of its
+    /// image. It ends no note and changes no listed version, and if other bytes are current at its
+    /// URI, its result is recorded as superseded.
+    ///
     /// **Campaigns.** A record that belongs to a campaign counts there, also if it is a repeat: it
     /// counts under the stored outcome. A job counts once. If it ends again with another outcome,
     /// because it was retried or delivered twice, its count moves from the old outcome to the new

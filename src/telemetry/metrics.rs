@@ -26,6 +26,7 @@ const OLDEST: &str = "facefleet_oldest_job_seconds";
 const WAITING: &str = "facefleet_waiting_seconds";
 const QUEUE: &str = "facefleet_queue_jobs";
 const SOURCES: &str = "facefleet_source_trouble";
+const CHIPS: &str = "facefleet_chip_cache_total";
 const PROVIDER: &str = "facefleet_provider";
 
 /// Upper bounds of the buckets of [`STAGE`], seconds.
@@ -107,6 +108,11 @@ fn describe() {
     describe_gauge!(
         SOURCES,
         "1 while a source of images does not work and its jobs wait, by source."
+    );
+    describe_counter!(
+        CHIPS,
+        "Entries of the chip cache, by result: hit, miss, damaged, written, failed (out of reach), \
+            skipped (left alone after a failure)."
     );
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
@@ -205,6 +211,11 @@ pub fn queue_not_ready(state: &'static str, jobs: u64) {
 /// A source of images does not work, or works again.
 pub fn source_trouble(source: &SourceName, trouble: bool) {
     gauge!(SOURCES, "source" => source.as_str().to_owned()).set(if trouble { 1.0 } else { 0.0 });
+}
+
+/// What became of an entry of the chip cache.
+pub fn chips(result: &'static str) {
+    counter!(CHIPS, "result" => result).increment(1);
 }
 
 /// The execution provider that runs the recogniser.

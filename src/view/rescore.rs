@@ -36,6 +36,9 @@ pub struct RescoreSummaryView {
     pub left: u64,
     /// Faces recorded.
     pub face_count: u64,
+    /// Images that this command saw end and that were not read, because the chip cache had what was
+    /// found in them.
+    pub from_chip_cache: u64,
     /// References that are not listed, because other bytes came to their URI since.
     pub lost_references: u64,
     /// How long the campaign was followed.

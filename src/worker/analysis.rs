@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::budget::Budget;
-use super::vision_stage::{AlignedFace, PictureFaces, Vision, VisionInput, VisionOutput};
+use super::vision_stage::{PictureFaces, Vision, VisionInput, VisionOutput};
 use crate::domain::{
-    Chip, ContentHash, FaceMeasures, FaceResult, ImageContent, Mapping, Outcome, Recognition,
-    Selection, Timings,
+    AlignedFace, Chip, ContentHash, FaceMeasures, FaceResult, ImageContent, Mapping, Outcome,
+    Recognition, Selection, Timings,
 };
+use crate::images::{ChipCache, ImageChips};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::{NetworkAnswer, Recogniser};
 use crate::quality;
@@ -79,7 +80,8 @@ impl Analyser {
         &self.budget
     }
 
-    /// Analyses `bytes`. `reserved` is what they hold; it is dropped once they are decoded.
+    /// Analyses `bytes`. `reserved` is what they hold; it is dropped once they are decoded. What is
+    /// found in the image is kept in `chips`, if there is such a cache.
     ///
     /// # Errors
     /// If a stage fails. A bad image is an outcome.
@@ -89,6 +91,7 @@ impl Analyser {
         reserved: R,
         selection: Selection,
         priority: Priority,
+        chips: Option<&ChipCache>,
     ) -> Result<Analysis, BatchError> {
         let _expected = (priority == Priority::Urgent)
             .then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
@@ -117,16 +120,41 @@ impl Analyser {
         };
         content.size = Some(picture.size);
         self.warn_of_small_faces(&picture, selection.min_size_px);
-        let analysis = Analysis {
-            smallest_face_px: Some(picture.smallest_face_px),
-            ..ended(content, Outcome::NoFace)
+        let PictureFaces { faces, smallest_face_px, .. } = picture;
+        let found = ImageChips { content, faces, smallest_face_px };
+        let entry = chips.and_then(|chips| Some((chips, chips.entry(&selection, &found)?)));
+        let keep = async {
+            if let Some((chips, entry)) = entry {
+                chips.write(entry).await;
+            }
         };
-        if picture.faces.is_empty() {
+        let (analysis, ()) = tokio::join!(self.analyse_chips(found, priority), keep);
+        let analysis = analysis?;
+        let timings = Timings { vision_ms, ..analysis.timings };
+        Ok(Analysis { timings, ..analysis })
+    }
+
+    /// Analyses what was found in an image.
+    ///
+    /// # Errors
+    /// If the recogniser fails.
+    pub(super) async fn analyse_chips(
+        &self,
+        found: ImageChips,
+        priority: Priority,
+    ) -> Result<Analysis, BatchError> {
+        let ImageChips { content, faces, smallest_face_px } = found;
+        let analysis = Analysis {
+            content: Some(content),
+            smallest_face_px: Some(smallest_face_px),
+            ..Analysis::ended(Outcome::NoFace)
+        };
+        if faces.is_empty() {
             return Ok(analysis);
         }
         let started = Instant::now();
-        let (outcome, chips) = self.recognise(picture.faces, priority).await?;
-        let timings = Timings { recognise_ms: milliseconds(started), ..timings };
+        let (outcome, chips) = self.recognise(faces, priority).await?;
+        let timings = Timings { recognise_ms: milliseconds(started), ..Timings::default() };
         Ok(Analysis { outcome, chips, timings, ..analysis })
     }
 

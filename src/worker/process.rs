@@ -15,7 +15,7 @@ use crate::domain::{
     ContentHash, ImageUri, Job, JobRecord, Lane, Outcome, Profile, ProfileId, Selection, Timings,
     WaitReason,
 };
-use crate::images::ImageSource;
+use crate::images::{ChipCache, ImageSource};
 use crate::inference::batcher::{BatchError, Batcher, Priority};
 use crate::inference::recogniser::Recogniser;
 
@@ -57,6 +57,7 @@ pub trait Process: Send + Sync {
 pub struct Processor {
     fetcher: Fetcher,
     analyser: Analyser,
+    chips: Option<Arc<ChipCache>>,
     profile: Profile,
     profile_id: ProfileId,
     selection: Selection,
@@ -78,6 +79,8 @@ pub struct Parts {
     pub vision: Vision,
     /// Recognises.
     pub recogniser: Batcher<Recogniser>,
+    /// Keeps what is found in the images of jobs.
+    pub chips: Option<Arc<ChipCache>>,
     /// The profile of both stages.
     pub profile: Profile,
     /// Selection for jobs without one.
@@ -100,6 +103,7 @@ impl Processor {
             slots: slots(),
             urgent_slots: slots(),
             fetcher: parts.fetcher,
+            chips: parts.chips,
             analyser: Analyser::new(
                 parts.vision,
                 parts.recogniser,
@@ -136,7 +140,7 @@ impl Processor {
     /// # Errors
     /// If a stage fails. A bad image is an outcome.
     pub async fn analyse(&self, bytes: Vec<u8>) -> Result<Analysis, BatchError> {
-        self.analyser.analyse(bytes, (), self.selection, Priority::Bulk).await
+        self.analyser.analyse(bytes, (), self.selection, Priority::Bulk, None).await
     }
 
     /// Fetches an image of `source` and analyses it without a job. Nothing is stored.
@@ -155,7 +159,8 @@ impl Processor {
             Err(error) => return Ok(Analysis::ended(error.outcome())),
         };
         let fetch_ms = milliseconds(started);
-        let analysis = self.analyser.analyse(bytes, room, self.selection, Priority::Bulk).await?;
+        let selection = self.selection;
+        let analysis = self.analyser.analyse(bytes, room, selection, Priority::Bulk, None).await?;
         let timings = Timings { fetch_ms, ..analysis.timings };
         Ok(Analysis { timings, ..analysis })
     }
@@ -198,7 +203,36 @@ impl Processor {
             };
             return self.ended(job, Outcome::Refused(reason.into()));
         }
-        match self.analyser.analyse(bytes, (slot, room), self.selection(job), priority).await {
+        let (selection, chips) = (self.selection(job), self.chips.as_deref());
+        let analysis = self.analyser.analyse(bytes, (slot, room), selection, priority, chips).await;
+        self.analysed(job, analysis, fetch_ms)
+    }
+
+    /// Scores an image of a re-score by what the chip cache has of it. None if it has nothing.
+    async fn process_chips(&self, job: &Job) -> Option<Processed> {
+        let chips = self.chips.as_ref().filter(|_| job.lane == Lane::Rescore)?;
+        let (hash, started) = (job.expected_hash?, Instant::now());
+        // The chips of an image take no more memory than its bytes may.
+        let slot = self.slots.acquire().await.ok()?;
+        let found = chips.read(&self.selection(job), hash).await?;
+        drop(slot);
+        let fetch_ms = milliseconds(started);
+        let analysis = self.analyser.analyse_chips(found, Priority::Bulk).await;
+        let mut processed = self.analysed(job, analysis, fetch_ms);
+        if let Processed::Ended(record) = &mut processed {
+            record.from_chips = true;
+        }
+        Some(processed)
+    }
+
+    /// What becomes of a job whose image was analysed.
+    fn analysed(
+        &self,
+        job: &Job,
+        analysis: Result<Analysis, BatchError>,
+        fetch_ms: f32,
+    ) -> Processed {
+        match analysis {
             Err(BatchError::Lost(reason)) => {
                 Processed::Waits(WaitReason::DeviceLost(reason.to_string()))
             }
@@ -267,7 +301,10 @@ impl Process for Processor {
     }
 
     async fn process(&self, job: &Job) -> Processed {
-        match self.process_without_image(job) {
+        if let Some(processed) = self.process_without_image(job) {
+            return processed;
+        }
+        match self.process_chips(job).await {
             Some(processed) => processed,
             None => self.process_image(job).await,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::multi_scale::MultiScaleDetection;
 use super::pyramid::Pyramid;
-use crate::domain::{BoundingBox, CHIP_SIDE, Chip, Components, ContentHash, Face, Selection};
+use crate::domain::{AlignedFace, BoundingBox, CHIP_SIDE, ContentHash, Face, Selection};
 use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority, UrgentGuard};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detector::Detector;
@@ -31,17 +31,6 @@ pub struct VisionOutput {
     pub hash: ContentHash,
     /// The faces, or why the image could not be decoded.
     pub picture: Result<PictureFaces, DecodeError>,
-}
-
-/// A face of an image.
-#[derive(Debug)]
-pub struct AlignedFace {
-    /// The detection.
-    pub face: Face,
-    /// Its chip; none if its landmarks coincide.
-    pub chip: Option<Chip>,
-    /// Its components; all unknown without a chip.
-    pub components: Components,
 }
 
 /// The faces of a decoded image.

@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod chips;
 mod compare_profiles;
 mod components;
 mod docs;

@@ -134,7 +134,8 @@ impl BatchTables for PostgresTables<'_> {
         }
         insert::images(self.connection, &plan.new).await?;
         insert::results(self.connection, &plan.new).await?;
-        insert::faces(self.connection, &plan.new).await
+        insert::faces(self.connection, &plan.new).await?;
+        self.set_superseded(&plan.past, true).await
     }
 
     async fn ends(&mut self, results: &[i64]) -> Result<HashMap<i64, End>, Fault> {

@@ -91,7 +91,8 @@ impl BatchTables for SqliteTables<'_> {
         self.set_labels(&plan.subjects).await?;
         insert::images(self.0, &plan.new).await?;
         insert::results(self.0, &plan.new, now_ms()).await?;
-        insert::faces(self.0, &plan.new).await
+        insert::faces(self.0, &plan.new).await?;
+        self.set_superseded(&plan.past, true).await
     }
 
     async fn ends(&mut self, results: &[i64]) -> Result<HashMap<i64, End>, Fault> {

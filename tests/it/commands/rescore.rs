@@ -1,5 +1,6 @@
 //! `facefleet rescore`, in one process.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
@@ -60,8 +61,9 @@ fn what_is_missing_is_scored_next_to_the_results_that_there_are() {
     assert_ne!(new, old);
     assert_eq!(sandbox.export(&old), before);
     let after = sandbox.export(&new);
-    let ids = |images: &[Value]| -> Vec<Value> {
-        images.iter().map(|image| image["image_id"].clone()).collect()
+    let ids = |images: &[Value]| {
+        let ids: BTreeSet<u64> = images.iter().map(|image| number(image, "image_id")).collect();
+        ids
     };
     assert_eq!(ids(&after), ids(&before), "an image has one id under every profile");
 

@@ -1,5 +1,6 @@
 //! Images in object stores: on an S3 server, and on servers that fail as the clouds do.
 
+mod chips;
 mod scans;
 mod scores;
 

@@ -111,6 +111,7 @@ impl Bench {
             fetcher: Fetcher::new(images, Duration::from_secs(600)),
             vision: Vision::Whole(Batcher::start("vision", vec![stage], 1).unwrap()),
             recogniser: Batcher::start("recognise", vec![model.open(1).unwrap()], 4).unwrap(),
+            chips: None,
             profile,
             selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },
             provider: "cpu".into(),

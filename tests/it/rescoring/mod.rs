@@ -111,7 +111,7 @@ impl Stage {
             which: RescoreWhich::Missing,
         };
         let campaign = plan.campaign();
-        let mut images = RescoreImages::find(self.store.clone(), plan, None).await.unwrap();
+        let mut images = RescoreImages::find(self.store.clone(), plan, None, None).await.unwrap();
         images.rate = rate.map(|rate| rate.parse().unwrap());
         let images = Images::Rescore(Box::new(images));
         CampaignRun { images, campaign, selection: selection() }

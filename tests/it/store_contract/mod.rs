@@ -215,6 +215,8 @@ macro_rules! store_contract {
                 what_is_done_has_a_final_outcome_of_the_same_selection
                 references_of_superseded_bytes_are_read_too
                 an_image_that_is_gone_keeps_the_result_that_it_has
+                what_comes_from_the_chip_cache_says_nothing_about_the_source
+                chips_of_bytes_that_are_past_change_no_current_result
             }
             comparing {
                 a_profile_with_worse_templates_is_not_advised

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use facefleet::domain::{ContentHash, Faces, JobId, JobRecord, Lane, Outcome, Selection};
-use facefleet::store::{RescoreImage, RescoreQuery, Store};
+use facefleet::store::{Effect, RescoreImage, RescoreQuery, Store};
 
 use super::enrolments::{decided, enrolment};
-use super::{Home, a, b, images, opened, under_b};
+use super::{Home, a, b, images, opened, settled, under_b};
 use crate::support::{
-    content, gallery, record, scored, selection, stamp, unfetched, uri, with_job,
+    content, effects, gallery, record, scored, selection, stamp, unfetched, uri, with_job,
 };
 
 /// All images that a re-score from `a` to `b` reads, in pages of two.
@@ -137,4 +137,57 @@ pub async fn an_image_that_is_gone_keeps_the_result_that_it_has(home: impl Home)
     assert_eq!((one.len(), one[0].hash), (1, Some(ContentHash::of(b"one"))));
     assert_eq!(one[0].subject, before[0].subject, "a label is of the image");
     assert_eq!(images(&store, a()).await, before);
+}
+
+/// The record of another job of a re-score, under `b`, from the chip cache.
+fn from_chips(record: JobRecord) -> JobRecord {
+    let record = with_job(record, |job| (job.lane, job.id) = (Lane::Rescore, JobId::new()));
+    under_b(JobRecord { from_chips: true, ..record })
+}
+
+pub async fn what_comes_from_the_chip_cache_says_nothing_about_the_source(home: impl Home) {
+    let store = opened(&home).await;
+    let other_job = |record| with_job(record, |job| job.id = JobId::new());
+    store.record(&[scored("one", &[50])]).await.unwrap();
+    let gone = unfetched("one", Outcome::Unreadable("no such file".into()));
+    let gone = with_job(gone, |job| job.stamp = Some(stamp("v2")));
+    let under_both = [other_job(gone.clone()), other_job(under_b(gone))];
+    store.record(&under_both).await.unwrap();
+    let before = images(&store, a()).await;
+    assert!(before[0].noted.is_some());
+
+    let chips = from_chips(scored("one", &[40]));
+    assert_eq!(effects(store.record(&[chips.clone()]).await), [Effect::New]);
+    assert_eq!(images(&store, a()).await, before, "nobody read the image: its note stays");
+    let current = images(&store, b()).await;
+    assert_eq!((current.len(), current[0].hash), (1, before[0].hash), "the attempt had no result");
+    assert!(read(&store, selection()).await[0].done);
+    // A scan finds the same bytes in a later version of the file.
+    let touched = with_job(under_b(scored("one", &[40])), |job| job.stamp = Some(stamp("v3")));
+    store.record(&[touched]).await.unwrap();
+    assert_eq!(effects(store.record(&[from_chips(chips)]).await), [Effect::Repeated]);
+    assert!(settled(&store, b(), "one", "v3").await);
+}
+
+pub async fn chips_of_bytes_that_are_past_change_no_current_result(home: impl Home) {
+    let store = opened(&home).await;
+    let old = enrolment("one", "Ann", 60, 0.0);
+    decided(&store, &old).await;
+    let newer = JobRecord { content: content(b"newer"), ..scored("one", &[70]) };
+    store.record(&[newer.clone()]).await.unwrap();
+    let chips = from_chips(JobRecord { enrolment: None, ..old });
+    // Whether or not the new bytes were re-scored before.
+    let first = images(&store, a()).await;
+    assert_eq!(effects(store.record(&[chips.clone()]).await), [Effect::New]);
+    assert_eq!((images(&store, a()).await, images(&store, b()).await), (first.clone(), Vec::new()));
+    store.record(&[under_b(newer)]).await.unwrap();
+    let second = images(&store, b()).await;
+    assert_eq!(effects(store.record(&[from_chips(chips)]).await), [Effect::Repeated]);
+    assert_eq!((images(&store, a()).await, images(&store, b()).await), (first, second));
+    assert_eq!(store.summary(&gallery(), &b()).await.unwrap().faces, 1);
+    // The person is found by what was enrolled.
+    let references = store.reference_templates(&gallery(), &b(), None).await.unwrap();
+    assert_eq!((references.len(), references[0].subject.as_str()), (1, "Ann"));
+    let found = read(&store, selection()).await;
+    assert!(found.len() == 2 && found.iter().all(|image| image.done), "{found:?}");
 }

@@ -158,6 +158,7 @@ pub fn record(name: &str, outcome: Outcome) -> JobRecord {
         outcome,
         provider: "cpu".to_owned(),
         timings: Timings { fetch_ms: 0.1, vision_ms: 2.2, recognise_ms: 30.3 },
+        from_chips: false,
         enrolment: None,
     }
 }

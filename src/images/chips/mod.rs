@@ -1,0 +1,169 @@
+//! The chip cache: what detection and alignment found in images, kept in a folder or a bucket, so
+//! that a re-score under another recogniser needs neither the image nor the detector.
+//!
+//! An entry's name is `ID/HH/HASH`: the id of alignment and selection ([`chips_id`]), two digits of
+//! the content hash, the content hash. So a changed detector, alignment or selection finds
+//! nothing, and an entry is right for as long as it exists.
+//!
+//! The cache only saves time. An entry that is damaged, unknown or out of reach is as if it were
+//! not there, and a failure to write changes no outcome. The entries are images of faces: whoever
+//! may read the store may read them, and nobody else.
+
+mod entry;
+mod place;
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+pub use self::entry::ImageChips;
+use self::place::ChipPlace;
+use super::{FetchError, Objects, Root};
+use crate::domain::{AlignmentProfile, ContentHash, Selection, chips_id};
+use crate::telemetry::metrics;
+
+/// The longest that an entry is read or written.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How long a cache that failed is left alone: jobs do not wait for it one after the other.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Rate limit of each warning.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A chip cache, of one alignment.
+pub struct ChipCache {
+    place: ChipPlace,
+    alignment: AlignmentProfile,
+    /// Until when it is left alone.
+    paused_until: Mutex<Option<Instant>>,
+    unreachable: Warning,
+    damaged: Warning,
+}
+
+/// An entry to write.
+pub struct ChipEntry {
+    name: [String; 3],
+    bytes: Vec<u8>,
+}
+
+/// When a warning was logged last.
+#[derive(Default)]
+struct Warning(Mutex<Option<Instant>>);
+
+impl Warning {
+    fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl ChipCache {
+    /// The cache at `root`, a folder or a prefix of a bucket, for what `alignment` finds; none if
+    /// nothing can be written to such a place.
+    pub fn new(root: Root, objects: Arc<Objects>, alignment: AlignmentProfile) -> Option<Self> {
+        Some(Self {
+            place: ChipPlace::new(root, objects)?,
+            alignment,
+            paused_until: Mutex::default(),
+            unreachable: Warning::default(),
+            damaged: Warning::default(),
+        })
+    }
+
+    /// What was found in the image with these bytes under this selection, if it is known.
+    pub async fn read(&self, selection: &Selection, hash: ContentHash) -> Option<ImageChips> {
+        if self.is_paused() {
+            return None;
+        }
+        let bytes = match timeout(LONGEST, self.place.read(&self.name(selection, hash))).await {
+            Ok(Ok(bytes)) => Some(bytes),
+            Ok(Err(FetchError::NotFound(_))) => {
+                metrics::chips("miss");
+                return None;
+            }
+            // It is larger than any entry.
+            Ok(Err(FetchError::Refused(_))) => None,
+            Ok(Err(error)) => return self.failed("read", &error),
+            Err(elapsed) => return self.failed("read", &elapsed),
+        };
+        let found = bytes.and_then(|bytes| entry::decode(&bytes));
+        match found.filter(|found| found.content.hash == hash) {
+            Some(found) => {
+                metrics::chips("hit");
+                Some(found)
+            }
+            None => {
+                metrics::chips("damaged");
+                if self.damaged.is_due() {
+                    tracing::warn!(
+                        "an entry of the chip cache is damaged or of another version; the image is \
+                            fetched instead, and the entry written again"
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    /// The entry of what was found in an image under this selection. None if it cannot be kept, as
+    /// it has too many faces, or not now.
+    pub fn entry(&self, selection: &Selection, found: &ImageChips) -> Option<ChipEntry> {
+        if self.is_paused() {
+            return None;
+        }
+        let bytes = entry::encode(found)?;
+        Some(ChipEntry { name: self.name(selection, found.content.hash), bytes })
+    }
+
+    /// Keeps an entry.
+    pub async fn write(&self, ChipEntry { name, bytes }: ChipEntry) {
+        match timeout(LONGEST, self.place.write(&name, bytes)).await {
+            Ok(Ok(())) => metrics::chips("written"),
+            Ok(Err(error)) => drop(self.failed::<()>("write", &error)),
+            Err(elapsed) => drop(self.failed::<()>("write", &elapsed)),
+        }
+    }
+
+    /// Whether it seems to know the image with these bytes.
+    pub async fn has(&self, selection: &Selection, hash: ContentHash) -> bool {
+        let name = self.name(selection, hash);
+        timeout(LONGEST, self.place.has(&name)).await.unwrap_or(false)
+    }
+
+    fn name(&self, selection: &Selection, hash: ContentHash) -> [String; 3] {
+        let (id, hash) = (chips_id(&self.alignment, selection), hash.to_string());
+        [id.as_str().to_owned(), hash[..2].to_owned(), hash]
+    }
+
+    fn is_paused(&self) -> bool {
+        let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let paused = until.is_some_and(|until| Instant::now() < until);
+        if paused {
+            metrics::chips("skipped");
+        }
+        paused
+    }
+
+    /// Notes that it is out of reach. Always none.
+    fn failed<T>(&self, what: &'static str, error: &dyn Display) -> Option<T> {
+        metrics::chips("failed");
+        let until = Some(Instant::now() + PAUSE);
+        *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        if self.unreachable.is_due() {
+            tracing::warn!(
+                "failed to {what} an entry of the chip cache (setting chips.url), which is left \
+                    alone for {} s; images are fetched and scored without it: {error}",
+                PAUSE.as_secs()
+            );
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
