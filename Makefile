@@ -15,8 +15,8 @@ STRICT ?=
 APT := (Debian, Ubuntu: sudo apt-get install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check check-tools test test-servers stack-up stack-down fleet bench-fleet \
-	bench-export bench-search bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools \
+.PHONY: help setup demo rescore-demo check check-tools test test-servers stack-up stack-down fleet \
+	bench-fleet bench-export bench-search bench-tools bfloat16 bench parity evidence clean fetch build models rust python tools \
 	lint unit scripts dependencies
 # The targets share one folder of fetched files and one build: in parallel they would only wait.
 .NOTPARALLEL:
@@ -30,6 +30,22 @@ setup: rust fetch models ## Fetch runtime, models and sample photos, build, prep
 demo: setup ## Scan the sample photos and write a report
 	$(DEMO_STORE) $(FACEFLEET) scan .facefleet/samples --gallery demo
 	$(DEMO_STORE) $(FACEFLEET) report --gallery demo --out .facefleet/demo-report.html
+
+# A gallery in 32 bits goes over to half precision: the commands of docs/models.md, with the counts.
+RESCORE = FACEFLEET__STORE__URL=sqlite:.facefleet/rescore-demo.db
+HALF = $(RESCORE) FACEFLEET__MODELS__PRECISION=half $(FACEFLEET)
+rescore-demo: setup ## Give a gallery of the sample photos another model: re-score, compare, activate
+	$(FACEFLEET) model prepare --half
+	rm -f .facefleet/rescore-demo.db*
+	$(RESCORE) $(FACEFLEET) scan .facefleet/samples --gallery demo
+	$(HALF) rescore --gallery demo --root .facefleet/samples
+	$(RESCORE) $(FACEFLEET) profile list --gallery demo
+	$(HALF) profile compare active settings --gallery demo --out .facefleet/rescore-demo.html
+	$(HALF) profile activate settings --gallery demo --as demo
+	$(HALF) search .facefleet/samples/obama.jpg --gallery demo -k 3
+	$(RESCORE) $(FACEFLEET) profile retire settings --gallery demo --dry-run
+	$(RESCORE) $(FACEFLEET) profile retire settings --gallery demo
+	$(RESCORE) $(FACEFLEET) profile list --gallery demo
 
 check: scripts dependencies lint unit ## Check what needs no server, model or photo
 
