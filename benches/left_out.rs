@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
     let app = App::new(Settings::load(None)?);
     let store = app.filled_store().await?;
     let gallery = gallery.parse()?;
-    let profile = collect::latest_closed_form(store.as_ref(), &gallery).await?;
+    let profile = collect::closed_form_profile(store.as_ref(), &gallery).await?;
     let profile = profile.context("The gallery has no results")?;
     let found = collect::gallery(store.as_ref(), &gallery, &profile).await?;
     let bootstrap = Bootstrap { replicates: 0, seed: 1, threads: app.settings().threads() };
