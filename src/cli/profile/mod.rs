@@ -22,8 +22,8 @@ use crate::store::{GalleryProfile, ProfileCoverage, Store};
 use crate::view::profile::{ProfileCoverageView, ProfileOfGalleryView};
 
 /// A profile is all that a score depends on: models, alignment, estimator and mapping. A gallery
-/// has one active profile, which is shown, searched and enrolled under; a scan under another profile
-/// fills a shadow next to it. docs/models.md shows how to change a model.
+/// has one active profile, which is shown, searched and enrolled under; a scan under another
+/// profile fills a shadow next to it. docs/models.md shows how to change a model.
 ///
 /// PROFILE is an id or its first digits, as long as no other begins so, `active`, or `settings` for
 /// the profile of the present settings.
