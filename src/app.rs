@@ -1,9 +1,9 @@
 //! The composition root: names the concrete backends and puts the parts together.
 //!
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
-//! `networks` opens the models, `profiles` says whose they are, `memory` says how much memory images may use, `fleet` what a worker
-//! reports of itself. [`session`] runs a worker, a queue and a store in this process, [`doctor`]
-//! checks everything.
+//! `networks` opens the models, `profiles` says what is known of them, `memory` how much memory
+//! images may use, `fleet` what a worker reports of itself. [`session`] runs a worker, a queue and
+//! a store in this process, [`doctor`] checks everything.
 
 mod backends;
 pub mod doctor;

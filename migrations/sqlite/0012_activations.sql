@@ -1,6 +1,6 @@
 -- Which profile of a gallery is active: the one that is shown, searched and enrolled under. Rows are
 -- only ever added. "activated_by" is null, and so are the counts, if a migration made the row. The
--- counts are what was found when the profile was activated (store::Coverage).
+-- counts are what was found when the profile was activated (domain::CoverageCounts).
 CREATE TABLE activations (
     id              INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     gallery_id      INTEGER NOT NULL REFERENCES galleries (id),

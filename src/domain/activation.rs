@@ -7,7 +7,7 @@ use super::{GalleryName, InvalidName, ProfileId, UtcTime};
 
 /// What a profile has of a gallery, next to the active profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Coverage {
+pub struct CoverageCounts {
     /// Images with a current, final result under the active profile whose bytes came.
     pub images: u64,
     /// Of these, the ones with a current, final result of the same bytes under the profile: also
@@ -20,7 +20,7 @@ pub struct Coverage {
     pub lost_references: u64,
 }
 
-impl Coverage {
+impl CoverageCounts {
     /// The images that the profile lacks.
     pub fn missing(&self) -> u64 {
         self.images.saturating_sub(self.covered)
@@ -62,7 +62,7 @@ pub struct Activation {
     /// Whether it was done against a refusal.
     pub forced: bool,
     /// What was found then; none if an update of the schema made the note.
-    pub coverage: Option<Coverage>,
+    pub coverage: Option<CoverageCounts>,
     /// When.
     pub at: UtcTime,
 }
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn a_gallery_without_images_is_covered() {
-        assert_eq!(Coverage::default().percent(), 100.0);
-        let half = Coverage { images: 4, covered: 2, ..Coverage::default() };
+        assert_eq!(CoverageCounts::default().percent(), 100.0);
+        let half = CoverageCounts { images: 4, covered: 2, ..CoverageCounts::default() };
         assert_eq!((half.percent(), half.missing()), (50.0, 2));
     }
 

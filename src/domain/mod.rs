@@ -30,7 +30,7 @@ mod trace;
 mod utc_time;
 mod waiting;
 
-pub use activation::{Activation, Coverage, FailedAttempts, OperatorName};
+pub use activation::{Activation, CoverageCounts, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{AlignedFace, CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};

@@ -29,7 +29,7 @@ pub enum EnrolProfileError {
     /// Another profile is active.
     #[error(
         "gallery {gallery} is searched under its active profile {active}, and these settings enrol \
-         under profile {own}: nobody would find whom they enrol. Enrol with the settings of profile \
+         under profile {own}: nobody would find whom they enrol. Enrol with the settings of \
          {active} (`facefleet profile show {active}` names its models), make {own} the active one \
          (`facefleet profile activate {own} --gallery {gallery}`), or enrol under it as it is with \
          --profile {own}"
@@ -55,8 +55,8 @@ pub enum EnrolProfileError {
     },
 }
 
-/// Whether people may be enrolled in `gallery` under the profile `own` of the settings: if it is the
-/// active one, the gallery has no results, or it was `wanted` expressly.
+/// Whether people may be enrolled in `gallery` under the profile `own` of the settings: if it is
+/// the active one, the gallery has no results, or it was `wanted` expressly.
 ///
 /// # Errors
 /// If they may not, or the store cannot be read.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    Activation, Coverage, FailedAttempts, GalleryName, OperatorName, OutcomeKind, Profile,
+    Activation, CoverageCounts, FailedAttempts, GalleryName, OperatorName, OutcomeKind, Profile,
     ProfileId, UtcTime,
 };
 
@@ -39,7 +39,7 @@ pub struct ProfileCoverage {
     /// The gallery's active profile, with which it is compared.
     pub active: ProfileId,
     /// The counts.
-    pub coverage: Coverage,
+    pub coverage: CoverageCounts,
     /// Attempts at images that it does not cover.
     pub attempts: FailedAttempts,
 }
@@ -54,7 +54,7 @@ pub struct NewActivation {
     /// The profile that is active, and was when the coverage was counted.
     pub instead_of: ProfileId,
     /// What was counted.
-    pub coverage: Coverage,
+    pub coverage: CoverageCounts,
     /// Who does it.
     pub by: OperatorName,
     /// Whether it is done against a refusal.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::threshold::ThresholdsView;
 use crate::domain::{
-    Activation, AlignmentProfile, Coverage, GalleryName, Mapping, Precision, Profile, ProfileId,
-    SerFiq, UtcTime,
+    Activation, AlignmentProfile, CoverageCounts, GalleryName, Mapping, Precision, Profile,
+    ProfileId, SerFiq, UtcTime,
 };
 use crate::store::{GalleryProfile, ProfileCoverage, StoredProfile};
 
@@ -80,7 +80,7 @@ pub struct ProfileOfGalleryView {
     /// Images with a current result of it.
     pub images: u64,
     /// What it covers of the images of the active profile.
-    pub coverage: CoverageView,
+    pub coverage: ProfileCoverageView,
 }
 
 impl ProfileOfGalleryView {
@@ -94,7 +94,7 @@ impl ProfileOfGalleryView {
 /// What a profile covers of the images of a gallery's active profile.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct CoverageView {
+pub struct ProfileCoverageView {
     /// Images with a final result under the active profile whose bytes came.
     pub images: u64,
     /// Of these, the ones with a final result of the same bytes under this profile.
@@ -113,9 +113,9 @@ pub struct CoverageView {
     pub lost_references: u64,
 }
 
-impl From<&ProfileCoverage> for CoverageView {
+impl From<&ProfileCoverage> for ProfileCoverageView {
     fn from(found: &ProfileCoverage) -> Self {
-        let Coverage { images, covered, references, lost_references } = found.coverage;
+        let CoverageCounts { images, covered, references, lost_references } = found.coverage;
         Self {
             images,
             covered,
@@ -255,7 +255,7 @@ pub struct ActivatedView {
     /// Whether it was done against a refusal.
     pub forced: bool,
     /// What the profile covers.
-    pub coverage: CoverageView,
+    pub coverage: ProfileCoverageView,
 }
 
 /// What `profile retire --json` prints.

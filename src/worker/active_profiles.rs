@@ -18,10 +18,18 @@ const CAPACITY: u64 = 1024;
 /// Between two attempts to read a store that cannot be read.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The active profiles of galleries; `None` for a gallery without results.
+/// The active profiles of galleries.
 pub(super) struct ActiveProfiles {
     store: Arc<dyn Profiles>,
-    known: Cache<GalleryName, Option<ProfileId>>,
+    known: Cache<GalleryName, ProfileId>,
+}
+
+/// Why no active profile is known. It is not cached.
+enum Unknown {
+    /// The gallery has no results yet; in a moment, it may have.
+    NoResults,
+    /// The store cannot be read.
+    Unreadable(StoreError),
 }
 
 impl ActiveProfiles {
@@ -47,23 +55,28 @@ impl ActiveProfiles {
         }
     }
 
+    /// The active profile; none if the gallery has no results.
     async fn of(&self, gallery: &GalleryName) -> Option<ProfileId> {
         let mut is_told = false;
         loop {
-            // Concurrent calls for one gallery share one query. Errors are not cached.
-            let read = async { self.store.active_profile(gallery).await };
-            let known: Result<_, Arc<StoreError>> =
-                self.known.try_get_with(gallery.clone(), read).await;
-            match known {
-                Ok(active) => return active,
-                Err(error) if !is_told => {
+            // Concurrent calls for one gallery share one query.
+            let known = self.known.try_get_with(gallery.clone(), self.read(gallery)).await;
+            match known.as_ref().map_err(Arc::as_ref) {
+                Ok(active) => return Some(active.clone()),
+                Err(Unknown::NoResults) => return None,
+                Err(Unknown::Unreadable(error)) if !is_told => {
                     tracing::warn!(%gallery, %error, "failed to read a gallery's active profile; \
                         its enrolments wait");
                     is_told = true;
                 }
-                Err(_) => {}
+                Err(Unknown::Unreadable(_)) => {}
             }
             sleep(RETRY).await;
         }
+    }
+
+    async fn read(&self, gallery: &GalleryName) -> Result<ProfileId, Unknown> {
+        let active = self.store.active_profile(gallery).await.map_err(Unknown::Unreadable)?;
+        active.ok_or(Unknown::NoResults)
     }
 }

@@ -38,7 +38,8 @@ const NAMED: usize = 3;
 ///
 /// Images that were accepted for their subject before are skipped, so the same command continues
 /// after an interruption. People are enrolled under the active profile of the gallery, which the
-/// settings must be of (docs/models.md). On a fleet, the workers do the work, and decide by their settings.
+/// settings must be of (docs/models.md). On a fleet, the workers do the work, and decide by their
+/// settings.
 ///
 /// Exit status: 0 if every image is accepted, 3 if some are not, 130 interrupted.
 #[derive(Debug, Args)]

@@ -11,15 +11,15 @@ use crate::app::App;
 use crate::cli::{GalleryArgs, printable, say, say_json};
 use crate::domain::OperatorName;
 use crate::gallery::profiles::{ActivationRequest, activate_profile};
-use crate::view::profile::{ActivatedView, CoverageView};
+use crate::view::profile::{ActivatedView, ProfileCoverageView};
 
 /// Make a profile the active one of a gallery: from then on it is shown, searched and enrolled
 /// under.
 ///
 /// It is one change, which servers and workers follow at once. It is refused if the profile covers
 /// less than --min-coverage of the images of the active one, or if searches would lose references.
-/// Subjects, references and decisions stay: they are about images. Activating the old profile undoes
-/// it. Who did it, when, and what was covered is kept (`facefleet profile show`).
+/// Subjects, references and decisions stay: they are about images. Activating the old profile
+/// undoes it. Who did it, when, and what was covered is kept (`facefleet profile show`).
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ActivateArgs {
     /// The profile: its id or the first digits of it, or `settings`.
@@ -82,7 +82,7 @@ impl ActivateArgs {
             instead_of: done.found.active.clone(),
             changed: done.changed,
             forced: done.forced,
-            coverage: CoverageView::from(&done.found),
+            coverage: ProfileCoverageView::from(&done.found),
         };
         if self.json {
             say_json(&view)?

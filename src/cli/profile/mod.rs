@@ -21,11 +21,11 @@ use crate::app::App;
 use crate::domain::{GalleryName, InvalidName, ProfileId, ProfileName};
 use crate::gallery::profiles::{Percent, find_profile};
 use crate::store::{GalleryProfile, ProfileCoverage, Store};
-use crate::view::profile::{CoverageView, ProfileOfGalleryView};
+use crate::view::profile::{ProfileCoverageView, ProfileOfGalleryView};
 
-/// A profile is all that a score depends on: models, alignment, estimator and mapping. A gallery has
-/// one active profile, which is shown, searched and enrolled under; a scan under another profile
-/// fills a shadow next to it. docs/models.md shows how to change a model.
+/// A profile is all that a score depends on: models, alignment, estimator and mapping. A gallery
+/// has one active profile, which is shown, searched and enrolled under; a scan under another
+/// profile fills a shadow next to it. docs/models.md shows how to change a model.
 ///
 /// PROFILE is an id or its first digits, as long as no other begins so, `active`, or `settings` for
 /// the profile of the present settings.
@@ -104,10 +104,11 @@ fn gallery_line(of: &ProfileOfGalleryView) -> String {
 }
 
 /// What a profile covers, for people.
-fn coverage_text(coverage: &CoverageView) -> String {
-    let CoverageView { images, covered, percent, references, lost_references, .. } = coverage;
+fn coverage_text(coverage: &ProfileCoverageView) -> String {
+    let ProfileCoverageView { images, covered, percent, references, lost_references, .. } =
+        coverage;
     let mut text = format!("covers {covered} of {images} ({})", Percent(*percent));
-    let CoverageView { unreadable, refused, failed, .. } = coverage;
+    let ProfileCoverageView { unreadable, refused, failed, .. } = coverage;
     if unreadable + refused + failed > 0 {
         text += &format!("; {unreadable} unreadable, {refused} refused, {failed} failed");
     }

@@ -18,9 +18,9 @@ use crate::view::profile::RetiredView;
 /// Delete the results, faces and templates of a profile in a gallery. Cannot be undone.
 ///
 /// Images, subjects, references, decisions and campaigns stay, and so do the results of other
-/// profiles. It is refused for an active profile, and while a campaign or a worker records under it.
-/// A retired profile can be scanned again. Ctrl-C ends it after some thousands of results, and the
-/// same command does the rest. On Postgres, the role must own the schema.
+/// profiles. It is refused for an active profile, and while a campaign or a worker records under
+/// it. A retired profile can be scanned again. Ctrl-C ends it after some thousands of results, and
+/// the same command does the rest. On Postgres, the role must own the schema.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RetireArgs {
     /// The profile: its id or the first digits of it, or `settings`.

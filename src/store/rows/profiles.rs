@@ -1,7 +1,7 @@
 //! Rows of profiles, and of what galleries have under them.
 
 use super::{corrupt, parsed, time, unsigned};
-use crate::domain::{Activation, Coverage, FailedAttempts, OutcomeKind};
+use crate::domain::{Activation, CoverageCounts, FailedAttempts, OutcomeKind};
 use crate::store::encoding;
 use crate::store::fault::Fault;
 use crate::store::profiles::{GalleryProfile, StoredProfile};
@@ -82,11 +82,8 @@ impl ActivationRow {
             profile: parsed(&self.profile_id)?,
             by: self.activated_by.as_deref().map(parsed).transpose()?,
             forced: self.forced,
-            coverage: coverage.map(|((images, covered), (references, lost_references))| Coverage {
-                images,
-                covered,
-                references,
-                lost_references,
+            coverage: coverage.map(|((images, covered), (references, lost_references))| {
+                CoverageCounts { images, covered, references, lost_references }
             }),
             at: time(self.activated_at_ms)?,
         })
@@ -113,8 +110,8 @@ row! {
 pub(in crate::store) fn coverage(
     images: &CoveredImagesRow,
     references: &CoveredReferencesRow,
-) -> Result<Coverage, Fault> {
-    Ok(Coverage {
+) -> Result<CoverageCounts, Fault> {
+    Ok(CoverageCounts {
         images: images.images.try_into().map_err(corrupt)?,
         covered: images.covered.try_into().map_err(corrupt)?,
         references: references.reference_count.try_into().map_err(corrupt)?,

@@ -45,120 +45,146 @@ fn person(sandbox: &Sandbox, name: &str) -> Value {
     line(&sandbox.run(&["subject", "show", name, "--gallery", "staff", "--json"]))
 }
 
-#[test]
-fn a_model_is_changed_and_changed_back() {
-    let sandbox = staff();
-    let photo = path("obama2.jpg");
-    let search = ["search", &photo, "--gallery", "staff", "--json"];
-    let before = line(&sandbox.run(&search));
-    assert_eq!(before["candidates"][0]["subject"], "barack");
-    let people = [person(&sandbox, "barack"), person(&sandbox, "joe")];
-    let old = text(&before["profile"]);
+/// A gallery with a shadow that lacks a photo.
+struct Change {
+    sandbox: Sandbox,
+    photo: String,
+    /// A search under the active profile.
+    before: Value,
+    people: [Value; 2],
+    old: String,
+    new: String,
+}
 
-    // A part under the new settings: a shadow, which changes nothing.
-    let scan = ["scan", "photos", "--gallery", "staff", "--exclude", "biden.jpg", "--json"];
-    let scanned = other(&sandbox, &scan);
-    scanned.ended(0);
-    assert_fits("scan-summary", &scanned.json()[scanned.json().len() - 1..]);
-    let summary = scanned.summary();
-    let new = text(&summary["profile"]);
-    assert_ne!(new, old);
-    assert_eq!(summary["active_profile"], json!(old));
-    let told = other(&sandbox, &scan[..scan.len() - 1]);
-    told.ended(0);
-    assert!(told.out.contains(&format!("activate {new} --gallery staff")), "{}", told.out);
-    let unchanged = line(&sandbox.run(&search));
-    assert_eq!(
-        [&unchanged["candidates"], &unchanged["profile"]],
-        [&before["candidates"], &json!(old)]
-    );
-    let exported = line(&sandbox.run(&["export", "--gallery", "staff", "--format", "jsonl"]));
-    assert_eq!(exported["profile"], json!(old));
+impl Change {
+    fn begin() -> Self {
+        let sandbox = staff();
+        let photo = path("obama2.jpg");
+        let search = ["search", &photo, "--gallery", "staff", "--json"];
+        let before = line(&sandbox.run(&search));
+        assert_eq!(before["candidates"][0]["subject"], "barack");
+        let people = [person(&sandbox, "barack"), person(&sandbox, "joe")];
+        let scan = ["scan", "photos", "--gallery", "staff", "--exclude", "biden.jpg", "--json"];
+        let scanned = other(&sandbox, &scan);
+        scanned.ended(0);
+        let summary = scanned.summary();
+        let (old, new) = (text(&before["profile"]), text(&summary["profile"]));
+        assert_ne!(new, old);
+        assert_eq!(summary["active_profile"], json!(old));
+        let told = other(&sandbox, &scan[..scan.len() - 1]);
+        told.ended(0);
+        assert!(told.out.contains(&format!("activate {new} --gallery staff")), "{}", told.out);
+        Self { sandbox, photo, before, people, old, new }
+    }
+
+    fn search(&self) -> [&str; 5] {
+        ["search", &self.photo, "--gallery", "staff", "--json"]
+    }
+
+    fn enrol(&self) -> [&str; 6] {
+        ["enrol", &self.photo, "--subject", "barack", "--gallery", "staff"]
+    }
+
+    fn activate<'a>(&self, profile: &'a str, more: &[&'a str]) -> Run {
+        let activate = ["profile", "activate", profile, "--gallery", "staff", "--as", "ann"];
+        self.sandbox.run(&[&activate[..], more].concat())
+    }
+
+    fn profile_of_export(&self) -> Value {
+        let export = ["export", "--gallery", "staff", "--format", "jsonl"];
+        line(&self.sandbox.run(&export))["profile"].clone()
+    }
+}
+
+#[test]
+fn a_shadow_changes_nothing_and_other_settings_are_told_so() {
+    let change = Change::begin();
+    let Change { sandbox, before, people, old, new, .. } = &change;
+    let unchanged = line(&sandbox.run(&change.search()));
+    assert_eq!(unchanged["candidates"], before["candidates"]);
+    assert_eq!([&unchanged["profile"], &change.profile_of_export()], [&json!(old), &json!(old)]);
 
     // The settings decide who can be searched and enrolled with them.
-    let refused = other(&sandbox, &search);
+    let refused = other(sandbox, &change.search());
     refused.ended(1);
-    for told in [&old, &format!("--profile {new}"), &format!("profile activate {new}")] {
+    for told in [old, &format!("--profile {new}"), &format!("profile activate {new}")] {
         assert!(refused.err.contains(told.as_str()), "{told}: {}", refused.err);
     }
-    let shadow = other(&sandbox, &[&search[..], &["--profile", &new]].concat());
+    let shadow = other(sandbox, &[&change.search()[..], &["--profile", new]].concat());
     assert_eq!(line(&shadow)["profile"], json!(new));
-    let enrol = ["enrol", &photo, "--subject", "barack", "--gallery", "staff"];
-    let refused = other(&sandbox, &enrol);
+    let refused = other(sandbox, &change.enrol());
     refused.ended(1);
     assert!(refused.err.contains("nobody would find whom they enrol"), "{}", refused.err);
-    let wrong = other(&sandbox, &[&enrol[..], &["--profile", &old]].concat());
+    let wrong = other(sandbox, &[&change.enrol()[..], &["--profile", old]].concat());
     wrong.ended(1);
     assert!(wrong.err.contains("these settings enrol under profile"), "{}", wrong.err);
-    assert_eq!(person(&sandbox, "barack"), people[0]);
+    assert_eq!([&person(sandbox, "barack"), &person(sandbox, "joe")], [&people[0], &people[1]]);
+    other(sandbox, &[&change.enrol()[..], &["--profile", new]].concat()).ended(0);
+    assert_eq!(change.profile_of_export(), json!(old), "it was told otherwise");
+}
 
+#[test]
+fn a_model_is_changed_and_changed_back() {
+    let change = Change::begin();
+    let Change { sandbox, photo, before, people, old, new } = &change;
     // Too little is covered, and a person would be lost.
-    let activate = ["profile", "activate", &new[..6], "--gallery", "staff", "--as", "ann"];
-    let refused = sandbox.run(&activate);
+    let refused = change.activate(&new[..6], &[]);
     refused.ended(1);
     for told in ["covers 3 of 4 images", "(75.00 %)", "facefleet rescore --gallery staff"] {
         assert!(refused.err.contains(told), "{told}: {}", refused.err);
     }
-    let refused = sandbox.run(&[&activate[..], &["--min-coverage", "75"]].concat());
+    let refused = change.activate(new, &["--min-coverage", "75"]);
     refused.ended(1);
     assert!(refused.err.contains("1 of 2 active references"), "{}", refused.err);
-    other(&sandbox, &["scan", "photos", "--gallery", "staff"]).ended(0);
-    let activated = line(&sandbox.run(&[&activate[..], &["--json"]].concat()));
+    other(sandbox, &["scan", "photos", "--gallery", "staff"]).ended(0);
+    let activated = line(&change.activate(new, &["--json"]));
     assert_fits("activated-profile", std::slice::from_ref(&activated));
     let found = ["profile", "instead_of", "changed", "forced"].map(|key| activated[key].clone());
     assert_eq!(found, [json!(new), json!(old), json!(true), json!(false)]);
-    let again = sandbox.run(&activate);
+    let again = change.activate(new, &[]);
     again.ended(0);
     assert!(again.out.contains("already"), "{}", again.out);
 
     // People are found by their old references, under the new templates.
-    let after = line(&other(&sandbox, &search));
-    assert_eq!(after["profile"], json!(new));
+    let after = line(&other(sandbox, &change.search()));
+    assert_eq!([&after["profile"], &change.profile_of_export()], [&json!(new), &json!(new)]);
     assert_eq!(after["candidates"][0]["subject"], "barack");
-    let verify = ["verify", "barack", &photo, "--gallery", "staff", "--min-similarity", "0.5"];
-    other(&sandbox, &verify).ended(0);
-    assert_eq!([person(&sandbox, "barack"), person(&sandbox, "joe")], people);
-    sandbox.run(&search).ended(1);
-    let exported = line(&sandbox.run(&["export", "--gallery", "staff", "--format", "jsonl"]));
-    assert_eq!(exported["profile"], json!(new));
-    other(&sandbox, &enrol).ended(0);
+    let verify = ["verify", "barack", photo, "--gallery", "staff", "--min-similarity", "0.5"];
+    other(sandbox, &verify).ended(0);
+    assert_eq!([&person(sandbox, "barack"), &person(sandbox, "joe")], [&people[0], &people[1]]);
+    sandbox.run(&change.search()).ended(1);
+    other(sandbox, &change.enrol()).ended(0);
 
     // And back: the photo that was enrolled meanwhile has no template there.
-    let back = ["profile", "activate", &old, "--gallery", "staff", "--as", "bob"];
-    let refused = sandbox.run(&back);
+    let refused = change.activate(old, &[]);
     refused.ended(1);
     assert!(refused.err.contains("covers 4 of 5 images"), "{}", refused.err);
-    sandbox.run(&[&back[..], &["--force"]].concat()).ended(0);
-    let as_before = line(&sandbox.run(&search));
-    assert_eq!(as_before["candidates"][0]["subject"], "barack");
-    assert_eq!(as_before["searched"], before["searched"]);
+    change.activate(old, &["--force"]).ended(0);
+    let as_before = line(&sandbox.run(&change.search()));
+    assert_eq!(as_before["candidates"], before["candidates"]);
 }
 
 #[test]
-fn profiles_are_listed_shown_and_retired() {
-    let sandbox = staff();
-    other(&sandbox, &["scan", "photos/obama.jpg", "--gallery", "staff"]).ended(0);
-    other(&sandbox, &["scan", "photos/obama.jpg", "--gallery", "guests"]).ended(0);
+fn profiles_are_listed_and_shown() {
+    let change = Change::begin();
+    let Change { sandbox, old, new, .. } = &change;
+    other(sandbox, &["scan", "photos/obama.jpg", "--gallery", "guests"]).ended(0);
     let listed = sandbox.run(&["profile", "list", "--json"]);
     listed.ended(0);
     let profiles = listed.json();
     assert_fits("profile", &profiles);
-    assert_eq!(profiles.len(), 2);
-    let [old, new] = [&profiles[0], &profiles[1]];
-    assert_eq!([&old["detector"], &old["precision"]], [&json!("yunet-2023mar"), &json!("float32")]);
-    let of_staff = &new["galleries"].as_array().unwrap()[1];
+    assert_eq!([&profiles[0]["profile"], &profiles[1]["profile"]], [&json!(old), &json!(new)]);
+    assert_eq!(profiles[0]["detector"], "yunet-2023mar");
+    let of_staff = &profiles[1]["galleries"].as_array().unwrap()[1];
     assert_eq!([&of_staff["gallery"], &of_staff["active"]], [&json!("staff"), &json!(false)]);
     let counts = ["images", "covered", "references", "lost_references"];
-    assert_eq!(counts.map(|key| number(&of_staff["coverage"], key)), [4, 1, 2, 1]);
+    assert_eq!(counts.map(|key| number(&of_staff["coverage"], key)), [4, 3, 2, 1]);
     let of_guests = sandbox.run(&["profile", "list", "--gallery", "guests"]);
     of_guests.ended(0);
     assert!(of_guests.out.contains("guests: active, 1 images"), "{}", of_guests.out);
     assert!(!of_guests.out.contains("staff"), "{}", of_guests.out);
 
-    let (old, new) = (text(&old["profile"]), text(&new["profile"]));
-    sandbox.run(&["profile", "activate", &new, "--gallery", "staff"]).ended(1);
-    let force = ["profile", "activate", &new, "--gallery", "staff", "--as", "ann", "--force"];
-    sandbox.run(&force).ended(0);
+    change.activate(new, &["--force"]).ended(0);
     let shown = line(&sandbox.run(&["profile", "show", &new[..8], "--json"]));
     assert_fits("profile-detail", std::slice::from_ref(&shown));
     assert_eq!(
@@ -170,40 +196,42 @@ fn profiles_are_listed_shown_and_retired() {
     assert_eq!([&activation["by"], &activation["forced"]], [&json!("ann"), &json!(true)]);
     let active = sandbox.run(&["profile", "show", "active", "--gallery", "staff"]);
     active.ended(0);
-    assert!(active.out.starts_with(&new), "{}", active.out);
-    assert!(active.out.contains("by ann, forced, covered 1 of 4 images"), "{}", active.out);
+    assert!(active.out.starts_with(new), "{}", active.out);
+    assert!(active.out.contains("by ann, forced, covered 3 of 4 images"), "{}", active.out);
     let settings = sandbox.run(&["profile", "show", "settings"]);
     settings.ended(0);
-    assert!(settings.out.starts_with(&old), "{}", settings.out);
+    assert!(settings.out.starts_with(old), "{}", settings.out);
     for (arguments, told) in [
         (&["profile", "show", "active"][..], "of which gallery"),
         (&["profile", "show", "0000000000000000"], "has no profile 0000000000000000"),
         (&["profile", "list", "--gallery", "nobody"], "only guests, staff"),
-        (&["profile", "retire", &new, "--gallery", "staff"], "is the active one of gallery staff"),
-        (&["profile", "retire", &new, "--all-galleries"], "is the active one of gallery guests"),
     ] {
         let run = sandbox.run(arguments);
         run.ended(1);
         assert!(run.err.contains(told), "{arguments:?}: {}", run.err);
     }
+}
 
-    let back = ["profile", "activate", &old, "--gallery", "staff", "--as", "ann"];
-    sandbox.run(&back).ended(0);
-    let retire = ["profile", "retire", &new, "--gallery", "staff", "--json"];
+#[test]
+fn a_shadow_is_retired_and_can_be_scanned_again() {
+    let change = Change::begin();
+    let Change { sandbox, people, old, new, .. } = &change;
+    let active = sandbox.run(&["profile", "retire", old, "--all-galleries"]);
+    active.ended(1);
+    assert!(active.err.contains("is the active one of gallery staff"), "{}", active.err);
+    let retire = ["profile", "retire", new, "--gallery", "staff", "--json"];
     let dry = line(&sandbox.run(&[&retire[..], &["--dry-run"]].concat()));
     assert_fits("retired-profile", std::slice::from_ref(&dry));
     let counts = ["images", "face_count", "deleted"];
-    assert_eq!(counts.map(|key| number(&dry, key)), [1, 1, 0]);
-    let people = person(&sandbox, "barack");
+    assert_eq!(counts.map(|key| number(&dry, key)), [3, 2, 0]);
     let retired = line(&sandbox.run(&retire));
-    assert_eq!(counts.map(|key| number(&retired, key)), [1, 1, 1]);
+    assert_eq!(counts.map(|key| number(&retired, key)), [3, 2, 3]);
     let again = sandbox.run(&retire[..retire.len() - 1]);
     again.ended(0);
     assert!(again.out.contains("nothing to do"), "{}", again.out);
-    assert_eq!(person(&sandbox, "barack"), people);
+    assert_eq!([&person(sandbox, "barack"), &person(sandbox, "joe")], [&people[0], &people[1]]);
     let left = line(&sandbox.run(&["profile", "list", "--gallery", "staff", "--json"]));
     assert_eq!(left["profile"], json!(old));
-    // It can be scanned again.
-    other(&sandbox, &["scan", "photos", "--gallery", "staff"]).ended(0);
-    sandbox.run(&["profile", "activate", &new, "--gallery", "staff", "--as", "ann"]).ended(0);
+    other(sandbox, &["scan", "photos", "--gallery", "staff"]).ended(0);
+    change.activate(new, &[]).ended(0);
 }

@@ -239,5 +239,5 @@ fn what_cannot_be_searched_is_told() {
     let mut other = sandbox.command(&["search", &obama, "--gallery", "staff"]);
     let other = super::Run::of(other.env("FACEFLEET__MODELS__DETECTOR", "mtcnn").output().unwrap());
     other.ended(1);
-    assert!(other.err.contains("has no templates that can be compared"), "{}", other.err);
+    assert!(other.err.contains("whose templates cannot be compared"), "{}", other.err);
 }

@@ -1,14 +1,20 @@
 //! Enrolment on a fleet: the command and a producer's job, beside a scan.
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
 use facefleet::domain::{
-    EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent, SubQueue, SubQueueOf,
+    EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent, ProfileId, SubQueue,
+    SubQueueOf,
 };
 use facefleet::queue::JobQueue;
+use facefleet::store::Store;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use serde_json::Value;
-use tokio::time::timeout;
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
 use super::{Fleet, PATIENCE, Running, photos};
 use crate::support::{job, sample};
@@ -93,82 +99,110 @@ async fn decided_twice(queue: &dyn JobQueue, job: &Job) -> Vec<OutcomeEvent> {
 /// Settings of another profile.
 const OTHER: [(&str, &str); 1] = [("FACEFLEET__DETECTOR__MAX_SIDE", "480")];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_enrolment_waits_for_a_worker_of_the_active_profile() {
-    let fleet = Fleet::new().await;
-    let folder = photos();
-    let root = folder.path().to_str().unwrap().to_owned();
-    let worker = |settings: &[(&str, &str)]| {
-        let mut worker = fleet.command(&["worker", "--root", &root], settings);
+/// A fleet with sample photos, and the events of its jobs.
+struct Site {
+    fleet: Fleet,
+    root: String,
+    queue: Arc<dyn JobQueue>,
+    store: Arc<dyn Store>,
+    events: BoxStream<'static, OutcomeEvent>,
+    _folder: TempDir,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let (fleet, folder) = (Fleet::new().await, photos());
+        let root = folder.path().to_str().unwrap().to_owned();
+        let (queue, store) =
+            (fleet.app().queue().await.unwrap(), fleet.app().store().await.unwrap());
+        let events = queue.events().await.unwrap();
+        Self { fleet, root, queue, store, events, _folder: folder }
+    }
+
+    fn worker(&self, settings: &[(&str, &str)]) -> Running {
+        let mut worker = self.fleet.command(&["worker", "--root", &self.root], settings);
         Running(worker.stdout(Stdio::null()).spawn().unwrap())
-    };
-    let (queue, store) = (fleet.app().queue().await.unwrap(), fleet.app().store().await.unwrap());
-    let enrolment = |image: &str, subject: &str| Job {
-        image: format!("file://{root}/{image}").parse().unwrap(),
-        subject: Some(subject.parse().unwrap()),
-        profile: None,
-        stamp: None,
-        ..job(Lane::Enrol, image)
-    };
-    let mut events = queue.events().await.unwrap();
-    let mut ended = async |job: &Job| {
+    }
+
+    /// Publishes an enrolment that names no profile.
+    async fn enrol(&self, image: &str, subject: &str) -> Job {
+        let job = Job {
+            image: format!("file://{}/{image}", self.root).parse().unwrap(),
+            subject: Some(subject.parse().unwrap()),
+            profile: None,
+            stamp: None,
+            ..job(Lane::Enrol, image)
+        };
+        self.queue.publish(vec![job.clone()]).await.unwrap();
+        job
+    }
+
+    /// The profile under which a job ended.
+    async fn profile_of(&mut self, job: &Job) -> ProfileId {
         let event = async {
             loop {
-                let event = events.next().await.unwrap();
+                let event = self.events.next().await.unwrap();
                 if event.job == job.id {
-                    return event;
+                    return event.profile;
                 }
             }
         };
         timeout(PATIENCE, event).await.unwrap()
-    };
+    }
+
+    /// Waits until a job waits for workers of a profile.
+    async fn one_waits_for(&self, profile: &ProfileId) {
+        let aside = SubQueue { lane: Lane::Enrol, of: SubQueueOf::Profile(profile.clone()) };
+        let waits = async {
+            while self.queue.waiting(std::slice::from_ref(&aside)).await.unwrap() != [1] {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, waits).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_waits_for_a_worker_of_the_active_profile() {
+    let mut site = Site::new().await;
     // A gallery without results takes the profile of the first worker.
-    let first = worker(&[]);
-    let ann = enrolment("astronaut.png", "ann");
-    queue.publish(vec![ann.clone()]).await.unwrap();
-    let of_ann = ended(&ann).await;
+    let first = site.worker(&[]);
+    let ann = site.enrol("astronaut.png", "ann").await;
+    let old = site.profile_of(&ann).await;
     let gallery = &ann.gallery;
-    let active = store.active_profile(gallery).await.unwrap().unwrap();
-    assert_eq!(of_ann.profile, active);
+    assert_eq!(site.store.active_profile(gallery).await.unwrap().as_ref(), Some(&old));
     drop(first);
 
     // A worker of another profile sets the job aside, and records nothing under its own.
-    let _other = worker(&OTHER);
-    let barack = enrolment("obama.jpg", "barack");
-    queue.publish(vec![barack.clone()]).await.unwrap();
-    let aside = SubQueue { lane: Lane::Enrol, of: SubQueueOf::Profile(active.clone()) };
-    let waits = async {
-        while queue.waiting(std::slice::from_ref(&aside)).await.unwrap() != [1] {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, waits).await.unwrap();
-    assert_eq!(store.galleries().await.unwrap()[0].1, [active.clone()]);
-    let _first = worker(&[]);
-    assert_eq!(ended(&barack).await.profile, active);
+    let _other = site.worker(&OTHER);
+    let barack = site.enrol("obama.jpg", "barack").await;
+    site.one_waits_for(&old).await;
+    assert_eq!(site.store.galleries().await.unwrap()[0].1, std::slice::from_ref(&old));
+    let _first = site.worker(&[]);
+    assert_eq!(site.profile_of(&barack).await, old);
 
     // After an activation, it is the other way round.
-    let scan = ["scan", &root, "--gallery", gallery.as_str(), "--wait", "--json"];
-    let scanned = fleet.json(&scan, &OTHER).await;
+    let scan = ["scan", &site.root, "--gallery", gallery.as_str(), "--wait", "--json"];
+    let scanned = site.fleet.json(&scan, &OTHER).await;
     let new = scanned["summary"]["profile"].as_str().unwrap().to_owned();
-    assert_eq!(scanned["summary"]["active_profile"], active.as_str());
+    assert_eq!(scanned["summary"]["active_profile"], old.as_str());
     let activate =
         ["profile", "activate", &new, "--gallery", gallery.as_str(), "--as", "ann", "--json"];
-    assert_eq!(fleet.json(&activate, &[]).await["changed"], true);
+    assert_eq!(site.fleet.json(&activate, &[]).await["changed"], true);
     // Within this time, every worker knows.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    let joe = enrolment("biden.jpg", "joe");
-    queue.publish(vec![joe.clone()]).await.unwrap();
-    assert_eq!(ended(&joe).await.profile.as_str(), new);
-    let references = store.reference_templates(gallery, &new.parse().unwrap(), None).await.unwrap();
+    sleep(Duration::from_secs(3)).await;
+    let joe = site.enrol("biden.jpg", "joe").await;
+    let new: ProfileId = new.parse().unwrap();
+    assert_eq!(site.profile_of(&joe).await, new);
+    let references = site.store.reference_templates(gallery, &new, None).await.unwrap();
     let subjects: Vec<_> = references.iter().map(|each| each.subject.as_str()).collect();
     assert_eq!(subjects, ["ann", "barack", "joe"]);
 
     // Workers of a profile are in the way of its retirement.
-    let retire = ["profile", "retire", active.as_str(), "--gallery", gallery.as_str()];
-    let (status, _, err) = fleet.run(&retire, &[]).await;
+    let retire = ["profile", "retire", old.as_str(), "--gallery", gallery.as_str()];
+    let (status, _, err) = site.fleet.run(&retire, &[]).await;
     assert_eq!(status, Some(1));
     assert!(err.contains("stop the workers of this profile first"), "{err}");
-    queue.close().await;
-    fleet.broker.remove().await;
+    site.queue.close().await;
+    site.fleet.broker.remove().await;
 }

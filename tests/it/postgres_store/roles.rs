@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use facefleet::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, Coverage, JobRecord, Lane, ListedChunk,
-    Outcome, OutcomeKind, ProfileId, Selection,
+    Campaign, CampaignId, CampaignProgress, CampaignState, CoverageCounts, JobRecord, Lane,
+    ListedChunk, Outcome, OutcomeKind, ProfileId, Selection,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
@@ -85,7 +85,7 @@ fn activation([from, to]: [&ProfileId; 2]) -> NewActivation {
         gallery: gallery(),
         profile: to.clone(),
         instead_of: from.clone(),
-        coverage: Coverage::default(),
+        coverage: CoverageCounts::default(),
         by: "ann".parse().unwrap(),
         forced: false,
     }
@@ -142,17 +142,6 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.register_profile(&profile("b")).await.unwrap();
     let copied = store.remap(&remap(), RemapPosition::default()).await.unwrap();
     assert_eq!((copied.copied, copied.faces), (1, 2));
-    // Operators activate profiles with this role, and retire them as the owner.
-    let [a, b] = ["a", "b"].map(|name| profile(name).id());
-    assert!(store.activate(&activation([&a, &b])).await.unwrap());
-    assert_eq!(store.active_profile(&gallery()).await.unwrap(), Some(b));
-    let refused = store.retire(&gallery(), &a, 0).await.unwrap_err();
-    assert!(refused.to_string().contains("only the role that owns the schema"), "{refused}");
-    let owner = PostgresStore::open(url_of(&database, "owner").as_str(), 2).await.unwrap();
-    let step = owner.retire(&gallery(), &a, 0).await.unwrap();
-    let RetireStep::Deleted { next, .. } = step else { panic!("{step:?}") };
-    assert_eq!(owner.retire(&gallery(), &a, next).await.unwrap(), RetireStep::Done);
-    store.register_profile(&profile("a")).await.unwrap();
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
     for forbidden in [
@@ -175,6 +164,27 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
             "{forbidden}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_worker_may_activate_a_profile_and_only_the_owner_may_retire_one() {
+    let database = guided().await;
+    let store = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
+    let [a, b] = ["a", "b"].map(|name| profile(name).id());
+    for name in ["a", "b"] {
+        store.register_profile(&profile(name)).await.unwrap();
+        let record = JobRecord { profile: profile(name).id(), ..scored("one", &[10]) };
+        store.record(&[record]).await.unwrap();
+    }
+    assert!(store.activate(&activation([&a, &b])).await.unwrap());
+    assert_eq!(store.active_profile(&gallery()).await.unwrap(), Some(b));
+    let refused = store.retire(&gallery(), &a, 0).await.unwrap_err();
+    assert!(refused.to_string().contains("only the role that owns the schema"), "{refused}");
+    let owner = PostgresStore::open(url_of(&database, "owner").as_str(), 2).await.unwrap();
+    let step = owner.retire(&gallery(), &a, 0).await.unwrap();
+    let RetireStep::Deleted { next, .. } = step else { panic!("{step:?}") };
+    assert_eq!(owner.retire(&gallery(), &a, next).await.unwrap(), RetireStep::Done);
+    store.register_profile(&profile("a")).await.unwrap();
 }
 
 #[tokio::test]

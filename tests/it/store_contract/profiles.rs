@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use facefleet::domain::{Coverage, FailedAttempts, GalleryName, JobRecord, Outcome, ProfileId};
+use facefleet::domain::{
+    CoverageCounts, FailedAttempts, GalleryName, JobRecord, Outcome, ProfileId,
+};
 use facefleet::store::{
     GalleryProfile, NewActivation, ProfileCoverage, RETIRED_AT_ONCE, RetireStep, Searched, Store,
 };
@@ -19,7 +21,7 @@ pub async fn activate(store: &Arc<dyn Store>, of: &str, [from, to]: [ProfileId; 
         gallery: of.parse().unwrap(),
         profile: to,
         instead_of: from,
-        coverage: Coverage { images: 3, covered: 2, references: 1, lost_references: 0 },
+        coverage: CoverageCounts { images: 3, covered: 2, references: 1, lost_references: 0 },
         by: "ann".parse().unwrap(),
         forced: true,
     };
@@ -116,7 +118,7 @@ pub async fn coverage_counts_final_results_of_the_same_bytes(home: impl Home) {
         .unwrap();
     let none = covered(&store, &b()).await;
     assert_eq!((none.active, none.attempts), (a(), FailedAttempts::default()));
-    let images = |images, covered| Coverage { images, covered, ..Coverage::default() };
+    let images = |images, covered| CoverageCounts { images, covered, ..CoverageCounts::default() };
     assert_eq!(none.coverage, images(6, 0));
     assert_eq!(covered(&store, &a()).await.coverage, images(6, 6));
 
@@ -162,7 +164,7 @@ pub async fn references_that_a_profile_lacks_are_counted(home: impl Home) {
         decided(&store, &enrolment(&format!("of-{subject}"), subject, 50, degrees)).await;
     }
     store.record(&[scored("other", &[10])]).await.unwrap();
-    let references = |references, lost_references| Coverage {
+    let references = |references, lost_references| CoverageCounts {
         images: 4,
         covered: 3 - lost_references,
         references,

@@ -283,10 +283,10 @@ impl LiveGallery {
     }
 
     /// The `k` candidates most similar to each probe, as
-    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them; `probed` is the profile
-    /// of the probes' templates. What was found is looked up in the store: if something of it was
-    /// removed, renamed or scored again since, or another profile was activated, the index is
-    /// brought up to date first, so that nobody is found who is not there any more.
+    /// [`GallerySearch::nearest`](super::GallerySearch::nearest) finds them; `probed` is the
+    /// profile of the probes' templates. What was found is looked up in the store: if something of
+    /// it was removed, renamed or scored again since, or another profile was activated, the index
+    /// is brought up to date first, so that nobody is found who is not there any more.
     ///
     /// # Errors
     /// If the store cannot be read, or the profile that is searched under gives other templates
