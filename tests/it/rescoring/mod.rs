@@ -179,7 +179,7 @@ async fn neither_waits_nor_holds_up(stage: &Stage) {
 }
 
 async fn may_be_paused_and_cancelled(stage: &Stage) {
-    let (run, (stop, worker)) = (stage.rescore(Some("20/s")).await, stage.work());
+    let (run, (stop, worker)) = (stage.rescore(Some("3/s")).await, stage.work());
     let id = run.campaign.id;
     let rescore = stage.run(run);
     stage.rescored(3).await;
@@ -198,7 +198,7 @@ async fn may_be_paused_and_cancelled(stage: &Stage) {
     let now = stage.campaign(id).await;
     assert_eq!(now.state, CampaignState::Cancelled);
     assert_eq!(progress.listed, progress.ended() + progress.left());
-    assert!(progress.ended() > paused as u64, "{progress:?}");
+    assert!(progress.ended() >= paused as u64, "{progress:?}");
     // The same again does the rest.
     stage.queue.remove(&now.sub_queue()).await.unwrap();
     let rest = stage.run(stage.rescore(None).await).await.unwrap().progress;

@@ -1,5 +1,6 @@
 //! Which images a re-score reads, and what recording its jobs leaves alone.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use facefleet::domain::{ContentHash, Faces, JobId, JobRecord, Lane, Outcome, Selection};
@@ -157,7 +158,7 @@ pub async fn what_comes_from_the_chip_cache_says_nothing_about_the_source(home: 
     assert!(before[0].noted.is_some());
 
     let chips = from_chips(scored("one", &[40]));
-    assert_eq!(effects(store.record(&[chips.clone()]).await), [Effect::New]);
+    assert_eq!(effects(store.record(from_ref(&chips)).await), [Effect::New]);
     assert_eq!(images(&store, a()).await, before, "nobody read the image: its note stays");
     let current = images(&store, b()).await;
     assert_eq!((current.len(), current[0].hash), (1, before[0].hash), "the attempt had no result");
@@ -174,11 +175,11 @@ pub async fn chips_of_bytes_that_are_past_change_no_current_result(home: impl Ho
     let old = enrolment("one", "Ann", 60, 0.0);
     decided(&store, &old).await;
     let newer = JobRecord { content: content(b"newer"), ..scored("one", &[70]) };
-    store.record(&[newer.clone()]).await.unwrap();
+    store.record(from_ref(&newer)).await.unwrap();
     let chips = from_chips(JobRecord { enrolment: None, ..old });
     // Whether or not the new bytes were re-scored before.
     let first = images(&store, a()).await;
-    assert_eq!(effects(store.record(&[chips.clone()]).await), [Effect::New]);
+    assert_eq!(effects(store.record(from_ref(&chips)).await), [Effect::New]);
     assert_eq!((images(&store, a()).await, images(&store, b()).await), (first.clone(), Vec::new()));
     store.record(&[under_b(newer)]).await.unwrap();
     let second = images(&store, b()).await;
