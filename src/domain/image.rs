@@ -241,8 +241,9 @@ impl FromStr for SubjectName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let is_clean = !text.chars().any(char::is_control);
         let text = text.trim();
-        if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+        if text.is_empty() || text.chars().count() > 200 || !is_clean {
             return Err(InvalidName(
                 "a subject is 1 to 200 characters, none of them a control character".into(),
             ));

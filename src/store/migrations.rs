@@ -19,6 +19,7 @@ const SQLITE: &[File] = &[
     (10, "components", include_str!("../../migrations/sqlite/0010_components.sql")),
     (11, "subjects", include_str!("../../migrations/sqlite/0011_subjects.sql")),
     (12, "activations", include_str!("../../migrations/sqlite/0012_activations.sql")),
+    (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -32,6 +33,7 @@ const POSTGRES: &[File] = &[
     (8, "components", include_str!("../../migrations/postgres/0008_components.sql")),
     (9, "subjects", include_str!("../../migrations/postgres/0009_subjects.sql")),
     (10, "activations", include_str!("../../migrations/postgres/0010_activations.sql")),
+    (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {
