@@ -1,7 +1,5 @@
 //! A few stored images in memory, for the tests of reports.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -12,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::{
     Extreme, GallerySummary, ImageKey, KnownResult, PageFilter, PageQuery, Reading, Searched,
-    Snapshot, StoreError, StoredFace, StoredImage, TemplateBatch, TemplateStamp,
+    Snapshot, StampsOf, StoreError, StoredFace, StoredImage, TemplateBatch, TemplateStamp,
 };
 
 pub(super) fn gallery() -> GalleryName {
@@ -248,16 +246,7 @@ impl Snapshot for &Fixture {
         _: &GalleryName,
         _: &ProfileId,
         _: Searched,
-        _: Option<&[i64]>,
-    ) -> Result<Vec<TemplateStamp>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn new_reference_stamps(
-        &mut self,
-        _: &GalleryName,
-        _: &ProfileId,
-        _: Duration,
+        _: StampsOf<'_>,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         Ok(Vec::new())
     }

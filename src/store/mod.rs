@@ -59,7 +59,7 @@ pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use subjects::{
     Renamed, StoredReference, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
 };
-pub use templates::{Searched, TemplateBatch, TemplateKey, TemplateStamp};
+pub use templates::{Searched, StampsOf, TemplateBatch, TemplateKey, TemplateStamp};
 pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
 
 /// Everything that a backend does. A function asks for the trait that it needs.

@@ -1,14 +1,12 @@
 //! Reading what was recorded.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::StoreError;
 use super::filter::PageFilter;
-use super::templates::{Searched, TemplateBatch, TemplateStamp};
+use super::templates::{Searched, StampsOf, TemplateBatch, TemplateStamp};
 use crate::domain::{
     Components, ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile,
     ProfileId, SubjectName, Template, Timings, UtcTime,
@@ -116,8 +114,7 @@ pub trait Snapshot: Send {
     ) -> Result<(), StoreError>;
 
     /// Which templates there are to search in a gallery under a profile, in no order: of
-    /// references, one for each subject that they stand for. With `of`, only those of the results
-    /// with these [`StoredImage::cursor`]s, which are all different.
+    /// references, one for each subject that they stand for.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -126,19 +123,7 @@ pub trait Snapshot: Send {
         gallery: &GalleryName,
         profile: &ProfileId,
         searched: Searched,
-        of: Option<&[i64]>,
-    ) -> Result<Vec<TemplateStamp>, StoreError>;
-
-    /// As [`Self::template_stamps`], those of the references that became active within this time
-    /// before now, by the store's clock.
-    ///
-    /// # Errors
-    /// If the store cannot be reached or used.
-    async fn new_reference_stamps(
-        &mut self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        within: Duration,
+        of: StampsOf<'_>,
     ) -> Result<Vec<TemplateStamp>, StoreError>;
 
     /// Sends the templates of the results with these [`StoredImage::cursor`]s, which are all

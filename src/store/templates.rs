@@ -1,5 +1,7 @@
 //! Templates as they are stored, many at a time.
 
+use std::time::Duration;
+
 use half::f16;
 
 use super::fault::Fault;
@@ -45,6 +47,19 @@ pub enum Searched {
     /// Those of the primary faces of the active references, also of bytes that were superseded at
     /// their URI.
     References,
+}
+
+/// Of which templates the stamps are.
+#[derive(Debug, Clone, Copy)]
+pub enum StampsOf<'a> {
+    /// All.
+    All,
+    /// Those of the results with these [`StoredImage::cursor`](super::StoredImage::cursor)s, which
+    /// are all different.
+    Results(&'a [i64]),
+    /// Those of the references that became active within this time before now, by the store's
+    /// clock. Faces have no such time, so none of theirs.
+    Lately(Duration),
 }
 
 /// A template as whoever keeps a copy of it knows it. `Debug` does not show the subject's name.

@@ -20,7 +20,7 @@ use super::report::Chips;
 use super::score::analyse;
 use super::{GalleryArgs, SOME_FAILED, say_json};
 use crate::app::App;
-use crate::domain::{Faces, ProfileId, SourcedThresholds, fmr_of_search};
+use crate::domain::{Faces, Profile, ProfileId, SourcedThresholds, fmr_of_search};
 use crate::gallery::search::{GallerySearch, searchable_profile};
 use crate::images::NamedPlace;
 use crate::store::Searched;
@@ -143,13 +143,7 @@ fn floor(least: Option<LeastView>) -> f64 {
 impl SearchArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(Some(Faces::Largest));
-        // Search by faces of the gallery alone opens no network.
-        let has_images = self.probes.iter().any(|probe| probe.image().is_some());
-        let processor = has_images.then(|| app.processor(&[], self.aligned)).transpose()?;
-        let own = match &processor {
-            Some(processor) => processor.profile().clone(),
-            None => app.profile(self.aligned)?,
-        };
+        let (processor, own) = self.networks(&app)?;
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
         let profile =
@@ -201,6 +195,16 @@ impl SearchArgs {
         drop(search);
         store.close().await;
         self.tell(&app, &searched, answers).await
+    }
+
+    /// The networks, and the profile of the probes. Faces of the gallery need no network.
+    fn networks(&self, app: &App) -> Result<(Option<Processor>, Profile)> {
+        if self.probes.iter().all(|probe| probe.image().is_none()) {
+            return Ok((None, app.profile(self.aligned)?));
+        }
+        let processor = app.processor(&[], self.aligned)?;
+        let profile = processor.profile().clone();
+        Ok((Some(processor), profile))
     }
 
     /// Writes and prints the answers.

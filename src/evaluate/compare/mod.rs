@@ -35,7 +35,7 @@ use super::evaluation::Bootstrap;
 use super::labels::GroupError;
 use crate::domain::{GalleryName, GateRules, Profile, ProfileId, TemplateError};
 use crate::matching::MatchingError;
-use crate::store::{Searched, Snapshot, Store, StoreError, SubjectQuery};
+use crate::store::{Searched, Snapshot, StampsOf, Store, StoreError, SubjectQuery};
 use crate::view::evaluation::ExamplesView;
 use crate::view::profile_comparison::{PairedCoverageView, ProfileComparisonView};
 
@@ -195,8 +195,9 @@ async fn coverage(
 ) -> Result<PairedCoverageView, StoreError> {
     let mut without = [0; 2];
     for (without, profile) in without.iter_mut().zip(&options.profiles) {
-        let stamps =
-            snapshot.template_stamps(options.gallery, profile, Searched::References, None).await?;
+        let stamps = snapshot
+            .template_stamps(options.gallery, profile, Searched::References, StampsOf::All)
+            .await?;
         *without = references.saturating_sub(stamps.len() as u64);
     }
     let both = read.images.len() as u64;

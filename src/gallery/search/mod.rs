@@ -11,7 +11,7 @@ use crate::domain::{FaceId, GalleryName, Profile, ProfileId, SubjectName, Templa
 use crate::matching::MatchingError;
 use crate::store::{
     ImageKey, KnownResult, PageFilter, PageQuery, ProfileChoiceError, Reading, ResultState,
-    Searched, Snapshot, StoreError, StoredFace, StoredImage, TemplateKey, choose_profile,
+    Searched, Snapshot, StampsOf, StoreError, StoredFace, StoredImage, TemplateKey, choose_profile,
 };
 
 /// Why a gallery cannot be searched.
@@ -147,7 +147,11 @@ impl<'a> GallerySearch<'a> {
         let mut snapshot = store.snapshot().await?;
         let stamps = match searched {
             Some(Searched::Faces) => Vec::new(),
-            _ => snapshot.template_stamps(gallery, profile, Searched::References, None).await?,
+            _ => {
+                snapshot
+                    .template_stamps(gallery, profile, Searched::References, StampsOf::All)
+                    .await?
+            }
         };
         let index = if searched == Some(Searched::References) || !stamps.is_empty() {
             SearchIndex::of_references(snapshot.as_mut(), profile, stamps).await?

@@ -1,8 +1,6 @@
 //! Reading what was recorded. Queries that make one answer together share one transaction, and with
 //! it one state of the database.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
@@ -23,7 +21,8 @@ use crate::store::summary::{self, MOST_REASONS, SummaryRows, WITH_REASON};
 use crate::store::templates::TemplateBatches;
 use crate::store::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, PageQuery, Reading, Searched,
-    Snapshot, StoreError, StoredFace, StoredImage, TemplateBatch, TemplateStamp, encoding,
+    Snapshot, StampsOf, StoreError, StoredFace, StoredImage, TemplateBatch, TemplateStamp,
+    encoding,
 };
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
@@ -208,7 +207,7 @@ impl Snapshot for PostgresSnapshot<'_> {
         gallery: &GalleryName,
         profile: &ProfileId,
         searched: Searched,
-        of: Option<&[i64]>,
+        of: StampsOf<'_>,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         let snapshot = &mut *self.transaction;
         self.store
@@ -216,38 +215,29 @@ impl Snapshot for PostgresSnapshot<'_> {
                 let Some(scope) = find_scope(snapshot, gallery, profile).await? else {
                     return Ok(Vec::new());
                 };
-                let query = match (searched, of) {
-                    (Searched::Faces, None) => include_str!("sql/face_stamps.sql"),
-                    (Searched::References, None) => include_str!("sql/reference_stamps.sql"),
-                    (Searched::Faces, Some(_)) => include_str!("sql/face_stamps_of.sql"),
-                    (Searched::References, Some(_)) => include_str!("sql/reference_stamps_of.sql"),
+                let sql = match (searched, of) {
+                    (Searched::Faces, StampsOf::All) => include_str!("sql/face_stamps.sql"),
+                    (Searched::References, StampsOf::All) => {
+                        include_str!("sql/reference_stamps.sql")
+                    }
+                    (Searched::Faces, StampsOf::Results(_)) => {
+                        include_str!("sql/face_stamps_of.sql")
+                    }
+                    (Searched::References, StampsOf::Results(_)) => {
+                        include_str!("sql/reference_stamps_of.sql")
+                    }
+                    (Searched::Faces, StampsOf::Lately(_)) => return Ok(Vec::new()),
+                    (Searched::References, StampsOf::Lately(_)) => {
+                        include_str!("sql/new_reference_stamps.sql")
+                    }
                 };
-                let query = sqlx::query_as(query).bind(scope);
-                let query = if let Some(of) = of { query.bind(of) } else { query };
+                let query = sqlx::query_as(sql).bind(scope);
+                let query = match of {
+                    StampsOf::All => query,
+                    StampsOf::Results(of) => query.bind(of),
+                    StampsOf::Lately(within) => query.bind(within.as_secs_f64()),
+                };
                 let rows: Vec<TemplateStampRow> = query.fetch_all(snapshot).await?;
-                rows.into_iter().map(TemplateStampRow::stamp).collect()
-            })
-            .await
-    }
-
-    async fn new_reference_stamps(
-        &mut self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        within: Duration,
-    ) -> Result<Vec<TemplateStamp>, StoreError> {
-        let snapshot = &mut *self.transaction;
-        self.store
-            .answer(READ, async {
-                let Some(scope) = find_scope(snapshot, gallery, profile).await? else {
-                    return Ok(Vec::new());
-                };
-                let rows: Vec<TemplateStampRow> =
-                    sqlx::query_as(include_str!("sql/new_reference_stamps.sql"))
-                        .bind(scope)
-                        .bind(within.as_secs_f64())
-                        .fetch_all(snapshot)
-                        .await?;
                 rows.into_iter().map(TemplateStampRow::stamp).collect()
             })
             .await

@@ -5,7 +5,6 @@
 //! export.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
@@ -24,8 +23,8 @@ use crate::store::rows::{
 };
 use crate::store::templates::TemplateBatches;
 use crate::store::{
-    ImageKey, KnownResult, MOST_RESULTS, PageQuery, Searched, Snapshot, StoreError, StoredImage,
-    TemplateBatch, TemplateStamp,
+    ImageKey, KnownResult, MOST_RESULTS, PageQuery, Searched, Snapshot, StampsOf, StoreError,
+    StoredImage, TemplateBatch, TemplateStamp,
 };
 
 /// The state of the file when it is first read.
@@ -141,50 +140,37 @@ impl Snapshot for SqliteSnapshot {
         gallery: &GalleryName,
         profile: &ProfileId,
         searched: Searched,
-        of: Option<&[i64]>,
+        of: StampsOf<'_>,
     ) -> Result<Vec<TemplateStamp>, StoreError> {
         let (gallery, profile) = (gallery.clone(), profile.clone());
-        let of = of.map(|cursors| json(cursors.iter().copied()));
+        let (query, value) = match (searched, of) {
+            (Searched::Faces, StampsOf::All) => (include_str!("sql/face_stamps.sql"), None),
+            (Searched::References, StampsOf::All) => {
+                (include_str!("sql/reference_stamps.sql"), None)
+            }
+            (Searched::Faces, StampsOf::Results(of)) => (
+                include_str!("sql/face_stamps_of.sql"),
+                Some(Value::Text(json(of.iter().copied()))),
+            ),
+            (Searched::References, StampsOf::Results(of)) => (
+                include_str!("sql/reference_stamps_of.sql"),
+                Some(Value::Text(json(of.iter().copied()))),
+            ),
+            (Searched::Faces, StampsOf::Lately(_)) => return Ok(Vec::new()),
+            (Searched::References, StampsOf::Lately(within)) => {
+                let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+                let since = now_ms().saturating_sub(within);
+                (include_str!("sql/new_reference_stamps.sql"), Some(Value::Integer(since)))
+            }
+        };
         self.read(move |connection| {
             let Some(scope) = find_scope(connection, &gallery, &profile)? else {
                 return Ok(Vec::new());
             };
-            let found: Vec<TemplateStampRow> = match (searched, of) {
-                (Searched::Faces, None) => {
-                    rows(connection, include_str!("sql/face_stamps.sql"), [scope])?
-                }
-                (Searched::References, None) => {
-                    rows(connection, include_str!("sql/reference_stamps.sql"), [scope])?
-                }
-                (Searched::Faces, Some(of)) => {
-                    rows(connection, include_str!("sql/face_stamps_of.sql"), params![scope, of])?
-                }
-                (Searched::References, Some(of)) => {
-                    let query = include_str!("sql/reference_stamps_of.sql");
-                    rows(connection, query, params![scope, of])?
-                }
+            let found: Vec<TemplateStampRow> = match value {
+                None => rows(connection, query, [scope])?,
+                Some(value) => rows(connection, query, params![scope, value])?,
             };
-            let stamps: Result<_, Fault> = found.into_iter().map(TemplateStampRow::stamp).collect();
-            Ok(stamps?)
-        })
-        .await
-    }
-
-    async fn new_reference_stamps(
-        &mut self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        within: Duration,
-    ) -> Result<Vec<TemplateStamp>, StoreError> {
-        let (gallery, profile) = (gallery.clone(), profile.clone());
-        let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        self.read(move |connection| {
-            let Some(scope) = find_scope(connection, &gallery, &profile)? else {
-                return Ok(Vec::new());
-            };
-            let query = include_str!("sql/new_reference_stamps.sql");
-            let since = now_ms().saturating_sub(within);
-            let found: Vec<TemplateStampRow> = rows(connection, query, params![scope, since])?;
             let stamps: Result<_, Fault> = found.into_iter().map(TemplateStampRow::stamp).collect();
             Ok(stamps?)
         })

@@ -6,7 +6,8 @@ use facefleet::domain::{
     CoverageCounts, FailedAttempts, GalleryName, JobRecord, Outcome, ProfileId,
 };
 use facefleet::store::{
-    GalleryProfile, NewActivation, ProfileCoverage, RETIRED_AT_ONCE, RetireStep, Searched, Store,
+    GalleryProfile, NewActivation, ProfileCoverage, RETIRED_AT_ONCE, RetireStep, Searched,
+    StampsOf, Store,
 };
 
 use super::enrolments::{decided, enrolment, name, subject};
@@ -201,7 +202,7 @@ async fn retire(store: &Arc<dyn Store>, of: &GalleryName, profile: &ProfileId) -
 async fn searched(store: &Arc<dyn Store>, profile: &ProfileId) -> usize {
     let mut snapshot = store.snapshot().await.unwrap();
     let of = Searched::Faces;
-    snapshot.template_stamps(&gallery(), profile, of, None).await.unwrap().len()
+    snapshot.template_stamps(&gallery(), profile, of, StampsOf::All).await.unwrap().len()
 }
 
 pub async fn a_retired_profile_is_gone_and_everything_else_stays(home: impl Home) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use facefleet::domain::{
     JobRecord, Outcome, ProfileId, ReferenceState, SetAsideReason, SubjectName,
 };
-use facefleet::store::{Reading, Searched, Store, TemplateBatch, TemplateStamp};
+use facefleet::store::{Reading, Searched, StampsOf, Store, TemplateBatch, TemplateStamp};
 use half::f16;
 use tokio::sync::mpsc;
 
@@ -108,11 +108,15 @@ pub async fn templates_come_in_batches_and_end_when_nobody_wants_more(home: impl
 /// The stamps in the order of their keys, with the index of the face and the subject.
 async fn stamps(store: &dyn Store, searched: Searched) -> Vec<TemplateStamp> {
     let mut snapshot = store.snapshot().await.unwrap();
-    let mut stamps = snapshot.template_stamps(&gallery(), &a(), searched, None).await.unwrap();
+    let mut stamps =
+        snapshot.template_stamps(&gallery(), &a(), searched, StampsOf::All).await.unwrap();
     stamps.sort_by(|x, y| (x.key, &x.subject).cmp(&(y.key, &y.subject)));
     // Those of some results are the same ones.
     let some = [stamps[0].key.cursor(), i64::MAX];
-    let of = snapshot.template_stamps(&gallery(), &a(), searched, Some(&some)).await.unwrap();
+    let of = snapshot
+        .template_stamps(&gallery(), &a(), searched, StampsOf::Results(&some))
+        .await
+        .unwrap();
     let same = |stamp: &&TemplateStamp| stamp.key.cursor() == some[0];
     assert_eq!(of.len(), stamps.iter().filter(same).count());
     assert!(of.iter().all(|stamp| stamps.contains(stamp)));
@@ -148,7 +152,8 @@ pub async fn stamps_name_the_active_references_or_all_current_faces(home: impl H
     let unknown: ProfileId = "0123456789abcdef".parse().unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
     for searched in [Searched::Faces, Searched::References] {
-        let found = snapshot.template_stamps(&gallery(), &unknown, searched, None).await.unwrap();
+        let found =
+            snapshot.template_stamps(&gallery(), &unknown, searched, StampsOf::All).await.unwrap();
         assert_eq!(found, []);
     }
     drop(snapshot);

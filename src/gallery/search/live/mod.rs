@@ -19,7 +19,9 @@ use super::{
 };
 use crate::domain::{FaceId, GalleryName, Profile, ProfileId, SubjectName};
 use crate::matching::MatchingError;
-use crate::store::{Searched, Snapshot, Store, TemplateBatch, TemplateKey, TemplateStamp};
+use crate::store::{
+    Searched, Snapshot, StampsOf, Store, TemplateBatch, TemplateKey, TemplateStamp,
+};
 
 /// How long [`LiveGallery::follow`] waits between two looks at the store, at least.
 const POLL: Duration = Duration::from_millis(250);
@@ -114,7 +116,7 @@ impl LiveGallery {
         }
         let mut snapshot = self.store.snapshot().await?;
         let profile = self.profile_now(snapshot.as_mut()).await?;
-        let mut stamps = self.stamps(snapshot.as_mut(), profile.as_ref(), None).await?;
+        let mut stamps = self.stamps(snapshot.as_mut(), profile.as_ref(), StampsOf::All).await?;
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let switches = self.state().profile != profile;
         let changed: Changed = if switches {
@@ -156,7 +158,8 @@ impl LiveGallery {
         if self.state().profile.as_ref() != Some(&profile) {
             return Ok(());
         }
-        let mut stamps = snapshot.new_reference_stamps(&self.gallery, &profile.id, LATELY).await?;
+        let lately = StampsOf::Lately(LATELY);
+        let mut stamps = self.stamps(snapshot.as_mut(), Some(&profile), lately).await?;
         let changed = self.state().additions(&mut stamps);
         if stamps.is_empty() {
             return Ok(());
@@ -207,7 +210,7 @@ impl LiveGallery {
         &self,
         snapshot: &mut dyn Snapshot,
         profile: Option<&IndexedProfile>,
-        of: Option<&[i64]>,
+        of: StampsOf<'_>,
     ) -> Result<Vec<TemplateStamp>, SearchError> {
         let Some(profile) = profile else { return Ok(Vec::new()) };
         let (gallery, searched) = (&self.gallery, self.searched);
@@ -357,7 +360,7 @@ impl LiveGallery {
         }
         let keys: HashSet<TemplateKey> = answer.recorded.keys().copied().collect();
         let of = cursors(&keys);
-        let stamps = self.stamps(snapshot, answer.profile.as_ref(), Some(&of)).await?;
+        let stamps = self.stamps(snapshot, answer.profile.as_ref(), StampsOf::Results(&of)).await?;
         let now: HashSet<(TemplateKey, Option<SubjectName>, i64)> =
             stamps.into_iter().map(|stamp| (stamp.key, stamp.subject, stamp.recorded)).collect();
         Ok(answer.found.iter().flatten().all(|each| {
