@@ -22,6 +22,8 @@ mod progress;
 mod queue;
 mod remap;
 mod report;
+mod rescore;
+mod running;
 mod scan;
 mod scan_source;
 mod score;
@@ -102,6 +104,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Bias(bias::BiasArgs),
     Remap(remap::RemapArgs),
+    Rescore(rescore::RescoreArgs),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -189,6 +192,7 @@ impl Cli {
             Command::Calibrate(calibrate) => calibrate.run(&app).await,
             Command::Bias(bias) => bias.run(&app).await,
             Command::Remap(remap) => remap.run(&app).await,
+            Command::Rescore(rescore) => rescore.run(app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

@@ -142,6 +142,11 @@ impl ScanSummary<'_> {
         } else {
             say(self.text())?;
         }
+        Ok(self.exit_code())
+    }
+
+    /// Says what is wrong with the scan as a whole; the exit status of the command.
+    pub(super) fn exit_code(&self) -> ExitCode {
         let failure = self.failure();
         if let Some(failure) = &failure {
             eprintln!("facefleet: {}", printable(failure));
@@ -151,16 +156,16 @@ impl ScanSummary<'_> {
         let all_well = all_listed
             && failure.is_none()
             && !progress.outcomes.contains_key(&OutcomeKind::Failed);
-        Ok(match self.end {
+        match self.end {
             ScanEnd::Interrupted | ScanEnd::LeftToWorkers => ExitCode::from(INTERRUPTED),
             ScanEnd::Complete if all_well && progress.left() == 0 => ExitCode::SUCCESS,
             ScanEnd::Published if all_listed => ExitCode::SUCCESS,
             ScanEnd::Complete | ScanEnd::Published => ExitCode::from(SOME_FAILED),
-        })
+        }
     }
 
     /// What is wrong with the scan as a whole.
-    fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         verdict(self.counts, self.fail_over).filter(|_| self.end != ScanEnd::Published)
     }
 
@@ -188,7 +193,7 @@ impl ScanSummary<'_> {
     }
 
     /// What was done.
-    fn done(&self) -> String {
+    pub(super) fn done(&self) -> String {
         let (progress, seconds) = (&self.counts.progress, self.elapsed.as_secs_f64());
         if progress.listing_done && progress.listed == 0 {
             let source = printable(&self.campaign.source);
@@ -214,7 +219,7 @@ impl ScanSummary<'_> {
     }
 
     /// What the user can do next.
-    fn next(&self) -> Option<String> {
+    pub(super) fn next(&self) -> Option<String> {
         let (progress, id) = (&self.counts.progress, self.campaign.id);
         let show = format!("`facefleet campaign show {id}` shows the progress");
         match self.end {

@@ -1,26 +1,21 @@
 //! `facefleet scan`
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use indicatif::ProgressBar;
-use tokio::task::JoinHandle;
 
-use super::interrupt::{StopOnSignal, stop_on_signal};
-use super::progress::{ScanDisplay, ScanEnd, ScanSummary};
+use super::progress::ScanSummary;
+use super::running::{CountAhead, EndedCampaign, Fleet, RunningCampaign};
 use super::scan_source::SourceArgs;
 use super::{GalleryArgs, printable};
 use crate::app::App;
 use crate::app::session::Session;
-use crate::domain::{Campaign, CampaignId, Faces, Lane, SeenWorker};
-use crate::gallery::campaign::{ScanPlan, run_on_fleet};
+use crate::domain::{Campaign, CampaignId, Faces, Lane};
+use crate::gallery::campaign::ScanPlan;
 use crate::gallery::follow::CampaignCounts;
-use crate::gallery::list::count_images;
-use crate::gallery::takers::{Wanted, missing, refusal, watch};
+use crate::gallery::takers::Wanted;
 use crate::images::{Listing, Rules};
-use crate::store::Store;
 
 /// Score every image in folders, buckets or lists into a gallery. A second run scores only what is
 /// new.
@@ -84,7 +79,7 @@ fn valid_glob(glob: &str) -> Result<String, String> {
 }
 
 /// A share, 0 to 1.
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| "use a number from 0 to 1, such as 0.1".to_owned())
 }
@@ -126,17 +121,10 @@ impl ScanArgs {
         let (images, count) =
             self.source.images(app, plan.again.clone(), listing, session.store()).await?;
         let campaign = plan.campaign(session.profile_id());
-        let mut scan = RunningScan::start(
-            &campaign,
-            count.map_or(counted, CountAhead::Known),
-            self.json,
-            "stopping: jobs in flight are finished first; interrupt again to stop at once",
-        )?;
-        let (run, stop) = (plan.run(campaign, images), scan.stop.token());
-        let counts =
-            session.run(run, stop, |counts, event| scan.display.show(counts, &event)).await;
-        let end = if scan.stop.is_stopped() { ScanEnd::Interrupted } else { ScanEnd::Complete };
-        scan.finish(counts, end, &plan, self)
+        let count = count.map_or(counted, CountAhead::Known);
+        let run = plan.run(campaign.clone(), images);
+        let ended = RunningCampaign::run_here(session, run, count, self.json).await?;
+        self.finish(&campaign, &ended, &plan)
     }
 
     /// Publishes jobs for the fleet's workers and, with --wait, waits for them.
@@ -159,102 +147,34 @@ impl ScanArgs {
         let counted = CountAhead::Listing(Box::new(listing.clone()));
         let (images, count) =
             self.source.images(app, plan.again.clone(), listing, store.clone()).await?;
-        let mut scan = RunningScan::start(
-            &campaign,
-            count.map_or(counted, CountAhead::Known),
-            self.json,
-            "stopping: published jobs stay in the queue; interrupt again to stop at once",
-        )?;
         let wanted = Wanted {
             queue: app.queue_name(),
             lane: Lane::Scan,
             profile: profile.id(),
             roots: plan.roots.iter().chain(images.folders()).cloned().collect(),
         };
-        let bar = scan.display.bar();
-        let tell = |text: &str| bar.suspend(|| eprintln!("{}", printable(text)));
-        // Before anything is published: workers would refuse it at once.
-        let refusal = if self.wait { told(store.as_ref(), &wanted, refusal).await } else { None };
-        let (run, stop) = (plan.run(campaign, images), scan.stop.token());
-        let (queue_of_run, store_of_run) = (queue.clone(), store.clone());
-        let running =
-            run_on_fleet(run, queue_of_run, store_of_run, self.wait, stop, |counts, event| {
-                scan.display.show(counts, &event);
-            });
-        let counts = tokio::select! {
-            counts = running => counts,
-            never = watch(store.as_ref(), &wanted, refusal, tell), if self.wait => match never {},
-        };
-        if let Ok(counts) = &counts {
-            if !self.wait && counts.progress.left() > 0 {
-                told(store.as_ref(), &wanted, missing).await;
-            }
-            queue.close().await;
-            store.close().await;
-        }
-        let end = match () {
-            () if scan.stop.is_stopped() => ScanEnd::LeftToWorkers,
-            () if !self.wait => ScanEnd::Published,
-            () => ScanEnd::Complete,
-        };
-        scan.finish(counts.map_err(Into::into), end, &plan, self)
-    }
-}
-
-/// A scan that is shown while it runs.
-struct RunningScan {
-    campaign: Campaign,
-    display: ScanDisplay,
-    stop: StopOnSignal,
-    counting: JoinHandle<()>,
-    started: Instant,
-}
-
-impl RunningScan {
-    fn start(
-        campaign: &Campaign,
-        count: CountAhead,
-        json: bool,
-        on_stop: &'static str,
-    ) -> Result<Self> {
-        let display = ScanDisplay::new(json);
-        let bar = display.bar();
-        let stop = stop_on_signal(move || bar.suspend(|| eprintln!("{on_stop}")))?;
-        let counting = tokio::spawn(count.run(display.bar()));
-        Ok(Self { campaign: campaign.clone(), display, stop, counting, started: Instant::now() })
+        let count = count.map_or(counted, CountAhead::Known);
+        let fleet = Fleet { queue, store, wanted, wait: self.wait };
+        let run = plan.run(campaign.clone(), images);
+        let ended = RunningCampaign::run_on_fleet(fleet, run, count, self.json).await?;
+        self.finish(&campaign, &ended, &plan)
     }
 
     /// Prints the summary; the exit status of the command.
     fn finish(
-        self,
-        counts: Result<CampaignCounts>,
-        end: ScanEnd,
+        &self,
+        campaign: &Campaign,
+        ended: &EndedCampaign,
         plan: &ScanPlan,
-        args: &ScanArgs,
     ) -> Result<ExitCode> {
-        self.counting.abort();
-        self.display.finish();
-        let counts = counts?;
+        let EndedCampaign { counts, end, elapsed } = ended;
         // A resumed scan lists a part only.
-        if args.resume.is_none() {
-            name_unused_globs(plan, &counts);
+        if self.resume.is_none() {
+            name_unused_globs(plan, counts);
         }
-        let (campaign, elapsed) = (&self.campaign, self.started.elapsed());
-        let fail_over = args.fail_over;
-        ScanSummary { counts: &counts, campaign, end, elapsed, fail_over }.print(args.json)
+        let (end, elapsed, fail_over) = (*end, *elapsed, self.fail_over);
+        ScanSummary { counts, campaign, end, elapsed, fail_over }.print(self.json)
     }
-}
-
-/// Says what `lack` finds that workers do not have, of what the jobs need.
-pub(super) async fn told(
-    store: &dyn Store,
-    wanted: &Wanted,
-    lack: fn(&[SeenWorker], &Wanted) -> Option<String>,
-) -> Option<String> {
-    // Without it, the scan goes on: a store that fails is no reason to fail here.
-    let found = store.workers().await.ok().and_then(|workers| lack(&workers, wanted))?;
-    eprintln!("{}", printable(&found));
-    Some(found)
 }
 
 /// Names the globs of --exclude that left nothing out: they may be written for another folder.
@@ -265,27 +185,5 @@ fn name_unused_globs(plan: &ScanPlan, counts: &CampaignCounts) {
                 scanned)",
             printable(glob)
         );
-    }
-}
-
-/// Counts the images for the length of the bar, while the scan lists no further than the queue has
-/// room.
-enum CountAhead {
-    /// Those of a listing. Buckets are not counted: listing them twice costs money.
-    Listing(Box<Listing>),
-    /// They are counted already.
-    Known(u64),
-}
-
-impl CountAhead {
-    async fn run(self, bar: ProgressBar) {
-        match self {
-            Self::Known(count) => bar.set_length(count),
-            Self::Listing(listing) if !bar.is_hidden() && listing.is_local() => {
-                let in_lists = listing.lists().map_or(0, |lists| lists.survey().images);
-                bar.set_length(in_lists + count_images(&listing).await);
-            }
-            Self::Listing(_) => {}
-        }
     }
 }

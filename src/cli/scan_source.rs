@@ -199,7 +199,7 @@ fn tell(survey: &ListSurvey) {
 }
 
 /// Stops if images are outside of what may be read.
-fn check(outside: &OutsideCounts, images: u64, app: &App) -> Result<()> {
+pub(super) fn check(outside: &OutsideCounts, images: u64, app: &App) -> Result<()> {
     if outside.images == 0 {
         return Ok(());
     }

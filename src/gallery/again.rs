@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::list::{Entries, ListedImage};
+use super::cursor::CursorRange;
+use super::list::{Entries, Entry, ListedImage};
 use crate::domain::{GalleryName, LabelledImage, OutcomeKind, ProfileId};
 use crate::images::{ImageFolders, ImageVersions, ListingError, OutsideCounts, Places};
 use crate::store::{Note, PageFilter, PageQuery, Store, StoreError, StoredImage};
@@ -30,8 +31,7 @@ pub struct AgainImages {
     store: Arc<dyn Store>,
     query: AgainQuery,
     versions: Arc<ImageVersions>,
-    /// The cursor of the last image. What is recorded later has a higher one, and a scan must not
-    /// find what it records itself.
+    /// The cursor of the last image.
     last: i64,
     /// How many there are.
     pub images: u64,
@@ -82,35 +82,22 @@ impl AgainImages {
         from: Option<&str>,
         to: Option<&str>,
     ) -> Result<Entries, ListingError> {
-        let unknown = |position: &str| ListingError {
-            what: format!("after '{position}'"),
-            reason: "a scan with --again has no such position".into(),
-        };
-        let parse = |position: &str| {
-            let parts = position
-                .split_once(' ')
-                .and_then(|(last, after)| Some((last.parse().ok()?, after.parse().ok()?)));
-            parts.ok_or_else(|| unknown(position))
-        };
-        let (last, after) = match (from, to) {
-            (None, None) => (self.last, 0),
-            // Images that were recorded since do not belong to it.
-            (None, Some(to)) => (parse(to)?.0, 0),
-            (Some(from), _) => parse(from)?,
-        };
-        let Self { store, query, versions, .. } = self;
-        let pages =
-            stream::try_unfold((store, query, after), move |(store, query, after)| async move {
+        let Self { store, query, versions, last, .. } = self;
+        let range = CursorRange::left(last, from, to, "a scan with --again")?;
+        let pages = stream::try_unfold(
+            (store, query, range.after),
+            move |(store, query, after)| async move {
                 let mut page =
                     query.page(store.as_ref(), after).await.map_err(|error| failed(&error))?;
-                page.retain(|image| image.cursor <= last);
+                page.retain(|image| image.cursor <= range.last);
                 let Some(end) = page.last().map(|image| image.cursor) else { return Ok(None) };
                 page.retain(|image| !query.has_note(image));
                 Ok(Some((stream::iter(page.into_iter().map(Ok)), (store, query, end))))
-            });
+            },
+        );
         let entry = move |image: StoredImage| {
             let versions = Arc::clone(&versions);
-            async move { Ok(entry(image, last, &versions).await) }
+            async move { Ok(entry(image, range, &versions).await) }
         };
         Ok(pages.try_flatten().map_ok(entry).try_buffered(VERSIONS_AT_ONCE).boxed())
     }
@@ -145,12 +132,12 @@ impl AgainQuery {
     }
 }
 
-async fn entry(image: StoredImage, last: i64, versions: &ImageVersions) -> super::list::Entry {
-    let position = Some(format!("{last} {:020}", image.cursor));
+async fn entry(image: StoredImage, range: CursorRange, versions: &ImageVersions) -> Entry {
+    let position = Some(range.position(image.cursor));
     let stamp = versions.stamp_of(&image.image).await;
     let StoredImage { image, subject, expected_hash, .. } = image;
     let image = LabelledImage { image, stamp, subject, expected_hash };
-    super::list::Entry::Image(ListedImage { image, position })
+    Entry::Image(ListedImage { image, position, done: None })
 }
 
 fn failed(error: &StoreError) -> ListingError {

@@ -92,19 +92,7 @@ impl ScanPlan {
         if !has_order {
             return Err(ResumeError::NoOrder);
         }
-        let found = store.campaign(id).await?.ok_or(ResumeError::Unknown(id))?;
-        let Campaign { gallery, source, .. } = &found;
-        if (gallery, &found.profile, source) != (&self.gallery, profile, &self.source()) {
-            return Err(ResumeError::OtherScan(Box::new(found)));
-        }
-        let differing = found.selection.map(|wanted| differing(&wanted, &self.selection));
-        if let Some(settings) = differing.filter(|settings| !settings.is_empty()) {
-            return Err(ResumeError::OtherFaces { id, settings: settings.join(", ") });
-        }
-        if found.state == CampaignState::Cancelled {
-            return Err(ResumeError::Cancelled(id));
-        }
-        Ok(found)
+        resume(id, &self.campaign(profile.clone()), store).await
     }
 
     /// The globs of `exclude` that left nothing out. A scan that did not list everything cannot
@@ -133,6 +121,34 @@ impl ScanPlan {
         }
         source
     }
+}
+
+/// The campaign `id`, if it lists what the new campaign `wanted` would list.
+///
+/// # Errors
+/// If it does not, it was cancelled, or the store fails.
+pub async fn resume(
+    id: CampaignId,
+    wanted: &Campaign,
+    store: &dyn Campaigns,
+) -> Result<Campaign, ResumeError> {
+    let found = store.campaign(id).await?.ok_or(ResumeError::Unknown(id))?;
+    let lists = |campaign: &Campaign| {
+        let Campaign { lane, gallery, profile, source, .. } = campaign;
+        (*lane, gallery.clone(), profile.clone(), source.clone())
+    };
+    if lists(&found) != lists(wanted) {
+        return Err(ResumeError::OtherScan(Box::new(found)));
+    }
+    let differing = found.selection.zip(wanted.selection);
+    let differing = differing.map(|(wanted, own)| differing_settings(&wanted, &own));
+    if let Some(settings) = differing.filter(|settings| !settings.is_empty()) {
+        return Err(ResumeError::OtherFaces { id, settings: settings.join(", ") });
+    }
+    if found.state == CampaignState::Cancelled {
+        return Err(ResumeError::Cancelled(id));
+    }
+    Ok(found)
 }
 
 /// Why a scan cannot resume a campaign.
@@ -176,7 +192,7 @@ pub enum ResumeError {
 }
 
 /// The settings to change from `own` to `wanted`.
-fn differing(wanted: &Selection, own: &Selection) -> Vec<String> {
+fn differing_settings(wanted: &Selection, own: &Selection) -> Vec<String> {
     let settings = [
         ("faces", wanted.faces.to_string(), own.faces.to_string()),
         ("min_face_px", wanted.min_size_px.to_string(), own.min_size_px.to_string()),

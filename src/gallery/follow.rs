@@ -17,6 +17,7 @@ use super::GalleryError;
 use super::failures::{self, FailureReasons};
 use super::list::{Images, Lister, NotAnImage};
 use super::not_listed::NotListedCounter;
+use super::pace::Pace;
 use crate::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, OutcomeEvent, Selection,
 };
@@ -92,7 +93,7 @@ pub async fn run(
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
     let CampaignRun { images, campaign, selection } = run;
-    let scan_anyway = images.scan_anyway();
+    let (scan_anyway, pace) = (images.scan_anyway(), images.rate().map(Pace::new));
     let entries = images.entries(&campaign.progress)?;
     // Subscribe before the first job is published, so that no event is missed.
     let events = match until {
@@ -118,7 +119,7 @@ pub async fn run(
         on_event,
     };
     let stop = stop_listing;
-    let lister = Lister { campaign, selection, scan_anyway, queue, store, stop, not_images };
+    let lister = Lister { campaign, selection, scan_anyway, pace, queue, store, stop, not_images };
     let mut lister = tokio::spawn(lister.run(entries));
     let followed = follower.follow(&mut lister, from_lister, events).await;
     // It still runs if the events ended first: nothing takes what it publishes.

@@ -15,7 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
 use super::again::AgainImages;
-use crate::domain::{Campaign, CampaignProgress, Job, LabelledImage, Lane, ListedChunk, Selection};
+use super::pace::{JobRate, Pace};
+use super::rescore::RescoreImages;
+use crate::domain::{
+    Campaign, CampaignProgress, Job, JobId, LabelledImage, Lane, ListedChunk, Selection,
+};
 use crate::images::{Listing, ListingEntry, ListingError, NotListed, Root, is_past};
 use crate::queue::JobQueue;
 use crate::store::Store;
@@ -29,6 +33,8 @@ pub enum Images {
     Listing(Box<Listing>),
     /// Images of the gallery, by their outcomes.
     Again(Box<AgainImages>),
+    /// Images of the gallery that a profile has results of.
+    Rescore(Box<RescoreImages>),
     /// A fixed list of images.
     Given(Vec<LabelledImage>),
 }
@@ -48,6 +54,8 @@ pub(super) struct ListedImage {
     pub(super) image: LabelledImage,
     /// Its position in a listing that can be resumed.
     pub(super) position: Option<String>,
+    /// Whether it needs no job, if the listing knows. `None`: the store is asked.
+    pub(super) done: Option<bool>,
 }
 
 /// A file, folder or link that is not listed as an image.
@@ -70,7 +78,9 @@ pub(super) type Entries = BoxStream<'static, Result<Entry, ListingError>>;
 impl From<ListingEntry> for Entry {
     fn from(listed: ListingEntry) -> Self {
         match listed {
-            ListingEntry::Image { image, position } => Self::Image(ListedImage { image, position }),
+            ListingEntry::Image { image, position } => {
+                Self::Image(ListedImage { image, position, done: None })
+            }
             ListingEntry::NotListed(other) => Self::NotAnImage(NotAnImage::NotListed(other)),
             ListingEntry::Failed(error) => Self::NotAnImage(NotAnImage::Unlisted(error)),
         }
@@ -86,13 +96,26 @@ impl Images {
                 None => &[],
             },
             Self::Again(images) => images.folders.roots(),
+            Self::Rescore(images) => images.folders.roots(),
             Self::Given(_) => &[],
         }
     }
 
     /// Whether they are scanned even if they are up to date.
     pub(super) fn scan_anyway(&self) -> bool {
-        matches!(self, Self::Again(_))
+        match self {
+            Self::Again(_) => true,
+            Self::Rescore(images) => images.all(),
+            Self::Listing(_) | Self::Given(_) => false,
+        }
+    }
+
+    /// The most jobs to publish in a time.
+    pub(super) fn rate(&self) -> Option<JobRate> {
+        match self {
+            Self::Rescore(images) => images.rate,
+            _ => None,
+        }
     }
 
     /// The entries that a listing which came as far as `progress` has to list.
@@ -101,8 +124,10 @@ impl Images {
         Ok(match self {
             Self::Listing(listing) => listing.entries(after)?.map_ok(Entry::from).boxed(),
             Self::Again(images) => images.entries(after, progress.chunk_to.as_deref())?,
+            Self::Rescore(images) => images.entries(after, progress.chunk_to.as_deref())?,
             Self::Given(images) => {
-                let entry = |image| Ok(Entry::Image(ListedImage { image, position: None }));
+                let entry =
+                    |image| Ok(Entry::Image(ListedImage { image, position: None, done: None }));
                 stream::iter(images.into_iter().map(entry)).boxed()
             }
         })
@@ -115,6 +140,7 @@ pub(super) struct Lister {
     pub(super) selection: Selection,
     /// See [`Images::scan_anyway`].
     pub(super) scan_anyway: bool,
+    pub(super) pace: Option<Pace>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) store: Arc<dyn Store>,
     pub(super) stop: CancellationToken,
@@ -123,7 +149,7 @@ pub(super) struct Lister {
 
 impl Lister {
     /// Lists `entries` until they end, `stop` is cancelled or the receiver is dropped.
-    pub(super) async fn run(self, entries: Entries) -> Result<(), GalleryError> {
+    pub(super) async fn run(mut self, entries: Entries) -> Result<(), GalleryError> {
         let mut from = self.campaign.progress.chunk_from.clone();
         // Chunks of what is ready: the first images are scored while the others are listed.
         let mut chunks = entries.ready_chunks(CHUNK);
@@ -188,20 +214,21 @@ impl Lister {
     /// Notes a chunk, then publishes the jobs of those images that are not up to date. The others
     /// get the subjects that lists name.
     async fn publish(
-        &self,
+        &mut self,
         images: Vec<ListedImage>,
         from: Option<String>,
         to: Option<String>,
     ) -> Result<(), GalleryError> {
         let Campaign { id, gallery, profile, .. } = &self.campaign;
+        let known: Option<Vec<bool>> = images.iter().map(|listed| listed.done).collect();
         let images: Vec<LabelledImage> = images.into_iter().map(|listed| listed.image).collect();
-        let up_to_date = self.up_to_date(&images).await?;
+        let up_to_date = self.up_to_date(&images, known).await?;
         let listed = images.len() as u64;
         let (mut jobs, mut skipped) = (Vec::with_capacity(images.len()), Vec::new());
         let mut subjects = Vec::new();
         for (image, up_to_date) in images.into_iter().zip(up_to_date) {
             if up_to_date {
-                skipped.push(id.job(&image.image));
+                skipped.push(self.job_id(&image));
                 subjects.extend(image.subject.map(|subject| (image.image, subject)));
             } else {
                 jobs.push(self.job(image));
@@ -216,10 +243,18 @@ impl Lister {
 
     /// Which images need no job: those whose result is current and, in an enrolment, that were
     /// accepted for their subject.
-    async fn up_to_date(&self, images: &[LabelledImage]) -> Result<Vec<bool>, GalleryError> {
+    /// `known`: what the listing knows.
+    async fn up_to_date(
+        &self,
+        images: &[LabelledImage],
+        known: Option<Vec<bool>>,
+    ) -> Result<Vec<bool>, GalleryError> {
         let Campaign { lane, gallery, profile, .. } = &self.campaign;
         if self.scan_anyway {
             return Ok(vec![false; images.len()]);
+        }
+        if let Some(known) = known {
+            return Ok(known);
         }
         let current = self.store.up_to_date(gallery, profile, &self.selection, images).await?;
         if *lane != Lane::Enrol {
@@ -235,7 +270,7 @@ impl Lister {
 
     /// Publishes the jobs of a chunk that was noted before, without those that were skipped or have
     /// ended. Some may be in the queue already, under the same ids.
-    async fn publish_again(&self, images: Vec<ListedImage>) -> Result<(), GalleryError> {
+    async fn publish_again(&mut self, images: Vec<ListedImage>) -> Result<(), GalleryError> {
         let mut jobs: Vec<Job> = images.into_iter().map(|listed| self.job(listed.image)).collect();
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let uncounted = self.store.uncounted_jobs(self.campaign.id, &ids).await?;
@@ -244,18 +279,34 @@ impl Lister {
         self.publish_jobs(jobs).await
     }
 
-    async fn publish_jobs(&self, jobs: Vec<Job>) -> Result<(), GalleryError> {
-        if !jobs.is_empty() {
+    /// Publishes jobs, not faster than the pace. Once `stop` is cancelled, those that wait for
+    /// their time are left.
+    async fn publish_jobs(&mut self, mut jobs: Vec<Job>) -> Result<(), GalleryError> {
+        while !jobs.is_empty() {
+            let now = match &mut self.pace {
+                None => jobs.len(),
+                Some(pace) => match self.stop.run_until_cancelled(pace.take(jobs.len())).await {
+                    Some(now) => now,
+                    None => return Ok(()),
+                },
+            };
+            let later = jobs.split_off(now.min(jobs.len()));
             self.queue.publish_to(&self.campaign.sub_queue(), jobs).await?;
+            jobs = later;
         }
         Ok(())
     }
 
+    fn job_id(&self, listed: &LabelledImage) -> JobId {
+        self.campaign.id.job(&listed.image)
+    }
+
     fn job(&self, listed: LabelledImage) -> Job {
+        let id = self.job_id(&listed);
         let LabelledImage { image, stamp, subject, expected_hash } = listed;
-        let Campaign { id, lane, gallery, profile, .. } = &self.campaign;
+        let Campaign { id: campaign, lane, gallery, profile, .. } = &self.campaign;
         Job {
-            id: id.job(&image),
+            id,
             lane: *lane,
             gallery: gallery.clone(),
             image,
@@ -264,7 +315,7 @@ impl Lister {
             subject,
             selection: self.selection.into(),
             profile: Some(profile.clone()),
-            campaign: Some(*id),
+            campaign: Some(*campaign),
             trace: None,
             attempt: 1,
         }

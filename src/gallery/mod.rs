@@ -2,7 +2,8 @@
 //! outcomes.
 //!
 //! [`campaign`] begins, resumes and ends campaigns, [`enrol`] those that enrol subjects, [`list`]
-//! publishes their jobs, [`again`] finds images to scan once more, [`follow`] reads how far they
+//! publishes their jobs, [`pace`] limits how fast, [`again`] finds images to scan once more,
+//! [`rescore`] those to score under another profile, [`follow`] reads how far they
 //! are, [`not_listed`] counts what is not an image, [`failures`] why images became no results,
 //! [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any worker
 //! takes a scan's jobs. [`remap`] gives the results another mapping. [`search`] finds the people or
@@ -11,12 +12,15 @@
 
 pub mod again;
 pub mod campaign;
+mod cursor;
 pub mod enrol;
 pub mod failures;
 pub mod follow;
 pub mod list;
 pub mod not_listed;
+pub mod pace;
 pub mod remap;
+pub mod rescore;
 pub mod search;
 pub mod subjects;
 pub mod takers;

@@ -1,7 +1,8 @@
 //! Fairness between the lanes of a consumer, within its prefetch. Shared by both backends.
 //!
 //! **Weights.** While all lanes have jobs, of 21 deliveries 16 are enrolments, 4 scans and 1 a
-//! re-score, in that order. So an enrolment waits for at most 5 other jobs, and no lane starves.
+//! re-score, in that order. So an enrolment waits for at most 5 other jobs, and no lane starves. A
+//! lane whose slots are taken keeps what is left of its round, however often it is asked meanwhile.
 //!
 //! **Prefetch.** At most `prefetch` enrolments, and as many jobs of the other lanes together, are
 //! unsettled at a time. So an enrolment never waits for a slot that a scan's job occupies.
@@ -45,9 +46,20 @@ impl LaneScheduler {
     /// allows for it.
     pub(super) fn take<T>(&mut self, mut pop: impl FnMut(Lane) -> Option<T>) -> Option<T> {
         self.take_in_round(&mut pop).or_else(|| {
-            self.lanes.iter_mut().for_each(|(lane, remaining)| *remaining = weight(*lane));
+            self.begin_round();
             self.take_in_round(&mut pop)
         })
+    }
+
+    /// Begins a round for the lanes with a free slot. For them the last one has ended, because
+    /// those with remaining deliveries have no jobs.
+    fn begin_round(&mut self) {
+        for index in 0..self.lanes.len() {
+            let lane = self.lanes[index].0;
+            if self.has_free_slot(lane) {
+                self.lanes[index].1 = weight(lane);
+            }
+        }
     }
 
     fn take_in_round<T>(&mut self, pop: &mut impl FnMut(Lane) -> Option<T>) -> Option<T> {
@@ -89,6 +101,45 @@ impl LaneScheduler {
         match lane {
             Lane::Enrol => &mut self.unsettled_enrolments,
             Lane::Scan | Lane::Rescore => &mut self.unsettled_others,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Jobs of all lanes without end, or of all but enrolments.
+    fn taken(lanes: &[Lane], enrolments: bool, prefetch: usize, count: usize) -> Vec<Lane> {
+        let mut scheduler = LaneScheduler::new(lanes, prefetch);
+        let (mut taken, mut unsettled) = (Vec::new(), Vec::new());
+        while taken.len() < count {
+            let pop = |lane| (enrolments || lane != Lane::Enrol).then_some(lane);
+            match scheduler.take(pop) {
+                Some(lane) => {
+                    taken.push(lane);
+                    unsettled.push(lane);
+                }
+                // All slots are taken. The oldest job ends.
+                None => scheduler.settled(unsettled.remove(0)),
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn a_consumer_that_asks_while_its_slots_are_taken_starves_no_lane() {
+        for prefetch in [1, 4, 48] {
+            let taken = taken(&Lane::ALL, false, prefetch, 1000);
+            let rescores = taken.iter().filter(|lane| **lane == Lane::Rescore).count();
+            assert_eq!(rescores, 200, "of 5 jobs, 4 scans and 1 re-score");
+        }
+        for prefetch in [1, 4, 48] {
+            let taken = self::taken(&Lane::ALL, true, prefetch, 2100);
+            let of = |wanted| taken.iter().filter(|lane| **lane == wanted).count();
+            let (scans, rescores) = (of(Lane::Scan), of(Lane::Rescore));
+            assert!(of(Lane::Enrol) >= 1000 && rescores >= 100, "{rescores} of 2100");
+            assert!(scans.abs_diff(4 * rescores) <= 4, "{scans} scans, {rescores} re-scores");
         }
     }
 }

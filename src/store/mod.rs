@@ -23,6 +23,7 @@ pub mod postgres;
 mod profile_choice;
 mod reading;
 mod remap;
+mod rescoring;
 mod results;
 mod row;
 mod rows;
@@ -47,6 +48,7 @@ pub use reading::{
     ResultState, Snapshot, StoredFace, StoredImage,
 };
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
+pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use subjects::{
@@ -60,6 +62,7 @@ pub trait Store:
     Results
     + Reading
     + Remapping
+    + Rescoring
     + Campaigns
     + Listings
     + Enrolments
@@ -74,6 +77,7 @@ impl<T> Store for T where
     T: Results
         + Reading
         + Remapping
+        + Rescoring
         + Campaigns
         + Listings
         + Enrolments

@@ -4,6 +4,7 @@
 mod campaigns;
 mod faces;
 mod history;
+mod rescoring;
 mod subjects;
 mod workers;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
+pub(super) use rescoring::RescoreRow;
 pub(super) use subjects::{
     DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
     ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,

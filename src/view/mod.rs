@@ -18,6 +18,7 @@ pub mod model;
 pub mod not_listed;
 pub mod queue;
 pub mod remap;
+pub mod rescore;
 pub mod scan;
 #[cfg(test)]
 mod schemas;

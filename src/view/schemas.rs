@@ -13,6 +13,7 @@ use super::model::{ImportView, ModelView, PreparedView};
 use super::not_listed::NotListedView;
 use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
+use super::rescore::RescoreSummaryLine;
 use super::scan::ScanSummaryLine;
 use super::search::SearchView;
 use super::subject::{SubjectChangeView, SubjectDetailView, SubjectView};
@@ -49,6 +50,7 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<CheckView>("check");
     check::<WorkerView>("worker");
     check::<RemapView>("remap");
+    check::<RescoreSummaryLine>("rescore-summary");
     check::<EvaluationView>("evaluation");
     check::<CalibrationView>("calibration");
     check::<BiasView>("bias");

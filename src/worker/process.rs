@@ -190,7 +190,12 @@ impl Processor {
         };
         let fetch_ms = milliseconds(started);
         if job.expected_hash.is_some_and(|expected| ContentHash::of(&bytes) != expected) {
-            let reason = "the image changed: its content hash is not the one that the job expects";
+            let reason = match job.lane {
+                Lane::Rescore => "the image changed since it was recorded: scan it",
+                Lane::Enrol | Lane::Scan => {
+                    "the image changed: its content hash is not the one that the job expects"
+                }
+            };
             return self.ended(job, Outcome::Refused(reason.into()));
         }
         match self.analyser.analyse(bytes, (slot, room), self.selection(job), priority).await {

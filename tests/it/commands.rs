@@ -17,6 +17,7 @@ mod names;
 mod precision;
 mod recipes;
 mod remap;
+mod rescore;
 mod schemas;
 mod score;
 mod score_folders;

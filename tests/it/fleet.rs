@@ -3,6 +3,7 @@
 mod enrol;
 mod lists;
 mod names;
+mod rescore;
 mod workers;
 
 use std::collections::BTreeMap;

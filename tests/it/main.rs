@@ -20,6 +20,7 @@ mod postgres_store;
 mod preparation;
 mod queue_contract;
 mod rabbitmq;
+mod rescoring;
 mod scales;
 mod sqlite_store;
 mod store_contract;

@@ -12,7 +12,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use self::display::{EnrolDisplay, EnrolEnd, EnrolSummary};
 use super::interrupt::{StopOnSignal, stop_on_signal};
-use super::scan::told;
+use super::running::told;
 use super::scan_source::SourceArgs;
 use super::{GalleryArgs, not_listed, printable};
 use crate::app::App;

@@ -18,6 +18,7 @@ mod listings;
 mod maintenance;
 mod reading;
 mod remap;
+mod rescoring;
 mod results;
 mod rights;
 mod sources;

@@ -26,7 +26,7 @@ use crate::store::{
 };
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
-async fn find_scope(
+pub(super) async fn find_scope(
     connection: &mut PgConnection,
     gallery: &GalleryName,
     profile: &ProfileId,

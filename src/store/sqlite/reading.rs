@@ -17,7 +17,7 @@ const COUNT_IMAGES: &str = include_str!("sql/count_images.sql");
 const COUNT_FACES: &str = include_str!("sql/count_faces.sql");
 
 /// The id of a gallery together with a profile; None if nothing was ever recorded to them.
-async fn find_scope(
+pub(super) async fn find_scope(
     connection: &mut SqliteConnection,
     gallery: &GalleryName,
     profile: &ProfileId,

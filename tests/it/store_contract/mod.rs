@@ -11,6 +11,7 @@ mod notes;
 mod reading;
 mod recording;
 mod remapping;
+mod rescoring;
 mod subjects;
 mod templates;
 mod upgrade;
@@ -206,6 +207,12 @@ macro_rules! store_contract {
                 a_copy_with_bytes_supersedes_an_attempt_without
                 a_remap_of_nothing_leaves_nothing_behind
                 remaps_and_records_at_once_leave_one_result_of_each_image
+            }
+            rescoring {
+                a_rescore_reads_every_current_image_with_bytes_once
+                what_is_done_has_a_final_outcome_of_the_same_selection
+                references_of_superseded_bytes_are_read_too
+                an_image_that_is_gone_keeps_the_result_that_it_has
             }
             campaigns {
                 a_campaign_adds_up

@@ -1,0 +1,196 @@
+//! Re-scores a gallery: a campaign whose source is the store. It lists the images that one profile
+//! has results of, and their jobs ask for results under another one.
+//!
+//! A job expects the bytes that were recorded and carries the listed version that they had, so that
+//! a later scan under the new profile finds the image up to date.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::campaign::new_campaign;
+use super::cursor::CursorRange;
+use super::list::{Entries, Entry, ListedImage};
+use super::pace::JobRate;
+use crate::domain::{Campaign, GalleryName, LabelledImage, Lane, ProfileId, Selection};
+use crate::images::{ImageFolders, ListingError, OutsideCounts, Places};
+use crate::store::{RescoreImage, RescoreQuery, Store, StoreError};
+
+/// Images of a page.
+const PAGE: u32 = 512;
+
+/// Which images are re-scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RescoreWhich {
+    /// Those without a final outcome under the new profile.
+    Missing,
+    /// All.
+    All,
+}
+
+/// A re-score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RescorePlan {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The profile whose results name the images.
+    pub from: ProfileId,
+    /// The profile of the new results.
+    pub to: ProfileId,
+    /// Which faces are wanted.
+    pub selection: Selection,
+    /// Which images.
+    pub which: RescoreWhich,
+}
+
+impl RescorePlan {
+    /// A new campaign of this re-score.
+    pub fn campaign(&self) -> Campaign {
+        let (gallery, profile) = (self.gallery.clone(), self.to.clone());
+        let campaign = new_campaign(gallery, profile, self.selection, self.source());
+        Campaign { lane: Lane::Rescore, ..campaign }
+    }
+
+    /// What is listed, for people.
+    fn source(&self) -> String {
+        let which = match self.which {
+            RescoreWhich::Missing => "--missing",
+            RescoreWhich::All => "--all",
+        };
+        format!("{which} --from-profile {}", self.from)
+    }
+
+    async fn page(&self, store: &dyn Store, after: i64) -> Result<Vec<RescoreImage>, StoreError> {
+        let query = RescoreQuery {
+            gallery: self.gallery.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            selection: self.selection,
+            after,
+            limit: PAGE,
+        };
+        store.rescore_page(&query).await
+    }
+}
+
+/// The images of a re-score.
+pub struct RescoreImages {
+    store: Arc<dyn Store>,
+    plan: RescorePlan,
+    /// The most jobs to publish in a time.
+    pub rate: Option<JobRate>,
+    /// The cursor of the last image.
+    last: i64,
+    /// How many images are listed.
+    pub images: u64,
+    /// Of these, images without a final outcome under the new profile.
+    pub missing: u64,
+    /// Where the images are.
+    pub folders: ImageFolders,
+    /// Those to read that are outside of what may be read.
+    pub outside: OutsideCounts,
+    /// The cursors of references that are not listed: other bytes came to their URI since, so that
+    /// nothing has their bytes any more.
+    lost: HashSet<i64>,
+    /// One of these, for people.
+    pub lost_example: Option<String>,
+}
+
+impl RescoreImages {
+    /// Finds the images, and counts those that `allowed`, if that is known here, does not cover.
+    /// Nothing is asked of the sources of the images.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find(
+        store: Arc<dyn Store>,
+        plan: RescorePlan,
+        allowed: Option<&Places>,
+    ) -> Result<Self, StoreError> {
+        let mut found = Self {
+            store,
+            plan,
+            rate: None,
+            last: 0,
+            images: 0,
+            missing: 0,
+            folders: ImageFolders::default(),
+            outside: OutsideCounts::default(),
+            lost: HashSet::new(),
+            lost_example: None,
+        };
+        loop {
+            let page = found.plan.page(found.store.as_ref(), found.last).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            found.last = last.cursor;
+            for image in &page {
+                found.add(image, allowed);
+            }
+        }
+    }
+
+    fn add(&mut self, found: &RescoreImage, allowed: Option<&Places>) {
+        let RescoreImage { image, cursor, superseded, done, .. } = found;
+        if *superseded {
+            if !done {
+                self.lost.insert(*cursor);
+                self.lost_example.get_or_insert_with(|| image.to_string());
+            }
+            return;
+        }
+        self.images += 1;
+        self.missing += u64::from(!done);
+        if *done && self.plan.which == RescoreWhich::Missing {
+            return;
+        }
+        self.folders.add(image);
+        if allowed.is_some_and(|allowed| !allowed.cover(image)) {
+            self.outside.count(image, || "in the store".to_owned());
+        }
+    }
+
+    /// References that cannot be re-scored, because other bytes came to their URI since.
+    pub fn lost(&self) -> u64 {
+        self.lost.len() as u64
+    }
+
+    /// Whether every image is scored, whether or not it has an outcome already.
+    pub(super) fn all(&self) -> bool {
+        self.plan.which == RescoreWhich::All
+    }
+
+    /// The images after the position `from`, or all. `to`: the position up to which images were
+    /// listed before.
+    pub(super) fn entries(
+        self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Entries, ListingError> {
+        let Self { store, plan, last, .. } = self;
+        let range = CursorRange::left(last, from, to, "a re-score")?;
+        let pages = stream::try_unfold((store, plan, range.after), move |state| async move {
+            let (store, plan, after) = state;
+            let page = plan.page(store.as_ref(), after).await.map_err(|error| failed(&error))?;
+            let page: Vec<RescoreImage> =
+                page.into_iter().take_while(|image| image.cursor <= range.last).collect();
+            let Some(end) = page.last().map(|image| image.cursor) else { return Ok(None) };
+            Ok(Some((stream::iter(page.into_iter().map(Ok)), (store, plan, end))))
+        });
+        let listed = pages.try_flatten().try_filter(|image| {
+            // Nobody has the bytes of a superseded image.
+            std::future::ready(!image.superseded)
+        });
+        Ok(listed.map_ok(move |image| entry(image, range)).boxed())
+    }
+}
+
+fn entry(found: RescoreImage, range: CursorRange) -> Entry {
+    let RescoreImage { cursor, image, hash, stamp, done, .. } = found;
+    let image = LabelledImage { image, stamp, subject: None, expected_hash: Some(hash) };
+    Entry::Image(ListedImage { image, position: Some(range.position(cursor)), done: Some(done) })
+}
+
+fn failed(error: &StoreError) -> ListingError {
+    ListingError { what: "the images of the gallery".into(), reason: error.to_string() }
+}
