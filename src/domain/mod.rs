@@ -8,6 +8,7 @@
 mod campaign;
 mod chip;
 mod components;
+mod cron;
 mod device;
 mod enrolment;
 mod face;
@@ -17,11 +18,13 @@ mod heartbeat;
 mod ids;
 mod image;
 mod job;
+mod job_rate;
 mod labelled_image;
 mod match_rate;
 mod match_threshold;
 mod outcome;
 mod profile;
+mod schedule;
 mod source;
 mod template;
 mod trace;
@@ -31,6 +34,7 @@ mod waiting;
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
+pub use cron::Timing;
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
     Decided, EnrolRules, Enrolment, EnrolmentDecision, EnrolmentProposal, GateRules, NewReference,
@@ -44,6 +48,7 @@ pub use heartbeat::{SeenWorker, WorkerId, WorkerReport};
 pub use ids::{FaceId, ImageId};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Job, JobId, Lane};
+pub use job_rate::JobRate;
 pub use labelled_image::LabelledImage;
 pub use match_rate::{SimilarityFmr, UnknownRate, fmr_of_search, fpir_of};
 pub use match_threshold::{
@@ -56,6 +61,10 @@ pub use outcome::{
 pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq,
+};
+pub use schedule::{
+    DueSlots, Misfire, RunPlan, RunState, SLOT_GRACE, Schedule, ScheduleAction, ScheduleName,
+    ScheduleRun,
 };
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};

@@ -27,6 +27,7 @@ mod rescoring;
 mod results;
 mod row;
 mod rows;
+mod schedules;
 mod sources;
 pub mod sqlite;
 mod subjects;
@@ -50,6 +51,10 @@ pub use reading::{
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
+pub use schedules::{
+    NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RunKey, RunOwner, RunQuery, Schedules,
+    SlotClaim, StoredSchedule,
+};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use subjects::{
     Renamed, StoredReference, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
@@ -67,6 +72,7 @@ pub trait Store:
     + Listings
     + Enrolments
     + Subjects
+    + Schedules
     + SourceStatuses
     + Workers
     + Maintenance
@@ -82,6 +88,7 @@ impl<T> Store for T where
         + Listings
         + Enrolments
         + Subjects
+        + Schedules
         + SourceStatuses
         + Workers
         + Maintenance

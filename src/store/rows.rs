@@ -5,6 +5,7 @@ mod campaigns;
 mod faces;
 mod history;
 mod rescoring;
+mod schedules;
 mod subjects;
 mod workers;
 
@@ -19,6 +20,7 @@ pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use rescoring::RescoreRow;
+pub(super) use schedules::{ScheduleRow, ScheduleRunRow};
 pub(super) use subjects::{
     DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
     ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,

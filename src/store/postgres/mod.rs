@@ -21,6 +21,7 @@ mod remap;
 mod rescoring;
 mod results;
 mod rights;
+mod schedules;
 mod sources;
 mod subjects;
 mod workers;
