@@ -2,7 +2,7 @@
 //!
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
 //! `networks` opens the models, `memory` says how much memory images may use, `fleet` what a worker
-//! reports of itself. [`session`] runs a worker, a queue and a store in this process, [`doctor`]
+//! reports of itself, [`schedules`] does what schedules say. [`session`] runs a worker, a queue and a store in this process, [`doctor`]
 //! checks everything.
 
 mod backends;
@@ -11,6 +11,8 @@ mod enrol;
 mod fleet;
 mod memory;
 mod networks;
+pub mod report;
+pub mod schedules;
 pub mod session;
 mod sources;
 

@@ -26,6 +26,7 @@ mod rescore;
 mod running;
 mod scan;
 mod scan_source;
+mod schedule;
 mod score;
 mod search;
 mod show;
@@ -105,6 +106,9 @@ enum Command {
     Bias(bias::BiasArgs),
     Remap(remap::RemapArgs),
     Rescore(rescore::RescoreArgs),
+    /// Show and run schedules: what is done at certain times.
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -193,6 +197,7 @@ impl Cli {
             Command::Bias(bias) => bias.run(&app).await,
             Command::Remap(remap) => remap.run(&app).await,
             Command::Rescore(rescore) => rescore.run(app).await,
+            Command::Schedule(schedule) => schedule.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

@@ -18,6 +18,7 @@ mod precision;
 mod recipes;
 mod remap;
 mod rescore;
+mod schedules;
 mod schemas;
 mod score;
 mod score_folders;

@@ -12,7 +12,7 @@ mod reading;
 mod recording;
 mod remapping;
 mod rescoring;
-mod schedules;
+pub mod schedules;
 mod subjects;
 mod templates;
 mod upgrade;

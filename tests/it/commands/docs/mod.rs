@@ -40,7 +40,7 @@ const FLEET: [&str; 4] =
     ["docs/gpu.md", "docs/operations.md", "docs/postgres.md", "docs/recipes.md"];
 
 /// What the reader did before a command: the page, how the command begins, and a script.
-const BEFORE: [(&str, &str, &str); 10] = [
+const BEFORE: [(&str, &str, &str); 11] = [
     (
         "README.md",
         "facefleet scan --again",
@@ -71,6 +71,12 @@ const BEFORE: [(&str, &str, &str); 10] = [
     ("docs/postgres.md", "psql -c 'DROP INDEX", FILLED),
     ("docs/recipes.md", "facefleet export --gallery staff --format parquet", FILLED),
     ("docs/gpu.md", "facefleet model prepare --half", "facefleet migrate"),
+    (
+        "docs/schedules.md",
+        "facefleet schedule list",
+        r#"printf '[[schedule]]\nname = "nightly"\ncron = "30 2 * * *"\naction = "scan"\n' > facefleet.toml
+        printf 'gallery = "staff"\nroots = ["%s/photos"]\n' "$PWD" >> facefleet.toml"#,
+    ),
     (
         "docs/search.md",
         "facefleet search portrait.jpg --gallery staff",
