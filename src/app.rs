@@ -2,8 +2,8 @@
 //!
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
 //! `networks` opens the models, `memory` says how much memory images may use, `fleet` what a worker
-//! reports of itself, [`schedules`] does what schedules say. [`session`] runs a worker, a queue and a store in this process, [`doctor`]
-//! checks everything.
+//! reports of itself, [`schedules`] does what schedules say. [`session`] runs a worker, a queue and
+//! a store in this process, [`doctor`] checks everything.
 
 mod backends;
 pub mod doctor;

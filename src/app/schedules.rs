@@ -57,8 +57,8 @@ struct FoundImages {
 }
 
 impl App {
-    /// What runs the schedules of the settings in this process. `queue`: that of the fleet, if there
-    /// is one.
+    /// What runs the schedules of the settings in this process. `queue`: that of the fleet, if
+    /// there is one.
     pub fn scheduler(
         &self,
         store: Arc<dyn Store>,

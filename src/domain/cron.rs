@@ -107,8 +107,8 @@ impl TryFrom<TimingText> for Timing {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed);
         let cron = parser.build().parse(line).map_err(|error| {
             format!(
-                "cron = '{line}' is no cron line ({error}): write five fields, minute, hour, day of \
-                    the month, month and day of the week, such as '30 2 * * *'"
+                "cron = '{line}' is no cron line ({error}): write five fields, minute, hour, day \
+                    of the month, month and day of the week, such as '30 2 * * *'"
             )
         })?;
         let zone = TimeZone::get(timezone).map_err(|_| {

@@ -6,9 +6,9 @@
 //! [`rescore`] those to score under another profile, [`follow`] reads how far they
 //! are, [`not_listed`] counts what is not an image, [`failures`] why images became no results,
 //! [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any worker
-//! takes a scan's jobs. [`schedules`] does all that at certain times. [`remap`] gives the results another mapping. [`search`] finds the people or
-//! faces that are most similar to others, [`verify`] compares with one person, and [`subjects`]
-//! shows and changes the people of a gallery.
+//! takes a scan's jobs. [`schedules`] does all that at certain times. [`remap`] gives the results
+//! another mapping. [`search`] finds the people or faces that are most similar to others,
+//! [`verify`] compares with one person, and [`subjects`] shows and changes the people of a gallery.
 
 pub mod again;
 pub mod campaign;

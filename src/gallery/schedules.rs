@@ -77,7 +77,7 @@ impl Scheduler {
             if let Err(error) = &looked
                 && !failing
             {
-                tracing::warn!(%error, "failed to look for schedules that are due; it is tried again");
+                tracing::warn!(%error, "failed to look for schedules that are due; trying again");
             }
             failing = looked.is_err();
         }
@@ -208,15 +208,16 @@ impl Scheduler {
                 Ok(None) => return Ok(None),
                 Err(RunError::Later(reason)) => return Err(StoreError::Unavailable(reason)),
                 Err(error) => {
-                    tracing::info!(schedule = %moved.schedule.name, %error, "left to other workers");
+                    let schedule = &moved.schedule.name;
+                    tracing::info!(%schedule, %error, "left to other workers");
                     return Ok(None);
                 }
             }
         }
     }
 
-    /// Claims a slot, and the skipped ones. `last`: nobody else is waited for. `None`: somebody else
-    /// has it.
+    /// Claims a slot, and the skipped ones. `last`: nobody else is waited for. `None`: somebody
+    /// else has it.
     async fn claim(
         &self,
         of: StoredSchedule,

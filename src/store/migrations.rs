@@ -18,6 +18,8 @@ const SQLITE: &[File] = &[
     (9, "expected_hash", include_str!("../../migrations/sqlite/0009_expected_hash.sql")),
     (10, "components", include_str!("../../migrations/sqlite/0010_components.sql")),
     (11, "subjects", include_str!("../../migrations/sqlite/0011_subjects.sql")),
+    (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
+    (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -30,6 +32,8 @@ const POSTGRES: &[File] = &[
     (7, "expected_hash", include_str!("../../migrations/postgres/0007_expected_hash.sql")),
     (8, "components", include_str!("../../migrations/postgres/0008_components.sql")),
     (9, "subjects", include_str!("../../migrations/postgres/0009_subjects.sql")),
+    (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
+    (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -52,8 +52,8 @@ pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
 pub use schedules::{
-    NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RunKey, RunOwner, RunQuery, Schedules,
-    SlotClaim, StoredSchedule,
+    NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RunKey, RunOwner, RunQuery,
+    ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
 };
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use subjects::{
@@ -73,6 +73,7 @@ pub trait Store:
     + Enrolments
     + Subjects
     + Schedules
+    + ScheduleRuns
     + SourceStatuses
     + Workers
     + Maintenance
@@ -89,6 +90,7 @@ impl<T> Store for T where
         + Enrolments
         + Subjects
         + Schedules
+        + ScheduleRuns
         + SourceStatuses
         + Workers
         + Maintenance

@@ -86,7 +86,7 @@ pub struct RunQuery {
     pub limit: u32,
 }
 
-/// Schedules, and the runs of their slots.
+/// Schedules, and who claims their slots.
 #[async_trait]
 pub trait Schedules: Send + Sync {
     /// The time now: the server's, so that all processes have the same. Of a file, this process's.
@@ -119,7 +119,11 @@ pub trait Schedules: Send + Sync {
     /// # Errors
     /// If the store cannot be reached or used, or the campaign's profile was never registered.
     async fn claim_slots(&self, claim: &SlotClaim) -> Result<bool, StoreError>;
+}
 
+/// The runs of the slots of schedules.
+#[async_trait]
+pub trait ScheduleRuns: Send + Sync {
     /// Takes over a running run whose process is silent. False if it is not, or another process was
     /// faster.
     ///

@@ -11,8 +11,8 @@ use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::rows::{ScheduleRow, ScheduleRunRow, corrupt};
 use crate::store::schedules::{
-    NewRun, RunKey, RunOwner, RunQuery, Schedules, SlotClaim, StoredSchedule, run_gone_ms,
-    timing_key,
+    NewRun, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
+    run_gone_ms, timing_key,
 };
 
 #[async_trait]
@@ -91,7 +91,10 @@ impl Schedules for PostgresStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl ScheduleRuns for PostgresStore {
     async fn take_over_run(&self, run: &RunKey, owner: &RunOwner) -> Result<bool, StoreError> {
         self.answer(WRITE, async {
             let taken = sqlx::query(include_str!("sql/take_over_run.sql"))

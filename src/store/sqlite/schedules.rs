@@ -11,8 +11,8 @@ use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::rows::{ScheduleRow, ScheduleRunRow, corrupt};
 use crate::store::schedules::{
-    NewRun, RunKey, RunOwner, RunQuery, Schedules, SlotClaim, StoredSchedule, run_gone_ms,
-    timing_key,
+    NewRun, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
+    run_gone_ms, timing_key,
 };
 
 #[async_trait]
@@ -80,7 +80,10 @@ impl Schedules for SqliteStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl ScheduleRuns for SqliteStore {
     async fn take_over_run(&self, run: &RunKey, owner: &RunOwner) -> Result<bool, StoreError> {
         let now = now_ms();
         self.answer(async {

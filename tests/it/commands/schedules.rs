@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use facefleet::domain::{CampaignId, UtcTime};
 use facefleet::settings::Settings;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{Campaigns, RunKey, Schedules};
+use facefleet::store::{Campaigns, RunKey, ScheduleRuns, Schedules};
 use serde_json::Value;
 
 use super::schemas::assert_fits;

@@ -9,8 +9,8 @@ use facefleet::domain::{
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
     Campaigns, Effect, Extreme, Listings, Maintenance, NewRun, PageFilter, PageQuery, Reading,
-    Remap, RemapPosition, Remapping, Results, RunKey, RunOwner, RunQuery, Schedules, SlotClaim,
-    StoreError, Workers,
+    Remap, RemapPosition, Remapping, Results, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules,
+    SlotClaim, StoreError, Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};

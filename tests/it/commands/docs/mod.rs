@@ -74,8 +74,9 @@ const BEFORE: [(&str, &str, &str); 11] = [
     (
         "docs/schedules.md",
         "facefleet schedule list",
-        r#"printf '[[schedule]]\nname = "nightly"\ncron = "30 2 * * *"\naction = "scan"\n' > facefleet.toml
-        printf 'gallery = "staff"\nroots = ["%s/photos"]\n' "$PWD" >> facefleet.toml"#,
+        r#"printf '[[schedule]]\nname = "nightly"\ncron = "30 2 * * *"\n' > facefleet.toml
+        printf 'action = "scan"\ngallery = "staff"\n' >> facefleet.toml
+        printf 'roots = ["%s/photos"]\n' "$PWD" >> facefleet.toml"#,
     ),
     (
         "docs/search.md",
