@@ -72,7 +72,7 @@ impl Schedules for SqliteStore {
                 let state = if failed { RunState::Failed } else { RunState::Running };
                 begun = insert(&mut transaction, schedule, run, state, owner).await?;
                 if let Some(campaign) = run.campaign.as_ref().filter(|_| begun) {
-                    begin(&mut *transaction, campaign).await?;
+                    begin(&mut transaction, campaign).await?;
                 }
             }
             transaction.commit().await?;

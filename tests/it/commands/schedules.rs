@@ -1,17 +1,23 @@
 //! `facefleet schedule`, in one process.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use facefleet::domain::{CampaignId, UtcTime};
+use facefleet::app::App;
+use facefleet::app::schedules::SchedulingWorker;
+use facefleet::domain::{CampaignId, RunState, Schedule, ScheduleRun, UtcTime};
+use facefleet::queue::JobQueue;
+use facefleet::queue::memory::MemoryQueue;
 use facefleet::settings::Settings;
 use facefleet::store::sqlite::SqliteStore;
-use facefleet::store::{Campaigns, RunKey, ScheduleRuns, Schedules};
+use facefleet::store::{Campaigns, RunKey, RunQuery, ScheduleRuns, Schedules, Store};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::schemas::assert_fits;
 use super::{Run, Sandbox, number};
-use crate::support::sample;
+use crate::support::{profile, sample};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -53,7 +59,7 @@ impl Sandbox {
         let slots = schedule.timing.slots(week, now, missed);
         let store = self.store().await;
         // Another timing in between: the slot is a new one then.
-        let off = facefleet::domain::Schedule { enabled: false, ..schedule.clone() };
+        let off = Schedule { enabled: false, ..schedule.clone() };
         store.set_schedule(&off, None).await.unwrap();
         store.set_schedule(&schedule, Some(slots[0])).await.unwrap();
         *slots.last().unwrap()
@@ -170,7 +176,7 @@ async fn a_run_whose_process_is_killed_is_finished_by_another_one() {
     assert_eq!(early.out, "nothing is due\n");
     let key = RunKey { schedule: name, slot };
     let silent = async || {
-        let query = facefleet::store::RunQuery { schedule: None, running: true, limit: 1 };
+        let query = RunQuery { schedule: None, running: true, limit: 1 };
         store.schedule_runs(&query).await.unwrap()[0].silent
     };
     while !silent().await {
@@ -205,4 +211,45 @@ fn a_schedule_that_watches_ends_when_it_is_interrupted() {
     let id = watching.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert_eq!(watching.wait().unwrap().code(), Some(0));
+}
+
+/// The schedule of a worker that may read nothing, with this cron line; it was due at `next_due`.
+async fn runs_of_a_blind_worker(cron: &str, next_due: UtcTime) -> Vec<ScheduleRun> {
+    let sandbox = Sandbox::new();
+    let table = format!(
+        "[[schedule]]\nname = 'new-photos'\ncron = '{cron}'\naction = 'scan'\nroots = ['{}']\n",
+        sandbox.path("photos").display()
+    );
+    sandbox.write("facefleet.toml", table.as_bytes());
+    let settings = Settings::load(Some(&sandbox.path("facefleet.toml"))).unwrap();
+    let store = sandbox.store().await;
+    store.set_schedule(&settings.schedule[0], Some(next_due)).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let queue: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(16));
+    let worker = SchedulingWorker { profile: profile("a"), roots: Vec::new() };
+    let scheduler = App::new(settings).scheduler(store.clone(), Some(queue), Some(worker));
+    scheduler.define().await.unwrap();
+    scheduler.run_due(&CancellationToken::new()).await.unwrap();
+    let query = RunQuery { schedule: None, running: false, limit: 9 };
+    store.schedule_runs(&query).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_run_that_no_worker_can_list_fails_after_others_were_waited_for() {
+    let ago = |seconds: i64| {
+        let now = jiff::Timestamp::now().as_millisecond();
+        UtcTime::from_millisecond(now - seconds * 1000).unwrap()
+    };
+    let runs = runs_of_a_blind_worker("30 2 * * *", ago(24 * 60 * 60)).await;
+    let [run] = &runs[..] else { panic!("{runs:?}") };
+    let error = run.error.as_deref().unwrap_or_default();
+    assert!(run.state == RunState::Failed && run.campaign.is_none(), "{run:?}");
+    assert!(error.contains("no worker may read /") && error.contains("images.allow"), "{error}");
+
+    // The slot of this minute is left to other workers, unless it is nearly over.
+    let second = jiff::Timestamp::now().as_second() % 60;
+    if second > 40 {
+        tokio::time::sleep(Duration::from_secs(61 - second.unsigned_abs())).await;
+    }
+    assert_eq!(runs_of_a_blind_worker("* * * * *", ago(59)).await, []);
 }
