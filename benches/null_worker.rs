@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Result;
 use async_trait::async_trait;
 use facefleet::app::App;
+use facefleet::app::schedules::SchedulingWorker;
 use facefleet::domain::{
     BoundingBox, Components, ContentHash, EnrolRules, Face, FaceResult, Faces, ImageContent, Job,
     JobRecord, Outcome, Profile, ProfileId, Recognition, Selection, Template, WaitReason,
@@ -146,8 +147,13 @@ async fn main() -> Result<()> {
         id: null_profile().id(),
         attempts,
     });
+    let scheduling = SchedulingWorker { profile: null_profile(), roots };
+    let scheduler = app.scheduler(store.clone(), Some(queue.clone()), Some(scheduling));
+    let poll = Duration::from_secs(app.settings().worker.schedule_poll_seconds);
+    let scheduling = tokio::spawn(scheduler.watch(poll, 1, stop.clone(), |_| {}));
     println!("at work");
     app.worker(queue.clone(), store.clone(), null, EnrolRules::default()).run(stop).await?;
+    scheduling.await?;
     queue.close().await;
     store.close().await;
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
 //! `networks` opens the models, `profiles` says what is known of them, `memory` how much memory
-//! images may use, `fleet` what a worker reports of itself. [`session`] runs a worker, a queue and
+//! images may use, `fleet` what a worker reports of itself, [`schedules`] does what schedules say.
+//! [`session`] runs a worker, a queue and
 //! a store in this process, [`doctor`] checks everything.
 
 mod backends;
@@ -12,6 +13,8 @@ mod fleet;
 mod memory;
 mod networks;
 mod profiles;
+pub mod report;
+pub mod schedules;
 pub mod session;
 mod sources;
 

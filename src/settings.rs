@@ -3,6 +3,7 @@
 
 mod check;
 mod endpoint;
+mod schedules;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,9 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 pub use self::endpoint::Endpoint;
-use crate::domain::{DeviceChoice, Faces, GateRules, Precision, ReferenceRules, Selection};
+use crate::domain::{
+    DeviceChoice, Faces, GateRules, Precision, ReferenceRules, Schedule, Selection,
+};
 
 /// All settings with their defaults and documentation.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -63,6 +66,8 @@ pub struct Settings {
     pub worker: WorkerSection,
     pub server: ServerSection,
     pub log: LogSection,
+    #[serde(default, deserialize_with = "schedules::read")]
+    pub schedule: Vec<Schedule>,
 }
 
 macro_rules! section {
@@ -138,6 +143,7 @@ section!(WorkerSection {
     backoff_most_ms: u64,
     drain_seconds: u64,
     record_batch: usize,
+    schedule_poll_seconds: u64,
 });
 section!(ServerSection { listen: String });
 section!(LogSection { level: String, format: LogFormat });

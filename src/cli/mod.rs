@@ -27,6 +27,7 @@ mod rescore;
 mod running;
 mod scan;
 mod scan_source;
+mod schedule;
 mod score;
 mod search;
 mod show;
@@ -109,6 +110,9 @@ enum Command {
     /// Show, compare, activate and retire the profiles of galleries.
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
+    /// Show and run schedules: what is done at certain times.
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
     /// Import, prepare and list models.
@@ -198,6 +202,7 @@ impl Cli {
             Command::Remap(remap) => remap.run(&app).await,
             Command::Rescore(rescore) => rescore.run(app).await,
             Command::Profile(profile) => profile.run(&app).await,
+            Command::Schedule(schedule) => schedule.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
             Command::Model(model) => model.run(&app),

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use async_trait::async_trait;
 use clap::Args;
-use image::ImageFormat;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -16,11 +14,9 @@ use super::named_image::NamedImage;
 use super::new_file::NewFile;
 use super::{GalleryArgs, say};
 use crate::app::App;
-use crate::domain::{ContentHash, ImageUri, OutcomeKind, ProfileId};
-use crate::images::{ImageSource, Root, Sources};
-use crate::report::{self, ExportFormat, ExportOptions, NoThumbnails, ReportOptions, Thumbnails};
-use crate::store::{ImageKey, PageFilter, StoredFace, choose_profile};
-use crate::vision::{Picture, PixelLimits, encode_chip};
+use crate::domain::{ImageUri, OutcomeKind, ProfileId};
+use crate::report::{self, ExportFormat, ExportOptions, ReportOptions};
+use crate::store::{ImageKey, PageFilter, choose_profile};
 
 /// Contains the histogram of quality, the worst and best faces, outcomes, failures with their
 /// reasons, profile and settings.
@@ -46,31 +42,9 @@ impl ReportArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.filled_store().await?;
         let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
-        let thumbnails: Box<dyn Thumbnails> =
-            if self.no_faces { Box::new(NoThumbnails) } else { Box::new(Chips::new(app)?) };
-        let settings = app.settings();
-        let shown = [
-            ("store".to_owned(), settings.store.url.to_string()),
-            ("faces wanted".to_owned(), settings.selection().to_string()),
-            (
-                "largest image".to_owned(),
-                format!(
-                    "{} pixels, {} bytes",
-                    settings.limits.max_pixels, settings.limits.max_bytes
-                ),
-            ),
-        ];
         let options = ReportOptions { faces_each: self.faces, ..ReportOptions::default() };
-        let report = report::collect(
-            store.as_ref(),
-            &self.gallery.gallery,
-            &profile,
-            thumbnails.as_ref(),
-            &shown,
-            options,
-        )
-        .await?;
-        let html = report.html().context("Failed to render the report")?;
+        let gallery = &self.gallery.gallery;
+        let html = app.report(store.as_ref(), gallery, &profile, options, !self.no_faces).await?;
         store.close().await;
         NewFile::write(&self.out, html.as_bytes())
             .with_context(|| format!("Failed to write {}", self.out.display()))?;
@@ -186,37 +160,6 @@ impl ExportArgs {
                 other conditions: `facefleet show` looks in all galleries"
         );
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// The chips of faces, cut again from images whose content has not changed since they were scored.
-pub(super) struct Chips {
-    source: Sources,
-    limits: PixelLimits,
-}
-
-impl Chips {
-    pub(super) fn new(app: &App) -> Result<Self> {
-        // Any local file may be read: an earlier scan was allowed to read it, and the content hash
-        // shows that it is the same. Remote images must be allowed by the settings.
-        let source = app.images(&[Root::Path("/".into())])?;
-        Ok(Self { source, limits: PixelLimits { max_pixels: app.settings().limits.max_pixels } })
-    }
-}
-
-#[async_trait]
-impl Thumbnails for Chips {
-    async fn thumbnail(&self, face: &StoredFace) -> Option<Vec<u8>> {
-        let bytes = self.source.fetch(&face.image).await.ok()?;
-        if Some(ContentHash::of(&bytes)) != face.hash {
-            return None;
-        }
-        let picture = Picture::decode(&bytes, self.limits).ok()?;
-        let chip = match &face.face.landmarks {
-            Some(landmarks) => picture.chip(landmarks)?,
-            None => picture.whole_as_chip()?,
-        };
-        encode_chip(&chip, ImageFormat::Jpeg).ok()
     }
 }
 

@@ -3,25 +3,35 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::stop_on_signal;
 use super::{printable, say, say_json};
 use crate::app::App;
+use crate::app::schedules::SchedulingWorker;
 use crate::domain::{Lane, SeenWorker, WorkerReport};
 use crate::gallery::takers::{differences, differing_roots};
 use crate::images::Root;
+use crate::queue::JobQueue;
 use crate::settings::LogFormat;
 use crate::store::Store;
 use crate::telemetry::metrics::Recorder;
 use crate::view::worker::{WorkerView, worker_state};
 use crate::web::{self, HealthContext, HealthLimits};
-use crate::worker::Process;
 use crate::worker::heartbeat::Heartbeat;
+use crate::worker::{Process, Processor};
+
+/// Schedules that a worker runs at once. A slow one must not keep the others waiting.
+const RUNS_AT_ONCE: usize = 4;
+/// The longest that runs of schedules may take to stop.
+const MOST_STOPPING: Duration = Duration::from_secs(2);
 
 /// Process jobs from a queue on a broker and record their outcomes: one worker of a fleet.
 ///
@@ -93,7 +103,7 @@ impl WorkerArgs {
         let enrol = app.enrol_rules(processor.profile())?;
         let mut worker = app.worker(queue.clone(), store.clone(), processor.clone(), enrol);
         if !self.lanes.is_empty() {
-            worker.settings.lanes = self.lanes;
+            worker.settings.lanes.clone_from(&self.lanes);
         }
         let report = app.worker_report(&worker.settings.lanes, &self.root, &processor, address)?;
         let stop =
@@ -117,7 +127,9 @@ impl WorkerArgs {
         );
         let stop_beating = stop.token().child_token();
         let beating = tokio::spawn(beat(&app, store.clone(), report, &worker, &stop_beating));
+        let scheduling = self.run_schedules(&app, &store, &queue, &processor, stop.token());
         let worked = worker.run(stop.token()).await;
+        end_schedules(scheduling).await;
         stop_beating.cancel();
         beating.await?;
         stop_serving.cancel();
@@ -128,6 +140,31 @@ impl WorkerArgs {
         worked?;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl WorkerArgs {
+    /// Runs the schedules of the settings beside the worker, until `stop` is cancelled.
+    fn run_schedules(
+        &self,
+        app: &App,
+        store: &Arc<dyn Store>,
+        queue: &Arc<dyn JobQueue>,
+        processor: &Processor,
+        stop: CancellationToken,
+    ) -> JoinHandle<()> {
+        let (profile, roots) = (processor.profile().clone(), self.root.clone());
+        let worker = Some(SchedulingWorker { profile, roots });
+        let scheduler = app.scheduler(Arc::clone(store), Some(Arc::clone(queue)), worker);
+        let poll = Duration::from_secs(app.settings().worker.schedule_poll_seconds);
+        tokio::spawn(scheduler.watch(poll, RUNS_AT_ONCE, stop, |_| {}))
+    }
+}
+
+/// Waits for the runs of schedules, which stop. Another worker goes on with them.
+async fn end_schedules(mut scheduling: JoinHandle<()>) {
+    if timeout(MOST_STOPPING, &mut scheduling).await.is_err() {
+        scheduling.abort();
     }
 }
 

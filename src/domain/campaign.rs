@@ -9,7 +9,7 @@ use uuid::{Builder, Uuid};
 
 use super::{
     ContentHash, GalleryName, ImageUri, InvalidName, JobId, Lane, OutcomeKind, ProfileId,
-    Selection, SubQueue, SubQueueOf,
+    ScheduleName, Selection, SubQueue, SubQueueOf, UtcTime,
 };
 
 /// A campaign's id: a `UUIDv7`, so ids sort by the time the campaigns began.
@@ -43,12 +43,24 @@ impl CampaignId {
         for part in what {
             hasher.update(part);
         }
-        let hash = hasher.finalize();
-        let mut random = [0; 10];
-        random.copy_from_slice(&hash.as_bytes()[..10]);
         let time = self.0.as_bytes()[..6].iter().fold(0, |time, &byte| time << 8 | u64::from(byte));
-        JobId(Builder::from_unix_timestamp_millis(time, &random).into_uuid())
+        JobId(uuid_of(time, &hasher))
     }
+
+    /// The id of the campaign of a schedule's slot: the same whoever makes it, so that a slot has
+    /// one campaign. A `UUIDv7` with the time of the slot, its random bits a hash of both.
+    pub fn of_slot(schedule: &ScheduleName, slot: UtcTime) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&slot.as_millisecond().to_be_bytes()).update(schedule.as_str().as_bytes());
+        Self(uuid_of(u64::try_from(slot.as_millisecond()).unwrap_or_default(), &hasher))
+    }
+}
+
+/// A `UUIDv7` with a time, in milliseconds since 1970, and the first bits of a hash.
+fn uuid_of(time: u64, hasher: &blake3::Hasher) -> Uuid {
+    let mut random = [0; 10];
+    random.copy_from_slice(&hasher.finalize().as_bytes()[..10]);
+    Builder::from_unix_timestamp_millis(time, &random).into_uuid()
 }
 
 impl Default for CampaignId {
@@ -222,5 +234,17 @@ mod tests {
             uuid.get_timestamp().unwrap().to_unix(),
             campaign.0.get_timestamp().unwrap().to_unix()
         );
+    }
+    #[test]
+    fn a_slots_campaign_has_one_id() {
+        let [nightly, weekly]: [ScheduleName; 2] =
+            ["nightly", "weekly"].map(|name| name.parse().unwrap());
+        let slot = |ms| UtcTime::from_millisecond(ms).unwrap();
+        let first = CampaignId::of_slot(&nightly, slot(1_790_000_000_000));
+        assert_eq!(first, CampaignId::of_slot(&nightly, slot(1_790_000_000_000)));
+        assert_ne!(first, CampaignId::of_slot(&weekly, slot(1_790_000_000_000)));
+        assert_ne!(first, CampaignId::of_slot(&nightly, slot(1_790_000_060_000)));
+        assert_eq!(first.0.get_version_num(), 7);
+        assert_eq!(first.0.get_timestamp().unwrap().to_unix(), (1_790_000_000, 0));
     }
 }

@@ -9,6 +9,7 @@ mod activation;
 mod campaign;
 mod chip;
 mod components;
+mod cron;
 mod device;
 mod enrolment;
 mod face;
@@ -18,12 +19,14 @@ mod heartbeat;
 mod ids;
 mod image;
 mod job;
+mod job_rate;
 mod labelled_image;
 mod match_rate;
 mod match_threshold;
 mod outcome;
 mod profile;
 mod profile_name;
+mod schedule;
 mod source;
 mod template;
 mod trace;
@@ -34,6 +37,7 @@ pub use activation::{Activation, CoverageCounts, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{AlignedFace, CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
+pub use cron::Timing;
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
     Decided, EnrolRules, Enrolment, EnrolmentDecision, EnrolmentProposal, GateFace, GateRules,
@@ -47,6 +51,7 @@ pub use heartbeat::{SeenWorker, WorkerId, WorkerReport};
 pub use ids::{FaceId, ImageId};
 pub use image::{ContentHash, GalleryName, ImageUri, InvalidName, SourceStamp, SubjectName};
 pub use job::{Job, JobId, Lane};
+pub use job_rate::JobRate;
 pub use labelled_image::LabelledImage;
 pub use match_rate::{SimilarityFmr, UnknownRate, fmr_of_search, fpir_of};
 pub use match_threshold::{
@@ -61,6 +66,10 @@ pub use profile::{
     SerFiq, chips_id,
 };
 pub use profile_name::ProfileName;
+pub use schedule::{
+    DueSlots, Misfire, RunPlan, RunState, SLOT_GRACE, Schedule, ScheduleAction, ScheduleName,
+    ScheduleRun,
+};
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;

@@ -26,6 +26,18 @@ impl UtcTime {
     pub fn as_millisecond(self) -> i64 {
         self.0.as_millisecond()
     }
+
+    /// The same as a timestamp.
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl From<Timestamp> for UtcTime {
+    /// `time`, cut to the millisecond.
+    fn from(time: Timestamp) -> Self {
+        Self(Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time))
+    }
 }
 
 impl fmt::Display for UtcTime {

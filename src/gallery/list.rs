@@ -205,6 +205,12 @@ impl Lister {
         self.campaign.lane == Lane::Enrol && image.image.subject.is_none()
     }
 
+    /// Whether jobs of the campaign have ended before, and it is listed from the beginning again.
+    fn is_listed_anew(&self) -> bool {
+        let CampaignProgress { chunk_to, skipped, .. } = &self.campaign.progress;
+        chunk_to.is_none() && skipped + self.campaign.progress.ended() > 0
+    }
+
     /// Whether `image` is in the chunk that was noted before the listing was interrupted.
     fn is_noted(&self, image: &ListedImage) -> bool {
         let end = self.campaign.progress.chunk_to.as_deref();
@@ -238,6 +244,9 @@ impl Lister {
             self.store.name_subjects(gallery, profile, &subjects).await?;
         }
         self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
+        if self.is_listed_anew() {
+            jobs = self.uncounted(jobs).await?;
+        }
         self.publish_jobs(jobs).await
     }
 
@@ -271,12 +280,18 @@ impl Lister {
     /// Publishes the jobs of a chunk that was noted before, without those that were skipped or have
     /// ended. Some may be in the queue already, under the same ids.
     async fn publish_again(&mut self, images: Vec<ListedImage>) -> Result<(), GalleryError> {
-        let mut jobs: Vec<Job> = images.into_iter().map(|listed| self.job(listed.image)).collect();
+        let jobs: Vec<Job> = images.into_iter().map(|listed| self.job(listed.image)).collect();
+        let jobs = self.uncounted(jobs).await?;
+        self.publish_jobs(jobs).await
+    }
+
+    /// Those of `jobs` that have neither been skipped nor ended.
+    async fn uncounted(&self, mut jobs: Vec<Job>) -> Result<Vec<Job>, GalleryError> {
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let uncounted = self.store.uncounted_jobs(self.campaign.id, &ids).await?;
         let uncounted: HashSet<_> = uncounted.into_iter().collect();
         jobs.retain(|job| uncounted.contains(&job.id));
-        self.publish_jobs(jobs).await
+        Ok(jobs)
     }
 
     /// Publishes jobs, not faster than the pace. Once `stop` is cancelled, those that wait for

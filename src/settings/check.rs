@@ -53,7 +53,13 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_enrol(enrol)?;
     within("worker.batch", worker.batch, 1..=1024, "must be 1 to 1024")?;
     within("worker.attempts", worker.attempts, 1.., POSITIVE)?;
-    within("worker.record_batch", worker.record_batch, 1.., POSITIVE)
+    within("worker.record_batch", worker.record_batch, 1.., POSITIVE)?;
+    within(
+        "worker.schedule_poll_seconds",
+        worker.schedule_poll_seconds,
+        1..=30,
+        "must be 1 to 30: a slot that is due for 2 minutes is missed",
+    )
 }
 
 /// The same for the rules of enrolment.

@@ -34,6 +34,13 @@ pub trait Listings: Send + Sync {
     /// If the store cannot be reached or used.
     async fn fail_listing(&self, campaign: CampaignId, reason: &str) -> Result<(), StoreError>;
 
+    /// Forgets how far the listing of a campaign came, before it is listed from the beginning once
+    /// more. Jobs that were skipped or ended stay so, and count once.
+    ///
+    /// # Errors
+    /// As [`Self::note_listed`].
+    async fn restart_listing(&self, campaign: CampaignId) -> Result<(), StoreError>;
+
     /// Those of `jobs` that have neither been skipped nor ended in `campaign`, in the order given.
     ///
     /// # Errors

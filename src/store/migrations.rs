@@ -20,6 +20,7 @@ const SQLITE: &[File] = &[
     (11, "subjects", include_str!("../../migrations/sqlite/0011_subjects.sql")),
     (12, "activations", include_str!("../../migrations/sqlite/0012_activations.sql")),
     (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
+    (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -34,6 +35,7 @@ const POSTGRES: &[File] = &[
     (9, "subjects", include_str!("../../migrations/postgres/0009_subjects.sql")),
     (10, "activations", include_str!("../../migrations/postgres/0010_activations.sql")),
     (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
+    (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -28,6 +28,7 @@ mod rescoring;
 mod results;
 mod row;
 mod rows;
+mod schedules;
 mod sources;
 pub mod sqlite;
 mod subjects;
@@ -55,6 +56,10 @@ pub use reading::{
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
+pub use schedules::{
+    NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RunKey, RunOwner, RunQuery,
+    ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
+};
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
 pub use subjects::{
     Renamed, StoredReference, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
@@ -73,6 +78,8 @@ pub trait Store:
     + Listings
     + Enrolments
     + Subjects
+    + Schedules
+    + ScheduleRuns
     + SourceStatuses
     + Workers
     + Maintenance
@@ -89,6 +96,8 @@ impl<T> Store for T where
         + Listings
         + Enrolments
         + Subjects
+        + Schedules
+        + ScheduleRuns
         + SourceStatuses
         + Workers
         + Maintenance

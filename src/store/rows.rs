@@ -6,6 +6,7 @@ mod faces;
 mod history;
 mod profiles;
 mod rescoring;
+mod schedules;
 mod subjects;
 mod workers;
 
@@ -23,6 +24,7 @@ pub(super) use profiles::{
     ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
 };
 pub(super) use rescoring::RescoreRow;
+pub(super) use schedules::{ScheduleRow, ScheduleRunRow};
 pub(super) use subjects::{
     DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
     ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,

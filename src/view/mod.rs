@@ -22,6 +22,7 @@ pub mod queue;
 pub mod remap;
 pub mod rescore;
 pub mod scan;
+pub mod schedule;
 #[cfg(test)]
 mod schemas;
 pub mod search;

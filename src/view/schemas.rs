@@ -17,6 +17,7 @@ use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
 use super::rescore::RescoreSummaryLine;
 use super::scan::ScanSummaryLine;
+use super::schedule::{ScheduleRunView, ScheduleView};
 use super::search::SearchView;
 use super::subject::{SubjectChangeView, SubjectDetailView, SubjectView};
 use super::verify::VerifyView;
@@ -57,6 +58,8 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<ProfileDetailView>("profile-detail");
     check::<ActivatedView>("activated-profile");
     check::<RetiredView>("retired-profile");
+    check::<ScheduleView>("schedule");
+    check::<ScheduleRunView>("schedule-run");
     check::<EvaluationView>("evaluation");
     check::<CalibrationView>("calibration");
     check::<BiasView>("bias");

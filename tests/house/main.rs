@@ -38,6 +38,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["src/web"]),
     ("hyper", &["src/web"]),
     ("flatbuffers", &["src/report/export"]),
+    ("croner", &["src/domain/cron.rs"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("indicatif", &["src/cli"]),
     ("resvg", &["src/evaluate/plot"]),

@@ -21,6 +21,7 @@ mod profiles;
 mod recipes;
 mod remap;
 mod rescore;
+mod schedules;
 mod schemas;
 mod score;
 mod score_folders;

@@ -22,6 +22,7 @@ mod remap;
 mod rescoring;
 mod results;
 mod rights;
+mod schedules;
 mod sources;
 mod subjects;
 mod workers;

@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 38] = [
+const TRIALS: [(&str, &str, &str); 42] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -42,6 +42,10 @@ const TRIALS: [(&str, &str, &str); 38] = [
     ("INSERT", "workers", "INSERT INTO workers (id) SELECT NULL WHERE false"),
     ("UPDATE", "workers", "UPDATE workers SET last_seen = last_seen WHERE false"),
     ("DELETE", "workers", "DELETE FROM workers WHERE false"),
+    ("INSERT", "schedules", "INSERT INTO schedules (name) SELECT NULL WHERE false"),
+    ("UPDATE", "schedules", "UPDATE schedules SET timing = timing WHERE false"),
+    ("INSERT", "schedule_runs", "INSERT INTO schedule_runs (schedule) SELECT NULL WHERE false"),
+    ("UPDATE", "schedule_runs", "UPDATE schedule_runs SET state = state WHERE false"),
     ("INSERT", "subjects", "INSERT INTO subjects (gallery_id) SELECT NULL WHERE false"),
     ("UPDATE", "subjects", "UPDATE subjects SET name = name WHERE false"),
     ("DELETE", "subjects", "DELETE FROM subjects WHERE false"),

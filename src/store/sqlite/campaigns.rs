@@ -13,23 +13,8 @@ use crate::store::{Campaigns, MOST_OPEN, StoreError};
 impl Campaigns for SqliteStore {
     async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError> {
         self.answer(async {
-            let begun = sqlx::query(include_str!("sql/insert_campaign.sql"))
-                .bind(campaign.id.0)
-                .bind(campaign.lane.as_str())
-                .bind(campaign.gallery.as_str())
-                .bind(campaign.profile.as_str())
-                .bind(&campaign.source)
-                .bind(campaign.state.as_str())
-                .bind(campaign.selection.as_ref().map(selection_key))
-                .bind(now_ms())
-                .execute(&self.writer)
-                .await?;
-            if begun.rows_affected() == 0 {
-                let profile = &campaign.profile;
-                let reason = format!("its profile {profile} was never registered");
-                return Err(StoreError::Invalid(reason).into());
-            }
-            Ok(())
+            let mut connection = self.writer.acquire().await?;
+            begin(&mut connection, campaign).await
         })
         .await
     }
@@ -91,6 +76,30 @@ impl SqliteStore {
         })
         .await
     }
+}
+
+/// Begins a campaign, or reopens it.
+pub(super) async fn begin(
+    connection: &mut sqlx::SqliteConnection,
+    campaign: &Campaign,
+) -> Result<(), Fault> {
+    let begun = sqlx::query(include_str!("sql/insert_campaign.sql"))
+        .bind(campaign.id.0)
+        .bind(campaign.lane.as_str())
+        .bind(campaign.gallery.as_str())
+        .bind(campaign.profile.as_str())
+        .bind(&campaign.source)
+        .bind(campaign.state.as_str())
+        .bind(campaign.selection.as_ref().map(selection_key))
+        .bind(now_ms())
+        .execute(connection)
+        .await?;
+    if begun.rows_affected() == 0 {
+        let profile = &campaign.profile;
+        let reason = format!("its profile {profile} was never registered");
+        return Err(StoreError::Invalid(reason).into());
+    }
+    Ok(())
 }
 
 async fn with_outcomes(

@@ -65,6 +65,17 @@ impl Listings for SqliteStore {
         .await
     }
 
+    async fn restart_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
+        self.answer(async {
+            let restarted = sqlx::query(include_str!("sql/restart_listing.sql"))
+                .bind(campaign.0)
+                .execute(&self.writer)
+                .await?;
+            if restarted.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
+        })
+        .await
+    }
+
     async fn uncounted_jobs(
         &self,
         campaign: CampaignId,

@@ -21,6 +21,7 @@ mod reading;
 mod remap;
 mod rescoring;
 mod results;
+mod schedules;
 mod snapshot;
 mod sources;
 mod subjects;

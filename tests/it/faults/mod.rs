@@ -9,6 +9,7 @@ mod cuts;
 mod null_profile;
 mod outages;
 mod restarts;
+mod schedules;
 mod workers;
 
 use std::collections::HashSet;
@@ -185,7 +186,9 @@ impl Fleet {
     /// The same, with further settings.
     fn worker_with(&self, queue: &str, store: &str, settings: &[(&str, String)]) -> Worker {
         let mut command = Command::new(null_worker());
-        command.arg(self.folder.path().canonicalize().unwrap()).stdout(Stdio::piped());
+        let folder = self.folder.path().canonicalize().unwrap();
+        // With the settings that a test writes there.
+        command.arg(&folder).current_dir(&folder).stdout(Stdio::piped());
         command.envs([
             ("FACEFLEET__QUEUE__URL", queue),
             ("FACEFLEET__QUEUE__PREFIX", &self.prefix),

@@ -4,16 +4,18 @@ use std::path::Path;
 
 use facefleet::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, CoverageCounts, JobRecord, Lane,
-    ListedChunk, Outcome, OutcomeKind, ProfileId, Selection,
+    ListedChunk, Outcome, OutcomeKind, ProfileId, RunState, Selection,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, Maintenance, NewActivation, PageFilter, PageQuery,
-    Profiles, Reading, Remap, RemapPosition, Remapping, Results, RetireStep, StoreError, Workers,
+    Campaigns, Effect, Extreme, Listings, Maintenance, NewActivation, NewRun, PageFilter,
+    PageQuery, Profiles, Reading, Remap, RemapPosition, Remapping, Results, RetireStep, RunKey,
+    RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoreError, Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
+use crate::store_contract::schedules::hourly;
 use crate::support::pages::Page;
 use crate::support::stack::Database;
 use crate::support::{
@@ -104,6 +106,26 @@ fn page(templates: bool) -> PageQuery {
     }
 }
 
+/// What a worker does for a schedule.
+async fn run_schedule(store: &PostgresStore) {
+    store.set_schedule(&hourly("once"), None).await.unwrap();
+    let of = store.schedules().await.unwrap().remove(0);
+    let slot = store.clock().await.unwrap();
+    let owner = RunOwner { id: uuid::Uuid::now_v7(), name: "one".into() };
+    let run = NewRun { slot, plan: None, campaign: Some(campaign()), error: None };
+    let (run, owner_of_claim) = (Some(run), owner.clone());
+    let claim = SlotClaim { of, next_due: None, run, skipped: Vec::new(), owner: owner_of_claim };
+    assert!(store.claim_slots(&claim).await.unwrap());
+    let key = RunKey { schedule: hourly("once").name, slot };
+    store.release_run(&key, &owner).await.unwrap();
+    assert!(store.take_over_run(&key, &owner).await.unwrap());
+    assert!(store.beat_run(&key, &owner).await.unwrap());
+    assert!(store.end_run(&key, &owner, None).await.unwrap());
+    store.restart_listing(claim.run.unwrap().campaign.unwrap().id).await.unwrap();
+    let query = RunQuery { schedule: None, running: false, limit: 1 };
+    assert_eq!(store.schedule_runs(&query).await.unwrap()[0].state, RunState::Done);
+}
+
 #[tokio::test]
 async fn a_worker_can_do_its_work_and_nothing_else() {
     let database = guided().await;
@@ -139,6 +161,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.beat(&worker).await.unwrap();
     assert_eq!(store.workers().await.unwrap()[0].report, worker);
     store.end_worker(worker.id).await.unwrap();
+    run_schedule(&store).await;
     store.register_profile(&profile("b")).await.unwrap();
     let copied = store.remap(&remap(), RemapPosition::default()).await.unwrap();
     assert_eq!((copied.copied, copied.faces), (1, 2));
@@ -211,7 +234,8 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
         .replace(", source_troubles TO", " TO");
     // The tables of later versions, whose migrations grant the rights.
     let later = |line: &&str| {
-        [" ON workers ", " ON subjects, ", " ON activations"].iter().any(|of| line.contains(of))
+        let tables = [" ON workers TO ", " ON subjects, ", " ON activations", " ON schedules, "];
+        tables.iter().any(|of| line.contains(of))
     };
     let then: Vec<&str> = then.lines().filter(|line| !later(line)).collect();
     let then = then.join("\n");
@@ -233,6 +257,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let worker = worker_report("one");
     store.beat(&worker).await.unwrap();
     store.beat(&worker).await.unwrap();
+    run_schedule(&store).await;
     assert_eq!(store.workers().await.unwrap().len(), 1);
     store.end_worker(worker.id).await.unwrap();
     store.try_writing().await.unwrap();

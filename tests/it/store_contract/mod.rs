@@ -14,6 +14,7 @@ mod reading;
 mod recording;
 mod remapping;
 mod rescoring;
+pub mod schedules;
 mod subjects;
 mod templates;
 mod upgrade;
@@ -235,6 +236,15 @@ macro_rules! store_contract {
                 operators_pause_resume_and_cancel
                 campaigns_come_latest_first
                 an_unknown_campaign_is_an_error
+            }
+            schedules {
+                a_schedule_keeps_its_next_slot_until_its_timing_changes
+                a_slot_is_claimed_once_by_five_processes_at_once
+                missed_slots_are_run_or_skipped_as_the_schedule_says
+                a_clock_that_jumps_back_runs_no_slot_twice
+                a_claim_of_another_definition_fails
+                a_run_is_taken_over_by_one_process_once_its_own_is_silent
+                a_listing_that_begins_anew_counts_every_image_once
             }
             enrolments {
                 the_best_images_become_the_references_of_their_subject

@@ -79,6 +79,13 @@ const BEFORE: [(&str, &str, &str); 11] = [
     ("docs/recipes.md", "facefleet export --gallery staff --format parquet", FILLED),
     ("docs/gpu.md", "facefleet model prepare --half", "facefleet migrate"),
     (
+        "docs/schedules.md",
+        "facefleet schedule list",
+        r#"printf '[[schedule]]\nname = "nightly"\ncron = "30 2 * * *"\n' > facefleet.toml
+        printf 'action = "scan"\ngallery = "staff"\n' >> facefleet.toml
+        printf 'roots = ["%s/photos"]\n' "$PWD" >> facefleet.toml"#,
+    ),
+    (
         "docs/search.md",
         "facefleet search portrait.jpg --gallery staff",
         "facefleet scan photos --gallery staff",
