@@ -249,13 +249,17 @@ impl SlotWorker {
         let aligned = self.is_aligned(&to).await?;
         let selection = campaign.selection.unwrap_or_else(|| self.app.settings.selection());
         let gallery = campaign.gallery.clone();
+        let alignment = self.store.profile(&to).await?.map(|profile| profile.alignment);
+        let chips = alignment.map(|alignment| self.app.chips(&alignment)).transpose();
+        let chips = chips.map_err(impossible)?.flatten();
         let plan = RescorePlan { gallery, from, to, selection, which: RescoreWhich::Missing };
         let roots = self.worker.as_ref().map(|worker| worker.roots.clone()).unwrap_or_default();
         let allowed = self.app.allowed(&roots).map_err(impossible)?;
         let known = self.queue.is_none() || !allowed.is_empty();
         let places = known.then(|| Places::new(&allowed));
         let store = Arc::clone(&self.store);
-        let mut images = RescoreImages::find(store, plan, places.as_ref()).await?;
+        let mut images =
+            RescoreImages::find(store, plan, places.as_ref(), chips.as_deref()).await?;
         if images.outside.images > 0 {
             let first = images.outside.first.as_deref().unwrap_or_default();
             return Err(impossible(format!(

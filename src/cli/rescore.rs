@@ -16,7 +16,8 @@ use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
 use crate::app::session::Session;
 use crate::domain::{
-    AlignmentProfile, Campaign, CampaignId, Faces, GalleryName, Lane, Profile, ProfileId,
+    AlignmentProfile, Campaign, CampaignId, Faces, GalleryName, Lane, OutcomeKind, Profile,
+    ProfileId,
 };
 use crate::gallery::campaign::resume;
 use crate::gallery::follow::{CampaignCounts, CampaignRun};
@@ -78,8 +79,8 @@ pub(super) struct RescoreArgs {
     /// With a fleet: continue a campaign whose listing was interrupted.
     #[arg(long, value_name = "CAMPAIGN")]
     resume: Option<CampaignId>,
-    /// Exit with 3 and say why if more than this share of the images, 0 to 1, end as unreadable,
-    /// refused or failed. Images that are skipped do not count. 1 accepts everything.
+    /// Exit with 3 and say why if more than this share of all listed images, 0 to 1, end as
+    /// unreadable, refused or failed. 1 accepts everything.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE", value_parser = share)]
     fail_over: f64,
     /// Print JSON, one object a line: each image as it ends, then the summary.
@@ -107,12 +108,13 @@ impl RescoreArgs {
         }
         let store = app.store().await?;
         let ToRescore { profile, plan, images, active } = self.find(&app, &store).await?;
-        let lost = (images.lost, images.lost_example.clone());
+        let (lost, unasked) = ((images.lost, images.lost_example.clone()), images.unasked);
         let summary = |campaign, ended| RescoreSummary {
             args: &self,
             plan: &plan,
             active,
             lost,
+            unasked,
             campaign,
             ended,
         };
@@ -210,6 +212,8 @@ struct RescoreSummary<'a> {
     active: Option<ProfileId>,
     /// References that are not listed: how many, and one of them.
     lost: (u64, Option<String>),
+    /// References that the chip cache could not be asked for.
+    unasked: u64,
     /// `None`: nothing was missing.
     campaign: Option<Campaign>,
     ended: EndedCampaign,
@@ -226,7 +230,7 @@ impl RescoreSummary<'_> {
             active: self.active.clone(),
             end: *end,
             elapsed: *elapsed,
-            fail_over: self.args.fail_over,
+            fail_over: self.fail_over(),
         };
         if self.args.json {
             say_json(&self.view(&scan))?;
@@ -234,6 +238,16 @@ impl RescoreSummary<'_> {
             say(if none { self.nothing_missing() } else { self.text(&scan) })?;
         }
         Ok(scan.exit_code())
+    }
+
+    /// The accepted share of the images that ended. Those that are done count as good ones, so that
+    /// a re-score of the few images that are gone does not fail each time.
+    fn fail_over(&self) -> f64 {
+        let progress = &self.ended.counts.progress;
+        let bad = [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
+        let bad: u64 = bad.iter().filter_map(|kind| progress.outcomes.get(kind)).sum();
+        let accepted = bad as f64 <= self.args.fail_over * progress.listed as f64;
+        if accepted { 1.0 } else { self.args.fail_over }
     }
 
     fn nothing_missing(&self) -> String {
@@ -272,12 +286,21 @@ impl RescoreSummary<'_> {
     }
 
     fn lost_references(&self) -> String {
-        let (count, Some(example)) = &self.lost else { return String::new() };
-        format!(
+        let unasked = match self.unasked {
+            0 => String::new(),
+            count => format!(
+                "\nnot listed: {count} references of people, whose bytes their source no longer \
+                    has, because the chip cache (chips.url) cannot be asked for them: re-score \
+                    again once it can"
+            ),
+        };
+        let (count, Some(example)) = &self.lost else { return unasked };
+        let lost = format!(
             "\nnot listed: {count} references of people, whose bytes their source no longer has, \
                 such as {}. Enrol these people anew before you search under the new profile",
             printable(example)
-        )
+        );
+        unasked + &lost
     }
 
     fn view(&self, scan: &ScanSummary<'_>) -> RescoreSummaryLine {
@@ -296,6 +319,7 @@ impl RescoreSummary<'_> {
                 face_count: progress.faces,
                 from_chip_cache: self.ended.counts.from_chips,
                 lost_references: self.lost.0,
+                unasked_references: self.unasked,
                 seconds: self.ended.elapsed.as_secs_f64(),
                 interrupted: matches!(
                     self.ended.end,

@@ -231,8 +231,10 @@ async fn review(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<
         say(format!("{count} to review in gallery {gallery}"))?;
     }
     if !json && count > 0 {
-        say("accept one with `facefleet subject restore SUBJECT IMAGE_ID`, refuse it with \
-             `facefleet subject set-aside SUBJECT IMAGE_ID`")?;
+        say(format!(
+            "accept one with `facefleet subject restore SUBJECT IMAGE_ID --gallery {gallery}`, \
+             refuse it with `facefleet subject set-aside SUBJECT IMAGE_ID --gallery {gallery}`"
+        ))?;
     }
     Ok(())
 }
@@ -280,12 +282,12 @@ async fn merged_as(
 ) -> Result<SubjectMerge> {
     let gallery = &of.gallery.gallery;
     let profile = choose_profile(store, gallery, None).await?;
-    let rules = match store.profile(&profile).await? {
-        Some(profile) if !force => Some(app.enrol_rules(&profile)?),
-        _ => None,
-    };
-    if let Some(threshold) = rules.and_then(|rules| rules.match_threshold) {
-        require_alike(store, gallery, &profile, (&of.name, to), threshold).await?;
+    if !force {
+        let rules = match store.profile(&profile).await? {
+            Some(profile) => app.enrol_rules(&profile)?.match_threshold,
+            None => None,
+        };
+        require_alike(store, gallery, &profile, (&of.name, to), rules).await?;
     }
     Ok(SubjectMerge { profile, rules: app.settings().references() })
 }

@@ -147,6 +147,14 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// The id of its job on `image`, which expects these bytes if there are some.
+    pub fn job_on(&self, image: &ImageUri, expected: Option<ContentHash>) -> JobId {
+        match expected.filter(|_| self.lane == Lane::Rescore) {
+            Some(hash) => self.id.job_on_bytes(image, hash),
+            None => self.id.job(image),
+        }
+    }
+
     /// The sub-queue of its jobs.
     pub fn sub_queue(&self) -> SubQueue {
         SubQueue { lane: self.lane, of: SubQueueOf::Campaign(self.id) }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::follow::CampaignCounts;
 use crate::domain::{Campaign, CampaignProgress, End, ImageUri, JobId, OutcomeKind};
-use crate::store::{PageFilter, PageQuery, Store, StoreError};
+use crate::store::{PageFilter, PageQuery, Store, StoreError, StoredImage};
 use crate::view::scan::ReasonView;
 
 /// More groups than this are not told apart.
@@ -61,7 +61,8 @@ impl FailureReasons {
             let page = store.page(&query).await?;
             let Some(last) = page.last() else { break };
             query.after = last.cursor;
-            let jobs: Vec<JobId> = page.iter().map(|image| campaign.id.job(&image.image)).collect();
+            let job = |image: &StoredImage| campaign.job_on(&image.image, image.expected_hash);
+            let jobs: Vec<JobId> = page.iter().map(job).collect();
             let of_others = store.uncounted_jobs(campaign.id, &jobs).await?;
             let of_others: HashSet<JobId> = of_others.into_iter().collect();
             for (image, job) in page.iter().zip(&jobs) {

@@ -163,10 +163,15 @@ impl Lister {
             if !noted.is_empty() {
                 self.publish_again(noted).await?;
             }
-            if !new.is_empty() {
-                let to = new.last().and_then(|image| image.position.clone());
-                self.publish(new, from, to.clone()).await?;
-                from = to;
+            let mut left = new;
+            while !left.is_empty() {
+                // What is noted is published at once: a listing that ends here leaves nothing that
+                // only a second look at these images would find.
+                let Some(now) = self.due(&left).await else { return Ok(()) };
+                let later = left.split_off(now);
+                let to = left.last().and_then(|image| image.position.clone());
+                self.publish(left, from, to.clone()).await?;
+                (from, left) = (to, later);
             }
             if let Some(error) = broken {
                 return Err(error.into());
@@ -220,7 +225,7 @@ impl Lister {
     /// Notes a chunk, then publishes the jobs of those images that are not up to date. The others
     /// get the subjects that lists name.
     async fn publish(
-        &mut self,
+        &self,
         images: Vec<ListedImage>,
         from: Option<String>,
         to: Option<String>,
@@ -279,7 +284,7 @@ impl Lister {
 
     /// Publishes the jobs of a chunk that was noted before, without those that were skipped or have
     /// ended. Some may be in the queue already, under the same ids.
-    async fn publish_again(&mut self, images: Vec<ListedImage>) -> Result<(), GalleryError> {
+    async fn publish_again(&self, images: Vec<ListedImage>) -> Result<(), GalleryError> {
         let jobs: Vec<Job> = images.into_iter().map(|listed| self.job(listed.image)).collect();
         let jobs = self.uncounted(jobs).await?;
         self.publish_jobs(jobs).await
@@ -294,30 +299,28 @@ impl Lister {
         Ok(jobs)
     }
 
-    /// Publishes jobs, not faster than the pace. Once `stop` is cancelled, those that wait for
-    /// their time are left.
-    async fn publish_jobs(&mut self, mut jobs: Vec<Job>) -> Result<(), GalleryError> {
-        while !jobs.is_empty() {
-            let now = match &mut self.pace {
-                None => jobs.len(),
-                Some(pace) => match self.stop.run_until_cancelled(pace.take(jobs.len())).await {
-                    Some(now) => now,
-                    None => return Ok(()),
-                },
-            };
-            let later = jobs.split_off(now.min(jobs.len()));
+    /// How many of `images` may be listed now: all, or as many as have jobs that the pace lets go.
+    /// None once `stop` is cancelled.
+    async fn due(&mut self, images: &[ListedImage]) -> Option<usize> {
+        let is_job = |image: &ListedImage| self.scan_anyway || image.done != Some(true);
+        let jobs: Vec<usize> = (0..images.len()).filter(|&place| is_job(&images[place])).collect();
+        let Some(pace) = self.pace.as_mut().filter(|_| !jobs.is_empty()) else {
+            return Some(images.len());
+        };
+        let now = self.stop.run_until_cancelled(pace.take(jobs.len())).await?;
+        // Up to the first job that has to wait.
+        Some(jobs.get(now).copied().unwrap_or(images.len()))
+    }
+
+    async fn publish_jobs(&self, jobs: Vec<Job>) -> Result<(), GalleryError> {
+        if !jobs.is_empty() {
             self.queue.publish_to(&self.campaign.sub_queue(), jobs).await?;
-            jobs = later;
         }
         Ok(())
     }
 
     fn job_id(&self, listed: &LabelledImage) -> JobId {
-        let Campaign { id, lane, .. } = &self.campaign;
-        match listed.expected_hash.filter(|_| *lane == Lane::Rescore) {
-            Some(hash) => id.job_on_bytes(&listed.image, hash),
-            None => id.job(&listed.image),
-        }
+        self.campaign.job_on(&listed.image, listed.expected_hash)
     }
 
     fn job(&self, listed: LabelledImage) -> Job {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio_util::sync::CancellationToken;
 
+use super::rescore::is_rescore_from;
 use crate::domain::{
     Campaign, CampaignId, CampaignState, GalleryName, OperatorName, ProfileId, ProfileName,
 };
@@ -44,7 +45,8 @@ pub enum ProfileError {
     /// Searches would not find people any more.
     #[error(
         "{} of {} active references of gallery {} have no template under profile {}: searches \
-         would lose them. {}; --force activates it as it is",
+         would lose them. {}, `facefleet subject set-aside` ends references whose image is gone; \
+         --force activates it as it is",
         .0.found.coverage.lost_references, .0.found.coverage.references, .0.gallery, .0.profile,
         fill(&.0.gallery)
     )]
@@ -63,10 +65,11 @@ pub enum ProfileError {
         /// A gallery whose active profile it is.
         gallery: GalleryName,
     },
-    /// A campaign records under the profile.
+    /// A campaign records under the profile, or re-scores its images.
     #[error(
-        "campaign {campaign} of gallery {gallery} records under profile {profile} and is not over: \
-         wait for its end, or end it with `facefleet campaign cancel {campaign}`"
+        "campaign {campaign} of gallery {gallery} records under profile {profile}, or re-scores its \
+         images, and is not over: wait for its end, or end it with `facefleet campaign cancel \
+         {campaign}`"
     )]
     InUse {
         /// The profile.
@@ -104,7 +107,9 @@ pub struct RefusedActivation {
 
 /// What fills a gap.
 fn fill(gallery: &GalleryName) -> String {
-    format!("`facefleet rescore --gallery {gallery}` under its settings does the rest")
+    format!(
+        "`facefleet rescore --gallery {gallery}` under its settings does what can still be read"
+    )
 }
 
 fn uncovered(refused: &RefusedActivation) -> String {
@@ -295,8 +300,11 @@ impl Retirement {
     }
 
     async fn require_unused(&self, store: &dyn Store) -> Result<(), ProfileError> {
+        let uses = |campaign: &Campaign| {
+            campaign.profile == self.profile || is_rescore_from(campaign, &self.profile)
+        };
         let records = |campaign: &Campaign| {
-            campaign.profile == self.profile
+            uses(campaign)
                 && campaign.state != CampaignState::Cancelled
                 && !campaign.progress.is_over()
         };

@@ -74,6 +74,12 @@ impl RescorePlan {
     }
 }
 
+/// Whether `campaign` re-scores the images of `profile`.
+pub(super) fn is_rescore_from(campaign: &Campaign, profile: &ProfileId) -> bool {
+    let mut words = campaign.source.split_whitespace();
+    campaign.lane == Lane::Rescore && words.any(|word| word == profile.as_str())
+}
+
 /// The images of a re-score.
 pub struct RescoreImages {
     store: Arc<dyn Store>,
@@ -97,6 +103,8 @@ pub struct RescoreImages {
     pub lost: u64,
     /// One of these, for people.
     pub lost_example: Option<String>,
+    /// References that are not listed, because the chip cache cannot be asked whether it has them.
+    pub unasked: u64,
 }
 
 impl RescoreImages {
@@ -123,6 +131,7 @@ impl RescoreImages {
             cached: HashSet::new(),
             lost: 0,
             lost_example: None,
+            unasked: 0,
         };
         loop {
             let page = found.plan.page(found.store.as_ref(), found.last).await?;
@@ -157,15 +166,21 @@ impl RescoreImages {
         if *done {
             return;
         }
-        if let Some(chips) = chips
-            && chips.has(&self.plan.selection, *hash).await
-        {
-            self.cached.insert(*cursor);
-            self.images += 1;
-            self.missing += 1;
-        } else {
-            self.lost += 1;
-            self.lost_example.get_or_insert_with(|| image.to_string());
+        let known = match chips {
+            Some(chips) => chips.has(&self.plan.selection, *hash).await,
+            None => Some(false),
+        };
+        match known {
+            Some(true) => {
+                self.cached.insert(*cursor);
+                self.images += 1;
+                self.missing += 1;
+            }
+            Some(false) => {
+                self.lost += 1;
+                self.lost_example.get_or_insert_with(|| image.to_string());
+            }
+            None => self.unasked += 1,
         }
     }
 

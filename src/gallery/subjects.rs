@@ -55,6 +55,17 @@ pub enum SubjectError {
         /// What a match exceeds.
         threshold: f64,
     },
+    /// Nothing shows whether two subjects that are to be merged look like one person.
+    #[error(
+        "nothing shows whether '{}' and '{}' are one person: {why}. If they are, add --force",
+        names.0.as_str(), names.1.as_str()
+    )]
+    Uncompared {
+        /// Their names.
+        names: (SubjectName, SubjectName),
+        /// Why they cannot be compared.
+        why: &'static str,
+    },
     /// The image is no reference of the subject.
     #[error(
         "the image is no reference of '{}', neither active nor set aside: `facefleet subject show` \
@@ -127,28 +138,42 @@ pub async fn rename_subject(
     }
 }
 
-/// Whether two subjects may be one person: references of both match at `threshold`, or one of them
-/// has none to compare.
+/// Whether two subjects may be one person: references of both match at `threshold`.
 ///
 /// # Errors
-/// If they do not match, or the store cannot be read.
+/// If one of them does not exist, they do not match or cannot be compared, or the store cannot be
+/// read.
 pub async fn require_alike(
     store: &dyn Store,
     gallery: &GalleryName,
     profile: &ProfileId,
     names: (&SubjectName, &SubjectName),
-    threshold: f64,
+    threshold: Option<f64>,
 ) -> Result<(), SubjectError> {
+    if names.0 == names.1 {
+        return Ok(());
+    }
+    for name in [names.0, names.1] {
+        find_subject(store, gallery, name).await?;
+    }
+    let uncompared = |why| {
+        let names = (names.0.clone(), names.1.clone());
+        Err(SubjectError::Uncompared { names, why })
+    };
+    let Some(threshold) = threshold else {
+        return uncompared("no similarity threshold is known for the profile");
+    };
     let own = store.reference_templates(gallery, profile, Some(names.0)).await?;
     let others = store.reference_templates(gallery, profile, Some(names.1)).await?;
     let pairs = own.iter().flat_map(|one| others.iter().map(move |other| (one, other)));
     let best = pairs.map(|(one, other)| one.template.similarity(&other.template));
     match best.max_by(f64::total_cmp) {
-        Some(similarity) if similarity <= threshold && names.0 != names.1 => {
+        Some(similarity) if similarity > threshold => Ok(()),
+        Some(similarity) => {
             let names = (names.0.clone(), names.1.clone());
             Err(SubjectError::Unlike { names, similarity, threshold })
         }
-        _ => Ok(()),
+        None => uncompared("one of them has no active reference to compare"),
     }
 }
 

@@ -53,7 +53,7 @@ impl<'a> Item<'a> {
     }
 
     /// Whether its bytes are not those of its image any more. Only what comes from the chip cache
-    /// may be so: nobody read the image for it.
+    /// may be so: nobody read the image for it. An attempt that failed has no bytes.
     fn is_past(&self, stored: &[StoredVersion]) -> bool {
         let is_current = |version: &&StoredVersion| {
             let current = version.result.as_ref().is_some_and(|result| !result.superseded);
@@ -61,6 +61,7 @@ impl<'a> Item<'a> {
         };
         let mut current = stored.iter().filter(is_current).peekable();
         self.record.from_chips
+            && self.record.content.is_some()
             && current.peek().is_some()
             && current.all(|version| version.hash != self.hash())
     }

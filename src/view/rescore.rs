@@ -41,6 +41,8 @@ pub struct RescoreSummaryView {
     pub from_chip_cache: u64,
     /// References that are not listed, because other bytes came to their URI since.
     pub lost_references: u64,
+    /// References that are not listed, because the chip cache could not be asked for them.
+    pub unasked_references: u64,
     /// How long the campaign was followed.
     pub seconds: f64,
     /// Whether a signal stopped it.

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::super::progress::accounts;
 use super::super::{INTERRUPTED, SOME_FAILED, printable, say, say_json};
-use crate::domain::{Campaign, Enrolment, EnrolmentDecision, OutcomeEvent, OutcomeKind};
+use crate::domain::{Campaign, Enrolment, EnrolmentDecision, OutcomeEvent, OutcomeKind, ProfileId};
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
 use crate::store::EnrolmentCounts;
 use crate::view::enrol::{DecisionView, EnrolSummaryLine, EnrolSummaryView, EnrolledImageView};
@@ -86,6 +86,8 @@ pub(super) struct EnrolSummary<'a> {
     pub(super) campaign: &'a Campaign,
     pub(super) counts: &'a CampaignCounts,
     pub(super) decided: EnrolmentCounts,
+    /// The active profile of the gallery, if it is another one than that of the enrolment.
+    pub(super) active: Option<ProfileId>,
     /// What could not be listed.
     pub(super) unlisted: u64,
     pub(super) end: EnrolEnd,
@@ -141,6 +143,12 @@ impl EnrolSummary<'_> {
             let plural = if subjects == 1 { "" } else { "s" };
             text += &format!(
                 "of {subjects} subject{plural} of these images, {enrolled_subjects} can be found\n"
+            );
+        }
+        if let Some(active) = &self.active {
+            text += &format!(
+                "found under this profile alone, until they are re-scored under the gallery's \
+                 active profile {active}\n"
             );
         }
         let undecided = counts.progress.ended().saturating_sub(accepted + review + rejected);

@@ -263,12 +263,14 @@ impl RunningEnrolment {
         // What ran has closed its store.
         let store = app.store().await?;
         let decided = store.enrolment_counts(self.campaign.id).await?;
+        let active = store.active_profile(&self.campaign.gallery).await?;
         store.close().await;
         let summary = EnrolSummary {
             campaign: &self.campaign,
             unlisted: unlisted + counts.unlisted,
             counts: &counts,
             decided,
+            active: active.filter(|active| *active != self.campaign.profile),
             end,
             elapsed: self.started.elapsed(),
         };

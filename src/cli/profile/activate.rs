@@ -75,7 +75,16 @@ impl ActivateArgs {
             by,
         };
         let done = activate_profile(store.as_ref(), &request).await?;
+        let definition = store.profile(&profile).await?;
         store.close().await;
+        if done.changed && definition.is_some_and(|new| app.thresholds_of(&new).is_none()) {
+            eprintln!(
+                "no similarity thresholds are known here for profile {profile}: verify tells no \
+                    match, --fmr and --fpir fail, and enrolments are not compared with each other, \
+                    until `facefleet calibrate` has measured some and quality.calibration names \
+                    them"
+            );
+        }
         let view = ActivatedView {
             gallery,
             profile,

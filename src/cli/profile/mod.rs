@@ -18,7 +18,7 @@ use self::list::ListProfilesArgs;
 use self::retire::RetireArgs;
 use self::show::ShowProfileArgs;
 use crate::app::App;
-use crate::domain::{GalleryName, InvalidName, ProfileId, ProfileName};
+use crate::domain::{AlignmentProfile, GalleryName, InvalidName, ProfileId, ProfileName};
 use crate::gallery::profiles::{Percent, find_profile};
 use crate::store::{GalleryProfile, ProfileCoverage, Store};
 use crate::view::profile::{ProfileCoverageView, ProfileOfGalleryView};
@@ -76,7 +76,20 @@ impl ProfileArg {
         gallery: Option<&GalleryName>,
     ) -> Result<ProfileId> {
         match self {
-            Self::Settings => Ok(app.profile(false)?.id()),
+            Self::Settings => {
+                // In a gallery of chips, the settings' profile is that of chips.
+                let active = match gallery {
+                    Some(gallery) => store.active_profile(gallery).await?,
+                    None => None,
+                };
+                let active = match active {
+                    Some(active) => store.profile(&active).await?,
+                    None => None,
+                };
+                let aligned =
+                    active.is_some_and(|active| active.alignment == AlignmentProfile::None);
+                Ok(app.profile(aligned)?.id())
+            }
             Self::Stored(name) => Ok(find_profile(store, name, gallery).await?),
         }
     }

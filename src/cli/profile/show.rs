@@ -139,5 +139,5 @@ fn activation_line(activation: &ActivationView) -> String {
         Some((images, covered)) => format!(", covered {covered} of {images} images"),
         None => String::new(),
     };
-    format!("  active in {gallery} since {at:.19}Z, by {by}{forced}{found}")
+    format!("  activated in {gallery} at {at:.19}Z, by {by}{forced}{found}")
 }

@@ -129,10 +129,17 @@ impl ChipCache {
         }
     }
 
-    /// Whether it seems to know the image with these bytes.
-    pub async fn has(&self, selection: &Selection, hash: ContentHash) -> bool {
+    /// Whether it seems to know the image with these bytes; none if it is out of reach.
+    pub async fn has(&self, selection: &Selection, hash: ContentHash) -> Option<bool> {
+        if self.is_paused() {
+            return None;
+        }
         let name = self.name(selection, hash);
-        timeout(LONGEST, self.place.has(&name)).await.unwrap_or(false)
+        match timeout(LONGEST, self.place.has(&name)).await {
+            Ok(Ok(has)) => Some(has),
+            Ok(Err(error)) => self.failed("look for", &error),
+            Err(elapsed) => self.failed("look for", &elapsed),
+        }
     }
 
     fn name(&self, selection: &Selection, hash: ContentHash) -> [String; 3] {

@@ -60,14 +60,19 @@ impl ChipPlace {
     }
 
     /// Whether there is an entry of this name.
-    pub(super) async fn has(&self, name: &[String; 3]) -> bool {
+    pub(super) async fn has(&self, name: &[String; 3]) -> Result<bool, FetchError> {
         match self {
             Self::Folder(folder) => {
                 let path = path(folder, name);
-                tokio::fs::try_exists(path).await.unwrap_or(false)
+                let failed = |error| FetchError::Outage(format!("{}: {error}", path.display()));
+                tokio::fs::try_exists(&path).await.map_err(failed)
             }
             Self::Bucket { objects, bucket, prefix } => {
-                objects.stamp(bucket, &key(prefix, name)).await.is_ok()
+                match objects.stamp(bucket, &key(prefix, name)).await {
+                    Ok(_) => Ok(true),
+                    Err(FetchError::NotFound(_)) => Ok(false),
+                    Err(error) => Err(error),
+                }
             }
         }
     }

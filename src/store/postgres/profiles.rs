@@ -168,14 +168,13 @@ impl PostgresStore {
             .fetch_all(&mut *transaction)
             .await?;
         if let Some(&next) = results.last() {
-            // The templates of a profile that no other gallery has go with their partition.
-            if is_shared {
-                sqlx::query(include_str!("sql/delete_templates.sql"))
-                    .bind(&results)
-                    .bind(vec![profile.as_str()])
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            // Here and not only with the partition at the end: another gallery may get results of
+            // the profile before that.
+            sqlx::query(include_str!("sql/delete_templates.sql"))
+                .bind(&results)
+                .bind(vec![profile.as_str()])
+                .execute(&mut *transaction)
+                .await?;
             // Faces go with them.
             sqlx::query("DELETE FROM results WHERE id = ANY ($1::bigint[])")
                 .bind(&results)

@@ -101,7 +101,7 @@ impl Subjects for PostgresStore {
                 .bind(set_aside(state))
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(decision) = state.review() {
+            if let Some(decision) = state.review().filter(|_| set.rows_affected() > 0) {
                 review(&mut transaction, (subject, name), image, decision).await?;
             }
             transaction.commit().await?;

@@ -127,7 +127,7 @@ impl Subjects for SqliteStore {
                 .bind(now_ms())
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(decision) = state.review() {
+            if let Some(decision) = state.review().filter(|_| set.rows_affected() > 0) {
                 review(&mut transaction, (id, name), image, decision).await?;
             }
             transaction.commit().await?;

@@ -249,6 +249,12 @@ pub async fn a_review_ends_with_what_the_operator_decides(home: impl Home) {
     let again = with_job(batch[1].clone(), |job| job.id = JobId::new());
     let answer = decided(&store, &again).await.enrolment.unwrap();
     assert_eq!(answer.decision, EnrolmentDecision::Rejected);
+    // What was refused by mistake is accepted by restoring it; what the gate rejected is no
+    // reference and cannot be.
+    set(1, "Bob", ReferenceState::Active).await;
+    let bob = subject(&store, "Bob").await;
+    assert_eq!((bob.summary.accepted, bob.summary.rejected, bob.summary.references), (1, 0, 1));
+    assert_eq!(label(1).await, Some(name("Bob")));
     // An accepted image that is set aside stays accepted.
     set(0, "Ann", ReferenceState::SetAside(SetAsideReason::Operator)).await;
     assert_eq!(subject(&store, "Ann").await.summary.accepted, 1);

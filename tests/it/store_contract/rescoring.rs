@@ -3,7 +3,9 @@
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use facefleet::domain::{ContentHash, Faces, JobId, JobRecord, Lane, Outcome, Selection};
+use facefleet::domain::{
+    ContentHash, Faces, JobId, JobRecord, Lane, Outcome, OutcomeKind, Selection,
+};
 use facefleet::store::{Effect, RescoreImage, RescoreQuery, Store};
 
 use super::enrolments::{decided, enrolment};
@@ -168,6 +170,12 @@ pub async fn what_comes_from_the_chip_cache_says_nothing_about_the_source(home: 
     store.record(&[touched]).await.unwrap();
     assert_eq!(effects(store.record(&[from_chips(chips)]).await), [Effect::Repeated]);
     assert!(settled(&store, b(), "one", "v3").await);
+    // An attempt that failed is told like any other.
+    store.record(&[scored("two", &[50])]).await.unwrap();
+    let failed = from_chips(unfetched("two", Outcome::Failed("the device failed".into())));
+    store.record(&[failed]).await.unwrap();
+    let two = images(&store, b()).await.pop().unwrap();
+    assert_eq!((two.image, two.outcome), (uri("two"), OutcomeKind::Failed));
 }
 
 pub async fn chips_of_bytes_that_are_past_change_no_current_result(home: impl Home) {

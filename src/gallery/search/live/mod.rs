@@ -118,7 +118,7 @@ impl LiveGallery {
         let profile = self.profile_now(snapshot.as_mut()).await?;
         let mut stamps = self.stamps(snapshot.as_mut(), profile.as_ref(), StampsOf::All).await?;
         let changing = Arc::clone(&self.changing).lock_owned().await;
-        let switches = self.state().profile != profile;
+        let switches = self.profile() != profile;
         let changed: Changed = if switches {
             let gone = self.state().recorded.keys().copied().collect();
             (gone, stamps.iter().map(|stamp| stamp.key).collect())
@@ -130,16 +130,18 @@ impl LiveGallery {
         drop(snapshot);
         let refreshed = Refreshed { added: changed.1.len(), removed: changed.0.len() };
         let searched = self.searched;
+        let indexed = if switches { self.indexed(profile).await? } else { None };
         self.apply(changing, move |state| {
             if !switches {
                 let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
                 return state.change(stamps, &changed, &batches);
             }
             // Searches go on in the index of the other profile, until this one is complete.
-            let mut other = LiveState::empty(searched, profile);
-            let built = other.change(stamps, &(HashSet::new(), changed.1), &batches);
+            // If it cannot be built, each search says why.
+            let mut other = LiveState::empty(searched, indexed);
+            other.change(stamps, &(HashSet::new(), changed.1), &batches)?;
             *state.write().unwrap_or_else(PoisonError::into_inner) = other;
-            built
+            Ok(())
         })
         .await?;
         Ok(refreshed)
@@ -155,7 +157,7 @@ impl LiveGallery {
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let mut snapshot = self.store.snapshot().await?;
         let Some(profile) = self.profile_now(snapshot.as_mut()).await? else { return Ok(()) };
-        if self.state().profile.as_ref() != Some(&profile) {
+        if self.profile().as_ref() != Some(&profile) {
             return Ok(());
         }
         let lately = StampsOf::Lately(LATELY);
@@ -187,41 +189,42 @@ impl LiveGallery {
         Ok(tokio::task::spawn_blocking(applied).await??)
     }
 
-    /// The profile to search under.
+    /// The profile to search under; none if the gallery has no results.
     async fn profile_now(
         &self,
         snapshot: &mut dyn Snapshot,
-    ) -> Result<Option<IndexedProfile>, SearchError> {
-        let id = match &self.fixed {
-            Some(fixed) => Some(fixed.clone()),
-            None => snapshot.active_profile(&self.gallery).await?,
-        };
-        let Some(id) = id else { return Ok(None) };
-        let known = self.state().profile.clone().filter(|known| known.id == id);
-        if known.is_some() {
-            return Ok(known);
+    ) -> Result<Option<ProfileId>, SearchError> {
+        match &self.fixed {
+            Some(fixed) => Ok(Some(fixed.clone())),
+            None => Ok(snapshot.active_profile(&self.gallery).await?),
         }
+    }
+
+    /// A profile with what it gives. It takes a connection of the store, so whoever calls it holds
+    /// none.
+    async fn indexed(&self, id: Option<ProfileId>) -> Result<Option<IndexedProfile>, SearchError> {
+        let Some(id) = id else { return Ok(None) };
         let scores = self.store.profile(&id).await?.map(|profile| profile.scores_id());
         Ok(scores.map(|scores| IndexedProfile { id, scores }))
     }
 
-    /// The stamps of all templates under `profile`, or of some results.
+    /// The stamps of templates under `profile`.
     async fn stamps(
         &self,
         snapshot: &mut dyn Snapshot,
-        profile: Option<&IndexedProfile>,
+        profile: Option<&ProfileId>,
         of: StampsOf<'_>,
     ) -> Result<Vec<TemplateStamp>, SearchError> {
         let Some(profile) = profile else { return Ok(Vec::new()) };
         let (gallery, searched) = (&self.gallery, self.searched);
-        Ok(snapshot.template_stamps(gallery, &profile.id, searched, of).await?)
+        Ok(snapshot.template_stamps(gallery, profile, searched, of).await?)
     }
 
     /// The templates of the results with these keys.
     async fn read(
         &self,
         snapshot: &mut dyn Snapshot,
-        profile: Option<&IndexedProfile>,
+        profile: Option<&ProfileId>,
         keys: &HashSet<TemplateKey>,
     ) -> Result<Vec<TemplateBatch>, SearchError> {
         let Some(profile) = profile.filter(|_| !keys.is_empty()) else { return Ok(Vec::new()) };
@@ -233,7 +236,7 @@ impl LiveGallery {
             }
             batches
         };
-        let reading = snapshot.templates_of(&profile.id, &cursors, to);
+        let reading = snapshot.templates_of(profile, &cursors, to);
         let (read, batches) = tokio::join!(reading, collect);
         read?;
         Ok(batches)
@@ -355,12 +358,13 @@ impl LiveGallery {
         snapshot: &mut dyn Snapshot,
         answer: &IndexAnswer,
     ) -> Result<bool, SearchError> {
-        if self.profile_now(snapshot).await? != answer.profile {
+        let answered = answer.profile.as_ref().map(|profile| &profile.id);
+        if self.profile_now(snapshot).await?.as_ref() != answered {
             return Ok(false);
         }
         let keys: HashSet<TemplateKey> = answer.recorded.keys().copied().collect();
         let of = cursors(&keys);
-        let stamps = self.stamps(snapshot, answer.profile.as_ref(), StampsOf::Results(&of)).await?;
+        let stamps = self.stamps(snapshot, answered, StampsOf::Results(&of)).await?;
         let now: HashSet<(TemplateKey, Option<SubjectName>, i64)> =
             stamps.into_iter().map(|stamp| (stamp.key, stamp.subject, stamp.recorded)).collect();
         Ok(answer.found.iter().flatten().all(|each| {

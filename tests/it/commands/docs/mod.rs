@@ -41,7 +41,7 @@ const FLEET: [&str; 4] =
     ["docs/gpu.md", "docs/operations.md", "docs/postgres.md", "docs/recipes.md"];
 
 /// What the reader did before a command: the page, how the command begins, and a script.
-const BEFORE: [(&str, &str, &str); 11] = [
+const BEFORE: [(&str, &str, &str); 12] = [
     (
         "README.md",
         "facefleet scan --again",
