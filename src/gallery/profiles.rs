@@ -67,8 +67,8 @@ pub enum ProfileError {
     },
     /// A campaign records under the profile, or re-scores its images.
     #[error(
-        "campaign {campaign} of gallery {gallery} records under profile {profile}, or re-scores its \
-         images, and is not over: wait for its end, or end it with `facefleet campaign cancel \
+        "campaign {campaign} of gallery {gallery} records under profile {profile}, or re-scores \
+         its images, and is not over: wait for its end, or end it with `facefleet campaign cancel \
          {campaign}`"
     )]
     InUse {

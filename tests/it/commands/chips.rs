@@ -193,7 +193,8 @@ fn a_reference_whose_file_was_replaced_is_scored_from_the_cache() {
     let hash = blake3::hash(&sample("biden.jpg")).to_string();
     assert_eq!((images.len(), images[0]["content_hash"].as_str()), (1, Some(hash.as_str())));
     // And the person is found by the face that was enrolled.
-    kept.run(&["verify", "p1", "obama2.jpg"], &NEW).ended(0);
+    let profile = summary["profile"].as_str().unwrap();
+    kept.run(&["verify", "p1", "obama2.jpg", "--profile", profile], &NEW).ended(0);
     let nothing = kept.run(&RESCORE, &NEW).summary();
     assert_eq!((number(&nothing, "listed"), number(&nothing, "skipped")), (1, 1), "{nothing}");
 }

@@ -134,12 +134,8 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
     store.begin_campaign(&campaign).await.unwrap();
-    let chunk = ListedChunk {
-        listed: 2,
-        skipped: vec![campaign.id.job(&uri("skipped"))],
-        from: None,
-        to: None,
-    };
+    let skipped = vec![campaign.id.job(&uri("skipped"))];
+    let chunk = ListedChunk { listed: 2, skipped, from: None, to: None };
     store.note_listed(campaign.id, &chunk).await.unwrap();
     let first = with_job(scored("one", &[10]), |job| job.campaign = Some(campaign.id));
     assert_eq!(effects(store.record(std::slice::from_ref(&first)).await), [Effect::New]);

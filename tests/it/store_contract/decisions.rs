@@ -201,10 +201,7 @@ pub async fn campaigns_count_the_decisions_of_their_own_jobs(home: impl Home) {
 pub async fn a_review_ends_with_what_the_operator_decides(home: impl Home) {
     let store = opened(&home).await;
     let to_review = |image: &str, subject: &str, degrees: f32| {
-        let mut record = enrolment(image, subject, 60, degrees);
-        let reason = Reason::of_values(ReasonCode::LooksLikeAnother, 0.9, 0.5);
-        record.enrolment.as_mut().unwrap().reasons.push(reason);
-        record
+        against(enrolment(image, subject, 60, degrees), ReasonCode::LooksLikeAnother)
     };
     let batch = [
         to_review("one", "Ann", 0.0),
