@@ -268,6 +268,11 @@ impl SlotWorker {
                 images.outside.images, images.images
             )));
         }
+        if images.unasked > 0 {
+            let error = "the chip cache (chips.url) cannot be asked for references whose bytes \
+                their source no longer has";
+            return Err(RunError::Later(error.to_owned()));
+        }
         images.rate = rate;
         let all_done = images.missing == 0;
         let images = Images::Rescore(Box::new(images));

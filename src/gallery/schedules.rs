@@ -289,13 +289,21 @@ impl Scheduler {
             }
             Err(RunError::NotHere(error) | RunError::Impossible(error)) => {
                 tracing::warn!(%schedule, %slot, %error, "a schedule failed");
-                self.store.end_run(&run.key, &self.owner, Some(&error)).await.map(drop)
+                self.fail(run, &error).await
             }
         };
         if let Err(error) = ended {
             tracing::warn!(%schedule, %slot, %error, "failed to note how a run ended; a process \
                 takes it over");
         }
+    }
+
+    /// Ends a run that failed, and its campaign, which nobody lists any more.
+    async fn fail(&self, run: &ClaimedRun, error: &str) -> Result<(), StoreError> {
+        if let Some(campaign) = run.campaign {
+            self.store.fail_listing(campaign, error).await?;
+        }
+        self.store.end_run(&run.key, &self.owner, Some(error)).await.map(drop)
     }
 
     /// Notes every while that this process is at a run. Ends if it is not its own any more.

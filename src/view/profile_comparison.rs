@@ -126,6 +126,9 @@ pub struct PairedCoverageView {
     pub references_without_old: u64,
     /// Those of them without a template under NEW.
     pub references_without_new: u64,
+    /// By how many more references subjects are found under OLD than under NEW; subjects that gain
+    /// references make up for none.
+    pub references_lost: u64,
 }
 
 /// Images that ended one way under OLD and one way under NEW.

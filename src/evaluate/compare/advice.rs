@@ -6,10 +6,9 @@
 //! - advised: else, if there is a reason for.
 //! - neutral: else.
 //!
-//! Reasons against: coverage below [`LEAST_COVERAGE`]; an active reference without a template under
-//! NEW; more faces lost than gained; a higher FNMR at the same FMR; a worse error-versus-discard
-//! curve without a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more.
-//! Reasons for: fewer faces lost than gained, a lower FNMR, a better curve. An estimate is a reason
+//! Reasons against: coverage below [`LEAST_COVERAGE`]; subjects with fewer references under NEW; more
+//! faces lost than gained; a higher FNMR at the same FMR; a worse error-versus-discard curve without
+//! a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more. Reasons for: fewer faces lost than gained, a lower FNMR, a better curve. An estimate is a reason
 //! only if its 95 % interval excludes 0.
 //!
 //! Error rates are known from [`LEAST_MATED`] mated comparisons of [`LEAST_SUBJECTS`] subjects on,
@@ -41,7 +40,7 @@ pub(super) struct Findings {
     /// Images with a final outcome under OLD, and of these under NEW.
     pub images: [u64; 2],
     /// Active references without a template under NEW.
-    pub references_without_new: u64,
+    pub references_lost: u64,
     /// Images that lost their face, and that gained one.
     pub lost_and_gained: [u64; 2],
     /// Lost less gained, as a share of the images.
@@ -123,11 +122,11 @@ impl Findings {
                 old - both
             ));
         }
-        match self.references_without_new {
+        match self.references_lost {
             0 => {}
-            1 => against.push("an active reference has no template under NEW".to_owned()),
+            1 => against.push("an active reference loses its template".to_owned()),
             count => {
-                against.push(format!("{count} active references have no template under NEW"));
+                against.push(format!("{count} active references lose their templates"));
             }
         }
     }
@@ -229,7 +228,7 @@ mod tests {
     fn findings() -> Findings {
         Findings {
             images: [1000, 1000],
-            references_without_new: 0,
+            references_lost: 0,
             lost_and_gained: [0, 0],
             net_lost: estimate(0.0, 0.0),
             net_rejected: estimate(0.0, 0.0),
@@ -270,9 +269,9 @@ mod tests {
         let whole = Findings { images: [1000, 999], ..findings() };
         assert_eq!(whole.advice().verdict, SwitchVerdict::Neutral);
         assert_says(
-            &Findings { images: [1000, 998], references_without_new: 3, ..findings() },
+            &Findings { images: [1000, 998], references_lost: 3, ..findings() },
             "Switching is not advised: only 99.80 % of the images under OLD have a final outcome \
-             under NEW, 2 are missing; 3 active references have no template under NEW.",
+             under NEW, 2 are missing; 3 active references lose their templates.",
         );
     }
 

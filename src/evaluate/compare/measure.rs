@@ -94,10 +94,7 @@ impl Measured {
         let same = |part| self.same.contains(&part);
         let findings = Findings {
             images: [coverage.images_old, coverage.images_both],
-            // Those that OLD lacks, too, are not lost by switching.
-            references_without_new: coverage
-                .references_without_new
-                .saturating_sub(coverage.references_without_old),
+            references_lost: coverage.references_lost,
             lost_and_gained: [faces.lost.count as u64, faces.gained.count as u64],
             net_lost: faces.net_lost,
             net_rejected: gate.net_rejected,

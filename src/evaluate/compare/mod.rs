@@ -27,13 +27,15 @@ pub use page::ComparisonPage;
 pub use sections::{ComparisonSection, sections};
 pub use subjects::ComparedLabels;
 
+use std::collections::HashMap;
+
 use self::measure::Measured;
 use self::pairing::{CountedResults, Pairing};
 use self::subjects::SubjectsOf;
 use super::dataset::DatasetError;
 use super::evaluation::Bootstrap;
 use super::labels::GroupError;
-use crate::domain::{GalleryName, GateRules, Profile, ProfileId, TemplateError};
+use crate::domain::{GalleryName, GateRules, Profile, ProfileId, SubjectName, TemplateError};
 use crate::matching::MatchingError;
 use crate::store::{Searched, Snapshot, StampsOf, Store, StoreError, SubjectQuery};
 use crate::view::evaluation::ExamplesView;
@@ -194,12 +196,18 @@ async fn coverage(
     references: u64,
 ) -> Result<PairedCoverageView, StoreError> {
     let mut without = [0; 2];
-    for (without, profile) in without.iter_mut().zip(&options.profiles) {
+    // Of each subject, how many more references have a template under OLD than under NEW.
+    let mut fewer: HashMap<Option<SubjectName>, i64> = HashMap::new();
+    for ((without, profile), sign) in without.iter_mut().zip(&options.profiles).zip([1, -1]) {
         let stamps = snapshot
             .template_stamps(options.gallery, profile, Searched::References, StampsOf::All)
             .await?;
         *without = references.saturating_sub(stamps.len() as u64);
+        for stamp in stamps {
+            *fewer.entry(stamp.subject).or_default() += sign;
+        }
     }
+    let lost = fewer.values().map(|&fewer| u64::try_from(fewer).unwrap_or_default()).sum();
     let both = read.images.len() as u64;
     Ok(PairedCoverageView {
         images_old: read.finals[0],
@@ -211,6 +219,7 @@ async fn coverage(
         references,
         references_without_old: without[0],
         references_without_new: without[1],
+        references_lost: lost,
     })
 }
 

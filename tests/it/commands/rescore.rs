@@ -152,7 +152,8 @@ fn an_interrupted_rescore_ends_soon_and_the_same_command_goes_on() {
     let last: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
     let interrupted = &last["summary"];
     assert_adds_up(interrupted);
-    assert_eq!(number(interrupted, "listed"), IMAGES, "{interrupted}");
+    // What waits for its time is not listed.
+    assert!((1..IMAGES).contains(&number(interrupted, "listed")), "{interrupted}");
     assert!((1..20).contains(&ended(interrupted)), "{interrupted}");
     let rest = sandbox.run_new(&rescore).summary();
     assert_adds_up(&rest);

@@ -151,7 +151,7 @@ pub async fn what_one_of_two_profiles_lacks_is_counted_and_named(home: impl Home
     assert!(found.without_similarities.unwrap().contains("--labels"));
     let sentence = &found.advice.sentence;
     assert!(sentence.contains("only 66.67 % of the images"), "{sentence}");
-    assert!(sentence.contains("an active reference has no template under NEW"), "{sentence}");
+    assert!(sentence.contains("an active reference loses its template"), "{sentence}");
 
     for (old, new, error) in [
         (a(), a(), "OLD and NEW are the same profile"),

@@ -30,9 +30,8 @@ const NOT_RUN: [(&str, &str); 11] = [
 ];
 
 /// What stands for something that only the reader knows.
-const PLACEHOLDERS: [&str; 3] = [PROFILE, OLDER_PROFILE, TEMPLATE];
+const PLACEHOLDERS: [&str; 2] = [PROFILE, TEMPLATE];
 const PROFILE: &str = "0123456789abcdef";
-const OLDER_PROFILE: &str = "fedcba9876543210";
 const TEMPLATE: &str = "[…]";
 
 /// The pages whose commands belong to a fleet from the first line on. On the others, a section
@@ -71,9 +70,9 @@ const BEFORE: [(&str, &str, &str); 12] = [
     ),
     (
         "docs/models.md",
-        "facefleet profile compare fedcba9876543210 0123456789abcdef --gallery staff",
-        "facefleet scan labelled --gallery staff
-        FACEFLEET__DETECTOR__MAX_SIDE=320 facefleet scan labelled --gallery staff",
+        "facefleet profile compare active settings --gallery staff",
+        "env -u FACEFLEET__QUALITY__METHOD facefleet scan labelled --gallery staff
+        facefleet scan labelled --gallery staff",
     ),
     ("docs/postgres.md", "psql -c 'DROP INDEX", FILLED),
     ("docs/recipes.md", "facefleet export --gallery staff --format parquet", FILLED),
@@ -194,13 +193,10 @@ fn read_through(page: &Page, servers: &Servers) -> Tally {
 fn script(terminal: &mut Terminal<'_>, block: &Block, step: &Step) -> String {
     let mut script = step.command.clone();
     let latest = "facefleet export --gallery staff --format jsonl | head --lines 1";
-    let older = "facefleet show labelled/Obama0.jpg --gallery staff --json | tail --lines 1";
-    for (placeholder, command) in [(PROFILE, latest), (OLDER_PROFILE, older)] {
-        if script.contains(placeholder) {
-            let run = terminal.run(command);
-            let image: serde_json::Value = serde_json::from_str(&run.out).unwrap();
-            script = script.replace(placeholder, image["profile"].as_str().unwrap());
-        }
+    if script.contains(PROFILE) {
+        let run = terminal.run(latest);
+        let image: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        script = script.replace(PROFILE, image["profile"].as_str().unwrap());
     }
     if script.contains(TEMPLATE) {
         script = script.replace(TEMPLATE, &format!("{:?}", [0.5; 128]));
