@@ -8,9 +8,9 @@
 //!
 //! Reasons against: coverage below [`LEAST_COVERAGE`]; subjects with fewer references under NEW;
 //! more faces lost than gained; a higher FNMR at the same FMR; a worse error-versus-discard curve
-//! without a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more. Reasons for:
-//! fewer faces lost than gained, a lower FNMR, a better curve. An estimate is a reason only if its
-//! 95 % interval excludes 0.
+//! without a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more. Reasons
+//! for: fewer faces lost than gained, a lower FNMR, a better curve. An estimate is a reason only if
+//! its 95 % interval excludes 0.
 //!
 //! Error rates are known from [`LEAST_MATED`] mated comparisons of [`LEAST_SUBJECTS`] subjects on,
 //! or if they cannot differ. Of the false match rates, 1e-3 counts if it is shown, else 1e-2.
