@@ -70,9 +70,8 @@ const BEFORE: [(&str, &str, &str); 12] = [
     ),
     (
         "docs/models.md",
-        "facefleet profile compare active settings --gallery staff",
-        "env -u FACEFLEET__QUALITY__METHOD facefleet scan labelled --gallery staff
-        facefleet scan labelled --gallery staff",
+        "facefleet --config next.toml rescore --gallery staff --root photos --root labelled",
+        "facefleet scan labelled --gallery staff",
     ),
     ("docs/postgres.md", "psql -c 'DROP INDEX", FILLED),
     ("docs/recipes.md", "facefleet export --gallery staff --format parquet", FILLED),
