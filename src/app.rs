@@ -105,13 +105,8 @@ impl App {
     /// # Errors
     /// If a file cannot be read, or the calibration belongs to other scores.
     pub fn match_thresholds(&self, profile: &Profile) -> Result<Option<SourcedThresholds>> {
-        let calibration = &self.settings.quality.calibration;
-        if !calibration.as_os_str().is_empty() {
-            let path = self.settings.below_home(calibration);
-            if let Some(thresholds) = Calibration::read(&path)?.thresholds_for(profile)? {
-                let source = ThresholdSource::Calibration(path);
-                return Ok(Some(SourcedThresholds { source, thresholds: thresholds.clone() }));
-            }
+        if let Some(calibrated) = self.calibrated_thresholds(profile)? {
+            return Ok(Some(calibrated));
         }
         let (models, name) = (self.models(), &self.settings.models.recogniser);
         let manifest = models.manifest(name)?;
@@ -121,6 +116,21 @@ impl App {
             source: ThresholdSource::Manifest(models.manifest_path(name)),
             thresholds: thresholds.clone(),
         }))
+    }
+
+    /// The similarity thresholds of the calibration in the settings; none if it has none.
+    ///
+    /// # Errors
+    /// If its file cannot be read, or it belongs to other scores.
+    fn calibrated_thresholds(&self, profile: &Profile) -> Result<Option<SourcedThresholds>> {
+        let calibration = &self.settings.quality.calibration;
+        if calibration.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let path = self.settings.below_home(calibration);
+        let thresholds = Calibration::read(&path)?.thresholds_for(profile)?.cloned();
+        let source = ThresholdSource::Calibration(path);
+        Ok(thresholds.map(|thresholds| SourcedThresholds { source, thresholds }))
     }
 
     /// The processor of images below `roots`: opens the models and starts their threads. With

@@ -2,7 +2,6 @@
 
 use super::App;
 use crate::domain::{AlignmentProfile, Profile, SourcedThresholds, ThresholdSource};
-use crate::quality::calibration::Calibration;
 use crate::view::profile::ProfileModelView;
 
 impl App {
@@ -34,15 +33,9 @@ impl App {
     /// are: those of the calibration in the settings if it is for this profile, or else those of
     /// its recogniser's manifest.
     pub fn thresholds_of(&self, profile: &Profile) -> Option<SourcedThresholds> {
-        let calibration = &self.settings.quality.calibration;
-        if !calibration.as_os_str().is_empty() {
-            let path = self.settings.below_home(calibration);
-            let read = Calibration::read(&path).ok();
-            let found = read.and_then(|read| read.thresholds_for(profile).ok().flatten().cloned());
-            if let Some(thresholds) = found {
-                let source = ThresholdSource::Calibration(path);
-                return Some(SourcedThresholds { source, thresholds });
-            }
+        // A calibration for another profile is no error here.
+        if let Ok(Some(calibrated)) = self.calibrated_thresholds(profile) {
+            return Some(calibrated);
         }
         let (models, name) = (self.models(), &profile.recogniser.name);
         let manifest = models.manifest(name).ok()?;

@@ -13,13 +13,14 @@ use super::App;
 use super::fleet::host_name;
 use super::session::Session;
 use crate::domain::{
-    AlignmentProfile, Campaign, CampaignState, GalleryName, JobRate, Profile, ProfileId, RunPlan,
-    ScheduleAction,
+    Campaign, CampaignState, GalleryName, JobRate, Profile, ProfileId, RunPlan, ScheduleAction,
 };
 use crate::gallery::campaign::{ScanPlan, run_on_fleet};
 use crate::gallery::follow::CampaignRun;
 use crate::gallery::list::Images;
-use crate::gallery::rescore::{RescoreImages, RescorePlan, RescoreWhich};
+use crate::gallery::rescore::{
+    RescoreImages, RescorePlan, RescoreWhich, is_of_chips, source_profile,
+};
 use crate::gallery::schedules::{ClaimedRun, PlannedRun, RunError, Scheduler, SlotWork, WorkEnd};
 use crate::images::{Listing, Places, Root, Rules};
 use crate::queue::JobQueue;
@@ -212,18 +213,12 @@ impl SlotWorker {
 
     async fn rescore_plan(&self, gallery: &GalleryName) -> Result<RescorePlan, RunError> {
         let store = self.store.as_ref();
-        let mut from = choose_profile(store, gallery, None).await?;
-        let profile = self.profile(self.is_aligned(&from).await?).await?;
+        let active = choose_profile(store, gallery, None).await?;
+        let profile = self.profile(is_of_chips(store, &active).await?).await?;
         let to = profile.id();
-        if from == to {
-            // The latest other one, if there is any.
-            let galleries = store.galleries().await?;
-            let found = galleries.into_iter().find(|(name, _)| name == gallery);
-            let other = found.into_iter().flat_map(|(_, profiles)| profiles);
-            from = other.into_iter().find(|other| *other != to).unwrap_or(from);
-        }
-        let aligned = profile.alignment == AlignmentProfile::None;
-        if aligned != self.is_aligned(&from).await? {
+        let from = source_profile(store, gallery, active, &to).await?;
+        let aligned = profile.is_of_chips();
+        if aligned != is_of_chips(store, &from).await? {
             return Err(RunError::NotHere(format!(
                 "profile {from} of gallery {gallery} is of {}, profile {to} of this process is not",
                 if aligned { "whole images" } else { "chips (--aligned)" }
@@ -231,11 +226,6 @@ impl SlotWorker {
         }
         let (gallery, selection) = (gallery.clone(), self.app.settings.selection());
         Ok(RescorePlan { gallery, from, to, selection, which: RescoreWhich::Missing })
-    }
-
-    async fn is_aligned(&self, profile: &ProfileId) -> Result<bool, RunError> {
-        let profile = self.store.profile(profile).await?;
-        Ok(profile.is_some_and(|profile| profile.alignment == AlignmentProfile::None))
     }
 
     /// The images of the re-score `campaign`.
@@ -246,11 +236,11 @@ impl SlotWorker {
         rate: Option<JobRate>,
     ) -> Result<FoundImages, RunError> {
         let to = campaign.profile.clone();
-        let aligned = self.is_aligned(&to).await?;
+        let definition = self.store.profile(&to).await?;
+        let aligned = definition.as_ref().is_some_and(Profile::is_of_chips);
         let selection = campaign.selection.unwrap_or_else(|| self.app.settings.selection());
         let gallery = campaign.gallery.clone();
-        let alignment = self.store.profile(&to).await?.map(|profile| profile.alignment);
-        let chips = alignment.map(|alignment| self.app.chips(&alignment)).transpose();
+        let chips = definition.map(|profile| self.app.chips(&profile.alignment)).transpose();
         let chips = chips.map_err(impossible)?.flatten();
         let plan = RescorePlan { gallery, from, to, selection, which: RescoreWhich::Missing };
         let roots = self.worker.as_ref().map(|worker| worker.roots.clone()).unwrap_or_default();

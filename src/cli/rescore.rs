@@ -15,15 +15,15 @@ use super::scan_source::check;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
 use crate::app::session::Session;
-use crate::domain::{
-    AlignmentProfile, Campaign, CampaignId, Faces, GalleryName, Lane, OutcomeKind, Profile,
-    ProfileId,
-};
+use crate::domain::{Campaign, CampaignId, Faces, Lane, Profile, ProfileId};
 use crate::gallery::campaign::resume;
+use crate::gallery::failures::failed;
 use crate::gallery::follow::{CampaignCounts, CampaignRun};
 use crate::gallery::list::Images;
 use crate::gallery::pace::JobRate;
-use crate::gallery::rescore::{RescoreImages, RescorePlan, RescoreWhich};
+use crate::gallery::rescore::{
+    RescoreImages, RescorePlan, RescoreWhich, is_of_chips, source_profile,
+};
 use crate::gallery::takers::Wanted;
 use crate::images::{Places, Root};
 use crate::store::{Store, choose_profile};
@@ -131,8 +131,7 @@ impl RescoreArgs {
         let images = Images::Rescore(Box::new(images));
         let run = CampaignRun { images, campaign: campaign.clone(), selection: plan.selection };
         let ended = if app.is_embedded() {
-            let aligned = profile.alignment == AlignmentProfile::None;
-            let session = Session::open(&app, &self.allowed, aligned).await?;
+            let session = Session::open(&app, &self.allowed, profile.is_of_chips()).await?;
             let ended = RunningCampaign::run_here(session, run, count, self.json).await?;
             store.close().await;
             ended
@@ -155,13 +154,11 @@ impl RescoreArgs {
         let gallery = self.gallery.gallery.clone();
         let mut from = choose_profile(store.as_ref(), &gallery, self.from_profile.clone()).await?;
         // Chips are scored as chips again.
-        let aligned = store.profile(&from).await?;
-        let aligned = aligned.is_some_and(|from| from.alignment == AlignmentProfile::None);
-        let profile = app.profile(aligned)?;
+        let profile = app.profile(is_of_chips(store.as_ref(), &from).await?)?;
         let which = if self.all { RescoreWhich::All } else { RescoreWhich::Missing };
         let (to, selection) = (profile.id(), app.settings().selection());
-        if self.from_profile.is_none() && from == to {
-            from = other_profile(store.as_ref(), &gallery, from).await?;
+        if self.from_profile.is_none() {
+            from = source_profile(store.as_ref(), &gallery, from, &to).await?;
         }
         let plan = RescorePlan { gallery, from, to, selection, which };
         let mut roots = app.allowed_roots()?;
@@ -181,19 +178,6 @@ impl RescoreArgs {
         let active = store.active_profile(&plan.gallery).await?;
         Ok(ToRescore { profile, plan, images, active })
     }
-}
-
-/// The profile of `gallery`, other than `profile`, that has its latest results; `profile` itself if
-/// there is no other.
-async fn other_profile(
-    store: &dyn Store,
-    gallery: &GalleryName,
-    profile: ProfileId,
-) -> Result<ProfileId> {
-    let galleries = store.galleries().await?;
-    let profiles = galleries.into_iter().find(|(name, _)| name == gallery).map(|found| found.1);
-    let other = profiles.into_iter().flatten().find(|other| *other != profile);
-    Ok(other.unwrap_or(profile))
 }
 
 /// The end of a re-score in which no image was missing.
@@ -244,9 +228,7 @@ impl RescoreSummary<'_> {
     /// a re-score of the few images that are gone does not fail each time.
     fn fail_over(&self) -> f64 {
         let progress = &self.ended.counts.progress;
-        let bad = [OutcomeKind::Unreadable, OutcomeKind::Refused, OutcomeKind::Failed];
-        let bad: u64 = bad.iter().filter_map(|kind| progress.outcomes.get(kind)).sum();
-        let accepted = bad as f64 <= self.args.fail_over * progress.listed as f64;
+        let accepted = failed(progress) as f64 <= self.args.fail_over * progress.listed as f64;
         if accepted { 1.0 } else { self.args.fail_over }
     }
 

@@ -183,6 +183,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Whether its images are chips: aligned already.
+    pub fn is_of_chips(&self) -> bool {
+        self.alignment == AlignmentProfile::None
+    }
+
     /// The profile's id: the first 64 bits of the BLAKE3 hash of its JSON form, whose field order
     /// is fixed by the type.
     pub fn id(&self) -> ProfileId {

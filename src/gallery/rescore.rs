@@ -74,6 +74,34 @@ impl RescorePlan {
     }
 }
 
+/// The profile whose images a re-score under `to` lists, if none is named: the active one, or the
+/// latest other one if `to` is active. `to` itself if there is no other.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn source_profile(
+    store: &dyn Store,
+    gallery: &GalleryName,
+    active: ProfileId,
+    to: &ProfileId,
+) -> Result<ProfileId, StoreError> {
+    if active != *to {
+        return Ok(active);
+    }
+    let galleries = store.galleries().await?;
+    let profiles = galleries.into_iter().find(|(name, _)| name == gallery).map(|found| found.1);
+    let other = profiles.into_iter().flatten().find(|other| other != to);
+    Ok(other.unwrap_or(active))
+}
+
+/// Whether a stored profile is of chips.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn is_of_chips(store: &dyn Store, profile: &ProfileId) -> Result<bool, StoreError> {
+    Ok(store.profile(profile).await?.is_some_and(|profile| profile.is_of_chips()))
+}
+
 /// Whether `campaign` re-scores the images of `profile`.
 pub(super) fn is_rescore_from(campaign: &Campaign, profile: &ProfileId) -> bool {
     let mut words = campaign.source.split_whitespace();

@@ -18,8 +18,9 @@ use self::list::ListProfilesArgs;
 use self::retire::RetireArgs;
 use self::show::ShowProfileArgs;
 use crate::app::App;
-use crate::domain::{AlignmentProfile, GalleryName, InvalidName, ProfileId, ProfileName};
+use crate::domain::{GalleryName, InvalidName, ProfileId, ProfileName};
 use crate::gallery::profiles::{Percent, find_profile};
+use crate::gallery::rescore::is_of_chips;
 use crate::store::{GalleryProfile, ProfileCoverage, Store};
 use crate::view::profile::{ProfileCoverageView, ProfileOfGalleryView};
 
@@ -82,12 +83,10 @@ impl ProfileArg {
                     Some(gallery) => store.active_profile(gallery).await?,
                     None => None,
                 };
-                let active = match active {
-                    Some(active) => store.profile(&active).await?,
-                    None => None,
+                let aligned = match active {
+                    Some(active) => is_of_chips(store, &active).await?,
+                    None => false,
                 };
-                let aligned =
-                    active.is_some_and(|active| active.alignment == AlignmentProfile::None);
                 Ok(app.profile(aligned)?.id())
             }
             Self::Stored(name) => Ok(find_profile(store, name, gallery).await?),

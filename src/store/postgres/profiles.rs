@@ -4,13 +4,11 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::batch::PostgresTables;
+use super::reading::find_scope;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
 use crate::domain::{Activation, GalleryName, ProfileId};
-use crate::store::batch::BatchTables;
 use crate::store::fault::Fault;
-use crate::store::plan::Scope;
 use crate::store::profiles::final_outcomes;
 use crate::store::rows::{
     ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
@@ -63,7 +61,7 @@ impl Profiles for PostgresStore {
                 return Ok(None);
             };
             // Without any result under the profile, it covers nothing.
-            let own = scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
+            let own = find_scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
             let finals = final_outcomes();
             let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
                 .bind(active.gallery_profile_id)
@@ -149,7 +147,7 @@ impl PostgresStore {
     ) -> Result<RetireStep, Fault> {
         let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
         lock(&mut transaction, gallery).await?;
-        let Some(own) = scope(&mut transaction, gallery, profile).await? else {
+        let Some(own) = find_scope(&mut transaction, gallery, profile).await? else {
             return Ok(RetireStep::Done);
         };
         let active = active_profile(&mut transaction, gallery).await?;
@@ -231,15 +229,4 @@ pub(super) async fn active_profile(
         .bind(gallery.as_str())
         .fetch_optional(connection)
         .await?)
-}
-
-/// The id of a gallery together with a profile.
-async fn scope(
-    connection: &mut PgConnection,
-    gallery: &GalleryName,
-    profile: &ProfileId,
-) -> Result<Option<i64>, Fault> {
-    let mut tables = PostgresTables::new(connection);
-    let scopes = tables.find_scopes(&[(gallery.as_str(), profile.as_str())]).await?;
-    Ok(scopes.first().map(|&Scope { gallery_profile, .. }| gallery_profile))
 }

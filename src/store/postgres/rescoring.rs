@@ -4,16 +4,14 @@ use async_trait::async_trait;
 
 use super::reading::find_scope;
 use super::{PostgresStore, READ};
-use crate::domain::OutcomeKind;
 use crate::store::encoding::selection_key;
+use crate::store::profiles::final_outcomes;
 use crate::store::rows::RescoreRow;
 use crate::store::{RescoreImage, RescoreQuery, Rescoring, StoreError};
 
 #[async_trait]
 impl Rescoring for PostgresStore {
     async fn rescore_page(&self, query: &RescoreQuery) -> Result<Vec<RescoreImage>, StoreError> {
-        let finals = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final());
-        let finals: Vec<&str> = finals.map(OutcomeKind::as_str).collect();
         self.answer(READ, async {
             let mut snapshot = self.begin_snapshot().await?;
             let from = find_scope(&mut snapshot, &query.gallery, &query.from).await?;
@@ -23,7 +21,7 @@ impl Rescoring for PostgresStore {
                 .bind(from)
                 .bind(to)
                 .bind(selection_key(&query.selection))
-                .bind(finals)
+                .bind(final_outcomes())
                 .bind(query.after)
                 .bind(i64::from(query.limit))
                 .fetch_all(&mut *snapshot)

@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::batch::PostgresTables;
+use super::reading::find_scope;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
 use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
-use crate::store::batch::BatchTables;
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::fault::Fault;
-use crate::store::plan::Scope;
 use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
 use crate::store::{
     Renamed, StoreError, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
@@ -208,11 +207,7 @@ async fn review(
         .execute(&mut *connection)
         .await?;
     if reviewed.rows_affected() > 0 && decision == EnrolmentDecision::Accepted {
-        sqlx::query("UPDATE images SET subject = $2 WHERE id = $1")
-            .bind(image.0)
-            .bind(name.as_str())
-            .execute(connection)
-            .await?;
+        PostgresTables::new(connection).set_labels(&[(image.0, name.as_str())]).await?;
     }
     Ok(())
 }
@@ -230,10 +225,9 @@ async fn join(
     [old, new]: [i64; 2],
     merge: &SubjectMerge,
 ) -> Result<(), Fault> {
-    let mut tables = PostgresTables::new(&mut *connection);
-    let scopes = tables.find_scopes(&[(gallery.as_str(), merge.profile.as_str())]).await?;
     // Without any result under the profile, no reference has a template.
-    let scope = scopes.first().map_or(0, |&Scope { gallery_profile, .. }| gallery_profile);
+    let scope = find_scope(&mut *connection, gallery, &merge.profile).await?.unwrap_or_default();
+    let mut tables = PostgresTables::new(&mut *connection);
     let rows = tables.references(&[old, new], scope, &merge.profile).await?;
     let state = |(image, state): (ImageId, _)| NewState { subject: new, image: image.0, state };
     let states: Vec<NewState> = merged(rows, &merge.rules)?.into_iter().map(state).collect();

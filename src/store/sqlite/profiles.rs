@@ -3,12 +3,10 @@
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::batch::SqliteTables;
+use super::reading::find_scope;
 use super::{SqliteStore, json, now_ms};
 use crate::domain::{Activation, GalleryName, ProfileId};
-use crate::store::batch::BatchTables;
 use crate::store::fault::Fault;
-use crate::store::plan::Scope;
 use crate::store::profiles::final_outcomes;
 use crate::store::rows::{
     ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
@@ -61,7 +59,7 @@ impl Profiles for SqliteStore {
                 return Ok(None);
             };
             // Without any result under the profile, it covers nothing.
-            let own = scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
+            let own = find_scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
             let finals = json(final_outcomes());
             let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
                 .bind(active.gallery_profile_id)
@@ -131,7 +129,7 @@ impl Profiles for SqliteStore {
     ) -> Result<RetireStep, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let Some(own) = scope(&mut transaction, gallery, profile).await? else {
+            let Some(own) = find_scope(&mut transaction, gallery, profile).await? else {
                 return Ok(RetireStep::Done);
             };
             let active = active_profile(&mut transaction, gallery).await?;
@@ -176,15 +174,4 @@ async fn active_profile(
         .bind(gallery.as_str())
         .fetch_optional(connection)
         .await?)
-}
-
-/// The id of a gallery together with a profile.
-async fn scope(
-    connection: &mut SqliteConnection,
-    gallery: &GalleryName,
-    profile: &ProfileId,
-) -> Result<Option<i64>, Fault> {
-    let mut tables = SqliteTables(connection);
-    let scopes = tables.find_scopes(&[(gallery.as_str(), profile.as_str())]).await?;
-    Ok(scopes.first().map(|&Scope { gallery_profile, .. }| gallery_profile))
 }

@@ -4,15 +4,14 @@ use async_trait::async_trait;
 
 use super::reading::find_scope;
 use super::{SqliteStore, json};
-use crate::domain::OutcomeKind;
 use crate::store::encoding::selection_key;
+use crate::store::profiles::final_outcomes;
 use crate::store::rows::RescoreRow;
 use crate::store::{RescoreImage, RescoreQuery, Rescoring, StoreError};
 
 #[async_trait]
 impl Rescoring for SqliteStore {
     async fn rescore_page(&self, query: &RescoreQuery) -> Result<Vec<RescoreImage>, StoreError> {
-        let finals = OutcomeKind::ALL.into_iter().filter(|kind| kind.is_final());
         self.answer(async {
             let mut snapshot = self.readers.begin().await?;
             let from = find_scope(&mut snapshot, &query.gallery, &query.from).await?;
@@ -22,7 +21,7 @@ impl Rescoring for SqliteStore {
                 .bind(from)
                 .bind(to)
                 .bind(selection_key(&query.selection))
-                .bind(json(finals.map(OutcomeKind::as_str)))
+                .bind(json(final_outcomes()))
                 .bind(query.after)
                 .bind(query.limit)
                 .fetch_all(&mut *snapshot)

@@ -4,12 +4,11 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::batch::SqliteTables;
+use super::reading::find_scope;
 use super::{SqliteStore, now_ms};
 use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
-use crate::store::batch::BatchTables;
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
 use crate::store::fault::Fault;
-use crate::store::plan::Scope;
 use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
 use crate::store::{
     Renamed, StoreError, StoredSubject, SubjectMerge, SubjectQuery, SubjectSummary, Subjects,
@@ -180,11 +179,7 @@ async fn review(
         .execute(&mut *connection)
         .await?;
     if reviewed.rows_affected() > 0 && decision == EnrolmentDecision::Accepted {
-        sqlx::query("UPDATE images SET subject = ?2 WHERE id = ?1")
-            .bind(image.0)
-            .bind(name.as_str())
-            .execute(connection)
-            .await?;
+        SqliteTables(connection).set_labels(&[(image.0, name.as_str())]).await?;
     }
     Ok(())
 }
@@ -202,10 +197,9 @@ async fn join(
     [old, new]: [i64; 2],
     merge: &SubjectMerge,
 ) -> Result<(), Fault> {
-    let mut tables = SqliteTables(connection);
-    let scopes = tables.find_scopes(&[(gallery.as_str(), merge.profile.as_str())]).await?;
     // Without any result under the profile, no reference has a template.
-    let scope = scopes.first().map_or(0, |&Scope { gallery_profile, .. }| gallery_profile);
+    let scope = find_scope(&mut *connection, gallery, &merge.profile).await?.unwrap_or_default();
+    let mut tables = SqliteTables(connection);
     let rows = tables.references(&[old, new], scope, &merge.profile).await?;
     let state = |(image, state): (ImageId, _)| NewState { subject: new, image: image.0, state };
     let states: Vec<NewState> = merged(rows, &merge.rules)?.into_iter().map(state).collect();
