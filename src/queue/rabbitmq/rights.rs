@@ -21,42 +21,54 @@ const MOST_TRIES: usize = 5;
 /// Checks that this user may publish to every exchange.
 pub(super) async fn try_publishing(broker: &Broker) -> Result<(), QueueError> {
     for _ in 0..MOST_TRIES {
-        match publish_nothing(broker).await {
-            Ok(Some(())) => {
-                broker.publisher.note_allowed();
-                return Ok(());
-            }
-            Ok(None) => {}
-            Err(error) => return Err(advise(error, "write")),
-        }
+        let refused_at = publish_nothing(broker).await.map_err(|error| advise(error, "write"))?;
+        let Some(exchange) = refused_at else {
+            broker.publisher.note_allowed();
+            return Ok(());
+        };
+        publish_refused(broker, &exchange).await.map_err(|error| advise(error, "write"))?;
     }
     Err(QueueError::Unavailable(
         "the broker closes each publishing channel and gives no reason".into(),
     ))
 }
 
-/// `None` if the broker closed the channel and the reason is lost: lapin reports it to a pending
-/// request, and no request was pending.
-async fn publish_nothing(broker: &Broker) -> Result<Option<()>, QueueError> {
+/// Returns the exchange at which the broker closed the channel, if the reason is lost: lapin reports
+/// it to pending requests, and the broker may be faster than the next request.
+async fn publish_nothing(broker: &Broker) -> Result<Option<String>, QueueError> {
     let (channel, topology) = (broker.publisher.connection().channel().await?, &broker.topology);
     reply(channel.tx_select()).await?;
     for exchange in
         [topology.jobs(), topology.waiting(), topology.back(), topology.events(), topology.dead()]
     {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        let publish =
-            channel.basic_publish(exchange.into(), "check".into(), options, b"", properties);
+        let (to, key) = (exchange.as_str().into(), "check".into());
+        let publish = channel.basic_publish(to, key, options, b"", properties);
         let (published, rolled_back) = tokio::join!(publish, raw_reply(channel.tx_rollback()));
         match rolled_back?.and(published.map(drop)) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), ErrorKind::InvalidChannelState(..)) => {
-                return Ok(None);
+                return Ok(Some(exchange));
             }
             Err(error) => return Err(queue_error(&error)),
         }
     }
     channel.close(200, "done".into()).await.ok();
-    Ok(Some(()))
+    Ok(None)
+}
+
+/// Publishes a message that the broker refuses in any case, and returns its reason unless that is
+/// the message. The broker checks the permission first. lapin expects a confirm before it sends the
+/// message, so this reason is never lost; but each check leaves an error in the broker's log.
+async fn publish_refused(broker: &Broker, exchange: &str) -> Result<(), QueueError> {
+    let channel = broker.publisher.connection().confirming_channel().await?;
+    let properties = BasicProperties::default().with_expiration("permission check".into());
+    let options = BasicPublishOptions::default();
+    let confirm = channel.basic_publish(exchange.into(), "check".into(), options, b"", properties);
+    match raw_reply(async { confirm.await?.await }).await? {
+        Err(error) if !has_code(&error, PRECONDITION_FAILED) => Err(queue_error(&error)),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that this user may consume every lane.
