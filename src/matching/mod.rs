@@ -1,33 +1,28 @@
 //! The most similar templates of many, exactly, from memory.
 //!
-//! A scan over all templates bounds each similarity from below and above, and leaves out what
-//! cannot be among the best; the rest gets an exact second look
-//! ([`nearest`](TemplateIndex::nearest)). There is no index structure to build or to tune, and no
-//! candidate is missed. A few probes are scanned in 8 bits (`eight_bit.rs`), which reads half of
-//! the memory; many probes at once in 32 bits, as a product of matrices (`product.rs`).
+//! A scan over all templates in 4 bits (`four_bit.rs`) bounds each similarity from above and leaves
+//! out what cannot be among the best. The rest is compared in 32 bits as it is found, and what then
+//! still may be among the best exactly ([`nearest`](TemplateIndex::nearest)). There is no index
+//! structure to build or to tune, and no candidate is missed.
 
-mod eight_bit;
-mod product;
+mod four_bit;
 mod scan;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use self::eight_bit::EightBitRows;
+use self::four_bit::FourBitRows;
 use crate::domain::{Template, TemplateError};
 
 /// Templates of one profile, each with a key `K`.
 ///
-/// With keys of 8 bytes it takes 1.56 times the memory of 16-bit templates of 128 components. Other
-/// lengths are filled up to a multiple of 32 in one of its two forms.
+/// With keys of 8 bytes it takes 1.31 times the memory of 16-bit templates of 128 components.
 pub struct TemplateIndex<K> {
     dimension: usize,
     keys: Vec<K>,
     /// The templates as they are stored, one after the other.
     halves: Vec<f16>,
-    rows: EightBitRows,
-    /// The greatest difference of a stored template's norm from 1.
-    off_unit: f32,
+    rows: FourBitRows,
 }
 
 /// A template and how similar it is to a probe.
@@ -62,8 +57,7 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
             dimension,
             keys: Vec::with_capacity(capacity),
             halves: Vec::with_capacity(capacity * dimension),
-            rows: EightBitRows::new(dimension, capacity),
-            off_unit: 0.0,
+            rows: FourBitRows::new(dimension, capacity),
         }
     }
 
@@ -103,7 +97,6 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
             self.rows.push(&values);
             self.keys.push(key);
             self.halves.extend_from_slice(halves);
-            self.off_unit = self.off_unit.max((norm - 1.0).abs());
         }
         Ok(())
     }

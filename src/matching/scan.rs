@@ -2,10 +2,13 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::ops::Range;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{MatchingError, Neighbour, TemplateIndex, product};
+use half::slice::HalfFloatSliceExt;
+
+use super::four_bit::{FourBitProbe, ROWS};
+use super::{MatchingError, Neighbour, TemplateIndex};
 use crate::domain::Template;
 
 /// More than the error of the arithmetic in 32 bits, for templates of `dimension` numbers: a sum of
@@ -15,8 +18,10 @@ pub(super) fn slack(dimension: usize) -> f32 {
     (2.0 * dimension as f32 * f32::EPSILON).max(1e-5)
 }
 
-/// From this number of probes on, the product of matrices is faster than a scan in 8 bits for each.
-const MANY: usize = 3;
+/// Blocks that a thread takes at a time.
+const TAKEN: usize = 64;
+/// Numbers that the compiler multiplies at once.
+const LANES: usize = 16;
 /// Candidates to keep before those are dropped that are no longer among the best.
 const FEW: usize = 4096;
 
@@ -60,18 +65,13 @@ impl Best {
         Self { k, floor: least, lower, candidates, look_through_at: FEW }
     }
 
-    /// Looks at the rows from `first` on: their similarities, each known up to its bound.
-    pub(super) fn look(&mut self, first: usize, similarities: &[f32], bounds: &[f32]) {
-        let upper = similarities.iter().zip(bounds).map(|(similarity, bound)| similarity + bound);
-        if upper.fold(f32::MIN, f32::max) < self.floor {
+    /// Looks at a row whose similarity is known up to `error`.
+    fn look(&mut self, row: usize, similarity: f32, error: f32) {
+        if similarity + error < self.floor {
             return;
         }
-        for (row, (similarity, bound)) in (first..).zip(similarities.iter().zip(bounds)) {
-            if similarity + bound >= self.floor {
-                self.candidates.push((similarity + bound, row));
-                self.raise(similarity - bound);
-            }
-        }
+        self.candidates.push((similarity + error, row));
+        self.raise(similarity - error);
         if self.candidates.len() >= self.look_through_at {
             self.drop_candidates();
         }
@@ -93,12 +93,6 @@ impl Best {
         self.look_through_at = 2 * self.candidates.len().max(FEW / 2);
     }
 
-    /// How many rows may be among the best.
-    #[cfg(test)]
-    pub(super) fn still_possible(&self) -> usize {
-        self.candidates.iter().filter(|(upper, _)| *upper >= self.floor).count()
-    }
-
     /// Adds what another thread found among other rows.
     fn merge(&mut self, other: Self) {
         for Reverse(lower) in other.lower {
@@ -107,6 +101,24 @@ impl Best {
         self.candidates.extend(other.candidates);
         self.drop_candidates();
     }
+}
+
+/// A probe, as whole numbers and as it is.
+struct Probe<'a> {
+    whole: FourBitProbe,
+    values: &'a [f32],
+}
+
+/// The cosine of the angle between a vector and a unit vector.
+fn similarity(vector: &[f32], unit: &[f32]) -> f32 {
+    let (mut product, mut square) = ([0.0; LANES], [0.0; LANES]);
+    for (vector, unit) in vector.chunks(LANES).zip(unit.chunks(LANES)) {
+        for (lane, (value, unit)) in vector.iter().zip(unit).enumerate() {
+            product[lane] += value * unit;
+            square[lane] += value * value;
+        }
+    }
+    product.iter().sum::<f32>() / square.iter().sum::<f32>().sqrt()
 }
 
 impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
@@ -142,37 +154,51 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
 
     /// What may be among the best for each probe.
     fn scan(&self, probes: &[Template], k: usize, floor: f32, threads: usize) -> Vec<Best> {
-        let share = self.len().div_ceil(threads);
-        let shares = (0..self.len()).step_by(share);
-        let scan = |rows: Range<usize>| {
+        let probes: Vec<Probe<'_>> = probes
+            .iter()
+            .map(|probe| Probe { whole: self.rows.probe(probe), values: probe.as_slice() })
+            .collect();
+        let blocks = self.len().div_ceil(ROWS);
+        // Threads take what is next, because a busy machine may hold one up.
+        let next = AtomicUsize::new(0);
+        let scan = || {
             let mut best: Vec<Best> = probes.iter().map(|_| Best::new(k, floor)).collect();
-            self.scan_rows(probes, rows, &mut best);
-            best
+            let mut values = vec![0.0; self.dimension];
+            loop {
+                let first = next.fetch_add(TAKEN, Relaxed);
+                if first >= blocks {
+                    return best;
+                }
+                for block in first..blocks.min(first + TAKEN) {
+                    for (probe, best) in probes.iter().zip(&mut best) {
+                        self.scan_block(block, probe, best, &mut values);
+                    }
+                }
+            }
         };
-        let parts: Vec<Vec<Best>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = shares
-                .map(|first| scope.spawn(move || scan(first..self.len().min(first + share))))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect()
-        });
-        let mut parts = parts.into_iter();
-        let mut all = parts.next().unwrap_or_default();
-        for part in parts {
-            all.iter_mut().zip(part).for_each(|(best, other)| best.merge(other));
-        }
-        all
+        std::thread::scope(|scope| {
+            let others = threads.min(blocks.div_ceil(TAKEN)).saturating_sub(1);
+            let others: Vec<_> = (0..others).map(|_| scope.spawn(scan)).collect();
+            let mut all = scan();
+            for other in others {
+                let part = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+                all.iter_mut().zip(part).for_each(|(best, other)| best.merge(other));
+            }
+            all
+        })
     }
 
-    fn scan_rows(&self, probes: &[Template], rows: Range<usize>, best: &mut [Best]) {
-        if probes.len() >= MANY {
-            product::scan(self, &product::matrix(probes), rows.start, rows.end, best);
+    /// Shows `best` the rows of a block that may be among them. `values` has space for a template.
+    fn scan_block(&self, block: usize, probe: &Probe<'_>, best: &mut Best, values: &mut [f32]) {
+        let bounds = self.rows.bounds(block, &probe.whole);
+        if bounds.iter().copied().fold(f32::MIN, f32::max) < best.floor {
             return;
         }
-        for (probe, best) in probes.iter().zip(best) {
-            self.rows.scan(&self.rows.probe(probe), rows.start, rows.end, best);
+        for (row, bound) in (block * ROWS..self.len()).zip(bounds) {
+            if bound >= best.floor {
+                self.halves(row).convert_to_f32_slice(values);
+                best.look(row, similarity(values, probe.values), slack(self.dimension));
+            }
         }
     }
 

@@ -8,6 +8,13 @@ fn number(random: &mut ChaCha8Rng) -> f32 {
     random.next_u32() as f32 / (u32::MAX / 2) as f32 - 1.0
 }
 
+/// A template of even weights, as it is stored.
+fn even(random: &mut ChaCha8Rng, dimension: usize) -> Template {
+    let values: Vec<f32> = (0..dimension).map(|_| number(random)).collect();
+    let (template, _) = Template::from_embedding(&values).unwrap();
+    Template::from_halves(&template.to_halves()).unwrap()
+}
+
 /// A template as it is stored; of one kind in four, all weight is in a few components.
 fn template(random: &mut ChaCha8Rng, dimension: usize) -> Template {
     let peaked = random.next_u32().is_multiple_of(4);
@@ -99,14 +106,34 @@ fn many_equal_candidates_are_all_looked_at() {
 }
 
 #[test]
-fn few_candidates_need_a_second_look() {
-    let all = templates(5, 20_000, 128);
+fn few_rows_are_looked_at_again() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let all: Vec<Template> = (0..20_000).map(|_| even(&mut random, 128)).collect();
     let index = index(&all);
-    let probe = &templates(6, 1, 128)[0];
-    let mut best = scan::Best::new(10, -2.0);
-    index.rows.scan(&index.rows.probe(probe), 0, index.len(), &mut best);
-    let candidates = best.still_possible();
-    assert!((10..400).contains(&candidates), "{candidates}");
+    let probe = &even(&mut random, 128);
+    let least = compared(&all, probe, 10, -2.0)[9].similarity as f32;
+    let whole = index.rows.probe(probe);
+    let again: usize = (0..20_000 / four_bit::ROWS)
+        .map(|block| index.rows.bounds(block, &whole).iter().filter(|&&b| b >= least).count())
+        .sum();
+    assert!((10..1000).contains(&again), "{again}");
+}
+
+#[test]
+fn no_similarity_is_above_its_bound() {
+    for dimension in [1, 3, 128, 512, 2048, 9000] {
+        let all = templates(dimension as u64, 100, dimension);
+        let index = index(&all);
+        for probe in templates(4, 3, dimension).iter().chain(&all[..3]) {
+            let whole = index.rows.probe(probe);
+            for (row, template) in all.iter().enumerate() {
+                let bound = index.rows.bounds(row / four_bit::ROWS, &whole)[row % four_bit::ROWS];
+                let similarity = template.similarity(probe) as f32;
+                assert!(bound >= similarity, "{dimension} {row}: {bound} {similarity}");
+                assert!(bound <= similarity + 0.6 || dimension > 4000, "{dimension}: {bound}");
+            }
+        }
+    }
 }
 
 #[test]
