@@ -12,7 +12,9 @@
 //! |c·p| <= |c| |p|, so with t large enough c·p fits 16 bits. Then it is computed in 16 bits, and
 //! sums that overflow on the way do not matter.
 
-use pulp::Arch;
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::V3;
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd, u16x16};
 
 use super::scan::slack;
 use crate::domain::Template;
@@ -24,6 +26,8 @@ pub(super) const ROWS: usize = 64;
 const IN_WORD: usize = 4;
 /// The greatest component of c.
 const MOST: f32 = 7.5;
+/// The greatest component of p.
+const MOST_FACTOR: f32 = 127.0;
 /// c·p is at most this.
 const MOST_PRODUCT: f32 = 32_000.0;
 
@@ -31,14 +35,18 @@ const MOST_PRODUCT: f32 = 32_000.0;
 pub(super) struct FourBitRows {
     /// Words of a row.
     words: usize,
-    /// Block after block, word after word, row after row.
+    /// The number of rows.
+    len: usize,
+    /// Block after block, word after word, row after row; the last block is filled up.
     values: Vec<u16>,
+    /// Of each row, the last block filled up.
     scales: Vec<f32>,
-    /// The norm of what is left out of each row.
+    /// The norm of what is left out of each row, the last block filled up.
     errors: Vec<f32>,
     /// The greatest norm of c.
     longest: f32,
-    arch: Arch,
+    /// The instructions of this processor.
+    pub(super) arch: Arch,
 }
 
 /// A probe of whole numbers, for rows.
@@ -54,10 +62,11 @@ pub(super) struct FourBitProbe {
 
 impl FourBitRows {
     pub(super) fn new(dimension: usize, capacity: usize) -> Self {
-        let words = dimension.div_ceil(IN_WORD);
+        let (words, capacity) = (dimension.div_ceil(IN_WORD), capacity.next_multiple_of(ROWS));
         Self {
             words,
-            values: Vec::with_capacity(capacity.next_multiple_of(ROWS) * words),
+            len: 0,
+            values: Vec::with_capacity(capacity * words),
             scales: Vec::with_capacity(capacity),
             errors: Vec::with_capacity(capacity),
             longest: 0.0,
@@ -67,10 +76,9 @@ impl FourBitRows {
 
     /// Adds a unit vector.
     pub(super) fn push(&mut self, vector: &[f32]) {
-        let row = self.scales.len();
-        if row.is_multiple_of(ROWS) {
-            self.values.resize(self.values.len() + ROWS * self.words, 0);
-        }
+        let row = self.len;
+        self.len += 1;
+        self.fill_up();
         let greatest = vector.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let scale = greatest / MOST;
         let (mut left_out, mut length) = (0.0, 0.0);
@@ -86,23 +94,31 @@ impl FourBitRows {
             }
         }
         self.longest = self.longest.max(length.sqrt());
-        self.scales.push(scale);
-        self.errors.push(left_out.sqrt());
+        self.scales[row] = scale;
+        self.errors[row] = left_out.sqrt();
+    }
+
+    /// Makes the blocks as many as the rows need.
+    fn fill_up(&mut self) {
+        let rows = self.len.next_multiple_of(ROWS);
+        self.values.resize(rows * self.words, 0);
+        self.scales.resize(rows, 0.0);
+        self.errors.resize(rows, 0.0);
     }
 
     /// Keeps some rows.
     pub(super) fn retain(&mut self, kept: &[bool]) {
+        let first = |row: usize| row / ROWS * ROWS * self.words + row % ROWS;
         let mut end = 0;
         for (row, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
-            let first = |row: usize| row / ROWS * ROWS * self.words + row % ROWS;
             for word in (0..self.words).filter(|_| row != end) {
                 self.values[first(end) + word * ROWS] = self.values[first(row) + word * ROWS];
             }
+            (self.scales[end], self.errors[end]) = (self.scales[row], self.errors[row]);
             end += 1;
         }
-        self.values.truncate(end.next_multiple_of(ROWS) * self.words);
-        super::retain_rows(&mut self.scales, 1, kept);
-        super::retain_rows(&mut self.errors, 1, kept);
+        self.len = end;
+        self.fill_up();
     }
 
     /// The probe in whole numbers.
@@ -110,7 +126,8 @@ impl FourBitRows {
         let vector = probe.as_slice();
         // |p| <= |y|/t + √d/2, by how much rounding may lengthen it.
         let rounding = 0.5 * (vector.len() as f32).sqrt();
-        let per_one = (MOST_PRODUCT / self.longest - rounding).max(0.0);
+        let greatest = vector.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let per_one = (MOST_PRODUCT / self.longest - rounding).min(MOST_FACTOR / greatest).max(0.0);
         let scale = if per_one > 0.0 { 1.0 / per_one } else { 0.0 };
         let (mut left_out, mut sum) = (0.0, 0_i32);
         let mut whole = |value: f32| {
@@ -136,25 +153,103 @@ impl FourBitRows {
         }
     }
 
-    /// Upper bounds of the similarities of a block's rows with the probe; of a row that is not there
-    /// the least number.
-    pub(super) fn bounds(&self, block: usize, probe: &FourBitProbe) -> [f32; ROWS] {
+    /// Upper bounds of the similarities of a block's rows with the probe; none if all are below
+    /// `floor`. Rows that fill up the last block have one, too.
+    pub(super) fn bounds(
+        &self,
+        block: usize,
+        probe: &FourBitProbe,
+        floor: f32,
+    ) -> Option<[f32; ROWS]> {
         let values = &self.values[block * ROWS * self.words..][..ROWS * self.words];
-        let (scales, errors) = (&self.scales[block * ROWS..], &self.errors[block * ROWS..]);
-        let mut bounds = [f32::MIN; ROWS];
+        let scales = self.scales.as_chunks().0.get(block)?;
+        let errors = self.errors.as_chunks().0.get(block)?;
         let margin = probe.error + slack(probe.values.len() * IN_WORD);
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                let products = products(values, probe);
-                let rows = products.iter().zip(scales).zip(errors);
-                for (bound, ((&product, scale), error)) in bounds.iter_mut().zip(rows) {
-                    let product = f32::from(product as i16) + probe.half;
-                    *bound = product * (probe.scale * scale) + error + error * probe.error + margin;
-                }
-            },
-        );
-        bounds
+        let block = Block { values, scales, errors, probe, margin, floor };
+        match self.arch {
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3(v3) => v3.vectorize(BlockV3 { block, v3 }),
+            arch => arch.dispatch(block),
+        }
+    }
+}
+
+/// The rows of a block, to be compared with a probe. A type instead of a closure, because compilers
+/// do not put long closures into the functions of a processor's instructions.
+struct Block<'a> {
+    values: &'a [u16],
+    scales: &'a [f32; ROWS],
+    errors: &'a [f32; ROWS],
+    probe: &'a FourBitProbe,
+    margin: f32,
+    floor: f32,
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn bounds(self, products: &[u16; ROWS]) -> Option<[f32; ROWS]> {
+        let Block { scales, errors, probe, margin, floor, .. } = self;
+        let mut bounds = [0.0; ROWS];
+        for row in 0..ROWS {
+            let product = f32::from(products[row] as i16) + probe.half;
+            let error = errors[row];
+            bounds[row] =
+                product * (probe.scale * scales[row]) + error + error * probe.error + margin;
+        }
+        let mut above = false;
+        for bound in bounds {
+            above |= bound >= floor;
+        }
+        above.then_some(bounds)
+    }
+}
+
+impl WithSimd for Block<'_> {
+    type Output = Option<[f32; ROWS]>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let products = products(self.values, self.probe);
+        self.bounds(&products)
+    }
+}
+
+/// The same with an instruction of AVX2 that compilers do not find: it multiplies bytes and adds
+/// the products of two neighbours.
+#[cfg(target_arch = "x86_64")]
+struct BlockV3<'a> {
+    block: Block<'a>,
+    v3: V3,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl NullaryFnOnce for BlockV3<'_> {
+    type Output = Option<[f32; ROWS]>;
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let Self { block, v3 } = self;
+        let low = v3.splat_u16x16(0x0f0f);
+        let mut sums: [u16x16; ROWS / 16] = [v3.splat_u16x16(block.probe.start); ROWS / 16];
+        for (words, factors) in block.values.as_chunks::<ROWS>().0.iter().zip(&block.probe.values) {
+            // Of a word, the first and third component are the lower halves of its bytes.
+            let odd = v3.splat_u16x16(factors[0] & 0xff | factors[2] << 8);
+            let even = v3.splat_u16x16(factors[1] & 0xff | factors[3] << 8);
+            let (words, _) = words.as_chunks::<16>();
+            for part in 0..ROWS / 16 {
+                let words: u16x16 = pulp::cast(words[part]);
+                let lower = v3.and_u16x16(words, low);
+                let upper = v3.and_u16x16(v3.shr_const_u16x16::<4>(words), low);
+                let lower =
+                    v3.multiply_saturating_add_adjacent_i8x32(pulp::cast(lower), pulp::cast(odd));
+                let upper =
+                    v3.multiply_saturating_add_adjacent_i8x32(pulp::cast(upper), pulp::cast(even));
+                let both = pulp::cast(v3.wrapping_add_i16x16(lower, upper));
+                sums[part] = v3.wrapping_add_u16x16(sums[part], both);
+            }
+        }
+        let sums: [u16; ROWS] = pulp::cast(sums);
+        block.bounds(&sums)
     }
 }
 
@@ -163,11 +258,14 @@ impl FourBitRows {
 fn products(values: &[u16], probe: &FourBitProbe) -> [u16; ROWS] {
     let mut sums = [probe.start; ROWS];
     for (words, factors) in values.as_chunks::<ROWS>().0.iter().zip(&probe.values) {
-        for (sum, word) in sums.iter_mut().zip(words) {
-            let part =
-                |position: usize| (word >> (4 * position) & 15).wrapping_mul(factors[position]);
-            let (first, second) = (part(0).wrapping_add(part(1)), part(2).wrapping_add(part(3)));
-            *sum = sum.wrapping_add(first).wrapping_add(second);
+        for row in 0..ROWS {
+            let word = words[row];
+            let first = (word & 15).wrapping_mul(factors[0]);
+            let second = (word >> 4 & 15).wrapping_mul(factors[1]);
+            let third = (word >> 8 & 15).wrapping_mul(factors[2]);
+            let fourth = (word >> 12).wrapping_mul(factors[3]);
+            let parts = first.wrapping_add(second).wrapping_add(third.wrapping_add(fourth));
+            sums[row] = sums[row].wrapping_add(parts);
         }
     }
     sums

@@ -5,7 +5,8 @@ use std::collections::BinaryHeap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use half::slice::HalfFloatSliceExt;
+use half::f16;
+use pulp::{Simd, WithSimd};
 
 use super::four_bit::{FourBitProbe, ROWS};
 use super::{MatchingError, Neighbour, TemplateIndex};
@@ -109,16 +110,43 @@ struct Probe<'a> {
     values: &'a [f32],
 }
 
-/// The cosine of the angle between a vector and a unit vector.
-fn similarity(vector: &[f32], unit: &[f32]) -> f32 {
-    let (mut product, mut square) = ([0.0; LANES], [0.0; LANES]);
-    for (vector, unit) in vector.chunks(LANES).zip(unit.chunks(LANES)) {
-        for (lane, (value, unit)) in vector.iter().zip(unit).enumerate() {
-            product[lane] += value * unit;
-            square[lane] += value * value;
+/// The cosine of the angle between a template, as it is stored, and a unit vector.
+struct Cosine<'a> {
+    halves: &'a [f16],
+    unit: &'a [f32],
+}
+
+impl WithSimd for Cosine<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let (halves, more_halves) = self.halves.as_chunks::<LANES>();
+        let (unit, more_unit) = self.unit.as_chunks::<LANES>();
+        let (mut product, mut square) = ([0.0; LANES], [0.0; LANES]);
+        for (halves, unit) in halves.iter().zip(unit) {
+            for lane in 0..LANES {
+                let value = widen(halves[lane]);
+                product[lane] += value * unit[lane];
+                square[lane] += value * value;
+            }
         }
+        let (mut product, mut square) = (product.iter().sum::<f32>(), square.iter().sum::<f32>());
+        for (half, unit) in more_halves.iter().zip(more_unit) {
+            let value = widen(*half);
+            product += value * unit;
+            square += value * value;
+        }
+        product / square.sqrt()
     }
-    product.iter().sum::<f32>() / square.iter().sum::<f32>().sqrt()
+}
+
+/// A finite 16-bit number in 32 bits. Compilers do it for many at a time.
+#[inline(always)]
+fn widen(half: f16) -> f32 {
+    let bits = u32::from(half.to_bits());
+    // The exponent has three bits more and a bias of 127 instead of 15.
+    f32::from_bits((bits & 0x8000) << 16 | (bits & 0x7fff) << 13) * f32::from_bits(0x7780_0000)
 }
 
 impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
@@ -163,7 +191,6 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
         let next = AtomicUsize::new(0);
         let scan = || {
             let mut best: Vec<Best> = probes.iter().map(|_| Best::new(k, floor)).collect();
-            let mut values = vec![0.0; self.dimension];
             loop {
                 let first = next.fetch_add(TAKEN, Relaxed);
                 if first >= blocks {
@@ -171,7 +198,7 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
                 }
                 for block in first..blocks.min(first + TAKEN) {
                     for (probe, best) in probes.iter().zip(&mut best) {
-                        self.scan_block(block, probe, best, &mut values);
+                        self.scan_block(block, probe, best);
                     }
                 }
             }
@@ -188,16 +215,13 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
         })
     }
 
-    /// Shows `best` the rows of a block that may be among them. `values` has space for a template.
-    fn scan_block(&self, block: usize, probe: &Probe<'_>, best: &mut Best, values: &mut [f32]) {
-        let bounds = self.rows.bounds(block, &probe.whole);
-        if bounds.iter().copied().fold(f32::MIN, f32::max) < best.floor {
-            return;
-        }
+    /// Shows `best` the rows of a block that may be among them.
+    fn scan_block(&self, block: usize, probe: &Probe<'_>, best: &mut Best) {
+        let Some(bounds) = self.rows.bounds(block, &probe.whole, best.floor) else { return };
         for (row, bound) in (block * ROWS..self.len()).zip(bounds) {
             if bound >= best.floor {
-                self.halves(row).convert_to_f32_slice(values);
-                best.look(row, similarity(values, probe.values), slack(self.dimension));
+                let cosine = Cosine { halves: self.halves(row), unit: probe.values };
+                best.look(row, self.rows.arch.dispatch(cosine), slack(self.dimension));
             }
         }
     }

@@ -114,9 +114,27 @@ fn few_rows_are_looked_at_again() {
     let least = compared(&all, probe, 10, -2.0)[9].similarity as f32;
     let whole = index.rows.probe(probe);
     let again: usize = (0..20_000 / four_bit::ROWS)
-        .map(|block| index.rows.bounds(block, &whole).iter().filter(|&&b| b >= least).count())
+        .filter_map(|block| index.rows.bounds(block, &whole, least))
+        .map(|bounds| bounds.iter().filter(|&&bound| bound >= least).count())
         .sum();
     assert!((10..1000).contains(&again), "{again}");
+}
+
+#[test]
+fn every_processor_computes_the_same_bounds() {
+    for dimension in [3, 128, 512, 2048] {
+        let all = templates(dimension as u64, 200, dimension);
+        let mut index = index(&all);
+        let whole = index.rows.probe(&templates(4, 1, dimension)[0]);
+        let bounds = |index: &TemplateIndex<u64>| {
+            [0, 1, 2, 3].map(|block| index.rows.bounds(block, &whole, -9.0).unwrap())
+        };
+        let own = bounds(&index);
+        index.rows.arch = pulp::Arch::Scalar;
+        for (own, plain) in own.iter().flatten().zip(bounds(&index).iter().flatten()) {
+            assert!((own - plain).abs() < 1e-5, "{dimension}: {own} {plain}");
+        }
+    }
 }
 
 #[test]
@@ -127,7 +145,8 @@ fn no_similarity_is_above_its_bound() {
         for probe in templates(4, 3, dimension).iter().chain(&all[..3]) {
             let whole = index.rows.probe(probe);
             for (row, template) in all.iter().enumerate() {
-                let bound = index.rows.bounds(row / four_bit::ROWS, &whole)[row % four_bit::ROWS];
+                let bounds = index.rows.bounds(row / four_bit::ROWS, &whole, -9.0).unwrap();
+                let bound = bounds[row % four_bit::ROWS];
                 let similarity = template.similarity(probe) as f32;
                 assert!(bound >= similarity, "{dimension} {row}: {bound} {similarity}");
                 assert!(bound <= similarity + 0.6 || dimension > 4000, "{dimension}: {bound}");
