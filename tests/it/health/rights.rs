@@ -211,6 +211,36 @@ async fn a_worker_that_may_no_longer_publish_waits_and_continues_once_it_may() {
     site.end(worker).await;
 }
 
+/// The broker may close a channel before the next request is sent, as on a busy machine; lapin then
+/// forgets why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_to_publish_has_its_reason_also_on_a_busy_machine() {
+    let site = Site::new().await;
+    let queue = Arc::new(site.queue().await.unwrap());
+    site.user.may("^$", ".*");
+    site.cut();
+    let busy = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let threads: Vec<_> = (0..4 * std::thread::available_parallelism().unwrap().get())
+        .map(|_| {
+            let busy = busy.clone();
+            std::thread::spawn(move || while busy.load(Ordering::Relaxed) {})
+        })
+        .collect();
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let queue = queue.clone();
+        checks.spawn(async move { queue.try_publishing().await });
+    }
+    let refused = checks.join_all().await;
+    busy.store(false, Ordering::Relaxed);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for refused in refused {
+        let error = refused.unwrap_err();
+        assert!(error.to_string().contains("give it the right to write"), "{error}");
+    }
+    site.broker.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_its_rights_does_not_start() {
     let site = Site::new().await;
