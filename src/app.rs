@@ -3,10 +3,11 @@
 //! `backends` opens store and queue by their URLs, `sources` opens where images come from,
 //! `networks` opens the models, `profiles` says what is known of them, `memory` how much memory
 //! images may use, `fleet` what a worker reports of itself, [`schedules`] does what schedules say.
-//! [`session`] runs a worker, a queue and
-//! a store in this process, [`doctor`] checks everything.
+//! [`session`] runs a worker, a queue and a store in this process, [`doctor`] checks everything,
+//! [`device_check`] checks and measures devices.
 
 mod backends;
+pub mod device_check;
 pub mod doctor;
 mod enrol;
 mod fleet;

@@ -6,6 +6,7 @@ mod calibrate;
 mod campaign;
 mod columns;
 mod compare;
+mod device;
 mod doctor;
 mod enrol;
 mod evaluate;
@@ -115,6 +116,7 @@ enum Command {
     Schedule(schedule::ScheduleCommand),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
+    Device(device::DeviceArgs),
     /// Import, prepare and list models.
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -205,6 +207,7 @@ impl Cli {
             Command::Schedule(schedule) => schedule.run(&app).await,
             Command::Migrate(migrate) => migrate.run(&app).await,
             Command::Doctor(doctor) => doctor.run(app).await,
+            Command::Device(device) => device.run(app).await,
             Command::Model(model) => model.run(&app),
         }
     }

@@ -8,6 +8,17 @@ use std::path::PathBuf;
 use super::prepare::{Target, Variant};
 use crate::domain::{Device, Precision};
 
+/// How CUDA computes convolutions. Other choices than the default are only measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kernels {
+    /// Every kernel is tried at the start, instead of what cuDNN proposes. It takes longer, and was
+    /// not faster afterwards on an H200 (docs/gpu.md).
+    pub exhaustive: bool,
+    /// 32 bits are computed in TF32, which has the ten-bit mantissa of half precision. A profile of
+    /// 32 bits rules it out, and the self-tests refuse it.
+    pub tf32: bool,
+}
+
 /// A device and the layout of its sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePlan {
@@ -23,6 +34,8 @@ pub struct DevicePlan {
     pub padded: bool,
     /// The recogniser's precision.
     pub precision: Precision,
+    /// How CUDA computes convolutions.
+    pub kernels: Kernels,
     /// Folder where `TensorRT` keeps its engines, which take minutes to build.
     pub engines: Option<PathBuf>,
 }
@@ -42,6 +55,7 @@ impl DevicePlan {
             batch: batch.max(1),
             padded,
             precision: Precision::Float32,
+            kernels: Kernels::default(),
             engines: None,
         }
     }

@@ -140,16 +140,29 @@ impl RecogniserModel {
     /// If the device cannot be used, ONNX Runtime refuses the model, or the self-test fails.
     pub fn open_on(&self, plan: &DevicePlan) -> Result<Recogniser, ModelError> {
         let sizes = plan.sizes();
+        let mut recogniser = self.open_untested(plan, &sizes)?;
+        recogniser.self_test()?;
+        self.compare_rows(&mut recogniser, &sizes)?;
+        Ok(recogniser)
+    }
+
+    /// Opens a session as `plan` says, for batches of `sizes` (any size if empty), without a
+    /// self-test: to measure what it would refuse.
+    ///
+    /// # Errors
+    /// If the device cannot be used, or ONNX Runtime refuses the model.
+    pub fn open_untested(
+        &self,
+        plan: &DevicePlan,
+        sizes: &[usize],
+    ) -> Result<Recogniser, RuntimeError> {
         let shape = |&items: &usize| InputShape {
             input: names::CHIP.into(),
             dims: [items, 3, CHIP_SIDE, CHIP_SIDE],
         };
         let shapes: Vec<InputShape> = sizes.iter().map(shape).collect();
         let network = self.runtime.open_on(self.name(), &self.bytes, plan, &shapes)?;
-        let mut recogniser = Recogniser { network, model: self.clone(), sizes: sizes.clone() };
-        recogniser.self_test()?;
-        self.compare_rows(&mut recogniser, &sizes)?;
-        Ok(recogniser)
+        Ok(Recogniser { network, model: self.clone(), sizes: sizes.to_vec() })
     }
 
     /// Runs batches of every size in `sizes`, whose rows differ: rows that are mixed up give

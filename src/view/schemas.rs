@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 
 use super::campaign::CampaignView;
 use super::check::CheckView;
+use super::device::DeviceRowView;
 use super::enrol::{EnrolSummaryLine, EnrolledImageView, EnrolmentView};
 use super::evaluation::{BiasView, CalibrationView, EvaluationView};
 use super::face::MatchView;
@@ -51,6 +52,7 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<DeadLetterView>("dead-letter");
     check::<ResolvedView>("resolved");
     check::<CheckView>("check");
+    check::<DeviceRowView>("device-row");
     check::<WorkerView>("worker");
     check::<RemapView>("remap");
     check::<RescoreSummaryLine>("rescore-summary");

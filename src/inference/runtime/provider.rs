@@ -101,18 +101,19 @@ fn open_vino(plan: &DevicePlan) -> ExecutionProviderDispatch {
 }
 
 fn cuda(index: u16, plan: &DevicePlan) -> ExecutionProviderDispatch {
+    let search = match plan.kernels.exhaustive {
+        true => ep::cuda::ConvAlgorithmSearch::Exhaustive,
+        false => ep::cuda::ConvAlgorithmSearch::Heuristic,
+    };
     ep::CUDA::default()
         .with_device_id(i32::from(index))
         // There are few shapes: extend the arena by what the largest one needs, not to the next
         // power of two.
         .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-        // Trying every kernel takes longer at the start, and was not faster afterwards on an H200
-        // (docs/gpu.md).
-        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .with_conv_algorithm_search(search)
         // 1.15 to 1.2 times as fast for convolutions in half precision, and slower in 32 bits.
         .with_prefer_nhwc(plan.precision == Precision::Half)
-        // TF32 has the ten-bit mantissa of half precision. The profile says 32 bits.
-        .with_tf32(false)
+        .with_tf32(plan.kernels.tf32)
         .build()
 }
 
