@@ -27,7 +27,6 @@ use self::stage::{
     CROWD, EMPTY, LATE, Model, NEWCOMER, PEOPLE, Process, SHOTS, STAFF, Stage, crowd, kind, shots,
 };
 use crate::faults;
-use crate::support::broker::TestBroker;
 use crate::support::stack::Database;
 
 /// Whatever the story waits for happens within this time.
@@ -126,7 +125,7 @@ fn found(stage: &Stage, (model, profile): (Model, &str), people: &[&str]) -> Vec
 
 /// The gallery under the old recogniser: the profile, and what it has.
 fn begin(stage: &Stage) -> (String, Images) {
-    let scanned = stage.summary(Model::Old, &["scan", "photos"]);
+    let scanned = stage.summary(Model::Old, &["scan", "photos", "--wait"]);
     let empty = (CROWD / EMPTY) as u64;
     let outcomes = json!({"scored": CROWD as u64 - empty, "no_face": empty});
     for (kind, count) in outcomes.as_object().unwrap() {
@@ -183,45 +182,58 @@ async fn until(
     progress
 }
 
-/// More images and a person come under the old recogniser while the new one re-scores.
-async fn more_comes(stage: &Stage, id: CampaignId) {
-    tokio::task::block_in_place(|| {
-        let enrolled = stage.enrol(&[NEWCOMER]);
-        assert_eq!(number(&enrolled, "accepted"), SHOTS as u64, "{enrolled}");
-    });
-    let meanwhile = stage.store.campaign(id).await.unwrap().unwrap().progress;
-    assert!(!meanwhile.is_complete(), "the re-score ended before the newcomer came");
-    tokio::task::block_in_place(|| {
+/// More images and a person come under the old recogniser.
+fn more_comes(stage: &Stage) {
+    std::thread::scope(|scope| {
+        let enrolling = scope.spawn(|| stage.enrol(&[NEWCOMER]));
         stage.crowd_comes(CROWD..CROWD + LATE);
-        let scanned = stage.summary(Model::Old, &["scan", "photos"]);
+        let scanned = stage.summary(Model::Old, &["scan", "photos", "--wait"]);
         let counts = ["listed", "skipped"].map(|key| number(&scanned, key));
         // The image that is gone is not listed.
         assert_eq!(counts, [(CROWD + LATE - 1) as u64, CROWD as u64 - 1], "{scanned}");
         assert_eq!(number(&scanned["outcomes"], "no_face"), (LATE / EMPTY) as u64, "{scanned}");
+        let enrolled = enrolling.join().unwrap();
+        assert_eq!(number(&enrolled, "accepted"), SHOTS as u64, "{enrolled}");
     });
+}
+
+/// Waits until two scans and two enrolments have begun, all those of the old recogniser.
+async fn more_has_begun(stage: &Stage) {
+    let begun = async |lane| {
+        let campaigns = of_lane(stage, lane).await;
+        campaigns.iter().filter(|campaign| campaign.progress.listed > 0).count()
+    };
+    let waiting = async {
+        while begun(Lane::Scan).await + begun(Lane::Enrol).await < 4 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("a scan and an enrolment begin");
 }
 
 /// The slot is re-scored though a worker is killed, and in a fleet the broker restarts. Returns the
 /// processes of the new recogniser.
-async fn rescore(stage: &Stage, id: CampaignId) -> Vec<Process> {
+async fn rescore(stage: &Arc<Stage>, id: CampaignId) -> Vec<Process> {
     let workers = if stage.fleet { 2 } else { 1 };
     let mut processes: Vec<Process> = (0..workers).map(|_| stage.start(Model::New)).collect();
-    let killing = async {
-        until(stage, id, |progress| progress.ended() >= KILLED_AT).await;
-        processes.remove(0).kill();
-        let left = until(stage, id, |_| true).await;
-        assert!(!left.is_complete(), "it was too fast to be killed in between");
-        processes.push(stage.start(Model::New));
-        if stage.fleet {
-            tokio::task::block_in_place(|| faults::stack(&["stop", "rabbitmq"]));
-            tokio::task::block_in_place(|| faults::stack(&["start", "rabbitmq"]));
-        }
-    };
-    let begun = async {
-        until(stage, id, |progress| progress.ended() > 0).await;
-        more_comes(stage, id).await;
-    };
-    tokio::join!(killing, begun);
+    until(stage, id, |progress| progress.ended() > 0).await;
+    let coming = tokio::task::spawn_blocking({
+        let stage = stage.clone();
+        move || more_comes(&stage)
+    });
+    more_has_begun(stage).await;
+    until(stage, id, |progress| progress.ended() >= KILLED_AT).await;
+    processes.remove(0).kill();
+    let left = until(stage, id, |_| true).await;
+    assert!(!left.is_complete(), "it was too fast for what came meanwhile");
+    if stage.fleet {
+        tokio::task::block_in_place(|| {
+            faults::stack(&["stop", "rabbitmq"]);
+            faults::stack(&["start", "rabbitmq"]);
+        });
+    }
+    processes.push(stage.start(Model::New));
+    coming.await.unwrap();
     let progress = until(stage, id, CampaignProgress::is_complete).await;
     assert_eq!(progress.listed, progress.skipped + progress.ended(), "{progress:?}");
     processes
@@ -267,7 +279,7 @@ async fn check_shadow(stage: &Stage, id: CampaignId, old: &str, before: &Images)
 /// what is missing. Returns the results of both.
 fn fill_up(stage: &Stage, old: &str, new: &str) -> [Images; 2] {
     let done = stage.export(Some(new));
-    let rescored = stage.summary(Model::New, &["rescore"]);
+    let rescored = stage.summary(Model::New, &["rescore", "--wait"]);
     let counts = ["listed", "skipped"].map(|key| number(&rescored, key));
     // The image that is gone is tried again.
     assert_eq!(counts, [all().len() as u64, done.len() as u64 - 1], "{rescored}");
@@ -337,6 +349,7 @@ async fn retire(stage: &Stage, new: &str, of_old: &Images) {
 }
 
 async fn story(stage: Stage) {
+    let stage = Arc::new(stage);
     let old_worker = stage.fleet.then(|| stage.start(Model::Old));
     let (old, before) = begin(&stage);
     std::fs::remove_file(stage.sandbox.path(&format!("photos/{GONE}"))).unwrap();
@@ -367,8 +380,8 @@ async fn a_gallery_changes_its_model_and_back_in_a_fleet() {
     // A stack whose broker may be restarted.
     let stack = faults::Stack::take().await;
     let database = Database::on(&stack.store).await;
-    let broker = TestBroker::new();
+    let prefix = format!("story-{}", CampaignId::new());
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&database.url, 4).await.unwrap());
-    let queue = Some((stack.queue.as_str(), broker.prefix.as_str()));
+    let queue = Some((stack.queue.as_str(), prefix.as_str()));
     story(Stage::new(store, &database.url, queue)).await;
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -67,8 +67,8 @@ pub fn shots(person: &str) -> Vec<String> {
     (0..SHOTS).map(|shot| format!("{person}-{shot}.jpg")).collect()
 }
 
-/// A process that is killed on drop.
-pub struct Process(Child);
+/// A process that is killed on drop, and the file that it logs to.
+pub struct Process(Child, PathBuf);
 
 impl Process {
     pub fn kill(mut self) {
@@ -80,7 +80,9 @@ impl Process {
     pub fn stop(mut self) {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+        let status = self.0.wait().unwrap().code();
+        let log = || std::fs::read_to_string(&self.1).unwrap();
+        assert_eq!(status, Some(0), "{}", log());
     }
 }
 
@@ -192,9 +194,9 @@ impl Stage {
     pub fn start(&self, model: Model) -> Process {
         let arguments = if self.fleet { &["worker"][..] } else { &["schedule", "run", "--watch"] };
         let log = self.sandbox.path(&format!("{}.log", model.name()));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let lines = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = self.command(model, arguments);
-        Process(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        Process(command.stdout(Stdio::null()).stderr(lines).spawn().unwrap(), log)
     }
 
     /// The images of an export by their names.
