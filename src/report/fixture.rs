@@ -121,6 +121,7 @@ impl Fixture {
             timings: Timings::default(),
             recorded_at: UtcTime::from_millisecond(1_767_323_045_000).unwrap(),
             noted: None,
+            enrolment: None,
             faces: Vec::new(),
         });
         self.images.last_mut().unwrap()

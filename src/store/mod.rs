@@ -50,8 +50,8 @@ pub use profiles::{
     StoredProfile,
 };
 pub use reading::{
-    Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
-    ResultState, Snapshot, StoredFace, StoredImage,
+    Extreme, GallerySummary, ImageKey, KnownResult, LatestEnrolment, MOST_RESULTS, Note, PageQuery,
+    Reading, ResultState, Snapshot, StoredFace, StoredImage,
 };
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};

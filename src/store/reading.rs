@@ -8,8 +8,8 @@ use super::StoreError;
 use super::filter::PageFilter;
 use super::templates::{Searched, StampsOf, TemplateBatch, TemplateStamp};
 use crate::domain::{
-    Components, ContentHash, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind, Profile,
-    ProfileId, SubjectName, Template, Timings, UtcTime,
+    Components, ContentHash, Enrolment, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind,
+    Profile, ProfileId, SubjectName, Template, Timings, UtcTime,
 };
 
 /// Reading what was recorded.
@@ -310,8 +310,19 @@ pub struct StoredImage {
     pub recorded_at: UtcTime,
     /// How a later attempt to read the image ended, if it got no bytes.
     pub noted: Option<Note>,
+    /// Its latest enrolment.
+    pub enrolment: Option<LatestEnrolment>,
     /// Its faces, the primary one first.
     pub faces: Vec<StoredFace>,
+}
+
+/// What was decided last about an image, and as whose. `Debug` does not show the subject's name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatestEnrolment {
+    /// Whom it was enrolled for.
+    pub subject: SubjectName,
+    /// The decision.
+    pub enrolment: Enrolment,
 }
 
 /// An attempt to read an image that got no bytes. It is kept next to the image's result.

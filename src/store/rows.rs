@@ -25,6 +25,7 @@ pub(super) use profiles::{
 };
 pub(super) use rescoring::RescoreRow;
 pub(super) use schedules::{ScheduleRow, ScheduleRunRow};
+use subjects::enrolment;
 pub(super) use subjects::{
     DecidedRow, EnrolledJobRow, EnrolmentCountsRow, EnrolmentRow, LookAlikeRow, ReferenceRow,
     ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,
@@ -36,7 +37,7 @@ use super::fault::Fault;
 use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
 use super::row::{direct_row, row};
-use super::{Note, StoreError, StoredImage, TemplateKey, TemplateStamp};
+use super::{LatestEnrolment, Note, StoreError, StoredImage, TemplateKey, TemplateStamp};
 use crate::domain::{ContentHash, End, ImageId, JobId, SourceName, SourceStatus, Timings, UtcTime};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
@@ -221,6 +222,9 @@ direct_row! {
         noted_outcome: Option<String>,
         noted_reason: Option<String>,
         noted_at_ms: Option<i64>,
+        enrolled_subject: Option<String>,
+        decision: Option<String>,
+        reasons: Option<String>,
     }
 }
 
@@ -230,6 +234,13 @@ impl ImageRow {
             (Some(outcome), Some(at)) => {
                 Some(Note { outcome: parsed(&outcome)?, reason: self.noted_reason, at: time(at)? })
             }
+            _ => None,
+        };
+        let enrolment = match (self.enrolled_subject, self.decision, self.reasons) {
+            (Some(subject), Some(decision), Some(reasons)) => Some(LatestEnrolment {
+                subject: parsed(&subject)?,
+                enrolment: enrolment(&decision, &reasons)?,
+            }),
             _ => None,
         };
         Ok(StoredImage {
@@ -251,6 +262,7 @@ impl ImageRow {
             },
             recorded_at: time(self.recorded_at_ms)?,
             noted,
+            enrolment,
             faces: Vec::new(),
         })
     }

@@ -8,7 +8,7 @@ use crate::domain::{
     CampaignId, Enrolment, EnrolmentDecision, GalleryName, ImageId, ProfileId, ReasonCode,
     SubjectName, ToldReason, UtcTime,
 };
-use crate::store::StoredEnrolment;
+use crate::store::{LatestEnrolment, StoredEnrolment};
 
 /// A decision with its reasons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,6 +29,26 @@ impl From<&Enrolment> for DecisionView {
             codes: enrolment.reasons.iter().map(|reason| reason.code).collect(),
             reasons: enrolment.reasons.iter().map(ToldReason::from).collect(),
         }
+    }
+}
+
+/// What was decided last about an image as an enrolment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LatestEnrolmentView {
+    /// Whom it was enrolled for.
+    pub subject: SubjectName,
+    /// What became of it.
+    pub decision: EnrolmentDecision,
+    /// Why the image was not accepted, or not at once; empty if it was.
+    pub codes: Vec<ReasonCode>,
+}
+
+impl From<LatestEnrolment> for LatestEnrolmentView {
+    fn from(latest: LatestEnrolment) -> Self {
+        let LatestEnrolment { subject, enrolment } = latest;
+        let codes = enrolment.reasons.iter().map(|reason| reason.code).collect();
+        Self { subject, decision: enrolment.decision, codes }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::enrol::EnrolmentView;
+use super::enrol::{EnrolmentView, LatestEnrolmentView};
 use super::face::FaceView;
 use crate::domain::{
     ContentHash, GalleryName, ImageContent, ImageId, ImageUri, Outcome, OutcomeEvent, OutcomeKind,
@@ -92,6 +92,10 @@ pub struct ImageView {
     /// A later attempt to read the image that got no bytes; null if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noted: Option<Option<Note>>,
+    /// What was decided last about the image as an enrolment; null if it was never enrolled. In a
+    /// table, `codes` are one text, separated by spaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Option<LatestEnrolmentView>>,
     /// `score` only: the smallest face that the detector looked for, the shorter side of its box,
     /// pixels. A smaller face may be in the image all the same. Null if no detector ran.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +139,7 @@ impl ImageView {
             timings: None,
             recorded_at: None,
             noted: None,
+            enrolment: None,
             smallest_face_px: None,
             quality: None,
             face_count,
@@ -186,6 +191,7 @@ impl ImageView {
             timings: Some(image.timings),
             recorded_at: Some(image.recorded_at),
             noted: Some(image.noted),
+            enrolment: Some(image.enrolment.map(LatestEnrolmentView::from)),
             faces: Some(image.faces.into_iter().map(face).collect()),
             ..Self::new(names, profile, image.outcome, image.reason, count)
         }

@@ -48,26 +48,26 @@ use tempfile::TempDir;
 use crate::support::{sample, sample_path};
 
 /// A folder to run the program in. Models and runtime are those of this checkout.
-struct Sandbox {
+pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
 impl Sandbox {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("photos")).unwrap();
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facefleet"));
         command
             .args(arguments)
@@ -105,24 +105,24 @@ impl Sandbox {
 }
 
 /// What a run printed, and how it ended.
-struct Run {
+pub(crate) struct Run {
     status: Option<i32>,
     out: String,
-    err: String,
+    pub(crate) err: String,
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
     #[track_caller]
-    fn ended(&self, status: i32) {
+    pub(crate) fn ended(&self, status: i32) {
         assert_eq!(self.status, Some(status), "\n{}\n{}", self.out, self.err);
     }
 
-    fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         self.out
             .lines()
             .map(|line| {

@@ -25,5 +25,6 @@ mod scales;
 mod sqlite_store;
 mod store_contract;
 mod story_enrolment;
+mod story_profiles;
 mod support;
 mod web_source;

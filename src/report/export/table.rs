@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
-use crate::domain::{Component, ComponentSpec, GalleryName, Point, ProfileId, Template, UtcTime};
-use crate::store::{Note, StoredFace, StoredImage};
+use crate::domain::{
+    Component, ComponentSpec, Enrolment, GalleryName, Point, ProfileId, Template, UtcTime,
+};
+use crate::store::{LatestEnrolment, Note, StoredFace, StoredImage};
 
 /// A column: its name, what it holds, and its value in a row.
 pub(super) struct Column {
@@ -198,6 +200,15 @@ const COLUMNS: &[Column] = &[
     nullable("noted_at", Kind::Time, |row| {
         noted(row).map_or(Value::Null, |note| Value::Time(note.at))
     }),
+    nullable("enrolment_subject", Kind::Category, |row| {
+        enrolled(row).map_or(Value::Null, |latest| text(latest.subject.as_str()))
+    }),
+    nullable("enrolment_decision", Kind::Category, |row| {
+        optional_text(enrolled(row).map(|latest| latest.enrolment.decision.as_str()))
+    }),
+    nullable("enrolment_codes", Kind::Category, |row| {
+        enrolled(row).map_or(Value::Null, |latest| codes(&latest.enrolment))
+    }),
     filled("face_count", Kind::Int32, |row| {
         Value::Int(i64::try_from(row.of.image.faces.len()).unwrap_or(i64::MAX))
     }),
@@ -257,6 +268,16 @@ fn float64<'a>(value: Option<f64>) -> Value<'a> {
 
 fn landmark<'a>(row: &TableRow<'_>, index: usize, part: fn(Point) -> f32) -> Value<'a> {
     float32(row.face.and_then(|face| face.face.landmarks).map(|points| part(points[index])))
+}
+
+fn enrolled<'a>(row: &TableRow<'a>) -> Option<&'a LatestEnrolment> {
+    row.of.image.enrolment.as_ref()
+}
+
+/// The codes of the reasons; null without any.
+fn codes<'a>(enrolment: &Enrolment) -> Value<'a> {
+    let codes: Vec<&str> = enrolment.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    if codes.is_empty() { Value::Null } else { Value::Text(codes.join(" ").into()) }
 }
 
 fn noted<'a>(row: &TableRow<'a>) -> Option<&'a Note> {

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::csv_file::runs_as_a_formula;
 use super::*;
-use crate::domain::{Component, UtcTime};
+use crate::domain::{Component, Enrolment, Reason, ReasonCode, UtcTime};
 use crate::report::fixture::{self, Fixture};
-use crate::store::Note;
+use crate::store::{LatestEnrolment, Note};
 
 fn whole(format: ExportFormat, templates: bool) -> ExportOptions {
     ExportOptions { format, templates, outcomes: Vec::new(), filter: PageFilter::default() }
@@ -84,6 +84,36 @@ async fn a_later_attempt_that_got_no_bytes_is_exported_with_the_result() {
         serde_json::json!({"outcome": "refused", "reason": "=denied", "at": at})
     );
     assert!(lines[1]["noted"].is_null());
+}
+
+#[tokio::test]
+async fn the_latest_enrolment_is_exported_with_its_codes() {
+    let mut store = gallery_of_three();
+    let latest = |codes: &[ReasonCode]| LatestEnrolment {
+        subject: "=Ann".parse().unwrap(),
+        enrolment: Enrolment::of(codes.iter().map(|code| Reason::new(*code)).collect()),
+    };
+    store.images[0].enrolment = Some(latest(&[ReasonCode::Blurred, ReasonCode::TooDark]));
+    store.images[1].enrolment = Some(latest(&[]));
+    let (_, csv) = exported(&store, ExportFormat::Csv, false).await;
+    let rows = rows(&csv);
+    let of = |row: usize| {
+        let columns = ["enrolment_subject", "enrolment_decision", "enrolment_codes"];
+        columns.map(|column| rows[row][column].as_str())
+    };
+    assert_eq!(of(0), ["'=Ann", "rejected", "BLURRED TOO_DARK"]);
+    assert_eq!(of(1), of(0), "each face repeats it");
+    assert_eq!([of(2), of(3)], [["'=Ann", "accepted", ""], [""; 3]]);
+    let (_, jsonl) = exported(&store, ExportFormat::Jsonl, false).await;
+    let lines: Vec<serde_json::Value> =
+        jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let codes = serde_json::json!(["BLURRED", "TOO_DARK"]);
+    assert_eq!(
+        lines[0]["enrolment"],
+        serde_json::json!({"subject": "=Ann", "decision": "rejected", "codes": codes})
+    );
+    assert_eq!(lines[1]["enrolment"]["codes"], serde_json::json!([]));
+    assert!(lines[2]["enrolment"].is_null());
 }
 
 #[tokio::test]
@@ -173,12 +203,13 @@ fn csv_has_a_column_for_every_number_of_a_face() {
         .map(|name| format!("components_{name},components_{name}_value,"))
         .collect();
     let others = names.join(",").replace(&components, "");
-    assert_eq!(names.len(), 43 + 2 * Component::COUNT);
+    assert_eq!(names.len(), 46 + 2 * Component::COUNT);
     assert_eq!(
         others,
         "gallery,uri,image,image_id,subject,content_hash,bytes,width,height,outcome,reason,\
          profile,provider,timings_fetch_ms,timings_vision_ms,timings_recognise_ms,recorded_at,\
-         noted_outcome,noted_reason,noted_at,face_count,face,face_id,box_x,box_y,box_width,\
+         noted_outcome,noted_reason,noted_at,enrolment_subject,enrolment_decision,enrolment_codes,\
+         face_count,face,face_id,box_x,box_y,box_width,\
          box_height,landmarks_right_eye_x,landmarks_right_eye_y,landmarks_left_eye_x,\
          landmarks_left_eye_y,landmarks_nose_x,landmarks_nose_y,landmarks_right_mouth_x,\
          landmarks_right_mouth_y,landmarks_left_mouth_x,landmarks_left_mouth_y,detector_score,\

@@ -106,7 +106,7 @@ impl DecidedRow {
     }
 }
 
-fn enrolment(decision: &str, reasons: &str) -> Result<Enrolment, Fault> {
+pub(super) fn enrolment(decision: &str, reasons: &str) -> Result<Enrolment, Fault> {
     let reasons: Vec<Reason> = serde_json::from_str(reasons).map_err(corrupt)?;
     Ok(Enrolment { decision: parsed(decision)?, reasons })
 }

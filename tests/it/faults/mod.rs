@@ -39,13 +39,14 @@ use crate::support::stack::Database;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The stack of these tests, used by one test at a time.
-struct Stack {
-    queue: String,
-    store: String,
+pub(crate) struct Stack {
+    pub(crate) queue: String,
+    pub(crate) store: String,
     _turn: MutexGuard<'static, ()>,
 }
 
-fn stack(arguments: &[&str]) {
+/// Runs `scripts/stack.py` for this stack.
+pub(crate) fn stack(arguments: &[&str]) {
     let output = Command::new("python3")
         .arg(root().join("scripts/stack.py"))
         .arg("--dir")
@@ -70,7 +71,7 @@ fn root() -> &'static Path {
 }
 
 impl Stack {
-    async fn take() -> Self {
+    pub(crate) async fn take() -> Self {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         // Starts the servers that the previous test stopped.

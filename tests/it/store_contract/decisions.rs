@@ -4,12 +4,12 @@ use facefleet::domain::{
     CampaignId, Enrolment, EnrolmentDecision, ImageId, JobId, JobRecord, LabelledImage, Lane,
     Outcome, Reason, ReasonCode, ReferenceRules, ReferenceState, SetAsideReason, SubjectName,
 };
-use facefleet::store::{Recorded, ReviewQuery, SubjectMerge, SubjectQuery};
+use facefleet::store::{LatestEnrolment, Recorded, ReviewQuery, SubjectMerge, SubjectQuery};
 
 use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, proposed, subject};
 use super::{Home, a, images, opened};
-use crate::support::{content, gallery, stamp, uri, with_job};
+use crate::support::{content, gallery, scored, stamp, uri, with_job};
 
 fn enrolled(recorded: &Recorded) -> &Enrolment {
     recorded.enrolment.as_ref().expect("a decision")
@@ -49,6 +49,28 @@ pub async fn only_an_accepted_image_gets_the_label_of_its_subject(home: impl Hom
     assert_eq!(labels().await, [Some(name("Joe")), None]);
     decided(&store, &enrolment("one", "Bo", 60, 90.0)).await;
     assert_eq!(labels().await, [Some(name("Bo")), None]);
+}
+
+pub async fn an_image_is_read_with_its_latest_enrolment(home: impl Home) {
+    let store = opened(&home).await;
+    let latest = async || -> Vec<Option<(String, EnrolmentDecision, Vec<ReasonCode>)>> {
+        let enrolled = |latest: LatestEnrolment| {
+            let codes = latest.enrolment.reasons.iter().map(|reason| reason.code).collect();
+            (latest.subject.as_str().to_owned(), latest.enrolment.decision, codes)
+        };
+        images(&store, a()).await.into_iter().map(|image| image.enrolment.map(enrolled)).collect()
+    };
+    let (accepted, rejected) = (EnrolmentDecision::Accepted, EnrolmentDecision::Rejected);
+    let joe = Some(("Joe".to_owned(), accepted, vec![]));
+    let bo = Some(("Bo".to_owned(), rejected, vec![ReasonCode::Blurred]));
+    store.record(&[scored("seen", &[50])]).await.unwrap();
+    assert_eq!(latest().await, [None], "a scan does not enrol");
+    decided(&store, &enrolment("one", "Joe", 60, 0.0)).await;
+    assert_eq!(latest().await, [None, joe.clone()]);
+    decided(&store, &against(enrolment("one", "Bo", 60, 0.0), ReasonCode::Blurred)).await;
+    assert_eq!(latest().await, [None, bo]);
+    store.remove_subject(&gallery(), &name("Bo")).await.unwrap().unwrap();
+    assert_eq!(latest().await, [None, joe]);
 }
 
 pub async fn a_decision_about_bytes_stays_when_none_come(home: impl Home) {

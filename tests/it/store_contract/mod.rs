@@ -260,6 +260,7 @@ macro_rules! store_contract {
                 accepted_images_are_known_by_subject_and_counted_by_campaign
             }
             decisions {
+                an_image_is_read_with_its_latest_enrolment
                 only_an_accepted_image_gets_the_label_of_its_subject
                 a_decision_about_bytes_stays_when_none_come
                 an_accepted_image_without_a_face_is_decided_about_again

@@ -139,7 +139,7 @@ async fn an_empty_gallery_is_a_file_with_columns() {
     assert_eq!((images, file.metadata().file_metadata().num_rows()), (0, 0));
     assert_eq!(
         file.metadata().file_metadata().schema().get_fields().len(),
-        43 + 2 * Component::COUNT
+        46 + 2 * Component::COUNT
     );
 }
 
