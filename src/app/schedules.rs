@@ -1,5 +1,7 @@
 //! What schedules do: lists images for a fleet, or scores them in this process, and writes reports.
 
+mod plans;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,20 +14,16 @@ use uuid::Uuid;
 use super::App;
 use super::fleet::host_name;
 use super::session::Session;
-use crate::domain::{
-    Campaign, CampaignState, GalleryName, JobRate, Profile, ProfileId, RunPlan, ScheduleAction,
-};
-use crate::gallery::campaign::{ScanPlan, run_on_fleet};
+use crate::domain::{Campaign, CampaignState, GalleryName, Profile, RunPlan, ScheduleAction};
+use crate::gallery::GalleryError;
+use crate::gallery::campaign::run_on_fleet;
 use crate::gallery::follow::CampaignRun;
 use crate::gallery::list::Images;
-use crate::gallery::rescore::{
-    RescoreImages, RescorePlan, RescoreWhich, is_of_chips, source_profile,
-};
 use crate::gallery::schedules::{ClaimedRun, PlannedRun, RunError, Scheduler, SlotWork, WorkEnd};
-use crate::images::{Listing, Places, Root, Rules};
+use crate::images::Root;
 use crate::queue::JobQueue;
 use crate::report::ReportOptions;
-use crate::store::{ProfileChoiceError, RunOwner, Store, choose_profile};
+use crate::store::{ListingKey, ProfileChoiceError, Store, StoreError, choose_profile};
 
 /// What does the work of slots in this process.
 struct SlotWorker {
@@ -70,12 +68,23 @@ impl App {
         let patient = queue.is_some();
         let (app, own) = (self.clone(), self.settings.schedule.clone());
         let work = Arc::new(SlotWorker { app, store: store.clone(), queue, worker });
-        Scheduler { store, work, owner: RunOwner { id: Uuid::now_v7(), name }, own, patient }
+        Scheduler::new(store, work, name, own, patient)
     }
 }
 
 fn impossible(error: impl std::fmt::Display) -> RunError {
     RunError::Impossible(format!("{error:#}"))
+}
+
+/// The error of work: what cannot be reached now is tried again.
+fn work_error(error: anyhow::Error) -> RunError {
+    match error.downcast::<GalleryError>() {
+        Ok(error) => error.into(),
+        Err(error) => match error.downcast::<StoreError>() {
+            Ok(error) => error.into(),
+            Err(error) => impossible(error),
+        },
+    }
 }
 
 impl From<ProfileChoiceError> for RunError {
@@ -89,18 +98,19 @@ impl From<ProfileChoiceError> for RunError {
 
 #[async_trait]
 impl SlotWork for SlotWorker {
-    async fn plan(&self, action: &ScheduleAction) -> Result<PlannedRun, RunError> {
+    async fn plan(&self, action: &ScheduleAction, last: bool) -> Result<PlannedRun, RunError> {
         let (campaign, from) = match action {
             ScheduleAction::Scan { gallery, roots, exclude, include } => {
                 let roots = self.roots(roots)?;
-                let profile = self.profile(false).await?;
+                let profile = self.profile(false).await?.id();
                 let plan = self.scan_plan(gallery, roots, exclude, include);
                 // Fails if a folder is missing here.
                 self.listing(&plan)?;
-                (Some(plan.campaign(profile.id())), None)
+                self.is_meant_to_scan(gallery, &profile, last).await?;
+                (Some(plan.campaign(profile)), None)
             }
             ScheduleAction::Rescore { gallery, .. } => {
-                let plan = self.rescore_plan(gallery).await?;
+                let plan = self.rescore_plan(gallery, last).await?;
                 (Some(plan.campaign()), Some(plan.from))
             }
             ScheduleAction::Report { gallery, .. } => {
@@ -109,6 +119,14 @@ impl SlotWork for SlotWorker {
             }
         };
         Ok(PlannedRun { plan: RunPlan { action: action.clone(), from }, campaign })
+    }
+
+    async fn can_go_on(&self, plan: &RunPlan) -> Result<(), RunError> {
+        if let ScheduleAction::Scan { gallery, roots, exclude, include } = &plan.action {
+            let plan = self.scan_plan(gallery, self.roots(roots)?, exclude, include);
+            self.listing(&plan)?;
+        }
+        Ok(())
     }
 
     async fn work(&self, run: &ClaimedRun, stop: CancellationToken) -> Result<WorkEnd, RunError> {
@@ -147,161 +165,47 @@ impl SlotWork for SlotWorker {
             }
             ScheduleAction::Report { .. } => return Ok(WorkEnd::Done),
         };
-        self.list(campaign, images, stop).await
+        self.list(campaign, run.owner.id, images, stop).await
     }
 }
 
 impl SlotWorker {
-    /// The roots of a scan, if this process may read them.
-    fn roots(&self, roots: &[String]) -> Result<Vec<Root>, RunError> {
-        let parsed: Result<Vec<Root>, _> = roots.iter().map(|root| root.parse::<Root>()).collect();
-        let roots = parsed.map_err(impossible)?;
-        let relative = roots.iter().find(|root| root.path().is_some_and(Path::is_relative));
-        if let Some(root) = relative {
-            return Err(impossible(format!(
-                "root {root} is a relative path: write the whole path, because other processes \
-                    may be in another folder"
-            )));
-        }
-        if let Some(worker) = &self.worker {
-            let allowed = self.app.allowed(&worker.roots).map_err(impossible)?;
-            let outside =
-                roots.iter().find(|root| !allowed.iter().any(|allowed| allowed.contains(root)));
-            if let Some(root) = outside {
-                return Err(RunError::NotHere(format!(
-                    "no worker may read {root}: allow it with `facefleet worker --root {root}`, or \
-                        in the setting images.allow"
-                )));
-            }
-        }
-        Ok(roots)
-    }
-
-    fn scan_plan(
-        &self,
-        gallery: &GalleryName,
-        roots: Vec<Root>,
-        exclude: &[String],
-        include: &[String],
-    ) -> ScanPlan {
-        ScanPlan {
-            gallery: gallery.clone(),
-            roots,
-            lists: None,
-            again: None,
-            exclude: exclude.to_vec(),
-            include: include.to_vec(),
-            selection: self.app.settings.selection(),
-        }
-    }
-
-    fn listing(&self, plan: &ScanPlan) -> Result<Listing, RunError> {
-        let rules = Rules::new(&plan.exclude, &plan.include).map_err(impossible)?;
-        let listing = self.app.listing_by(rules, &plan.roots);
-        listing.map_err(|error| RunError::NotHere(format!("{error:#}")))
-    }
-
-    /// The profile of new results, registered.
-    async fn profile(&self, aligned: bool) -> Result<Profile, RunError> {
-        let profile = match &self.worker {
-            Some(worker) => worker.profile.clone(),
-            None => self.app.profile(aligned).map_err(impossible)?,
-        };
-        self.store.register_profile(&profile).await?;
-        Ok(profile)
-    }
-
-    async fn rescore_plan(&self, gallery: &GalleryName) -> Result<RescorePlan, RunError> {
-        let store = self.store.as_ref();
-        let active = choose_profile(store, gallery, None).await?;
-        let profile = self.profile(is_of_chips(store, &active).await?).await?;
-        let to = profile.id();
-        let from = source_profile(store, gallery, active, &to).await?;
-        let aligned = profile.is_of_chips();
-        if aligned != is_of_chips(store, &from).await? {
-            return Err(RunError::NotHere(format!(
-                "profile {from} of gallery {gallery} is of {}, profile {to} of this process is not",
-                if aligned { "whole images" } else { "chips (--aligned)" }
-            )));
-        }
-        let (gallery, selection) = (gallery.clone(), self.app.settings.selection());
-        Ok(RescorePlan { gallery, from, to, selection, which: RescoreWhich::Missing })
-    }
-
-    /// The images of the re-score `campaign`.
-    async fn rescored(
-        &self,
-        campaign: &Campaign,
-        from: ProfileId,
-        rate: Option<JobRate>,
-    ) -> Result<FoundImages, RunError> {
-        let to = campaign.profile.clone();
-        let definition = self.store.profile(&to).await?;
-        let aligned = definition.as_ref().is_some_and(Profile::is_of_chips);
-        let selection = campaign.selection.unwrap_or_else(|| self.app.settings.selection());
-        let gallery = campaign.gallery.clone();
-        let chips = definition.map(|profile| self.app.chips(&profile.alignment)).transpose();
-        let chips = chips.map_err(impossible)?.flatten();
-        let plan = RescorePlan { gallery, from, to, selection, which: RescoreWhich::Missing };
-        let roots = self.worker.as_ref().map(|worker| worker.roots.clone()).unwrap_or_default();
-        let allowed = self.app.allowed(&roots).map_err(impossible)?;
-        let known = self.queue.is_none() || !allowed.is_empty();
-        let places = known.then(|| Places::new(&allowed));
-        let store = Arc::clone(&self.store);
-        let mut images =
-            RescoreImages::find(store, plan, places.as_ref(), chips.as_deref()).await?;
-        if images.outside.images > 0 {
-            let first = images.outside.first.as_deref().unwrap_or_default();
-            return Err(impossible(format!(
-                "{} of {} images are outside of what may be read, such as {first}: allow them in \
-                    the setting images.allow",
-                images.outside.images, images.images
-            )));
-        }
-        if images.unasked > 0 {
-            let error = "the chip cache (chips.url) cannot be asked for references whose bytes \
-                their source no longer has";
-            return Err(RunError::Later(error.to_owned()));
-        }
-        images.rate = rate;
-        let all_done = images.missing == 0;
-        let images = Images::Rescore(Box::new(images));
-        Ok(FoundImages { images, has_order: true, aligned, roots: Vec::new(), all_done })
-    }
-
     /// Lists the images into the fleet's queue, or scores them here.
     async fn list(
         &self,
         mut campaign: Campaign,
+        claim: Uuid,
         found: FoundImages,
         stop: CancellationToken,
     ) -> Result<WorkEnd, RunError> {
         let (id, progress) = (campaign.id, &campaign.progress);
+        let listing = ListingKey { campaign: id, claim: Some(claim) };
         if found.all_done && progress.listed == 0 {
             // Nothing is listed only to be skipped.
-            self.store.end_listing(id).await?;
+            self.store.end_listing(listing).await?;
             return Ok(WorkEnd::Done);
         }
         // Jobs of a process that died are gone with its own queue.
         let goes_on = self.queue.is_some() && found.has_order && progress.chunk_to.is_some();
         if progress.listed > 0 && !goes_on {
-            self.store.restart_listing(id).await?;
+            self.store.restart_listing(listing).await?;
             let restarted = self.store.campaign(id).await?;
             campaign = restarted.ok_or_else(|| impossible("its campaign is gone"))?;
         }
         let selection = campaign.selection.unwrap_or_else(|| self.app.settings.selection());
-        let run = CampaignRun { images: found.images, campaign, selection };
+        let claim = Some(claim);
+        let run = CampaignRun { images: found.images, campaign, selection, claim };
         let stopping = stop.clone();
         let Some(queue) = self.queue.clone() else {
             let session = Session::open(&self.app, &found.roots, found.aligned).await;
-            let session = session.map_err(impossible)?;
+            let session = session.map_err(work_error)?;
             let (own, wanted) = (session.profile_id(), &run.campaign.profile);
             if own != *wanted {
                 return Err(impossible(format!(
                     "its campaign is under profile {wanted}, and these settings have {own}"
                 )));
             }
-            let counts = session.run(run, stop, |_, _| {}).await.map_err(impossible)?;
+            let counts = session.run(run, stop, |_, _| {}).await.map_err(work_error)?;
             return match counts.progress.is_over() {
                 true => Ok(WorkEnd::Done),
                 false => Err(impossible(match stopping.is_cancelled() {
@@ -324,7 +228,7 @@ impl SlotWorker {
         let profile = choose_profile(store, gallery, None).await?;
         let options = ReportOptions::default();
         let html = self.app.report(store, gallery, &profile, options, true).await;
-        let html = html.map_err(impossible)?;
+        let html = html.map_err(work_error)?;
         write_whole(Path::new(out), html.as_bytes()).map_err(impossible)?;
         Ok(WorkEnd::Done)
     }
@@ -342,4 +246,34 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     file.as_file().sync_all().with_context(failed)?;
     file.persist(&target).with_context(failed)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn work_that_a_store_in_an_outage_ended_is_tried_again() {
+        let away = || StoreError::Unavailable("it restarts".into());
+        for error in [
+            anyhow::Error::from(away()),
+            anyhow::Error::from(away()).context("Failed to read the faces"),
+            anyhow::Error::from(GalleryError::Store(away())),
+        ] {
+            let error = work_error(error);
+            assert!(matches!(error, RunError::Later(_)), "{error:?}");
+        }
+        let damaged = work_error(StoreError::Corrupt("a row".into()).into());
+        assert!(matches!(damaged, RunError::Impossible(_)), "{damaged:?}");
+        let full = work_error(anyhow!("no space left").context("Failed to write /x"));
+        assert!(
+            matches!(&full, RunError::Impossible(text) if text == "Failed to write /x: no space left"),
+            "{full:?}"
+        );
+        let campaign = crate::domain::CampaignId::new();
+        let taken = work_error(GalleryError::Store(StoreError::TakenOver(campaign)).into());
+        assert!(matches!(taken, RunError::Lost(_)), "{taken:?}");
+    }
 }

@@ -14,11 +14,12 @@ use super::App;
 use crate::domain::{
     EnrolRules, GalleryName, Job, LabelledImage, Profile, ProfileId, Selection, WaitReason,
 };
+use crate::gallery::GalleryError;
 use crate::gallery::campaign::{close_local, new_campaign};
 use crate::gallery::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
 use crate::gallery::list::Images;
 use crate::images::Root;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::worker::circuit_breaker::CircuitBreakers;
 use crate::worker::{Process, Processed, Worker};
 
@@ -108,7 +109,7 @@ impl Session {
         on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
     ) -> Result<CampaignCounts> {
         let worker = self.worker;
-        let (queue, store, id) = (worker.queue.clone(), worker.store.clone(), run.campaign.id);
+        let (queue, store, listing) = (worker.queue.clone(), worker.store.clone(), run.listing());
         store.register_profile(worker.processor.profile()).await?;
         store.begin_campaign(&run.campaign).await?;
         // The worker ends when it is stopped, or early if it cannot use the store. It then closes
@@ -128,10 +129,16 @@ impl Session {
         let worked = working.await?;
         if let Err(error) = &followed {
             // The store may be what failed.
-            store.fail_listing(id, &error.to_string()).await.ok();
+            store.fail_listing(listing, &error.to_string()).await.ok();
         }
-        // Jobs that are left are gone with the queue.
-        let closed = close_local(store.as_ref(), id).await;
+        // Jobs that are left are gone with the queue. A schedule's run that a store in an outage
+        // ended is tried again.
+        let closed = match &followed {
+            Err(GalleryError::Store(StoreError::Unavailable(_))) if listing.claim.is_some() => {
+                Ok(())
+            }
+            _ => close_local(store.as_ref(), listing).await,
+        };
         // Report the worker's error first: it caused the others.
         worked?;
         let counts = followed?;
@@ -170,7 +177,7 @@ impl Session {
         }
         let campaign = new_campaign(gallery, profile.id(), selection, source);
         let id = campaign.id;
-        let run = CampaignRun { images: Images::Given(images), campaign, selection };
+        let run = CampaignRun { images: Images::Given(images), campaign, selection, claim: None };
         let on_event = |counts: &CampaignCounts, event: CampaignEvent<'_>| {
             if let CampaignEvent::Counted = event {
                 done(before + counts.progress.skipped + counts.progress.ended());

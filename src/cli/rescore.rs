@@ -129,7 +129,8 @@ impl RescoreArgs {
         };
         let (count, folders) = (CountAhead::Known(images.images), images.folders.clone());
         let images = Images::Rescore(Box::new(images));
-        let run = CampaignRun { images, campaign: campaign.clone(), selection: plan.selection };
+        let selection = plan.selection;
+        let run = CampaignRun { images, campaign: campaign.clone(), selection, claim: None };
         let ended = if app.is_embedded() {
             let session = Session::open(&app, &self.allowed, profile.is_of_chips()).await?;
             let ended = RunningCampaign::run_here(session, run, count, self.json).await?;

@@ -85,7 +85,7 @@ impl RunArgs {
     async fn run(self, app: &App, store: &Arc<dyn Store>) -> Result<ExitCode> {
         let queue = app.shared_queue().await?;
         let scheduler = app.scheduler(Arc::clone(store), queue.clone(), None);
-        if scheduler.own.is_empty() {
+        if scheduler.is_empty() {
             eprintln!("the settings have no [[schedule]]");
         }
         let stop = stop_on_signal(|| eprintln!("stopping: jobs in flight are finished first"))?;

@@ -266,6 +266,8 @@ pub struct ScheduleRun {
     pub claimed_by: String,
     /// Whether that process has not reported itself for a while.
     pub silent: bool,
+    /// How often in a row it was taken over from a process that did not hand it over.
+    pub take_overs: u32,
     /// When its slot was claimed.
     pub started_at: UtcTime,
     /// When it ended.

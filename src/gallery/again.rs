@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::GalleryError;
 use super::cursor::CursorRange;
 use super::list::{Entries, Entry, ListedImage};
 use crate::domain::{GalleryName, LabelledImage, OutcomeKind, ProfileId};
@@ -87,12 +88,12 @@ impl AgainImages {
         let pages = stream::try_unfold(
             (store, query, range.after),
             move |(store, query, after)| async move {
-                let mut page =
-                    query.page(store.as_ref(), after).await.map_err(|error| failed(&error))?;
+                let mut page = query.page(store.as_ref(), after).await?;
                 page.retain(|image| image.cursor <= range.last);
                 let Some(end) = page.last().map(|image| image.cursor) else { return Ok(None) };
                 page.retain(|image| !query.has_note(image));
-                Ok(Some((stream::iter(page.into_iter().map(Ok)), (store, query, end))))
+                let images = stream::iter(page.into_iter().map(Ok));
+                Ok::<_, GalleryError>(Some((images, (store, query, end))))
             },
         );
         let entry = move |image: StoredImage| {
@@ -138,8 +139,4 @@ async fn entry(image: StoredImage, range: CursorRange, versions: &ImageVersions)
     let StoredImage { image, subject, expected_hash, .. } = image;
     let image = LabelledImage { image, stamp, subject, expected_hash };
     Entry::Image(ListedImage { image, position, done: None })
-}
-
-fn failed(error: &StoreError) -> ListingError {
-    ListingError { what: "the images of the gallery".into(), reason: error.to_string() }
 }

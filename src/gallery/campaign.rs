@@ -16,7 +16,7 @@ use crate::domain::{
 };
 use crate::images::Root;
 use crate::queue::JobQueue;
-use crate::store::{Campaigns, Store, StoreError};
+use crate::store::{Campaigns, ListingKey, Store, StoreError};
 
 /// A campaign of the scan lane that has listed nothing yet. `source` says what it lists.
 pub fn new_campaign(
@@ -74,7 +74,7 @@ impl ScanPlan {
 
     /// The run of `campaign` over `images`.
     pub fn run(&self, campaign: Campaign, images: Images) -> CampaignRun {
-        CampaignRun { images, campaign, selection: self.selection }
+        CampaignRun { images, campaign, selection: self.selection, claim: None }
     }
 
     /// The campaign `id`, if this scan under `profile` can resume it. `has_order`: its images come
@@ -217,16 +217,16 @@ pub async fn run_on_fleet(
     stop: CancellationToken,
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
-    let (id, sub_queue) = (run.campaign.id, run.campaign.sub_queue());
+    let (listing, sub_queue) = (run.listing(), run.campaign.sub_queue());
     store.begin_campaign(&run.campaign).await?;
     let until = if wait { FollowUntil::Ended } else { FollowUntil::Published };
     let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await;
     if let Err(error) = &counts {
         // The store may be what failed.
-        store.fail_listing(id, &error.to_string()).await.ok();
+        store.fail_listing(listing, &error.to_string()).await.ok();
     }
     let counts = counts?;
-    let found = store.campaign(id).await?;
+    let found = store.campaign(listing.campaign).await?;
     if found.is_some_and(|found| found.state == CampaignState::Cancelled) {
         // Jobs that were published while the campaign was being cancelled.
         queue.remove(&sub_queue).await?;
@@ -235,13 +235,17 @@ pub async fn run_on_fleet(
 }
 
 /// Closes a campaign whose queue was in this process, and cancels it if images are left. One whose
-/// listing failed keeps its state.
+/// listing failed keeps its state, and one that another process goes on with is left to it.
 ///
 /// # Errors
 /// If the store fails.
-pub async fn close_local(store: &dyn Campaigns, id: CampaignId) -> Result<(), StoreError> {
+pub async fn close_local(store: &dyn Store, listing: ListingKey) -> Result<(), StoreError> {
+    let id = listing.campaign;
     if !store.campaign(id).await?.is_some_and(|found| found.progress.is_over()) {
-        store.set_campaign_state(id, CampaignState::Cancelled).await?;
+        match store.cancel_listing(listing).await {
+            Err(StoreError::TakenOver(_)) => return Ok(()),
+            cancelled => cancelled?,
+        }
     }
     store.close_campaign(id).await
 }

@@ -12,18 +12,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::GalleryError;
 use super::failures::{self, FailureReasons};
 use super::list::{Images, Lister, NotAnImage};
 use super::not_listed::NotListedCounter;
 use super::pace::Pace;
-use crate::domain::{
-    Campaign, CampaignId, CampaignProgress, CampaignState, OutcomeEvent, Selection,
-};
+use crate::domain::{Campaign, CampaignProgress, CampaignState, OutcomeEvent, Selection};
 use crate::images::{ListingError, NotListed};
 use crate::queue::{JobQueue, QueueError};
-use crate::store::Store;
+use crate::store::{ListingKey, Store};
 
 /// How often the counts are read.
 const READ_EVERY: Duration = Duration::from_millis(500);
@@ -38,6 +37,15 @@ pub struct CampaignRun {
     pub campaign: Campaign,
     /// Which faces its jobs ask for.
     pub selection: Selection,
+    /// The claim of the schedule's run that lists it, if one does.
+    pub claim: Option<Uuid>,
+}
+
+impl CampaignRun {
+    /// Whose listing it is.
+    pub fn listing(&self) -> ListingKey {
+        ListingKey { campaign: self.campaign.id, claim: self.claim }
+    }
 }
 
 /// The counts of a campaign and of its listing.
@@ -95,7 +103,8 @@ pub async fn run(
     stop: CancellationToken,
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
-    let CampaignRun { images, campaign, selection } = run;
+    let listing = run.listing();
+    let CampaignRun { images, campaign, selection, .. } = run;
     let (scan_anyway, pace) = (images.scan_anyway(), images.rate().map(Pace::new));
     let entries = images.entries(&campaign.progress)?;
     // Subscribe before the first job is published, so that no event is missed.
@@ -108,7 +117,7 @@ pub async fn run(
     let mut next_read = interval(READ_EVERY);
     next_read.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut follower = Follower {
-        campaign: campaign.id,
+        listing_of: listing,
         queue: queue.clone(),
         store: store.clone(),
         until,
@@ -122,7 +131,8 @@ pub async fn run(
         on_event,
     };
     let stop = stop_listing;
-    let lister = Lister { campaign, selection, scan_anyway, pace, queue, store, stop, not_images };
+    let lister =
+        Lister { listing, campaign, selection, scan_anyway, pace, queue, store, stop, not_images };
     let mut lister = tokio::spawn(lister.run(entries));
     let followed = follower.follow(&mut lister, from_lister, events).await;
     // It still runs if the events ended first: nothing takes what it publishes.
@@ -132,7 +142,7 @@ pub async fn run(
 }
 
 struct Follower<F> {
-    campaign: CampaignId,
+    listing_of: ListingKey,
     queue: Arc<dyn JobQueue>,
     store: Arc<dyn Store>,
     until: FollowUntil,
@@ -206,7 +216,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
             Ok(()) | Err(GalleryError::Queue(QueueError::Closed)) => {}
             Err(GalleryError::Listing(error)) => {
                 // At once: others see it, and it stays if this process is stopped.
-                self.store.fail_listing(self.campaign, &error.to_string()).await?;
+                self.store.fail_listing(self.listing_of, &error.to_string()).await?;
                 self.listing_error = Some(error);
             }
             Err(error) => return Err(error),
@@ -220,7 +230,7 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     }
 
     fn job_ended(&mut self, event: &OutcomeEvent) -> bool {
-        if event.campaign == Some(self.campaign) {
+        if event.campaign == Some(self.listing_of.campaign) {
             self.events_since_read += 1;
             self.counts.from_chips += u64::from(event.from_chips);
             self.counts.failures.count(&event.image, &event.end);
@@ -254,8 +264,8 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     }
 
     async fn read_campaign(&mut self) -> Result<Campaign, GalleryError> {
-        let found = self.store.campaign(self.campaign).await?;
-        let campaign = found.ok_or(GalleryError::Gone(self.campaign))?;
+        let id = self.listing_of.campaign;
+        let campaign = self.store.campaign(id).await?.ok_or(GalleryError::Gone(id))?;
         self.counts.progress = campaign.progress.clone();
         (self.on_event)(&self.counts, CampaignEvent::Counted);
         Ok(campaign)

@@ -22,7 +22,7 @@ use crate::domain::{
 };
 use crate::images::{Listing, ListingEntry, ListingError, NotListed, Root, is_past};
 use crate::queue::JobQueue;
-use crate::store::Store;
+use crate::store::{ListingKey, Store};
 
 /// Images handled together: one query of the store, one publish.
 const CHUNK: usize = 512;
@@ -73,7 +73,7 @@ pub(super) enum Entry {
 }
 
 /// The entries of a listing; an error is the last item.
-pub(super) type Entries = BoxStream<'static, Result<Entry, ListingError>>;
+pub(super) type Entries = BoxStream<'static, Result<Entry, GalleryError>>;
 
 impl From<ListingEntry> for Entry {
     fn from(listed: ListingEntry) -> Self {
@@ -122,7 +122,9 @@ impl Images {
     pub(super) fn entries(self, progress: &CampaignProgress) -> Result<Entries, ListingError> {
         let after = progress.chunk_from.as_deref();
         Ok(match self {
-            Self::Listing(listing) => listing.entries(after)?.map_ok(Entry::from).boxed(),
+            Self::Listing(listing) => {
+                listing.entries(after)?.map_ok(Entry::from).err_into().boxed()
+            }
             Self::Again(images) => images.entries(after, progress.chunk_to.as_deref())?,
             Self::Rescore(images) => images.entries(after, progress.chunk_to.as_deref())?,
             Self::Given(images) => {
@@ -136,6 +138,7 @@ impl Images {
 
 /// The task that lists a campaign's images into the queue.
 pub(super) struct Lister {
+    pub(super) listing: ListingKey,
     pub(super) campaign: Campaign,
     pub(super) selection: Selection,
     /// See [`Images::scan_anyway`].
@@ -174,11 +177,11 @@ impl Lister {
                 (from, left) = (to, later);
             }
             if let Some(error) = broken {
-                return Err(error.into());
+                return Err(error);
             }
         }
         if !self.stop.is_cancelled() {
-            self.store.end_listing(self.campaign.id).await?;
+            self.store.end_listing(self.listing).await?;
         }
         Ok(())
     }
@@ -186,8 +189,8 @@ impl Lister {
     /// The images of `chunk`, and the error that ends the listing; reports everything else.
     async fn images_of(
         &self,
-        chunk: Vec<Result<Entry, ListingError>>,
-    ) -> (Vec<ListedImage>, Option<ListingError>) {
+        chunk: Vec<Result<Entry, GalleryError>>,
+    ) -> (Vec<ListedImage>, Option<GalleryError>) {
         let (mut images, mut broken) = (Vec::with_capacity(chunk.len()), None);
         for entry in chunk {
             match entry {
@@ -230,7 +233,7 @@ impl Lister {
         from: Option<String>,
         to: Option<String>,
     ) -> Result<(), GalleryError> {
-        let Campaign { id, gallery, profile, .. } = &self.campaign;
+        let Campaign { gallery, profile, .. } = &self.campaign;
         let known: Option<Vec<bool>> = images.iter().map(|listed| listed.done).collect();
         let images: Vec<LabelledImage> = images.into_iter().map(|listed| listed.image).collect();
         let up_to_date = self.up_to_date(&images, known).await?;
@@ -248,7 +251,7 @@ impl Lister {
         if !subjects.is_empty() {
             self.store.name_subjects(gallery, profile, &subjects).await?;
         }
-        self.store.note_listed(*id, &ListedChunk { listed, skipped, from, to }).await?;
+        self.store.note_listed(self.listing, &ListedChunk { listed, skipped, from, to }).await?;
         if self.is_listed_anew() {
             jobs = self.uncounted(jobs).await?;
         }

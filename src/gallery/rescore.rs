@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::GalleryError;
 use super::campaign::new_campaign;
 use super::cursor::CursorRange;
 use super::list::{Entries, Entry, ListedImage};
@@ -228,11 +229,12 @@ impl RescoreImages {
         let range = CursorRange::left(last, from, to, "a re-score")?;
         let pages = stream::try_unfold((store, plan, range.after), move |state| async move {
             let (store, plan, after) = state;
-            let page = plan.page(store.as_ref(), after).await.map_err(|error| failed(&error))?;
+            let page = plan.page(store.as_ref(), after).await?;
             let page: Vec<RescoreImage> =
                 page.into_iter().take_while(|image| image.cursor <= range.last).collect();
             let Some(end) = page.last().map(|image| image.cursor) else { return Ok(None) };
-            Ok(Some((stream::iter(page.into_iter().map(Ok)), (store, plan, end))))
+            let images = stream::iter(page.into_iter().map(Ok));
+            Ok::<_, GalleryError>(Some((images, (store, plan, end))))
         });
         let listed = pages.try_flatten().try_filter(move |image| {
             std::future::ready(!image.superseded || cached.contains(&image.cursor))
@@ -245,8 +247,4 @@ fn entry(found: RescoreImage, range: CursorRange) -> Entry {
     let RescoreImage { cursor, image, hash, stamp, done, .. } = found;
     let image = LabelledImage { image, stamp, subject: None, expected_hash: Some(hash) };
     Entry::Image(ListedImage { image, position: Some(range.position(cursor)), done: Some(done) })
-}
-
-fn failed(error: &StoreError) -> ListingError {
-    ListingError { what: "the images of the gallery".into(), reason: error.to_string() }
 }

@@ -21,6 +21,7 @@ const SQLITE: &[File] = &[
     (12, "activations", include_str!("../../migrations/sqlite/0012_activations.sql")),
     (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
     (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
+    (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -36,6 +37,7 @@ const POSTGRES: &[File] = &[
     (10, "activations", include_str!("../../migrations/postgres/0010_activations.sql")),
     (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
     (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
+    (13, "take_overs", include_str!("../../migrations/postgres/0013_take_overs.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -42,7 +42,7 @@ pub use enrolments::{
     StoredEnrolment,
 };
 pub use filter::PageFilter;
-pub use listings::Listings;
+pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
 pub use profile_choice::{ProfileChoiceError, choose_profile};
 pub use profiles::{
@@ -57,7 +57,7 @@ pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
 pub use schedules::{
-    NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RunKey, RunOwner, RunQuery,
+    NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RUNS_KEPT, RunKey, RunOwner, RunQuery,
     ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
 };
 pub use sources::{SOURCE_STATUS_TTL, SourceStatuses};
@@ -66,6 +66,8 @@ pub use subjects::{
 };
 pub use templates::{Searched, StampsOf, TemplateBatch, TemplateKey, TemplateStamp};
 pub use workers::{BEAT_EVERY, GONE_AFTER, Workers};
+
+use crate::domain::CampaignId;
 
 /// Everything that a backend does. A function asks for the trait that it needs.
 pub trait Store:
@@ -117,6 +119,9 @@ pub enum StoreError {
     /// does not help. The other records of the batch may be stored without it.
     #[error("the record cannot be stored: {0}")]
     Invalid(String),
+    /// Another process has taken over the run that lists this campaign: this one stops.
+    #[error("another process has taken over the run of campaign {0}")]
+    TakenOver(CampaignId),
     /// A row that this version cannot read.
     #[error("the store contains a value that this version cannot read: {0}")]
     Corrupt(String),

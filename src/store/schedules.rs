@@ -15,6 +15,9 @@ pub const RUN_LOST_AFTER: Duration = Duration::from_secs(10);
 /// A run whose process has been silent for this time may be taken over.
 pub const RUN_GONE_AFTER: Duration = Duration::from_secs(20);
 
+/// Runs of a schedule that are kept after their end: those of the latest slots.
+pub const RUNS_KEPT: u32 = 1000;
+
 /// [`RUN_GONE_AFTER`] in milliseconds.
 pub(super) fn run_gone_ms() -> i64 {
     i64::try_from(RUN_GONE_AFTER.as_millis()).unwrap_or(i64::MAX)
@@ -29,13 +32,20 @@ pub struct StoredSchedule {
     pub next_due: Option<UtcTime>,
 }
 
-/// The process that is at a run.
+/// The process that is at a run, by one claim of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOwner {
-    /// Its id.
+    /// The id of the claim. If the same process claims the run once more, that is another claim.
     pub id: Uuid,
-    /// Its name, for people.
+    /// The process's name, for people.
     pub name: String,
+}
+
+impl RunOwner {
+    /// A new claim of the process `name`.
+    pub fn new(name: &str) -> Self {
+        Self { id: Uuid::now_v7(), name: name.to_owned() }
+    }
 }
 
 /// Which run.
@@ -106,7 +116,7 @@ pub trait Schedules: Send + Sync {
         next_due: Option<UtcTime>,
     ) -> Result<(), StoreError>;
 
-    /// All schedules, by name.
+    /// All schedules, by name. One that this version cannot read is left out, with a warning.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -114,7 +124,8 @@ pub trait Schedules: Send + Sync {
 
     /// Claims slots, in the transaction that begins the campaign of the one to run. False if the
     /// schedule is another than the claim says, or has a run that is running, or the slot had its
-    /// run: nothing begins. In the last case, the schedule is due as the claim says.
+    /// run: nothing begins. In the last case, the schedule is due as the claim says. Of the runs
+    /// of the schedule that ended, the latest [`RUNS_KEPT`] stay.
     ///
     /// # Errors
     /// If the store cannot be reached or used, or the campaign's profile was never registered.
@@ -137,11 +148,17 @@ pub trait ScheduleRuns: Send + Sync {
     /// If the store cannot be reached or used.
     async fn beat_run(&self, run: &RunKey, owner: &RunOwner) -> Result<bool, StoreError>;
 
-    /// Lets others take over the run of `owner`, at once.
+    /// Lets others take over the run of `owner`, which hands it over: at once, or after
+    /// [`RUN_GONE_AFTER`].
     ///
     /// # Errors
     /// If the store cannot be reached or used.
-    async fn release_run(&self, run: &RunKey, owner: &RunOwner) -> Result<(), StoreError>;
+    async fn release_run(
+        &self,
+        run: &RunKey,
+        owner: &RunOwner,
+        at_once: bool,
+    ) -> Result<(), StoreError>;
 
     /// Ends the run of `owner`; with an error, as failed. False if it is not its run any more.
     ///
@@ -154,7 +171,7 @@ pub trait ScheduleRuns: Send + Sync {
         error: Option<&str>,
     ) -> Result<bool, StoreError>;
 
-    /// Runs, the latest slots first.
+    /// Runs, the latest slots first. One that this version cannot read is left out, with a warning.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

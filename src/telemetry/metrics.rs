@@ -10,7 +10,7 @@ use ::metrics::{
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::domain::{JobRecord, Lane, OutcomeEvent, SourceName};
+use crate::domain::{JobRecord, Lane, OutcomeEvent, RunState, ScheduleName, SourceName};
 
 const JOBS: &str = "facefleet_jobs_total";
 const ENROLMENTS: &str = "facefleet_enrolments_total";
@@ -27,6 +27,8 @@ const WAITING: &str = "facefleet_waiting_seconds";
 const QUEUE: &str = "facefleet_queue_jobs";
 const SOURCES: &str = "facefleet_source_trouble";
 const CHIPS: &str = "facefleet_chip_cache_total";
+const RUNS: &str = "facefleet_schedule_runs_total";
+const OVERDUE: &str = "facefleet_schedule_overdue_seconds";
 const PROVIDER: &str = "facefleet_provider";
 
 /// Upper bounds of the buckets of [`STAGE`], seconds.
@@ -113,6 +115,15 @@ fn describe() {
         CHIPS,
         "Entries of the chip cache, by result: hit, miss, damaged, written, failed (out of reach), \
             skipped (left alone after a failure)."
+    );
+    describe_counter!(
+        RUNS,
+        "Runs of schedules that this process ended, by schedule and result: done, failed, skipped."
+    );
+    describe_gauge!(
+        OVERDUE,
+        Unit::Seconds,
+        "How late the most overdue slot is that no process has claimed; 0 if none is."
     );
     describe_gauge!(PROVIDER, "1 for the execution provider that runs the recogniser.");
 }
@@ -216,6 +227,19 @@ pub fn source_trouble(source: &SourceName, trouble: bool) {
 /// What became of an entry of the chip cache.
 pub fn chips(result: &'static str) {
     counter!(CHIPS, "result" => result).increment(1);
+}
+
+/// Runs of a schedule ended, or were skipped.
+pub fn runs_ended(schedule: &ScheduleName, result: RunState, runs: usize) {
+    if runs > 0 {
+        counter!(RUNS, "schedule" => schedule.as_str().to_owned(), "result" => result.as_str())
+            .increment(runs as u64);
+    }
+}
+
+/// How late the most overdue slot of this process's schedules is.
+pub fn slots_overdue(time: Duration) {
+    gauge!(OVERDUE).set(time.as_secs_f64());
 }
 
 /// The execution provider that runs the recogniser.

@@ -316,8 +316,8 @@ async fn campaign(
     };
     let jobs: Vec<Job> = (0..count).map(job).collect();
     let chunk = ListedChunk { listed: count, ..ListedChunk::default() };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
-    store.end_listing(campaign.id).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
     queue.publish(jobs.clone()).await.unwrap();
     (campaign.id, jobs)
 }

@@ -22,6 +22,7 @@ mod queue_contract;
 mod rabbitmq;
 mod rescoring;
 mod scales;
+mod scheduler;
 mod sqlite_store;
 mod store_contract;
 mod story_enrolment;

@@ -116,7 +116,7 @@ impl Stage {
             _ => new_campaign(gallery, profile, selection(), source),
         };
         let id = campaign.id;
-        let run = CampaignRun { images, campaign, selection: selection() };
+        let run = CampaignRun { images, campaign, selection: selection(), claim: None };
         let (queue, store) = (self.queue.clone(), self.store.clone());
         let ended = run_on_fleet(run, queue, store, true, CancellationToken::new(), on_event);
         (id, timeout(PATIENCE, ended).await.unwrap().unwrap())

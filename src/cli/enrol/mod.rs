@@ -229,7 +229,8 @@ impl EnrolArgs {
 }
 
 fn run_of(app: &App, campaign: &Campaign, images: Images) -> CampaignRun {
-    CampaignRun { images, campaign: campaign.clone(), selection: app.settings().selection() }
+    let (campaign, selection) = (campaign.clone(), app.settings().selection());
+    CampaignRun { images, campaign, selection, claim: None }
 }
 
 /// An enrolment that is shown while it runs.

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{Campaign, CampaignId, RunPlan, ScheduleAction, ScheduleName};
 use crate::gallery::GalleryError;
 use crate::queue::QueueError;
-use crate::store::{RunKey, StoreError};
+use crate::store::{RunKey, RunOwner, StoreError};
 
 /// What a slot does, decided when it is claimed.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,12 +29,16 @@ pub enum RunError {
     /// Something is out of order for a while: it is tried again.
     #[error("{0}")]
     Later(String),
+    /// Another process has taken the run over.
+    #[error("{0}")]
+    Lost(String),
 }
 
 impl From<StoreError> for RunError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::Later(error.to_string()),
+            StoreError::TakenOver(_) => Self::Lost(error.to_string()),
             error => Self::Impossible(error.to_string()),
         }
     }
@@ -52,11 +56,18 @@ pub enum WorkEnd {
 /// Does what slots say.
 #[async_trait]
 pub trait SlotWork: Send + Sync {
-    /// What a slot of `action` does.
+    /// What a slot of `action` does. `last`: nobody else is waited for; otherwise the slot is left
+    /// to others also if they would do it under a profile that is rather meant.
     ///
     /// # Errors
     /// If it cannot be done.
-    async fn plan(&self, action: &ScheduleAction) -> Result<PlannedRun, RunError>;
+    async fn plan(&self, action: &ScheduleAction, last: bool) -> Result<PlannedRun, RunError>;
+
+    /// Whether this process can go on with a run of another one, under the profile of the run.
+    ///
+    /// # Errors
+    /// If it cannot.
+    async fn can_go_on(&self, plan: &RunPlan) -> Result<(), RunError>;
 
     /// Does what a run says, or what is left of it, until `stop` is cancelled.
     ///
@@ -70,6 +81,8 @@ pub trait SlotWork: Send + Sync {
 pub struct ClaimedRun {
     /// Which.
     pub key: RunKey,
+    /// The claim.
+    pub owner: RunOwner,
     /// What it does.
     pub plan: RunPlan,
     /// Its campaign.

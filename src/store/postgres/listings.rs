@@ -1,13 +1,14 @@
 //! How far the listing of a campaign came.
 
 use async_trait::async_trait;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{PostgresStore, READ, WRITE, column, counts};
 use crate::domain::{CampaignId, JobId, ListedChunk};
 use crate::store::counts::JobToCount;
 use crate::store::fault::Fault;
-use crate::store::{Listings, StoreError};
+use crate::store::{ListingKey, Listings, StoreError};
 
 fn unknown(campaign: CampaignId) -> Fault {
     StoreError::Invalid(format!("there is no campaign {campaign}")).into()
@@ -17,14 +18,16 @@ fn unknown(campaign: CampaignId) -> Fault {
 impl Listings for PostgresStore {
     async fn note_listed(
         &self,
-        campaign: CampaignId,
+        listing: ListingKey,
         chunk: &ListedChunk,
     ) -> Result<(), StoreError> {
+        let campaign = listing.campaign;
         let skipped = chunk.skipped.iter();
         let skipped: Vec<_> =
             skipped.map(|&job| JobToCount { campaign, job, outcome: None }).collect();
         self.answer(WRITE, async {
             let mut transaction = self.pool.begin().await?;
+            hold(&mut transaction, listing).await?;
             let skipped = counts::count_jobs(&mut transaction, &skipped).await?.len();
             let noted = sqlx::query(include_str!("sql/note_listed.sql"))
                 .bind(campaign.0)
@@ -43,38 +46,33 @@ impl Listings for PostgresStore {
         .await
     }
 
-    async fn end_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
-        self.answer(WRITE, async {
-            let ended = sqlx::query("UPDATE campaigns SET listing_done = true WHERE id = $1")
-                .bind(campaign.0)
-                .execute(&self.pool)
-                .await?;
-            if ended.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
-        })
-        .await
+    async fn end_listing(&self, listing: ListingKey) -> Result<(), StoreError> {
+        let sql = "UPDATE campaigns SET listing_done = true WHERE id = $1";
+        self.change(listing, sql).await
     }
 
-    async fn fail_listing(&self, campaign: CampaignId, reason: &str) -> Result<(), StoreError> {
+    async fn fail_listing(&self, listing: ListingKey, reason: &str) -> Result<(), StoreError> {
         self.answer(WRITE, async {
+            let mut transaction = self.pool.begin().await?;
+            hold(&mut transaction, listing).await?;
             sqlx::query(include_str!("sql/fail_listing.sql"))
-                .bind(campaign.0)
+                .bind(listing.campaign.0)
                 .bind(reason)
-                .execute(&self.pool)
+                .execute(&mut *transaction)
                 .await?;
+            transaction.commit().await?;
             Ok(())
         })
         .await
     }
 
-    async fn restart_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
-        self.answer(WRITE, async {
-            let restarted = sqlx::query(include_str!("sql/restart_listing.sql"))
-                .bind(campaign.0)
-                .execute(&self.pool)
-                .await?;
-            if restarted.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
-        })
-        .await
+    async fn restart_listing(&self, listing: ListingKey) -> Result<(), StoreError> {
+        self.change(listing, include_str!("sql/restart_listing.sql")).await
+    }
+
+    async fn cancel_listing(&self, listing: ListingKey) -> Result<(), StoreError> {
+        let sql = "UPDATE campaigns SET state = 'cancelled' WHERE id = $1";
+        self.change(listing, sql).await
     }
 
     async fn uncounted_jobs(
@@ -93,4 +91,31 @@ impl Listings for PostgresStore {
         })
         .await
     }
+}
+
+impl PostgresStore {
+    /// Changes the row of a campaign.
+    async fn change(&self, listing: ListingKey, sql: &'static str) -> Result<(), StoreError> {
+        self.answer(WRITE, async {
+            let mut transaction = self.pool.begin().await?;
+            hold(&mut transaction, listing).await?;
+            let changed =
+                sqlx::query(sql).bind(listing.campaign.0).execute(&mut *transaction).await?;
+            if changed.rows_affected() == 0 {
+                return Err(unknown(listing.campaign));
+            }
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Fails if the claim of `listing` is not that of a running run any more. Nobody takes the run over
+/// before the transaction ends.
+async fn hold(connection: &mut PgConnection, listing: ListingKey) -> Result<(), Fault> {
+    let Some(claim) = listing.claim else { return Ok(()) };
+    let sql = "SELECT true FROM schedule_runs WHERE state = 'running' AND owner = $1 FOR SHARE";
+    let held: Option<bool> = sqlx::query_scalar(sql).bind(claim).fetch_optional(connection).await?;
+    if held.is_some() { Ok(()) } else { Err(StoreError::TakenOver(listing.campaign).into()) }
 }

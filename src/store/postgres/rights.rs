@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 42] = [
+const TRIALS: [(&str, &str, &str); 43] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -46,6 +46,7 @@ const TRIALS: [(&str, &str, &str); 42] = [
     ("UPDATE", "schedules", "UPDATE schedules SET timing = timing WHERE false"),
     ("INSERT", "schedule_runs", "INSERT INTO schedule_runs (schedule) SELECT NULL WHERE false"),
     ("UPDATE", "schedule_runs", "UPDATE schedule_runs SET state = state WHERE false"),
+    ("DELETE", "schedule_runs", "DELETE FROM schedule_runs WHERE false"),
     ("INSERT", "subjects", "INSERT INTO subjects (gallery_id) SELECT NULL WHERE false"),
     ("UPDATE", "subjects", "UPDATE subjects SET name = name WHERE false"),
     ("DELETE", "subjects", "DELETE FROM subjects WHERE false"),

@@ -11,8 +11,8 @@ use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::rows::{ScheduleRow, ScheduleRunRow, corrupt};
 use crate::store::schedules::{
-    NewRun, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
-    run_gone_ms, timing_key,
+    NewRun, RUNS_KEPT, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim,
+    StoredSchedule, run_gone_ms, timing_key,
 };
 
 #[async_trait]
@@ -49,7 +49,7 @@ impl Schedules for PostgresStore {
         self.answer(READ, async {
             let sql = include_str!("sql/schedules.sql");
             let rows: Vec<ScheduleRow> = sqlx::query_as(sql).fetch_all(&self.pool).await?;
-            rows.into_iter().map(ScheduleRow::schedule).collect()
+            Ok(ScheduleRow::schedules(rows))
         })
         .await
     }
@@ -77,7 +77,7 @@ impl Schedules for PostgresStore {
                 let skipped = NewRun { slot, plan: None, campaign: None, error: None };
                 insert(&mut transaction, schedule, &skipped, RunState::Skipped, owner).await?;
             }
-            let mut begun = false;
+            let mut begun = claim.run.is_none();
             if let Some(run) = &claim.run {
                 let failed = run.error.is_some();
                 let state = if failed { RunState::Failed } else { RunState::Running };
@@ -86,6 +86,11 @@ impl Schedules for PostgresStore {
                     begin(&mut transaction, campaign).await?;
                 }
             }
+            sqlx::query(include_str!("sql/delete_old_runs.sql"))
+                .bind(schedule.name.as_str())
+                .bind(i64::from(RUNS_KEPT))
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await?;
             Ok(begun)
         })
@@ -111,11 +116,35 @@ impl ScheduleRuns for PostgresStore {
     }
 
     async fn beat_run(&self, run: &RunKey, owner: &RunOwner) -> Result<bool, StoreError> {
-        self.set_beat(run, owner, include_str!("sql/beat_run.sql")).await
+        self.answer(WRITE, async {
+            let noted = sqlx::query(include_str!("sql/beat_run.sql"))
+                .bind(run.schedule.as_str())
+                .bind(run.slot.as_millisecond())
+                .bind(owner.id)
+                .execute(&self.pool)
+                .await?;
+            Ok(noted.rows_affected() > 0)
+        })
+        .await
     }
 
-    async fn release_run(&self, run: &RunKey, owner: &RunOwner) -> Result<(), StoreError> {
-        self.set_beat(run, owner, include_str!("sql/release_run.sql")).await.map(drop)
+    async fn release_run(
+        &self,
+        run: &RunKey,
+        owner: &RunOwner,
+        at_once: bool,
+    ) -> Result<(), StoreError> {
+        self.answer(WRITE, async {
+            sqlx::query(include_str!("sql/release_run.sql"))
+                .bind(run.schedule.as_str())
+                .bind(run.slot.as_millisecond())
+                .bind(owner.id)
+                .bind(at_once)
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn end_run(
@@ -140,35 +169,18 @@ impl ScheduleRuns for PostgresStore {
     }
 
     async fn schedule_runs(&self, query: &RunQuery) -> Result<Vec<ScheduleRun>, StoreError> {
+        let sql = match query.running {
+            true => include_str!("sql/running_runs.sql"),
+            false => include_str!("sql/schedule_runs.sql"),
+        };
         self.answer(READ, async {
-            let rows: Vec<ScheduleRunRow> = sqlx::query_as(include_str!("sql/schedule_runs.sql"))
+            let rows: Vec<ScheduleRunRow> = sqlx::query_as(sql)
                 .bind(query.schedule.as_ref().map(|name| name.as_str()))
-                .bind(query.running)
                 .bind(i64::from(query.limit))
                 .bind(run_gone_ms())
                 .fetch_all(&self.pool)
                 .await?;
-            rows.into_iter().map(ScheduleRunRow::run).collect()
-        })
-        .await
-    }
-}
-
-impl PostgresStore {
-    async fn set_beat(
-        &self,
-        run: &RunKey,
-        owner: &RunOwner,
-        sql: &'static str,
-    ) -> Result<bool, StoreError> {
-        self.answer(WRITE, async {
-            let set = sqlx::query(sql)
-                .bind(run.schedule.as_str())
-                .bind(run.slot.as_millisecond())
-                .bind(owner.id)
-                .execute(&self.pool)
-                .await?;
-            Ok(set.rows_affected() > 0)
+            Ok(ScheduleRunRow::runs(rows))
         })
         .await
     }

@@ -1,12 +1,13 @@
 //! How far the listing of a campaign came.
 
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
 
 use super::{SqliteStore, counts, json};
 use crate::domain::{CampaignId, JobId, ListedChunk};
 use crate::store::counts::JobToCount;
 use crate::store::fault::Fault;
-use crate::store::{Listings, StoreError};
+use crate::store::{ListingKey, Listings, StoreError};
 
 fn unknown(campaign: CampaignId) -> Fault {
     StoreError::Invalid(format!("there is no campaign {campaign}")).into()
@@ -16,14 +17,16 @@ fn unknown(campaign: CampaignId) -> Fault {
 impl Listings for SqliteStore {
     async fn note_listed(
         &self,
-        campaign: CampaignId,
+        listing: ListingKey,
         chunk: &ListedChunk,
     ) -> Result<(), StoreError> {
+        let campaign = listing.campaign;
         let skipped = chunk.skipped.iter();
         let skipped: Vec<_> =
             skipped.map(|&job| JobToCount { campaign, job, outcome: None }).collect();
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            hold(&mut transaction, listing).await?;
             let skipped = counts::count_jobs(&mut transaction, &skipped).await?.len();
             let noted = sqlx::query(include_str!("sql/note_listed.sql"))
                 .bind(campaign.0)
@@ -42,38 +45,33 @@ impl Listings for SqliteStore {
         .await
     }
 
-    async fn end_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
-        self.answer(async {
-            let ended = sqlx::query("UPDATE campaigns SET listing_done = 1 WHERE id = ?1")
-                .bind(campaign.0)
-                .execute(&self.writer)
-                .await?;
-            if ended.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
-        })
-        .await
+    async fn end_listing(&self, listing: ListingKey) -> Result<(), StoreError> {
+        let sql = "UPDATE campaigns SET listing_done = 1 WHERE id = ?1";
+        self.change(listing, sql).await
     }
 
-    async fn fail_listing(&self, campaign: CampaignId, reason: &str) -> Result<(), StoreError> {
+    async fn fail_listing(&self, listing: ListingKey, reason: &str) -> Result<(), StoreError> {
         self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            hold(&mut transaction, listing).await?;
             sqlx::query(include_str!("sql/fail_listing.sql"))
-                .bind(campaign.0)
+                .bind(listing.campaign.0)
                 .bind(reason)
-                .execute(&self.writer)
+                .execute(&mut *transaction)
                 .await?;
+            transaction.commit().await?;
             Ok(())
         })
         .await
     }
 
-    async fn restart_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
-        self.answer(async {
-            let restarted = sqlx::query(include_str!("sql/restart_listing.sql"))
-                .bind(campaign.0)
-                .execute(&self.writer)
-                .await?;
-            if restarted.rows_affected() == 0 { Err(unknown(campaign)) } else { Ok(()) }
-        })
-        .await
+    async fn restart_listing(&self, listing: ListingKey) -> Result<(), StoreError> {
+        self.change(listing, include_str!("sql/restart_listing.sql")).await
+    }
+
+    async fn cancel_listing(&self, listing: ListingKey) -> Result<(), StoreError> {
+        let sql = "UPDATE campaigns SET state = 'cancelled' WHERE id = ?1";
+        self.change(listing, sql).await
     }
 
     async fn uncounted_jobs(
@@ -92,4 +90,33 @@ impl Listings for SqliteStore {
         })
         .await
     }
+}
+
+impl SqliteStore {
+    /// Changes the row of a campaign.
+    async fn change(&self, listing: ListingKey, sql: &'static str) -> Result<(), StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            hold(&mut transaction, listing).await?;
+            let changed =
+                sqlx::query(sql).bind(listing.campaign.0).execute(&mut *transaction).await?;
+            if changed.rows_affected() == 0 {
+                return Err(unknown(listing.campaign));
+            }
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Fails if the claim of `listing` is not that of a running run any more. The transaction has the
+/// lock of the file: nobody takes the run over before it ends.
+async fn hold(connection: &mut SqliteConnection, listing: ListingKey) -> Result<(), Fault> {
+    let Some(claim) = listing.claim else { return Ok(()) };
+    let holds: bool = sqlx::query_scalar(include_str!("sql/holds_run.sql"))
+        .bind(claim)
+        .fetch_one(connection)
+        .await?;
+    if holds { Ok(()) } else { Err(StoreError::TakenOver(listing.campaign).into()) }
 }

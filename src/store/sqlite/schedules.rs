@@ -11,8 +11,8 @@ use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::rows::{ScheduleRow, ScheduleRunRow, corrupt};
 use crate::store::schedules::{
-    NewRun, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
-    run_gone_ms, timing_key,
+    NewRun, RUNS_KEPT, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim,
+    StoredSchedule, run_gone_ms, timing_key,
 };
 
 #[async_trait]
@@ -41,9 +41,9 @@ impl Schedules for SqliteStore {
 
     async fn schedules(&self) -> Result<Vec<StoredSchedule>, StoreError> {
         self.answer(async {
-            let sql = "SELECT definition, next_due_ms FROM schedules ORDER BY name";
+            let sql = "SELECT name, definition, next_due_ms FROM schedules ORDER BY name";
             let rows: Vec<ScheduleRow> = sqlx::query_as(sql).fetch_all(&self.readers).await?;
-            rows.into_iter().map(ScheduleRow::schedule).collect()
+            Ok(ScheduleRow::schedules(rows))
         })
         .await
     }
@@ -66,7 +66,7 @@ impl Schedules for SqliteStore {
                 let skipped = NewRun { slot, plan: None, campaign: None, error: None };
                 insert(&mut transaction, schedule, &skipped, RunState::Skipped, owner).await?;
             }
-            let mut begun = false;
+            let mut begun = claim.run.is_none();
             if let Some(run) = &claim.run {
                 let failed = run.error.is_some();
                 let state = if failed { RunState::Failed } else { RunState::Running };
@@ -75,6 +75,11 @@ impl Schedules for SqliteStore {
                     begin(&mut transaction, campaign).await?;
                 }
             }
+            sqlx::query(include_str!("sql/delete_old_runs.sql"))
+                .bind(schedule.name.as_str())
+                .bind(RUNS_KEPT)
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await?;
             Ok(begun)
         })
@@ -94,6 +99,7 @@ impl ScheduleRuns for SqliteStore {
                 .bind(&owner.name)
                 .bind(now)
                 .bind(now - run_gone_ms())
+                .bind(now + run_gone_ms())
                 .execute(&self.writer)
                 .await?;
             Ok(taken.rows_affected() > 0)
@@ -102,11 +108,36 @@ impl ScheduleRuns for SqliteStore {
     }
 
     async fn beat_run(&self, run: &RunKey, owner: &RunOwner) -> Result<bool, StoreError> {
-        self.set_beat(run, owner, now_ms()).await
+        self.answer(async {
+            let noted = sqlx::query(include_str!("sql/beat_run.sql"))
+                .bind(run.schedule.as_str())
+                .bind(run.slot.as_millisecond())
+                .bind(owner.id)
+                .bind(now_ms())
+                .execute(&self.writer)
+                .await?;
+            Ok(noted.rows_affected() > 0)
+        })
+        .await
     }
 
-    async fn release_run(&self, run: &RunKey, owner: &RunOwner) -> Result<(), StoreError> {
-        self.set_beat(run, owner, 0).await.map(drop)
+    async fn release_run(
+        &self,
+        run: &RunKey,
+        owner: &RunOwner,
+        at_once: bool,
+    ) -> Result<(), StoreError> {
+        self.answer(async {
+            sqlx::query(include_str!("sql/release_run.sql"))
+                .bind(run.schedule.as_str())
+                .bind(run.slot.as_millisecond())
+                .bind(owner.id)
+                .bind(at_once)
+                .execute(&self.writer)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn end_run(
@@ -132,31 +163,20 @@ impl ScheduleRuns for SqliteStore {
     }
 
     async fn schedule_runs(&self, query: &RunQuery) -> Result<Vec<ScheduleRun>, StoreError> {
+        let sql = match query.running {
+            true => include_str!("sql/running_runs.sql"),
+            false => include_str!("sql/schedule_runs.sql"),
+        };
+        let now = now_ms();
         self.answer(async {
-            let rows: Vec<ScheduleRunRow> = sqlx::query_as(include_str!("sql/schedule_runs.sql"))
+            let rows: Vec<ScheduleRunRow> = sqlx::query_as(sql)
                 .bind(query.schedule.as_ref().map(|name| name.as_str()))
-                .bind(query.running)
                 .bind(query.limit)
-                .bind(now_ms() - run_gone_ms())
+                .bind(now - run_gone_ms())
+                .bind(now + run_gone_ms())
                 .fetch_all(&self.readers)
                 .await?;
-            rows.into_iter().map(ScheduleRunRow::run).collect()
-        })
-        .await
-    }
-}
-
-impl SqliteStore {
-    async fn set_beat(&self, run: &RunKey, owner: &RunOwner, ms: i64) -> Result<bool, StoreError> {
-        self.answer(async {
-            let set = sqlx::query(include_str!("sql/beat_run.sql"))
-                .bind(run.schedule.as_str())
-                .bind(run.slot.as_millisecond())
-                .bind(owner.id)
-                .bind(ms)
-                .execute(&self.writer)
-                .await?;
-            Ok(set.rows_affected() > 0)
+            Ok(ScheduleRunRow::runs(rows))
         })
         .await
     }
@@ -187,4 +207,31 @@ async fn insert(
 
 fn json(value: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn running_runs_and_claims_are_found_without_reading_all_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("faces.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
+        for query in [
+            include_str!("sql/running_runs.sql"),
+            include_str!("sql/holds_run.sql"),
+            include_str!("sql/move_schedule.sql"),
+        ] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let plan = sqlx::query(explain).fetch_all(&store.readers).await.unwrap();
+            let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+            let of_runs: Vec<_> =
+                steps.iter().filter(|step| step.contains("schedule_runs")).collect();
+            assert!(!of_runs.is_empty(), "{steps:?}");
+            assert!(of_runs.iter().all(|step| step.contains("schedule_runs_running")), "{steps:?}");
+        }
+    }
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use facefleet::app::App;
 use facefleet::app::schedules::SchedulingWorker;
-use facefleet::domain::{CampaignId, RunState, Schedule, ScheduleRun, UtcTime};
+use facefleet::domain::{CampaignId, Lane, RunState, Schedule, ScheduleRun, UtcTime, WorkerReport};
+use facefleet::gallery::schedules::Scheduler;
+use facefleet::images::Root;
 use facefleet::queue::JobQueue;
 use facefleet::queue::memory::MemoryQueue;
 use facefleet::settings::Settings;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::schemas::assert_fits;
 use super::{Run, Sandbox, number};
-use crate::support::{profile, sample};
+use crate::support::{profile, sample, scored, worker_report};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -213,43 +215,142 @@ fn a_schedule_that_watches_ends_when_it_is_interrupted() {
     assert_eq!(watching.wait().unwrap().code(), Some(0));
 }
 
-/// The schedule of a worker that may read nothing, with this cron line; it was due at `next_due`.
-async fn runs_of_a_blind_worker(cron: &str, next_due: UtcTime) -> Vec<ScheduleRun> {
-    let sandbox = Sandbox::new();
-    let table = format!(
-        "[[schedule]]\nname = 'new-photos'\ncron = '{cron}'\naction = 'scan'\nroots = ['{}']\n",
-        sandbox.path("photos").display()
-    );
-    sandbox.write("facefleet.toml", table.as_bytes());
-    let settings = Settings::load(Some(&sandbox.path("facefleet.toml"))).unwrap();
-    let store = sandbox.store().await;
-    store.set_schedule(&settings.schedule[0], Some(next_due)).await.unwrap();
-    let store: Arc<dyn Store> = Arc::new(store);
-    let queue: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(16));
-    let worker = SchedulingWorker { profile: profile("a"), roots: Vec::new() };
-    let scheduler = App::new(settings).scheduler(store.clone(), Some(queue), Some(worker));
-    scheduler.define().await.unwrap();
-    scheduler.run_due(&CancellationToken::new()).await.unwrap();
-    let query = RunQuery { schedule: None, running: false, limit: 9 };
-    store.schedule_runs(&query).await.unwrap()
+/// Workers of a fleet that have one schedule in their settings, due since yesterday.
+struct Fleet {
+    sandbox: Sandbox,
+    store: Arc<dyn Store>,
 }
+
+impl Fleet {
+    /// `table`: the rest of the schedule.
+    async fn new(table: &str) -> Self {
+        let sandbox = Sandbox::new();
+        let table = format!("[[schedule]]\nname = 'new'\ncron = '30 2 * * *'\n{table}");
+        let table = table.replace("PHOTOS", &sandbox.path("photos").display().to_string());
+        sandbox.write("facefleet.toml", table.as_bytes());
+        sandbox.write("photos/readme.txt", b"no image");
+        let store: Arc<dyn Store> = Arc::new(sandbox.store().await);
+        for name in ["a", "b"] {
+            store.register_profile(&profile(name)).await.unwrap();
+        }
+        let day_ago = jiff::Timestamp::now().as_millisecond() - 86_400_000;
+        let fleet = Self { sandbox, store };
+        let next_due = Some(UtcTime::from_millisecond(day_ago).unwrap());
+        fleet.store.set_schedule(&fleet.settings().schedule[0], next_due).await.unwrap();
+        fleet
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::load(Some(&self.sandbox.path("facefleet.toml"))).unwrap()
+    }
+
+    /// What runs schedules in a worker of the profile `name`. It may read these places.
+    fn worker(&self, name: &str, roots: &[&str]) -> Scheduler {
+        let roots =
+            roots.iter().map(|root| Root::Path(self.sandbox.path(root).canonicalize().unwrap()));
+        let worker = SchedulingWorker { profile: profile(name), roots: roots.collect() };
+        let queue: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(16));
+        App::new(self.settings()).scheduler(self.store.clone(), Some(queue), Some(worker))
+    }
+
+    async fn runs(&self) -> Vec<ScheduleRun> {
+        let query = RunQuery { schedule: None, running: false, limit: 9 };
+        self.store.schedule_runs(&query).await.unwrap()
+    }
+
+    /// Runs what is due: nothing is, until `worker` has had patience for a minute. Returns the run.
+    async fn runs_after_a_minute(&self, worker: &Scheduler) -> ScheduleRun {
+        let stop = CancellationToken::new();
+        worker.run_due(&stop).await.unwrap();
+        assert_eq!(self.runs().await, [], "the slot is left to others");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+        worker.run_due(&stop).await.unwrap();
+        let mut runs = self.runs().await;
+        runs.retain(|run| run.state != RunState::Skipped);
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.remove(0)
+    }
+
+    /// The gallery has a result of the profile a.
+    async fn with_results(self) -> Self {
+        self.store.record(&[scored("one", &[10])]).await.unwrap();
+        self
+    }
+}
+
+fn error(run: &ScheduleRun) -> &str {
+    assert_eq!((run.state, run.campaign), (RunState::Failed, None), "{run:?}");
+    run.error.as_deref().unwrap_or_default()
+}
+
+const SCAN: &str = "action = 'scan'\ngallery = 'staff'\nroots = ['PHOTOS']\n";
 
 #[tokio::test]
 async fn a_run_that_no_worker_can_list_fails_after_others_were_waited_for() {
-    let ago = |seconds: i64| {
-        let now = jiff::Timestamp::now().as_millisecond();
-        UtcTime::from_millisecond(now - seconds * 1000).unwrap()
-    };
-    let runs = runs_of_a_blind_worker("30 2 * * *", ago(24 * 60 * 60)).await;
-    let [run] = &runs[..] else { panic!("{runs:?}") };
-    let error = run.error.as_deref().unwrap_or_default();
-    assert!(run.state == RunState::Failed && run.campaign.is_none(), "{run:?}");
+    let fleet = Fleet::new(SCAN).await;
+    let run = fleet.runs_after_a_minute(&fleet.worker("a", &[])).await;
+    let error = error(&run);
     assert!(error.contains("no worker may read /") && error.contains("images.allow"), "{error}");
+}
 
-    // The slot of this minute is left to other workers, unless it is nearly over.
-    let second = jiff::Timestamp::now().as_second() % 60;
-    if second > 40 {
-        tokio::time::sleep(Duration::from_secs(61 - second.unsigned_abs())).await;
+#[tokio::test]
+async fn a_scan_is_not_done_under_another_profile_while_workers_of_the_active_one_run() {
+    let fleet = Fleet::new(SCAN).await.with_results().await;
+    let queue = App::new(fleet.settings()).queue_name();
+    let active = WorkerReport { queue, ..worker_report("one") };
+    fleet.store.beat(&active).await.unwrap();
+    let shadow = fleet.worker("b", &["photos"]);
+    let run = fleet.runs_after_a_minute(&shadow).await;
+    let error = error(&run);
+    assert!(error.contains("give the schedule to the workers of"), "{error}");
+    assert!(error.contains(profile("a").id().as_str()), "{error}");
+}
+
+#[tokio::test]
+async fn a_scan_is_done_under_another_profile_if_nobody_of_the_active_one_comes() {
+    let fleet = Fleet::new(SCAN).await.with_results().await;
+    // Of another fleet, and one that takes other jobs.
+    let queue = App::new(fleet.settings()).queue_name();
+    let idle = WorkerReport { queue, lanes: vec![Lane::Rescore], ..worker_report("two") };
+    let other = WorkerReport { queue: "other".into(), ..worker_report("one") };
+    for other in [other, idle] {
+        fleet.store.beat(&other).await.unwrap();
     }
-    assert_eq!(runs_of_a_blind_worker("* * * * *", ago(59)).await, []);
+    let run = fleet.runs_after_a_minute(&fleet.worker("b", &["photos"])).await;
+    assert_eq!(run.state, RunState::Done, "{run:?}");
+    let campaign = fleet.store.campaign(run.campaign.unwrap()).await.unwrap().unwrap();
+    assert_eq!(campaign.profile, profile("b").id());
+}
+
+#[tokio::test]
+async fn a_worker_of_the_active_profile_scans_at_once() {
+    let fleet = Fleet::new(SCAN).await.with_results().await;
+    fleet.worker("a", &["photos"]).run_due(&CancellationToken::new()).await.unwrap();
+    assert_eq!(fleet.runs().await[0].state, RunState::Done);
+}
+
+#[tokio::test]
+async fn a_rescore_is_left_to_workers_of_another_profile_than_the_gallery_has() {
+    let fleet = Fleet::new("action = 'rescore'\ngallery = 'staff'\n").await.with_results().await;
+    let (old, new) = (fleet.worker("a", &["photos"]), fleet.worker("b", &["photos"]));
+    let stop = CancellationToken::new();
+    old.run_due(&stop).await.unwrap();
+    assert_eq!(fleet.runs().await, []);
+    new.run_due(&stop).await.unwrap();
+    let run = fleet.runs().await.remove(0);
+    let error = run.error.as_deref().unwrap_or_default();
+    assert!(error.contains("allow them in the setting images.allow"), "it tried: {run:?}");
+    let campaign = fleet.store.campaign(run.campaign.unwrap()).await.unwrap().unwrap();
+    assert_eq!(campaign.profile, profile("b").id());
+}
+
+#[tokio::test]
+async fn a_rescore_that_nobody_else_comes_for_lists_nothing() {
+    let fleet = Fleet::new("action = 'rescore'\ngallery = 'staff'\n").await.with_results().await;
+    let run = fleet.runs_after_a_minute(&fleet.worker("a", &["photos"])).await;
+    assert_eq!(run.state, RunState::Done, "{run:?}");
+    let progress = fleet.store.campaign(run.campaign.unwrap()).await.unwrap().unwrap().progress;
+    assert_eq!((progress.listed, progress.listing_done), (0, true));
 }

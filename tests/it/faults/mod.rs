@@ -153,12 +153,12 @@ impl Fleet {
         }
         store
             .note_listed(
-                campaign.id,
+                campaign.id.into(),
                 &ListedChunk { listed: jobs.len() as u64, ..ListedChunk::default() },
             )
             .await
             .unwrap();
-        store.end_listing(campaign.id).await.unwrap();
+        store.end_listing(campaign.id.into()).await.unwrap();
         (
             Self {
                 stack,

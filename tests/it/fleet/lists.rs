@@ -32,7 +32,7 @@ async fn an_interrupted_list_is_resumed_after_its_last_row() {
     store.begin_campaign(&died).await.unwrap();
     let to = Some(format!("0 {:020}", 2));
     let chunk = ListedChunk { listed: 3, to, ..Default::default() };
-    store.note_listed(id, &chunk).await.unwrap();
+    store.note_listed(id.into(), &chunk).await.unwrap();
     let id = id.to_string();
     let resume =
         ["scan", "--from", list, "--gallery", "other", "--json", "--wait", "--resume", &id];
@@ -88,7 +88,7 @@ async fn a_scan_again_that_was_interrupted_in_its_first_chunk_ends_without_what_
     store.begin_campaign(&died).await.unwrap();
     let chunk =
         ListedChunk { listed: 3, to: Some(format!("{end} {end:020}")), ..Default::default() };
-    store.note_listed(id, &chunk).await.unwrap();
+    store.note_listed(id.into(), &chunk).await.unwrap();
     add(3);
     fleet.json(&[&["scan", root], &wait[..]].concat(), &[]).await;
 

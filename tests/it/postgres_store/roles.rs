@@ -117,11 +117,11 @@ async fn run_schedule(store: &PostgresStore) {
     let claim = SlotClaim { of, next_due: None, run, skipped: Vec::new(), owner: owner_of_claim };
     assert!(store.claim_slots(&claim).await.unwrap());
     let key = RunKey { schedule: hourly("once").name, slot };
-    store.release_run(&key, &owner).await.unwrap();
+    store.release_run(&key, &owner, true).await.unwrap();
     assert!(store.take_over_run(&key, &owner).await.unwrap());
     assert!(store.beat_run(&key, &owner).await.unwrap());
     assert!(store.end_run(&key, &owner, None).await.unwrap());
-    store.restart_listing(claim.run.unwrap().campaign.unwrap().id).await.unwrap();
+    store.restart_listing(claim.run.unwrap().campaign.unwrap().id.into()).await.unwrap();
     let query = RunQuery { schedule: None, running: false, limit: 1 };
     assert_eq!(store.schedule_runs(&query).await.unwrap()[0].state, RunState::Done);
 }
@@ -136,7 +136,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     store.begin_campaign(&campaign).await.unwrap();
     let skipped = vec![campaign.id.job(&uri("skipped"))];
     let chunk = ListedChunk { listed: 2, skipped, from: None, to: None };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
     let first = with_job(scored("one", &[10]), |job| job.campaign = Some(campaign.id));
     assert_eq!(effects(store.record(std::slice::from_ref(&first)).await), [Effect::New]);
     // A repeat with a new version, a replacement, new bytes, bytes that come back.
@@ -149,7 +149,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     assert_eq!(effects(store.record(std::slice::from_ref(&replaced)).await), [Effect::New]);
     let newer = JobRecord { content: content(b"newer"), ..replaced.clone() };
     assert_eq!(effects(store.record(&[newer, replaced]).await), vec![Effect::New; 2]);
-    store.end_listing(campaign.id).await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
     assert!(store.campaign(campaign.id).await.unwrap().unwrap().progress.is_complete());
     assert!(store.set_campaign_state(campaign.id, CampaignState::Cancelled).await.unwrap());
     assert_eq!(store.page(&page(true)).await.unwrap()[0].faces.len(), 2);

@@ -114,7 +114,7 @@ impl Stage {
         let mut images = RescoreImages::find(self.store.clone(), plan, None, None).await.unwrap();
         images.rate = rate.map(|rate| rate.parse().unwrap());
         let images = Images::Rescore(Box::new(images));
-        CampaignRun { images, campaign, selection: selection() }
+        CampaignRun { images, campaign, selection: selection(), claim: None }
     }
 
     fn run(&self, run: CampaignRun) -> JoinHandle<CampaignCounts> {
@@ -146,7 +146,7 @@ fn scan() -> CampaignRun {
     let campaign = new_campaign(gallery(), id, selection(), "a test".into());
     let image = |number| LabelledImage::new(uri(&format!("new-{number}")), Some(stamp("v1")));
     let images = Images::Given((0..SCANNED).map(image).collect());
-    CampaignRun { images, campaign, selection: selection() }
+    CampaignRun { images, campaign, selection: selection(), claim: None }
 }
 
 async fn neither_waits_nor_holds_up(stage: &Stage) {

@@ -49,14 +49,14 @@ pub async fn a_campaign_adds_up(home: impl Home) {
 
     let skipped = vec![campaign.id.job(&uri("0"))];
     let chunk = ListedChunk { listed: 4, skipped, from: None, to: Some("photos/3.jpg".into()) };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
     let chunk = ListedChunk {
         listed: 1,
         skipped: vec![],
         from: Some("photos/3.jpg".into()),
         to: Some("photos/4.jpg".into()),
     };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
     let failed = of(&campaign, unfetched("3", Outcome::Failed("gone".into())));
     store
         .record(&[of(&campaign, scored("1", &[50, 60])), of(&campaign, scored("2", &[70])), failed])
@@ -65,7 +65,7 @@ pub async fn a_campaign_adds_up(home: impl Home) {
     assert_eq!(progress(&store, &campaign).await.left(), 1);
     assert!(!progress(&store, &campaign).await.is_complete());
     store.record(&[of(&campaign, scored("4", &[70])), scored("another's", &[1])]).await.unwrap();
-    store.end_listing(campaign.id).await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
     let expected = CampaignProgress {
         listed: 5,
         skipped: 1,
@@ -100,8 +100,8 @@ pub async fn a_job_that_is_tried_again_counts_as_it_ends_then(home: impl Home) {
     let campaign = begun(&store).await;
     let chunk =
         ListedChunk { listed: 3, skipped: vec![campaign.id.job(&uri("0"))], from: None, to: None };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
-    store.end_listing(campaign.id).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
     let failed = |name: &str| of(&campaign, unfetched(name, Outcome::Failed("gone".into())));
     store.record(&[failed("1"), failed("2")]).await.unwrap();
     let counts = async || {
@@ -145,8 +145,8 @@ pub async fn a_listing_that_fails_is_told_until_it_is_continued(home: impl Home)
     let store = opened(&home).await;
     let campaign = begun(&store).await;
     let chunk = ListedChunk { listed: 1, ..Default::default() };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
-    store.fail_listing(campaign.id, "the share is gone").await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
+    store.fail_listing(campaign.id.into(), "the share is gone").await.unwrap();
     let failed = progress(&store, &campaign).await;
     assert_eq!(failed.listing_error.as_deref(), Some("the share is gone"));
     assert!(!failed.is_over() && !failed.is_complete());
@@ -154,8 +154,8 @@ pub async fn a_listing_that_fails_is_told_until_it_is_continued(home: impl Home)
     assert!(progress(&store, &campaign).await.is_over());
     store.begin_campaign(&campaign).await.unwrap();
     assert_eq!(progress(&store, &campaign).await.listing_error, None);
-    store.end_listing(campaign.id).await.unwrap();
-    store.fail_listing(campaign.id, "too late").await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
+    store.fail_listing(campaign.id.into(), "too late").await.unwrap();
     assert_eq!(progress(&store, &campaign).await.listing_error, None);
     assert!(progress(&store, &campaign).await.is_complete());
 }
@@ -196,7 +196,7 @@ pub async fn a_chunk_that_is_listed_again_gives_the_jobs_that_are_left(home: imp
     let jobs: Vec<JobId> =
         ["skipped", "ended", "left", "left too"].map(|name| campaign.id.job(&uri(name))).into();
     let chunk = ListedChunk { listed: 4, skipped: vec![jobs[0]], from: None, to: None };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
     store.record(&[of(&campaign, scored("ended", &[50]))]).await.unwrap();
     assert_eq!(store.uncounted_jobs(campaign.id, &jobs).await.unwrap(), jobs[2..]);
     assert_eq!(store.uncounted_jobs(campaign.id, &[]).await.unwrap(), []);
@@ -227,8 +227,8 @@ pub async fn an_unknown_campaign_is_an_error(home: impl Home) {
     let nowhere = CampaignId::new();
     assert_eq!(store.campaign(nowhere).await.unwrap(), None);
     for answer in [
-        store.note_listed(nowhere, &ListedChunk::default()).await,
-        store.end_listing(nowhere).await,
+        store.note_listed(nowhere.into(), &ListedChunk::default()).await,
+        store.end_listing(nowhere.into()).await,
     ] {
         assert!(matches!(answer, Err(StoreError::Invalid(_))), "{answer:?}");
     }

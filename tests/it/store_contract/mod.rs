@@ -14,6 +14,7 @@ mod reading;
 mod recording;
 mod remapping;
 mod rescoring;
+mod runs;
 pub mod schedules;
 mod subjects;
 mod templates;
@@ -28,6 +29,8 @@ use facefleet::store::postgres::PostgresStore;
 use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageFilter, PageQuery, Store, StoredImage};
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use crate::support::stack::Database;
@@ -43,6 +46,9 @@ pub trait Home {
 
     /// The rows of a view, as another program reads them.
     async fn view(&self, name: &str) -> Vec<Value>;
+
+    /// Runs a statement: of these, the one in SQLite's dialect or the one in Postgres's.
+    async fn change(&self, sqlite: &str, postgres: &str);
 }
 
 /// A store where the profiles `a` and `b` are registered.
@@ -246,6 +252,13 @@ macro_rules! store_contract {
                 a_run_is_taken_over_by_one_process_once_its_own_is_silent
                 a_listing_that_begins_anew_counts_every_image_once
             }
+            runs {
+                a_run_whose_beat_is_in_the_future_is_silent
+                processes_that_die_at_a_run_are_counted
+                only_the_claim_that_a_run_has_says_how_far_its_listing_is
+                old_runs_are_deleted
+                rows_that_cannot_be_read_are_left_out
+            }
             enrolments {
                 the_best_images_become_the_references_of_their_subject
                 a_rejected_image_is_no_reference_and_says_why
@@ -337,6 +350,13 @@ impl Home for SqliteHome {
     async fn view(&self, name: &str) -> Vec<Value> {
         views::of_sqlite(&self.0.path().join("faces.db"), name).await
     }
+
+    async fn change(&self, sqlite: &str, _: &str) {
+        let file = SqliteConnectOptions::new().filename(self.0.path().join("faces.db"));
+        let mut connection = file.connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sqlite.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
 }
 
 store_contract!(sqlite, SqliteHome);
@@ -355,6 +375,10 @@ impl Home for PostgresHome {
 
     async fn view(&self, name: &str) -> Vec<Value> {
         views::of_postgres(&self.0.url, name).await
+    }
+
+    async fn change(&self, _: &str, postgres: &str) {
+        self.0.run(postgres).await;
     }
 }
 

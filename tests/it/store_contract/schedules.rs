@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use facefleet::domain::{
-    Campaign, CampaignId, Misfire, OutcomeKind, RunPlan, RunState, Schedule, ScheduleAction,
-    ScheduleRun, Timing, UtcTime,
+    Campaign, CampaignId, ListedChunk, Misfire, OutcomeKind, RunPlan, RunState, Schedule,
+    ScheduleAction, ScheduleRun, Timing, UtcTime,
 };
 use facefleet::gallery::campaign::new_campaign;
 use facefleet::store::{
@@ -12,7 +12,6 @@ use facefleet::store::{
 };
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 use super::*;
 use crate::support::{scored, with_job};
@@ -21,7 +20,7 @@ fn time(text: &str) -> UtcTime {
     UtcTime::from(text.parse::<jiff::Timestamp>().unwrap())
 }
 
-fn hour(hour: u32) -> UtcTime {
+pub(super) fn hour(hour: u32) -> UtcTime {
     time(&format!("2026-11-26T{hour:02}:00:00Z"))
 }
 
@@ -35,12 +34,12 @@ pub fn hourly(misfire: &str) -> Schedule {
     }
 }
 
-fn action() -> ScheduleAction {
+pub(super) fn action() -> ScheduleAction {
     ScheduleAction::Rescore { gallery: gallery(), rate: Some("50/s".parse().unwrap()) }
 }
 
-fn owner(name: &str) -> RunOwner {
-    RunOwner { id: Uuid::now_v7(), name: name.to_owned() }
+pub(super) fn owner(name: &str) -> RunOwner {
+    RunOwner::new(name)
 }
 
 fn campaign(schedule: &Schedule, slot: UtcTime) -> Campaign {
@@ -49,7 +48,7 @@ fn campaign(schedule: &Schedule, slot: UtcTime) -> Campaign {
 }
 
 /// The claim that a process makes at `now`, after it has read `of`. `None` if nothing is due.
-fn claim(of: &StoredSchedule, now: UtcTime, owner: &RunOwner) -> Option<SlotClaim> {
+pub(super) fn claim(of: &StoredSchedule, now: UtcTime, owner: &RunOwner) -> Option<SlotClaim> {
     let due = of.schedule.due(of.next_due?, now)?;
     let run = due.run.map(|slot| NewRun {
         slot,
@@ -61,11 +60,11 @@ fn claim(of: &StoredSchedule, now: UtcTime, owner: &RunOwner) -> Option<SlotClai
     Some(SlotClaim { of, next_due: due.next_due, run, skipped: due.skipped, owner })
 }
 
-async fn stored(store: &Arc<dyn Store>) -> StoredSchedule {
+pub(super) async fn stored(store: &Arc<dyn Store>) -> StoredSchedule {
     store.schedules().await.unwrap().pop().unwrap()
 }
 
-async fn runs(store: &Arc<dyn Store>) -> Vec<ScheduleRun> {
+pub(super) async fn runs(store: &Arc<dyn Store>) -> Vec<ScheduleRun> {
     let query = RunQuery { schedule: None, running: false, limit: 100 };
     store.schedule_runs(&query).await.unwrap()
 }
@@ -75,7 +74,7 @@ async fn states(store: &Arc<dyn Store>) -> Vec<(UtcTime, RunState)> {
     runs(store).await.into_iter().map(|run| (run.slot, run.state)).collect()
 }
 
-fn key(slot: UtcTime) -> RunKey {
+pub(super) fn key(slot: UtcTime) -> RunKey {
     RunKey { schedule: "hourly".parse().unwrap(), slot }
 }
 
@@ -162,8 +161,9 @@ pub async fn missed_slots_are_run_or_skipped_as_the_schedule_says(home: impl Hom
         };
         let mut order = Vec::new();
         while let Some(claimed) = claim(&read().await, now, &me) {
-            if store.claim_slots(&claimed).await.unwrap() {
-                let slot = claimed.run.unwrap().slot;
+            if store.claim_slots(&claimed).await.unwrap()
+                && let Some(NewRun { slot, .. }) = claimed.run
+            {
                 // The next one waits for the end of this one.
                 let next = claim(&read().await, now, &me);
                 if let Some(next) = next {
@@ -251,7 +251,7 @@ pub async fn a_run_is_taken_over_by_one_process_once_its_own_is_silent(home: imp
     assert!(!store.take_over_run(&key(slot), &owner("hasty")).await.unwrap());
     assert!(!runs(&store).await[0].silent);
 
-    store.release_run(&key(slot), &first).await.unwrap();
+    store.release_run(&key(slot), &first, true).await.unwrap();
     assert!(runs(&store).await[0].silent);
     let handles = join_all((0..5).map(|_| home.open())).await;
     let takers = handles.iter().enumerate().map(async |(number, handle)| {
@@ -277,28 +277,28 @@ pub async fn a_listing_that_begins_anew_counts_every_image_once(home: impl Home)
     let campaign = campaign(&hourly("once"), hour(3));
     store.begin_campaign(&campaign).await.unwrap();
     let job = |name: &str| campaign.id.job(&uri(name));
-    let chunk = |listed, skipped: &[&str]| facefleet::domain::ListedChunk {
+    let chunk = |listed, skipped: &[&str]| ListedChunk {
         listed,
         skipped: skipped.iter().map(|name| job(name)).collect(),
         from: None,
         to: Some("c".into()),
     };
-    store.note_listed(campaign.id, &chunk(3, &["one"])).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk(3, &["one"])).await.unwrap();
     let ended = with_job(scored("two", &[10]), |scored| {
         (scored.id, scored.campaign) = (job("two"), Some(campaign.id));
     });
     store.record(&[ended]).await.unwrap();
 
-    store.restart_listing(campaign.id).await.unwrap();
+    store.restart_listing(campaign.id.into()).await.unwrap();
     let progress = async || store.campaign(campaign.id).await.unwrap().unwrap().progress;
     let restarted = progress().await;
     assert_eq!((restarted.listed, restarted.skipped, restarted.chunk_to), (0, 1, None));
     assert_eq!(restarted.outcomes[&OutcomeKind::Scored], 1);
     // The second time, what ended is up to date.
-    store.note_listed(campaign.id, &chunk(4, &["one", "two", "four"])).await.unwrap();
-    store.end_listing(campaign.id).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk(4, &["one", "two", "four"])).await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
     let progress = progress().await;
     assert_eq!((progress.listed, progress.skipped, progress.ended()), (4, 2, 1));
     assert_eq!(progress.left(), 1, "three is in the queue");
-    store.restart_listing(CampaignId::new()).await.unwrap_err();
+    store.restart_listing(CampaignId::new().into()).await.unwrap_err();
 }

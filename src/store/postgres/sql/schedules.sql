@@ -1,3 +1,3 @@
-SELECT definition, floor(extract(epoch FROM next_due) * 1000)::bigint AS next_due_ms
+SELECT name, definition, floor(extract(epoch FROM next_due) * 1000)::bigint AS next_due_ms
 FROM schedules
 ORDER BY name
