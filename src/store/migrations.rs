@@ -21,6 +21,7 @@ const SQLITE: &[File] = &[
     (12, "activations", include_str!("../../migrations/sqlite/0012_activations.sql")),
     (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
     (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
+    (19, "erasures", include_str!("../../migrations/sqlite/0019_erasures.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -36,6 +37,7 @@ const POSTGRES: &[File] = &[
     (10, "activations", include_str!("../../migrations/postgres/0010_activations.sql")),
     (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
     (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
+    (17, "erasures", include_str!("../../migrations/postgres/0017_erasures.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

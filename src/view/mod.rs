@@ -11,6 +11,7 @@ pub mod campaign;
 pub mod check;
 pub mod components;
 pub mod enrol;
+pub mod erasure;
 pub mod evaluation;
 pub mod face;
 pub mod image;

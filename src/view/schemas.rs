@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use super::campaign::CampaignView;
 use super::check::CheckView;
 use super::enrol::{EnrolSummaryLine, EnrolledImageView, EnrolmentView};
+use super::erasure::{ErasureReceipt, VerifiedErasureView};
 use super::evaluation::{BiasView, CalibrationView, EvaluationView};
 use super::face::MatchView;
 use super::image::{ImageView, KnownImageView};
@@ -53,6 +54,8 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<CheckView>("check");
     check::<WorkerView>("worker");
     check::<RemapView>("remap");
+    check::<ErasureReceipt>("erasure");
+    check::<VerifiedErasureView>("verified-erasure");
     check::<RescoreSummaryLine>("rescore-summary");
     check::<ProfileView>("profile");
     check::<ProfileDetailView>("profile-detail");

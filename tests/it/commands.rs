@@ -7,6 +7,7 @@ mod compare_profiles;
 mod components;
 mod docs;
 mod enrol;
+mod erasing;
 mod evaluation;
 mod failures;
 mod files;
