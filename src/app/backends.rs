@@ -11,9 +11,9 @@ use super::App;
 use crate::queue::JobQueue;
 use crate::queue::memory::MemoryQueue;
 use crate::queue::rabbitmq::{RabbitQueue, RabbitSettings};
-use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{SearchedFiles, Store};
 
 /// The longest that closing queue and store may take.
 const MOST_CLOSING: Duration = Duration::from_secs(5);
@@ -73,6 +73,18 @@ impl App {
         let path = PathBuf::from(self.settings.store.url.expose().strip_prefix("sqlite:")?);
         let folder = std::path::absolute(path).ok()?.parent()?.to_owned();
         folder.is_dir().then_some(folder)
+    }
+
+    /// Searches the files of the store for a text. No store of this process may be open.
+    ///
+    /// # Errors
+    /// If they cannot be read: on Postgres, that is a right of its own.
+    pub async fn search_store_files(&self, text: &str) -> Result<Vec<SearchedFiles>> {
+        let url = self.settings.store.url.expose();
+        match self.settings.store.url.scheme() {
+            "sqlite" => Ok(SqliteStore::search_files(url, text)?),
+            _ => Ok(PostgresStore::open(url, 1).await?.search_files(text).await?),
+        }
     }
 
     /// The queue that the settings name.

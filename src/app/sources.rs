@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use super::App;
 use crate::domain::AlignmentProfile;
 use crate::images::{
-    ChipCache, FetchLimits, ImageLists, ImageVersions, ListFormat, ListPlace, ListSources, Listing,
-    NamedImages, NamedPlace, Objects, Places, Root, Rules, Sources,
+    ChipCache, FetchLimits, ImageLists, ImageVersions, KeptChips, ListFormat, ListPlace,
+    ListSources, Listing, NamedImages, NamedPlace, Objects, Places, Root, Rules, Sources,
 };
 
 impl App {
@@ -106,19 +106,35 @@ impl App {
     /// # Errors
     /// If a setting cannot be used.
     pub fn chips(&self, alignment: &AlignmentProfile) -> Result<Option<Arc<ChipCache>>> {
+        let Some(root) = self.chips_root()? else { return Ok(None) };
+        let cache = ChipCache::new(root, self.objects()?, alignment.clone());
+        Ok(Some(Arc::new(cache.with_context(|| self.no_chips())?)))
+    }
+
+    /// All that the chip cache of the settings keeps; none if it is off.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub fn kept_chips(&self) -> Result<Option<KeptChips>> {
+        let Some(root) = self.chips_root()? else { return Ok(None) };
+        KeptChips::new(root, self.objects()?).with_context(|| self.no_chips()).map(Some)
+    }
+
+    /// Where the chip cache is; none if it is off.
+    fn chips_root(&self) -> Result<Option<Root>> {
         let url = &self.settings.chips.url;
         if url.is_empty() {
             return Ok(None);
         }
-        let root = match url.parse().context("setting chips.url")? {
+        Ok(Some(match url.parse().context("setting chips.url")? {
             Root::Path(folder) => Root::Path(self.settings.below_home(&folder)),
             other => other,
-        };
-        let cache = ChipCache::new(root, self.objects()?, alignment.clone());
-        let cache = cache.with_context(|| {
-            format!("setting chips.url = {url}: use a folder, or a bucket (s3:, gs:, az:)")
-        })?;
-        Ok(Some(Arc::new(cache)))
+        }))
+    }
+
+    fn no_chips(&self) -> String {
+        let url = &self.settings.chips.url;
+        format!("setting chips.url = {url}: use a folder, or a bucket (s3:, gs:, az:)")
     }
 
     /// The object stores of this process's environment.

@@ -9,6 +9,7 @@ mod compare;
 mod device;
 mod doctor;
 mod enrol;
+mod erase;
 mod evaluate;
 mod import;
 mod interrupt;
@@ -18,6 +19,7 @@ mod model;
 mod named_image;
 mod new_file;
 mod not_listed;
+mod operator;
 mod printable;
 mod profile;
 mod progress;
@@ -57,7 +59,7 @@ use crate::telemetry;
 ///
 /// Finds the faces in images and computes, in one forward pass of one network, each face's template
 /// and its quality score. Every image ends in exactly one recorded outcome: scored, no face,
-/// unreadable, refused or failed.
+/// unreadable, refused or failed. What was erased ends as erased, and leaves no result.
 ///
 /// Exit status: 0 success (unreadable and refused images are outcomes, not errors), 1 the command
 /// failed, 2 wrong usage, 3 done, but some images failed, or more than half of them could not be
@@ -98,6 +100,7 @@ enum Command {
     /// Show the people of a gallery; rename, merge and remove them, and choose their references.
     #[command(subcommand)]
     Subject(subject::SubjectCommand),
+    Erase(erase::EraseArgs),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
     Show(show::ShowArgs),
@@ -195,6 +198,7 @@ impl Cli {
             Command::Search(search) => search.run(app).await,
             Command::Verify(verify) => verify.run(app).await,
             Command::Subject(subject) => subject.run(&app).await,
+            Command::Erase(erase) => erase.run(&app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Show(show) => show.run(&app).await,
             Command::Export(export) => export.run(&app).await,

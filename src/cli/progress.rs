@@ -292,6 +292,7 @@ pub(super) fn shadow(
 pub(super) fn accounts(progress: &CampaignProgress) -> String {
     let outcomes: Vec<String> = outcome_counts(progress)
         .into_iter()
+        .filter(|(kind, count)| *kind != OutcomeKind::Erased || *count > 0)
         .map(|(kind, count)| format!("{count} {kind}"))
         .collect();
     let left = match progress.left() {

@@ -94,7 +94,7 @@ impl QueueCommand {
 
 impl From<DeadLetterArgs> for DeadLetterFilter {
     fn from(DeadLetterArgs { reason, job, all: _ }: DeadLetterArgs) -> Self {
-        Self { job: job.map(JobId), reason }
+        Self { job: job.map(JobId), reason, ..Self::default() }
     }
 }
 

@@ -12,6 +12,7 @@ mod components;
 mod cron;
 mod device;
 mod enrolment;
+mod erasure;
 mod face;
 mod format;
 mod fused;
@@ -44,6 +45,7 @@ pub use enrolment::{
     NewReference, Reason, ReasonCode, ReferenceChange, ReferenceRules, ReferenceState,
     SetAsideReason, SubjectReference, ToldReason,
 };
+pub use erasure::{Erasure, ErasureCounts, ErasureId, ErasureKind, ErasurePlace, ErasureTarget};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
 pub use fused::{FaceMeasures, FusedInput, FusedQuality, FusedTerm};

@@ -66,12 +66,14 @@ pub enum OutcomeKind {
     Refused,
     /// See [`Outcome::Failed`].
     Failed,
+    /// The image, its subject or its gallery was erased: nothing was recorded.
+    Erased,
 }
 
 impl OutcomeKind {
     /// Every outcome, `scored` first.
-    pub const ALL: [Self; 5] =
-        [Self::Scored, Self::NoFace, Self::Unreadable, Self::Refused, Self::Failed];
+    pub const ALL: [Self; 6] =
+        [Self::Scored, Self::NoFace, Self::Unreadable, Self::Refused, Self::Failed, Self::Erased];
 
     /// The name in messages, tables and metrics.
     pub fn as_str(self) -> &'static str {
@@ -81,6 +83,7 @@ impl OutcomeKind {
             Self::Unreadable => "unreadable",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Erased => "erased",
         }
     }
 
@@ -103,7 +106,10 @@ impl FromStr for OutcomeKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            format!("unknown outcome '{text}': use scored, no_face, unreadable, refused or failed")
+            format!(
+                "unknown outcome '{text}': use scored, no_face, unreadable, refused, failed or \
+                erased"
+            )
         })
     }
 }
@@ -221,6 +227,13 @@ pub struct OutcomeEvent {
     pub from_chips: bool,
     /// The decision, if the job enrols its subject.
     pub enrolment: Option<Enrolment>,
+}
+
+impl End {
+    /// The end of a job whose image, subject or gallery was erased.
+    pub fn erased() -> Self {
+        Self { outcome: OutcomeKind::Erased, reason: None, faces: 0, quality: None }
+    }
 }
 
 impl From<&Outcome> for End {

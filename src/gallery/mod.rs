@@ -10,12 +10,15 @@
 //! that at certain times, [`remap`] gives the results
 //! another mapping. [`search`] finds the people or
 //! faces that are most similar to others, [`verify`] compares with one person, and [`subjects`]
-//! shows and changes the people of a gallery.
+//! shows and changes the people of a gallery. [`erase`] removes an image, a person or a gallery for
+//! good.
 
 pub mod again;
 pub mod campaign;
 mod cursor;
 pub mod enrol;
+pub mod erase;
+mod erased;
 pub mod failures;
 pub mod follow;
 pub mod list;
@@ -32,7 +35,7 @@ pub mod verify;
 pub mod waiting;
 
 use crate::domain::CampaignId;
-use crate::images::ListingError;
+use crate::images::{FetchError, ListingError};
 use crate::queue::QueueError;
 use crate::store::StoreError;
 
@@ -63,6 +66,9 @@ pub enum GalleryError {
             it if it lists folders"
     )]
     ListingFailed(CampaignId, String),
+    /// The chip cache failed.
+    #[error("the chip cache (setting chips.url): {0}")]
+    Chips(#[from] FetchError),
     /// The task that lists images panicked.
     #[error("the listing task panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),

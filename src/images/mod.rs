@@ -29,7 +29,7 @@ mod walk;
 mod web;
 
 pub use allowed::{ImageFolders, OutsideCounts, Places};
-pub use chips::{ChipCache, ImageChips};
+pub use chips::{ChipCache, ImageChips, KeptChips};
 pub use error::FetchError;
 pub use files::FileSource;
 pub use list::{

@@ -98,6 +98,24 @@ impl Objects {
         store.put(key, bytes.into()).await.map(drop).map_err(|error| failed(&error))
     }
 
+    /// Deletes an object.
+    pub(super) async fn delete(&self, bucket: &Bucket, key: &Key) -> Result<(), FetchError> {
+        let store = self.store(bucket).map_err(FetchError::Outage)?;
+        store.delete(key).await.map_err(|error| failed(&error))
+    }
+
+    /// The next segments below a key that have objects below them.
+    pub(super) async fn folders(
+        &self,
+        bucket: &Bucket,
+        below: &Key,
+    ) -> Result<Vec<Key>, FetchError> {
+        let store = self.store(bucket).map_err(FetchError::Outage)?;
+        let below = (!below.is_root()).then_some(below);
+        let listed = store.list_with_delimiter(below).await.map_err(|error| failed(&error))?;
+        Ok(listed.common_prefixes)
+    }
+
     /// The first bytes of an object: enough to recognise an image.
     pub(super) async fn start(
         &self,

@@ -1,7 +1,7 @@
 //! Dead letters: jobs that failed finally, and messages that are not jobs.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::body_head::BodyHead;
 use crate::domain::{Job, JobId};
@@ -28,6 +28,8 @@ pub struct DeadLetter {
 pub struct DeadLetterFilter {
     /// Only those of this job.
     pub job: Option<JobId>,
+    /// Only those of these jobs.
+    pub jobs: Option<BTreeSet<JobId>>,
     /// Only those whose reason contains this text.
     pub reason: Option<String>,
 }
@@ -35,7 +37,9 @@ pub struct DeadLetterFilter {
 impl DeadLetterFilter {
     /// Whether `letter` is selected.
     pub fn matches(&self, letter: &DeadLetter) -> bool {
-        self.job.is_none_or(|id| letter.job.as_ref().is_some_and(|job| job.id == id))
+        let id = letter.job.as_ref().map(|job| job.id);
+        self.job.is_none_or(|wanted| id == Some(wanted))
+            && self.jobs.as_ref().is_none_or(|jobs| id.is_some_and(|id| jobs.contains(&id)))
             && self.reason.as_ref().is_none_or(|part| letter.reason.contains(part.as_str()))
     }
 }

@@ -108,6 +108,7 @@ pub(super) fn outcome_rows(outcomes: &[(OutcomeKind, u64)]) -> Vec<OutcomeRow> {
                 OutcomeKind::Unreadable => "damaged, not an image of a known format, or missing",
                 OutcomeKind::Refused => "forbidden by a limit or the allow-list",
                 OutcomeKind::Failed => "all attempts failed",
+                OutcomeKind::Erased => "erased: nothing is kept of it",
             },
             images,
             count: grouped(images),

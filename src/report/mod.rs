@@ -149,6 +149,7 @@ fn outcome_label(outcome: OutcomeKind) -> &'static str {
         OutcomeKind::Unreadable => "unreadable",
         OutcomeKind::Refused => "refused",
         OutcomeKind::Failed => "failed",
+        OutcomeKind::Erased => "erased",
     }
 }
 

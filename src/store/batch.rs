@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::counts::{Change, Counted, Ends, JobToCount};
 use super::encoding::selection_key;
 use super::enrolling::{EnrolmentTables, enrol, lock_asked};
+use super::erasing::{TombstoneTables, find_erased};
 use super::fault::Fault;
 use super::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion, decide, rounds};
 use super::rows::corrupt;
@@ -17,7 +18,7 @@ use crate::domain::{CampaignId, End, JobRecord, OutcomeKind};
 pub(super) type ScopeName<'a> = (&'a str, &'a str);
 
 /// Reads and writes the rows of a batch, inside its transaction.
-pub(super) trait BatchTables: EnrolmentTables {
+pub(super) trait BatchTables: EnrolmentTables + TombstoneTables {
     /// The ids of galleries with profiles, in the order of `names`; fewer if some are new.
     fn find_scopes(
         &mut self,
@@ -82,11 +83,38 @@ pub(super) trait BatchTables: EnrolmentTables {
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
-/// Records a batch; the caller commits.
+/// Records a batch; the caller commits. Of what was erased, nothing is written.
 pub(super) async fn record(
     tables: &mut impl BatchTables,
     records: &[JobRecord],
 ) -> Result<Vec<Recorded>, Fault> {
+    tables.hold_off_erasures().await?;
+    let jobs = records.iter().map(|record| (&record.job, record.content.map(|it| it.hash)));
+    let recorded = match find_erased(tables, jobs).await? {
+        Some(erased) if erased.contains(&true) => {
+            let others = records.iter().zip(&erased).filter(|(_, erased)| !**erased);
+            let others: Vec<JobRecord> = others.map(|(record, _)| record.clone()).collect();
+            let mut written = write(tables, &others).await?.into_iter();
+            let answer = |erased: bool| {
+                if erased { Some(Recorded::erased()) } else { written.next() }
+            };
+            let answers = erased.into_iter().map(answer).collect::<Option<_>>();
+            answers.ok_or_else(|| corrupt("a record without an answer"))?
+        }
+        _ => write(tables, records).await?,
+    };
+    count(tables, records, &recorded).await?;
+    Ok(recorded)
+}
+
+/// Writes a batch.
+async fn write(
+    tables: &mut impl BatchTables,
+    records: &[JobRecord],
+) -> Result<Vec<Recorded>, Fault> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
     let selections: Vec<String> =
         records.iter().map(|record| selection_key(&record.selection)).collect();
     let scopes = scopes(tables, records).await?;
@@ -114,7 +142,6 @@ pub(super) async fn record(
     if !touched.is_empty() {
         tables.touch(&touched.into_iter().collect::<Vec<_>>()).await?;
     }
-    count(tables, records, &recorded).await?;
     Ok(recorded)
 }
 

@@ -22,6 +22,7 @@ const SQLITE: &[File] = &[
     (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
     (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
     (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
+    (19, "erasures", include_str!("../../migrations/sqlite/0019_erasures.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -38,6 +39,7 @@ const POSTGRES: &[File] = &[
     (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
     (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
     (13, "take_overs", include_str!("../../migrations/postgres/0013_take_overs.sql")),
+    (17, "erasures", include_str!("../../migrations/postgres/0017_erasures.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

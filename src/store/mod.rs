@@ -12,6 +12,8 @@ mod counts;
 mod encoding;
 mod enrolling;
 mod enrolments;
+mod erasing;
+mod erasures;
 mod fault;
 mod filter;
 mod halves;
@@ -23,6 +25,7 @@ pub mod postgres;
 mod profile_choice;
 mod profiles;
 mod reading;
+mod remains;
 mod remap;
 mod rescoring;
 mod results;
@@ -41,6 +44,7 @@ pub use enrolments::{
     EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
     StoredEnrolment,
 };
+pub use erasures::{Erasures, NewErasure};
 pub use filter::PageFilter;
 pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
@@ -53,6 +57,7 @@ pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, LatestEnrolment, MOST_RESULTS, Note, PageQuery,
     Reading, ResultState, Snapshot, StoredFace, StoredImage,
 };
+pub use remains::{Remains, SearchedFiles, file_contains};
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
@@ -80,6 +85,8 @@ pub trait Store:
     + Listings
     + Enrolments
     + Subjects
+    + Erasures
+    + Remains
     + Schedules
     + ScheduleRuns
     + SourceStatuses
@@ -98,6 +105,8 @@ impl<T> Store for T where
         + Listings
         + Enrolments
         + Subjects
+        + Erasures
+        + Remains
         + Schedules
         + ScheduleRuns
         + SourceStatuses

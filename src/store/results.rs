@@ -4,14 +4,15 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    End, Enrolment, GalleryName, ImageId, ImageUri, JobRecord, LabelledImage, Profile, ProfileId,
-    Selection, SubjectName,
+    End, Enrolment, GalleryName, ImageId, ImageUri, JobRecord, LabelledImage, OutcomeKind, Profile,
+    ProfileId, Selection, SubjectName,
 };
 
 /// What [`Results::record`] did with one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// The stored image of the record; of a repeat, the image of the stored result.
+    /// The stored image of the record; of a repeat, the image of the stored result. 0 if it ended
+    /// as erased: see [`Self::stored_image`].
     pub image: ImageId,
     /// What changed.
     pub effect: Effect,
@@ -31,6 +32,21 @@ pub enum Effect {
 }
 
 impl Recorded {
+    /// The answer for a record of what was erased.
+    pub(super) fn erased() -> Self {
+        Self { image: ImageId(0), effect: Effect::Ended(End::erased()), enrolment: None }
+    }
+
+    /// Whether nothing was recorded, because the image, its subject or its gallery was erased.
+    pub fn is_erased(&self) -> bool {
+        matches!(&self.effect, Effect::Ended(end) if end.outcome == OutcomeKind::Erased)
+    }
+
+    /// The stored image of the record; none if it ended as erased.
+    pub fn stored_image(&self) -> Option<ImageId> {
+        (!self.is_erased()).then_some(self.image)
+    }
+
     /// How the job of `record` ended.
     pub fn end(&self, record: &JobRecord) -> End {
         match &self.effect {
@@ -88,6 +104,10 @@ pub trait Results: Send + Sync {
     /// subject at the same moment wait for each other. An accepted image becomes a reference of the
     /// subject, or is set aside. What was decided about an image and a subject stays if the same
     /// job is recorded again, or if it was accepted; another job decides anew.
+    ///
+    /// **Erasures.** Of a record whose image, bytes, subject or gallery was erased
+    /// ([`Erasures`](super::Erasures)), nothing is written, and its job ends as erased. Records and
+    /// erasures wait for each other.
     ///
     /// Returns one answer for each record, in their order.
     ///

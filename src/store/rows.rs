@@ -2,6 +2,7 @@
 //! that makes none is [`StoreError::Corrupt`].
 
 mod campaigns;
+mod erasures;
 mod faces;
 mod history;
 mod profiles;
@@ -18,6 +19,7 @@ use half::f16;
 use uuid::Uuid;
 
 pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
+pub(super) use erasures::ErasureRow;
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use profiles::{

@@ -12,6 +12,7 @@ pub mod check;
 pub mod components;
 pub mod device;
 pub mod enrol;
+pub mod erasure;
 pub mod evaluation;
 pub mod face;
 pub mod image;

@@ -7,6 +7,7 @@ use super::campaign::CampaignView;
 use super::check::CheckView;
 use super::device::DeviceRowView;
 use super::enrol::{EnrolSummaryLine, EnrolledImageView, EnrolmentView};
+use super::erasure::{ErasureReceipt, VerifiedErasureView};
 use super::evaluation::{BiasView, CalibrationView, EvaluationView};
 use super::face::MatchView;
 use super::image::{ImageView, KnownImageView};
@@ -55,6 +56,8 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<DeviceRowView>("device-row");
     check::<WorkerView>("worker");
     check::<RemapView>("remap");
+    check::<ErasureReceipt>("erasure");
+    check::<VerifiedErasureView>("verified-erasure");
     check::<RescoreSummaryLine>("rescore-summary");
     check::<ProfileView>("profile");
     check::<ProfileDetailView>("profile-detail");

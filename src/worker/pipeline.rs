@@ -157,6 +157,7 @@ impl Pipeline {
             batch: settings.record_batch,
             enrol: settings.enrol,
             reported: Arc::default(),
+            chips: processor.chips().cloned(),
         };
         let mut settlers = JoinSet::new();
         let [finished_enrolments, finished] = [(); 2].map(|()| {

@@ -44,6 +44,11 @@ pub trait Process: Send + Sync {
         None
     }
 
+    /// What keeps the chips of images; `None` if nothing does.
+    fn chips(&self) -> Option<&Arc<ChipCache>> {
+        None
+    }
+
     /// Processes a job. If the last attempt fails, the job ends as failed.
     async fn process(&self, job: &Job) -> Processed;
 
@@ -298,6 +303,10 @@ impl Process for Processor {
 
     fn breakers(&self) -> Option<&Arc<CircuitBreakers>> {
         Some(self.fetcher.breakers())
+    }
+
+    fn chips(&self) -> Option<&Arc<ChipCache>> {
+        self.chips.as_ref()
     }
 
     async fn process(&self, job: &Job) -> Processed {

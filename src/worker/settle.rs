@@ -15,6 +15,7 @@ use crate::domain::{
     Backoff, Disposition, EnrolRules, Job, JobRecord, OutcomeEvent, OutcomeKind, SourceName,
     WaitReason,
 };
+use crate::images::ChipCache;
 use crate::queue::{Delivery, JobQueue, QueueError};
 use crate::store::{Recorded, Store, StoreError};
 use crate::telemetry::metrics;
@@ -41,6 +42,8 @@ pub(super) struct Settler {
     pub batch: usize,
     /// The rules of enrolments.
     pub enrol: EnrolRules,
+    /// What keeps the chips of images.
+    pub chips: Option<Arc<ChipCache>>,
     /// Sources whose outage was written to the store when one of their jobs was first set aside.
     pub reported: Arc<Mutex<HashSet<SourceName>>>,
 }
@@ -115,8 +118,10 @@ impl Settler {
         };
         metrics::batch("record", records.len());
         metrics::batch_took("record", started.elapsed());
+        self.forget_chips(records, &recorded).await;
         // Announce the stored outcome, not the redelivery's: the image may have disappeared since.
         let event = |(record, recorded): (&JobRecord, &Recorded)| OutcomeEvent {
+            image_id: recorded.stored_image(),
             enrolment: recorded.enrolment.clone(),
             ..OutcomeEvent::new(record, recorded.image, recorded.end(record))
         };
@@ -136,6 +141,19 @@ impl Settler {
             },
         );
         join_all(settling).await;
+    }
+
+    /// Removes the chips of images that were erased: they were kept before the outcome was known. A
+    /// job that is not settled ends as erased again, and removes them then.
+    async fn forget_chips(&self, records: &[JobRecord], recorded: &[Recorded]) {
+        let Some(chips) = &self.chips else { return };
+        for (record, recorded) in records.iter().zip(recorded) {
+            let Some(content) = record.content.filter(|_| recorded.is_erased()) else { continue };
+            if let Err(error) = chips.forget(content.hash).await {
+                tracing::error!(job = %record.job.id, %error, "the chips of an erased image cannot \
+                    be removed from the chip cache: `facefleet erase --verify` finds them");
+            }
+        }
     }
 
     /// Dead-letters a job whose record the store rejects. In a batch, the records are tried one by

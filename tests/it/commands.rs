@@ -8,6 +8,7 @@ mod components;
 mod device;
 mod docs;
 mod enrol;
+mod erasing;
 mod evaluation;
 mod failures;
 mod files;

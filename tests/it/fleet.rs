@@ -1,6 +1,7 @@
 //! Commands, workers, broker and database together: selections, and the counts of campaigns.
 
 mod enrol;
+mod erasing;
 mod lists;
 mod names;
 mod rescore;

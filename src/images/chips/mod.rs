@@ -10,6 +10,7 @@
 //! may read the store may read them, and nobody else.
 
 mod entry;
+mod kept;
 mod place;
 
 use std::fmt::Display;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 pub use self::entry::ImageChips;
+pub use self::kept::KeptChips;
 use self::place::ChipPlace;
 use super::{FetchError, Objects, Root};
 use crate::domain::{AlignmentProfile, ContentHash, Selection, chips_id};
@@ -140,6 +142,14 @@ impl ChipCache {
             Ok(Err(error)) => self.failed("look for", &error),
             Err(elapsed) => self.failed("look for", &elapsed),
         }
+    }
+
+    /// Removes what is known of the image with these bytes, whatever the selection was.
+    ///
+    /// # Errors
+    /// If the cache is out of reach.
+    pub async fn forget(&self, hash: ContentHash) -> Result<(), FetchError> {
+        self.place.remove(hash).await.map(drop)
     }
 
     fn name(&self, selection: &Selection, hash: ContentHash) -> [String; 3] {

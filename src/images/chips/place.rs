@@ -6,9 +6,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::future::ready;
+use futures::stream::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 
 use super::entry::MOST_BYTES;
+use crate::domain::ContentHash;
 use crate::images::root::Bucket;
 use crate::images::{Body, FetchError, Objects, Root, Unlimited, fault, too_large};
 
@@ -59,6 +63,62 @@ impl ChipPlace {
         }
     }
 
+    /// Removes the entries of these contents under every id; returns how many there were.
+    pub(super) async fn remove(&self, hash: ContentHash) -> Result<u64, FetchError> {
+        let hash = hash.to_string();
+        match self {
+            Self::Folder(folder) => {
+                let folder = folder.clone();
+                blocking(move || {
+                    remove_files(&folder, &hash).map_err(|error| {
+                        FetchError::Outage(format!("{}: {error}", folder.display()))
+                    })
+                })
+                .await
+            }
+            Self::Bucket { objects, bucket, prefix } => {
+                let mut removed = 0;
+                for id in objects.folders(bucket, prefix).await? {
+                    let parts = [&hash[..2], hash.as_str()].map(Into::into);
+                    let key: Key = id.parts().chain(parts).collect();
+                    match objects.stamp(bucket, &key).await {
+                        Ok(_) => objects.delete(bucket, &key).await?,
+                        Err(FetchError::NotFound(_)) => continue,
+                        Err(error) => return Err(error),
+                    }
+                    removed += 1;
+                }
+                Ok(removed)
+            }
+        }
+    }
+
+    /// The contents of all entries.
+    pub(super) async fn contents(&self) -> Result<Vec<ContentHash>, FetchError> {
+        let names: Vec<String> = match self {
+            Self::Folder(folder) => {
+                let folder = folder.clone();
+                blocking(move || {
+                    names(&folder, 3).map_err(|error| {
+                        FetchError::Outage(format!("{}: {error}", folder.display()))
+                    })
+                })
+                .await?
+            }
+            Self::Bucket { objects, bucket, prefix } => {
+                let listed = objects.list(bucket, prefix, None).map_err(FetchError::Outage)?;
+                let name = |object: ObjectMeta| object.location.filename().map(str::to_owned);
+                let named = listed.map(|object| object.map(name).map_err(FetchError::Outage));
+                named.try_filter_map(|name| ready(Ok(name))).try_collect().await?
+            }
+        };
+        let mut contents: Vec<ContentHash> =
+            names.iter().filter_map(|name| name.parse().ok()).collect();
+        contents.sort_unstable_by_key(|hash| hash.0);
+        contents.dedup();
+        Ok(contents)
+    }
+
     /// Whether there is an entry of this name.
     pub(super) async fn has(&self, name: &[String; 3]) -> Result<bool, FetchError> {
         match self {
@@ -96,6 +156,44 @@ fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(of_file)?;
     Ok(bytes)
+}
+
+/// The names of files at this depth below a folder.
+fn names(folder: &Path, depth: u32) -> io::Result<Vec<String>> {
+    let entries = match folder.read_dir() {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if depth > 1 {
+            found.extend(names(&entry.path(), depth - 1)?);
+        } else {
+            found.extend(entry.file_name().into_string());
+        }
+    }
+    Ok(found)
+}
+
+fn remove_files(folder: &Path, hash: &str) -> io::Result<u64> {
+    let ids = match folder.read_dir() {
+        // Nothing was ever kept.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        ids => ids?,
+    };
+    let mut removed = 0;
+    for id in ids {
+        match std::fs::remove_file(id?.path().join(&hash[..2]).join(hash)) {
+            Ok(()) => removed += 1,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
 }
 
 /// Writes a file that only its owner may read, in folders that only their owner may enter.

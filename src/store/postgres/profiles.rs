@@ -132,7 +132,7 @@ impl Profiles for PostgresStore {
     ) -> Result<RetireStep, StoreError> {
         let retire = || async {
             let retired = self.try_retire(gallery, profile, after).await;
-            retired.map_err(|fault| if is_forbidden(&fault) { owner_only() } else { fault })
+            retired.map_err(|fault| owner_only(fault, "retire a profile"))
         };
         self.answer(READ, tried(retire)).await
     }
@@ -205,10 +205,16 @@ fn is_forbidden(fault: &Fault) -> bool {
     error.as_database_error().is_some_and(|reported| reported.code().as_deref() == Some("42501"))
 }
 
-fn owner_only() -> Fault {
-    let reason = "only the role that owns the schema may retire a profile: set store.url to its \
-        URL for this command (docs/postgres.md)";
-    StoreError::Unusable(reason.into()).into()
+/// The fault for a role that may not do `what`.
+pub(super) fn owner_only(fault: Fault, what: &str) -> Fault {
+    if !is_forbidden(&fault) {
+        return fault;
+    }
+    let reason = format!(
+        "only the role that owns the schema may {what}: set store.url to its URL for this command \
+            (docs/postgres.md)"
+    );
+    StoreError::Unusable(reason).into()
 }
 
 /// Locks the profiles of a gallery until the end of the transaction.

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::batch::PostgresTables;
 use super::{PostgresStore, WRITE, fault};
 use crate::domain::OutcomeKind;
+use crate::store::erasing::TombstoneTables;
 use crate::store::fault::Fault;
 use crate::store::remap::{self, CandidateRow, Copies, RemapTables};
 use crate::store::{Remap, RemapPosition, RemapStep, Remapping, StoreError};
@@ -32,6 +33,7 @@ impl PostgresStore {
         // What was committed while a statement waited for a lock must be seen by the next one.
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let mut tables = PostgresTables::new(&mut transaction);
+        tables.hold_off_erasures().await?;
         let done = remap::step(&mut tables, remap, position).await?;
         transaction.commit().await?;
         Ok(done)

@@ -10,6 +10,7 @@ use crate::domain::{
     SourceStamp, SubjectName,
 };
 use crate::store::encoding::{definition, selection_key};
+use crate::store::erasing::{TombstoneTables, without_erased};
 use crate::store::fault::Fault;
 use crate::store::summary::flags;
 use crate::store::{Recorded, Results, StoreError, batch};
@@ -79,16 +80,21 @@ impl Results for PostgresStore {
         profile: &ProfileId,
         subjects: &[(ImageUri, SubjectName)],
     ) -> Result<(), StoreError> {
-        let keys: Vec<Uuid> = column(subjects, |(uri, _)| uri_key(uri));
-        let names: Vec<&str> = column(subjects, |(_, subject)| subject.as_str());
         let update = || async {
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let mut tables = PostgresTables::new(&mut transaction);
+            tables.hold_off_erasures().await?;
+            let subjects = without_erased(&mut tables, gallery, subjects).await?;
+            let keys: Vec<Uuid> = column(&subjects, |(uri, _)| uri_key(uri));
+            let names: Vec<&str> = column(&subjects, |(_, subject)| subject.as_str());
             sqlx::query(include_str!("sql/name_subjects.sql"))
                 .bind(gallery.as_str())
                 .bind(profile.as_str())
-                .bind(&keys)
-                .bind(&names)
-                .execute(&self.pool)
+                .bind(keys)
+                .bind(names)
+                .execute(&mut *transaction)
                 .await?;
+            transaction.commit().await?;
             Ok(())
         };
         self.answer(WRITE, tried(update)).await

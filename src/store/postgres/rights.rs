@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 43] = [
+const TRIALS: [(&str, &str, &str); 45] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -66,6 +66,8 @@ const TRIALS: [(&str, &str, &str); 43] = [
         "UPDATE subject_references SET set_aside = set_aside WHERE false",
     ),
     ("DELETE", "subject_references", "DELETE FROM subject_references WHERE false"),
+    ("SELECT", "erasure_key", "SELECT FROM erasure_key WHERE false"),
+    ("SELECT", "tombstones", "SELECT FROM tombstones WHERE false"),
     ("SELECT", "profiles", "SELECT FROM profiles WHERE false"),
     ("SELECT", "facefleet_active_profiles", "SELECT FROM facefleet_active_profiles WHERE false"),
 ];

@@ -136,7 +136,7 @@ pub(in crate::store) fn attempts(rows: Vec<AttemptCountRow>) -> Result<FailedAtt
             OutcomeKind::Unreadable => attempts.unreadable = images,
             OutcomeKind::Refused => attempts.refused = images,
             OutcomeKind::Failed => attempts.failed = images,
-            OutcomeKind::Scored | OutcomeKind::NoFace => {}
+            OutcomeKind::Scored | OutcomeKind::NoFace | OutcomeKind::Erased => {}
         }
     }
     Ok(attempts)

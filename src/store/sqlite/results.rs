@@ -9,6 +9,7 @@ use crate::domain::{
     SourceStamp, SubjectName,
 };
 use crate::store::encoding::{definition, selection_key};
+use crate::store::erasing::without_erased;
 use crate::store::rows::corrupt;
 use crate::store::summary::flags;
 use crate::store::{Recorded, Results, StoreError, batch};
@@ -77,14 +78,18 @@ impl Results for SqliteStore {
         profile: &ProfileId,
         subjects: &[(ImageUri, SubjectName)],
     ) -> Result<(), StoreError> {
-        let pairs = subjects.iter().map(|(uri, subject)| [uri.as_str(), subject.as_str()]);
         self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let mut tables = SqliteTables(&mut transaction);
+            let subjects = without_erased(&mut tables, gallery, subjects).await?;
+            let pairs = subjects.iter().map(|(uri, subject)| [uri.as_str(), subject.as_str()]);
             sqlx::query(include_str!("sql/name_subjects.sql"))
                 .bind(gallery.as_str())
                 .bind(profile.as_str())
                 .bind(json(pairs))
-                .execute(&self.writer)
+                .execute(&mut *transaction)
                 .await?;
+            transaction.commit().await?;
             Ok(())
         })
         .await

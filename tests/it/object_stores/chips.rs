@@ -3,7 +3,7 @@
 use facefleet::domain::{
     AlignedFace, AlignmentProfile, Chip, ContentHash, FaceResult, Faces, ImageContent, Selection,
 };
-use facefleet::images::{ChipCache, ImageChips, Root};
+use facefleet::images::{ChipCache, ImageChips, KeptChips, Root};
 
 use super::variables;
 use crate::support::face;
@@ -50,6 +50,14 @@ async fn chips_are_kept_below_the_prefix_of_a_bucket() {
     assert_eq!(cache.read(&SELECTION, hash).await, None, "it is damaged");
     write(&cache, &found).await;
     assert_eq!(std::fs::read(&object).unwrap(), whole);
+
+    let root: Root = "s3://faces/kept/chips".parse().unwrap();
+    let kept = KeptChips::new(root, objects(server.variables(), LIMITS)).unwrap();
+    assert_eq!(kept.contents().await.unwrap(), [hash]);
+    let other = ContentHash::of(b"another photo");
+    assert_eq!(kept.remove(&[other, hash]).await.unwrap(), 1);
+    assert_eq!(cache.has(&SELECTION, hash).await, Some(false));
+    assert_eq!(kept.contents().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use facefleet::domain::ErasureTarget;
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Maintenance, Results, StoreError};
+use facefleet::store::{Erasures, Maintenance, NewErasure, Results, StoreError};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
 use super::roles::{guided, url_of};
-use crate::support::{profile, scored};
+use crate::support::{gallery, profile, scored, uri};
 
 #[tokio::test]
 async fn each_right_that_is_missing_is_named_with_what_to_do() {
@@ -30,6 +31,7 @@ async fn each_right_that_is_missing_is_named_with_what_to_do() {
         ("INSERT", "campaign_jobs"),
         ("INSERT", "workers"),
         ("DELETE", "workers"),
+        ("SELECT", "tombstones"),
         ("SELECT", "facefleet_active_profiles"),
         ("USAGE", "SEQUENCE results_id_seq"),
         ("EXECUTE", "FUNCTION add_profile(text, text)"),
@@ -101,4 +103,27 @@ async fn a_trial_leaves_nothing_behind_draws_no_id_and_waits_for_no_lock() {
     let (tried, recorded) = tokio::join!(store.try_writing(), store.record(&records));
     tried.unwrap();
     recorded.unwrap();
+}
+
+#[tokio::test]
+async fn only_the_owner_may_erase_and_workers_know_what_was_erased() {
+    let database = guided().await;
+    let open = |role: &str| {
+        let url = url_of(&database, role);
+        async move { PostgresStore::open(url.as_str(), 2).await.unwrap() }
+    };
+    let (worker, owner) = (open("worker").await, open("owner").await);
+    worker.register_profile(&profile("a")).await.unwrap();
+    worker.record(&[scored("one", &[50])]).await.unwrap();
+    let erasure = NewErasure {
+        gallery: gallery(),
+        target: ErasureTarget::Image(uri("one")),
+        by: "Olga".parse().unwrap(),
+    };
+    let refused = worker.erase(&erasure).await.unwrap_err();
+    assert!(refused.to_string().contains("only the role that owns the schema"), "{refused}");
+    owner.erase(&erasure).await.unwrap();
+    owner.rewrite().await.unwrap();
+    let recorded = worker.record(&[scored("one", &[50])]).await.unwrap();
+    assert!(recorded[0].is_erased());
 }

@@ -6,11 +6,11 @@ use facefleet::queue::{DeadLetterFilter, count_by_reason};
 use super::*;
 
 pub fn of_job(job: &Job) -> DeadLetterFilter {
-    DeadLetterFilter { job: Some(job.id), reason: None }
+    DeadLetterFilter { job: Some(job.id), ..DeadLetterFilter::default() }
 }
 
 fn of_reason(reason: &str) -> DeadLetterFilter {
-    DeadLetterFilter { job: None, reason: Some(reason.into()) }
+    DeadLetterFilter { reason: Some(reason.into()), ..DeadLetterFilter::default() }
 }
 
 pub async fn a_dead_letter_is_listed_with_its_reason(queue: Arc<dyn JobQueue>) {
@@ -94,6 +94,11 @@ pub async fn dead_letters_are_counted_and_resolved_by_reason(queue: Arc<dyn JobQ
         .map(|letter| letter.job.unwrap().id)
         .collect();
     assert_eq!(left, [jobs[3].id, jobs[4].id]);
-    assert_eq!(queue.resolve_dead(&DeadLetterFilter::default(), false).await.unwrap(), 2);
+    let of_jobs = DeadLetterFilter {
+        jobs: Some([jobs[0].id, jobs[3].id].into()),
+        ..DeadLetterFilter::default()
+    };
+    assert_eq!(queue.resolve_dead(&of_jobs, false).await.unwrap(), 1);
+    assert_eq!(queue.resolve_dead(&DeadLetterFilter::default(), false).await.unwrap(), 1);
     assert_eq!(queue.status().await.unwrap().dead, 0);
 }

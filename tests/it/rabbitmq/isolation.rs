@@ -1,6 +1,7 @@
 //! Isolation of suspected poison jobs, and the broker's delivery limit.
 
 use facefleet::domain::Disposition;
+use facefleet::queue::DeadLetterFilter;
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
 use super::*;
@@ -108,7 +109,7 @@ async fn what_the_broker_dead_letters_has_a_reason() {
     assert_eq!(letters[0].job.as_ref().unwrap().id, killer.id);
     assert!(letters[0].reason.contains("the broker's delivery limit"), "{}", letters[0].reason);
     assert!(letters[0].died_at.is_some());
-    let selection = facefleet::queue::DeadLetterFilter { job: Some(killer.id), reason: None };
+    let selection = DeadLetterFilter { job: Some(killer.id), ..DeadLetterFilter::default() };
     assert_eq!(queue.resolve_dead(&selection, true).await.unwrap(), 1);
     let mut consumer = queue.consume(&Lane::ALL, 1).await.unwrap();
     assert_eq!(next(&mut consumer).await.job().id, killer.id);

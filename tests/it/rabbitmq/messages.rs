@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use facefleet::domain::{Disposition, JobId, OutcomeEvent};
-use facefleet::queue::wire;
+use facefleet::queue::{DeadLetterFilter, wire};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ async fn a_message_that_is_not_a_job_is_dead_lettered_unchanged_with_the_reason(
     assert_eq!(letters.iter().filter(|letter| letter.job.is_none()).count(), 2);
 
     // A message that is not a job cannot be retried, and stays.
-    let all = facefleet::queue::DeadLetterFilter { job: None, reason: Some("version".into()) };
+    let all = DeadLetterFilter { reason: Some("version".into()), ..DeadLetterFilter::default() };
     assert_eq!(queue.resolve_dead(&all, true).await.unwrap(), 0);
     let channel = broker.channel().await;
     let mut kept = Vec::new();

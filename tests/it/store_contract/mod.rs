@@ -4,6 +4,7 @@ mod campaigns;
 mod comparing;
 mod decisions;
 pub mod enrolments;
+mod erasing;
 mod filters;
 mod history;
 mod ids;
@@ -289,6 +290,14 @@ macro_rules! store_contract {
                 a_merge_chooses_the_references_anew
                 a_removed_subject_is_gone_and_its_images_stay
                 subjects_may_be_renamed_while_they_are_enrolled
+            }
+            erasing {
+                an_erased_image_is_gone_and_stays_gone
+                an_erasure_knows_its_contents_until_it_ends
+                an_erased_subject_is_gone_with_its_images
+                an_erased_gallery_is_gone_and_its_campaigns_are_cancelled
+                jobs_of_erased_images_count_in_their_campaign
+                nothing_that_is_recorded_meanwhile_survives_an_erasure
             }
             live {
                 what_others_record_is_searched_within_a_second

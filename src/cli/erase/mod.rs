@@ -1,0 +1,188 @@
+//! `facefleet erase`
+
+mod verify;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use super::named_image::NamedImage;
+use super::new_file::NewFile;
+use super::operator::OperatorArgs;
+use super::{printable, say, say_json};
+use crate::app::App;
+use crate::domain::{ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageUri, SubjectName};
+use crate::gallery::erase::Eraser;
+use crate::store::{ImageKey, NewErasure, Store};
+use crate::view::erasure::ErasureReceipt;
+
+/// Erase an image, a person or a gallery for good: what the store, the dead letters and the chip
+/// cache have of it. Cannot be undone.
+///
+/// Jobs on their way, later scans and re-scores end as `erased`: a name, a URI or a picture that
+/// was erased is not accepted again in this gallery. Of a person, images that another subject has
+/// too stay, and the receipt counts them. The photos themselves are not touched. The files of the
+/// store are written anew, which takes as long as copying it and holds up workers meanwhile. If it
+/// is interrupted, run the same command again. On Postgres, the role must own the schema.
+#[derive(Debug, Args)]
+pub(super) struct EraseArgs {
+    /// Erase this person, with their images.
+    #[arg(long, value_name = "NAME", conflicts_with = "image")]
+    subject: Option<SubjectName>,
+    /// Erase an image: a path, a URI, or the `image_id` of an export.
+    #[arg(long, value_name = "IMAGE", value_parser = NamedImage::parser_with_ids())]
+    image: Option<NamedImage>,
+    /// The gallery [default: default]. Without --subject and --image, all of it is erased.
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["subject", "image", "verify"])]
+    gallery: Option<GalleryName>,
+    /// Erase a whole gallery: without it, nothing but a trial is possible.
+    #[arg(long)]
+    yes: bool,
+    /// Say what would be erased, and erase nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave the files of the store as they are: what was deleted may stay in them until somebody
+    /// writes them anew (`VACUUM`; on Postgres, `VACUUM FULL`).
+    #[arg(long)]
+    no_rewrite: bool,
+    /// Write the receipt to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// Erase nothing: look whether what this receipt is about is absent, in every place. With the
+    /// same --subject or --image as then, the bytes of the store's files are searched for it too.
+    /// Exit status 1: it was found somewhere.
+    #[arg(
+        long,
+        value_name = "RECEIPT",
+        conflicts_with_all = ["yes", "dry_run", "no_rewrite", "receipt", "by"]
+    )]
+    verify: Option<PathBuf>,
+    /// Search this file, such as a report or an export, as well.
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    search: Vec<PathBuf>,
+    #[command(flatten)]
+    by: OperatorArgs,
+    /// Print the receipt as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl EraseArgs {
+    pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
+        if let Some(receipt) = &self.verify {
+            return self.verify(app, receipt).await;
+        }
+        let by = self.by.name()?;
+        let store = app.filled_store().await?;
+        let queue = app.shared_queue().await?;
+        let chips = app.kept_chips()?;
+        let eraser =
+            Eraser { store: store.as_ref(), queue: queue.as_deref(), chips: chips.as_ref() };
+        if !self.dry_run {
+            // An interrupted erasure of a numbered image left no image with that number.
+            let finished = eraser.resume().await?;
+            if !finished.is_empty() {
+                eprintln!("finished {} interrupted erasures", finished.len());
+            }
+        }
+        let gallery = match &self.gallery {
+            Some(gallery) => gallery.clone(),
+            None => "default".parse().map_err(anyhow::Error::new)?,
+        };
+        let target = self.target(store.as_ref(), &gallery).await?;
+        let new = NewErasure { gallery, target, by };
+        let receipt = if self.dry_run {
+            let counts = store.erasable(&new).await?;
+            ErasureReceipt::of_trial(new.gallery, new.target.kind(), &new.by, &counts)
+        } else {
+            ensure!(
+                self.yes || new.target != ErasureTarget::Gallery,
+                "all of gallery {} would be erased: add --yes to do it, or --dry-run to see what \
+                    is in it; to erase a person or an image, name it with --subject or --image",
+                new.gallery
+            );
+            let erasure = eraser.erase(&new).await?;
+            if !self.no_rewrite {
+                let unwritten = "it is erased, and the files of the store still have to be \
+                    written anew: run the same command again";
+                store.rewrite().await.context(unwritten)?;
+            }
+            ErasureReceipt::new(erasure, !self.no_rewrite)
+        };
+        if let Some(queue) = queue {
+            queue.close().await;
+        }
+        store.close().await;
+        self.show(&receipt)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn target(&self, store: &dyn Store, gallery: &GalleryName) -> Result<ErasureTarget> {
+        if let Some(subject) = &self.subject {
+            return Ok(ErasureTarget::Subject(subject.clone()));
+        }
+        let Some(named) = &self.image else { return Ok(ErasureTarget::Gallery) };
+        let known = store.history(&named.key, Some(gallery)).await?;
+        let mut uris: BTreeSet<ImageUri> =
+            known.into_iter().map(|known| known.image.image).collect();
+        match (uris.pop_first(), &named.key) {
+            (Some(uri), _) if uris.is_empty() => Ok(ErasureTarget::Image(uri)),
+            (Some(uri), _) => bail!(
+                "gallery {gallery} has several such images, such as {}: name one of them by its \
+                    complete URI or its image_id (`facefleet show`)",
+                uri.for_people()
+            ),
+            // Jobs on their way may name it.
+            (None, ImageKey::Uris(uris)) => {
+                let uri = uris.first().context("no image is named")?;
+                Ok(ErasureTarget::Image(uri.clone()))
+            }
+            (None, ImageKey::Id(id)) => bail!("gallery {gallery} has no image {id}"),
+        }
+    }
+
+    fn show(&self, receipt: &ErasureReceipt) -> Result<()> {
+        if let Some(path) = &self.receipt {
+            let text = serde_json::to_string_pretty(receipt)? + "\n";
+            NewFile::write(path, text.as_bytes()).with_context(|| format!("{}", path.display()))?;
+        }
+        if self.json {
+            say_json(receipt)?;
+            return Ok(());
+        }
+        for line in lines(receipt) {
+            say(printable(&line))?;
+        }
+        Ok(())
+    }
+}
+
+fn lines(receipt: &ErasureReceipt) -> Vec<String> {
+    let ErasureReceipt { gallery, kind, by, places, .. } = receipt;
+    let what = match kind {
+        ErasureKind::Subject => format!("one person of gallery {gallery}"),
+        ErasureKind::Image => format!("one image of gallery {gallery}"),
+        ErasureKind::Gallery => format!("gallery {gallery}"),
+    };
+    let mut lines = vec![match &receipt.erasure {
+        None => format!("would erase {what}:"),
+        Some(id) => format!("erased {what}, by {by} (erasure {id}):"),
+    }];
+    let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
+    lines.extend(
+        removed.map(|place| {
+            format!("{:>10} {}", places.of(place), place.to_string().replace('_', " "))
+        }),
+    );
+    match places.of(ErasurePlace::Kept) {
+        0 => {}
+        kept => lines.push(format!("{kept} images stay: another subject has them too")),
+    }
+    if receipt.erasure.is_some() && !receipt.rewritten {
+        lines.push("the files of the store were not written anew".to_owned());
+    }
+    lines
+}

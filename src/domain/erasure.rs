@@ -1,0 +1,189 @@
+//! What is erased, and what an erasure removed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{GalleryName, ImageUri, OperatorName, SubjectName, UtcTime};
+
+/// An erasure. Erasing the same thing again goes on with the same erasure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ErasureId(pub Uuid);
+
+impl fmt::Display for ErasureId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is erased of a gallery. `Debug` shows no name of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErasureTarget {
+    /// A person with all their images, other than those that another subject has too.
+    Subject(SubjectName),
+    /// What is known of the image at a URI, and of the same picture at other URIs.
+    Image(ImageUri),
+    /// Everything.
+    Gallery,
+}
+
+impl ErasureTarget {
+    /// Its kind.
+    pub fn kind(&self) -> ErasureKind {
+        match self {
+            Self::Subject(_) => ErasureKind::Subject,
+            Self::Image(_) => ErasureKind::Image,
+            Self::Gallery => ErasureKind::Gallery,
+        }
+    }
+
+    /// The name or the URI that may be found where it was stored; none for a whole gallery.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Subject(name) => Some(name.as_str()),
+            Self::Image(uri) => Some(uri.as_str()),
+            Self::Gallery => None,
+        }
+    }
+}
+
+/// The kind of what is erased.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum ErasureKind {
+    /// A person.
+    Subject,
+    /// An image.
+    Image,
+    /// A gallery.
+    Gallery,
+}
+
+/// Where an erasure looks.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum ErasurePlace {
+    /// Rows of images: a URI with the bytes it had.
+    Images,
+    /// Results and notes of images, under every profile.
+    Results,
+    /// Faces.
+    Faces,
+    /// Templates.
+    Templates,
+    /// References of subjects.
+    References,
+    /// Decisions about enrolments.
+    Decisions,
+    /// What was decided for single jobs.
+    EnrolmentJobs,
+    /// Subjects.
+    Subjects,
+    /// The subject's name on images that stay.
+    Labels,
+    /// Activations of profiles, of an erased gallery.
+    Activations,
+    /// Campaigns whose position or error named an image.
+    Campaigns,
+    /// Reports of outages that named an image.
+    Outages,
+    /// Dead letters.
+    DeadLetters,
+    /// Entries of the chip cache.
+    Chips,
+    /// Images that stay, because another subject has them too.
+    Kept,
+}
+
+impl ErasurePlace {
+    /// Every place, in the order in which receipts list them.
+    pub const ALL: [Self; 15] = [
+        Self::Images,
+        Self::Results,
+        Self::Faces,
+        Self::Templates,
+        Self::References,
+        Self::Decisions,
+        Self::EnrolmentJobs,
+        Self::Subjects,
+        Self::Labels,
+        Self::Activations,
+        Self::Campaigns,
+        Self::Outages,
+        Self::DeadLetters,
+        Self::Chips,
+        Self::Kept,
+    ];
+}
+
+/// How many things an erasure removed, by place; `kept` counts what stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ErasureCounts(BTreeMap<ErasurePlace, u64>);
+
+impl ErasureCounts {
+    /// Adds to the count of a place.
+    pub fn add(&mut self, place: ErasurePlace, count: u64) {
+        *self.0.entry(place).or_default() += count;
+    }
+
+    /// Sets the count of a place.
+    pub fn set(&mut self, place: ErasurePlace, count: u64) {
+        self.0.insert(place, count);
+    }
+
+    /// The count of a place.
+    pub fn of(&self, place: ErasurePlace) -> u64 {
+        self.0.get(&place).copied().unwrap_or(0)
+    }
+
+    /// The counts of both.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        other.0.iter().for_each(|(place, count)| self.add(*place, *count));
+        self
+    }
+}
+
+/// An erasure, as the store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Erasure {
+    /// Its id.
+    pub id: ErasureId,
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The kind of what was erased.
+    pub kind: ErasureKind,
+    /// The keyed hash of what was erased, hex digits.
+    pub target: String,
+    /// Who did it.
+    pub by: OperatorName,
+    /// What was removed, every time that it ran taken together.
+    pub counts: ErasureCounts,
+    /// When it began.
+    pub begun_at: UtcTime,
+    /// When it last ended; none if it never did.
+    pub ended_at: Option<UtcTime>,
+}

@@ -1,0 +1,133 @@
+//! Erasing.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::batch::PostgresTables;
+use super::profiles::owner_only;
+use super::results::{READ_COMMITTED, tried};
+use super::{PostgresStore, READ};
+use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
+use crate::store::erasing::{erase, find_erased};
+use crate::store::fault::Fault;
+use crate::store::rows::{ErasureRow, corrupt};
+use crate::store::{Erasures, NewErasure, StoreError};
+
+/// The longest that an erasure, or writing the tables anew, may take.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+#[async_trait]
+impl Erasures for PostgresStore {
+    async fn erasable(&self, new: &NewErasure) -> Result<ErasureCounts, StoreError> {
+        let erasable = async { tried(|| self.try_erasable(new)).await.map_err(owners_alone) };
+        self.answer(LONGEST, erasable).await
+    }
+
+    async fn erase(&self, new: &NewErasure) -> Result<Erasure, StoreError> {
+        let erase = async { tried(|| self.try_erase(new)).await.map_err(owners_alone) };
+        self.answer(LONGEST, erase).await
+    }
+
+    async fn are_erased(&self, jobs: &[Job]) -> Result<Vec<bool>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            let jobs_alone = jobs.iter().map(|job| (job, None));
+            let erased = find_erased(&mut PostgresTables::new(&mut snapshot), jobs_alone).await?;
+            Ok(erased.unwrap_or_else(|| vec![false; jobs.len()]))
+        })
+        .await
+    }
+
+    async fn erased_contents(&self, id: ErasureId) -> Result<Vec<ContentHash>, StoreError> {
+        self.answer(READ, async {
+            let hashes: Vec<Vec<u8>> = sqlx::query_scalar(
+                "SELECT content_hash FROM erasure_contents WHERE erasure_id = $1",
+            )
+            .bind(id.0)
+            .fetch_all(&self.pool)
+            .await?;
+            let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
+            let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
+            hashes.map_err(|_| corrupt("a content hash of another length"))
+        })
+        .await
+    }
+
+    async fn end_erasure(
+        &self,
+        id: ErasureId,
+        removed: &ErasureCounts,
+    ) -> Result<Erasure, StoreError> {
+        self.answer(READ, async {
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let counts: String = sqlx::query_scalar("SELECT counts FROM erasures WHERE id = $1")
+                .bind(id.0)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let counts: ErasureCounts = serde_json::from_str(&counts).map_err(corrupt)?;
+            sqlx::query("DELETE FROM erasure_contents WHERE erasure_id = $1")
+                .bind(id.0)
+                .execute(&mut *transaction)
+                .await?;
+            let row: ErasureRow = sqlx::query_as(include_str!("sql/end_erasure.sql"))
+                .bind(id.0)
+                .bind(serde_json::to_string(&counts.plus(removed)).map_err(corrupt)?)
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            row.erasure()
+        })
+        .await
+    }
+
+    async fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<ErasureRow> =
+                sqlx::query_as(include_str!("sql/erasures.sql")).fetch_all(&self.pool).await?;
+            rows.into_iter().map(ErasureRow::erasure).collect()
+        })
+        .await
+    }
+
+    /// What is deleted stays in the pages of tables, and in indexes, until they are written anew.
+    /// Only the owner of a table may do it.
+    async fn rewrite(&self) -> Result<(), StoreError> {
+        self.answer(LONGEST, async {
+            let mut connection = self.pool.acquire().await?;
+            // The next user of the connection has the limit of the others.
+            connection.close_on_drop();
+            sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
+            for rewrite in [
+                include_str!("sql/rewrite.sql"),
+                // The samples of values that ANALYZE took before. Without the right to, the server
+                // warns and skips it.
+                "VACUUM (FULL) pg_catalog.pg_statistic",
+            ] {
+                sqlx::query(rewrite).execute(&mut *connection).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn owners_alone(fault: Fault) -> Fault {
+    owner_only(fault, "erase")
+}
+
+impl PostgresStore {
+    async fn try_erasable(&self, new: &NewErasure) -> Result<ErasureCounts, Fault> {
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+        let (_, counts) = erase(&mut PostgresTables::new(&mut transaction), new).await?;
+        transaction.rollback().await?;
+        Ok(counts)
+    }
+
+    async fn try_erase(&self, new: &NewErasure) -> Result<Erasure, Fault> {
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+        let (erasure, _) = erase(&mut PostgresTables::new(&mut transaction), new).await?;
+        transaction.commit().await?;
+        Ok(erasure)
+    }
+}

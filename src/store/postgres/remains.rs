@@ -1,0 +1,156 @@
+//! Looks for what was erased: in rows, and in the bytes of the files.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::batch::PostgresTables;
+use super::{PostgresStore, READ, erasures};
+use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName};
+use crate::store::fault::Fault;
+use crate::store::remains::{
+    PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of, remains,
+};
+use crate::store::row::row;
+use crate::store::rows::ErasureRow;
+use crate::store::{Remains, StoreError};
+
+/// Bytes that are searched at once.
+const CHUNK: i64 = 8 << 20;
+/// Bytes of a file; a larger table has several.
+const SEGMENT: i64 = 1 << 30;
+
+row! {
+    /// A table or an index, and its first file.
+    struct RelationFileRow {
+        place: String,
+        path: Option<String>,
+        bytes: i64,
+    }
+}
+
+#[async_trait]
+impl Remains for PostgresStore {
+    async fn erasure_of(
+        &self,
+        gallery: &GalleryName,
+        target: &ErasureTarget,
+    ) -> Result<Option<Erasure>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            erasure_of(&mut PostgresTables::new(&mut snapshot), gallery, target).await
+        })
+        .await
+    }
+
+    async fn remains(&self, erasure: &Erasure) -> Result<u64, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            remains(&mut PostgresTables::new(&mut snapshot), erasure).await
+        })
+        .await
+    }
+
+    async fn erased_among(
+        &self,
+        gallery: &GalleryName,
+        contents: &[ContentHash],
+    ) -> Result<Vec<bool>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            erased_among(&mut PostgresTables::new(&mut snapshot), gallery, contents).await
+        })
+        .await
+    }
+}
+
+impl RemainTables for PostgresTables<'_> {
+    async fn erasure_with(&mut self, target: &[u8]) -> Result<Option<ErasureRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/erasure_with.sql"))
+            .bind(target)
+            .fetch_optional(&mut *self.connection)
+            .await?)
+    }
+
+    async fn tombstones_of(&mut self, erasure: Uuid) -> Result<Vec<Vec<u8>>, Fault> {
+        Ok(sqlx::query_scalar("SELECT hash FROM tombstones WHERE erasure_id = $1")
+            .bind(erasure)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn images_after(&mut self, gallery: i64, after: i64) -> Result<Vec<RemainRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/images_after.sql"))
+            .bind(gallery)
+            .bind(after)
+            .bind(PAGE)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn subject_names(&mut self, gallery: i64) -> Result<Vec<String>, Fault> {
+        Ok(sqlx::query_scalar("SELECT name FROM subjects WHERE gallery_id = $1")
+            .bind(gallery)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+}
+
+impl PostgresStore {
+    /// Searches the files of the schema's tables and indexes for a text. For a role that may read
+    /// files of the server and run CHECKPOINT.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or the role has no such right.
+    pub async fn search_files(&self, text: &str) -> Result<Vec<SearchedFiles>, StoreError> {
+        self.answer(erasures::LONGEST, async {
+            let mut connection = self.pool.acquire().await?;
+            // Writes what is in memory alone.
+            sqlx::query("CHECKPOINT").execute(&mut *connection).await?;
+            let files: Vec<RelationFileRow> =
+                sqlx::query_as(include_str!("sql/files_of_relations.sql"))
+                    .fetch_all(&mut *connection)
+                    .await?;
+            let mut searched = Vec::new();
+            for RelationFileRow { place, path, bytes } in files {
+                let Some(path) = path else { continue };
+                let found = contains(&mut connection, &path, bytes, text.as_bytes()).await?;
+                searched.push(SearchedFiles { place, found });
+            }
+            Ok(searched)
+        })
+        .await
+    }
+}
+
+/// Whether the files of a table or an index contain these bytes. A text that crosses a segment is
+/// not found: rows and pages do not.
+async fn contains(
+    connection: &mut PgConnection,
+    path: &str,
+    bytes: i64,
+    text: &[u8],
+) -> Result<bool, Fault> {
+    let overlap = i64::try_from(text.len()).unwrap_or(0);
+    for segment in 0..=(bytes / SEGMENT) {
+        let file = if segment == 0 { path.to_owned() } else { format!("{path}.{segment}") };
+        let end = (bytes - segment * SEGMENT).min(SEGMENT);
+        let mut offset = 0;
+        while offset < end {
+            let found: bool = sqlx::query_scalar(
+                "SELECT coalesce(position($1 IN pg_read_binary_file($2, $3, $4, true)) > 0, false)",
+            )
+            .bind(text)
+            .bind(&file)
+            .bind(offset)
+            .bind(CHUNK + overlap)
+            .fetch_one(&mut *connection)
+            .await?;
+            if found {
+                return Ok(true);
+            }
+            offset += CHUNK;
+        }
+    }
+    Ok(false)
+}

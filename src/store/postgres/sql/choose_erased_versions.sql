@@ -1,0 +1,7 @@
+-- The other versions at the URIs of what is chosen.
+INSERT INTO erased_images (id)
+SELECT i.id
+FROM images i
+WHERE i.gallery_id = $1
+    AND i.uri_key IN (SELECT o.uri_key FROM erased_images x JOIN images o ON o.id = x.id)
+    AND i.id NOT IN (SELECT x.id FROM erased_images x)

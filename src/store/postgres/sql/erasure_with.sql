@@ -1,0 +1,6 @@
+SELECT
+    id, gallery, kind, target, erased_by, counts,
+    floor(extract(epoch FROM begun_at) * 1000)::bigint AS begun_at_ms,
+    floor(extract(epoch FROM ended_at) * 1000)::bigint AS ended_at_ms
+FROM erasures
+WHERE target = $1

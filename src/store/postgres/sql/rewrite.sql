@@ -1,0 +1,2 @@
+VACUUM (FULL, ANALYZE) sources, images, results, faces, templates, subjects, enrolments, enrolment_jobs,
+    subject_references, campaigns, source_troubles, erasure_contents

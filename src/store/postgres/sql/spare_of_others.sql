@@ -1,0 +1,15 @@
+-- What another subject has too stays: its label, a reference, an enrolment that was not rejected.
+DELETE FROM erased_images
+WHERE id IN (
+    SELECT x.id FROM erased_images x JOIN images i ON i.id = x.id WHERE i.subject <> $1
+    UNION
+    SELECT x.id FROM erased_images x
+    JOIN subject_references r ON r.image_id = x.id
+    JOIN subjects s ON s.id = r.subject_id
+    WHERE s.name <> $1
+    UNION
+    SELECT x.id FROM erased_images x
+    JOIN enrolments e ON e.image_id = x.id
+    JOIN subjects s ON s.id = e.subject_id
+    WHERE s.name <> $1 AND e.decision <> 'rejected'
+)

@@ -1,0 +1,116 @@
+//! Erasing.
+
+use async_trait::async_trait;
+
+use super::batch::SqliteTables;
+use super::{SqliteStore, now_ms};
+use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
+use crate::store::erasing::{erase, find_erased};
+use crate::store::fault::Fault;
+use crate::store::rows::{ErasureRow, corrupt};
+use crate::store::{Erasures, NewErasure, StoreError};
+
+#[async_trait]
+impl Erasures for SqliteStore {
+    async fn erasable(&self, new: &NewErasure) -> Result<ErasureCounts, StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let (_, counts) = erase(&mut SqliteTables(&mut transaction), new).await?;
+            transaction.rollback().await?;
+            Ok(counts)
+        })
+        .await
+    }
+
+    async fn erase(&self, new: &NewErasure) -> Result<Erasure, StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let (erasure, _) = erase(&mut SqliteTables(&mut transaction), new).await?;
+            transaction.commit().await?;
+            Ok(erasure)
+        })
+        .await
+    }
+
+    async fn are_erased(&self, jobs: &[Job]) -> Result<Vec<bool>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            let jobs_alone = jobs.iter().map(|job| (job, None));
+            let erased = find_erased(&mut SqliteTables(&mut snapshot), jobs_alone).await?;
+            Ok(erased.unwrap_or_else(|| vec![false; jobs.len()]))
+        })
+        .await
+    }
+
+    async fn erased_contents(&self, id: ErasureId) -> Result<Vec<ContentHash>, StoreError> {
+        self.answer(async {
+            let hashes: Vec<Vec<u8>> = sqlx::query_scalar(
+                "SELECT content_hash FROM erasure_contents WHERE erasure_id = ?1",
+            )
+            .bind(id.0)
+            .fetch_all(&self.readers)
+            .await?;
+            let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
+            let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
+            hashes.map_err(|_| corrupt("a content hash of another length"))
+        })
+        .await
+    }
+
+    async fn end_erasure(
+        &self,
+        id: ErasureId,
+        removed: &ErasureCounts,
+    ) -> Result<Erasure, StoreError> {
+        self.answer(async {
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let counts: String = sqlx::query_scalar("SELECT counts FROM erasures WHERE id = ?1")
+                .bind(id.0)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let counts: ErasureCounts = serde_json::from_str(&counts).map_err(corrupt)?;
+            sqlx::query("DELETE FROM erasure_contents WHERE erasure_id = ?1")
+                .bind(id.0)
+                .execute(&mut *transaction)
+                .await?;
+            let row: ErasureRow = sqlx::query_as(include_str!("sql/end_erasure.sql"))
+                .bind(id.0)
+                .bind(serde_json::to_string(&counts.plus(removed)).map_err(corrupt)?)
+                .bind(now_ms())
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            row.erasure()
+        })
+        .await
+    }
+
+    async fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        self.answer(async {
+            let rows: Vec<ErasureRow> =
+                sqlx::query_as(include_str!("sql/erasures.sql")).fetch_all(&self.readers).await?;
+            rows.into_iter().map(ErasureRow::erasure).collect()
+        })
+        .await
+    }
+
+    /// Deleted rows are overwritten when they are deleted, but a page may hold older copies of
+    /// them. The write-ahead log keeps its pages until it is emptied.
+    async fn rewrite(&self) -> Result<(), StoreError> {
+        self.answer(async {
+            sqlx::query("VACUUM").execute(&self.writer).await?;
+            let (busy, _, _): (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+            if busy != 0 {
+                let reason = format!(
+                    "{}: others read the store, so its write-ahead log cannot be emptied now: \
+                        run the same command again, or end them first",
+                    self.location
+                );
+                return Err(Fault::from(StoreError::Unavailable(reason)));
+            }
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,106 @@
+//! Looks for what was erased: in rows, and in the bytes of the files.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::batch::SqliteTables;
+use super::{SqliteStore, connect};
+use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName};
+use crate::store::fault::Fault;
+use crate::store::remains::{
+    PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of, file_contains, remains,
+};
+use crate::store::rows::ErasureRow;
+use crate::store::{Remains, StoreError};
+
+#[async_trait]
+impl Remains for SqliteStore {
+    async fn erasure_of(
+        &self,
+        gallery: &GalleryName,
+        target: &ErasureTarget,
+    ) -> Result<Option<Erasure>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            erasure_of(&mut SqliteTables(&mut snapshot), gallery, target).await
+        })
+        .await
+    }
+
+    async fn remains(&self, erasure: &Erasure) -> Result<u64, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            remains(&mut SqliteTables(&mut snapshot), erasure).await
+        })
+        .await
+    }
+
+    async fn erased_among(
+        &self,
+        gallery: &GalleryName,
+        contents: &[ContentHash],
+    ) -> Result<Vec<bool>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            erased_among(&mut SqliteTables(&mut snapshot), gallery, contents).await
+        })
+        .await
+    }
+}
+
+impl RemainTables for SqliteTables<'_> {
+    async fn erasure_with(&mut self, target: &[u8]) -> Result<Option<ErasureRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/erasure_with.sql"))
+            .bind(target)
+            .fetch_optional(&mut *self.0)
+            .await?)
+    }
+
+    async fn tombstones_of(&mut self, erasure: Uuid) -> Result<Vec<Vec<u8>>, Fault> {
+        Ok(sqlx::query_scalar("SELECT hash FROM tombstones WHERE erasure_id = ?1")
+            .bind(erasure)
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
+    async fn images_after(&mut self, gallery: i64, after: i64) -> Result<Vec<RemainRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/images_after.sql"))
+            .bind(gallery)
+            .bind(after)
+            .bind(PAGE)
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
+    async fn subject_names(&mut self, gallery: i64) -> Result<Vec<String>, Fault> {
+        Ok(sqlx::query_scalar("SELECT name FROM subjects WHERE gallery_id = ?1")
+            .bind(gallery)
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+}
+
+impl SqliteStore {
+    /// Searches the bytes of the store at `url`, with its write-ahead log, for a text. No store of
+    /// this process may be open: closing a descriptor of its file would drop its locks.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn search_files(url: &str, text: &str) -> Result<Vec<SearchedFiles>, StoreError> {
+        let file = connect::file(url)?;
+        let mut searched = Vec::new();
+        for ending in ["", "-wal", "-journal", "-shm"] {
+            let place = format!("{}{ending}", file.display());
+            let path = Path::new(&place);
+            if !path.exists() {
+                continue;
+            }
+            let found = file_contains(path, text);
+            let failed = |error| StoreError::Unavailable(format!("{place}: {error}"));
+            searched.push(SearchedFiles { found: found.map_err(failed)?, place: place.clone() });
+        }
+        Ok(searched)
+    }
+}

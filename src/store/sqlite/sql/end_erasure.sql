@@ -1,0 +1,3 @@
+UPDATE erasures SET counts = ?2, ended_at_ms = ?3
+WHERE id = ?1
+RETURNING id, gallery, kind, target, erased_by, counts, begun_at_ms, ended_at_ms

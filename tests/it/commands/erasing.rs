@@ -1,0 +1,184 @@
+//! `erase` as people run it, in one process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::schemas::assert_fits;
+use super::{Run, Sandbox, number, outcome};
+use crate::support::sample;
+
+/// A name that is a part of no other text.
+const NAME: &str = "barack-4711";
+
+/// A sandbox with two people enrolled, and the chips of their photos kept.
+struct Staff(Sandbox);
+
+impl Staff {
+    fn enrolled() -> Self {
+        let staff = Self(Sandbox::new());
+        for name in ["obama.jpg", "obama2.jpg", "biden.jpg"] {
+            staff.0.write(&format!("photos/{name}"), &sample(name));
+        }
+        let list = format!(
+            "subject,file\n{NAME},photos/obama.jpg\n{NAME},photos/obama2.jpg\n\
+            joe,photos/biden.jpg\n"
+        );
+        staff.0.write("people.csv", list.as_bytes());
+        staff.enrol().ended(0);
+        staff
+    }
+
+    fn enrol(&self) -> Run {
+        self.run(&["enrol", "--subjects", "people.csv", "--gallery", "staff", "--json"])
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = self.0.command(arguments);
+        command.env("FACEFLEET__CHIPS__URL", self.0.path("chips"));
+        Run::of(command.output().unwrap())
+    }
+
+    /// Erases, and returns the receipt.
+    fn erase(&self, more: &[&str]) -> Value {
+        let run = self.run(&[&["erase", "--gallery", "staff", "--json"], more].concat());
+        run.ended(0);
+        let receipt = run.json().remove(0);
+        assert_fits("erasure", std::slice::from_ref(&receipt));
+        receipt
+    }
+
+    fn verify(&self, more: &[&str], status: i32) -> Vec<(String, String)> {
+        let run = self.run(&[&["erase", "--verify", "receipt.json", "--json"], more].concat());
+        run.ended(status);
+        let line = run.json().remove(0);
+        assert_fits("verified-erasure", std::slice::from_ref(&line));
+        let text = |place: &Value, key: &str| place[key].as_str().unwrap().to_owned();
+        let places = line["places"].as_array().unwrap();
+        places.iter().map(|place| (text(place, "place"), text(place, "result"))).collect()
+    }
+
+    fn chips(&self) -> usize {
+        files(&self.0.path("chips")).len()
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn places(receipt: &Value, names: &[&str]) -> Vec<u64> {
+    names.iter().map(|name| number(&receipt["places"], name)).collect()
+}
+
+#[test]
+fn an_erased_person_is_found_nowhere_and_no_scan_brings_them_back() {
+    let staff = Staff::enrolled();
+    assert_eq!(staff.chips(), 3);
+    let removed = ["images", "faces", "templates", "references", "subjects"];
+    let trial = staff.erase(&["--subject", NAME, "--dry-run"]);
+    assert_eq!(places(&trial, &removed), [2, 2, 2, 2, 1]);
+    assert_eq!((trial["erasure"].is_null(), staff.chips()), (true, 3));
+
+    let receipt = staff.erase(&["--subject", NAME, "--as", "Olga", "--receipt", "receipt.json"]);
+    assert_eq!(places(&receipt, &removed), [2, 2, 2, 2, 1]);
+    assert_eq!(places(&receipt, &["chips", "kept", "dead_letters"]), [2, 0, 0]);
+    assert_eq!([&receipt["by"], &receipt["rewritten"]], [&json!("Olga"), &json!(true)]);
+    let written = std::fs::read_to_string(staff.0.path("receipt.json")).unwrap();
+    assert!(!written.contains(NAME) && !written.contains("obama"), "{written}");
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), receipt);
+
+    let again = staff.run(&["scan", "photos", "--gallery", "staff", "--json"]);
+    again.ended(0);
+    let summary = again.summary();
+    assert_eq!((outcome(&summary, "erased"), number(&summary, "skipped")), (2, 1));
+    let again = staff.enrol().summary();
+    assert_eq!((outcome(&again, "erased"), number(&again, "accepted_before")), (2, 1));
+    assert_eq!(staff.chips(), 1, "what workers kept of them is removed");
+    let people = staff.run(&["subject", "list", "--gallery", "staff"]);
+    assert!(people.out.contains("joe") && !people.out.contains(NAME), "{}", people.out);
+
+    let searched = staff.verify(&["--subject", NAME], 0);
+    let of = |found: &[(String, String)], place: &str| {
+        found.iter().find(|(name, _)| name.ends_with(place)).map(|(_, result)| result.clone())
+    };
+    for place in ["rows of the store", "chip cache", "facefleet.db"] {
+        assert_eq!(of(&searched, place).as_deref(), Some("absent"), "{searched:?}");
+    }
+    let searched = staff.verify(&[], 0);
+    assert_eq!(of(&searched, "files of the store").as_deref(), Some("not_searched"));
+    staff.0.write("export.csv", format!("uri,subject\nx,{NAME}\n").as_bytes());
+    let searched = staff.verify(&["--subject", NAME, "--search", "export.csv"], 1);
+    assert_eq!(of(&searched, "export.csv").as_deref(), Some("found"));
+    let other = staff.run(&["erase", "--verify", "receipt.json", "--subject", "joe"]);
+    other.ended(1);
+    assert!(other.err.contains("another person"), "{}", other.err);
+}
+
+#[test]
+fn an_image_and_a_gallery_are_erased_too() {
+    let staff = Staff::enrolled();
+    let receipt =
+        staff.erase(&["--image", "photos/obama.jpg", "--receipt", "receipt.json", "--no-rewrite"]);
+    assert_eq!(places(&receipt, &["images", "chips", "subjects"]), [1, 1, 0]);
+    assert_eq!(receipt["rewritten"], json!(false));
+    staff.erase(&["--image", "photos/obama.jpg", "--receipt", "receipt.json"]);
+    staff.verify(&["--image", "photos/obama.jpg"], 0);
+
+    let refused = staff.run(&["erase", "--gallery", "staff"]);
+    refused.ended(1);
+    assert!(refused.err.contains("--yes"), "{}", refused.err);
+    let receipt = staff.erase(&["--yes"]);
+    assert_eq!(places(&receipt, &["images", "subjects", "chips"]), [2, 2, 2]);
+    assert_eq!(staff.chips(), 0);
+    let again = staff.run(&["scan", "photos", "--gallery", "staff", "--json"]).summary();
+    assert_eq!(outcome(&again, "erased"), 3);
+    let other = staff.run(&["scan", "photos", "--gallery", "other", "--json"]).summary();
+    assert_eq!(outcome(&other, "scored"), 3);
+}
+
+#[test]
+fn an_erasure_that_fails_half_way_is_finished_by_the_same_command() {
+    let staff = Staff::enrolled();
+    let (chips, away) = (staff.0.path("chips"), staff.0.path("away"));
+    std::fs::rename(&chips, &away).unwrap();
+    staff.0.write("chips", b"a file, where a folder should be");
+    let arguments = ["erase", "--gallery", "staff", "--subject", NAME];
+    let failed = staff.run(&arguments);
+    failed.ended(1);
+    assert!(failed.err.contains("chip cache"), "{}", failed.err);
+    std::fs::remove_file(&chips).unwrap();
+    std::fs::rename(&away, &chips).unwrap();
+    assert_eq!(staff.chips(), 3);
+    let receipt = staff.erase(&["--subject", NAME]);
+    assert_eq!(places(&receipt, &["images", "subjects", "chips"]), [2, 1, 2]);
+    assert_eq!(staff.chips(), 1);
+}
+
+#[test]
+fn an_erasure_that_is_killed_at_any_time_has_the_same_end() {
+    let staff = Staff::enrolled();
+    let saved = ["facefleet.db"].map(|name| (name, std::fs::read(staff.0.path(name)).unwrap()));
+    let wanted = ["images", "results", "faces", "templates", "references", "subjects", "kept"];
+    let expected = [2, 2, 2, 2, 2, 1, 0];
+    for delay in [0, 10, 20, 40, 80, 160, 320] {
+        for (name, bytes) in &saved {
+            staff.0.write(name, bytes);
+        }
+        for ending in ["-wal", "-shm"] {
+            std::fs::remove_file(staff.0.path(&format!("facefleet.db{ending}"))).ok();
+        }
+        let arguments = ["erase", "--gallery", "staff", "--subject", NAME];
+        let mut killed = staff.0.command(&arguments);
+        killed.env("FACEFLEET__CHIPS__URL", staff.0.path("chips"));
+        let mut killed = killed.stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let receipt = staff.erase(&["--subject", NAME, "--receipt", "receipt.json"]);
+        assert_eq!(places(&receipt, &wanted), expected, "killed after {delay} ms");
+        staff.verify(&["--subject", NAME], 0);
+    }
+}
