@@ -19,6 +19,7 @@ mod new_file;
 mod not_listed;
 mod printable;
 mod profile;
+mod profile_arg;
 mod progress;
 mod queue;
 mod remap;

@@ -6,9 +6,8 @@
 //! [`rescore`] those to score under another profile, [`follow`] reads how far they
 //! are, [`not_listed`] counts what is not an image, [`failures`] why images became no results,
 //! [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any worker
-//! takes a scan's jobs. [`profiles`] activates and retires profiles, [`schedules`] does all
-//! that at certain times, [`remap`] gives the results
-//! another mapping. [`search`] finds the people or
+//! takes a scan's jobs. [`profiles`] activates profiles, [`retirement`] ends them, [`schedules`]
+//! does all that at certain times, [`remap`] gives the results another mapping. [`search`] finds the people or
 //! faces that are most similar to others, [`verify`] compares with one person, and [`subjects`]
 //! shows and changes the people of a gallery.
 
@@ -24,6 +23,7 @@ pub mod pace;
 pub mod profiles;
 pub mod remap;
 pub mod rescore;
+pub mod retirement;
 pub mod schedules;
 pub mod search;
 pub mod subjects;

@@ -26,6 +26,7 @@ mod reading;
 mod remap;
 mod rescoring;
 mod results;
+mod retirements;
 mod row;
 mod rows;
 mod schedules;
@@ -45,10 +46,7 @@ pub use filter::PageFilter;
 pub use listings::Listings;
 pub use maintenance::Maintenance;
 pub use profile_choice::{ProfileChoiceError, choose_profile};
-pub use profiles::{
-    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
-    StoredProfile,
-};
+pub use profiles::{GalleryProfile, NewActivation, ProfileCoverage, Profiles, StoredProfile};
 pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, MOST_RESULTS, Note, PageQuery, Reading,
     ResultState, Snapshot, StoredFace, StoredImage,
@@ -56,6 +54,7 @@ pub use reading::{
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
+pub use retirements::{RETIRED_AT_ONCE, RetireStep, Retirements, SoleResults};
 pub use schedules::{
     NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RunKey, RunOwner, RunQuery,
     ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
@@ -72,6 +71,7 @@ pub trait Store:
     Results
     + Reading
     + Profiles
+    + Retirements
     + Remapping
     + Rescoring
     + Campaigns
@@ -90,6 +90,7 @@ impl<T> Store for T where
     T: Results
         + Reading
         + Profiles
+        + Retirements
         + Remapping
         + Rescoring
         + Campaigns

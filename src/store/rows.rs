@@ -21,7 +21,8 @@ pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use profiles::{
-    ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
+    ActivationRow, ActiveProfileRow, GalleryProfileRow, SoleResultsRow, StoredProfileRow, attempts,
+    coverage,
 };
 pub(super) use rescoring::RescoreRow;
 pub(super) use schedules::{ScheduleRow, ScheduleRunRow};

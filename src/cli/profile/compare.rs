@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::domain::ProfileId;
 use crate::evaluate::compare::{CompareOptions, ComparedLabels, ComparisonPage, compare, sections};
 use crate::evaluate::evaluation::Bootstrap;
-use crate::store::{Store, choose_profile};
+use crate::store::Store;
 use crate::view::profile_comparison::ProfileComparisonView;
 
 /// Compare two profiles of a gallery on the same images, before one replaces the other.
@@ -102,13 +102,8 @@ impl CompareProfilesArgs {
 
     async fn profiles(&self, app: &App, store: &dyn Store) -> Result<[ProfileId; 2]> {
         let gallery = &self.gallery.gallery;
-        // Names the galleries of the store if it has no such gallery.
-        choose_profile(store, gallery, None).await?;
-        let old = self.old.id(app, store, Some(gallery)).await?;
-        let new = self.new.id(app, store, Some(gallery)).await?;
-        for profile in [&old, &new] {
-            choose_profile(store, gallery, Some(profile.clone())).await?;
-        }
+        let old = ProfileArg::of_gallery(Some(&self.old), app, store, gallery).await?;
+        let new = ProfileArg::of_gallery(Some(&self.new), app, store, gallery).await?;
         Ok([old, new])
     }
 }

@@ -21,6 +21,7 @@ mod reading;
 mod remap;
 mod rescoring;
 mod results;
+mod retirements;
 mod rights;
 mod schedules;
 mod sources;
