@@ -256,7 +256,7 @@ impl Pipeline {
 
     /// Finishes the jobs in flight and settles them, in `time` at most.
     async fn drain(self, time: Duration) -> Result<(), WorkerError> {
-        let Self { mut jobs, mut settlers, finished_enrolments, finished, .. } = self;
+        let Self { mut jobs, mut settlers, finished_enrolments, finished, processor, .. } = self;
         // The settlers end after the last job.
         drop((finished_enrolments, finished));
         let drained = tokio::time::timeout(time, async {
@@ -266,6 +266,7 @@ impl Pipeline {
             while let Some(ended) = settlers.join_next().await {
                 ended?;
             }
+            processor.finish().await;
             Ok(())
         });
         match drained.await {
