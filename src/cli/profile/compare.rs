@@ -70,12 +70,18 @@ impl CompareProfilesArgs {
         let labels = self.labels.as_ref().map(read).transpose()?;
         let store = app.filled_store().await?;
         let profiles = self.profiles(app, store.as_ref()).await?;
+        let mut thresholds = [false; 2];
+        for (known, id) in thresholds.iter_mut().zip(&profiles) {
+            let profile = store.profile(id).await?;
+            *known = profile.is_some_and(|profile| app.thresholds_of(&profile).is_some());
+        }
         let settings = app.settings();
         let options = CompareOptions {
             gallery: &self.gallery.gallery,
             profiles,
             labels: labels.as_ref(),
             gate: settings.gate(),
+            thresholds,
             sample: self.sample as usize,
             bootstrap: Bootstrap {
                 replicates: self.bootstrap,
