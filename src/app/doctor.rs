@@ -39,6 +39,9 @@ pub async fn check_all(app: &App, roots: &[Root], aligned: bool) -> Vec<CheckVie
         Ok(allowed) => checks.extend(join_all(allowed.iter().map(|root| place(app, root))).await),
         Err(error) => checks.push(found("place", Err(error))),
     }
+    if !app.settings().chips.url.is_empty() {
+        checks.push(found("chips", in_time(chips(app, aligned)).await));
+    }
     if !app.is_embedded() {
         checks.push(found("workers", in_time(workers(app)).await));
     }
@@ -198,6 +201,21 @@ async fn queue(app: &App) -> Result<String> {
         status.delayed,
         status.dead
     ))
+}
+
+/// The chip cache: an entry that can be written and read.
+async fn chips(app: &App, aligned: bool) -> Result<String> {
+    let url = app.settings().chips.url.clone();
+    let trying = apart({
+        let app = app.clone();
+        move || async move {
+            let chips = app.chips(&app.profile(aligned)?.alignment)?;
+            let chips = chips.context("setting chips.url is empty")?;
+            chips.try_writing().await.map_err(anyhow::Error::msg)?;
+            Ok(format!("{}: an entry was written and read", app.settings().chips.url))
+        }
+    });
+    trying.await.with_context(|| format!("setting chips.url = {url}"))
 }
 
 fn disk(app: &App) -> Result<String> {

@@ -212,6 +212,10 @@ impl<P: Process> Process for RetriesSoon<P> {
         self.0.lost().await
     }
 
+    async fn finish(&self) {
+        self.0.finish().await;
+    }
+
     async fn process(&self, job: &Job) -> Processed {
         match self.0.process(job).await {
             Processed::Waits(WaitReason::ImageUnavailable(reason)) => {

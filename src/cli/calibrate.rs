@@ -106,7 +106,7 @@ impl CalibrateArgs {
         let store = app.store().await?;
         let (found, status) = match &dataset {
             Dataset::Gallery(gallery) if self.percentiles && !self.fuse => {
-                (self.percentiles_of(store.as_ref(), gallery).await?, ExitCode::SUCCESS)
+                (self.percentiles_of(app, store.as_ref(), gallery).await?, ExitCode::SUCCESS)
             }
             dataset => {
                 let photos = self.labelled.collect(app, store.as_ref(), dataset).await?;
@@ -130,14 +130,19 @@ impl CalibrateArgs {
     }
 
     /// The percentile mapping of a gallery, whose images need no subjects.
-    async fn percentiles_of(&self, store: &dyn Store, gallery: &GalleryName) -> Result<Calibrated> {
+    async fn percentiles_of(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        gallery: &GalleryName,
+    ) -> Result<Calibrated> {
         if !(self.fnmr.is_empty() && self.discard.is_empty()) {
             bail!(
                 "--fnmr and --discard need labels; with percentiles, the quality threshold that \
                  discards a share is that share in percent"
             );
         }
-        let id = self.labelled.profile_of(store, gallery).await?;
+        let id = self.labelled.profile_of(app, store, gallery).await?;
         let unknown = || format!("unknown profile {id}: the store has no definition of it");
         let profile = store.profile(&id).await?.with_context(unknown)?;
         let (scores, data) = gallery_scores(store, gallery, &id).await?;

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt::{Interrupted, stop_on_signal};
+use super::profile_arg::ProfileArg;
 use super::{SOME_FAILED, printable};
 use crate::app::App;
 use crate::app::session::{Scoring, Session};
@@ -19,7 +20,7 @@ use crate::evaluate::evaluation::Bootstrap;
 use crate::evaluate::pairs::Comparisons;
 use crate::evaluate::photos;
 use crate::evaluate::unscored::{UnscoredPhoto, counts};
-use crate::store::{Store, choose_profile};
+use crate::store::Store;
 
 /// The photos, and how they are compared.
 #[derive(Debug, Args)]
@@ -42,8 +43,8 @@ pub(super) struct LabelledArgs {
     gallery: GalleryName,
     /// Profile of GALLERY to evaluate [default: the active one, or, if it samples,
     /// the latest one that uses the closed form].
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// The photos are chips: aligned, and 112x112. There is no detection, and other images are
     /// refused.
     #[arg(long)]
@@ -81,10 +82,11 @@ impl LabelledArgs {
     /// The profile of `gallery` to evaluate.
     pub(super) async fn profile_of(
         &self,
+        app: &App,
         store: &dyn Store,
         gallery: &GalleryName,
     ) -> Result<ProfileId> {
-        let active = choose_profile(store, gallery, self.profile.clone())
+        let active = ProfileArg::of_gallery(self.profile.as_ref(), app, store, gallery)
             .await
             .with_context(|| format!("'{}' is not a file, so it must be a gallery", self.data))?;
         if self.profile.is_some() {
@@ -102,7 +104,7 @@ impl LabelledArgs {
     ) -> Result<LabelledPhotos> {
         let found = match dataset {
             Dataset::Gallery(gallery) => {
-                let profile = self.profile_of(store, gallery).await?;
+                let profile = self.profile_of(app, store, gallery).await?;
                 let collected = collect::gallery(store, gallery, &profile).await?;
                 LabelledPhotos { collected, photos: Vec::new() }
             }

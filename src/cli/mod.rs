@@ -22,6 +22,7 @@ mod not_listed;
 mod operator;
 mod printable;
 mod profile;
+mod profile_arg;
 mod progress;
 mod queue;
 mod remap;

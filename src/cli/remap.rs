@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt::stop_on_signal;
+use super::profile_arg::ProfileArg;
 use super::progress::shadow;
 use super::{GalleryArgs, INTERRUPTED, say, say_json};
 use crate::app::App;
@@ -35,8 +36,8 @@ pub(super) struct RemapArgs {
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
     /// Profile of the results to copy [default: every one with the scores of the calibration].
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -48,7 +49,11 @@ impl RemapArgs {
         let calibration = Calibration::read(&path)?;
         let store = app.filled_store().await?;
         let gallery = &self.gallery.gallery;
-        let plan = RemapPlan::new(store.as_ref(), gallery, self.profile.as_ref(), &calibration)
+        let from = match &self.profile {
+            Some(named) => Some(named.id(app, store.as_ref(), Some(gallery)).await?),
+            None => None,
+        };
+        let plan = RemapPlan::new(store.as_ref(), gallery, from.as_ref(), &calibration)
             .await
             .with_context(|| path.display().to_string())?;
         let sources: Vec<&str> = plan.sources().map(ProfileId::as_str).collect();

@@ -12,11 +12,12 @@ use jiff::tz::TimeZone;
 
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
+use super::profile_arg::ProfileArg;
 use super::{GalleryArgs, say};
 use crate::app::App;
-use crate::domain::{ImageUri, OutcomeKind, ProfileId};
+use crate::domain::{ImageUri, OutcomeKind};
 use crate::report::{self, ExportFormat, ExportOptions, ReportOptions};
-use crate::store::{ImageKey, PageFilter, choose_profile};
+use crate::store::{ImageKey, PageFilter};
 
 /// Contains the histogram of quality, the worst and best faces, outcomes, failures with their
 /// reasons, profile and settings.
@@ -25,8 +26,8 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
     /// Profile to report [default: the active one].
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// File to write.
     #[arg(long, short, default_value = "facefleet-report.html", value_name = "FILE")]
     out: PathBuf,
@@ -41,9 +42,9 @@ pub(super) struct ReportArgs {
 impl ReportArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.filled_store().await?;
-        let profile = choose_profile(store.as_ref(), &self.gallery.gallery, self.profile).await?;
+        let (gallery, named) = (&self.gallery.gallery, self.profile.as_ref());
+        let profile = ProfileArg::of_gallery(named, app, store.as_ref(), gallery).await?;
         let options = ReportOptions { faces_each: self.faces, ..ReportOptions::default() };
-        let gallery = &self.gallery.gallery;
         let html = app.report(store.as_ref(), gallery, &profile, options, !self.no_faces).await?;
         store.close().await;
         NewFile::write(&self.out, html.as_bytes())
@@ -60,8 +61,8 @@ pub(super) struct ExportArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
     /// Profile to export [default: the active one].
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// csv, jsonl or parquet.
     #[arg(long, default_value = "csv")]
     format: ExportFormat,
@@ -134,9 +135,9 @@ impl ExportArgs {
             "Parquet is not text for a terminal: name a file, --out faces.parquet"
         );
         let store = app.filled_store().await?;
-        let profile =
-            choose_profile(store.as_ref(), &self.gallery.gallery, self.profile.clone()).await?;
         let (gallery, options) = (&self.gallery.gallery, self.options());
+        let named = self.profile.as_ref();
+        let profile = ProfileArg::of_gallery(named, app, store.as_ref(), gallery).await?;
         let images = match &self.out {
             None => {
                 let out = std::io::stdout();

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use super::profile_arg::ProfileArg;
 use super::progress::{ScanEnd, ScanSummary, accounts, shadow};
 use super::running::{CountAhead, EndedCampaign, Fleet, RunningCampaign};
 use super::scan::share;
@@ -15,7 +16,7 @@ use super::scan_source::check;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
 use crate::app::session::Session;
-use crate::domain::{Campaign, CampaignId, Faces, Lane, Profile, ProfileId};
+use crate::domain::{Campaign, CampaignId, Faces, Lane, Profile, ProfileId, counted};
 use crate::gallery::campaign::resume;
 use crate::gallery::failures::failed;
 use crate::gallery::follow::{CampaignCounts, CampaignRun};
@@ -26,7 +27,7 @@ use crate::gallery::rescore::{
 };
 use crate::gallery::takers::Wanted;
 use crate::images::{Places, Root};
-use crate::store::{Store, choose_profile};
+use crate::store::Store;
 use crate::view::outcome_counts;
 use crate::view::rescore::{RescoreSummaryLine, RescoreSummaryView};
 
@@ -57,8 +58,8 @@ pub(super) struct RescoreArgs {
     all: bool,
     /// Re-score the images that this profile has results of [default: the gallery's profile, or the
     /// latest other one if that is the new profile].
-    #[arg(long, value_name = "ID")]
-    from_profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    from_profile: Option<ProfileArg>,
     /// Which faces of an image: all, or largest.
     #[arg(long)]
     faces: Option<Faces>,
@@ -153,7 +154,8 @@ impl RescoreArgs {
     /// Finds the images, before the models are loaded.
     async fn find(&self, app: &App, store: &Arc<dyn Store>) -> Result<ToRescore> {
         let gallery = self.gallery.gallery.clone();
-        let mut from = choose_profile(store.as_ref(), &gallery, self.from_profile.clone()).await?;
+        let named = self.from_profile.as_ref();
+        let mut from = ProfileArg::of_gallery(named, app, store.as_ref(), &gallery).await?;
         // Chips are scored as chips again.
         let profile = app.profile(is_of_chips(store.as_ref(), &from).await?)?;
         let which = if self.all { RescoreWhich::All } else { RescoreWhich::Missing };
@@ -257,11 +259,12 @@ impl RescoreSummary<'_> {
         if self.ended.counts.from_chips > 0 {
             text += &format!("{} from the chip cache\n", self.ended.counts.from_chips);
         }
-        if let Some(next) = scan.next() {
-            text += &format!("{next}\n");
-        }
         text += &accounts(&self.ended.counts.progress);
         text += &self.lost_references();
+        // What is not complete yet is no candidate for activation.
+        if let Some(next) = scan.next() {
+            return format!("{text}\n{next}");
+        }
         match self.active.as_ref().and_then(|active| shadow(gallery, active, to)) {
             Some(shadow) => text + "\n" + &shadow,
             None => text,
@@ -272,15 +275,16 @@ impl RescoreSummary<'_> {
         let unasked = match self.unasked {
             0 => String::new(),
             count => format!(
-                "\nnot listed: {count} references of people, whose bytes their source no longer \
-                    has, because the chip cache (chips.url) cannot be asked for them: re-score \
-                    again once it can"
+                "\nnot listed: {} of people, whose bytes their source no longer has, because the \
+                    chip cache (chips.url) cannot be asked for them: re-score again once it can",
+                counted(count, "reference")
             ),
         };
         let (count, Some(example)) = &self.lost else { return unasked };
         let lost = format!(
-            "\nnot listed: {count} references of people, whose bytes their source no longer has, \
-                such as {}. Enrol these people anew before you search under the new profile",
+            "\nnot listed: {} of people, whose bytes their source no longer has, such as {}. Enrol \
+                these people anew before you search under the new profile",
+            counted(*count, "reference"),
             printable(example)
         );
         unasked + &lost

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::printable;
 use crate::app::App;
-use crate::domain::{OutcomeKind, ProfileId};
+use crate::domain::{OutcomeKind, ProfileId, counted};
 use crate::gallery::again::{AgainImages, AgainQuery};
 use crate::gallery::campaign::{ListSource, ScanPlan};
 use crate::gallery::list::Images;
@@ -18,8 +18,6 @@ use crate::images::{
 };
 use crate::store::{Store, choose_profile};
 
-/// More places than this are not named.
-const SHOWN_PLACES: usize = 3;
 /// More columns than this are not named.
 const SHOWN_COLUMNS: usize = 8;
 
@@ -163,10 +161,6 @@ impl SourceArgs {
 }
 
 /// Says what is in the lists.
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 fn tell(survey: &ListSurvey) {
     if survey.rows == 0 {
         eprintln!("the list is empty");
@@ -200,27 +194,10 @@ fn tell(survey: &ListSurvey) {
 
 /// Stops if images are outside of what may be read.
 pub(super) fn check(outside: &OutsideCounts, images: u64, app: &App) -> Result<()> {
-    if outside.images == 0 {
-        return Ok(());
-    }
-    let places = outside.by_count();
-    let mut shown: Vec<String> = places
-        .iter()
-        .take(SHOWN_PLACES)
-        .map(|(place, count)| format!("{count} in {place}"))
-        .collect();
-    if places.len() > SHOWN_PLACES {
-        shown.push(format!("others in {} more places", places.len() - SHOWN_PLACES));
-    }
-    let roots: Vec<String> =
-        places.iter().take(SHOWN_PLACES).map(|(place, _)| format!("--root {place}")).collect();
+    let Some(told) = outside.told(images) else { return Ok(()) };
     let whose = if app.is_embedded() { "" } else { ", which decides what a worker reads" };
     bail!(
-        "{} of {images} images are outside of what may be read: {}. The first is {}. Nothing was \
-            scanned: allow them with {}, or in the setting images.allow{whose}",
-        outside.images,
-        shown.join(", "),
-        outside.first.as_deref().unwrap_or_default(),
-        roots.join(" ")
+        "{told}. Nothing was scanned: allow them with {}, or in the setting images.allow{whose}",
+        outside.roots()
     );
 }

@@ -10,6 +10,7 @@ use image::ImageFormat;
 
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
+use super::profile_arg::ProfileArg;
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{ContentHash, Enrolment, GalleryName, ImageId, ImageUri, ProfileId};
@@ -33,8 +34,8 @@ pub(super) struct ShowArgs {
     #[arg(long, value_name = "NAME")]
     gallery: Option<GalleryName>,
     /// Show this profile alone.
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// Print one JSON object a line: each result.
     #[arg(long)]
     json: bool,
@@ -47,6 +48,10 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         let store = app.filled_store().await?;
+        let of_profile = match &self.profile {
+            Some(named) => Some(named.id(app, store.as_ref(), self.gallery.as_ref()).await?),
+            None => None,
+        };
         let mut results = store.history(&self.image.key, self.gallery.as_ref()).await?;
         let mut ids: Vec<ImageId> = results.iter().map(|result| result.image.id).collect();
         ids.sort_unstable();
@@ -55,10 +60,10 @@ impl ShowArgs {
         store.close().await;
         let enrolments_of =
             |image: ImageId| enrolments.iter().filter(move |each| each.image == image);
-        if let Some(profile) = &self.profile {
+        if let Some(profile) = &of_profile {
             results.retain(|result| result.profile == *profile);
         }
-        ensure!(!results.is_empty(), "{}", self.unknown());
+        ensure!(!results.is_empty(), "{}", self.unknown(of_profile.as_ref()));
         if let Some(file) = &self.picture {
             self.draw(app, &results, file).await?;
         }
@@ -85,13 +90,13 @@ impl ShowArgs {
     }
 
     /// Which results were looked for, and what to do.
-    fn unknown(&self) -> String {
+    fn unknown(&self, profile: Option<&ProfileId>) -> String {
         let image = match &self.image.key {
             ImageKey::Uris(uris) => uris.first().map(ImageUri::for_people).unwrap_or_default(),
             ImageKey::Id(id) => format!("image {id}"),
         };
         let gallery = self.gallery.as_ref().map(|gallery| format!(" in gallery {gallery}"));
-        let profile = self.profile.as_ref().map(|profile| format!(" under profile {profile}"));
+        let profile = profile.map(|profile| format!(" under profile {profile}"));
         let conditions = gallery.unwrap_or_default() + &profile.unwrap_or_default();
         format!(
             "the store has no result of {image}{conditions}: scan it, or name it by the complete \

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::named_image::NamedImage;
 use super::{GalleryArgs, printable, say, say_json};
 use crate::app::App;
-use crate::domain::{GalleryName, ImageId, ReferenceState, SetAsideReason, SubjectName};
+use crate::domain::{GalleryName, ImageId, ReferenceState, SetAsideReason, SubjectName, counted};
 use crate::gallery::subjects::{
     find_subject, remove_subject, rename_subject, require_alike, require_gallery, set_reference,
 };
@@ -164,17 +164,20 @@ async fn list(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<()
         require_gallery(store, gallery).await?;
     }
     if !json {
-        let s = if count == 1 { "" } else { "s" };
-        say(format!("{count} subject{s} in gallery {gallery}"))?;
+        say(format!("{} in gallery {gallery}", counted(count, "subject")))?;
     }
     Ok(())
 }
 
 fn as_line(summary: &SubjectSummary) -> String {
     let SubjectSummary { name, references, set_aside, accepted, review, rejected, .. } = summary;
+    let lacking = match summary.without_template {
+        0 => String::new(),
+        count => format!("  {count} without a template under the active profile"),
+    };
     format!(
         "references {references:>2}, set aside {set_aside:>2}  accepted {accepted:>3}, review \
-         {review:>3}, rejected {rejected:>3}  {}",
+         {review:>3}, rejected {rejected:>3}  {}{lacking}",
         name.as_str()
     )
 }
@@ -190,9 +193,13 @@ async fn show(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
     let SubjectSummary { name, created_at, .. } = &summary;
     say(printable(&format!("{} in gallery {gallery}, since {created_at:.19}Z", name.as_str())))?;
     let SubjectSummary { references: active, set_aside, accepted, review, rejected, .. } = summary;
+    let lacking = match summary.without_template {
+        0 => String::new(),
+        count => format!(", {count} without a template under the active profile"),
+    };
     say(format!(
-        "  references: {active} active, {set_aside} set aside; enrolments: {accepted} accepted, \
-         {review} to review, {rejected} rejected"
+        "  references: {active} active{lacking}, {set_aside} set aside; enrolments: {accepted} \
+         accepted, {review} to review, {rejected} rejected"
     ))?;
     for reference in &references {
         say(printable(&reference_line(reference)))?;
@@ -240,8 +247,11 @@ async fn review(store: &dyn Store, gallery: &GalleryName, json: bool) -> Result<
 }
 
 fn reference_line(reference: &StoredReference) -> String {
-    let StoredReference { image, uri, state, since } = reference;
+    let StoredReference { image, uri, state, since, has_template } = reference;
     let state = match state {
+        ReferenceState::Active if !has_template => {
+            "reference without a template under the active profile".to_owned()
+        }
         ReferenceState::Active => "reference".to_owned(),
         ReferenceState::SetAside(reason) => format!("set aside, {}", told(*reason)),
     };
@@ -320,11 +330,11 @@ async fn remove(store: &dyn Store, of: SubjectArgs, json: bool) -> Result<()> {
     let summary = remove_subject(store, &gallery, &of.name).await?;
     let SubjectSummary { references, set_aside, accepted, review, rejected, .. } = summary;
     let told = format!(
-        "'{}' was removed from gallery {gallery}, with {} references and {} decisions; the images \
-         and their results stay",
+        "'{}' was removed from gallery {gallery}, with {} and {}; the images and their results \
+         stay",
         of.name.as_str(),
-        references + set_aside,
-        accepted + review + rejected
+        counted(references + set_aside, "reference"),
+        counted(accepted + review + rejected, "decision")
     );
     tell(json, &told, SubjectChange::Removed, (gallery, summary), (None, None))
 }
@@ -339,10 +349,10 @@ async fn change(store: &dyn Store, of: ReferenceArgs, state: ReferenceState) -> 
         ReferenceState::SetAside(_) => (SubjectChange::SetAside, "is set aside of"),
     };
     let told = format!(
-        "{} {what} '{}', who has {} active references",
+        "{} {what} '{}', who has {}",
         reference.uri.for_people(),
         name.as_str(),
-        summary.references
+        counted(summary.references, "active reference")
     );
     tell(json, &told, change, (gallery, summary), (None, Some(reference.image)))
 }

@@ -7,12 +7,13 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::compare::{NO_THRESHOLDS, primary_face, view};
+use super::profile_arg::ProfileArg;
 use super::score::analyse;
 use super::search::{rate, short, similarity};
 use super::{GalleryArgs, SOME_FAILED, printable, say, say_json};
 use crate::app::App;
-use crate::domain::{Faces, ProfileId, SourcedThresholds, SubjectName};
-use crate::gallery::search::searchable_profile;
+use crate::domain::{Faces, ProfileId, SourcedThresholds, SubjectName, counted};
+use crate::gallery::search::require_searchable;
 use crate::gallery::verify::{BestReference, KnownSubject};
 use crate::images::NamedPlace;
 use crate::view::image::ImageView;
@@ -48,8 +49,8 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
     /// The profile of the references [default: the active one of the gallery].
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// The false match rate of the threshold, such as 1e-4.
     #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "min_similarity")]
     fmr: Option<f64>,
@@ -94,8 +95,9 @@ impl VerifyArgs {
         let own = processor.profile();
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
-        let profile =
-            searchable_profile(store.as_ref(), gallery, own, self.profile.as_ref()).await?;
+        let named = self.profile.as_ref();
+        let profile = ProfileArg::of_gallery(named, &app, store.as_ref(), gallery).await?;
+        require_searchable(store.as_ref(), gallery, own, &profile).await?;
         let subject = KnownSubject::read(store.as_ref(), gallery, &profile, &self.subject).await?;
         store.close().await;
         let known = app.match_thresholds(own)?;
@@ -223,9 +225,9 @@ impl Verification<'_> {
             return Ok(());
         }
         let (references, VerifyArgs { subject, .. }) = (self.subject.references(), self.args);
-        let s = if references == 1 { "" } else { "s" };
         say(printable(&format!(
-            "compared with {references} reference{s} of '{}' in gallery {}, profile {}",
+            "compared with {} of '{}' in gallery {}, profile {}",
+            counted(references as u64, "reference"),
             subject.as_str(),
             self.args.gallery.gallery,
             self.profile

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use super::{GalleryName, InvalidName, ProfileId, UtcTime};
 
-/// What a profile has of a gallery, next to the active profile.
+/// What a profile has of a gallery, next to the active profile; of the active profile itself, next
+/// to all profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CoverageCounts {
     /// Images with a current, final result under the active profile whose bytes came.

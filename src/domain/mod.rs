@@ -9,6 +9,7 @@ mod activation;
 mod campaign;
 mod chip;
 mod components;
+mod counted;
 mod cron;
 mod device;
 mod enrolment;
@@ -26,6 +27,7 @@ mod match_rate;
 mod match_threshold;
 mod outcome;
 mod profile;
+mod profile_difference;
 mod profile_name;
 mod schedule;
 mod source;
@@ -38,6 +40,7 @@ pub use activation::{Activation, CoverageCounts, FailedAttempts, OperatorName};
 pub use campaign::{Campaign, CampaignId, CampaignProgress, CampaignState, ListedChunk};
 pub use chip::{AlignedFace, CHIP_SIDE, Chip};
 pub use components::{BestValue, Component, ComponentSpec, Components, LEAST_GOOD};
+pub use counted::counted;
 pub use cron::Timing;
 pub use device::{Device, DeviceChoice, UnknownDevice};
 pub use enrolment::{
@@ -67,6 +70,7 @@ pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq, chips_id,
 };
+pub use profile_difference::{ProfileDifference, profile_differences};
 pub use profile_name::ProfileName;
 pub use schedule::{
     DueSlots, Misfire, RunPlan, RunState, SLOT_GRACE, Schedule, ScheduleAction, ScheduleName,

@@ -5,6 +5,7 @@
 //! | all workers are busy | lane, or the campaign's sub-queue | a free worker | - |
 //! | [`CampaignPaused`] | sub-queue of the campaign | workers, once it runs | no |
 //! | [`OtherProfile`] | sub-queue of the profile | a worker with that profile | no |
+//! | [`OtherActiveProfile`] | sub-queue of the gallery | a worker with its active profile | no |
 //! | [`SourceOutage`] | sub-queue of the source | workers that can read from it | no |
 //! | [`Shortage`] | delay of 30 s | the queue, in time | no |
 //! | [`DeviceLost`] | delay of 1 s | the queue, in time | no |
@@ -19,6 +20,7 @@
 //!
 //! [`CampaignPaused`]: WaitReason::CampaignPaused
 //! [`OtherProfile`]: WaitReason::OtherProfile
+//! [`OtherActiveProfile`]: WaitReason::OtherActiveProfile
 //! [`SourceOutage`]: WaitReason::SourceOutage
 //! [`Shortage`]: WaitReason::Shortage
 //! [`DeviceLost`]: WaitReason::DeviceLost
@@ -28,7 +30,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{CampaignId, Job, Lane, ProfileId, SourceName};
+use super::{CampaignId, GalleryName, Job, Lane, ProfileId, SourceName};
 
 /// After [`WaitReason::ImageUnavailable`] the backoff is longer by this factor, up to this maximum.
 const SLOW_FACTOR: u32 = 120;
@@ -41,6 +43,8 @@ pub enum WaitReason {
     CampaignPaused(CampaignId),
     /// It requires this profile, and the worker has another one.
     OtherProfile(ProfileId),
+    /// It names no profile, and the active one of its gallery is not that of the worker.
+    OtherActiveProfile(GalleryName),
     /// Its source has an outage.
     SourceOutage {
         /// The source.
@@ -70,6 +74,7 @@ impl WaitReason {
         match self {
             Self::CampaignPaused(id) => set_aside(SubQueueOf::Campaign(*id)),
             Self::OtherProfile(id) => set_aside(SubQueueOf::Profile(id.clone())),
+            Self::OtherActiveProfile(gallery) => set_aside(SubQueueOf::Gallery(gallery.clone())),
             Self::SourceOutage { source, .. } => set_aside(SubQueueOf::Source(source.clone())),
             Self::Shortage => Disposition::Defer(Self::SHORTAGE),
             Self::DeviceLost(_) => Disposition::Defer(Self::DEVICE_LOST),
@@ -84,6 +89,7 @@ impl fmt::Display for WaitReason {
         f.write_str(match self {
             Self::CampaignPaused(_) => "its campaign is paused",
             Self::OtherProfile(_) => "it requires another profile",
+            Self::OtherActiveProfile(_) => "another profile is active in its gallery",
             Self::Shortage => "this machine is short of file descriptors, memory or threads",
             Self::SourceOutage { reason, .. }
             | Self::DeviceLost(reason)
@@ -151,6 +157,8 @@ pub enum SubQueueOf {
     Campaign(CampaignId),
     /// The profile that they require: workers with that profile receive from it.
     Profile(ProfileId),
+    /// Their gallery: workers with its active profile receive from it, whichever that is by then.
+    Gallery(GalleryName),
     /// The source of their images: workers that can read from the source receive from it.
     Source(SourceName),
 }
@@ -163,6 +171,7 @@ impl fmt::Display for SubQueue {
         match &self.of {
             SubQueueOf::Campaign(id) => write!(f, "campaign.{id}"),
             SubQueueOf::Profile(id) => write!(f, "profile.{}", id.as_str()),
+            SubQueueOf::Gallery(name) => write!(f, "gallery.{}", name.as_str()),
             SubQueueOf::Source(name) => {
                 write!(f, "source.{:.16}", blake3::hash(name.as_str().as_bytes()).to_hex())
             }
@@ -185,6 +194,7 @@ mod tests {
         let of = [
             SubQueueOf::Campaign(CampaignId::new()),
             SubQueueOf::Profile(profile),
+            SubQueueOf::Gallery("staff".parse().unwrap()),
             source("/photos"),
             source("s3://photos"),
         ];
@@ -194,8 +204,8 @@ mod tests {
             names.iter().all(|name| name.split('.').count() == 3 && name.starts_with("scan.")),
             "{names:?}"
         );
-        assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 4);
-        assert_eq!(names[2].len(), "scan.source.".len() + 16);
+        assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 5);
+        assert_eq!(names[3].len(), "scan.source.".len() + 16);
     }
 
     #[test]

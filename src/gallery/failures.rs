@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::follow::CampaignCounts;
-use crate::domain::{Campaign, CampaignProgress, End, ImageUri, JobId, OutcomeKind};
+use crate::domain::{Campaign, CampaignProgress, End, ImageUri, JobId, OutcomeKind, counted};
 use crate::store::{PageFilter, PageQuery, Store, StoreError, StoredImage};
 use crate::view::scan::ReasonView;
 
@@ -170,8 +170,8 @@ pub fn verdict(counts: &CampaignCounts, fail_over: f64) -> Option<String> {
         Some(ReasonView { outcome, reason, images }) => {
             let advice = advice(outcome, &reason);
             let reason = reason.trim_end_matches('.');
-            let s = if images == 1 { "" } else { "s" };
-            text += &format!("; {lead}, of {images} image{s}: {outcome}: {reason}. {advice}");
+            let images = counted(images, "image");
+            text += &format!("; {lead}, of {images}: {outcome}: {reason}. {advice}");
         }
         None => text += "; `facefleet report` and `facefleet export` show the reasons",
     }

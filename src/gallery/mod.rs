@@ -3,15 +3,14 @@
 //!
 //! [`campaign`] begins, resumes and ends campaigns, [`enrol`] those that enrol subjects, [`list`]
 //! publishes their jobs, [`pace`] limits how fast, [`again`] finds images to scan once more,
-//! [`rescore`] those to score under another profile, [`follow`] reads how far they
-//! are, [`not_listed`] counts what is not an image, [`failures`] why images became no results,
+//! [`rescore`] those to score under another profile, [`follow`] reads how far they are,
+//! [`not_listed`] counts what is not an image, [`failures`] why images became no results,
 //! [`waiting`] says which jobs wait apart from their lanes and why, [`takers`] whether any worker
-//! takes a scan's jobs. [`profiles`] activates and retires profiles, [`schedules`] does all
-//! that at certain times, [`remap`] gives the results
-//! another mapping. [`search`] finds the people or
-//! faces that are most similar to others, [`verify`] compares with one person, and [`subjects`]
-//! shows and changes the people of a gallery. [`erase`] removes an image, a person or a gallery for
-//! good.
+//! takes a scan's jobs. [`profiles`] activates profiles, [`retirement`] ends them, [`schedules`]
+//! does all that at certain times, [`remap`] gives the results another mapping. [`search`] finds
+//! the people or faces that are most similar to others, [`verify`] compares with one person, and
+//! [`subjects`] shows and changes the people of a gallery. [`erase`] removes an image, a person or
+//! a gallery for good.
 
 pub mod again;
 pub mod campaign;
@@ -27,6 +26,7 @@ pub mod pace;
 pub mod profiles;
 pub mod remap;
 pub mod rescore;
+pub mod retirement;
 pub mod schedules;
 pub mod search;
 pub mod subjects;

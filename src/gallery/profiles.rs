@@ -1,15 +1,10 @@
-//! The profiles of galleries: found as people name them, activated and retired.
+//! The profiles of galleries: found as people name them, and activated.
 
 use std::fmt;
 
-use tokio_util::sync::CancellationToken;
-
-use super::rescore::is_rescore_from;
-use crate::domain::{
-    Campaign, CampaignId, CampaignState, GalleryName, OperatorName, ProfileId, ProfileName,
-};
+use crate::domain::{CampaignId, GalleryName, OperatorName, ProfileId, ProfileName, counted};
 use crate::store::{
-    NewActivation, ProfileChoiceError, ProfileCoverage, RetireStep, Store, StoreError,
+    NewActivation, ProfileChoiceError, ProfileCoverage, SoleResults, Store, StoreError,
     choose_profile,
 };
 
@@ -26,8 +21,16 @@ pub enum ProfileError {
     #[error(transparent)]
     Choice(#[from] ProfileChoiceError),
     /// The store has no such profile.
-    #[error("the store has no profile {0}: `facefleet profile list` shows them all")]
-    Unknown(String),
+    #[error("the store has no profile {name}, only {found}")]
+    Unknown {
+        /// What was given.
+        name: String,
+        /// The ids of the store's profiles.
+        found: String,
+    },
+    /// The store has no profile.
+    #[error("the store has no profile: fill it with `facefleet scan FOLDER`")]
+    NoProfile,
     /// Several profiles begin so.
     #[error("several profiles begin with {prefix}: {found}")]
     Ambiguous {
@@ -68,8 +71,8 @@ pub enum ProfileError {
     /// A campaign records under the profile, or re-scores its images.
     #[error(
         "campaign {campaign} of gallery {gallery} records under profile {profile}, or re-scores \
-         its images, and is not over: wait for its end, or end it with `facefleet campaign cancel \
-         {campaign}`"
+         its images, and is not over: wait for its end, or, if whatever ran it was interrupted or \
+         killed, end it with `facefleet campaign cancel {campaign}`"
     )]
     InUse {
         /// The profile.
@@ -78,6 +81,18 @@ pub enum ProfileError {
         campaign: CampaignId,
         /// Its gallery.
         gallery: GalleryName,
+    },
+    /// It has results that no other profile has.
+    #[error(
+        "{} under no other profile, and would be lost. `facefleet rescore` under the settings of \
+         another one does what can still be read; --force retires profile {profile} all the same",
+        sole_results(.found)
+    )]
+    Sole {
+        /// The profile.
+        profile: ProfileId,
+        /// What it alone has.
+        found: SoleResults,
     },
     /// A worker records under the profile.
     #[error(
@@ -132,6 +147,20 @@ fn uncovered(refused: &RefusedActivation) -> String {
     )
 }
 
+/// What a profile alone has, for people: "12 images and 3 references of 2 subjects have results".
+pub fn sole_results(found: &SoleResults) -> String {
+    let SoleResults { images, references, subjects } = *found;
+    let of_people =
+        || format!("{} of {}", counted(references, "reference"), counted(subjects, "subject"));
+    let what = match (images, references) {
+        (_, 0) => counted(images, "image"),
+        (0, _) => of_people(),
+        _ => format!("{} and {}", counted(images, "image"), of_people()),
+    };
+    let have = if images + references == 1 { "has" } else { "have" };
+    format!("{what} {have} results")
+}
+
 /// A percentage for people: never rounded up to 100.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Percent(pub f64);
@@ -161,16 +190,19 @@ pub async fn find_profile(
         ProfileName::Prefix(prefix) => prefix,
     };
     let all = store.profiles().await?;
-    let ids = all.iter().map(|stored| stored.profile.id());
-    let mut found: Vec<ProfileId> = ids.filter(|id| id.as_str().starts_with(prefix)).collect();
-    match found.len() {
-        0 => Err(ProfileError::Unknown(prefix.clone())),
-        1 => Ok(found.remove(0)),
-        _ => {
-            let ids: Vec<&str> = found.iter().map(ProfileId::as_str).collect();
-            Err(ProfileError::Ambiguous { prefix: prefix.clone(), found: ids.join(", ") })
-        }
+    let all: Vec<ProfileId> = all.iter().map(|stored| stored.profile.id()).collect();
+    let found: Vec<&ProfileId> = all.iter().filter(|id| id.as_str().starts_with(prefix)).collect();
+    match found[..] {
+        [id] => Ok(id.clone()),
+        [] if all.is_empty() => Err(ProfileError::NoProfile),
+        [] => Err(ProfileError::Unknown { name: prefix.clone(), found: ids(&all) }),
+        _ => Err(ProfileError::Ambiguous { prefix: prefix.clone(), found: ids(found) }),
     }
+}
+
+fn ids<'a>(profiles: impl IntoIterator<Item = &'a ProfileId>) -> String {
+    let ids: Vec<&str> = profiles.into_iter().map(ProfileId::as_str).collect();
+    ids.join(", ")
 }
 
 /// A profile that is to become active.
@@ -254,111 +286,20 @@ fn refusal(request: &ActivationRequest, found: &ProfileCoverage) -> Option<Profi
     (found.coverage.lost_references > 0).then(|| ProfileError::LosesReferences(refused()))
 }
 
-/// A profile that may be retired.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retirement {
-    /// The profile.
-    pub profile: ProfileId,
-    /// The galleries in which it is retired.
-    pub galleries: Vec<GalleryName>,
-    /// Images with a current result of it.
-    pub images: u64,
-    /// Faces of these results.
-    pub faces: u64,
-}
-
-impl Retirement {
-    /// The retirement of `profile` in a gallery, or in all that have results of it.
-    ///
-    /// # Errors
-    /// If it is active there, a campaign that is not over or a worker that runs records under it,
-    /// or the store fails.
-    pub async fn new(
-        store: &dyn Store,
-        profile: ProfileId,
-        gallery: Option<&GalleryName>,
-    ) -> Result<Self, ProfileError> {
-        if let Some(gallery) = gallery {
-            choose_profile(store, gallery, None).await?;
-        }
-        let mut retirement = Self { profile, galleries: Vec::new(), images: 0, faces: 0 };
-        for of in store.gallery_profiles().await? {
-            let wanted = gallery.is_none_or(|gallery| *gallery == of.gallery);
-            if of.profile != retirement.profile || !wanted {
-                continue;
-            }
-            let profile = of.profile.clone();
-            if of.active {
-                return Err(ProfileError::Active { profile, gallery: of.gallery });
-            }
-            retirement.images += of.images;
-            retirement.faces += store.summary(&of.gallery, &profile).await?.faces;
-            retirement.galleries.push(of.gallery);
-        }
-        retirement.require_unused(store).await?;
-        Ok(retirement)
-    }
-
-    async fn require_unused(&self, store: &dyn Store) -> Result<(), ProfileError> {
-        let uses = |campaign: &Campaign| {
-            campaign.profile == self.profile || is_rescore_from(campaign, &self.profile)
-        };
-        let records = |campaign: &Campaign| {
-            uses(campaign)
-                && campaign.state != CampaignState::Cancelled
-                && !campaign.progress.is_over()
-        };
-        let profile = self.profile.clone();
-        if let Some(Campaign { id, gallery, .. }) =
-            store.open_campaigns().await?.into_iter().find(records)
-        {
-            return Err(ProfileError::InUse { profile, campaign: id, gallery });
-        }
-        let workers = store.workers().await?;
-        let running =
-            workers.iter().find(|worker| worker.live && worker.report.profile == self.profile);
-        match running {
-            Some(worker) => Err(ProfileError::Running { profile, worker: worker.report.name() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Deletes everything, or until `stop` is cancelled. Calls `progress` with the number of
-    /// results that were deleted after each step; returns it.
-    ///
-    /// # Errors
-    /// If the store fails, or somebody activated the profile. What was deleted is gone, and the
-    /// next run does the rest.
-    pub async fn run(
-        &self,
-        store: &dyn Store,
-        stop: &CancellationToken,
-        mut progress: impl FnMut(u64),
-    ) -> Result<u64, ProfileError> {
-        let mut deleted = 0;
-        for gallery in &self.galleries {
-            let mut after = 0;
-            while !stop.is_cancelled() {
-                match store.retire(gallery, &self.profile, after).await? {
-                    RetireStep::Deleted { results, next } => {
-                        (deleted, after) = (deleted + results, next);
-                        progress(deleted);
-                    }
-                    RetireStep::Done => break,
-                    RetireStep::Active => {
-                        let (profile, gallery) = (self.profile.clone(), gallery.clone());
-                        return Err(ProfileError::Active { profile, gallery });
-                    }
-                }
-            }
-        }
-        Ok(deleted)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_profile_alone_has_is_told_in_singular_and_plural() {
+        let told = |images, references, subjects| {
+            sole_results(&SoleResults { images, references, subjects })
+        };
+        assert_eq!(told(12, 3, 2), "12 images and 3 references of 2 subjects have results");
+        assert_eq!(told(1, 1, 1), "1 image and 1 reference of 1 subject have results");
+        assert_eq!(told(1, 0, 0), "1 image has results");
+        assert_eq!(told(0, 1, 1), "1 reference of 1 subject has results");
+    }
 
     #[test]
     fn a_percentage_is_never_rounded_up() {

@@ -8,7 +8,7 @@ use crate::queue::JobQueue;
 use crate::store::Store;
 use crate::view::queue::WaitingView;
 
-/// The jobs that wait for campaigns, sources and profiles that the store names.
+/// The jobs that wait for campaigns, sources, profiles and galleries that the store names.
 ///
 /// # Errors
 /// If the store or the queue fails.
@@ -27,8 +27,19 @@ pub async fn waiting_jobs(
 /// The sub-queues that may exist, and what their jobs wait for; with no jobs yet.
 async fn known_sub_queues(store: &dyn Store) -> Result<Vec<(SubQueue, WaitingView)>, GalleryError> {
     let (campaigns, sources) = (store.open_campaigns().await?, store.source_statuses().await?);
+    let galleries = store.galleries().await?;
+    let of_galleries: Vec<_> = galleries
+        .iter()
+        .filter_map(|(gallery, profiles)| {
+            let sub_queue =
+                SubQueue { lane: Lane::Enrol, of: SubQueueOf::Gallery(gallery.clone()) };
+            let place = format!("gallery {gallery}");
+            let why = format!("enrolments for workers of its active profile {}", profiles.first()?);
+            Some((sub_queue, WaitingView { place, jobs: 0, why }))
+        })
+        .collect();
     let profiles: BTreeSet<ProfileId> =
-        store.galleries().await?.into_iter().flat_map(|(_, profiles)| profiles).collect();
+        galleries.into_iter().flat_map(|(_, profiles)| profiles).collect();
     let of_campaigns = campaigns.iter().map(|campaign| {
         let why = format!("{}, profile {}", campaign.state.as_str(), campaign.profile);
         let place = format!("campaign {}", campaign.id);
@@ -44,7 +55,7 @@ async fn known_sub_queues(store: &dyn Store) -> Result<Vec<(SubQueue, WaitingVie
         let why = "no worker with this profile has taken them yet".to_owned();
         in_all_lanes(&SubQueueOf::Profile(profile), &WaitingView { place, jobs: 0, why })
     });
-    Ok(of_campaigns.chain(of_sources).chain(of_profiles).collect())
+    Ok(of_campaigns.chain(of_sources).chain(of_profiles).chain(of_galleries).collect())
 }
 
 fn in_all_lanes(of: &SubQueueOf, waiting: &WaitingView) -> [(SubQueue, WaitingView); 3] {

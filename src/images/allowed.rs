@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::Root;
 use super::list::resolved;
-use crate::domain::ImageUri;
+use crate::domain::{ImageUri, counted};
 
+/// More places than this are not named.
+const SHOWN_PLACES: usize = 3;
 /// More places than this are counted together.
 const MOST_PLACES: usize = 1000;
 /// More folders than this are not kept.
@@ -150,6 +152,33 @@ impl OutsideCounts {
         let mut all: Vec<(String, u64)> = folders.chain(places).collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         all
+    }
+
+    /// What is outside, of so many images, for people. None if nothing is.
+    pub fn told(&self, of: u64) -> Option<String> {
+        let (places, first) = (self.by_count(), self.first.as_deref().unwrap_or_default());
+        let shown = places.iter().take(SHOWN_PLACES);
+        let mut shown: Vec<String> =
+            shown.map(|(place, count)| format!("{count} in {place}")).collect();
+        if places.len() > SHOWN_PLACES {
+            let more = counted((places.len() - SHOWN_PLACES) as u64, "more place");
+            shown.push(format!("others in {more}"));
+        }
+        let (images, are) = (self.images, if self.images == 1 { "is" } else { "are" });
+        (images > 0).then(|| {
+            format!(
+                "{images} of {} {are} outside of what may be read: {}. The first is {first}",
+                counted(of, "image"),
+                shown.join(", ")
+            )
+        })
+    }
+
+    /// The options that would allow the most frequent places.
+    pub fn roots(&self) -> String {
+        let places = self.by_count();
+        let roots = places.iter().take(SHOWN_PLACES);
+        roots.map(|(place, _)| format!("--root {place}")).collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -29,6 +29,7 @@ mod remains;
 mod remap;
 mod rescoring;
 mod results;
+mod retirements;
 mod row;
 mod rows;
 mod schedules;
@@ -49,10 +50,7 @@ pub use filter::PageFilter;
 pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
 pub use profile_choice::{ProfileChoiceError, choose_profile};
-pub use profiles::{
-    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
-    StoredProfile,
-};
+pub use profiles::{GalleryProfile, NewActivation, ProfileCoverage, Profiles, StoredProfile};
 pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, LatestEnrolment, MOST_RESULTS, Note, PageQuery,
     Reading, ResultState, Snapshot, StoredFace, StoredImage,
@@ -61,6 +59,7 @@ pub use remains::{Remains, SearchedFiles, file_contains};
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
+pub use retirements::{RETIRED_AT_ONCE, RetireStep, Retirements, SoleResults};
 pub use schedules::{
     NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RUNS_KEPT, RunKey, RunOwner, RunQuery,
     ScheduleRuns, Schedules, SlotClaim, StoredSchedule,
@@ -79,6 +78,7 @@ pub trait Store:
     Results
     + Reading
     + Profiles
+    + Retirements
     + Remapping
     + Rescoring
     + Campaigns
@@ -99,6 +99,7 @@ impl<T> Store for T where
     T: Results
         + Reading
         + Profiles
+        + Retirements
         + Remapping
         + Rescoring
         + Campaigns

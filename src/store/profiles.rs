@@ -1,4 +1,4 @@
-//! The profiles of galleries: which one is active, what the others cover, and their end.
+//! The profiles of galleries: which one is active, and what the others cover.
 
 use async_trait::async_trait;
 
@@ -7,9 +7,6 @@ use crate::domain::{
     Activation, CoverageCounts, FailedAttempts, GalleryName, OperatorName, OutcomeKind, Profile,
     ProfileId, UtcTime,
 };
-
-/// Results that one step of [`Profiles::retire`] deletes, at most.
-pub const RETIRED_AT_ONCE: u32 = 2000;
 
 /// A registered profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +33,8 @@ pub struct GalleryProfile {
 /// What a profile covers of a gallery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileCoverage {
-    /// The gallery's active profile, with which it is compared.
+    /// The gallery's active profile, with which it is compared; the active one itself is compared
+    /// with all profiles together.
     pub active: ProfileId,
     /// The counts.
     pub coverage: CoverageCounts,
@@ -59,22 +57,6 @@ pub struct NewActivation {
     pub by: OperatorName,
     /// Whether it is done against a refusal.
     pub forced: bool,
-}
-
-/// How far the retirement of a profile in a gallery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetireStep {
-    /// So many results were deleted; the next step begins after this position.
-    Deleted {
-        /// Results.
-        results: u64,
-        /// Where the next step begins.
-        next: i64,
-    },
-    /// Nothing is left.
-    Done,
-    /// Nothing was deleted: it is the gallery's active profile.
-    Active,
 }
 
 /// The profiles of galleries.
@@ -124,20 +106,6 @@ pub trait Profiles: Send + Sync {
     /// # Errors
     /// If the store cannot be reached or used.
     async fn activate(&self, new: &NewActivation) -> Result<bool, StoreError>;
-
-    /// Deletes the next results of a profile in a gallery after the position `after` (0 at first),
-    /// with faces and templates, in one transaction; after the last, the gallery has no such
-    /// profile any more. Images, subjects, references, decisions and campaigns stay. Repeating it
-    /// from the start does the rest. For times when nothing records under that profile.
-    ///
-    /// # Errors
-    /// If the store cannot be reached or used, or, on Postgres, the role does not own the schema.
-    async fn retire(
-        &self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        after: i64,
-    ) -> Result<RetireStep, StoreError>;
 }
 
 /// The outcomes that are final, as columns have them.

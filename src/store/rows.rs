@@ -23,7 +23,8 @@ pub(super) use erasures::ErasureRow;
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
 pub(super) use profiles::{
-    ActivationRow, ActiveProfileRow, GalleryProfileRow, StoredProfileRow, attempts, coverage,
+    ActivationRow, ActiveProfileRow, GalleryProfileRow, SoleResultsRow, StoredProfileRow, attempts,
+    coverage,
 };
 pub(super) use rescoring::RescoreRow;
 pub(super) use schedules::{ScheduleRow, ScheduleRunRow};

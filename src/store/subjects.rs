@@ -28,6 +28,9 @@ pub struct SubjectSummary {
     pub created_at: UtcTime,
     /// Active references.
     pub references: u64,
+    /// Of these, the ones without a template under the gallery's active profile: searches do not
+    /// find the subject by them.
+    pub without_template: u64,
     /// References that are set aside.
     pub set_aside: u64,
     /// Images that were accepted.
@@ -49,6 +52,8 @@ pub struct StoredReference {
     pub state: ReferenceState,
     /// Since when.
     pub since: UtcTime,
+    /// Whether it has a template under the gallery's active profile.
+    pub has_template: bool,
 }
 
 /// A subject with all that is stored of it.

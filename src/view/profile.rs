@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::threshold::ThresholdsView;
 use crate::domain::{
     Activation, AlignmentProfile, CoverageCounts, GalleryName, Mapping, Precision, Profile,
-    ProfileId, SerFiq, UtcTime,
+    ProfileDifference, ProfileId, SerFiq, UtcTime,
 };
 use crate::store::{GalleryProfile, ProfileCoverage, StoredProfile};
 
@@ -79,25 +79,54 @@ pub struct ProfileOfGalleryView {
     pub active: bool,
     /// Images with a current result of it.
     pub images: u64,
-    /// What it covers of the images of the active profile.
+    /// What it covers of the images of the active profile, or, if it is that profile, of the images
+    /// of all profiles.
     pub coverage: ProfileCoverageView,
+    /// The settings in which it differs from the active profile.
+    pub differences: Vec<DifferenceView>,
 }
 
 impl ProfileOfGalleryView {
     /// What a gallery has of a profile.
-    pub fn new(of: GalleryProfile, coverage: &ProfileCoverage) -> Self {
+    pub fn new(
+        of: GalleryProfile,
+        coverage: &ProfileCoverage,
+        differences: Vec<DifferenceView>,
+    ) -> Self {
         let GalleryProfile { gallery, active, images, .. } = of;
-        Self { gallery, active, images, coverage: coverage.into() }
+        Self { gallery, active, images, coverage: coverage.into(), differences }
     }
 }
 
-/// What a profile covers of the images of a gallery's active profile.
+/// A setting in which a profile differs from the active one of a gallery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DifferenceView {
+    /// Its place in the profile, such as `detector.max_side`.
+    pub setting: String,
+    /// Its value; null if it is left at its default or the profile has none.
+    pub value: Option<String>,
+    /// Its value in the active profile.
+    pub active: Option<String>,
+}
+
+impl From<ProfileDifference> for DifferenceView {
+    fn from(of: ProfileDifference) -> Self {
+        let ProfileDifference { setting, value, other } = of;
+        Self { setting, value, active: other }
+    }
+}
+
+/// What a profile covers of the images of a gallery's active profile; the active profile itself, of
+/// the images of all profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProfileCoverageView {
-    /// Images with a final result under the active profile whose bytes came.
+    /// Images with a final result under the active profile whose bytes came; for the active profile
+    /// itself, under any profile.
     pub images: u64,
-    /// Of these, the ones with a final result of the same bytes under this profile.
+    /// Of these, the ones with a final result of the same bytes under this profile; for the active
+    /// profile itself, of any bytes.
     pub covered: u64,
     /// The covered part, 0 to 100.
     pub percent: f64,
@@ -107,7 +136,8 @@ pub struct ProfileCoverageView {
     pub refused: u64,
     /// Images that it lacks because all attempts failed.
     pub failed: u64,
-    /// Active references that searches find under the active profile.
+    /// Active references that searches find under the active profile; for the active profile
+    /// itself, all active references.
     pub references: u64,
     /// Of these, the ones without a template under this profile.
     pub lost_references: u64,
@@ -270,6 +300,12 @@ pub struct RetiredView {
     pub images: u64,
     /// Faces of these results.
     pub face_count: u64,
+    /// Images of which no other profile has a result.
+    pub sole_images: u64,
+    /// Active references without a template under any other profile.
+    pub sole_references: u64,
+    /// The subjects of these references.
+    pub sole_subjects: u64,
     /// Results that were deleted, also those that were not current.
     pub deleted: u64,
     /// Whether nothing was to be deleted (`--dry-run`).

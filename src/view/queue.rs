@@ -27,7 +27,7 @@ pub struct QueueView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WaitingView {
-    /// The campaign, source or profile that they wait for.
+    /// The campaign, source or profile that they wait for, or the gallery whose active profile.
     pub place: String,
     /// How many.
     pub jobs: u64,

@@ -19,6 +19,9 @@ pub struct SubjectView {
     pub created_at: UtcTime,
     /// Active references.
     pub references: u64,
+    /// Of these, the ones without a template under the active profile: searches do not find the
+    /// person by them.
+    pub without_template: u64,
     /// References that are set aside.
     pub set_aside: u64,
     /// Images that were accepted.
@@ -33,12 +36,13 @@ impl SubjectView {
     /// A subject of `gallery`.
     pub fn new(gallery: GalleryName, summary: SubjectSummary) -> Self {
         let SubjectSummary { name, created_at, references, set_aside, .. } = summary;
-        let SubjectSummary { accepted, review, rejected, .. } = summary;
+        let SubjectSummary { accepted, review, rejected, without_template, .. } = summary;
         Self {
             gallery,
             subject: name,
             created_at,
             references,
+            without_template,
             set_aside,
             accepted,
             review,
@@ -88,6 +92,8 @@ pub struct ReferenceView {
     pub set_aside: Option<&'static str>,
     /// Since when, RFC 3339, UTC, with milliseconds.
     pub since: UtcTime,
+    /// Whether it has a template under the active profile, so that it can be compared with.
+    pub has_template: bool,
 }
 
 impl From<&StoredReference> for ReferenceView {
@@ -104,6 +110,7 @@ impl From<&StoredReference> for ReferenceView {
             active: set_aside.is_none(),
             set_aside,
             since: stored.since,
+            has_template: stored.has_template,
         }
     }
 }

@@ -1,17 +1,17 @@
 //! The active profiles of galleries, under which people are enrolled. They are read from the store
 //! at intervals and cached, so that a job costs no query.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
 use tokio::time::sleep;
 
 use crate::domain::{GalleryName, Job, Lane, ProfileId};
-use crate::store::{Profiles, StoreError};
+use crate::store::{Store, StoreError};
 
-/// An activation reaches every worker within this time.
+/// An activation reaches every worker within this time, whether or not housekeeping can read.
 const TIME_TO_LIVE: Duration = Duration::from_secs(2);
 /// Galleries in the cache, at most.
 const CAPACITY: u64 = 1024;
@@ -20,8 +20,10 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The active profiles of galleries.
 pub(super) struct ActiveProfiles {
-    store: Arc<dyn Profiles>,
+    store: Arc<dyn Store>,
     known: Cache<GalleryName, ProfileId>,
+    /// The galleries from whose sub-queues this worker takes jobs.
+    taken: Mutex<BTreeSet<GalleryName>>,
 }
 
 /// Why no active profile is known. It is not cached.
@@ -33,26 +35,52 @@ enum Unknown {
 }
 
 impl ActiveProfiles {
-    pub(super) fn new(store: Arc<dyn Profiles>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
         let known = Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build();
-        Self { store, known }
+        Self { store, known, taken: Mutex::default() }
     }
 
-    /// The job as it is to be done by a worker of the profile `own`: an enrolment that names no
-    /// profile requires the active one of its gallery, if that is another. In a gallery without
-    /// results, the profile of any worker will do.
+    /// Reads the active profiles of all galleries. Returns the galleries whose active profile is
+    /// `own`: the worker takes the enrolments that wait for it.
+    ///
+    /// A gallery of which it no longer is counts as before until the next read. By then this worker
+    /// does not consume the gallery's sub-queue any more: a job set aside there does not come back.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(super) async fn read_all(
+        &self,
+        own: &ProfileId,
+    ) -> Result<BTreeSet<GalleryName>, StoreError> {
+        let galleries = self.store.galleries().await?;
+        let before = std::mem::take(&mut *self.lock_taken());
+        let mut taken = BTreeSet::new();
+        for (gallery, profiles) in galleries {
+            let Some(active) = profiles.into_iter().next() else { continue };
+            if active == *own {
+                taken.insert(gallery.clone());
+            }
+            let active = if before.contains(&gallery) { own.clone() } else { active };
+            self.known.insert(gallery, active).await;
+        }
+        self.lock_taken().clone_from(&taken);
+        Ok(taken)
+    }
+
+    fn lock_taken(&self) -> std::sync::MutexGuard<'_, BTreeSet<GalleryName>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the job is for workers of its gallery's active profile, and that is not `own`: an
+    /// enrolment that names no profile. In a gallery without results, the profile of any worker
+    /// will do.
     ///
     /// While the store cannot be read, it waits: the job's result would wait for the store, too.
-    pub(super) async fn required<'a>(&self, job: &'a Job, own: &ProfileId) -> Cow<'a, Job> {
+    pub(super) async fn is_for_others(&self, job: &Job, own: &ProfileId) -> bool {
         if job.lane != Lane::Enrol || job.profile.is_some() {
-            return Cow::Borrowed(job);
+            return false;
         }
-        match self.of(&job.gallery).await {
-            Some(active) if active != *own => {
-                Cow::Owned(Job { profile: Some(active), ..job.clone() })
-            }
-            _ => Cow::Borrowed(job),
-        }
+        self.of(&job.gallery).await.is_some_and(|active| active != *own)
     }
 
     /// The active profile; none if the gallery has no results.

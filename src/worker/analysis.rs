@@ -91,7 +91,7 @@ impl Analyser {
         reserved: R,
         selection: Selection,
         priority: Priority,
-        chips: Option<&ChipCache>,
+        chips: Option<&Arc<ChipCache>>,
     ) -> Result<Analysis, BatchError> {
         let _expected = (priority == Priority::Urgent)
             .then(|| (self.vision.expect_urgent(), self.recogniser.expect_urgent()));
@@ -124,8 +124,11 @@ impl Analyser {
         let found = ImageChips { content, faces, smallest_face_px };
         let entry = chips.and_then(|chips| Some((chips, chips.entry(&selection, &found)?)));
         let keep = async {
-            if let Some((chips, entry)) = entry {
-                chips.write(entry).await;
+            match entry {
+                // Whoever enrols waits for the result, and not for the cache.
+                Some((chips, entry)) if priority == Priority::Urgent => chips.write_behind(entry),
+                Some((chips, entry)) => chips.write(entry).await,
+                None => {}
             }
         };
         let (analysis, ()) = tokio::join!(self.analyse_chips(found, priority), keep);

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::active_profiles::ActiveProfiles;
 use super::campaign_states::CampaignStates;
 use super::circuit_breaker::{CircuitBreakers, SourceOutage};
 use crate::domain::{
@@ -37,6 +38,7 @@ pub(super) struct Housekeeping {
     /// `None` if the processor fetches no images.
     pub(super) breakers: Option<Arc<CircuitBreakers>>,
     pub(super) campaigns: Arc<CampaignStates>,
+    pub(super) active_profiles: Arc<ActiveProfiles>,
 }
 
 /// What is kept from one round to the next.
@@ -93,7 +95,15 @@ impl Housekeeping {
         // Jobs of a resumed campaign are accepted before its sub-queue is consumed, and that of a
         // paused one is no longer consumed before its jobs are set aside: no job moves twice.
         self.campaigns.update(&campaigns);
-        let wanted = self.wanted_sub_queues(state, &campaigns);
+        let mut wanted = self.wanted_sub_queues(state, &campaigns);
+        if self.lanes.contains(&Lane::Enrol) {
+            let galleries = self.active_profiles.read_all(&self.profile).await?;
+            wanted.extend(
+                galleries
+                    .into_iter()
+                    .map(|name| SubQueue { lane: Lane::Enrol, of: SubQueueOf::Gallery(name) }),
+            );
+        }
         sub_queues.send_if_modified(|current| {
             let modified = *current != wanted;
             *current = wanted;

@@ -95,8 +95,9 @@ impl Worker {
         let (wanted, sub_queues) = watch::channel(BTreeSet::new());
         // A set of one task, which is aborted when the set is dropped.
         let mut housekeeping = JoinSet::new();
-        housekeeping.spawn(self.housekeeping(campaigns.clone()).run(wanted));
-        let mut pipeline = Pipeline::start(self, campaigns);
+        let active = Arc::new(ActiveProfiles::new(self.store.clone()));
+        housekeeping.spawn(self.housekeeping(campaigns.clone(), active.clone()).run(wanted));
+        let mut pipeline = Pipeline::start(self, campaigns, active);
         let taken =
             pipeline.take_jobs(consumer.as_mut(), sub_queues, &mut housekeeping, &stop).await;
         if let Err(error @ WorkerError::Panicked(_)) = taken {
@@ -118,7 +119,11 @@ impl Worker {
         Ok(())
     }
 
-    fn housekeeping(&self, campaigns: Arc<CampaignStates>) -> Housekeeping {
+    fn housekeeping(
+        &self,
+        campaigns: Arc<CampaignStates>,
+        active_profiles: Arc<ActiveProfiles>,
+    ) -> Housekeeping {
         Housekeeping {
             store: self.store.clone(),
             queue: self.queue.clone(),
@@ -126,6 +131,7 @@ impl Worker {
             profile: self.processor.profile().id(),
             breakers: self.processor.breakers().cloned(),
             campaigns,
+            active_profiles,
         }
     }
 }
@@ -146,9 +152,12 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn start(worker: Worker, campaigns: Arc<CampaignStates>) -> Self {
+    fn start(
+        worker: Worker,
+        campaigns: Arc<CampaignStates>,
+        active_profiles: Arc<ActiveProfiles>,
+    ) -> Self {
         let Worker { queue, store, processor, settings, vitals } = worker;
-        let active_profiles = Arc::new(ActiveProfiles::new(store.clone()));
         let settler = Settler {
             queue,
             store,
@@ -233,10 +242,12 @@ impl Pipeline {
         let job = async move {
             let processed = match stopped_by_campaign(&campaigns, lane, campaign).await {
                 Some(stopped) => stopped,
-                None => {
-                    let required = profiles.required(delivery.job(), &own).await;
-                    processor.process(&required).await
+                None if profiles.is_for_others(delivery.job(), &own).await => {
+                    let gallery = delivery.job().gallery.clone();
+                    tracing::debug!(%gallery, "another profile is active: the job waits for it");
+                    Processed::Waits(WaitReason::OtherActiveProfile(gallery))
                 }
+                None => processor.process(delivery.job()).await,
             };
             // Fails only if the settler panicked; the dropped delivery is then a retry.
             finished.send(Finished { delivery, processed, in_flight }).await.ok();
@@ -246,7 +257,7 @@ impl Pipeline {
 
     /// Finishes the jobs in flight and settles them, in `time` at most.
     async fn drain(self, time: Duration) -> Result<(), WorkerError> {
-        let Self { mut jobs, mut settlers, finished_enrolments, finished, .. } = self;
+        let Self { mut jobs, mut settlers, finished_enrolments, finished, processor, .. } = self;
         // The settlers end after the last job.
         drop((finished_enrolments, finished));
         let drained = tokio::time::timeout(time, async {
@@ -256,6 +267,7 @@ impl Pipeline {
             while let Some(ended) = settlers.join_next().await {
                 ended?;
             }
+            processor.finish().await;
             Ok(())
         });
         match drained.await {

@@ -30,6 +30,9 @@ pub enum Processed {
     Dropped,
 }
 
+/// Why a changed image of a re-score is tried again.
+const CHANGED_UNASKED: &str = "the image changed since it was recorded, and the chip cache \
+    (chips.url), which may have what was found in it, cannot be read";
 /// Rate limit of the wrong-profile warning.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -56,6 +59,9 @@ pub trait Process: Send + Sync {
     async fn lost(&self) -> String {
         std::future::pending().await
     }
+
+    /// Waits until all that goes on after jobs ended is done.
+    async fn finish(&self) {}
 }
 
 /// Processes jobs with the models of a profile. All jobs in flight share it.
@@ -200,6 +206,11 @@ impl Processor {
         };
         let fetch_ms = milliseconds(started);
         if job.expected_hash.is_some_and(|expected| ContentHash::of(&bytes) != expected) {
+            // The cache may have what was found in those bytes: later it may tell.
+            if job.lane == Lane::Rescore && self.chips.as_ref().is_some_and(|chips| chips.is_down())
+            {
+                return self.retry(job, WaitReason::ImageUnavailable, CHANGED_UNASKED.into());
+            }
             let reason = match job.lane {
                 Lane::Rescore => "the image changed since it was recorded: scan it",
                 Lane::Enrol | Lane::Scan => {
@@ -208,7 +219,7 @@ impl Processor {
             };
             return self.ended(job, Outcome::Refused(reason.into()));
         }
-        let (selection, chips) = (self.selection(job), self.chips.as_deref());
+        let (selection, chips) = (self.selection(job), self.chips.as_ref());
         let analysis = self.analyser.analyse(bytes, (slot, room), selection, priority, chips).await;
         self.analysed(job, analysis, fetch_ms)
     }
@@ -322,5 +333,11 @@ impl Process for Processor {
     async fn lost(&self) -> String {
         let reason = self.analyser.lost().await;
         format!("{} works no longer: {reason}", self.provider)
+    }
+
+    async fn finish(&self) {
+        if let Some(chips) = &self.chips {
+            chips.finish().await;
+        }
     }
 }

@@ -154,13 +154,9 @@ impl SlotWorker {
         let store = Arc::clone(&self.store);
         let mut images =
             RescoreImages::find(store, plan, places.as_ref(), chips.as_deref()).await?;
-        if images.outside.images > 0 {
-            let first = images.outside.first.as_deref().unwrap_or_default();
-            return Err(impossible(format!(
-                "{} of {} images are outside of what may be read, such as {first}: allow them in \
-                    the setting images.allow",
-                images.outside.images, images.images
-            )));
+        if let Some(told) = images.outside.told(images.images) {
+            let told = format!("{told}. Allow them in the setting images.allow");
+            return Err(impossible(told));
         }
         if images.unasked > 0 {
             let error = "the chip cache (chips.url) cannot be asked for references whose bytes \

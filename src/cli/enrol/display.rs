@@ -7,7 +7,9 @@ use anyhow::Result;
 
 use super::super::progress::accounts;
 use super::super::{INTERRUPTED, SOME_FAILED, printable, say, say_json};
-use crate::domain::{Campaign, Enrolment, EnrolmentDecision, OutcomeEvent, OutcomeKind, ProfileId};
+use crate::domain::{
+    Campaign, Enrolment, EnrolmentDecision, OutcomeEvent, OutcomeKind, ProfileId, counted,
+};
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
 use crate::store::EnrolmentCounts;
 use crate::view::enrol::{DecisionView, EnrolSummaryLine, EnrolSummaryView, EnrolledImageView};
@@ -140,9 +142,9 @@ impl EnrolSummary<'_> {
             );
         }
         if subjects > 0 {
-            let plural = if subjects == 1 { "" } else { "s" };
             text += &format!(
-                "of {subjects} subject{plural} of these images, {enrolled_subjects} can be found\n"
+                "of {} of these images, {enrolled_subjects} can be found\n",
+                counted(subjects, "subject")
             );
         }
         if let Some(active) = &self.active {

@@ -12,6 +12,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use self::display::{EnrolDisplay, EnrolEnd, EnrolSummary};
 use super::interrupt::{StopOnSignal, stop_on_signal};
+use super::profile_arg::ProfileArg;
 use super::running::told;
 use super::scan_source::SourceArgs;
 use super::{GalleryArgs, not_listed, printable};
@@ -78,8 +79,8 @@ pub(super) struct EnrolArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
     /// Enrol under this profile, that of the settings, though another one is active.
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// Print JSON, one object a line: each image with its decision as it ends, then the summary.
     #[arg(long)]
     json: bool,
@@ -166,16 +167,20 @@ impl EnrolArgs {
         enrolment_campaign(self.gallery.gallery.clone(), profile, selection, description)
     }
 
-    async fn require_active(&self, store: &dyn Store, own: &ProfileId) -> Result<()> {
+    async fn require_active(&self, app: &App, store: &dyn Store, own: &ProfileId) -> Result<()> {
         let gallery = &self.gallery.gallery;
-        Ok(require_active(store, gallery, own, self.profile.as_ref()).await?)
+        let wanted = match &self.profile {
+            Some(named) => Some(named.id(app, store, Some(gallery)).await?),
+            None => None,
+        };
+        Ok(require_active(store, gallery, own, wanted.as_ref()).await?)
     }
 
     /// Enrols in this process.
     async fn run_here(&self, app: &App, source: EnrolSource) -> Result<ExitCode> {
         let session = Session::open_for_enrolment(app, &source.readable).await?;
         let profile = session.profile_id();
-        self.require_active(session.store().as_ref(), &profile).await?;
+        self.require_active(app, session.store().as_ref(), &profile).await?;
         let campaign = self.campaign(app, profile, &source);
         let mut running = RunningEnrolment::start(
             self,
@@ -194,7 +199,7 @@ impl EnrolArgs {
     async fn run_on_fleet(&self, app: &App, source: EnrolSource) -> Result<ExitCode> {
         let (store, queue) = (app.store().await?, app.queue().await?);
         let profile = app.profile(false)?;
-        self.require_active(store.as_ref(), &profile.id()).await?;
+        self.require_active(app, store.as_ref(), &profile.id()).await?;
         store.register_profile(&profile).await?;
         let campaign = self.campaign(app, profile.id(), &source);
         let mut running = RunningEnrolment::start(

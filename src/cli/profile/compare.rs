@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::domain::ProfileId;
 use crate::evaluate::compare::{CompareOptions, ComparedLabels, ComparisonPage, compare, sections};
 use crate::evaluate::evaluation::Bootstrap;
-use crate::store::{Store, choose_profile};
+use crate::store::Store;
 use crate::view::profile_comparison::ProfileComparisonView;
 
 /// Compare two profiles of a gallery on the same images, before one replaces the other.
@@ -70,12 +70,18 @@ impl CompareProfilesArgs {
         let labels = self.labels.as_ref().map(read).transpose()?;
         let store = app.filled_store().await?;
         let profiles = self.profiles(app, store.as_ref()).await?;
+        let mut thresholds = [false; 2];
+        for (known, id) in thresholds.iter_mut().zip(&profiles) {
+            let profile = store.profile(id).await?;
+            *known = profile.is_some_and(|profile| app.thresholds_of(&profile).is_some());
+        }
         let settings = app.settings();
         let options = CompareOptions {
             gallery: &self.gallery.gallery,
             profiles,
             labels: labels.as_ref(),
             gate: settings.gate(),
+            thresholds,
             sample: self.sample as usize,
             bootstrap: Bootstrap {
                 replicates: self.bootstrap,
@@ -102,13 +108,8 @@ impl CompareProfilesArgs {
 
     async fn profiles(&self, app: &App, store: &dyn Store) -> Result<[ProfileId; 2]> {
         let gallery = &self.gallery.gallery;
-        // Names the galleries of the store if it has no such gallery.
-        choose_profile(store, gallery, None).await?;
-        let old = self.old.id(app, store, Some(gallery)).await?;
-        let new = self.new.id(app, store, Some(gallery)).await?;
-        for profile in [&old, &new] {
-            choose_profile(store, gallery, Some(profile.clone())).await?;
-        }
+        let old = ProfileArg::of_gallery(Some(&self.old), app, store, gallery).await?;
+        let new = ProfileArg::of_gallery(Some(&self.new), app, store, gallery).await?;
         Ok([old, new])
     }
 }

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::{gallery_line, of_gallery};
+use super::{gallery_lines, of_gallery};
 use crate::app::App;
 use crate::cli::{say, say_json};
 use crate::domain::{GalleryName, Precision};
 use crate::store::{Store, choose_profile};
 use crate::view::profile::ProfileView;
 
-/// List the profiles of the store, each with its galleries: which is active, and what the others
-/// cover of its images.
+/// List the profiles of the store, each with its galleries: which is active and what it lacks, and
+/// what the others cover of its images and in which settings they differ from it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListProfilesArgs {
     /// Only the profiles of this gallery.
@@ -50,7 +50,7 @@ async fn views(store: &dyn Store, gallery: Option<&GalleryName>) -> Result<Vec<P
         let mut galleries = Vec::new();
         for of in of_galleries.iter().filter(|of| of.profile == id) {
             if gallery.is_none_or(|gallery| *gallery == of.gallery) {
-                galleries.push(of_gallery(store, of.clone()).await?);
+                galleries.push(of_gallery(store, of.clone(), &stored.profile).await?);
             }
         }
         if gallery.is_none() || !galleries.is_empty() {
@@ -63,7 +63,9 @@ async fn views(store: &dyn Store, gallery: Option<&GalleryName>) -> Result<Vec<P
 fn say_profile(profile: &ProfileView) -> Result<()> {
     say(summary_line(profile))?;
     for gallery in &profile.galleries {
-        say(format!("  {}", gallery_line(gallery)))?;
+        for line in gallery_lines(gallery) {
+            say(format!("  {line}"))?;
+        }
     }
     if profile.galleries.is_empty() {
         say("  no gallery has results of it")?;

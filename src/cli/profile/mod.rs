@@ -7,7 +7,6 @@ mod retire;
 mod show;
 
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -17,12 +16,12 @@ use self::compare::CompareProfilesArgs;
 use self::list::ListProfilesArgs;
 use self::retire::RetireArgs;
 use self::show::ShowProfileArgs;
+use super::profile_arg::ProfileArg;
 use crate::app::App;
-use crate::domain::{GalleryName, InvalidName, ProfileId, ProfileName};
-use crate::gallery::profiles::{Percent, find_profile};
-use crate::gallery::rescore::is_of_chips;
+use crate::domain::{Profile, counted, profile_differences};
+use crate::gallery::profiles::Percent;
 use crate::store::{GalleryProfile, ProfileCoverage, Store};
-use crate::view::profile::{ProfileCoverageView, ProfileOfGalleryView};
+use crate::view::profile::{DifferenceView, ProfileCoverageView, ProfileOfGalleryView};
 
 /// A profile is all that a score depends on: models, alignment, estimator and mapping. A gallery
 /// has one active profile, which is shown, searched and enrolled under; a scan under another
@@ -51,51 +50,12 @@ impl ProfileCommand {
     }
 }
 
-/// A profile as a user names it.
-#[derive(Debug, Clone)]
-enum ProfileArg {
-    /// That of the present settings.
-    Settings,
-    /// One of the store.
-    Stored(ProfileName),
-}
-
-impl FromStr for ProfileArg {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        if text == "settings" { Ok(Self::Settings) } else { text.parse().map(Self::Stored) }
-    }
-}
-
-impl ProfileArg {
-    /// The id of the profile; that of the settings may be unknown to the store.
-    async fn id(
-        &self,
-        app: &App,
-        store: &dyn Store,
-        gallery: Option<&GalleryName>,
-    ) -> Result<ProfileId> {
-        match self {
-            Self::Settings => {
-                // In a gallery of chips, the settings' profile is that of chips.
-                let active = match gallery {
-                    Some(gallery) => store.active_profile(gallery).await?,
-                    None => None,
-                };
-                let aligned = match active {
-                    Some(active) => is_of_chips(store, &active).await?,
-                    None => false,
-                };
-                Ok(app.profile(aligned)?.id())
-            }
-            Self::Stored(name) => Ok(find_profile(store, name, gallery).await?),
-        }
-    }
-}
-
-/// What a gallery has of a profile.
-async fn of_gallery(store: &dyn Store, of: GalleryProfile) -> Result<ProfileOfGalleryView> {
+/// What a gallery has of `profile`.
+async fn of_gallery(
+    store: &dyn Store,
+    of: GalleryProfile,
+    profile: &Profile,
+) -> Result<ProfileOfGalleryView> {
     // What was recorded a moment ago may be gone.
     let coverage = store.coverage(&of.gallery, &of.profile).await?;
     let coverage = coverage.unwrap_or_else(|| ProfileCoverage {
@@ -103,16 +63,48 @@ async fn of_gallery(store: &dyn Store, of: GalleryProfile) -> Result<ProfileOfGa
         coverage: Default::default(),
         attempts: Default::default(),
     });
-    Ok(ProfileOfGalleryView::new(of, &coverage))
+    let active = store.profile(&coverage.active).await?;
+    let differences = active.map(|active| profile_differences(profile, &active));
+    let differences = differences.into_iter().flatten().map(DifferenceView::from).collect();
+    Ok(ProfileOfGalleryView::new(of, &coverage, differences))
 }
 
-/// A gallery of a profile, in a line.
-fn gallery_line(of: &ProfileOfGalleryView) -> String {
-    let ProfileOfGalleryView { gallery, active, images, coverage } = of;
+/// A gallery of a profile: what it has, and how it differs from the active one.
+fn gallery_lines(of: &ProfileOfGalleryView) -> Vec<String> {
+    let ProfileOfGalleryView { gallery, active, images, coverage, differences } = of;
+    let images = counted(*images, "image");
     if *active {
-        return format!("{gallery}: active, {images} images");
+        return vec![format!("{gallery}: active, {images}{}", active_gaps(coverage))];
     }
-    format!("{gallery}: shadow, {images} images, {}", coverage_text(coverage))
+    let mut lines = vec![format!("{gallery}: shadow, {images}, {}", coverage_text(coverage))];
+    if !differences.is_empty() {
+        let told: Vec<String> = differences.iter().map(difference_text).collect();
+        lines.push(format!("  unlike the active one: {}", told.join("; ")));
+    }
+    lines
+}
+
+fn difference_text(difference: &DifferenceView) -> String {
+    let DifferenceView { setting, value, active } = difference;
+    let [value, active] = [value, active].map(|value| value.as_deref().unwrap_or("default"));
+    format!("{setting} {value} instead of {active}")
+}
+
+/// What the active profile lacks, for people; empty if it lacks nothing.
+fn active_gaps(coverage: &ProfileCoverageView) -> String {
+    let ProfileCoverageView { images, covered, references, lost_references, .. } = coverage;
+    let mut text = String::new();
+    let missing = images.saturating_sub(*covered);
+    if missing > 0 {
+        text += &format!("; lacks {} that other profiles have", counted(missing, "image"));
+    }
+    if *references > 0 {
+        text += &format!("; {}", counted(*references, "reference"));
+    }
+    if *lost_references > 0 {
+        text += &format!(", {lost_references} without a template");
+    }
+    text
 }
 
 /// What a profile covers, for people.
@@ -125,7 +117,7 @@ fn coverage_text(coverage: &ProfileCoverageView) -> String {
         text += &format!("; {unreadable} unreadable, {refused} refused, {failed} failed");
     }
     if *references > 0 {
-        text += &format!("; lacks {lost_references} of {references} references");
+        text += &format!("; lacks {lost_references} of {}", counted(*references, "reference"));
     }
     text
 }

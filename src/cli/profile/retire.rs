@@ -11,15 +11,18 @@ use super::ProfileArg;
 use crate::app::App;
 use crate::cli::interrupt::stop_on_signal;
 use crate::cli::{INTERRUPTED, say, say_json};
-use crate::domain::GalleryName;
-use crate::gallery::profiles::Retirement;
+use crate::domain::{GalleryName, counted};
+use crate::gallery::profiles::sole_results;
+use crate::gallery::retirement::Retirement;
+use crate::store::SoleResults;
 use crate::view::profile::RetiredView;
 
 /// Delete the results, faces and templates of a profile in a gallery. Cannot be undone.
 ///
 /// Images, subjects, references, decisions and campaigns stay, and so do the results of other
-/// profiles. It is refused for an active profile, and while a campaign or a worker records under
-/// it. A retired profile can be scanned again. Ctrl-C ends it after some thousands of results, and
+/// profiles. It is refused for an active profile, while a campaign or a worker records under it,
+/// and, without --force, if images or active references have results under no other profile. A
+/// retired profile can be scanned again. Ctrl-C ends it after some thousands of results, and
 /// the same command does the rest. On Postgres, the role must own the schema.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RetireArgs {
@@ -35,6 +38,9 @@ pub(in crate::cli) struct RetireArgs {
     /// Say what would be deleted, and delete nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Retire it even if images or references have results under no other profile.
+    #[arg(long)]
+    force: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -51,11 +57,17 @@ impl RetireArgs {
             galleries: retirement.galleries.clone(),
             images: retirement.images,
             face_count: retirement.faces,
+            sole_images: retirement.sole.images,
+            sole_references: retirement.sole.references,
+            sole_subjects: retirement.sole.subjects,
             deleted: 0,
             dry_run: self.dry_run,
             interrupted: false,
         };
         if !self.dry_run {
+            if !self.force {
+                retirement.require_covered()?;
+            }
             let bar = if std::io::stderr().is_terminal() {
                 ProgressBar::new(retirement.images)
             } else {
@@ -76,13 +88,13 @@ impl RetireArgs {
         if self.json {
             say_json(&view)?
         } else {
-            say(last_line(&view))?
+            say(last_line(&view, retirement.sole))?
         }
         Ok(if view.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 }
 
-fn last_line(view: &RetiredView) -> String {
+fn last_line(view: &RetiredView, sole: SoleResults) -> String {
     let RetiredView { profile, galleries, images, face_count, deleted, .. } = view;
     if galleries.is_empty() {
         return format!("nothing to do: there are no results of profile {profile}");
@@ -90,9 +102,16 @@ fn last_line(view: &RetiredView) -> String {
     let names: Vec<&str> = galleries.iter().map(GalleryName::as_str).collect();
     let of = format!("of profile {profile} in {}", names.join(", "));
     if view.dry_run {
-        return format!("would delete the results of {images} images with {face_count} faces {of}");
+        let (images, faces) = (counted(*images, "image"), counted(*face_count, "face"));
+        let told = format!("would delete the results of {images} with {faces} {of}");
+        if sole == SoleResults::default() {
+            return told + ". Other profiles have results of all of them";
+        }
+        let sole = sole_results(&sole);
+        return format!("{told}. {sole} under no other profile: this takes --force");
     }
-    let line = format!("{deleted} results {of} were deleted");
+    let were = if *deleted == 1 { "was" } else { "were" };
+    let line = format!("{} {of} {were} deleted", counted(*deleted, "result"));
     if view.interrupted {
         return line + "; interrupted: the same command does the rest";
     }

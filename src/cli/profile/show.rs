@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::list::summary_line;
-use super::{ProfileArg, gallery_line, of_gallery};
+use super::{ProfileArg, gallery_lines, of_gallery};
 use crate::app::App;
 use crate::cli::{printable, say, say_json};
 use crate::domain::{GalleryName, Profile, ProfileId, SourcedThresholds};
@@ -58,26 +58,20 @@ impl ShowProfileArgs {
         store: &dyn Store,
         id: &ProfileId,
     ) -> Result<(Profile, ProfileView)> {
+        let stored = store.profiles().await?.into_iter().find(|stored| stored.profile.id() == *id);
+        let (profile, since) = match (stored, &self.profile) {
+            (Some(StoredProfile { profile, registered_at }), _) => (profile, Some(registered_at)),
+            (None, ProfileArg::Settings) => (app.profile(false)?, None),
+            (None, ProfileArg::Stored(_)) => bail!("profile {id} is not in the store any more"),
+        };
         let mut galleries = Vec::new();
         for of in store.gallery_profiles().await?.into_iter().filter(|of| of.profile == *id) {
             if self.gallery.as_ref().is_none_or(|gallery| *gallery == of.gallery) {
-                galleries.push(of_gallery(store, of).await?);
+                galleries.push(of_gallery(store, of, &profile).await?);
             }
         }
-        let stored = store.profiles().await?.into_iter().find(|stored| stored.profile.id() == *id);
-        if let Some(stored) = stored {
-            let view = ProfileView::stored(&stored, galleries);
-            let StoredProfile { profile, .. } = stored;
-            return Ok((profile, view));
-        }
-        match self.profile {
-            ProfileArg::Settings => {
-                let profile = app.profile(false)?;
-                let view = ProfileView::new(&profile, None, galleries);
-                Ok((profile, view))
-            }
-            ProfileArg::Stored(_) => bail!("profile {id} is not in the store any more"),
-        }
+        let view = ProfileView::new(&profile, since, galleries);
+        Ok((profile, view))
     }
 
     async fn activations(&self, store: &dyn Store, id: &ProfileId) -> Result<Vec<ActivationView>> {
@@ -109,7 +103,9 @@ fn tell(detail: &ProfileDetailView, thresholds: Option<&SourcedThresholds>) -> R
         None => say("  no similarity thresholds are known here: `facefleet calibrate` measures")?,
     }
     for gallery in &profile.galleries {
-        say(format!("  {}", gallery_line(gallery)))?;
+        for line in gallery_lines(gallery) {
+            say(format!("  {line}"))?;
+        }
     }
     for activation in &detail.activations {
         say(printable(&activation_line(activation)))?;

@@ -16,12 +16,13 @@ use self::answer::{ProbeAnswer, SearchAnswers};
 use self::probe::{Probe, ProbeName};
 use super::compare::NO_THRESHOLDS;
 use super::new_file::NewFile;
+use super::profile_arg::ProfileArg;
 use super::score::analyse;
 use super::{GalleryArgs, SOME_FAILED, say_json};
 use crate::app::App;
 use crate::app::report::Chips;
-use crate::domain::{Faces, Profile, ProfileId, SourcedThresholds, fmr_of_search};
-use crate::gallery::search::{GallerySearch, searchable_profile};
+use crate::domain::{Faces, Profile, SourcedThresholds, fmr_of_search};
+use crate::gallery::search::{GallerySearch, require_searchable};
 use crate::images::NamedPlace;
 use crate::store::Searched;
 use crate::view::search::LeastView;
@@ -53,8 +54,8 @@ pub(super) struct SearchArgs {
     #[command(flatten)]
     gallery: GalleryArgs,
     /// The profile to search under [default: the active one of the gallery].
-    #[arg(long, value_name = "ID")]
-    profile: Option<ProfileId>,
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<ProfileArg>,
     /// Find people, each by its best reference, or single faces [default: subject if the gallery
     /// has references that can be compared with, otherwise face].
     #[arg(long, value_enum, value_name = "KIND")]
@@ -146,8 +147,9 @@ impl SearchArgs {
         let (processor, own) = self.networks(&app)?;
         let gallery = &self.gallery.gallery;
         let store = app.filled_store().await?;
-        let profile =
-            searchable_profile(store.as_ref(), gallery, &own, self.profile.as_ref()).await?;
+        let named = self.profile.as_ref();
+        let profile = ProfileArg::of_gallery(named, &app, store.as_ref(), gallery).await?;
+        require_searchable(store.as_ref(), gallery, &own, &profile).await?;
         let threads = app.settings().threads();
         if let Some(folder) = self.out.as_ref().and_then(|file| file.parent()) {
             let there = folder.as_os_str().is_empty() || folder.is_dir();

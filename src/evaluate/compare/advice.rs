@@ -8,9 +8,9 @@
 //!
 //! Reasons against: coverage below [`LEAST_COVERAGE`]; subjects with fewer references under NEW;
 //! more faces lost than gained; a higher FNMR at the same FMR; a worse error-versus-discard curve
-//! without a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more. Reasons
-//! for: fewer faces lost than gained, a lower FNMR, a better curve. An estimate is a reason only if
-//! its 95 % interval excludes 0.
+//! without a lower FNMR; a gate that rejects more images, by [`MOST_REJECTED`] or more; no
+//! similarity thresholds for NEW, and some for OLD. Reasons for: fewer faces lost than gained, a
+//! lower FNMR, a better curve. An estimate is a reason only if its 95 % interval excludes 0.
 //!
 //! Error rates are known from [`LEAST_MATED`] mated comparisons of [`LEAST_SUBJECTS`] subjects on,
 //! or if they cannot differ. Of the false match rates, 1e-3 counts if it is shown, else 1e-2.
@@ -50,6 +50,8 @@ pub(super) struct Findings {
     pub net_rejected: EstimateView,
     /// Whether both profiles have the same templates.
     pub same_templates: bool,
+    /// Whether OLD has similarity thresholds, and NEW.
+    pub thresholds: [bool; 2],
     /// The error rates that count, if they are known.
     pub errors: Option<ErrorRates>,
     /// The overlap of the neighbours.
@@ -92,6 +94,13 @@ impl Findings {
                  [enrol] for NEW first",
                 100.0 * rejected.value
             ));
+        }
+        if self.thresholds == [true, false] {
+            against.push(
+                "no similarity thresholds are known for NEW: `facefleet calibrate` measures some, \
+                 and the setting quality.calibration names them"
+                    .to_owned(),
+            );
         }
         let (verdict, reasons) = if !against.is_empty() {
             (SwitchVerdict::NotAdvised, against.join("; "))
@@ -234,6 +243,7 @@ mod tests {
             net_lost: estimate(0.0, 0.0),
             net_rejected: estimate(0.0, 0.0),
             same_templates: false,
+            thresholds: [true, true],
             errors: Some(ErrorRates { fmr: 1e-3, fnmr: rates(0.012, 0.012, 0.001), pauc: None }),
             overlap: Some(0.9),
         }
@@ -300,6 +310,19 @@ mod tests {
             "Switching is not advised: the gate of enrolments rejects 34.2 % more of the images: \
              set the thresholds of [enrol] for NEW first.",
         );
+    }
+
+    #[test]
+    fn a_profile_without_thresholds_is_not_advised_instead_of_one_with() {
+        let without = |thresholds| Findings { thresholds, ..findings() };
+        assert_says(
+            &without([true, false]),
+            "Switching is not advised: no similarity thresholds are known for NEW: `facefleet \
+             calibrate` measures some, and the setting quality.calibration names them.",
+        );
+        for same in [[false, false], [false, true]] {
+            assert_eq!(without(same).advice().verdict, SwitchVerdict::Neutral, "no step back");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::view::profile_comparison::{
 const STEP: usize = 2;
 /// Thousandths discarded at the end of drawn curves.
 const END: usize = 300;
+/// The axis of a rate reaches this at least.
+const LEAST_RATE: f64 = 1e-3;
 
 /// The distributions of values under both profiles.
 pub(super) fn values(values: &PairedValuesView, label: &str) -> Chart {
@@ -67,7 +69,8 @@ pub(super) fn edc(point: &PairedPointView) -> Chart {
     };
     let both = [("OLD", &point.edc_old), ("NEW", &point.edc_new)];
     let shown = both.iter().flat_map(|(_, fnmr)| fnmr.iter().take(END + 1));
-    let highest = shown.copied().fold(1e-6, f64::max);
+    // Without any failure, the axis shows a rate that can be read.
+    let highest = shown.copied().fold(LEAST_RATE, f64::max);
     let label = format!("false non-match rate at FMR {:e}, %", point.fmr);
     Chart {
         x: Axis::linear(
@@ -85,6 +88,25 @@ pub(super) fn edc(point: &PairedPointView) -> Chart {
 mod tests {
     use super::*;
     use crate::evaluate::compare::statistics::{Bins, distribution};
+    use crate::view::evaluation::EstimateView;
+    use crate::view::profile_comparison::PairedEstimateView;
+
+    #[test]
+    fn curves_without_a_failure_have_an_axis_with_short_labels() {
+        let estimate = EstimateView { value: 0.0, low: 0.0, high: 0.0 };
+        let none = PairedEstimateView { old: estimate, new: estimate, change: estimate };
+        let point = PairedPointView {
+            fmr: 1e-3,
+            threshold: none,
+            fnmr: none,
+            pauc: None,
+            edc_old: vec![0.0; 1000],
+            edc_new: vec![0.0; 1000],
+        };
+        let chart = edc(&point);
+        let labels: Vec<&str> = chart.y.ticks.iter().map(|(_, label)| &**label).collect();
+        assert_eq!(labels, ["0.00", "0.05", "0.10", "0.15"]);
+    }
 
     #[test]
     fn a_distribution_is_drawn_where_it_is_and_within_its_bins() {

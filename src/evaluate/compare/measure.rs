@@ -99,6 +99,7 @@ impl Measured {
             net_lost: faces.net_lost,
             net_rejected: gate.net_rejected,
             same_templates: same(SamePart::Templates),
+            thresholds: options.thresholds,
             errors: similarities.found.as_ref().ok().and_then(ErrorRates::of),
             overlap: neighbours.as_ref().map(|found| found.overlap.value),
         };

@@ -122,6 +122,8 @@ pub struct CompareOptions<'a> {
     pub labels: Option<&'a ComparedLabels>,
     /// The checks of the enrolment.
     pub gate: GateRules,
+    /// Whether similarity thresholds are known for OLD, and for NEW.
+    pub thresholds: [bool; 2],
     /// Most images of which templates are compared.
     pub sample: usize,
     /// How intervals are computed. Its seed also draws the samples.

@@ -139,8 +139,9 @@ impl FuseSet<'_> {
         })
     }
 
-    /// The fit on the photos of `training` alone, as if there were no others. It is not compared
-    /// with anything.
+    /// The fit on the mated comparisons among the photos of `training`. The similarity threshold at
+    /// `fmr` and the choice of inputs are those of all photos: neither tells how similar the photos
+    /// of one of the other people are. It is not compared with anything.
     ///
     /// # Errors
     /// If they are of too few people.

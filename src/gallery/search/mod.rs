@@ -43,20 +43,36 @@ pub struct OtherTemplates {
     pub probes: ProfileId,
     /// The profile that is searched under.
     pub searched: ProfileId,
-    /// Whether the gallery has results of the probes' profile, next to those of its active one.
-    pub has_shadow: bool,
+    /// What the gallery has of the probes' profile.
+    pub results: ProbesProfile,
+}
+
+/// What a gallery has of the profile of probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbesProfile {
+    /// It is the active one.
+    Active,
+    /// It is a shadow.
+    Shadow,
+    /// There are no results of it.
+    WithoutResults,
 }
 
 fn other_templates(other: &OtherTemplates) -> String {
-    let OtherTemplates { gallery, probes, searched, has_shadow } = other;
-    let choice = match has_shadow {
-        true => format!(
+    let OtherTemplates { gallery, probes, searched, results } = other;
+    let choice = match results {
+        ProbesProfile::Active => format!(
+            "or leave --profile out: {probes}, the profile of these settings, is the active one"
+        ),
+        ProbesProfile::Shadow => format!(
             "--profile {probes} searches the shadow of these settings, and `facefleet profile \
              activate {probes} --gallery {gallery}` makes it the active profile"
         ),
-        false => "or scan the gallery with the models of these settings and activate that profile \
+        ProbesProfile::WithoutResults => {
+            "or scan the gallery with the models of these settings and activate that profile \
                   (`facefleet profile activate settings`)"
-            .to_owned(),
+                .to_owned()
+        }
     };
     format!(
         "gallery '{gallery}' is searched under profile {searched}, whose templates cannot be \
@@ -108,25 +124,30 @@ pub struct SearchCandidate {
     pub face: StoredFace,
 }
 
-/// The profile to search a gallery under: `wanted`, or else the active one. Its templates can be
-/// compared with those of the profile `probes`: it is the same, or one with another mapping.
+/// Whether a gallery can be searched under its profile `searched` with templates of the profile
+/// `probes`: both give the same templates, whatever their estimators and mappings are.
 ///
 /// # Errors
-/// If its templates are others, the gallery has no results of it, or the store cannot be read.
-pub async fn searchable_profile(
+/// If its templates are others, or the store cannot be read.
+pub async fn require_searchable(
     store: &dyn Reading,
     gallery: &GalleryName,
     probes: &Profile,
-    wanted: Option<&ProfileId>,
-) -> Result<ProfileId, SearchError> {
-    let chosen = choose_profile(store, gallery, wanted.cloned()).await?;
-    let profile = store.profile(&chosen).await?;
-    if profile.is_some_and(|profile| profile.scores_id() == probes.scores_id()) {
-        return Ok(chosen);
+    searched: &ProfileId,
+) -> Result<(), SearchError> {
+    let profile = store.profile(searched).await?;
+    if profile.is_some_and(|profile| profile.templates_id() == probes.templates_id()) {
+        return Ok(());
     }
-    let (gallery, probes) = (gallery.clone(), probes.id());
-    let has_shadow = choose_profile(store, &gallery, Some(probes.clone())).await.is_ok();
-    let other = OtherTemplates { gallery, probes, searched: chosen, has_shadow };
+    let own = probes.id();
+    let active = choose_profile(store, gallery, None).await?;
+    let results = match choose_profile(store, gallery, Some(own.clone())).await {
+        Ok(_) if own == active => ProbesProfile::Active,
+        Ok(_) => ProbesProfile::Shadow,
+        Err(_) => ProbesProfile::WithoutResults,
+    };
+    let (gallery, searched) = (gallery.clone(), searched.clone());
+    let other = OtherTemplates { gallery, probes: own, searched, results };
     Err(SearchError::OtherTemplates(Box::new(other)))
 }
 

@@ -17,6 +17,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 pub use self::entry::ImageChips;
@@ -32,6 +33,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(30);
 /// Rate limit of each warning.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// Entries that are written while nobody waits for them, at most.
+const MOST_BEHIND: u32 = 16;
 
 /// A chip cache, of one alignment.
 pub struct ChipCache {
@@ -39,6 +42,8 @@ pub struct ChipCache {
     alignment: AlignmentProfile,
     /// Until when it is left alone.
     paused_until: Mutex<Option<Instant>>,
+    /// A permit for each entry that may be written behind.
+    behind: Arc<Semaphore>,
     unreachable: Warning,
     damaged: Warning,
 }
@@ -72,6 +77,7 @@ impl ChipCache {
             place: ChipPlace::new(root, objects)?,
             alignment,
             paused_until: Mutex::default(),
+            behind: Arc::new(Semaphore::new(MOST_BEHIND as usize)),
             unreachable: Warning::default(),
             damaged: Warning::default(),
         })
@@ -131,6 +137,38 @@ impl ChipCache {
         }
     }
 
+    /// Keeps an entry while the caller goes on; none if many are being written already. What is
+    /// begun ends with [`Self::finish`].
+    pub fn write_behind(self: &Arc<Self>, entry: ChipEntry) {
+        let Ok(permit) = Arc::clone(&self.behind).try_acquire_owned() else {
+            metrics::chips("skipped");
+            return;
+        };
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            cache.write(entry).await;
+            drop(permit);
+        });
+    }
+
+    /// Waits until all that was begun is written.
+    pub async fn finish(&self) {
+        // Nobody closes it.
+        self.behind.acquire_many(MOST_BEHIND).await.ok();
+    }
+
+    /// Writes an entry that no image has, and reads it.
+    ///
+    /// # Errors
+    /// If one of it fails; the reason.
+    pub async fn try_writing(&self) -> Result<(), String> {
+        let name = ["trial", "00", "trial"].map(str::to_owned);
+        let bytes = b"written by facefleet doctor".to_vec();
+        self.place.write(&name, bytes.clone()).await.map_err(|error| error.to_string())?;
+        let read = self.place.read(&name).await.map_err(|error| error.to_string())?;
+        if read == bytes { Ok(()) } else { Err("what was written comes back otherwise".into()) }
+    }
+
     /// Whether it seems to know the image with these bytes; none if it is out of reach.
     pub async fn has(&self, selection: &Selection, hash: ContentHash) -> Option<bool> {
         if self.is_paused() {
@@ -157,9 +195,14 @@ impl ChipCache {
         [id.as_str().to_owned(), hash[..2].to_owned(), hash]
     }
 
-    fn is_paused(&self) -> bool {
+    /// Whether it failed a moment ago, and is left alone.
+    pub fn is_down(&self) -> bool {
         let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let paused = until.is_some_and(|until| Instant::now() < until);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn is_paused(&self) -> bool {
+        let paused = self.is_down();
         if paused {
             metrics::chips("skipped");
         }

@@ -119,3 +119,27 @@ fn chips_are_kept_in_folders_and_buckets() {
         [true, true, true, false, false]
     );
 }
+
+#[tokio::test]
+async fn an_entry_is_written_behind_and_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, image) = (Arc::new(cache(folder.path())), sample());
+    let entry = || cache.entry(&SELECTION, &image).unwrap();
+    for _ in 0..MOST_BEHIND {
+        cache.write_behind(entry());
+    }
+    assert_eq!(cache.behind.available_permits(), 0, "none has begun on this thread");
+    cache.write_behind(entry());
+    cache.finish().await;
+    assert_eq!(cache.behind.available_permits(), MOST_BEHIND as usize);
+    assert_eq!(cache.read(&SELECTION, image.content.hash).await, Some(image.clone()));
+}
+
+#[tokio::test]
+async fn a_trial_says_whether_the_cache_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(cache(&folder.path().join("chips")).try_writing().await, Ok(()));
+    std::fs::write(folder.path().join("file"), b"no folder").unwrap();
+    let failed = cache(&folder.path().join("file")).try_writing().await.unwrap_err();
+    assert!(failed.contains("file"), "{failed}");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::batch::PostgresTables;
-use super::profiles::owner_only;
+use super::retirements::owner_only;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ};
 use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};

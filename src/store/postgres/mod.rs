@@ -24,6 +24,7 @@ mod remains;
 mod remap;
 mod rescoring;
 mod results;
+mod retirements;
 mod rights;
 mod schedules;
 mod sources;

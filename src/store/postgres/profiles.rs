@@ -15,8 +15,7 @@ use crate::store::rows::{
     parsed,
 };
 use crate::store::{
-    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
-    StoreError, StoredProfile,
+    GalleryProfile, NewActivation, ProfileCoverage, Profiles, StoreError, StoredProfile,
 };
 
 #[async_trait]
@@ -63,18 +62,31 @@ impl Profiles for PostgresStore {
             // Without any result under the profile, it covers nothing.
             let own = find_scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
             let finals = final_outcomes();
-            let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
-                .bind(active.gallery_profile_id)
-                .bind(own)
-                .bind(&finals)
-                .fetch_one(&mut *snapshot)
-                .await?;
-            let references = sqlx::query_as(include_str!("sql/covered_references.sql"))
-                .bind(active.gallery_id)
-                .bind(active.gallery_profile_id)
-                .bind(own)
-                .fetch_one(&mut *snapshot)
-                .await?;
+            let (images, references) = if own == active.gallery_profile_id {
+                let images = sqlx::query_as(include_str!("sql/known_images.sql"))
+                    .bind(own)
+                    .bind(&finals)
+                    .fetch_one(&mut *snapshot);
+                let images = images.await?;
+                let references = sqlx::query_as(include_str!("sql/known_references.sql"))
+                    .bind(active.gallery_id)
+                    .bind(own)
+                    .fetch_one(&mut *snapshot);
+                (images, references.await?)
+            } else {
+                let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
+                    .bind(active.gallery_profile_id)
+                    .bind(own)
+                    .bind(&finals)
+                    .fetch_one(&mut *snapshot);
+                let images = images.await?;
+                let references = sqlx::query_as(include_str!("sql/covered_references.sql"))
+                    .bind(active.gallery_id)
+                    .bind(active.gallery_profile_id)
+                    .bind(own)
+                    .fetch_one(&mut *snapshot);
+                (images, references.await?)
+            };
             let failed = sqlx::query_as(include_str!("sql/failed_attempts.sql"))
                 .bind(active.gallery_profile_id)
                 .bind(own)
@@ -123,102 +135,13 @@ impl Profiles for PostgresStore {
         };
         self.answer(WRITE, tried(activate)).await
     }
-
-    async fn retire(
-        &self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        after: i64,
-    ) -> Result<RetireStep, StoreError> {
-        let retire = || async {
-            let retired = self.try_retire(gallery, profile, after).await;
-            retired.map_err(|fault| owner_only(fault, "retire a profile"))
-        };
-        self.answer(READ, tried(retire)).await
-    }
-}
-
-impl PostgresStore {
-    async fn try_retire(
-        &self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        after: i64,
-    ) -> Result<RetireStep, Fault> {
-        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
-        lock(&mut transaction, gallery).await?;
-        let Some(own) = find_scope(&mut transaction, gallery, profile).await? else {
-            return Ok(RetireStep::Done);
-        };
-        let active = active_profile(&mut transaction, gallery).await?;
-        if active.is_some_and(|active| active.gallery_profile_id == own) {
-            return Ok(RetireStep::Active);
-        }
-        let is_shared: bool = sqlx::query_scalar(include_str!("sql/is_shared_profile.sql"))
-            .bind(profile.as_str())
-            .bind(own)
-            .fetch_one(&mut *transaction)
-            .await?;
-        let results: Vec<i64> = sqlx::query_scalar(include_str!("sql/retired_results.sql"))
-            .bind(own)
-            .bind(after)
-            .bind(i64::from(RETIRED_AT_ONCE))
-            .fetch_all(&mut *transaction)
-            .await?;
-        if let Some(&next) = results.last() {
-            // Here and not only with the partition at the end: another gallery may get results of
-            // the profile before that.
-            sqlx::query(include_str!("sql/delete_templates.sql"))
-                .bind(&results)
-                .bind(vec![profile.as_str()])
-                .execute(&mut *transaction)
-                .await?;
-            // Faces go with them.
-            sqlx::query("DELETE FROM results WHERE id = ANY ($1::bigint[])")
-                .bind(&results)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            return Ok(RetireStep::Deleted { results: results.len() as u64, next });
-        }
-        if is_shared {
-            sqlx::query("DELETE FROM gallery_profiles WHERE id = $1")
-                .bind(own)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        if !is_shared {
-            // It commits as it goes, so it runs in no transaction.
-            sqlx::query("CALL retire_profile($1)")
-                .bind(profile.as_str())
-                .execute(&self.pool)
-                .await?;
-        }
-        Ok(RetireStep::Done)
-    }
-}
-
-/// Whether the role lacks a right.
-fn is_forbidden(fault: &Fault) -> bool {
-    let Fault::Database(error) = fault else { return false };
-    error.as_database_error().is_some_and(|reported| reported.code().as_deref() == Some("42501"))
-}
-
-/// The fault for a role that may not do `what`.
-pub(super) fn owner_only(fault: Fault, what: &str) -> Fault {
-    if !is_forbidden(&fault) {
-        return fault;
-    }
-    let reason = format!(
-        "only the role that owns the schema may {what}: set store.url to its URL for this command \
-            (docs/postgres.md)"
-    );
-    StoreError::Unusable(reason).into()
 }
 
 /// Locks the profiles of a gallery until the end of the transaction.
-async fn lock(connection: &mut PgConnection, gallery: &GalleryName) -> Result<(), Fault> {
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    gallery: &GalleryName,
+) -> Result<(), Fault> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('facefleet.profiles.' || $1, 0))")
         .bind(gallery.as_str())
         .execute(connection)

@@ -5,6 +5,7 @@ use crate::domain::{Activation, CoverageCounts, FailedAttempts, OutcomeKind};
 use crate::store::encoding;
 use crate::store::fault::Fault;
 use crate::store::profiles::{GalleryProfile, StoredProfile};
+use crate::store::retirements::SoleResults;
 use crate::store::row::{direct_row, row};
 
 row! {
@@ -103,6 +104,25 @@ row! {
     pub(in crate::store) struct CoveredReferencesRow {
         reference_count: i64,
         lost_references: i64,
+    }
+}
+
+row! {
+    /// What a gallery has under one profile alone.
+    pub(in crate::store) struct SoleResultsRow {
+        images: i64,
+        reference_count: i64,
+        subjects: i64,
+    }
+}
+
+impl SoleResultsRow {
+    pub(in crate::store) fn sole_results(self) -> Result<SoleResults, Fault> {
+        Ok(SoleResults {
+            images: self.images.try_into().map_err(corrupt)?,
+            references: self.reference_count.try_into().map_err(corrupt)?,
+            subjects: self.subjects.try_into().map_err(corrupt)?,
+        })
     }
 }
 

@@ -168,6 +168,7 @@ row! {
         accepted: i64,
         review: i64,
         rejected: i64,
+        without_template: i64,
     }
 }
 
@@ -200,6 +201,7 @@ impl SubjectRow {
             accepted: count(self.accepted)?,
             review: count(self.review)?,
             rejected: count(self.rejected)?,
+            without_template: count(self.without_template)?,
         })
     }
 }
@@ -211,6 +213,7 @@ row! {
         uri: String,
         set_aside: Option<String>,
         since_ms: i64,
+        has_template: bool,
     }
 }
 
@@ -221,6 +224,7 @@ impl StoredReferenceRow {
             uri: parsed(&self.uri)?,
             state: state(self.set_aside.as_deref())?,
             since: time(self.since_ms)?,
+            has_template: self.has_template,
         })
     }
 }

@@ -13,8 +13,7 @@ use crate::store::rows::{
     parsed,
 };
 use crate::store::{
-    GalleryProfile, NewActivation, ProfileCoverage, Profiles, RETIRED_AT_ONCE, RetireStep,
-    StoreError, StoredProfile,
+    GalleryProfile, NewActivation, ProfileCoverage, Profiles, StoreError, StoredProfile,
 };
 
 #[async_trait]
@@ -61,18 +60,31 @@ impl Profiles for SqliteStore {
             // Without any result under the profile, it covers nothing.
             let own = find_scope(&mut snapshot, gallery, profile).await?.unwrap_or_default();
             let finals = json(final_outcomes());
-            let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
-                .bind(active.gallery_profile_id)
-                .bind(own)
-                .bind(&finals)
-                .fetch_one(&mut *snapshot)
-                .await?;
-            let references = sqlx::query_as(include_str!("sql/covered_references.sql"))
-                .bind(active.gallery_id)
-                .bind(active.gallery_profile_id)
-                .bind(own)
-                .fetch_one(&mut *snapshot)
-                .await?;
+            let (images, references) = if own == active.gallery_profile_id {
+                let images = sqlx::query_as(include_str!("sql/known_images.sql"))
+                    .bind(own)
+                    .bind(&finals)
+                    .fetch_one(&mut *snapshot);
+                let images = images.await?;
+                let references = sqlx::query_as(include_str!("sql/known_references.sql"))
+                    .bind(active.gallery_id)
+                    .bind(own)
+                    .fetch_one(&mut *snapshot);
+                (images, references.await?)
+            } else {
+                let images = sqlx::query_as(include_str!("sql/covered_images.sql"))
+                    .bind(active.gallery_profile_id)
+                    .bind(own)
+                    .bind(&finals)
+                    .fetch_one(&mut *snapshot);
+                let images = images.await?;
+                let references = sqlx::query_as(include_str!("sql/covered_references.sql"))
+                    .bind(active.gallery_id)
+                    .bind(active.gallery_profile_id)
+                    .bind(own)
+                    .fetch_one(&mut *snapshot);
+                (images, references.await?)
+            };
             let failed = sqlx::query_as(include_str!("sql/failed_attempts.sql"))
                 .bind(active.gallery_profile_id)
                 .bind(own)
@@ -120,53 +132,10 @@ impl Profiles for SqliteStore {
         })
         .await
     }
-
-    async fn retire(
-        &self,
-        gallery: &GalleryName,
-        profile: &ProfileId,
-        after: i64,
-    ) -> Result<RetireStep, StoreError> {
-        self.answer(async {
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let Some(own) = find_scope(&mut transaction, gallery, profile).await? else {
-                return Ok(RetireStep::Done);
-            };
-            let active = active_profile(&mut transaction, gallery).await?;
-            if active.is_some_and(|active| active.gallery_profile_id == own) {
-                return Ok(RetireStep::Active);
-            }
-            let results: Vec<i64> = sqlx::query_scalar(include_str!("sql/retired_results.sql"))
-                .bind(own)
-                .bind(after)
-                .bind(RETIRED_AT_ONCE)
-                .fetch_all(&mut *transaction)
-                .await?;
-            let step = match results.last() {
-                Some(&next) => {
-                    sqlx::query(include_str!("sql/delete_results.sql"))
-                        .bind(json(results.iter().copied()))
-                        .execute(&mut *transaction)
-                        .await?;
-                    RetireStep::Deleted { results: results.len() as u64, next }
-                }
-                None => {
-                    sqlx::query("DELETE FROM gallery_profiles WHERE id = ?1")
-                        .bind(own)
-                        .execute(&mut *transaction)
-                        .await?;
-                    RetireStep::Done
-                }
-            };
-            transaction.commit().await?;
-            Ok(step)
-        })
-        .await
-    }
 }
 
 /// The active profile of a gallery.
-async fn active_profile(
+pub(super) async fn active_profile(
     connection: &mut SqliteConnection,
     gallery: &GalleryName,
 ) -> Result<Option<ActiveProfileRow>, Fault> {

@@ -83,7 +83,7 @@ fn standard_input_is_a_list_and_names_what_it_may_not_read() {
     let run = scan(&[]);
     run.ended(1);
     let folder = photo.parent().unwrap().to_str().unwrap();
-    let told = format!("1 of 2 images are outside of what may be read: 1 in {folder}.");
+    let told = format!("1 of 2 images is outside of what may be read: 1 in {folder}.");
     assert!(run.err.contains(&told) && run.err.contains("(standard input, line 2)"), "{}", run.err);
     assert!(run.err.contains(&format!("--root {folder}")) && run.err.contains("images.allow"));
     assert_eq!(sandbox.run(&["campaign", "list"]).out, "", "nothing was begun");
@@ -192,7 +192,7 @@ fn images_are_scanned_again_by_their_outcome() {
     let again = ["scan", "--again", "failed,unreadable", "--json"];
     let run = sandbox.run(&again);
     run.ended(1);
-    assert!(run.err.contains("1 of 1 images are outside of what may be read"), "{}", run.err);
+    assert!(run.err.contains("1 of 1 image is outside of what may be read"), "{}", run.err);
     let again = [&again[..], &["--root", "photos"]].concat();
     let run = sandbox.run(&again);
     run.ended(0);

@@ -70,6 +70,19 @@ fn doctor_prints_its_checks_as_json_lines() {
     assert_eq!(names, ["runtime", "models", "store", "queue", "sources", "place", "disk"]);
     assert!(checks.iter().all(|check| check["ok"] == true && check["detail"].is_string()));
 
+    let chips = |url: &str| {
+        let mut command = sandbox.command(&["doctor", "--aligned", "--json"]);
+        let run = Run::of(command.env("FACEFLEET__CHIPS__URL", url).output().unwrap());
+        let found = run.json().into_iter().find(|check| check["check"] == "chips").unwrap();
+        (run.status, found["ok"].clone(), found["detail"].as_str().unwrap().to_owned())
+    };
+    sandbox.write("file", b"no folder");
+    let (status, ok, detail) = chips(sandbox.path("chips").to_str().unwrap());
+    assert_eq!((status, ok), (Some(0), true.into()), "{detail}");
+    let (status, ok, detail) = chips(sandbox.path("file").to_str().unwrap());
+    assert_eq!((status, ok), (Some(1), false.into()), "{detail}");
+    assert!(detail.contains("chips.url"), "{detail}");
+
     let mut command = sandbox.command(&["doctor", "--aligned", "--json"]);
     let wrong = Run::of(command.env("FACEFLEET__STORE__URL", "mysql:x").output().unwrap());
     wrong.ended(1);

@@ -179,9 +179,14 @@ fn profiles_are_listed_and_shown() {
     assert_eq!([&of_staff["gallery"], &of_staff["active"]], [&json!("staff"), &json!(false)]);
     let counts = ["images", "covered", "references", "lost_references"];
     assert_eq!(counts.map(|key| number(&of_staff["coverage"], key)), [4, 3, 2, 1]);
+    let difference = json!([{"setting": "detector.max_side", "value": "480", "active": "640"}]);
+    assert_eq!(of_staff["differences"], difference);
+    let listed = sandbox.run(&["profile", "list", "--gallery", "staff"]);
+    let told = "unlike the active one: detector.max_side 480 instead of 640\n";
+    assert!(listed.out.contains(told), "{}", listed.out);
     let of_guests = sandbox.run(&["profile", "list", "--gallery", "guests"]);
     of_guests.ended(0);
-    assert!(of_guests.out.contains("guests: active, 1 images"), "{}", of_guests.out);
+    assert!(of_guests.out.contains("guests: active, 1 image\n"), "{}", of_guests.out);
     assert!(!of_guests.out.contains("staff"), "{}", of_guests.out);
 
     change.activate(new, &["--force"]).ended(0);
@@ -203,13 +208,31 @@ fn profiles_are_listed_and_shown() {
     assert!(settings.out.starts_with(old), "{}", settings.out);
     for (arguments, told) in [
         (&["profile", "show", "active"][..], "of which gallery"),
-        (&["profile", "show", "0000000000000000"], "has no profile 0000000000000000"),
+        (
+            &["profile", "show", "0000000000000000"],
+            &format!("has no profile 0000000000000000, only {old}, {new}"),
+        ),
         (&["profile", "list", "--gallery", "nobody"], "only guests, staff"),
     ] {
         let run = sandbox.run(arguments);
         run.ended(1);
         assert!(run.err.contains(told), "{arguments:?}: {}", run.err);
     }
+}
+
+#[test]
+fn what_the_active_profile_lacks_is_told() {
+    let change = Change::begin();
+    let Change { sandbox, new, .. } = &change;
+    change.activate(new, &["--force"]).ended(0);
+    let listed = sandbox.run(&["profile", "list", "--gallery", "staff"]);
+    let told = "staff: active, 3 images; lacks 1 image that other profiles have; 2 references, 1 \
+        without a template\n";
+    assert!(listed.out.contains(told), "{}", listed.out);
+    assert_eq!(number(&person(sandbox, "joe"), "without_template"), 1);
+    let joe = sandbox.run(&["subject", "show", "joe", "--gallery", "staff"]);
+    let told = "1 active, 1 without a template under the active profile";
+    assert!(joe.out.contains(told), "{}", joe.out);
 }
 
 #[test]
@@ -234,4 +257,80 @@ fn a_shadow_is_retired_and_can_be_scanned_again() {
     assert_eq!(left["profile"], json!(old));
     other(sandbox, &["scan", "photos", "--gallery", "staff"]).ended(0);
     change.activate(new, &[]).ended(0);
+}
+
+#[test]
+fn what_no_other_profile_has_is_not_retired_without_force() {
+    let change = Change::begin();
+    let Change { sandbox, old, new, .. } = &change;
+    change.activate(new, &["--force"]).ended(0);
+    let retire = ["profile", "retire", old, "--gallery", "staff"];
+    let sole = "1 image and 1 reference of 1 subject have results under no other profile";
+    let refused = sandbox.run(&retire);
+    refused.ended(1);
+    assert!(refused.err.contains(sole) && refused.err.contains("--force"), "{}", refused.err);
+    let dry = sandbox.run(&[&retire[..], &["--dry-run"]].concat());
+    dry.ended(0);
+    assert!(dry.out.contains(sole), "{}", dry.out);
+    let dry = line(&sandbox.run(&[&retire[..], &["--dry-run", "--json"]].concat()));
+    let counts = ["sole_images", "sole_references", "sole_subjects", "deleted"];
+    assert_eq!(counts.map(|key| number(&dry, key)), [1, 1, 1, 0]);
+    let retired = line(&sandbox.run(&[&retire[..], &["--force", "--json"]].concat()));
+    assert_eq!(number(&retired, "deleted"), 4);
+    assert_eq!(number(&person(sandbox, "joe"), "without_template"), 1);
+}
+
+#[test]
+fn a_profile_is_named_alike_in_every_command() {
+    let change = Change::begin();
+    let Change { sandbox, photo, old, new, .. } = &change;
+    let commands: [&[&str]; 6] = [
+        &["search", photo, "--gallery", "staff", "--profile"],
+        &["verify", "barack", photo, "--gallery", "staff", "--min-similarity", "0.5", "--profile"],
+        &["export", "--gallery", "staff", "--profile"],
+        &["report", "--gallery", "staff", "--no-faces", "--profile"],
+        &["enrol", photo, "--subject", "barack", "--gallery", "staff", "--profile"],
+        &["show", "photos/obama.jpg", "--gallery", "staff", "--profile"],
+    ];
+    for command in commands {
+        for named in [&new[..6], new, "settings"] {
+            let arguments = [command, &[named]].concat();
+            let run = other(sandbox, &arguments);
+            run.ended(0);
+        }
+        let unknown = other(sandbox, &[command, &["00000000"]].concat());
+        unknown.ended(1);
+        let told = format!("the store has no profile 00000000, only {old}, {new}");
+        assert!(unknown.err.contains(&told), "{command:?}: {}", unknown.err);
+        let run = sandbox.run(&[command, &["active"]].concat());
+        run.ended(0);
+    }
+    let folder = sample_path("obama2.jpg");
+    let folder = folder.parent().unwrap().to_str().unwrap();
+    let rescore = ["rescore", "--gallery", "staff", "--root", "photos", "--root", folder];
+    other(sandbox, &[&rescore[..], &["--from-profile", "active"]].concat()).ended(0);
+    other(sandbox, &[&rescore[..], &["--from-profile", &old[..5]]].concat()).ended(0);
+}
+
+#[test]
+fn another_estimator_searches_the_same_templates() {
+    let sandbox = staff();
+    let photo = path("obama2.jpg");
+    let search = ["search", &photo, "--gallery", "staff", "--json"];
+    let sampled = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command.env("FACEFLEET__QUALITY__METHOD", "sampled");
+        Run::of(command.output().unwrap())
+    };
+    let own = line(&sandbox.run(&search));
+    let others = line(&sampled(&search));
+    assert_eq!(others["candidates"], own["candidates"]);
+    let verify = ["verify", "barack", &photo, "--gallery", "staff", "--min-similarity", "0.5"];
+    sampled(&verify).ended(0);
+    // A shadow with other templates: the settings' own profile needs no option.
+    let change = ["scan", "photos", "--gallery", "staff", "--json"];
+    let shadow = text(&other(&sandbox, &change).summary()["profile"]);
+    let refused = sandbox.run(&[&search[..], &["--profile", &shadow]].concat());
+    refused.ended(1);
+    assert!(refused.err.contains("or leave --profile out"), "{}", refused.err);
 }

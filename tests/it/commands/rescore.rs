@@ -162,6 +162,31 @@ fn an_interrupted_rescore_ends_soon_and_the_same_command_goes_on() {
 }
 
 #[test]
+fn the_last_line_of_an_interrupted_rescore_says_how_to_go_on() {
+    let sandbox = Sandbox::new();
+    sandbox.fill(10);
+    sandbox.scan();
+    let mut command = sandbox.command(&["rescore", "--root", "photos", "--rate", "60/min"]);
+    let process = command.envs(NEW).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // It works once something is under the new profile.
+    while sandbox.run(&["profile", "list", "--json"]).json().len() < 2 {}
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let told = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(
+        told.lines().last(),
+        Some("interrupted: the same command continues from here"),
+        "{told}"
+    );
+    assert!(!told.contains("profile activate"), "{told}");
+    let done = sandbox.run_new(&["rescore", "--root", "photos"]);
+    done.ended(0);
+    assert!(done.out.contains("profile activate"), "{}", done.out);
+}
+
+#[test]
 fn references_whose_bytes_nobody_has_are_named() {
     let sandbox = Sandbox::new();
     sandbox.write("photos/badge.jpg", &sample("obama.jpg"));
@@ -170,7 +195,7 @@ fn references_whose_bytes_nobody_has_are_named() {
     sandbox.scan();
     let run = sandbox.run_new(&["rescore", "--root", "photos"]);
     run.ended(0);
-    let sentence = "not listed: 1 references of people";
+    let sentence = "not listed: 1 reference of people";
     assert!(run.out.contains(sentence) && run.out.contains("photos/badge.jpg"), "{}", run.out);
     assert!(run.out.contains("1 listed = 1 scored"), "{}", run.out);
     let summary = sandbox.run_new(&["rescore", "--root", "photos", "--json"]).summary();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facefleet::domain::{
-    EnrolmentDecision, Job, JobId, JobSelection, Lane, OutcomeEvent, ProfileId, SubQueue,
-    SubQueueOf,
+    EnrolmentDecision, GalleryName, Job, JobId, JobSelection, Lane, OutcomeEvent, ProfileId,
+    SubQueue, SubQueueOf,
 };
 use facefleet::queue::JobQueue;
 use facefleet::store::Store;
@@ -150,9 +150,9 @@ impl Site {
         timeout(PATIENCE, event).await.unwrap()
     }
 
-    /// Waits until a job waits for workers of a profile.
-    async fn one_waits_for(&self, profile: &ProfileId) {
-        let aside = SubQueue { lane: Lane::Enrol, of: SubQueueOf::Profile(profile.clone()) };
+    /// Waits until a job waits for workers of the gallery's active profile.
+    async fn one_waits_for(&self, gallery: &GalleryName) {
+        let aside = SubQueue { lane: Lane::Enrol, of: SubQueueOf::Gallery(gallery.clone()) };
         let waits = async {
             while self.queue.waiting(std::slice::from_ref(&aside)).await.unwrap() != [1] {
                 sleep(Duration::from_millis(50)).await;
@@ -176,7 +176,7 @@ async fn an_enrolment_waits_for_a_worker_of_the_active_profile() {
     // A worker of another profile sets the job aside, and records nothing under its own.
     let _other = site.worker(&OTHER);
     let barack = site.enrol("obama.jpg", "barack").await;
-    site.one_waits_for(&old).await;
+    site.one_waits_for(gallery).await;
     assert_eq!(site.store.galleries().await.unwrap()[0].1, std::slice::from_ref(&old));
     let _first = site.worker(&[]);
     assert_eq!(site.profile_of(&barack).await, old);
@@ -203,6 +203,32 @@ async fn an_enrolment_waits_for_a_worker_of_the_active_profile() {
     let (status, _, err) = site.fleet.run(&retire, &[]).await;
     assert_eq!(status, Some(1));
     assert!(err.contains("stop the workers of this profile first"), "{err}");
+    site.queue.close().await;
+    site.fleet.broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_that_waits_is_done_under_the_profile_that_is_active_by_then() {
+    let mut site = Site::new().await;
+    let first = site.worker(&[]);
+    let ann = site.enrol("astronaut.png", "ann").await;
+    site.profile_of(&ann).await;
+    let gallery = &ann.gallery;
+    drop(first);
+    // No worker of the active profile runs, and the other one fills a shadow.
+    let _other = site.worker(&OTHER);
+    let barack = site.enrol("obama.jpg", "barack").await;
+    site.one_waits_for(gallery).await;
+    let status = site.fleet.json(&["queue", "status", "--json"], &[]).await;
+    assert_eq!(status["waiting"][0]["place"], format!("gallery {gallery}"), "{status}");
+    let scan = ["scan", &site.root, "--gallery", gallery.as_str(), "--wait", "--json"];
+    let scanned = site.fleet.json(&scan, &OTHER).await;
+    let new = scanned["summary"]["profile"].as_str().unwrap().to_owned();
+    site.one_waits_for(gallery).await;
+    let activate =
+        ["profile", "activate", &new, "--gallery", gallery.as_str(), "--as", "ann", "--json"];
+    assert_eq!(site.fleet.json(&activate, &[]).await["changed"], true);
+    assert_eq!(site.profile_of(&barack).await.as_str(), new);
     site.queue.close().await;
     site.fleet.broker.remove().await;
 }

@@ -128,7 +128,7 @@ fn a_list_in_a_bucket_and_a_listing_of_the_bucket_skip_each_others_images() {
     let other = ["scan", "--from", "s3://faces/other/list.txt"];
     let (status, _, err) = facefleet(&server, folder.path(), &other);
     assert_eq!(status, Some(1), "{err}");
-    assert!(err.contains("1 of 1 images") && err.contains("--root s3://faces"), "{err}");
+    assert!(err.contains("1 of 1 image is") && err.contains("--root s3://faces"), "{err}");
 }
 
 #[test]

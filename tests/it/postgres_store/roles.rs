@@ -9,8 +9,9 @@ use facefleet::domain::{
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
     Campaigns, Effect, Extreme, Listings, Maintenance, NewActivation, NewRun, PageFilter,
-    PageQuery, Profiles, Reading, Remap, RemapPosition, Remapping, Results, RetireStep, RunKey,
-    RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoreError, Workers,
+    PageQuery, Profiles, Reading, Remap, RemapPosition, Remapping, Results, RetireStep,
+    Retirements, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoreError,
+    Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};

@@ -30,6 +30,7 @@ async fn compared(
         profiles,
         labels: None,
         gate: GateRules { min_quality: 40.0, ..GateRules::default() },
+        thresholds: [true, true],
         sample: 10_000,
         bootstrap: BOOTSTRAP,
     };

@@ -286,6 +286,7 @@ macro_rules! store_contract {
             }
             subjects {
                 subjects_come_by_name_in_pages
+                references_without_a_template_under_the_active_profile_are_told
                 a_renamed_subject_keeps_everything
                 a_merge_chooses_the_references_anew
                 a_removed_subject_is_gone_and_its_images_stay
@@ -312,6 +313,8 @@ macro_rules! store_contract {
                 of_activations_at_once_one_wins
                 coverage_counts_final_results_of_the_same_bytes
                 references_that_a_profile_lacks_are_counted
+                the_active_profile_is_compared_with_all_profiles_together
+                what_one_profile_alone_has_is_counted
                 a_retired_profile_is_gone_and_everything_else_stays
                 a_retirement_that_was_interrupted_goes_on
                 a_view_names_the_active_profiles

@@ -7,7 +7,7 @@ use facefleet::domain::{
 };
 use facefleet::store::{
     GalleryProfile, NewActivation, ProfileCoverage, RETIRED_AT_ONCE, RetireStep, Searched,
-    StampsOf, Store,
+    SoleResults, StampsOf, Store,
 };
 
 use super::enrolments::{decided, enrolment, name, subject};
@@ -185,6 +185,66 @@ pub async fn references_that_a_profile_lacks_are_counted(home: impl Home) {
     assert!(store.set_reference(&gallery(), &name("Bob"), bob, aside).await.unwrap());
     let found = covered(&store, &b()).await.coverage;
     assert_eq!((found.references, found.lost_references), (2, 1), "Bob's was set aside");
+}
+
+pub async fn the_active_profile_is_compared_with_all_profiles_together(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("of-Ann", "Ann", 50, 0.0)).await;
+    store.record(&[scored("both", &[10]), record("empty", Outcome::NoFace)]).await.unwrap();
+    let failed = Outcome::Failed("timed out".into());
+    let shadow = [
+        scored("both", &[10]),
+        scored("new", &[10]),
+        with_bytes(scored("newer", &[10]), b"v2"),
+        unfetched("gone", failed.clone()),
+        record("failed", failed),
+    ];
+    store.record(&shadow.map(under_b)).await.unwrap();
+    decided(&store, &under_b(enrolment("of-Bob", "Bob", 50, 90.0))).await;
+    let counts = |images, covered, references, lost_references| CoverageCounts {
+        images,
+        covered,
+        references,
+        lost_references,
+    };
+    assert_eq!(covered(&store, &a()).await.coverage, counts(6, 3, 2, 1));
+    store.record(&[scored("newer", &[10])]).await.unwrap();
+    assert_eq!(covered(&store, &a()).await.coverage, counts(6, 4, 2, 1), "of whatever bytes");
+}
+
+async fn sole(store: &Arc<dyn Store>, profile: ProfileId) -> [u64; 3] {
+    let SoleResults { images, references, subjects } =
+        store.sole_results(&gallery(), &profile).await.unwrap();
+    [images, references, subjects]
+}
+
+pub async fn what_one_profile_alone_has_is_counted(home: impl Home) {
+    let store = opened(&home).await;
+    assert_eq!(sole(&store, b()).await, [0, 0, 0], "there is no such gallery");
+    store.record(&[scored("both", &[10]), scored("of-a", &[10])]).await.unwrap();
+    let gone = Outcome::Unreadable("gone".into());
+    let shadow = [scored("both", &[10]), scored("of-b", &[10]), unfetched("gone", gone)];
+    store.record(&shadow.map(under_b)).await.unwrap();
+    for (image, subject, degrees) in [("Ann-1", "Ann", 0.0), ("Ann-2", "Ann", 40.0)] {
+        decided(&store, &under_b(enrolment(image, subject, 50, degrees))).await;
+    }
+    decided(&store, &under_b(enrolment("Bob-1", "Bob", 50, 180.0))).await;
+    assert_eq!(sole(&store, b()).await, [4, 3, 2], "what could not be fetched is no loss");
+    assert_eq!(sole(&store, a()).await, [1, 0, 0]);
+    // A result without a template is one of the image, and none of the reference.
+    store.record(&[record("Ann-1", Outcome::NoFace), scored("Bob-1", &[50])]).await.unwrap();
+    assert_eq!(sole(&store, b()).await, [2, 2, 1]);
+    // Other bytes of the image are under another profile.
+    store.record(&[with_bytes(scored("of-b", &[10]), b"v2")]).await.unwrap();
+    assert_eq!(sole(&store, b()).await, [1, 2, 1]);
+    for reference in subject(&store, "Ann").await.references {
+        let aside = facefleet::domain::ReferenceState::SetAside(
+            facefleet::domain::SetAsideReason::Operator,
+        );
+        let set = store.set_reference(&gallery(), &name("Ann"), reference.image, aside).await;
+        assert!(set.unwrap());
+    }
+    assert_eq!(sole(&store, b()).await, [1, 0, 0], "searches use active references alone");
 }
 
 /// Retires until nothing is left; the results that were deleted.

@@ -4,8 +4,9 @@ use facefleet::domain::{ReferenceRules, ReferenceState, SetAsideReason};
 use facefleet::store::{Renamed, SubjectMerge, SubjectQuery};
 
 use super::enrolments::{decided, enrolment, name, subject};
-use super::{Home, a, images, opened};
-use crate::support::{gallery, scored};
+use super::profiles::activate;
+use super::{Home, a, b, images, opened, under_b};
+use crate::support::{gallery, scored, uri};
 
 pub async fn subjects_come_by_name_in_pages(home: impl Home) {
     let store = opened(&home).await;
@@ -27,6 +28,29 @@ pub async fn subjects_come_by_name_in_pages(home: impl Home) {
     assert_eq!(found, ["Bob", "Zoe", "ann", "ann 2", "Élise"].map(name), "in the order of bytes");
     let elsewhere = SubjectQuery { gallery: "elsewhere".parse().unwrap(), after: None, limit: 10 };
     assert_eq!(store.subjects(&elsewhere).await.unwrap(), []);
+}
+
+pub async fn references_without_a_template_under_the_active_profile_are_told(home: impl Home) {
+    let store = opened(&home).await;
+    for (image, of, degrees) in [("one", "Ann", 0.0), ("two", "Ann", 40.0), ("bob", "Bob", 180.0)] {
+        decided(&store, &enrolment(image, of, 50, degrees)).await;
+    }
+    store.record(&[under_b(scored("two", &[50]))]).await.unwrap();
+    let counts = || async {
+        let query = SubjectQuery { gallery: gallery(), after: None, limit: 10 };
+        let all = store.subjects(&query).await.unwrap();
+        all.iter().map(|each| (each.references, each.without_template)).collect::<Vec<_>>()
+    };
+    assert_eq!(counts().await, [(2, 0), (1, 0)], "a shadow changes nothing");
+    assert!(activate(&store, gallery().as_str(), [a(), b()]).await);
+    assert_eq!(counts().await, [(2, 1), (1, 1)]);
+    let ann = subject(&store, "Ann").await;
+    assert_eq!(ann.summary.without_template, 1);
+    let told: Vec<_> =
+        ann.references.iter().map(|each| (each.uri.clone(), each.has_template)).collect();
+    assert_eq!(told, [(uri("one"), false), (uri("two"), true)]);
+    assert!(activate(&store, gallery().as_str(), [b(), a()]).await);
+    assert_eq!(counts().await, [(2, 0), (1, 0)]);
 }
 
 pub async fn a_renamed_subject_keeps_everything(home: impl Home) {

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use self::state::{Changed, IndexedProfile, LiveState};
 use super::index::{FoundTemplate, WAITING_BATCHES, cursors};
 use super::{
-    GalleryFace, OtherTemplates, SearchCandidate, SearchError, SearchedFace, candidates,
-    stored_face,
+    GalleryFace, OtherTemplates, ProbesProfile, SearchCandidate, SearchError, SearchedFace,
+    candidates, stored_face,
 };
 use crate::domain::{FaceId, GalleryName, Profile, ProfileId, SubjectName};
 use crate::matching::MatchingError;
@@ -204,8 +204,8 @@ impl LiveGallery {
     /// none.
     async fn indexed(&self, id: Option<ProfileId>) -> Result<Option<IndexedProfile>, SearchError> {
         let Some(id) = id else { return Ok(None) };
-        let scores = self.store.profile(&id).await?.map(|profile| profile.scores_id());
-        Ok(scores.map(|scores| IndexedProfile { id, scores }))
+        let templates = self.store.profile(&id).await?.map(|profile| profile.templates_id());
+        Ok(templates.map(|templates| IndexedProfile { id, templates }))
     }
 
     /// The stamps of templates under `profile`.
@@ -305,42 +305,42 @@ impl LiveGallery {
         least: f64,
     ) -> Result<Vec<Vec<SearchCandidate>>, SearchError> {
         let probes: Arc<[SearchedFace]> = probes.into();
-        let scores = probed.scores_id();
-        let mut answer = self.search(&scores, &probes, k, least).await?;
+        let templates = probed.templates_id();
+        let mut answer = self.search(&templates, &probes, k, least).await?;
         let mut snapshot = self.store.snapshot().await?;
         if !self.is_current(snapshot.as_mut(), &answer).await? {
             drop(snapshot);
             self.refresh().await?;
-            answer = self.search(&scores, &probes, k, least).await?;
+            answer = self.search(&templates, &probes, k, least).await?;
             snapshot = self.store.snapshot().await?;
         }
         match answer.profile {
-            Some(searched) if searched.scores != scores => {
+            Some(searched) if searched.templates != templates => {
                 Err(SearchError::OtherTemplates(Box::new(OtherTemplates {
                     gallery: self.gallery.clone(),
                     probes: probed.id(),
                     searched: searched.id,
-                    has_shadow: false,
+                    results: ProbesProfile::WithoutResults,
                 })))
             }
             _ => candidates(snapshot.as_mut(), answer.found).await,
         }
     }
 
-    /// What is found in the index: nothing if its templates have other scores than the probes.
+    /// What is found in the index: nothing if its templates are others than those of the probes.
     async fn search(
         &self,
-        scores: &ProfileId,
+        templates: &ProfileId,
         probes: &Arc<[SearchedFace]>,
         k: usize,
         least: f64,
     ) -> Result<IndexAnswer, SearchError> {
         let (state, probes) = (Arc::clone(&self.state), Arc::clone(probes));
-        let (threads, scores) = (self.threads, scores.clone());
+        let (threads, templates) = (self.threads, templates.clone());
         let search = move || {
             let state = state.read().unwrap_or_else(PoisonError::into_inner);
             let profile = state.profile.clone();
-            if profile.as_ref().is_none_or(|profile| profile.scores != scores) {
+            if profile.as_ref().is_none_or(|profile| profile.templates != templates) {
                 let found = vec![Vec::new(); probes.len()];
                 return Ok(IndexAnswer { profile, found, recorded: HashMap::new() });
             }

@@ -7,11 +7,11 @@ use crate::gallery::search::index::{People, SearchIndex};
 use crate::matching::MatchingError;
 use crate::store::{Searched, TemplateBatch, TemplateKey, TemplateStamp};
 
-/// The profile of templates, and the id of the scores and templates that it gives.
+/// The profile of templates, and the id of the templates that it gives.
 #[derive(Clone, PartialEq)]
 pub(super) struct IndexedProfile {
     pub(super) id: ProfileId,
-    pub(super) scores: ProfileId,
+    pub(super) templates: ProfileId,
 }
 
 /// An index, and which templates are in it.

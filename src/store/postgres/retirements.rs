@@ -1,0 +1,130 @@
+//! The end of profiles. Whoever retires a profile of a gallery holds the same lock as whoever
+//! activates one.
+
+use async_trait::async_trait;
+
+use super::profiles::{active_profile, lock};
+use super::reading::find_scope;
+use super::results::{READ_COMMITTED, tried};
+use super::{PostgresStore, READ};
+use crate::domain::{GalleryName, ProfileId};
+use crate::store::fault::Fault;
+use crate::store::profiles::final_outcomes;
+use crate::store::rows::SoleResultsRow;
+use crate::store::{RETIRED_AT_ONCE, RetireStep, Retirements, SoleResults, StoreError};
+
+#[async_trait]
+impl Retirements for PostgresStore {
+    async fn sole_results(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<SoleResults, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            let Some(own) = find_scope(&mut snapshot, gallery, profile).await? else {
+                return Ok(SoleResults::default());
+            };
+            let row: SoleResultsRow = sqlx::query_as(include_str!("sql/sole_results.sql"))
+                .bind(own)
+                .bind(final_outcomes())
+                .fetch_one(&mut *snapshot)
+                .await?;
+            snapshot.commit().await?;
+            row.sole_results()
+        })
+        .await
+    }
+
+    async fn retire(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        after: i64,
+    ) -> Result<RetireStep, StoreError> {
+        let retire = || async {
+            let retired = self.try_retire(gallery, profile, after).await;
+            retired.map_err(|fault| owner_only(fault, "retire a profile"))
+        };
+        self.answer(READ, tried(retire)).await
+    }
+}
+
+impl PostgresStore {
+    async fn try_retire(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+        after: i64,
+    ) -> Result<RetireStep, Fault> {
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+        lock(&mut transaction, gallery).await?;
+        let Some(own) = find_scope(&mut transaction, gallery, profile).await? else {
+            return Ok(RetireStep::Done);
+        };
+        let active = active_profile(&mut transaction, gallery).await?;
+        if active.is_some_and(|active| active.gallery_profile_id == own) {
+            return Ok(RetireStep::Active);
+        }
+        let is_shared: bool = sqlx::query_scalar(include_str!("sql/is_shared_profile.sql"))
+            .bind(profile.as_str())
+            .bind(own)
+            .fetch_one(&mut *transaction)
+            .await?;
+        let results: Vec<i64> = sqlx::query_scalar(include_str!("sql/retired_results.sql"))
+            .bind(own)
+            .bind(after)
+            .bind(i64::from(RETIRED_AT_ONCE))
+            .fetch_all(&mut *transaction)
+            .await?;
+        if let Some(&next) = results.last() {
+            // Here and not only with the partition at the end: another gallery may get results of
+            // the profile before that.
+            sqlx::query(include_str!("sql/delete_templates.sql"))
+                .bind(&results)
+                .bind(vec![profile.as_str()])
+                .execute(&mut *transaction)
+                .await?;
+            // Faces go with them.
+            sqlx::query("DELETE FROM results WHERE id = ANY ($1::bigint[])")
+                .bind(&results)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            return Ok(RetireStep::Deleted { results: results.len() as u64, next });
+        }
+        if is_shared {
+            sqlx::query("DELETE FROM gallery_profiles WHERE id = $1")
+                .bind(own)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        if !is_shared {
+            // It commits as it goes, so it runs in no transaction.
+            sqlx::query("CALL retire_profile($1)")
+                .bind(profile.as_str())
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(RetireStep::Done)
+    }
+}
+
+/// Whether the role lacks a right.
+fn is_forbidden(fault: &Fault) -> bool {
+    let Fault::Database(error) = fault else { return false };
+    error.as_database_error().is_some_and(|reported| reported.code().as_deref() == Some("42501"))
+}
+
+/// The fault for a role that may not do `what`.
+pub(super) fn owner_only(fault: Fault, what: &str) -> Fault {
+    if !is_forbidden(&fault) {
+        return fault;
+    }
+    let reason = format!(
+        "only the role that owns the schema may {what}: set store.url to its URL for this command \
+            (docs/postgres.md)"
+    );
+    StoreError::Unusable(reason).into()
+}
