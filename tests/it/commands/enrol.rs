@@ -121,6 +121,22 @@ fn a_list_enrols_many_and_a_double_agent_is_put_to_review() {
 }
 
 #[test]
+fn a_photo_that_is_upside_down_has_a_low_quality_and_exports_say_so() {
+    let sandbox = with_photos(&[]);
+    // The detector finds upright landmarks in it, so that its roll tells nothing.
+    let turned = image::load_from_memory(&sample("obama.jpg")).unwrap().rotate180();
+    turned.save(sandbox.path("photos/turned.png")).unwrap();
+    let run = sandbox.run(&["enrol", "--subject", "barack", "photos/turned.png", "--json"]);
+    run.ended(3);
+    assert_eq!(run.json()[0]["codes"], json!(["LOW_QUALITY"]), "{}", run.out);
+    // It has no subject, and an export tells whose it was to be.
+    let exported = sandbox.run(&["export", "--format", "jsonl"]).json().remove(0);
+    assert_eq!(exported["subject"], Value::Null);
+    let enrolment = json!({"subject": "barack", "decision": "rejected", "codes": ["LOW_QUALITY"]});
+    assert_eq!(exported["enrolment"], enrolment);
+}
+
+#[test]
 fn another_person_under_a_known_name_is_rejected() {
     let sandbox = with_photos(&["obama.jpg", "biden.jpg", "obama_partial_face.jpg"]);
     let enrol = |image: &str| {
