@@ -147,8 +147,8 @@ impl Bench {
 
     async fn note(&self, campaign: &Campaign, listed: usize) -> Result<()> {
         let chunk = ListedChunk { listed: listed as u64, ..ListedChunk::default() };
-        self.store.note_listed(campaign.id, &chunk).await?;
-        self.store.end_listing(campaign.id).await?;
+        self.store.note_listed(campaign.id.into(), &chunk).await?;
+        self.store.end_listing(campaign.id.into()).await?;
         Ok(())
     }
 

@@ -267,9 +267,9 @@ mod tests {
         }
         let damaged = work_error(StoreError::Corrupt("a row".into()).into());
         assert!(matches!(damaged, RunError::Impossible(_)), "{damaged:?}");
-        let full = work_error(anyhow!("no space left").context("Failed to write /x"));
+        let full = work_error(anyhow!("no space").context("Failed to write /x"));
         assert!(
-            matches!(&full, RunError::Impossible(text) if text == "Failed to write /x: no space left"),
+            matches!(&full, RunError::Impossible(text) if text == "Failed to write /x: no space"),
             "{full:?}"
         );
         let campaign = crate::domain::CampaignId::new();

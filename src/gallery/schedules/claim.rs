@@ -44,7 +44,7 @@ impl Scheduler {
         let key = RunKey { schedule, slot };
         let failed = (take_overs >= MOST_TAKE_OVERS).then(|| {
             format!(
-                "{} processes in a row died or lost the store while they were at it: see their logs",
+                "{} processes in a row died or lost the store while at it: see their logs",
                 take_overs + 1
             )
         });

@@ -93,8 +93,9 @@ fn readable<T>(name: String, read: Result<T, Fault>) -> Option<T> {
         Err(fault) => format!("{fault:?}"),
     };
     let mut unreadable = UNREADABLE.lock().unwrap_or_else(PoisonError::into_inner);
-    if unreadable.len() < MOST_NAMED && unreadable.insert(name.clone()) {
+    if unreadable.len() < MOST_NAMED && !unreadable.contains(&name) {
         tracing::warn!("{} is left out: {fault}", name.escape_debug());
+        unreadable.insert(name);
     }
     None
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use facefleet::app::App;
 use facefleet::app::schedules::SchedulingWorker;
-use facefleet::domain::{CampaignId, Lane, RunState, Schedule, ScheduleRun, UtcTime, WorkerReport};
+use facefleet::domain::{
+    CampaignId, JobRecord, Lane, RunState, Schedule, ScheduleRun, UtcTime, WorkerReport,
+};
 use facefleet::gallery::schedules::Scheduler;
 use facefleet::images::Root;
 use facefleet::queue::JobQueue;
@@ -275,7 +277,9 @@ impl Fleet {
 
     /// The gallery has a result of the profile a.
     async fn with_results(self) -> Self {
-        self.store.record(&[scored("one", &[10])]).await.unwrap();
+        let selection = self.settings().selection();
+        let one = JobRecord { selection, ..scored("one", &[10]) };
+        self.store.record(&[one]).await.unwrap();
         self
     }
 }

@@ -235,7 +235,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
             " ON workers TO ",
             " ON subjects, ",
             " ON activations",
-            " ON schedules, ",
+            " ON schedule",
             " ON erasure_key, ",
         ];
         tables.iter().any(|of| line.contains(of))

@@ -1,6 +1,7 @@
 //! What processes do that run schedules, on both stores, with work that only notes its runs.
 
 mod clock;
+mod handover;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
