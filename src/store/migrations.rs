@@ -21,6 +21,7 @@ const SQLITE: &[File] = &[
     (12, "activations", include_str!("../../migrations/sqlite/0012_activations.sql")),
     (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
     (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
+    (18, "verdicts", include_str!("../../migrations/sqlite/0018_verdicts.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -36,6 +37,7 @@ const POSTGRES: &[File] = &[
     (10, "activations", include_str!("../../migrations/postgres/0010_activations.sql")),
     (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
     (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
+    (16, "verdicts", include_str!("../../migrations/postgres/0016_verdicts.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

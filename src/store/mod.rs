@@ -9,12 +9,14 @@
 mod batch;
 mod campaigns;
 mod counts;
+mod curation;
 mod encoding;
 mod enrolling;
 mod enrolments;
 mod fault;
 mod filter;
 mod halves;
+mod judging;
 mod listings;
 mod maintenance;
 mod migrations;
@@ -37,6 +39,7 @@ mod templates;
 mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
+pub use curation::{Curation, Judged, NewCuration, StoredVerdict, VerdictQuery};
 pub use enrolments::{
     EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
     StoredEnrolment,
@@ -78,6 +81,7 @@ pub trait Store:
     + Listings
     + Enrolments
     + Subjects
+    + Curation
     + Schedules
     + ScheduleRuns
     + SourceStatuses
@@ -96,6 +100,7 @@ impl<T> Store for T where
         + Listings
         + Enrolments
         + Subjects
+        + Curation
         + Schedules
         + ScheduleRuns
         + SourceStatuses

@@ -18,6 +18,7 @@ pub mod schedules;
 mod subjects;
 mod templates;
 mod upgrade;
+mod verdicts;
 mod views;
 mod workers;
 
@@ -275,6 +276,14 @@ macro_rules! store_contract {
                 a_merge_chooses_the_references_anew
                 a_removed_subject_is_gone_and_its_images_stay
                 subjects_may_be_renamed_while_they_are_enrolled
+            }
+            verdicts {
+                an_excluded_image_is_left_out_and_still_there
+                an_excluded_image_has_no_active_reference
+                a_reassigned_image_has_its_new_subject_whatever_jobs_say
+                verdicts_are_kept_with_who_when_and_why
+                what_cannot_be_decided_changes_nothing
+                of_verdicts_at_once_each_counts_once
             }
             live {
                 what_others_record_is_searched_within_a_second
