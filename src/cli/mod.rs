@@ -6,6 +6,7 @@ mod calibrate;
 mod campaign;
 mod columns;
 mod compare;
+mod curate;
 mod doctor;
 mod enrol;
 mod evaluate;
@@ -17,6 +18,7 @@ mod model;
 mod named_image;
 mod new_file;
 mod not_listed;
+mod operator;
 mod printable;
 mod profile;
 mod progress;
@@ -45,6 +47,7 @@ use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use self::operator::OperatorArgs;
 use self::printable::printable;
 use crate::app::App;
 use crate::domain::GalleryName;
@@ -97,6 +100,9 @@ enum Command {
     /// Show the people of a gallery; rename, merge and remove them, and choose their references.
     #[command(subcommand)]
     Subject(subject::SubjectCommand),
+    /// Show what a gallery could do without, or has wrong; decide about its images, and undo it.
+    #[command(subcommand)]
+    Curate(curate::CurateCommand),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
     Show(show::ShowArgs),
@@ -193,6 +199,7 @@ impl Cli {
             Command::Search(search) => search.run(app).await,
             Command::Verify(verify) => verify.run(app).await,
             Command::Subject(subject) => subject.run(&app).await,
+            Command::Curate(curate) => curate.run(&app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Show(show) => show.run(&app).await,
             Command::Export(export) => export.run(&app).await,

@@ -9,11 +9,12 @@
 //! takes a scan's jobs. [`profiles`] activates and retires profiles, [`schedules`] does all
 //! that at certain times, [`remap`] gives the results
 //! another mapping. [`search`] finds the people or
-//! faces that are most similar to others, [`verify`] compares with one person, and [`subjects`]
-//! shows and changes the people of a gallery.
+//! faces that are most similar to others, [`verify`] compares with one person, [`subjects`]
+//! shows and changes the people of a gallery, and [`curate`] keeps what people decide about images.
 
 pub mod again;
 pub mod campaign;
+pub mod curate;
 mod cursor;
 pub mod enrol;
 pub mod failures;

@@ -10,6 +10,7 @@
 pub mod campaign;
 pub mod check;
 pub mod components;
+pub mod curation;
 pub mod enrol;
 pub mod evaluation;
 pub mod face;

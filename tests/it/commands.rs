@@ -5,6 +5,7 @@ mod answers;
 mod chips;
 mod compare_profiles;
 mod components;
+mod curation;
 mod docs;
 mod enrol;
 mod evaluation;

@@ -1,14 +1,13 @@
 //! `facefleet profile activate`
 
-use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::{ProfileArg, coverage_text};
 use crate::app::App;
-use crate::cli::{GalleryArgs, printable, say, say_json};
+use crate::cli::{GalleryArgs, OperatorArgs, printable, say, say_json};
 use crate::domain::OperatorName;
 use crate::gallery::profiles::{ActivationRequest, activate_profile};
 use crate::view::profile::{ActivatedView, ProfileCoverageView};
@@ -33,9 +32,8 @@ pub(in crate::cli) struct ActivateArgs {
     /// Activate it whatever it covers, and if references are lost.
     #[arg(long)]
     force: bool,
-    /// Who does it [default: the user of this system].
-    #[arg(long = "as", value_name = "NAME")]
-    by: Option<OperatorName>,
+    #[command(flatten)]
+    by: OperatorArgs,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -47,23 +45,9 @@ fn percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "use a number from 0 to 100, such as 99.9".to_owned())
 }
 
-/// The user of this system, by name or by number.
-fn system_user() -> Result<OperatorName> {
-    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
-    let number = || {
-        // The process's own folder belongs to its user.
-        let user = std::fs::metadata("/proc/self").ok()?.uid();
-        format!("user {user}").parse().ok()
-    };
-    named.or_else(number).context("the system does not say who you are: name yourself with --as")
-}
-
 impl ActivateArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        let by = match &self.by {
-            Some(by) => by.clone(),
-            None => system_user()?,
-        };
+        let by = self.by.name()?;
         let gallery = self.gallery.gallery;
         let store = app.filled_store().await?;
         let profile = self.profile.id(app, store.as_ref(), Some(&gallery)).await?;
