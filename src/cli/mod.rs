@@ -6,6 +6,7 @@ mod calibrate;
 mod campaign;
 mod columns;
 mod compare;
+mod curate;
 mod device;
 mod doctor;
 mod enrol;
@@ -49,6 +50,7 @@ use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use self::operator::OperatorArgs;
 use self::printable::printable;
 use crate::app::App;
 use crate::domain::GalleryName;
@@ -102,6 +104,9 @@ enum Command {
     #[command(subcommand)]
     Subject(subject::SubjectCommand),
     Erase(erase::EraseArgs),
+    /// Show what a gallery could do without, or has wrong; decide about its images, and undo it.
+    #[command(subcommand)]
+    Curate(curate::CurateCommand),
     /// Write the report of a gallery: one self-contained HTML file.
     Report(report::ReportArgs),
     Show(show::ShowArgs),
@@ -200,6 +205,7 @@ impl Cli {
             Command::Verify(verify) => verify.run(app).await,
             Command::Subject(subject) => subject.run(&app).await,
             Command::Erase(erase) => erase.run(&app).await,
+            Command::Curate(curate) => curate.run(&app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Show(show) => show.run(&app).await,
             Command::Export(export) => export.run(&app).await,

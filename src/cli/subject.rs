@@ -267,6 +267,7 @@ fn told(reason: SetAsideReason) -> &'static str {
         SetAsideReason::Replaced => "a better one replaced it",
         SetAsideReason::Review => "to be reviewed",
         SetAsideReason::Operator => "by an operator",
+        SetAsideReason::Verdict => "by a verdict of curation",
     }
 }
 

@@ -98,6 +98,8 @@ pub enum ErasurePlace {
     Decisions,
     /// What was decided for single jobs.
     EnrolmentJobs,
+    /// What people decided about images.
+    Verdicts,
     /// Subjects.
     Subjects,
     /// The subject's name on images that stay.
@@ -118,7 +120,7 @@ pub enum ErasurePlace {
 
 impl ErasurePlace {
     /// Every place, in the order in which receipts list them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Images,
         Self::Results,
         Self::Faces,
@@ -126,6 +128,7 @@ impl ErasurePlace {
         Self::References,
         Self::Decisions,
         Self::EnrolmentJobs,
+        Self::Verdicts,
         Self::Subjects,
         Self::Labels,
         Self::Activations,

@@ -34,6 +34,7 @@ mod source;
 mod template;
 mod trace;
 mod utc_time;
+mod verdict;
 mod waiting;
 
 pub use activation::{Activation, CoverageCounts, FailedAttempts, OperatorName};
@@ -80,4 +81,5 @@ pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;
 pub use utc_time::UtcTime;
+pub use verdict::{Curated, CurationId, Verdict, VerdictId, VerdictReason};
 pub use waiting::{Backoff, Disposition, SubQueue, SubQueueOf, WaitReason};

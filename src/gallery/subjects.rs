@@ -1,7 +1,7 @@
 //! The people of a gallery: found by name, renamed, merged and removed, and their references set
 //! aside and restored.
 
-use crate::domain::{GalleryName, ProfileId, ReferenceState, SubjectName};
+use crate::domain::{GalleryName, ImageId, ProfileId, ReferenceState, SetAsideReason, SubjectName};
 use crate::store::{
     ImageKey, ProfileChoiceError, Renamed, Store, StoreError, StoredReference, StoredSubject,
     SubjectMerge, SubjectSummary, choose_profile,
@@ -76,6 +76,12 @@ pub enum SubjectError {
         /// The subject.
         name: SubjectName,
     },
+    /// Its image was excluded, or given to another subject.
+    #[error(
+        "a verdict of curation excludes the image, or gives it to another subject: `facefleet \
+         curate log --image {0}` shows it, and `facefleet curate undo` undoes it"
+    )]
+    ByVerdict(ImageId),
     /// Several versions of the image are references.
     #[error("the image was enrolled with several contents: name one by its image_id ({ids})")]
     SeveralImages {
@@ -216,6 +222,10 @@ pub async fn set_reference(
     }
     let no_reference = || SubjectError::NoReference { name: name.clone() };
     let reference = named.pop().ok_or_else(no_reference)?;
+    let by_verdict = ReferenceState::SetAside(SetAsideReason::Verdict);
+    if (reference.state, state) == (by_verdict, ReferenceState::Active) {
+        return Err(SubjectError::ByVerdict(reference.image));
+    }
     // Somebody else may have removed it since.
     match store.set_reference(gallery, name, reference.image, state).await? {
         true => Ok(reference),

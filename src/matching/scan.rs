@@ -105,7 +105,7 @@ impl Best {
 }
 
 /// A probe, as whole numbers and as it is.
-struct Probe<'a> {
+struct ScannedProbe<'a> {
     whole: FourBitProbe,
     values: &'a [f32],
 }
@@ -182,9 +182,9 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
 
     /// What may be among the best for each probe.
     fn scan(&self, probes: &[Template], k: usize, floor: f32, threads: usize) -> Vec<Best> {
-        let probes: Vec<Probe<'_>> = probes
+        let probes: Vec<ScannedProbe<'_>> = probes
             .iter()
-            .map(|probe| Probe { whole: self.rows.probe(probe), values: probe.as_slice() })
+            .map(|probe| ScannedProbe { whole: self.rows.probe(probe), values: probe.as_slice() })
             .collect();
         let blocks = self.len().div_ceil(ROWS);
         // Threads take what is next, because a busy machine may hold one up.
@@ -216,7 +216,7 @@ impl<K: Copy + Ord + Send + Sync> TemplateIndex<K> {
     }
 
     /// Shows `best` the rows of a block that may be among them.
-    fn scan_block(&self, block: usize, probe: &Probe<'_>, best: &mut Best) {
+    fn scan_block(&self, block: usize, probe: &ScannedProbe<'_>, best: &mut Best) {
         let Some(bounds) = self.rows.bounds(block, &probe.whole, best.floor) else { return };
         for (row, bound) in (block * ROWS..self.len()).zip(bounds) {
             if bound >= best.floor {

@@ -1,9 +1,11 @@
 //! A gallery's results: for people as one self-contained HTML page, and for spreadsheets and
-//! programs as an [`export()`]. The [`Sheet`] of a search is a page, too.
+//! programs as an [`export()`]. The [`Sheet`] of a search and the
+//! [`CurationSheet`] of suggestions are pages, too.
 //!
 //! Depends on the domain and on the store, its only source of data. The pictures of faces come
 //! from the caller's [`Thumbnails`].
 
+mod curation_sheet;
 mod export;
 mod faces;
 mod figures;
@@ -17,6 +19,7 @@ mod sheet;
 use askama::Template;
 use async_trait::async_trait;
 
+pub use curation_sheet::{CurationSheet, SheetCase, SheetView};
 pub use export::{ExportError, ExportFormat, ExportOptions, export};
 pub use sheet::{Sheet, SheetCandidate, SheetProbe, SheetSearch};
 

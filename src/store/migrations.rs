@@ -22,7 +22,8 @@ const SQLITE: &[File] = &[
     (13, "changes", include_str!("../../migrations/sqlite/0013_changes.sql")),
     (14, "schedules", include_str!("../../migrations/sqlite/0014_schedules.sql")),
     (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
-    (19, "erasures", include_str!("../../migrations/sqlite/0019_erasures.sql")),
+    (16, "erasures", include_str!("../../migrations/sqlite/0016_erasures.sql")),
+    (17, "verdicts", include_str!("../../migrations/sqlite/0017_verdicts.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -39,7 +40,8 @@ const POSTGRES: &[File] = &[
     (11, "changes", include_str!("../../migrations/postgres/0011_changes.sql")),
     (12, "schedules", include_str!("../../migrations/postgres/0012_schedules.sql")),
     (13, "take_overs", include_str!("../../migrations/postgres/0013_take_overs.sql")),
-    (17, "erasures", include_str!("../../migrations/postgres/0017_erasures.sql")),
+    (14, "erasures", include_str!("../../migrations/postgres/0014_erasures.sql")),
+    (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

@@ -9,6 +9,7 @@
 mod batch;
 mod campaigns;
 mod counts;
+mod curation;
 mod encoding;
 mod enrolling;
 mod enrolments;
@@ -17,6 +18,7 @@ mod erasures;
 mod fault;
 mod filter;
 mod halves;
+mod judging;
 mod listings;
 mod maintenance;
 mod migrations;
@@ -41,6 +43,7 @@ mod templates;
 mod workers;
 
 pub use campaigns::{Campaigns, MOST_OPEN};
+pub use curation::{Curation, Judged, NewCuration, StoredVerdict, VerdictQuery};
 pub use enrolments::{
     EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
     StoredEnrolment,
@@ -87,6 +90,7 @@ pub trait Store:
     + Subjects
     + Erasures
     + Remains
+    + Curation
     + Schedules
     + ScheduleRuns
     + SourceStatuses
@@ -108,6 +112,7 @@ impl<T> Store for T where
         + Subjects
         + Erasures
         + Remains
+        + Curation
         + Schedules
         + ScheduleRuns
         + SourceStatuses

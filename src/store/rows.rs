@@ -9,6 +9,7 @@ mod profiles;
 mod rescoring;
 mod schedules;
 mod subjects;
+mod verdicts;
 mod workers;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ pub(super) use subjects::{
     ReferenceTemplateRow, StoredReferenceRow, SubjectIdRow, SubjectRow, look_alikes,
     reference_templates, set_aside,
 };
+pub(super) use verdicts::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow};
 pub(super) use workers::WorkerRow;
 
 use super::fault::Fault;

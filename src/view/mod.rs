@@ -10,6 +10,7 @@
 pub mod campaign;
 pub mod check;
 pub mod components;
+pub mod curation;
 pub mod device;
 pub mod enrol;
 pub mod erasure;

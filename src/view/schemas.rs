@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 
 use super::campaign::CampaignView;
 use super::check::CheckView;
+use super::curation::{CurationResultView, PreviewLine, SuggestionView, VerdictView};
 use super::device::DeviceRowView;
 use super::enrol::{EnrolSummaryLine, EnrolledImageView, EnrolmentView};
 use super::erasure::{ErasureReceipt, VerifiedErasureView};
@@ -47,6 +48,10 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<SubjectView>("subject");
     check::<SubjectDetailView>("subject-detail");
     check::<SubjectChangeView>("subject-change");
+    check::<VerdictView>("verdict");
+    check::<CurationResultView>("curation-result");
+    check::<SuggestionView>("suggestion");
+    check::<PreviewLine>("curation-preview");
     check::<VerifyView>("verify");
     check::<CampaignView>("campaign");
     check::<QueueView>("queue");

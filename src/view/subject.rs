@@ -87,8 +87,8 @@ pub struct ReferenceView {
     pub image_id: ImageId,
     /// Whether it counts in searches.
     pub active: bool,
-    /// Why it does not count: `same_bytes`, `nearly_identical`, `not_better`, `replaced`, `review`
-    /// or `operator`; null if it does.
+    /// Why it does not count: `same_bytes`, `nearly_identical`, `not_better`, `replaced`, `review`,
+    /// `operator` or `verdict`; null if it does.
     pub set_aside: Option<&'static str>,
     /// Since when, RFC 3339, UTC, with milliseconds.
     pub since: UtcTime,

@@ -5,6 +5,7 @@ mod answers;
 mod chips;
 mod compare_profiles;
 mod components;
+mod curation;
 mod device;
 mod docs;
 mod enrol;

@@ -38,16 +38,19 @@ pub enum SetAsideReason {
     Review,
     /// An operator set it aside.
     Operator,
+    /// A verdict of curation excludes its image, or gives it to another subject.
+    Verdict,
 }
 
 impl SetAsideReason {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::SameBytes,
         Self::NearlyIdentical,
         Self::NotBetter,
         Self::Replaced,
         Self::Review,
         Self::Operator,
+        Self::Verdict,
     ];
 
     /// The name in tables and `--json`.
@@ -59,6 +62,7 @@ impl SetAsideReason {
             Self::Replaced => "replaced",
             Self::Review => "review",
             Self::Operator => "operator",
+            Self::Verdict => "verdict",
         }
     }
 }

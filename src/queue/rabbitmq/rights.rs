@@ -33,8 +33,8 @@ pub(super) async fn try_publishing(broker: &Broker) -> Result<(), QueueError> {
     ))
 }
 
-/// Returns the exchange at which the broker closed the channel, if the reason is lost: lapin reports
-/// it to pending requests, and the broker may be faster than the next request.
+/// Returns the exchange at which the broker closed the channel, if the reason is lost: lapin
+/// reports it to pending requests, and the broker may be faster than the next request.
 async fn publish_nothing(broker: &Broker) -> Result<Option<String>, QueueError> {
     let (channel, topology) = (broker.publisher.connection().channel().await?, &broker.topology);
     reply(channel.tx_select()).await?;

@@ -92,7 +92,9 @@ impl Known {
         // An operator restored it, or set it aside.
         let is_settled = own.iter().any(|each| match each.state {
             ReferenceState::Active => true,
-            ReferenceState::SetAside(reason) => reason == SetAsideReason::Operator,
+            ReferenceState::SetAside(reason) => {
+                matches!(reason, SetAsideReason::Operator | SetAsideReason::Verdict)
+            }
         });
         match decided.change.zip(new) {
             _ if is_settled => references.extend(own),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::batch::PostgresTables;
-use super::retirements::owner_only;
 use super::results::{READ_COMMITTED, tried};
+use super::retirements::owner_only;
 use super::{PostgresStore, READ};
 use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
 use crate::store::erasing::{erase, find_erased};

@@ -8,6 +8,7 @@ mod batch;
 mod campaigns;
 mod connect;
 mod counts;
+mod curation;
 mod enrolling;
 mod enrolments;
 mod erasing;

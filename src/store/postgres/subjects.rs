@@ -177,19 +177,21 @@ async fn find(
         .await?)
 }
 
-/// Gives the images that were enrolled for a subject another label.
+/// Gives the images that were enrolled for a subject, or given to it by verdicts, another label.
 async fn label(
     connection: &mut PgConnection,
     subject: i64,
     from: &SubjectName,
     to: Option<&SubjectName>,
 ) -> Result<(), Fault> {
-    sqlx::query(include_str!("sql/label_images.sql"))
-        .bind(subject)
-        .bind(from.as_str())
-        .bind(to.map(SubjectName::as_str))
-        .execute(connection)
-        .await?;
+    for sql in [include_str!("sql/label_images.sql"), include_str!("sql/rename_verdicts.sql")] {
+        sqlx::query(sql)
+            .bind(subject)
+            .bind(from.as_str())
+            .bind(to.map(SubjectName::as_str))
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
 
 /// What hangs on images, in an order in which nothing is left to cascade.
-const DELETE_CHOSEN: [(ErasurePlace, &str); 7] = [
+const DELETE_CHOSEN: [(ErasurePlace, &str); 8] = [
     (
         ErasurePlace::Templates,
         "DELETE FROM templates WHERE face_id IN (
@@ -43,13 +43,18 @@ const DELETE_CHOSEN: [(ErasurePlace, &str); 7] = [
         "DELETE FROM enrolment_jobs WHERE image_id IN (SELECT x.id FROM temp.erased_images x)",
     ),
     (
+        ErasurePlace::Verdicts,
+        "DELETE FROM verdicts WHERE image_id IN (SELECT x.id FROM temp.erased_images x)
+            OR other_image_id IN (SELECT x.id FROM temp.erased_images x)",
+    ),
+    (
         ErasurePlace::Images,
         "DELETE FROM images WHERE id IN (SELECT x.id FROM temp.erased_images x)",
     ),
 ];
 
 /// What is left of a subject once its images are deleted: on images that stay.
-const DELETE_SUBJECT: [(ErasurePlace, &str); 5] = [
+const DELETE_SUBJECT: [(ErasurePlace, &str); 7] = [
     (
         ErasurePlace::References,
         "DELETE FROM subject_references WHERE subject_id IN (
@@ -69,13 +74,23 @@ const DELETE_SUBJECT: [(ErasurePlace, &str); 5] = [
         ErasurePlace::Labels,
         "UPDATE images SET subject = NULL WHERE gallery_id = ?1 AND subject = ?2",
     ),
+    (
+        ErasurePlace::Verdicts,
+        "DELETE FROM verdicts WHERE subject = ?2
+            AND image_id IN (SELECT i.id FROM images i WHERE i.gallery_id = ?1)",
+    ),
+    (
+        ErasurePlace::Labels,
+        "UPDATE images SET verdict_subject = NULL WHERE gallery_id = ?1 AND verdict_subject = ?2",
+    ),
     (ErasurePlace::Subjects, "DELETE FROM subjects WHERE gallery_id = ?1 AND name = ?2"),
 ];
 
 /// What is left of a gallery once its images are deleted.
-const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 4] = [
+const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 5] = [
     (Some(ErasurePlace::Subjects), "DELETE FROM subjects WHERE gallery_id = ?1"),
     (Some(ErasurePlace::Activations), "DELETE FROM activations WHERE gallery_id = ?1"),
+    (None, "DELETE FROM curations WHERE gallery_id = ?1"),
     (None, "DELETE FROM gallery_profiles WHERE gallery_id = ?1"),
     (None, "DELETE FROM galleries WHERE id = ?1"),
 ];
@@ -255,6 +270,9 @@ impl ErasureTables for SqliteTables<'_> {
             .execute(&mut *self.0)
             .await?;
         counts.add(ErasurePlace::Campaigns, campaigns.rows_affected());
+        // The reasons of what was decided about nothing that is left may name somebody.
+        self.run("DELETE FROM curations WHERE id NOT IN (SELECT v.curation_id FROM verdicts v)")
+            .await?;
         let outages = sqlx::query(include_str!("sql/forget_uris_of_outages.sql"))
             .bind(uris)
             .execute(&mut *self.0)

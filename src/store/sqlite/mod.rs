@@ -9,6 +9,7 @@ mod campaigns;
 mod connect;
 mod convert;
 mod counts;
+mod curation;
 mod enrolling;
 mod enrolments;
 mod erasing;

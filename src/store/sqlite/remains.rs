@@ -75,7 +75,7 @@ impl RemainTables for SqliteTables<'_> {
     }
 
     async fn subject_names(&mut self, gallery: i64) -> Result<Vec<String>, Fault> {
-        Ok(sqlx::query_scalar("SELECT name FROM subjects WHERE gallery_id = ?1")
+        Ok(sqlx::query_scalar(include_str!("sql/subject_names.sql"))
             .bind(gallery)
             .fetch_all(&mut *self.0)
             .await?)

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use facefleet::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, CoverageCounts, JobRecord, Lane,
-    ListedChunk, Outcome, OutcomeKind, ProfileId, RunState, Selection,
+    ListedChunk, Outcome, OutcomeKind, ProfileId, RunState, Selection, Verdict,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
-    Campaigns, Effect, Extreme, Listings, Maintenance, NewActivation, NewRun, PageFilter,
-    PageQuery, Profiles, Reading, Remap, RemapPosition, Remapping, Results, RetireStep,
-    Retirements, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules, SlotClaim, StoreError,
-    Workers,
+    Campaigns, Curation, Effect, Extreme, Judged, Listings, Maintenance, NewActivation,
+    NewCuration, NewRun, PageFilter, PageQuery, Profiles, Reading, Remap, RemapPosition, Remapping,
+    Results, RetireStep, Retirements, RunKey, RunOwner, RunQuery, ScheduleRuns, Schedules,
+    SlotClaim, StoreError, Workers,
 };
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -174,6 +174,9 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
         "UPDATE profiles SET definition = '{}'",
         "UPDATE activations SET forced = false",
         "DELETE FROM activations",
+        "UPDATE curations SET decided_by = 'eve'",
+        "UPDATE verdicts SET verdict = 'keep'",
+        "DELETE FROM verdicts",
         "CALL retire_profile('0123456789abcdef')",
         "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
     ] {
@@ -196,6 +199,16 @@ async fn a_worker_may_activate_a_profile_and_only_the_owner_may_retire_one() {
         let record = JobRecord { profile: profile(name).id(), ..scored("one", &[10]) };
         store.record(&[record]).await.unwrap();
     }
+    let image = store.page(&page(false)).await.unwrap()[0].id;
+    let exclude = NewCuration {
+        gallery: gallery(),
+        by: "ann".parse().unwrap(),
+        reason: None,
+        verdicts: vec![(image, Verdict::Exclude)],
+        exact: true,
+    };
+    assert!(matches!(store.judge(&exclude).await.unwrap(), Judged::Written { .. }));
+    assert_eq!(store.page(&page(false)).await.unwrap(), []);
     assert!(store.activate(&activation([&a, &b])).await.unwrap());
     assert_eq!(store.active_profile(&gallery()).await.unwrap(), Some(b));
     let refused = store.retire(&gallery(), &a, 0).await.unwrap_err();
@@ -237,6 +250,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
             " ON activations",
             " ON schedule",
             " ON erasure_key, ",
+            " ON curations, ",
         ];
         tables.iter().any(|of| line.contains(of))
     };

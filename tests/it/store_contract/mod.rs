@@ -2,6 +2,7 @@
 
 mod campaigns;
 mod comparing;
+mod curation;
 mod decisions;
 pub mod enrolments;
 mod erasing;
@@ -20,6 +21,7 @@ pub mod schedules;
 mod subjects;
 mod templates;
 mod upgrade;
+mod verdicts;
 mod views;
 mod workers;
 
@@ -299,6 +301,22 @@ macro_rules! store_contract {
                 an_erased_gallery_is_gone_and_its_campaigns_are_cancelled
                 jobs_of_erased_images_count_in_their_campaign
                 nothing_that_is_recorded_meanwhile_survives_an_erasure
+            }
+            verdicts {
+                an_excluded_image_is_left_out_and_still_there
+                an_excluded_image_has_no_active_reference
+                a_reassigned_image_has_its_new_subject_whatever_jobs_say
+                verdicts_are_kept_with_who_when_and_why
+                what_cannot_be_decided_changes_nothing
+                of_verdicts_at_once_each_counts_once
+            }
+            curation {
+                a_preview_is_applied_exactly_and_undone_as_a_whole
+                a_preview_of_a_gallery_that_changed_does_nothing
+                the_same_picture_twice_is_suggested_until_it_is_decided
+                an_image_unlike_its_subject_is_suggested_until_it_is_decided
+                two_subjects_of_one_person_are_suggested_until_they_are_told_apart
+                each_subject_has_a_best_image
             }
             live {
                 what_others_record_is_searched_within_a_second

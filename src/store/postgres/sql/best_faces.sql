@@ -14,5 +14,6 @@ JOIN results r ON r.id = f.result_id
 JOIN images i ON i.id = r.image_id
 JOIN sources s ON s.gallery_id = i.gallery_id AND s.uri_key = i.uri_key
 WHERE f.gallery_profile_id = $1 AND NOT f.superseded AND f.score IS NOT NULL
+    AND f.result_id NOT IN (SELECT id FROM excluded_results WHERE gallery_profile_id = $1)
 ORDER BY f.score DESC, f.quality DESC, f.result_id DESC, f.face_index DESC
 LIMIT $2

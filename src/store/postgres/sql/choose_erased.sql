@@ -4,6 +4,8 @@ SELECT i.id FROM images i WHERE i.gallery_id = $1 AND i.uri_key = $2
 UNION
 SELECT i.id FROM images i WHERE i.gallery_id = $1 AND i.subject = $3
 UNION
+SELECT i.id FROM images i WHERE i.gallery_id = $1 AND i.verdict_subject = $3
+UNION
 SELECT e.image_id FROM subjects s JOIN enrolments e ON e.subject_id = s.id
 WHERE s.gallery_id = $1 AND s.name = $3
 UNION

@@ -1,5 +1,17 @@
--- Reads every result of a gallery: an index must hold all columns.
-SELECT outcome, provider, count(*) AS images
-FROM results
-WHERE gallery_profile_id = $1 AND NOT superseded
+-- Reads every result of a gallery: an index must hold all columns. Those of excluded images are few:
+-- they are counted apart, and taken off.
+SELECT outcome, provider, sum(images)::bigint AS images
+FROM (
+    SELECT outcome, provider, count(*) AS images
+    FROM results
+    WHERE gallery_profile_id = $1 AND NOT superseded
+    GROUP BY outcome, provider
+    UNION ALL
+    SELECT r.outcome, r.provider, -count(*)
+    FROM excluded_results x
+    JOIN results r ON r.id = x.id AND NOT r.superseded
+    WHERE x.gallery_profile_id = $1
+    GROUP BY r.outcome, r.provider
+) counted
 GROUP BY outcome, provider
+HAVING sum(images) > 0

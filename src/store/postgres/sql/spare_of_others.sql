@@ -1,7 +1,8 @@
 -- What another subject has too stays: its label, a reference, an enrolment that was not rejected.
 DELETE FROM erased_images
 WHERE id IN (
-    SELECT x.id FROM erased_images x JOIN images i ON i.id = x.id WHERE i.subject <> $1
+    SELECT x.id FROM erased_images x JOIN images i ON i.id = x.id
+    WHERE coalesce(i.verdict_subject, i.subject) <> $1
     UNION
     SELECT x.id FROM erased_images x
     JOIN subject_references r ON r.image_id = x.id

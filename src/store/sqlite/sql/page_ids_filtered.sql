@@ -3,6 +3,7 @@
 SELECT r.id
 FROM results r
 WHERE r.gallery_profile_id = ?1 AND r.superseded = 0 AND r.outcome = ?2 AND r.id > ?3
+    AND r.id NOT IN (SELECT id FROM excluded_results WHERE gallery_profile_id = ?1)
     AND (?5 IS NULL OR r.recorded_at_ms >= ?5)
     AND (?6 IS NULL OR EXISTS (
         SELECT 1 FROM faces f WHERE f.result_id = r.id AND f.quality BETWEEN ?6 AND ?7

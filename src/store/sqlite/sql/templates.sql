@@ -4,3 +4,4 @@ FROM results r
 CROSS JOIN faces f ON f.result_id = r.id
 CROSS JOIN templates t ON t.face_id = f.id
 WHERE r.gallery_profile_id = ?1 AND r.superseded = 0 AND r.outcome = 'scored'
+    AND r.id NOT IN (SELECT id FROM excluded_results WHERE gallery_profile_id = ?1)

@@ -13,5 +13,6 @@ FROM faces f
 JOIN results r ON r.id = f.result_id
 JOIN images i ON i.id = r.image_id
 WHERE f.gallery_profile_id = ?1 AND f.superseded = 0 AND f.score IS NOT NULL
+    AND f.result_id NOT IN (SELECT id FROM excluded_results WHERE gallery_profile_id = ?1)
 ORDER BY f.score, f.quality, f.id
 LIMIT ?2

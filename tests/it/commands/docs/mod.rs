@@ -40,7 +40,7 @@ const FLEET: [&str; 4] =
     ["docs/gpu.md", "docs/operations.md", "docs/postgres.md", "docs/recipes.md"];
 
 /// What the reader did before a command: the page, how the command begins, and a script.
-const BEFORE: [(&str, &str, &str); 12] = [
+const BEFORE: [(&str, &str, &str); 13] = [
     (
         "README.md",
         "facefleet scan --again",
@@ -82,6 +82,11 @@ const BEFORE: [(&str, &str, &str); 12] = [
         r#"printf '[[schedule]]\nname = "nightly"\ncron = "30 2 * * *"\n' > facefleet.toml
         printf 'action = "scan"\ngallery = "staff"\n' >> facefleet.toml
         printf 'roots = ["%s/photos"]\n' "$PWD" >> facefleet.toml"#,
+    ),
+    (
+        "docs/curation.md",
+        "facefleet curate lowest --gallery staff",
+        "facefleet scan photos --gallery staff",
     ),
     (
         "docs/search.md",

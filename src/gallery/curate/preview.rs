@@ -1,0 +1,115 @@
+//! What a view suggests, under a name, and the application of exactly that.
+
+use super::load::CuratedGallery;
+use super::suggestion::{CurateView, Suggestion};
+use super::verdicts::{CurateError, Curator, judge};
+use super::{duplicates, people, quality};
+use crate::domain::{CurationId, GalleryName, ImageId, ProfileId, Verdict};
+use crate::store::{Store, choose_profile};
+
+/// Digits of a preview's name.
+const DIGITS: usize = 12;
+
+/// What is looked for in a gallery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurateQuery {
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// What.
+    pub view: CurateView,
+    /// Two templates match above this similarity. Only outliers and collisions need it.
+    pub threshold: f64,
+    /// The most suggestions.
+    pub limit: usize,
+    /// Threads to compare templates with.
+    pub threads: usize,
+}
+
+/// The suggestions of a view under the active profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CuratePreview {
+    /// The profile.
+    pub profile: ProfileId,
+    /// A name for exactly these suggestions and their evidence.
+    pub name: String,
+    /// The suggestions.
+    pub suggestions: Vec<Suggestion>,
+}
+
+impl CuratePreview {
+    /// The verdicts that an application gives.
+    pub fn verdicts(&self) -> Vec<(ImageId, Verdict)> {
+        self.suggestions.iter().flat_map(Suggestion::verdicts).collect()
+    }
+}
+
+/// What a view suggests. What somebody decided is not suggested again.
+///
+/// # Errors
+/// If the gallery has no results, or the store cannot be read.
+pub async fn preview(store: &dyn Store, query: &CurateQuery) -> Result<CuratePreview, CurateError> {
+    let profile = choose_profile(store, &query.gallery, None).await?;
+    let gallery = CuratedGallery::read(store, &query.gallery, &profile).await?;
+    let asked = query.clone();
+    let looking = tokio::task::spawn_blocking(move || suggestions(&gallery, &asked));
+    let suggestions = looking.await??;
+    let name = name(query, &profile, &suggestions);
+    Ok(CuratePreview { profile, name, suggestions })
+}
+
+fn suggestions(
+    gallery: &CuratedGallery,
+    query: &CurateQuery,
+) -> Result<Vec<Suggestion>, CurateError> {
+    let CurateQuery { threshold, limit, threads, .. } = *query;
+    match query.view {
+        CurateView::Lowest => Ok(quality::lowest(gallery, limit)),
+        CurateView::Best => Ok(quality::best(gallery, limit)),
+        CurateView::Duplicates => duplicates::duplicates(gallery, limit, threads),
+        CurateView::Outliers => people::outliers(gallery, threshold, limit, threads),
+        CurateView::Collisions => people::collisions(gallery, threshold, limit, threads),
+    }
+}
+
+/// The name of these suggestions: a hash of all that a person sees of them. The images' subjects
+/// and the times of their results are part of it, so that it changes with them.
+fn name(query: &CurateQuery, profile: &ProfileId, suggestions: &[Suggestion]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |text: String| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    add(format!("{} {} {profile}", query.view.as_str(), query.gallery));
+    for Suggestion { image, other, evidence, verdict, images } in suggestions {
+        for shown in [Some(image), other.as_ref()].into_iter().flatten() {
+            let (image, face) = (&shown.image, &shown.face);
+            let subject = image.subject.as_ref().map(|subject| subject.as_str());
+            add(format!("{} {subject:?} {} {:?}", image.id, image.recorded_at, face.score));
+        }
+        let subject = match verdict {
+            Some(Verdict::Reassign(subject)) => subject.as_str(),
+            _ => "",
+        };
+        let verdict = verdict.as_ref().map(Verdict::as_str);
+        add(format!("{evidence:?} {verdict:?} {subject} {images:?}"));
+    }
+    hasher.finalize().to_hex()[..DIGITS].to_owned()
+}
+
+/// Gives the verdicts that the preview `name` showed, all of them or none.
+///
+/// # Errors
+/// If the view suggests anything else now, or the store cannot be written.
+pub async fn apply(
+    store: &dyn Store,
+    query: &CurateQuery,
+    name: &str,
+    curator: Curator,
+) -> Result<(Option<CurationId>, u64), CurateError> {
+    let preview = preview(store, query).await?;
+    if preview.name != name {
+        return Err(CurateError::Changed);
+    }
+    let (curation, verdicts, _) = judge(store, curator, preview.verdicts(), true).await?;
+    Ok((curation, verdicts))
+}

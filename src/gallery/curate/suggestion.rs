@@ -1,0 +1,158 @@
+//! What a view of a gallery shows: images with the evidence and a suggestion.
+
+use crate::domain::{ImageId, SubjectName, Verdict};
+use crate::store::{StoredFace, StoredImage};
+use crate::view::curation::{CuratedImageView, SuggestionView};
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CurateView {
+    /// Images of the lowest quality.
+    Lowest,
+    /// The same picture twice.
+    Duplicates,
+    /// Images unlike the others of their subject.
+    Outliers,
+    /// One person under two subjects.
+    Collisions,
+    /// The best image of each subject.
+    Best,
+}
+
+impl CurateView {
+    /// The command's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lowest => "lowest",
+            Self::Duplicates => "duplicates",
+            Self::Outliers => "outliers",
+            Self::Collisions => "collisions",
+            Self::Best => "best",
+        }
+    }
+}
+
+/// An image that is shown, with its primary face.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownImage {
+    /// The image, without faces.
+    pub image: StoredImage,
+    /// Its primary face, without its template.
+    pub face: StoredFace,
+}
+
+/// Why an image is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Evidence {
+    /// Its quality is low.
+    LowQuality {
+        /// The best quality among its subject's other images; none if there are none.
+        best: Option<u8>,
+        /// The images of its subject, with this one; none if nobody said whom it shows.
+        images: Option<usize>,
+    },
+    /// It has the bytes of the other image.
+    SameBytes,
+    /// It is nearly the same picture as the other image: the similarity of the two templates.
+    SamePicture(f64),
+    /// It is unlike its subject's other images, of which there are so many.
+    Unlike {
+        /// Similarity to the mean of those.
+        own: f64,
+        /// Their number.
+        others: usize,
+        /// The similarity to the mean of the subject of the other image, which it is most like.
+        other: Option<f64>,
+    },
+    /// Its subject and that of the other image look like one person.
+    OnePerson {
+        /// The similarity of the means of their images.
+        similarity: f64,
+        /// The similarity of the two images, the most similar ones.
+        images: f64,
+        /// The numbers of images of both.
+        counts: (usize, usize),
+    },
+    /// It is the best of so many images of its subject.
+    BestOf(usize),
+}
+
+/// A row of a view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suggestion {
+    /// The image that it is about.
+    pub image: ShownImage,
+    /// The image that it is compared with.
+    pub other: Option<ShownImage>,
+    /// Why.
+    pub evidence: Evidence,
+    /// What is suggested for the image; none if a person must look.
+    pub verdict: Option<Verdict>,
+    /// The images that the verdict is for: nearly always the image alone.
+    pub images: Vec<ImageId>,
+}
+
+impl Suggestion {
+    /// The verdicts that follow it.
+    pub fn verdicts(&self) -> impl Iterator<Item = (ImageId, Verdict)> {
+        let each = |image: &ImageId| self.verdict.clone().map(|verdict| (*image, verdict));
+        self.images.iter().filter_map(each)
+    }
+
+    /// The subject that is suggested.
+    pub fn subject(&self) -> Option<&SubjectName> {
+        match &self.verdict {
+            Some(Verdict::Reassign(subject)) => Some(subject),
+            _ => None,
+        }
+    }
+}
+
+impl ShownImage {
+    fn view(&self) -> CuratedImageView {
+        CuratedImageView::from((&self.image, &self.face))
+    }
+}
+
+impl From<&Suggestion> for SuggestionView {
+    fn from(suggestion: &Suggestion) -> Self {
+        let mut view = Self {
+            image: suggestion.image.view(),
+            other: suggestion.other.as_ref().map(ShownImage::view),
+            evidence: "",
+            similarity: None,
+            subject_similarity: None,
+            subject_images: None,
+            other_subject_images: None,
+            best_quality: None,
+            suggestion: suggestion.verdict.as_ref().map(Verdict::as_str),
+            subject_suggested: suggestion.subject().cloned(),
+            image_ids: suggestion.images.clone(),
+        };
+        let count = |images: usize| Some(images as u64);
+        match suggestion.evidence {
+            Evidence::LowQuality { best, images } => {
+                view.evidence = "low_quality";
+                (view.best_quality, view.subject_images) = (best, images.and_then(count));
+            }
+            Evidence::SameBytes => (view.evidence, view.similarity) = ("same_bytes", Some(1.0)),
+            Evidence::SamePicture(similarity) => {
+                (view.evidence, view.similarity) = ("same_picture", Some(similarity));
+            }
+            Evidence::Unlike { own, others, other } => {
+                view.evidence = "unlike";
+                (view.similarity, view.subject_similarity) = (Some(own), other);
+                view.subject_images = count(others + 1);
+            }
+            Evidence::OnePerson { similarity, images, counts: (few, many) } => {
+                view.evidence = "one_person";
+                (view.similarity, view.subject_similarity) = (Some(images), Some(similarity));
+                (view.subject_images, view.other_subject_images) = (count(few), count(many));
+            }
+            Evidence::BestOf(images) => {
+                (view.evidence, view.subject_images) = ("best", count(images));
+            }
+        }
+        view
+    }
+}

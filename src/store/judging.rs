@@ -1,0 +1,202 @@
+//! Adds verdicts inside their transaction, once for both backends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::curation::{Judged, NewCuration};
+use super::fault::Fault;
+use super::rows::{JudgedImageRow, LiveVerdictRow, corrupt, parsed};
+use crate::domain::{Curated, CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId};
+
+/// A verdict of an image that no undo took back.
+pub(super) struct LiveVerdict {
+    pub(super) id: VerdictId,
+    pub(super) image: ImageId,
+    pub(super) verdict: Verdict,
+}
+
+/// What follows from an image's verdicts.
+pub(super) struct NewImageState {
+    pub(super) image: i64,
+    pub(super) excluded: bool,
+    /// The subject that a verdict gives it, if that changed.
+    pub(super) subject: Option<Option<SubjectName>>,
+}
+
+/// Reads and writes the rows of verdicts, inside a transaction.
+pub(super) trait VerdictTables: Send {
+    /// Those of these images that the gallery has, locked until the end of the transaction.
+    fn judged_images(
+        &mut self,
+        gallery: &GalleryName,
+        images: &[i64],
+    ) -> impl Future<Output = Result<Vec<JudgedImageRow>, Fault>> + Send;
+
+    /// Their verdicts in force, in order.
+    fn live_verdicts(
+        &mut self,
+        gallery: &GalleryName,
+        images: &[i64],
+    ) -> impl Future<Output = Result<Vec<LiveVerdictRow>, Fault>> + Send;
+
+    /// Adds the row of a curation.
+    fn add_curation(
+        &mut self,
+        new: &NewCuration,
+    ) -> impl Future<Output = Result<i64, Fault>> + Send;
+
+    /// Adds verdicts of a curation.
+    fn add_verdicts(
+        &mut self,
+        curation: i64,
+        verdicts: &[(ImageId, &Verdict)],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Writes what follows for images, and then for the references of these images.
+    fn set_states(
+        &mut self,
+        states: &[NewImageState],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// An image that is judged.
+struct JudgedImage {
+    /// Its subject, before this curation.
+    subject: Option<SubjectName>,
+    before: Curated,
+    live: Vec<(Option<VerdictId>, Verdict)>,
+}
+
+impl JudgedImage {
+    fn new(subject: Option<SubjectName>, live: Vec<LiveVerdict>) -> Self {
+        let live: Vec<_> = live.into_iter().map(|it| (Some(it.id), it.verdict)).collect();
+        let before = Curated::after(live.iter().map(|(_, verdict)| verdict));
+        Self { subject, before, live }
+    }
+
+    fn state(&self) -> Curated {
+        Curated::after(self.live.iter().map(|(_, verdict)| verdict))
+    }
+
+    /// Whether the verdict changes something; it then counts. None if it undoes nothing.
+    fn follow(&mut self, verdict: &Verdict) -> Option<bool> {
+        if let Verdict::Undo(of) = verdict {
+            let place = self.live.iter().position(|(id, _)| *id == Some(*of))?;
+            self.live.remove(place);
+            return Some(true);
+        }
+        let state = self.state();
+        // A subject may have been renamed since its verdict.
+        let subject =
+            if state.subject == self.before.subject { &self.subject } else { &state.subject };
+        let changes = state.is_changed_by(verdict, subject.as_ref());
+        if changes {
+            self.live.push((None, verdict.clone()));
+        }
+        Some(changes)
+    }
+
+    fn new_state(&self, image: ImageId) -> NewImageState {
+        let state = self.state();
+        let subject = (state.subject != self.before.subject).then_some(state.subject);
+        NewImageState { image: image.0, excluded: state.excluded, subject }
+    }
+}
+
+/// Adds verdicts.
+pub(super) async fn judge(
+    tables: &mut impl VerdictTables,
+    new: &NewCuration,
+) -> Result<Judged, Fault> {
+    let mut images = match read(tables, new).await? {
+        Ok(images) => images,
+        Err(unknown) => return Ok(Judged::UnknownImage(unknown)),
+    };
+    let (mut written, mut unchanged) = (Vec::new(), Vec::new());
+    for (id, verdict) in &new.verdicts {
+        let Some(image) = images.get_mut(id) else { return Ok(Judged::UnknownImage(*id)) };
+        match (image.follow(verdict), verdict) {
+            (None, Verdict::Undo(of)) => return Ok(Judged::NoVerdict(*of)),
+            (Some(true), _) => written.push((*id, verdict)),
+            _ if new.exact => return Ok(Judged::Changed(*id)),
+            _ => unchanged.push(*id),
+        }
+    }
+    if written.is_empty() {
+        return Ok(Judged::Written { curation: None, verdicts: 0, unchanged });
+    }
+    let curation = tables.add_curation(new).await?;
+    tables.add_verdicts(curation, &written).await?;
+    let changed: BTreeSet<ImageId> = written.iter().map(|(id, _)| *id).collect();
+    let states = changed.iter().filter_map(|id| Some(images.get(id)?.new_state(*id)));
+    tables.set_states(&states.collect::<Vec<_>>()).await?;
+    let (curation, verdicts) = (Some(CurationId(curation)), written.len() as u64);
+    Ok(Judged::Written { curation, verdicts, unchanged })
+}
+
+/// The images of a curation; or one that the gallery does not have.
+async fn read(
+    tables: &mut impl VerdictTables,
+    new: &NewCuration,
+) -> Result<Result<BTreeMap<ImageId, JudgedImage>, ImageId>, Fault> {
+    let others = new.verdicts.iter().filter_map(|(_, verdict)| match verdict {
+        Verdict::NotTheSame(other) => Some(*other),
+        _ => None,
+    });
+    let all: BTreeSet<ImageId> = new.verdicts.iter().map(|(id, _)| *id).chain(others).collect();
+    let ids: Vec<i64> = all.iter().map(|id| id.0).collect();
+    let found = tables.judged_images(&new.gallery, &ids).await?;
+    let mut live: BTreeMap<ImageId, Vec<LiveVerdict>> = BTreeMap::new();
+    for row in tables.live_verdicts(&new.gallery, &ids).await? {
+        let verdict = row.verdict()?;
+        live.entry(verdict.image).or_default().push(verdict);
+    }
+    let mut images = BTreeMap::new();
+    for row in found {
+        let id = ImageId(row.image_id);
+        let subject = row.subject.as_deref().map(parsed).transpose()?;
+        images.insert(id, JudgedImage::new(subject, live.remove(&id).unwrap_or_default()));
+    }
+    match all.into_iter().find(|id| !images.contains_key(id)) {
+        Some(unknown) => Ok(Err(unknown)),
+        None => Ok(Ok(images)),
+    }
+}
+
+/// The states of images with these verdicts in force, in their order.
+pub(super) fn curated(rows: Vec<LiveVerdictRow>) -> Result<BTreeMap<ImageId, Curated>, Fault> {
+    let mut images: BTreeMap<ImageId, Curated> = BTreeMap::new();
+    for row in rows {
+        let LiveVerdict { image, verdict, .. } = row.verdict()?;
+        images.entry(image).or_default().follow(&verdict);
+    }
+    Ok(images)
+}
+
+/// The verdict of these columns.
+pub(super) fn verdict(
+    name: &str,
+    subject: Option<&str>,
+    other: Option<i64>,
+    undoes: Option<i64>,
+) -> Result<Verdict, Fault> {
+    let lacking = || corrupt(format!("a verdict '{name}' without what it is about"));
+    Ok(match name {
+        "exclude" => Verdict::Exclude,
+        "restore" => Verdict::Restore,
+        "keep" => Verdict::Keep,
+        "reassign" => Verdict::Reassign(parsed(subject.ok_or_else(lacking)?)?),
+        "not_the_same" => Verdict::NotTheSame(ImageId(other.ok_or_else(lacking)?)),
+        "undo" => Verdict::Undo(VerdictId(undoes.ok_or_else(lacking)?)),
+        _ => return Err(corrupt(format!("unknown verdict '{name}'"))),
+    })
+}
+
+/// The columns of a verdict: its subject, the other image, and the verdict that it undoes.
+pub(super) fn columns(verdict: &Verdict) -> (Option<&str>, Option<i64>, Option<i64>) {
+    match verdict {
+        Verdict::Reassign(subject) => (Some(subject.as_str()), None, None),
+        Verdict::NotTheSame(other) => (None, Some(other.0), None),
+        Verdict::Undo(of) => (None, None, Some(of.0)),
+        Verdict::Exclude | Verdict::Restore | Verdict::Keep => (None, None, None),
+    }
+}

@@ -1,0 +1,131 @@
+//! Verdicts about images. Whoever adds some locks the rows of their images first.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::batch::PostgresTables;
+use super::results::{READ_COMMITTED, tried};
+use super::{PostgresStore, READ, WRITE, column};
+use crate::domain::{
+    Curated, CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId, VerdictReason,
+};
+use crate::store::fault::Fault;
+use crate::store::judging::{NewImageState, VerdictTables, columns, curated, judge};
+use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow};
+use crate::store::{Curation, Judged, NewCuration, StoreError, StoredVerdict, VerdictQuery};
+
+#[async_trait]
+impl Curation for PostgresStore {
+    async fn judge(&self, new: &NewCuration) -> Result<Judged, StoreError> {
+        let write = || async {
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let judged = judge(&mut PostgresTables::new(&mut transaction), new).await?;
+            transaction.commit().await?;
+            Ok(judged)
+        };
+        self.answer(WRITE, tried(write)).await
+    }
+
+    async fn verdicts(&self, query: &VerdictQuery) -> Result<Vec<StoredVerdict>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<StoredVerdictRow> = sqlx::query_as(include_str!("sql/verdicts.sql"))
+                .bind(query.gallery.as_str())
+                .bind(query.after.map(|VerdictId(id)| id))
+                .bind(query.image.map(|ImageId(id)| id))
+                .bind(query.curation.map(|CurationId(id)| id))
+                .bind(i64::from(query.limit))
+                .fetch_all(&self.pool)
+                .await?;
+            rows.into_iter().map(StoredVerdictRow::verdict).collect()
+        })
+        .await
+    }
+
+    async fn curated(
+        &self,
+        gallery: &GalleryName,
+    ) -> Result<BTreeMap<ImageId, Curated>, StoreError> {
+        self.answer(READ, async {
+            let rows = sqlx::query_as(include_str!("sql/live_verdicts.sql"))
+                .bind(gallery.as_str())
+                .bind(None::<Vec<i64>>)
+                .fetch_all(&self.pool)
+                .await?;
+            curated(rows)
+        })
+        .await
+    }
+}
+
+impl VerdictTables for PostgresTables<'_> {
+    async fn judged_images(
+        &mut self,
+        gallery: &GalleryName,
+        images: &[i64],
+    ) -> Result<Vec<JudgedImageRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/judged_images.sql"))
+            .bind(gallery.as_str())
+            .bind(images)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn live_verdicts(
+        &mut self,
+        gallery: &GalleryName,
+        images: &[i64],
+    ) -> Result<Vec<LiveVerdictRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/live_verdicts.sql"))
+            .bind(gallery.as_str())
+            .bind(images)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn add_curation(&mut self, new: &NewCuration) -> Result<i64, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/insert_curation.sql"))
+            .bind(new.gallery.as_str())
+            .bind(new.by.as_str())
+            .bind(new.reason.as_ref().map(VerdictReason::as_str))
+            .fetch_one(&mut *self.connection)
+            .await?)
+    }
+
+    async fn add_verdicts(
+        &mut self,
+        curation: i64,
+        verdicts: &[(ImageId, &Verdict)],
+    ) -> Result<(), Fault> {
+        sqlx::query(include_str!("sql/insert_verdicts.sql"))
+            .bind(curation)
+            .bind(column(verdicts, |(image, _)| image.0))
+            .bind(column(verdicts, |(_, verdict)| verdict.as_str()))
+            .bind(column(verdicts, |(_, verdict)| columns(verdict).0))
+            .bind(column(verdicts, |(_, verdict)| columns(verdict).1))
+            .bind(column(verdicts, |(_, verdict)| columns(verdict).2))
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn set_states(&mut self, states: &[NewImageState]) -> Result<(), Fault> {
+        let images: Vec<i64> = column(states, |state| state.image);
+        let name = |state: &NewImageState| {
+            let subject = state.subject.as_ref().and_then(|subject| subject.as_ref());
+            subject.map(SubjectName::as_str).map(str::to_owned)
+        };
+        sqlx::query(include_str!("sql/set_image_states.sql"))
+            .bind(&images)
+            .bind(column(states, |state| state.excluded))
+            .bind(column(states, |state| state.subject.is_some()))
+            .bind(column(states, name))
+            .execute(&mut *self.connection)
+            .await?;
+        sqlx::query(include_str!("sql/judge_references.sql"))
+            .bind(images)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+}

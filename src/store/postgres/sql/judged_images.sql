@@ -1,0 +1,7 @@
+-- Images that are to be judged, locked in the order of their ids.
+SELECT i.id AS image_id, coalesce(i.verdict_subject, i.subject) AS subject
+FROM images i
+JOIN galleries g ON g.id = i.gallery_id AND g.name = $1
+WHERE i.id = ANY ($2::bigint[])
+ORDER BY i.id
+FOR NO KEY UPDATE OF i

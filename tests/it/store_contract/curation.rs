@@ -1,0 +1,220 @@
+//! Views of a gallery suggest verdicts, which are applied as they were shown.
+
+use std::sync::Arc;
+
+use facefleet::domain::{FaceResult, ImageId, JobRecord, Lane, Outcome, Verdict};
+use facefleet::gallery::curate::{
+    CurateError, CuratePreview, CurateQuery, CurateView, Curator, Evidence, Undone, apply, decide,
+    preview, undo,
+};
+use facefleet::store::Store;
+
+use super::enrolments::{decided, direction, name};
+use super::{Home, a, images, opened};
+use crate::support::{face, gallery, record, with_job};
+
+/// A scanned photo of somebody, whose face has this direction.
+fn photo(image: &str, subject: &str, quality: u8, degrees: f32) -> JobRecord {
+    let mut found = face(quality);
+    found.recognition.as_mut().unwrap().template = direction(degrees);
+    with_job(record(image, Outcome::Scored(vec![found])), |job| {
+        (job.lane, job.subject) = (Lane::Scan, Some(name(subject)));
+    })
+}
+
+fn primary(photo: &mut JobRecord) -> &mut FaceResult {
+    match &mut photo.outcome {
+        Outcome::Scored(faces) => &mut faces[0],
+        _ => panic!("not scored"),
+    }
+}
+
+fn query(view: CurateView, limit: usize) -> CurateQuery {
+    CurateQuery { gallery: gallery(), view, threshold: 0.8, limit, threads: 2 }
+}
+
+async fn look(store: &Arc<dyn Store>, view: CurateView) -> CuratePreview {
+    preview(store.as_ref(), &query(view, 100)).await.unwrap()
+}
+
+fn by_ann() -> Curator {
+    Curator { gallery: gallery(), by: "ann".parse().unwrap(), reason: None }
+}
+
+async fn give(store: &Arc<dyn Store>, verdicts: Vec<(ImageId, Verdict)>) {
+    let (curation, _, unchanged) = decide(store.as_ref(), by_ann(), verdicts).await.unwrap();
+    assert!(curation.is_some() && unchanged.is_empty());
+}
+
+/// Records photos, in this order.
+async fn recorded(store: &Arc<dyn Store>, photos: &[JobRecord]) -> Vec<ImageId> {
+    let mut ids = Vec::new();
+    for photo in photos {
+        ids.push(decided(store, photo).await.image);
+    }
+    ids
+}
+
+pub async fn a_preview_is_applied_exactly_and_undone_as_a_whole(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Ann", 10, 0.0),
+        photo("two", "Ann", 60, 40.0),
+        photo("three", "Bob", 20, 80.0),
+        photo("four", "Cid", 30, 120.0),
+        photo("five", "Cid", 40, 160.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    let lowest = query(CurateView::Lowest, 3);
+    let shown = preview(store.as_ref(), &lowest).await.unwrap();
+    let suggested: Vec<ImageId> = shown.suggestions.iter().map(|row| row.image.image.id).collect();
+    assert_eq!(suggested, [ids[0], ids[2], ids[3]], "the lowest quality first");
+    // Bob has no other image: nobody excludes it without a look.
+    assert_eq!(shown.verdicts(), [(ids[0], Verdict::Exclude), (ids[3], Verdict::Exclude)]);
+    assert_eq!(preview(store.as_ref(), &lowest).await.unwrap(), shown, "the same name");
+
+    let (curation, count) = apply(store.as_ref(), &lowest, &shown.name, by_ann()).await.unwrap();
+    assert_eq!(count, 2);
+    let left: Vec<ImageId> = images(&store, a()).await.iter().map(|image| image.id).collect();
+    assert_eq!(left, [ids[1], ids[2], ids[4]]);
+    let again = apply(store.as_ref(), &lowest, &shown.name, by_ann()).await;
+    assert!(matches!(again, Err(CurateError::Changed)), "{again:?}");
+
+    let whole = Undone::Curation(curation.unwrap());
+    let (_, undone) = undo(store.as_ref(), by_ann(), whole.clone()).await.unwrap();
+    assert_eq!((undone, images(&store, a()).await.len()), (2, 5));
+    assert_eq!(preview(store.as_ref(), &lowest).await.unwrap(), shown);
+    let twice = undo(store.as_ref(), by_ann(), whole).await;
+    assert!(matches!(twice, Err(CurateError::NoCuration(..))), "{twice:?}");
+}
+
+pub async fn a_preview_of_a_gallery_that_changed_does_nothing(home: impl Home) {
+    let store = opened(&home).await;
+    recorded(&store, &[photo("one", "Ann", 10, 0.0), photo("two", "Ann", 60, 40.0)]).await;
+    let lowest = query(CurateView::Lowest, 1);
+    let shown = preview(store.as_ref(), &lowest).await.unwrap();
+    // Another limit is another preview.
+    let other = apply(store.as_ref(), &query(CurateView::Lowest, 2), &shown.name, by_ann()).await;
+    assert!(matches!(other, Err(CurateError::Changed)), "{other:?}");
+    // The suggested image gets another subject.
+    let one = shown.suggestions[0].image.image.id;
+    give(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
+    let changed = apply(store.as_ref(), &lowest, &shown.name, by_ann()).await;
+    assert!(matches!(changed, Err(CurateError::Changed)), "{changed:?}");
+    // A lower one comes.
+    let shown = preview(store.as_ref(), &lowest).await.unwrap();
+    recorded(&store, &[photo("three", "Ann", 5, 80.0)]).await;
+    let changed = apply(store.as_ref(), &lowest, &shown.name, by_ann()).await;
+    assert!(matches!(changed, Err(CurateError::Changed)), "{changed:?}");
+    assert_eq!(images(&store, a()).await.len(), 3);
+}
+
+pub async fn the_same_picture_twice_is_suggested_until_it_is_decided(home: impl Home) {
+    let store = opened(&home).await;
+    // Half as wide and high.
+    let mut copy = photo("copy", "Ann", 50, 0.0);
+    let content = copy.content.as_mut().unwrap();
+    content.size = content.size.map(|(width, height)| (width / 2, height / 2));
+    for point in primary(&mut copy).face.landmarks.as_mut().unwrap() {
+        (point.x, point.y) = (point.x / 2.0, point.y / 2.0);
+    }
+    let mut bytes = photo("bytes", "Ann", 50, 0.0);
+    bytes.content = photo("big", "Ann", 50, 0.0).content;
+    // Much the same template, in another light: another photo.
+    let mut later = photo("later", "Ann", 50, 25.0);
+    primary(&mut later).components = face(90).components;
+    let photos =
+        [photo("big", "Ann", 50, 0.0), copy, bytes, later, photo("other", "Ann", 50, 90.0)];
+    let ids = recorded(&store, &photos).await;
+    let found = look(&store, CurateView::Duplicates).await;
+    let rows: Vec<_> = found
+        .suggestions
+        .iter()
+        .map(|row| (row.image.image.id, row.other.as_ref().unwrap().image.id, row.evidence.clone()))
+        .collect();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|(_, stays, _)| *stays == ids[0]), "the largest stays");
+    assert!(rows.iter().any(|(id, _, evidence)| *id == ids[2] && *evidence == Evidence::SameBytes));
+    let expected = [(ids[1], Verdict::Exclude), (ids[2], Verdict::Exclude)];
+    let mut verdicts = found.verdicts();
+    verdicts.sort_by_key(|(id, _)| *id);
+    assert_eq!(verdicts, expected);
+
+    give(&store, vec![(ids[0], Verdict::NotTheSame(ids[1])), (ids[2], Verdict::Keep)]).await;
+    let left = look(&store, CurateView::Duplicates).await;
+    let pairs: Vec<_> =
+        left.suggestions.iter().map(|row| (row.image.image.id, row.other.is_some())).collect();
+    assert!(!pairs.iter().any(|(id, _)| *id == ids[2]), "{pairs:?}");
+    give(&store, vec![(ids[1], Verdict::NotTheSame(ids[2]))]).await;
+    // The kept copy stays, and what has its bytes goes.
+    let left = look(&store, CurateView::Duplicates).await;
+    let [row] = &left.suggestions[..] else { panic!("{left:?}") };
+    assert_eq!(row.image.image.id, ids[0]);
+    give(&store, vec![(ids[0], Verdict::Keep)]).await;
+    assert_eq!(look(&store, CurateView::Duplicates).await.suggestions, []);
+}
+
+pub async fn an_image_unlike_its_subject_is_suggested_until_it_is_decided(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Ann", 50, 0.0),
+        photo("two", "Ann", 50, 5.0),
+        photo("three", "Ann", 50, 10.0),
+        photo("wrong", "Ann", 50, 90.0),
+        photo("bob", "Bob", 50, 92.0),
+        photo("nobody", "Ann", 50, 180.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    let found = look(&store, CurateView::Outliers).await;
+    let mut verdicts = found.verdicts();
+    verdicts.sort_by_key(|(id, _)| *id);
+    assert_eq!(
+        verdicts,
+        [(ids[3], Verdict::Reassign(name("Bob"))), (ids[5], Verdict::Exclude)],
+        "{found:?}"
+    );
+    give(&store, vec![(ids[3], Verdict::Reassign(name("Bob")))]).await;
+    give(&store, vec![(ids[5], Verdict::Exclude)]).await;
+    assert_eq!(look(&store, CurateView::Outliers).await.suggestions, []);
+    // Who restores it has looked at it.
+    give(&store, vec![(ids[5], Verdict::Restore)]).await;
+    assert_eq!(look(&store, CurateView::Outliers).await.suggestions, []);
+}
+
+pub async fn two_subjects_of_one_person_are_suggested_until_they_are_told_apart(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Ann", 50, 0.0),
+        photo("two", "Ann", 50, 20.0),
+        photo("three", "Anne", 50, 12.0),
+        photo("other", "Bob", 50, 120.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    let found = look(&store, CurateView::Collisions).await;
+    assert_eq!(found.verdicts(), [(ids[2], Verdict::Reassign(name("Ann")))]);
+    let row = &found.suggestions[0];
+    assert_eq!(row.other.as_ref().unwrap().image.id, ids[1], "the most similar one");
+    assert!(matches!(row.evidence, Evidence::OnePerson { counts: (1, 2), .. }), "{row:?}");
+    // Any two images of both tell them apart.
+    give(&store, vec![(ids[0], Verdict::NotTheSame(ids[2]))]).await;
+    assert_eq!(look(&store, CurateView::Collisions).await.suggestions, []);
+}
+
+pub async fn each_subject_has_a_best_image(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Ann", 50, 0.0),
+        photo("two", "Ann", 70, 40.0),
+        photo("three", "Bob", 20, 80.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    let found = look(&store, CurateView::Best).await;
+    let rows: Vec<_> =
+        found.suggestions.iter().map(|row| (row.image.image.id, row.evidence.clone())).collect();
+    assert_eq!(rows, [(ids[1], Evidence::BestOf(2)), (ids[2], Evidence::BestOf(1))]);
+    assert_eq!(found.verdicts(), [(ids[1], Verdict::Keep), (ids[2], Verdict::Keep)]);
+    // What is kept is shown, and not suggested again.
+    give(&store, found.verdicts()).await;
+    let kept = look(&store, CurateView::Best).await;
+    assert_eq!((kept.suggestions.len(), kept.verdicts()), (2, Vec::new()));
+}
