@@ -42,6 +42,7 @@ const POSTGRES: &[File] = &[
     (13, "take_overs", include_str!("../../migrations/postgres/0013_take_overs.sql")),
     (14, "erasures", include_str!("../../migrations/postgres/0014_erasures.sql")),
     (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
+    (16, "retire", include_str!("../../migrations/postgres/0016_retire.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

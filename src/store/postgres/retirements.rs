@@ -66,11 +66,6 @@ impl PostgresStore {
         if active.is_some_and(|active| active.gallery_profile_id == own) {
             return Ok(RetireStep::Active);
         }
-        let is_shared: bool = sqlx::query_scalar(include_str!("sql/is_shared_profile.sql"))
-            .bind(profile.as_str())
-            .bind(own)
-            .fetch_one(&mut *transaction)
-            .await?;
         let results: Vec<i64> = sqlx::query_scalar(include_str!("sql/retired_results.sql"))
             .bind(own)
             .bind(after)
@@ -93,20 +88,16 @@ impl PostgresStore {
             transaction.commit().await?;
             return Ok(RetireStep::Deleted { results: results.len() as u64, next });
         }
-        if is_shared {
-            sqlx::query("DELETE FROM gallery_profiles WHERE id = $1")
-                .bind(own)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        sqlx::query("DELETE FROM gallery_profiles WHERE id = $1")
+            .bind(own)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
-        if !is_shared {
-            // It commits as it goes, so it runs in no transaction.
-            sqlx::query("CALL retire_profile($1)")
-                .bind(profile.as_str())
-                .execute(&self.pool)
-                .await?;
-        }
+        // Apart: whoever records waits for its locks.
+        sqlx::query("SELECT drop_unused_templates($1)")
+            .bind(profile.as_str())
+            .execute(&self.pool)
+            .await?;
         Ok(RetireStep::Done)
     }
 }

@@ -178,6 +178,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
         "UPDATE verdicts SET verdict = 'keep'",
         "DELETE FROM verdicts",
         "CALL retire_profile('0123456789abcdef')",
+        "SELECT drop_unused_templates('0123456789abcdef')",
         "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
     ] {
         let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.unwrap_err();

@@ -2,12 +2,12 @@
 
 use facefleet::domain::JobRecord;
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Effect, Reading, Results, StoreError};
+use facefleet::store::{Effect, Reading, Results, RetireStep, Retirements, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{number, opened};
 use crate::support::stack::Database;
-use crate::support::{effects, gallery, profile, scored};
+use crate::support::{effects, gallery, profile, scored, with_job};
 
 #[tokio::test]
 async fn the_schema_refuses_impossible_templates_and_results() {
@@ -108,4 +108,45 @@ async fn retiring_a_profile_deletes_its_partition_and_results_and_nothing_else()
     let again = store.record(&[scored("one", &[10])]).await.unwrap().remove(0);
     assert_eq!(again.effect, Effect::New);
     assert_eq!(again.image, recorded[0].image, "an image outlives profiles");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_gallery_records_first_while_a_profile_is_retired_stays() {
+    let database = Database::new().await;
+    let store = opened(&database).await;
+    let b = profile("b").id();
+    let under_b = |record: JobRecord| JobRecord { profile: profile("b").id(), ..record };
+    let elsewhere = |record: JobRecord| {
+        with_job(under_b(record), |job| job.gallery = "elsewhere".parse().unwrap())
+    };
+    store.record(&[scored("one", &[10]), under_b(scored("one", &[10]))]).await.unwrap();
+    store
+        .record(&[JobRecord { profile: profile("a").id(), ..elsewhere(scored("one", &[10])) }])
+        .await
+        .unwrap();
+    let step = store.retire(&gallery(), &b, 0).await.unwrap();
+    let RetireStep::Deleted { next, .. } = step else { panic!("{step:?}") };
+    // A worker is about to record the first result of another gallery.
+    let mut worker = PgConnection::connect(&database.url).await.unwrap();
+    let begin = format!(
+        "BEGIN; INSERT INTO gallery_profiles (gallery_id, profile_id) \
+         SELECT id, '{b}' FROM galleries WHERE name = 'elsewhere'"
+    );
+    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut worker).await.unwrap();
+    let retiring = tokio::spawn({
+        let (store, b) = (store.clone(), b.clone());
+        async move { store.retire(&gallery(), &b, next).await }
+    });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let mut watcher = PgConnection::connect(&database.url).await.unwrap();
+    while !retiring.is_finished()
+        && sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.unwrap() == 0
+    {
+        tokio::task::yield_now().await;
+    }
+    assert!(!retiring.is_finished(), "it does not look before the worker has written");
+    sqlx::raw_sql("COMMIT").execute(&mut worker).await.unwrap();
+    assert_eq!(retiring.await.unwrap().unwrap(), RetireStep::Done);
+    let recorded = store.record(&[elsewhere(scored("two", &[10]))]).await;
+    assert_eq!(effects(recorded), [Effect::New], "its templates have a place");
 }

@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM gallery_profiles WHERE profile_id = $1 AND id <> $2)
