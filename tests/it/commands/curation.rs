@@ -77,7 +77,9 @@ fn an_excluded_image_is_left_out_until_the_verdict_is_undone() {
 
     sandbox.run(&["curate", "undo", "--curation", "1"]).ended(0);
     assert_eq!(exported(&sandbox), all);
-    assert_eq!([search("face"), search("subject")], before);
+    for (now, before) in [search("face"), search("subject")].iter().zip(&before) {
+        assert_eq!(now["candidates"], before["candidates"]);
+    }
     let twice = sandbox.run(&["curate", "undo", "1"]);
     twice.ended(1);
     assert!(twice.err.contains("was undone already"), "{}", twice.err);
@@ -114,7 +116,9 @@ fn view(sandbox: &Sandbox, arguments: &[&str]) -> (Vec<Value>, Value) {
     let mut lines = run.json();
     let preview = lines.pop().unwrap();
     assert_fits("curation-preview", std::slice::from_ref(&preview));
-    assert_fits("suggestion", &lines);
+    if !lines.is_empty() {
+        assert_fits("suggestion", &lines);
+    }
     assert_eq!(preview["suggestions"], lines.len() as u64);
     (lines, preview)
 }
