@@ -9,8 +9,8 @@
 //! takes a scan's jobs. [`profiles`] activates profiles, [`retirement`] ends them, [`schedules`]
 //! does all that at certain times, [`remap`] gives the results another mapping. [`search`] finds
 //! the people or faces that are most similar to others, [`verify`] compares with one person, and
-//! [`subjects`] shows and changes the people of a gallery. [`curate`] keeps what people decide about
-//! images, and [`erase`] removes an image, a person or a gallery for good.
+//! [`subjects`] shows and changes the people of a gallery. [`curate`] keeps what people decide
+//! about images, and [`erase`] removes an image, a person or a gallery for good.
 
 pub mod again;
 pub mod campaign;

@@ -75,8 +75,8 @@ fn answers(recogniser: &mut Recogniser, chips: &[Chip]) -> Result<Vec<NetworkAns
     answers.context("the network gave no usable embedding")
 }
 
-/// How often `pass` can be done a second, by as many threads as there are `items`. The first pass of
-/// each is not counted.
+/// How often `pass` can be done a second, by as many threads as there are `items`. The first pass
+/// of each is not counted.
 fn rate<T: Send>(
     items: &mut [T],
     time: Duration,
