@@ -79,7 +79,7 @@ impl Bench {
         let selection = app.settings().selection();
         let campaign = new_campaign(gallery()?, session.profile_id(), selection, "photos".into());
         let images = Images::Listing(Box::new(app.listing(&[self.root()])?));
-        let run = CampaignRun { images, campaign, selection };
+        let run = CampaignRun { images, campaign, selection, claim: None };
         Ok(results(session.run(run, CancellationToken::new(), |_, _| {}).await?))
     }
 
@@ -99,7 +99,8 @@ impl Bench {
         let store = session.store();
         let images = RescoreImages::find(store, plan, None, None).await?;
         let images = Images::Rescore(Box::new(images));
-        let (run, stop) = (CampaignRun { images, campaign, selection }, CancellationToken::new());
+        let run = CampaignRun { images, campaign, selection, claim: None };
+        let stop = CancellationToken::new();
         let started = Instant::now();
         let counts = session.run(run, stop, |_, _| {}).await?;
         let cached = counts.from_chips;

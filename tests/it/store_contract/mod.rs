@@ -50,7 +50,7 @@ pub trait Home {
     /// The rows of a view, as another program reads them.
     async fn view(&self, name: &str) -> Vec<Value>;
 
-    /// Runs a statement: of these, the one in SQLite's dialect or the one in Postgres's.
+    /// Runs a statement, the one of the backend's dialect.
     async fn change(&self, sqlite: &str, postgres: &str);
 }
 
