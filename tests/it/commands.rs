@@ -42,8 +42,7 @@ use std::process::{Command, Output, Stdio};
 
 use facefleet::store::Reading;
 use facefleet::store::sqlite::SqliteStore;
-use image::ImageFormat;
-use image::imageops::FilterType;
+use image::{ImageFormat, imageops::FilterType};
 use serde_json::Value;
 use tempfile::TempDir;
 

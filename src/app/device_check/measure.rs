@@ -26,7 +26,7 @@ const MIN_SCORE: f32 = 0.6;
 const SAME_PLACE: f32 = 0.01;
 
 /// A measured number.
-pub(super) struct Measured {
+pub(super) struct DeviceNumber {
     pub(super) value: f64,
     pub(super) unit: &'static str,
     pub(super) detail: Option<String>,
@@ -209,7 +209,7 @@ impl OpenNetworks {
         batch: usize,
         chips: &[Chip],
         time: Duration,
-    ) -> Result<Measured> {
+    ) -> Result<DeviceNumber> {
         let started = Instant::now();
         let sizes = self.sizes_of(batch);
         let mut open = side_by_side(copies, |_| self.model.open_untested(plan, &sizes))?;
@@ -220,7 +220,7 @@ impl OpenNetworks {
         let start = started.elapsed().as_secs_f64();
         let rate = rate(&mut open, time, |recogniser| answers(recogniser, &chips).map(drop))?;
         let detail = Some(format!("opened and warm after {start:.1} s"));
-        Ok(Measured { value: rate * batch as f64, unit: "faces/s", detail })
+        Ok(DeviceNumber { value: rate * batch as f64, unit: "faces/s", detail })
     }
 
     /// What a change of shape costs a session that gets any.
@@ -245,7 +245,7 @@ impl OpenNetworks {
             }
             let each: Vec<String> = last.iter().map(|time| format!("{time:.1}")).collect();
             let detail = Some(format!("{} ms for batches of 1, 8, 32", each.join(", ")));
-            Ok(Measured { value: last.iter().sum(), unit: "ms", detail })
+            Ok(DeviceNumber { value: last.iter().sum(), unit: "ms", detail })
         };
         rows.add("shapes", checked, "batches of 1, 8, 32 in turn, one session").measured(measure());
     }
@@ -294,10 +294,8 @@ impl OpenNetworks {
                     detector.detect_batch(&inputs)?;
                     Ok(())
                 };
-                let measured = rate(&mut [&mut self.detector], time, pass).map(|rate| Measured {
-                    value: rate * batch as f64,
-                    unit: "images/s",
-                    detail: None,
+                let measured = rate(&mut [&mut self.detector], time, pass).map(|rate| {
+                    DeviceNumber { value: rate * batch as f64, unit: "images/s", detail: None }
                 });
                 let what = format!("{side}x{side}, batch {batch}, copies 1");
                 rows.add("detector", checked, what).measured(measured);

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use futures::StreamExt;
 use image::RgbImage;
 
-use self::measure::Measured;
+use self::measure::DeviceNumber;
 use super::App;
 use crate::domain::{Chip, Device, DeviceChoice, Precision};
 use crate::images::{ListingEntry, Root};
@@ -86,7 +86,7 @@ impl Rows<'_> {
         part: &'static str,
         device: impl ToString,
         what: impl Into<String>,
-    ) -> Row<'_> {
+    ) -> PendingRow<'_> {
         let row = DeviceRowView {
             part,
             device: device.to_string(),
@@ -97,18 +97,18 @@ impl Rows<'_> {
             detail: None,
             gpu_memory_mib: None,
         };
-        Row { all: &mut self.all, show: self.show, row }
+        PendingRow { all: &mut self.all, show: self.show, row }
     }
 }
 
 /// A row that is not shown yet.
-struct Row<'a> {
+struct PendingRow<'a> {
     all: &'a mut Vec<DeviceRowView>,
     show: &'a mut (dyn FnMut(&DeviceRowView) + Send),
     row: DeviceRowView,
 }
 
-impl Row<'_> {
+impl PendingRow<'_> {
     /// Whether what was tried is as it should be.
     fn found(self, found: Result<String>) -> bool {
         let ok = found.is_ok();
@@ -117,9 +117,9 @@ impl Row<'_> {
         ok
     }
 
-    fn measured(self, measured: Result<Measured>) {
+    fn measured(self, measured: Result<DeviceNumber>) {
         match measured {
-            Ok(Measured { value, unit, detail }) => {
+            Ok(DeviceNumber { value, unit, detail }) => {
                 self.ends(RowVerdict::Measured, Some((value, unit)), detail);
             }
             Err(error) => self.ends(RowVerdict::Wrong, None, Some(format!("{error:#}"))),

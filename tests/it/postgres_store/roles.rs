@@ -127,6 +127,25 @@ async fn run_schedule(store: &PostgresStore) {
     assert_eq!(store.schedule_runs(&query).await.unwrap()[0].state, RunState::Done);
 }
 
+/// What a worker may not do.
+const FORBIDDEN: [&str; 15] = [
+    "CREATE TABLE mine (id int)",
+    "DROP TABLE templates",
+    "ALTER TABLE results ADD COLUMN more text",
+    "TRUNCATE faces",
+    "DELETE FROM results",
+    "UPDATE templates SET vector = vector",
+    "UPDATE profiles SET definition = '{}'",
+    "UPDATE activations SET forced = false",
+    "DELETE FROM activations",
+    "UPDATE curations SET decided_by = 'eve'",
+    "UPDATE verdicts SET verdict = 'keep'",
+    "DELETE FROM verdicts",
+    "CALL retire_profile('0123456789abcdef')",
+    "SELECT drop_unused_templates('0123456789abcdef')",
+    "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
+];
+
 #[tokio::test]
 async fn a_worker_can_do_its_work_and_nothing_else() {
     let database = guided().await;
@@ -164,23 +183,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     assert_eq!((copied.copied, copied.faces), (1, 2));
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
-    for forbidden in [
-        "CREATE TABLE mine (id int)",
-        "DROP TABLE templates",
-        "ALTER TABLE results ADD COLUMN more text",
-        "TRUNCATE faces",
-        "DELETE FROM results",
-        "UPDATE templates SET vector = vector",
-        "UPDATE profiles SET definition = '{}'",
-        "UPDATE activations SET forced = false",
-        "DELETE FROM activations",
-        "UPDATE curations SET decided_by = 'eve'",
-        "UPDATE verdicts SET verdict = 'keep'",
-        "DELETE FROM verdicts",
-        "CALL retire_profile('0123456789abcdef')",
-        "SELECT drop_unused_templates('0123456789abcdef')",
-        "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
-    ] {
+    for forbidden in FORBIDDEN {
         let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.unwrap_err();
         assert_eq!(
             error.as_database_error().unwrap().code().unwrap(),

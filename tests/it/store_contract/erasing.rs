@@ -184,8 +184,8 @@ pub async fn jobs_of_erased_images_count_in_their_campaign(home: impl Home) {
         from: None,
         to: Some(uri("one").as_str().to_owned()),
     };
-    store.note_listed(campaign.id, &chunk).await.unwrap();
-    store.end_listing(campaign.id).await.unwrap();
+    store.note_listed(campaign.id.into(), &chunk).await.unwrap();
+    store.end_listing(campaign.id.into()).await.unwrap();
     store.erase(&of_image("one")).await.unwrap();
     let of_campaign = |record: JobRecord| {
         with_job(record, |job| {
