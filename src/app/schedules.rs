@@ -24,6 +24,7 @@ use crate::images::Root;
 use crate::queue::JobQueue;
 use crate::report::ReportOptions;
 use crate::store::{ListingKey, ProfileChoiceError, Store, StoreError, choose_profile};
+use crate::worker::WorkerError;
 
 /// What does the work of slots in this process.
 struct SlotWorker {
@@ -82,7 +83,11 @@ fn work_error(error: anyhow::Error) -> RunError {
         Ok(error) => error.into(),
         Err(error) => match error.downcast::<StoreError>() {
             Ok(error) => error.into(),
-            Err(error) => impossible(error),
+            Err(error) => match error.downcast::<WorkerError>() {
+                Ok(WorkerError::Store(error)) => error.into(),
+                Ok(error) => impossible(error),
+                Err(error) => impossible(error),
+            },
         },
     }
 }

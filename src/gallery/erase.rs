@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::GalleryError;
-use crate::domain::{Erasure, ErasureCounts, ErasurePlace, Job};
+use crate::domain::{
+    Erasure, ErasureCounts, ErasureKind, ErasurePlace, Job, Lane, SubQueue, SubQueueOf,
+};
 use crate::images::KeptChips;
 use crate::queue::{DeadLetterFilter, JobQueue};
 use crate::store::{NewErasure, Store};
@@ -50,6 +52,11 @@ impl Eraser<'_> {
     async fn finish(&self, erasure: &Erasure) -> Result<Erasure, GalleryError> {
         let mut removed = ErasureCounts::default();
         removed.add(ErasurePlace::DeadLetters, self.drop_dead_letters().await?);
+        if let (Some(queue), ErasureKind::Gallery) = (self.queue, erasure.kind) {
+            // No worker takes what waits for the active profile of a gallery that is gone.
+            let of = SubQueueOf::Gallery(erasure.gallery.clone());
+            queue.remove(&SubQueue { lane: Lane::Enrol, of }).await?;
+        }
         if let Some(chips) = self.chips {
             let contents = self.store.erased_contents(erasure.id).await?;
             removed.add(ErasurePlace::Chips, chips.remove(&contents).await?);

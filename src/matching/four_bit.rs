@@ -81,21 +81,21 @@ impl FourBitRows {
         self.fill_up();
         let greatest = vector.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let scale = greatest / MOST;
-        let (mut left_out, mut length) = (0.0, 0.0);
+        let (mut left_out, mut length) = (0.0_f64, 0.0_f32);
         let places = self.values[row / ROWS * ROWS * self.words + row % ROWS..].iter_mut();
         for (place, components) in places.step_by(ROWS).zip(vector.chunks(IN_WORD)) {
             *place = 0;
             for (position, &value) in components.iter().enumerate() {
                 let whole = (value / scale + MOST).round().clamp(0.0, 2.0 * MOST);
                 let error = value - (whole - MOST) * scale;
-                left_out += error * error;
+                left_out += f64::from(error * error);
                 length += (whole - MOST) * (whole - MOST);
                 *place |= (whole as u16) << (4 * position);
             }
         }
         self.longest = self.longest.max(length.sqrt());
         self.scales[row] = scale;
-        self.errors[row] = left_out.sqrt();
+        self.errors[row] = left_out.sqrt() as f32;
     }
 
     /// Makes the blocks as many as the rows need.

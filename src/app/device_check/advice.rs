@@ -9,7 +9,7 @@ const AS_GOOD: f64 = 0.97;
 
 /// Adds rows of advice: for each device the batch size, and the device.
 pub(super) fn add(rows: &mut Rows<'_>) {
-    let rates: Vec<(String, usize, f64)> = rows.all.iter().filter_map(rate).collect();
+    let rates = with_most_copies(rows.all.iter().filter_map(rate).collect());
     let mut devices: Vec<String> = rates.iter().map(|(device, ..)| device.clone()).collect();
     devices.dedup();
     let mut fastest: Option<(String, f64)> = None;
@@ -38,9 +38,22 @@ pub(super) fn add(rows: &mut Rows<'_>) {
     rows.add("advice", &fastest, "runtime.device").ends(RowVerdict::Advice, None, Some(detail));
 }
 
-/// The device, batch and rate of a row about the recogniser with the most copies.
-fn rate(row: &DeviceRowView) -> Option<(String, usize, f64)> {
+/// A device, a batch size, and the faces a second with it.
+type Rate = (String, usize, f64);
+
+/// The rates of each device with the most copies that were measured: it runs as many.
+fn with_most_copies(rates: Vec<(Rate, usize)>) -> Vec<Rate> {
+    let most = |device: &str| {
+        let of = rates.iter().filter(|((of, ..), _)| of == device);
+        of.map(|(_, copies)| *copies).max()
+    };
+    let kept = rates.iter().filter(|((device, ..), copies)| most(device) == Some(*copies));
+    kept.map(|(rate, _)| rate.clone()).collect()
+}
+
+/// The rate of a row about the recogniser, and its copies.
+fn rate(row: &DeviceRowView) -> Option<(Rate, usize)> {
     let ("recogniser", Some(rate)) = (row.part, row.value) else { return None };
-    let (batch, _) = row.what.strip_prefix("batch ")?.split_once(',')?;
-    Some((row.device.clone(), batch.parse().ok()?, rate))
+    let (batch, copies) = row.what.strip_prefix("batch ")?.split_once(", copies ")?;
+    Some(((row.device.clone(), batch.parse().ok()?, rate), copies.parse().ok()?))
 }

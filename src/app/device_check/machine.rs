@@ -49,12 +49,16 @@ pub(super) fn gpu_memory_mib() -> Option<u64> {
 
 /// Starts this program on `device` in a process that sees no GPU. It must end with an error that
 /// names the device.
-pub(super) fn start_without_gpu(device: Device) -> Result<String> {
+pub(super) fn start_without_gpu(app: &App, device: Device) -> Result<String> {
+    let settings = app.settings();
     let program = std::env::current_exe().context("Failed to find this program")?;
     let output = Command::new(program)
         .args(["doctor", "--aligned"])
         .env(NO_GPU.0, NO_GPU.1)
         .env("FACEFLEET__RUNTIME__DEVICE", device.to_string())
+        .env("FACEFLEET__RUNTIME__LIBRARY", settings.below_home(&settings.runtime.library))
+        .env("FACEFLEET__MODELS__DIR", settings.below_home(&settings.models.dir))
+        .env("FACEFLEET__MODELS__RECOGNISER", &settings.models.recogniser)
         .output()
         .context("Failed to start this program")?;
     let said = String::from_utf8_lossy(&output.stdout);

@@ -213,7 +213,7 @@ fn check_device(
     };
     rows.add("start", missing, "must be an error").found(refusal_of(app, missing));
     rows.add("loss", checked, "started without its GPU, must be an error")
-        .found(machine::start_without_gpu(checked.device));
+        .found(machine::start_without_gpu(app, checked.device));
 }
 
 /// The error of a device that is not there.

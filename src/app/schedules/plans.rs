@@ -115,12 +115,14 @@ impl SlotWorker {
         let active = choose_profile(store, gallery, None).await?;
         let profile = self.profile(is_of_chips(store, &active).await?).await?;
         let to = profile.id();
-        let from = source_profile(store, gallery, active, &to).await?;
-        if from == to && self.queue.is_some() && !last {
+        // Another worker may have the profile that is to come.
+        if active == to && self.queue.is_some() && !last {
             return Err(RunError::NotHere(format!(
-                "gallery {gallery} has results of profile {to} alone, which this process has too"
+                "profile {to} of this process is the active one of gallery {gallery}: a re-score is \
+                    for another"
             )));
         }
+        let from = source_profile(store, gallery, active, &to).await?;
         let aligned = profile.is_of_chips();
         if aligned != is_of_chips(store, &from).await? {
             return Err(RunError::NotHere(format!(

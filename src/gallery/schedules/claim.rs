@@ -101,12 +101,13 @@ impl Scheduler {
                 Err(RunError::Later(reason) | RunError::Lost(reason)) => {
                     return Err(StoreError::Unavailable(reason));
                 }
-                Err(error) => {
+                Err(error @ RunError::NotHere(_)) => {
                     if self.slots.leave(&first) {
                         tracing::info!(schedule = %name, %error, "left a slot to other workers");
                     }
                     return Ok(None);
                 }
+                Err(RunError::Impossible(reason)) => return Err(StoreError::Unusable(reason)),
             }
         }
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::results::READ_COMMITTED;
 use super::{PostgresStore, READ, WRITE, column, counts};
 use crate::domain::{CampaignId, JobId, ListedChunk};
 use crate::store::counts::JobToCount;
@@ -26,7 +27,14 @@ impl Listings for PostgresStore {
         let skipped: Vec<_> =
             skipped.map(|&job| JobToCount { campaign, job, outcome: None }).collect();
         self.answer(WRITE, async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            // Before the lock of `hold`, which beats may wait for.
+            if let Some(claim) = listing.claim {
+                sqlx::query(include_str!("sql/went_on.sql"))
+                    .bind(claim)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
             hold(&mut transaction, listing).await?;
             let skipped = counts::count_jobs(&mut transaction, &skipped).await?.len();
             let noted = sqlx::query(include_str!("sql/note_listed.sql"))
@@ -53,7 +61,7 @@ impl Listings for PostgresStore {
 
     async fn fail_listing(&self, listing: ListingKey, reason: &str) -> Result<(), StoreError> {
         self.answer(WRITE, async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
             hold(&mut transaction, listing).await?;
             sqlx::query(include_str!("sql/fail_listing.sql"))
                 .bind(listing.campaign.0)
@@ -97,7 +105,7 @@ impl PostgresStore {
     /// Changes the row of a campaign.
     async fn change(&self, listing: ListingKey, sql: &'static str) -> Result<(), StoreError> {
         self.answer(WRITE, async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
             hold(&mut transaction, listing).await?;
             let changed =
                 sqlx::query(sql).bind(listing.campaign.0).execute(&mut *transaction).await?;

@@ -3,11 +3,13 @@
 
 use async_trait::async_trait;
 
+use super::batch::PostgresTables;
 use super::profiles::{active_profile, lock};
 use super::reading::find_scope;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ};
 use crate::domain::{GalleryName, ProfileId};
+use crate::store::erasing::ErasureTables;
 use crate::store::fault::Fault;
 use crate::store::profiles::final_outcomes;
 use crate::store::rows::SoleResultsRow;
@@ -60,7 +62,9 @@ impl PostgresStore {
         let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
         lock(&mut transaction, gallery).await?;
         let Some(own) = find_scope(&mut transaction, gallery, profile).await? else {
-            return Ok(RetireStep::Done);
+            // Perhaps whoever retired it did not come to the end.
+            transaction.rollback().await?;
+            return self.try_end(gallery, profile).await;
         };
         let active = active_profile(&mut transaction, gallery).await?;
         if active.is_some_and(|active| active.gallery_profile_id == own) {
@@ -88,16 +92,46 @@ impl PostgresStore {
             transaction.commit().await?;
             return Ok(RetireStep::Deleted { results: results.len() as u64, next });
         }
-        sqlx::query("DELETE FROM gallery_profiles WHERE id = $1")
-            .bind(own)
+        transaction.rollback().await?;
+        self.try_end(gallery, profile).await
+    }
+
+    /// Removes a profile without results from a gallery, and its templates if no gallery has it.
+    /// Nobody records meanwhile: whoever recorded its first result between the look and the removal
+    /// would lose it.
+    async fn try_end(
+        &self,
+        gallery: &GalleryName,
+        profile: &ProfileId,
+    ) -> Result<RetireStep, Fault> {
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+        PostgresTables::new(&mut transaction).keep_out().await?;
+        lock(&mut transaction, gallery).await?;
+        if let Some(own) = find_scope(&mut transaction, gallery, profile).await? {
+            let active = active_profile(&mut transaction, gallery).await?;
+            if active.is_some_and(|active| active.gallery_profile_id == own) {
+                return Ok(RetireStep::Active);
+            }
+            let results: Vec<i64> = sqlx::query_scalar(include_str!("sql/retired_results.sql"))
+                .bind(own)
+                .bind(0_i64)
+                .bind(1_i64)
+                .fetch_all(&mut *transaction)
+                .await?;
+            if !results.is_empty() {
+                // They came meanwhile.
+                return Ok(RetireStep::Deleted { results: 0, next: 0 });
+            }
+            sqlx::query("DELETE FROM gallery_profiles WHERE id = $1")
+                .bind(own)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query("SELECT drop_unused_templates($1)")
+            .bind(profile.as_str())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        // Apart: whoever records waits for its locks.
-        sqlx::query("SELECT drop_unused_templates($1)")
-            .bind(profile.as_str())
-            .execute(&self.pool)
-            .await?;
         Ok(RetireStep::Done)
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::campaigns::begin;
+use super::results::READ_COMMITTED;
 use super::{PostgresStore, READ, WRITE};
 use crate::domain::{RunState, Schedule, ScheduleRun, UtcTime};
 use crate::store::StoreError;
@@ -57,7 +58,7 @@ impl Schedules for PostgresStore {
     async fn claim_slots(&self, claim: &SlotClaim) -> Result<bool, StoreError> {
         let SlotClaim { of: StoredSchedule { schedule, next_due }, owner, .. } = claim;
         self.answer(WRITE, async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
             // The statement after it sees what the claim before this one wrote.
             sqlx::query("SELECT FROM schedules WHERE name = $1 FOR NO KEY UPDATE")
                 .bind(schedule.name.as_str())

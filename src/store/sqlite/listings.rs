@@ -26,6 +26,12 @@ impl Listings for SqliteStore {
             skipped.map(|&job| JobToCount { campaign, job, outcome: None }).collect();
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            if let Some(claim) = listing.claim {
+                sqlx::query(include_str!("sql/went_on.sql"))
+                    .bind(claim)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
             hold(&mut transaction, listing).await?;
             let skipped = counts::count_jobs(&mut transaction, &skipped).await?.len();
             let noted = sqlx::query(include_str!("sql/note_listed.sql"))
