@@ -22,6 +22,8 @@ use crate::domain::Template;
 /// Rows of a block. Its components lie one after the other, each for all rows, so that processors
 /// compute many rows at once.
 pub(super) const ROWS: usize = 64;
+/// Numbers that compilers compute at once.
+pub(super) const LANES: usize = 16;
 /// Components in a word of 16 bits.
 const IN_WORD: usize = 4;
 /// The greatest component of c.
@@ -45,6 +47,8 @@ pub(super) struct FourBitRows {
     errors: Vec<f32>,
     /// The greatest norm of c.
     longest: f32,
+    /// The components of the row that was added last.
+    wholes: Vec<u16>,
     /// The instructions of this processor.
     pub(super) arch: Arch,
 }
@@ -70,6 +74,7 @@ impl FourBitRows {
             scales: Vec::with_capacity(capacity),
             errors: Vec::with_capacity(capacity),
             longest: 0.0,
+            wholes: Vec::new(),
             arch: Arch::new(),
         }
     }
@@ -79,23 +84,19 @@ impl FourBitRows {
         let row = self.len;
         self.len += 1;
         self.fill_up();
-        let greatest = vector.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        let scale = greatest / MOST;
-        let (mut left_out, mut length) = (0.0_f64, 0.0_f32);
-        let places = self.values[row / ROWS * ROWS * self.words + row % ROWS..].iter_mut();
-        for (place, components) in places.step_by(ROWS).zip(vector.chunks(IN_WORD)) {
-            *place = 0;
-            for (position, &value) in components.iter().enumerate() {
-                let whole = (value / scale + MOST).round().clamp(0.0, 2.0 * MOST);
-                let error = value - (whole - MOST) * scale;
-                left_out += f64::from(error * error);
-                length += (whole - MOST) * (whole - MOST);
-                *place |= (whole as u16) << (4 * position);
+        self.wholes.resize(vector.len(), 0);
+        let (scale, left_out, length) =
+            self.arch.dispatch(Quantise { vector, wholes: &mut self.wholes });
+        self.longest = self.longest.max(length);
+        (self.scales[row], self.errors[row]) = (scale, left_out);
+        let first = row / ROWS * ROWS * self.words + row % ROWS;
+        for (word, components) in self.wholes.chunks(IN_WORD).enumerate() {
+            let mut packed = 0;
+            for (position, whole) in components.iter().enumerate() {
+                packed |= whole << (4 * position);
             }
+            self.values[first + word * ROWS] = packed;
         }
-        self.longest = self.longest.max(length.sqrt());
-        self.scales[row] = scale;
-        self.errors[row] = left_out.sqrt() as f32;
     }
 
     /// Makes the blocks as many as the rows need.
@@ -172,6 +173,54 @@ impl FourBitRows {
             arch => arch.dispatch(block),
         }
     }
+}
+
+/// A unit vector, and where its components in 4 bits go, from 0 to 15. Returns their scale, the norm
+/// of what they leave out, and that of c.
+struct Quantise<'a> {
+    vector: &'a [f32],
+    wholes: &'a mut [u16],
+}
+
+impl WithSimd for Quantise<'_> {
+    type Output = (f32, f32, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let mut greatest = 0.0_f32;
+        for value in self.vector {
+            greatest = greatest.max(value.abs());
+        }
+        let (scale, per_one) = (greatest / MOST, MOST / greatest);
+        let (mut left_out, mut length) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        let (values, more_values) = self.vector.as_chunks::<LANES>();
+        let (wholes, more_wholes) = self.wholes.as_chunks_mut::<LANES>();
+        for (values, wholes) in values.iter().zip(wholes) {
+            for lane in 0..LANES {
+                let (whole, error, component) = quantised(values[lane], scale, per_one);
+                left_out[lane] += error * error;
+                length[lane] += component * component;
+                wholes[lane] = whole;
+            }
+        }
+        for (value, whole) in more_values.iter().zip(more_wholes) {
+            let (quantised, error, component) = quantised(*value, scale, per_one);
+            left_out[0] += error * error;
+            length[0] += component * component;
+            *whole = quantised;
+        }
+        let norm = |squares: [f32; LANES]| squares.iter().sum::<f32>().sqrt();
+        (scale, norm(left_out), norm(length))
+    }
+}
+
+/// A component from 0 to 15, what it leaves out, and that of c.
+#[inline(always)]
+fn quantised(value: f32, scale: f32, per_one: f32) -> (u16, f32, f32) {
+    // Rounded: the conversion cuts off.
+    let whole = ((value * per_one + MOST + 0.5) as i32).clamp(0, 15);
+    let component = whole as f32 - MOST;
+    (whole as u16, value - component * scale, component)
 }
 
 /// The rows of a block, to be compared with a probe. A type instead of a closure, because compilers

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use half::f16;
 use pulp::{Simd, WithSimd};
 
-use super::four_bit::{FourBitProbe, ROWS};
+use super::four_bit::{FourBitProbe, LANES, ROWS};
 use super::{MatchingError, Neighbour, TemplateIndex};
 use crate::domain::Template;
 
@@ -21,8 +21,6 @@ pub(super) fn slack(dimension: usize) -> f32 {
 
 /// Blocks that a thread takes at a time.
 const TAKEN: usize = 64;
-/// Numbers that the compiler multiplies at once.
-const LANES: usize = 16;
 /// Candidates to keep before those are dropped that are no longer among the best.
 const FEW: usize = 4096;
 

@@ -59,12 +59,13 @@ fn what_cannot_be_measured_is_an_error_before_anything_is() {
         (&["device", "gpu"][..], "unknown device 'gpu'"),
         (&["device", "auto"], "name a device, not auto"),
         (&["device", "cpu+quarter"], "unknown precision 'quarter'"),
-        (&["device", "--seconds", "-1"], "a number from 0 to 60"),
+        (&["device", "--seconds", "61"], "a number from 0 to 60"),
     ] {
         let run = sandbox.run(arguments);
         run.ended(2);
         assert!(run.err.contains(told), "{}", run.err);
     }
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
     sandbox.write("empty/notes.txt", b"text");
     let run = sandbox.run(&["device", "cpu", "--photos", "empty"]);
     run.ended(1);

@@ -345,7 +345,7 @@ async fn a_rescore_is_left_to_workers_of_another_profile_than_the_gallery_has() 
     new.run_due(&stop).await.unwrap();
     let run = fleet.runs().await.remove(0);
     let error = run.error.as_deref().unwrap_or_default();
-    assert!(error.contains("allow them in the setting images.allow"), "it tried: {run:?}");
+    assert!(error.contains("Allow them in the setting images.allow"), "it tried: {run:?}");
     let campaign = fleet.store.campaign(run.campaign.unwrap()).await.unwrap().unwrap();
     assert_eq!(campaign.profile, profile("b").id());
 }

@@ -1,8 +1,10 @@
 //! Templates: what the schema refuses, the separately built index, and retired profiles.
 
-use facefleet::domain::JobRecord;
+use facefleet::domain::{CoverageCounts, JobRecord};
 use facefleet::store::postgres::PostgresStore;
-use facefleet::store::{Effect, Reading, Results, RetireStep, Retirements, StoreError};
+use facefleet::store::{
+    Effect, NewActivation, Profiles, Reading, Results, RetireStep, Retirements, StoreError,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{number, opened};
@@ -124,13 +126,23 @@ async fn what_another_gallery_records_first_while_a_profile_is_retired_stays() {
         .record(&[JobRecord { profile: profile("a").id(), ..elsewhere(scored("one", &[10])) }])
         .await
         .unwrap();
+    let new = NewActivation {
+        gallery: gallery(),
+        profile: profile("a").id(),
+        instead_of: b.clone(),
+        coverage: CoverageCounts { images: 1, covered: 1, references: 0, lost_references: 0 },
+        by: "ann".parse().unwrap(),
+        forced: false,
+    };
+    assert!(store.activate(&new).await.unwrap());
     let step = store.retire(&gallery(), &b, 0).await.unwrap();
     let RetireStep::Deleted { next, .. } = step else { panic!("{step:?}") };
     // A worker is about to record the first result of another gallery.
     let mut worker = PgConnection::connect(&database.url).await.unwrap();
     let begin = format!(
-        "BEGIN; INSERT INTO gallery_profiles (gallery_id, profile_id) \
-         SELECT id, '{b}' FROM galleries WHERE name = 'elsewhere'"
+        "BEGIN; {}; INSERT INTO gallery_profiles (gallery_id, profile_id) \
+         SELECT id, '{b}' FROM galleries WHERE name = 'elsewhere'",
+        include_str!("../../../src/store/postgres/sql/hold_off_erasures.sql")
     );
     sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut worker).await.unwrap();
     let retiring = tokio::spawn({
