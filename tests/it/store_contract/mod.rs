@@ -179,6 +179,7 @@ macro_rules! store_contract {
                 a_remap_follows_the_bytes_of_an_image
                 a_copy_with_bytes_supersedes_an_attempt_without
                 a_remap_of_nothing_leaves_nothing_behind
+                an_excluded_image_has_a_result_when_it_is_restored_after_a_remap
                 remaps_and_records_at_once_leave_one_result_of_each_image
             }
             rescoring {
