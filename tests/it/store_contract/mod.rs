@@ -263,6 +263,9 @@ macro_rules! store_contract {
                 an_erased_gallery_is_gone_and_its_campaigns_are_cancelled
                 jobs_of_erased_images_count_in_their_campaign
                 nothing_that_is_recorded_meanwhile_survives_an_erasure
+                an_erased_name_comes_back_by_no_verdict_and_no_other_name
+                an_image_that_a_verdict_gave_to_the_erased_is_erased
+                reasons_of_verdicts_do_not_name_the_erased
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there
