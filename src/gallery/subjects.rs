@@ -40,6 +40,18 @@ pub enum SubjectError {
         /// The name.
         name: SubjectName,
     },
+    /// The name was erased.
+    #[error(
+        "'{}' was erased from gallery {gallery} (`facefleet erase`), and the name does not come \
+         back: choose another",
+        name.as_str()
+    )]
+    Erased {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The name.
+        name: SubjectName,
+    },
     /// Two subjects that are to be merged do not look like one person.
     #[error(
         "'{}' and '{}' do not look like one person: their two most similar references have a \
@@ -128,8 +140,8 @@ async fn unknown(
 /// the references are chosen by its rules. Whether they were merged.
 ///
 /// # Errors
-/// If there is no such gallery or subject, the name is taken and `merge` is none, or the store
-/// cannot be written.
+/// If there is no such gallery or subject, the name is taken and `merge` is none, the new name
+/// was erased, or the store cannot be written.
 pub async fn rename_subject(
     store: &dyn Store,
     gallery: &GalleryName,
@@ -140,6 +152,7 @@ pub async fn rename_subject(
         Renamed::Renamed => Ok(false),
         Renamed::Merged => Ok(true),
         Renamed::Taken => Err(SubjectError::Taken { gallery: gallery.clone(), name: to.clone() }),
+        Renamed::Erased => Err(SubjectError::Erased { gallery: gallery.clone(), name: to.clone() }),
         Renamed::Unknown => Err(unknown(store, gallery, from).await?),
     }
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    Curated, CurationId, GalleryName, ImageId, ImageUri, OperatorName, UtcTime, Verdict, VerdictId,
-    VerdictReason,
+    Curated, CurationId, GalleryName, ImageId, ImageUri, OperatorName, SubjectName, UtcTime,
+    Verdict, VerdictId, VerdictReason,
 };
 
 /// Verdicts that one person gives at once.
@@ -43,6 +43,8 @@ pub enum Judged {
     UnknownImage(ImageId),
     /// Nothing: the image has no such verdict, or it was undone.
     NoVerdict(VerdictId),
+    /// Nothing: this subject was erased from the gallery, and no image is given to it.
+    Erased(SubjectName),
 }
 
 /// Which verdicts [`Curation::verdicts`] returns.

@@ -162,7 +162,7 @@ pub(super) trait ErasureTables: TombstoneTables {
         counts: &mut ErasureCounts,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Deletes a subject, and its name on images that stay.
+    /// Deletes a subject, its name on images that stay, and reasons of verdicts that name it.
     fn delete_subject(
         &mut self,
         gallery: i64,
@@ -178,7 +178,8 @@ pub(super) trait ErasureTables: TombstoneTables {
         counts: &mut ErasureCounts,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Takes URIs and paths out of campaigns of the gallery and out of reports of outages.
+    /// Takes URIs and paths out of campaigns and curations of the gallery, and out of reports of
+    /// outages.
     fn forget_uris(
         &mut self,
         gallery: &str,
@@ -264,10 +265,24 @@ pub(super) async fn without_erased<'a>(
     gallery: &GalleryName,
     labels: &'a [(ImageUri, SubjectName)],
 ) -> Result<Vec<&'a (ImageUri, SubjectName)>, Fault> {
-    let Some(key) = tables.erasure_key().await? else { return Ok(labels.iter().collect()) };
+    let names: Vec<&SubjectName> = labels.iter().map(|(_, name)| name).collect();
+    let erased = erased_names(tables, gallery, &names).await?;
+    Ok(labels.iter().filter(|(_, name)| !erased.contains(&name)).collect())
+}
+
+/// Those of these names of subjects that were erased.
+pub(super) async fn erased_names<'a>(
+    tables: &mut impl TombstoneTables,
+    gallery: &GalleryName,
+    names: &[&'a SubjectName],
+) -> Result<Vec<&'a SubjectName>, Fault> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(key) = tables.erasure_key().await? else { return Ok(Vec::new()) };
     let hash = |name: &SubjectName| key.hash(gallery.as_str(), Trace::Subject(name.as_str()));
-    let hashes: BTreeSet<TombstoneHash> = labels.iter().map(|(_, name)| hash(name)).collect();
-    let erased = tables.tombstones(hashes.into_iter().collect()).await?;
-    let is_kept = |name| !erased.iter().any(|found| found.as_slice() == hash(name).as_slice());
-    Ok(labels.iter().filter(|(_, name)| is_kept(name)).collect())
+    let hashes: BTreeSet<TombstoneHash> = names.iter().map(|name| hash(name)).collect();
+    let found = tables.tombstones(hashes.into_iter().collect()).await?;
+    let is_erased = |name| found.iter().any(|found| found.as_slice() == hash(name).as_slice());
+    Ok(names.iter().copied().filter(|name| is_erased(name)).collect())
 }

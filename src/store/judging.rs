@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::curation::{Judged, NewCuration};
+use super::erasing::{TombstoneTables, erased_names};
 use super::fault::Fault;
 use super::rows::{JudgedImageRow, LiveVerdictRow, corrupt, parsed};
 use crate::domain::{Curated, CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId};
@@ -102,11 +103,21 @@ impl JudgedImage {
     }
 }
 
-/// Adds verdicts.
+/// Adds verdicts. An erasure that is under way is waited for before any row is locked: it would
+/// wait for these rows in turn.
 pub(super) async fn judge(
-    tables: &mut impl VerdictTables,
+    tables: &mut (impl VerdictTables + TombstoneTables),
     new: &NewCuration,
 ) -> Result<Judged, Fault> {
+    tables.hold_off_erasures().await?;
+    let named = new.verdicts.iter().filter_map(|(_, verdict)| match verdict {
+        Verdict::Reassign(name) => Some(name),
+        _ => None,
+    });
+    let named: Vec<&SubjectName> = named.collect();
+    if let Some(name) = erased_names(tables, &new.gallery, &named).await?.first() {
+        return Ok(Judged::Erased((*name).clone()));
+    }
     let mut images = match read(tables, new).await? {
         Ok(images) => images,
         Err(unknown) => return Ok(Judged::UnknownImage(unknown)),

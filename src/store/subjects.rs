@@ -87,6 +87,8 @@ pub enum Renamed {
     Unknown,
     /// Nothing: there is a subject of the new name, and no merge was asked for.
     Taken,
+    /// Nothing: a subject of the new name was erased from the gallery.
+    Erased,
 }
 
 /// The people of a gallery. What is changed of a subject is changed in one transaction, with the

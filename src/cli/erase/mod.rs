@@ -14,7 +14,9 @@ use super::new_file::NewFile;
 use super::operator::OperatorArgs;
 use super::{printable, say, say_json};
 use crate::app::App;
-use crate::domain::{ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageUri, SubjectName};
+use crate::domain::{
+    Erasure, ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageId, ImageUri, SubjectName,
+};
 use crate::gallery::erase::Eraser;
 use crate::store::{ImageKey, NewErasure, Store};
 use crate::view::erasure::ErasureReceipt;
@@ -81,36 +83,14 @@ impl EraseArgs {
         let chips = app.kept_chips()?;
         let eraser =
             Eraser { store: store.as_ref(), queue: queue.as_deref(), chips: chips.as_ref() };
-        if !self.dry_run {
-            // An interrupted erasure of a numbered image left no image with that number.
-            let finished = eraser.resume().await?;
-            if !finished.is_empty() {
-                eprintln!("finished {} interrupted erasures", finished.len());
-            }
-        }
+        let finished = if self.dry_run { Vec::new() } else { self.resume(&eraser).await? };
         let gallery = match &self.gallery {
             Some(gallery) => gallery.clone(),
             None => "default".parse().map_err(anyhow::Error::new)?,
         };
-        let target = self.target(store.as_ref(), &gallery).await?;
-        let new = NewErasure { gallery, target, by };
-        let receipt = if self.dry_run {
-            let counts = store.erasable(&new).await?;
-            ErasureReceipt::of_trial(new.gallery, new.target.kind(), &new.by, &counts)
-        } else {
-            ensure!(
-                self.yes || new.target != ErasureTarget::Gallery,
-                "all of gallery {} would be erased: add --yes to do it, or --dry-run to see what \
-                    is in it; to erase a person or an image, name it with --subject or --image",
-                new.gallery
-            );
-            let erasure = eraser.erase(&new).await?;
-            if !self.no_rewrite {
-                let unwritten = "it is erased, and the files of the store still have to be \
-                    written anew: run the same command again";
-                store.rewrite().await.context(unwritten)?;
-            }
-            ErasureReceipt::new(erasure, !self.no_rewrite)
+        let receipt = match self.target(store.as_ref(), &gallery).await? {
+            Ok(target) => self.erase(&eraser, NewErasure { gallery, target, by }).await?,
+            Err(id) => self.receipt_of_finished(finished, &gallery, id)?,
         };
         if let Some(queue) = queue {
             queue.close().await;
@@ -120,16 +100,82 @@ impl EraseArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn target(&self, store: &dyn Store, gallery: &GalleryName) -> Result<ErasureTarget> {
-        if let Some(subject) = &self.subject {
-            return Ok(ErasureTarget::Subject(subject.clone()));
+    /// Finishes the erasures that were interrupted; returns them.
+    async fn resume(&self, eraser: &Eraser<'_>) -> Result<Vec<Erasure>> {
+        let finished = eraser.resume().await?;
+        if !finished.is_empty() {
+            eprintln!("finished {} interrupted erasures", finished.len());
+            self.rewrite(eraser.store).await?;
         }
-        let Some(named) = &self.image else { return Ok(ErasureTarget::Gallery) };
+        Ok(finished)
+    }
+
+    async fn rewrite(&self, store: &dyn Store) -> Result<()> {
+        if self.no_rewrite {
+            return Ok(());
+        }
+        let unwritten = "it is erased, and the files of the store still have to be written anew: \
+            run the same command again";
+        store.rewrite().await.context(unwritten)
+    }
+
+    async fn erase(&self, eraser: &Eraser<'_>, new: NewErasure) -> Result<ErasureReceipt> {
+        if self.dry_run {
+            let counts = eraser.store.erasable(&new).await?;
+            let kind = new.target.kind();
+            return Ok(ErasureReceipt::of_trial(new.gallery, kind, &new.by, &counts));
+        }
+        ensure!(
+            self.yes || new.target != ErasureTarget::Gallery,
+            "all of gallery {} would be erased: add --yes to do it, or --dry-run to see what is in \
+                it; to erase a person or an image, name it with --subject or --image",
+            new.gallery
+        );
+        let erasure = eraser.erase(&new).await?;
+        self.rewrite(eraser.store).await?;
+        Ok(ErasureReceipt::new(erasure, !self.no_rewrite))
+    }
+
+    /// The receipt of the image's erasure, if it was interrupted: no image has that number now.
+    fn receipt_of_finished(
+        &self,
+        finished: Vec<Erasure>,
+        gallery: &GalleryName,
+        id: ImageId,
+    ) -> Result<ErasureReceipt> {
+        let is_of_image = |of: &Erasure| of.kind == ErasureKind::Image && of.gallery == *gallery;
+        let mut of_images = finished.into_iter().filter(is_of_image);
+        match (of_images.next(), of_images.next()) {
+            (Some(erasure), None) => {
+                eprintln!(
+                    "gallery {gallery} has no image {id} now: the receipt is that of the image \
+                        whose erasure was interrupted"
+                );
+                Ok(ErasureReceipt::new(erasure, !self.no_rewrite))
+            }
+            (Some(_), Some(_)) => bail!(
+                "gallery {gallery} has no image {id} now: it may be one of those whose erasure was \
+                    interrupted, which are finished"
+            ),
+            (None, _) => bail!("gallery {gallery} has no image {id}"),
+        }
+    }
+
+    /// What is to be erased; or the number of an image that the gallery does not have.
+    async fn target(
+        &self,
+        store: &dyn Store,
+        gallery: &GalleryName,
+    ) -> Result<Result<ErasureTarget, ImageId>> {
+        if let Some(subject) = &self.subject {
+            return Ok(Ok(ErasureTarget::Subject(subject.clone())));
+        }
+        let Some(named) = &self.image else { return Ok(Ok(ErasureTarget::Gallery)) };
         let known = store.history(&named.key, Some(gallery)).await?;
         let mut uris: BTreeSet<ImageUri> =
             known.into_iter().map(|known| known.image.image).collect();
         match (uris.pop_first(), &named.key) {
-            (Some(uri), _) if uris.is_empty() => Ok(ErasureTarget::Image(uri)),
+            (Some(uri), _) if uris.is_empty() => Ok(Ok(ErasureTarget::Image(uri))),
             (Some(uri), _) => bail!(
                 "gallery {gallery} has several such images, such as {}: name one of them by its \
                     complete URI or its image_id (`facefleet show`)",
@@ -138,9 +184,9 @@ impl EraseArgs {
             // Jobs on their way may name it.
             (None, ImageKey::Uris(uris)) => {
                 let uri = uris.first().context("no image is named")?;
-                Ok(ErasureTarget::Image(uri.clone()))
+                Ok(Ok(ErasureTarget::Image(uri.clone())))
             }
-            (None, ImageKey::Id(id)) => bail!("gallery {gallery} has no image {id}"),
+            (None, ImageKey::Id(id)) => Ok(Err(*id)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Verdicts of people about images, and their end.
 
 use crate::domain::{
-    CurationId, GalleryName, ImageId, OperatorName, Verdict, VerdictId, VerdictReason,
+    CurationId, GalleryName, ImageId, OperatorName, SubjectName, Verdict, VerdictId, VerdictReason,
 };
 use crate::store::{
     ImageKey, Judged, KnownResult, NewCuration, ProfileChoiceError, ResultState, Store, StoreError,
@@ -37,6 +37,18 @@ pub enum CurateError {
     /// There is no such curation, or all of it was undone.
     #[error("gallery {0} has no curation {1}, or all of it was undone already")]
     NoCuration(GalleryName, CurationId),
+    /// The subject of a verdict was erased.
+    #[error(
+        "'{}' was erased from gallery {gallery} (`facefleet erase`), and the name does not come \
+         back: choose another",
+        name.as_str()
+    )]
+    Erased {
+        /// The gallery.
+        gallery: GalleryName,
+        /// The name.
+        name: SubjectName,
+    },
     /// What a preview showed is not what there is.
     #[error(
         "the gallery changed since that preview: nothing was done. Look at the preview again, \
@@ -130,6 +142,7 @@ pub(super) async fn judge(
             Err(CurateError::UnknownImage { gallery, image: image.to_string() })
         }
         Judged::NoVerdict(verdict) => Err(CurateError::NoVerdict(gallery, verdict)),
+        Judged::Erased(name) => Err(CurateError::Erased { gallery, name }),
     }
 }
 

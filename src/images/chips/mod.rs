@@ -187,6 +187,8 @@ impl ChipCache {
     /// # Errors
     /// If the cache is out of reach.
     pub async fn forget(&self, hash: ContentHash) -> Result<(), FetchError> {
+        // What is still being written would come back.
+        self.finish().await;
         self.place.remove(hash).await.map(drop)
     }
 

@@ -136,6 +136,16 @@ async fn an_entry_is_written_behind_and_finished() {
 }
 
 #[tokio::test]
+async fn what_is_being_written_is_forgotten_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, image) = (Arc::new(cache(folder.path())), sample());
+    cache.write_behind(cache.entry(&SELECTION, &image).unwrap());
+    cache.forget(image.content.hash).await.unwrap();
+    cache.finish().await;
+    assert_eq!(files(folder.path()), [PathBuf::new(); 0]);
+}
+
+#[tokio::test]
 async fn a_trial_says_whether_the_cache_can_be_written() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(cache(&folder.path().join("chips")).try_writing().await, Ok(()));

@@ -47,7 +47,7 @@ impl RemapTables for PostgresTables<'_> {
         gallery_profile: i64,
         after: i64,
     ) -> Result<Vec<i64>, Fault> {
-        Ok(sqlx::query_scalar(include_str!("sql/page_ids.sql"))
+        Ok(sqlx::query_scalar(include_str!("sql/remap_ids.sql"))
             .bind(gallery_profile)
             .bind(OutcomeKind::ALL.map(OutcomeKind::as_str).to_vec())
             .bind(after)

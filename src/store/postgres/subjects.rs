@@ -1,7 +1,7 @@
 //! Subjects as operators see and change them. A change locks the subjects' rows first.
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::batch::PostgresTables;
 use super::reading::find_scope;
@@ -9,6 +9,7 @@ use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE};
 use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
+use crate::store::erasing::{TombstoneTables, erased_names};
 use crate::store::fault::Fault;
 use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
 use crate::store::{
@@ -69,7 +70,7 @@ impl Subjects for PostgresStore {
         name: &SubjectName,
     ) -> Result<Option<SubjectSummary>, StoreError> {
         let remove = || async {
-            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let mut transaction = self.begin_change().await?;
             if locked(&mut transaction, gallery, &[name]).await?.is_empty() {
                 return Ok(None);
             }
@@ -90,7 +91,7 @@ impl Subjects for PostgresStore {
         state: ReferenceState,
     ) -> Result<bool, StoreError> {
         let set = || async {
-            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let mut transaction = self.begin_change().await?;
             let Some((_, subject)) = locked(&mut transaction, gallery, &[name]).await?.pop() else {
                 return Ok(false);
             };
@@ -111,6 +112,14 @@ impl Subjects for PostgresStore {
 }
 
 impl PostgresStore {
+    /// Begins a change. It waits for an erasure that is under way before it locks any row: the
+    /// erasure would wait for that row in turn.
+    async fn begin_change(&self) -> Result<Transaction<'static, Postgres>, Fault> {
+        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+        PostgresTables::new(&mut transaction).hold_off_erasures().await?;
+        Ok(transaction)
+    }
+
     async fn try_rename(
         &self,
         gallery: &GalleryName,
@@ -118,12 +127,16 @@ impl PostgresStore {
         to: &SubjectName,
         merge: Option<&SubjectMerge>,
     ) -> Result<Renamed, Fault> {
-        let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+        let mut transaction = self.begin_change().await?;
         let found = locked(&mut transaction, gallery, &[from, to]).await?;
         let id = |place: usize| found.iter().find(|(of, _)| *of == place).map(|(_, id)| *id);
         let Some(old) = id(0) else { return Ok(Renamed::Unknown) };
         if from == to {
             return Ok(Renamed::Renamed);
+        }
+        let mut tables = PostgresTables::new(&mut transaction);
+        if !erased_names(&mut tables, gallery, &[to]).await?.is_empty() {
+            return Ok(Renamed::Erased);
         }
         let new = id(1);
         if new.is_some() && merge.is_none() {

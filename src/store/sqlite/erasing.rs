@@ -234,6 +234,9 @@ impl ErasureTables for SqliteTables<'_> {
                 sqlx::query(delete).bind(gallery).bind(name).execute(&mut *self.0).await?;
             counts.add(place, deleted.rows_affected());
         }
+        let reasons = "UPDATE curations SET reason = NULL
+            WHERE gallery_id = ?1 AND instr(reason, ?2) > 0";
+        sqlx::query(reasons).bind(gallery).bind(name).execute(&mut *self.0).await?;
         Ok(())
     }
 
@@ -272,6 +275,11 @@ impl ErasureTables for SqliteTables<'_> {
         counts.add(ErasurePlace::Campaigns, campaigns.rows_affected());
         // The reasons of what was decided about nothing that is left may name somebody.
         self.run("DELETE FROM curations WHERE id NOT IN (SELECT v.curation_id FROM verdicts v)")
+            .await?;
+        sqlx::query(include_str!("sql/forget_uris_of_curations.sql"))
+            .bind(gallery)
+            .bind(&uris)
+            .execute(&mut *self.0)
             .await?;
         let outages = sqlx::query(include_str!("sql/forget_uris_of_outages.sql"))
             .bind(uris)

@@ -40,7 +40,7 @@ impl RemapTables for SqliteTables<'_> {
     ) -> Result<Vec<i64>, Fault> {
         let mut ids: Vec<i64> = Vec::new();
         for outcome in OutcomeKind::ALL {
-            let found: Vec<i64> = sqlx::query_scalar(include_str!("sql/page_ids.sql"))
+            let found: Vec<i64> = sqlx::query_scalar(include_str!("sql/remap_ids.sql"))
                 .bind(gallery_profile)
                 .bind(outcome.as_str())
                 .bind(after)

@@ -8,6 +8,7 @@ use super::reading::find_scope;
 use super::{SqliteStore, now_ms};
 use crate::domain::{EnrolmentDecision, GalleryName, ImageId, ReferenceState, SubjectName};
 use crate::store::enrolling::{EnrolmentTables, NewState, merged};
+use crate::store::erasing::erased_names;
 use crate::store::fault::Fault;
 use crate::store::rows::{EnrolmentRow, StoredReferenceRow, SubjectRow, set_aside};
 use crate::store::{
@@ -67,6 +68,10 @@ impl Subjects for SqliteStore {
             let new = find(&mut transaction, gallery, to).await?;
             if from == to {
                 return Ok(Renamed::Renamed);
+            }
+            let mut tables = SqliteTables(&mut transaction);
+            if !erased_names(&mut tables, gallery, &[to]).await?.is_empty() {
+                return Ok(Renamed::Erased);
             }
             label(&mut transaction, old.id, from, Some(to)).await?;
             let renamed = match (new, merge) {

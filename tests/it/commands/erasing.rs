@@ -49,6 +49,18 @@ impl Staff {
         receipt
     }
 
+    /// Begins to erase: the rows are deleted, and the chips cannot be reached.
+    fn erase_half(&self, what: &[&str]) {
+        let (chips, away) = (self.0.path("chips"), self.0.path("away"));
+        std::fs::rename(&chips, &away).unwrap();
+        self.0.write("chips", b"a file, where a folder should be");
+        let failed = self.run(&[&["erase", "--gallery", "staff"], what].concat());
+        failed.ended(1);
+        assert!(failed.err.contains("chip cache"), "{}", failed.err);
+        std::fs::remove_file(&chips).unwrap();
+        std::fs::rename(&away, &chips).unwrap();
+    }
+
     fn verify(&self, more: &[&str], status: i32) -> Vec<(String, String)> {
         let run = self.run(&[&["erase", "--verify", "receipt.json", "--json"], more].concat());
         run.ended(status);
@@ -142,19 +154,26 @@ fn an_image_and_a_gallery_are_erased_too() {
 #[test]
 fn an_erasure_that_fails_half_way_is_finished_by_the_same_command() {
     let staff = Staff::enrolled();
-    let (chips, away) = (staff.0.path("chips"), staff.0.path("away"));
-    std::fs::rename(&chips, &away).unwrap();
-    staff.0.write("chips", b"a file, where a folder should be");
-    let arguments = ["erase", "--gallery", "staff", "--subject", NAME];
-    let failed = staff.run(&arguments);
-    failed.ended(1);
-    assert!(failed.err.contains("chip cache"), "{}", failed.err);
-    std::fs::remove_file(&chips).unwrap();
-    std::fs::rename(&away, &chips).unwrap();
+    staff.erase_half(&["--subject", NAME]);
     assert_eq!(staff.chips(), 3);
     let receipt = staff.erase(&["--subject", NAME]);
     assert_eq!(places(&receipt, &["images", "subjects", "chips"]), [2, 1, 2]);
     assert_eq!(staff.chips(), 1);
+}
+
+#[test]
+fn an_erasure_of_a_numbered_image_that_fails_half_way_is_finished_by_the_same_command() {
+    let staff = Staff::enrolled();
+    let shown = staff.run(&["show", "photos/obama.jpg", "--gallery", "staff", "--json"]);
+    let id = shown.json()[0]["image_id"].to_string();
+    staff.erase_half(&["--image", &id]);
+    let receipt = staff.erase(&["--image", &id, "--receipt", "receipt.json"]);
+    assert_eq!(places(&receipt, &["images", "chips"]), [1, 1]);
+    assert_eq!((&receipt["rewritten"], staff.chips()), (&json!(true), 2));
+    staff.verify(&["--image", "photos/obama.jpg"], 0);
+    let again = staff.run(&["erase", "--gallery", "staff", "--image", &id]);
+    again.ended(1);
+    assert!(again.err.contains(&format!("no image {id}")), "{}", again.err);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What only the Postgres store promises: concurrent writers, roles with few rights, an index that
 //! is built separately, and clear errors about unsuitable servers.
 
+mod holding_off;
 mod meeting;
 mod refusals;
 mod rights;

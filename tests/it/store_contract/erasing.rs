@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use facefleet::domain::{
     Campaign, CampaignId, CampaignState, ContentHash, ErasureCounts, ErasurePlace, ErasureTarget,
-    JobRecord, LabelledImage, Lane, ListedChunk, Outcome, OutcomeKind,
+    JobRecord, LabelledImage, Lane, ListedChunk, Outcome, OutcomeKind, Verdict,
 };
-use facefleet::store::{NewErasure, Recorded, Store, SubjectQuery};
+use facefleet::store::{
+    Judged, NewCuration, NewErasure, Recorded, Renamed, Store, SubjectQuery, VerdictQuery,
+};
 
 use super::campaigns::begun;
 use super::enrolments::{decided, enrolment, name, subject};
+use super::verdicts::{curation, image, judge, log};
 use super::{Home, a, b, images, opened, under_b};
 use crate::support::{content, gallery, job, scored, selection, stamp, unfetched, uri, with_job};
 
@@ -236,4 +239,74 @@ pub async fn nothing_that_is_recorded_meanwhile_survives_an_erasure(home: impl H
     assert!(recording.await.unwrap() <= IMAGES);
     assert_eq!((left, images(&store, a()).await.len()), (0, 0));
     assert_eq!(store.subject(&gallery(), &name("Ann")).await.unwrap(), None);
+}
+
+pub async fn an_erased_name_comes_back_by_no_verdict_and_no_other_name(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    decided(&store, &enrolment("two", "Bob", 60, 90.0)).await;
+    store.erase(&of_subject("Ann")).await.unwrap();
+    let (bob, two) = (subject(&store, "Bob").await, image(&store, "two").await);
+    let reassign = |to: &str| curation(vec![(two, Verdict::Reassign(name(to)))]);
+    assert_eq!(store.judge(&reassign("Ann")).await.unwrap(), Judged::Erased(name("Ann")));
+    let rename = async |to: &str| {
+        store.rename_subject(&gallery(), &name("Bob"), &name(to), None).await.unwrap()
+    };
+    assert_eq!(rename("Ann").await, Renamed::Erased);
+    assert_eq!((subject(&store, "Bob").await, log(&store).await), (bob, Vec::new()));
+    assert_eq!(rename("Rob").await, Renamed::Renamed);
+    assert!(matches!(store.judge(&reassign("Cid")).await.unwrap(), Judged::Written { .. }));
+}
+
+pub async fn an_image_that_a_verdict_gave_to_the_erased_is_erased(home: impl Home) {
+    let store = opened(&home).await;
+    for (image, of, degrees) in
+        [("one", "Ann", 0.0), ("mistaken", "Bob", 90.0), ("two", "Bob", 60.0)]
+    {
+        decided(&store, &enrolment(image, of, 60, degrees)).await;
+    }
+    let mistaken = image(&store, "mistaken").await;
+    judge(&store, vec![(mistaken, Verdict::Reassign(name("Ann")))]).await;
+    let erased = store.erase(&of_subject("Ann")).await.unwrap();
+    assert_eq!(counts(&erased.counts, &OF_IMAGES), [2, 2, 2, 2, 0]);
+    assert_eq!(uris(&store).await, [uri("two").as_str()]);
+    let two = image(&store, "two").await;
+    let left: Vec<_> = subject(&store, "Bob").await.references;
+    assert_eq!(left.into_iter().map(|each| each.image).collect::<Vec<_>>(), [two]);
+}
+
+pub async fn reasons_of_verdicts_do_not_name_the_erased(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    store.record(&[scored("two", &[50]), scored("three", &[50])]).await.unwrap();
+    let elsewhere = store.record(&[elsewhere(scored("four", &[50]))]).await.unwrap()[0].image;
+    let [two, three] = [image(&store, "two").await, image(&store, "three").await];
+    let because = async |about, reason: &str, new: NewCuration| {
+        let verdicts = vec![(about, Verdict::Exclude)];
+        let new = NewCuration { reason: Some(reason.parse().unwrap()), verdicts, ..new };
+        assert!(matches!(store.judge(&new).await.unwrap(), Judged::Written { verdicts: 1, .. }));
+    };
+    let of =
+        |gallery: &str| NewCuration { gallery: gallery.parse().unwrap(), ..curation(Vec::new()) };
+    because(two, "looks like Ann", of(gallery().as_str())).await;
+    because(elsewhere, "looks like Ann", of("elsewhere")).await;
+    let of_three = format!("the same as {}", uri("two").as_str());
+    because(three, &of_three, of(gallery().as_str())).await;
+    let reasons = async || {
+        let found = log(&store).await.into_iter();
+        found.map(|verdict| verdict.reason.map(|it| it.as_str().to_owned())).collect::<Vec<_>>()
+    };
+    store.erase(&of_subject("Ann")).await.unwrap();
+    assert_eq!(reasons().await, [Some(of_three), None]);
+    store.erase(&of_image("two")).await.unwrap();
+    assert_eq!(reasons().await, [None]);
+    let there = VerdictQuery {
+        gallery: "elsewhere".parse().unwrap(),
+        image: None,
+        curation: None,
+        after: None,
+        limit: 10,
+    };
+    let there = store.verdicts(&there).await.unwrap();
+    assert!(there[0].reason.is_some(), "another gallery has its own people");
 }

@@ -179,6 +179,7 @@ macro_rules! store_contract {
                 a_remap_follows_the_bytes_of_an_image
                 a_copy_with_bytes_supersedes_an_attempt_without
                 a_remap_of_nothing_leaves_nothing_behind
+                an_excluded_image_has_a_result_when_it_is_restored_after_a_remap
                 remaps_and_records_at_once_leave_one_result_of_each_image
             }
             rescoring {
@@ -262,6 +263,9 @@ macro_rules! store_contract {
                 an_erased_gallery_is_gone_and_its_campaigns_are_cancelled
                 jobs_of_erased_images_count_in_their_campaign
                 nothing_that_is_recorded_meanwhile_survives_an_erasure
+                an_erased_name_comes_back_by_no_verdict_and_no_other_name
+                an_image_that_a_verdict_gave_to_the_erased_is_erased
+                reasons_of_verdicts_do_not_name_the_erased
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use facefleet::domain::{
-    ContentHash, JobRecord, Mapping, Outcome, OutcomeKind, Profile, ProfileId,
+    ContentHash, JobRecord, Mapping, Outcome, OutcomeKind, Profile, ProfileId, Verdict,
 };
 use facefleet::quality::{cutoffs, quality};
 use facefleet::store::{GallerySummary, Remap, RemapPosition, RemapStep, Store, StoredImage};
 
-use super::{Home, a, images, opened, settled};
+use super::{Home, a, images, opened, settled, verdicts};
 use crate::support::{
     content, face, gallery, profile, record, scored, stamp, unfetched, uri, with_job,
 };
@@ -260,4 +260,16 @@ pub async fn remaps_and_records_at_once_leave_one_result_of_each_image(home: imp
     remap(&one).await;
     assert_mirrors(&one).await;
     assert_eq!(images(&one, remapped().id()).await.len(), names.len());
+}
+
+pub async fn an_excluded_image_has_a_result_when_it_is_restored_after_a_remap(home: impl Home) {
+    let store = opened(&home).await;
+    store.record(&[scored("one", &[10]), scored("two", &[20])]).await.unwrap();
+    let one = verdicts::image(&store, "one").await;
+    verdicts::judge(&store, vec![(one, Verdict::Exclude)]).await;
+    assert_eq!(remap(&store).await, (2, 2, 2));
+    assert_eq!(images(&store, remapped().id()).await.len(), 1, "it is excluded there too");
+    verdicts::judge(&store, vec![(one, Verdict::Restore)]).await;
+    assert_mirrors(&store).await;
+    assert_eq!(images(&store, remapped().id()).await.len(), 2);
 }

@@ -19,7 +19,7 @@ use crate::support::{gallery, scored, uri, with_job};
 
 const BY_VERDICT: ReferenceState = ReferenceState::SetAside(SetAsideReason::Verdict);
 
-fn curation(verdicts: Vec<(ImageId, Verdict)>) -> NewCuration {
+pub fn curation(verdicts: Vec<(ImageId, Verdict)>) -> NewCuration {
     NewCuration {
         gallery: gallery(),
         by: "ann".parse().unwrap(),
@@ -30,7 +30,7 @@ fn curation(verdicts: Vec<(ImageId, Verdict)>) -> NewCuration {
 }
 
 /// Gives verdicts, all of which change something.
-async fn judge(store: &Arc<dyn Store>, verdicts: Vec<(ImageId, Verdict)>) -> CurationId {
+pub async fn judge(store: &Arc<dyn Store>, verdicts: Vec<(ImageId, Verdict)>) -> CurationId {
     let count = verdicts.len() as u64;
     match store.judge(&curation(verdicts)).await.unwrap() {
         Judged::Written { curation: Some(curation), verdicts, unchanged } => {
@@ -41,7 +41,7 @@ async fn judge(store: &Arc<dyn Store>, verdicts: Vec<(ImageId, Verdict)>) -> Cur
     }
 }
 
-async fn log(store: &Arc<dyn Store>) -> Vec<StoredVerdict> {
+pub async fn log(store: &Arc<dyn Store>) -> Vec<StoredVerdict> {
     let all =
         VerdictQuery { gallery: gallery(), image: None, curation: None, after: None, limit: 100 };
     let found = store.verdicts(&all).await.unwrap();
@@ -50,7 +50,7 @@ async fn log(store: &Arc<dyn Store>) -> Vec<StoredVerdict> {
     found
 }
 
-async fn image(store: &Arc<dyn Store>, image: &str) -> ImageId {
+pub async fn image(store: &Arc<dyn Store>, image: &str) -> ImageId {
     let key = ImageKey::Uris(vec![uri(image)]);
     store.history(&key, Some(&gallery())).await.unwrap()[0].image.id
 }
