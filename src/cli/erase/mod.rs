@@ -43,7 +43,10 @@ pub(super) struct EraseArgs {
     /// Erase a whole gallery: without it, nothing but a trial is possible.
     #[arg(long)]
     yes: bool,
-    /// Say what would be erased, and erase nothing.
+    /// Erase also what the store has nothing of: jobs on their way end as erased.
+    #[arg(long)]
+    absent: bool,
+    /// Say what would be erased, and erase nothing. Entries of the chip cache are not counted.
     #[arg(long)]
     dry_run: bool,
     /// Leave the files of the store as they are: what was deleted may stay in them until somebody
@@ -59,7 +62,7 @@ pub(super) struct EraseArgs {
     #[arg(
         long,
         value_name = "RECEIPT",
-        conflicts_with_all = ["yes", "dry_run", "no_rewrite", "receipt", "by"]
+        conflicts_with_all = ["yes", "absent", "dry_run", "no_rewrite", "receipt", "by"]
     )]
     verify: Option<PathBuf>,
     /// Search this file, such as a report or an export, as well.
@@ -76,6 +79,12 @@ impl EraseArgs {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
         if let Some(receipt) = &self.verify {
             return self.verify(app, receipt).await;
+        }
+        if let Some(path) = self.receipt.as_ref().filter(|_| !self.dry_run) {
+            // Tried before what cannot be undone.
+            drop(NewFile::create(path).with_context(|| {
+                format!("nothing was erased: the receipt {} cannot be written", path.display())
+            })?);
         }
         let by = self.by.name()?;
         let store = app.filled_store().await?;
@@ -128,12 +137,28 @@ impl EraseArgs {
         ensure!(
             self.yes || new.target != ErasureTarget::Gallery,
             "all of gallery {} would be erased: add --yes to do it, or --dry-run to see what is in \
-                it; to erase a person or an image, name it with --subject or --image",
+                it; its name cannot be used again; to erase a person or an image, name it with \
+                --subject or --image",
+            new.gallery
+        );
+        ensure!(
+            self.absent || self.is_known(eraser, &new).await?,
+            "nothing was erased: the store has nothing of that in gallery {}, and never erased it. \
+                Is the name right? With --absent, nothing of it is accepted from now on",
             new.gallery
         );
         let erasure = eraser.erase(&new).await?;
         self.rewrite(eraser.store).await?;
         Ok(ErasureReceipt::new(erasure, !self.no_rewrite))
+    }
+
+    /// Whether the store has something of what is to be erased, or erased it before.
+    async fn is_known(&self, eraser: &Eraser<'_>, new: &NewErasure) -> Result<bool> {
+        if eraser.store.erasure_of(&new.gallery, &new.target).await?.is_some() {
+            return Ok(true);
+        }
+        let counts = eraser.store.erasable(new).await?;
+        Ok(ErasurePlace::ALL.into_iter().any(|place| counts.of(place) > 0))
     }
 
     /// The receipt of the image's erasure, if it was interrupted: no image has that number now.

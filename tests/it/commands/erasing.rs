@@ -201,3 +201,27 @@ fn an_erasure_that_is_killed_at_any_time_has_the_same_end() {
         staff.verify(&["--subject", NAME], 0);
     }
 }
+
+#[test]
+fn a_mistake_in_typing_and_a_receipt_that_cannot_be_written_erase_nothing() {
+    let staff = Staff::enrolled();
+    for (what, told) in [
+        (&["--subject", "barack-4712"][..], "nothing was erased: the store has nothing of that"),
+        (&["--image", "photos/obama4.jpg"], "nothing was erased: the store has nothing of that"),
+        (
+            &["--subject", NAME, "--receipt", "missing/receipt.json"],
+            "nothing was erased: the receipt",
+        ),
+    ] {
+        let run = staff.run(&[&["erase", "--gallery", "staff"], what].concat());
+        run.ended(1);
+        assert!(run.err.contains(told), "{}", run.err);
+    }
+    assert_eq!(staff.run(&["export", "--gallery", "staff", "--format", "jsonl"]).json().len(), 3);
+
+    // On purpose, for jobs on their way.
+    staff.erase(&["--subject", "barack-4712", "--absent"]);
+    let enrolled =
+        staff.run(&["enrol", "--subject", "barack-4712", "photos/obama.jpg", "--gallery", "staff"]);
+    assert!(enrolled.out.contains("erased"), "{} {}", enrolled.out, enrolled.err);
+}
