@@ -128,7 +128,7 @@ async fn run_schedule(store: &PostgresStore) {
 }
 
 /// What a worker may not do.
-const FORBIDDEN: [&str; 15] = [
+const FORBIDDEN: [&str; 14] = [
     "CREATE TABLE mine (id int)",
     "DROP TABLE templates",
     "ALTER TABLE results ADD COLUMN more text",
@@ -140,7 +140,6 @@ const FORBIDDEN: [&str; 15] = [
     "DELETE FROM activations",
     "UPDATE curations SET decided_by = 'eve'",
     "UPDATE verdicts SET verdict = 'keep'",
-    "DELETE FROM verdicts",
     "CALL retire_profile('0123456789abcdef')",
     "SELECT drop_unused_templates('0123456789abcdef')",
     "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
@@ -255,6 +254,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
             " ON schedule",
             " ON erasure_key, ",
             " ON curations, ",
+            " ON verdicts ",
         ];
         tables.iter().any(|of| line.contains(of))
     };

@@ -270,6 +270,10 @@ macro_rules! store_contract {
                 verdicts_are_kept_with_who_when_and_why
                 what_cannot_be_decided_changes_nothing
                 of_verdicts_at_once_each_counts_once
+                verdicts_follow_the_names_of_subjects_to_their_end
+                a_reassignment_counts_whatever_was_decided_before
+                references_follow_the_names_of_subjects
+                an_excluded_image_pushes_no_reference_out
             }
             curation {
                 a_preview_is_applied_exactly_and_undone_as_a_whole
