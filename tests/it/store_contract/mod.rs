@@ -282,6 +282,9 @@ macro_rules! store_contract {
                 an_image_unlike_its_subject_is_suggested_until_it_is_decided
                 two_subjects_of_one_person_are_suggested_until_they_are_told_apart
                 each_subject_has_a_best_image
+                an_image_of_several_pairs_gets_one_verdict
+                what_was_decided_is_in_no_pair_of_subjects
+                a_reference_is_excluded_by_nobody_but_a_person
             }
             live {
                 what_others_record_is_searched_within_a_second
