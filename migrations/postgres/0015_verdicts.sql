@@ -10,7 +10,8 @@ CREATE TABLE curations (
 );
 
 -- "verdict" is a domain::Verdict: "subject" is whose image it is, "other_image_id" whom it is not
--- the same as, "undoes" the verdict that an undo takes back. Rows are only ever added.
+-- the same as, "undoes" the verdict that an undo takes back. A subject that is renamed is renamed
+-- here; one that is removed or erased is removed.
 CREATE TABLE verdicts (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     curation_id    bigint NOT NULL REFERENCES curations (id),
@@ -98,7 +99,7 @@ LEFT JOIN templates t
 WHERE NOT f.superseded AND NOT i.excluded;
 
 -- Whoever may read images may read these. Operators use the role that may add galleries: it may add
--- verdicts, and change and delete none.
+-- verdicts, rename their subjects, and remove the verdicts about a subject with it.
 DO $$
 DECLARE
     held record;
@@ -108,6 +109,9 @@ BEGIN
         WHERE c.oid = 'galleries'::regclass AND a.privilege_type IN ('SELECT', 'INSERT') AND a.grantee NOT IN (0, c.relowner)
     LOOP
         EXECUTE format('GRANT %s ON curations, verdicts TO %s', held.privilege, held.role);
+        IF held.privilege = 'INSERT' THEN
+            EXECUTE format('GRANT UPDATE (subject), DELETE ON verdicts TO %s', held.role);
+        END IF;
         IF held.privilege = 'SELECT' THEN
             EXECUTE format('GRANT SELECT ON excluded_results TO %s', held.role);
         END IF;

@@ -10,7 +10,8 @@ CREATE TABLE curations (
 ) STRICT;
 
 -- "verdict" is a domain::Verdict: "subject" is whose image it is, "other_image_id" whom it is not
--- the same as, "undoes" the verdict that an undo takes back. Rows are only ever added.
+-- the same as, "undoes" the verdict that an undo takes back. A subject that is renamed is renamed
+-- here; one that is removed or erased is removed.
 CREATE TABLE verdicts (
     id             INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     curation_id    INTEGER NOT NULL REFERENCES curations (id),

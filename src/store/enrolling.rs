@@ -92,6 +92,12 @@ pub(super) trait EnrolmentTables: Send {
         keys: &[(i64, i64)],
     ) -> impl Future<Output = Result<Vec<DecidedRow>, Fault>> + Send;
 
+    /// Those of these subjects and images of which a verdict says that the image is no reference.
+    fn ruled_out(
+        &mut self,
+        keys: &[(i64, i64)],
+    ) -> impl Future<Output = Result<Vec<(i64, i64)>, Fault>> + Send;
+
     /// Writes decisions. What the same job rejected of other bytes is deleted.
     fn write_enrolments(
         &mut self,

@@ -19,8 +19,8 @@ pub(super) struct LiveVerdict {
 pub(super) struct NewImageState {
     pub(super) image: i64,
     pub(super) excluded: bool,
-    /// The subject that a verdict gives it, if that changed.
-    pub(super) subject: Option<Option<SubjectName>>,
+    /// The subject that a verdict gives it.
+    pub(super) subject: Option<SubjectName>,
 }
 
 /// Reads and writes the rows of verdicts, inside a transaction.
@@ -86,7 +86,7 @@ impl JudgedImage {
             return Some(true);
         }
         let state = self.state();
-        // A subject may have been renamed since its verdict.
+        // Where no verdict says otherwise, it is the one that jobs named.
         let subject =
             if state.subject == self.before.subject { &self.subject } else { &state.subject };
         let changes = state.is_changed_by(verdict, subject.as_ref());
@@ -97,9 +97,8 @@ impl JudgedImage {
     }
 
     fn new_state(&self, image: ImageId) -> NewImageState {
-        let state = self.state();
-        let subject = (state.subject != self.before.subject).then_some(state.subject);
-        NewImageState { image: image.0, excluded: state.excluded, subject }
+        let Curated { excluded, subject, .. } = self.state();
+        NewImageState { image: image.0, excluded, subject }
     }
 }
 

@@ -77,6 +77,8 @@ fn row(image: &CuratedImage, stays: &CuratedImage, similarity: f64) -> Suggestio
     let same_bytes = image.image.hash.is_some() && image.image.hash == stays.image.hash;
     // Under two names, one of them is wrong: only a person can say which.
     let one_subject = image.subject().is_none() || image.subject() == stays.subject();
+    // Without it, its subject may no longer be found: only a person can say which is to stay.
+    let loses_reference = image.reference && !stays.reference;
     Suggestion {
         image: shown(image),
         other: Some(shown(stays)),
@@ -84,7 +86,7 @@ fn row(image: &CuratedImage, stays: &CuratedImage, similarity: f64) -> Suggestio
             true => Evidence::SameBytes,
             false => Evidence::SamePicture(similarity),
         },
-        verdict: one_subject.then_some(Verdict::Exclude),
+        verdict: (one_subject && !loses_reference).then_some(Verdict::Exclude),
         images: vec![image.image.id],
     }
 }

@@ -1,7 +1,7 @@
 //! The images of a gallery that are curated: those whose primary face has a template, with the
 //! verdicts in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CurateError;
 use crate::domain::{Curated, GalleryName, ImageId, OutcomeKind, ProfileId, SubjectName, Template};
@@ -20,6 +20,8 @@ pub(super) struct CuratedImage {
     pub(super) kept: bool,
     /// Whether a verdict says whom it shows.
     pub(super) reassigned: bool,
+    /// Whether it is an active reference of somebody.
+    pub(super) reference: bool,
 }
 
 /// The images of a gallery under its active profile, without the excluded ones.
@@ -51,6 +53,8 @@ impl CuratedGallery {
         profile: &ProfileId,
     ) -> Result<Self, CurateError> {
         let verdicts = store.curated(gallery).await?;
+        let references = store.reference_templates(gallery, profile, None).await?;
+        let references: BTreeSet<ImageId> = references.into_iter().map(|it| it.image).collect();
         let mut query = PageQuery {
             gallery: gallery.clone(),
             profile: profile.clone(),
@@ -61,13 +65,16 @@ impl CuratedGallery {
             limit: PAGE,
             templates: true,
         };
-        let mut images = Vec::new();
+        let mut images: Vec<CuratedImage> = Vec::new();
         let mut snapshot = store.snapshot().await?;
         loop {
             let page = snapshot.page(&query).await?;
             let Some(last) = page.last() else { break };
             query.after = last.cursor;
             images.extend(page.into_iter().filter_map(|image| curated(image, &verdicts)));
+        }
+        for image in &mut images {
+            image.reference = references.contains(&image.image.id);
         }
         Ok(Self { images, verdicts })
     }
@@ -109,5 +116,5 @@ fn curated(mut image: StoredImage, verdicts: &BTreeMap<ImageId, Curated>) -> Opt
     let state = verdicts.get(&image.id);
     let kept = state.is_some_and(|state| state.kept);
     let reassigned = state.is_some_and(|state| state.subject.is_some());
-    Some(CuratedImage { image, face, template, kept, reassigned })
+    Some(CuratedImage { image, face, template, kept, reassigned, reference: false })
 }

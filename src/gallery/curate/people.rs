@@ -171,7 +171,8 @@ fn most_like(
 }
 
 /// Pairs of subjects whose means match, the most similar first, but for those of which somebody
-/// told images apart. The images of the one with fewer are to get the name of the other.
+/// told images apart. The images of the one with fewer are to get the name of the other: it is then
+/// in no later pair, or an image would have several verdicts, of which the weakest counts.
 pub(super) fn collisions(
     gallery: &CuratedGallery,
     threshold: f64,
@@ -191,11 +192,23 @@ pub(super) fn collisions(
     of_pairs.retain(|pair, _| !apart.contains(pair));
     let mut pairs: Vec<((usize, usize), f64)> = of_pairs.into_iter().collect();
     pairs.sort_by(|a, b| order(b.1, a.1).then(a.0.cmp(&b.0)));
-    pairs.truncate(limit);
-    let row = |((one, other), similarity): ((usize, usize), f64)| {
-        collision(gallery, (&people.people[one], &people.people[other]), similarity)
-    };
-    Ok(pairs.into_iter().filter_map(row).collect())
+    let (mut rows, mut renamed) = (Vec::new(), BTreeSet::new());
+    for ((one, other), similarity) in pairs {
+        if rows.len() == limit {
+            break;
+        }
+        if renamed.contains(&one) || renamed.contains(&other) {
+            continue;
+        }
+        let size = |of: usize| people.people[of].places.len();
+        let (few, many) = if size(one) < size(other) { (one, other) } else { (other, one) };
+        let pair = (&people.people[few], &people.people[many]);
+        if let Some(row) = collision(gallery, pair, similarity) {
+            renamed.insert(few);
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 /// The pairs of people, the lower place first, of whom somebody told images apart.
@@ -208,14 +221,18 @@ fn told_apart(gallery: &CuratedGallery, people: &SubjectMeans) -> BTreeSet<(usiz
     pairs.map(|(&one, &other)| (one.min(other), one.max(other))).collect()
 }
 
+/// None if somebody decided about each image of the one with fewer.
 fn collision(
     gallery: &CuratedGallery,
-    (one, other): (&Person, &Person),
+    (few, many): (&Person, &Person),
     similarity: f64,
 ) -> Option<Suggestion> {
-    let (few, many) =
-        if one.places.len() < other.places.len() { (one, other) } else { (other, one) };
-    let pairs = few.places.iter().filter_map(|&place| {
+    let is_open = |place: &usize| {
+        let image = &gallery.images[*place];
+        !image.kept && !image.reassigned
+    };
+    let open: Vec<usize> = few.places.iter().copied().filter(is_open).collect();
+    let pairs = open.iter().filter_map(|&place| {
         let found = most_like(gallery, &gallery.images[place].template, &many.places)?;
         Some((place, found))
     });
@@ -230,6 +247,6 @@ fn collision(
             counts: (few.places.len(), many.places.len()),
         },
         verdict: Some(Verdict::Reassign(subject)),
-        images: few.places.iter().map(|&place| gallery.images[place].image.id).collect(),
+        images: open.iter().map(|&place| gallery.images[place].image.id).collect(),
     })
 }

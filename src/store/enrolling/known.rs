@@ -1,6 +1,6 @@
 //! What is stored of the subjects of a batch, with what the batch changed so far.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Asked, EnrolmentTables};
 use crate::domain::{
@@ -14,6 +14,8 @@ use crate::store::rows::ReferenceRow;
 pub(super) struct Known {
     references: HashMap<i64, Vec<SubjectReference>>,
     decided: HashMap<(i64, i64), (JobId, Enrolment)>,
+    /// Subjects and images of which a verdict says that the image is no reference.
+    ruled_out: HashSet<(i64, i64)>,
 }
 
 impl Known {
@@ -26,7 +28,8 @@ impl Known {
     ) -> Result<Self, Fault> {
         let subjects: BTreeSet<i64> = keys.iter().map(|(subject, _)| *subject).collect();
         let subjects: Vec<i64> = subjects.into_iter().collect();
-        let mut known = Self { references: HashMap::new(), decided: HashMap::new() };
+        let mut known =
+            Self { references: HashMap::new(), decided: HashMap::new(), ruled_out: HashSet::new() };
         if subjects.is_empty() {
             return Ok(known);
         }
@@ -36,6 +39,7 @@ impl Known {
         for row in tables.decided(keys).await? {
             known.decided.insert(row.key(), row.decided()?);
         }
+        known.ruled_out.extend(tables.ruled_out(keys).await?);
         Ok(known)
     }
 
@@ -72,6 +76,17 @@ impl Known {
         references.any(|each| each.image.0 == image && each.state == by_operator)
     }
 
+    /// The change that a verdict leaves: what is ruled out takes no other reference's place.
+    fn allowed(&self, key: (i64, i64), change: ReferenceChange) -> ReferenceChange {
+        match change {
+            ReferenceChange::SetAside(_) => change,
+            _ if self.ruled_out.contains(&key) => {
+                ReferenceChange::SetAside(SetAsideReason::Verdict)
+            }
+            _ => change,
+        }
+    }
+
     /// Decides about one enrolment; notes in `states` which references change.
     pub(super) fn decide(
         &mut self,
@@ -96,7 +111,8 @@ impl Known {
                 matches!(reason, SetAsideReason::Operator | SetAsideReason::Verdict)
             }
         });
-        match decided.change.zip(new) {
+        let change = decided.change.map(|change| self.allowed(key, change));
+        match change.zip(new) {
             _ if is_settled => references.extend(own),
             None => references.extend(own),
             Some((change, new)) => {

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use super::batch::PostgresTables;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE, column};
-use crate::domain::{
-    Curated, CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId, VerdictReason,
-};
+use crate::domain::{Curated, CurationId, GalleryName, ImageId, Verdict, VerdictId, VerdictReason};
 use crate::store::fault::Fault;
 use crate::store::judging::{NewImageState, VerdictTables, columns, curated, judge};
 use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow};
@@ -112,16 +110,21 @@ impl VerdictTables for PostgresTables<'_> {
     async fn set_states(&mut self, states: &[NewImageState]) -> Result<(), Fault> {
         let images: Vec<i64> = column(states, |state| state.image);
         let name = |state: &NewImageState| {
-            let subject = state.subject.as_ref().and_then(|subject| subject.as_ref());
-            subject.map(SubjectName::as_str).map(str::to_owned)
+            state.subject.as_ref().map(|subject| subject.as_str().to_owned())
         };
         sqlx::query(include_str!("sql/set_image_states.sql"))
             .bind(&images)
             .bind(column(states, |state| state.excluded))
-            .bind(column(states, |state| state.subject.is_some()))
             .bind(column(states, name))
             .execute(&mut *self.connection)
             .await?;
+        self.judge_references(&images).await
+    }
+}
+
+impl PostgresTables<'_> {
+    /// Writes what follows from the verdicts about images for their references.
+    pub(super) async fn judge_references(&mut self, images: &[i64]) -> Result<(), Fault> {
         sqlx::query(include_str!("sql/judge_references.sql"))
             .bind(images)
             .execute(&mut *self.connection)

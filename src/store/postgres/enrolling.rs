@@ -74,6 +74,15 @@ impl EnrolmentTables for PostgresTables<'_> {
             .await?)
     }
 
+    async fn ruled_out(&mut self, keys: &[(i64, i64)]) -> Result<Vec<(i64, i64)>, Fault> {
+        let (subjects, images): (Vec<i64>, Vec<i64>) = keys.iter().copied().unzip();
+        Ok(sqlx::query_as(include_str!("sql/ruled_out.sql"))
+            .bind(subjects)
+            .bind(images)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
     async fn write_enrolments(&mut self, rows: &[NewEnrolment<'_>]) -> Result<(), Fault> {
         sqlx::query(include_str!("sql/delete_other_enrolments.sql"))
             .bind(column(rows, |row| row.job.0))

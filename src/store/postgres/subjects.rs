@@ -75,8 +75,9 @@ impl Subjects for PostgresStore {
                 return Ok(None);
             }
             let Some(row) = find(&mut transaction, gallery, name).await? else { return Ok(None) };
-            label(&mut transaction, row.id, name, None).await?;
+            let judged = unlabel(&mut transaction, row.id, name).await?;
             delete(&mut transaction, row.id).await?;
+            PostgresTables::new(&mut transaction).judge_references(&judged).await?;
             transaction.commit().await?;
             Ok(Some(row.summary()?))
         };
@@ -142,7 +143,7 @@ impl PostgresStore {
         if new.is_some() && merge.is_none() {
             return Ok(Renamed::Taken);
         }
-        label(&mut transaction, old, from, Some(to)).await?;
+        label(&mut transaction, old, from, to).await?;
         let renamed = match new.zip(merge) {
             None => {
                 // A subject of that name that was added meanwhile is a race: it is tried again.
@@ -190,22 +191,57 @@ async fn find(
         .await?)
 }
 
-/// Gives the images that were enrolled for a subject, or given to it by verdicts, another label.
+/// Gives the images that were enrolled for a subject, or given to it by verdicts, another label,
+/// and these verdicts the other name.
 async fn label(
     connection: &mut PgConnection,
     subject: i64,
     from: &SubjectName,
-    to: Option<&SubjectName>,
+    to: &SubjectName,
 ) -> Result<(), Fault> {
-    for sql in [include_str!("sql/label_images.sql"), include_str!("sql/rename_verdicts.sql")] {
+    for sql in [
+        include_str!("sql/label_images.sql"),
+        include_str!("sql/rename_verdicts.sql"),
+        include_str!("sql/relabel_by_verdict.sql"),
+    ] {
         sqlx::query(sql)
             .bind(subject)
             .bind(from.as_str())
-            .bind(to.map(SubjectName::as_str))
+            .bind(to.as_str())
             .execute(&mut *connection)
             .await?;
     }
+    sqlx::query(include_str!("sql/restore_references.sql"))
+        .bind(subject)
+        .bind(to.as_str())
+        .execute(connection)
+        .await?;
     Ok(())
+}
+
+/// Takes a subject's label off its images, with the verdicts that gave it to them. The result are
+/// the images that verdicts had given to it.
+async fn unlabel(
+    connection: &mut PgConnection,
+    subject: i64,
+    name: &SubjectName,
+) -> Result<Vec<i64>, Fault> {
+    sqlx::query(include_str!("sql/label_images.sql"))
+        .bind(subject)
+        .bind(name.as_str())
+        .bind(None::<&str>)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(include_str!("sql/delete_verdicts_for.sql"))
+        .bind(subject)
+        .bind(name.as_str())
+        .execute(&mut *connection)
+        .await?;
+    Ok(sqlx::query_scalar(include_str!("sql/take_back_label.sql"))
+        .bind(subject)
+        .bind(name.as_str())
+        .fetch_all(connection)
+        .await?)
 }
 
 /// Decides about an image that was to be reviewed.

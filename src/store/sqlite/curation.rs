@@ -113,16 +113,22 @@ impl VerdictTables for SqliteTables<'_> {
 
     async fn set_states(&mut self, states: &[NewImageState]) -> Result<(), Fault> {
         let rows = states.iter().map(|state| {
-            let subject = state.subject.as_ref().map(|subject| subject.as_ref());
-            let name = subject.flatten().map(SubjectName::as_str);
-            serde_json::json!([state.image, state.excluded, subject.is_some(), name])
+            let name = state.subject.as_ref().map(SubjectName::as_str);
+            serde_json::json!([state.image, state.excluded, name])
         });
         sqlx::query(include_str!("sql/set_image_states.sql"))
             .bind(json(rows))
             .execute(&mut *self.0)
             .await?;
+        self.judge_references(&states.iter().map(|state| state.image).collect::<Vec<_>>()).await
+    }
+}
+
+impl SqliteTables<'_> {
+    /// Writes what follows from the verdicts about images for their references.
+    pub(super) async fn judge_references(&mut self, images: &[i64]) -> Result<(), Fault> {
         sqlx::query(include_str!("sql/judge_references.sql"))
-            .bind(json(states.iter().map(|state| state.image)))
+            .bind(json(images.iter().copied()))
             .bind(now_ms())
             .execute(&mut *self.0)
             .await?;

@@ -74,6 +74,13 @@ impl EnrolmentTables for SqliteTables<'_> {
             .await?)
     }
 
+    async fn ruled_out(&mut self, keys: &[(i64, i64)]) -> Result<Vec<(i64, i64)>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/ruled_out.sql"))
+            .bind(json(keys.iter().map(|(subject, image)| vec![*subject, *image])))
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
     async fn write_enrolments(&mut self, rows: &[NewEnrolment<'_>]) -> Result<(), Fault> {
         let jobs =
             rows.iter().map(|row| serde_json::json!([row.job.0.simple().to_string(), row.image]));

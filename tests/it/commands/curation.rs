@@ -185,9 +185,9 @@ fn each_view_prints_what_it_finds() {
     assert_eq!(subjects, ["barack", "joe"]);
     assert_eq!(view(&sandbox, &["outliers"]).0, Vec::<Value>::new());
     assert_eq!(view(&sandbox, &["collisions"]).0, Vec::<Value>::new());
-    // Somebody gave a photo of his another name.
-    let reassign = ["curate", "reassign", "photos/obama3.jpg", "--to", "barry"];
-    sandbox.run(&reassign).ended(0);
+    // A list gave a photo of his another name.
+    sandbox.write("list.csv", b"file,subject\nphotos/obama3.jpg,barry\n");
+    sandbox.run(&["scan", "--from", "list.csv"]).ended(0);
     let (rows, _) = view(&sandbox, &["collisions"]);
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(

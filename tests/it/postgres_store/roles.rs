@@ -127,8 +127,9 @@ async fn run_schedule(store: &PostgresStore) {
     assert_eq!(store.schedule_runs(&query).await.unwrap()[0].state, RunState::Done);
 }
 
+const RENAMED_AND_REMOVED: &str = "UPDATE verdicts SET subject = 'Ann'; DELETE FROM verdicts";
 /// What a worker may not do.
-const FORBIDDEN: [&str; 15] = [
+const FORBIDDEN: [&str; 14] = [
     "CREATE TABLE mine (id int)",
     "DROP TABLE templates",
     "ALTER TABLE results ADD COLUMN more text",
@@ -140,7 +141,6 @@ const FORBIDDEN: [&str; 15] = [
     "DELETE FROM activations",
     "UPDATE curations SET decided_by = 'eve'",
     "UPDATE verdicts SET verdict = 'keep'",
-    "DELETE FROM verdicts",
     "CALL retire_profile('0123456789abcdef')",
     "SELECT drop_unused_templates('0123456789abcdef')",
     "CREATE OR REPLACE FUNCTION add_profile(text, text) RETURNS void LANGUAGE sql AS 'SELECT'",
@@ -183,6 +183,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     assert_eq!((copied.copied, copied.faces), (1, 2));
 
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+    sqlx::raw_sql(RENAMED_AND_REMOVED).execute(&mut connection).await.unwrap();
     for forbidden in FORBIDDEN {
         let error = sqlx::raw_sql(forbidden).execute(&mut connection).await.unwrap_err();
         assert_eq!(
@@ -254,7 +255,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
             " ON activations",
             " ON schedule",
             " ON erasure_key, ",
-            " ON curations, ",
+            " verdicts",
         ];
         tables.iter().any(|of| line.contains(of))
     };
@@ -264,6 +265,8 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(then)).execute(&mut connection).await.unwrap();
 
     PostgresStore::migrate(url_of(&database, "owner").as_str()).await.unwrap();
+    let mut worker = PgConnection::connect(url_of(&database, "worker").as_str()).await.unwrap();
+    sqlx::raw_sql(RENAMED_AND_REMOVED).execute(&mut worker).await.unwrap();
     let store = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use facefleet::domain::{FaceResult, ImageId, JobRecord, Lane, Outcome, Verdict};
+use facefleet::domain::{FaceResult, ImageId, JobId, JobRecord, Lane, Outcome, Verdict};
 use facefleet::gallery::curate::{
     CurateError, CuratePreview, CurateQuery, CurateView, Curator, Evidence, Undone, apply, decide,
     preview, undo,
 };
 use facefleet::store::Store;
 
-use super::enrolments::{decided, direction, name};
+use super::enrolments::{decided, direction, name, proposed};
 use super::{Home, a, images, opened};
 use crate::support::{face, gallery, record, with_job};
 
@@ -27,6 +27,16 @@ fn primary(photo: &mut JobRecord) -> &mut FaceResult {
         Outcome::Scored(faces) => &mut faces[0],
         _ => panic!("not scored"),
     }
+}
+
+/// Half as wide and high.
+fn halved(mut photo: JobRecord) -> JobRecord {
+    let content = photo.content.as_mut().unwrap();
+    content.size = content.size.map(|(width, height)| (width / 2, height / 2));
+    for point in primary(&mut photo).face.landmarks.as_mut().unwrap() {
+        (point.x, point.y) = (point.x / 2.0, point.y / 2.0);
+    }
+    photo
 }
 
 fn query(view: CurateView, limit: usize) -> CurateQuery {
@@ -111,13 +121,7 @@ pub async fn a_preview_of_a_gallery_that_changed_does_nothing(home: impl Home) {
 
 pub async fn the_same_picture_twice_is_suggested_until_it_is_decided(home: impl Home) {
     let store = opened(&home).await;
-    // Half as wide and high.
-    let mut copy = photo("copy", "Ann", 50, 0.0);
-    let content = copy.content.as_mut().unwrap();
-    content.size = content.size.map(|(width, height)| (width / 2, height / 2));
-    for point in primary(&mut copy).face.landmarks.as_mut().unwrap() {
-        (point.x, point.y) = (point.x / 2.0, point.y / 2.0);
-    }
+    let copy = halved(photo("copy", "Ann", 50, 0.0));
     let mut bytes = photo("bytes", "Ann", 50, 0.0);
     bytes.content = photo("big", "Ann", 50, 0.0).content;
     // Much the same template, in another light: another photo.
@@ -217,4 +221,56 @@ pub async fn each_subject_has_a_best_image(home: impl Home) {
     give(&store, found.verdicts()).await;
     let kept = look(&store, CurateView::Best).await;
     assert_eq!((kept.suggestions.len(), kept.verdicts()), (2, Vec::new()));
+}
+
+pub async fn an_image_of_several_pairs_gets_one_verdict(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Ann", 50, 0.0),
+        photo("two", "Ann", 50, 0.0),
+        photo("three", "Ann", 50, 0.0),
+        photo("four", "Anne", 50, 12.0),
+        photo("five", "Anne", 50, 12.0),
+        photo("six", "Anna", 50, 17.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    let mut verdicts = look(&store, CurateView::Collisions).await.verdicts();
+    verdicts.sort_by_key(|(id, _)| *id);
+    let to = |of: &str| Verdict::Reassign(name(of));
+    // The means of Anna and Anne are the most similar ones: Anna is not Ann's as well.
+    assert_eq!(verdicts, [(ids[3], to("Ann")), (ids[4], to("Ann")), (ids[5], to("Anne"))]);
+}
+
+pub async fn what_was_decided_is_in_no_pair_of_subjects(home: impl Home) {
+    let store = opened(&home).await;
+    let photos = [
+        photo("one", "Ann", 50, 0.0),
+        photo("two", "Ann", 50, 20.0),
+        photo("three", "Ann", 50, 10.0),
+        photo("four", "Anne", 50, 12.0),
+        photo("five", "Anne", 50, 12.0),
+    ];
+    let ids = recorded(&store, &photos).await;
+    give(&store, vec![(ids[3], Verdict::Keep)]).await;
+    let found = look(&store, CurateView::Collisions).await;
+    assert_eq!(found.verdicts(), [(ids[4], Verdict::Reassign(name("Ann")))]);
+    // Bob then has one image, whom a person named, and Anne one, which a person kept.
+    give(&store, vec![(ids[4], Verdict::Reassign(name("Bob")))]).await;
+    assert_eq!(look(&store, CurateView::Collisions).await.suggestions, []);
+}
+
+pub async fn a_reference_is_excluded_by_nobody_but_a_person(home: impl Home) {
+    let store = opened(&home).await;
+    let small = halved(photo("small", "Ann", 50, 0.0));
+    recorded(&store, &[photo("big", "Ann", 50, 0.0), small.clone()]).await;
+    let verdicts = async || look(&store, CurateView::Duplicates).await.verdicts().len();
+    assert_eq!(verdicts().await, 1);
+    let enrolled = with_job(proposed(small, "Ann"), |job| job.id = JobId::new());
+    recorded(&store, &[enrolled]).await;
+    let found = look(&store, CurateView::Duplicates).await;
+    assert_eq!((found.suggestions.len(), found.verdicts().len()), (1, 0));
+    // Once the better one is the reference, the other can go.
+    let better = proposed(photo("big", "Ann", 90, 0.0), "Ann");
+    recorded(&store, &[better]).await;
+    assert_eq!(verdicts().await, 1);
 }

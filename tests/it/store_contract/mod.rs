@@ -274,6 +274,10 @@ macro_rules! store_contract {
                 verdicts_are_kept_with_who_when_and_why
                 what_cannot_be_decided_changes_nothing
                 of_verdicts_at_once_each_counts_once
+                verdicts_follow_the_names_of_subjects_to_their_end
+                a_reassignment_counts_whatever_was_decided_before
+                references_follow_the_names_of_subjects
+                an_excluded_image_pushes_no_reference_out
             }
             curation {
                 a_preview_is_applied_exactly_and_undone_as_a_whole
@@ -282,6 +286,9 @@ macro_rules! store_contract {
                 an_image_unlike_its_subject_is_suggested_until_it_is_decided
                 two_subjects_of_one_person_are_suggested_until_they_are_told_apart
                 each_subject_has_a_best_image
+                an_image_of_several_pairs_gets_one_verdict
+                what_was_decided_is_in_no_pair_of_subjects
+                a_reference_is_excluded_by_nobody_but_a_person
             }
             live {
                 what_others_record_is_searched_within_a_second

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use facefleet::domain::{
-    CurationId, ImageId, JobId, Lane, OutcomeKind, ReferenceState, SetAsideReason, Verdict,
-    VerdictId,
+    CurationId, ImageId, JobId, Lane, OutcomeKind, ReferenceRules, ReferenceState, SetAsideReason,
+    SubjectName, Verdict, VerdictId,
 };
 use facefleet::store::{
     Extreme, ImageKey, Judged, NewCuration, PageFilter, PageQuery, Renamed, Searched, StampsOf,
-    Store, StoredVerdict, TemplateBatch, VerdictQuery,
+    Store, StoredVerdict, SubjectMerge, TemplateBatch, VerdictQuery,
 };
 use tokio::sync::mpsc;
 
@@ -188,6 +188,7 @@ pub async fn a_reassigned_image_has_its_new_subject_whatever_jobs_say(home: impl
     let renamed = store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None).await;
     assert_eq!(renamed.unwrap(), Renamed::Renamed);
     assert_eq!(label().await, name("Rob"));
+    assert_eq!(log(&store).await[0].verdict, Verdict::Reassign(name("Rob")));
     assert_eq!(
         store.judge(&curation(vec![(one, Verdict::Reassign(name("Rob")))])).await.unwrap(),
         Judged::Written { curation: None, verdicts: 0, unchanged: vec![one] }
@@ -292,4 +293,103 @@ pub async fn of_verdicts_at_once_each_counts_once(home: impl Home) {
         .collect();
     assert_eq!(refused.pop(), Some(Judged::Changed(one)));
     assert_eq!((refused.len(), log(&store).await.len()), (0, 1));
+}
+
+/// The subject that pages show.
+async fn label(store: &Arc<dyn Store>, of: ImageId) -> Option<SubjectName> {
+    let stored = images(store, a()).await;
+    stored.into_iter().find(|each| each.id == of).unwrap().subject
+}
+
+/// The state of a reference of a subject.
+async fn reference(store: &Arc<dyn Store>, of: &str, image: ImageId) -> ReferenceState {
+    let found = subject(store, of).await;
+    found.references.into_iter().find(|each| each.image == image).unwrap().state
+}
+
+pub async fn verdicts_follow_the_names_of_subjects_to_their_end(home: impl Home) {
+    let store = opened(&home).await;
+    for (image, of, degrees) in [("one", "Ann", 0.0), ("two", "Bob", 90.0), ("three", "Cid", 180.0)]
+    {
+        decided(&store, &enrolment(image, of, 60, degrees)).await;
+    }
+    let one = image(&store, "one").await;
+    judge(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
+    store.rename_subject(&gallery(), &name("Bob"), &name("Rob"), None).await.unwrap();
+    judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
+    let to_cid = log(&store).await[0].id;
+    judge(&store, vec![(one, Verdict::Undo(to_cid))]).await;
+    assert_eq!(label(&store, one).await, Some(name("Rob")), "not the name that it had");
+
+    // What was decided before the verdicts for a subject that is removed counts again.
+    judge(&store, vec![(one, Verdict::Reassign(name("Cid")))]).await;
+    store.remove_subject(&gallery(), &name("Cid")).await.unwrap().unwrap();
+    assert_eq!(label(&store, one).await, Some(name("Rob")));
+    store.remove_subject(&gallery(), &name("Rob")).await.unwrap().unwrap();
+    assert_eq!(label(&store, one).await, Some(name("Ann")));
+    assert_eq!(log(&store).await, [], "with the undo of one of them");
+}
+
+pub async fn a_reassignment_counts_whatever_was_decided_before(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "Ann", 60, 0.0)).await;
+    let one = image(&store, "one").await;
+    judge(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
+    let lost = "UPDATE images SET verdict_subject = NULL";
+    home.change(lost, lost).await;
+    assert_eq!(label(&store, one).await, Some(name("Ann")));
+    judge(&store, vec![(one, Verdict::Reassign(name("Bob")))]).await;
+    assert_eq!(label(&store, one).await, Some(name("Bob")));
+    assert_eq!(reference(&store, "Ann", one).await, BY_VERDICT);
+}
+
+pub async fn references_follow_the_names_of_subjects(home: impl Home) {
+    let store = opened(&home).await;
+    for (image, of, degrees) in [("one", "Ann", 0.0), ("two", "Anne", 40.0), ("three", "Cid", 90.0)]
+    {
+        decided(&store, &enrolment(image, of, 60, degrees)).await;
+    }
+    let [one, two] = [image(&store, "one").await, image(&store, "two").await];
+    let to = |of: &str| Verdict::Reassign(name(of));
+    // Both subjects become one, and both were the other's before.
+    judge(&store, vec![(two, to("Ann")), (one, to("Anne"))]).await;
+    assert_eq!(reference(&store, "Anne", two).await, BY_VERDICT);
+    let rules = ReferenceRules { most: 3, margin: 5.0 };
+    let merge = SubjectMerge { profile: a(), rules };
+    store.rename_subject(&gallery(), &name("Anne"), &name("Ann"), Some(&merge)).await.unwrap();
+    for image in [one, two] {
+        assert_eq!(reference(&store, "Ann", image).await, ReferenceState::Active);
+    }
+    // A subject gets the name that a verdict gave to one of its images.
+    judge(&store, vec![(one, to("Anna"))]).await;
+    assert_eq!(reference(&store, "Ann", one).await, BY_VERDICT);
+    store.rename_subject(&gallery(), &name("Ann"), &name("Anna"), None).await.unwrap();
+    assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
+    // The subject that has an image by a verdict is removed.
+    judge(&store, vec![(one, to("Cid"))]).await;
+    assert_eq!(reference(&store, "Anna", one).await, BY_VERDICT);
+    store.remove_subject(&gallery(), &name("Cid")).await.unwrap().unwrap();
+    assert_eq!(reference(&store, "Anna", one).await, ReferenceState::Active);
+}
+
+pub async fn an_excluded_image_pushes_no_reference_out(home: impl Home) {
+    let store = opened(&home).await;
+    for (image, quality, degrees) in [("one", 50, 0.0), ("two", 60, 40.0), ("three", 60, -40.0)] {
+        decided(&store, &enrolment(image, "Ann", quality, degrees)).await;
+    }
+    let one = image(&store, "one").await;
+    for (of, degrees, verdict) in
+        [("four", 70.0, Verdict::Exclude), ("five", -70.0, Verdict::Reassign(name("Bob")))]
+    {
+        let new = enrolment(of, "Ann", 95, degrees);
+        store.record(&[with_job(new.clone(), |job| job.lane = Lane::Scan)]).await.unwrap();
+        let judged = image(&store, of).await;
+        judge(&store, vec![(judged, verdict)]).await;
+        decided(&store, &with_job(new, |job| job.id = new_job())).await;
+        assert_eq!(reference(&store, "Ann", judged).await, BY_VERDICT, "{of}");
+        assert_eq!(reference(&store, "Ann", one).await, ReferenceState::Active, "{of}");
+    }
+    // Without a verdict, it is better.
+    decided(&store, &enrolment("six", "Ann", 95, 20.0)).await;
+    assert_ne!(reference(&store, "Ann", one).await, ReferenceState::Active);
 }

@@ -1,4 +1,5 @@
--- The images that verdicts gave to a subject follow its name.
-UPDATE images SET verdict_subject = $3
-WHERE verdict_subject = $2
-    AND gallery_id = (SELECT gallery_id FROM subjects WHERE id = $1)
+-- Verdicts that gave images of a gallery to a subject follow its name.
+UPDATE verdicts v SET subject = $3
+FROM images i
+WHERE v.subject = $2 AND i.id = v.image_id
+    AND i.gallery_id = (SELECT gallery_id FROM subjects WHERE id = $1)

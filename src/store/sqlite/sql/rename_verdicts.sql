@@ -1,4 +1,6 @@
--- The images that verdicts gave to a subject follow its name.
-UPDATE images SET verdict_subject = ?3
-WHERE verdict_subject = ?2
-    AND gallery_id = (SELECT gallery_id FROM subjects WHERE id = ?1)
+-- Verdicts that gave images of a gallery to a subject follow its name.
+UPDATE verdicts SET subject = ?3
+WHERE subject = ?2 AND image_id IN (
+    SELECT i.id FROM images i
+    WHERE i.gallery_id = (SELECT gallery_id FROM subjects WHERE id = ?1)
+)
