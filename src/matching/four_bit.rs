@@ -175,8 +175,8 @@ impl FourBitRows {
     }
 }
 
-/// A unit vector, and where its components in 4 bits go, from 0 to 15. Returns their scale, the norm
-/// of what they leave out, and that of c.
+/// A unit vector, and where its components in 4 bits go, from 0 to 15. Returns their scale, the
+/// norm of what they leave out, and that of c.
 struct Quantise<'a> {
     vector: &'a [f32],
     wholes: &'a mut [u16],

@@ -118,8 +118,8 @@ impl SlotWorker {
         // Another worker may have the profile that is to come.
         if active == to && self.queue.is_some() && !last {
             return Err(RunError::NotHere(format!(
-                "profile {to} of this process is the active one of gallery {gallery}: a re-score is \
-                    for another"
+                "profile {to} of this process is the active one of gallery {gallery}: a re-score \
+                    is for another"
             )));
         }
         let from = source_profile(store, gallery, active, &to).await?;
