@@ -9,7 +9,7 @@ const AS_GOOD: f64 = 0.97;
 
 /// Adds rows of advice: for each device the batch size, and the device.
 pub(super) fn add(rows: &mut Rows<'_>) {
-    let rates = with_most_copies(rows.all.iter().filter_map(rate).collect());
+    let rates = with_most_copies(&rows.all.iter().filter_map(rate).collect::<Vec<_>>());
     let mut devices: Vec<String> = rates.iter().map(|(device, ..)| device.clone()).collect();
     devices.dedup();
     let mut fastest: Option<(String, f64)> = None;
@@ -42,7 +42,7 @@ pub(super) fn add(rows: &mut Rows<'_>) {
 type Rate = (String, usize, f64);
 
 /// The rates of each device with the most copies that were measured: it runs as many.
-fn with_most_copies(rates: Vec<(Rate, usize)>) -> Vec<Rate> {
+fn with_most_copies(rates: &[(Rate, usize)]) -> Vec<Rate> {
     let most = |device: &str| {
         let of = rates.iter().filter(|((of, ..), _)| of == device);
         of.map(|(_, copies)| *copies).max()

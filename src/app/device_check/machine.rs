@@ -18,14 +18,14 @@ pub(super) fn describe(app: &App, rows: &mut Rows<'_>) -> Result<()> {
         .filter(|&device| runtime.offers(device))
         .map(|device| device.to_string());
     let library = app.settings().below_home(&app.settings().runtime.library);
-    rows.add("machine", "", library.display().to_string())
+    rows.add("machine", &"", library.display().to_string())
         .found(Ok(format!("built for {}", offered.collect::<Vec<_>>().join(", "))));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    rows.add("machine", "", "CPU").found(Ok(format!("{cores} cores")));
+    rows.add("machine", &"", "CPU").found(Ok(format!("{cores} cores")));
     let gpus = nvidia_smi("name,driver_version,memory.total");
     let found = gpus.unwrap_or_else(|| "none: there is no nvidia-smi, or it fails".to_owned());
     for gpu in found.lines() {
-        rows.add("machine", "", "GPU").found(Ok(gpu.to_owned()));
+        rows.add("machine", &"", "GPU").found(Ok(gpu.to_owned()));
     }
     Ok(())
 }

@@ -198,7 +198,7 @@ impl OpenNetworks {
             for copies in copies.into_iter().take(if copies[0] == copies[1] { 1 } else { 2 }) {
                 let what = format!("batch {batch}, copies {copies}");
                 let measured = self.recogniser_rate(&self.plan, copies, batch, chips, time);
-                rows.add("recogniser", checked, what).measured(measured);
+                rows.add("recogniser", &checked, what).measured(measured);
             }
         }
     }
@@ -248,7 +248,8 @@ impl OpenNetworks {
             let detail = Some(format!("{} ms for batches of 1, 8, 32", each.join(", ")));
             Ok(DeviceNumber { value: last.iter().sum(), unit: "ms", detail })
         };
-        rows.add("shapes", checked, "batches of 1, 8, 32 in turn, one session").measured(measure());
+        rows.add("shapes", &checked, "batches of 1, 8, 32 in turn, one session")
+            .measured(measure());
     }
 
     /// Faces a second with other kernels than those that are set.
@@ -268,7 +269,7 @@ impl OpenNetworks {
             let plan = DevicePlan { kernels, ..self.plan.clone() };
             let batch = self.plan.batch;
             let measured = self.recogniser_rate(&plan, 1, batch, chips, time);
-            rows.add("kernels", checked, format!("{what}, batch {batch}, copies 1"))
+            rows.add("kernels", &checked, format!("{what}, batch {batch}, copies 1"))
                 .measured(measured);
         }
     }
@@ -299,7 +300,7 @@ impl OpenNetworks {
                     DeviceNumber { value: rate * batch as f64, unit: "images/s", detail: None }
                 });
                 let what = format!("{side}x{side}, batch {batch}, copies 1");
-                rows.add("detector", checked, what).measured(measured);
+                rows.add("detector", &checked, what).measured(measured);
             }
         }
     }

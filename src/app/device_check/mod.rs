@@ -84,7 +84,7 @@ impl Rows<'_> {
     fn add(
         &mut self,
         part: &'static str,
-        device: impl ToString,
+        device: &impl ToString,
         what: impl Into<String>,
     ) -> PendingRow<'_> {
         let row = DeviceRowView {
@@ -189,15 +189,15 @@ fn check_device(
         format!("both networks passed their self-tests, {:.1} s", started.elapsed().as_secs_f64())
     });
     let start = start.map_err(|error| anyhow::anyhow!("{error:#}"));
-    if !rows.add("start", checked, "self-tests").found(start) {
+    if !rows.add("start", &checked, "self-tests").found(start) {
         return;
     }
     let Ok(mut networks) = networks else { return };
-    rows.add("results", checked, "recogniser, against the CPU in 32 bits")
+    rows.add("results", &checked, "recogniser, against the CPU in 32 bits")
         .found(networks.compare_recogniser(app, &samples.chips));
-    rows.add("results", checked, "detector, against the CPU")
+    rows.add("results", &checked, "detector, against the CPU")
         .found(networks.compare_detector(app, &samples.pictures));
-    rows.add("results", checked, "a second start, the same batch")
+    rows.add("results", &checked, "a second start, the same batch")
         .found(networks.compare_starts(&samples.chips));
     networks.measure_recogniser(checked, &samples.chips, time, rows);
     networks.measure_detector(checked, &samples.pictures, time, rows);
@@ -211,8 +211,8 @@ fn check_device(
         Device::TensorRt(_) => Device::TensorRt(NO_SUCH_GPU),
         _ => Device::Cuda(NO_SUCH_GPU),
     };
-    rows.add("start", missing, "must be an error").found(refusal_of(app, missing));
-    rows.add("loss", checked, "started without its GPU, must be an error")
+    rows.add("start", &missing, "must be an error").found(refusal_of(app, missing));
+    rows.add("loss", &checked, "started without its GPU, must be an error")
         .found(machine::start_without_gpu(app, checked.device));
 }
 

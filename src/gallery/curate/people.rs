@@ -22,7 +22,7 @@ struct Person {
     mean: Template,
 }
 
-/// SubjectMeans by name, and an index of their means.
+/// Subjects by name, and an index of their means.
 struct SubjectMeans {
     people: Vec<Person>,
     index: TemplateIndex<usize>,

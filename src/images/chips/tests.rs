@@ -142,7 +142,7 @@ async fn what_is_being_written_is_forgotten_too() {
     cache.write_behind(cache.entry(&SELECTION, &image).unwrap());
     cache.forget(image.content.hash).await.unwrap();
     cache.finish().await;
-    assert_eq!(files(folder.path()), [PathBuf::new(); 0]);
+    assert!(files(folder.path()).is_empty());
 }
 
 #[tokio::test]
