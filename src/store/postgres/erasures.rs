@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::PgConnection;
+use tokio::time::Instant;
 
 use super::batch::PostgresTables;
 use super::results::{READ_COMMITTED, tried};
@@ -13,6 +15,11 @@ use crate::store::erasing::{erase, find_erased};
 use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
 use crate::store::{Erasures, NewErasure, StoreError};
+
+/// The longest that those who read an old state are waited for.
+const LONGEST_READER: Duration = Duration::from_secs(120);
+/// The time between looks for them.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The longest that an erasure, or writing the tables anew, may take.
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -98,6 +105,7 @@ impl Erasures for PostgresStore {
             // The next user of the connection has the limit of the others.
             connection.close_on_drop();
             sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
+            outlast_readers(&mut connection).await?;
             for rewrite in [
                 include_str!("sql/rewrite.sql"),
                 // The samples of values that ANALYZE took before. Without the right to, the server
@@ -129,5 +137,29 @@ impl PostgresStore {
         let (erasure, _) = erase(&mut PostgresTables::new(&mut transaction), new).await?;
         transaction.commit().await?;
         Ok(erasure)
+    }
+}
+
+/// Waits until nobody reads a state from before now: what they may see, a table that is written
+/// anew keeps. Those of other roles are seen with the right `pg_read_all_stats` alone.
+async fn outlast_readers(connection: &mut PgConnection) -> Result<(), Fault> {
+    let now: String = sqlx::query_scalar("SELECT pg_current_xact_id()::xid::text")
+        .fetch_one(&mut *connection)
+        .await?;
+    let give_up = Instant::now() + LONGEST_READER;
+    loop {
+        let older: bool = sqlx::query_scalar(include_str!("sql/older_readers.sql"))
+            .bind(&now)
+            .fetch_one(&mut *connection)
+            .await?;
+        if !older {
+            return Ok(());
+        }
+        if Instant::now() > give_up {
+            let reason = "somebody reads an old state of the database for long, such as an export \
+                or a dump: run the same command again when that has ended";
+            return Err(StoreError::Unavailable(reason.into()).into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
