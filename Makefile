@@ -69,11 +69,14 @@ scripts: python
 dependencies: rust python
 	@$(PYTHON) scripts/check.py dependencies $(if $(STRICT),--strict)
 
+# The tests build the program too, with the features that their own crates ask of shared ones: after
+# `cargo build`, seventy crates would be built a second time.
 test: rust tools fetch test-servers lint scripts ## Lint, build, run all tests, with servers
-	cargo build --release
+	cargo test --release --no-run
 	$(FACEFLEET) model prepare yunet-2023mar sface-2021dec mtcnn
 	@if pkg-config --exists 'libheif >= 1.14' 2>/dev/null; then \
-	  cargo test --release --features heif --lib vision; \
+	  cargo test --release --features heif --lib vision \
+	    --config 'profile.release.package.facefleet.opt-level=1'; \
 	else echo "make: HEIC and AVIF are not tested: libheif is missing" \
 	  "$(APT) libheif-dev pkg-config)."; fi
 	@$(PYTHON) scripts/stack.py up
