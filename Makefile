@@ -57,7 +57,8 @@ check-tools: rust python ## Install the linters of `make check`, inside the proj
 lint: rust tools
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release
+	@# With the examples, it finds what the line above has checked.
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --lib --examples
 
 unit: rust tools
 	cargo test --release --lib --test house
