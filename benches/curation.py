@@ -12,6 +12,10 @@ duplicates of their own. Recall is the share of the copies that were named.
 
 Outliers: of people with three photos or more, 100 photos get another person's name (50 exchanges). Counted is
 how many are among the first 150 suggestions.
+
+Many images (--many): the gallery of the exchanges is repeated in the store under other names, with the numbers
+of its templates exchanged and the bits of its picture hashes turned, each time in another way: as many images
+with nothing in common with the others, and the same likenesses among themselves. Then each view is timed.
 """
 
 import argparse
@@ -19,12 +23,14 @@ import csv
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import cv2
+import numpy
 
 COPIES = 200
 SWAPS = 100
@@ -137,6 +143,59 @@ def outliers(arguments, work: Path, store: Path) -> None:
     print(f"  {len(to_whom)} with a suggested subject, {len(right)} of them right")
 
 
+def repeat(database: sqlite3.Connection, time_over: int, rng: numpy.random.Generator) -> None:
+    """Copies all rows of the gallery `swaps`, with other ids and other numbers."""
+    (gallery,) = database.execute("SELECT id FROM galleries WHERE name = 'swaps'").fetchone()
+    of_gallery = {
+        "images": f"gallery_id = {gallery} AND uri NOT LIKE '%#%'",
+        "results": "image_id IN (SELECT id FROM chosen)",
+        "faces": "result_id IN (SELECT r.id FROM results r JOIN chosen c ON c.id = r.image_id)",
+        "templates": "face_id IN (SELECT f.id FROM faces f JOIN results r ON r.id = f.result_id "
+        "JOIN chosen c ON c.id = r.image_id)",
+    }
+    add = time_over * 1_000_000
+    mask = int.from_bytes(rng.bytes(32)) >> 1
+    order = rng.permutation(128)
+
+    def changed(column: str, value):
+        if column in ("id", "image_id", "result_id", "face_id"):
+            return value + add
+        if column == "uri":
+            return f"{value}#{time_over}"
+        if column in ("subject", "verdict_subject"):
+            return value and f"{value} {time_over}"
+        if column == "content_hash":
+            return rng.bytes(32)
+        if column == "picture_hash":
+            return (int.from_bytes(value, "little") ^ mask).to_bytes(32, "little")
+        if column == "vector":
+            return numpy.frombuffer(value, numpy.float16)[order].tobytes()
+        return value
+
+    database.execute("CREATE TEMP TABLE IF NOT EXISTS chosen AS SELECT id FROM images WHERE " + of_gallery["images"])
+    for table, where in of_gallery.items():
+        rows = database.execute(f"SELECT * FROM {table} WHERE {where}")
+        names = [column[0] for column in rows.description]
+        new = [[changed(name, value) for name, value in zip(names, row, strict=True)] for row in rows]
+        places = ", ".join("?" * len(names))
+        database.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})", new)
+
+
+def many(arguments, store: Path) -> None:
+    with sqlite3.connect(store) as database:
+        rng = numpy.random.default_rng(3)
+        counted = "SELECT count(*) FROM images i JOIN galleries g ON g.id = i.gallery_id WHERE g.name = 'swaps'"
+        time_over = 0
+        while database.execute(counted).fetchone()[0] < arguments.many:
+            time_over += 1
+            repeat(database, time_over, rng)
+        images = database.execute(counted).fetchone()[0]
+    print(f"{images} images:")
+    for view in ("lowest", "duplicates", "outliers", "collisions", "best"):
+        found = curate(arguments.facefleet, store, "swaps", view, 10_000)
+        print(f"    {len(found)} suggestions")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
@@ -144,6 +203,7 @@ def main() -> None:
     parser.add_argument("--facefleet", type=Path, default=default)
     parser.add_argument("--scan", type=Path, help="another program for the scans, of the same schema or an older one")
     parser.add_argument("--work", type=Path, help="keeps copies and store here")
+    parser.add_argument("--many", type=int, help="times each view on at least so many images")
     parser.add_argument("--stored", action="store_true", help="the store in --work has both galleries")
     arguments = parser.parse_args()
     arguments.scan = arguments.scan or arguments.facefleet
@@ -154,6 +214,8 @@ def main() -> None:
         store = work / "faces.db"
         duplicates(arguments, work, store)
         outliers(arguments, work, store)
+        if arguments.many:
+            many(arguments, store)
 
 
 if __name__ == "__main__":

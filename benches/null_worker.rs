@@ -92,8 +92,12 @@ impl Process for Null {
             Err(FetchFailure::Shortage) => return Processed::Waits(WaitReason::Shortage),
         };
         let hash = ContentHash::of(&bytes);
-        let content =
-            Some(ImageContent { hash, bytes: bytes.len() as u64, size: Some((112, 112)) });
+        let content = Some(ImageContent {
+            hash,
+            bytes: bytes.len() as u64,
+            size: Some((112, 112)),
+            picture: None,
+        });
         Processed::Ended(Box::new(JobRecord {
             content,
             ..ended(Outcome::Scored(vec![face(hash, job)]))

@@ -67,6 +67,7 @@ pub fn record_of(name: &str, profile: ProfileId, embedding: &[f32]) -> JobRecord
             hash: ContentHash::of(name.as_bytes()),
             bytes: 4096,
             size: Some((112, 112)),
+            picture: None,
         }),
         profile,
         selection: Selection { faces: Faces::All, min_size_px: 1, min_score: 0.5 },

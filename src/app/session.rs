@@ -261,7 +261,7 @@ mod tests {
                 false => Outcome::NoFace,
             };
             let hash = ContentHash::of(job.image.as_str().as_bytes());
-            let content = ImageContent { hash, bytes: 1, size: Some((640, 480)) };
+            let content = ImageContent { hash, bytes: 1, size: Some((640, 480)), picture: None };
             let content = (outcome == Outcome::NoFace).then_some(content);
             let (id, selection) = (self.0.id(), job.selection.complete(&SELECTION));
             let record = JobRecord::without_content(job, &id, selection, "cpu", outcome);

@@ -26,6 +26,7 @@ mod labelled_image;
 mod match_rate;
 mod match_threshold;
 mod outcome;
+mod picture_hash;
 mod profile;
 mod profile_difference;
 mod profile_name;
@@ -67,6 +68,7 @@ pub use outcome::{
     End, FaceResult, ImageContent, JobRecord, Outcome, OutcomeEvent, OutcomeKind, Recognition,
     Timings,
 };
+pub use picture_hash::PictureHash;
 pub use profile::{
     AlignmentProfile, DetectorProfile, Mapping, Precision, Profile, ProfileId, RecogniserProfile,
     SerFiq, chips_id,

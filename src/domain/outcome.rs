@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CampaignId, Components, ContentHash, Enrolment, EnrolmentProposal, Face, GalleryName, ImageId,
-    ImageUri, Job, JobId, Lane, ProfileId, Selection, Template, TraceParent,
+    ImageUri, Job, JobId, Lane, PictureHash, ProfileId, Selection, Template, TraceParent,
 };
 
 /// The network's answer for one face.
@@ -152,6 +152,8 @@ pub struct ImageContent {
     pub bytes: u64,
     /// Width and height of the upright image, pixels; none if it could not be decoded.
     pub size: Option<(u32, u32)>,
+    /// What it shows; none if it was not decoded now.
+    pub picture: Option<PictureHash>,
 }
 
 /// Where the time of one job went, milliseconds.

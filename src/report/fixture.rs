@@ -115,6 +115,7 @@ impl Fixture {
             expected_hash: None,
             bytes: Some(12_345),
             size: Some((250, 260)),
+            picture: None,
             outcome,
             reason: reason.map(str::to_owned),
             provider: "cpu".into(),

@@ -30,6 +30,11 @@ pub(super) fn hash_key(content: Option<&ImageContent>) -> &[u8] {
     content.map_or(&[], |content| content.hash.0.as_slice())
 }
 
+/// What the image shows, if it was decoded.
+pub(super) fn picture_bytes(content: &ImageContent) -> Option<Vec<u8>> {
+    content.picture.map(|hash| hash.to_bytes().to_vec())
+}
+
 /// Ten little-endian 32-bit floats: x and y of each point.
 pub(super) fn landmark_bytes(landmarks: &Landmarks) -> Vec<u8> {
     landmarks.iter().flat_map(|point| [point.x, point.y]).flat_map(f32::to_le_bytes).collect()

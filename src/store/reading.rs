@@ -9,7 +9,7 @@ use super::filter::PageFilter;
 use super::templates::{Searched, StampsOf, TemplateBatch, TemplateStamp};
 use crate::domain::{
     Components, ContentHash, Enrolment, Face, FaceId, GalleryName, ImageId, ImageUri, OutcomeKind,
-    Profile, ProfileId, SubjectName, Template, Timings, UtcTime,
+    PictureHash, Profile, ProfileId, SubjectName, Template, Timings, UtcTime,
 };
 
 /// Reading what was recorded.
@@ -298,6 +298,8 @@ pub struct StoredImage {
     pub bytes: Option<u64>,
     /// Width and height, pixels, if it could be decoded.
     pub size: Option<(u32, u32)>,
+    /// What it shows; none if it was recorded before this was kept, or not decoded.
+    pub picture: Option<PictureHash>,
     /// How its job ended.
     pub outcome: OutcomeKind,
     /// Why.

@@ -43,7 +43,9 @@ use super::halves::Halves;
 use super::plan::{Item, Scope, StoredResult, StoredVersion};
 use super::row::{direct_row, row};
 use super::{LatestEnrolment, Note, StoreError, StoredImage, TemplateKey, TemplateStamp};
-use crate::domain::{ContentHash, End, ImageId, JobId, SourceName, SourceStatus, Timings, UtcTime};
+use crate::domain::{
+    ContentHash, End, ImageId, JobId, PictureHash, SourceName, SourceStatus, Timings, UtcTime,
+};
 
 pub(super) fn corrupt(error: impl Display) -> Fault {
     StoreError::Corrupt(error.to_string()).into()
@@ -65,6 +67,10 @@ fn hash(bytes: &[u8]) -> Result<Option<ContentHash>, Fault> {
         [] => Ok(None),
         bytes => bytes.try_into().map(|bytes| Some(ContentHash(bytes))).map_err(corrupt),
     }
+}
+
+fn picture_hash(bytes: &[u8]) -> Result<PictureHash, Fault> {
+    bytes.try_into().map(PictureHash::from_bytes).map_err(corrupt)
 }
 
 /// An optional number that is never negative.
@@ -215,6 +221,7 @@ direct_row! {
         bytes: Option<i64>,
         width: Option<i64>,
         height: Option<i64>,
+        picture_hash: Option<Vec<u8>>,
         subject: Option<String>,
         expected_hash: Option<Vec<u8>>,
         outcome: String,
@@ -257,6 +264,7 @@ impl ImageRow {
             expected_hash: hash(&self.expected_hash.unwrap_or_default())?,
             bytes: unsigned(self.bytes)?,
             size: unsigned(self.width)?.zip(unsigned(self.height)?),
+            picture: self.picture_hash.as_deref().map(picture_hash).transpose()?,
             outcome: parsed(&self.outcome)?,
             reason: self.reason,
             provider: self.provider,

@@ -16,6 +16,7 @@ mod marks;
 mod need;
 mod orientation;
 pub mod picture;
+pub mod picture_hash;
 mod png;
 mod riff;
 mod tiff;

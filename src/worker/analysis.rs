@@ -99,7 +99,7 @@ impl Analyser {
         let extracted = self.extract(bytes, selection, priority).await;
         drop(reserved);
         let (VisionOutput { hash, picture }, vision_ms) = extracted?;
-        let mut content = ImageContent { hash, bytes: length, size: None };
+        let mut content = ImageContent { hash, bytes: length, size: None, picture: None };
         let timings = Timings { vision_ms, ..Timings::default() };
         let ended = |content, outcome| Analysis {
             content: Some(content),
@@ -119,6 +119,7 @@ impl Analyser {
             }
         };
         content.size = Some(picture.size);
+        content.picture = Some(picture.hash);
         self.warn_of_small_faces(&picture, selection.min_size_px);
         let PictureFaces { faces, smallest_face_px, .. } = picture;
         let found = ImageChips { content, faces, smallest_face_px };

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use super::multi_scale::MultiScaleDetection;
 use super::pyramid::Pyramid;
-use crate::domain::{AlignedFace, BoundingBox, CHIP_SIDE, ContentHash, Face, Selection};
+use crate::domain::{
+    AlignedFace, BoundingBox, CHIP_SIDE, ContentHash, Face, PictureHash, Selection,
+};
 use crate::inference::batcher::{BatchError, BatchModel, Batcher, Priority, UrgentGuard};
 use crate::inference::canvas::{Canvas, CanvasSize};
 use crate::inference::detector::Detector;
 use crate::inference::yunet::{Yunet, YunetModel};
 use crate::telemetry::vitals::Activity;
-use crate::vision::{DecodeError, Picture, PixelLimits, components, guarded};
+use crate::vision::{DecodeError, Picture, PixelLimits, components, guarded, picture_hash};
 
 /// An image for the stage.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct VisionOutput {
 pub struct PictureFaces {
     /// Width and height, upright, pixels.
     pub size: (u32, u32),
+    /// What the image shows.
+    pub hash: PictureHash,
     /// The wanted faces, the primary one first.
     pub faces: Vec<AlignedFace>,
     /// The smallest face that could be found, the shorter side of its box, pixels.
@@ -66,7 +70,7 @@ impl PictureFaces {
         let smallest_face_px = pyramid.smallest_face(size);
         let suggestion =
             (smallest_face_px > wanted as f32).then(|| pyramid.suggestion(size, wanted));
-        Self { size, faces, smallest_face_px, suggestion }
+        Self { size, hash: picture_hash::of(picture), faces, smallest_face_px, suggestion }
     }
 }
 
@@ -183,6 +187,7 @@ impl ChipExtractor {
                 let components = chip.as_ref().map(components::of_chip).unwrap_or_default();
                 Ok(PictureFaces {
                     size,
+                    hash: picture_hash::of(picture),
                     faces: vec![AlignedFace { face, chip, components }],
                     smallest_face_px: 0.0,
                     suggestion: None,

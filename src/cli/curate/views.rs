@@ -11,7 +11,7 @@ use crate::app::report::Chips;
 use crate::cli::new_file::NewFile;
 use crate::cli::search::similarity;
 use crate::cli::{GalleryArgs, OperatorArgs, printable, say, say_json};
-use crate::domain::{Verdict, VerdictReason};
+use crate::domain::{Verdict, VerdictReason, counted};
 use crate::gallery::curate::{
     CuratePreview, CurateQuery, CurateView, Curator, Evidence, ShownImage, Suggestion, apply,
     preview,
@@ -123,6 +123,14 @@ impl ViewArgs {
             return tell(self.json, &done, (gallery, curation), (verdicts, Vec::new()));
         }
         let found = preview(store, &query).await?;
+        if view == CurateView::Duplicates && found.not_hashed > 0 {
+            tracing::warn!(
+                "{} without a hash of the picture, which older versions did not keep: of these, \
+                 only the same bytes are found. `facefleet rescore --all` adds it, unless it takes \
+                 the faces from the chip cache",
+                counted(found.not_hashed as u64, "image")
+            );
+        }
         if let Some(file) = &self.out {
             let html = page(app, &query, &found).await?;
             NewFile::write(file, html.as_bytes())
@@ -229,7 +237,7 @@ fn why(evidence: &Evidence) -> String {
         }
         Evidence::SameBytes => "the same bytes".to_owned(),
         Evidence::SamePicture(similarity) => {
-            format!("the same picture: similarity {similarity:.4}, landmarks in the same places")
+            format!("the same picture: the similarity of the faces is {similarity:.4}")
         }
         Evidence::Unlike { own, others, other } => {
             let other = other.map(|it| format!(", {it:.4} with the next subject"));

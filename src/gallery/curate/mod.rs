@@ -6,6 +6,7 @@
 
 mod duplicates;
 mod load;
+mod near_pairs;
 mod people;
 mod preview;
 mod quality;

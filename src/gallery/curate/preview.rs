@@ -34,6 +34,8 @@ pub struct CuratePreview {
     pub name: String,
     /// The suggestions.
     pub suggestions: Vec<Suggestion>,
+    /// Images of which it is not known what they show: they were recorded before this was kept.
+    pub not_hashed: usize,
 }
 
 impl CuratePreview {
@@ -50,11 +52,12 @@ impl CuratePreview {
 pub async fn preview(store: &dyn Store, query: &CurateQuery) -> Result<CuratePreview, CurateError> {
     let profile = choose_profile(store, &query.gallery, None).await?;
     let gallery = CuratedGallery::read(store, &query.gallery, &profile).await?;
+    let not_hashed = gallery.images.iter().filter(|it| it.image.picture.is_none()).count();
     let asked = query.clone();
     let looking = tokio::task::spawn_blocking(move || suggestions(&gallery, &asked));
     let suggestions = looking.await??;
     let name = name(query, &profile, &suggestions);
-    Ok(CuratePreview { profile, name, suggestions })
+    Ok(CuratePreview { profile, name, suggestions, not_hashed })
 }
 
 fn suggestions(
@@ -65,7 +68,7 @@ fn suggestions(
     match query.view {
         CurateView::Lowest => Ok(quality::lowest(gallery, limit)),
         CurateView::Best => Ok(quality::best(gallery, limit)),
-        CurateView::Duplicates => duplicates::duplicates(gallery, limit, threads),
+        CurateView::Duplicates => Ok(duplicates::duplicates(gallery, limit, threads)),
         CurateView::Outliers => people::outliers(gallery, threshold, limit, threads),
         CurateView::Collisions => people::collisions(gallery, threshold, limit, threads),
     }

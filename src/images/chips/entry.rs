@@ -84,6 +84,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ImageChips> {
         hash: ContentHash(reader.array()?),
         bytes: u64::from_le_bytes(reader.array()?),
         size: Some((reader.u32()?, reader.u32()?)),
+        picture: None,
     };
     let smallest_face_px = reader.f32()?;
     let [components] = reader.array()?;
@@ -176,6 +177,7 @@ pub(super) mod tests {
                 hash: ContentHash::of(b"a"),
                 bytes: 1 << 40,
                 size: Some((640, 480)),
+                picture: None,
             },
             faces: vec![whole, lost, aligned],
             smallest_face_px: 19.7,

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::{column, uri_key};
 use crate::domain::{Component, FaceResult, ImageContent, Recognition, SourceStamp, SubjectName};
-use crate::store::encoding::{hash_key, landmark_bytes};
+use crate::store::encoding::{hash_key, landmark_bytes, picture_bytes};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
 use crate::store::plan::{NewResult, named_subject};
@@ -25,6 +25,7 @@ pub(super) async fn images(
         .bind(column(rows, |new| new.record.content.map(bytes)))
         .bind(column(rows, |new| size(new).map(|(width, _)| i64::from(width))))
         .bind(column(rows, |new| size(new).map(|(_, height)| i64::from(height))))
+        .bind(column(rows, |new| new.record.content.as_ref().and_then(picture_bytes)))
         .bind(column(rows, |new| named_subject(new.record).map(SubjectName::as_str)))
         .execute(connection)
         .await?;

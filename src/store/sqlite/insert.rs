@@ -4,7 +4,7 @@ use sqlx::query_builder::Separated;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::{Component, FaceResult};
-use crate::store::encoding::{hash_key, landmark_bytes};
+use crate::store::encoding::{hash_key, landmark_bytes, picture_bytes};
 use crate::store::fault::Fault;
 use crate::store::halves::Halves;
 use crate::store::plan::{NewResult, named_subject};
@@ -75,6 +75,7 @@ pub(super) async fn images(
             .push_bind(content.map(|content| i64::try_from(content.bytes).unwrap_or(i64::MAX)))
             .push_bind(size.map(|(width, _)| width))
             .push_bind(size.map(|(_, height)| height))
+            .push_bind(content.and_then(picture_bytes))
             .push_bind(subject.map(|subject| subject.as_str().to_owned()));
     })
     .await

@@ -16,7 +16,7 @@ fn found() -> ImageChips {
     let FaceResult { face, components, .. } = face(50);
     let face = AlignedFace { face, chip: Some(Chip::synthetic()), components };
     let hash = ContentHash::of(b"a photo");
-    let content = ImageContent { hash, bytes: 7, size: Some((640, 480)) };
+    let content = ImageContent { hash, bytes: 7, size: Some((640, 480)), picture: None };
     ImageChips { content, faces: vec![face], smallest_face_px: 20.0 }
 }
 

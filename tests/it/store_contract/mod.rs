@@ -119,6 +119,7 @@ macro_rules! store_contract {
                 a_redelivered_job_that_could_not_fetch_changes_nothing
                 a_job_ends_as_it_first_ended
                 a_repeat_remembers_the_new_listed_version
+                what_an_image_shows_is_kept_and_added_later
                 an_enrolment_of_bytes_that_were_scanned_names_their_subject
                 two_tasks_that_record_the_same_leave_one_set_of_rows
                 two_handles_that_record_the_same_leave_one_set_of_rows

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use facefleet::domain::{End, Faces, JobRecord, Outcome, OutcomeKind, Selection};
+use facefleet::domain::{
+    End, Faces, ImageContent, JobRecord, Outcome, OutcomeKind, PictureHash, Selection,
+};
 use facefleet::store::{Effect, Extreme, GallerySummary, PageQuery, Store, StoreError};
 use tokio::sync::Barrier;
 
@@ -258,6 +260,26 @@ pub async fn a_repeat_remembers_the_new_listed_version(home: impl Home) {
     let unlisted = with_job(scored("one", &[10]), |job| job.stamp = None);
     assert_eq!(effects(store.record(&[unlisted]).await), [Effect::Repeated]);
     assert!(settled(&store, a(), "one", "v2").await);
+}
+
+/// A re-score from chips does not decode the image: what was known of it stays.
+pub async fn what_an_image_shows_is_kept_and_added_later(home: impl Home) {
+    let store = opened(&home).await;
+    let shows = |record: JobRecord, picture: Option<PictureHash>| JobRecord {
+        content: record.content.map(|content| ImageContent { picture, ..content }),
+        ..record
+    };
+    let (one, two) = (PictureHash([1, 2, 3, u64::MAX]), PictureHash([4; 4]));
+    let batch = [shows(scored("one", &[10]), Some(one)), shows(scored("two", &[20]), None)];
+    store.record(&batch).await.unwrap();
+    let pictures = async |profile| -> Vec<Option<PictureHash>> {
+        images(&store, profile).await.iter().map(|image| image.picture).collect()
+    };
+    assert_eq!(pictures(a()).await, [Some(one), None]);
+    let again = [shows(scored("one", &[10]), None), shows(scored("two", &[20]), Some(two))];
+    store.record(&again.map(under_b)).await.unwrap();
+    assert_eq!(pictures(a()).await, [Some(one), Some(two)]);
+    assert_eq!(pictures(b()).await, [Some(one), Some(two)]);
 }
 
 /// Two tasks record the same batches at once, the second in the opposite order.

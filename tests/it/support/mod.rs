@@ -96,6 +96,7 @@ pub fn content(bytes: &[u8]) -> Option<ImageContent> {
         hash: ContentHash::of(bytes),
         bytes: bytes.len() as u64,
         size: Some((640, 480)),
+        picture: None,
     })
 }
 

@@ -1,5 +1,5 @@
 SELECT
-    r.id AS result_id, i.id AS image_id, i.uri, i.content_hash, i.bytes, i.width, i.height,
+    r.id AS result_id, i.id AS image_id, i.uri, i.content_hash, i.bytes, i.width, i.height, i.picture_hash,
     coalesce(i.verdict_subject, i.subject) AS subject, r.expected_hash, r.outcome, r.reason, r.provider, r.fetch_ms, r.vision_ms, r.recognise_ms,
     r.recorded_at_ms,
     n.outcome AS noted_outcome, n.reason AS noted_reason, n.recorded_at_ms AS noted_at_ms,

@@ -1,0 +1,3 @@
+-- What a picture shows (domain::PictureHash), to find the same picture twice; NULL if the image was
+-- recorded before this column was there, or not decoded.
+ALTER TABLE images ADD COLUMN picture_hash bytea CHECK (octet_length(picture_hash) = 32);
