@@ -153,7 +153,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     let skipped = vec![campaign.id.job(&uri("skipped"))];
     let chunk = ListedChunk { listed: 2, skipped, from: None, to: None };
     store.note_listed(campaign.id.into(), &chunk).await.unwrap();
@@ -270,7 +270,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let store = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     let scored = with_job(scored("one", &[10]), |job| job.campaign = Some(campaign.id));
     let failed =
         JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..scored.clone() };
