@@ -311,6 +311,7 @@ macro_rules! store_contract {
             }
             workers {
                 a_worker_is_live_while_it_reports_itself
+                a_worker_whose_report_is_in_the_future_is_gone
                 a_worker_that_is_silent_is_gone_and_back_with_its_next_report
             }
             views {
