@@ -116,6 +116,8 @@ pub struct EnrolSummaryView {
     pub gallery: GalleryName,
     /// The profile.
     pub profile: ProfileId,
+    /// The active profile of the gallery at the end. People are searched under that one.
+    pub active_profile: Option<ProfileId>,
     /// The campaign.
     pub campaign: CampaignId,
     /// Images listed.

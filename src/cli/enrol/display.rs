@@ -88,8 +88,10 @@ pub(super) struct EnrolSummary<'a> {
     pub(super) campaign: &'a Campaign,
     pub(super) counts: &'a CampaignCounts,
     pub(super) decided: EnrolmentCounts,
-    /// The active profile of the gallery, if it is another one than that of the enrolment.
+    /// The active profile of the gallery.
     pub(super) active: Option<ProfileId>,
+    /// Whether the profile of the enrolment was asked for, active or not.
+    pub(super) profile_named: bool,
     /// What could not be listed.
     pub(super) unlisted: u64,
     pub(super) end: EnrolEnd,
@@ -147,10 +149,14 @@ impl EnrolSummary<'_> {
                 counted(subjects, "subject")
             );
         }
-        if let Some(active) = &self.active {
+        if let Some(active) = self.active.as_ref().filter(|active| **active != campaign.profile) {
+            let switched = match self.profile_named {
+                true => String::new(),
+                false => format!("profile {active} was made the active one meanwhile: "),
+            };
             text += &format!(
-                "found under this profile alone, until they are re-scored under the gallery's \
-                 active profile {active}\n"
+                "{switched}found under this profile alone, until they are re-scored under the \
+                 gallery's active profile {active}\n"
             );
         }
         let undecided = counts.progress.ended().saturating_sub(accepted + review + rejected);
@@ -200,6 +206,7 @@ impl EnrolSummary<'_> {
             summary: EnrolSummaryView {
                 gallery: campaign.gallery.clone(),
                 profile: campaign.profile.clone(),
+                active_profile: self.active.clone(),
                 campaign: campaign.id,
                 listed: progress.listed,
                 accepted_before: progress.skipped,
@@ -216,5 +223,46 @@ impl EnrolSummary<'_> {
                 interrupted: *end != EnrolEnd::Complete,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CampaignId, CampaignProgress, CampaignState, Lane};
+
+    #[test]
+    fn an_enrolment_says_that_another_profile_is_active_by_now() {
+        let profile = |digit: &str| digit.repeat(16).parse::<ProfileId>().unwrap();
+        let campaign = Campaign {
+            id: CampaignId::new(),
+            lane: Lane::Enrol,
+            gallery: "staff".parse().unwrap(),
+            profile: profile("0"),
+            selection: None,
+            source: "photos".to_owned(),
+            state: CampaignState::Running,
+            progress: CampaignProgress::default(),
+            started_at: String::new(),
+        };
+        let counts = CampaignCounts::default();
+        let summary = |active: Option<ProfileId>, profile_named| EnrolSummary {
+            campaign: &campaign,
+            counts: &counts,
+            decided: EnrolmentCounts::default(),
+            active,
+            profile_named,
+            unlisted: 0,
+            end: EnrolEnd::Complete,
+            elapsed: Duration::ZERO,
+        };
+        for active in [None, Some(profile("0"))] {
+            assert!(!summary(active, false).text().contains("re-scored"));
+        }
+        let other = || Some(profile("1"));
+        let (switched, named) = (summary(other(), false).text(), summary(other(), true).text());
+        let meanwhile = "profile 1111111111111111 was made the active one meanwhile: found under";
+        assert!(switched.contains(meanwhile), "{switched}");
+        assert!(named.contains("found under") && !named.contains("meanwhile"), "{named}");
     }
 }
