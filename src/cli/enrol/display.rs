@@ -130,7 +130,14 @@ impl EnrolSummary<'_> {
             "{accepted} accepted, {review} to review, {rejected} rejected, {} accepted before\n",
             counts.progress.skipped
         );
-        let aside = accepted.saturating_sub(decided.references);
+        if decided.ruled_out > 0 {
+            text += &format!(
+                "{} of the accepted images are no references: a verdict excludes them, or gives \
+                 them to another subject (`facefleet curate log`)\n",
+                decided.ruled_out
+            );
+        }
+        let aside = accepted.saturating_sub(decided.references + decided.ruled_out);
         if aside > 0 {
             text += &format!(
                 "{aside} of the accepted images are kept aside: the references of their subjects \
@@ -212,6 +219,7 @@ impl EnrolSummary<'_> {
                 accepted_before: progress.skipped,
                 accepted: decided.accepted,
                 references: decided.references,
+                ruled_out: decided.ruled_out,
                 review: decided.review,
                 rejected: decided.rejected,
                 subjects: decided.subjects,
@@ -232,7 +240,7 @@ mod tests {
     use crate::domain::{CampaignId, CampaignProgress, CampaignState, Lane};
 
     #[test]
-    fn an_enrolment_says_that_another_profile_is_active_by_now() {
+    fn an_enrolment_says_why_people_are_not_found() {
         let profile = |digit: &str| digit.repeat(16).parse::<ProfileId>().unwrap();
         let campaign = Campaign {
             id: CampaignId::new(),
@@ -263,6 +271,10 @@ mod tests {
         let (switched, named) = (summary(other(), false).text(), summary(other(), true).text());
         let meanwhile = "profile 1111111111111111 was made the active one meanwhile: found under";
         assert!(switched.contains(meanwhile), "{switched}");
+        let ruled_out = EnrolmentCounts { accepted: 3, ruled_out: 2, ..EnrolmentCounts::default() };
+        let text = EnrolSummary { decided: ruled_out, ..summary(None, false) }.text();
+        assert!(text.contains("2 of the accepted images are no references: a verdict"), "{text}");
+        assert!(text.contains("1 of the accepted images are kept aside"), "{text}");
         assert!(named.contains("found under") && !named.contains("meanwhile"), "{named}");
     }
 }

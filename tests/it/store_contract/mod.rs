@@ -17,6 +17,7 @@ mod reading;
 mod recording;
 mod remapping;
 mod rescoring;
+mod restored;
 mod runs;
 pub mod schedules;
 mod subjects;
@@ -266,6 +267,11 @@ macro_rules! store_contract {
                 an_erased_name_comes_back_by_no_verdict_and_no_other_name
                 an_image_that_a_verdict_gave_to_the_erased_is_erased
                 reasons_of_verdicts_do_not_name_the_erased
+            }
+            restored {
+                two_images_are_told_apart_once
+                references_that_are_back_are_no_more_than_a_subject_keeps
+                an_excluded_image_is_known_as_such
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there
