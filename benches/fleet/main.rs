@@ -141,7 +141,7 @@ impl Bench {
             progress: CampaignProgress::default(),
             started_at: String::new(),
         };
-        self.store.begin_campaign(&campaign).await?;
+        self.store.begin_campaign(&campaign, None).await?;
         Ok(campaign)
     }
 

@@ -11,7 +11,7 @@ use super::interrupt::{Interrupted, stop_on_signal};
 use super::{SOME_FAILED, printable, say, say_json};
 use crate::app::App;
 use crate::domain::{RunState, ScheduleName, ScheduleRun};
-use crate::gallery::schedules::{ClaimedRun, Scheduler};
+use crate::gallery::schedules::{ClaimedRun, RUNS_AT_ONCE, Scheduler};
 use crate::store::{RunKey, RunQuery, Store, StoredSchedule};
 use crate::view::schedule::{ScheduleRunView, ScheduleView};
 
@@ -61,7 +61,11 @@ pub(super) struct RunArgs {
 
 impl ScheduleCommand {
     pub(super) async fn run(self, app: &App) -> Result<ExitCode> {
-        let store = app.store().await?;
+        // What only reads creates no store.
+        let store = match self {
+            Self::Run(_) => app.store().await?,
+            Self::List { .. } | Self::History { .. } => app.filled_store().await?,
+        };
         let code = match self {
             Self::List { json } => {
                 list(app, store.as_ref(), json).await?;
@@ -95,8 +99,9 @@ impl RunArgs {
             let poll = Duration::from_secs(app.settings().worker.schedule_poll_seconds);
             let (send, mut ended) = tokio::sync::mpsc::unbounded_channel();
             let told = move |run: &ClaimedRun| drop(send.send(run.clone()));
-            // One at a time: a run has the models, and the cores, of this process.
-            let watching = tokio::spawn(scheduler.watch(poll, 1, stop.token(), told));
+            // In one process, a run has the models and the cores: one at a time.
+            let at_once = if queue.is_some() { RUNS_AT_ONCE } else { 1 };
+            let watching = tokio::spawn(scheduler.watch(poll, at_once, stop.token(), told));
             while let Some(run) = ended.recv().await {
                 tell(store.as_ref(), &run, self.json).await?;
             }
@@ -110,7 +115,7 @@ impl RunArgs {
         if let Some(queue) = queue {
             queue.close().await;
         }
-        if stop.is_stopped() && !self.watch {
+        if stop.is_stopped() {
             return Err(Interrupted.into());
         }
         Ok(if failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })

@@ -70,10 +70,10 @@ impl ShowArgs {
         let mut profile = None;
         for result in results {
             if self.json {
-                let KnownResult { gallery, profile, state, image } = result;
+                let KnownResult { gallery, profile, state, excluded, image } = result;
                 let enrolments = enrolments_of(image.id).map(EnrolmentView::from).collect();
                 let image = ImageView::stored(image, gallery, profile, false);
-                say_json(&KnownImageView { state, image, enrolments })?;
+                say_json(&KnownImageView { state, excluded, image, enrolments })?;
                 continue;
             }
             let of = (result.gallery.clone(), result.profile.clone());
@@ -169,6 +169,13 @@ fn text(result: &KnownResult) -> String {
     lines.push(format!("    uri {}", names.uri.unwrap_or_default()));
     if let Some(subject) = &image.subject {
         lines.push(format!("    subject {}", subject.as_str()));
+    }
+    if result.excluded {
+        lines.push(
+            "    excluded by a verdict: left out of searches, references, reports and exports \
+             (`facefleet curate log`)"
+                .to_owned(),
+        );
     }
     if let (Some(hash), Some(bytes)) = (image.hash, image.bytes) {
         let size = image.size.map(|(width, height)| format!("{width}x{height} pixels, "));

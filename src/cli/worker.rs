@@ -17,6 +17,7 @@ use super::{printable, say, say_json};
 use crate::app::App;
 use crate::app::schedules::SchedulingWorker;
 use crate::domain::{Lane, SeenWorker, WorkerReport};
+use crate::gallery::schedules::RUNS_AT_ONCE;
 use crate::gallery::takers::{differences, differing_roots};
 use crate::images::Root;
 use crate::queue::JobQueue;
@@ -28,8 +29,6 @@ use crate::web::{self, HealthContext, HealthLimits};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::{Process, Processor};
 
-/// Schedules that a worker runs at once. A slow one must not keep the others waiting.
-const RUNS_AT_ONCE: usize = 4;
 /// The longest that runs of schedules may take to stop.
 const MOST_STOPPING: Duration = Duration::from_secs(2);
 

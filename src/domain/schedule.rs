@@ -249,6 +249,13 @@ pub struct RunPlan {
     pub from: Option<ProfileId>,
 }
 
+impl RunPlan {
+    /// Whether it publishes at a pace, and so waits most of the time.
+    pub fn is_paced(&self) -> bool {
+        matches!(self.action, ScheduleAction::Rescore { rate: Some(_), .. })
+    }
+}
+
 /// The run of a slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleRun {

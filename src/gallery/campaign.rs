@@ -218,7 +218,7 @@ pub async fn run_on_fleet(
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
     let (listing, sub_queue) = (run.listing(), run.campaign.sub_queue());
-    store.begin_campaign(&run.campaign).await?;
+    store.begin_campaign(&run.campaign, run.claim).await?;
     let until = if wait { FollowUntil::Ended } else { FollowUntil::Published };
     let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await;
     if let Err(error) = &counts {

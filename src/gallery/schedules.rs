@@ -10,6 +10,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,10 @@ pub use self::work::{ClaimedRun, PlannedRun, RunError, RunNowError, SlotWork, Wo
 use crate::domain::{Schedule, ScheduleName};
 use crate::store::{Store, StoreError, StoredSchedule};
 use crate::telemetry::metrics;
+
+/// Schedules that a process of a fleet runs at once, without those that wait for their pace. A slow
+/// one must not keep the others waiting.
+pub const RUNS_AT_ONCE: usize = 4;
 
 /// Runs that are read to find those of dead processes.
 const MOST_RUNNING: u32 = 1000;
@@ -73,8 +78,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Runs what is due, every `poll`, at most `at_once` at a time, until `stop` is cancelled.
-    /// `ended` is called after each run.
+    /// Runs what is due, every `poll`, at most `at_once` at a time, until `stop` is cancelled. Runs
+    /// with a pace mostly wait, and do not count. `ended` is called after each run.
     pub async fn watch(
         self,
         poll: Duration,
@@ -85,6 +90,7 @@ impl Scheduler {
         let mut next = interval(poll);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut runs, mut failing, mut defined) = (JoinSet::new(), false, false);
+        let room = Arc::new(Semaphore::new(at_once));
         loop {
             tokio::select! {
                 // A process that stops claims nothing.
@@ -93,7 +99,7 @@ impl Scheduler {
                 Some(run) = runs.join_next() => if let Ok(run) = run { ended(&run) },
                 _ = next.tick() => {}
             }
-            let looked = self.look(&mut defined, &mut runs, at_once, &stop).await;
+            let looked = self.look(&mut defined, &mut runs, &room, &stop).await;
             if let Err(error) = &looked
                 && !failing
             {
@@ -104,23 +110,25 @@ impl Scheduler {
         while runs.join_next().await.is_some() {}
     }
 
-    /// Starts the runs that are due.
+    /// Starts the runs that are due, while there is `room`.
     async fn look(
         &self,
         defined: &mut bool,
         runs: &mut JoinSet<ClaimedRun>,
-        at_once: usize,
+        room: &Arc<Semaphore>,
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
         if !*defined {
             self.define().await?;
             *defined = true;
         }
-        while runs.len() < at_once {
+        while let Ok(place) = Arc::clone(room).try_acquire_owned() {
             let Some(run) = self.next_run().await? else { break };
             let (this, stop) = (self.clone(), stop.clone());
+            let place = (!run.plan.is_paced()).then_some(place);
             runs.spawn(async move {
                 this.carry_out(&run, stop).await;
+                drop(place);
                 run
             });
         }

@@ -144,6 +144,7 @@ mod tests {
             assert!(html.contains(told), "{told}");
         }
         assert_eq!(html.matches("<li>").count(), 2);
+        assert_eq!(html.matches("the image cannot be read here").count(), 2);
         assert!(!html.contains("<b>ada") && !html.contains("<i>one"), "{html}");
         assert!(html.contains("default-src 'none'") && !html.contains("<script"));
         let empty = CurationSheet::new(view, Vec::new(), &NoThumbnails).await;

@@ -1,6 +1,7 @@
 //! Campaigns and the states that operators set.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::{Campaign, CampaignId, CampaignState};
@@ -13,11 +14,17 @@ pub const MOST_OPEN: u32 = 1000;
 pub trait Campaigns: Send + Sync {
     /// Begins a campaign with nothing listed, or reopens it. Reopening keeps its lane, gallery,
     /// profile, selection, source, state and progress, but not why its listing failed. Repeating it
-    /// changes nothing.
+    /// changes nothing. `claim`: that of the schedule's run that lists it, see
+    /// [`super::ListingKey`].
     ///
     /// # Errors
-    /// If the store cannot be reached or used, or the profile was never registered.
-    async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError>;
+    /// If the store cannot be reached or used, the profile was never registered, or
+    /// [`StoreError::TakenOver`].
+    async fn begin_campaign(
+        &self,
+        campaign: &Campaign,
+        claim: Option<Uuid>,
+    ) -> Result<(), StoreError>;
 
     /// Sets a campaign's state, and reopens the campaign if it was closed. False if the campaign
     /// does not exist.

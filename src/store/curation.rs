@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    Curated, CurationId, GalleryName, ImageId, ImageUri, OperatorName, SubjectName, UtcTime,
-    Verdict, VerdictId, VerdictReason,
+    Curated, CurationId, GalleryName, ImageId, ImageUri, OperatorName, ReferenceRules, SubjectName,
+    UtcTime, Verdict, VerdictId, VerdictReason,
 };
 
 /// Verdicts that one person gives at once.
@@ -23,6 +23,8 @@ pub struct NewCuration {
     pub verdicts: Vec<(ImageId, Verdict)>,
     /// Write all of them or nothing: a verdict that would change nothing is a refusal.
     pub exact: bool,
+    /// Which references count again, where those that are back would be too many.
+    pub rules: ReferenceRules,
 }
 
 /// What [`Curation::judge`] did.
@@ -91,7 +93,8 @@ pub struct StoredVerdict {
 pub trait Curation: Send + Sync {
     /// Adds verdicts. Those that would change nothing are left out. An excluded image has no active
     /// reference; what it had is active again once it is not excluded. The same holds for the
-    /// references of other subjects than the one that an image is reassigned to.
+    /// references of other subjects than the one that an image is reassigned to. A reference that
+    /// is back where its subject has as many as it may have is chosen as if it were new.
     ///
     /// # Errors
     /// If the store cannot be reached or used.

@@ -8,7 +8,7 @@ mod known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use known::Known;
-pub(super) use known::merged;
+pub(super) use known::{merged, restored};
 
 use super::fault::Fault;
 use super::plan::Scope;

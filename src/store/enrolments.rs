@@ -68,6 +68,9 @@ pub struct EnrolmentCounts {
     pub accepted: u64,
     /// Of these, images that are active references now.
     pub references: u64,
+    /// Accepted images that are no references, because a verdict excludes them or gives them to
+    /// another subject.
+    pub ruled_out: u64,
     /// Images that a person must decide about.
     pub review: u64,
     /// Rejected images.

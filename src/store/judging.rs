@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::curation::{Judged, NewCuration};
+use super::enrolling::{EnrolmentTables, NewState, restored};
 use super::erasing::{TombstoneTables, erased_names};
 use super::fault::Fault;
 use super::rows::{JudgedImageRow, LiveVerdictRow, corrupt, parsed};
-use crate::domain::{Curated, CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId};
+use crate::domain::{
+    Curated, CurationId, GalleryName, ImageId, ProfileId, SubjectName, Verdict, VerdictId,
+};
 
 /// A verdict of an image that no undo took back.
 pub(super) struct LiveVerdict {
@@ -52,11 +55,18 @@ pub(super) trait VerdictTables: Send {
         verdicts: &[(ImageId, &Verdict)],
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Writes what follows for images, and then for the references of these images.
+    /// The gallery's results under its active profile, and that profile; none without results.
+    fn active_scope(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> impl Future<Output = Result<Option<(i64, ProfileId)>, Fault>> + Send;
+
+    /// Writes what follows for images, and then for the references of these images. The subjects
+    /// and images of those that count again.
     fn set_states(
         &mut self,
         states: &[NewImageState],
-    ) -> impl Future<Output = Result<(), Fault>> + Send;
+    ) -> impl Future<Output = Result<Vec<(i64, i64)>, Fault>> + Send;
 }
 
 /// An image that is judged.
@@ -105,7 +115,7 @@ impl JudgedImage {
 /// Adds verdicts. An erasure that is under way is waited for before any row is locked: it would
 /// wait for these rows in turn.
 pub(super) async fn judge(
-    tables: &mut (impl VerdictTables + TombstoneTables),
+    tables: &mut (impl VerdictTables + TombstoneTables + EnrolmentTables),
     new: &NewCuration,
 ) -> Result<Judged, Fault> {
     tables.hold_off_erasures().await?;
@@ -123,8 +133,10 @@ pub(super) async fn judge(
     };
     let (mut written, mut unchanged) = (Vec::new(), Vec::new());
     for (id, verdict) in &new.verdicts {
+        let told = told_by_other(&images, *id, verdict);
         let Some(image) = images.get_mut(id) else { return Ok(Judged::UnknownImage(*id)) };
-        match (image.follow(verdict), verdict) {
+        let follows = if told { Some(false) } else { image.follow(verdict) };
+        match (follows, verdict) {
             (None, Verdict::Undo(of)) => return Ok(Judged::NoVerdict(*of)),
             (Some(true), _) => written.push((*id, verdict)),
             _ if new.exact => return Ok(Judged::Changed(*id)),
@@ -138,9 +150,45 @@ pub(super) async fn judge(
     tables.add_verdicts(curation, &written).await?;
     let changed: BTreeSet<ImageId> = written.iter().map(|(id, _)| *id).collect();
     let states = changed.iter().filter_map(|id| Some(images.get(id)?.new_state(*id)));
-    tables.set_states(&states.collect::<Vec<_>>()).await?;
+    let back = tables.set_states(&states.collect::<Vec<_>>()).await?;
+    choose_among(tables, new, &back).await?;
     let (curation, verdicts) = (Some(CurationId(curation)), written.len() as u64);
     Ok(Judged::Written { curation, verdicts, unchanged })
+}
+
+/// The subjects and images of references that are active, of those that were judged.
+pub(super) fn back(judged: Vec<(i64, i64, bool)>) -> Vec<(i64, i64)> {
+    let active = judged.into_iter().filter(|(_, _, is_active)| *is_active);
+    active.map(|(subject, image, _)| (subject, image)).collect()
+}
+
+/// Chooses among references, of which `back` count again, where a subject has no room for these.
+async fn choose_among(
+    tables: &mut (impl VerdictTables + EnrolmentTables),
+    new: &NewCuration,
+    back: &[(i64, i64)],
+) -> Result<(), Fault> {
+    if back.is_empty() {
+        return Ok(());
+    }
+    let Some((scope, profile)) = tables.active_scope(&new.gallery).await? else { return Ok(()) };
+    let mut of_subjects: BTreeMap<i64, BTreeSet<ImageId>> = BTreeMap::new();
+    for (subject, image) in back {
+        of_subjects.entry(*subject).or_default().insert(ImageId(*image));
+    }
+    let mut changed = Vec::new();
+    for (subject, images) in of_subjects {
+        let rows = tables.references(&[subject], scope, &profile).await?;
+        let states = restored(rows, &images, &new.rules)?.into_iter();
+        changed.extend(states.map(|(image, state)| NewState { subject, image: image.0, state }));
+    }
+    if changed.is_empty() { Ok(()) } else { tables.write_references(&changed).await }
+}
+
+/// Whether a verdict about the other image says that these two are not the same.
+fn told_by_other(images: &BTreeMap<ImageId, JudgedImage>, id: ImageId, verdict: &Verdict) -> bool {
+    let Verdict::NotTheSame(other) = verdict else { return false };
+    images.get(other).is_some_and(|other| other.state().not_the_same.contains(&id))
 }
 
 /// The images of a curation; or one that the gallery does not have.

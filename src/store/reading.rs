@@ -177,6 +177,8 @@ pub struct KnownResult {
     pub profile: ProfileId,
     /// Whether it is current.
     pub state: ResultState,
+    /// Whether a verdict excludes the image.
+    pub excluded: bool,
     /// The image with this result. Only a current result has a note.
     pub image: StoredImage,
 }

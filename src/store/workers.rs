@@ -9,7 +9,8 @@ use crate::domain::{SeenWorker, WorkerId, WorkerReport};
 
 /// How often a worker reports itself.
 pub const BEAT_EVERY: Duration = Duration::from_secs(2);
-/// A worker that has not reported itself for so long, three times, is gone.
+/// A worker that has not reported itself for so long, three times, is gone. So is one that did so
+/// as far in the future: the clock was put back.
 pub const GONE_AFTER: Duration = Duration::from_secs(7);
 /// How long a worker that is gone is remembered.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);

@@ -116,6 +116,8 @@ pub struct EnrolSummaryView {
     pub gallery: GalleryName,
     /// The profile.
     pub profile: ProfileId,
+    /// The active profile of the gallery at the end. People are searched under that one.
+    pub active_profile: Option<ProfileId>,
     /// The campaign.
     pub campaign: CampaignId,
     /// Images listed.
@@ -124,9 +126,12 @@ pub struct EnrolSummaryView {
     pub accepted_before: u64,
     /// Images that were accepted now.
     pub accepted: u64,
-    /// Of these, images that are references; the others are kept aside, because the references of
+    /// Of these, images that are references. Most others are kept aside, because the references of
     /// their subjects are as good or nearly the same.
     pub references: u64,
+    /// Accepted images that are no references, because a verdict of curation excludes them or gives
+    /// them to another subject.
+    pub ruled_out: u64,
     /// Images that a person has to decide about.
     pub review: u64,
     /// Images that were rejected.

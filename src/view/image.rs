@@ -217,6 +217,9 @@ pub struct KnownImageView {
     /// Whether the result is `current`, was `superseded` by one of other bytes, or is `noted`: a
     /// later attempt to read the image that got no bytes, next to a current result.
     pub state: ResultState,
+    /// Whether a verdict of curation excludes the image: it is left out of searches, references,
+    /// reports and exports.
+    pub excluded: bool,
     /// The image with this result.
     #[serde(flatten)]
     pub image: ImageView,

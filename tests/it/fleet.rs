@@ -106,6 +106,19 @@ impl Drop for Running {
     }
 }
 
+impl Running {
+    /// Stops it as an operator does. What it announced is acknowledged then: killed after an event,
+    /// a worker may leave the job to another one.
+    async fn stop(mut self) {
+        let stopping = move || {
+            let id = self.0.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+            self.0.wait().unwrap().code()
+        };
+        assert_eq!(tokio::task::spawn_blocking(stopping).await.unwrap(), Some(0));
+    }
+}
+
 /// A folder of the sample photos.
 fn photos() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -305,7 +318,7 @@ async fn campaign(
         progress: CampaignProgress::default(),
         started_at: String::new(),
     };
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     let job = |number: u64| {
         let image = uri(&number.to_string());
         Job {

@@ -214,6 +214,7 @@ async fn people_are_enrolled_beside_a_scan(stage: &Stage) {
     let expected = EnrolmentCounts {
         accepted: good,
         references: good,
+        ruled_out: 0,
         review: 0,
         rejected: bad,
         subjects: PEOPLE as u64,

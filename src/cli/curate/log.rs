@@ -7,7 +7,7 @@ use crate::cli::named_image::NamedImage;
 use crate::cli::{GalleryArgs, printable, say, say_json};
 use crate::domain::{CurationId, Verdict};
 use crate::gallery::curate::find_image;
-use crate::store::{ImageKey, Store, StoredVerdict, VerdictQuery};
+use crate::store::{ImageKey, Store, StoredVerdict, VerdictQuery, choose_profile};
 use crate::view::curation::VerdictView;
 
 /// Verdicts that are read at once.
@@ -54,6 +54,9 @@ impl LogArgs {
                     say(printable(&line(verdict)))?;
                 }
             }
+        }
+        if count == 0 {
+            choose_profile(store, &query.gallery, None).await?;
         }
         if count == 0 && !self.json {
             say(format!("no verdicts in gallery {}", query.gallery))?;

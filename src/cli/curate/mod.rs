@@ -24,7 +24,7 @@ pub(super) enum CurateCommand {
     Outliers(views::PeopleArgs),
     /// Show pairs of subjects that look like one person.
     Collisions(views::PeopleArgs),
-    /// Show the best image of each subject.
+    /// Show the best image of each subject that nobody kept yet.
     Best(views::ViewArgs),
     Exclude(verdicts::ExcludeArgs),
     Restore(verdicts::RestoreArgs),
@@ -45,12 +45,12 @@ impl CurateCommand {
             Self::Outliers(view) => view.run(app, store, CurateView::Outliers).await,
             Self::Collisions(view) => view.run(app, store, CurateView::Collisions).await,
             Self::Best(view) => view.run(app, store, CurateView::Best).await,
-            Self::Exclude(exclude) => exclude.run(store).await,
-            Self::Restore(restore) => restore.run(store).await,
-            Self::Keep(keep) => keep.run(store).await,
-            Self::Reassign(reassign) => reassign.run(store).await,
-            Self::NotTheSame(pair) => pair.run(store).await,
-            Self::Undo(undo) => undo.run(store).await,
+            Self::Exclude(exclude) => exclude.run(app, store).await,
+            Self::Restore(restore) => restore.run(app, store).await,
+            Self::Keep(keep) => keep.run(app, store).await,
+            Self::Reassign(reassign) => reassign.run(app, store).await,
+            Self::NotTheSame(pair) => pair.run(app, store).await,
+            Self::Undo(undo) => undo.run(app, store).await,
             Self::Log(log) => log.run(store).await,
         }?;
         open.close().await;

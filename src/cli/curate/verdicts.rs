@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use crate::app::App;
 use crate::cli::named_image::NamedImage;
 use crate::cli::{GalleryArgs, OperatorArgs, printable, say, say_json};
 use crate::domain::{
@@ -115,9 +116,9 @@ pub(super) struct DecisionArgs {
 }
 
 impl DecisionArgs {
-    fn curator(&self) -> Result<Curator> {
+    fn curator(&self, app: &App) -> Result<Curator> {
         let (gallery, reason) = (self.gallery.gallery.clone(), self.reason.clone());
-        Ok(Curator { gallery, by: self.by.name()?, reason })
+        Ok(Curator { gallery, by: self.by.name()?, reason, rules: app.settings().references() })
     }
 
     async fn find(&self, store: &dyn Store, image: &NamedImage) -> Result<ImageId> {
@@ -131,7 +132,7 @@ impl DecisionArgs {
     /// Gives each image the same verdict, and tells it: `done` is what became of them.
     async fn give(
         &self,
-        store: &dyn Store,
+        (app, store): (&App, &dyn Store),
         images: &ImagesArgs,
         (verdict, done): (Verdict, &str),
     ) -> Result<()> {
@@ -139,16 +140,17 @@ impl DecisionArgs {
         for image in &images.images {
             verdicts.push((self.find(store, image).await?, verdict.clone()));
         }
-        self.write(store, verdicts, done).await
+        self.write((app, store), verdicts, done).await
     }
 
     async fn write(
         &self,
-        store: &dyn Store,
+        (app, store): (&App, &dyn Store),
         verdicts: Vec<(ImageId, Verdict)>,
         done: &str,
     ) -> Result<()> {
-        let (curation_id, verdicts, unchanged) = decide(store, self.curator()?, verdicts).await?;
+        let (curation_id, verdicts, unchanged) =
+            decide(store, self.curator(app)?, verdicts).await?;
         if !self.json && !unchanged.is_empty() {
             let ids: Vec<String> = unchanged.iter().map(ImageId::to_string).collect();
             say(format!("nothing to do for image {}", ids.join(", ")))?;
@@ -183,48 +185,52 @@ pub(super) fn tell(
 }
 
 impl ExcludeArgs {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<()> {
+    pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
         let done = "left out of searches, references, reports and exports";
-        self.how.give(store, &self.images, (Verdict::Exclude, done)).await
+        self.how.give((app, store), &self.images, (Verdict::Exclude, done)).await
     }
 }
 
 impl RestoreArgs {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<()> {
-        self.how.give(store, &self.images, (Verdict::Restore, "not excluded any more")).await
+    pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
+        self.how.give((app, store), &self.images, (Verdict::Restore, "not excluded any more")).await
     }
 }
 
 impl KeepArgs {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<()> {
-        self.how.give(store, &self.images, (Verdict::Keep, "kept, and not suggested again")).await
+    pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
+        self.how
+            .give((app, store), &self.images, (Verdict::Keep, "kept, and not suggested again"))
+            .await
     }
 }
 
 impl ReassignArgs {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<()> {
+    pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
         let done = format!("shown as '{}' now", self.to.as_str());
-        self.how.give(store, &self.images, (Verdict::Reassign(self.to), &done)).await
+        self.how.give((app, store), &self.images, (Verdict::Reassign(self.to), &done)).await
     }
 }
 
 impl NotTheSameArgs {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<()> {
+    pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
         let image = self.how.find(store, &self.image).await?;
         let other = self.how.find(store, &self.other).await?;
         anyhow::ensure!(image != other, "both are the same image, {image}");
         let verdicts = vec![(image, Verdict::NotTheSame(other))];
-        self.how.write(store, verdicts, "not the same, and not suggested as such again").await
+        self.how
+            .write((app, store), verdicts, "not the same, and not suggested as such again")
+            .await
     }
 }
 
 impl UndoArgs {
-    pub(super) async fn run(self, store: &dyn Store) -> Result<()> {
+    pub(super) async fn run(self, app: &App, store: &dyn Store) -> Result<()> {
         let undone = match self.curation {
             Some(curation) => Undone::Curation(curation),
             None => Undone::Verdicts(self.verdicts),
         };
-        let (curation_id, verdicts) = undo(store, self.how.curator()?, undone).await?;
+        let (curation_id, verdicts) = undo(store, self.how.curator(app)?, undone).await?;
         let gallery = self.how.gallery.gallery;
         if self.how.json {
             let unchanged_image_ids = Vec::new();

@@ -116,8 +116,12 @@ impl ViewArgs {
                 None => view.as_str().parse()?,
             };
             let gallery = query.gallery.clone();
-            let curator =
-                Curator { gallery: gallery.clone(), by: self.by.name()?, reason: Some(reason) };
+            let curator = Curator {
+                gallery: gallery.clone(),
+                by: self.by.name()?,
+                reason: Some(reason),
+                rules: app.settings().references(),
+            };
             let (curation, verdicts) = apply(store, &query, name, curator).await?;
             let done = format!("the suggestions of preview {name}");
             return tell(self.json, &done, (gallery, curation), (verdicts, Vec::new()));

@@ -88,8 +88,10 @@ pub(super) struct EnrolSummary<'a> {
     pub(super) campaign: &'a Campaign,
     pub(super) counts: &'a CampaignCounts,
     pub(super) decided: EnrolmentCounts,
-    /// The active profile of the gallery, if it is another one than that of the enrolment.
+    /// The active profile of the gallery.
     pub(super) active: Option<ProfileId>,
+    /// Whether the profile of the enrolment was asked for, active or not.
+    pub(super) profile_named: bool,
     /// What could not be listed.
     pub(super) unlisted: u64,
     pub(super) end: EnrolEnd,
@@ -128,7 +130,14 @@ impl EnrolSummary<'_> {
             "{accepted} accepted, {review} to review, {rejected} rejected, {} accepted before\n",
             counts.progress.skipped
         );
-        let aside = accepted.saturating_sub(decided.references);
+        if decided.ruled_out > 0 {
+            text += &format!(
+                "{} of the accepted images are no references: a verdict excludes them, or gives \
+                 them to another subject (`facefleet curate log`)\n",
+                decided.ruled_out
+            );
+        }
+        let aside = accepted.saturating_sub(decided.references + decided.ruled_out);
         if aside > 0 {
             text += &format!(
                 "{aside} of the accepted images are kept aside: the references of their subjects \
@@ -147,10 +156,14 @@ impl EnrolSummary<'_> {
                 counted(subjects, "subject")
             );
         }
-        if let Some(active) = &self.active {
+        if let Some(active) = self.active.as_ref().filter(|active| **active != campaign.profile) {
+            let switched = match self.profile_named {
+                true => String::new(),
+                false => format!("profile {active} was made the active one meanwhile: "),
+            };
             text += &format!(
-                "found under this profile alone, until they are re-scored under the gallery's \
-                 active profile {active}\n"
+                "{switched}found under this profile alone, until they are re-scored under the \
+                 gallery's active profile {active}\n"
             );
         }
         let undecided = counts.progress.ended().saturating_sub(accepted + review + rejected);
@@ -200,11 +213,13 @@ impl EnrolSummary<'_> {
             summary: EnrolSummaryView {
                 gallery: campaign.gallery.clone(),
                 profile: campaign.profile.clone(),
+                active_profile: self.active.clone(),
                 campaign: campaign.id,
                 listed: progress.listed,
                 accepted_before: progress.skipped,
                 accepted: decided.accepted,
                 references: decided.references,
+                ruled_out: decided.ruled_out,
                 review: decided.review,
                 rejected: decided.rejected,
                 subjects: decided.subjects,
@@ -216,5 +231,50 @@ impl EnrolSummary<'_> {
                 interrupted: *end != EnrolEnd::Complete,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CampaignId, CampaignProgress, CampaignState, Lane};
+
+    #[test]
+    fn an_enrolment_says_why_people_are_not_found() {
+        let profile = |digit: &str| digit.repeat(16).parse::<ProfileId>().unwrap();
+        let campaign = Campaign {
+            id: CampaignId::new(),
+            lane: Lane::Enrol,
+            gallery: "staff".parse().unwrap(),
+            profile: profile("0"),
+            selection: None,
+            source: "photos".to_owned(),
+            state: CampaignState::Running,
+            progress: CampaignProgress::default(),
+            started_at: String::new(),
+        };
+        let counts = CampaignCounts::default();
+        let summary = |active: Option<ProfileId>, profile_named| EnrolSummary {
+            campaign: &campaign,
+            counts: &counts,
+            decided: EnrolmentCounts::default(),
+            active,
+            profile_named,
+            unlisted: 0,
+            end: EnrolEnd::Complete,
+            elapsed: Duration::ZERO,
+        };
+        for active in [None, Some(profile("0"))] {
+            assert!(!summary(active, false).text().contains("re-scored"));
+        }
+        let other = || Some(profile("1"));
+        let (switched, named) = (summary(other(), false).text(), summary(other(), true).text());
+        let meanwhile = "profile 1111111111111111 was made the active one meanwhile: found under";
+        assert!(switched.contains(meanwhile), "{switched}");
+        let ruled_out = EnrolmentCounts { accepted: 3, ruled_out: 2, ..EnrolmentCounts::default() };
+        let text = EnrolSummary { decided: ruled_out, ..summary(None, false) }.text();
+        assert!(text.contains("2 of the accepted images are no references: a verdict"), "{text}");
+        assert!(text.contains("1 of the accepted images are kept aside"), "{text}");
+        assert!(named.contains("found under") && !named.contains("meanwhile"), "{named}");
     }
 }

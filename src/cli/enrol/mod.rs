@@ -244,6 +244,8 @@ struct RunningEnrolment {
     display: EnrolDisplay,
     stop: StopOnSignal,
     started: Instant,
+    /// Whether its profile was asked for.
+    profile_named: bool,
     json: bool,
 }
 
@@ -254,6 +256,7 @@ impl RunningEnrolment {
             display: EnrolDisplay::new(args.json),
             stop: stop_on_signal(move || eprintln!("{on_stop}"))?,
             started: Instant::now(),
+            profile_named: args.profile.is_some(),
             json: args.json,
         })
     }
@@ -276,7 +279,8 @@ impl RunningEnrolment {
             unlisted: unlisted + counts.unlisted,
             counts: &counts,
             decided,
-            active: active.filter(|active| *active != self.campaign.profile),
+            active,
+            profile_named: self.profile_named,
             end,
             elapsed: self.started.elapsed(),
         };

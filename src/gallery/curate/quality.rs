@@ -34,7 +34,7 @@ pub(super) fn lowest(gallery: &CuratedGallery, limit: usize) -> Vec<Suggestion> 
     images.into_iter().map(row).collect()
 }
 
-/// The best image of each subject, by name.
+/// The best image of each subject, by name, where nobody kept it yet.
 pub(super) fn best(gallery: &CuratedGallery, limit: usize) -> Vec<Suggestion> {
     let row = |places: Vec<usize>| {
         let images = places.iter().map(|&place| &gallery.images[place]);
@@ -42,11 +42,11 @@ pub(super) fn best(gallery: &CuratedGallery, limit: usize) -> Vec<Suggestion> {
             let score = |image: &CuratedImage| image.face.score.unwrap_or_default();
             order(score(a), score(b)).then(Reverse(a.image.id).cmp(&Reverse(b.image.id)))
         })?;
-        Some(Suggestion {
+        (!best.kept).then(|| Suggestion {
             image: shown(best),
             other: None,
             evidence: Evidence::BestOf(places.len()),
-            verdict: (!best.kept).then_some(Verdict::Keep),
+            verdict: Some(Verdict::Keep),
             images: vec![best.image.id],
         })
     };

@@ -1,7 +1,8 @@
 //! Verdicts of people about images, and their end.
 
 use crate::domain::{
-    CurationId, GalleryName, ImageId, OperatorName, SubjectName, Verdict, VerdictId, VerdictReason,
+    CurationId, GalleryName, ImageId, OperatorName, ReferenceRules, SubjectName, Verdict,
+    VerdictId, VerdictReason,
 };
 use crate::store::{
     ImageKey, Judged, KnownResult, NewCuration, ProfileChoiceError, ResultState, Store, StoreError,
@@ -72,6 +73,8 @@ pub struct Curator {
     pub by: OperatorName,
     /// Why.
     pub reason: Option<VerdictReason>,
+    /// Which references count again, where there are too many.
+    pub rules: ReferenceRules,
 }
 
 /// What is undone.
@@ -132,8 +135,8 @@ pub(super) async fn judge(
     verdicts: Vec<(ImageId, Verdict)>,
     exact: bool,
 ) -> Result<(Option<CurationId>, u64, Vec<ImageId>), CurateError> {
-    let Curator { gallery, by, reason } = curator;
-    let new = NewCuration { gallery: gallery.clone(), by, reason, verdicts, exact };
+    let Curator { gallery, by, reason, rules } = curator;
+    let new = NewCuration { gallery: gallery.clone(), by, reason, verdicts, exact, rules };
     match store.judge(&new).await? {
         Judged::Written { curation, verdicts, unchanged } => Ok((curation, verdicts, unchanged)),
         Judged::Changed(_) => Err(CurateError::Changed),

@@ -1,9 +1,11 @@
 //! What a process claims: slots that are due, and runs whose process died.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use super::patience::Patience;
 use super::work::{ClaimedRun, PlannedRun, RunError};
-use super::{MOST_RUNNING, Scheduler};
+use super::{MOST_RUNNING, RUNS_AT_ONCE, Scheduler};
 use crate::domain::{
     Campaign, CampaignId, RunPlan, RunState, SLOT_GRACE, ScheduleName, ScheduleRun, UtcTime,
 };
@@ -23,21 +25,47 @@ impl Scheduler {
     pub(super) async fn next_run(&self) -> Result<Option<ClaimedRun>, StoreError> {
         let query = RunQuery { schedule: None, running: true, limit: MOST_RUNNING };
         let now = self.store.clock().await?;
-        for run in self.store.schedule_runs(&query).await? {
-            if let Some(run) = self.take_over(run).await? {
+        let running = self.store.schedule_runs(&query).await?;
+        let wait = self.patient && self.another_is_busy(&running);
+        for run in running {
+            if let Some(run) = self.take_over(run, wait).await? {
                 return Ok(Some(run));
             }
         }
         for of in self.store.schedules().await? {
-            if let Some(run) = self.claim_due(of, now).await? {
+            if let Some(run) = self.claim_due(of, now, wait).await? {
                 return Ok(Some(run));
             }
         }
         Ok(None)
     }
 
+    /// Whether another process is at as many runs as it may be. It may be the only one that can do
+    /// what this one cannot.
+    fn another_is_busy(&self, running: &[ScheduleRun]) -> bool {
+        let mut runs: HashMap<&str, usize> = HashMap::new();
+        let paced = |run: &ScheduleRun| run.plan.as_ref().is_some_and(RunPlan::is_paced);
+        for run in running.iter().filter(|run| !run.silent && !paced(run)) {
+            *runs.entry(&run.claimed_by).or_default() += 1;
+        }
+        runs.into_iter().any(|(name, runs)| name != self.name && runs >= RUNS_AT_ONCE)
+    }
+
+    /// Whether nobody else is waited for any more. `wait`: another process is busy, and has its
+    /// time for `run` once it is not.
+    fn is_last(&self, patience: &Patience, run: &RunKey, time: Duration, wait: bool) -> bool {
+        if wait {
+            patience.restart(run);
+        }
+        !wait && (!self.patient || patience.is_over(run, time))
+    }
+
     /// Takes over a run of a schedule of this process's settings, if its process is silent.
-    async fn take_over(&self, run: ScheduleRun) -> Result<Option<ClaimedRun>, StoreError> {
+    async fn take_over(
+        &self,
+        run: ScheduleRun,
+        wait: bool,
+    ) -> Result<Option<ClaimedRun>, StoreError> {
         let ScheduleRun { schedule, slot, campaign, silent, plan, take_overs, .. } = run;
         let is_own = self.own.iter().any(|own| own.name == schedule);
         let Some(plan) = plan.filter(|_| silent && is_own) else { return Ok(None) };
@@ -48,7 +76,7 @@ impl Scheduler {
                 take_overs + 1
             )
         });
-        let last = !self.patient || self.silent_runs.is_over(&key, RUN_PATIENCE);
+        let last = self.is_last(&self.silent_runs, &key, RUN_PATIENCE, wait);
         match self.work.can_go_on(&plan).await {
             _ if failed.is_some() => {}
             Err(RunError::NotHere(error)) if !last => {
@@ -78,6 +106,7 @@ impl Scheduler {
         &self,
         mut of: StoredSchedule,
         now: UtcTime,
+        wait: bool,
     ) -> Result<Option<ClaimedRun>, StoreError> {
         let name = of.schedule.name.clone();
         if !self.own.iter().any(|own| own.enabled && own.name == name) {
@@ -90,7 +119,7 @@ impl Scheduler {
                 return Ok(None);
             };
             let first = RunKey { schedule: name.clone(), slot: first };
-            let last = !self.patient || self.slots.is_over(&first, SLOT_PATIENCE);
+            let last = self.is_last(&self.slots, &first, SLOT_PATIENCE, wait);
             let moved = StoredSchedule { next_due: due.next_due, ..of.clone() };
             let claimed = self.claim(of, due.next_due, due.run, due.skipped, last).await;
             match claimed {

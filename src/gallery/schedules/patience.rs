@@ -22,6 +22,15 @@ impl Patience {
         left.is_some_and(|(_, since)| since.elapsed() >= time)
     }
 
+    /// Counts the time anew, if `run` was left to others.
+    pub(super) fn restart(&self, run: &RunKey) {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, since)) = left.get_mut(&run.schedule).filter(|(slot, _)| *slot == run.slot)
+        {
+            *since = Instant::now();
+        }
+    }
+
     /// Leaves `run` to others. False if it was left to them before.
     pub(super) fn leave(&self, run: &RunKey) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,6 +60,10 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(patience.clone().is_over(&slot(1), minute));
         assert!(!patience.is_over(&slot(2), minute), "another slot");
+        patience.restart(&slot(2));
+        assert!(patience.is_over(&slot(1), minute), "nothing but that slot begins anew");
+        patience.restart(&slot(1));
+        assert!(!patience.is_over(&slot(1), minute));
         assert!(patience.leave(&slot(2)));
         assert!(!patience.is_over(&slot(2), minute));
     }

@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::body_limit;
-use super::reply::{ACCESS_REFUSED, NOT_ALLOWED, reply};
+use super::reply::{ACCESS_REFUSED, NOT_ALLOWED, REPLY_TIMEOUT, no_reply, queue_error, reply};
 use super::topology::Topology;
 use crate::queue::QueueError;
 
@@ -86,9 +86,19 @@ impl BrokerConnection {
         if let Some(connected) =
             connection.as_ref().filter(|connection| connection.status().connected())
         {
-            match reply(connected.create_channel()).await {
-                Ok(channel) => return Ok(channel),
-                Err(error) => {
+            match timeout(REPLY_TIMEOUT, connected.create_channel()).await {
+                Ok(Ok(channel)) => return Ok(channel),
+                // No reason to give up those that there are.
+                Ok(Err(error)) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => {
+                    let most = connected.configuration().channel_max();
+                    let text = format!("all {most} channels of the connection are in use");
+                    return Err(QueueError::Unavailable(text));
+                }
+                lost => {
+                    let error = match lost {
+                        Ok(Err(error)) => queue_error(&error),
+                        _ => no_reply(),
+                    };
                     tracing::debug!(purpose = self.purpose, %error, "the connection to the broker \
                         is lost")
                 }
@@ -101,6 +111,12 @@ impl BrokerConnection {
         let channel = reply(connected.create_channel()).await?;
         *connection = Some(connected);
         Ok(channel)
+    }
+
+    /// The most channels at once.
+    pub(super) async fn most_channels(&self) -> u16 {
+        let connection = self.connection.lock().await;
+        connection.as_ref().map_or(u16::MAX, |open| open.configuration().channel_max())
     }
 
     /// A new channel with publisher confirms.

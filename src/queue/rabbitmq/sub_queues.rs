@@ -2,7 +2,9 @@
 //! how a consumer is started.
 //!
 //! Each sub-queue has its own channel: a queue that the broker cannot serve (its leader is
-//! unavailable) blocks the channel on which it is used, and must not block the others.
+//! unavailable) blocks the channel on which it is used, and must not block the others. A connection
+//! has a most number of channels: of very many sub-queues, such as those of galleries, some share
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +25,13 @@ use crate::queue::QueueError;
 /// Least prefetch of one campaign's consumer.
 const LEAST_PREFETCH: u16 = 4;
 
+/// The most sub-queues with a channel of their own. The broker allows 2047 on a connection, unless
+/// it is set up for fewer.
+const MOST_CHANNELS: usize = 512;
+
+/// The most consumers that are being started at once: each needs another channel meanwhile.
+const MOST_STARTING: usize = 32;
+
 /// The wait before a missing queue is tried again: at first, then doubled each time, at most.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const MOST_RETRY: Duration = Duration::from_secs(30);
@@ -42,6 +51,8 @@ pub(super) struct SubQueueConsumers {
     /// The consumers that are being started.
     pub(super) starting: JoinSet<Started>,
     starting_sub_queues: BTreeSet<SubQueue>,
+    /// Whether some are to be started once others have.
+    held_back: bool,
     /// The sub-queues that do not exist: when to try again, and the wait before that.
     missing: BTreeMap<SubQueue, (Instant, Duration)>,
     /// The channels of cancelled consumers, on which deliveries may still be settled.
@@ -69,11 +80,34 @@ impl SubQueueConsumers {
             .count();
         let share = prefetch / u16::try_from(campaigns.max(1)).unwrap_or(u16::MAX);
         let prefetch = share.max(LEAST_PREFETCH).min(prefetch);
+        let most = broker.consumers.most_channels().await / 2;
+        let most = usize::from(most).clamp(1, MOST_CHANNELS);
+        self.held_back = false;
         for sub_queue in wanted {
+            if self.starting_sub_queues.len() >= most.min(MOST_STARTING) {
+                self.held_back = true;
+                return;
+            }
             if let Some(tag) = self.begin(&sub_queue) {
-                self.starting.spawn(start(Arc::clone(broker), sub_queue, tag, prefetch));
+                let (broker, shared) = (Arc::clone(broker), self.shared_channel(most));
+                self.starting.spawn(start(broker, sub_queue, (tag, shared), prefetch));
             }
         }
+    }
+
+    /// The channel that the next consumer shares, once there are `most`.
+    fn shared_channel(&self, most: usize) -> Option<Channel> {
+        let used = || {
+            let active = self.active.values().map(|(_, channel)| channel);
+            let all = active.chain(self.cancelled.iter().map(|(channel, _)| channel));
+            all.filter(|channel| channel.status().connected())
+        };
+        let count = used().count();
+        if count + self.starting_sub_queues.len() <= most {
+            return None;
+        }
+        let turn = usize::try_from(self.serial).unwrap_or_default();
+        used().nth(turn % count.max(1)).cloned()
     }
 
     /// Cancels the consumers of all sub-queues except `wanted`.
@@ -157,8 +191,11 @@ impl SubQueueConsumers {
         }
     }
 
-    /// When to try a missing sub-queue again.
+    /// When to start further consumers, or to try a missing sub-queue again.
     pub(super) fn next_retry(&self) -> Instant {
+        if self.held_back && self.starting_sub_queues.is_empty() {
+            return Instant::now();
+        }
         let first = self.missing.values().map(|(retry, _)| *retry).min();
         first.unwrap_or_else(|| Instant::now() + NEVER)
     }
@@ -170,22 +207,31 @@ impl SubQueueConsumers {
     }
 }
 
-/// Starts a consumer of `sub_queue`.
-async fn start(broker: Arc<Broker>, sub_queue: SubQueue, tag: String, prefetch: u16) -> Started {
-    let started = consume(&broker, &sub_queue, &tag, prefetch).await;
+/// Starts a consumer of `sub_queue`, on `shared` or a channel of its own.
+async fn start(
+    broker: Arc<Broker>,
+    sub_queue: SubQueue,
+    (tag, shared): (String, Option<Channel>),
+    prefetch: u16,
+) -> Started {
+    let started = consume(&broker, &sub_queue, (&tag, shared), prefetch).await;
     (sub_queue, tag, started)
 }
 
 async fn consume(
     broker: &Broker,
     sub_queue: &SubQueue,
-    tag: &str,
+    (tag, shared): (&str, Option<Channel>),
     prefetch: u16,
 ) -> Result<Option<(Channel, Consumer)>, QueueError> {
     if !exists(broker, sub_queue).await? {
         return Ok(None);
     }
-    let channel = broker.consumers.channel().await?;
+    let channel = match shared {
+        Some(channel) => channel,
+        None => broker.consumers.channel().await?,
+    };
+    // Of the consumers that begin after it, of each.
     reply(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
     let (queue, options) = (broker.topology.sub_queue(sub_queue), BasicConsumeOptions::default());
     let consumer =

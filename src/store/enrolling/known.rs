@@ -1,5 +1,6 @@
 //! What is stored of the subjects of a batch, with what the batch changed so far.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Asked, EnrolmentTables};
@@ -146,6 +147,38 @@ impl Known {
         self.decided.insert(key, (asked.record.job.id, decided.enrolment.clone()));
         decided.enrolment
     }
+}
+
+/// What changes among the references of a subject, of which those of the images `back` are active
+/// again, the best first: where there is no room, one is chosen as if it were new.
+pub(in crate::store) fn restored(
+    rows: Vec<ReferenceRow>,
+    back: &BTreeSet<ImageId>,
+    rules: &ReferenceRules,
+) -> Result<Vec<(ImageId, ReferenceState)>, Fault> {
+    let references = rows.into_iter().map(ReferenceRow::reference);
+    let mut active: Vec<SubjectReference> = references.collect::<Result<_, _>>()?;
+    active.retain(|each| each.state == ReferenceState::Active && each.template.is_some());
+    let (mut back, mut active): (Vec<_>, Vec<_>) =
+        active.into_iter().partition(|each| back.contains(&each.image));
+    back.sort_by_key(|each| (Reverse(each.quality), each.image));
+    let mut changes = Vec::new();
+    for reference in back {
+        let new = reference.as_new().filter(|_| active.len() >= rules.most);
+        match new.map(|new| rules.choose(&active, &new)) {
+            Some(ReferenceChange::SetAside(reason)) => {
+                changes.push((reference.image, ReferenceState::SetAside(reason)));
+                continue;
+            }
+            Some(ReferenceChange::Replace(old)) => {
+                active.retain(|each| each.image != old);
+                changes.push((old, ReferenceState::SetAside(SetAsideReason::Replaced)));
+            }
+            Some(ReferenceChange::Take) | None => {}
+        }
+        active.push(reference);
+    }
+    Ok(changes)
 }
 
 /// The states of the references of two subjects that become one, by image: chosen anew among the

@@ -2,20 +2,30 @@
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
+use super::listings::hold;
+use super::results::READ_COMMITTED;
 use super::{PostgresStore, READ, WRITE, column};
 use crate::domain::{Campaign, CampaignId, CampaignState};
 use crate::store::encoding::selection_key;
 use crate::store::fault::Fault;
 use crate::store::rows::{CampaignRow, campaigns};
-use crate::store::{Campaigns, MOST_OPEN, StoreError};
+use crate::store::{Campaigns, ListingKey, MOST_OPEN, StoreError};
 
 #[async_trait]
 impl Campaigns for PostgresStore {
-    async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError> {
+    async fn begin_campaign(
+        &self,
+        campaign: &Campaign,
+        claim: Option<Uuid>,
+    ) -> Result<(), StoreError> {
+        let listing = ListingKey { campaign: campaign.id, claim };
         self.answer(WRITE, async {
-            let mut connection = self.pool.acquire().await?;
-            begin(&mut connection, campaign).await
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            hold(&mut transaction, listing).await?;
+            begin(&mut transaction, campaign).await?;
+            Ok(transaction.commit().await?)
         })
         .await
     }

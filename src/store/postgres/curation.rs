@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::batch::PostgresTables;
+use super::profiles::active_profile;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE, column};
-use crate::domain::{Curated, CurationId, GalleryName, ImageId, Verdict, VerdictId, VerdictReason};
+use crate::domain::{
+    Curated, CurationId, GalleryName, ImageId, ProfileId, Verdict, VerdictId, VerdictReason,
+};
 use crate::store::fault::Fault;
-use crate::store::judging::{NewImageState, VerdictTables, columns, curated, judge};
-use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow};
+use crate::store::judging::{NewImageState, VerdictTables, back, columns, curated, judge};
+use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow, parsed};
 use crate::store::{Curation, Judged, NewCuration, StoreError, StoredVerdict, VerdictQuery};
 
 #[async_trait]
@@ -107,7 +110,15 @@ impl VerdictTables for PostgresTables<'_> {
         Ok(())
     }
 
-    async fn set_states(&mut self, states: &[NewImageState]) -> Result<(), Fault> {
+    async fn active_scope(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Option<(i64, ProfileId)>, Fault> {
+        let active = active_profile(&mut *self.connection, gallery).await?;
+        active.map(|row| Ok((row.gallery_profile_id, parsed(&row.profile_id)?))).transpose()
+    }
+
+    async fn set_states(&mut self, states: &[NewImageState]) -> Result<Vec<(i64, i64)>, Fault> {
         let images: Vec<i64> = column(states, |state| state.image);
         let name = |state: &NewImageState| {
             state.subject.as_ref().map(|subject| subject.as_str().to_owned())
@@ -124,11 +135,16 @@ impl VerdictTables for PostgresTables<'_> {
 
 impl PostgresTables<'_> {
     /// Writes what follows from the verdicts about images for their references.
-    pub(super) async fn judge_references(&mut self, images: &[i64]) -> Result<(), Fault> {
-        sqlx::query(include_str!("sql/judge_references.sql"))
-            .bind(images)
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
+    /// The subjects and images of those that count again.
+    pub(super) async fn judge_references(
+        &mut self,
+        images: &[i64],
+    ) -> Result<Vec<(i64, i64)>, Fault> {
+        let judged: Vec<(i64, i64, bool)> =
+            sqlx::query_as(include_str!("sql/judge_references.sql"))
+                .bind(images)
+                .fetch_all(&mut *self.connection)
+                .await?;
+        Ok(back(judged))
     }
 }

@@ -121,7 +121,7 @@ impl PostgresStore {
 
 /// Fails if the claim of `listing` is not that of a running run any more. Nobody takes the run over
 /// before the transaction ends.
-async fn hold(connection: &mut PgConnection, listing: ListingKey) -> Result<(), Fault> {
+pub(super) async fn hold(connection: &mut PgConnection, listing: ListingKey) -> Result<(), Fault> {
     let Some(claim) = listing.claim else { return Ok(()) };
     let sql = "SELECT true FROM schedule_runs WHERE state = 'running' AND owner = $1 FOR SHARE";
     let held: Option<bool> = sqlx::query_scalar(sql).bind(claim).fetch_optional(connection).await?;

@@ -15,6 +15,7 @@ direct_row! {
         profile_id: String,
         superseded: bool,
         noted: bool,
+        excluded: bool,
     }
 }
 
@@ -46,6 +47,7 @@ pub(in crate::store) fn history(
             gallery: parsed(&row.gallery)?,
             profile: parsed(&row.profile_id)?,
             state,
+            excluded: row.excluded,
             image,
         })
     };

@@ -283,6 +283,7 @@ row! {
     pub(in crate::store) struct EnrolmentCountsRow {
         accepted: i64,
         accepted_references: i64,
+        ruled_out: i64,
         review: i64,
         rejected: i64,
         subjects: i64,
@@ -295,6 +296,7 @@ impl EnrolmentCountsRow {
         Ok(EnrolmentCounts {
             accepted: count(self.accepted)?,
             references: count(self.accepted_references)?,
+            ruled_out: count(self.ruled_out)?,
             review: count(self.review)?,
             rejected: count(self.rejected)?,
             subjects: count(self.subjects)?,

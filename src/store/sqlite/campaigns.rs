@@ -1,20 +1,29 @@
 //! Campaigns and what operators want of them.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
+use super::listings::hold;
 use super::{SqliteStore, json, now_ms};
 use crate::domain::{Campaign, CampaignId, CampaignState};
 use crate::store::encoding::selection_key;
 use crate::store::fault::Fault;
 use crate::store::rows::{CampaignRow, campaigns};
-use crate::store::{Campaigns, MOST_OPEN, StoreError};
+use crate::store::{Campaigns, ListingKey, MOST_OPEN, StoreError};
 
 #[async_trait]
 impl Campaigns for SqliteStore {
-    async fn begin_campaign(&self, campaign: &Campaign) -> Result<(), StoreError> {
+    async fn begin_campaign(
+        &self,
+        campaign: &Campaign,
+        claim: Option<Uuid>,
+    ) -> Result<(), StoreError> {
+        let listing = ListingKey { campaign: campaign.id, claim };
         self.answer(async {
-            let mut connection = self.writer.acquire().await?;
-            begin(&mut connection, campaign).await
+            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            hold(&mut transaction, listing).await?;
+            begin(&mut transaction, campaign).await?;
+            Ok(transaction.commit().await?)
         })
         .await
     }

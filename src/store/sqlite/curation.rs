@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::batch::SqliteTables;
+use super::profiles::active_profile;
 use super::{SqliteStore, insert, json, now_ms};
 use crate::domain::{
-    Curated, CurationId, GalleryName, ImageId, SubjectName, Verdict, VerdictId, VerdictReason,
+    Curated, CurationId, GalleryName, ImageId, ProfileId, SubjectName, Verdict, VerdictId,
+    VerdictReason,
 };
 use crate::store::fault::Fault;
-use crate::store::judging::{NewImageState, VerdictTables, columns, curated, judge};
-use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow};
+use crate::store::judging::{NewImageState, VerdictTables, back, columns, curated, judge};
+use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow, parsed};
 use crate::store::{Curation, Judged, NewCuration, StoreError, StoredVerdict, VerdictQuery};
 
 #[async_trait]
@@ -111,7 +113,15 @@ impl VerdictTables for SqliteTables<'_> {
         .await
     }
 
-    async fn set_states(&mut self, states: &[NewImageState]) -> Result<(), Fault> {
+    async fn active_scope(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Option<(i64, ProfileId)>, Fault> {
+        let active = active_profile(&mut *self.0, gallery).await?;
+        active.map(|row| Ok((row.gallery_profile_id, parsed(&row.profile_id)?))).transpose()
+    }
+
+    async fn set_states(&mut self, states: &[NewImageState]) -> Result<Vec<(i64, i64)>, Fault> {
         let rows = states.iter().map(|state| {
             let name = state.subject.as_ref().map(SubjectName::as_str);
             serde_json::json!([state.image, state.excluded, name])
@@ -126,12 +136,17 @@ impl VerdictTables for SqliteTables<'_> {
 
 impl SqliteTables<'_> {
     /// Writes what follows from the verdicts about images for their references.
-    pub(super) async fn judge_references(&mut self, images: &[i64]) -> Result<(), Fault> {
-        sqlx::query(include_str!("sql/judge_references.sql"))
-            .bind(json(images.iter().copied()))
-            .bind(now_ms())
-            .execute(&mut *self.0)
-            .await?;
-        Ok(())
+    /// The subjects and images of those that count again.
+    pub(super) async fn judge_references(
+        &mut self,
+        images: &[i64],
+    ) -> Result<Vec<(i64, i64)>, Fault> {
+        let judged: Vec<(i64, i64, bool)> =
+            sqlx::query_as(include_str!("sql/judge_references.sql"))
+                .bind(json(images.iter().copied()))
+                .bind(now_ms())
+                .fetch_all(&mut *self.0)
+                .await?;
+        Ok(back(judged))
     }
 }

@@ -118,7 +118,10 @@ impl SqliteStore {
 
 /// Fails if the claim of `listing` is not that of a running run any more. The transaction has the
 /// lock of the file: nobody takes the run over before it ends.
-async fn hold(connection: &mut SqliteConnection, listing: ListingKey) -> Result<(), Fault> {
+pub(super) async fn hold(
+    connection: &mut SqliteConnection,
+    listing: ListingKey,
+) -> Result<(), Fault> {
     let Some(claim) = listing.claim else { return Ok(()) };
     let holds: bool = sqlx::query_scalar(include_str!("sql/holds_run.sql"))
         .bind(claim)

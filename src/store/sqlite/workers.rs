@@ -31,8 +31,9 @@ impl Workers for SqliteStore {
                 .bind(now)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("DELETE FROM workers WHERE last_seen_ms < ?1")
-                .bind(now - forgotten_ms())
+            sqlx::query("DELETE FROM workers WHERE abs(last_seen_ms - ?1) > ?2")
+                .bind(now)
+                .bind(forgotten_ms())
                 .execute(&mut *transaction)
                 .await?;
             Ok(transaction.commit().await?)
@@ -44,8 +45,9 @@ impl Workers for SqliteStore {
         let now = now_ms();
         self.answer(async {
             let rows: Vec<WorkerRow> = sqlx::query_as(include_str!("sql/workers.sql"))
-                .bind(now - gone_ms())
-                .bind(now - forgotten_ms())
+                .bind(now)
+                .bind(gone_ms())
+                .bind(forgotten_ms())
                 .fetch_all(&self.readers)
                 .await?;
             rows.into_iter().map(WorkerRow::worker).collect()

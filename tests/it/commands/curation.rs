@@ -58,7 +58,11 @@ fn an_excluded_image_is_left_out_until_the_verdict_is_undone() {
     report.ended(0);
     let page = std::fs::read_to_string(sandbox.path("report.html")).unwrap();
     assert!(!page.contains("obama.jpg") && page.contains("obama2.jpg"));
-    sandbox.run(&["show", "photos/obama.jpg"]).ended(0);
+    let show = sandbox.run(&["show", "photos/obama.jpg"]);
+    show.ended(0);
+    assert!(show.out.contains("excluded by a verdict: left out of searches"), "{}", show.out);
+    let shown = |photo: &str| line(&sandbox.run(&["show", photo, "--json"]))["excluded"].clone();
+    assert_eq!([shown("photos/obama.jpg"), shown("photos/obama2.jpg")], [true, false]);
     let restore = sandbox.run(&["subject", "restore", "barack", "photos/obama.jpg"]);
     restore.ended(1);
     assert!(restore.err.contains("a verdict of curation"), "{}", restore.err);
@@ -74,6 +78,9 @@ fn an_excluded_image_is_left_out_until_the_verdict_is_undone() {
     let text = sandbox.run(&["curate", "log", "--image", "photos/obama.jpg"]);
     text.ended(0);
     assert!(text.out.contains("by Ann at 20") && text.out.contains("\"blurred\""), "{}", text.out);
+    let elsewhere = sandbox.run(&["curate", "log", "--gallery", "elsewhere"]);
+    elsewhere.ended(1);
+    assert!(elsewhere.err.contains("elsewhere"), "{}", elsewhere.err);
 
     sandbox.run(&["curate", "undo", "--curation", "1"]).ended(0);
     assert_eq!(exported(&sandbox), all);
@@ -84,6 +91,17 @@ fn an_excluded_image_is_left_out_until_the_verdict_is_undone() {
     twice.ended(1);
     assert!(twice.err.contains("was undone already"), "{}", twice.err);
     assert!(sandbox.run(&["curate", "log"]).out.contains("(undone by verdict 2)"));
+}
+
+#[test]
+fn an_excluded_image_that_is_enrolled_is_no_reference_and_the_command_says_why() {
+    let sandbox = staff();
+    sandbox.run(&["curate", "exclude", "photos/obama3.jpg"]).ended(0);
+    let enrolled = sandbox.run(&["enrol", "photos/obama3.jpg", "--subject", "barack"]);
+    enrolled.ended(0);
+    let told = "1 of the accepted images are no references: a verdict excludes them";
+    assert!(enrolled.out.contains(told), "{}", enrolled.out);
+    assert!(!enrolled.out.contains("kept aside"), "{}", enrolled.out);
 }
 
 #[test]
@@ -155,6 +173,14 @@ fn a_copy_is_shown_excluded_as_shown_and_brought_back() {
     assert_eq!(page.matches("data:image/jpeg").count(), 4, "two pictures each");
     assert!(page.contains(preview["preview"].as_str().unwrap()) && !page.contains("<script"));
 
+    // What cannot be read has its place, and says so.
+    let moved = sandbox.path("photos/obama.jpg");
+    std::fs::rename(&moved, sandbox.path("obama.jpg")).unwrap();
+    sandbox.run(&["curate", "duplicates", "--out", "lost.html"]).ended(0);
+    std::fs::rename(sandbox.path("obama.jpg"), &moved).unwrap();
+    let lost = std::fs::read_to_string(sandbox.path("lost.html")).unwrap();
+    assert_eq!(lost.matches("data:image/jpeg").count(), 3);
+    assert_eq!(lost.matches("the image cannot be read here").count(), 1);
     let name = preview["preview"].as_str().unwrap();
     let other = sandbox.run(&["curate", "duplicates", "--limit", "1", "--apply", name]);
     other.ended(1);

@@ -200,13 +200,19 @@ async fn a_run_whose_process_is_killed_is_finished_by_another_one() {
 #[test]
 fn a_schedule_that_watches_ends_when_it_is_interrupted() {
     let sandbox = Sandbox::with_schedules();
+    for read in ["list", "history"] {
+        let run = sandbox.run(&["schedule", read]);
+        run.ended(1);
+        assert!(run.err.contains("the store is empty: there is no "), "{}", run.err);
+        assert!(!sandbox.path("facefleet.db").exists(), "{read} creates no store");
+    }
     let mut watching = sandbox.command(&["schedule", "run", "--watch"]);
     let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     // It defines its schedules first.
     let defined = || {
         let listed = sandbox.run(&["schedule", "list", "--json"]);
-        listed.json().iter().all(|line| line["next_due"].is_string())
+        listed.status == Some(0) && listed.json().iter().all(|line| line["next_due"].is_string())
     };
     while !defined() {
         assert!(began.elapsed() < PATIENCE, "it defines nothing");
@@ -214,7 +220,7 @@ fn a_schedule_that_watches_ends_when_it_is_interrupted() {
     }
     let id = watching.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(watching.wait().unwrap().code(), Some(0));
+    assert_eq!(watching.wait().unwrap().code(), Some(130));
 }
 
 /// Workers of a fleet that have one schedule in their settings, due since yesterday.

@@ -83,6 +83,7 @@ fn scan_and_export_and_show_and_score_agree_on_every_image() {
         assert_eq!(shown.len(), 1);
         let shown = shown[0].as_object_mut().unwrap();
         assert_eq!(shown.remove("state").unwrap(), "current");
+        assert_eq!(shown.remove("excluded").unwrap(), false);
         assert_eq!(shown, exported.as_object().unwrap(), "show and export are the same object");
     }
 }

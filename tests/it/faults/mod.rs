@@ -143,7 +143,7 @@ impl Fleet {
             progress: CampaignProgress::default(),
             started_at: String::new(),
         };
-        store.begin_campaign(&campaign).await.unwrap();
+        store.begin_campaign(&campaign, None).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut jobs = Vec::new();
         for name in names {

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::{Fleet, PATIENCE, Running, photos};
-use crate::support::{job, sample};
+use crate::support::{gallery, job, profile, sample, scored};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn enrolments_are_decided_by_the_workers_and_their_events_say_how() {
@@ -171,7 +171,7 @@ async fn an_enrolment_waits_for_a_worker_of_the_active_profile() {
     let old = site.profile_of(&ann).await;
     let gallery = &ann.gallery;
     assert_eq!(site.store.active_profile(gallery).await.unwrap().as_ref(), Some(&old));
-    drop(first);
+    first.stop().await;
 
     // A worker of another profile sets the job aside, and records nothing under its own.
     let _other = site.worker(&OTHER);
@@ -214,7 +214,7 @@ async fn an_enrolment_that_waits_is_done_under_the_profile_that_is_active_by_the
     let ann = site.enrol("astronaut.png", "ann").await;
     site.profile_of(&ann).await;
     let gallery = &ann.gallery;
-    drop(first);
+    first.stop().await;
     // No worker of the active profile runs, and the other one fills a shadow.
     let _other = site.worker(&OTHER);
     let barack = site.enrol("obama.jpg", "barack").await;
@@ -229,6 +229,35 @@ async fn an_enrolment_that_waits_is_done_under_the_profile_that_is_active_by_the
         ["profile", "activate", &new, "--gallery", gallery.as_str(), "--as", "ann", "--json"];
     assert_eq!(site.fleet.json(&activate, &[]).await["changed"], true);
     assert_eq!(site.profile_of(&barack).await.as_str(), new);
+    site.queue.close().await;
+    site.fleet.broker.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_says_that_another_profile_became_active_meanwhile() {
+    let site = Site::new().await;
+    let image = format!("{}/astronaut.png", site.root);
+    let gallery = gallery();
+    let enrol = ["enrol", &image, "--subject", "ann", "--gallery", gallery.as_str(), "--json"];
+    let switch = async {
+        // The command has found that no other profile is active.
+        let begun = async {
+            while site.store.campaigns(1).await.unwrap().is_empty() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, begun).await.unwrap();
+        site.store.register_profile(&profile("a")).await.unwrap();
+        site.store.record(&[scored("one", &[10])]).await.unwrap();
+        site.worker(&[])
+    };
+    let ((status, out, err), _worker) = tokio::join!(site.fleet.run(&enrol, &[]), switch);
+    assert_eq!(status, Some(0), "{out}\n{err}");
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let summary = &last["summary"];
+    assert_eq!((&summary["accepted"], &summary["left"]), (&1.into(), &0.into()), "{summary}");
+    assert_eq!(summary["active_profile"], profile("a").id().as_str(), "{summary}");
+    assert_ne!(summary["profile"], summary["active_profile"]);
     site.queue.close().await;
     site.fleet.broker.remove().await;
 }

@@ -29,7 +29,7 @@ async fn an_interrupted_list_is_resumed_after_its_last_row() {
     let (id, gallery) = (CampaignId::new(), "other".parse().unwrap());
     let progress = CampaignProgress::default();
     let died = Campaign { id, gallery, progress, ..done };
-    store.begin_campaign(&died).await.unwrap();
+    store.begin_campaign(&died, None).await.unwrap();
     let to = Some(format!("0 {:020}", 2));
     let chunk = ListedChunk { listed: 3, to, ..Default::default() };
     store.note_listed(id.into(), &chunk).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_scan_again_that_was_interrupted_in_its_first_chunk_ends_without_what_
     let end = store.page(&page).await.unwrap().last().unwrap().cursor;
     let (id, progress) = (CampaignId::new(), CampaignProgress::default());
     let died = Campaign { id, progress, source: "--again unreadable".into(), ..done };
-    store.begin_campaign(&died).await.unwrap();
+    store.begin_campaign(&died, None).await.unwrap();
     let chunk =
         ListedChunk { listed: 3, to: Some(format!("{end} {end:020}")), ..Default::default() };
     store.note_listed(id.into(), &chunk).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use facefleet::domain::{ReferenceState, SetAsideReason, Verdict};
+use facefleet::domain::{ReferenceRules, ReferenceState, SetAsideReason, Verdict};
 use facefleet::store::{Curation, NewCuration, Results, StoreError, Subjects};
 use sqlx::{Connection, PgConnection};
 
@@ -59,6 +59,7 @@ async fn subjects_and_verdicts_wait_for_an_erasure() {
         reason: None,
         verdicts: vec![(image, Verdict::Exclude)],
         exact: true,
+        rules: ReferenceRules { most: 5, margin: 5.0 },
     };
     assert_waits(&database, store.judge(&exclude)).await;
     let (ann, rob) = (name("Ann"), name("Rob"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use facefleet::domain::{
     Campaign, CampaignId, CampaignProgress, CampaignState, CoverageCounts, JobRecord, Lane,
-    ListedChunk, Outcome, OutcomeKind, ProfileId, RunState, Selection, Verdict,
+    ListedChunk, Outcome, OutcomeKind, ProfileId, ReferenceRules, RunState, Selection, Verdict,
 };
 use facefleet::store::postgres::PostgresStore;
 use facefleet::store::{
@@ -153,7 +153,7 @@ async fn a_worker_can_do_its_work_and_nothing_else() {
     let store = PostgresStore::open(url.as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     let skipped = vec![campaign.id.job(&uri("skipped"))];
     let chunk = ListedChunk { listed: 2, skipped, from: None, to: None };
     store.note_listed(campaign.id.into(), &chunk).await.unwrap();
@@ -211,6 +211,7 @@ async fn a_worker_may_activate_a_profile_and_only_the_owner_may_retire_one() {
         reason: None,
         verdicts: vec![(image, Verdict::Exclude)],
         exact: true,
+        rules: ReferenceRules { most: 5, margin: 5.0 },
     };
     assert!(matches!(store.judge(&exclude).await.unwrap(), Judged::Written { .. }));
     assert_eq!(store.page(&page(false)).await.unwrap(), []);
@@ -270,7 +271,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
     let store = PostgresStore::open(url_of(&database, "worker").as_str(), 2).await.unwrap();
     store.register_profile(&profile("a")).await.unwrap();
     let campaign = campaign();
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     let scored = with_job(scored("one", &[10]), |job| job.campaign = Some(campaign.id));
     let failed =
         JobRecord { content: None, outcome: Outcome::Failed("reset".into()), ..scored.clone() };

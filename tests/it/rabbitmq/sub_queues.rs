@@ -102,6 +102,41 @@ async fn a_job_whose_sub_queue_cannot_be_declared_is_deferred_as_the_same_attemp
 }
 
 #[tokio::test]
+async fn more_sub_queues_than_the_connection_has_channels_are_consumed() {
+    let mut broker = TestBroker::new();
+    broker.url.set_query(Some("channel_max=8"));
+    let queue = broker.queue().await;
+    let sub_queue = |number: u8| SubQueue {
+        lane: Lane::Enrol,
+        of: SubQueueOf::Gallery(format!("gallery-{number}").parse().unwrap()),
+    };
+    let all: BTreeSet<SubQueue> = (0..12).map(sub_queue).collect();
+    let mut consumer = queue.consume(&Lane::ALL, 4).await.unwrap();
+    consumer.take_from(all.clone());
+    // The first job is unsettled while all the consumers begin: a lost connection would have it
+    // back.
+    queue.publish(vec![job(Lane::Enrol, "first")]).await.unwrap();
+    let first = next(&mut consumer).await;
+    for sub_queue in &all {
+        queue.publish_to(sub_queue, vec![job(Lane::Enrol, &sub_queue.to_string())]).await.unwrap();
+        let delivery = next(&mut consumer).await;
+        assert!(delivery.settle(Disposition::Done).await.unwrap());
+    }
+    assert!(first.settle(Disposition::Done).await.unwrap());
+    assert_eq!(queue.trouble(), None);
+    // Those that are not wanted any more are not consumed, and their channels still serve others.
+    let kept = sub_queue(11);
+    consumer.take_from(BTreeSet::from([kept.clone()]));
+    queue.publish_to(&kept, vec![job(Lane::Enrol, "kept")]).await.unwrap();
+    assert!(next(&mut consumer).await.settle(Disposition::Done).await.unwrap());
+    for sub_queue in &all {
+        queue.remove(sub_queue).await.unwrap();
+    }
+    broker.url.set_query(None);
+    broker.remove().await;
+}
+
+#[tokio::test]
 async fn nothing_moves_while_jobs_wait() {
     let broker = TestBroker::new();
     let queue = broker.queue().await;

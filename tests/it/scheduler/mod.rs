@@ -1,5 +1,6 @@
 //! What processes do that run schedules, on both stores, with work that only notes its runs.
 
+mod busy;
 mod clock;
 mod handover;
 
@@ -7,6 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use busy::{
+    a_silent_run_waits_for_a_process_that_is_at_other_runs,
+    a_slot_waits_for_a_process_that_is_at_other_runs, runs_that_wait_for_their_pace_take_no_room,
+};
 use facefleet::domain::{
     Misfire, RunPlan, RunState, Schedule, ScheduleAction, ScheduleRun, Timing, UtcTime,
 };
@@ -367,6 +372,9 @@ macro_rules! on_both_stores {
 on_both_stores! {
     a_slot_is_left_to_others_also_after_a_downtime
     one_that_can_run_a_slot_does_so_at_once
+    a_slot_waits_for_a_process_that_is_at_other_runs
+    a_silent_run_waits_for_a_process_that_is_at_other_runs
+    runs_that_wait_for_their_pace_take_no_room
     a_silent_run_is_left_to_others_for_an_hour
     a_silent_run_is_taken_over_by_those_that_have_its_schedule
     a_run_that_kills_its_processes_fails

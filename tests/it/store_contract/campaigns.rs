@@ -24,8 +24,8 @@ pub async fn begun(store: &Arc<dyn Store>) -> Campaign {
         progress: CampaignProgress::default(),
         started_at: String::new(),
     };
-    store.begin_campaign(&campaign).await.unwrap();
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     campaign
 }
 
@@ -152,7 +152,7 @@ pub async fn a_listing_that_fails_is_told_until_it_is_continued(home: impl Home)
     assert!(!failed.is_over() && !failed.is_complete());
     store.record(&[of(&campaign, scored("1", &[50]))]).await.unwrap();
     assert!(progress(&store, &campaign).await.is_over());
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     assert_eq!(progress(&store, &campaign).await.listing_error, None);
     store.end_listing(campaign.id.into()).await.unwrap();
     store.fail_listing(campaign.id.into(), "too late").await.unwrap();
@@ -163,7 +163,7 @@ pub async fn a_listing_that_fails_is_told_until_it_is_continued(home: impl Home)
 pub async fn a_campaign_may_have_no_selection(home: impl Home) {
     let store = opened(&home).await;
     let campaign = Campaign { id: CampaignId::new(), selection: None, ..begun(&store).await };
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     assert_eq!(store.campaign(campaign.id).await.unwrap().unwrap().selection, None);
 }
 

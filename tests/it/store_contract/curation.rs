@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use facefleet::domain::{FaceResult, ImageId, JobId, JobRecord, Lane, Outcome, Verdict};
+use facefleet::domain::{
+    FaceResult, ImageId, JobId, JobRecord, Lane, Outcome, ReferenceRules, Verdict,
+};
 use facefleet::gallery::curate::{
     CurateError, CuratePreview, CurateQuery, CurateView, Curator, Evidence, Undone, apply, decide,
     preview, undo,
@@ -48,7 +50,8 @@ async fn look(store: &Arc<dyn Store>, view: CurateView) -> CuratePreview {
 }
 
 fn by_ann() -> Curator {
-    Curator { gallery: gallery(), by: "ann".parse().unwrap(), reason: None }
+    let rules = ReferenceRules { most: 3, margin: 5.0 };
+    Curator { gallery: gallery(), by: "ann".parse().unwrap(), reason: None, rules }
 }
 
 async fn give(store: &Arc<dyn Store>, verdicts: Vec<(ImageId, Verdict)>) {
@@ -217,10 +220,11 @@ pub async fn each_subject_has_a_best_image(home: impl Home) {
         found.suggestions.iter().map(|row| (row.image.image.id, row.evidence.clone())).collect();
     assert_eq!(rows, [(ids[1], Evidence::BestOf(2)), (ids[2], Evidence::BestOf(1))]);
     assert_eq!(found.verdicts(), [(ids[1], Verdict::Keep), (ids[2], Verdict::Keep)]);
-    // What is kept is shown, and not suggested again.
+    // What is kept is not suggested again, but for a better one.
     give(&store, found.verdicts()).await;
-    let kept = look(&store, CurateView::Best).await;
-    assert_eq!((kept.suggestions.len(), kept.verdicts()), (2, Vec::new()));
+    assert_eq!(look(&store, CurateView::Best).await.suggestions, []);
+    let better = recorded(&store, &[photo("four", "Bob", 90, 85.0)]).await;
+    assert_eq!(look(&store, CurateView::Best).await.verdicts(), [(better[0], Verdict::Keep)]);
 }
 
 pub async fn an_image_of_several_pairs_gets_one_verdict(home: impl Home) {

@@ -208,7 +208,7 @@ pub async fn jobs_of_erased_images_count_in_their_campaign(home: impl Home) {
         source: "/photos/two.jpg, /photos/three.jpg".into(),
         ..begun(&store).await
     };
-    store.begin_campaign(&single).await.unwrap();
+    store.begin_campaign(&single, None).await.unwrap();
     store.erase(&of_image("two")).await.unwrap();
     assert_eq!(store.campaign(single.id).await.unwrap().unwrap().source, "(erased)");
     let listed = [LabelledImage::new(uri("one"), Some(stamp("v1")))];

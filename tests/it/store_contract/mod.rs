@@ -17,6 +17,7 @@ mod reading;
 mod recording;
 mod remapping;
 mod rescoring;
+mod restored;
 mod runs;
 pub mod schedules;
 mod subjects;
@@ -268,6 +269,11 @@ macro_rules! store_contract {
                 an_image_that_a_verdict_gave_to_the_erased_is_erased
                 reasons_of_verdicts_do_not_name_the_erased
             }
+            restored {
+                two_images_are_told_apart_once
+                references_that_are_back_are_no_more_than_a_subject_keeps
+                an_excluded_image_is_known_as_such
+            }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there
                 an_excluded_image_has_no_active_reference
@@ -312,6 +318,7 @@ macro_rules! store_contract {
             }
             workers {
                 a_worker_is_live_while_it_reports_itself
+                a_worker_whose_report_is_in_the_future_is_gone
                 a_worker_that_is_silent_is_gone_and_back_with_its_next_report
             }
             views {

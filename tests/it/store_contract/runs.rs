@@ -85,12 +85,14 @@ pub async fn only_the_claim_that_a_run_has_says_how_far_its_listing_is(home: imp
     store.release_run(&key(hour(3)), &first, true).await.unwrap();
     let second = owner("first");
     assert!(store.take_over_run(&key(hour(3)), &second).await.unwrap());
+    let begun = store.campaign(campaign).await.unwrap().unwrap();
     for refused in [
         store.note_listed(of(&first), &chunk).await,
         store.end_listing(of(&first)).await,
         store.fail_listing(of(&first), "too late").await,
         store.restart_listing(of(&first)).await,
         store.cancel_listing(of(&first)).await,
+        store.begin_campaign(&begun, Some(first.id)).await,
     ] {
         assert!(matches!(refused, Err(StoreError::TakenOver(id)) if id == campaign), "{refused:?}");
     }
@@ -106,6 +108,11 @@ pub async fn only_the_claim_that_a_run_has_says_how_far_its_listing_is(home: imp
     close_local(store.as_ref(), of(&second)).await.unwrap();
     assert_eq!(found().await.state, CampaignState::Cancelled);
     assert_eq!(store.open_campaigns().await.unwrap().len(), 0);
+    // Nor is it open again for the one that lost it, but for the one that has it.
+    store.begin_campaign(&begun, Some(first.id)).await.unwrap_err();
+    assert_eq!(store.open_campaigns().await.unwrap().len(), 0);
+    store.begin_campaign(&begun, Some(second.id)).await.unwrap();
+    assert_eq!(store.open_campaigns().await.unwrap().len(), 1);
     store.end_run(&key(hour(3)), &second, None).await.unwrap();
     store.end_listing(of(&second)).await.unwrap_err();
     // No schedule lists it.

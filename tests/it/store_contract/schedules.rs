@@ -275,7 +275,7 @@ pub async fn a_run_is_taken_over_by_one_process_once_its_own_is_silent(home: imp
 pub async fn a_listing_that_begins_anew_counts_every_image_once(home: impl Home) {
     let store = opened(&home).await;
     let campaign = campaign(&hourly("once"), hour(3));
-    store.begin_campaign(&campaign).await.unwrap();
+    store.begin_campaign(&campaign, None).await.unwrap();
     let job = |name: &str| campaign.id.job(&uri(name));
     let chunk = |listed, skipped: &[&str]| ListedChunk {
         listed,

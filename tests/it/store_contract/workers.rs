@@ -37,6 +37,33 @@ pub async fn a_worker_is_live_while_it_reports_itself(home: impl Home) {
     assert_eq!((left.len(), left[0].report.id), (1, first.id));
 }
 
+pub async fn a_worker_whose_report_is_in_the_future_is_gone(home: impl Home) {
+    let store = opened(&home).await;
+    let dead = worker_report("dead");
+    store.beat(&dead).await.unwrap();
+    let put_back = async |time: Duration| {
+        let seconds = time.as_secs();
+        let sqlite = format!("UPDATE workers SET last_seen_ms = last_seen_ms + {seconds}000");
+        let postgres = format!("UPDATE workers SET last_seen = last_seen + interval '{seconds} s'");
+        home.change(&sqlite, &postgres).await;
+    };
+    let seen = async || store.workers().await.unwrap();
+    // Clocks of two processes may differ a little.
+    put_back(GONE_AFTER / 3).await;
+    assert!(seen().await[0].live);
+    put_back(Duration::from_secs(3600)).await;
+    assert!(!seen().await[0].live, "the clock was put back by an hour");
+    put_back(Duration::from_secs(86_400)).await;
+    assert_eq!(seen().await, [], "it is forgotten as if it had been silent for a day");
+    store.beat(&worker_report("other")).await.unwrap();
+    let sqlite = "UPDATE workers SET last_seen_ms = last_seen_ms - 90000000 WHERE host = 'dead'";
+    let postgres = "UPDATE workers SET last_seen = last_seen - interval '25 h' WHERE host = 'dead'";
+    home.change(sqlite, postgres).await;
+    assert_eq!(seen().await.len(), 1, "its row is gone");
+    store.beat(&dead).await.unwrap();
+    assert_eq!(seen().await.iter().filter(|worker| worker.live).count(), 2);
+}
+
 pub async fn a_worker_that_is_silent_is_gone_and_back_with_its_next_report(home: impl Home) {
     let store = opened(&home).await;
     let (silent, other) = (worker_report("silent"), worker_report("other"));

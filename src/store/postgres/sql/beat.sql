@@ -1,7 +1,8 @@
 -- What a worker reports does not change while it runs.
 WITH forgotten AS (
     DELETE FROM workers
-    WHERE id <> $1 AND last_seen < now() - $13 * interval '1 ms'
+    WHERE id <> $1
+        AND last_seen NOT BETWEEN now() - $13 * interval '1 ms' AND now() + $13 * interval '1 ms'
 )
 INSERT INTO workers (
     id, host, pid, version, queue, profile_id, provider, lanes, roots, resolved, listener,

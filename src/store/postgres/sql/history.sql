@@ -1,4 +1,4 @@
-SELECT r.id AS result_id, g.name AS gallery, gp.profile_id, r.superseded, r.noted
+SELECT r.id AS result_id, g.name AS gallery, gp.profile_id, r.superseded, r.noted, i.excluded
 FROM galleries g
 JOIN images i ON i.gallery_id = g.id AND i.uri_key = ANY ($1::uuid[])
 JOIN results r ON r.image_id = i.id

@@ -7,3 +7,4 @@ WHERE r.image_id = ANY ($1::bigint[])
     AND i.id = r.image_id AND s.id = r.subject_id
     AND (r.set_aside IS NULL OR r.set_aside = 'verdict')
     AND (r.set_aside IS NULL) = coalesce(i.excluded OR i.verdict_subject <> s.name, false)
+RETURNING r.subject_id, r.image_id, r.set_aside IS NULL AS is_active

@@ -1,5 +1,5 @@
 -- CROSS JOIN fixes the order: from the few URIs to the big tables.
-SELECT r.id AS result_id, g.name AS gallery, gp.profile_id, r.superseded, r.noted
+SELECT r.id AS result_id, g.name AS gallery, gp.profile_id, r.superseded, r.noted, i.excluded
 FROM galleries g
 CROSS JOIN images i
     ON i.gallery_id = g.id AND i.uri IN (SELECT value FROM json_each(?1))

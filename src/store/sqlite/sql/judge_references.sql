@@ -10,3 +10,4 @@ WHERE image_id IN (SELECT value FROM json_each(?1))
         CROSS JOIN subjects s ON s.id = subject_references.subject_id
         WHERE i.id = subject_references.image_id
     ), 0)
+RETURNING subject_id, image_id, set_aside IS NULL AS is_active

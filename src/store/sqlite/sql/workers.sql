@@ -1,7 +1,7 @@
 SELECT
     id, host, pid, version, queue, profile_id, provider, lanes, roots, resolved,
     listener, settings,
-    last_seen_ms >= ?1 AS live, started_at_ms, last_seen_ms
+    abs(last_seen_ms - ?1) <= ?2 AS live, started_at_ms, last_seen_ms
 FROM workers
-WHERE last_seen_ms >= ?2
+WHERE abs(last_seen_ms - ?1) <= ?3
 ORDER BY started_at_ms, id
