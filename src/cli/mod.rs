@@ -16,6 +16,7 @@ mod import;
 mod interrupt;
 mod labelled;
 mod migrate;
+mod missing;
 mod model;
 mod named_image;
 mod new_file;

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{INTERRUPTED, SOME_FAILED, not_listed, printable, say, say_json};
+use super::{INTERRUPTED, SOME_FAILED, missing, not_listed, printable, say, say_json};
 use crate::domain::{Campaign, CampaignProgress, GalleryName, OutcomeKind, ProfileId};
+use crate::gallery::curate::Pruned;
 use crate::gallery::failures::verdict;
 use crate::gallery::follow::{CampaignCounts, CampaignEvent};
 use crate::view::image::ImageView;
 use crate::view::not_listed::NotListedView;
 use crate::view::outcome_counts;
-use crate::view::scan::{ScanSummaryLine, ScanSummaryView};
+use crate::view::scan::{PrunedView, ScanSummaryLine, ScanSummaryView};
 
 /// Shows a running scan: a bar on a terminal, a line every ten seconds elsewhere, or a JSON object
 /// for each image.
@@ -134,6 +135,8 @@ pub(super) struct ScanSummary<'a> {
     pub(super) elapsed: Duration,
     /// The share of images without a result from which on the scan failed.
     pub(super) fail_over: f64,
+    /// What --prune took out.
+    pub(super) pruned: Option<Pruned>,
 }
 
 impl ScanSummary<'_> {
@@ -188,6 +191,7 @@ impl ScanSummary<'_> {
                 counts.unlisted
             );
         }
+        text += &missing::text(&campaign.gallery, counts.source, self.pruned.as_ref());
         if let Some(next) = self.next() {
             text += &format!("{next}\n");
         }
@@ -267,6 +271,13 @@ impl ScanSummary<'_> {
                 interrupted: matches!(end, ScanEnd::Interrupted | ScanEnd::LeftToWorkers),
                 reasons: counts.failures.most_frequent(),
                 failure: self.failure(),
+                missing: counts.source.map(|check| check.missing),
+                missing_in_empty_folders: counts.source.map(|check| check.unsure),
+                pruned: self.pruned.as_ref().map(|pruned| PrunedView {
+                    gone: pruned.gone,
+                    moved: pruned.moved,
+                    curation_ids: pruned.curations.clone(),
+                }),
                 not_listed: counts.not_listed.counts.clone(),
             },
         }

@@ -218,6 +218,7 @@ impl RescoreSummary<'_> {
             end: *end,
             elapsed: *elapsed,
             fail_over: self.fail_over(),
+            pruned: None,
         };
         if self.args.json {
             say_json(&self.view(&scan))?;

@@ -5,17 +5,19 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::progress::ScanSummary;
+use super::progress::{ScanEnd, ScanSummary};
 use super::running::{CountAhead, EndedCampaign, Fleet, RunningCampaign};
 use super::scan_source::SourceArgs;
-use super::{GalleryArgs, printable};
+use super::{GalleryArgs, OperatorArgs, SOME_FAILED, printable};
 use crate::app::App;
 use crate::app::session::Session;
 use crate::domain::{Campaign, CampaignId, Faces, Lane};
 use crate::gallery::campaign::ScanPlan;
+use crate::gallery::curate::{Curator, Pruned, prune};
 use crate::gallery::follow::CampaignCounts;
 use crate::gallery::takers::Wanted;
 use crate::images::{Listing, Rules};
+use crate::store::Store;
 
 /// Score every image in folders, buckets or lists into a gallery. A second run scores only what is
 /// new.
@@ -63,6 +65,15 @@ pub(super) struct ScanArgs {
     /// refused or failed. Images that are up to date do not count. 1 accepts everything.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE", value_parser = share)]
     fail_over: f64,
+    /// Take out what is gone: images of the gallery that are not below these folders or in these
+    /// buckets any more. They are left out of searches, references, reports and exports, and stay
+    /// stored. An image of the same bytes in another place is the same one, moved: it keeps its
+    /// subject and its verdicts. `curate undo` undoes it; a scan that finds an image again brings
+    /// it back. Nothing is taken out if something could not be listed. With a fleet, needs --wait.
+    #[arg(long, conflicts_with_all = ["from", "again"])]
+    prune: bool,
+    #[command(flatten)]
+    by: OperatorArgs,
     /// Print JSON, one object a line: each image as it ends, each file that is not listed, then the
     /// summary.
     #[arg(long)]
@@ -87,6 +98,9 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 impl ScanArgs {
     pub(super) async fn run(self, app: App) -> Result<ExitCode> {
         let app = app.with_faces(self.faces);
+        if self.prune && !app.is_embedded() && !self.wait {
+            bail!("with a fleet, --prune needs --wait: it comes when every image has ended");
+        }
         // Report a missing folder before the models are loaded.
         let rules = Rules::new(&self.exclude, &self.include)?;
         let listing = app.listing_by(rules, &self.source.roots)?;
@@ -177,8 +191,38 @@ impl ScanArgs {
         // What ran has closed its store.
         let store = app.store().await?;
         let active = store.active_profile(&campaign.gallery).await?;
+        let pruned = match self.prune {
+            true => self.prune(app, store.as_ref(), ended).await?,
+            false => None,
+        };
         store.close().await;
-        ScanSummary { counts, campaign, active, end, elapsed, fail_over }.print(self.json)
+        let incomplete = self.prune && pruned.is_none();
+        let summary = ScanSummary { counts, campaign, active, end, elapsed, fail_over, pruned };
+        let status = summary.print(self.json)?;
+        if incomplete && end == ScanEnd::Complete {
+            eprintln!("facefleet: nothing was pruned: the listing of the source is not complete");
+            return Ok(ExitCode::from(SOME_FAILED));
+        }
+        Ok(status)
+    }
+
+    /// Takes out what is gone below the roots. None if the scan cannot tell.
+    async fn prune(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        ended: &EndedCampaign,
+    ) -> Result<Option<Pruned>> {
+        let EndedCampaign { counts, end, .. } = ended;
+        let is_complete = *end == ScanEnd::Complete && counts.progress.is_complete();
+        if counts.source.is_none() || !is_complete {
+            return Ok(None);
+        }
+        let roots = app.listing_by(Rules::none(), &self.source.roots)?.covered();
+        let gallery = self.gallery.gallery.clone();
+        let reason = Some("scan --prune".parse()?);
+        let curator = Curator { gallery, by: self.by.name()?, reason };
+        Ok(Some(prune(store, &curator, &roots).await?))
     }
 }
 

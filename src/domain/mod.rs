@@ -34,6 +34,7 @@ mod schedule;
 mod source;
 mod template;
 mod trace;
+mod uri_root;
 mod utc_time;
 mod verdict;
 mod waiting;
@@ -82,6 +83,7 @@ pub use schedule::{
 pub use source::{SourceName, SourceStatus};
 pub use template::{Template, TemplateError};
 pub use trace::TraceParent;
+pub use uri_root::UriRoot;
 pub use utc_time::UtcTime;
 pub use verdict::{Curated, CurationId, Verdict, VerdictId, VerdictReason};
 pub use waiting::{Backoff, Disposition, SubQueue, SubQueueOf, WaitReason};

@@ -21,6 +21,14 @@ pub enum Verdict {
     Reassign(SubjectName),
     /// It does not show what the other image shows: neither the same picture nor the same person.
     NotTheSame(ImageId),
+    /// A complete listing of its source did not bring it: it is left out until one does.
+    Gone,
+    /// As [`Self::Gone`], and the other image, which has the same bytes, was moved to its place:
+    /// the two change places. This image is at the old place from then on, and the other one keeps all
+    /// that is known of it.
+    Moved(ImageId),
+    /// A listing brought it again: it is not gone any more.
+    Found,
     /// This verdict counts no more.
     Undo(VerdictId),
 }
@@ -48,6 +56,8 @@ pub struct VerdictReason(String);
 pub struct Curated {
     /// It is left out.
     pub excluded: bool,
+    /// It is gone from its source, and left out too.
+    pub gone: bool,
     /// A person looked at it, and it stays.
     pub kept: bool,
     /// Whom it shows, if a verdict says so.
@@ -65,6 +75,9 @@ impl Verdict {
             Self::Keep => "keep",
             Self::Reassign(_) => "reassign",
             Self::NotTheSame(_) => "not_the_same",
+            Self::Gone => "gone",
+            Self::Moved(_) => "moved",
+            Self::Found => "found",
             Self::Undo(_) => "undo",
         }
     }
@@ -88,8 +101,15 @@ impl Curated {
             Verdict::NotTheSame(other) => {
                 self.not_the_same.insert(*other);
             }
+            Verdict::Gone | Verdict::Moved(_) => self.gone = true,
+            Verdict::Found => self.gone = false,
             Verdict::Undo(_) => {}
         }
+    }
+
+    /// Whether searches, references, reports and exports are without it.
+    pub fn is_left_out(&self) -> bool {
+        self.excluded || self.gone
     }
 
     /// Whether `verdict` would change something about an image with this state and this subject.
@@ -100,6 +120,8 @@ impl Curated {
             Verdict::Keep => !self.excluded && !self.kept,
             Verdict::Reassign(to) => subject != Some(to),
             Verdict::NotTheSame(other) => !self.not_the_same.contains(other),
+            Verdict::Gone | Verdict::Moved(_) => !self.gone,
+            Verdict::Found => self.gone,
             Verdict::Undo(_) => true,
         }
     }
@@ -176,6 +198,18 @@ mod tests {
         assert!(!none.is_changed_by(&Verdict::Restore, None));
         assert!(!none.is_changed_by(&Verdict::Reassign(ann.clone()), Some(&ann)));
         assert!(none.is_changed_by(&Verdict::Reassign(ann), None));
+    }
+
+    #[test]
+    fn that_an_image_is_gone_is_apart_from_what_people_decide() {
+        let gone = Curated::after(&[Verdict::Exclude, Verdict::Gone, Verdict::Restore]);
+        assert!(gone.gone && !gone.excluded && gone.is_left_out());
+        assert!(!gone.is_changed_by(&Verdict::Gone, None));
+        assert!(!gone.is_changed_by(&Verdict::Moved(ImageId(1)), None));
+        let found = Curated::after(&[Verdict::Gone, Verdict::Exclude, Verdict::Found]);
+        assert!(!found.gone && found.excluded && found.is_left_out());
+        assert!(!found.is_changed_by(&Verdict::Found, None));
+        assert!(!Curated::after(&[Verdict::Moved(ImageId(1)), Verdict::Found]).is_left_out());
     }
 
     #[test]

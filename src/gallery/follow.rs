@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::GalleryError;
 use super::failures::{self, FailureReasons};
 use super::list::{Images, Lister, NotAnImage};
+use super::missing::SourceCheck;
 use super::not_listed::NotListedCounter;
 use super::pace::Pace;
 use crate::domain::{Campaign, CampaignProgress, CampaignState, OutcomeEvent, Selection};
@@ -57,6 +58,8 @@ pub struct CampaignCounts {
     pub not_listed: NotListedCounter,
     /// Folders and files that could not be listed.
     pub unlisted: u64,
+    /// What is missing at the source. None if this listing cannot tell.
+    pub source: Option<SourceCheck>,
     /// Images that this process saw end and that were not read, because the chip cache had what
     /// was found in them.
     pub from_chips: u64,
@@ -106,6 +109,7 @@ pub async fn run(
     let listing = run.listing();
     let CampaignRun { images, campaign, selection, .. } = run;
     let (scan_anyway, pace) = (images.scan_anyway(), images.rate().map(Pace::new));
+    let tracker = images.tracker(&campaign);
     let entries = images.entries(&campaign.progress)?;
     // Subscribe before the first job is published, so that no event is missed.
     let events = match until {
@@ -131,8 +135,18 @@ pub async fn run(
         on_event,
     };
     let stop = stop_listing;
-    let lister =
-        Lister { listing, campaign, selection, scan_anyway, pace, queue, store, stop, not_images };
+    let lister = Lister {
+        listing,
+        campaign,
+        selection,
+        scan_anyway,
+        pace,
+        tracker,
+        queue,
+        store,
+        stop,
+        not_images,
+    };
     let mut lister = tokio::spawn(lister.run(entries));
     let followed = follower.follow(&mut lister, from_lister, events).await;
     // It still runs if the events ended first: nothing takes what it publishes.
@@ -162,7 +176,7 @@ struct Follower<F> {
 impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     async fn follow(
         &mut self,
-        lister: &mut JoinHandle<Result<(), GalleryError>>,
+        lister: &mut JoinHandle<Result<Option<SourceCheck>, GalleryError>>,
         mut not_images: mpsc::Receiver<NotAnImage>,
         mut events: BoxStream<'static, OutcomeEvent>,
     ) -> Result<(), GalleryError> {
@@ -208,12 +222,13 @@ impl<F: FnMut(&CampaignCounts, CampaignEvent<'_>)> Follower<F> {
     /// Whether there is nothing more to follow, now that the lister has ended.
     async fn listing_ended(
         &mut self,
-        listed: Result<(), GalleryError>,
+        listed: Result<Option<SourceCheck>, GalleryError>,
     ) -> Result<bool, GalleryError> {
         self.listing = false;
         match listed {
             // The queue was closed to stop.
-            Ok(()) | Err(GalleryError::Queue(QueueError::Closed)) => {}
+            Ok(check) => self.counts.source = check,
+            Err(GalleryError::Queue(QueueError::Closed)) => {}
             Err(GalleryError::Listing(error)) => {
                 // At once: others see it, and it stays if this process is stopped.
                 self.store.fail_listing(self.listing_of, &error.to_string()).await?;

@@ -15,12 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
 use super::again::AgainImages;
+use super::missing::{MissingTracker, SourceCheck};
 use super::pace::{JobRate, Pace};
 use super::rescore::RescoreImages;
 use crate::domain::{
     Campaign, CampaignProgress, Job, JobId, LabelledImage, Lane, ListedChunk, Selection,
 };
-use crate::images::{Listing, ListingEntry, ListingError, NotListed, Root, is_past};
+use crate::images::{
+    Listing, ListingEntry, ListingError, NotListed, NotListedReason, Root, is_past,
+};
 use crate::queue::JobQueue;
 use crate::store::{ListingKey, Store};
 
@@ -118,6 +121,14 @@ impl Images {
         }
     }
 
+    /// What finds out what is missing, if they are all of some places.
+    pub(super) fn tracker(&self, campaign: &Campaign) -> Option<MissingTracker> {
+        match self {
+            Self::Listing(listing) => MissingTracker::new(listing, campaign),
+            Self::Again(_) | Self::Rescore(_) | Self::Given(_) => None,
+        }
+    }
+
     /// The entries that a listing which came as far as `progress` has to list.
     pub(super) fn entries(self, progress: &CampaignProgress) -> Result<Entries, ListingError> {
         let after = progress.chunk_from.as_deref();
@@ -144,6 +155,8 @@ pub(super) struct Lister {
     /// See [`Images::scan_anyway`].
     pub(super) scan_anyway: bool,
     pub(super) pace: Option<Pace>,
+    /// See [`Images::tracker`].
+    pub(super) tracker: Option<MissingTracker>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) store: Arc<dyn Store>,
     pub(super) stop: CancellationToken,
@@ -151,15 +164,23 @@ pub(super) struct Lister {
 }
 
 impl Lister {
-    /// Lists `entries` until they end, `stop` is cancelled or the receiver is dropped.
-    pub(super) async fn run(mut self, entries: Entries) -> Result<(), GalleryError> {
+    /// Lists `entries` until they end, `stop` is cancelled or the receiver is dropped. What is
+    /// missing at the source, if it lists all that is there.
+    pub(super) async fn run(
+        mut self,
+        entries: Entries,
+    ) -> Result<Option<SourceCheck>, GalleryError> {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.begin(self.store.as_ref(), &self.campaign).await?;
+        }
         let mut from = self.campaign.progress.chunk_from.clone();
         // Chunks of what is ready: the first images are scored while the others are listed.
         let mut chunks = entries.ready_chunks(CHUNK);
         while let Some(chunk) = self.stop.run_until_cancelled(chunks.next()).await.flatten() {
+            self.track(&chunk).await?;
             let (images, broken) = self.images_of(chunk).await;
             if self.not_images.is_closed() {
-                return Ok(());
+                return Ok(None);
             }
             let (noted, new): (Vec<_>, Vec<_>) =
                 images.into_iter().partition(|image| self.is_noted(image));
@@ -170,7 +191,7 @@ impl Lister {
             while !left.is_empty() {
                 // What is noted is published at once: a listing that ends here leaves nothing that
                 // only a second look at these images would find.
-                let Some(now) = self.due(&left).await else { return Ok(()) };
+                let Some(now) = self.due(&left).await else { return Ok(None) };
                 let later = left.split_off(now);
                 let to = left.last().and_then(|image| image.position.clone());
                 self.publish(left, from, to.clone()).await?;
@@ -180,8 +201,39 @@ impl Lister {
                 return Err(error);
             }
         }
-        if !self.stop.is_cancelled() {
-            self.store.end_listing(self.listing).await?;
+        if self.stop.is_cancelled() {
+            return Ok(None);
+        }
+        let check = match &self.tracker {
+            Some(tracker) => tracker.end(self.store.as_ref(), &self.campaign, &self.stop).await?,
+            None => None,
+        };
+        self.store.end_listing(self.listing).await?;
+        Ok(check)
+    }
+
+    /// Notes what was found, before it is noted that this was listed. A listing that could not list
+    /// something, or finds nothing below a root, says nothing about what is missing.
+    async fn track(&mut self, chunk: &[Result<Entry, GalleryError>]) -> Result<(), GalleryError> {
+        let Some(tracker) = &mut self.tracker else { return Ok(()) };
+        let store = self.store.as_ref();
+        let (mut found, mut fails) = (Vec::with_capacity(chunk.len()), false);
+        for entry in chunk.iter().flatten() {
+            match entry {
+                Entry::Image(listed) => found.push(listed.image.image.clone()),
+                Entry::NotAnImage(NotAnImage::Unlisted(_)) => fails = true,
+                Entry::NotAnImage(NotAnImage::NotListed(other)) => {
+                    fails |= other.reason == NotListedReason::EmptyRoot;
+                    // It is no image for this scan, and it is there. Files are looked at.
+                    let object = other.uri.clone().filter(|uri| uri.scheme() != "file");
+                    found.extend(object);
+                }
+            }
+        }
+        tracker.found(store, &self.campaign, &found).await?;
+        if fails {
+            tracker.give_up(store, &self.campaign).await?;
+            self.tracker = None;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ mod erased;
 pub mod failures;
 pub mod follow;
 pub mod list;
+pub mod missing;
 pub mod not_listed;
 pub mod pace;
 pub mod profiles;

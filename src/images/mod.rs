@@ -36,7 +36,9 @@ pub use list::{
     ImageLists, ImageVersions, ListFormat, ListPlace, ListSources, ListSurvey, SurveyedLists,
     of_uri, resolved,
 };
-pub use listing::{Listing, ListingEntry, ListingError, NotListed, NotListedReason, is_past};
+pub use listing::{
+    Listing, ListingEntry, ListingError, NotListed, NotListedReason, Presence, is_past,
+};
 pub use named::{ImageToRead, NamedEntry, NamedImages, NamedPlace};
 pub use objects::Objects;
 pub use reservation::{MemoryReservation, Unlimited};

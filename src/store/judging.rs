@@ -21,9 +21,19 @@ pub(super) struct LiveVerdict {
 /// What follows from an image's verdicts.
 pub(super) struct NewImageState {
     pub(super) image: i64,
-    pub(super) excluded: bool,
+    pub(super) left_out: bool,
+    pub(super) gone: bool,
     /// The subject that a verdict gives it.
     pub(super) subject: Option<SubjectName>,
+}
+
+/// Two images of the same bytes that change places.
+#[derive(Clone, Copy)]
+pub(super) struct ChangeOfPlaces {
+    /// The image that is at the place of the other one now, and has all that is known.
+    pub(super) moved: i64,
+    pub(super) other: i64,
+    pub(super) hash: [u8; 32],
 }
 
 /// Reads and writes the rows of verdicts, inside a transaction.
@@ -67,25 +77,47 @@ pub(super) trait VerdictTables: Send {
         &mut self,
         states: &[NewImageState],
     ) -> impl Future<Output = Result<Vec<(i64, i64)>, Fault>> + Send;
+
+    /// Gives the images of each pair, which no other pair has, the URIs of each other.
+    fn change_places(
+        &mut self,
+        pairs: &[ChangeOfPlaces],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// An image that is judged.
 struct JudgedImage {
     /// Its subject, before this curation.
     subject: Option<SubjectName>,
+    /// None: no bytes came.
+    hash: Option<[u8; 32]>,
     before: Curated,
     live: Vec<(Option<VerdictId>, Verdict)>,
 }
 
 impl JudgedImage {
-    fn new(subject: Option<SubjectName>, live: Vec<LiveVerdict>) -> Self {
+    fn new(row: &JudgedImageRow, live: Vec<LiveVerdict>) -> Result<Self, Fault> {
+        let subject = row.subject.as_deref().map(parsed).transpose()?;
+        let hash = row.content_hash.as_slice().try_into().ok();
         let live: Vec<_> = live.into_iter().map(|it| (Some(it.id), it.verdict)).collect();
         let before = Curated::after(live.iter().map(|(_, verdict)| verdict));
-        Self { subject, before, live }
+        Ok(Self { subject, hash, before, live })
     }
 
     fn state(&self) -> Curated {
         Curated::after(self.live.iter().map(|(_, verdict)| verdict))
+    }
+
+    /// The image that changes places with this one by `verdict`.
+    fn changes_places_with(&self, verdict: &Verdict) -> Option<ImageId> {
+        match verdict {
+            Verdict::Moved(other) => Some(*other),
+            Verdict::Undo(of) => self.live.iter().find_map(|(id, undone)| match undone {
+                Verdict::Moved(other) if *id == Some(*of) => Some(*other),
+                _ => None,
+            }),
+            _ => None,
+        }
     }
 
     /// Whether the verdict changes something; it then counts. None if it undoes nothing.
@@ -107,8 +139,9 @@ impl JudgedImage {
     }
 
     fn new_state(&self, image: ImageId) -> NewImageState {
-        let Curated { excluded, subject, .. } = self.state();
-        NewImageState { image: image.0, excluded, subject }
+        let state = self.state();
+        let left_out = state.is_left_out();
+        NewImageState { image: image.0, left_out, gone: state.gone, subject: state.subject }
     }
 }
 
@@ -132,13 +165,25 @@ pub(super) async fn judge(
         Err(unknown) => return Ok(Judged::UnknownImage(unknown)),
     };
     let (mut written, mut unchanged) = (Vec::new(), Vec::new());
+    let mut moves = Vec::new();
     for (id, verdict) in &new.verdicts {
         let told = told_by_other(&images, *id, verdict);
+        let same = |other: &ImageId| images.get(other).and_then(|it| it.hash);
+        if let Verdict::Moved(other) = verdict
+            && (same(id).is_none() || same(id) != same(other) || id == other)
+        {
+            return Ok(Judged::Changed(*id));
+        }
         let Some(image) = images.get_mut(id) else { return Ok(Judged::UnknownImage(*id)) };
+        let moved = image.changes_places_with(verdict).zip(image.hash);
         let follows = if told { Some(false) } else { image.follow(verdict) };
         match (follows, verdict) {
             (None, Verdict::Undo(of)) => return Ok(Judged::NoVerdict(*of)),
-            (Some(true), _) => written.push((*id, verdict)),
+            (Some(true), _) => {
+                written.push((*id, verdict));
+                let pair = |(ImageId(moved), hash)| ChangeOfPlaces { moved, other: id.0, hash };
+                moves.extend(moved.map(pair));
+            }
             _ if new.exact => return Ok(Judged::Changed(*id)),
             _ => unchanged.push(*id),
         }
@@ -152,6 +197,7 @@ pub(super) async fn judge(
     let states = changed.iter().filter_map(|id| Some(images.get(id)?.new_state(*id)));
     let back = tables.set_states(&states.collect::<Vec<_>>()).await?;
     choose_among(tables, new, &back).await?;
+    change_places(tables, moves).await?;
     let (curation, verdicts) = (Some(CurationId(curation)), written.len() as u64);
     Ok(Judged::Written { curation, verdicts, unchanged })
 }
@@ -191,13 +237,34 @@ fn told_by_other(images: &BTreeMap<ImageId, JudgedImage>, id: ImageId, verdict: 
     images.get(other).is_some_and(|other| other.state().not_the_same.contains(&id))
 }
 
+/// Those of a later pair see what those of an earlier one did.
+async fn change_places(
+    tables: &mut impl VerdictTables,
+    mut pairs: Vec<ChangeOfPlaces>,
+) -> Result<(), Fault> {
+    while !pairs.is_empty() {
+        let mut seen = BTreeSet::new();
+        let again = pairs.iter().position(|pair| {
+            let both = [pair.moved, pair.other];
+            both.iter().any(|image| seen.contains(image)) || {
+                seen.extend(both);
+                false
+            }
+        });
+        let later = pairs.split_off(again.unwrap_or(pairs.len()));
+        tables.change_places(&pairs).await?;
+        pairs = later;
+    }
+    Ok(())
+}
+
 /// The images of a curation; or one that the gallery does not have.
 async fn read(
     tables: &mut impl VerdictTables,
     new: &NewCuration,
 ) -> Result<Result<BTreeMap<ImageId, JudgedImage>, ImageId>, Fault> {
     let others = new.verdicts.iter().filter_map(|(_, verdict)| match verdict {
-        Verdict::NotTheSame(other) => Some(*other),
+        Verdict::NotTheSame(other) | Verdict::Moved(other) => Some(*other),
         _ => None,
     });
     let all: BTreeSet<ImageId> = new.verdicts.iter().map(|(id, _)| *id).chain(others).collect();
@@ -211,8 +278,7 @@ async fn read(
     let mut images = BTreeMap::new();
     for row in found {
         let id = ImageId(row.image_id);
-        let subject = row.subject.as_deref().map(parsed).transpose()?;
-        images.insert(id, JudgedImage::new(subject, live.remove(&id).unwrap_or_default()));
+        images.insert(id, JudgedImage::new(&row, live.remove(&id).unwrap_or_default())?);
     }
     match all.into_iter().find(|id| !images.contains_key(id)) {
         Some(unknown) => Ok(Err(unknown)),
@@ -244,6 +310,9 @@ pub(super) fn verdict(
         "keep" => Verdict::Keep,
         "reassign" => Verdict::Reassign(parsed(subject.ok_or_else(lacking)?)?),
         "not_the_same" => Verdict::NotTheSame(ImageId(other.ok_or_else(lacking)?)),
+        "gone" => Verdict::Gone,
+        "moved" => Verdict::Moved(ImageId(other.ok_or_else(lacking)?)),
+        "found" => Verdict::Found,
         "undo" => Verdict::Undo(VerdictId(undoes.ok_or_else(lacking)?)),
         _ => return Err(corrupt(format!("unknown verdict '{name}'"))),
     })
@@ -253,8 +322,10 @@ pub(super) fn verdict(
 pub(super) fn columns(verdict: &Verdict) -> (Option<&str>, Option<i64>, Option<i64>) {
     match verdict {
         Verdict::Reassign(subject) => (Some(subject.as_str()), None, None),
-        Verdict::NotTheSame(other) => (None, Some(other.0), None),
+        Verdict::NotTheSame(other) | Verdict::Moved(other) => (None, Some(other.0), None),
         Verdict::Undo(of) => (None, None, Some(of.0)),
-        Verdict::Exclude | Verdict::Restore | Verdict::Keep => (None, None, None),
+        Verdict::Exclude | Verdict::Restore | Verdict::Keep | Verdict::Gone | Verdict::Found => {
+            (None, None, None)
+        }
     }
 }

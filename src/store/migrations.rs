@@ -24,6 +24,7 @@ const SQLITE: &[File] = &[
     (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
     (16, "erasures", include_str!("../../migrations/sqlite/0016_erasures.sql")),
     (17, "verdicts", include_str!("../../migrations/sqlite/0017_verdicts.sql")),
+    (19, "missing", include_str!("../../migrations/sqlite/0019_missing.sql")),
     (24, "picture_hash", include_str!("../../migrations/sqlite/0024_picture_hash.sql")),
 ];
 
@@ -44,6 +45,7 @@ const POSTGRES: &[File] = &[
     (14, "erasures", include_str!("../../migrations/postgres/0014_erasures.sql")),
     (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
     (16, "retire", include_str!("../../migrations/postgres/0016_retire.sql")),
+    (18, "missing", include_str!("../../migrations/postgres/0018_missing.sql")),
     (23, "picture_hash", include_str!("../../migrations/postgres/0023_picture_hash.sql")),
 ];
 

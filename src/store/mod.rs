@@ -22,6 +22,7 @@ mod judging;
 mod listings;
 mod maintenance;
 mod migrations;
+mod missing;
 mod plan;
 pub mod postgres;
 mod profile_choice;
@@ -52,6 +53,7 @@ pub use erasures::{Erasures, NewErasure};
 pub use filter::PageFilter;
 pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
+pub use missing::{MissingImage, MissingImages, MissingQuery, NotFoundImage};
 pub use profile_choice::{ProfileChoiceError, choose_profile};
 pub use profiles::{GalleryProfile, NewActivation, ProfileCoverage, Profiles, StoredProfile};
 pub use reading::{
@@ -91,6 +93,7 @@ pub trait Store:
     + Erasures
     + Remains
     + Curation
+    + MissingImages
     + Schedules
     + ScheduleRuns
     + SourceStatuses
@@ -113,6 +116,7 @@ impl<T> Store for T where
         + Erasures
         + Remains
         + Curation
+        + MissingImages
         + Schedules
         + ScheduleRuns
         + SourceStatuses

@@ -5,6 +5,7 @@ mod campaigns;
 mod erasures;
 mod faces;
 mod history;
+mod missing;
 mod profiles;
 mod rescoring;
 mod schedules;
@@ -23,6 +24,7 @@ pub(super) use campaigns::{CampaignRow, CountedRow, campaigns};
 pub(super) use erasures::ErasureRow;
 pub(super) use faces::{FaceOfImageRow, FaceRow};
 pub(super) use history::{HistoryRow, history};
+pub(super) use missing::{MissingRow, NotFoundRow};
 pub(super) use profiles::{
     ActivationRow, ActiveProfileRow, GalleryProfileRow, SoleResultsRow, StoredProfileRow, attempts,
     coverage,

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::image::ImageNames;
 use crate::domain::{
-    CurationId, GalleryName, ImageId, ProfileId, SubjectName, UtcTime, Verdict, VerdictId,
-    VerdictReason,
+    CampaignId, CurationId, GalleryName, ImageId, ProfileId, SubjectName, UtcTime, Verdict,
+    VerdictId, VerdictReason,
 };
 use crate::store::{StoredFace, StoredImage, StoredVerdict};
 
@@ -23,11 +23,12 @@ pub struct VerdictView {
     pub image: String,
     /// The id of the stored image.
     pub image_id: ImageId,
-    /// `exclude`, `restore`, `keep`, `reassign`, `not_the_same` or `undo`.
+    /// `exclude`, `restore`, `keep`, `reassign`, `not_the_same`, `gone`, `moved`, `found` or
+    /// `undo`.
     pub verdict: &'static str,
     /// The subject that the image was reassigned to.
     pub subject: Option<SubjectName>,
-    /// The image that it is not the same as.
+    /// The image that it is not the same as; of `moved`, the one that is at its place now.
     pub other_image_id: Option<ImageId>,
     /// The verdict that it undid.
     pub undoes: Option<VerdictId>,
@@ -46,9 +47,13 @@ impl From<&StoredVerdict> for VerdictView {
         let (mut subject, mut other_image_id, mut undoes) = (None, None, None);
         match &stored.verdict {
             Verdict::Reassign(to) => subject = Some(to.clone()),
-            Verdict::NotTheSame(other) => other_image_id = Some(*other),
+            Verdict::NotTheSame(other) | Verdict::Moved(other) => other_image_id = Some(*other),
             Verdict::Undo(of) => undoes = Some(*of),
-            Verdict::Exclude | Verdict::Restore | Verdict::Keep => {}
+            Verdict::Exclude
+            | Verdict::Restore
+            | Verdict::Keep
+            | Verdict::Gone
+            | Verdict::Found => {}
         }
         let ImageNames { uri, image } = ImageNames::from(&stored.uri);
         Self {
@@ -128,7 +133,8 @@ pub struct SuggestionView {
     pub image: CuratedImageView,
     /// The image that it is compared with.
     pub other: Option<CuratedImageView>,
-    /// `low_quality`, `same_bytes`, `same_picture`, `unlike`, `one_person` or `best`.
+    /// `low_quality`, `same_bytes`, `same_picture`, `unlike`, `one_person`, `best`, `missing`
+    /// or `moved`: `other` has the bytes, in another place.
     pub evidence: &'static str,
     /// `same_picture` and `one_person`: the similarity of the two images. `unlike`: that with the
     /// mean of its subject's other images.
@@ -142,7 +148,11 @@ pub struct SuggestionView {
     pub other_subject_images: Option<u64>,
     /// `low_quality`: the best quality among its subject's other images; null if it has none.
     pub best_quality: Option<u8>,
-    /// `exclude`, `reassign` or `keep`; null if a person must look.
+    /// `missing` and `moved`: when a complete listing of its source did not bring it, RFC 3339.
+    pub missing_since: Option<UtcTime>,
+    /// `missing` and `moved`: the campaign of that listing.
+    pub missing_in_campaign: Option<CampaignId>,
+    /// `exclude`, `reassign`, `keep`, `gone` or `moved`; null if a person must look.
     pub suggestion: Option<&'static str>,
     /// The subject to reassign to.
     pub subject_suggested: Option<SubjectName>,
@@ -158,7 +168,7 @@ pub struct PreviewLine {
     pub gallery: GalleryName,
     /// Its active profile.
     pub profile: ProfileId,
-    /// `lowest`, `duplicates`, `outliers`, `collisions` or `best`.
+    /// `lowest`, `duplicates`, `outliers`, `collisions`, `best` or `gone`.
     pub view: &'static str,
     /// The name of the preview, for `--apply`.
     pub preview: String,

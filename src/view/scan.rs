@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::OutcomeCounts;
 use super::not_listed::NotListedCounts;
-use crate::domain::{CampaignId, GalleryName, OutcomeKind, ProfileId};
+use crate::domain::{CampaignId, CurationId, GalleryName, OutcomeKind, ProfileId};
 
 /// The last line of `scan --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,9 +47,28 @@ pub struct ScanSummaryView {
     pub reasons: Vec<ReasonView>,
     /// What is wrong, and what to do, if more images than `--fail-over` accepts ended so; or null.
     pub failure: Option<String>,
+    /// Images of the gallery that are gone from the source since this scan. Null if its listing
+    /// cannot tell: it was not complete, or of lists.
+    pub missing: Option<u64>,
+    /// Images that are not there, in folders that are empty: these may not be mounted.
+    pub missing_in_empty_folders: Option<u64>,
+    /// What `--prune` took out; null without it.
+    pub pruned: Option<PrunedView>,
     /// What is not listed as an image.
     #[serde(flatten)]
     pub not_listed: NotListedCounts,
+}
+
+/// What `scan --prune` took out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PrunedView {
+    /// Images that are gone.
+    pub gone: u64,
+    /// Images that were moved, and are at their new place.
+    pub moved: u64,
+    /// The curations of the verdicts, for `curate undo --curation`.
+    pub curation_ids: Vec<CurationId>,
 }
 
 /// A reason that images of a scan ended with.

@@ -74,6 +74,9 @@ fn line(stored: &StoredVerdict) -> String {
         Verdict::Keep => "keep".to_owned(),
         Verdict::Reassign(subject) => format!("reassign to '{}':", subject.as_str()),
         Verdict::NotTheSame(other) => format!("not the same as image {other}:"),
+        Verdict::Gone => "gone".to_owned(),
+        Verdict::Moved(other) => format!("moved, and now image {other}:"),
+        Verdict::Found => "found again".to_owned(),
         Verdict::Undo(of) => format!("undo verdict {of}:"),
     };
     let reason = reason.as_ref().map(|it| format!(", \"{}\"", it.as_str())).unwrap_or_default();

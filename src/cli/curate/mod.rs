@@ -26,6 +26,11 @@ pub(super) enum CurateCommand {
     Collisions(views::PeopleArgs),
     /// Show the best image of each subject that nobody kept yet.
     Best(views::ViewArgs),
+    /// Show images that are gone from their source: a complete scan of it did not list them again.
+    ///
+    /// An image of the same bytes in another place is the same image, moved: it keeps its subject,
+    /// references, decisions and verdicts.
+    Gone(views::ViewArgs),
     Exclude(verdicts::ExcludeArgs),
     Restore(verdicts::RestoreArgs),
     Keep(verdicts::KeepArgs),
@@ -45,6 +50,7 @@ impl CurateCommand {
             Self::Outliers(view) => view.run(app, store, CurateView::Outliers).await,
             Self::Collisions(view) => view.run(app, store, CurateView::Collisions).await,
             Self::Best(view) => view.run(app, store, CurateView::Best).await,
+            Self::Gone(view) => view.run(app, store, CurateView::Gone).await,
             Self::Exclude(exclude) => exclude.run(app, store).await,
             Self::Restore(restore) => restore.run(app, store).await,
             Self::Keep(keep) => keep.run(app, store).await,

@@ -1,4 +1,4 @@
-//! `facefleet curate lowest`, `duplicates`, `outliers`, `collisions` and `best`.
+//! `facefleet curate lowest`, `duplicates`, `outliers`, `collisions`, `best` and `gone`.
 
 use std::path::PathBuf;
 
@@ -252,6 +252,10 @@ fn why(evidence: &Evidence) -> String {
             "their means have similarity {similarity:.4}, these two images {images:.4}; {few} and \
              {many} images"
         ),
+        Evidence::Missing { since, campaign, moved } => {
+            let moved = if *moved { ", and its bytes are in the other place" } else { "" };
+            format!("not listed since {since:.19}Z, campaign {campaign}{moved}")
+        }
         Evidence::BestOf(images) => format!("the best of {images}"),
     }
 }

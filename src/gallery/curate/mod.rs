@@ -1,10 +1,11 @@
 //! Curation: what a gallery could do without, or has wrong, and what people decide about it.
 //!
 //! `verdicts.rs` writes what people decide. A view ([`preview`]) reads the images of a gallery
-//! (`load.rs`) and suggests verdicts, which [`apply`] gives: `quality.rs`, `duplicates.rs` and
-//! `people.rs` find them.
+//! (`load.rs`) and suggests verdicts, which [`apply`] gives: `quality.rs`, `duplicates.rs`,
+//! `people.rs` and `gone.rs` find them.
 
 mod duplicates;
+mod gone;
 mod load;
 mod near_pairs;
 mod people;
@@ -15,6 +16,7 @@ mod verdicts;
 
 use std::cmp::Ordering;
 
+pub use self::gone::{Pruned, prune};
 use self::load::CuratedImage;
 pub use self::preview::{CuratePreview, CurateQuery, apply, preview};
 pub use self::suggestion::{CurateView, Evidence, ShownImage, Suggestion};

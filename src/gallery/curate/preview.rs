@@ -3,7 +3,7 @@
 use super::load::CuratedGallery;
 use super::suggestion::{CurateView, Suggestion};
 use super::verdicts::{CurateError, Curator, judge};
-use super::{duplicates, people, quality};
+use super::{duplicates, gone, people, quality};
 use crate::domain::{CurationId, GalleryName, ImageId, ProfileId, Verdict};
 use crate::store::{Store, choose_profile};
 
@@ -54,8 +54,11 @@ pub async fn preview(store: &dyn Store, query: &CurateQuery) -> Result<CuratePre
     let gallery = CuratedGallery::read(store, &query.gallery, &profile).await?;
     let not_hashed = gallery.images.iter().filter(|it| it.image.picture.is_none()).count();
     let asked = query.clone();
-    let looking = tokio::task::spawn_blocking(move || suggestions(&gallery, &asked));
-    let suggestions = looking.await??;
+    let suggestions = if query.view == CurateView::Gone {
+        gone::missing(store, &query.gallery, &gallery, query.limit).await?
+    } else {
+        tokio::task::spawn_blocking(move || suggestions(&gallery, &asked)).await??
+    };
     let name = name(query, &profile, &suggestions);
     Ok(CuratePreview { profile, name, suggestions, not_hashed })
 }
@@ -71,6 +74,8 @@ fn suggestions(
         CurateView::Duplicates => Ok(duplicates::duplicates(gallery, limit, threads)),
         CurateView::Outliers => people::outliers(gallery, threshold, limit, threads),
         CurateView::Collisions => people::collisions(gallery, threshold, limit, threads),
+        // The store knows them.
+        CurateView::Gone => Ok(Vec::new()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a view of a gallery shows: images with the evidence and a suggestion.
 
-use crate::domain::{ImageId, SubjectName, Verdict};
+use crate::domain::{CampaignId, ImageId, SubjectName, UtcTime, Verdict};
 use crate::store::{StoredFace, StoredImage};
 use crate::view::curation::{CuratedImageView, SuggestionView};
 
@@ -17,6 +17,8 @@ pub enum CurateView {
     Collisions,
     /// The best image of each subject.
     Best,
+    /// Images that are gone from their source.
+    Gone,
 }
 
 impl CurateView {
@@ -28,6 +30,7 @@ impl CurateView {
             Self::Outliers => "outliers",
             Self::Collisions => "collisions",
             Self::Best => "best",
+            Self::Gone => "gone",
         }
     }
 }
@@ -75,6 +78,15 @@ pub enum Evidence {
     },
     /// It is the best of so many images of its subject.
     BestOf(usize),
+    /// A complete listing of its source did not bring it.
+    Missing {
+        /// When.
+        since: UtcTime,
+        /// The campaign that listed.
+        campaign: CampaignId,
+        /// The other image has its bytes, in another place.
+        moved: bool,
+    },
 }
 
 /// A row of a view.
@@ -126,6 +138,8 @@ impl From<&Suggestion> for SuggestionView {
             other_subject_images: None,
             best_quality: None,
             suggestion: suggestion.verdict.as_ref().map(Verdict::as_str),
+            missing_since: None,
+            missing_in_campaign: None,
             subject_suggested: suggestion.subject().cloned(),
             image_ids: suggestion.images.clone(),
         };
@@ -151,6 +165,10 @@ impl From<&Suggestion> for SuggestionView {
             }
             Evidence::BestOf(images) => {
                 (view.evidence, view.subject_images) = ("best", count(images));
+            }
+            Evidence::Missing { since, campaign, moved } => {
+                view.evidence = if moved { "moved" } else { "missing" };
+                (view.missing_since, view.missing_in_campaign) = (Some(since), Some(campaign));
             }
         }
         view

@@ -7,6 +7,7 @@
 
 mod bucket;
 mod entry;
+mod gone;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::domain::LabelledImage;
 use bucket::BucketRoot;
 pub(in crate::images) use entry::ending_of;
 pub use entry::{ListingEntry, ListingError, NotListed, NotListedReason};
+pub use gone::Presence;
 
 /// Entries of a listing; an error is the last.
 pub(super) type ListingEntries = BoxStream<'static, Result<ListingEntry, ListingError>>;

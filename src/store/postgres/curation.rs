@@ -12,7 +12,9 @@ use crate::domain::{
     Curated, CurationId, GalleryName, ImageId, ProfileId, Verdict, VerdictId, VerdictReason,
 };
 use crate::store::fault::Fault;
-use crate::store::judging::{NewImageState, VerdictTables, back, columns, curated, judge};
+use crate::store::judging::{
+    ChangeOfPlaces, NewImageState, VerdictTables, back, columns, curated, judge,
+};
 use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow, parsed};
 use crate::store::{Curation, Judged, NewCuration, StoreError, StoredVerdict, VerdictQuery};
 
@@ -125,11 +127,40 @@ impl VerdictTables for PostgresTables<'_> {
         };
         sqlx::query(include_str!("sql/set_image_states.sql"))
             .bind(&images)
-            .bind(column(states, |state| state.excluded))
+            .bind(column(states, |state| state.left_out))
             .bind(column(states, name))
+            .bind(column(states, |state| state.gone))
             .execute(&mut *self.connection)
             .await?;
         self.judge_references(&images).await
+    }
+
+    /// Locks the places first, as whoever records does.
+    async fn change_places(&mut self, pairs: &[ChangeOfPlaces]) -> Result<(), Fault> {
+        let moved: Vec<i64> = column(pairs, |pair| pair.moved);
+        let others: Vec<i64> = column(pairs, |pair| pair.other);
+        let hashes: Vec<Vec<u8>> = column(pairs, |pair| pair.hash.to_vec());
+        for step in [
+            include_str!("sql/lock_places.sql"),
+            include_str!("sql/free_places.sql"),
+            include_str!("sql/change_places.sql"),
+        ] {
+            sqlx::query(step).bind(&moved).bind(&others).execute(&mut *self.connection).await?;
+        }
+        sqlx::query(include_str!("sql/end_change_of_places.sql"))
+            .bind(&moved)
+            .bind(&others)
+            .bind(&hashes)
+            .execute(&mut *self.connection)
+            .await?;
+        for step in [
+            include_str!("sql/change_stamps.sql"),
+            include_str!("sql/move_results.sql"),
+            include_str!("sql/change_missing.sql"),
+        ] {
+            sqlx::query(step).bind(&moved).bind(&others).execute(&mut *self.connection).await?;
+        }
+        Ok(())
     }
 }
 

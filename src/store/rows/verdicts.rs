@@ -12,6 +12,7 @@ row! {
     pub(in crate::store) struct JudgedImageRow {
         pub(in crate::store) image_id: i64,
         pub(in crate::store) subject: Option<String>,
+        pub(in crate::store) content_hash: Vec<u8>,
     }
 }
 

@@ -12,7 +12,9 @@ use crate::domain::{
     VerdictReason,
 };
 use crate::store::fault::Fault;
-use crate::store::judging::{NewImageState, VerdictTables, back, columns, curated, judge};
+use crate::store::judging::{
+    ChangeOfPlaces, NewImageState, VerdictTables, back, columns, curated, judge,
+};
 use crate::store::rows::{JudgedImageRow, LiveVerdictRow, StoredVerdictRow, parsed};
 use crate::store::{Curation, Judged, NewCuration, StoreError, StoredVerdict, VerdictQuery};
 
@@ -124,13 +126,32 @@ impl VerdictTables for SqliteTables<'_> {
     async fn set_states(&mut self, states: &[NewImageState]) -> Result<Vec<(i64, i64)>, Fault> {
         let rows = states.iter().map(|state| {
             let name = state.subject.as_ref().map(SubjectName::as_str);
-            serde_json::json!([state.image, state.excluded, name])
+            serde_json::json!([state.image, state.left_out, name, state.gone])
         });
         sqlx::query(include_str!("sql/set_image_states.sql"))
             .bind(json(rows))
             .execute(&mut *self.0)
             .await?;
         self.judge_references(&states.iter().map(|state| state.image).collect::<Vec<_>>()).await
+    }
+
+    async fn change_places(&mut self, pairs: &[ChangeOfPlaces]) -> Result<(), Fault> {
+        let pairs = pairs.iter().map(|pair| {
+            let hash = blake3::Hash::from_bytes(pair.hash).to_hex();
+            serde_json::json!([pair.moved, pair.other, hash.as_str()])
+        });
+        let pairs = json(pairs);
+        for step in [
+            include_str!("sql/free_places.sql"),
+            include_str!("sql/change_places.sql"),
+            include_str!("sql/end_change_of_places.sql"),
+            include_str!("sql/change_stamps.sql"),
+            include_str!("sql/move_results.sql"),
+            include_str!("sql/change_missing.sql"),
+        ] {
+            sqlx::query(step).bind(&pairs).execute(&mut *self.0).await?;
+        }
+        Ok(())
     }
 }
 

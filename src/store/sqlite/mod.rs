@@ -19,6 +19,7 @@ mod halves;
 mod insert;
 mod listings;
 mod maintenance;
+mod missing;
 mod profiles;
 mod reading;
 mod remains;

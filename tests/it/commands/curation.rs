@@ -1,5 +1,7 @@
 //! What people decide about images: `curate`.
 
+mod gone;
+
 use serde_json::{Value, json};
 
 use super::schemas::assert_fits;

@@ -11,6 +11,7 @@ mod held;
 mod history;
 mod ids;
 mod live;
+mod missing;
 mod notes;
 mod profiles;
 mod reading;
@@ -285,6 +286,13 @@ macro_rules! store_contract {
                 a_reassignment_counts_whatever_was_decided_before
                 references_follow_the_names_of_subjects
                 an_excluded_image_pushes_no_reference_out
+            }
+            missing {
+                what_a_complete_listing_does_not_find_is_missing
+                a_gone_image_is_left_out_until_a_listing_finds_it
+                a_moved_image_keeps_what_is_known_of_it
+                only_an_image_of_the_same_bytes_without_a_past_is_a_new_place
+                an_erased_image_is_not_missing
             }
             curation {
                 a_preview_is_applied_exactly_and_undone_as_a_whole

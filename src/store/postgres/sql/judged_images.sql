@@ -1,5 +1,5 @@
 -- Images that are to be judged, locked in the order of their ids.
-SELECT i.id AS image_id, coalesce(i.verdict_subject, i.subject) AS subject
+SELECT i.id AS image_id, coalesce(i.verdict_subject, i.subject) AS subject, i.content_hash
 FROM images i
 JOIN galleries g ON g.id = i.gallery_id AND g.name = $1
 WHERE i.id = ANY ($2::bigint[])

@@ -1,0 +1,115 @@
+//! Marks images of the gallery that a complete listing of their source did not bring.
+//!
+//! What a listing finds is noted in the store, so that a listing of millions takes no memory and
+//! can resume. What was not found is looked for once more before it is marked.
+
+use futures::stream::{self, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use super::GalleryError;
+use crate::domain::{Campaign, ImageId, ImageUri, Lane, UriRoot};
+use crate::images::{Listing, Presence};
+use crate::store::{MissingImages, NotFoundImage};
+
+/// Images that were not found and are read at once.
+const PAGE: u32 = 2000;
+/// Images that are looked for at once.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// What a complete listing says about images of the gallery.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceCheck {
+    /// Images that are missing since this listing.
+    pub missing: u64,
+    /// Images of folders that are empty: their file system may not be mounted. They are not marked.
+    pub unsure: u64,
+}
+
+/// Notes what a listing finds, and marks what it does not.
+pub(super) struct MissingTracker {
+    listing: Listing,
+    covered: Vec<UriRoot>,
+    tracks: bool,
+}
+
+impl MissingTracker {
+    /// None if the campaign does not list all of some places.
+    pub(super) fn new(listing: &Listing, campaign: &Campaign) -> Option<Self> {
+        let covered = listing.covered();
+        let lists_all = campaign.lane == Lane::Scan && !covered.is_empty();
+        lists_all.then(|| Self { listing: listing.clone(), covered, tracks: false })
+    }
+
+    /// Begins, or goes on with a listing that goes on.
+    pub(super) async fn begin(
+        &mut self,
+        store: &dyn MissingImages,
+        campaign: &Campaign,
+    ) -> Result<(), GalleryError> {
+        let resumes = campaign.progress.chunk_to.is_some();
+        self.tracks = resumes || store.track_listing(campaign.id, &campaign.gallery).await?;
+        Ok(())
+    }
+
+    /// Notes what the listing found.
+    pub(super) async fn found(
+        &self,
+        store: &dyn MissingImages,
+        campaign: &Campaign,
+        uris: &[ImageUri],
+    ) -> Result<(), GalleryError> {
+        if self.tracks && !uris.is_empty() {
+            store.note_found(campaign.id, &campaign.gallery, uris).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up: the listing cannot tell what is missing, whatever it brings.
+    pub(super) async fn give_up(
+        &mut self,
+        store: &dyn MissingImages,
+        campaign: &Campaign,
+    ) -> Result<(), GalleryError> {
+        Ok(store.untrack_listing(campaign.id).await?)
+    }
+
+    /// Marks what is missing, once the listing is complete. None if it cannot tell, or `stop` was
+    /// cancelled.
+    pub(super) async fn end(
+        &self,
+        store: &dyn MissingImages,
+        campaign: &Campaign,
+        stop: &CancellationToken,
+    ) -> Result<Option<SourceCheck>, GalleryError> {
+        let mut check = SourceCheck::default();
+        if !self.tracks {
+            // The gallery has no images that could be missing.
+            return Ok(Some(check));
+        }
+        let mut after = None;
+        loop {
+            let page = store.not_found(campaign.id, &self.covered, after, PAGE).await?;
+            let Some(page) = page else { return Ok(None) };
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let looked = stop.run_until_cancelled(self.look(page)).await;
+            let Some(looked) = looked else { return Ok(None) };
+            let of = |presence: Presence| {
+                looked.iter().filter(move |(_, found)| *found == presence).map(|(id, _)| *id)
+            };
+            let gone: Vec<ImageId> = of(Presence::Gone).collect();
+            store.mark_missing(campaign.id, &gone).await?;
+            check.missing += gone.len() as u64;
+            check.unsure += of(Presence::EmptyFolder).count() as u64;
+        }
+        store.untrack_listing(campaign.id).await?;
+        Ok(Some(check))
+    }
+
+    async fn look(&self, images: Vec<NotFoundImage>) -> Vec<(ImageId, Presence)> {
+        let look = |image: NotFoundImage| async move {
+            (image.id, self.listing.presence(&image.uri).await)
+        };
+        stream::iter(images).map(look).buffer_unordered(LOOKS_AT_ONCE).collect().await
+    }
+}

@@ -1,0 +1,147 @@
+//! Images that a complete listing of their source did not bring.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::batch::PostgresTables;
+use super::results::{READ_COMMITTED, tried};
+use super::{PostgresStore, READ, WRITE, column, uri_key};
+use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
+use crate::store::fault::Fault;
+use crate::store::judging::judge;
+use crate::store::missing::found_again;
+use crate::store::rows::{MissingRow, NotFoundRow};
+use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
+
+#[async_trait]
+impl MissingImages for PostgresStore {
+    async fn track_listing(
+        &self,
+        campaign: CampaignId,
+        gallery: &GalleryName,
+    ) -> Result<bool, StoreError> {
+        self.answer(WRITE, async {
+            sqlx::query(include_str!("sql/track_listing.sql"))
+                .bind(campaign.0)
+                .bind(gallery.as_str())
+                .execute(&self.pool)
+                .await?;
+            let tracked = "SELECT true FROM tracked_listings WHERE campaign_id = $1";
+            let tracked: Option<bool> =
+                sqlx::query_scalar(tracked).bind(campaign.0).fetch_optional(&self.pool).await?;
+            Ok(tracked.is_some())
+        })
+        .await
+    }
+
+    async fn note_found(
+        &self,
+        campaign: CampaignId,
+        gallery: &GalleryName,
+        uris: &[ImageUri],
+    ) -> Result<u64, StoreError> {
+        let keys: Vec<Uuid> = column(uris, uri_key);
+        let keys = keys.as_slice();
+        let write = || async move {
+            let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            let back: Vec<i64> = sqlx::query_scalar(include_str!("sql/missing_of_uris.sql"))
+                .bind(gallery.as_str())
+                .bind(keys)
+                .fetch_all(&mut *transaction)
+                .await?;
+            let mut were_gone = 0;
+            if !back.is_empty() {
+                // First: it locks in the order in which erasures do.
+                let mut tables = PostgresTables::new(&mut transaction);
+                let judged = judge(&mut tables, &found_again(gallery, &back)?).await?;
+                if let Judged::Written { verdicts, .. } = judged {
+                    were_gone = verdicts;
+                }
+                sqlx::query("DELETE FROM missing_images WHERE image_id = ANY ($1)")
+                    .bind(&back)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            sqlx::query(include_str!("sql/note_found.sql"))
+                .bind(campaign.0)
+                .bind(gallery.as_str())
+                .bind(keys)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(were_gone)
+        };
+        self.answer(WRITE, tried(write)).await
+    }
+
+    async fn not_found(
+        &self,
+        campaign: CampaignId,
+        roots: &[UriRoot],
+        after: Option<ImageId>,
+        limit: u32,
+    ) -> Result<Option<Vec<NotFoundImage>>, StoreError> {
+        self.answer(READ, async {
+            let tracked = "SELECT true FROM tracked_listings WHERE campaign_id = $1";
+            let tracked: Option<bool> =
+                sqlx::query_scalar(tracked).bind(campaign.0).fetch_optional(&self.pool).await?;
+            if tracked.is_none() {
+                return Ok(None);
+            }
+            let rows: Vec<NotFoundRow> = sqlx::query_as(include_str!("sql/not_found.sql"))
+                .bind(campaign.0)
+                .bind(column(roots, |root| root.itself().to_owned()))
+                .bind(column(roots, |root| root.below().to_owned()))
+                .bind(after.map_or(0, |ImageId(id)| id))
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await?;
+            let images: Result<Vec<_>, Fault> = rows.into_iter().map(NotFoundRow::image).collect();
+            images.map(Some)
+        })
+        .await
+    }
+
+    async fn mark_missing(
+        &self,
+        campaign: CampaignId,
+        images: &[ImageId],
+    ) -> Result<(), StoreError> {
+        self.answer(WRITE, async {
+            sqlx::query(include_str!("sql/mark_missing.sql"))
+                .bind(campaign.0)
+                .bind(column(images, |ImageId(id)| *id))
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn untrack_listing(&self, campaign: CampaignId) -> Result<(), StoreError> {
+        self.answer(WRITE, async {
+            sqlx::query(include_str!("sql/untrack_listing.sql"))
+                .bind(campaign.0)
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn missing(&self, query: &MissingQuery) -> Result<Vec<MissingImage>, StoreError> {
+        let below = query.below.as_deref();
+        self.answer(READ, async {
+            let rows: Vec<MissingRow> = sqlx::query_as(include_str!("sql/missing.sql"))
+                .bind(query.gallery.as_str())
+                .bind(below.map(|roots| column(roots, |root| root.itself().to_owned())))
+                .bind(below.map(|roots| column(roots, |root| root.below().to_owned())))
+                .bind(query.after.map_or(0, |ImageId(id)| id))
+                .bind(i64::from(query.limit))
+                .fetch_all(&self.pool)
+                .await?;
+            rows.into_iter().map(MissingRow::image).collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,6 @@
+-- A gallery without images has none that could be missing.
+INSERT INTO tracked_listings (campaign_id, gallery_id, last_image_id)
+SELECT ?1, g.id, (SELECT max(i.id) FROM images i)
+FROM galleries g
+WHERE g.name = ?2 AND EXISTS (SELECT 1 FROM images i WHERE i.gallery_id = g.id)
+ON CONFLICT (campaign_id) DO UPDATE SET gallery_id = excluded.gallery_id
