@@ -214,9 +214,7 @@ async fn choose_among(
     new: &NewCuration,
     back: &[(i64, i64)],
 ) -> Result<(), Fault> {
-    if back.is_empty() {
-        return Ok(());
-    }
+    let Some(rules) = new.rules.filter(|_| !back.is_empty()) else { return Ok(()) };
     let Some((scope, profile)) = tables.active_scope(&new.gallery).await? else { return Ok(()) };
     let mut of_subjects: BTreeMap<i64, BTreeSet<ImageId>> = BTreeMap::new();
     for (subject, image) in back {
@@ -225,7 +223,7 @@ async fn choose_among(
     let mut changed = Vec::new();
     for (subject, images) in of_subjects {
         let rows = tables.references(&[subject], scope, &profile).await?;
-        let states = restored(rows, &images, &new.rules)?.into_iter();
+        let states = restored(rows, &images, &rules)?.into_iter();
         changed.extend(states.map(|(image, state)| NewState { subject, image: image.0, state }));
     }
     if changed.is_empty() { Ok(()) } else { tables.write_references(&changed).await }

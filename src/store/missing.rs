@@ -116,5 +116,6 @@ pub(super) fn found_again(
         reason: Some("a listing brought it again".parse().map_err(corrupt)?),
         verdicts: images.iter().map(|image| (ImageId(*image), Verdict::Found)).collect(),
         exact: false,
+        rules: None,
     })
 }

@@ -26,7 +26,7 @@ pub fn curation(verdicts: Vec<(ImageId, Verdict)>) -> NewCuration {
         reason: Some("blurred".parse().unwrap()),
         verdicts,
         exact: false,
-        rules: ReferenceRules { most: 3, margin: 5.0 },
+        rules: Some(ReferenceRules { most: 3, margin: 5.0 }),
     }
 }
 
