@@ -204,6 +204,17 @@ fn differing_settings(wanted: &Selection, own: &Selection) -> Vec<String> {
         .collect()
 }
 
+/// Begins a campaign. In a gallery that was erased, every image would end as erased.
+///
+/// # Errors
+/// If the gallery was erased, or the store fails.
+pub async fn begin(store: &dyn Store, campaign: &Campaign) -> Result<(), GalleryError> {
+    if store.is_gallery_erased(&campaign.gallery).await? {
+        return Err(GalleryError::Erased(campaign.gallery.clone()));
+    }
+    Ok(store.begin_campaign(campaign).await?)
+}
+
 /// Lists `run` into a queue that other processes work on. With `wait`, follows the campaign until
 /// they have ended every image or `stop` is cancelled.
 ///
@@ -218,7 +229,7 @@ pub async fn run_on_fleet(
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
     let (listing, sub_queue) = (run.listing(), run.campaign.sub_queue());
-    store.begin_campaign(&run.campaign).await?;
+    begin(store.as_ref(), &run.campaign).await?;
     let until = if wait { FollowUntil::Ended } else { FollowUntil::Published };
     let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await;
     if let Err(error) = &counts {

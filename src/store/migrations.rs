@@ -24,6 +24,7 @@ const SQLITE: &[File] = &[
     (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
     (16, "erasures", include_str!("../../migrations/sqlite/0016_erasures.sql")),
     (17, "verdicts", include_str!("../../migrations/sqlite/0017_verdicts.sql")),
+    (23, "erasure_key", include_str!("../../migrations/sqlite/0023_erasure_key.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -43,6 +44,7 @@ const POSTGRES: &[File] = &[
     (14, "erasures", include_str!("../../migrations/postgres/0014_erasures.sql")),
     (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
     (16, "retire", include_str!("../../migrations/postgres/0016_retire.sql")),
+    (22, "erasure_key", include_str!("../../migrations/postgres/0022_erasure_key.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

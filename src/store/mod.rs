@@ -7,6 +7,7 @@
 //! This module depends on the domain alone. No database type appears in a trait.
 
 mod batch;
+mod burial;
 mod campaigns;
 mod counts;
 mod curation;
@@ -27,6 +28,7 @@ pub mod postgres;
 mod profile_choice;
 mod profiles;
 mod reading;
+mod reapplying;
 mod remains;
 mod remap;
 mod rescoring;
@@ -48,7 +50,7 @@ pub use enrolments::{
     EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
     StoredEnrolment,
 };
-pub use erasures::{Erasures, NewErasure};
+pub use erasures::{Erasable, Erasures, NewErasure};
 pub use filter::PageFilter;
 pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
@@ -58,6 +60,7 @@ pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, LatestEnrolment, MOST_RESULTS, Note, PageQuery,
     Reading, ResultState, Snapshot, StoredFace, StoredImage,
 };
+pub use reapplying::{Reapplicable, Reapplying};
 pub use remains::{Remains, SearchedFiles, file_contains};
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
@@ -90,6 +93,7 @@ pub trait Store:
     + Subjects
     + Erasures
     + Remains
+    + Reapplying
     + Curation
     + Schedules
     + ScheduleRuns
@@ -112,6 +116,7 @@ impl<T> Store for T where
         + Subjects
         + Erasures
         + Remains
+        + Reapplying
         + Curation
         + Schedules
         + ScheduleRuns

@@ -21,6 +21,7 @@ mod models;
 mod names;
 mod precision;
 mod profiles;
+mod reapplying;
 mod recipes;
 mod remap;
 mod rescore;

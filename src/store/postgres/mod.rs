@@ -21,6 +21,7 @@ mod listings;
 mod maintenance;
 mod profiles;
 mod reading;
+mod reapplying;
 mod remains;
 mod remap;
 mod rescoring;
