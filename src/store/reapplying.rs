@@ -1,5 +1,5 @@
-//! Doing erasures again in a store that was put back to an older state: what was erased is back, and
-//! known by the keyed hashes of the receipts alone.
+//! Doing erasures again in a store that was put back to an older state: what was erased is back,
+//! and known by the keyed hashes of the receipts alone.
 
 use std::collections::HashSet;
 
@@ -53,7 +53,8 @@ pub trait Reapplying: Send + Sync {
     /// not know, and that another subject has too, stays. Doing it again changes nothing.
     ///
     /// # Errors
-    /// As [`Erasures::erase`](super::Erasures::erase), or if it [cannot](Self::can_reapply) be done.
+    /// As [`Erasures::erase`](super::Erasures::erase), or if it [cannot](Self::can_reapply) be
+    /// done.
     async fn reapply(&self, before: &ErasedBefore) -> Result<Erasure, StoreError>;
 }
 

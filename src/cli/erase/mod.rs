@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use self::stage::Stage;
+use self::stage::ErasureStage;
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
 use super::operator::OperatorArgs;
@@ -43,7 +43,11 @@ pub(super) struct EraseArgs {
     #[arg(long, value_name = "IMAGE", value_parser = NamedImage::parser_with_ids())]
     image: Option<NamedImage>,
     /// The gallery [default: default]. Without --subject and --image, all of it is erased.
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["subject", "image", "verify", "reapply"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present_any = ["subject", "image", "verify", "reapply"]
+    )]
     gallery: Option<GalleryName>,
     /// Erase a whole gallery: without it, nothing but a trial is possible.
     #[arg(long)]
@@ -100,7 +104,7 @@ impl EraseArgs {
             })?);
         }
         let by = self.by.name()?;
-        let stage = Stage::begin()?;
+        let stage = ErasureStage::begin()?;
         let store = app.filled_store().await?;
         let queue = app.shared_queue().await?;
         let chips = app.kept_chips()?;
@@ -128,7 +132,7 @@ impl EraseArgs {
         &self,
         eraser: &Eraser<'_>,
         by: OperatorName,
-        stage: &Stage,
+        stage: &ErasureStage,
     ) -> Result<ErasureReceipt> {
         let gallery = match &self.gallery {
             Some(gallery) => gallery.clone(),
@@ -143,7 +147,7 @@ impl EraseArgs {
     }
 
     /// Finishes the erasures that were interrupted.
-    async fn resume(&self, eraser: &Eraser<'_>, stage: &Stage) -> Result<()> {
+    async fn resume(&self, eraser: &Eraser<'_>, stage: &ErasureStage) -> Result<()> {
         let finished = eraser.resume().await?;
         if !finished.is_empty() {
             eprintln!("finished {} interrupted erasures", finished.len());
@@ -152,7 +156,7 @@ impl EraseArgs {
         Ok(())
     }
 
-    async fn rewrite(&self, store: &dyn Store, stage: &Stage) -> Result<()> {
+    async fn rewrite(&self, store: &dyn Store, stage: &ErasureStage) -> Result<()> {
         if self.no_rewrite {
             return Ok(());
         }
@@ -164,7 +168,7 @@ impl EraseArgs {
         &self,
         eraser: &Eraser<'_>,
         new: NewErasure,
-        stage: &Stage,
+        stage: &ErasureStage,
     ) -> Result<ErasureReceipt> {
         if self.dry_run {
             let erasable = eraser.store.erasable(&new).await?;
@@ -200,7 +204,7 @@ impl EraseArgs {
         gallery: &GalleryName,
         number: ImageId,
         by: OperatorName,
-        stage: &Stage,
+        stage: &ErasureStage,
     ) -> Result<ErasureReceipt> {
         let Some(before) = eraser.store.erasure_of_number(gallery, number).await? else {
             bail!("gallery {gallery} has no image {number}");
@@ -229,7 +233,7 @@ impl EraseArgs {
         eraser: &Eraser<'_>,
         erasure: Erasure,
         before: Option<Erasure>,
-        stage: &Stage,
+        stage: &ErasureStage,
     ) -> Result<ErasureReceipt> {
         self.rewrite(eraser.store, stage).await?;
         let marks = eraser.store.erasure_marks(erasure.id).await?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::EraseArgs;
-use super::stage::Stage;
+use super::stage::ErasureStage;
 use super::verify::read;
 use crate::domain::{ErasedBefore, OperatorName};
 use crate::gallery::erase::Eraser;
@@ -18,7 +18,7 @@ impl EraseArgs {
         &self,
         eraser: &Eraser<'_>,
         by: &OperatorName,
-        stage: &Stage,
+        stage: &ErasureStage,
     ) -> Result<ReappliedErasures> {
         let mut erasures = Vec::new();
         for path in &self.reapply {

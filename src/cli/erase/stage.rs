@@ -12,12 +12,12 @@ pub(super) const UNWRITTEN: &str = "it is erased, and the files of the store sti
     written anew: run the same command again";
 
 /// While it lives, a signal says what was done before it ends the process.
-pub(super) struct Stage {
+pub(super) struct ErasureStage {
     told: Arc<Mutex<String>>,
     _on_signal: StopOnSignal,
 }
 
-impl Stage {
+impl ErasureStage {
     /// Nothing was erased yet.
     pub(super) fn begin() -> Result<Self> {
         let told = Arc::new(Mutex::new("interrupted: nothing was erased".to_owned()));
