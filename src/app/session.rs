@@ -15,7 +15,7 @@ use crate::domain::{
     EnrolRules, GalleryName, Job, LabelledImage, Profile, ProfileId, Selection, WaitReason,
 };
 use crate::gallery::GalleryError;
-use crate::gallery::campaign::{close_local, new_campaign};
+use crate::gallery::campaign::{begin, close_local, new_campaign};
 use crate::gallery::follow::{self, CampaignCounts, CampaignEvent, CampaignRun, FollowUntil};
 use crate::gallery::list::Images;
 use crate::images::Root;
@@ -111,7 +111,7 @@ impl Session {
         let worker = self.worker;
         let (queue, store, listing) = (worker.queue.clone(), worker.store.clone(), run.listing());
         store.register_profile(worker.processor.profile()).await?;
-        store.begin_campaign(&run.campaign, run.claim).await?;
+        begin(store.as_ref(), &run.campaign, run.claim).await?;
         // The worker ends when it is stopped, or early if it cannot use the store. It then closes
         // the queue, and following ends with the queue's events.
         let stop_worker = stop.child_token();

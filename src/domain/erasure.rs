@@ -162,12 +162,46 @@ impl ErasureCounts {
         self.0.get(&place).copied().unwrap_or(0)
     }
 
+    /// The counts of what was removed, without zeros.
+    pub fn removed(&self) -> Vec<(ErasurePlace, u64)> {
+        let all = self.0.iter().map(|(place, count)| (*place, *count));
+        all.filter(|(place, count)| *place != ErasurePlace::Kept && *count > 0).collect()
+    }
+
     /// The counts of both.
     #[must_use]
     pub fn plus(mut self, other: &Self) -> Self {
         other.0.iter().for_each(|(place, count)| self.add(*place, *count));
         self
     }
+}
+
+/// What an erasure left in its store: it tells what was erased to whoever has the store's key, and
+/// nothing to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ErasureMarks {
+    /// Tells the store's key from others.
+    pub key: String,
+    /// The keyed hashes of the name, the URIs and the contents that were erased, hex digits.
+    pub tombstones: Vec<String>,
+}
+
+/// An erasure that is done again, in a store that was put back to an older state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasedBefore {
+    /// Its id.
+    pub id: ErasureId,
+    /// The gallery.
+    pub gallery: GalleryName,
+    /// The kind of what was erased.
+    pub kind: ErasureKind,
+    /// The keyed hash of what was erased, hex digits.
+    pub target: String,
+    /// What it left; none if its receipt is of an older facefleet.
+    pub marks: Option<ErasureMarks>,
+    /// Who does it again.
+    pub by: OperatorName,
 }
 
 /// An erasure, as the store keeps it.

@@ -51,7 +51,10 @@ pub use enrolment::{
     NewReference, Reason, ReasonCode, ReferenceChange, ReferenceRules, ReferenceState,
     SetAsideReason, SubjectReference, ToldReason,
 };
-pub use erasure::{Erasure, ErasureCounts, ErasureId, ErasureKind, ErasurePlace, ErasureTarget};
+pub use erasure::{
+    ErasedBefore, Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace,
+    ErasureTarget,
+};
 pub use face::{BoundingBox, Face, Faces, JobSelection, Landmarks, Point, Selection};
 pub use format::{ImageKind, other_content};
 pub use fused::{FaceMeasures, FusedInput, FusedQuality, FusedTerm};

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use uuid::Uuid;
 use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
@@ -204,6 +205,21 @@ fn differing_settings(wanted: &Selection, own: &Selection) -> Vec<String> {
         .collect()
 }
 
+/// Begins a campaign. In a gallery that was erased, every image would end as erased.
+///
+/// # Errors
+/// If the gallery was erased, or the store fails.
+pub async fn begin(
+    store: &dyn Store,
+    campaign: &Campaign,
+    claim: Option<Uuid>,
+) -> Result<(), GalleryError> {
+    if store.is_gallery_erased(&campaign.gallery).await? {
+        return Err(GalleryError::Erased(campaign.gallery.clone()));
+    }
+    Ok(store.begin_campaign(campaign, claim).await?)
+}
+
 /// Lists `run` into a queue that other processes work on. With `wait`, follows the campaign until
 /// they have ended every image or `stop` is cancelled.
 ///
@@ -218,7 +234,7 @@ pub async fn run_on_fleet(
     on_event: impl FnMut(&CampaignCounts, CampaignEvent<'_>),
 ) -> Result<CampaignCounts, GalleryError> {
     let (listing, sub_queue) = (run.listing(), run.campaign.sub_queue());
-    store.begin_campaign(&run.campaign, run.claim).await?;
+    begin(store.as_ref(), &run.campaign, run.claim).await?;
     let until = if wait { FollowUntil::Ended } else { FollowUntil::Published };
     let counts = follow::run(run, queue.clone(), store.clone(), until, stop, on_event).await;
     if let Err(error) = &counts {

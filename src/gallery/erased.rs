@@ -26,9 +26,8 @@ impl Eraser<'_> {
                 "the contents of a whole gallery are not kept, not even as hashes",
             ),
             Some(chips) => {
-                let contents = chips.contents().await?;
-                let erased = self.store.erased_among(&erasure.gallery, &contents).await?;
-                VerifiedPlace::new("chip cache", erased.contains(&true))
+                let erased = self.erased_chips(chips, &erasure.gallery).await?;
+                VerifiedPlace::new("chip cache", !erased.is_empty())
             }
         });
         if erasure.ended_at.is_none() {

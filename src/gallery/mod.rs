@@ -36,7 +36,7 @@ pub mod takers;
 pub mod verify;
 pub mod waiting;
 
-use crate::domain::CampaignId;
+use crate::domain::{CampaignId, GalleryName};
 use crate::images::{FetchError, ListingError};
 use crate::queue::QueueError;
 use crate::store::StoreError;
@@ -68,6 +68,11 @@ pub enum GalleryError {
             it if it lists folders"
     )]
     ListingFailed(CampaignId, String),
+    /// The gallery was erased.
+    #[error(
+        "gallery {0} was erased: nothing is accepted in it again, and its name cannot be used again"
+    )]
+    Erased(GalleryName),
     /// The chip cache failed.
     #[error("the chip cache (setting chips.url): {0}")]
     Chips(#[from] FetchError),

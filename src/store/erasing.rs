@@ -1,16 +1,15 @@
-//! The steps of an erasure, the same in both backends: choose the images, leave tombstones, delete
-//! rows, note what was deleted. And the look for tombstones before a batch is recorded.
+//! Tombstones, the look for them before a batch is recorded, and the rows that an erasure reads and
+//! deletes ([`super::burial`] says in which order).
 
 use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::erasures::NewErasure;
 use super::fault::Fault;
 use super::rows::{ErasureRow, corrupt};
 use crate::domain::{
-    ContentHash, Erasure, ErasureCounts, ErasureId, ErasurePlace, ErasureTarget, GalleryName,
-    ImageUri, Job, SubjectName,
+    ContentHash, ErasureCounts, ErasureKind, ErasureTarget, GalleryName, ImageUri, Job,
+    OperatorName, SubjectName,
 };
 
 /// A hash with the key of the store.
@@ -26,6 +25,8 @@ pub(super) enum Trace<'a> {
     Subject(&'a str),
     Uri(&'a str),
     Content(&'a [u8]),
+    /// The number of an erased image: whoever named it so names it so again.
+    Number(i64),
 }
 
 impl<'a> From<&'a ErasureTarget> for Trace<'a> {
@@ -44,13 +45,23 @@ impl ErasureKey {
         secret.try_into().map(Self).map_err(corrupt)
     }
 
+    /// What tells this key from others, and does not reveal it.
+    pub(super) fn id(&self) -> String {
+        blake3::Hasher::new_keyed(&self.0).update(b"key").finalize().to_hex().to_string()
+    }
+
     /// The hash of `trace` in a gallery.
     pub(super) fn hash(&self, gallery: &str, trace: Trace<'_>) -> TombstoneHash {
+        let digits;
         let (kind, what) = match trace {
             Trace::Gallery => (b'g', &[][..]),
             Trace::Subject(name) => (b's', name.as_bytes()),
             Trace::Uri(uri) => (b'u', uri.as_bytes()),
             Trace::Content(hash) => (b'c', hash),
+            Trace::Number(number) => {
+                digits = number.to_le_bytes();
+                (b'n', &digits[..])
+            }
         };
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         // The length keeps the end of the gallery's name apart from what follows.
@@ -65,7 +76,7 @@ pub(super) trait TombstoneTables: Send {
     /// way.
     fn hold_off_erasures(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// The key; none if nothing was ever erased.
+    /// The key; none in a store that was never migrated to have one.
     fn erasure_key(&mut self) -> impl Future<Output = Result<Option<ErasureKey>, Fault>> + Send;
 
     /// Which of these are tombstones.
@@ -75,8 +86,8 @@ pub(super) trait TombstoneTables: Send {
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, Fault>> + Send;
 }
 
-/// Which of these jobs, each with the content that was found, match a tombstone. None if nothing
-/// was ever erased.
+/// Which of these jobs, each with the content that was found, match a tombstone. None without a
+/// key.
 pub(super) async fn find_erased<'a>(
     tables: &mut impl TombstoneTables,
     jobs: impl Iterator<Item = (&'a Job, Option<ContentHash>)> + Send,
@@ -101,8 +112,10 @@ pub(super) async fn find_erased<'a>(
 /// A row of an erasure to write.
 pub(super) struct NewErasureRow<'a> {
     pub(super) id: Uuid,
-    pub(super) new: &'a NewErasure,
+    pub(super) gallery: &'a GalleryName,
+    pub(super) kind: ErasureKind,
     pub(super) target: TombstoneHash,
+    pub(super) by: &'a OperatorName,
 }
 
 /// The rows that an erasure reads and deletes, inside its transaction.
@@ -134,6 +147,19 @@ pub(super) trait ErasureTables: TombstoneTables {
         target: &ErasureTarget,
     ) -> impl Future<Output = Result<u64, Fault>> + Send;
 
+    /// Begins to choose images, with none.
+    fn begin_choice(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Chooses these images too.
+    fn choose_these(&mut self, images: &[i64]) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Chooses all versions at the URIs of what is chosen, and then the same contents elsewhere in
+    /// the gallery.
+    fn choose_same(&mut self, gallery: i64) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// The numbers of the chosen images.
+    fn chosen_numbers(&mut self) -> impl Future<Output = Result<Vec<i64>, Fault>> + Send;
+
     /// The URIs of the chosen images that no other image of the gallery has.
     fn chosen_uris(
         &mut self,
@@ -162,7 +188,20 @@ pub(super) trait ErasureTables: TombstoneTables {
         counts: &mut ErasureCounts,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Deletes a subject, its name on images that stay, and reasons of verdicts that name it.
+    /// The reasons of curations of a gallery that contain a text.
+    fn reasons_with(
+        &mut self,
+        gallery: i64,
+        text: &str,
+    ) -> impl Future<Output = Result<Vec<(i64, String)>, Fault>> + Send;
+
+    /// Removes the reasons of these curations.
+    fn clear_reasons(
+        &mut self,
+        curations: &[i64],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Deletes a subject, and its name on images that stay.
     fn delete_subject(
         &mut self,
         gallery: i64,
@@ -193,70 +232,6 @@ pub(super) trait ErasureTables: TombstoneTables {
         erasure: Uuid,
         counts: &ErasureCounts,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
-}
-
-/// Erases; the caller commits, or rolls back if it only wants to know. Returns the erasure, with
-/// the counts of every time that it ran, and those of this time.
-pub(super) async fn erase(
-    tables: &mut impl ErasureTables,
-    new: &NewErasure,
-) -> Result<(Erasure, ErasureCounts), Fault> {
-    tables.keep_out().await?;
-    tables.make_key().await?;
-    let key = tables.erasure_key().await?.ok_or_else(|| corrupt("no key of erasures"))?;
-    let name = new.gallery.as_str();
-    let target = key.hash(name, Trace::from(&new.target));
-    let row = NewErasureRow { id: Uuid::now_v7(), new, target };
-    let erasure = tables.begin_erasure(&row).await?.erasure()?;
-    let ErasureId(id) = erasure.id;
-    let mut counts = ErasureCounts::default();
-    let mut tombstones = BTreeSet::from([target]);
-    let mut uris: Vec<String> = match &new.target {
-        ErasureTarget::Image(uri) => vec![uri.as_str().to_owned()],
-        _ => Vec::new(),
-    };
-    if let Some(gallery) = tables.find_gallery(&new.gallery).await? {
-        counts.add(ErasurePlace::Kept, tables.choose(gallery, &new.target).await?);
-        // The tombstone of a gallery covers all its images.
-        if new.target != ErasureTarget::Gallery {
-            uris.extend(tables.chosen_uris(gallery).await?);
-            let contents = tables.chosen_contents(gallery).await?;
-            tombstones.extend(uris.iter().map(|uri| key.hash(name, Trace::Uri(uri))));
-            tombstones.extend(contents.iter().map(|hash| key.hash(name, Trace::Content(hash))));
-        }
-        tables.note_contents(id).await?;
-        delete(tables, gallery, new, &mut counts).await?;
-    }
-    tables.forget_uris(name, &texts(&uris), &mut counts).await?;
-    tables.bury(id, tombstones.into_iter().collect()).await?;
-    // What stays is counted anew each time.
-    let mut total = erasure.counts.clone().plus(&counts);
-    total.set(ErasurePlace::Kept, counts.of(ErasurePlace::Kept));
-    tables.set_counts(id, &total).await?;
-    Ok((Erasure { counts: total, ..erasure }, counts))
-}
-
-/// How images are named in texts: by URI, and files by their path.
-fn texts(uris: &[String]) -> Vec<String> {
-    let path = |uri: &String| uri.parse().ok().map(|uri: ImageUri| uri.for_people());
-    uris.iter().flat_map(|uri| [Some(uri.clone()), path(uri)]).flatten().collect()
-}
-
-/// Deletes the chosen images, and the subject or the gallery.
-async fn delete(
-    tables: &mut impl ErasureTables,
-    gallery: i64,
-    new: &NewErasure,
-    counts: &mut ErasureCounts,
-) -> Result<(), Fault> {
-    tables.delete_chosen(counts).await?;
-    match &new.target {
-        ErasureTarget::Image(_) => Ok(()),
-        ErasureTarget::Subject(name) => tables.delete_subject(gallery, name.as_str(), counts).await,
-        ErasureTarget::Gallery => {
-            tables.delete_gallery(gallery, new.gallery.as_str(), counts).await
-        }
-    }
 }
 
 /// Those of these subjects that were not erased.

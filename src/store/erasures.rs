@@ -18,6 +18,15 @@ pub struct NewErasure {
     pub by: OperatorName,
 }
 
+/// What an erasure would remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasable {
+    /// Rows, by place.
+    pub counts: ErasureCounts,
+    /// The contents of the images.
+    pub contents: Vec<ContentHash>,
+}
+
 /// Erasing.
 ///
 /// An erasure leaves a **tombstone** of each gallery, subject, URI and content that it erased: a
@@ -33,7 +42,7 @@ pub trait Erasures: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::erase`].
-    async fn erasable(&self, new: &NewErasure) -> Result<ErasureCounts, StoreError>;
+    async fn erasable(&self, new: &NewErasure) -> Result<Erasable, StoreError>;
 
     /// Erases everything that the store has of a target, and leaves tombstones, in one transaction
     /// that waits for those that record. Of a subject, images that another subject has too stay.

@@ -7,6 +7,7 @@
 //! This module depends on the domain alone. No database type appears in a trait.
 
 mod batch;
+mod burial;
 mod campaigns;
 mod counts;
 mod curation;
@@ -28,6 +29,7 @@ pub mod postgres;
 mod profile_choice;
 mod profiles;
 mod reading;
+mod reapplying;
 mod remains;
 mod remap;
 mod rescoring;
@@ -49,7 +51,7 @@ pub use enrolments::{
     EnrolmentCounts, Enrolments, LookAlike, LookAlikeProbe, ReferenceTemplate, ReviewQuery,
     StoredEnrolment,
 };
-pub use erasures::{Erasures, NewErasure};
+pub use erasures::{Erasable, Erasures, NewErasure};
 pub use filter::PageFilter;
 pub use listings::{ListingKey, Listings};
 pub use maintenance::Maintenance;
@@ -60,6 +62,7 @@ pub use reading::{
     Extreme, GallerySummary, ImageKey, KnownResult, LatestEnrolment, MOST_RESULTS, Note, PageQuery,
     Reading, ResultState, Snapshot, StoredFace, StoredImage,
 };
+pub use reapplying::{Reapplicable, Reapplying};
 pub use remains::{Remains, SearchedFiles, file_contains};
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
@@ -92,6 +95,7 @@ pub trait Store:
     + Subjects
     + Erasures
     + Remains
+    + Reapplying
     + Curation
     + MissingImages
     + Schedules
@@ -115,6 +119,7 @@ impl<T> Store for T where
         + Subjects
         + Erasures
         + Remains
+        + Reapplying
         + Curation
         + MissingImages
         + Schedules

@@ -1,6 +1,6 @@
 //! Looks for what was erased.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -10,11 +10,11 @@ use memchr::memmem::Finder;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::erasing::{ErasureTables, Trace};
+use super::erasing::{ErasureKey, ErasureTables, TombstoneTables, Trace};
 use super::fault::Fault;
 use super::row::row;
 use super::rows::ErasureRow;
-use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName};
+use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri};
 
 /// Looks for what was erased. What was erased is known by its keyed hash alone, so everything that
 /// a gallery has is hashed and compared.
@@ -30,13 +30,41 @@ pub trait Remains: Send + Sync {
         target: &ErasureTarget,
     ) -> Result<Option<Erasure>, StoreError>;
 
-    /// How many images and subjects of the gallery match a tombstone of this erasure.
+    /// The erasure of an image that had this number; none if there was none.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn erasure_of_number(
+        &self,
+        gallery: &GalleryName,
+        number: ImageId,
+    ) -> Result<Option<Erasure>, StoreError>;
+
+    /// Whether the store has something of what is to be erased.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn is_known(
+        &self,
+        gallery: &GalleryName,
+        target: &ErasureTarget,
+    ) -> Result<bool, StoreError>;
+
+    /// Whether a gallery was erased: all its jobs end as erased.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or used.
+    async fn is_gallery_erased(&self, gallery: &GalleryName) -> Result<bool, StoreError>;
+
+    /// How many images, subjects and positions of campaigns of the gallery match a tombstone of
+    /// this erasure.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
     async fn remains(&self, erasure: &Erasure) -> Result<u64, StoreError>;
 
-    /// Which of these contents were erased in the gallery, by any erasure.
+    /// Which of these contents were erased in the gallery, by any erasure, and are in no other
+    /// gallery.
     ///
     /// # Errors
     /// If the store cannot be reached or used.
@@ -72,6 +100,15 @@ row! {
     }
 }
 
+row! {
+    /// What a campaign that has listed its images says of them.
+    pub(super) struct CampaignTextsRow {
+        chunk_from: Option<String>,
+        chunk_to: Option<String>,
+        source: String,
+    }
+}
+
 /// Reads what may match a tombstone.
 pub(super) trait RemainTables: ErasureTables {
     /// The erasure with this target.
@@ -79,6 +116,25 @@ pub(super) trait RemainTables: ErasureTables {
         &mut self,
         target: &[u8],
     ) -> impl Future<Output = Result<Option<ErasureRow>, Fault>> + Send;
+
+    /// The erasure that left this tombstone.
+    fn erasure_that_left(
+        &mut self,
+        tombstone: &[u8],
+    ) -> impl Future<Output = Result<Option<ErasureRow>, Fault>> + Send;
+
+    /// Those of these contents that another gallery has.
+    fn held_elsewhere(
+        &mut self,
+        gallery: &GalleryName,
+        contents: &[&ContentHash],
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, Fault>> + Send;
+
+    /// What campaigns of a gallery say of their images.
+    fn campaign_texts(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> impl Future<Output = Result<Vec<CampaignTextsRow>, Fault>> + Send;
 
     /// The tombstones of an erasure.
     fn tombstones_of(
@@ -111,36 +167,98 @@ pub(super) async fn erasure_of(
     tables.erasure_with(&target).await?.map(ErasureRow::erasure).transpose()
 }
 
+/// See [`Remains::erasure_of_number`].
+pub(super) async fn erasure_of_number(
+    tables: &mut impl RemainTables,
+    gallery: &GalleryName,
+    ImageId(number): ImageId,
+) -> Result<Option<Erasure>, Fault> {
+    let Some(key) = tables.erasure_key().await? else { return Ok(None) };
+    let tombstone = key.hash(gallery.as_str(), Trace::Number(number));
+    tables.erasure_that_left(&tombstone).await?.map(ErasureRow::erasure).transpose()
+}
+
+/// See [`Remains::is_gallery_erased`].
+pub(super) async fn is_gallery_erased(
+    tables: &mut impl TombstoneTables,
+    gallery: &GalleryName,
+) -> Result<bool, Fault> {
+    let Some(key) = tables.erasure_key().await? else { return Ok(false) };
+    let tombstone = key.hash(gallery.as_str(), Trace::Gallery);
+    Ok(!tables.tombstones(vec![tombstone]).await?.is_empty())
+}
+
 /// See [`Remains::remains`].
 pub(super) async fn remains(
     tables: &mut impl RemainTables,
     erasure: &Erasure,
 ) -> Result<u64, Fault> {
     let Some(key) = tables.erasure_key().await? else { return Ok(0) };
-    let Some(gallery) = tables.find_gallery(&erasure.gallery).await? else { return Ok(0) };
-    let tombstones: HashSet<Vec<u8>> =
-        tables.tombstones_of(erasure.id.0).await?.into_iter().collect();
-    let name = erasure.gallery.as_str();
-    let is_erased = |trace: Trace<'_>| tombstones.contains(key.hash(name, trace).as_slice());
+    let tombstones = tables.tombstones_of(erasure.id.0).await?.into_iter().collect();
+    let Matching { subjects, labelled, images, uris } =
+        matching(tables, &key, &erasure.gallery, &tombstones).await?;
+    Ok((subjects.len() + labelled + images.len() + uris.len()) as u64)
+}
+
+/// What a gallery has that matches tombstones.
+#[derive(Default)]
+pub(super) struct Matching {
+    /// The names of subjects.
+    pub(super) subjects: BTreeSet<String>,
+    /// How many images match by their subject alone.
+    pub(super) labelled: usize,
+    /// Images that match by their URI or content.
+    pub(super) images: Vec<i64>,
+    /// URIs that campaigns name.
+    pub(super) uris: Vec<String>,
+}
+
+/// Compares all that a gallery has with these tombstones.
+pub(super) async fn matching(
+    tables: &mut impl RemainTables,
+    key: &ErasureKey,
+    gallery: &GalleryName,
+    tombstones: &HashSet<Vec<u8>>,
+) -> Result<Matching, Fault> {
+    let is_erased =
+        |trace: Trace<'_>| tombstones.contains(key.hash(gallery.as_str(), trace).as_slice());
+    let mut found = Matching::default();
+    let texts = tables.campaign_texts(gallery).await?.into_iter();
+    let named: BTreeSet<String> = texts.flat_map(CampaignTextsRow::uris).collect();
+    found.uris.extend(named.into_iter().filter(|uri| is_erased(Trace::Uri(uri))));
+    let Some(id) = tables.find_gallery(gallery).await? else { return Ok(found) };
     let all = is_erased(Trace::Gallery);
-    let mut found = 0;
-    for subject in tables.subject_names(gallery).await? {
-        found += u64::from(all || is_erased(Trace::Subject(&subject)));
-    }
+    let is_subject = |name: &str| all || is_erased(Trace::Subject(name));
+    let names = tables.subject_names(id).await?.into_iter();
+    found.subjects = names.filter(|name| is_subject(name)).collect();
     let mut after = 0;
     loop {
-        let page = tables.images_after(gallery, after).await?;
+        let page = tables.images_after(id, after).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after = last.id;
-        for row in &page {
-            let subject =
-                row.subject.as_deref().is_some_and(|name| is_erased(Trace::Subject(name)));
-            found += u64::from(
-                all || subject
-                    || is_erased(Trace::Uri(&row.uri))
-                    || is_erased(Trace::Content(&row.content_hash)),
-            );
+        for row in page {
+            if all
+                || is_erased(Trace::Uri(&row.uri))
+                || is_erased(Trace::Content(&row.content_hash))
+            {
+                found.images.push(row.id);
+            } else if let Some(name) = row.subject.filter(|name| is_subject(name)) {
+                found.labelled += 1;
+                found.subjects.insert(name);
+            }
         }
+    }
+}
+
+impl CampaignTextsRow {
+    /// The URIs in it; sources may name paths.
+    fn uris(self) -> Vec<String> {
+        let of_part = |part: &str| match part.starts_with('/') {
+            true => ImageUri::from_path(Path::new(part)).ok().map(|uri| uri.as_str().to_owned()),
+            false => Some(part.to_owned()),
+        };
+        let named: Vec<String> = self.source.split(", ").filter_map(of_part).collect();
+        self.chunk_from.into_iter().chain(self.chunk_to).chain(named).collect()
     }
 }
 
@@ -152,9 +270,16 @@ pub(super) async fn erased_among(
 ) -> Result<Vec<bool>, Fault> {
     let Some(key) = tables.erasure_key().await? else { return Ok(vec![false; contents.len()]) };
     let hash = |content: &ContentHash| key.hash(gallery.as_str(), Trace::Content(&content.0));
-    let hashes: Vec<_> = contents.iter().map(hash).collect();
-    let found: HashSet<Vec<u8>> = tables.tombstones(hashes.clone()).await?.into_iter().collect();
-    Ok(hashes.iter().map(|hash| found.contains(hash.as_slice())).collect())
+    let hashes = contents.iter().map(hash).collect();
+    let found: HashSet<Vec<u8>> = tables.tombstones(hashes).await?.into_iter().collect();
+    let is_erased = |content: &&ContentHash| found.contains(hash(content).as_slice());
+    let erased: Vec<&ContentHash> = contents.iter().filter(is_erased).collect();
+    let held: HashSet<Vec<u8>> = match erased.is_empty() {
+        true => HashSet::new(),
+        false => tables.held_elsewhere(gallery, &erased).await?.into_iter().collect(),
+    };
+    let is_found = |content| is_erased(&content) && !held.contains(content.0.as_slice());
+    Ok(contents.iter().map(is_found).collect())
 }
 
 /// Whether a file contains a text.

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Erasure, ErasureCounts, ErasureId, ErasureKind, ErasurePlace, GalleryName, OperatorName,
-    UtcTime,
+    Erasure, ErasureCounts, ErasureId, ErasureKind, ErasureMarks, ErasurePlace, GalleryName,
+    OperatorName, UtcTime,
 };
 
 /// The receipt of an erasure: the line of `erase --json`, and what `--receipt` writes. It holds no
-/// name of a person and no URI.
+/// name of a person and no URI. Keep it as long as backups from before the erasure: `--reapply`
+/// needs it once one of them was restored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErasureReceipt {
@@ -30,11 +31,39 @@ pub struct ErasureReceipt {
     pub begun_at: Option<UtcTime>,
     /// When everything was erased; null in a trial.
     pub ended_at: Option<UtcTime>,
+    /// When it had ended before, if nothing was left of it this time; null otherwise.
+    pub already_erased_at: Option<UtcTime>,
     /// Whether the files of the store were written anew, without what was deleted.
     pub rewritten: bool,
     /// What was removed, by place; every place where an erasure looks is there. `kept` counts
     /// images that stay, because another subject has them too.
     pub places: ErasureCounts,
+    /// What the erasure left in the store: keyed hashes of all that it erased; null in a trial.
+    pub marks: Option<ErasureMarks>,
+}
+
+/// What `erase --reapply` did: its line with `--json`, and what `--receipt` then writes. It serves
+/// as the receipt of all these erasures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ReappliedErasures {
+    /// The version of this form: 1.
+    pub version: u32,
+    /// Whether nothing was erased: the counts say what would be.
+    pub dry_run: bool,
+    /// The receipt of each erasure.
+    pub receipts: Vec<ErasureReceipt>,
+    /// What was removed by all of them, by place.
+    pub places: ErasureCounts,
+}
+
+impl ReappliedErasures {
+    /// With the receipt of each erasure.
+    pub fn new(dry_run: bool, receipts: Vec<ErasureReceipt>) -> Self {
+        let nothing = complete(&ErasureCounts::default());
+        let places = receipts.iter().fold(nothing, |sum, receipt| sum.plus(&receipt.places));
+        Self { version: 1, dry_run, receipts, places }
+    }
 }
 
 /// The counts with every place.
@@ -62,13 +91,22 @@ impl ErasureReceipt {
             by: by.to_string(),
             begun_at: None,
             ended_at: None,
+            already_erased_at: None,
             rewritten: false,
             places: complete(counts),
+            marks: None,
         }
     }
 
-    /// The receipt of an erasure that has ended.
-    pub fn new(erasure: Erasure, rewritten: bool) -> Self {
+    /// The receipt of an erasure that has ended, with what it left; and the erasure as it was
+    /// before, if there was one.
+    pub fn new(
+        erasure: Erasure,
+        marks: ErasureMarks,
+        before: Option<&Erasure>,
+        rewritten: bool,
+    ) -> Self {
+        let same = |before: &&Erasure| before.counts.removed() == erasure.counts.removed();
         Self {
             version: 1,
             dry_run: false,
@@ -79,8 +117,10 @@ impl ErasureReceipt {
             by: erasure.by.to_string(),
             begun_at: Some(erasure.begun_at),
             ended_at: erasure.ended_at,
+            already_erased_at: before.filter(same).and_then(|before| before.ended_at),
             rewritten,
             places: complete(&erasure.counts),
+            marks: Some(marks),
         }
     }
 }
@@ -148,4 +188,21 @@ pub struct ReadReceipt {
     pub gallery: GalleryName,
     /// What was erased of it.
     pub kind: ErasureKind,
+    /// The keyed hash of what was erased; none in a trial.
+    pub target: Option<String>,
+    /// What the erasure left; an older facefleet did not write it.
+    pub marks: Option<ErasureMarks>,
+}
+
+/// What a file of receipts holds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ReceiptFile {
+    /// What `--reapply` wrote.
+    Reapplied {
+        /// The receipts.
+        receipts: Vec<ReadReceipt>,
+    },
+    /// A receipt.
+    Single(ReadReceipt),
 }

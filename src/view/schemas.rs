@@ -8,7 +8,7 @@ use super::check::CheckView;
 use super::curation::{CurationResultView, PreviewLine, SuggestionView, VerdictView};
 use super::device::DeviceRowView;
 use super::enrol::{EnrolSummaryLine, EnrolledImageView, EnrolmentView};
-use super::erasure::{ErasureReceipt, VerifiedErasureView};
+use super::erasure::{ErasureReceipt, ReappliedErasures, VerifiedErasureView};
 use super::evaluation::{BiasView, CalibrationView, EvaluationView};
 use super::face::MatchView;
 use super::image::{ImageView, KnownImageView};
@@ -62,6 +62,7 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<WorkerView>("worker");
     check::<RemapView>("remap");
     check::<ErasureReceipt>("erasure");
+    check::<ReappliedErasures>("reapplied-erasures");
     check::<VerifiedErasureView>("verified-erasure");
     check::<RescoreSummaryLine>("rescore-summary");
     check::<ProfileView>("profile");

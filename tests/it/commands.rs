@@ -21,6 +21,7 @@ mod models;
 mod names;
 mod precision;
 mod profiles;
+mod reapplying;
 mod recipes;
 mod remap;
 mod rescore;
@@ -167,7 +168,6 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
     let obama = sample("obama.jpg");
     sandbox.write("photos/truncated.jpg", &obama[..obama.len() / 2]);
     sandbox.write("photos/readme.txt", b"not an image, and not named like one");
-
     let run = sandbox.run(&["scan", "photos"]);
     run.ended(0);
     let last = run.out.lines().last().unwrap();

@@ -1,5 +1,7 @@
 //! `facefleet erase`
 
+mod reapply;
+mod stage;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -8,14 +10,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use serde::Serialize;
 
+use self::stage::ErasureStage;
 use super::named_image::NamedImage;
 use super::new_file::NewFile;
 use super::operator::OperatorArgs;
 use super::{printable, say, say_json};
 use crate::app::App;
 use crate::domain::{
-    Erasure, ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageId, ImageUri, SubjectName,
+    ErasedBefore, Erasure, ErasureKind, ErasurePlace, ErasureTarget, GalleryName, ImageId,
+    ImageUri, OperatorName, SubjectName,
 };
 use crate::gallery::erase::Eraser;
 use crate::store::{ImageKey, NewErasure, Store};
@@ -38,7 +43,11 @@ pub(super) struct EraseArgs {
     #[arg(long, value_name = "IMAGE", value_parser = NamedImage::parser_with_ids())]
     image: Option<NamedImage>,
     /// The gallery [default: default]. Without --subject and --image, all of it is erased.
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["subject", "image", "verify"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present_any = ["subject", "image", "verify", "reapply"]
+    )]
     gallery: Option<GalleryName>,
     /// Erase a whole gallery: without it, nothing but a trial is possible.
     #[arg(long)]
@@ -46,7 +55,7 @@ pub(super) struct EraseArgs {
     /// Erase also what the store has nothing of: jobs on their way end as erased.
     #[arg(long)]
     absent: bool,
-    /// Say what would be erased, and erase nothing. Entries of the chip cache are not counted.
+    /// Say what would be erased, and erase nothing. Dead letters are not counted.
     #[arg(long)]
     dry_run: bool,
     /// Leave the files of the store as they are: what was deleted may stay in them until somebody
@@ -65,6 +74,14 @@ pub(super) struct EraseArgs {
         conflicts_with_all = ["yes", "absent", "dry_run", "no_rewrite", "receipt", "by"]
     )]
     verify: Option<PathBuf>,
+    /// Erase again what these receipts are about: after a backup from before was restored.
+    #[arg(
+        long,
+        value_name = "RECEIPT",
+        num_args = 1..,
+        conflicts_with_all = ["subject", "image", "gallery", "yes", "absent", "verify"]
+    )]
+    reapply: Vec<PathBuf>,
     /// Search this file, such as a report or an export, as well.
     #[arg(long, value_name = "FILE", requires = "verify")]
     search: Vec<PathBuf>,
@@ -87,53 +104,78 @@ impl EraseArgs {
             })?);
         }
         let by = self.by.name()?;
+        let stage = ErasureStage::begin()?;
         let store = app.filled_store().await?;
         let queue = app.shared_queue().await?;
         let chips = app.kept_chips()?;
         let eraser =
             Eraser { store: store.as_ref(), queue: queue.as_deref(), chips: chips.as_ref() };
-        let finished = if self.dry_run { Vec::new() } else { self.resume(&eraser).await? };
-        let gallery = match &self.gallery {
-            Some(gallery) => gallery.clone(),
-            None => "default".parse().map_err(anyhow::Error::new)?,
-        };
-        let receipt = match self.target(store.as_ref(), &gallery).await? {
-            Ok(target) => self.erase(&eraser, NewErasure { gallery, target, by }).await?,
-            Err(id) => self.receipt_of_finished(finished, &gallery, id)?,
-        };
+        if self.reapply.is_empty() {
+            let receipt = self.erase(&eraser, by, &stage).await?;
+            drop(stage);
+            self.show(&receipt, &lines(&receipt))?;
+        } else {
+            let reapplied = self.reapply(&eraser, &by, &stage).await?;
+            drop(stage);
+            let lines: Vec<String> = reapplied.receipts.iter().flat_map(lines).collect();
+            self.show(&reapplied, &lines)?;
+        }
         if let Some(queue) = queue {
             queue.close().await;
         }
         store.close().await;
-        self.show(&receipt)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Finishes the erasures that were interrupted; returns them.
-    async fn resume(&self, eraser: &Eraser<'_>) -> Result<Vec<Erasure>> {
+    /// Erases what is named, or says what would be erased.
+    async fn erase(
+        &self,
+        eraser: &Eraser<'_>,
+        by: OperatorName,
+        stage: &ErasureStage,
+    ) -> Result<ErasureReceipt> {
+        let gallery = match &self.gallery {
+            Some(gallery) => gallery.clone(),
+            None => "default".parse().map_err(anyhow::Error::new)?,
+        };
+        match self.target(eraser.store, &gallery).await? {
+            Ok(target) => {
+                self.erase_target(eraser, NewErasure { gallery, target, by }, stage).await
+            }
+            Err(number) => self.erase_number(eraser, &gallery, number, by, stage).await,
+        }
+    }
+
+    /// Finishes the erasures that were interrupted.
+    async fn resume(&self, eraser: &Eraser<'_>, stage: &ErasureStage) -> Result<()> {
         let finished = eraser.resume().await?;
         if !finished.is_empty() {
             eprintln!("finished {} interrupted erasures", finished.len());
-            self.rewrite(eraser.store).await?;
+            self.rewrite(eraser.store, stage).await?;
         }
-        Ok(finished)
+        Ok(())
     }
 
-    async fn rewrite(&self, store: &dyn Store) -> Result<()> {
+    async fn rewrite(&self, store: &dyn Store, stage: &ErasureStage) -> Result<()> {
         if self.no_rewrite {
             return Ok(());
         }
-        let unwritten = "it is erased, and the files of the store still have to be written anew: \
-            run the same command again";
-        store.rewrite().await.context(unwritten)
+        stage.rewriting();
+        store.rewrite().await.context(stage::UNWRITTEN)
     }
 
-    async fn erase(&self, eraser: &Eraser<'_>, new: NewErasure) -> Result<ErasureReceipt> {
+    async fn erase_target(
+        &self,
+        eraser: &Eraser<'_>,
+        new: NewErasure,
+        stage: &ErasureStage,
+    ) -> Result<ErasureReceipt> {
         if self.dry_run {
-            let counts = eraser.store.erasable(&new).await?;
-            let kind = new.target.kind();
-            return Ok(ErasureReceipt::of_trial(new.gallery, kind, &new.by, &counts));
+            let erasable = eraser.store.erasable(&new).await?;
+            let counts = eraser.with_chips(erasable).await?;
+            return Ok(ErasureReceipt::of_trial(new.gallery, new.target.kind(), &new.by, &counts));
         }
+        self.resume(eraser, stage).await?;
         ensure!(
             self.yes || new.target != ErasureTarget::Gallery,
             "all of gallery {} would be erased: add --yes to do it, or --dry-run to see what is in \
@@ -141,49 +183,61 @@ impl EraseArgs {
                 --subject or --image",
             new.gallery
         );
+        let before = eraser.store.erasure_of(&new.gallery, &new.target).await?;
         ensure!(
-            self.absent || self.is_known(eraser, &new).await?,
+            self.absent
+                || before.is_some()
+                || eraser.store.is_known(&new.gallery, &new.target).await?,
             "nothing was erased: the store has nothing of that in gallery {}, and never erased it. \
                 Is the name right? With --absent, nothing of it is accepted from now on",
             new.gallery
         );
+        stage.erasing();
         let erasure = eraser.erase(&new).await?;
-        self.rewrite(eraser.store).await?;
-        Ok(ErasureReceipt::new(erasure, !self.no_rewrite))
+        self.receipt(eraser, erasure, before, stage).await
     }
 
-    /// Whether the store has something of what is to be erased, or erased it before.
-    async fn is_known(&self, eraser: &Eraser<'_>, new: &NewErasure) -> Result<bool> {
-        if eraser.store.erasure_of(&new.gallery, &new.target).await?.is_some() {
-            return Ok(true);
-        }
-        let counts = eraser.store.erasable(new).await?;
-        Ok(ErasurePlace::ALL.into_iter().any(|place| counts.of(place) > 0))
-    }
-
-    /// The receipt of the image's erasure, if it was interrupted: no image has that number now.
-    fn receipt_of_finished(
+    /// Goes on with the erasure of an image that had this number: no image has it now.
+    async fn erase_number(
         &self,
-        finished: Vec<Erasure>,
+        eraser: &Eraser<'_>,
         gallery: &GalleryName,
-        id: ImageId,
+        number: ImageId,
+        by: OperatorName,
+        stage: &ErasureStage,
     ) -> Result<ErasureReceipt> {
-        let is_of_image = |of: &Erasure| of.kind == ErasureKind::Image && of.gallery == *gallery;
-        let mut of_images = finished.into_iter().filter(is_of_image);
-        match (of_images.next(), of_images.next()) {
-            (Some(erasure), None) => {
-                eprintln!(
-                    "gallery {gallery} has no image {id} now: the receipt is that of the image \
-                        whose erasure was interrupted"
-                );
-                Ok(ErasureReceipt::new(erasure, !self.no_rewrite))
-            }
-            (Some(_), Some(_)) => bail!(
-                "gallery {gallery} has no image {id} now: it may be one of those whose erasure was \
-                    interrupted, which are finished"
-            ),
-            (None, _) => bail!("gallery {gallery} has no image {id}"),
+        let Some(before) = eraser.store.erasure_of_number(gallery, number).await? else {
+            bail!("gallery {gallery} has no image {number}");
+        };
+        let marks = eraser.store.erasure_marks(before.id).await?;
+        let again = ErasedBefore {
+            id: before.id,
+            gallery: before.gallery.clone(),
+            kind: before.kind,
+            target: before.target.clone(),
+            marks: Some(marks),
+            by,
+        };
+        if self.dry_run {
+            return self::reapply::trial(eraser, &again).await;
         }
+        self.resume(eraser, stage).await?;
+        stage.erasing();
+        let erasure = eraser.reapply(&again).await?;
+        self.receipt(eraser, erasure, Some(before), stage).await
+    }
+
+    /// Ends an erasure with its receipt.
+    async fn receipt(
+        &self,
+        eraser: &Eraser<'_>,
+        erasure: Erasure,
+        before: Option<Erasure>,
+        stage: &ErasureStage,
+    ) -> Result<ErasureReceipt> {
+        self.rewrite(eraser.store, stage).await?;
+        let marks = eraser.store.erasure_marks(erasure.id).await?;
+        Ok(ErasureReceipt::new(erasure, marks, before.as_ref(), !self.no_rewrite))
     }
 
     /// What is to be erased; or the number of an image that the gallery does not have.
@@ -215,7 +269,7 @@ impl EraseArgs {
         }
     }
 
-    fn show(&self, receipt: &ErasureReceipt) -> Result<()> {
+    fn show(&self, receipt: &impl Serialize, lines: &[String]) -> Result<()> {
         if let Some(path) = &self.receipt {
             let text = serde_json::to_string_pretty(receipt)? + "\n";
             NewFile::write(path, text.as_bytes()).with_context(|| format!("{}", path.display()))?;
@@ -224,8 +278,8 @@ impl EraseArgs {
             say_json(receipt)?;
             return Ok(());
         }
-        for line in lines(receipt) {
-            say(printable(&line))?;
+        for line in lines {
+            say(printable(line))?;
         }
         Ok(())
     }
@@ -238,9 +292,12 @@ fn lines(receipt: &ErasureReceipt) -> Vec<String> {
         ErasureKind::Image => format!("one image of gallery {gallery}"),
         ErasureKind::Gallery => format!("gallery {gallery}"),
     };
-    let mut lines = vec![match &receipt.erasure {
-        None => format!("would erase {what}:"),
-        Some(id) => format!("erased {what}, by {by} (erasure {id}):"),
+    let mut lines = vec![match (&receipt.erasure, &receipt.already_erased_at) {
+        (None, _) => format!("would erase {what}:"),
+        (Some(id), None) => format!("erased {what}, by {by} (erasure {id}):"),
+        (Some(id), Some(at)) => {
+            return vec![format!("nothing was left of {what}: erased {at} (erasure {id})")];
+        }
     }];
     let removed = ErasurePlace::ALL.into_iter().filter(|place| *place != ErasurePlace::Kept);
     lines.extend(

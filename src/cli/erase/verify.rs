@@ -11,51 +11,93 @@ use crate::cli::{printable, say, say_json};
 use crate::domain::{Erasure, ErasureKind, ErasureTarget};
 use crate::gallery::erase::Eraser;
 use crate::store::{ImageKey, Store, file_contains};
-use crate::view::erasure::{ReadReceipt, SearchResult, VerifiedErasureView, VerifiedPlace};
+use crate::view::erasure::{
+    ReadReceipt, ReceiptFile, SearchResult, VerifiedErasureView, VerifiedPlace,
+};
 
 impl EraseArgs {
     pub(super) async fn verify(&self, app: &App, receipt: &Path) -> Result<ExitCode> {
-        let receipt = read(receipt)?;
+        let receipts = read(receipt)?;
         let store = app.filled_store().await?;
         let queue = app.shared_queue().await?;
         let chips = app.kept_chips()?;
         let eraser =
             Eraser { store: store.as_ref(), queue: queue.as_deref(), chips: chips.as_ref() };
-        let (erasure, target) = self.erased(store.as_ref(), &receipt).await?;
-        let mut places = eraser.verify(&erasure).await?;
+        let erased = self.erased_by(store.as_ref(), &receipts).await?;
+        let mut found = Vec::new();
+        for (erasure, target) in erased {
+            let places = eraser.verify(&erasure).await?;
+            found.push((erasure, target, places));
+        }
         if let Some(queue) = &queue {
             queue.close().await;
         }
         // The files are searched while no connection of this process has them open.
         store.close().await;
         drop(store);
-        match target.as_ref().and_then(ErasureTarget::text) {
-            Some(text) => places.extend(self.search_files(app, text).await?),
-            None => places.push(VerifiedPlace::skipped(
+        let mut all_absent = true;
+        for (erasure, target, mut places) in found {
+            places.extend(self.search(app, &erasure, target.as_ref()).await?);
+            let absent = places.iter().all(|place| place.result != SearchResult::Found);
+            let view = VerifiedErasureView { erasure: erasure.id, absent, places };
+            if self.json {
+                say_json(&view)?
+            } else {
+                tell(&view)?
+            }
+            all_absent &= absent;
+        }
+        Ok(if all_absent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Searches the files for what was erased, if it is named.
+    async fn search(
+        &self,
+        app: &App,
+        erasure: &Erasure,
+        target: Option<&ErasureTarget>,
+    ) -> Result<Vec<VerifiedPlace>> {
+        match target.and_then(ErasureTarget::text) {
+            Some(text) => self.search_files(app, text).await,
+            None => Ok(vec![VerifiedPlace::skipped(
                 "files of the store",
                 match erasure.kind {
                     ErasureKind::Gallery => "a whole gallery has no single text to look for",
                     _ => "name what was erased again, with --subject or --image",
                 },
-            )),
+            )]),
         }
-        let absent = places.iter().all(|place| place.result != SearchResult::Found);
-        let view = VerifiedErasureView { erasure: erasure.id, absent, places };
-        if self.json {
-            say_json(&view)?
-        } else {
-            tell(&view)?
-        }
-        Ok(if absent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The erasure of a receipt, and what it erased if that is named again.
+    /// The erasures of receipts; if what was erased is named again, that one alone.
+    async fn erased_by(
+        &self,
+        store: &dyn Store,
+        receipts: &[ReadReceipt],
+    ) -> Result<Vec<(Erasure, Option<ErasureTarget>)>> {
+        let mut found = Vec::new();
+        for receipt in receipts {
+            found.extend(self.erased(store, receipt).await?);
+        }
+        ensure!(
+            !found.is_empty(),
+            "the receipt is about another person or image than the one that is named"
+        );
+        Ok(found)
+    }
+
+    /// The erasure of a receipt, and what it erased if that is named again; none if something else
+    /// is named.
     async fn erased(
         &self,
         store: &dyn Store,
         receipt: &ReadReceipt,
-    ) -> Result<(Erasure, Option<ErasureTarget>)> {
+    ) -> Result<Option<(Erasure, Option<ErasureTarget>)>> {
         let id = receipt.erasure.context("it is the receipt of a trial: nothing was erased")?;
+        // An erasure that was done again may have another id.
+        let is_meant = |erasure: &Erasure| {
+            erasure.id == id || receipt.target.as_ref() == Some(&erasure.target)
+        };
         let targets: Vec<ErasureTarget> = match (&self.subject, &self.image) {
             (Some(subject), _) => vec![ErasureTarget::Subject(subject.clone())],
             (None, Some(named)) => match &named.key {
@@ -63,18 +105,19 @@ impl EraseArgs {
                 ImageKey::Id(_) => bail!("name the image by its path or URI: its number is gone"),
             },
             (None, None) => {
-                let all = store.erasures().await?;
-                let found = all.into_iter().find(|erasure| erasure.id == id);
-                return Ok((found.context("this store has no such erasure")?, None));
+                let found = store.erasures().await?.into_iter().find(is_meant);
+                let unknown = "this store has no such erasure: if it was restored from a backup, \
+                    do it again with --reapply";
+                return Ok(Some((found.context(unknown)?, None)));
             }
         };
         for target in targets {
             let found = store.erasure_of(&receipt.gallery, &target).await?;
-            if let Some(erasure) = found.filter(|erasure| erasure.id == id) {
-                return Ok((erasure, Some(target)));
+            if let Some(erasure) = found.filter(is_meant) {
+                return Ok(Some((erasure, Some(target))));
             }
         }
-        bail!("the receipt is about another person or image than the one that is named")
+        Ok(None)
     }
 
     /// Searches the files of the store, and those that are named.
@@ -97,12 +140,17 @@ impl EraseArgs {
     }
 }
 
-fn read(path: &Path) -> Result<ReadReceipt> {
+/// The receipts of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<ReadReceipt>> {
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let unreadable = || format!("{}: not a receipt of `facefleet erase`", path.display());
-    let receipt: ReadReceipt = serde_json::from_slice(&text).with_context(unreadable)?;
-    ensure!(receipt.version == 1, "{}: a receipt of a newer facefleet", path.display());
-    Ok(receipt)
+    let receipts = match serde_json::from_slice(&text).with_context(unreadable)? {
+        ReceiptFile::Reapplied { receipts } => receipts,
+        ReceiptFile::Single(receipt) => vec![receipt],
+    };
+    let known = receipts.iter().all(|receipt| receipt.version == 1);
+    ensure!(known, "{}: a receipt of a newer facefleet", path.display());
+    Ok(receipts)
 }
 
 fn tell(view: &VerifiedErasureView) -> Result<()> {

@@ -23,6 +23,18 @@ impl KeptChips {
         self.0.contents().await
     }
 
+    /// How many entries there are of these contents.
+    ///
+    /// # Errors
+    /// If the cache is out of reach.
+    pub async fn count(&self, contents: &[ContentHash]) -> Result<u64, FetchError> {
+        let mut count = 0;
+        for hash in contents {
+            count += self.0.count(*hash).await?;
+        }
+        Ok(count)
+    }
+
     /// Removes the entries of these contents; returns how many there were.
     ///
     /// # Errors

@@ -63,32 +63,42 @@ impl ChipPlace {
         }
     }
 
-    /// Removes the entries of these contents under every id; returns how many there were.
+    /// Removes the entries of a content under every id; returns how many there were.
     pub(super) async fn remove(&self, hash: ContentHash) -> Result<u64, FetchError> {
+        self.count_entries(hash, true).await
+    }
+
+    /// How many entries of a content there are, under every id.
+    pub(super) async fn count(&self, hash: ContentHash) -> Result<u64, FetchError> {
+        self.count_entries(hash, false).await
+    }
+
+    async fn count_entries(&self, hash: ContentHash, remove: bool) -> Result<u64, FetchError> {
         let hash = hash.to_string();
         match self {
             Self::Folder(folder) => {
                 let folder = folder.clone();
                 blocking(move || {
-                    remove_files(&folder, &hash).map_err(|error| {
+                    count_files(&folder, &hash, remove).map_err(|error| {
                         FetchError::Outage(format!("{}: {error}", folder.display()))
                     })
                 })
                 .await
             }
             Self::Bucket { objects, bucket, prefix } => {
-                let mut removed = 0;
+                let mut count = 0;
                 for id in objects.folders(bucket, prefix).await? {
                     let parts = [&hash[..2], hash.as_str()].map(Into::into);
                     let key: Key = id.parts().chain(parts).collect();
                     match objects.stamp(bucket, &key).await {
-                        Ok(_) => objects.delete(bucket, &key).await?,
+                        Ok(_) if remove => objects.delete(bucket, &key).await?,
+                        Ok(_) => {}
                         Err(FetchError::NotFound(_)) => continue,
                         Err(error) => return Err(error),
                     }
-                    removed += 1;
+                    count += 1;
                 }
-                Ok(removed)
+                Ok(count)
             }
         }
     }
@@ -178,22 +188,29 @@ fn names(folder: &Path, depth: u32) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-fn remove_files(folder: &Path, hash: &str) -> io::Result<u64> {
+/// The files of a content under every id; with `remove`, they are removed.
+fn count_files(folder: &Path, hash: &str, remove: bool) -> io::Result<u64> {
     let ids = match folder.read_dir() {
         // Nothing was ever kept.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         ids => ids?,
     };
-    let mut removed = 0;
+    let mut count = 0;
     for id in ids {
-        match std::fs::remove_file(id?.path().join(&hash[..2]).join(hash)) {
-            Ok(()) => removed += 1,
+        let path = id?.path().join(&hash[..2]).join(hash);
+        let found = if remove {
+            std::fs::remove_file(&path)
+        } else {
+            std::fs::symlink_metadata(&path).map(drop)
+        };
+        match found {
+            Ok(()) => count += 1,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(removed)
+    Ok(count)
 }
 
 /// Writes a file that only its owner may read, in folders that only their owner may enter.

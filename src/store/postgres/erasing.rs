@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::batch::PostgresTables;
 use super::uri_key;
-use crate::domain::{ErasureCounts, ErasurePlace, ErasureTarget, GalleryName};
+use crate::domain::{
+    ContentHash, ErasureCounts, ErasureId, ErasurePlace, ErasureTarget, GalleryName,
+};
 use crate::store::erasing::{
     ErasureKey, ErasureTables, NewErasureRow, TombstoneHash, TombstoneTables,
 };
@@ -138,10 +140,10 @@ impl ErasureTables for PostgresTables<'_> {
     async fn begin_erasure(&mut self, row: &NewErasureRow<'_>) -> Result<ErasureRow, Fault> {
         Ok(sqlx::query_as(include_str!("sql/begin_erasure.sql"))
             .bind(row.id)
-            .bind(row.new.gallery.as_str())
-            .bind(row.new.target.kind().to_string())
+            .bind(row.gallery.as_str())
+            .bind(row.kind.to_string())
             .bind(row.target.as_slice())
-            .bind(row.new.by.as_str())
+            .bind(row.by.as_str())
             .fetch_one(&mut *self.connection)
             .await?)
     }
@@ -153,21 +155,23 @@ impl ErasureTables for PostgresTables<'_> {
             .await?)
     }
 
-    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
+    async fn begin_choice(&mut self) -> Result<(), Fault> {
+        // A transaction erases once.
         self.run("CREATE TEMP TABLE erased_images (id bigint PRIMARY KEY) ON COMMIT DROP").await?;
-        if *target == ErasureTarget::Gallery {
-            sqlx::query(
-                "INSERT INTO erased_images (id) SELECT id FROM images WHERE gallery_id = $1",
-            )
-            .bind(gallery)
-            .execute(&mut *self.connection)
-            .await?;
-            return Ok(0);
-        }
+        Ok(())
+    }
+
+    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
+        self.begin_choice().await?;
         let (uri, subject) = match target {
+            ErasureTarget::Gallery => {
+                let all = "INSERT INTO erased_images (id)
+                    SELECT id FROM images WHERE gallery_id = $1";
+                sqlx::query(all).bind(gallery).execute(&mut *self.connection).await?;
+                return Ok(0);
+            }
             ErasureTarget::Image(uri) => (Some(uri_key(uri)), None),
             ErasureTarget::Subject(name) => (None, Some(name.as_str())),
-            ErasureTarget::Gallery => (None, None),
         };
         sqlx::query(include_str!("sql/choose_erased.sql"))
             .bind(gallery)
@@ -175,15 +179,32 @@ impl ErasureTables for PostgresTables<'_> {
             .bind(subject)
             .execute(&mut *self.connection)
             .await?;
-        let mut kept = self.spare(subject).await?;
+        let kept = self.spare(subject).await?;
+        self.choose_same(gallery).await?;
+        Ok(kept + self.spare(subject).await?)
+    }
+
+    async fn choose_these(&mut self, images: &[i64]) -> Result<(), Fault> {
+        let insert = "INSERT INTO erased_images (id)
+            SELECT k.id FROM unnest($1::bigint[]) k (id) ON CONFLICT DO NOTHING";
+        sqlx::query(insert).bind(images).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    async fn choose_same(&mut self, gallery: i64) -> Result<(), Fault> {
         for same in [
             include_str!("sql/choose_erased_versions.sql"),
             include_str!("sql/choose_erased_contents.sql"),
         ] {
             sqlx::query(same).bind(gallery).execute(&mut *self.connection).await?;
         }
-        kept += self.spare(subject).await?;
-        Ok(kept)
+        Ok(())
+    }
+
+    async fn chosen_numbers(&mut self) -> Result<Vec<i64>, Fault> {
+        Ok(sqlx::query_scalar("SELECT id FROM erased_images")
+            .fetch_all(&mut *self.connection)
+            .await?)
     }
 
     async fn chosen_uris(&mut self, gallery: i64) -> Result<Vec<String>, Fault> {
@@ -226,6 +247,28 @@ impl ErasureTables for PostgresTables<'_> {
         Ok(())
     }
 
+    async fn reasons_with(
+        &mut self,
+        gallery: i64,
+        text: &str,
+    ) -> Result<Vec<(i64, String)>, Fault> {
+        let reasons = "SELECT id, reason FROM curations
+            WHERE gallery_id = $1 AND strpos(reason, $2) > 0";
+        Ok(sqlx::query_as(reasons)
+            .bind(gallery)
+            .bind(text)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn clear_reasons(&mut self, curations: &[i64]) -> Result<(), Fault> {
+        sqlx::query("UPDATE curations SET reason = NULL WHERE id = ANY ($1::bigint[])")
+            .bind(curations)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
     async fn delete_subject(
         &mut self,
         gallery: i64,
@@ -237,9 +280,6 @@ impl ErasureTables for PostgresTables<'_> {
                 sqlx::query(delete).bind(gallery).bind(name).execute(&mut *self.connection).await?;
             counts.add(place, deleted.rows_affected());
         }
-        let reasons = "UPDATE curations SET reason = NULL
-            WHERE gallery_id = $1 AND strpos(reason, $2) > 0";
-        sqlx::query(reasons).bind(gallery).bind(name).execute(&mut *self.connection).await?;
         Ok(())
     }
 
@@ -302,6 +342,19 @@ impl ErasureTables for PostgresTables<'_> {
 }
 
 impl PostgresTables<'_> {
+    /// The contents of images that an erasure removed, while it has not ended.
+    pub(super) async fn noted_contents(
+        &mut self,
+        ErasureId(id): ErasureId,
+    ) -> Result<Vec<ContentHash>, Fault> {
+        let noted = "SELECT content_hash FROM erasure_contents WHERE erasure_id = $1";
+        let hashes: Vec<Vec<u8>> =
+            sqlx::query_scalar(noted).bind(id).fetch_all(&mut *self.connection).await?;
+        let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
+        let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
+        hashes.map_err(|_| corrupt("a content hash of another length"))
+    }
+
     /// How many rows it changed.
     async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.connection).await?.rows_affected())

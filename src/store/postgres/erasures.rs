@@ -11,10 +11,11 @@ use super::results::{READ_COMMITTED, tried};
 use super::retirements::owner_only;
 use super::{PostgresStore, READ};
 use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
-use crate::store::erasing::{erase, find_erased};
+use crate::store::burial::erase;
+use crate::store::erasing::find_erased;
 use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
-use crate::store::{Erasures, NewErasure, StoreError};
+use crate::store::{Erasable, Erasures, NewErasure, StoreError};
 
 /// The longest that those who read an old state are waited for.
 const LONGEST_READER: Duration = Duration::from_secs(120);
@@ -26,7 +27,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 #[async_trait]
 impl Erasures for PostgresStore {
-    async fn erasable(&self, new: &NewErasure) -> Result<ErasureCounts, StoreError> {
+    async fn erasable(&self, new: &NewErasure) -> Result<Erasable, StoreError> {
         let erasable = async { tried(|| self.try_erasable(new)).await.map_err(owners_alone) };
         self.answer(LONGEST, erasable).await
     }
@@ -48,15 +49,8 @@ impl Erasures for PostgresStore {
 
     async fn erased_contents(&self, id: ErasureId) -> Result<Vec<ContentHash>, StoreError> {
         self.answer(READ, async {
-            let hashes: Vec<Vec<u8>> = sqlx::query_scalar(
-                "SELECT content_hash FROM erasure_contents WHERE erasure_id = $1",
-            )
-            .bind(id.0)
-            .fetch_all(&self.pool)
-            .await?;
-            let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
-            let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
-            hashes.map_err(|_| corrupt("a content hash of another length"))
+            let mut connection = self.pool.acquire().await?;
+            PostgresTables::new(&mut connection).noted_contents(id).await
         })
         .await
     }
@@ -120,16 +114,18 @@ impl Erasures for PostgresStore {
     }
 }
 
-fn owners_alone(fault: Fault) -> Fault {
+pub(super) fn owners_alone(fault: Fault) -> Fault {
     owner_only(fault, "erase")
 }
 
 impl PostgresStore {
-    async fn try_erasable(&self, new: &NewErasure) -> Result<ErasureCounts, Fault> {
+    async fn try_erasable(&self, new: &NewErasure) -> Result<Erasable, Fault> {
         let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
-        let (_, counts) = erase(&mut PostgresTables::new(&mut transaction), new).await?;
+        let mut tables = PostgresTables::new(&mut transaction);
+        let (erasure, counts) = erase(&mut tables, new).await?;
+        let contents = tables.noted_contents(erasure.id).await?;
         transaction.rollback().await?;
-        Ok(counts)
+        Ok(Erasable { counts, contents })
     }
 
     async fn try_erase(&self, new: &NewErasure) -> Result<Erasure, Fault> {

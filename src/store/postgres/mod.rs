@@ -22,6 +22,7 @@ mod maintenance;
 mod missing;
 mod profiles;
 mod reading;
+mod reapplying;
 mod remains;
 mod remap;
 mod rescoring;

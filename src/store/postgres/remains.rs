@@ -5,11 +5,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::batch::PostgresTables;
-use super::{PostgresStore, READ, erasures};
-use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName};
+use super::{PostgresStore, READ, erasures, uri_key};
+use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri};
 use crate::store::fault::Fault;
 use crate::store::remains::{
-    PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of, remains,
+    CampaignTextsRow, PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of,
+    erasure_of_number, is_gallery_erased, remains,
 };
 use crate::store::row::row;
 use crate::store::rows::ErasureRow;
@@ -43,6 +44,49 @@ impl Remains for PostgresStore {
         .await
     }
 
+    async fn erasure_of_number(
+        &self,
+        gallery: &GalleryName,
+        number: ImageId,
+    ) -> Result<Option<Erasure>, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            erasure_of_number(&mut PostgresTables::new(&mut snapshot), gallery, number).await
+        })
+        .await
+    }
+
+    async fn is_known(
+        &self,
+        gallery: &GalleryName,
+        target: &ErasureTarget,
+    ) -> Result<bool, StoreError> {
+        self.answer(READ, async {
+            let (uri, subject) = match target {
+                ErasureTarget::Image(uri) => (Some(uri), None),
+                ErasureTarget::Subject(name) => (None, Some(name.as_str())),
+                ErasureTarget::Gallery => (None, None),
+            };
+            Ok(sqlx::query_scalar(include_str!("sql/is_known.sql"))
+                .bind(gallery.as_str())
+                .bind(uri.map(uri_key))
+                .bind(uri.map(ImageUri::as_str))
+                .bind(uri.map(ImageUri::for_people))
+                .bind(subject)
+                .fetch_one(&self.pool)
+                .await?)
+        })
+        .await
+    }
+
+    async fn is_gallery_erased(&self, gallery: &GalleryName) -> Result<bool, StoreError> {
+        self.answer(READ, async {
+            let mut snapshot = self.begin_snapshot().await?;
+            is_gallery_erased(&mut PostgresTables::new(&mut snapshot), gallery).await
+        })
+        .await
+    }
+
     async fn remains(&self, erasure: &Erasure) -> Result<u64, StoreError> {
         self.answer(READ, async {
             let mut snapshot = self.begin_snapshot().await?;
@@ -69,6 +113,35 @@ impl RemainTables for PostgresTables<'_> {
         Ok(sqlx::query_as(include_str!("sql/erasure_with.sql"))
             .bind(target)
             .fetch_optional(&mut *self.connection)
+            .await?)
+    }
+
+    async fn erasure_that_left(&mut self, tombstone: &[u8]) -> Result<Option<ErasureRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/erasure_that_left.sql"))
+            .bind(tombstone)
+            .fetch_optional(&mut *self.connection)
+            .await?)
+    }
+
+    async fn held_elsewhere(
+        &mut self,
+        gallery: &GalleryName,
+        contents: &[&ContentHash],
+    ) -> Result<Vec<Vec<u8>>, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/held_elsewhere.sql"))
+            .bind(gallery.as_str())
+            .bind(contents.iter().map(|content| content.0.as_slice()).collect::<Vec<_>>())
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    async fn campaign_texts(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Vec<CampaignTextsRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/campaign_texts.sql"))
+            .bind(gallery.as_str())
+            .fetch_all(&mut *self.connection)
             .await?)
     }
 

@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use super::batch::SqliteTables;
 use super::{json, now_ms};
-use crate::domain::{ErasureCounts, ErasurePlace, ErasureTarget, GalleryName};
+use crate::domain::{
+    ContentHash, ErasureCounts, ErasureId, ErasurePlace, ErasureTarget, GalleryName,
+};
 use crate::store::erasing::{
     ErasureKey, ErasureTables, NewErasureRow, TombstoneHash, TombstoneTables,
 };
@@ -136,10 +138,10 @@ impl ErasureTables for SqliteTables<'_> {
     async fn begin_erasure(&mut self, row: &NewErasureRow<'_>) -> Result<ErasureRow, Fault> {
         Ok(sqlx::query_as(include_str!("sql/begin_erasure.sql"))
             .bind(row.id)
-            .bind(row.new.gallery.as_str())
-            .bind(row.new.target.kind().to_string())
+            .bind(row.gallery.as_str())
+            .bind(row.kind.to_string())
             .bind(row.target.as_slice())
-            .bind(row.new.by.as_str())
+            .bind(row.by.as_str())
             .bind(now_ms())
             .fetch_one(&mut *self.0)
             .await?)
@@ -152,23 +154,24 @@ impl ErasureTables for SqliteTables<'_> {
             .await?)
     }
 
-    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
+    async fn begin_choice(&mut self) -> Result<(), Fault> {
         self.run("CREATE TEMP TABLE IF NOT EXISTS erased_images (id INTEGER PRIMARY KEY) STRICT")
             .await?;
         self.run("DELETE FROM temp.erased_images").await?;
-        if *target == ErasureTarget::Gallery {
-            sqlx::query(
-                "INSERT INTO temp.erased_images (id) SELECT id FROM images WHERE gallery_id = ?1",
-            )
-            .bind(gallery)
-            .execute(&mut *self.0)
-            .await?;
-            return Ok(0);
-        }
+        Ok(())
+    }
+
+    async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
+        self.begin_choice().await?;
         let (uri, subject) = match target {
+            ErasureTarget::Gallery => {
+                let all = "INSERT INTO temp.erased_images (id)
+                    SELECT id FROM images WHERE gallery_id = ?1";
+                sqlx::query(all).bind(gallery).execute(&mut *self.0).await?;
+                return Ok(0);
+            }
             ErasureTarget::Image(uri) => (Some(uri.as_str()), None),
             ErasureTarget::Subject(name) => (None, Some(name.as_str())),
-            ErasureTarget::Gallery => (None, None),
         };
         sqlx::query(include_str!("sql/choose_erased.sql"))
             .bind(gallery)
@@ -176,15 +179,30 @@ impl ErasureTables for SqliteTables<'_> {
             .bind(subject)
             .execute(&mut *self.0)
             .await?;
-        let mut kept = self.spare(subject).await?;
+        let kept = self.spare(subject).await?;
+        self.choose_same(gallery).await?;
+        Ok(kept + self.spare(subject).await?)
+    }
+
+    async fn choose_these(&mut self, images: &[i64]) -> Result<(), Fault> {
+        let insert =
+            "INSERT OR IGNORE INTO temp.erased_images (id) SELECT value FROM json_each(?1)";
+        sqlx::query(insert).bind(json(images.iter().copied())).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    async fn choose_same(&mut self, gallery: i64) -> Result<(), Fault> {
         for same in [
             include_str!("sql/choose_erased_versions.sql"),
             include_str!("sql/choose_erased_contents.sql"),
         ] {
             sqlx::query(same).bind(gallery).execute(&mut *self.0).await?;
         }
-        kept += self.spare(subject).await?;
-        Ok(kept)
+        Ok(())
+    }
+
+    async fn chosen_numbers(&mut self) -> Result<Vec<i64>, Fault> {
+        Ok(sqlx::query_scalar("SELECT id FROM temp.erased_images").fetch_all(&mut *self.0).await?)
     }
 
     async fn chosen_uris(&mut self, gallery: i64) -> Result<Vec<String>, Fault> {
@@ -223,6 +241,26 @@ impl ErasureTables for SqliteTables<'_> {
         Ok(())
     }
 
+    async fn reasons_with(
+        &mut self,
+        gallery: i64,
+        text: &str,
+    ) -> Result<Vec<(i64, String)>, Fault> {
+        let reasons = "SELECT id, reason FROM curations
+            WHERE gallery_id = ?1 AND instr(reason, ?2) > 0";
+        Ok(sqlx::query_as(reasons).bind(gallery).bind(text).fetch_all(&mut *self.0).await?)
+    }
+
+    async fn clear_reasons(&mut self, curations: &[i64]) -> Result<(), Fault> {
+        sqlx::query(
+            "UPDATE curations SET reason = NULL WHERE id IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(json(curations.iter().copied()))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
     async fn delete_subject(
         &mut self,
         gallery: i64,
@@ -234,9 +272,6 @@ impl ErasureTables for SqliteTables<'_> {
                 sqlx::query(delete).bind(gallery).bind(name).execute(&mut *self.0).await?;
             counts.add(place, deleted.rows_affected());
         }
-        let reasons = "UPDATE curations SET reason = NULL
-            WHERE gallery_id = ?1 AND instr(reason, ?2) > 0";
-        sqlx::query(reasons).bind(gallery).bind(name).execute(&mut *self.0).await?;
         Ok(())
     }
 
@@ -300,6 +335,19 @@ impl ErasureTables for SqliteTables<'_> {
 }
 
 impl SqliteTables<'_> {
+    /// The contents of images that an erasure removed, while it has not ended.
+    pub(super) async fn noted_contents(
+        &mut self,
+        ErasureId(id): ErasureId,
+    ) -> Result<Vec<ContentHash>, Fault> {
+        let noted = "SELECT content_hash FROM erasure_contents WHERE erasure_id = ?1";
+        let hashes: Vec<Vec<u8>> =
+            sqlx::query_scalar(noted).bind(id).fetch_all(&mut *self.0).await?;
+        let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
+        let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
+        hashes.map_err(|_| corrupt("a content hash of another length"))
+    }
+
     /// How many rows it changed.
     async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.0).await?.rows_affected())

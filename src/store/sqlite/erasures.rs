@@ -5,19 +5,22 @@ use async_trait::async_trait;
 use super::batch::SqliteTables;
 use super::{SqliteStore, now_ms};
 use crate::domain::{ContentHash, Erasure, ErasureCounts, ErasureId, Job};
-use crate::store::erasing::{erase, find_erased};
+use crate::store::burial::erase;
+use crate::store::erasing::find_erased;
 use crate::store::fault::Fault;
 use crate::store::rows::{ErasureRow, corrupt};
-use crate::store::{Erasures, NewErasure, StoreError};
+use crate::store::{Erasable, Erasures, NewErasure, StoreError};
 
 #[async_trait]
 impl Erasures for SqliteStore {
-    async fn erasable(&self, new: &NewErasure) -> Result<ErasureCounts, StoreError> {
+    async fn erasable(&self, new: &NewErasure) -> Result<Erasable, StoreError> {
         self.answer(async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let (_, counts) = erase(&mut SqliteTables(&mut transaction), new).await?;
+            let mut tables = SqliteTables(&mut transaction);
+            let (erasure, counts) = erase(&mut tables, new).await?;
+            let contents = tables.noted_contents(erasure.id).await?;
             transaction.rollback().await?;
-            Ok(counts)
+            Ok(Erasable { counts, contents })
         })
         .await
     }
@@ -44,15 +47,8 @@ impl Erasures for SqliteStore {
 
     async fn erased_contents(&self, id: ErasureId) -> Result<Vec<ContentHash>, StoreError> {
         self.answer(async {
-            let hashes: Vec<Vec<u8>> = sqlx::query_scalar(
-                "SELECT content_hash FROM erasure_contents WHERE erasure_id = ?1",
-            )
-            .bind(id.0)
-            .fetch_all(&self.readers)
-            .await?;
-            let hash = |bytes: Vec<u8>| bytes.try_into().map(ContentHash);
-            let hashes: Result<_, Vec<u8>> = hashes.into_iter().map(hash).collect();
-            hashes.map_err(|_| corrupt("a content hash of another length"))
+            let mut connection = self.readers.acquire().await?;
+            SqliteTables(&mut connection).noted_contents(id).await
         })
         .await
     }

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::batch::SqliteTables;
-use super::{SqliteStore, connect};
-use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName};
+use super::{SqliteStore, connect, json};
+use crate::domain::{ContentHash, Erasure, ErasureTarget, GalleryName, ImageId, ImageUri};
 use crate::store::fault::Fault;
 use crate::store::remains::{
-    PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of, file_contains, remains,
+    CampaignTextsRow, PAGE, RemainRow, RemainTables, SearchedFiles, erased_among, erasure_of,
+    erasure_of_number, file_contains, is_gallery_erased, remains,
 };
 use crate::store::rows::ErasureRow;
 use crate::store::{Remains, StoreError};
@@ -25,6 +26,48 @@ impl Remains for SqliteStore {
         self.answer(async {
             let mut snapshot = self.readers.begin().await?;
             erasure_of(&mut SqliteTables(&mut snapshot), gallery, target).await
+        })
+        .await
+    }
+
+    async fn erasure_of_number(
+        &self,
+        gallery: &GalleryName,
+        number: ImageId,
+    ) -> Result<Option<Erasure>, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            erasure_of_number(&mut SqliteTables(&mut snapshot), gallery, number).await
+        })
+        .await
+    }
+
+    async fn is_known(
+        &self,
+        gallery: &GalleryName,
+        target: &ErasureTarget,
+    ) -> Result<bool, StoreError> {
+        self.answer(async {
+            let (uri, subject) = match target {
+                ErasureTarget::Image(uri) => (Some(uri), None),
+                ErasureTarget::Subject(name) => (None, Some(name.as_str())),
+                ErasureTarget::Gallery => (None, None),
+            };
+            Ok(sqlx::query_scalar(include_str!("sql/is_known.sql"))
+                .bind(gallery.as_str())
+                .bind(uri.map(ImageUri::as_str))
+                .bind(uri.map(ImageUri::for_people))
+                .bind(subject)
+                .fetch_one(&self.readers)
+                .await?)
+        })
+        .await
+    }
+
+    async fn is_gallery_erased(&self, gallery: &GalleryName) -> Result<bool, StoreError> {
+        self.answer(async {
+            let mut snapshot = self.readers.begin().await?;
+            is_gallery_erased(&mut SqliteTables(&mut snapshot), gallery).await
         })
         .await
     }
@@ -55,6 +98,35 @@ impl RemainTables for SqliteTables<'_> {
         Ok(sqlx::query_as(include_str!("sql/erasure_with.sql"))
             .bind(target)
             .fetch_optional(&mut *self.0)
+            .await?)
+    }
+
+    async fn erasure_that_left(&mut self, tombstone: &[u8]) -> Result<Option<ErasureRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/erasure_that_left.sql"))
+            .bind(tombstone)
+            .fetch_optional(&mut *self.0)
+            .await?)
+    }
+
+    async fn held_elsewhere(
+        &mut self,
+        gallery: &GalleryName,
+        contents: &[&ContentHash],
+    ) -> Result<Vec<Vec<u8>>, Fault> {
+        Ok(sqlx::query_scalar(include_str!("sql/held_elsewhere.sql"))
+            .bind(gallery.as_str())
+            .bind(json(contents.iter().map(|content| content.to_string())))
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+
+    async fn campaign_texts(
+        &mut self,
+        gallery: &GalleryName,
+    ) -> Result<Vec<CampaignTextsRow>, Fault> {
+        Ok(sqlx::query_as(include_str!("sql/campaign_texts.sql"))
+            .bind(gallery.as_str())
+            .fetch_all(&mut *self.0)
             .await?)
     }
 

@@ -1,22 +1,25 @@
 //! `erase` as people run it, in one process.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 use super::schemas::assert_fits;
 use super::{Run, Sandbox, number, outcome};
 use crate::support::sample;
 
 /// A name that is a part of no other text.
-const NAME: &str = "barack-4711";
+pub(super) const NAME: &str = "barack-4711";
 
 /// A sandbox with two people enrolled, and the chips of their photos kept.
-struct Staff(Sandbox);
+pub(super) struct Staff(pub(super) Sandbox);
 
 impl Staff {
-    fn enrolled() -> Self {
+    pub(super) fn enrolled() -> Self {
         let staff = Self(Sandbox::new());
         for name in ["obama.jpg", "obama2.jpg", "biden.jpg"] {
             staff.0.write(&format!("photos/{name}"), &sample(name));
@@ -30,18 +33,18 @@ impl Staff {
         staff
     }
 
-    fn enrol(&self) -> Run {
+    pub(super) fn enrol(&self) -> Run {
         self.run(&["enrol", "--subjects", "people.csv", "--gallery", "staff", "--json"])
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(super) fn run(&self, arguments: &[&str]) -> Run {
         let mut command = self.0.command(arguments);
         command.env("FACEFLEET__CHIPS__URL", self.0.path("chips"));
         Run::of(command.output().unwrap())
     }
 
     /// Erases, and returns the receipt.
-    fn erase(&self, more: &[&str]) -> Value {
+    pub(super) fn erase(&self, more: &[&str]) -> Value {
         let run = self.run(&[&["erase", "--gallery", "staff", "--json"], more].concat());
         run.ended(0);
         let receipt = run.json().remove(0);
@@ -61,7 +64,7 @@ impl Staff {
         std::fs::rename(&away, &chips).unwrap();
     }
 
-    fn verify(&self, more: &[&str], status: i32) -> Vec<(String, String)> {
+    pub(super) fn verify(&self, more: &[&str], status: i32) -> Vec<(String, String)> {
         let run = self.run(&[&["erase", "--verify", "receipt.json", "--json"], more].concat());
         run.ended(status);
         let line = run.json().remove(0);
@@ -71,17 +74,17 @@ impl Staff {
         places.iter().map(|place| (text(place, "place"), text(place, "result"))).collect()
     }
 
-    fn chips(&self) -> usize {
+    pub(super) fn chips(&self) -> usize {
         files(&self.0.path("chips")).len()
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn places(receipt: &Value, names: &[&str]) -> Vec<u64> {
+pub(super) fn places(receipt: &Value, names: &[&str]) -> Vec<u64> {
     names.iter().map(|name| number(&receipt["places"], name)).collect()
 }
 
@@ -92,6 +95,7 @@ fn an_erased_person_is_found_nowhere_and_no_scan_brings_them_back() {
     let removed = ["images", "faces", "templates", "references", "subjects"];
     let trial = staff.erase(&["--subject", NAME, "--dry-run"]);
     assert_eq!(places(&trial, &removed), [2, 2, 2, 2, 1]);
+    assert_eq!(places(&trial, &["chips"]), [2]);
     assert_eq!((trial["erasure"].is_null(), staff.chips()), (true, 3));
 
     let receipt = staff.erase(&["--subject", NAME, "--as", "Olga", "--receipt", "receipt.json"]);
@@ -136,7 +140,10 @@ fn an_image_and_a_gallery_are_erased_too() {
         staff.erase(&["--image", "photos/obama.jpg", "--receipt", "receipt.json", "--no-rewrite"]);
     assert_eq!(places(&receipt, &["images", "chips", "subjects"]), [1, 1, 0]);
     assert_eq!(receipt["rewritten"], json!(false));
-    staff.erase(&["--image", "photos/obama.jpg", "--receipt", "receipt.json"]);
+    let again = staff.erase(&["--image", "photos/obama.jpg", "--receipt", "receipt.json"]);
+    assert_eq!(again["already_erased_at"], receipt["ended_at"]);
+    let told = staff.run(&["erase", "--gallery", "staff", "--image", "photos/obama.jpg"]);
+    assert!(told.out.starts_with("nothing was left of one image"), "{}", told.out);
     staff.verify(&["--image", "photos/obama.jpg"], 0);
 
     let refused = staff.run(&["erase", "--gallery", "staff"]);
@@ -145,8 +152,14 @@ fn an_image_and_a_gallery_are_erased_too() {
     let receipt = staff.erase(&["--yes"]);
     assert_eq!(places(&receipt, &["images", "subjects", "chips"]), [2, 2, 2]);
     assert_eq!(staff.chips(), 0);
-    let again = staff.run(&["scan", "photos", "--gallery", "staff", "--json"]).summary();
-    assert_eq!(outcome(&again, "erased"), 3);
+    for again in [
+        &["scan", "photos", "--gallery", "staff"][..],
+        &["enrol", "--subjects", "people.csv", "--gallery", "staff"],
+    ] {
+        let again = staff.run(again);
+        again.ended(1);
+        assert!(again.err.contains("gallery staff was erased"), "{}", again.err);
+    }
     let other = staff.run(&["scan", "photos", "--gallery", "other", "--json"]).summary();
     assert_eq!(outcome(&other, "scored"), 3);
 }
@@ -171,9 +184,78 @@ fn an_erasure_of_a_numbered_image_that_fails_half_way_is_finished_by_the_same_co
     assert_eq!(places(&receipt, &["images", "chips"]), [1, 1]);
     assert_eq!((&receipt["rewritten"], staff.chips()), (&json!(true), 2));
     staff.verify(&["--image", "photos/obama.jpg"], 0);
-    let again = staff.run(&["erase", "--gallery", "staff", "--image", &id]);
+    let again = staff.run(&["erase", "--gallery", "staff", "--image", "4711"]);
     again.ended(1);
-    assert!(again.err.contains(&format!("no image {id}")), "{}", again.err);
+    assert!(again.err.contains("no image 4711"), "{}", again.err);
+}
+
+#[test]
+fn an_erasure_of_a_numbered_image_whose_files_are_not_written_anew_is_finished_by_it() {
+    let staff = Staff::enrolled();
+    let shown = staff.run(&["show", "photos/obama.jpg", "--gallery", "staff", "--json"]);
+    let id = shown.json()[0]["image_id"].to_string();
+    let first = staff.erase(&["--image", &id, "--no-rewrite"]);
+    let trial = staff.erase(&["--image", &id, "--dry-run"]);
+    assert_eq!(places(&trial, &["images", "chips"]), [0, 0]);
+    let again = staff.erase(&["--image", &id, "--receipt", "receipt.json"]);
+    assert_eq!([&first["rewritten"], &again["rewritten"]], [&json!(false), &json!(true)]);
+    for key in ["erasure", "target", "places", "marks"] {
+        assert_eq!(again[key], first[key], "{key}");
+    }
+    staff.verify(&["--image", "photos/obama.jpg"], 0);
+}
+
+#[test]
+fn chips_that_a_worker_left_are_found_and_removed_and_those_of_another_gallery_stay() {
+    let staff = Staff::enrolled();
+    let kept: Vec<(PathBuf, Vec<u8>)> = files(&staff.0.path("chips"))
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    staff.erase(&["--subject", NAME, "--receipt", "receipt.json"]);
+    assert_eq!(staff.chips(), 1);
+    let put_back = || kept.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    put_back();
+    staff.verify(&[], 1);
+    let again = staff.erase(&["--subject", NAME]);
+    assert_eq!((places(&again, &["chips"]), staff.chips()), (vec![4], 1));
+    staff.verify(&[], 0);
+
+    staff.run(&["scan", "photos", "--gallery", "other"]).ended(0);
+    assert_eq!(staff.chips(), 3);
+    staff.verify(&[], 0);
+    staff.erase(&["--subject", NAME]);
+    assert_eq!(staff.chips(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_erasure_says_what_to_do() {
+    let staff = Staff::enrolled();
+    let file = SqliteConnectOptions::new().filename(staff.0.path("facefleet.db"));
+    let mut connection = file.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+    let mut erase = staff.0.command(&["erase", "--gallery", "staff", "--subject", NAME]);
+    let erase = erase.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Once it has the store open, it waits for the lock.
+    let open = format!("/proc/{}/fd", erase.id());
+    let has_store = || {
+        let mut open = std::fs::read_dir(&open).unwrap().flatten();
+        open.any(|entry| {
+            std::fs::read_link(entry.path()).is_ok_and(|path| path.ends_with("facefleet.db"))
+        })
+    };
+    while !has_store() {
+        tokio::task::yield_now().await;
+    }
+    let id = erase.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let interrupted = Run::of(erase.wait_with_output().unwrap());
+    interrupted.ended(130);
+    assert!(interrupted.err.contains("interrupted: "), "{}", interrupted.err);
+    sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let receipt = staff.erase(&["--subject", NAME]);
+    assert_eq!(places(&receipt, &["images", "subjects", "chips"]), [2, 1, 2]);
 }
 
 #[test]
@@ -192,7 +274,7 @@ fn an_erasure_that_is_killed_at_any_time_has_the_same_end() {
         let arguments = ["erase", "--gallery", "staff", "--subject", NAME];
         let mut killed = staff.0.command(&arguments);
         killed.env("FACEFLEET__CHIPS__URL", staff.0.path("chips"));
-        let mut killed = killed.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut killed = killed.stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(delay));
         killed.kill().unwrap();
         killed.wait().unwrap();

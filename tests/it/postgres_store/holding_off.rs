@@ -59,7 +59,7 @@ async fn subjects_and_verdicts_wait_for_an_erasure() {
         reason: None,
         verdicts: vec![(image, Verdict::Exclude)],
         exact: true,
-        rules: ReferenceRules { most: 5, margin: 5.0 },
+        rules: Some(ReferenceRules { most: 5, margin: 5.0 }),
     };
     assert_waits(&database, store.judge(&exclude)).await;
     let (ann, rob) = (name("Ann"), name("Rob"));

@@ -211,7 +211,7 @@ async fn a_worker_may_activate_a_profile_and_only_the_owner_may_retire_one() {
         reason: None,
         verdicts: vec![(image, Verdict::Exclude)],
         exact: true,
-        rules: ReferenceRules { most: 5, margin: 5.0 },
+        rules: Some(ReferenceRules { most: 5, margin: 5.0 }),
     };
     assert!(matches!(store.judge(&exclude).await.unwrap(), Judged::Written { .. }));
     assert_eq!(store.page(&page(false)).await.unwrap(), []);

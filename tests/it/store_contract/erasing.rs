@@ -16,42 +16,42 @@ use super::verdicts::{curation, image, judge, log};
 use super::{Home, a, b, images, opened, under_b};
 use crate::support::{content, gallery, job, scored, selection, stamp, unfetched, uri, with_job};
 
-fn erasure(target: ErasureTarget) -> NewErasure {
+pub fn erasure(target: ErasureTarget) -> NewErasure {
     NewErasure { gallery: gallery(), target, by: "Olga".parse().unwrap() }
 }
 
-fn of_image(name: &str) -> NewErasure {
+pub fn of_image(name: &str) -> NewErasure {
     erasure(ErasureTarget::Image(uri(name)))
 }
 
-fn of_subject(of: &str) -> NewErasure {
+pub fn of_subject(of: &str) -> NewErasure {
     erasure(ErasureTarget::Subject(name(of)))
 }
 
-fn with_bytes(bytes: &[u8], record: JobRecord) -> JobRecord {
+pub fn with_bytes(bytes: &[u8], record: JobRecord) -> JobRecord {
     JobRecord { content: content(bytes), ..record }
 }
 
-fn elsewhere(record: JobRecord) -> JobRecord {
+pub fn elsewhere(record: JobRecord) -> JobRecord {
     with_job(record, |job| job.gallery = "elsewhere".parse().unwrap())
 }
 
-async fn are_erased(store: &Arc<dyn Store>, records: &[JobRecord]) -> Vec<bool> {
+pub async fn are_erased(store: &Arc<dyn Store>, records: &[JobRecord]) -> Vec<bool> {
     store.record(records).await.unwrap().iter().map(Recorded::is_erased).collect()
 }
 
-async fn uris(store: &Arc<dyn Store>) -> Vec<String> {
+pub async fn uris(store: &Arc<dyn Store>) -> Vec<String> {
     let found = images(store, a()).await.into_iter().map(|image| image.image.as_str().to_owned());
     let mut found: Vec<String> = found.collect();
     found.sort_unstable();
     found
 }
 
-fn counts(counts: &ErasureCounts, places: &[ErasurePlace]) -> Vec<u64> {
+pub fn counts(counts: &ErasureCounts, places: &[ErasurePlace]) -> Vec<u64> {
     places.iter().map(|place| counts.of(*place)).collect()
 }
 
-const OF_IMAGES: [ErasurePlace; 5] = [
+pub const OF_IMAGES: [ErasurePlace; 5] = [
     ErasurePlace::Images,
     ErasurePlace::Results,
     ErasurePlace::Faces,
@@ -67,7 +67,12 @@ pub async fn an_erased_image_is_gone_and_stays_gone(home: impl Home) {
     store.record(&[scored("one", &[50]), under_b(scored("one", &[50])), copy]).await.unwrap();
 
     let erasable = store.erasable(&of_image("one")).await.unwrap();
-    assert_eq!(counts(&erasable, &OF_IMAGES), [3, 4, 4, 4, 0]);
+    assert_eq!(counts(&erasable.counts, &OF_IMAGES), [3, 4, 4, 4, 0]);
+    let mut contents = [ContentHash::of(b"old"), ContentHash::of(b"one")];
+    contents.sort_unstable_by_key(|hash| hash.0);
+    let mut found = erasable.contents;
+    found.sort_unstable_by_key(|hash| hash.0);
+    assert_eq!(found, contents);
     assert_eq!(uris(&store).await.len(), 3, "a trial changes nothing");
     assert_eq!(store.erasures().await.unwrap(), []);
 
@@ -273,6 +278,52 @@ pub async fn an_image_that_a_verdict_gave_to_the_erased_is_erased(home: impl Hom
     let two = image(&store, "two").await;
     let left: Vec<_> = subject(&store, "Bob").await.references;
     assert_eq!(left.into_iter().map(|each| each.image).collect::<Vec<_>>(), [two]);
+}
+
+pub async fn what_is_left_of_verdicts_holds_after_an_erasure(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "Bob", 60, 0.0)).await;
+    decided(&store, &enrolment("two", "Ann", 60, 90.0)).await;
+    let one = image(&store, "one").await;
+    for to in ["Ann", "Cid", "Bob"] {
+        judge(&store, vec![(one, Verdict::Reassign(name(to)))]).await;
+    }
+    let undone =
+        log(&store).await.into_iter().find(|it| it.verdict == Verdict::Reassign(name("Bob")));
+    judge(&store, vec![(one, Verdict::Undo(undone.unwrap().id))]).await;
+    // Cid has it now, by the second verdict.
+    let of = async |image: &str| {
+        let found = images(&store, a()).await;
+        found.into_iter().find(|it| it.image == uri(image)).and_then(|it| it.subject)
+    };
+    assert_eq!(of("one").await, Some(name("Cid")));
+    store.erase(&of_subject("Ann")).await.unwrap();
+    assert_eq!(of("one").await, Some(name("Cid")), "and still has it");
+    let set_aside = subject(&store, "Bob").await.references;
+    let cids =
+        log(&store).await.into_iter().find(|it| it.verdict == Verdict::Reassign(name("Cid")));
+    judge(&store, vec![(one, Verdict::Undo(cids.unwrap().id))]).await;
+    assert_eq!(of("one").await, Some(name("Bob")), "the verdict for Ann is gone");
+    assert_ne!(subject(&store, "Bob").await.references, set_aside, "it counts again");
+}
+
+pub async fn a_reason_with_a_longer_word_stays(home: impl Home) {
+    let store = opened(&home).await;
+    decided(&store, &enrolment("one", "An", 60, 0.0)).await;
+    store.record(&[scored("two", &[50]), scored("three", &[50])]).await.unwrap();
+    for (about, reason) in [("two", "Anna can stay"), ("three", "it is An")] {
+        let verdicts = vec![(image(&store, about).await, Verdict::Exclude)];
+        let new = NewCuration { reason: Some(reason.parse().unwrap()), ..curation(verdicts) };
+        assert!(matches!(store.judge(&new).await.unwrap(), Judged::Written { .. }));
+    }
+    store.erase(&of_subject("An")).await.unwrap();
+    let reasons = log(&store)
+        .await
+        .into_iter()
+        .map(|verdict| verdict.reason.map(|it| it.as_str().to_owned()));
+    let mut reasons: Vec<_> = reasons.collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, [None, Some("Anna can stay".to_owned())]);
 }
 
 pub async fn reasons_of_verdicts_do_not_name_the_erased(home: impl Home) {

@@ -15,6 +15,7 @@ mod missing;
 mod notes;
 mod profiles;
 mod reading;
+mod reapplying;
 mod recording;
 mod remapping;
 mod rescoring;
@@ -268,12 +269,24 @@ macro_rules! store_contract {
                 nothing_that_is_recorded_meanwhile_survives_an_erasure
                 an_erased_name_comes_back_by_no_verdict_and_no_other_name
                 an_image_that_a_verdict_gave_to_the_erased_is_erased
+                what_is_left_of_verdicts_holds_after_an_erasure
+                a_reason_with_a_longer_word_stays
                 reasons_of_verdicts_do_not_name_the_erased
             }
             restored {
                 two_images_are_told_apart_once
                 references_that_are_back_are_no_more_than_a_subject_keeps
                 an_excluded_image_is_known_as_such
+            }
+            reapplying {
+                a_person_that_came_back_is_erased_again
+                a_person_that_has_another_name_in_the_backup_is_erased_by_their_images
+                an_image_and_a_gallery_that_came_back_are_erased_again
+                a_receipt_that_says_nothing_here_erases_nothing
+                nothing_that_is_recorded_meanwhile_survives_an_erasure_that_is_done_again
+                an_erased_image_is_known_by_its_number
+                whether_something_is_known_is_told_without_a_trial
+                contents_that_another_gallery_has_are_no_remains
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there
