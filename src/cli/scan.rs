@@ -221,7 +221,8 @@ impl ScanArgs {
         let roots = app.listing_by(Rules::none(), &self.source.roots)?.covered();
         let gallery = self.gallery.gallery.clone();
         let reason = Some("scan --prune".parse()?);
-        let curator = Curator { gallery, by: self.by.name()?, reason, rules: app.settings().references() };
+        let curator =
+            Curator { gallery, by: self.by.name()?, reason, rules: app.settings().references() };
         Ok(Some(prune(store, &curator, &roots).await?))
     }
 }

@@ -136,7 +136,8 @@ pub(super) async fn judge(
     exact: bool,
 ) -> Result<(Option<CurationId>, u64, Vec<ImageId>), CurateError> {
     let Curator { gallery, by, reason, rules } = curator;
-    let new = NewCuration { gallery: gallery.clone(), by, reason, verdicts, exact, rules: Some(rules) };
+    let new =
+        NewCuration { gallery: gallery.clone(), by, reason, verdicts, exact, rules: Some(rules) };
     match store.judge(&new).await? {
         Judged::Written { curation, verdicts, unchanged } => Ok((curation, verdicts, unchanged)),
         Judged::Changed(_) => Err(CurateError::Changed),
