@@ -24,6 +24,7 @@ const SQLITE: &[File] = &[
     (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
     (16, "erasures", include_str!("../../migrations/sqlite/0016_erasures.sql")),
     (17, "verdicts", include_str!("../../migrations/sqlite/0017_verdicts.sql")),
+    (21, "retention", include_str!("../../migrations/sqlite/0021_retention.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -43,6 +44,7 @@ const POSTGRES: &[File] = &[
     (14, "erasures", include_str!("../../migrations/postgres/0014_erasures.sql")),
     (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
     (16, "retire", include_str!("../../migrations/postgres/0016_retire.sql")),
+    (20, "retention", include_str!("../../migrations/postgres/0020_retention.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

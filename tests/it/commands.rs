@@ -24,6 +24,7 @@ mod profiles;
 mod recipes;
 mod remap;
 mod rescore;
+mod retention;
 mod schedules;
 mod schemas;
 mod score;

@@ -94,7 +94,7 @@ const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 5] = [
 ];
 
 /// A list of hashes.
-fn hash_list(hashes: &[TombstoneHash]) -> Vec<&[u8]> {
+pub(super) fn hash_list(hashes: &[TombstoneHash]) -> Vec<&[u8]> {
     hashes.iter().map(<[u8; 32]>::as_slice).collect()
 }
 
@@ -154,7 +154,7 @@ impl ErasureTables for PostgresTables<'_> {
     }
 
     async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
-        self.run("CREATE TEMP TABLE erased_images (id bigint PRIMARY KEY) ON COMMIT DROP").await?;
+        self.clear_chosen().await?;
         if *target == ErasureTarget::Gallery {
             sqlx::query(
                 "INSERT INTO erased_images (id) SELECT id FROM images WHERE gallery_id = $1",
@@ -303,8 +303,14 @@ impl ErasureTables for PostgresTables<'_> {
 
 impl PostgresTables<'_> {
     /// How many rows it changed.
-    async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
+    pub(super) async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.connection).await?.rows_affected())
+    }
+
+    /// Makes the table of the chosen images.
+    pub(super) async fn clear_chosen(&mut self) -> Result<(), Fault> {
+        self.run("CREATE TEMP TABLE erased_images (id bigint PRIMARY KEY) ON COMMIT DROP").await?;
+        Ok(())
     }
 
     /// Takes what other subjects have out of the chosen images.

@@ -96,7 +96,7 @@ const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 5] = [
 ];
 
 /// A JSON array of hex digits.
-fn hex_list(hashes: &[TombstoneHash]) -> String {
+pub(super) fn hex_list(hashes: &[TombstoneHash]) -> String {
     json(hashes.iter().map(|hash| blake3::Hash::from_bytes(*hash).to_hex().to_string()))
 }
 
@@ -153,9 +153,7 @@ impl ErasureTables for SqliteTables<'_> {
     }
 
     async fn choose(&mut self, gallery: i64, target: &ErasureTarget) -> Result<u64, Fault> {
-        self.run("CREATE TEMP TABLE IF NOT EXISTS erased_images (id INTEGER PRIMARY KEY) STRICT")
-            .await?;
-        self.run("DELETE FROM temp.erased_images").await?;
+        self.clear_chosen().await?;
         if *target == ErasureTarget::Gallery {
             sqlx::query(
                 "INSERT INTO temp.erased_images (id) SELECT id FROM images WHERE gallery_id = ?1",
@@ -301,8 +299,16 @@ impl ErasureTables for SqliteTables<'_> {
 
 impl SqliteTables<'_> {
     /// How many rows it changed.
-    async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
+    pub(super) async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.0).await?.rows_affected())
+    }
+
+    /// Makes the table of the chosen images, or empties it.
+    pub(super) async fn clear_chosen(&mut self) -> Result<(), Fault> {
+        self.run("CREATE TEMP TABLE IF NOT EXISTS erased_images (id INTEGER PRIMARY KEY) STRICT")
+            .await?;
+        self.run("DELETE FROM temp.erased_images").await?;
+        Ok(())
     }
 
     /// Takes what other subjects have out of the chosen images.

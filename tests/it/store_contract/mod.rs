@@ -1,5 +1,6 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
+mod audit;
 mod campaigns;
 mod comparing;
 mod curation;
@@ -17,6 +18,7 @@ mod reading;
 mod recording;
 mod remapping;
 mod rescoring;
+mod retention;
 mod runs;
 pub mod schedules;
 mod subjects;
@@ -266,6 +268,19 @@ macro_rules! store_contract {
                 an_erased_name_comes_back_by_no_verdict_and_no_other_name
                 an_image_that_a_verdict_gave_to_the_erased_is_erased
                 reasons_of_verdicts_do_not_name_the_erased
+            }
+            retention {
+                images_that_nobody_has_are_removed_and_no_scan_brings_them_back
+                an_enrolment_brings_back_what_retention_removed_and_not_what_was_erased
+                the_latest_result_says_how_old_an_image_is
+                rejected_enrolments_go_with_images_that_nobody_has
+                contents_of_removed_images_are_known_until_they_are_forgotten
+                a_run_goes_page_by_page_and_leaves_a_line
+                what_holds_for_an_image_stays_when_old_verdicts_go
+            }
+            audit {
+                events_come_in_the_order_of_time_and_in_pages
+                the_audit_does_not_name_the_erased
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there
