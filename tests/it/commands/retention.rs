@@ -18,9 +18,12 @@ impl Sandbox {
             sandbox.write(&format!("photos/{name}"), &sample(name));
         }
         let photo = "photos/obama.jpg";
-        let rules = "chips.url = 'chips'\n[[retention]]\ngallery = 'staff'\nimages_days = 7\n\
-            [[schedule]]\nname = 'clean'\ncron = '0 3 * * *'\naction = 'retention'\n\
-            gallery = 'staff'\n";
+        let rules = format!(
+            "chips.url = '{}'\n[[retention]]\ngallery = 'staff'\nimages_days = 7\n\
+                [[schedule]]\nname = 'clean'\ncron = '0 3 * * *'\naction = 'retention'\n\
+                gallery = 'staff'\n",
+            sandbox.path("chips").display()
+        );
         sandbox.write("facefleet.toml", rules.as_bytes());
         sandbox.run(&["enrol", "--subject", "barack", "--gallery", "staff", photo]).ended(0);
         sandbox.run(&["scan", "photos", "--gallery", "staff"]).ended(0);

@@ -1,6 +1,5 @@
 //! What every store promises. A backend joins with a [`Home`] and a `store_contract!` line.
 
-mod audit;
 mod campaigns;
 mod comparing;
 mod curation;
@@ -277,8 +276,6 @@ macro_rules! store_contract {
                 contents_of_removed_images_are_known_until_they_are_forgotten
                 a_run_goes_page_by_page_and_leaves_a_line
                 what_holds_for_an_image_stays_when_old_verdicts_go
-            }
-            audit {
                 events_come_in_the_order_of_time_and_in_pages
                 the_audit_does_not_name_the_erased
             }

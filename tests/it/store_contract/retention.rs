@@ -1,6 +1,12 @@
 //! What a gallery keeps only for so many days goes, and nothing else.
 
+mod audit;
+
 use std::sync::Arc;
+
+pub use audit::{
+    events_come_in_the_order_of_time_and_in_pages, the_audit_does_not_name_the_erased,
+};
 
 use facefleet::domain::{
     Curated, ErasureTarget, ImageId, JobRecord, LabelledImage, Outcome, Reason, ReasonCode,
@@ -141,11 +147,13 @@ pub async fn the_latest_result_says_how_old_an_image_is(home: impl Home) {
     let store = opened(&home).await;
     let records = [scored("old", &[50]), scored("young", &[50]), under_b(scored("young", &[50]))];
     store.record(&records).await.unwrap();
+    let of_a = format!(
+        "gallery_profile_id = (SELECT id FROM gallery_profiles WHERE profile_id = '{}')",
+        a()
+    );
     home.change(
-        "UPDATE results SET recorded_at_ms = recorded_at_ms - 864000000
-         WHERE gallery_profile_id = (SELECT min(id) FROM gallery_profiles)",
-        "UPDATE results SET recorded_at = recorded_at - interval '10 days'
-         WHERE gallery_profile_id = (SELECT min(id) FROM gallery_profiles)",
+        &format!("UPDATE results SET recorded_at_ms = recorded_at_ms - 864000000 WHERE {of_a}"),
+        &format!("UPDATE results SET recorded_at = recorded_at - interval '10 days' WHERE {of_a}"),
     )
     .await;
     assert_eq!(removed(&store, RetentionRule::Images, days_ago(11)).await.images, 0);

@@ -7,9 +7,9 @@ use facefleet::gallery::audit::{AuditFilter, AuditLog};
 use facefleet::store::{AuditQuery, NewErasure, Store, TimePlace};
 use facefleet::view::audit::{AuditKind, AuditView};
 
-use super::enrolments::{decided, enrolment, name};
-use super::verdicts::{image, judge};
-use super::{Home, opened};
+use super::super::enrolments::{decided, enrolment, name};
+use super::super::verdicts::{image, judge};
+use super::super::{Home, opened};
 use crate::support::gallery;
 
 const ALL: AuditFilter = AuditFilter { gallery: None, since: None, until: None, kinds: Vec::new() };
