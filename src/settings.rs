@@ -3,6 +3,7 @@
 
 mod check;
 mod endpoint;
+mod retention;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use serde::Deserialize;
 
 pub use self::endpoint::Endpoint;
 use crate::domain::{
-    DeviceChoice, Faces, GateRules, Precision, ReferenceRules, Schedule, Selection,
+    DeviceChoice, Faces, GalleryName, GateRules, Precision, ReferenceRules, RetentionRules,
+    Schedule, Selection,
 };
 
 /// All settings with their defaults and documentation.
@@ -37,6 +39,17 @@ pub enum SettingsError {
         value: String,
         /// The allowed values.
         reason: &'static str,
+    },
+    /// A schedule removes what a gallery no longer keeps, and nothing says what that is.
+    #[error(
+        "schedule '{schedule}': action = 'retention' needs a [[retention]] table of gallery \
+            '{gallery}'"
+    )]
+    NoRules {
+        /// The schedule.
+        schedule: String,
+        /// The gallery.
+        gallery: String,
     },
 }
 
@@ -68,6 +81,8 @@ pub struct Settings {
     pub log: LogSection,
     #[serde(default, deserialize_with = "schedules::read")]
     pub schedule: Vec<Schedule>,
+    #[serde(default, deserialize_with = "retention::read")]
+    pub retention: Vec<RetentionRules>,
 }
 
 macro_rules! section {
@@ -196,6 +211,7 @@ impl Settings {
             .add_source(environment);
         let settings: Self = sources.build()?.try_deserialize()?;
         check::check(&settings)?;
+        retention::check(&settings)?;
         Ok(settings)
     }
 
@@ -230,6 +246,11 @@ impl Settings {
     /// Which references a subject has.
     pub fn references(&self) -> ReferenceRules {
         ReferenceRules { most: self.enrol.references, margin: self.enrol.replace_margin }
+    }
+
+    /// What a gallery keeps only for so many days; none: it keeps everything.
+    pub fn rules_of(&self, gallery: &GalleryName) -> Option<&RetentionRules> {
+        self.retention.iter().find(|rules| rules.gallery == *gallery)
     }
 
     /// The number of threads and sessions: as set, or one for each core.

@@ -1,4 +1,5 @@
-//! What schedules do: lists images for a fleet, or scores them in this process, and writes reports.
+//! What schedules do: lists images for a fleet, or scores them in this process, writes reports, and
+//! removes what galleries no longer keep.
 
 mod plans;
 
@@ -14,11 +15,15 @@ use uuid::Uuid;
 use super::App;
 use super::fleet::host_name;
 use super::session::Session;
-use crate::domain::{Campaign, CampaignState, GalleryName, Profile, RunPlan, ScheduleAction};
+use crate::domain::{
+    Campaign, CampaignState, GalleryName, Profile, RetentionRules, RunPlan, ScheduleAction,
+    ScheduleName,
+};
 use crate::gallery::GalleryError;
 use crate::gallery::campaign::run_on_fleet;
 use crate::gallery::follow::CampaignRun;
 use crate::gallery::list::Images;
+use crate::gallery::retention::Retainer;
 use crate::gallery::schedules::{ClaimedRun, PlannedRun, RunError, Scheduler, SlotWork, WorkEnd};
 use crate::images::Root;
 use crate::queue::JobQueue;
@@ -122,6 +127,10 @@ impl SlotWork for SlotWorker {
                 choose_profile(self.store.as_ref(), gallery, None).await?;
                 (None, None)
             }
+            ScheduleAction::Retention { gallery } => {
+                self.rules(gallery)?;
+                (None, None)
+            }
         };
         Ok(PlannedRun { plan: RunPlan { action: action.clone(), from }, campaign })
     }
@@ -138,6 +147,9 @@ impl SlotWork for SlotWorker {
         let RunPlan { action, from } = &run.plan;
         if let ScheduleAction::Report { gallery, out } = action {
             return self.report(gallery, out).await;
+        }
+        if let ScheduleAction::Retention { gallery } = action {
+            return self.retain(gallery, &run.key.schedule, &stop).await;
         }
         let found = match run.campaign {
             Some(id) => self.store.campaign(id).await?,
@@ -168,7 +180,9 @@ impl SlotWork for SlotWorker {
                     all_done: false,
                 }
             }
-            ScheduleAction::Report { .. } => return Ok(WorkEnd::Done),
+            ScheduleAction::Report { .. } | ScheduleAction::Retention { .. } => {
+                return Ok(WorkEnd::Done);
+            }
         };
         self.list(campaign, run.owner.id, images, stop).await
     }
@@ -225,6 +239,33 @@ impl SlotWorker {
             true => Ok(WorkEnd::Done),
             false if stopping.is_cancelled() => Ok(WorkEnd::Stopped),
             false => Err(impossible("its campaign was cancelled")),
+        }
+    }
+
+    /// What a gallery keeps only for so many days, by the settings of this process.
+    fn rules(&self, gallery: &GalleryName) -> Result<&RetentionRules, RunError> {
+        self.app.settings.rules_of(gallery).ok_or_else(|| {
+            RunError::NotHere(format!(
+                "the settings of this process have no [[retention]] table of gallery {gallery}"
+            ))
+        })
+    }
+
+    /// Removes what a gallery no longer keeps.
+    async fn retain(
+        &self,
+        gallery: &GalleryName,
+        schedule: &ScheduleName,
+        stop: &CancellationToken,
+    ) -> Result<WorkEnd, RunError> {
+        let rules = self.rules(gallery)?;
+        let by = format!("schedule {schedule}").parse().map_err(impossible)?;
+        let chips = self.app.kept_chips().map_err(impossible)?;
+        let (store, queue) = (self.store.as_ref(), self.queue.as_deref());
+        let retainer = Retainer { store, queue, chips: chips.as_ref() };
+        match retainer.run(rules, &by, stop).await? {
+            Some(_) => Ok(WorkEnd::Done),
+            None => Ok(WorkEnd::Stopped),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Parses and prints; decides nothing.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands print")]
 
+mod audit;
 mod bias;
 mod calibrate;
 mod campaign;
@@ -30,6 +31,7 @@ mod queue;
 mod remap;
 mod report;
 mod rescore;
+mod retention;
 mod running;
 mod scan;
 mod scan_source;
@@ -105,6 +107,8 @@ enum Command {
     #[command(subcommand)]
     Subject(subject::SubjectCommand),
     Erase(erase::EraseArgs),
+    Retention(retention::RetentionArgs),
+    Audit(audit::AuditArgs),
     /// Show what a gallery could do without, or has wrong; decide about its images, and undo it.
     #[command(subcommand)]
     Curate(curate::CurateCommand),
@@ -206,6 +210,8 @@ impl Cli {
             Command::Verify(verify) => verify.run(app).await,
             Command::Subject(subject) => subject.run(&app).await,
             Command::Erase(erase) => erase.run(&app).await,
+            Command::Retention(retention) => retention.run(&app).await,
+            Command::Audit(audit) => audit.run(&app).await.map(|()| ExitCode::SUCCESS),
             Command::Curate(curate) => curate.run(&app).await,
             Command::Report(report) => report.run(&app).await,
             Command::Show(show) => show.run(&app).await,

@@ -91,7 +91,7 @@ pub(super) struct ExportArgs {
 }
 
 /// A time (RFC 3339), or the start of a day (UTC).
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }

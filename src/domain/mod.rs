@@ -30,6 +30,7 @@ mod picture_hash;
 mod profile;
 mod profile_difference;
 mod profile_name;
+mod retention;
 mod schedule;
 mod source;
 mod template;
@@ -79,6 +80,7 @@ pub use profile::{
 };
 pub use profile_difference::{ProfileDifference, profile_differences};
 pub use profile_name::ProfileName;
+pub use retention::{RetentionCounts, RetentionId, RetentionRule, RetentionRules, RetentionRun};
 pub use schedule::{
     DueSlots, Misfire, RunPlan, RunState, SLOT_GRACE, Schedule, ScheduleAction, ScheduleName,
     ScheduleRun,

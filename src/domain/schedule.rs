@@ -106,6 +106,11 @@ pub enum ScheduleAction {
         /// The file.
         out: String,
     },
+    /// Removes what a gallery no longer keeps, by the rules of the process's settings.
+    Retention {
+        /// The gallery.
+        gallery: GalleryName,
+    },
 }
 
 impl ScheduleAction {
@@ -115,6 +120,7 @@ impl ScheduleAction {
             Self::Scan { .. } => "scan",
             Self::Rescore { .. } => "rescore",
             Self::Report { .. } => "report",
+            Self::Retention { .. } => "retention",
         }
     }
 
@@ -123,7 +129,8 @@ impl ScheduleAction {
         match self {
             Self::Scan { gallery, .. }
             | Self::Rescore { gallery, .. }
-            | Self::Report { gallery, .. } => gallery,
+            | Self::Report { gallery, .. }
+            | Self::Retention { gallery } => gallery,
         }
     }
 }
@@ -223,8 +230,8 @@ impl Schedule {
 pub enum RunState {
     /// A process is at it.
     Running,
-    /// All its jobs are published, or its report is written. What became of the jobs is the
-    /// campaign's.
+    /// All its jobs are published, its report is written, or what was due is removed. What became
+    /// of the jobs is the campaign's.
     Done,
     /// The slot was missed.
     Skipped,

@@ -311,7 +311,7 @@ impl Lister {
     }
 
     /// Which images need no job: those whose result is current and, in an enrolment, that were
-    /// accepted for their subject.
+    /// accepted for their subject; in a scan, also those that retention removed.
     /// `known`: what the listing knows.
     async fn up_to_date(
         &self,
@@ -325,8 +325,13 @@ impl Lister {
         if let Some(known) = known {
             return Ok(known);
         }
-        let current = self.store.up_to_date(gallery, profile, &self.selection, images).await?;
+        let mut current = self.store.up_to_date(gallery, profile, &self.selection, images).await?;
         if *lane != Lane::Enrol {
+            // They would end as erased, unless they are somebody's now.
+            let removed = self.store.were_removed(gallery, images).await?;
+            for ((current, removed), image) in current.iter_mut().zip(removed).zip(images) {
+                *current |= removed && image.subject.is_none();
+            }
             return Ok(current);
         }
         let accepted = self.store.accepted(gallery, profile, images).await?;

@@ -10,9 +10,11 @@
 //! does all that at certain times, [`remap`] gives the results another mapping. [`search`] finds
 //! the people or faces that are most similar to others, [`verify`] compares with one person, and
 //! [`subjects`] shows and changes the people of a gallery. [`curate`] keeps what people decide
-//! about images, and [`erase`] removes an image, a person or a gallery for good.
+//! about images, [`erase`] removes an image, a person or a gallery for good, and [`retention`] what
+//! nobody needs any more; [`audit`] lists what was decided.
 
 pub mod again;
+pub mod audit;
 pub mod campaign;
 pub mod curate;
 mod cursor;
@@ -28,6 +30,7 @@ pub mod pace;
 pub mod profiles;
 pub mod remap;
 pub mod rescore;
+pub mod retention;
 pub mod retirement;
 pub mod schedules;
 pub mod search;

@@ -108,7 +108,8 @@ impl ScheduleSection {
                 Some(out) => Ok(ScheduleAction::Report { gallery, out }),
                 None => Err("a report needs out = '/reports/staff.html'".to_owned()),
             },
-            other => Err(format!("action = '{other}': use scan, rescore or report")),
+            "retention" => Ok(ScheduleAction::Retention { gallery }),
+            other => Err(format!("action = '{other}': use scan, rescore, report or retention")),
         }
     }
 }
@@ -149,7 +150,7 @@ mod tests {
         for (rest, says) in [
             ("action = 'rescore'\ncolour = 'red'", "colour"),
             ("", "action"),
-            ("action = 'sing'", "use scan, rescore or report"),
+            ("action = 'sing'", "use scan, rescore, report or retention"),
             ("action = 'scan'", "schedule 'nightly': a scan needs roots"),
             ("action = 'report'", "needs out"),
             ("action = 'rescore'\nroots = ['/photos']", "roots is of action = 'scan' only"),

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::counts::{Change, Counted, Ends, JobToCount};
 use super::encoding::selection_key;
 use super::enrolling::{EnrolmentTables, enrol, lock_asked};
-use super::erasing::{TombstoneTables, find_erased};
 use super::fault::Fault;
 use super::plan::{Item, NeededIds, NewIds, Plan, Scope, StoredVersion, decide, rounds};
+use super::retaining::{RemovedTables, find_barred};
 use super::rows::corrupt;
 use super::{Effect, Recorded, StoreError};
 use crate::domain::{CampaignId, End, JobRecord, OutcomeKind};
@@ -18,7 +18,7 @@ use crate::domain::{CampaignId, End, JobRecord, OutcomeKind};
 pub(super) type ScopeName<'a> = (&'a str, &'a str);
 
 /// Reads and writes the rows of a batch, inside its transaction.
-pub(super) trait BatchTables: EnrolmentTables + TombstoneTables {
+pub(super) trait BatchTables: EnrolmentTables + RemovedTables {
     /// The ids of galleries with profiles, in the order of `names`; fewer if some are new.
     fn find_scopes(
         &mut self,
@@ -83,22 +83,21 @@ pub(super) trait BatchTables: EnrolmentTables + TombstoneTables {
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
-/// Records a batch; the caller commits. Of what was erased, nothing is written.
+/// Records a batch; the caller commits. Of what was erased or removed, nothing is written.
 pub(super) async fn record(
     tables: &mut impl BatchTables,
     records: &[JobRecord],
 ) -> Result<Vec<Recorded>, Fault> {
     tables.hold_off_erasures().await?;
-    let jobs = records.iter().map(|record| (&record.job, record.content.map(|it| it.hash)));
-    let recorded = match find_erased(tables, jobs).await? {
-        Some(erased) if erased.contains(&true) => {
-            let others = records.iter().zip(&erased).filter(|(_, erased)| !**erased);
+    let recorded = match find_barred(tables, records).await? {
+        Some(barred) if barred.contains(&true) => {
+            let others = records.iter().zip(&barred).filter(|(_, barred)| !**barred);
             let others: Vec<JobRecord> = others.map(|(record, _)| record.clone()).collect();
             let mut written = write(tables, &others).await?.into_iter();
-            let answer = |erased: bool| {
-                if erased { Some(Recorded::erased()) } else { written.next() }
+            let answer = |barred: bool| {
+                if barred { Some(Recorded::erased()) } else { written.next() }
             };
-            let answers = erased.into_iter().map(answer).collect::<Option<_>>();
+            let answers = barred.into_iter().map(answer).collect::<Option<_>>();
             answers.ok_or_else(|| corrupt("a record without an answer"))?
         }
         _ => write(tables, records).await?,

@@ -119,7 +119,7 @@ fn has_words(text: &str, words: &str) -> bool {
 }
 
 /// How images are named in texts: by URI, and files by their path.
-fn texts(uris: &[String]) -> Vec<String> {
+pub(super) fn texts(uris: &[String]) -> Vec<String> {
     let path = |uri: &String| uri.parse().ok().map(|uri: ImageUri| uri.for_people());
     uris.iter().flat_map(|uri| [Some(uri.clone()), path(uri)]).flatten().collect()
 }

@@ -27,6 +27,10 @@ pub(super) enum Trace<'a> {
     Content(&'a [u8]),
     /// The number of an erased image: whoever named it so names it so again.
     Number(i64),
+    /// An image: these bytes at this URI.
+    Version(&'a [u8], &'a str),
+    /// What a listing says of the version at a URI.
+    Listed(&'a str, &'a str),
 }
 
 impl<'a> From<&'a ErasureTarget> for Trace<'a> {
@@ -53,20 +57,26 @@ impl ErasureKey {
     /// The hash of `trace` in a gallery.
     pub(super) fn hash(&self, gallery: &str, trace: Trace<'_>) -> TombstoneHash {
         let digits;
-        let (kind, what) = match trace {
-            Trace::Gallery => (b'g', &[][..]),
-            Trace::Subject(name) => (b's', name.as_bytes()),
-            Trace::Uri(uri) => (b'u', uri.as_bytes()),
-            Trace::Content(hash) => (b'c', hash),
+        let (kind, version, what) = match trace {
+            Trace::Gallery => (b'g', None, &[][..]),
+            Trace::Subject(name) => (b's', None, name.as_bytes()),
+            Trace::Uri(uri) => (b'u', None, uri.as_bytes()),
+            Trace::Content(hash) => (b'c', None, hash),
             Trace::Number(number) => {
                 digits = number.to_le_bytes();
-                (b'n', &digits[..])
+                (b'n', None, &digits[..])
             }
+            Trace::Version(hash, uri) => (b'v', Some(hash), uri.as_bytes()),
+            Trace::Listed(stamp, uri) => (b'l', Some(stamp.as_bytes()), uri.as_bytes()),
         };
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         // The length keeps the end of the gallery's name apart from what follows.
         hasher.update(&[kind]).update(&(gallery.len() as u64).to_le_bytes());
-        *hasher.update(gallery.as_bytes()).update(what).finalize().as_bytes()
+        hasher.update(gallery.as_bytes());
+        if let Some(version) = version {
+            hasher.update(&(version.len() as u64).to_le_bytes()).update(version);
+        }
+        *hasher.update(what).finalize().as_bytes()
     }
 }
 

@@ -25,6 +25,7 @@ const SQLITE: &[File] = &[
     (16, "erasures", include_str!("../../migrations/sqlite/0016_erasures.sql")),
     (17, "verdicts", include_str!("../../migrations/sqlite/0017_verdicts.sql")),
     (19, "missing", include_str!("../../migrations/sqlite/0019_missing.sql")),
+    (21, "retention", include_str!("../../migrations/sqlite/0021_retention.sql")),
     (23, "erasure_key", include_str!("../../migrations/sqlite/0023_erasure_key.sql")),
     (24, "picture_hash", include_str!("../../migrations/sqlite/0024_picture_hash.sql")),
 ];
@@ -47,6 +48,7 @@ const POSTGRES: &[File] = &[
     (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
     (16, "retire", include_str!("../../migrations/postgres/0016_retire.sql")),
     (18, "missing", include_str!("../../migrations/postgres/0018_missing.sql")),
+    (20, "retention", include_str!("../../migrations/postgres/0020_retention.sql")),
     (22, "erasure_key", include_str!("../../migrations/postgres/0022_erasure_key.sql")),
     (23, "picture_hash", include_str!("../../migrations/postgres/0023_picture_hash.sql")),
 ];

@@ -6,6 +6,7 @@
 //!
 //! This module depends on the domain alone. No database type appears in a trait.
 
+mod audit;
 mod batch;
 mod burial;
 mod campaigns;
@@ -34,6 +35,8 @@ mod remains;
 mod remap;
 mod rescoring;
 mod results;
+mod retaining;
+mod retention;
 mod retirements;
 mod row;
 mod rows;
@@ -45,6 +48,7 @@ mod summary;
 mod templates;
 mod workers;
 
+pub use audit::{Audit, AuditQuery, AuditedDecision, AuditedVerdict, TimePlace};
 pub use campaigns::{Campaigns, MOST_OPEN};
 pub use curation::{Curation, Judged, NewCuration, StoredVerdict, VerdictQuery};
 pub use enrolments::{
@@ -67,6 +71,7 @@ pub use remains::{Remains, SearchedFiles, file_contains};
 pub use remap::{Remap, RemapPosition, RemapStep, Remapping};
 pub use rescoring::{RescoreImage, RescoreQuery, Rescoring};
 pub use results::{Effect, Recorded, Results};
+pub use retention::{DuePage, RemovedContent, RemovedImages, Retention, RetentionQuery};
 pub use retirements::{RETIRED_AT_ONCE, RetireStep, Retirements, SoleResults};
 pub use schedules::{
     NewRun, RUN_BEAT_EVERY, RUN_GONE_AFTER, RUN_LOST_AFTER, RUNS_KEPT, RunKey, RunOwner, RunQuery,
@@ -96,6 +101,9 @@ pub trait Store:
     + Erasures
     + Remains
     + Reapplying
+    + Retention
+    + RemovedImages
+    + Audit
     + Curation
     + MissingImages
     + Schedules
@@ -120,6 +128,9 @@ impl<T> Store for T where
         + Erasures
         + Remains
         + Reapplying
+        + Retention
+        + RemovedImages
+        + Audit
         + Curation
         + MissingImages
         + Schedules

@@ -8,6 +8,7 @@ mod history;
 mod missing;
 mod profiles;
 mod rescoring;
+mod retentions;
 mod schedules;
 mod subjects;
 mod verdicts;
@@ -30,6 +31,7 @@ pub(super) use profiles::{
     coverage,
 };
 pub(super) use rescoring::RescoreRow;
+pub(super) use retentions::RetentionRow;
 pub(super) use schedules::{ScheduleRow, ScheduleRunRow};
 use subjects::enrolment;
 pub(super) use subjects::{
@@ -59,7 +61,7 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Fault> {
 }
 
 /// Milliseconds since 1970.
-fn time(ms: i64) -> Result<UtcTime, Fault> {
+pub(super) fn time(ms: i64) -> Result<UtcTime, Fault> {
     UtcTime::from_millisecond(ms).map_err(corrupt)
 }
 

@@ -7,6 +7,7 @@
 //! signature, except where its documentation says so. Depends on the domain, on [`crate::images`],
 //! on [`crate::queue`] and on [`crate::store`]; prints nothing.
 
+pub mod audit;
 pub mod campaign;
 pub mod check;
 pub mod components;
@@ -24,6 +25,7 @@ pub mod profile_comparison;
 pub mod queue;
 pub mod remap;
 pub mod rescore;
+pub mod retention;
 pub mod scan;
 pub mod schedule;
 #[cfg(test)]

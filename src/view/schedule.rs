@@ -15,7 +15,7 @@ pub struct ScheduleView {
     pub cron: String,
     /// The time zone of the cron line.
     pub timezone: String,
-    /// `scan`, `rescore` or `report`.
+    /// `scan`, `rescore`, `report` or `retention`.
     pub action: &'static str,
     /// The gallery.
     pub gallery: GalleryName,
@@ -63,8 +63,8 @@ pub struct ScheduleRunView {
     pub schedule: ScheduleName,
     /// The slot, UTC: when it was due, or when somebody ran it with `schedule run NAME`.
     pub slot: UtcTime,
-    /// `running`; `done` if all jobs are published or the report is written; `skipped` if the slot
-    /// was missed; or `failed`.
+    /// `running`; `done` if all jobs are published, the report is written or what was due is
+    /// removed; `skipped` if the slot was missed; or `failed`.
     pub state: RunState,
     /// Its campaign, which has the counts; null if it has none.
     pub campaign: Option<CampaignId>,

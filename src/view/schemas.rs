@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 
+use super::audit::AuditView;
 use super::campaign::CampaignView;
 use super::check::CheckView;
 use super::curation::{CurationResultView, PreviewLine, SuggestionView, VerdictView};
@@ -19,6 +20,7 @@ use super::profile_comparison::ProfileComparisonView;
 use super::queue::{DeadLetterView, QueueView, ResolvedView};
 use super::remap::RemapView;
 use super::rescore::RescoreSummaryLine;
+use super::retention::RetentionView;
 use super::scan::ScanSummaryLine;
 use super::schedule::{ScheduleRunView, ScheduleView};
 use super::search::SearchView;
@@ -64,6 +66,8 @@ fn every_line_of_json_has_a_schema_in_the_documentation() {
     check::<ErasureReceipt>("erasure");
     check::<ReappliedErasures>("reapplied-erasures");
     check::<VerifiedErasureView>("verified-erasure");
+    check::<RetentionView>("retention");
+    check::<AuditView>("audit");
     check::<RescoreSummaryLine>("rescore-summary");
     check::<ProfileView>("profile");
     check::<ProfileDetailView>("profile-detail");

@@ -25,6 +25,7 @@ mod reapplying;
 mod recipes;
 mod remap;
 mod rescore;
+mod retention;
 mod schedules;
 mod schemas;
 mod score;
@@ -189,9 +190,8 @@ fn a_scan_accounts_for_every_image_and_a_second_one_does_only_what_is_new() {
 
     let again = sandbox.run(&["scan", "photos"]);
     again.ended(0);
-    let last = again.out.lines().last().unwrap();
     assert_eq!(
-        last,
+        again.out.lines().last().unwrap(),
         "7 listed = 0 scored + 0 no_face + 0 unreadable + 0 refused + 0 failed + 7 skipped"
     );
     assert!(again.out.contains("nothing to do: every image is up to date"), "{}", again.out);

@@ -96,7 +96,7 @@ const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 5] = [
 ];
 
 /// A list of hashes.
-fn hash_list(hashes: &[TombstoneHash]) -> Vec<&[u8]> {
+pub(super) fn hash_list(hashes: &[TombstoneHash]) -> Vec<&[u8]> {
     hashes.iter().map(<[u8; 32]>::as_slice).collect()
 }
 
@@ -356,7 +356,7 @@ impl PostgresTables<'_> {
     }
 
     /// How many rows it changed.
-    async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
+    pub(super) async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.connection).await?.rows_affected())
     }
 

@@ -4,6 +4,7 @@
 //! A transaction that records a batch locks the rows of its images' sources, in the order of their
 //! keys. Two workers with the same image go one after the other; all others go in parallel.
 
+mod audit;
 mod batch;
 mod campaigns;
 mod connect;
@@ -27,6 +28,8 @@ mod remains;
 mod remap;
 mod rescoring;
 mod results;
+mod retaining;
+mod retention;
 mod retirements;
 mod rights;
 mod schedules;

@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::store::fault::Fault;
 
 /// The right, the table, and a statement that needs it.
-const TRIALS: [(&str, &str, &str); 45] = [
+const TRIALS: [(&str, &str, &str); 47] = [
     ("INSERT", "galleries", "INSERT INTO galleries (name) SELECT NULL WHERE false"),
     (
         "INSERT",
@@ -68,6 +68,8 @@ const TRIALS: [(&str, &str, &str); 45] = [
     ("DELETE", "subject_references", "DELETE FROM subject_references WHERE false"),
     ("SELECT", "erasure_key", "SELECT FROM erasure_key WHERE false"),
     ("SELECT", "tombstones", "SELECT FROM tombstones WHERE false"),
+    ("SELECT", "removed_images", "SELECT FROM removed_images WHERE false"),
+    ("DELETE", "removed_images", "DELETE FROM removed_images WHERE false"),
     ("SELECT", "profiles", "SELECT FROM profiles WHERE false"),
     ("SELECT", "facefleet_active_profiles", "SELECT FROM facefleet_active_profiles WHERE false"),
 ];

@@ -98,7 +98,7 @@ const DELETE_GALLERY: [(Option<ErasurePlace>, &str); 5] = [
 ];
 
 /// A JSON array of hex digits.
-fn hex_list(hashes: &[TombstoneHash]) -> String {
+pub(super) fn hex_list(hashes: &[TombstoneHash]) -> String {
     json(hashes.iter().map(|hash| blake3::Hash::from_bytes(*hash).to_hex().to_string()))
 }
 
@@ -349,7 +349,7 @@ impl SqliteTables<'_> {
     }
 
     /// How many rows it changed.
-    async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
+    pub(super) async fn run(&mut self, sql: &'static str) -> Result<u64, Fault> {
         Ok(sqlx::query(sql).execute(&mut *self.0).await?.rows_affected())
     }
 

@@ -4,6 +4,7 @@
 //! One connection of a process writes, so that its tasks queue in order instead of competing for
 //! the lock of the file. Other connections read at the same time (WAL).
 
+mod audit;
 mod batch;
 mod campaigns;
 mod connect;
@@ -27,6 +28,8 @@ mod remains;
 mod remap;
 mod rescoring;
 mod results;
+mod retaining;
+mod retention;
 mod retirements;
 mod schedules;
 mod snapshot;

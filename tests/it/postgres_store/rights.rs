@@ -32,6 +32,7 @@ async fn each_right_that_is_missing_is_named_with_what_to_do() {
         ("INSERT", "workers"),
         ("DELETE", "workers"),
         ("SELECT", "tombstones"),
+        ("DELETE", "removed_images"),
         ("SELECT", "facefleet_active_profiles"),
         ("USAGE", "SEQUENCE results_id_seq"),
         ("EXECUTE", "FUNCTION add_profile(text, text)"),

@@ -255,7 +255,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
             " ON subjects, ",
             " ON activations",
             " ON schedule",
-            " ON erasure_key, ",
+            " removed_images",
             " verdicts",
         ];
         tables.iter().any(|of| line.contains(of))

@@ -20,6 +20,7 @@ mod recording;
 mod remapping;
 mod rescoring;
 mod restored;
+mod retention;
 mod runs;
 pub mod schedules;
 mod subjects;
@@ -287,6 +288,17 @@ macro_rules! store_contract {
                 an_erased_image_is_known_by_its_number
                 whether_something_is_known_is_told_without_a_trial
                 contents_that_another_gallery_has_are_no_remains
+            }
+            retention {
+                images_that_nobody_has_are_removed_and_no_scan_brings_them_back
+                an_enrolment_brings_back_what_retention_removed_and_not_what_was_erased
+                the_latest_result_says_how_old_an_image_is
+                rejected_enrolments_go_with_images_that_nobody_has
+                contents_of_removed_images_are_known_until_they_are_forgotten
+                a_run_goes_page_by_page_and_leaves_a_line
+                what_holds_for_an_image_stays_when_old_verdicts_go
+                events_come_in_the_order_of_time_and_in_pages
+                the_audit_does_not_name_the_erased
             }
             verdicts {
                 an_excluded_image_is_left_out_and_still_there

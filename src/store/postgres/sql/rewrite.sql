@@ -1,2 +1,3 @@
 VACUUM (FULL, ANALYZE) sources, images, results, faces, templates, subjects, enrolments, enrolment_jobs,
-    subject_references, campaigns, source_troubles, curations, verdicts, erasure_contents
+    subject_references, campaigns, source_troubles, curations, verdicts, erasure_contents,
+    removed_contents

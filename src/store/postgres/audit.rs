@@ -1,0 +1,51 @@
+//! What was decided, in the order of time.
+
+use async_trait::async_trait;
+
+use super::{PostgresStore, READ};
+use crate::domain::GalleryName;
+use crate::store::audit::{AuditedDecisionRow, AuditedVerdictRow};
+use crate::store::{Audit, AuditQuery, AuditedDecision, AuditedVerdict, StoreError};
+
+#[async_trait]
+impl Audit for PostgresStore {
+    async fn audited_decisions(
+        &self,
+        query: &AuditQuery,
+    ) -> Result<Vec<AuditedDecision>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<AuditedDecisionRow> =
+                sqlx::query_as(include_str!("sql/audited_decisions.sql"))
+                    .bind(query.gallery.as_ref().map(GalleryName::as_str))
+                    .bind(query.after.at_us)
+                    .bind(query.after.first)
+                    .bind(query.after.second)
+                    .bind(query.until_us())
+                    .bind(i64::from(query.limit))
+                    .fetch_all(&self.pool)
+                    .await?;
+            rows.into_iter().map(AuditedDecisionRow::decision).collect()
+        })
+        .await
+    }
+
+    async fn audited_verdicts(
+        &self,
+        query: &AuditQuery,
+    ) -> Result<Vec<AuditedVerdict>, StoreError> {
+        self.answer(READ, async {
+            let rows: Vec<AuditedVerdictRow> =
+                sqlx::query_as(include_str!("sql/audited_verdicts.sql"))
+                    .bind(query.gallery.as_ref().map(GalleryName::as_str))
+                    .bind(query.after.at_us)
+                    .bind(query.after.first)
+                    .bind(query.after.second)
+                    .bind(query.until_us())
+                    .bind(i64::from(query.limit))
+                    .fetch_all(&self.pool)
+                    .await?;
+            rows.into_iter().map(AuditedVerdictRow::verdict).collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,5 @@
+SELECT DISTINCT i.uri, i.content_hash, r.stamp
+FROM temp.erased_images x
+JOIN images i ON i.id = x.id
+LEFT JOIN results r ON r.image_id = i.id
+WHERE length(i.content_hash) > 0
