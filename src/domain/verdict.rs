@@ -24,8 +24,8 @@ pub enum Verdict {
     /// A complete listing of its source did not bring it: it is left out until one does.
     Gone,
     /// As [`Self::Gone`], and the other image, which has the same bytes, was moved to its place:
-    /// the two change places. This image is at the old place from then on, and the other one keeps all
-    /// that is known of it.
+    /// the two change places. This image is at the old place from then on, and the other one
+    /// keeps all that is known of it.
     Moved(ImageId),
     /// A listing brought it again: it is not gone any more.
     Found,
