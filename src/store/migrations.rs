@@ -24,10 +24,10 @@ const SQLITE: &[File] = &[
     (15, "take_overs", include_str!("../../migrations/sqlite/0015_take_overs.sql")),
     (16, "erasures", include_str!("../../migrations/sqlite/0016_erasures.sql")),
     (17, "verdicts", include_str!("../../migrations/sqlite/0017_verdicts.sql")),
-    (19, "missing", include_str!("../../migrations/sqlite/0019_missing.sql")),
-    (21, "retention", include_str!("../../migrations/sqlite/0021_retention.sql")),
-    (23, "erasure_key", include_str!("../../migrations/sqlite/0023_erasure_key.sql")),
-    (24, "picture_hash", include_str!("../../migrations/sqlite/0024_picture_hash.sql")),
+    (18, "missing", include_str!("../../migrations/sqlite/0018_missing.sql")),
+    (19, "retention", include_str!("../../migrations/sqlite/0019_retention.sql")),
+    (20, "erasure_key", include_str!("../../migrations/sqlite/0020_erasure_key.sql")),
+    (21, "picture_hash", include_str!("../../migrations/sqlite/0021_picture_hash.sql")),
 ];
 
 const POSTGRES: &[File] = &[
@@ -47,10 +47,10 @@ const POSTGRES: &[File] = &[
     (14, "erasures", include_str!("../../migrations/postgres/0014_erasures.sql")),
     (15, "verdicts", include_str!("../../migrations/postgres/0015_verdicts.sql")),
     (16, "retire", include_str!("../../migrations/postgres/0016_retire.sql")),
-    (18, "missing", include_str!("../../migrations/postgres/0018_missing.sql")),
-    (20, "retention", include_str!("../../migrations/postgres/0020_retention.sql")),
-    (22, "erasure_key", include_str!("../../migrations/postgres/0022_erasure_key.sql")),
-    (23, "picture_hash", include_str!("../../migrations/postgres/0023_picture_hash.sql")),
+    (17, "missing", include_str!("../../migrations/postgres/0017_missing.sql")),
+    (18, "retention", include_str!("../../migrations/postgres/0018_retention.sql")),
+    (19, "erasure_key", include_str!("../../migrations/postgres/0019_erasure_key.sql")),
+    (20, "picture_hash", include_str!("../../migrations/postgres/0020_picture_hash.sql")),
 ];
 
 fn migrator(files: &[File]) -> Migrator {

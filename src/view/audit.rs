@@ -160,9 +160,13 @@ impl From<AuditedVerdict> for AuditView {
         let (mut subject, mut other_image_id, mut undoes) = (None, None, None);
         match event.verdict {
             Verdict::Reassign(to) => subject = Some(to),
-            Verdict::NotTheSame(other) => other_image_id = Some(other),
+            Verdict::NotTheSame(other) | Verdict::Moved(other) => other_image_id = Some(other),
             Verdict::Undo(of) => undoes = Some(of),
-            Verdict::Exclude | Verdict::Restore | Verdict::Keep => {}
+            Verdict::Exclude
+            | Verdict::Restore
+            | Verdict::Keep
+            | Verdict::Gone
+            | Verdict::Found => {}
         }
         let verdict = VerdictEvent {
             verdict_id: event.id,

@@ -9,6 +9,7 @@ mod erasing;
 mod filters;
 mod held;
 mod history;
+mod homes;
 mod ids;
 mod live;
 mod missing;
@@ -33,16 +34,11 @@ mod workers;
 use std::sync::Arc;
 
 use facefleet::domain::{JobRecord, LabelledImage, OutcomeKind, ProfileId};
-use facefleet::store::postgres::PostgresStore;
-use facefleet::store::sqlite::SqliteStore;
 use facefleet::store::{PageFilter, PageQuery, Store, StoredImage};
 use held::{assert_held, assert_holds, recorded_at};
+pub use homes::{PostgresHome, SqliteHome};
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use tempfile::TempDir;
 
-use crate::support::stack::Database;
 use crate::support::{gallery, profile, selection, stamp, uri};
 
 /// Where a test's store is. It can be opened more than once, and is deleted with this value.
@@ -374,55 +370,5 @@ macro_rules! store_contract {
     };
 }
 
-/// A file in its own folder.
-pub struct SqliteHome(TempDir);
-
-impl Home for SqliteHome {
-    async fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(
-            SqliteStore::open(&format!("sqlite:{}", self.0.path().join("faces.db").display()))
-                .await
-                .unwrap(),
-        )
-    }
-
-    async fn view(&self, name: &str) -> Vec<Value> {
-        views::of_sqlite(&self.0.path().join("faces.db"), name).await
-    }
-
-    async fn change(&self, sqlite: &str, _: &str) {
-        let file = SqliteConnectOptions::new().filename(self.0.path().join("faces.db"));
-        let mut connection = file.connect().await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(sqlite.to_owned())).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
-}
-
 store_contract!(sqlite, SqliteHome);
-
-/// An own database on the server of the stack.
-pub struct PostgresHome(Database);
-
-impl Home for PostgresHome {
-    async fn new() -> Self {
-        Self(Database::new().await)
-    }
-
-    async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(PostgresStore::open(&self.0.url, 4).await.unwrap())
-    }
-
-    async fn view(&self, name: &str) -> Vec<Value> {
-        views::of_postgres(&self.0.url, name).await
-    }
-
-    async fn change(&self, _: &str, postgres: &str) {
-        self.0.run(postgres).await;
-    }
-}
-
 store_contract!(postgres, PostgresHome);
