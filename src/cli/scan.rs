@@ -200,7 +200,10 @@ impl ScanArgs {
         let summary = ScanSummary { counts, campaign, active, end, elapsed, fail_over, pruned };
         let status = summary.print(self.json)?;
         if incomplete && end == ScanEnd::Complete {
-            eprintln!("facefleet: nothing was pruned: the listing of the source is not complete");
+            eprintln!(
+                "facefleet: nothing was pruned: the listing of the source is not complete, or \
+                 brought no image"
+            );
             return Ok(ExitCode::from(SOME_FAILED));
         }
         Ok(status)
@@ -218,12 +221,12 @@ impl ScanArgs {
         if counts.source.is_none() || !is_complete {
             return Ok(None);
         }
-        let roots = app.listing_by(Rules::none(), &self.source.roots)?.covered();
+        let listing = app.listing_by(Rules::none(), &self.source.roots)?;
         let gallery = self.gallery.gallery.clone();
         let reason = Some("scan --prune".parse()?);
         let curator =
             Curator { gallery, by: self.by.name()?, reason, rules: app.settings().references() };
-        Ok(Some(prune(store, &curator, &roots).await?))
+        Ok(Some(prune(store, &curator, &listing).await?))
     }
 }
 

@@ -109,7 +109,7 @@ impl ScanPlan {
 
     /// What is listed, for people: the roots, and the globs that choose what is listed below them.
     fn source(&self) -> String {
-        let mut parts: Vec<String> = self.roots.iter().map(Root::to_string).collect();
+        let mut parts: Vec<String> = self.roots.iter().map(Root::recorded).collect();
         parts.extend(self.again.as_ref().map(AgainQuery::source));
         if let Some(ListSource { names, digest }) = &self.lists {
             parts.push(format!("--from {} (digest {digest})", names.join(" --from ")));

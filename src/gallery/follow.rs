@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::GalleryError;
 use super::failures::{self, FailureReasons};
 use super::list::{Images, Lister, NotAnImage};
-use super::missing::SourceCheck;
+use super::missing::{MissingTracker, SourceCheck};
 use super::not_listed::NotListedCounter;
 use super::pace::Pace;
 use crate::domain::{Campaign, CampaignProgress, CampaignState, OutcomeEvent, Selection};
@@ -109,7 +109,7 @@ pub async fn run(
     let listing = run.listing();
     let CampaignRun { images, campaign, selection, .. } = run;
     let (scan_anyway, pace) = (images.scan_anyway(), images.rate().map(Pace::new));
-    let tracker = images.tracker(&campaign);
+    let tracker = MissingTracker::new(&images, &campaign);
     let entries = images.entries(&campaign.progress)?;
     // Subscribe before the first job is published, so that no event is missed.
     let events = match until {

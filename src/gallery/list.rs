@@ -121,14 +121,6 @@ impl Images {
         }
     }
 
-    /// What finds out what is missing, if they are all of some places.
-    pub(super) fn tracker(&self, campaign: &Campaign) -> Option<MissingTracker> {
-        match self {
-            Self::Listing(listing) => MissingTracker::new(listing, campaign),
-            Self::Again(_) | Self::Rescore(_) | Self::Given(_) => None,
-        }
-    }
-
     /// The entries that a listing which came as far as `progress` has to list.
     pub(super) fn entries(self, progress: &CampaignProgress) -> Result<Entries, ListingError> {
         let after = progress.chunk_from.as_deref();
@@ -155,7 +147,7 @@ pub(super) struct Lister {
     /// See [`Images::scan_anyway`].
     pub(super) scan_anyway: bool,
     pub(super) pace: Option<Pace>,
-    /// See [`Images::tracker`].
+    /// What finds out what is missing, if the images are all of some places.
     pub(super) tracker: Option<MissingTracker>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) store: Arc<dyn Store>,
@@ -208,6 +200,9 @@ impl Lister {
             Some(tracker) => tracker.end(self.store.as_ref(), &self.campaign, &self.stop).await?,
             None => None,
         };
+        if self.stop.is_cancelled() {
+            return Ok(None);
+        }
         self.store.end_listing(self.listing).await?;
         Ok(check)
     }

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::GalleryError;
+use super::list::Images;
 use crate::domain::{Campaign, ImageId, ImageUri, Lane, UriRoot};
 use crate::images::{Listing, Presence};
 use crate::store::{MissingImages, NotFoundImage};
@@ -14,7 +15,7 @@ use crate::store::{MissingImages, NotFoundImage};
 /// Images that were not found and are read at once.
 const PAGE: u32 = 2000;
 /// Images that are looked for at once.
-const LOOKS_AT_ONCE: usize = 16;
+pub(super) const LOOKS_AT_ONCE: usize = 16;
 
 /// What a complete listing says about images of the gallery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,14 +31,22 @@ pub(super) struct MissingTracker {
     listing: Listing,
     covered: Vec<UriRoot>,
     tracks: bool,
+    /// Whether the listing brought anything.
+    brought: bool,
 }
 
 impl MissingTracker {
     /// None if the campaign does not list all of some places.
-    pub(super) fn new(listing: &Listing, campaign: &Campaign) -> Option<Self> {
+    pub(super) fn new(images: &Images, campaign: &Campaign) -> Option<Self> {
+        let Images::Listing(listing) = images else { return None };
         let covered = listing.covered();
         let lists_all = campaign.lane == Lane::Scan && !covered.is_empty();
-        lists_all.then(|| Self { listing: listing.clone(), covered, tracks: false })
+        lists_all.then(|| Self {
+            listing: (**listing).clone(),
+            covered,
+            tracks: false,
+            brought: false,
+        })
     }
 
     /// Begins, or goes on with a listing that goes on.
@@ -47,17 +56,19 @@ impl MissingTracker {
         campaign: &Campaign,
     ) -> Result<(), GalleryError> {
         let resumes = campaign.progress.chunk_to.is_some();
+        self.brought = resumes;
         self.tracks = resumes || store.track_listing(campaign.id, &campaign.gallery).await?;
         Ok(())
     }
 
     /// Notes what the listing found.
     pub(super) async fn found(
-        &self,
+        &mut self,
         store: &dyn MissingImages,
         campaign: &Campaign,
         uris: &[ImageUri],
     ) -> Result<(), GalleryError> {
+        self.brought |= !uris.is_empty();
         if self.tracks && !uris.is_empty() {
             store.note_found(campaign.id, &campaign.gallery, uris).await?;
         }
@@ -85,6 +96,11 @@ impl MissingTracker {
         if !self.tracks {
             // The gallery has no images that could be missing.
             return Ok(Some(check));
+        }
+        if !self.brought {
+            // Something else may be where the images were: a share that is not mounted.
+            store.untrack_listing(campaign.id).await?;
+            return Ok(None);
         }
         let mut after = None;
         loop {

@@ -125,7 +125,9 @@ impl Scheduler {
         while let Ok(place) = Arc::clone(room).try_acquire_owned() {
             let Some(run) = self.next_run().await? else { break };
             let (this, stop) = (self.clone(), stop.clone());
-            let place = (!run.plan.is_paced()).then_some(place);
+            // A process that is not patient computes what it lists.
+            let waits = self.patient && run.plan.is_paced();
+            let place = (!waits).then_some(place);
             runs.spawn(async move {
                 this.carry_out(&run, stop).await;
                 drop(place);

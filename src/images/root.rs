@@ -144,6 +144,17 @@ impl TryFrom<OsString> for Root {
     }
 }
 
+impl Root {
+    /// How a campaign names it: a file by its whole path, which an erasure finds.
+    pub fn recorded(&self) -> String {
+        let file = match self {
+            Self::Path(path) if path.is_file() => std::path::absolute(path).ok(),
+            _ => None,
+        };
+        file.map_or_else(|| self.to_string(), |path| path.display().to_string())
+    }
+}
+
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

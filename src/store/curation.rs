@@ -23,7 +23,8 @@ pub struct NewCuration {
     pub verdicts: Vec<(ImageId, Verdict)>,
     /// Write all of them or nothing: a verdict that would change nothing is a refusal.
     pub exact: bool,
-    /// Which references count again, where those that are back would be too many. None: all of them.
+    /// Which references count again, where those that are back would be too many; none: all of
+    /// them.
     pub rules: Option<ReferenceRules>,
 }
 

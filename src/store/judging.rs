@@ -168,9 +168,8 @@ pub(super) async fn judge(
     let mut moves = Vec::new();
     for (id, verdict) in &new.verdicts {
         let told = told_by_other(&images, *id, verdict);
-        let same = |other: &ImageId| images.get(other).and_then(|it| it.hash);
         if let Verdict::Moved(other) = verdict
-            && (same(id).is_none() || same(id) != same(other) || id == other)
+            && !is_same_image(&images, *id, *other)
         {
             return Ok(Judged::Changed(*id));
         }
@@ -227,6 +226,13 @@ async fn choose_among(
         changed.extend(states.map(|(image, state)| NewState { subject, image: image.0, state }));
     }
     if changed.is_empty() { Ok(()) } else { tables.write_references(&changed).await }
+}
+
+/// Whether two images have the same bytes, and jobs named no other subject at the new place `id`.
+fn is_same_image(images: &BTreeMap<ImageId, JudgedImage>, id: ImageId, other: ImageId) -> bool {
+    let (Some(one), Some(two)) = (images.get(&id), images.get(&other)) else { return false };
+    let named = one.subject.is_some() && one.subject != two.subject;
+    id != other && one.hash.is_some() && one.hash == two.hash && !named
 }
 
 /// Whether a verdict about the other image says that these two are not the same.

@@ -32,6 +32,8 @@ pub struct MissingQuery {
 pub struct MissingImage {
     /// The image.
     pub id: ImageId,
+    /// Where it was.
+    pub uri: ImageUri,
     /// The campaign that did not find it.
     pub campaign: CampaignId,
     /// When it did not.

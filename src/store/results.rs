@@ -106,9 +106,9 @@ pub trait Results: Send + Sync {
     /// job is recorded again, or if it was accepted; another job decides anew.
     ///
     /// **Erasures.** Of a record whose image, bytes, subject or gallery was erased
-    /// ([`Erasures`](super::Erasures)), nothing is written, and its job ends as erased. So it is with
-    /// an image that was removed ([`Retention`](super::Retention)), unless the job names a subject:
-    /// the image is then back. Records, erasures and removals wait for each other.
+    /// ([`Erasures`](super::Erasures)), nothing is written, and its job ends as erased. So it is
+    /// with an image that was removed ([`Retention`](super::Retention)), unless the job names a
+    /// subject: the image is then back. Records, erasures and removals wait for each other.
     ///
     /// Returns one answer for each record, in their order.
     ///

@@ -110,7 +110,7 @@ impl Sandbox {
 /// What a run printed, and how it ended.
 pub(crate) struct Run {
     status: Option<i32>,
-    out: String,
+    pub(crate) out: String,
     pub(crate) err: String,
 }
 

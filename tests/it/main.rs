@@ -25,6 +25,7 @@ mod scales;
 mod scheduler;
 mod sqlite_store;
 mod store_contract;
+mod story_curation;
 mod story_enrolment;
 mod story_profiles;
 mod support;

@@ -7,7 +7,7 @@
 //! that people run: in processes of their own with `SQLite`, and in a fleet with `RabbitMQ` and
 //! Postgres.
 
-mod stage;
+pub mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -123,7 +123,7 @@ impl EnrolArgs {
         for error in &failed {
             eprintln!("facefleet: {}", printable(&error.to_string()));
         }
-        let mut names: Vec<String> = self.places.iter().take(NAMED).map(Root::to_string).collect();
+        let mut names: Vec<String> = self.places.iter().take(NAMED).map(Root::recorded).collect();
         if self.places.len() > NAMED {
             names.push(format!("and {} more", self.places.len() - NAMED));
         }

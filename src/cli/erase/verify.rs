@@ -81,7 +81,9 @@ impl EraseArgs {
         }
         ensure!(
             !found.is_empty(),
-            "the receipt is about another person or image than the one that is named"
+            "the receipt is about another person or image than the one that is named; or the store \
+             does not know the erasure, because it was restored from a backup: then `facefleet \
+             erase --reapply` does it again"
         );
         Ok(found)
     }

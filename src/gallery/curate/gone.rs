@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use futures::stream::{self, StreamExt};
+
 use super::load::{CuratedGallery, CuratedImage};
 use super::shown;
 use super::suggestion::{Evidence, Suggestion};
 use super::verdicts::{CurateError, Curator, judge};
-use crate::domain::{CurationId, GalleryName, ImageId, UriRoot, Verdict};
+use crate::domain::{CurationId, GalleryName, ImageId, Verdict};
+use crate::gallery::missing::LOOKS_AT_ONCE;
+use crate::images::{Listing, Presence};
 use crate::store::{MissingImage, MissingImages, MissingQuery, Store};
 
 /// Images that are read, and judged as one curation.
@@ -33,34 +37,55 @@ fn verdicts(missing: &[MissingImage]) -> impl Iterator<Item = (&MissingImage, (I
     })
 }
 
-/// Takes the images out that are missing below `roots`. What was moved is found in its new place.
+/// Takes the images out that are missing below the roots of `listing`, and are not there now: rules
+/// may have left out what came back. What was moved is found in its new place.
 ///
 /// # Errors
 /// If the store cannot be read or written.
 pub async fn prune(
     store: &dyn Store,
     curator: &Curator,
-    roots: &[UriRoot],
+    listing: &Listing,
 ) -> Result<Pruned, CurateError> {
     let mut pruned = Pruned::default();
-    let query = MissingQuery {
+    let mut query = MissingQuery {
         gallery: curator.gallery.clone(),
-        below: Some(roots.to_vec()),
+        below: Some(listing.covered()),
         after: None,
         limit: PAGE,
     };
+    // Of several that may have moved to one place, one does in each round.
     loop {
-        let missing = store.missing(&query).await?;
-        let given: Vec<_> = verdicts(&missing).map(|(_, given)| given).collect();
-        if given.is_empty() {
+        let before = pruned.curations.len();
+        query.after = None;
+        loop {
+            let missing = store.missing(&query).await?;
+            let Some(last) = missing.last() else { break };
+            query.after = Some(last.id);
+            let missing = not_there(listing, missing).await;
+            let given: Vec<_> = verdicts(&missing).map(|(_, given)| given).collect();
+            if given.is_empty() {
+                continue;
+            }
+            let moved = given.iter().filter(|(_, verdict)| *verdict != Verdict::Gone).count();
+            let (moved, all) = (moved as u64, given.len() as u64);
+            let (curation, _, _) = judge(store, curator.clone(), given, true).await?;
+            pruned.curations.extend(curation);
+            (pruned.gone, pruned.moved) = (pruned.gone + all - moved, pruned.moved + moved);
+        }
+        if pruned.curations.len() == before {
             return Ok(pruned);
         }
-        let moved = given.iter().filter(|(_, verdict)| *verdict != Verdict::Gone).count() as u64;
-        let gone = given.len() as u64 - moved;
-        let (curation, _, _) = judge(store, curator.clone(), given, true).await?;
-        pruned.curations.extend(curation);
-        (pruned.gone, pruned.moved) = (pruned.gone + gone, pruned.moved + moved);
     }
+}
+
+/// Those that are not in their place.
+async fn not_there(listing: &Listing, missing: Vec<MissingImage>) -> Vec<MissingImage> {
+    let look = |image: MissingImage| async move {
+        (listing.presence(&image.uri).await == Presence::Gone).then_some(image)
+    };
+    let looked = stream::iter(missing).map(look).buffered(LOOKS_AT_ONCE);
+    looked.filter_map(std::future::ready).collect().await
 }
 
 /// The images that are missing, the first ones first.

@@ -89,7 +89,10 @@ impl SubQueueConsumers {
                 return;
             }
             if let Some(tag) = self.begin(&sub_queue) {
-                let (broker, shared) = (Arc::clone(broker), self.shared_channel(most));
+                // A campaign's queue may be gone by then, which closes the channel.
+                let shares = !matches!(sub_queue.of, SubQueueOf::Campaign(_));
+                let shared = if shares { self.shared_channel(most) } else { None };
+                let broker = Arc::clone(broker);
                 self.starting.spawn(start(broker, sub_queue, (tag, shared), prefetch));
             }
         }
@@ -193,8 +196,10 @@ impl SubQueueConsumers {
 
     /// When to start further consumers, or to try a missing sub-queue again.
     pub(super) fn next_retry(&self) -> Instant {
-        if self.held_back && self.starting_sub_queues.is_empty() {
-            return Instant::now();
+        if self.held_back {
+            // Those that start make room when they have.
+            let room = self.starting_sub_queues.is_empty();
+            return Instant::now() + if room { Duration::ZERO } else { NEVER };
         }
         let first = self.missing.values().map(|(retry, _)| *retry).min();
         first.unwrap_or_else(|| Instant::now() + NEVER)

@@ -53,6 +53,10 @@ const DELETE_CHOSEN: [(ErasurePlace, &str); 8] = [
     (ErasurePlace::Images, include_str!("sql/delete_erased_images.sql")),
 ];
 
+/// An image that is gone because a chosen one moved to its place stays so, by a verdict of its own.
+const STAYS_GONE: &str = "UPDATE verdicts SET verdict = 'gone', other_image_id = NULL
+    WHERE verdict = 'moved' AND other_image_id IN (SELECT x.id FROM erased_images x)";
+
 /// What is left of a subject once its images are deleted: on images that stay.
 const DELETE_SUBJECT: [(ErasurePlace, &str); 7] = [
     (
@@ -241,6 +245,7 @@ impl ErasureTables for PostgresTables<'_> {
     }
 
     async fn delete_chosen(&mut self, counts: &mut ErasureCounts) -> Result<(), Fault> {
+        self.run(STAYS_GONE).await?;
         for (place, delete) in DELETE_CHOSEN {
             counts.add(place, self.run(delete).await?);
         }

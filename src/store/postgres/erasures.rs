@@ -139,9 +139,8 @@ impl PostgresStore {
 /// Waits until nobody reads a state from before now: what they may see, a table that is written
 /// anew keeps. Those of other roles are seen with the right `pg_read_all_stats` alone.
 async fn outlast_readers(connection: &mut PgConnection) -> Result<(), Fault> {
-    let now: String = sqlx::query_scalar("SELECT pg_current_xact_id()::xid::text")
-        .fetch_one(&mut *connection)
-        .await?;
+    let now: String =
+        sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(&mut *connection).await?;
     let give_up = Instant::now() + LONGEST_READER;
     loop {
         let older: bool = sqlx::query_scalar(include_str!("sql/older_readers.sql"))
@@ -152,8 +151,8 @@ async fn outlast_readers(connection: &mut PgConnection) -> Result<(), Fault> {
             return Ok(());
         }
         if Instant::now() > give_up {
-            let reason = "somebody reads an old state of the database for long, such as an export \
-                or a dump: run the same command again when that has ended";
+            let reason = "a transaction on the server, of this database or another one, takes \
+                long, such as an export or a dump: run the same command again when that has ended";
             return Err(StoreError::Unavailable(reason.into()).into());
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -7,9 +7,11 @@ use super::batch::PostgresTables;
 use super::results::{READ_COMMITTED, tried};
 use super::{PostgresStore, READ, WRITE, column, uri_key};
 use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
+use crate::store::erasing::TombstoneTables;
 use crate::store::fault::Fault;
 use crate::store::judging::judge;
 use crate::store::missing::found_again;
+use crate::store::rows::corrupt;
 use crate::store::rows::{MissingRow, NotFoundRow};
 use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
 
@@ -44,6 +46,8 @@ impl MissingImages for PostgresStore {
         let keys = keys.as_slice();
         let write = || async move {
             let mut transaction = self.pool.begin_with(READ_COMMITTED).await?;
+            // First: it locks in the order in which erasures do, and no image of `back` goes.
+            PostgresTables::new(&mut transaction).hold_off_erasures().await?;
             let back: Vec<i64> = sqlx::query_scalar(include_str!("sql/missing_of_uris.sql"))
                 .bind(gallery.as_str())
                 .bind(keys)
@@ -51,12 +55,12 @@ impl MissingImages for PostgresStore {
                 .await?;
             let mut were_gone = 0;
             if !back.is_empty() {
-                // First: it locks in the order in which erasures do.
                 let mut tables = PostgresTables::new(&mut transaction);
                 let judged = judge(&mut tables, &found_again(gallery, &back)?).await?;
-                if let Judged::Written { verdicts, .. } = judged {
-                    were_gone = verdicts;
-                }
+                let Judged::Written { verdicts, .. } = judged else {
+                    return Err(corrupt("an image that was missing is unknown"));
+                };
+                were_gone = verdicts;
                 sqlx::query("DELETE FROM missing_images WHERE image_id = ANY ($1)")
                     .bind(&back)
                     .execute(&mut *transaction)

@@ -20,6 +20,7 @@ row! {
     /// An image that is missing.
     pub(in crate::store) struct MissingRow {
         image_id: i64,
+        uri: String,
         campaign_id: Uuid,
         since_ms: i64,
         moved_to: Option<i64>,
@@ -36,6 +37,7 @@ impl MissingRow {
     pub(in crate::store) fn image(self) -> Result<MissingImage, Fault> {
         Ok(MissingImage {
             id: ImageId(self.image_id),
+            uri: parsed(&self.uri)?,
             campaign: CampaignId(self.campaign_id),
             since: time(self.since_ms)?,
             moved_to: self.moved_to.map(ImageId),

@@ -55,6 +55,10 @@ const DELETE_CHOSEN: [(ErasurePlace, &str); 8] = [
     ),
 ];
 
+/// An image that is gone because a chosen one moved to its place stays so, by a verdict of its own.
+const STAYS_GONE: &str = "UPDATE verdicts SET verdict = 'gone', other_image_id = NULL
+    WHERE verdict = 'moved' AND other_image_id IN (SELECT x.id FROM temp.erased_images x)";
+
 /// What is left of a subject once its images are deleted: on images that stay.
 const DELETE_SUBJECT: [(ErasurePlace, &str); 7] = [
     (
@@ -235,6 +239,7 @@ impl ErasureTables for SqliteTables<'_> {
     }
 
     async fn delete_chosen(&mut self, counts: &mut ErasureCounts) -> Result<(), Fault> {
+        self.run(STAYS_GONE).await?;
         for (place, delete) in DELETE_CHOSEN {
             counts.add(place, self.run(delete).await?);
         }

@@ -8,6 +8,7 @@ use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
 use crate::store::fault::Fault;
 use crate::store::judging::judge;
 use crate::store::missing::found_again;
+use crate::store::rows::corrupt;
 use crate::store::rows::{MissingRow, NotFoundRow};
 use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
 
@@ -58,9 +59,10 @@ impl MissingImages for SqliteStore {
             if !back.is_empty() {
                 let mut tables = SqliteTables(&mut transaction);
                 let judged = judge(&mut tables, &found_again(gallery, &back)?).await?;
-                if let Judged::Written { verdicts, .. } = judged {
-                    were_gone = verdicts;
-                }
+                let Judged::Written { verdicts, .. } = judged else {
+                    return Err(corrupt("an image that was missing is unknown"));
+                };
+                were_gone = verdicts;
                 tables.update(include_str!("sql/end_missing.sql"), &back).await?;
             }
             transaction.commit().await?;

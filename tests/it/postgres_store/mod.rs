@@ -4,7 +4,7 @@
 mod holding_off;
 mod meeting;
 mod refusals;
-mod restoring;
+pub mod restoring;
 mod rights;
 pub mod roles;
 mod templates;

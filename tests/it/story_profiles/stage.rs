@@ -67,8 +67,8 @@ pub fn shots(person: &str) -> Vec<String> {
     (0..SHOTS).map(|shot| format!("{person}-{shot}.jpg")).collect()
 }
 
-/// A process that is killed on drop, and the file that it logs to.
-pub struct Process(Child, PathBuf);
+/// A process that is killed on drop, the file that it logs to, and its status once it is stopped.
+pub struct Process(Child, PathBuf, i32);
 
 impl Process {
     pub fn kill(mut self) {
@@ -82,7 +82,7 @@ impl Process {
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let status = self.0.wait().unwrap().code();
         let log = || std::fs::read_to_string(&self.1).unwrap();
-        assert_eq!(status, Some(0), "{}", log());
+        assert_eq!(status, Some(self.2), "{}", log());
     }
 }
 
@@ -105,6 +105,16 @@ pub struct Stage {
 impl Stage {
     /// `queue` is the broker's URL and prefix.
     pub fn new(store: Arc<dyn Store>, store_url: &str, queue: Option<(&str, &str)>) -> Self {
+        Self::with_crowd(CROWD, store, store_url, queue)
+    }
+
+    /// The same, with so many images of the crowd.
+    pub fn with_crowd(
+        crowd: usize,
+        store: Arc<dyn Store>,
+        store_url: &str,
+        queue: Option<(&str, &str)>,
+    ) -> Self {
         let (sandbox, models) = (Sandbox::new(), models());
         let folder = sandbox.path("").canonicalize().unwrap();
         let (queue_url, prefix) = queue.unwrap_or(("memory:", "facefleet"));
@@ -125,13 +135,13 @@ impl Stage {
         }
         let (store_url, fleet) = (store_url.to_owned(), queue.is_some());
         let stage = Self { sandbox, store, store_url, fleet, _models: models };
-        stage.take_photos();
+        stage.take_photos(crowd);
         stage
     }
 
-    fn take_photos(&self) {
+    fn take_photos(&self, crowd: usize) {
         std::fs::create_dir(self.sandbox.path("people")).unwrap();
-        self.crowd_comes(0..CROWD);
+        self.crowd_comes(0..crowd);
         let people = PEOPLE.iter().map(|(person, name)| (*person, photo(name, 400)));
         for (person, image) in people.chain([(NEWCOMER, photo("obama2.jpg", 400).fliph())]) {
             for shot in 0..=SHOTS {
@@ -196,7 +206,8 @@ impl Stage {
         let log = self.sandbox.path(&format!("{}.log", model.name()));
         let lines = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = self.command(model, arguments);
-        Process(command.stdout(Stdio::null()).stderr(lines).spawn().unwrap(), log)
+        let status = if self.fleet { 0 } else { 130 };
+        Process(command.stdout(Stdio::null()).stderr(lines).spawn().unwrap(), log, status)
     }
 
     /// The images of an export by their names.

@@ -3,6 +3,7 @@ WITH pairs AS (
     UNION ALL
     SELECT k.other, k.one FROM unnest($1::bigint[], $2::bigint[]) k (one, other)
 )
-UPDATE images i SET uri_key = o.uri_key
+UPDATE images i
+SET uri_key = o.uri_key, picture_hash = coalesce(i.picture_hash, o.picture_hash)
 FROM pairs p JOIN images o ON o.id = p.other
 WHERE i.id = p.one

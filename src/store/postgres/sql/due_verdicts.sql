@@ -19,6 +19,7 @@ WHERE c.gallery_id = $1 AND v.id > $3 AND c.decided_at < to_timestamp($2 / 1000.
                     (v.verdict IN ('exclude', 'restore', 'keep')
                         AND w.verdict IN ('exclude', 'restore'))
                     OR (v.verdict IN ('keep', 'reassign') AND w.verdict = v.verdict)
+                    OR (v.verdict = 'gone' AND w.verdict = 'found')
                     OR (v.verdict = 'not_the_same' AND w.verdict = v.verdict
                         AND w.other_image_id = v.other_image_id)
                 )

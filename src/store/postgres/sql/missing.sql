@@ -1,6 +1,6 @@
 -- Images that are missing and not gone, each with an image of the same bytes in another place, of which
 -- nothing is known that would be lost.
-SELECT m.image_id, m.campaign_id, (extract(epoch FROM m.since) * 1000)::bigint AS since_ms, (
+SELECT m.image_id, s.uri, m.campaign_id, (extract(epoch FROM m.since) * 1000)::bigint AS since_ms, (
     SELECT min(y.id)
     FROM images y
     WHERE y.content_hash = i.content_hash

@@ -18,6 +18,7 @@ WHERE c.gallery_id = ?1 AND c.decided_at_ms < ?2 AND v.id > ?3
                     (v.verdict IN ('exclude', 'restore', 'keep')
                         AND w.verdict IN ('exclude', 'restore'))
                     OR (v.verdict IN ('keep', 'reassign') AND w.verdict = v.verdict)
+                    OR (v.verdict = 'gone' AND w.verdict = 'found')
                     OR (v.verdict = 'not_the_same' AND w.verdict = v.verdict
                         AND w.other_image_id = v.other_image_id)
                 )

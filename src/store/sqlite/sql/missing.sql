@@ -1,6 +1,6 @@
 -- Images that are missing and not gone, each with an image of the same bytes in another place, of which
 -- nothing is known that would be lost.
-SELECT m.image_id, m.campaign_id, m.since_ms, (
+SELECT m.image_id, i.uri, m.campaign_id, m.since_ms, (
     SELECT min(y.id)
     FROM images y
     WHERE y.content_hash = i.content_hash

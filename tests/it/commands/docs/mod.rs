@@ -78,7 +78,7 @@ const BEFORE: [(&str, &str, &str); 13] = [
     ("docs/gpu.md", "facefleet model prepare --half", "facefleet migrate"),
     (
         "docs/schedules.md",
-        "facefleet schedule list",
+        "facefleet schedule run nightly",
         r#"printf '[[schedule]]\nname = "nightly"\ncron = "30 2 * * *"\n' > facefleet.toml
         printf 'action = "scan"\ngallery = "staff"\n' >> facefleet.toml
         printf 'roots = ["%s/photos"]\n' "$PWD" >> facefleet.toml"#,
