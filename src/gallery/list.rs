@@ -207,8 +207,7 @@ impl Lister {
         Ok(check)
     }
 
-    /// Notes what was found, before it is noted that this was listed. A listing that could not list
-    /// something, or finds nothing below a root, says nothing about what is missing.
+    /// Notes what was found, before this counts as listed. A listing that failed says no more.
     async fn track(&mut self, chunk: &[Result<Entry, GalleryError>]) -> Result<(), GalleryError> {
         let Some(tracker) = &mut self.tracker else { return Ok(()) };
         let store = self.store.as_ref();
@@ -219,6 +218,7 @@ impl Lister {
                 Entry::NotAnImage(NotAnImage::Unlisted(_)) => fails = true,
                 Entry::NotAnImage(NotAnImage::NotListed(other)) => {
                     fails |= other.reason == NotListedReason::EmptyRoot;
+                    tracker.brought |= other.reason.is_option();
                     // It is no image for this scan, and it is there. Files are looked at.
                     let object = other.uri.clone().filter(|uri| uri.scheme() != "file");
                     found.extend(object);

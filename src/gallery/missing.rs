@@ -31,8 +31,8 @@ pub(super) struct MissingTracker {
     listing: Listing,
     covered: Vec<UriRoot>,
     tracks: bool,
-    /// Whether the listing brought anything.
-    brought: bool,
+    /// Whether the listing brought anything, or left it out because somebody asked for that.
+    pub(super) brought: bool,
 }
 
 impl MissingTracker {

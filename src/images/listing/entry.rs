@@ -72,6 +72,13 @@ pub enum NotListedReason {
     EmptyRoot,
 }
 
+impl NotListedReason {
+    /// Whether an option of the command leaves the entry out.
+    pub fn is_option(&self) -> bool {
+        matches!(self, Self::Rule { rule, .. } if rule.starts_with("--"))
+    }
+}
+
 impl NotListed {
     pub(in crate::images) fn file(path: &Path, reason: NotListedReason) -> Self {
         Self { name: path.display().to_string(), uri: ImageUri::from_path(path).ok(), reason }

@@ -256,7 +256,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
             " ON activations",
             " ON schedule",
             " removed_images",
-            " tracked_listings",
+            " missing_images",
             " verdicts",
         ];
         tables.iter().any(|of| line.contains(of))

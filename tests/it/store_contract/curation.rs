@@ -35,7 +35,7 @@ fn showing(mut photo: JobRecord, picture: &str, bits: u32) -> JobRecord {
 
 /// A copy of the photo `of`, half as wide and high.
 fn halved(photo: JobRecord, of: &str) -> JobRecord {
-    let mut photo = showing(photo, of, 12);
+    let mut photo = showing(photo, of, 4);
     let content = photo.content.as_mut().unwrap();
     content.size = content.size.map(|(width, height)| (width / 2, height / 2));
     photo
@@ -128,7 +128,7 @@ pub async fn the_same_picture_twice_is_suggested_until_it_is_decided(home: impl 
     let mut bytes = photo("bytes", "Ann", 50, 0.0);
     bytes.content = photo("big", "Ann", 50, 0.0).content;
     // Much the same template, and a picture that differs in too many bits: another photo.
-    let later = showing(photo("later", "Ann", 50, 25.0), "big", 60);
+    let later = showing(photo("later", "Ann", 50, 25.0), "big", 63);
     let photos =
         [photo("big", "Ann", 50, 0.0), copy, bytes, later, photo("other", "Ann", 50, 90.0)];
     let ids = recorded(&store, &photos).await;

@@ -121,6 +121,16 @@ fn an_incomplete_listing_prunes_nothing() {
     none.ended(3);
     assert!(none.err.contains("nothing was pruned"), "{}", none.err);
     assert_eq!(exported(&sandbox), all);
+    // Something else may be where the share was.
+    sandbox.write("photos/.keep", b"");
+    sandbox.write("photos/read.me", b"mount the photos here");
+    let other = sandbox.run(&["scan", "photos", "--prune"]);
+    other.ended(3);
+    assert!(other.err.contains("brought no image"), "{}", other.err);
+    assert_eq!(exported(&sandbox), all);
+    for name in [".keep", "read.me"] {
+        std::fs::remove_file(sandbox.path(&format!("photos/{name}"))).unwrap();
+    }
     // So is one below the root.
     std::fs::remove_dir(sandbox.path("photos")).unwrap();
     rename(&sandbox, "away", "photos");
