@@ -261,8 +261,7 @@ async fn a_worker_of_an_older_schema_may_do_its_work_after_the_migration() {
         ];
         tables.iter().any(|of| line.contains(of))
     };
-    let then: Vec<&str> = then.lines().filter(|line| !later(line)).collect();
-    let then = then.join("\n");
+    let then = then.lines().filter(|line| !later(line)).collect::<Vec<_>>().join("\n");
     assert_ne!(then, *owner);
     sqlx::raw_sql(sqlx::AssertSqlSafe(then)).execute(&mut connection).await.unwrap();
 
