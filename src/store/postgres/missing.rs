@@ -11,8 +11,7 @@ use crate::store::erasing::TombstoneTables;
 use crate::store::fault::Fault;
 use crate::store::judging::judge;
 use crate::store::missing::found_again;
-use crate::store::rows::corrupt;
-use crate::store::rows::{MissingRow, NotFoundRow};
+use crate::store::rows::{MissingRow, NotFoundRow, corrupt};
 use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
 
 #[async_trait]
@@ -28,10 +27,7 @@ impl MissingImages for PostgresStore {
                 .bind(gallery.as_str())
                 .execute(&self.pool)
                 .await?;
-            let tracked = "SELECT true FROM tracked_listings WHERE campaign_id = $1";
-            let tracked: Option<bool> =
-                sqlx::query_scalar(tracked).bind(campaign.0).fetch_optional(&self.pool).await?;
-            Ok(tracked.is_some())
+            self.is_tracked(campaign).await
         })
         .await
     }
@@ -86,10 +82,7 @@ impl MissingImages for PostgresStore {
         limit: u32,
     ) -> Result<Option<Vec<NotFoundImage>>, StoreError> {
         self.answer(READ, async {
-            let tracked = "SELECT true FROM tracked_listings WHERE campaign_id = $1";
-            let tracked: Option<bool> =
-                sqlx::query_scalar(tracked).bind(campaign.0).fetch_optional(&self.pool).await?;
-            if tracked.is_none() {
+            if !self.is_tracked(campaign).await? {
                 return Ok(None);
             }
             let rows: Vec<NotFoundRow> = sqlx::query_as(include_str!("sql/not_found.sql"))
@@ -147,5 +140,13 @@ impl MissingImages for PostgresStore {
             rows.into_iter().map(MissingRow::image).collect()
         })
         .await
+    }
+}
+
+impl PostgresStore {
+    /// Whether it is noted what the campaign's listing finds.
+    async fn is_tracked(&self, campaign: CampaignId) -> Result<bool, Fault> {
+        let tracked = "SELECT EXISTS (SELECT FROM tracked_listings WHERE campaign_id = $1)";
+        Ok(sqlx::query_scalar(tracked).bind(campaign.0).fetch_one(&self.pool).await?)
     }
 }

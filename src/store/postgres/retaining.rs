@@ -1,5 +1,7 @@
 //! The rows of retention, inside its transaction.
 
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::PostgresTables;
@@ -36,13 +38,7 @@ impl RetentionTables for PostgresTables<'_> {
         gallery: i64,
         query: &RetentionQuery,
     ) -> Result<Vec<DueImageRow>, Fault> {
-        Ok(sqlx::query_as(include_str!("sql/due_images.sql"))
-            .bind(gallery)
-            .bind(query.before.as_millisecond())
-            .bind(query.after)
-            .bind(AT_ONCE)
-            .fetch_all(&mut *self.connection)
-            .await?)
+        self.due(include_str!("sql/due_images.sql"), gallery, query).await
     }
 
     async fn due_rejected(
@@ -50,13 +46,7 @@ impl RetentionTables for PostgresTables<'_> {
         gallery: i64,
         query: &RetentionQuery,
     ) -> Result<Vec<DueDecisionRow>, Fault> {
-        Ok(sqlx::query_as(include_str!("sql/due_rejected.sql"))
-            .bind(gallery)
-            .bind(query.before.as_millisecond())
-            .bind(query.after)
-            .bind(AT_ONCE)
-            .fetch_all(&mut *self.connection)
-            .await?)
+        self.due(include_str!("sql/due_rejected.sql"), gallery, query).await
     }
 
     async fn due_verdicts(
@@ -64,13 +54,7 @@ impl RetentionTables for PostgresTables<'_> {
         gallery: i64,
         query: &RetentionQuery,
     ) -> Result<Vec<DueVerdictRow>, Fault> {
-        Ok(sqlx::query_as(include_str!("sql/due_verdicts.sql"))
-            .bind(gallery)
-            .bind(query.before.as_millisecond())
-            .bind(query.after)
-            .bind(AT_ONCE)
-            .fetch_all(&mut *self.connection)
-            .await?)
+        self.due(include_str!("sql/due_verdicts.sql"), gallery, query).await
     }
 
     async fn choose_images(&mut self, images: &[i64]) -> Result<(), Fault> {
@@ -147,6 +131,24 @@ impl RetentionTables for PostgresTables<'_> {
         Ok(sqlx::query_scalar(include_str!("sql/stored_uris.sql"))
             .bind(gallery.as_str())
             .bind(column(uris, |image| uri_key(&image.image)))
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+}
+
+impl PostgresTables<'_> {
+    /// The next rows of what is due.
+    async fn due<T: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
+        &mut self,
+        sql: &'static str,
+        gallery: i64,
+        query: &RetentionQuery,
+    ) -> Result<Vec<T>, Fault> {
+        Ok(sqlx::query_as(sql)
+            .bind(gallery)
+            .bind(query.before.as_millisecond())
+            .bind(query.after)
+            .bind(AT_ONCE)
             .fetch_all(&mut *self.connection)
             .await?)
     }

@@ -8,8 +8,7 @@ use crate::domain::{CampaignId, GalleryName, ImageId, ImageUri, UriRoot};
 use crate::store::fault::Fault;
 use crate::store::judging::judge;
 use crate::store::missing::found_again;
-use crate::store::rows::corrupt;
-use crate::store::rows::{MissingRow, NotFoundRow};
+use crate::store::rows::{MissingRow, NotFoundRow, corrupt};
 use crate::store::{Judged, MissingImage, MissingImages, MissingQuery, NotFoundImage, StoreError};
 
 /// The URI of each root, and the first and the one after the last of those below it.

@@ -1,5 +1,7 @@
 //! The rows of retention, inside the transaction that holds the write lock of the file.
 
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::batch::SqliteTables;
@@ -35,13 +37,7 @@ impl RetentionTables for SqliteTables<'_> {
         gallery: i64,
         query: &RetentionQuery,
     ) -> Result<Vec<DueImageRow>, Fault> {
-        Ok(sqlx::query_as(include_str!("sql/due_images.sql"))
-            .bind(gallery)
-            .bind(query.before.as_millisecond())
-            .bind(query.after)
-            .bind(AT_ONCE)
-            .fetch_all(&mut *self.0)
-            .await?)
+        self.due(include_str!("sql/due_images.sql"), gallery, query).await
     }
 
     async fn due_rejected(
@@ -49,13 +45,7 @@ impl RetentionTables for SqliteTables<'_> {
         gallery: i64,
         query: &RetentionQuery,
     ) -> Result<Vec<DueDecisionRow>, Fault> {
-        Ok(sqlx::query_as(include_str!("sql/due_rejected.sql"))
-            .bind(gallery)
-            .bind(query.before.as_millisecond())
-            .bind(query.after)
-            .bind(AT_ONCE)
-            .fetch_all(&mut *self.0)
-            .await?)
+        self.due(include_str!("sql/due_rejected.sql"), gallery, query).await
     }
 
     async fn due_verdicts(
@@ -63,13 +53,7 @@ impl RetentionTables for SqliteTables<'_> {
         gallery: i64,
         query: &RetentionQuery,
     ) -> Result<Vec<DueVerdictRow>, Fault> {
-        Ok(sqlx::query_as(include_str!("sql/due_verdicts.sql"))
-            .bind(gallery)
-            .bind(query.before.as_millisecond())
-            .bind(query.after)
-            .bind(AT_ONCE)
-            .fetch_all(&mut *self.0)
-            .await?)
+        self.due(include_str!("sql/due_verdicts.sql"), gallery, query).await
     }
 
     async fn choose_images(&mut self, images: &[i64]) -> Result<(), Fault> {
@@ -143,6 +127,24 @@ impl RetentionTables for SqliteTables<'_> {
         Ok(sqlx::query_scalar(include_str!("sql/stored_uris.sql"))
             .bind(gallery.as_str())
             .bind(json(uris.iter().map(|image| image.image.as_str())))
+            .fetch_all(&mut *self.0)
+            .await?)
+    }
+}
+
+impl SqliteTables<'_> {
+    /// The next rows of what is due.
+    async fn due<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin>(
+        &mut self,
+        sql: &'static str,
+        gallery: i64,
+        query: &RetentionQuery,
+    ) -> Result<Vec<T>, Fault> {
+        Ok(sqlx::query_as(sql)
+            .bind(gallery)
+            .bind(query.before.as_millisecond())
+            .bind(query.after)
+            .bind(AT_ONCE)
             .fetch_all(&mut *self.0)
             .await?)
     }
