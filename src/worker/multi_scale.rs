@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use image::{RgbImage, imageops};
+use image::RgbImage;
 
 use super::pyramid::{self, Level, LevelTile, Pyramid};
 use crate::domain::{Face, Selection};
@@ -125,6 +125,31 @@ impl PendingTile {
     }
 }
 
+/// The part of `copy` that `tile` covers; it lies in it. Row by row: `crop_imm` copies pixel by
+/// pixel, which took 6 % of the time of a scan of megapixel photos.
 fn crop(copy: &RgbImage, tile: &LevelTile) -> RgbImage {
-    imageops::crop_imm(copy, tile.x, tile.y, tile.width, tile.height).to_image()
+    let mut part = RgbImage::new(tile.width, tile.height);
+    let row = |pixels: u32| 3 * pixels as usize;
+    let rows = copy.chunks_exact(row(copy.width())).skip(tile.y as usize);
+    for (to, from) in part.chunks_exact_mut(row(tile.width)).zip(rows) {
+        to.copy_from_slice(&from[row(tile.x)..][..row(tile.width)]);
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use image::imageops;
+
+    use super::*;
+
+    #[test]
+    fn a_tile_has_the_pixels_of_its_place() {
+        let copy = RgbImage::from_fn(7, 5, |x, y| image::Rgb([x as u8, y as u8, 9]));
+        for (x, y, width, height) in [(0, 0, 7, 5), (2, 1, 3, 4), (6, 4, 1, 1)] {
+            let tile = LevelTile { x, y, width, height };
+            let expected = imageops::crop_imm(&copy, x, y, width, height).to_image();
+            assert_eq!(crop(&copy, &tile), expected);
+        }
+    }
 }

@@ -18,6 +18,8 @@ const CPU_BATCHES: [usize; 3] = [1, 4, 8];
 const GPU_BATCHES: [usize; 6] = [1, 8, 16, 32, 64, 128];
 /// Canvases in a batch of the detector.
 const CANVASES: [usize; 2] = [1, 16];
+/// The batch size that kernels are compared with.
+const KERNELS_BATCH: usize = 32;
 /// Batch sizes that one session gets in turn.
 const IN_TURN: [usize; 3] = [1, 8, 32];
 /// The least confidence of a face.
@@ -267,7 +269,7 @@ impl OpenNetworks {
         ];
         for (what, kernels) in kernels {
             let plan = DevicePlan { kernels, ..self.plan.clone() };
-            let batch = self.plan.batch;
+            let batch = KERNELS_BATCH;
             let measured = self.recogniser_rate(&plan, 1, batch, chips, time);
             rows.add("kernels", &checked, format!("{what}, batch {batch}, copies 1"))
                 .measured(measured);

@@ -137,7 +137,7 @@ impl<'a> SyntheticChip<'a> {
         runtime: &Runtime,
     ) -> Result<(), ModelError> {
         let name = &self.manifest.name;
-        let original = runtime.open_quietly(name, published).and_then(|mut original| {
+        let original = runtime.open(name, published, 1).and_then(|mut original| {
             let output = original.outputs().first().cloned().unwrap_or_default();
             original.run(&[(&self.shape, &self.values)], &[&output])
         });

@@ -1,5 +1,6 @@
 //! ONNX Runtime: loading the library, opening sessions, running them.
 
+mod messages;
 mod provider;
 mod versions;
 
@@ -146,7 +147,7 @@ impl Runtime {
             return Ok(());
         }
         let reason = "this ONNX Runtime was built without it".to_owned();
-        Err(RuntimeError::Device { device, reason, remedy: provider::remedy(device) })
+        Err(RuntimeError::Device { device, remedy: messages::remedy(device, &reason), reason })
     }
 
     /// Opens a session with `threads` threads on the CPU.
@@ -155,15 +156,6 @@ impl Runtime {
     /// If the library refuses the model.
     pub fn open(&self, name: &str, model: &[u8], threads: usize) -> Result<Network, RuntimeError> {
         self.open_on(name, model, &DevicePlan::cpu(threads), &[])
-    }
-
-    /// Opens a session as [`Self::open`] does. The library does not log a refusal.
-    ///
-    /// # Errors
-    /// If the library refuses the model.
-    pub(super) fn open_quietly(&self, name: &str, model: &[u8]) -> Result<Network, RuntimeError> {
-        let session = self.build(name, model, &DevicePlan::cpu(1), None, LogLevel::Fatal)?;
-        Ok(Network::of(vec![(None, session)]))
     }
 
     /// Opens a network as `plan` says: one session for each of `shapes`, side by side, or one for
@@ -182,7 +174,7 @@ impl Runtime {
     ) -> Result<Network, RuntimeError> {
         self.require(plan.device)?;
         let open = |shape: Option<&InputShape>| {
-            let session = self.build(name, model, plan, shape, LogLevel::Error)?;
+            let session = self.build(name, model, plan, shape)?;
             Ok((shape.map(|shape| shape.dims), session))
         };
         let sessions: Result<Vec<_>, _> = if shapes.is_empty() {
@@ -204,13 +196,12 @@ impl Runtime {
         model: &[u8],
         plan: &DevicePlan,
         shape: Option<&InputShape>,
-        log: LogLevel,
     ) -> Result<Session, RuntimeError> {
         let device = plan.device;
         let unusable = |reason: &str| RuntimeError::Device {
             device,
-            reason: essence(reason),
-            remedy: provider::remedy(device),
+            reason: messages::essence(reason),
+            remedy: messages::remedy(device, reason),
         };
         let refused =
             |reason: String| RuntimeError::Model { model: name.to_owned(), device, reason };
@@ -220,7 +211,8 @@ impl Runtime {
             .map_err(|error| unusable(&format!("runtime.engines: {error}")))?;
         let mut builder = Session::builder(&self.environment)
             .map_err(|error| refused(error.to_string()))?
-            .with_log_level(log)
+            // Errors are returned, and each session would log its own.
+            .with_log_level(LogLevel::Fatal)
             .map_err(text)?
             .with_optimization_level(GraphOptimizationLevel::Level3)
             .map_err(text)?
@@ -245,7 +237,7 @@ impl Runtime {
             .map_err(|error| {
                 let reason = error.to_string();
                 // A device that fails while it takes the model is not the model's fault.
-                if provider::is_of_the_device(&reason) {
+                if messages::is_of_the_device(&reason) {
                     unusable(&reason)
                 } else {
                     refused(reason)
@@ -271,15 +263,6 @@ pub fn side_by_side<T: Send, E: Send>(
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
-}
-
-/// The message of a provider, without the locations in ONNX Runtime's source.
-fn essence(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.rsplit_once(" : FAIL : ")
-        .map_or(line, |(_, reason)| reason)
-        .trim_end_matches(['.', ' '])
-        .to_owned()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {
@@ -353,7 +336,7 @@ impl Network {
         inputs: &[(&[usize], &[T])],
         wanted: &[&str],
     ) -> Result<Vec<Output>, RuntimeError> {
-        let failed = |error: ort::Error| RuntimeError::Run(error.to_string());
+        let failed = |error: ort::Error| RuntimeError::Run(messages::essence(&error.to_string()));
         let mut selector = OutputSelector::no_default();
         for &name in wanted {
             if !self.outputs.iter().any(|output| output == name) {

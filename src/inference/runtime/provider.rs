@@ -78,14 +78,6 @@ pub fn engines(
     Ok(Some(folder))
 }
 
-/// Whether ONNX Runtime's `message` about a model is about the device: a call of CUDA, cuDNN,
-/// cuBLAS or `TensorRT` that failed.
-pub fn is_of_the_device(message: &str) -> bool {
-    ["cuda_call.cc", "CUDA failure", "CUDA error", "CUDNN failure", "CUBLAS failure", "cudaError"]
-        .iter()
-        .any(|sign| message.contains(sign))
-}
-
 /// Properties of `OpenVINO`. ONNX Runtime has no option for the first. Without the second, the
 /// sessions of all threads are pinned to the same core.
 const BFLOAT16: &str = r#"{"CPU":{"INFERENCE_PRECISION_HINT":"bf16","ENABLE_CPU_PINNING":"NO"}}"#;
@@ -143,25 +135,6 @@ fn tensor_rt(
     provider.build()
 }
 
-/// What the user must do to make a device work.
-pub fn remedy(device: Device) -> &'static str {
-    match device {
-        Device::Cpu => "Run `make setup` again",
-        Device::OpenVino => {
-            "OpenVINO needs its own build of ONNX Runtime: run `python3 scripts/setup.py --runtime \
-                openvino` and set runtime.library as it says"
-        }
-        Device::Cuda(_) => {
-            "CUDA needs an NVIDIA GPU of that number with its driver, CUDA and cuDNN 9 on the \
-                library path, and the CUDA build of ONNX Runtime: run `python3 scripts/setup.py \
-                --runtime cuda` and set runtime.library as it says (docs/gpu.md)"
-        }
-        Device::TensorRt(_) => {
-            "TensorRT needs all that CUDA needs and TensorRT 10 on the library path (docs/gpu.md)"
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,16 +172,5 @@ mod tests {
         assert_ne!(of(b"one", 1), of(b"one", 8));
         let cuda = DevicePlan { device: Device::Cuda(0), ..plan.clone() };
         assert_eq!(engines(&cuda, b"one", Some(&shape(1))).unwrap(), None);
-    }
-
-    #[test]
-    fn a_failed_call_of_cuda_is_not_the_models_fault() {
-        for message in [
-            "cuda_call.cc:140 CudaCall CUDA failure 2: out of memory ; GPU=0",
-            "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR",
-        ] {
-            assert!(is_of_the_device(message), "{message}");
-        }
-        assert!(!is_of_the_device("Load model from memory failed: invalid protobuf"));
     }
 }

@@ -3,7 +3,7 @@
 
 use prost::Message;
 
-use super::{Runtime, RuntimeError};
+use super::{DevicePlan, Runtime, RuntimeError};
 use crate::inference::onnx::{
     Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, Versions,
 };
@@ -74,6 +74,6 @@ impl Runtime {
             graph: Some(graph),
             ..ModelProto::default()
         };
-        self.open_quietly("versions", &model.encode_to_vec()).is_ok()
+        self.build("versions", &model.encode_to_vec(), &DevicePlan::cpu(1), None).is_ok()
     }
 }
