@@ -188,6 +188,7 @@ macro_rules! store_contract {
                 what_is_done_has_a_final_outcome_of_the_same_selection
                 references_of_superseded_bytes_are_read_too
                 an_image_that_is_gone_keeps_the_result_that_it_has
+                an_image_that_a_verdict_marks_as_gone_is_told
                 what_comes_from_the_chip_cache_says_nothing_about_the_source
                 chips_of_bytes_that_are_past_change_no_current_result
             }
@@ -338,6 +339,7 @@ macro_rules! store_contract {
                 the_first_profile_of_a_gallery_is_active_until_another_is_activated
                 of_activations_at_once_one_wins
                 coverage_counts_final_results_of_the_same_bytes
+                coverage_leaves_out_what_is_gone
                 references_that_a_profile_lacks_are_counted
                 the_active_profile_is_compared_with_all_profiles_together
                 what_one_profile_alone_has_is_counted
