@@ -274,6 +274,7 @@ macro_rules! store_contract {
             restored {
                 two_images_are_told_apart_once
                 references_that_are_back_are_no_more_than_a_subject_keeps
+                references_that_another_name_brings_back_are_no_more_either
                 an_excluded_image_is_known_as_such
             }
             reapplying {
