@@ -327,6 +327,10 @@ macro_rules! store_contract {
                 an_image_of_several_pairs_gets_one_verdict
                 what_was_decided_is_in_no_pair_of_subjects
                 a_reference_is_excluded_by_nobody_but_a_person
+                of_two_equal_copies_the_better_known_one_stays
+                what_has_to_be_reviewed_is_not_excluded_for_its_quality
+                the_name_of_another_preview_is_refused_as_such
+                a_name_that_nobody_has_is_new
             }
             live {
                 what_others_record_is_searched_within_a_second
